@@ -1,0 +1,24 @@
+# Two commands: `make demo` sets up and runs the whole loop, `make test` sets up and runs every test.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test setup clean
+
+demo: $(READY)
+	$(VENV)/bin/ringrift up --config hex8_2p --generations 3
+
+test: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[test]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .ringrift

@@ -1,0 +1,23 @@
+"""What can be wrong with an event or a setting.
+
+EventError
+├── UndecodableEvent   bytes that are no event of ours: not JSON, no envelope, wrong types
+│   └── UnknownEvent   a well-formed envelope of a type or version this build does not know
+└── SettingsError      a setting that does not exist or does not fit
+"""
+
+
+class EventError(Exception):
+    """Base of the errors of `ringrift.events`."""
+
+
+class UndecodableEvent(EventError):
+    """The bytes are no event of ours; `reason` says where they part."""
+
+
+class UnknownEvent(UndecodableEvent):
+    """The type or version is not in the registry: a newer build wrote it, or it is not ours."""
+
+
+class SettingsError(EventError):
+    """A setting does not exist or its value does not fit; the text names it."""

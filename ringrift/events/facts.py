@@ -1,0 +1,365 @@
+"""The facts: every event type of the system, in the order of the loop.
+
+A fact is frozen, keyword-only and versioned. Fields are never renamed or given another meaning: a change is a new
+version and an upcaster (`ringrift.events.registry`). Shared vocabulary of the fields:
+
+- `config`: key of a board and seat count, such as `hex8_2p`; it is also the scope token of the subject.
+- `model`: SHA-256 of a network's blob, 64 hex digits, or None where no network took part.
+- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<settings of the search>`, the unit that has a rating.
+- `settings_version`: version of the `SettingsChanged` in force when the decision was taken.
+- times are in the envelope, durations are in seconds and end in `_seconds`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ringrift.events.settings import Settings
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+ConfigName = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_[234]p$")]
+Token = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")]
+Count = Annotated[int, Meta(ge=0)]
+Harness = Literal["gumbel", "policy", "heuristic", "random"]
+
+
+class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every fact; see `ringrift.events.registry` for its subject, emitter and consumers."""
+
+
+class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who sat at one seat of a game.
+
+    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued the leaves."""
+
+    participant: str
+    harness: Harness
+    simulations: Count = 0
+    model: Sha256 | None = None
+    evaluator: Literal["network", "heuristic", "none"] = "none"
+
+
+class GameCompleted(Fact, frozen=True, kw_only=True):
+    """One whole game, with all that training needs.
+
+    `moves` are the tokens of the rules' notation separated by blanks, bookkeeping included. `targets` holds the improved
+    policy and root value of every searched decision in the format of `ringrift.learning.targets` (base64 in JSON).
+    `ranks[i]` is the final rank of seat i + 1, ties share a rank. `seed` made the game's choices."""
+
+    game: str
+    config: ConfigName
+    origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
+    ticket: str
+    seats: tuple[Seat, ...]
+    pie: bool
+    seed: Count
+    moves: str
+    plies: Count
+    winner: Annotated[int, Meta(ge=0, le=4)]
+    reason: str
+    ranks: tuple[int, ...]
+    removed: tuple[int, ...]
+    territory: tuple[int, ...]
+    targets: bytes
+    rules_version: int
+    play_seconds: float
+    node: str
+    settings_version: Count
+
+
+class SettingsChanged(Fact, frozen=True, kw_only=True):
+    """The settings in force from here on, whole; `version` counts from 1."""
+
+    version: Annotated[int, Meta(ge=1)]
+    settings: Settings
+    why: str
+
+
+class PipelinePaused(Fact, frozen=True, kw_only=True):
+    """No new work of `kind` is planned in `scope` (a config, or `all`) until `PipelineResumed`."""
+
+    scope: Token
+    kind: Literal["all", "selfplay", "training", "evaluation"] = "all"
+    why: str
+
+
+class PipelineResumed(Fact, frozen=True, kw_only=True):
+    """Ends a `PipelinePaused` of the same scope and kind."""
+
+    scope: Token
+    kind: Literal["all", "selfplay", "training", "evaluation"] = "all"
+    why: str
+
+
+class SelfplayPlanned(Fact, frozen=True, kw_only=True):
+    """Play `games` games of one generation, in tickets of `games_per_ticket`; the last ticket may be smaller.
+
+    Without a `model` the search values leaves with the handcrafted heuristic."""
+
+    config: ConfigName
+    generation: Count
+    games: Annotated[int, Meta(ge=1)]
+    games_per_ticket: Annotated[int, Meta(ge=1)]
+    simulations: Annotated[int, Meta(ge=1)]
+    model: Sha256 | None
+    seed: Count
+    settings_version: Count
+
+
+class SelfplayFinished(Fact, frozen=True, kw_only=True):
+    """Every game of one ticket is in the log."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    games: Count
+    plies: Count
+    play_seconds: float
+    node: str
+
+
+class ShardExported(Fact, frozen=True, kw_only=True):
+    """Games `first_seq..last_seq` of this config in `GAMES` as training samples; a pure function of that range and `encoder`.
+
+    The next shard begins at `last_seq + 1`, so every game is in exactly one shard per encoder version."""
+
+    config: ConfigName
+    encoder: str
+    index: Count
+    first_seq: Annotated[int, Meta(ge=1)]
+    last_seq: Annotated[int, Meta(ge=1)]
+    games: Count
+    samples: Count
+    rejected: Count
+    digest: Sha256
+    size_bytes: Count
+
+
+class TrainingRequested(Fact, frozen=True, kw_only=True):
+    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one."""
+
+    config: ConfigName
+    generation: Annotated[int, Meta(ge=1)]
+    architecture: str
+    parent: Sha256 | None
+    shards: tuple[Sha256, ...]
+    samples: Count
+    seed: Count
+    reason: str
+    settings_version: Count
+
+
+class TrainingStarted(Fact, frozen=True, kw_only=True):
+    """A trainer took the ticket; `resumed_step` > 0 if it goes on from a checkpoint."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    node: str
+    device: str
+    resumed_step: Count
+
+
+class TrainingProgressed(Fact, frozen=True, kw_only=True):
+    """Loss curves while training runs; kept for days only, no decision may depend on it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    step: Count
+    steps: Count
+    loss: float
+    policy_loss: float
+    value_loss: float
+    validation_loss: float | None
+    samples_per_second: float
+
+
+class TrainingFinished(Fact, frozen=True, kw_only=True):
+    """Training ended and `model` is in the object store."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    model: Sha256
+    steps: Count
+    samples: Count
+    loss: float
+    policy_loss: float
+    value_loss: float
+    validation_loss: float | None
+    train_seconds: float
+    node: str
+
+
+class TrainingFailed(Fact, frozen=True, kw_only=True):
+    """Training of this ticket was given up after its last delivery."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    reason: str
+    node: str
+
+
+class ModelRegistered(Fact, frozen=True, kw_only=True):
+    """An immutable network exists: what its header says and where it came from."""
+
+    config: ConfigName
+    model: Sha256
+    generation: Count
+    architecture: str
+    encoder: str
+    parameters: Annotated[int, Meta(ge=1)]
+    parents: tuple[Sha256, ...]
+    ticket: str
+
+
+class EvaluationRequested(Fact, frozen=True, kw_only=True):
+    """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat rotation).
+
+    `purpose` tells which decision the result serves; `round` counts the requests of one candidate and opponent."""
+
+    config: ConfigName
+    generation: Count
+    candidate: Seat
+    opponent: Seat
+    purpose: Literal["promotion", "random", "heuristic"]
+    round: Count
+    pairs: Annotated[int, Meta(ge=1)]
+    seed: Count
+    settings_version: Count
+
+
+class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`count` games ended with these participants from best to worst; `ranks` shows ties, such as 1, 2, 2, 4."""
+
+    order: tuple[str, ...]
+    ranks: tuple[int, ...]
+    count: Annotated[int, Meta(ge=1)]
+
+
+class EvaluationScored(Fact, frozen=True, kw_only=True):
+    """Results of one evaluation ticket.
+
+    `starts` is a histogram: (candidate's mean score over all seat rotations of one start in 0..1, number of starts);
+    with two seats the scores are 0, 1/4, 1/2, 3/4, 1, the pentanomial of the sequential test."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    candidate: str
+    candidate_model: Sha256 | None
+    opponent: str
+    purpose: Literal["promotion", "random", "heuristic"]
+    round: Count
+    games: Count
+    wins: float
+    starts: tuple[tuple[float, int], ...]
+    rankings: tuple[Ranking, ...]
+    play_seconds: float
+    node: str
+
+
+class EvaluationFailed(Fact, frozen=True, kw_only=True):
+    """An evaluation ticket was given up after its last delivery."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    candidate_model: Sha256 | None
+    purpose: Literal["promotion", "random", "heuristic"]
+    reason: str
+    node: str
+
+
+class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One row of the rating table: Elo with the mean of all at 0, its standard error, games played."""
+
+    participant: str
+    elo: float
+    se: float
+    games: Count
+
+
+class EloUpdated(Fact, frozen=True, kw_only=True):
+    """The rating table of a config after one more evaluation: maximum likelihood over all matches so far."""
+
+    config: ConfigName
+    ratings: tuple[Rating, ...]
+    games: Count
+
+
+class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the sequential test saw when it decided: log-likelihood ratio, its bounds, and the match score."""
+
+    llr: float
+    lower: float
+    upper: float
+    starts: Count
+    games: Count
+    score: float
+    elo: float
+    elo_95_half_width: float
+
+
+class ModelPromoted(Fact, frozen=True, kw_only=True):
+    """`model` is the current network of its config from here on; `previous` was."""
+
+    config: ConfigName
+    generation: Count
+    model: Sha256
+    previous: Sha256 | None
+    evidence: Evidence | None
+    why: str
+    settings_version: Count
+
+
+class PromotionRejected(Fact, frozen=True, kw_only=True):
+    """`model` did not become current; `current` stays."""
+
+    config: ConfigName
+    generation: Count
+    model: Sha256
+    current: Sha256 | None
+    evidence: Evidence | None
+    why: str
+    settings_version: Count
+
+
+class LeaseAcquired(Fact, frozen=True, kw_only=True):
+    """`holder` acts for `role`; this fact's sequence is the fencing token of all it writes."""
+
+    role: Token
+    holder: str
+
+
+class ConsumerStarted(Fact, frozen=True, kw_only=True):
+    """A consumer process is up on a node."""
+
+    node: Token
+    consumer: Token
+    instance: str
+    version: str
+
+
+class ConsumerStopped(Fact, frozen=True, kw_only=True):
+    """A consumer process drained and left; a killed one leaves no such fact."""
+
+    node: Token
+    consumer: Token
+    instance: str
+    why: str
+
+
+class DeadLettered(Fact, frozen=True, kw_only=True):
+    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    reason: str
+    deliveries: Count

@@ -1,0 +1,170 @@
+"""The one list of event types: where each lives, who writes it, who reads it.
+
+An event type without an emitter and a consumer, or a stated reason, fails a test; `schemas/` is written from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from ringrift.events import facts
+from ringrift.events.facts import Fact
+
+StreamName = Literal["GAMES", "EVENTS"]
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+PROGRESS_KEPT_SECONDS = 7 * 24 * 3600
+"""loss curves are looked at for days, and no decision depends on them"""
+
+
+class EventType(Struct, frozen=True, kw_only=True):
+    """One event type.
+
+    `context`, `scope` and `fact` make the subject `ringrift.<context>.<scope>.<fact>`; `scope` is the name of the field that
+    holds the token, or the word `all`. `upcasters[v]` turns the data of version v into version v + 1."""
+
+    fact_type: type[Fact]
+    context: str
+    scope: str
+    fact: str
+    emitters: tuple[str, ...]
+    consumers: tuple[str, ...]
+    stream: StreamName = "EVENTS"
+    version: int = 1
+    kept_seconds: int | None = None
+    upcasters: dict[int, Upcaster] = {}
+    why_no_consumer: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name without version, such as `GameCompleted`."""
+        return self.fact_type.__name__
+
+    @property
+    def wire_name(self) -> str:
+        """`type` attribute of the envelope, such as `ringrift.GameCompleted.v1`."""
+        return f"ringrift.{self.name}.v{self.version}"
+
+    def subject(self, event: Fact) -> str:
+        """Subject this event is stored under."""
+        token = "all" if self.scope == "all" else getattr(event, self.scope)
+        return f"ringrift.{self.context}.{token}.{self.fact}"
+
+    @property
+    def subject_filter(self) -> str:
+        """Filter that matches the events of this type in every scope."""
+        return f"ringrift.{self.context}.*.{self.fact}"
+
+
+def _listed(*types: EventType) -> dict[str, EventType]:
+    return {kind.name: kind for kind in types}
+
+
+_OPERATOR = ("ringrift",)
+_EVERY_CONSUMER = ("planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator")
+_FOR_PEOPLE = "read by people: `ringrift status`, `ringrift events tail` and the live screen"
+
+REGISTRY: dict[str, EventType] = _listed(
+    EventType(
+        fact_type=facts.GameCompleted, stream="GAMES", context="game", scope="config", fact="completed",
+        emitters=("selfplay", "evaluator"), consumers=("exporter",),
+    ),
+    EventType(
+        fact_type=facts.SettingsChanged, context="settings", scope="all", fact="changed",
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.PipelinePaused, context="pipeline", scope="scope", fact="paused",
+        emitters=_OPERATOR, consumers=("planner", "evaluation"),
+    ),
+    EventType(
+        fact_type=facts.PipelineResumed, context="pipeline", scope="scope", fact="resumed",
+        emitters=_OPERATOR, consumers=("planner", "evaluation"),
+    ),
+    EventType(
+        fact_type=facts.SelfplayPlanned, context="selfplay", scope="config", fact="planned",
+        emitters=("planner",), consumers=("dispatcher", "planner"),
+    ),
+    EventType(
+        fact_type=facts.SelfplayFinished, context="selfplay", scope="config", fact="finished",
+        emitters=("selfplay",), consumers=("planner", "selfplay"),
+    ),
+    EventType(
+        fact_type=facts.ShardExported, context="shard", scope="config", fact="exported",
+        emitters=("exporter",), consumers=("planner", "exporter"),
+    ),
+    EventType(
+        fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",
+        emitters=("planner",), consumers=("dispatcher", "planner"),
+    ),
+    EventType(
+        fact_type=facts.TrainingStarted, context="training", scope="config", fact="started",
+        emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.TrainingProgressed, context="training", scope="config", fact="progressed",
+        kept_seconds=PROGRESS_KEPT_SECONDS, emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.TrainingFinished, context="training", scope="config", fact="finished",
+        emitters=("trainer",), consumers=("planner", "trainer"),
+    ),
+    EventType(
+        fact_type=facts.TrainingFailed, context="training", scope="config", fact="failed",
+        emitters=("trainer",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
+        emitters=("trainer",), consumers=("evaluation", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
+        emitters=("evaluation",), consumers=("dispatcher",),
+    ),
+    EventType(
+        fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",
+        emitters=("evaluator",), consumers=("evaluation", "promoter", "rater", "evaluator"),
+    ),
+    EventType(
+        fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
+        emitters=("evaluator",), consumers=("promoter",),
+    ),
+    EventType(
+        fact_type=facts.EloUpdated, context="rating", scope="config", fact="updated",
+        emitters=("rater",), consumers=(), why_no_consumer=_FOR_PEOPLE + "; the scheduler of the feedback loops will read it",
+    ),
+    EventType(
+        fact_type=facts.ModelPromoted, context="promotion", scope="config", fact="promoted",
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
+        emitters=("promoter",), consumers=("planner", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.LeaseAcquired, context="lease", scope="role", fact="acquired",
+        emitters=("planner", "promoter"), consumers=("planner", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.ConsumerStarted, context="consumer", scope="node", fact="started",
+        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
+        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.DeadLettered, context="dead", scope="consumer", fact="lettered",
+        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE + "; the bytes themselves are in DEAD",
+    ),
+)  # fmt: skip
+
+_OF_CLASS: dict[type[Fact], EventType] = {kind.fact_type: kind for kind in REGISTRY.values()}
+
+
+def type_of(event: Fact | type[Fact]) -> EventType:
+    """Registry entry of an event or its class. Raises KeyError for a class that is not registered."""
+    return _OF_CLASS[event if isinstance(event, type) else type(event)]

@@ -1,0 +1,80 @@
+"""Tickets: the commands on `WORK`. They are never history; the fact that asked for the work is, and `cause` names it."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.events.errors import UndecodableEvent
+from ringrift.events.facts import EvaluationRequested, SelfplayPlanned, TrainingRequested
+
+
+class SelfplayTicket(Struct, frozen=True, kw_only=True, tag="selfplay"):
+    """Play `games` games of the plan, the first of them number `first_game` of its generation."""
+
+    ticket: str
+    cause: str
+    plan: SelfplayPlanned
+    first_game: int
+    games: int
+
+
+class TrainingTicket(Struct, frozen=True, kw_only=True, tag="training"):
+    """Train what the request asks for."""
+
+    ticket: str
+    cause: str
+    request: TrainingRequested
+
+
+class EvaluationTicket(Struct, frozen=True, kw_only=True, tag="evaluation"):
+    """Play the match the request asks for."""
+
+    ticket: str
+    cause: str
+    request: EvaluationRequested
+
+
+Ticket = SelfplayTicket | TrainingTicket | EvaluationTicket
+
+_DECODER: msgspec.json.Decoder[Ticket] = msgspec.json.Decoder(Ticket)
+
+
+def tickets_of(event: SelfplayPlanned | TrainingRequested | EvaluationRequested, position: str) -> list[Ticket]:
+    """The tickets that the request at log `position` asks for; the same request gives the same ids for ever."""
+    match event:
+        case TrainingRequested():
+            return [TrainingTicket(ticket=f"training-{_token(position)}", cause=position, request=event)]
+        case EvaluationRequested():
+            return [EvaluationTicket(ticket=f"evaluation-{_token(position)}", cause=position, request=event)]
+    step = event.games_per_ticket
+    return [
+        SelfplayTicket(
+            ticket=f"selfplay-{_token(position)}-{first // step}", cause=position, plan=event, first_game=first,
+            games=min(step, event.games - first),
+        )
+        for first in range(0, event.games, step)
+    ]  # fmt: skip
+
+
+def subject_of(ticket: Ticket, priority: int = 5) -> str:
+    """`ringrift.work.<kind>.<priority>.<config>`; a lower priority number goes first."""
+    request = ticket.plan if isinstance(ticket, SelfplayTicket) else ticket.request
+    return f"ringrift.work.{type(ticket).__struct_config__.tag}.{priority}.{request.config}"
+
+
+def encode_ticket(ticket: Ticket) -> bytes:
+    """The bytes of the ticket on `WORK`, JSON."""
+    return msgspec.json.encode(ticket)
+
+
+def decode_ticket(body: bytes) -> Ticket:
+    """The ticket in `body`. Raises UndecodableEvent if it is none."""
+    try:
+        return _DECODER.decode(body)
+    except msgspec.DecodeError as error:
+        raise UndecodableEvent(f"ticket: {error}") from error
+
+
+def _token(position: str) -> str:
+    return position.replace("/", "-").lower()
