@@ -1,0 +1,178 @@
+"""What do we measure? Every new network: against the current one until the test has decided, and once against each baseline.
+
+The match against the current network is asked for in rounds, so that a clear result ends early. A candidate without a rival is
+measured against the baselines only.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ringrift.domain.decider import Decider, seed_from
+from ringrift.domain.pause import Pauses
+from ringrift.domain.promotion import Starts, judge, merged
+from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events.facts import (
+    EvaluationRequested,
+    EvaluationScored,
+    ModelPromoted,
+    ModelRegistered,
+    PipelinePaused,
+    PipelineResumed,
+    PromotionRejected,
+    Seat,
+    SettingsChanged,
+)
+
+Purpose = Literal["promotion", "random", "heuristic"]
+
+RANDOM = Seat(participant="baseline:random:s0", harness="random")
+HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """A candidate: its generation, rival, the rounds asked for and what they brought."""
+
+    generation: int
+    rival: str | None = None
+    rounds: int = 0
+    answered: int = 0
+    starts: Starts = ()
+    games: int = 0
+    baselines: bool = False
+    """the matches against the baselines have been asked for"""
+
+
+class ConfigEvaluation(Struct, frozen=True, kw_only=True):
+    """One config: the current network and the candidates on trial, by digest."""
+
+    current: str | None = None
+    trials: dict[str, Trial] = {}
+
+
+class EvaluationState(Struct, frozen=True, kw_only=True):
+    """Settings in force, pauses and every config that has a network."""
+
+    settings: Settings = Settings(configs=())
+    version: int = 0
+    pauses: Pauses = Pauses()
+    configs: dict[str, ConfigEvaluation] = {}
+
+
+def network_seat(model: str, simulations: int) -> Seat:
+    """The seat of a network that plays by Gumbel search."""
+    participant = f"{model[:12]}:gumbel:s{simulations}"
+    return Seat(participant=participant, harness="gumbel", simulations=simulations, model=model, evaluator="network")
+
+
+def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationState:
+    """Take in one fact."""
+    match event:
+        case SettingsChanged():
+            return replace(state, settings=event.settings, version=event.version)
+        case PipelinePaused() | PipelineResumed():
+            return replace(state, pauses=state.pauses.after(event))
+        case ModelRegistered():
+            item = _of(state, event.config)
+            trial = Trial(generation=event.generation, rival=item.current)
+            return _with(state, event.config, replace(item, trials={**item.trials, event.model: trial}))
+        case EvaluationRequested():
+            return _requested(state, event)
+        case EvaluationScored():
+            return _scored(state, event)
+        case ModelPromoted():
+            return _judged(state, event.config, event.model, event.model)
+        case PromotionRejected():
+            return _judged(state, event.config, event.model, event.current)
+    return state
+
+
+def decide(state: EvaluationState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+    """Ask for every match that is due."""
+    return tuple(
+        request
+        for config, item in state.configs.items()
+        if not state.pauses.stops(config, "evaluation")
+        for model, trial in item.trials.items()
+        for request in _due(state, config, model, trial)
+    )
+
+
+def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[EvaluationRequested]:
+    settings = state.settings.evaluation
+    due: list[tuple[Purpose, Seat, int]] = []
+    if trial.rival and trial.rounds == trial.answered and _open(state, config, trial):
+        due.append(("promotion", network_seat(trial.rival, settings.simulations), settings.pairs_per_ticket))
+    if not trial.baselines:
+        due += [("random", RANDOM, settings.baseline_pairs), ("heuristic", HEURISTIC, settings.baseline_pairs)]
+    return [
+        EvaluationRequested(
+            config=config,
+            generation=trial.generation,
+            candidate=network_seat(model, settings.simulations),
+            opponent=opponent,
+            purpose=purpose,
+            round=trial.rounds if purpose == "promotion" else 0,
+            pairs=pairs,
+            seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, trial.rounds),
+            settings_version=state.version,
+        )
+        for purpose, opponent, pairs in due
+    ]
+
+
+def _open(state: EvaluationState, config: str, trial: Trial) -> bool:
+    """Whether the sequential test wants another round."""
+    if not trial.starts:
+        return trial.rounds == 0
+    return judge(trial.starts, trial.games, state.settings.promotion, first=False, config=config)[0] == "open"
+
+
+def _requested(state: EvaluationState, event: EvaluationRequested) -> EvaluationState:
+    item = _of(state, event.config)
+    trial = item.trials.get(event.candidate.model or "")
+    if trial is None:
+        return state
+    promotes = event.purpose == "promotion"
+    trial = replace(trial, rounds=trial.rounds + promotes, baselines=trial.baselines or not promotes)
+    return _with(state, event.config, replace(item, trials={**item.trials, event.candidate.model or "": trial}))
+
+
+def _scored(state: EvaluationState, event: EvaluationScored) -> EvaluationState:
+    item = _of(state, event.config)
+    trial = item.trials.get(event.candidate_model or "")
+    if trial is None or event.purpose != "promotion":
+        return state
+    starts = merged(trial.starts, event.starts)
+    trial = replace(trial, answered=trial.answered + 1, starts=starts, games=trial.games + event.games)
+    return _with(state, event.config, replace(item, trials={**item.trials, event.candidate_model or "": trial}))
+
+
+def _judged(state: EvaluationState, config: str, model: str, current: str | None) -> EvaluationState:
+    item = _of(state, config)
+    trials = {name: trial for name, trial in item.trials.items() if name != model}
+    return _with(state, config, ConfigEvaluation(current=current, trials=trials))
+
+
+def _of(state: EvaluationState, config: str) -> ConfigEvaluation:
+    return state.configs.get(config, ConfigEvaluation())
+
+
+def _with(state: EvaluationState, config: str, item: ConfigEvaluation) -> EvaluationState:
+    return replace(state, configs={**state.configs, config: item})
+
+
+DECIDER = Decider(
+    name="evaluation",
+    state=EvaluationState,
+    reads=(
+        SettingsChanged, PipelinePaused, PipelineResumed, ModelRegistered, EvaluationScored, ModelPromoted, PromotionRejected,
+    ),
+    writes=(EvaluationRequested,),
+    initial=EvaluationState,
+    evolve=evolve,
+    decide=decide,
+)  # fmt: skip

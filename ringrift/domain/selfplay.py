@@ -1,0 +1,116 @@
+"""When do we play? The first generation when a config is switched on, the next when a candidate was judged.
+
+Generation 0 has no network: its search values leaves with the handcrafted heuristic. Generation g is played by the current network
+after the candidate of generation g was promoted or rejected. If all games of a generation are exported and still do not make a
+training set, the same generation plays on.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ringrift.domain.decider import Decider, seed_from
+from ringrift.domain.pause import Pauses
+from ringrift.domain.progress import Progress
+from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events.facts import (
+    EvaluationScored,
+    ModelPromoted,
+    PipelinePaused,
+    PipelineResumed,
+    PromotionRejected,
+    SelfplayFinished,
+    SelfplayPlanned,
+    SettingsChanged,
+    ShardExported,
+    TrainingRequested,
+)
+
+
+class ConfigPlay(Struct, frozen=True, kw_only=True):
+    """One config: the generation to play, the network that plays it, and how far play and export have come."""
+
+    generation: int = 0
+    model: str | None = None
+    plans: int = 0
+    """plans made for this generation; 0 = it is due"""
+    progress: Progress = Progress()
+
+
+class SelfplayState(Struct, frozen=True, kw_only=True):
+    """Settings in force, pauses, and every config that has been switched on."""
+
+    settings: Settings = Settings(configs=())
+    version: int = 0
+    pauses: Pauses = Pauses()
+    configs: dict[str, ConfigPlay] = {}
+
+
+def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
+    """Take in one fact."""
+    match event:
+        case SettingsChanged():
+            known = {config: state.configs.get(config, ConfigPlay()) for config in event.settings.configs}
+            return replace(state, settings=event.settings, version=event.version, configs={**state.configs, **known})
+        case PipelinePaused() | PipelineResumed():
+            return replace(state, pauses=state.pauses.after(event))
+        case ModelPromoted():
+            return _with(state, event.config, generation=event.generation, plans=0, model=event.model)
+        case PromotionRejected():
+            return _with(state, event.config, generation=event.generation, plans=0, model=event.current)
+        case SelfplayPlanned():
+            play = state.configs.get(event.config, ConfigPlay())
+            return _with(state, event.config, plans=play.plans + 1, progress=play.progress.after(event))
+        case SelfplayFinished() | EvaluationScored() | ShardExported() | TrainingRequested():
+            play = state.configs.get(event.config, ConfigPlay())
+            return _with(state, event.config, progress=play.progress.after(event))
+    return state
+
+
+def decide(state: SelfplayState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+    """Plan every config whose generation is due."""
+    return tuple(_plan(state, config, play) for config, play in state.configs.items() if _due(state, config, play))
+
+
+def _due(state: SelfplayState, config: str, play: ConfigPlay) -> bool:
+    last = state.settings.generations
+    if config not in state.settings.configs or state.pauses.stops(config, "selfplay") or (last and play.generation >= last):
+        return False
+    if play.plans == 0:
+        return True
+    exported = play.progress.idle(state.settings.shard.games)
+    return exported and not play.progress.training and play.progress.samples_new < state.settings.training.min_samples
+
+
+def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanned:
+    settings = state.settings.selfplay
+    return SelfplayPlanned(
+        config=config,
+        generation=play.generation,
+        games=settings.games if play.model else settings.bootstrap_games,
+        games_per_ticket=settings.games_per_ticket,
+        simulations=settings.simulations,
+        model=play.model,
+        seed=seed_from(state.settings.seed, config, "selfplay", play.generation, play.plans),
+        settings_version=state.version,
+    )
+
+
+def _with(state: SelfplayState, config: str, **changes: object) -> SelfplayState:
+    play = state.configs.get(config, ConfigPlay())
+    return replace(state, configs={**state.configs, config: replace(play, **changes)})
+
+
+DECIDER = Decider(
+    name="selfplay",
+    state=SelfplayState,
+    reads=(
+        SettingsChanged, PipelinePaused, PipelineResumed, ModelPromoted, PromotionRejected, SelfplayFinished, EvaluationScored,
+        ShardExported, TrainingRequested,
+    ),
+    writes=(SelfplayPlanned,),
+    initial=SelfplayState,
+    evolve=evolve,
+    decide=decide,
+)  # fmt: skip
