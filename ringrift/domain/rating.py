@@ -100,6 +100,7 @@ class Ratings:
 def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None) -> Ratings:
     """Fit all strengths to `matches`, pairs of (ranking, how many games ended so).
 
+    One player may sit at several seats of a game, as baselines do with three and four seats.
     `prior_elo`: standard deviation in Elo of an independent normal prior around 0 on each player; None = plain maximum
     likelihood, which raises `NoFiniteRatingError` where a sweep or separate groups leave no finite maximum.
     No matches give an empty table. Bad rankings, counts or priors raise `RatingError`.
@@ -111,9 +112,8 @@ def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None
     index = {name: i for i, name in enumerate(names)}
     games = np.zeros(len(names))
     for ranking, count in gathered.items():
-        for rank in ranking:
-            for name in rank:
-                games[index[name]] += count
+        for name in {name for rank in ranking for name in rank}:
+            games[index[name]] += count
     orders = _orders(gathered, index)
     if prior_elo is None:
         _require_finite(orders, names)
@@ -149,8 +149,8 @@ def _gather(matches: Iterable[tuple[Ranking, float]]) -> dict[_Canonical, float]
     for ranking, count in matches:
         canonical = tuple((rank,) if isinstance(rank, str) else tuple(sorted(rank)) for rank in ranking)
         names = [name for rank in canonical for name in rank]
-        if len(set(names)) != len(names) or not 2 <= len(names) <= SEATS_MAX:
-            raise RatingError(f"ranking {ranking!r}: give 2 to {SEATS_MAX} different players")
+        if len(set(names)) < 2 or len(names) > SEATS_MAX:
+            raise RatingError(f"ranking {ranking!r}: give 2 to {SEATS_MAX} seats with at least two different players")
         if any(not rank for rank in canonical):
             raise RatingError(f"ranking {ranking!r} has an empty rank; remove it")
         if not (math.isfinite(count) and count > 0):

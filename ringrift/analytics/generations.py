@@ -1,0 +1,201 @@
+"""The table of generations: what each network was made from, how it scored, and whether it was promoted. A fold of `EVENTS`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ringrift.domain.promotion import wilson_interval
+from ringrift.events import Fact, Recorded
+from ringrift.events.facts import (
+    DeadLettered,
+    EloUpdated,
+    EvaluationScored,
+    ModelPromoted,
+    ModelRegistered,
+    PromotionRejected,
+    Rating,
+    SelfplayFinished,
+    SelfplayPlanned,
+    SettingsChanged,
+    ShardExported,
+    TrainingFinished,
+    TrainingProgressed,
+    TrainingRequested,
+    TrainingStarted,
+)
+
+
+@dataclass(kw_only=True)
+class Score:
+    """Points of a match: `wins` of `games`, games of one start counted as one sample for the interval."""
+
+    wins: float = 0.0
+    games: int = 0
+    starts: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of points, 0..1."""
+        return self.wins / self.games
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the share (Wilson), with as many samples as games."""
+        return wilson_interval(self.share, self.games)
+
+    def add(self, event: EvaluationScored) -> None:
+        """Count one more result of the same match."""
+        self.wins += event.wins
+        self.games += event.games
+        self.starts += sum(count for _, count in event.starts)
+
+
+@dataclass(kw_only=True)
+class Generation:
+    """One network: generation g is trained on the games of generations 0..g-1. Times are those of the events (UTC)."""
+
+    number: int
+    games: int = 0
+    """self-play games that had been finished when its training was requested"""
+    samples: int = 0
+    steps: int = 0
+    loss: float | None = None
+    validation_loss: float | None = None
+    model: str | None = None
+    parameters: int = 0
+    scores: dict[str, Score] = field(default_factory=dict)
+    """by purpose: promotion, random, heuristic"""
+    promoted: bool | None = None
+    why: str = ""
+    judged_at: datetime | None = None
+
+
+@dataclass(kw_only=True)
+class ConfigView:
+    """One config as an operator sees it."""
+
+    config: str
+    generations: dict[int, Generation] = field(default_factory=dict)
+    games: int = 0
+    plies: int = 0
+    play_seconds: float = 0.0
+    games_planned: int = 0
+    evaluation_games: int = 0
+    shards: int = 0
+    samples: int = 0
+    rejected: int = 0
+    playing: int | None = None
+    """generation whose games are being played"""
+    training: TrainingProgressed | None = None
+    current: str | None = None
+    ratings: tuple[Rating, ...] = ()
+    doing: str = "starting"
+
+    def generation(self, number: int) -> Generation:
+        """Row of a generation, made when first asked for."""
+        return self.generations.setdefault(number, Generation(number=number))
+
+    def rating(self, participant_prefix: str) -> Rating | None:
+        """Rating of the participant whose name begins so."""
+        return next((row for row in self.ratings if row.participant.startswith(participant_prefix)), None)
+
+    def rating_of(self, model: str | None) -> Rating | None:
+        """Rating of a network."""
+        return self.rating(f"{model[:12]}:") if model else None
+
+    @property
+    def judged(self) -> int:
+        """Number of the newest judged generation, 0 if none."""
+        return max((row.number for row in self.generations.values() if row.promoted is not None), default=0)
+
+
+@dataclass(kw_only=True)
+class LoopView:
+    """Every config, and the settings in force."""
+
+    configs: dict[str, ConfigView] = field(default_factory=dict)
+    settings_version: int = 0
+    generations_wanted: int = 0
+    dead_letters: int = 0
+    seq: int = 0
+
+    def of(self, config: str) -> ConfigView:
+        """View of a config, made when first asked for."""
+        return self.configs.setdefault(config, ConfigView(config=config))
+
+    def fold(self, events: Iterable[Recorded]) -> None:
+        """Take in events in the order of the log."""
+        for event, meta in events:
+            self.seq = max(self.seq, meta.seq)
+            self._take(event, meta.time)
+
+    def finished(self) -> bool:
+        """All wanted generations are judged and measured against both baselines."""
+        wanted = self.generations_wanted
+        return bool(wanted and self.configs) and all(_complete(view, wanted) for view in self.configs.values())
+
+    def _take(self, event: Fact, time: datetime) -> None:
+        match event:
+            case SettingsChanged():
+                self.settings_version, self.generations_wanted = event.version, event.settings.generations
+                for config in event.settings.configs:
+                    self.of(config)
+            case SelfplayPlanned() | SelfplayFinished() | ShardExported():
+                _take_games(self.of(event.config), event)
+            case TrainingRequested() | TrainingStarted() | TrainingProgressed() | TrainingFinished() | ModelRegistered():
+                _take_training(self.of(event.config), event)
+            case EvaluationScored():
+                view = self.of(event.config)
+                view.doing = f"measuring generation {event.generation}"
+                view.evaluation_games += event.games
+                view.generation(event.generation).scores.setdefault(event.purpose, Score()).add(event)
+            case ModelPromoted() | PromotionRejected():
+                view, promoted = self.of(event.config), isinstance(event, ModelPromoted)
+                row = view.generation(event.generation)
+                row.promoted, row.why, row.judged_at = promoted, event.why, time
+                view.current = event.model if isinstance(event, ModelPromoted) else event.current
+            case EloUpdated():
+                self.of(event.config).ratings = event.ratings
+            case DeadLettered():
+                self.dead_letters += 1
+
+
+def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | ShardExported) -> None:
+    match event:
+        case SelfplayPlanned():
+            view.games_planned += event.games
+            view.playing = event.generation
+            view.doing = f"playing generation {event.generation}"
+        case SelfplayFinished():
+            view.games += event.games
+            view.plies += event.plies
+            view.play_seconds += event.play_seconds
+        case ShardExported():
+            view.shards += 1
+            view.samples += event.samples
+            view.rejected += event.rejected
+
+
+def _take_training(
+    view: ConfigView, event: TrainingRequested | TrainingStarted | TrainingProgressed | TrainingFinished | ModelRegistered
+) -> None:
+    row = view.generation(event.generation)
+    match event:
+        case TrainingRequested():
+            row.games, row.samples = view.games, event.samples
+            view.doing, view.playing = f"training generation {event.generation}", None
+        case TrainingProgressed():
+            view.training = event
+        case TrainingFinished():
+            row.steps, row.loss, row.validation_loss, row.model = event.steps, event.loss, event.validation_loss, event.model
+            view.training = None
+            view.doing = f"measuring generation {event.generation}"
+        case ModelRegistered():
+            row.model, row.parameters = event.model, event.parameters
+
+
+def _complete(view: ConfigView, wanted: int) -> bool:
+    rows = [view.generations.get(number) for number in range(1, wanted + 1)]
+    return all(row and row.promoted is not None and {"random", "heuristic"} <= row.scores.keys() for row in rows)
