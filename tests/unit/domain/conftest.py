@@ -1,0 +1,62 @@
+"""given(events).when(event).then(facts): the form in which decisions are tested."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ringrift.domain.decider import Decider
+from ringrift.events import EventMeta, Fact, Settings, type_of
+from ringrift.events.facts import SettingsChanged
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Story:
+    """One decider's life: every event is folded, decisions are folded at their cause."""
+
+    def __init__(self, decider: Decider[Any]) -> None:
+        self.decider, self.state, self.seq = decider, decider.initial(), 0
+        self.decided: tuple[Fact, ...] = ()
+
+    def given(self, *events: Fact) -> Story:
+        for event in events:
+            self._take(event)
+        return self
+
+    def when(self, event: Fact) -> Story:
+        self.decided = self._take(event)
+        return self
+
+    def then(self, *expected: type[Fact] | Fact) -> tuple[Fact, ...]:
+        shown = [item if isinstance(want, Fact) else type(item) for item, want in zip(self.decided, expected, strict=False)]
+        assert (shown, len(self.decided)) == (list(expected), len(expected)), self.decided
+        return self.decided
+
+    def _take(self, event: Fact) -> tuple[Fact, ...]:
+        self.state = self.decider.evolve(self.state, event, self._meta(event))
+        decided = self.decider.decide(self.state, event, self._meta(event))
+        for fact in decided:
+            assert type(fact) in self.decider.writes
+            self.state = self.decider.evolve(self.state, fact, self._meta(fact))
+        return decided
+
+    def _meta(self, event: Fact) -> EventMeta:
+        self.seq += 1
+        time = START + timedelta(seconds=self.seq)
+        return EventMeta("EVENTS", self.seq, type_of(event).subject(event), f"e{self.seq}", "test", time, None)
+
+
+@pytest.fixture
+def story() -> type[Story]:
+    return Story
+
+
+@pytest.fixture
+def settings_changed() -> Any:
+    def make(**changes: Any) -> SettingsChanged:
+        return SettingsChanged(version=changes.pop("version", 1), settings=Settings(**changes), why="test")
+
+    return make
