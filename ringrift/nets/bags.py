@@ -1,0 +1,124 @@
+"""Legal moves as input of a network: each move is a *bag* of rows of a table the network computes.
+
+The network gives every cell of every position one vector for each role a cell can play in a move (`Role`). A move's embedding is
+the sum of the vectors of its cells in their roles, the vector of its kind (type and count) and a vector of the position; for
+the cells of a line, window or region the mean is taken. Distinct moves of a legal list differ in kind or in a cell, so no two of
+them share an embedding.
+
+    table row of (position i, grid cell g, role r) = (i * width^2 + g) * ROLES + r
+    kind = type * KIND_COUNTS + count, where count is the rings of a placement or the bit length of the number of cells
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules import core as mv
+from ringrift.rules.compile import U, compiled
+from ringrift.rules.core import MOVE_TYPES, Geometry, move_a, move_b, move_c, move_cells, move_n, move_type
+
+
+class Role(IntEnum):
+    """What a cell is in a move."""
+
+    PLACE = 0
+    FROM = 1
+    OVER = 2
+    TO = 3
+    PAYS = 4  # the stack that loses rings: elimination, extraction, forced elimination
+    COLLAPSES = 5  # one of the cells of a line, window or region
+
+
+ROLES: Final = 6
+KIND_COUNTS: Final = 16  # bit lengths up to 9 occur: the largest board has 469 cells
+KINDS: Final = (MOVE_TYPES + 1) * KIND_COUNTS
+CELLS_MAX: Final = 3  # cells of a move besides the collapsing ones
+
+_PLACE, _FROM, _OVER, _TO, _PAYS, _COLLAPSES = (int(r) for r in Role)
+_SETS: Final = sum(1 << t for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM))
+_LEAPS: Final = sum(1 << t for t in (mv.LEAP, mv.CHAIN))
+_SLIDES: Final = sum(1 << t for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.RECOVERY_FALLBACK, mv.RECOVERY_STRIKE))
+_PAYMENTS: Final = sum(1 << t for t in (mv.ELIM_LINE, mv.ELIM_TERRITORY, mv.ELIM_RECOVERY, mv.FORCED))
+
+
+@compiled
+def rows_max(geo: Geometry, codes: NDArray[np.int64]) -> int:
+    """Bound on the rows of the bags of `codes`."""
+    bound = CELLS_MAX * codes.size
+    for m in codes:
+        if (_SETS >> move_type(m)) & 1:
+            bound += geo.n_cells
+    return bound
+
+
+@compiled
+def _named_cells(m: int, base: int, grid_of: NDArray[np.int16], rows: NDArray[np.int64], at: int) -> int:
+    """Write the rows of the cells a move names with a role of their own; number of rows."""
+    t = move_type(m)
+    used = at
+    if t == mv.PLACE:
+        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + _PLACE
+        used += 1
+    elif (_PAYMENTS >> t) & 1:
+        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + _PAYS
+        used += 1
+    elif t == mv.WALK or (_LEAPS >> t) & 1 or (_SLIDES >> t) & 1:
+        leap = (_LEAPS >> t) & 1
+        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + _FROM
+        rows[U(used + 1)] = base + grid_of[U(move_c(m) if leap else move_b(m))] * ROLES + _TO
+        used += 2
+        if leap:
+            rows[U(used)] = base + grid_of[U(move_b(m))] * ROLES + _OVER
+            used += 1
+        elif t != mv.WALK and t != mv.RECOVERY_PART:
+            rows[U(used)] = base + grid_of[U(move_c(m))] * ROLES + _PAYS
+            used += 1
+    return used - at
+
+
+@compiled
+def fill_bags(
+    geo: Geometry,
+    states: NDArray[np.int32],
+    codes: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    grids: NDArray[np.int16],
+    symmetry: NDArray[np.int16],
+    cells: NDArray[np.int16],
+    rows: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    kinds: NDArray[np.int64],
+    positions: NDArray[np.int64],
+) -> int:
+    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`; returns the number of rows used.
+
+    `rows`, `weights` hold `rows_max` entries; bag `j` is `rows[starts[j]:starts[j + 1]]`, `starts` has one entry more than
+    `codes`. `kinds[j]` and `positions[j]` are the kind and the state of move `j`. `cells` is scratch of `n_cells`."""
+    used = 0
+    for i in range(states.shape[0]):
+        grid_of = grids[U(symmetry[i])]
+        base = i * geo.width * geo.width * ROLES
+        for j in range(offsets[i], offsets[i + 1]):
+            m = codes[j]
+            t = move_type(m)
+            starts[j] = used
+            positions[j] = i
+            count = move_n(m) if t == mv.PLACE else 0
+            named = _named_cells(m, base, grid_of, rows, used)
+            for r in range(used, used + named):
+                weights[r] = 1.0
+            used += named
+            if (_SETS >> t) & 1:
+                size = move_cells(geo, states[i], m, cells)
+                for k in range(size):
+                    rows[U(used + k)] = base + grid_of[U(cells[k])] * ROLES + _COLLAPSES
+                    weights[U(used + k)] = 1.0 / size
+                used += size
+                while size >> count:
+                    count += 1
+            kinds[j] = t * KIND_COUNTS + count
+    starts[codes.size] = used
+    return used

@@ -1,0 +1,91 @@
+"""Building blocks of the networks. Nothing in them depends on the size of a board."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+KERNEL: Final = 3
+HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
+"""Kernel taps (row, column) that are no hex neighbours: axial offsets (-1, -1) and (+1, +1) are two steps away."""
+
+
+class BoardConv(nn.Conv2d):
+    """A 3 x 3 convolution over the cells next to a cell. On hex boards the two taps that are no neighbours stay zero."""
+
+    def __init__(self, inputs: int, outputs: int, *, hex_board: bool, scale: float = 1.0) -> None:
+        super().__init__(inputs, outputs, KERNEL, padding=KERNEL // 2)
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.weight.mul_(scale)
+        if hex_board:
+            mask = torch.ones(KERNEL, KERNEL)
+            for row, column in HEX_CORNERS:
+                mask[row, column] = 0.0
+            self.register_buffer("taps", mask, persistent=False)
+            with torch.no_grad():
+                self.weight.mul_(mask)
+            # a tap that starts at zero and gets no gradient stays zero: nothing to mask at each use
+            self.weight.register_hook(lambda gradient: gradient * self.taps)  # type: ignore[no-untyped-call]
+
+
+class Pool(nn.Module):
+    """Mean and maximum of `[B, C, H, W]` over the cells of the board, `[B, 2 C]`; `mask[B, 1, H, W]` is 1 on the board."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        masked = x * mask
+        mean = masked.sum((2, 3)) / mask.sum((2, 3))
+        return torch.cat((mean, masked.amax((2, 3))), 1)
+
+
+class ResidualBlock(nn.Module):
+    """relu(x + conv(relu(conv(x)))). The second convolution starts at zero, so a deep tower starts as the identity and needs no
+    normalisation (Fixup, Zhang et al. 2019): the same function in training and in play."""
+
+    def __init__(self, channels: int, *, hex_board: bool) -> None:
+        super().__init__()
+        self.first = BoardConv(channels, channels, hex_board=hex_board)
+        self.second = BoardConv(channels, channels, hex_board=hex_board, scale=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.second(functional.relu(self.first(x))) + x)
+
+
+class GlobalBias(nn.Module):
+    """Adds to every cell a bias computed from the pooled board: what happens far away (KataGo's global pooling, Wu 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = Pool()
+        self.mix = nn.Linear(2 * channels, channels)
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        bias: Tensor = self.mix(self.pool(x, mask))
+        return x + bias[:, :, None, None]
+
+
+class MoveHead(nn.Module):
+    """Logits of legal moves from their bags (`ringrift.nets.bags`): w . silu(cells in their roles + kind + position)."""
+
+    def __init__(self, channels: int, context: int, roles: int, kinds: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.roles = nn.Linear(channels, roles * hidden, bias=False)
+        self.kind = nn.Embedding(kinds, hidden)
+        self.context = nn.Linear(context, hidden)
+        self.score = nn.Linear(hidden, 1, bias=False)
+        nn.init.normal_(self.kind.weight, std=0.5)
+
+    def forward(
+        self, x: Tensor, context: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor
+    ) -> Tensor:
+        """`x[B, C, H, W]`, `context[B, K]`, bags of M moves as `fill_bags` writes them -> logits `[M]`."""
+        table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
+        cells = functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
+        rest = self.kind(kinds) + self.context(context)[positions]
+        logits: Tensor = self.score(functional.silu(cells + rest)).squeeze(1)
+        return logits

@@ -1,0 +1,254 @@
+"""A state as input of a network: planes on the bounding grid and a vector of globals, seen from the seat to act.
+
+Seats are *relative*: 0 is the seat to act, 1 the next in cyclic order, and so on; planes and globals of seats a game does not have
+are zero, so 2, 3 and 4 seats share one layout. Planes are stored cell by cell, channels innermost (torch's channels-last): cell
+`(x, y)` of the grid is row `y * width + x`.
+
+Two states that differ in anything that can still matter get different inputs: `tests/unit/nets/test_encoding.py` holds
+that. What does not count is the past (ply, turn number) and the absolute seat.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules.compile import U, compiled
+from ringrift.rules.core import (
+    acted,
+    cap_at,
+    collapsed_at,
+    controller_at,
+    debt,
+    hand,
+    height_at,
+    is_over,
+    last_actor,
+    lps_count,
+    lps_first,
+    lps_mask,
+    lps_rounds,
+    lps_seen,
+    lps_who,
+    marker_at,
+    markers,
+    must_cell,
+    on_board,
+    origin_cell,
+    out_turn,
+    owe_cap,
+    phase,
+    recovering,
+    removed,
+    ring_at,
+    stacks_controlled,
+    swap_open,
+    swapped,
+    territory,
+    to_move,
+)  # fmt: skip
+from ringrift.rules.geometry import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN, Geometry
+
+ENCODER: Final = "planes-1"
+"""Version of this encoding and of the move bags; a network works only with the one it was trained on."""
+
+RELATIVE_SEATS: Final = 4
+HEIGHT_SCALE: Final = 1 / 8  # few stacks are higher than 8
+RINGS_SCALE: Final = 1 / 4
+STACKS_SCALE: Final = 1 / 8
+TURN_SCALE: Final = 1 / 64
+HEIGHT_CLASSES: Final = 6  # 1..5, 6 and more: the height decides which cells a stack reaches
+CAP_CLASSES: Final = 3  # 1, 2, 3 and more
+SEQUENCE_BASE: Final = 5.0  # a colour is a digit 1..4
+SEQUENCE_RINGS: Final = 10  # digits a float32 holds in base 5; the two sequence planes tell stacks up to twice that apart
+
+
+class Plane(IntEnum):
+    """First channel of each group of planes."""
+
+    ON_BOARD = 0
+    COLUMN = 1  # -1 .. 1 over the grid, so that no two cells look alike on an empty board
+    ROW = 2
+    CONTROLLER = 3  # by relative seat
+    HEIGHT = 7
+    HEIGHT_CLASS = 8
+    CAP = 14
+    CAP_CLASS = 15
+    RINGS = 18  # rings of each relative seat in the stack
+    SECOND = 22  # colour of the ring below the top, by relative seat: the next controller if the top ring goes
+    BELOW_CAP = 26  # colour of the ring below the cap: the next controller if the cap goes
+    FROM_TOP = 30  # the sequence of rings as digits of a fraction, from the top and from the bottom
+    FROM_BOTTOM = 31
+    MARKER = 32  # by relative seat
+    COLLAPSED = 36  # by relative seat
+    MUST = 40
+    ORIGIN = 41
+
+
+PLANES: Final = 42
+
+
+class Global(IntEnum):
+    """First index of each group of globals."""
+
+    PHASE = 0  # one of eight
+    DEBT = 8
+    OWE_CAP = 9
+    ACTED = 10
+    RECOVERING = 11
+    SWAP_OPEN = 12
+    SWAPPED = 13
+    SEATS = 14  # one of 2, 3, 4
+    ROUNDS_DONE = 17  # share of the rounds section 17 requires
+    ROUNDS_REQUIRED = 18
+    SEAT = 19  # SEAT_GLOBALS for each relative seat
+
+
+class SeatGlobal(IntEnum):
+    """Index within the globals of one relative seat."""
+
+    PRESENT = 0
+    HAND = 1
+    HAND_LEFT = 2
+    REMOVED = 3  # share of the rings that win
+    TERRITORY = 4  # share of the cells that win
+    ON_BOARD = 5
+    STACKS = 6
+    MARKERS = 7
+    LAST_ACTOR = 8
+    ROUND_FIRST = 9
+    ROUND_SEEN = 10
+    ROUND_ABLE = 11
+    ROUND_WHO = 12
+    OUT = 13
+    OUT_TURN = 14
+
+
+SEAT_GLOBALS: Final = 15
+GLOBALS: Final = Global.SEAT + RELATIVE_SEATS * SEAT_GLOBALS
+
+# numba takes plain integers
+_ON_BOARD, _COLUMN, _ROW, _CONTROLLER, _HEIGHT, _HEIGHT_CLASS, _CAP, _CAP_CLASS = (int(p) for p in list(Plane)[:8])
+_RINGS, _SECOND, _BELOW_CAP, _FROM_TOP, _FROM_BOTTOM, _MARKER, _COLLAPSED, _MUST, _ORIGIN = (int(p) for p in list(Plane)[8:])
+_G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = int(Global.DEBT), int(Global.SEATS), int(Global.ROUNDS_DONE), int(Global.SEAT)
+
+
+@compiled
+def seat_from(mover: int, seats: int, seat: int) -> int:
+    """Relative seat, 0 for the mover itself."""
+    return (seat - mover + seats) % seats
+
+
+@compiled
+def _encode_stack(s: NDArray[np.int32], c: int, mover: int, seats: int, row: NDArray[np.float32]) -> None:
+    height = height_at(s, c)
+    cap = cap_at(s, c)
+    row[U(_CONTROLLER + seat_from(mover, seats, controller_at(s, c)))] = 1.0
+    row[U(_HEIGHT)] = height * HEIGHT_SCALE
+    row[U(_HEIGHT_CLASS + min(height, HEIGHT_CLASSES) - 1)] = 1.0
+    row[U(_CAP)] = cap * HEIGHT_SCALE
+    row[U(_CAP_CLASS + min(cap, CAP_CLASSES) - 1)] = 1.0
+    digit = 1.0
+    from_top = 0.0
+    from_bottom = 0.0
+    for i in range(height):
+        seat = seat_from(mover, seats, ring_at(s, c, i))
+        row[U(_RINGS + seat)] += RINGS_SCALE
+        if i == 1:
+            row[U(_SECOND + seat)] = 1.0
+        if i == cap:
+            row[U(_BELOW_CAP + seat)] = 1.0
+        if i < SEQUENCE_RINGS:
+            digit /= SEQUENCE_BASE
+            from_top += (seat + 1) * digit
+        if height - i <= SEQUENCE_RINGS:
+            from_bottom = (from_bottom + seat + 1) / SEQUENCE_BASE
+    row[U(_FROM_TOP)] = from_top
+    row[U(_FROM_BOTTOM)] = from_bottom
+
+
+@compiled
+def _encode_seat(geo: Geometry, s: NDArray[np.int32], seat: int, out: NDArray[np.float32]) -> None:
+    bit = seat - 1
+    out[U(0)] = 1.0
+    out[U(1)] = hand(s, seat) / geo.rings_per_seat
+    out[U(2)] = 1.0 if hand(s, seat) > 0 else 0.0
+    out[U(3)] = removed(s, seat) / geo.table[U(T_RINGS_TO_WIN)]
+    out[U(4)] = territory(s, seat) / geo.table[U(T_TERRITORY_TO_WIN)]
+    out[U(5)] = on_board(s, seat) / geo.rings_per_seat
+    out[U(6)] = stacks_controlled(s, seat) * STACKS_SCALE
+    out[U(7)] = markers(s, seat) / geo.n_cells
+    out[U(8)] = 1.0 if last_actor(s) == seat else 0.0
+    out[U(9)] = 1.0 if lps_first(s) == seat else 0.0
+    out[U(10)] = (lps_seen(s) >> bit) & 1
+    out[U(11)] = (lps_mask(s) >> bit) & 1
+    out[U(12)] = 1.0 if lps_who(s) == seat else 0.0
+    out[U(13)] = 1.0 if out_turn(s, seat) > 0 else 0.0
+    out[U(14)] = out_turn(s, seat) * TURN_SCALE
+
+
+@compiled
+def _encode_globals(geo: Geometry, s: NDArray[np.int32], mover: int, out: NDArray[np.float32]) -> None:
+    out[:] = 0.0
+    out[U(phase(s))] = 1.0
+    out[U(_G_DEBT)] = debt(s)
+    out[U(_G_DEBT + 1)] = owe_cap(s)
+    out[U(_G_DEBT + 2)] = acted(s)
+    out[U(_G_DEBT + 3)] = recovering(s)
+    out[U(_G_DEBT + 4)] = swap_open(s)
+    out[U(_G_DEBT + 5)] = swapped(s)
+    out[U(_G_SEATS + geo.seats - 2)] = 1.0
+    rounds = max(lps_rounds(s), 1)
+    out[U(_G_ROUNDS_DONE)] = lps_count(s) / rounds
+    out[U(_G_ROUNDS_DONE + 1)] = 1.0 / rounds
+    for seat in range(1, geo.seats + 1):
+        at = _G_SEAT + seat_from(mover, geo.seats, seat) * SEAT_GLOBALS
+        _encode_seat(geo, s, seat, out[at : at + SEAT_GLOBALS])
+
+
+@compiled
+def encode(
+    geo: Geometry, s: NDArray[np.int32], grid_of: NDArray[np.int16], planes: NDArray[np.float32], globals_: NDArray[np.float32]
+) -> None:
+    """Write one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting them.
+
+    `grid_of[area]` places the cells: `geo.grid_of`, or a symmetric image of it (`ringrift.nets.symmetry`). A finished game is
+    seen from seat 1."""
+    mover = 1 if is_over(s) else to_move(s)
+    planes[:] = 0.0
+    scale = 2.0 / (geo.width - 1)
+    for k in range(geo.n_cells):
+        c = int(geo.cell_of[U(k)])
+        grid = int(grid_of[U(c)])
+        row = planes[U(grid)]
+        row[U(_ON_BOARD)] = 1.0
+        row[U(_COLUMN)] = (grid % geo.width) * scale - 1.0
+        row[U(_ROW)] = (grid // geo.width) * scale - 1.0
+        if height_at(s, c) > 0:
+            _encode_stack(s, c, mover, geo.seats, row)
+        elif marker_at(s, c) > 0:
+            row[U(_MARKER + seat_from(mover, geo.seats, marker_at(s, c)))] = 1.0
+        elif collapsed_at(s, c) > 0:
+            row[U(_COLLAPSED + seat_from(mover, geo.seats, collapsed_at(s, c)))] = 1.0
+    if must_cell(s) >= 0:
+        planes[U(grid_of[U(must_cell(s))]), U(_MUST)] = 1.0
+    if origin_cell(s) >= 0:
+        planes[U(grid_of[U(origin_cell(s))]), U(_ORIGIN)] = 1.0
+    _encode_globals(geo, s, mover, globals_)
+
+
+@compiled
+def encode_batch(
+    geo: Geometry,
+    states: NDArray[np.int32],
+    grids: NDArray[np.int16],
+    symmetry: NDArray[np.int16],
+    planes: NDArray[np.float32],
+    globals_: NDArray[np.float32],
+) -> None:
+    """Write `states[B, S]` into `planes[B, width * width, PLANES]` and `globals_[B, GLOBALS]`.
+
+    State `i` is placed on the grid by `grids[symmetry[i]]` (`ringrift.nets.symmetry.grid_tables`)."""
+    for i in range(states.shape[0]):
+        encode(geo, states[i], grids[U(symmetry[i])], planes[i], globals_[i])

@@ -1,0 +1,66 @@
+"""A network at work: states and legal moves in, logits and values out."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ringrift.nets.architectures import Tower
+from ringrift.nets.batch import Batcher
+from ringrift.nets.checkpoint import Checkpoint
+from ringrift.rules.config import Config
+from ringrift.rules.core import to_move
+from ringrift.rules.geometry import geometry
+
+CHUNK_CPU: Final = 128  # positions at once: more spill out of the cache (measured, see docs of `ringrift bench search`)
+CHUNK_GPU: Final = 4096
+
+
+class Evaluator:
+    """Evaluates positions of one config with one network. Not safe for use by several threads at once."""
+
+    def __init__(self, config: Config, network: Tower, *, device: str | torch.device = "cpu") -> None:
+        """Takes the network over: moves it to `device`, half precision (bfloat16) on a GPU, and freezes it."""
+        self.config = config
+        self.geometry = geometry(config)
+        self.device = torch.device(device)
+        self._half = self.device.type != "cpu"
+        self._chunk = CHUNK_GPU if self._half else CHUNK_CPU
+        self._batcher = Batcher(self.geometry)
+        self._network = network.to(self.device).eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, data: bytes, *, device: str | torch.device = "cpu") -> "Evaluator":
+        """From the bytes of a checkpoint. Raises CheckpointError."""
+        checkpoint = Checkpoint.parse(data)
+        return cls(checkpoint.header.config, checkpoint.network(), device=device)
+
+    def evaluate(
+        self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`states[B, S]`, none of them over, with legal moves `codes[offsets[i]:offsets[i + 1]]` (`codes[M]`, `offsets[B + 1]`)
+        -> logits `[M]` in the order of `codes`, values `[B, seats]` by absolute seat (column 0 is seat 1), -1..1."""
+        count = len(states)
+        logits = np.empty(len(codes), np.float32)
+        values = np.empty((count, self.config.seats), np.float32)
+        for first in range(0, count, self._chunk):
+            last = min(first + self._chunk, count)
+            moves = slice(offsets[first], offsets[last])
+            logits[moves], values[first:last] = self._evaluate(
+                states[first:last], codes[moves], offsets[first : last + 1] - offsets[first]
+            )
+        return logits, values
+
+    def _evaluate(
+        self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        batch = self._batcher.encode(states, codes, offsets).to(self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            logits, relative = self._network(*batch.arguments())
+        mover = np.array([to_move(s) for s in states])
+        seat = np.arange(self.config.seats)
+        # seat s (from 0) is relative seat (s - mover) modulo the number of seats
+        columns = (seat[None] - (mover[:, None] - 1)) % self.config.seats
+        values = np.take_along_axis(relative.float().cpu().numpy(), columns, axis=1)
+        return logits.float().cpu().numpy(), values

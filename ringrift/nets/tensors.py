@@ -1,0 +1,84 @@
+"""Arrays and text as bytes: the safetensors format, written so that equal content gives equal bytes on every machine.
+
+    8 bytes     length of the header, little-endian
+    header      JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}, keys sorted;
+                blanks fill it up to a multiple of 8 bytes
+    data        the arrays one after another in order of their names, little-endian, C order
+
+The safetensors library reads these files; its own writer orders metadata at random, so digests of its output would differ.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+METADATA: Final = "__metadata__"
+HEADER_BYTES_MAX: Final = 16 << 20
+_NAMES: Final = {"F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U16": "<u2", "U8": "|u1", "I8": "|i1"}
+_CODES: Final = {text: code for code, text in _NAMES.items()}
+
+
+class TensorError(ValueError):
+    """Bytes that are not of the format described above; the text says where they part from it."""
+
+
+def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of `arrays` and `metadata`. Raises TensorError for a dtype without a code."""
+    header: dict[str, Any] = {METADATA: dict(sorted(metadata.items()))}
+    parts: list[bytes] = []
+    end = 0
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        text = array.dtype.newbyteorder("<").str
+        if text not in _CODES:
+            raise TensorError(f"array {name!r}: dtype {array.dtype} cannot be stored")
+        parts.append(array.astype(text, copy=False).tobytes())
+        header[name] = {"dtype": _CODES[text], "shape": list(array.shape), "data_offsets": [end, end + len(parts[-1])]}
+        end += len(parts[-1])
+    text_bytes = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    text_bytes += b" " * (-len(text_bytes) % 8)
+    return len(text_bytes).to_bytes(8, "little") + text_bytes + b"".join(parts)
+
+
+def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
+    """Arrays (read-only views) and metadata of `data`. Raises TensorError."""
+    if len(data) < 8:
+        raise TensorError(f"{len(data)} bytes are too short for a header")
+    length = int.from_bytes(data[:8], "little")
+    if length > min(HEADER_BYTES_MAX, len(data) - 8):
+        raise TensorError(f"header of {length} bytes does not fit into {len(data)} bytes; the file is truncated or not ours")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        metadata = header.pop(METADATA, {})
+        if not all(isinstance(k, str) and isinstance(v, str) for k, v in metadata.items()):
+            raise TensorError("metadata is not a table of texts")
+        body = memoryview(data)[8 + length :]
+        arrays: Arrays = {}
+        end = 0
+        for name, entry in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
+            arrays[name], end = _array(name, entry, body, end)
+    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise TensorError(f"header is not that of a tensor file: {error}") from error
+    if end != len(body):
+        raise TensorError(f"{len(body) - end} bytes follow the last array")
+    return arrays, metadata
+
+
+def _array(name: str, entry: Mapping[str, Any], body: memoryview, start: int) -> tuple[NDArray[Any], int]:
+    code, shape, (first, last) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    if code not in _NAMES:
+        raise TensorError(f"array {name!r}: unknown dtype {code!r}")
+    dtype = np.dtype(_NAMES[code])
+    if not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise TensorError(f"array {name!r}: shape {shape} is not one")
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if first != start or last - first != size or last > len(body):
+        raise TensorError(f"array {name!r}: bytes {first} to {last} do not hold shape {shape} of {code}")
+    return np.frombuffer(body[first:last], dtype).reshape(shape), last
