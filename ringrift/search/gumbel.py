@@ -13,13 +13,13 @@ A `Forest` holds one tree for each of G games, which advance together:
         node = expand(f, game, ...); backup(f, node)
     best_edge(f, s, game), improved_policy(f, s, game, out)
 
-Visits to known ends (a finished game, the depth limit) need no evaluation and are backed up on the way, so all games but the finished
-ones always have a leaf to evaluate. Arrays are float32, as in play; sums of one row are formed in float64.
+Visits to known ends (a finished game, the depth limit) need no evaluation and are backed up on the way, so each game that is not
+done has a leaf to evaluate. Arrays are float32, as in play; sums of one row are formed in float64.
 """
 
 from functools import lru_cache
 from math import ceil, log2
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ NONE: Final = -1  # no node, no edge
 DEPTH_UNLIMITED: Final = 1 << 30
 LOW_SCORE: Final = -1e9  # floor of a root score, as in mctx
 RANGE_SHARE_MIN: Final = 1e-4
-"""Completed Q values whose range is below this share of the largest of them are taken as equal: to stretch float32 rounding noise over
-the whole range would turn it into targets (the same table of Q values in float32 was found to move a policy by 0.69)."""
+"""Completed Q values whose range is below this share of the largest of them are taken as equal: rescaling would stretch float32
+rounding noise over the whole range and turn it into targets (the reference found policies wrong by up to 0.69)."""
 RANGE_MIN: Final = 1e-8
 
 Floats = NDArray[np.float32]
@@ -52,49 +52,51 @@ class Settings(NamedTuple):
     depth_max: int = DEPTH_UNLIMITED
 
 
+NODE: Final = np.dtype(
+    [
+        ("first_edge", np.int32),
+        ("edge_count", np.int32),
+        ("mover", np.int32),
+        ("visits", np.int32),
+        ("parent", np.int32),
+        ("in_edge", np.int32),
+        ("keep", np.float32),
+        ("illegal", np.int32),
+    ]
+)
+EDGE: Final = np.dtype(
+    [("logit", np.float32), ("gumbel", np.float32), ("score", np.float32), ("visits", np.int32), ("child", np.int32)]
+)
+GAME: Final = np.dtype([("node_count", np.int32), ("leaf_node", np.int32), ("leaf_edge", np.int32)])
+Records = np.recarray[Any, np.dtype[np.record]]
+
+
 class Forest(NamedTuple):
     """Trees of G games with up to S = stride nodes each, E edges in one pool, P seats. Node g * S is the root of game g.
 
-    Node arrays (G * S,):
+    node (G * S,):
       first_edge, edge_count  its edges (legal moves) are first_edge .. first_edge + edge_count - 1; none: the game is over there
       mover                   seat index 0..P-1 that moves
       visits                  1 + simulations through it
       parent, in_edge         how it was reached; NONE at a root
-      keep                    what is added above it is multiplied by this (1; 0 after an edge that ends the game in a table)
+      keep                    what is added above it is multiplied by this: 1, or 0 after an edge that ends the game in a table
       illegal                 1: the environment has further actions here that are illegal (see `completed_scores`)
-      raw, mean, reward       (G * S, P): evaluation, mean of all backed up values, reward of the edge into it
-    Edge arrays (E,):
-      logit, visits_of_edge, child (node or NONE), gumbel (noise, at roots), score (scratch)
-    Per game (G,):
-      node_count, leaf_node, leaf_edge (NONE: all simulations done), carry (G, P) scratch of `backup`
-    Scalars: edge_top (1,) edges taken from the pool, stride.
+    edge (E,): logit (the largest of a node is 0), gumbel (noise, at roots), score (scratch), visits, child (node or NONE)
+    game (G,): node_count, and the edge leaf_edge of node leaf_node that waits for an evaluation (NONE: all simulations are done)
+    raw, mean, reward (G * S, P): evaluation of a node, mean of all values backed up to it, reward on the edge into it
+    carry (G, P): scratch of `backup`
+    edge_top (1,): edges taken from the pool
     """
 
     stride: int
-    first_edge: Ints
-    edge_count: Ints
-    mover: Ints
-    visits: Ints
-    parent: Ints
-    in_edge: Ints
-    keep: Floats
-    illegal: Ints
+    node: Records
+    edge: Records
+    game: Records
     raw: Floats
     mean: Floats
     reward: Floats
-    logit: Floats
-    visits_of_edge: Ints
-    child: Ints
-    gumbel: Floats
-    score: Floats
-    node_count: Ints
-    leaf_node: Ints
-    leaf_edge: Ints
     carry: Floats
     edge_top: NDArray[np.int64]
-
-
-EDGE_ARRAYS: Final = ("logit", "visits_of_edge", "child", "gumbel", "score")
 
 
 def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Forest:
@@ -105,25 +107,12 @@ def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Fore
     nodes = games * stride
     return Forest(
         stride=stride,
-        first_edge=np.zeros(nodes, np.int32),
-        edge_count=np.zeros(nodes, np.int32),
-        mover=np.zeros(nodes, np.int32),
-        visits=np.zeros(nodes, np.int32),
-        parent=np.full(nodes, NONE, np.int32),
-        in_edge=np.full(nodes, NONE, np.int32),
-        keep=np.ones(nodes, np.float32),
-        illegal=np.zeros(nodes, np.int32),
+        node=np.zeros(nodes, NODE).view(np.recarray),
+        edge=np.zeros(edges, EDGE).view(np.recarray),
+        game=np.zeros(games, GAME).view(np.recarray),
         raw=np.zeros((nodes, seats), np.float32),
         mean=np.zeros((nodes, seats), np.float32),
         reward=np.zeros((nodes, seats), np.float32),
-        logit=np.zeros(edges, np.float32),
-        visits_of_edge=np.zeros(edges, np.int32),
-        child=np.full(edges, NONE, np.int32),
-        gumbel=np.zeros(edges, np.float32),
-        score=np.zeros(edges, np.float32),
-        node_count=np.zeros(games, np.int32),
-        leaf_node=np.full(games, NONE, np.int32),
-        leaf_edge=np.full(games, NONE, np.int32),
         carry=np.zeros((games, seats), np.float32),
         edge_top=np.zeros(1, np.int64),
     )
@@ -132,17 +121,17 @@ def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Fore
 def with_edges(forest: Forest, room: int) -> Forest:
     """`forest` with at least `room` edges free: itself, or a copy with a larger pool (the node arrays stay shared)."""
     needed = int(forest.edge_top[0]) + room
-    if needed <= len(forest.logit):
+    if needed <= len(forest.edge):
         return forest
-    capacity = max(needed, 2 * len(forest.logit))
-    grown = {name: np.resize(getattr(forest, name), capacity) for name in EDGE_ARRAYS}
-    return forest._replace(**grown)
+    edge = np.zeros(max(needed, 2 * len(forest.edge)), EDGE).view(np.recarray)
+    edge[: len(forest.edge)] = forest.edge
+    return forest._replace(edge=edge)
 
 
 def clear(forest: Forest) -> None:
     """Forget all trees, so that the next roots start with an empty pool."""
-    forest.node_count[:] = 0
-    forest.leaf_edge[:] = NONE
+    forest.game["node_count"] = 0
+    forest.game["leaf_edge"] = NONE
     forest.edge_top[0] = 0
 
 
@@ -178,13 +167,13 @@ def plant(f: Forest, game: int, mover: int, logits: Floats, values: Floats, gumb
 
     NONE if the pool lacks room for K edges (`with_edges`, then again). `illegal`: there are actions besides the K.
     """
-    f.node_count[game] = 0
+    f.game[game].node_count = 0
     node = _add_node(f, game, mover, logits, values)
     if node != NONE:
-        f.illegal[node] = 1 if illegal else 0
-        first = f.first_edge[node]
+        f.node[node].illegal = 1 if illegal else 0
+        first = f.node[node].first_edge
         for k in range(len(logits)):
-            f.gumbel[first + k] = gumbel[k]
+            f.edge[first + k].gumbel = gumbel[k]
     return node
 
 
@@ -196,29 +185,29 @@ def expand(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> 
     """
     node = _add_node(f, game, mover, logits, values)
     if node != NONE:
-        f.parent[node] = f.leaf_node[game]
-        f.in_edge[node] = f.leaf_edge[game]
-        f.child[f.leaf_edge[game]] = node
+        f.node[node].parent = f.game[game].leaf_node
+        f.node[node].in_edge = f.game[game].leaf_edge
+        f.edge[f.game[game].leaf_edge].child = node
     return node
 
 
 @compiled
 def _add_node(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> int:
     count = len(logits)
-    first = f.edge_top[0]
-    if first + count > len(f.logit):
+    first = int(f.edge_top[0])
+    if first + count > len(f.edge):
         return NONE
-    node = game * f.stride + f.node_count[game]
-    f.node_count[game] += 1
+    node: int = game * f.stride + f.game[game].node_count
+    f.game[game].node_count += 1
     f.edge_top[0] = first + count
-    f.first_edge[node] = first
-    f.edge_count[node] = count
-    f.mover[node] = mover
-    f.visits[node] = 1
-    f.parent[node] = NONE
-    f.in_edge[node] = NONE
-    f.keep[node] = 1.0
-    f.illegal[node] = 0
+    f.node[node].first_edge = first
+    f.node[node].edge_count = count
+    f.node[node].mover = mover
+    f.node[node].visits = 1
+    f.node[node].parent = NONE
+    f.node[node].in_edge = NONE
+    f.node[node].keep = 1.0
+    f.node[node].illegal = 0
     for seat in range(f.raw.shape[1]):
         f.raw[node, seat] = values[seat]
         f.mean[node, seat] = values[seat]
@@ -227,36 +216,36 @@ def _add_node(f: Forest, game: int, mover: int, logits: Floats, values: Floats) 
     for k in range(count):
         top = max(top, logits[k])
     for k in range(count):
-        f.logit[first + k] = logits[k] - top
-        f.visits_of_edge[first + k] = 0
-        f.child[first + k] = NONE
+        f.edge[first + k].logit = logits[k] - top
+        f.edge[first + k].visits = 0
+        f.edge[first + k].child = NONE
     return node
 
 
 @compiled
 def edge_value(f: Forest, edge: int, seat: int) -> float:
     """Q of a visited edge for `seat`: reward on the edge plus what is kept of the mean value behind it."""
-    child = f.child[edge]
-    return np.float64(f.reward[child, seat]) + np.float64(f.keep[child]) * np.float64(f.mean[child, seat])
+    child = f.edge[edge].child
+    return np.float64(f.reward[child, seat]) + np.float64(f.node[child].keep) * np.float64(f.mean[child, seat])
 
 
 @compiled
 def mixed_value(f: Forest, s: Settings, node: int) -> float:
     """Value for the mover that stands in for unvisited edges: (value + N * prior-weighted mean Q of visited edges) / (N + 1)."""
-    seat = f.mover[node]
+    seat = f.node[node].mover
     value = np.float64(f.raw[node, seat])
     if not s.mixed:
         return value
-    first, count = f.first_edge[node], f.edge_count[node]
+    first, count = f.node[node].first_edge, f.node[node].edge_count
     top = -np.inf  # over visited edges, so that their priors cannot all vanish
     for edge in range(first, first + count):
-        if f.visits_of_edge[edge] > 0:
-            top = max(top, np.float64(f.logit[edge]))
+        if f.edge[edge].visits > 0:
+            top = max(top, np.float64(f.edge[edge].logit))
     visits, weight, weighted = 0, 0.0, 0.0
     for edge in range(first, first + count):
-        if f.visits_of_edge[edge] > 0:
-            prior = np.exp(np.float64(f.logit[edge]) - top)
-            visits += f.visits_of_edge[edge]
+        if f.edge[edge].visits > 0:
+            prior = np.exp(np.float64(f.edge[edge].logit) - top)
+            visits += f.edge[edge].visits
             weight += prior
             weighted += prior * edge_value(f, edge, seat)
     if visits == 0:
@@ -271,19 +260,19 @@ def completed_scores(f: Forest, s: Settings, node: int) -> None:
     sigma(q) = (maxvisit_init + max visits) * value_scale * q, with q mapped onto [0, 1] over the node if `rescale`. Where the
     environment has illegal actions besides the edges, they are never visited, so their completed value takes part in the range.
     """
-    first, count = f.first_edge[node], f.edge_count[node]
-    seat = f.mover[node]
+    first, count = f.node[node].first_edge, f.node[node].edge_count
+    seat = f.node[node].mover
     unvisited = mixed_value(f, s, node)
     low, high = np.inf, -np.inf
-    if f.illegal[node]:
+    if f.node[node].illegal:
         low, high = unvisited, unvisited
     visits_max = 0
     for edge in range(first, first + count):
         q = unvisited
-        if f.visits_of_edge[edge] > 0:
+        if f.edge[edge].visits > 0:
             q = edge_value(f, edge, seat)
-            visits_max = max(visits_max, f.visits_of_edge[edge])
-        f.score[edge] = q
+            visits_max = max(visits_max, f.edge[edge].visits)
+        f.edge[edge].score = q
         low, high = min(low, q), max(high, q)
     scale = (s.maxvisit_init + visits_max) * s.value_scale
     shift = 0.0
@@ -294,23 +283,23 @@ def completed_scores(f: Forest, s: Settings, node: int) -> None:
         shift = low
         scale /= max(spread, RANGE_MIN)
     for edge in range(first, first + count):
-        f.score[edge] = scale * (np.float64(f.score[edge]) - shift)
+        f.edge[edge].score = scale * (np.float64(f.edge[edge].score) - shift)
 
 
 @compiled
 def _softmax(f: Forest, node: int) -> None:
     """Replace `score` of the edges of `node` by softmax(logit + score)."""
-    first, count = f.first_edge[node], f.edge_count[node]
+    first, count = f.node[node].first_edge, f.node[node].edge_count
     top = -np.inf
     for edge in range(first, first + count):
-        top = max(top, np.float64(f.logit[edge]) + np.float64(f.score[edge]))
+        top = max(top, np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score))
     total = 0.0
     for edge in range(first, first + count):
-        weight = np.exp(np.float64(f.logit[edge]) + np.float64(f.score[edge]) - top)
+        weight = np.exp(np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score) - top)
         total += weight
-        f.score[edge] = weight
+        f.edge[edge].score = weight
     for edge in range(first, first + count):
-        f.score[edge] = np.float64(f.score[edge]) / total
+        f.edge[edge].score = np.float64(f.edge[edge].score) / total
 
 
 @compiled
@@ -318,10 +307,12 @@ def _best_root_edge(f: Forest, s: Settings, root: int, visits: int) -> int:
     """Among root edges with exactly `visits`: arg-max of gumbel + logit + sigma(Q), the first of equals."""
     completed_scores(f, s, root)
     best, best_score = NONE, -np.inf
-    first = f.first_edge[root]
-    for edge in range(first, first + f.edge_count[root]):
-        if f.visits_of_edge[edge] == visits:
-            score = max(LOW_SCORE, np.float64(f.gumbel[edge]) + np.float64(f.logit[edge]) + np.float64(f.score[edge]))
+    first = f.node[root].first_edge
+    for edge in range(first, first + f.node[root].edge_count):
+        if f.edge[edge].visits == visits:
+            score = max(
+                LOW_SCORE, np.float64(f.edge[edge].gumbel) + np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score)
+            )
             if score > best_score:
                 best, best_score = edge, score
     return best
@@ -331,22 +322,22 @@ def _best_root_edge(f: Forest, s: Settings, root: int, visits: int) -> int:
 def select_root(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     """Edge of the next simulation at the root, by sequential halving; `considered` as of `considered_table`, its n the budget."""
     root = game * f.stride
-    row = min(considered.shape[0] - 1, f.edge_count[root])
-    return _best_root_edge(f, s, root, considered[row, f.visits[root] - 1])
+    row = min(considered.shape[0] - 1, f.node[root].edge_count)
+    return _best_root_edge(f, s, root, int(considered[row, f.node[root].visits - 1]))
 
 
 @compiled
 def select_inner(f: Forest, s: Settings, node: int) -> int:
-    """Edge whose share of visits lags most behind its improved policy: arg-max of policy - N(a) / (1 + sum N), the first of equals."""
+    """Edge whose visits lag most behind its improved policy: arg-max of policy - N(a) / (1 + sum N), the first of equals."""
     completed_scores(f, s, node)
     _softmax(f, node)
-    first, count = f.first_edge[node], f.edge_count[node]
+    first, count = f.node[node].first_edge, f.node[node].edge_count
     visits = 1
     for edge in range(first, first + count):
-        visits += f.visits_of_edge[edge]
+        visits += f.edge[edge].visits
     best, best_score = NONE, -np.inf
     for edge in range(first, first + count):
-        score = np.float64(f.score[edge]) - f.visits_of_edge[edge] / visits
+        score = np.float64(f.edge[edge].score) - f.edge[edge].visits / visits
         if score > best_score:
             best, best_score = edge, score
     return best
@@ -362,14 +353,14 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     node, depth = game * f.stride, 0
     edge = select_root(f, s, game, considered)
     while True:
-        child = f.child[edge]
+        child = int(f.edge[edge].child)
         depth += 1
         if child == NONE:
-            f.leaf_node[game] = node
-            f.leaf_edge[game] = edge
+            f.game[game].leaf_node = node
+            f.game[game].leaf_edge = edge
             return edge
-        if f.edge_count[child] == 0 or depth >= s.depth_max:
-            f.visits[child] += 1
+        if f.node[child].edge_count == 0 or depth >= s.depth_max:
+            f.node[child].visits += 1
             backup(f, child)
             return NONE
         node = child
@@ -383,13 +374,13 @@ def backup(f: Forest, node: int) -> None:
     carry = f.carry[node // f.stride]
     for seat in range(seats):
         carry[seat] = f.raw[node, seat]
-    while f.parent[node] != NONE:
-        parent = f.parent[node]
-        f.visits_of_edge[f.in_edge[node]] += 1
-        count = f.visits[parent] + 1
-        f.visits[parent] = count
+    while f.node[node].parent != NONE:
+        parent = int(f.node[node].parent)
+        f.edge[f.node[node].in_edge].visits += 1
+        count = f.node[parent].visits + 1
+        f.node[parent].visits = count
         for seat in range(seats):
-            carry[seat] = f.reward[node, seat] + f.keep[node] * carry[seat]
+            carry[seat] = f.reward[node, seat] + f.node[node].keep * carry[seat]
             # this form of (mean * n + v) / (n + 1) adds no rounding error where all values are equal
             f.mean[parent, seat] += (carry[seat] - f.mean[parent, seat]) / count
         node = parent
@@ -399,8 +390,8 @@ def backup(f: Forest, node: int) -> None:
 def next_leaf(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     """Run simulations of `game` until one needs an evaluation: its edge, or NONE when all n are done (also in leaf_edge)."""
     root = game * f.stride
-    f.leaf_edge[game] = NONE
-    while f.visits[root] - 1 < considered.shape[1]:
+    f.game[game].leaf_edge = NONE
+    while f.node[root].visits - 1 < considered.shape[1]:
         edge = descend(f, s, game, considered)
         if edge != NONE:
             return edge
@@ -422,8 +413,8 @@ def best_edge(f: Forest, s: Settings, game: int) -> int:
     """Edge to play at the root: the best score, noise included, among the most visited. NONE at a root without edges."""
     root = game * f.stride
     visits_max = 0
-    for edge in range(f.first_edge[root], f.first_edge[root] + f.edge_count[root]):
-        visits_max = max(visits_max, f.visits_of_edge[edge])
+    for edge in range(f.node[root].first_edge, f.node[root].first_edge + f.node[root].edge_count):
+        visits_max = max(visits_max, f.edge[edge].visits)
     return _best_root_edge(f, s, root, visits_max)
 
 
@@ -433,5 +424,5 @@ def improved_policy(f: Forest, s: Settings, game: int, out: Floats) -> None:
     root = game * f.stride
     completed_scores(f, s, root)
     _softmax(f, root)
-    for k in range(f.edge_count[root]):
-        out[k] = f.score[f.first_edge[root] + k]
+    for k in range(f.node[root].edge_count):
+        out[k] = f.edge[f.node[root].first_edge + k].score

@@ -33,7 +33,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """action: to play; visits: (A,) of the root; policy: (A,) improved; root_values: (P,) mean; q: (A,) for the mover, nan unvisited."""
+    """At the root: `action` to play, `visits` (A,), improved `policy` (A,), mean `root_values` (P,), `q` (A,) for the mover
+    (nan: not visited)."""
 
     action: int
     visits: Ints
@@ -88,8 +89,8 @@ def search_table(
         forest, 0, int(table.mover[root]), table.logits[root, legal], table.values[root], noise[legal], len(legal) < actions
     )
     while gumbel.next_leaf(forest, settings, 0, considered) != NONE:
-        parent, edge = int(forest.leaf_node[0]), int(forest.leaf_edge[0])
-        slot = edge - int(forest.first_edge[parent])
+        parent, edge = int(forest.game[0].leaf_node), int(forest.game[0].leaf_edge)
+        slot = edge - int(forest.node[parent].first_edge)
         before, action = state_of[parent], legal[slot] if parent == 0 else slot
         state = table.child[before, action]
         over = table.terminal[state]
@@ -97,7 +98,7 @@ def search_table(
         node = gumbel.expand(forest, 0, int(table.mover[state]), logits, (table.result if over else table.values)[state])
         state_of[node] = state
         forest.reward[node] = table.reward[before, action]
-        forest.keep[node] = table.keep[before, action]
+        forest.node[node].keep = table.keep[before, action]
         gumbel.backup(forest, node)
     return _outcome(forest, settings, legal, actions)
 
@@ -105,11 +106,11 @@ def search_table(
 def _outcome(forest: gumbel.Forest, settings: Settings, legal: NDArray[np.int64], actions: int) -> Outcome:
     edges = slice(0, len(legal))
     visits = np.zeros(actions, np.int32)
-    visits[legal] = forest.visits_of_edge[edges]
+    visits[legal] = forest.edge["visits"][edges]
     q = np.full(actions, np.nan, np.float32)
     for edge, action in enumerate(legal):
-        if forest.child[edge] != NONE:
-            q[action] = gumbel.edge_value(forest, edge, int(forest.mover[0]))
+        if forest.edge[edge].child != NONE:
+            q[action] = gumbel.edge_value(forest, edge, int(forest.node[0].mover))
     target = np.zeros(len(legal), np.float32)
     gumbel.improved_policy(forest, settings, 0, target)
     policy = np.zeros(actions, np.float32)
