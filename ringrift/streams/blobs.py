@@ -1,0 +1,174 @@
+"""Blobs in JetStream object buckets: immutable ones named by SHA-256, mutable ones by a name. Every read is verified.
+
+The layout is that of NATS clients (`nats object get models <digest>` works): chunks on `$O.<bucket>.C.<id>`, one record on
+`$O.<bucket>.M.<name in base64>`. Chunks are read with the bulk reader; the general client reads 20 MB/s, this one 440 and more.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.streams import api
+from ringrift.streams.errors import BlobCorrupt, BlobMissing
+from ringrift.streams.jetstream import JetStreamLog, retried
+
+CHUNK_BYTES = 1024 * 1024
+"""512 kB to 1 MB was fastest, and far below the server's limit of a message"""
+READS_MAX = 3
+"""a blob replaced while it is read is read again"""
+
+
+class Blobs(Protocol):
+    """Where models, shards and snapshots are kept."""
+
+    async def put(self, bucket: str, data: bytes) -> str:
+        """Stores `data` once; its SHA-256 in hex, which is its name."""
+
+    async def get(self, bucket: str, digest: str) -> bytes:
+        """The blob with this SHA-256. Raises BlobMissing, BlobCorrupt."""
+
+    async def has(self, bucket: str, digest: str) -> bool:
+        """Whether the blob is there."""
+
+    async def put_named(self, bucket: str, name: str, data: bytes) -> None:
+        """Stores `data` under a name, in the place of what was there."""
+
+    async def get_named(self, bucket: str, name: str) -> bytes:
+        """What was stored last under a name. Raises BlobMissing, BlobCorrupt."""
+
+    async def delete(self, bucket: str, name: str) -> None:
+        """Removes a blob by digest or name; nothing happens if it is not there."""
+
+    async def names(self, bucket: str) -> list[str]:
+        """Digests and names of the blobs in a bucket, sorted."""
+
+
+class _Info(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The record of one object, as NATS clients write it."""
+
+    name: str
+    bucket: str
+    nuid: str
+    size: int = 0
+    chunks: int = 0
+    digest: str = ""
+    mtime: str = "0001-01-01T00:00:00Z"
+    deleted: bool = False
+    options: Mapping[str, int] = msgspec.field(default_factory=lambda: {"max_chunk_size": CHUNK_BYTES})
+
+
+class JetStreamBlobs:
+    """`Blobs` in the object buckets of a JetStream server."""
+
+    def __init__(self, log: JetStreamLog) -> None:
+        self._log = log
+
+    async def put(self, bucket: str, data: bytes) -> str:
+        """See `Blobs.put`."""
+        digest = hashlib.sha256(data).hexdigest()
+        if not await self.has(bucket, digest):
+            await self.put_named(bucket, digest, data)
+        return digest
+
+    async def get(self, bucket: str, digest: str) -> bytes:
+        """See `Blobs.get`."""
+        data = await self.get_named(bucket, digest)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise BlobCorrupt(f"{bucket}/{digest}: the bytes stored under this digest are others")
+        return data
+
+    async def has(self, bucket: str, digest: str) -> bool:
+        """See `Blobs.has`."""
+        return await self._info(bucket, digest) is not None
+
+    async def put_named(self, bucket: str, name: str, data: bytes) -> None:
+        """See `Blobs.put_named`."""
+        before = await self._info(bucket, name)
+        nuid = uuid4().hex
+        pieces = range(0, len(data), CHUNK_BYTES)
+        for number, at in enumerate(pieces):  # one after another: their order in the stream is their order in the blob
+            await self._publish(bucket, f"C.{nuid}", data[at : at + CHUNK_BYTES], {"Nats-Msg-Id": f"{nuid}-{number}"})
+        info = _Info(
+            name=name, bucket=bucket, nuid=nuid, size=len(data), chunks=len(pieces), digest=_digest_field(data),
+            mtime=datetime.now(UTC).isoformat(),
+        )  # fmt: skip
+        await self._publish(bucket, _record(name), msgspec.json.encode(info), {"Nats-Rollup": "sub"})
+        if before is not None:
+            await self._purge(bucket, f"C.{before.nuid}")
+
+    async def get_named(self, bucket: str, name: str) -> bytes:
+        """See `Blobs.get_named`."""
+        for _ in range(READS_MAX):
+            info = await self._info(bucket, name)
+            if info is None:
+                raise BlobMissing(f"{bucket}/{name}: no such blob")
+            data = await self._chunks(info)
+            if len(data) == info.size and _digest_field(data) == info.digest:
+                return data
+            if await self._info(bucket, name) == info:  # nobody replaced it while we read
+                break
+        raise BlobCorrupt(f"{bucket}/{name}: the stored bytes do not have the digest that was recorded; delete it and put it again")
+
+    async def delete(self, bucket: str, name: str) -> None:
+        """See `Blobs.delete`."""
+        info = await self._info(bucket, name)
+        if info is not None:
+            await self._purge(bucket, _record(name))
+            await self._purge(bucket, f"C.{info.nuid}")
+
+    async def names(self, bucket: str) -> list[str]:
+        """See `Blobs.names`."""
+        prefix = f"$O.{bucket}.M."
+        found: list[str] = []
+        while True:
+            request = {"subjects_filter": f"{prefix}>", "offset": len(found)}
+            info = await self._call(f"STREAM.INFO.OBJ_{bucket}", request)
+            page = info["state"].get("subjects") or {}
+            found += [base64.urlsafe_b64decode(subject.removeprefix(prefix)).decode() for subject in page]
+            if not page or len(found) >= info.get("total", 0):
+                return sorted(found)
+
+    async def _info(self, bucket: str, name: str) -> _Info | None:
+        record = await self._log.last(f"OBJ_{bucket}", f"$O.{bucket}.{_record(name)}")
+        if record is None:
+            return None
+        try:
+            info = msgspec.json.decode(record.body, type=_Info)
+        except msgspec.DecodeError as error:
+            raise BlobCorrupt(f"{bucket}/{name}: its record cannot be read: {error}") from error
+        return None if info.deleted else info
+
+    async def _chunks(self, info: _Info) -> bytes:
+        pieces: list[bytes] = []
+        if info.chunks:
+            async for batch in self._log.read(f"OBJ_{info.bucket}", filters=[f"$O.{info.bucket}.C.{info.nuid}"]):
+                pieces += [entry.body for entry in batch]
+        return b"".join(pieces)
+
+    async def _publish(self, bucket: str, tail: str, body: bytes, headers: dict[str, str]) -> None:
+        await self._log.publish(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", body, headers)
+
+    async def _purge(self, bucket: str, tail: str) -> None:
+        await self._call(f"STREAM.PURGE.OBJ_{bucket}", {"filter": f"$O.{bucket}.{tail}"})
+
+    async def _call(self, subject: str, request: dict[str, Any]) -> dict[str, Any]:
+        async def attempt() -> dict[str, Any]:
+            return await api.call(self._log.ask, subject, request)
+
+        return await retried(attempt, subject)
+
+
+def _record(name: str) -> str:
+    return f"M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+def _digest_field(data: bytes) -> str:
+    return f"SHA-256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()}"

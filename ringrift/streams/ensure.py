@@ -1,0 +1,72 @@
+"""Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.streams import api
+from ringrift.streams.errors import ServerRefused
+from ringrift.streams.topology import CONSUMERS, STREAMS, WORK, ConsumerConfig, StreamConfig
+
+
+class Drift(Struct, frozen=True):
+    """A field of a stream or consumer that is not as declared, such as `WORK`, `max_msgs`, 1000, 500."""
+
+    name: str
+    field: str
+    declared: Any
+    actual: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.field} is {self.actual!r}, declared {self.declared!r}"
+
+
+async def ensure(
+    ask: api.Ask,
+    *,
+    replicas: int = 1,
+    streams: Sequence[StreamConfig] = STREAMS,
+    consumers: Sequence[ConsumerConfig] = CONSUMERS,
+) -> list[Drift]:
+    """Creates what is missing; the differences of what was there already. Raises ServerRefused, TimeoutError."""
+    drift: list[Drift] = []
+    for stream in streams:
+        declared = msgspec.to_builtins(stream) | {"num_replicas": replicas}
+        actual = await _config(ask, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
+        if actual is None:
+            actual = (await api.call(ask, f"STREAM.CREATE.{stream.name}", declared))["config"]
+        drift += differences(stream.name, declared, actual)
+    for consumer in consumers:
+        declared = msgspec.to_builtins(consumer)
+        actual = await _config(ask, f"CONSUMER.INFO.{WORK}.{consumer.name}", api.NO_CONSUMER)
+        if actual is None:
+            request = {"stream_name": WORK, "config": declared, "action": "create"}
+            actual = (await api.call(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", request))["config"]
+        drift += differences(f"{WORK}.{consumer.name}", declared, actual)
+    return drift
+
+
+async def _config(ask: api.Ask, subject: str, missing: int) -> dict[str, Any] | None:
+    try:
+        config: dict[str, Any] = (await api.call(ask, subject))["config"]
+    except ServerRefused as error:
+        if error.code == missing:
+            return None
+        raise
+    return config
+
+
+def differences(name: str, declared: Mapping[str, Any], actual: Mapping[str, Any]) -> list[Drift]:
+    """Declared fields whose actual value differs; the server leaves out what is 0, false or empty."""
+    found = []
+    for field, value in declared.items():
+        here = actual.get(field, type(value)())
+        if field == "filter_subjects" and not here:  # a single filter comes back in its own field
+            here = [actual["filter_subject"]] if actual.get("filter_subject") else []
+        if (list(value) if isinstance(value, tuple) else value) != here:
+            found.append(Drift(name, field, value, here))
+    return found

@@ -1,0 +1,170 @@
+"""The log as everything else sees it. `ringrift.streams.jetstream` is the real one, `ringrift.streams.memory` its twin."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from ringrift.events import Draft, Recorded, UndecodableEvent, decode
+
+BATCH_EVENTS_MAX = 1000
+"""events of one atomic batch; the server's own limit"""
+
+Progress = Callable[[int, int], None]
+"""Called with (sequence reached, sequence at which the reading ends)."""
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A stored message: its stream sequence, subject, time of storage in nanoseconds since 1970, bytes and header block."""
+
+    seq: int
+    subject: str
+    stamp_ns: int
+    body: bytes
+    head: bytes = b""
+
+    @property
+    def time(self) -> datetime:
+        """When the server stored it, UTC."""
+        return datetime.fromtimestamp(self.stamp_ns / 1e9, UTC)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers by name; the server's own begin with `Nats-`."""
+        pairs = (line.partition(b":") for line in self.head.split(b"\r\n")[1:] if line)
+        return {name.decode(): value.strip().decode() for name, _, value in pairs}
+
+    @property
+    def id(self) -> str | None:
+        """Id that the message was deduplicated by."""
+        return self.headers.get("Nats-Msg-Id")
+
+
+class Expect(Struct, frozen=True):
+    """The newest message matching `subject_filter` (wildcards allowed) must have sequence `last_seq`; 0 means there is none."""
+
+    subject_filter: str
+    last_seq: int
+
+
+class WorkItem(Protocol):
+    """A ticket in the hands of one worker until it is acknowledged or its time runs out."""
+
+    subject: str
+    body: bytes
+    seq: int
+    deliveries: int
+    """1 the first time"""
+
+    async def in_progress(self) -> None:
+        """Asks for as much time again as a delivery gives (`WORK_ACK_SECONDS`)."""
+
+    async def ack(self) -> None:
+        """Done; returns when the server has recorded it."""
+
+    async def nak(self, delay_seconds: float = 0.0) -> None:
+        """Not done; deliver it again after the delay."""
+
+    async def term(self, reason: str) -> None:
+        """Will never be done: takes it off the queue. Dead-letter it first, its bytes are gone afterwards."""
+
+
+class Log(Protocol):
+    """Durable, ordered, deduplicated. Every call survives reconnects and a restart of the server within its time limit."""
+
+    async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
+        """Stores all of `drafts`, events of one stream, or none; their sequences, once they are acknowledged.
+
+        What is stored already under the same ids is not stored again, its sequences are returned.
+        Raises ConcurrencyError, PartlyStored, PayloadTooLarge, LogUnavailable."""
+
+    async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
+        """Stores each draft by itself, many in flight at once: for games, whose order does not matter. Errors as `append`."""
+
+    def read(
+        self,
+        stream: str,
+        *,
+        filters: Sequence[str] = (),
+        start_seq: int = 1,
+        start_time: datetime | None = None,
+        until_seq: int | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncIterator[list[Entry]]:
+        """What is stored now, in order, in batches of bounded size, from `start_seq` or `start_time` through `until_seq`."""
+
+    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncIterator[Entry]:
+        """What is stored from `start_seq` on and what will be, in order, each once, for ever."""
+
+    async def last(self, stream: str, subject_filter: str) -> Entry | None:
+        """The newest message that matches the filter."""
+
+    async def get(self, stream: str, seq: int) -> Entry | None:
+        """The message with this sequence, None if there is none (any more)."""
+
+    async def tail(self, stream: str) -> int:
+        """Sequence of the newest message, 0 in an empty stream."""
+
+    async def stored(self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime) -> dict[str, int]:
+        """Sequences of those of `ids` stored after `since` under one of `filters`: for writers whose outage outlived the
+        server's memory of ids."""
+
+    async def publish_ticket(self, subject: str, body: bytes, ticket: str) -> int:
+        """Puts work on the queue, once per ticket id; its sequence. Raises QueueFull, LogUnavailable."""
+
+    async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
+        """The oldest ticket of `kind` nobody holds, None if there is none within `wait_seconds`."""
+
+    async def dead_letter(
+        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str
+    ) -> int:
+        """Keeps the bytes of an unusable message in `DEAD`, once per message and consumer, and records the fact; its sequence."""
+
+    async def close(self) -> None:
+        """Sends what is buffered and disconnects."""
+
+
+async def tickets(log: Log, kind: str, *, wait_seconds: float = 5.0) -> AsyncIterator[WorkItem]:
+    """Tickets of `kind`, one after another, for ever."""
+    while True:
+        item = await log.next_ticket(kind, wait_seconds=wait_seconds)
+        if item is not None:
+            yield item
+
+
+async def replay(
+    log: Log,
+    stream: str,
+    *,
+    on_undecodable: Callable[[Entry, UndecodableEvent], None],
+    filters: Sequence[str] = (),
+    start_seq: int = 1,
+    until_seq: int | None = None,
+    progress: Progress | None = None,
+) -> AsyncIterator[Recorded]:
+    """The stored events, decoded; those that cannot be are handed to `on_undecodable` and left out."""
+    async for batch in log.read(stream, filters=filters, start_seq=start_seq, until_seq=until_seq, progress=progress):
+        for entry in batch:
+            try:
+                recorded = decode(entry.body, stream=stream, seq=entry.seq)
+            except UndecodableEvent as error:
+                on_undecodable(entry, error)
+                continue
+            yield recorded
+
+
+def stamp_of(text: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time with up to nine decimals."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
+    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)
+
+
+def header_block(headers: Mapping[str, str]) -> bytes:
+    """Headers as they lie in the log."""
+    if not headers:
+        return b""
+    return b"NATS/1.0\r\n" + b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items()) + b"\r\n"

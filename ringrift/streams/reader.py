@@ -1,0 +1,246 @@
+"""Reading a stream in bulk and following it, both through short-lived pull consumers that a new one replaces when lost.
+
+A session is one connection with one consumer that acknowledges nothing. Sequences make it safe to lose: whatever happens,
+the next session starts after the last message that was handed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from ringrift.streams import api
+from ringrift.streams.errors import LogUnavailable, ServerRefused, StreamMissing, Unreachable
+from ringrift.streams.log import Entry, Progress
+from ringrift.streams.wire import RawMessage, Wire, WireClosed
+
+PULLS = 4
+"""requests in flight: the server always has one to serve while another's messages are on the way"""
+PULL_MESSAGES_MAX = 5000
+PULL_BYTES_MAX = 12 * 1024 * 1024
+"""above the server's largest payload (8 MB), and four of them below its limit of 64 MB unsent bytes a client"""
+PULL_EXPIRES_SECONDS = 30
+HEARTBEAT_SECONDS = 0.5
+SILENCE_SECONDS_MAX = 1.5
+"""three heartbeats missed: the consumer or its server is gone"""
+RETRY_SECONDS = 0.25
+READ_UNAVAILABLE_SECONDS_MAX = 30.0
+"""a read gives up when it gets nothing for so long; a leader's loss takes 4 to 9 s"""
+INACTIVE_SECONDS = 60
+"""the server forgets an abandoned consumer after this"""
+
+_PULL_ENDED = (b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
+_PULL_REQUEST = json.dumps(
+    {
+        "batch": PULL_MESSAGES_MAX, "max_bytes": PULL_BYTES_MAX, "expires": PULL_EXPIRES_SECONDS * 1_000_000_000,
+        "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
+    }
+).encode()  # fmt: skip
+
+_log = structlog.get_logger("ringrift.streams")
+
+
+class SessionLost(Exception):
+    """The consumer or the connection is gone; a new session goes on."""
+
+
+class Session:
+    """One connection and its consumer."""
+
+    def __init__(self, wire: Wire, stream: str, consumer: str) -> None:
+        self._wire = wire
+        self._stream = stream
+        self._consumer = consumer
+        self._pulls = 0
+        self._awaited = 0  # messages asked for and still to come
+        self._delivered = 0  # the consumer counts its messages 1, 2, 3, so a hole shows
+        self._names: dict[bytes, str] = {}
+
+    @classmethod
+    async def open(
+        cls, servers: Sequence[str], stream: str, filters: Sequence[str], start: int | datetime
+    ) -> Session:
+        """A session that begins at sequence or time `start`. Raises SessionLost, StreamMissing, ServerRefused."""
+        try:
+            wire = await Wire.open(servers)
+        except Unreachable as error:
+            raise SessionLost(str(error)) from error
+        session = cls(wire, stream, f"read-{secrets.token_hex(8)}")
+        try:
+            await session._create(filters, start)
+            for _ in range(PULLS):
+                session._pull()
+        except (WireClosed, TimeoutError) as error:
+            session.close()
+            raise SessionLost(str(error) or "no answer from the server") from error
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    async def _create(self, filters: Sequence[str], start: int | datetime) -> None:
+        config: dict[str, Any] = {
+            "name": self._consumer, "ack_policy": "none", "mem_storage": True, "num_replicas": 1, "max_deliver": 1,
+            "inactive_threshold": INACTIVE_SECONDS * 1_000_000_000,
+        }  # fmt: skip
+        if isinstance(start, datetime):
+            config |= {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
+        else:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": max(start, 1)}
+        if filters:
+            config["filter_subjects"] = list(filters)
+        request = {"stream_name": self._stream, "config": config, "action": "create"}
+        try:
+            await api.call(self._wire.call, f"CONSUMER.CREATE.{self._stream}.{self._consumer}", request)
+        except ServerRefused as error:
+            if error.code == api.NO_STREAM:
+                raise StreamMissing(self._stream) from error
+            if error.status == 503:
+                raise SessionLost(error.text) from error
+            raise
+
+    def _pull(self) -> None:
+        self._pulls += 1
+        self._awaited += PULL_MESSAGES_MAX
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        self._wire.send(subject, _PULL_REQUEST, f"{self._wire.inbox}.d.{self._pulls}")
+
+    async def newest(self, filters: Sequence[str]) -> Entry | None:
+        """The newest message under the filters, as the stream's leader sees it. Raises SessionLost."""
+        try:
+            found = [await api.last_message(self._wire.call, self._stream, subject) for subject in filters or (">",)]
+        except (WireClosed, TimeoutError) as error:
+            raise SessionLost(str(error) or "no answer from the server") from error
+        return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq, default=None)
+
+    async def receive(self) -> list[Entry]:
+        """The next messages, [] for a heartbeat. Raises SessionLost."""
+        try:
+            entries = self._take(await self._wire.receive(SILENCE_SECONDS_MAX))
+            while self._awaited <= (PULLS - 1) * PULL_MESSAGES_MAX:
+                self._pull()
+        except (WireClosed, TimeoutError) as error:
+            raise SessionLost(str(error) or f"silent for {SILENCE_SECONDS_MAX} s") from error
+        return entries
+
+    def _take(self, messages: list[RawMessage]) -> list[Entry]:
+        entries: list[Entry] = []
+        add, names = entries.append, self._names
+        newest = 0
+        for subject, reply, head, body in messages:
+            if not reply:
+                self._status(head)
+                continue
+            # $JS.ACK[.domain.account].<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>[.token]
+            words = reply.split(b".")
+            at = 5 if len(words) == 9 else 7
+            name = names.get(subject) or names.setdefault(subject, subject.decode())
+            newest = int(words[at + 1])
+            add(Entry(int(words[at]), name, int(words[at + 2]), body, head))
+        if entries:
+            self._awaited -= len(entries)
+            self._delivered += len(entries)
+            if newest != self._delivered:
+                raise SessionLost(f"the consumer sent {newest} messages, {self._delivered} arrived")
+        return entries
+
+    def _status(self, head: bytes) -> None:
+        line, _, rest = head.partition(b"\r\n")
+        status = line.removeprefix(b"NATS/1.0 ")
+        if status.startswith(b"100"):
+            return
+        if status.startswith(_PULL_ENDED):
+            unserved = re.search(rb"Nats-Pending-Messages: (\d+)", rest)
+            self._awaited -= int(unserved[1]) if unserved else 0
+            return
+        raise SessionLost(status.decode(errors="replace"))
+
+    def close(self) -> None:
+        """Lets go of the consumer and the connection."""
+        with contextlib.suppress(WireClosed):
+            self._wire.send(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b"")
+        self._wire.close()
+
+
+async def read(
+    servers: Sequence[str],
+    stream: str,
+    *,
+    filters: Sequence[str] = (),
+    start_seq: int = 1,
+    start_time: datetime | None = None,
+    until_seq: int | None = None,
+    progress: Progress | None = None,
+) -> AsyncIterator[list[Entry]]:
+    """What is stored now, in batches; see `Log.read`. Raises StreamMissing, LogUnavailable."""
+    start: int | datetime = start_time or start_seq
+    end: int | None = None
+    heard = time.monotonic()
+    while end is None or (isinstance(start, int) and start <= end):
+        try:
+            async with _session(servers, stream, filters, start) as session:
+                end = await _end(session, filters, start, until_seq if end is None else end)
+                while not isinstance(start, int) or start <= end:
+                    received = await session.receive()
+                    if not received:  # idle before the end: what was to come may have expired
+                        end = await _end(session, filters, start, end)
+                        if end == 0:
+                            return
+                        continue
+                    heard, start = time.monotonic(), received[-1].seq + 1
+                    entries = received if start <= end + 1 else [entry for entry in received if entry.seq <= end]
+                    if progress is not None:
+                        progress(min(start - 1, end), end)
+                    if entries:
+                        yield entries
+        except SessionLost as error:
+            if time.monotonic() - heard > READ_UNAVAILABLE_SECONDS_MAX:
+                raise LogUnavailable(f"reading {stream}: {error}") from error
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def follow(
+    servers: Sequence[str], stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
+) -> AsyncIterator[Entry]:
+    """What is stored from `start_seq` on and what will be; see `Log.follow`. Raises StreamMissing."""
+    start = start_seq
+    while True:
+        try:
+            async with _session(servers, stream, filters, start) as session:
+                while True:
+                    for entry in await session.receive():
+                        start = entry.seq + 1
+                        yield entry
+        except SessionLost as error:
+            _log.warning("follower lost its place, resuming", stream=stream, next_seq=start, why=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _session(
+    servers: Sequence[str], stream: str, filters: Sequence[str], start: int | datetime
+) -> AsyncIterator[Session]:
+    session = await Session.open(servers, stream, filters, start)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+async def _end(session: Session, filters: Sequence[str], start: int | datetime, until_seq: int | None) -> int:
+    """Sequence at which a reading from `start` ends, 0 if nothing is there to be read.
+
+    The leader says so: the consumer's own replica may not have everything yet."""
+    newest = await session.newest(filters)
+    if newest is None or (isinstance(start, datetime) and newest.time < start):
+        return 0
+    return newest.seq if until_seq is None else min(newest.seq, until_seq)
