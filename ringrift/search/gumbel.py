@@ -69,6 +69,7 @@ EDGE: Final = np.dtype(
 )
 GAME: Final = np.dtype([("node_count", np.int32), ("leaf_node", np.int32), ("leaf_edge", np.int32)])
 Records = np.recarray[Any, np.dtype[np.record]]
+Index = int | np.int64  # widened to int64 where it is handed on, so that a function is compiled once
 
 
 class Forest(NamedTuple):
@@ -230,7 +231,7 @@ def edge_value(f: Forest, edge: int, seat: int) -> float:
 
 
 @compiled
-def mixed_value(f: Forest, s: Settings, node: int) -> float:
+def mixed_value(f: Forest, s: Settings, node: Index) -> float:
     """Value for the mover that stands in for unvisited edges: (value + N * prior-weighted mean Q of visited edges) / (N + 1)."""
     seat = f.node[node].mover
     value = np.float64(f.raw[node, seat])
@@ -254,7 +255,7 @@ def mixed_value(f: Forest, s: Settings, node: int) -> float:
 
 
 @compiled
-def completed_scores(f: Forest, s: Settings, node: int) -> None:
+def completed_scores(f: Forest, s: Settings, node: Index) -> None:
     """Write to `score` of each edge of `node` how far its Q lifts its logit: sigma(completed Q).
 
     sigma(q) = (maxvisit_init + max visits) * value_scale * q, with q mapped onto [0, 1] over the node if `rescale`. Where the
@@ -287,7 +288,7 @@ def completed_scores(f: Forest, s: Settings, node: int) -> None:
 
 
 @compiled
-def _softmax(f: Forest, node: int) -> None:
+def _softmax(f: Forest, node: Index) -> None:
     """Replace `score` of the edges of `node` by softmax(logit + score)."""
     first, count = f.node[node].first_edge, f.node[node].edge_count
     top = -np.inf
@@ -303,7 +304,7 @@ def _softmax(f: Forest, node: int) -> None:
 
 
 @compiled
-def _best_root_edge(f: Forest, s: Settings, root: int, visits: int) -> int:
+def _best_root_edge(f: Forest, s: Settings, root: int, visits: Index) -> int:
     """Among root edges with exactly `visits`: arg-max of gumbel + logit + sigma(Q), the first of equals."""
     completed_scores(f, s, root)
     best, best_score = NONE, -np.inf
@@ -323,11 +324,11 @@ def select_root(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     """Edge of the next simulation at the root, by sequential halving; `considered` as of `considered_table`, its n the budget."""
     root = game * f.stride
     row = min(considered.shape[0] - 1, f.node[root].edge_count)
-    return _best_root_edge(f, s, root, int(considered[row, f.node[root].visits - 1]))
+    return _best_root_edge(f, s, root, np.int64(considered[row, f.node[root].visits - 1]))
 
 
 @compiled
-def select_inner(f: Forest, s: Settings, node: int) -> int:
+def select_inner(f: Forest, s: Settings, node: Index) -> int:
     """Edge whose visits lag most behind its improved policy: arg-max of policy - N(a) / (1 + sum N), the first of equals."""
     completed_scores(f, s, node)
     _softmax(f, node)
@@ -350,10 +351,11 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
     Where the walk ends at a known node instead (no edges, or at the depth limit), that node's evaluation is backed up once more
     and NONE is returned: the simulation is complete.
     """
-    node, depth = game * f.stride, 0
+    node: Index = game * f.stride
+    depth = 0
     edge = select_root(f, s, game, considered)
     while True:
-        child = int(f.edge[edge].child)
+        child = np.int64(f.edge[edge].child)
         depth += 1
         if child == NONE:
             f.game[game].leaf_node = node
@@ -368,14 +370,14 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
 
 
 @compiled
-def backup(f: Forest, node: int) -> None:
+def backup(f: Forest, node: Index) -> None:
     """Carry the evaluation of `node` up to the root: v <- reward + keep * v, into each mean on the way, one visit more each."""
     seats = f.raw.shape[1]
     carry = f.carry[node // f.stride]
     for seat in range(seats):
         carry[seat] = f.raw[node, seat]
     while f.node[node].parent != NONE:
-        parent = int(f.node[node].parent)
+        parent = np.int64(f.node[node].parent)
         f.edge[f.node[node].in_edge].visits += 1
         count = f.node[parent].visits + 1
         f.node[parent].visits = count
