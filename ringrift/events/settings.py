@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -106,7 +106,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     configs: tuple[Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_[234]p$")], ...] = ("hex8_2p",)
     generations: NonNegative = 0
     seed: NonNegative = 1
-    log_format: Literal["console", "json"] = "console"
     selfplay: SelfplaySettings = SelfplaySettings()
     shard: ShardSettings = ShardSettings()
     training: TrainingSettings = TrainingSettings()

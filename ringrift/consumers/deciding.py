@@ -1,0 +1,159 @@
+"""Giving deciders life: rebuild from the log, then follow it and publish what they decide.
+
+1. Become the one that acts for the role (deciders without a role may run anywhere; the log lets one win).
+2. Read the deciders' own decisions and index them by cause.
+3. Rebuild: fold the log, every own decision right after its cause. Events up to the last decided cause are folded only.
+4. Go on: fold, decide, append the decisions as one atomic batch under the expectation that nobody else wrote, fold them.
+
+A crash between 4's append and anything after it repeats nothing: the next start finds the decision in step 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from ringrift.consumers.process import Process
+from ringrift.domain.decider import Decider
+from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
+from ringrift.streams.errors import ConcurrencyError
+from ringrift.streams.log import Entry, Expect, Log
+
+STREAM = "EVENTS"
+
+
+class DeciderRun:
+    """One decider with its state, as it was right after the newest event it has folded."""
+
+    def __init__(self, decider: Decider[Any], own: dict[int, list[Recorded]]) -> None:
+        self.decider = decider
+        self.state = decider.initial()
+        self.own = own
+        self.decided_to = max(own, default=0)
+        self.types = frozenset((*decider.reads, *decider.writes))
+
+    def take(self, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+        """Fold an event of the log and, if it was not decided on before, decide."""
+        if type(event) not in self.types or self.is_own(event, meta):
+            return ()
+        self.state = self.decider.evolve(self.state, event, meta)
+        for decision, its_meta in self.own.pop(meta.seq, ()):
+            self.state = self.decider.evolve(self.state, decision, its_meta)
+        return self.decider.decide(self.state, event, meta) if meta.seq > self.decided_to else ()
+
+    def adopt(self, decision: Fact, meta: EventMeta) -> None:
+        """Fold a decision that was just written."""
+        self.state = self.decider.evolve(self.state, decision, meta)
+
+    def is_own(self, event: Fact, meta: EventMeta) -> bool:
+        """Whether the event is a decision of this decider, folded at its cause and not where it lies in the log."""
+        return type(event) in self.decider.writes and meta.cause is not None
+
+    @property
+    def fold_hash(self) -> str:
+        """First 16 hex digits of the SHA-256 of the state: equal folds, equal hashes."""
+        return hashlib.sha256(msgspec.json.encode(self.state, order="sorted")).hexdigest()[:16]
+
+
+async def own_decisions(log: Log, decider: Decider[Any]) -> dict[int, list[Recorded]]:
+    """The decider's decisions in the log, by the sequence of their cause."""
+    filters = [type_of(kind).subject_filter for kind in decider.writes]
+    found: dict[int, list[Recorded]] = {}
+    async for batch in log.read(STREAM, filters=filters):
+        for entry in batch:
+            try:
+                recorded = decode(entry.body, stream=STREAM, seq=entry.seq)
+            except UndecodableEvent:
+                continue  # met again, and dead-lettered, when the log is folded
+            cause = recorded.meta.cause
+            if cause is not None and cause.startswith(f"{STREAM}/"):
+                found.setdefault(int(cause.partition("/")[2]), []).append(recorded)
+    return found
+
+
+async def act(process: Process, deciders: Sequence[Decider[Any]], role: str | None) -> None:
+    """Run `deciders` until the process is told to stop; under the lease of `role` if one is given.
+
+    A decision that meets another writer's is given up, and everything is rebuilt from the log."""
+    while not process.stopping:
+        try:
+            if role is None:
+                await _act_once(process, deciders, role, None)
+            else:
+                async with process.lease(role) as lease:
+                    await _act_once(process, deciders, role, lease.expect)
+        except ConcurrencyError as error:
+            process.logger.warning("overtaken", role=role, error=str(error))
+
+
+async def _act_once(process: Process, deciders: Sequence[Decider[Any]], role: str | None, fence: Expect | None) -> None:
+    log = process.log
+    runs = [DeciderRun(decider, await own_decisions(log, decider)) for decider in deciders]
+    process.logger.info("rebuilding", deciders=[run.decider.name for run in runs], to=await log.tail(STREAM))
+    expects = {run.decider.name: fence or await _expect_own(log, run.decider) for run in runs}
+    async for event, meta in _events(process):
+        for run in runs:
+            decisions = run.take(event, meta)
+            if decisions:
+                await _publish(process, run, decisions, meta, expects)
+        process.folded(meta.seq, {run.decider.name: run for run in runs})
+
+
+async def _publish(
+    process: Process, run: DeciderRun, decisions: tuple[Fact, ...], cause: EventMeta, expects: dict[str, Expect]
+) -> None:
+    drafts = [process.draft(fact, cause=cause.position, key=f"{run.decider.name}.{i}") for i, fact in enumerate(decisions)]
+    expect = expects[run.decider.name]
+    seqs = await process.log.append(drafts, expect)
+    if not expect.subject_filter.startswith("ringrift.lease."):
+        expects[run.decider.name] = Expect(expect.subject_filter, seqs[-1])
+    for item, seq in zip(drafts, seqs, strict=True):
+        run.adopt(item.event, EventMeta(STREAM, seq, item.subject, item.id, item.source, item.time, item.cause))
+        process.logger.info("decided", event=type(item.event).__name__, id=item.id, seq=seq, cause=item.cause)
+
+
+async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:
+    """Nobody else may have written to the decider's own context since it last looked."""
+    (context,) = {type_of(kind).context for kind in decider.writes}
+    subject_filter = f"ringrift.{context}.>"
+    last = await log.last(STREAM, subject_filter)
+    return Expect(subject_filter, last.seq if last else 0)
+
+
+async def _events(process: Process) -> AsyncIterator[Recorded]:
+    """Every event from the beginning, for ever; what cannot be decoded is dead-lettered once."""
+    log, start = process.log, 1
+    async for batch in log.read(STREAM):
+        for entry in batch:
+            start = entry.seq + 1
+            if (recorded := await decoded(process, STREAM, entry)) is not None:
+                yield recorded
+    async for entry in process.until_stopped(log.follow(STREAM, start_seq=start)):
+        if (recorded := await decoded(process, STREAM, entry)) is not None:
+            yield recorded
+
+
+async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:
+    """The event of an entry; None, after a dead letter, if the bytes are none."""
+    try:
+        return decode(entry.body, stream=stream, seq=entry.seq)
+    except UndecodableEvent as error:
+        await process.bury(entry, stream=stream, deliveries=1, reason=str(error))
+        return None
+
+
+def replayed(decider: Decider[Any], events: Sequence[Recorded]) -> DeciderRun:
+    """A decider folded over recorded events, its own decisions at their causes; nothing is decided anew."""
+    own: dict[int, list[Recorded]] = {}
+    for event, meta in events:
+        if type(event) in decider.writes and meta.cause is not None:
+            own.setdefault(int(meta.cause.partition("/")[2]), []).append(Recorded(event, meta))
+    run = DeciderRun(decider, own)
+    run.decided_to = max((meta.seq for _, meta in events), default=0)
+    for event, meta in events:
+        run.take(event, meta)
+    return run
+

@@ -1,0 +1,87 @@
+"""Cuts the games of every config into shards, in the order of `GAMES`: each game in exactly one shard per encoder version.
+
+Where it stands is in its own facts: the next shard begins after the last one's `last_seq`. Two exporters may run; the expected
+sequence on the shard subject lets one of them write each shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from ringrift.consumers.deciding import decoded
+from ringrift.consumers.process import Process, run
+from ringrift.consumers.shards import encoder_version, ensure_shards, exported_shards, make_shard
+from ringrift.events import Recorded
+from ringrift.events.facts import GameCompleted, ShardExported
+from ringrift.streams.errors import ConcurrencyError
+from ringrift.streams.log import Expect
+
+STREAM = "GAMES"
+
+
+async def main(process: Process) -> None:
+    """Make lost shards again, then cut new ones as games come."""
+    while not process.stopping:
+        try:
+            await _export(process)
+        except ConcurrencyError as error:
+            process.logger.warning("another exporter was faster", error=str(error))
+
+
+async def _export(process: Process) -> None:
+    done = await exported_shards(process.log)
+    await ensure_shards(process, done)
+    last = {config: events[-1].event for config, events in done.items()}
+    newest = {config: events[-1].meta.seq for config, events in done.items()}
+    start = min((event.last_seq for event in last.values()), default=0) + 1
+    waiting: dict[str, list[Recorded]] = defaultdict(list)
+    size = await _size(process)
+    process.doing = "exporting"
+    async for entry in process.until_stopped(process.log.follow(STREAM, start_seq=start)):
+        game = await decoded(process, STREAM, entry)
+        process.folded(entry.seq, {})
+        if game is None or not isinstance(game.event, GameCompleted):
+            continue
+        config = game.event.config
+        previous = last.get(config)
+        if previous is not None and entry.seq <= previous.last_seq:
+            continue
+        waiting[config].append(game)
+        if len(waiting[config]) >= size:
+            last[config], newest[config] = await _cut(process, waiting.pop(config), previous, newest.get(config, 0))
+            size = await _size(process)
+
+
+async def _size(process: Process) -> int:
+    """Games of one shard, as the settings in force say."""
+    settings, _ = await process.settings()
+    return settings.shard.games
+
+
+async def _cut(process: Process, games: list[Recorded], previous: ShardExported | None, newest: int) -> tuple[ShardExported, int]:
+    """Write one shard and its fact; the fact and its sequence."""
+    first = games[0].event
+    assert isinstance(first, GameCompleted)
+    data, counts = await asyncio.to_thread(make_shard, first.config, [game.event for game in games])
+    fact = ShardExported(
+        config=first.config,
+        encoder=encoder_version(),
+        index=previous.index + 1 if previous else 0,
+        first_seq=games[0].meta.seq,
+        last_seq=games[-1].meta.seq,
+        games=len(games),
+        samples=counts.samples,
+        rejected=counts.rejected,
+        digest=await process.blobs.put("shards", data),
+        size_bytes=len(data),
+    )
+    cause = games[-1].meta.position
+    item = process.draft(fact, cause=cause, key=encoder_version())
+    (seq,) = await process.log.append([item], Expect(item.subject, newest))
+    process.logger.info("shard", config=fact.config, index=fact.index, samples=fact.samples, seq=seq, cause=cause)
+    return fact, seq
+
+
+if __name__ == "__main__":
+    run("exporter", main)

@@ -1,0 +1,205 @@
+"""What every consumer process gets without asking: the log, its name, a drain on SIGTERM, a heartbeat, logs, dead letters.
+
+A consumer module says `run("name", main)`; `main` is a coroutine over a `Process`. From any directory:
+
+    python -m ringrift.consumers.planner --server nats://127.0.0.1:4222 [--node NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+import nats.errors
+import structlog
+
+import ringrift
+from ringrift.events import Draft, Fact, Settings, decode, event_id
+from ringrift.events.facts import ConsumerStarted, ConsumerStopped, SettingsChanged
+from ringrift.streams.blobs import Blobs, JetStreamBlobs
+from ringrift.streams.errors import StreamError
+from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.leases import Lease, hold
+from ringrift.streams.log import Entry, Log
+from ringrift.streams.presence import HEARTBEAT_SECONDS, Heartbeat, Presence
+
+Item = TypeVar("Item")
+
+
+class Folded(Protocol):
+    """Something with a state whose digest is shown in the heartbeat."""
+
+    @property
+    def fold_hash(self) -> str:
+        """Digest of the state."""
+
+
+class Process:
+    """One running consumer: `name` on `node`, its connection, and whether it has been told to stop."""
+
+    def __init__(self, name: str, node: str, log: Log, blobs: Blobs, presence: Presence) -> None:
+        self.name, self.node, self.log, self.blobs, self._presence = name, node, log, blobs, presence
+        self.instance = uuid.uuid4().hex[:12]
+        self.source = f"{name}@{node}"
+        self.logger = structlog.get_logger().bind(consumer=name, node=node)
+        self.doing = "starting"
+        self.seq = 0
+        self.errors = 0
+        self._folds: Mapping[str, Folded] = {}
+        self._stop = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process has been told to drain."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Drain: finish or hand back what is in hand, then leave."""
+        self._stop.set()
+
+    def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
+        """A draft written by this consumer; its id follows from `cause` and `key`."""
+        return Draft(event=fact, id=event_id(type(fact), cause, key), cause=cause, source=self.source, time=datetime.now(UTC))
+
+    @contextlib.asynccontextmanager
+    async def lease(self, role: str) -> AsyncIterator[Lease]:
+        """The lease of `role`, once it is free; released when the block ends."""
+        self.doing = f"standing by for {role}"
+        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source) as lease:
+            self.logger.info("acting", role=role, token=lease.token)
+            self.doing = f"acting as {role}"
+            yield lease
+
+    def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
+        """Note how far the log has been folded, for the heartbeat."""
+        self.seq, self._folds = seq, folds
+
+    async def settings(self) -> tuple[Settings, int]:
+        """Settings in force and their version; the defaults, version 0, before there are any."""
+        entry = await self.log.last("EVENTS", "ringrift.settings.all.changed")
+        if entry is None:
+            return Settings(), 0
+        event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+        assert isinstance(event, SettingsChanged)
+        return event.settings, event.version
+
+    async def bury(self, entry: Entry, *, stream: str, deliveries: int, reason: str) -> None:
+        """Dead-letter an entry that cannot be used; the consumer goes on."""
+        self.errors += 1
+        self.logger.error("dead letter", stream=stream, seq=entry.seq, reason=reason)
+        await self.log.dead_letter(
+            body=entry.body, subject=entry.subject, stream=stream, seq=entry.seq, consumer=self.name, deliveries=deliveries,
+            reason=reason, source=self.source,
+        )  # fmt: skip
+
+    async def until_stopped(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+        """The items, until the process is told to stop, even while the next one is awaited."""
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            while not stopped.done():
+                following = asyncio.ensure_future(anext(items))
+                await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+                    return
+                try:
+                    yield following.result()
+                except StopAsyncIteration:
+                    return
+        finally:
+            stopped.cancel()
+
+    async def wait(self, seconds: float) -> None:
+        """Return after `seconds`, at once when told to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def beat(self) -> None:
+        """Tell the cluster every `HEARTBEAT_SECONDS` that and where this process is, until cancelled."""
+        while True:
+            try:
+                await self.beat_once()
+            except (StreamError, TimeoutError, nats.errors.Error) as error:
+                self.logger.warning("heartbeat not written", error=str(error))
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def beat_once(self, *, left: bool = False) -> None:
+        """Write one heartbeat; the last one says that the process has `left`."""
+        hashes = {name: fold.fold_hash for name, fold in self._folds.items()}
+        await self._presence.beat(
+            Heartbeat(
+                consumer=self.name, node=self.node, instance=self.instance, pid=os.getpid(), doing=self.doing, seq=self.seq,
+                errors=self.errors, folds=hashes, left=left,
+            )
+        )  # fmt: skip
+
+
+Main = Callable[[Process], Awaitable[None]]
+
+
+def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
+    """Run a consumer as this process until SIGTERM or SIGINT; exits with 1 and one line if it cannot."""
+    parser = argparse.ArgumentParser(prog=f"python -m ringrift.consumers.{name}")
+    parser.add_argument("--server", default=os.environ.get("RINGRIFT_SERVER", "nats://127.0.0.1:4222"), help="URL of a NATS server")
+    parser.add_argument("--node", default=os.environ.get("RINGRIFT_NODE", node_name()), help="name of this machine in facts")
+    options = parser.parse_args(arguments)
+    configure_logs()
+    try:
+        asyncio.run(_live(name, options.node, options.server, main))
+    except StreamError as error:
+        sys.exit(f"{name}: {error}")
+
+
+async def _live(name: str, node: str, server: str, main: Main) -> None:
+    log = await JetStreamLog.open(server, name=f"{name}@{node}")
+    process = Process(name, node, log, JetStreamBlobs(log), Presence(log))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, process.stop)
+    beating = asyncio.create_task(process.beat())
+    started = ConsumerStarted(node=node, consumer=name, instance=process.instance, version=ringrift.__version__)
+    await log.append([process.draft(started, cause=None, key=process.instance)])
+    why = "failed"
+    try:
+        await main(process)
+        why = "told to stop"
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        stopped = ConsumerStopped(node=node, consumer=name, instance=process.instance, why=why)
+        with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):  # a server that is gone cannot be told
+            await log.append([process.draft(stopped, cause=None, key=process.instance)])
+            await process.beat_once(left=True)
+        await log.close()
+
+
+def node_name() -> str:
+    """This machine's name as a subject token."""
+    return re.sub(r"[^a-z0-9_-]", "-", socket.gethostname().lower())[:64] or "node"
+
+
+def configure_logs() -> None:
+    """Structured logs on standard error: for people, or JSON lines with `RINGRIFT_LOG=json`."""
+    chosen = os.environ.get("RINGRIFT_LOG", "console")
+    renderer: Any
+    if chosen == "json":
+        renderer = structlog.processors.JSONRenderer()
+    elif chosen == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    else:
+        sys.exit(f"RINGRIFT_LOG={chosen!r}: give console or json")
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

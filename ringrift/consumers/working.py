@@ -1,0 +1,141 @@
+"""Doing tickets: pull one, keep it alive while it is worked on, put the facts into the log, acknowledge.
+
+A worker that dies has its ticket delivered elsewhere. A ticket whose outcome is in the log already is not done again.
+Failures are retried after 60, 120 and 240 seconds, then become a fact and a dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from ringrift.consumers.process import Process
+from ringrift.events import Fact, UndecodableEvent, decode
+from ringrift.events.tickets import Ticket, decode_ticket
+from ringrift.streams.errors import StreamError
+from ringrift.streams.log import Entry, WorkItem
+from ringrift.streams.topology import WORK_ACK_SECONDS
+
+RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)  # requirement G09.03: one try and three retries
+LOG_RETRY_SECONDS = 2.0  # the log itself did not answer: nothing is wrong with the work
+PULL_SECONDS = 2.0
+QUEUE_MAX = 64
+
+Item = TypeVar("Item")
+
+
+class Drained(Exception):
+    """The process was told to stop in the middle of a ticket."""
+
+
+Handle = Callable[[Process, Ticket, int], Awaitable[None]]
+"""Does the work of a ticket; the number tells how often it has been delivered, 1 the first time."""
+Failed = Callable[[Process, Ticket, str], Fact]
+"""The fact that says that a ticket was given up, and why."""
+
+
+async def work(process: Process, kind: str, handle: Handle, failed: Failed) -> None:
+    """Do tickets of `kind` until told to stop."""
+    while not process.stopping:
+        process.doing = "waiting for work"
+        item = await process.log.next_ticket(kind, wait_seconds=PULL_SECONDS)
+        if item is not None:
+            await _serve(process, item, handle, failed)
+
+
+async def _serve(process: Process, item: WorkItem, handle: Handle, failed: Failed) -> None:
+    try:
+        ticket = decode_ticket(item.body)
+    except UndecodableEvent as error:
+        await _give_up(process, item, str(error))
+        return
+    alive = asyncio.create_task(_keep_alive(item))
+    logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
+    try:
+        await handle(process, ticket, item.deliveries)
+        await item.ack()
+    except Drained:
+        logger.info("handed back")
+        await item.nak()
+    except StreamError as error:
+        logger.warning("log unavailable", error=str(error))
+        with contextlib.suppress(StreamError):  # not delivered either: the ticket comes back by its time limit
+            await item.nak(LOG_RETRY_SECONDS)
+    except Exception as error:
+        process.errors += 1
+        reason = f"{type(error).__name__}: {error}"
+        if item.deliveries <= len(RETRY_DELAYS_SECONDS):
+            delay = RETRY_DELAYS_SECONDS[item.deliveries - 1]
+            logger.error("failed, will retry", reason=reason, delay_seconds=delay, exc_info=True)
+            await item.nak(delay)
+        else:
+            logger.error("failed for good", reason=reason, exc_info=True)
+            await process.log.append([process.draft(failed(process, ticket, reason), cause=ticket.cause)])
+            await _give_up(process, item, reason)
+    finally:
+        alive.cancel()
+
+
+async def _give_up(process: Process, item: WorkItem, reason: str) -> None:
+    entry = Entry(item.seq, item.subject, 0, item.body)
+    await process.bury(entry, stream="WORK", deliveries=item.deliveries, reason=reason)
+    await item.term(reason)
+
+
+async def _keep_alive(item: WorkItem) -> None:
+    while True:
+        await asyncio.sleep(WORK_ACK_SECONDS / 3)
+        with contextlib.suppress(StreamError):  # the next beat tries again; three in a row may miss
+            await item.in_progress()
+
+
+async def is_done(process: Process, subject: str, ticket: Ticket) -> bool:
+    """Whether a fact on `subject`, written since the ticket was caused, names this ticket."""
+    start = int(ticket.cause.partition("/")[2])
+    async for batch in process.log.read("EVENTS", filters=[subject], start_seq=start):
+        for entry in batch:
+            with contextlib.suppress(UndecodableEvent):  # no fact of ours, so not the one we look for
+                if getattr(decode(entry.body, stream="EVENTS", seq=entry.seq).event, "ticket", None) == ticket.ticket:
+                    return True
+    return False
+
+
+async def from_thread(process: Process, make: Callable[[], Iterator[Item]]) -> AsyncIterator[Item]:
+    """What an iterator yields that computes for long: it runs in a thread, at most `QUEUE_MAX` items ahead.
+
+    Raises Drained when the process is told to stop; whatever the iterator raises is raised here."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Item | BaseException | None] = asyncio.Queue(QUEUE_MAX)
+    quitting = threading.Event()
+
+    def produce() -> None:
+        try:
+            for item in make():
+                asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+                if quitting.is_set():
+                    return
+            outcome: BaseException | None = None
+        except Exception as error:  # noqa: BLE001  carried over to the consumer's side and raised there
+            outcome = error
+        asyncio.run_coroutine_threadsafe(queue.put(outcome), loop).result()
+
+    running = asyncio.ensure_future(asyncio.to_thread(produce))
+    try:
+        while True:
+            item = await queue.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if process.stopping:
+                raise Drained
+    finally:
+        quitting.set()
+        while not running.done():  # make room so that the thread sees that we left
+            while not queue.empty():
+                queue.get_nowait()
+            await asyncio.wait({running}, timeout=0.05)

@@ -1,0 +1,204 @@
+"""The command line: `ringrift COMMAND`. Each command lives in a module of its own; this file only finds it.
+
+Commands that need numba or torch import them when they run, so that `ringrift status` starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from ringrift import __version__
+from ringrift.events import EventError, Settings
+from ringrift.events.settings import from_arguments, from_environment, load
+from ringrift.streams.errors import StreamError
+
+DATA = Path(os.environ.get("RINGRIFT_DATA", ".ringrift"))
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status. Errors of ours become one line and status 1."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(words)
+    options.words = words
+    try:
+        return int(options.run(options))
+    except (StreamError, EventError) as error:
+        print(f"ringrift: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ringrift", description="Self-play learning for RingRift on an event log.")
+    parser.add_argument("--version", action="version", version=f"ringrift {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _up(commands)
+    _watch(commands)
+    _rebuild(commands)
+    _check(commands)
+    _measure(commands)
+    return parser
+
+
+def _up(commands: Any) -> None:
+    up = commands.add_parser("up", help="run the loop: server, consumers and a live screen")
+    up.add_argument("--config", action="append", help="board and seats, such as hex8_2p; may be given more than once")
+    length = up.add_mutually_exclusive_group()
+    length.add_argument("--generations", type=int, help="stop when so many networks have been judged")
+    length.add_argument("--for", dest="duration", type=_duration, help="stop after a time such as 90s, 30m, 2h")
+    up.add_argument("--data", type=Path, default=DATA, help="where the log, blobs and logs lie (default .ringrift)")
+    up.add_argument("--server", help="use this NATS server, such as nats://host:4222, in place of an embedded one")
+    up.add_argument("--settings", type=Path, help="JSON file with settings")
+    up.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, such as training.batch=128")
+    up.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
+    up.set_defaults(run=run_up)
+
+
+def _watch(commands: Any) -> None:
+    status = commands.add_parser("status", help="what the system is doing")
+    _add_source(status)
+    status.set_defaults(run=_later("ringrift.ops.status", "status"))
+
+    events = commands.add_parser("events", help="look at the log").add_subparsers(required=True, metavar="tail|show")
+    tail = events.add_parser("tail", help="the newest events, then those to come")
+    _add_source(tail)
+    tail.add_argument("--subject", default="ringrift.>", help="subject filter, such as 'ringrift.promotion.>'")
+    tail.add_argument("--since", help="sequence, time such as 2026-11-21T04:00, or age such as 10m (default: the last 20)")
+    tail.add_argument("--no-follow", action="store_true", help="end when all that is stored has been shown")
+    tail.set_defaults(run=_later("ringrift.ops.events", "tail"))
+    show = events.add_parser("show", help="one event, whole, with its cause")
+    _add_source(show)
+    show.add_argument("seq", type=int)
+    show.add_argument("--stream", default="EVENTS", choices=("EVENTS", "GAMES"))
+    show.set_defaults(run=_later("ringrift.ops.events", "show"))
+
+    game = commands.add_parser("game", help="look at a game").add_subparsers(required=True, metavar="show")
+    show = game.add_parser("show", help="draw a game's position")
+    _add_source(show)
+    show.add_argument("game", help="id of a game in the log, or a file with a game record")
+    show.add_argument("--ply", type=int, help="position after so many plies (default: the end)")
+    show.add_argument("--svg", type=Path, help="write the picture to this file")
+    show.set_defaults(run=_later("ringrift.ops.game", "show"))
+
+
+def _rebuild(commands: Any) -> None:
+    replay = commands.add_parser("replay", help="rebuild a projection from the log alone")
+    replay = replay.add_subparsers(required=True, metavar="elo")
+    elo = replay.add_parser("elo", help="the rating table from the evaluations in the log")
+    _add_source(elo)
+    elo.add_argument("--until", help="as it was at a sequence or time")
+    elo.set_defaults(run=_later("ringrift.ops.replay", "elo"))
+
+    contract = commands.add_parser("contract", help="streams, consumers and schemas as files")
+    contract = contract.add_subparsers(required=True, metavar="export|check|apply")
+    for name, text in (("export", "write the files"), ("check", "compare the files with the declarations"),
+                       ("apply", "create on a server what is missing")):  # fmt: skip
+        item = contract.add_parser(name, help=text)
+        if name == "apply":
+            _add_source(item)
+            item.add_argument("--replicas", type=int, default=1)
+        else:
+            item.add_argument("--root", type=Path, default=Path("."), help="root of the repository")
+        item.set_defaults(run=_later("ringrift.ops.contract", name))
+
+    doctor = commands.add_parser("doctor", help="check this machine and the data directory, say what to do")
+    _add_source(doctor)
+    doctor.set_defaults(run=_later("ringrift.ops.doctor", "doctor"))
+
+
+def _check(commands: Any) -> None:
+    for name, module, text in (
+        ("parity", "ringrift.ops.parity", "compare the rules with recorded games of the reference engine"),
+        ("search", "ringrift.ops.search", "compare the search with reference cases"),
+    ):
+        group = commands.add_parser(name, help=text).add_subparsers(required=True, metavar="check")
+        check = group.add_parser("check", help=text)
+        check.add_argument("files", nargs="+", metavar="FILE")
+        check.set_defaults(run=_later(module, "check"))
+    rating = commands.add_parser("rating", help="ratings and the sequential test").add_subparsers(required=True, metavar="fit|sprt")
+    fit = rating.add_parser("fit", help="ratings of the games in a CSV file")
+    fit.add_argument("file")
+    fit.add_argument("--json", action="store_true")
+    fit.set_defaults(run=_later("ringrift.ops.rating", "fit"))
+    sprt = rating.add_parser("sprt", help="where a sequential test stands")
+    sprt.add_argument("--results", required=True, help="counts, worst first: L,D,W or LL,LD,..,WW")
+    for name, default in (("elo0", 0.0), ("elo1", 5.0), ("alpha", 0.05), ("beta", 0.05)):
+        sprt.add_argument(f"--{name}", type=float, default=default)
+    sprt.add_argument("--model", choices=("logistic", "normalized"), default="logistic")
+    sprt.add_argument("--json", action="store_true")
+    sprt.set_defaults(run=_later("ringrift.ops.rating", "sprt"))
+
+
+def _measure(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="measure speed: medians of several runs")
+    bench.add_argument("part", nargs="*", metavar="rules|log|search|loop", help="parts to measure (default: all)")
+    bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
+    bench.add_argument("--runs", type=int, default=5)
+    bench.add_argument("--seconds", type=float, default=2.0, help="length of one run")
+    bench.add_argument("--json", action="store_true")
+    bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, default=DATA, help="data directory of `ringrift up` (default .ringrift)")
+    parser.add_argument("--server", default=os.environ.get("RINGRIFT_SERVER"), help="URL of a NATS server")
+    parser.add_argument("--json", action="store_true", help="JSON for scripts")
+
+
+def _later(module: str, name: str) -> Command:
+    """The function `name` of `module`, imported when it is called; coroutines are run."""
+
+    def run(options: argparse.Namespace) -> int:
+        import importlib
+
+        outcome: int | Coroutine[Any, Any, int] = getattr(importlib.import_module(module), name)(options)
+        return outcome if isinstance(outcome, int) else asyncio.run(outcome)
+
+    return run
+
+
+def run_up(options: argparse.Namespace) -> int:
+    """`ringrift up`."""
+    from ringrift.ops.up import up
+
+    given = from_arguments(options.set)
+    file = options.settings.read_bytes() if options.settings else None
+
+    def settings(in_force: Settings | None) -> Settings:
+        chosen = load(from_environment(os.environ), given, file=file, base=in_force)
+        if options.config:
+            chosen = load({"configs": ",".join(options.config)}, base=chosen)
+        if options.generations is not None or in_force is None or options.duration is not None:
+            chosen = load({"generations": str(options.generations or 0)}, base=chosen)
+        return chosen
+
+    settings(None)  # a bad setting is refused before anything starts
+    work = up(
+        settings=settings, data=options.data, server=options.server, for_seconds=options.duration, plain=options.plain,
+        command=options.words,
+    )  # fmt: skip
+    return asyncio.run(work)
+
+
+def _duration(text: str) -> float:
+    """Seconds of a time such as 90s, 30m, 2h, 1d."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write a number with s, m, h or d, such as 30m")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Who is there: every consumer process writes a heartbeat into the bucket `nodes`; keys that are not renewed expire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.streams.errors import StreamError
+from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.topology import NODE_BUCKET
+
+HEARTBEAT_SECONDS = 2.0
+HEARTBEATS_MISSED_MAX = 5
+"""a process that missed as many is not shown any more"""
+ANSWER_SECONDS_MAX = 2.0
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """One process: what it is, where it runs, what it does, and how far it has folded `EVENTS` (`folds`: digest by decider)."""
+
+    consumer: str
+    node: str
+    instance: str
+    pid: int
+    doing: str
+    seq: int
+    errors: int
+    folds: dict[str, str]
+    left: bool = False
+
+
+class Presence:
+    """The bucket `nodes` as seen through a log's connection."""
+
+    def __init__(self, log: JetStreamLog) -> None:
+        self._log = log
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """Write this process's heartbeat. Raises StreamError."""
+        subject = f"$KV.{NODE_BUCKET}.{heartbeat.instance}"
+        answer = await self._log.ask(subject, msgspec.json.encode(heartbeat), ANSWER_SECONDS_MAX)
+        if b'"error"' in answer:
+            raise StreamError(f"heartbeat refused: {answer.decode(errors='replace')}")
+
+    async def all(self) -> list[Heartbeat]:
+        """The processes that have written lately and have not left."""
+        oldest = datetime.now(UTC).timestamp() - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
+        found: dict[str, Heartbeat] = {}
+        async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
+            for entry in batch:
+                if entry.body and entry.time.timestamp() >= oldest:
+                    heartbeat = msgspec.json.decode(entry.body, type=Heartbeat)
+                    found[heartbeat.instance] = heartbeat
+        return [heartbeat for heartbeat in found.values() if not heartbeat.left]
