@@ -72,10 +72,12 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
         last_seq=games[-1].meta.seq,
         games=len(games),
         samples=counts.samples,
-        rejected=counts.rejected,
+        rejected=len(counts.rejected),
         digest=await process.blobs.put("shards", data),
         size_bytes=len(data),
     )
+    for game, reason in counts.rejected:
+        process.logger.error("game left out", game=game, reason=reason)
     cause = games[-1].meta.position
     item = process.draft(fact, cause=cause, key=encoder_version())
     (seq,) = await process.log.append([item], Expect(item.subject, newest))
