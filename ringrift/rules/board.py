@@ -1,0 +1,237 @@
+"""Changing cells: markers, territory, stacks. Keeps words, row masks and counters in step."""
+
+
+from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.geometry import CELLS_AT, T_RING_LINKS_AT, T_RINGS
+from ringrift.rules.layout import (
+    COLOUR_SHIFT,
+    HAND,
+    MARK_MASK,
+    MARKERS,
+    NINE_BITS,
+    ON_BOARD,
+    OPEN_MASK,
+    REMOVED,
+    SEAT_BITS,
+    STACKS,
+    TERRITORY_OF,
+    WALL,
+    WALL_MASK,
+    Words,
+    cell,
+    flip,
+    stack_mask,
+    stack_word,
+    word_bottom,
+    word_cap,
+    word_height,
+)
+
+
+@compiled
+def add_marker(t: Words, s: Words, c: int, seat: int) -> None:
+    """Marker on an empty cell."""
+    s[U(CELLS_AT + c)] = seat
+    s[U(MARKERS + seat)] += 1
+    flip(t, s, MARK_MASK + seat, c)
+
+
+@compiled
+def take_marker(t: Words, s: Words, c: int) -> None:
+    """Marker off the board; the cell is empty."""
+    seat = i64(s[U(CELLS_AT + c)])
+    s[U(CELLS_AT + c)] = 0
+    s[U(MARKERS + seat)] -= 1
+    flip(t, s, MARK_MASK + seat, c)
+
+
+@compiled
+def collapse(t: Words, s: Words, c: int, seat: int) -> None:
+    """An empty or marker cell becomes territory of `seat`."""
+    if s[U(CELLS_AT + c)] != 0:
+        take_marker(t, s, c)
+    s[U(CELLS_AT + c)] = WALL | seat
+    s[U(TERRITORY_OF + seat)] += 1
+    flip(t, s, OPEN_MASK, c)
+    flip(t, s, WALL_MASK, c)
+
+
+@compiled
+def put_stack(t: Words, s: Words, c: int, w: int) -> None:
+    """Stack word on an empty cell."""
+    seat = w & SEAT_BITS
+    s[U(CELLS_AT + c)] = w
+    s[U(STACKS + seat)] += 1
+    flip(t, s, OPEN_MASK, c)
+    flip(t, s, stack_mask(t, seat), c)
+
+
+@compiled
+def take_stack(t: Words, s: Words, c: int) -> int:
+    """Lift the stack off its cell, which is empty then; gives its word."""
+    w = cell(s, c)
+    seat = w & SEAT_BITS
+    s[U(CELLS_AT + c)] = 0
+    s[U(STACKS + seat)] -= 1
+    flip(t, s, OPEN_MASK, c)
+    flip(t, s, stack_mask(t, seat), c)
+    return w
+
+
+@compiled
+def change_stack(t: Words, s: Words, c: int, w: int) -> None:
+    """Replace the stack on a cell by the changed word `w`, 0 if no ring is left."""
+    take_stack(t, s, c)
+    if w != 0:
+        put_stack(t, s, c, w)
+
+
+@compiled
+def below(t: Words, s: Words, ring: int) -> int:
+    """Ring under `ring`; the bottom ring gives the top."""
+    return i64(s[U(t[U(T_RING_LINKS_AT)] + ring)] & NINE_BITS)
+
+
+@compiled
+def colour(t: Words, s: Words, ring: int) -> int:
+    return i64(s[U(t[U(T_RING_LINKS_AT)] + ring)] >> COLOUR_SHIFT)
+
+
+@compiled
+def link(t: Words, s: Words, ring: int, under: int) -> None:
+    """Make `under` the ring below `ring`."""
+    at = U(t[U(T_RING_LINKS_AT)] + ring)
+    s[at] = (s[at] & ~NINE_BITS) | under
+
+
+@compiled
+def counted_word(t: Words, s: Words, height: int, bottom: int) -> int:
+    """Stack word from its rings, controller and cap counted afresh."""
+    top = below(t, s, bottom)
+    seat = colour(t, s, top)
+    cap = 1
+    ring = below(t, s, top)
+    while cap < height and colour(t, s, ring) == seat:
+        cap += 1
+        ring = below(t, s, ring)
+    return stack_word(seat, height, cap, bottom)
+
+
+@compiled
+def without_top(t: Words, s: Words, w: int) -> int:
+    """Word of the stack after its top ring left the board or went elsewhere; 0 if that was all."""
+    height, cap, bottom = word_height(w), word_cap(w), word_bottom(w)
+    if height == 1:
+        return 0
+    link(t, s, bottom, below(t, s, below(t, s, bottom)))
+    if cap > 1:
+        return stack_word(w & SEAT_BITS, height - 1, cap - 1, bottom)
+    return counted_word(t, s, height - 1, bottom)
+
+
+@compiled
+def with_ring_under(t: Words, s: Words, w: int, ring: int) -> int:
+    """Word of the stack after `ring` was put to its bottom."""
+    height, cap, bottom = word_height(w), word_cap(w), word_bottom(w)
+    seat = w & SEAT_BITS
+    link(t, s, ring, below(t, s, bottom))
+    link(t, s, bottom, ring)
+    if cap == height and colour(t, s, ring) == seat:
+        cap += 1
+    return stack_word(seat, height + 1, cap, ring)
+
+
+@compiled
+def top_ring(t: Words, s: Words, w: int) -> int:
+    """Number of the stack's top ring."""
+    return below(t, s, word_bottom(w))
+
+
+@compiled
+def place_rings(t: Words, s: Words, c: int, seat: int, count: int) -> None:
+    """Rings from the seat's hand on top of a cell: an empty one, or one ring on a stack."""
+    ring = (seat - 1) * t[U(T_RINGS)] + t[U(T_RINGS)] - s[U(HAND + seat)]
+    s[U(HAND + seat)] -= count
+    s[U(ON_BOARD + seat)] += count
+    w = cell(s, c)
+    if w == 0:
+        link(t, s, ring, ring + count - 1)
+        for i in range(1, count):
+            link(t, s, ring + i, ring + i - 1)
+        put_stack(t, s, c, stack_word(seat, count, count, ring))
+        return
+    bottom = word_bottom(w)
+    link(t, s, ring, below(t, s, bottom))
+    link(t, s, bottom, ring)
+    cap = word_cap(w) + 1 if w & SEAT_BITS == seat else 1
+    change_stack(t, s, c, stack_word(seat, word_height(w) + 1, cap, bottom))
+
+
+@compiled
+def discard_top(t: Words, s: Words, w: int, credit: int) -> int:
+    """The stack's top ring leaves play, credited to `credit`; gives the new word."""
+    s[U(ON_BOARD + (w & SEAT_BITS))] -= 1
+    s[U(REMOVED + credit)] += 1
+    return without_top(t, s, w)
+
+
+@compiled
+def discard_cap(t: Words, s: Words, c: int, credit: int) -> None:
+    """The whole cap of the stack on `c` leaves play (11.5, 12)."""
+    w = cell(s, c)
+    height, cap, bottom = word_height(w), word_cap(w), word_bottom(w)
+    s[U(ON_BOARD + (w & SEAT_BITS))] -= cap
+    s[U(REMOVED + credit)] += cap
+    if cap == height:
+        change_stack(t, s, c, 0)
+        return
+    ring = bottom
+    for _ in range(cap + 1):
+        ring = below(t, s, ring)
+    link(t, s, bottom, ring)
+    change_stack(t, s, c, counted_word(t, s, height - cap, bottom))
+
+
+@compiled
+def discard_lowest(t: Words, s: Words, c: int, seat: int) -> None:
+    """extract(X) of 13.3: the lowest ring of the seat's colour leaves the stack on `c`, credited to the seat."""
+    w = cell(s, c)
+    height, bottom = word_height(w), word_bottom(w)
+    above, found, found_above = bottom, bottom, bottom
+    for _ in range(height):
+        ring = below(t, s, above)
+        if colour(t, s, ring) == seat:
+            found, found_above = ring, above
+        above = ring
+    s[U(ON_BOARD + seat)] -= 1
+    s[U(REMOVED + seat)] += 1
+    if height == 1:
+        change_stack(t, s, c, 0)
+        return
+    link(t, s, found_above, below(t, s, found))
+    if found == bottom:
+        bottom = found_above
+    change_stack(t, s, c, counted_word(t, s, height - 1, bottom))
+
+
+@compiled
+def discard_stack(t: Words, s: Words, c: int, credit: int) -> None:
+    """All rings of the stack on `c` leave play (11.4)."""
+    w = take_stack(t, s, c)
+    s[U(REMOVED + credit)] += word_height(w)
+    ring = word_bottom(w)
+    for _ in range(word_height(w)):
+        s[U(ON_BOARD + colour(t, s, ring))] -= 1
+        ring = below(t, s, ring)
+
+
+@compiled
+def has_buried(t: Words, s: Words, c: int, seat: int) -> bool:
+    """Whether the stack on `c` holds a ring of `seat` below its top ring."""
+    w = cell(s, c)
+    ring = top_ring(t, s, w)
+    for _ in range(word_height(w) - 1):
+        ring = below(t, s, ring)
+        if colour(t, s, ring) == seat:
+            return True
+    return False

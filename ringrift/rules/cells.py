@@ -1,0 +1,73 @@
+"""The cells a move names beyond its code: lines, windows, regions."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules import layout as la
+from ringrift.rules import moves as mv
+from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.geometry import CELLS_AT, ROW_MARGIN, T_LINE, T_WIDTH, Geometry
+from ringrift.rules.layout import Words, core_id, scratch_mask
+from ringrift.rules.lines import run_ahead
+from ringrift.rules.moves import move_a, move_b, move_c, move_d, move_n, move_type
+from ringrift.rules.recovery import played_axis
+from ringrift.rules.regions import REGION, find_region
+from ringrift.rules.stacks import travel_direction
+
+
+@compiled
+def _write_span(first: int, last: int, d: int, out: NDArray[np.int16]) -> int:
+    k = 0
+    c = first
+    while c != last:
+        out[U(k)] = c
+        k += 1
+        c += d
+    out[U(k)] = last
+    return k + 1
+
+
+@compiled
+def _write_region(t: Words, s: Words, first: int, border: int, out: NDArray[np.int16]) -> int:
+    find_region(t, s, first, border)
+    region = scratch_mask(t, REGION)
+    k = 0
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        mask = i64(s[U(region + slot)])
+        while mask:
+            out[U(k)] = core_id(t, slot, lowest_bit(mask))
+            k += 1
+            mask &= mask - 1
+    return k
+
+
+@compiled
+def _write_slide(t: Words, s: Words, m: int, out: NDArray[np.int16]) -> int:
+    """Cells that a recovery line slide collapses."""
+    a, b, seat = move_a(m), move_b(m), i64(s[U(la.TURN)])
+    s[U(CELLS_AT + a)] = 0
+    d = played_axis(t, s, b, seat)
+    back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
+    s[U(CELLS_AT + a)] = seat
+    if move_type(m) == mv.RECOVERY_PART and 1 + back + ahead > t[U(T_LINE)]:
+        return _write_span(move_c(m), move_d(m), travel_direction(t, move_c(m), move_d(m)), out)
+    return _write_span(b - back * d, b + ahead * d, d, out)
+
+
+@compiled
+def move_cells(G: Geometry, s: Words, m: int, out: NDArray[np.int16]) -> int:
+    """Write the core ids, in scan order, of the cells that a line, a recovery line slide or a claim takes; gives their number.
+
+    A claim's border markers are not among them. 0 for all other moves. `out` has room for `n_cells`.
+    """
+    kind = move_type(m)
+    t = G.table
+    if kind == mv.LINE or kind == mv.LINE_ALL:
+        return _write_span(move_a(m), move_b(m), travel_direction(t, move_a(m), move_b(m)), out)
+    if kind == mv.LINE_PART:
+        return _write_span(move_c(m), move_d(m), travel_direction(t, move_c(m), move_d(m)), out)
+    if kind == mv.RECOVERY_ALL or kind == mv.RECOVERY_PART:
+        return _write_slide(t, s, m, out)
+    if kind == mv.CLAIM:
+        return _write_region(t, s, move_a(m), move_n(m), out)
+    return 0

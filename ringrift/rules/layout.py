@@ -1,0 +1,235 @@
+"""One state is one row of int32 words: header, cells, row masks, ring links, scratch.
+
+- Cell word: bits 0-2 seat, 3 wall (collapsed, or border with seat 0), 4 stack, 5-13 height, 14-22 cap height, 23-31 bottom ring.
+  An empty cell is 0, a marker its seat.
+- Rings are numbered; ring `(seat - 1) * R + i` is the i-th ring the seat has placed, so none is ever freed. The link word of a
+  ring holds in bits 0-8 the ring below it (the bottom ring links to the top), in bits 9-11 its colour.
+- Row masks, one word a grid row `x`, bit `y + 1` a cell: open (neither stack nor collapsed), collapsed, markers of each seat,
+  stacks of each controller.
+- Scratch is free for use inside one call; its contents mean nothing.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.geometry import (
+    CELLS_AT,
+    T_RING_LINKS_AT,
+    T_RINGS,
+    T_ROW_SLOTS,
+    T_ROWS_AT,
+    T_SCRATCH_AT,
+    T_SEATS,
+    T_STATE_SIZE,
+    T_STRIDE_LOG2,
+    T_VALID,
+    T_WIDTH,
+    Geometry,
+)
+
+STATE_DTYPE: Final = np.int32
+Words = NDArray[Any]  # int32: a state, or the table of a geometry
+
+# Phases, in the order of section 6.1.
+PLACEMENT, MOVEMENT, CAPTURE, CHAIN_CAPTURE, LINE_PHASE, TERRITORY, FORCED_PHASE, OVER = range(8)
+
+# How a game ended: code, reason of the rules, finer cause.
+END_REASONS: Final = (
+    "",
+    "ring_elimination",
+    "territory_control",
+    "last_player_standing",
+    "last_player_standing",
+    "territory_control",
+    "ring_elimination",
+    "last_player_standing",
+    "last_player_standing",
+    "resign",
+    "timeout",
+)
+END_CAUSES: Final = (
+    "",
+    "ring_elimination",
+    "territory",
+    "lps_early",
+    "lps_rounds",
+    "stalemate_territory",
+    "stalemate_rings",
+    "stalemate_markers",
+    "stalemate_last_actor:last_player_standing",
+    "resign",
+    "timeout",
+)
+(
+    END_NONE,
+    END_RINGS,
+    END_TERRITORY,
+    END_SOLE_SURVIVOR,
+    END_ROUNDS,
+    END_BARE_TERRITORY,
+    END_BARE_RINGS,
+    END_BARE_MARKERS,
+    END_BARE_LAST_ACTOR,
+    END_RESIGN,
+    END_TIMEOUT,
+) = range(11)
+
+# Header words. Tables by seat start at the named word and are indexed by the seat, 1 to 4.
+TURN: Final = 0  # seat to act, 0 when over
+PHASE: Final = 1
+PLY: Final = 2  # recorded moves so far
+TURN_NUMBER: Final = 3  # from 1
+MUST: Final = 4  # core id or 0
+ORIGIN: Final = 5  # core id or 0
+DEBT: Final = 6
+OWE_CAP: Final = 7
+ACTED: Final = 8
+RECOVERING: Final = 9
+LAST_ACTOR: Final = 10
+SWAP_OPEN: Final = 11
+SWAPPED: Final = 12
+LPS_FIRST: Final = 13
+LPS_SEEN: Final = 14  # bit seat-1: the mask has an entry
+LPS_MASK: Final = 15  # bit seat-1: could act for real
+LPS_COUNT: Final = 16
+LPS_WHO: Final = 17
+LPS_ROUNDS: Final = 18  # rounds required
+WINNER: Final = 19
+REASON: Final = 20  # END_* code
+REGIONS: Final = 21  # in TERRITORY, nothing owed: a processable region exists
+LINKS_AT: Final = 22  # copy of T_RING_LINKS_AT, for accessors without a geometry
+HAND: Final = 24
+REMOVED: Final = 28
+TERRITORY_OF: Final = 32
+ON_BOARD: Final = 36  # rings of the colour on the board
+STACKS: Final = 40  # stacks controlled
+MARKERS: Final = 44
+OUT_TURN: Final = 48  # section 18 (4)
+HEADER_USED: Final = OUT_TURN + 5
+
+# Cell words.
+SEAT_BITS: Final = 7
+WALL: Final = 8
+STACK: Final = 16
+BLOCK: Final = WALL | STACK
+HEIGHT_SHIFT: Final = 5
+CAP_SHIFT: Final = 14
+BOTTOM_SHIFT: Final = 23
+NINE_BITS: Final = 511
+
+# Row masks, in this order; markers and stacks are followed by one mask a seat.
+OPEN_MASK: Final = 0
+WALL_MASK: Final = 1
+MARK_MASK: Final = 1  # + seat
+COLOUR_SHIFT: Final = 9
+
+
+@compiled
+def cell(s: Words, c: int) -> int:
+    """Word of a cell."""
+    return i64(s[U(CELLS_AT + c)])
+
+
+@compiled
+def word_height(w: int) -> int:
+    return (w >> HEIGHT_SHIFT) & NINE_BITS
+
+
+@compiled
+def word_cap(w: int) -> int:
+    return (w >> CAP_SHIFT) & NINE_BITS
+
+
+@compiled
+def word_bottom(w: int) -> int:
+    return (w >> BOTTOM_SHIFT) & NINE_BITS
+
+
+@compiled
+def stack_word(seat: int, height: int, cap: int, bottom: int) -> int:
+    return seat | STACK | (height << HEIGHT_SHIFT) | (cap << CAP_SHIFT) | (bottom << BOTTOM_SHIFT)
+
+
+@compiled
+def mask_at(t: Words, mask: int) -> int:
+    """Offset of the row mask's slot 0."""
+    return i64(t[U(T_ROWS_AT)] + mask * t[U(T_ROW_SLOTS)])
+
+
+@compiled
+def stack_mask(t: Words, seat: int) -> int:
+    """Index of the mask of stacks that `seat` controls."""
+    return i64(MARK_MASK + t[U(T_SEATS)] + seat)
+
+
+@compiled
+def slot_of(t: Words, c: int) -> int:
+    """Slot of a cell's row in a row mask (grid row plus margin)."""
+    return i64(c >> t[U(T_STRIDE_LOG2)]) + 2
+
+
+@compiled
+def bit_of(t: Words, c: int) -> int:
+    """The cell's bit in its row."""
+    return i64(1) << (c & ((1 << i64(t[U(T_STRIDE_LOG2)])) - 1))
+
+
+@compiled
+def core_id(t: Words, slot: int, bit: int) -> int:
+    """Core id from row slot and bit index."""
+    return ((slot - 2) << i64(t[U(T_STRIDE_LOG2)])) + bit
+
+
+@compiled
+def flip(t: Words, s: Words, mask: int, c: int) -> None:
+    """Toggle a cell in a row mask."""
+    s[U(mask_at(t, mask) + slot_of(t, c))] ^= bit_of(t, c)
+
+
+@compiled
+def start(t: Words, s: Words, pie: int, lps_rounds: int) -> None:
+    """Section 5."""
+    n, R = i64(t[U(T_SEATS)]), i64(t[U(T_RINGS)])
+    for i in range(t[U(T_STATE_SIZE)]):
+        s[U(i)] = 0
+    for i in range(CELLS_AT, t[U(T_ROWS_AT)]):
+        s[U(i)] = WALL
+    s[U(TURN)] = 1
+    s[U(TURN_NUMBER)] = 1
+    s[U(SWAP_OPEN)] = pie if n == 2 else 0
+    s[U(LPS_ROUNDS)] = lps_rounds
+    s[U(LINKS_AT)] = t[U(T_RING_LINKS_AT)]
+    for seat in range(1, n + 1):
+        s[U(HAND + seat)] = R
+    width = i64(t[U(T_WIDTH)])
+    for slot in range(3, 3 + width):
+        row = i64(t[U(T_VALID + slot)])
+        s[U(mask_at(t, OPEN_MASK) + slot)] = row
+        for y in range(1, width + 1):
+            if (row >> y) & 1:
+                s[U(CELLS_AT + core_id(t, slot, y))] = 0
+    links = i64(t[U(T_RING_LINKS_AT)])
+    for ring in range(n * R):
+        s[U(links + ring)] = (ring // R + 1) << COLOUR_SHIFT
+
+
+@compiled
+def init_state(G: Geometry, s: Words, pie: int, lps_rounds: int) -> None:
+    """Write the start position; `pie` 1 opens the pie rule (two seats only)."""
+    start(G.table, s, pie, lps_rounds)
+
+
+@compiled
+def copy_state(dst: Words, src: Words) -> None:
+    """Copy a whole game."""
+    for i in range(src.size):
+        dst[U(i)] = src[U(i)]
+
+
+@compiled
+def scratch_mask(t: Words, index: int) -> int:
+    """Offset of slot 0 of the index-th scratch row mask."""
+    return i64(t[U(T_SCRATCH_AT)] + index * t[U(T_ROW_SLOTS)])

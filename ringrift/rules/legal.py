@@ -1,0 +1,146 @@
+"""The legal moves of each phase (section 6.1 and the sections it points to)."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ringrift.rules import layout as la
+from ringrift.rules import moves as mv
+from ringrift.rules.board import has_buried
+from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.geometry import T_SEATS, T_WIDTH, Geometry
+from ringrift.rules.layout import Words, core_id, mask_at, stack_mask
+from ringrift.rules.lines import list_lines
+from ringrift.rules.moves import make_move
+from ringrift.rules.recovery import list_recovery
+from ringrift.rules.regions import list_claims
+from ringrift.rules.stacks import (
+    list_all_moves,
+    list_leaps,
+    list_moves_from,
+    list_placements,
+    recovery_eligible,
+    some_stack_can_go,
+)
+
+Moves = NDArray[Any]  # int64: a buffer for move codes
+
+
+@compiled
+def legal_moves(G: Geometry, s: Words, out: Moves) -> int:
+    """Write the codes of all legal moves to `out[:moves_max]`; gives their number, 0 only when the game is over.
+
+    Resignation and timeout are not listed. The order is deterministic but means nothing.
+    """
+    return list_moves(G.table, s, out)
+
+
+@compiled
+def list_moves(t: Words, s: Words, out: Moves) -> int:
+    """`legal_moves` on the bare table of the geometry."""
+    phase, seat = s[U(la.PHASE)], i64(s[U(la.TURN)])
+    if phase == la.PLACEMENT:
+        return _list_placement_phase(t, s, seat, out)
+    if phase == la.MOVEMENT:
+        return _list_movement_phase(t, s, seat, out)
+    if phase == la.CAPTURE:
+        out[0] = mv.SKIP_CAPTURE
+        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.LEAP, out, 1)
+    if phase == la.CHAIN_CAPTURE:
+        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.CHAIN, out, 0)
+    if phase == la.LINE_PHASE:
+        return _list_line_phase(t, s, seat, out)
+    if phase == la.TERRITORY:
+        return _list_territory_phase(t, s, seat, out)
+    if phase == la.FORCED_PHASE:
+        return _list_own_stacks(t, s, seat, mv.FORCED, out, 0)
+    return 0
+
+
+@compiled
+def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
+    """7.4 and 14."""
+    k = 0
+    if s[U(la.HAND + seat)] > 0:
+        k = list_placements(t, s, seat, out, 0)
+        if some_stack_can_go(t, s, seat) or recovery_eligible(s, seat):
+            out[U(k)] = mv.SKIP_PLACE
+            k += 1
+    if k == 0:
+        out[0] = mv.NO_PLACE
+        k = 1
+    if s[U(la.SWAP_OPEN)] != 0 and seat == 2:
+        out[U(k)] = mv.SWAP
+        k += 1
+    return k
+
+
+@compiled
+def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
+    """9.4, 13.1."""
+    must = i64(s[U(la.MUST)])
+    if must != 0:
+        return list_moves_from(t, s, must, out, 0)
+    if recovery_eligible(s, seat):
+        out[0] = mv.SKIP_RECOVERY
+        return list_recovery(t, s, seat, out, 1)
+    k = list_all_moves(t, s, seat, out, 0)
+    if k == 0:
+        out[0] = mv.NO_MOVE
+        k = 1
+    return k
+
+
+@compiled
+def _list_line_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
+    """10.3, 10.4."""
+    k = list_lines(t, s, seat, out, 0)
+    if s[U(la.DEBT)] != 0:
+        k = _list_own_stacks(t, s, seat, mv.ELIM_LINE, out, k)
+    if k == 0:
+        out[0] = mv.NO_LINE
+        k = 1
+    return k
+
+
+@compiled
+def _list_territory_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
+    """11.5, 11.6."""
+    if s[U(la.OWE_CAP)] != 0:
+        if s[U(la.RECOVERING)] != 0:
+            return _list_buried(t, s, seat, mv.ELIM_RECOVERY, out, 0)
+        return _list_own_stacks(t, s, seat, mv.ELIM_TERRITORY, out, 0)
+    if s[U(la.REGIONS)] == 0:
+        out[0] = mv.NO_TERRITORY
+        return 1
+    out[0] = mv.SKIP_TERRITORY
+    return list_claims(t, s, seat, out, 1)
+
+
+@compiled
+def _list_own_stacks(t: Words, s: Words, seat: int, kind: int, out: Moves, k: int) -> int:
+    """Append one move for every stack the seat controls."""
+    rows = mask_at(t, stack_mask(t, seat))
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = i64(s[U(rows + slot)])
+        while mask:
+            out[U(k)] = make_move(kind, core_id(t, slot, lowest_bit(mask)), 0, 0, 0, 0)
+            k += 1
+            mask &= mask - 1
+    return k
+
+
+@compiled
+def _list_buried(t: Words, s: Words, seat: int, kind: int, out: Moves, k: int) -> int:
+    """Append one move for every stack with a buried ring of the seat."""
+    for controller in range(1, t[U(T_SEATS)] + 1):
+        rows = mask_at(t, stack_mask(t, controller))
+        for slot in range(3, 3 + t[U(T_WIDTH)]):
+            mask = i64(s[U(rows + slot)])
+            while mask:
+                c = core_id(t, slot, lowest_bit(mask))
+                if has_buried(t, s, c, seat):
+                    out[U(k)] = make_move(kind, c, 0, 0, 0, 0)
+                    k += 1
+                mask &= mask - 1
+    return k

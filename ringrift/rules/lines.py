@@ -1,0 +1,79 @@
+"""Lines (section 10): runs of the mover's markers."""
+
+
+from ringrift.rules.board import collapse
+from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.geometry import T_AXES, T_AXIS, T_LINE, T_LINE_NOTICED, T_WIDTH
+from ringrift.rules.layout import MARK_MASK, MARKERS, Words, cell, core_id, mask_at
+from ringrift.rules.moves import LINE, LINE_ALL, LINE_PART, make_move
+
+
+@compiled
+def run_ahead(s: Words, c: int, d: int, seat: int) -> int:
+    """Number of markers of `seat` in a row from `c` on in steps of `d`, `c` included."""
+    length = 0
+    while cell(s, c) == seat:
+        length += 1
+        c += d
+    return length
+
+
+@compiled
+def has_line(t: Words, s: Words, seat: int) -> bool:
+    """Whether the seat has a run that counts as a line."""
+    noticed = i64(t[U(T_LINE_NOTICED)])
+    if s[U(MARKERS + seat)] < noticed:
+        return False
+    rows = mask_at(t, MARK_MASK + seat)
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = i64(s[U(rows + slot)])
+        while mask:
+            c = core_id(t, slot, lowest_bit(mask))
+            for i in range(t[U(T_AXES)]):
+                if run_ahead(s, c, i64(t[U(T_AXIS + i)]), seat) >= noticed:
+                    return True
+            mask &= mask - 1
+    return False
+
+
+@compiled
+def list_lines(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
+    """Append the choices for every eligible line of the seat (10.3)."""
+    noticed, length = i64(t[U(T_LINE_NOTICED)]), i64(t[U(T_LINE)])
+    rows = mask_at(t, MARK_MASK + seat)
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = i64(s[U(rows + slot)])
+        while mask:
+            c = core_id(t, slot, lowest_bit(mask))
+            for i in range(t[U(T_AXES)]):
+                d = i64(t[U(T_AXIS + i)])
+                if cell(s, c - d) != seat:
+                    run = run_ahead(s, c, d, seat)
+                    if run >= noticed:
+                        k = _list_choices(c, d, run, length, out, k)
+            mask &= mask - 1
+    return k
+
+
+@compiled
+def _list_choices(c: int, d: int, run: int, length: int, out: Words, k: int) -> int:
+    end = c + (run - 1) * d
+    if run == length:
+        out[U(k)] = make_move(LINE, c, end, 0, 0, 0)
+        return k + 1
+    out[U(k)] = make_move(LINE_ALL, c, end, 0, 0, 0)
+    k += 1
+    for i in range(run - length + 1):
+        out[U(k)] = make_move(LINE_PART, c, end, c + i * d, c + (i + length - 1) * d, 0)
+        k += 1
+    return k
+
+
+@compiled
+def collapse_span(t: Words, s: Words, first: int, last: int, d: int, seat: int) -> None:
+    """Collapse all cells from `first` to `last` in steps of `d`."""
+    c = first
+    while c != last:
+        collapse(t, s, c, seat)
+        c += d
+    collapse(t, s, last, seat)

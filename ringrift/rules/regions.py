@@ -1,0 +1,284 @@
+"""Regions and claims (section 11), on row masks."""
+
+
+from ringrift.rules.board import collapse, discard_stack, has_buried
+from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.geometry import ROW_MARGIN, T_GROWTH, T_HEX, T_SEATS, T_VALID, T_WIDTH
+from ringrift.rules.layout import (
+    MARK_MASK,
+    MARKERS,
+    ON_BOARD,
+    RECOVERING,
+    STACK,
+    STACKS,
+    WALL_MASK,
+    Words,
+    bit_of,
+    cell,
+    core_id,
+    mask_at,
+    scratch_mask,
+    slot_of,
+    stack_mask,
+)
+from ringrift.rules.moves import CLAIM, make_move
+
+# Scratch masks.
+FLOOR, REST, REGION, BORDER = range(4)
+ROW_BITS_LOG2 = 5
+
+
+@compiled
+def colours_present(t: Words, s: Words) -> int:
+    """Number of colours with a ring on the board, buried rings included."""
+    present = 0
+    for seat in range(1, t[U(T_SEATS)] + 1):
+        present += s[U(ON_BOARD + seat)] > 0
+    return present
+
+
+@compiled
+def spread_in_row(mask: int, floor: int) -> int:
+    """Fill the runs of `floor` that `mask` touches."""
+    up, down = mask, mask
+    free_up, free_down = floor, floor
+    for i in range(ROW_BITS_LOG2):
+        step = 1 << i
+        up |= free_up & (up << step)
+        free_up &= free_up << step
+        down |= free_down & (down >> step)
+        free_down &= free_down >> step
+    return up | down
+
+
+@compiled
+def make_floor(t: Words, s: Words, border: int) -> None:
+    """FLOOR = cells that are neither collapsed nor markers of colour `border` (0: collapsed cells only are walls)."""
+    floor, walls, marks = scratch_mask(t, FLOOR), mask_at(t, WALL_MASK), mask_at(t, MARK_MASK + border)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        row = t[U(T_VALID + slot)] & ~s[U(walls + slot)]
+        if border:
+            row &= ~s[U(marks + slot)]
+        s[U(floor + slot)] = row
+
+
+@compiled
+def neighbour_rows(t: Words, s: Words, mask: int, slot: int) -> int:
+    """Territory neighbours, in the row of `slot`, of the mask's cells in the two rows next to it."""
+    before, after = i64(s[U(mask + slot - 1)]), i64(s[U(mask + slot + 1)])
+    if t[U(T_HEX)]:
+        return before | (before >> 1) | after | (after << 1)
+    return before | after
+
+
+@compiled
+def flood(t: Words, s: Words, c: int) -> None:
+    """REGION = component of FLOOR that contains the cell `c`."""
+    floor, region = scratch_mask(t, FLOOR), scratch_mask(t, REGION)
+    first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
+    for slot in range(first - 1, last + 2):
+        s[U(region + slot)] = 0
+    s[U(region + slot_of(t, c))] = spread_in_row(bit_of(t, c), i64(s[U(floor + slot_of(t, c))]))
+    changed = True
+    while changed:
+        changed = False
+        for slot in range(first, last + 1):
+            changed |= _grow_row(t, s, floor, region, slot)
+        for slot in range(last, first - 1, -1):
+            changed |= _grow_row(t, s, floor, region, slot)
+
+
+@compiled
+def _grow_row(t: Words, s: Words, floor: int, region: int, slot: int) -> bool:
+    old, free = i64(s[U(region + slot)]), i64(s[U(floor + slot)])
+    new = neighbour_rows(t, s, region, slot) & free & ~old
+    if new == 0:
+        return False
+    s[U(region + slot)] = old | spread_in_row(new, free)
+    return True
+
+
+@compiled
+def controllers_inside(t: Words, s: Words) -> int:
+    """Number of different controllers of stacks in REGION."""
+    region = scratch_mask(t, REGION)
+    count = 0
+    for seat in range(1, t[U(T_SEATS)] + 1):
+        if _meets(t, s, region, mask_at(t, stack_mask(t, seat))):
+            count += 1
+    return count
+
+
+@compiled
+def _meets(t: Words, s: Words, one: int, other: int) -> bool:
+    common = i64(0)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        common |= s[U(one + slot)] & s[U(other + slot)]
+    return common != 0
+
+
+@compiled
+def _payable(t: Words, s: Words, seat: int) -> bool:
+    """Whether the cost could be paid from outside REGION (11.3)."""
+    region = scratch_mask(t, REGION)
+    if s[U(RECOVERING)] == 0:
+        mine = mask_at(t, stack_mask(t, seat))
+        outside = i64(0)
+        for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+            outside |= s[U(mine + slot)] & ~s[U(region + slot)]
+        return outside != 0
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        outside = t[U(T_VALID + slot)] & ~i64(s[U(region + slot)])
+        while outside:
+            c = core_id(t, slot, lowest_bit(outside))
+            if cell(s, c) & STACK and has_buried(t, s, c, seat):
+                return True
+            outside &= outside - 1
+    return False
+
+
+@compiled
+def _found_with_lower_colour(t: Words, s: Words, border: int) -> bool:
+    """Whether REGION is also a component for a border colour that takes its place in the list (21.2)."""
+    n = i64(t[U(T_SEATS)])
+    upto = border if border else n + 1
+    for other in range(1, upto):  # noqa: SIM110 (numba compiles no generators)
+        if s[U(MARKERS + other)] > 0 and _closed_by(t, s, other):
+            return True
+    return False
+
+
+@compiled
+def _closed_by(t: Words, s: Words, border: int) -> bool:
+    """Whether REGION is a component of the floor of `border`: none of its markers inside, only walls around."""
+    region, marks, walls = scratch_mask(t, REGION), mask_at(t, MARK_MASK + border), mask_at(t, WALL_MASK)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        row = i64(s[U(region + slot)])
+        if row & s[U(marks + slot)]:
+            return False
+        around = (neighbour_rows(t, s, region, slot) | (row << 1) | (row >> 1)) & ~row & t[U(T_VALID + slot)]
+        if around & ~(s[U(walls + slot)] | s[U(marks + slot)]):
+            return False
+    return True
+
+
+@compiled
+def may_claim(s: Words, seat: int) -> bool:
+    """Whether the seat could pay for anything at all."""
+    return bool(s[U(STACKS + seat)] > 0 or s[U(RECOVERING)] != 0)
+
+
+@compiled
+def open_search(t: Words, s: Words, seat: int, border: int) -> bool:
+    """Prepare `next_claim` for a border colour; false if there is nothing to find with it (11.1)."""
+    if border:
+        if s[U(MARKERS + border)] == 0:
+            return False
+    elif colours_present(t, s) < 2:
+        return False
+    make_floor(t, s, border)
+    floor, rest = scratch_mask(t, FLOOR), scratch_mask(t, REST)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        s[U(rest + slot)] = s[U(floor + slot)]
+    return True
+
+
+@compiled
+def next_claim(t: Words, s: Words, seat: int, border: int) -> int:
+    """First cell of the next processable region of the search, 0 if there is no more."""
+    rest, region = scratch_mask(t, REST), scratch_mask(t, REGION)
+    first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
+    present = colours_present(t, s)
+    for slot in range(first, last + 1):
+        while s[U(rest + slot)]:
+            c = core_id(t, slot, lowest_bit(i64(s[U(rest + slot)])))
+            flood(t, s, c)
+            for other in range(slot, last + 1):
+                s[U(rest + other)] &= ~s[U(region + other)]
+            inside = controllers_inside(t, s)
+            is_region = inside < present if border else inside == 1
+            if is_region and _payable(t, s, seat) and not _found_with_lower_colour(t, s, border):
+                return c
+    return 0
+
+
+@compiled
+def list_claims(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
+    """Append a claim for every processable region of the mover."""
+    if not may_claim(s, seat):
+        return k
+    n = i64(t[U(T_SEATS)])
+    for i in range(1, n + 2):
+        border = i % (n + 1)  # 1 to n, then 0
+        if open_search(t, s, seat, border):
+            c = next_claim(t, s, seat, border)
+            while c != 0:
+                out[U(k)] = make_move(CLAIM, c, 0, 0, 0, border)
+                k += 1
+                c = next_claim(t, s, seat, border)
+    return k
+
+
+@compiled
+def has_claim(t: Words, s: Words, seat: int) -> bool:
+    """Whether the mover has a processable region. Writes nothing but scratch."""
+    if not may_claim(s, seat):
+        return False
+    for border in range(t[U(T_SEATS)] + 1):  # noqa: SIM110
+        if open_search(t, s, seat, border) and next_claim(t, s, seat, border) != 0:
+            return True
+    return False
+
+
+@compiled
+def find_region(t: Words, s: Words, first: int, border: int) -> None:
+    """REGION = the cells of the claim named by its first cell and border colour."""
+    make_floor(t, s, border)
+    flood(t, s, first)
+
+
+@compiled
+def claim(t: Words, s: Words, seat: int, first: int, border: int) -> None:
+    """11.4: take region and border, without the cost."""
+    find_region(t, s, first, border)
+    _find_border(t, s)
+    region, edge = scratch_mask(t, REGION), scratch_mask(t, BORDER)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        mask = i64(s[U(region + slot)]) | s[U(edge + slot)]
+        while mask:
+            c = core_id(t, slot, lowest_bit(mask))
+            if cell(s, c) & STACK:
+                discard_stack(t, s, c, seat)
+            collapse(t, s, c, seat)
+            mask &= mask - 1
+
+
+@compiled
+def _markers_outside(t: Words, s: Words, slot: int) -> int:
+    """Markers of any colour in a row, outside REGION."""
+    row = i64(0)
+    for seat in range(1, t[U(T_SEATS)] + 1):
+        row |= s[U(mask_at(t, MARK_MASK + seat) + slot)]
+    return row & ~i64(s[U(scratch_mask(t, REGION) + slot)])
+
+
+@compiled
+def _find_border(t: Words, s: Words) -> None:
+    """BORDER = the marker cells that collapse with REGION."""
+    region, border, free = scratch_mask(t, REGION), scratch_mask(t, BORDER), scratch_mask(t, REST)
+    first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
+    for slot in range(first, last + 1):
+        s[U(free + slot)] = _markers_outside(t, s, slot)
+        row = i64(s[U(region + slot)])
+        s[U(border + slot)] = (neighbour_rows(t, s, region, slot) | (row << 1) | (row >> 1)) & s[U(free + slot)]
+    s[U(border + first - 1)] = 0
+    s[U(border + last + 1)] = 0
+    changed = t[U(T_GROWTH)] != 0
+    while changed:
+        changed = False
+        for slot in range(first, last + 1):
+            near = i64(s[U(border + slot - 1)]) | s[U(border + slot)] | s[U(border + slot + 1)]
+            new = (near | (near << 1) | (near >> 1)) & s[U(free + slot)] & ~s[U(border + slot)]
+            if new:
+                s[U(border + slot)] |= new
+                changed = True

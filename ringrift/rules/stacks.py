@@ -1,0 +1,254 @@
+"""What a stack may do: plain moves (8) and leaps (9), and where rings may be placed (7)."""
+
+
+from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.geometry import T_DIRECTION, T_DIRECTIONS, T_SEATS, T_STRIDE_LOG2, T_WIDTH
+from ringrift.rules.layout import (
+    BLOCK,
+    HAND,
+    MARK_MASK,
+    MARKERS,
+    ON_BOARD,
+    OPEN_MASK,
+    SEAT_BITS,
+    STACK,
+    STACKS,
+    Words,
+    cell,
+    core_id,
+    mask_at,
+    stack_mask,
+    word_cap,
+    word_height,
+)
+from ringrift.rules.moves import LEAP, PLACE, WALK, make_move
+
+
+@compiled
+def can_go(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
+    """Whether a stack of this height and cap at `a` has a plain move or a leap."""
+    for i in range(t[U(T_DIRECTIONS)]):
+        if can_walk_along(s, a, i64(t[U(T_DIRECTION + i)]), height):
+            return True
+    return can_leap(t, s, a, height, cap)
+
+
+@compiled
+def can_walk_along(s: Words, a: int, d: int, height: int) -> bool:
+    """Whether the next `height` cells are open (the quick test of 7.2)."""
+    c = a + d
+    steps = 0
+    while steps < height and (cell(s, c) & BLOCK) == 0:
+        c += d
+        steps += 1
+    return steps == height
+
+
+@compiled
+def can_leap(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
+    """Whether a stack of this height and cap at `a` has a leap (9.1)."""
+    for i in range(t[U(T_DIRECTIONS)]):
+        d = i64(t[U(T_DIRECTION + i)])
+        c = a + d
+        steps = 1
+        while (cell(s, c) & BLOCK) == 0:
+            c += d
+            steps += 1
+        w = cell(s, c)
+        if (w & STACK) == 0 or word_cap(w) > cap:
+            continue
+        c += d
+        steps += 1
+        while (cell(s, c) & BLOCK) == 0:
+            if steps >= height:
+                return True
+            c += d
+            steps += 1
+    return False
+
+
+@compiled
+def stack_can_go(t: Words, s: Words, a: int) -> bool:
+    w = cell(s, a)
+    return can_go(t, s, a, word_height(w), word_cap(w))
+
+
+@compiled
+def stack_can_leap(t: Words, s: Words, a: int) -> bool:
+    w = cell(s, a)
+    return can_leap(t, s, a, word_height(w), word_cap(w))
+
+
+@compiled
+def some_stack_can_go(t: Words, s: Words, seat: int) -> bool:
+    """Whether any stack the seat controls has a plain move or a leap."""
+    rows = mask_at(t, stack_mask(t, seat))
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = i64(s[U(rows + slot)])
+        while mask:
+            if stack_can_go(t, s, core_id(t, slot, lowest_bit(mask))):
+                return True
+            mask &= mask - 1
+    return False
+
+
+@compiled
+def list_leaps(t: Words, s: Words, a: int, kind: int, out: Words, k: int) -> int:
+    """Append all leaps from `a` as moves of type `kind`."""
+    w = cell(s, a)
+    height, cap = word_height(w), word_cap(w)
+    for i in range(t[U(T_DIRECTIONS)]):
+        d = i64(t[U(T_DIRECTION + i)])
+        c = a + d
+        steps = 1
+        while (cell(s, c) & BLOCK) == 0:
+            c += d
+            steps += 1
+        k = _list_landings(s, a, c, d, steps, height, cap, kind, out, k)
+    return k
+
+
+@compiled
+def _list_landings(
+    s: Words, a: int, over: int, d: int, steps: int, height: int, cap: int, kind: int, out: Words, k: int
+) -> int:
+    """Append the leaps from `a` over `over`, which is `steps` away in direction `d`, if it may be leapt at all."""
+    w = cell(s, over)
+    if (w & STACK) == 0 or word_cap(w) > cap:
+        return k
+    c = over + d
+    steps += 1
+    while (cell(s, c) & BLOCK) == 0:
+        if steps >= height:
+            out[U(k)] = make_move(kind, a, over, c, 0, 0)
+            k += 1
+        c += d
+        steps += 1
+    return k
+
+
+@compiled
+def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
+    """Append all plain moves and leaps of the stack at `a`."""
+    w = cell(s, a)
+    height, cap = word_height(w), word_cap(w)
+    for i in range(t[U(T_DIRECTIONS)]):
+        d = i64(t[U(T_DIRECTION + i)])
+        c = a + d
+        steps = 1
+        while (cell(s, c) & BLOCK) == 0:
+            if steps >= height:
+                out[U(k)] = make_move(WALK, a, c, 0, 0, 0)
+                k += 1
+            c += d
+            steps += 1
+        k = _list_landings(s, a, c, d, steps, height, cap, LEAP, out, k)
+    return k
+
+
+@compiled
+def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
+    """Append the plain moves and leaps of every stack the seat controls."""
+    rows = mask_at(t, stack_mask(t, seat))
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = i64(s[U(rows + slot)])
+        while mask:
+            k = list_moves_from(t, s, core_id(t, slot, lowest_bit(mask)), out, k)
+            mask &= mask - 1
+    return k
+
+
+@compiled
+def empty_row(t: Words, s: Words, slot: int) -> int:
+    """Row mask of the cells that hold nothing."""
+    row = i64(s[U(mask_at(t, OPEN_MASK) + slot)])
+    for seat in range(1, t[U(T_SEATS)] + 1):
+        row &= ~s[U(mask_at(t, MARK_MASK + seat) + slot)]
+    return row
+
+
+@compiled
+def can_place_on_stack(t: Words, s: Words, c: int, seat: int) -> bool:
+    """Whether one ring of `seat` on the stack at `c` would not be dead (7.2)."""
+    w = cell(s, c)
+    cap = word_cap(w) + 1 if w & SEAT_BITS == seat else i64(1)
+    return can_go(t, s, c, word_height(w) + 1, cap)
+
+
+@compiled
+def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
+    """Append all placements of `seat` (7.1 to 7.3), cells in scan order."""
+    most = min(i64(3), i64(s[U(HAND + seat)]))
+    n = i64(t[U(T_SEATS)])
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        empty = empty_row(t, s, slot)
+        mask = empty
+        for other in range(1, n + 1):
+            mask |= s[U(mask_at(t, stack_mask(t, other)) + slot)]
+        while mask:
+            c = core_id(t, slot, lowest_bit(mask))
+            if (cell(s, c) & STACK) == 0:
+                if can_go(t, s, c, 1, 1):
+                    for count in range(1, most + 1):
+                        if count == 1 or can_go(t, s, c, count, count):
+                            out[U(k)] = make_move(PLACE, c, 0, 0, 0, count)
+                            k += 1
+            elif can_place_on_stack(t, s, c, seat):
+                out[U(k)] = make_move(PLACE, c, 0, 0, 0, 1)
+                k += 1
+            mask &= mask - 1
+    return k
+
+
+@compiled
+def can_place(t: Words, s: Words, seat: int) -> bool:
+    """Whether `seat` has a legal placement of one ring."""
+    if s[U(HAND + seat)] == 0:
+        return False
+    n = i64(t[U(T_SEATS)])
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = empty_row(t, s, slot)
+        while mask:
+            if can_go(t, s, core_id(t, slot, lowest_bit(mask)), 1, 1):
+                return True
+            mask &= mask - 1
+    for slot in range(3, 3 + t[U(T_WIDTH)]):
+        mask = i64(0)
+        for other in range(1, n + 1):
+            mask |= s[U(mask_at(t, stack_mask(t, other)) + slot)]
+        while mask:
+            if can_place_on_stack(t, s, core_id(t, slot, lowest_bit(mask)), seat):
+                return True
+            mask &= mask - 1
+    return False
+
+
+@compiled
+def can_act(t: Words, s: Words, seat: int) -> bool:
+    """Whether the seat can act for real (17.1)."""
+    return some_stack_can_go(t, s, seat) or can_place(t, s, seat)
+
+
+@compiled
+def recovery_eligible(s: Words, seat: int) -> bool:
+    """13.1; rings of a seat without stacks are all buried."""
+    return bool(s[U(STACKS + seat)] == 0 and s[U(MARKERS + seat)] > 0 and s[U(ON_BOARD + seat)] > 0)
+
+
+@compiled
+def travel_direction(t: Words, a: int, b: int) -> int:
+    """Core id delta of one step from `a` towards `b`, which is on one of its rays."""
+    shift = i64(t[U(T_STRIDE_LOG2)])
+    low = (1 << shift) - 1
+    dx, dy = (b >> shift) - (a >> shift), (b & low) - (a & low)
+    step = i64(0)
+    if dx > 0:
+        step += 1 << shift
+    elif dx < 0:
+        step -= 1 << shift
+    if dy > 0:
+        step += 1
+    elif dy < 0:
+        step -= 1
+    return step
+

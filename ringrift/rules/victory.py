@@ -1,0 +1,156 @@
+"""End of the game: victory tests (16) and the three-round rule (17)."""
+
+
+from ringrift.rules import layout as la
+from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.geometry import ROW_MARGIN, T_HEX, T_RINGS_TO_WIN, T_SEATS, T_TERRITORY_TO_WIN, T_VALID, T_WIDTH
+from ringrift.rules.layout import HAND, MARKERS, ON_BOARD, REMOVED, STACKS, TERRITORY_OF, WALL_MASK, Words, mask_at
+from ringrift.rules.stacks import can_act, empty_row
+
+
+@compiled
+def has_ring(s: Words, seat: int) -> bool:
+    """Whether the seat has a ring anywhere, in hand or on the board."""
+    return bool(s[U(HAND + seat)] + s[U(ON_BOARD + seat)] > 0)
+
+
+@compiled
+def finish(s: Words, winner: int, reason: int) -> None:
+    """The game is over."""
+    s[U(la.WINNER)] = winner
+    s[U(la.REASON)] = reason
+    s[U(la.TURN)] = 0
+    s[U(la.PHASE)] = la.OVER
+    s[U(la.MUST)] = 0
+    s[U(la.ORIGIN)] = 0
+    s[U(la.DEBT)] = 0
+    s[U(la.OWE_CAP)] = 0
+
+
+@compiled
+def victory(t: Words, s: Words) -> bool:
+    """Sections 16.1 to 16.4 at the end of a turn; ends the game if one applies."""
+    n = i64(t[U(T_SEATS)])
+    all_territory, stacks, owners, survivor = 0, 0, 0, 0
+    for seat in range(1, n + 1):
+        if s[U(REMOVED + seat)] >= t[U(T_RINGS_TO_WIN)]:
+            finish(s, seat, la.END_RINGS)
+            return True
+        all_territory += s[U(TERRITORY_OF + seat)]
+        stacks += s[U(STACKS + seat)]
+        if has_ring(s, seat):
+            owners += 1
+            survivor = seat
+    for seat in range(1, n + 1):
+        mine = s[U(TERRITORY_OF + seat)]
+        if mine >= t[U(T_TERRITORY_TO_WIN)] and 2 * mine > all_territory:
+            finish(s, seat, la.END_TERRITORY)
+            return True
+    if stacks > 0:
+        if owners == 1 and s[U(STACKS + survivor)] == stacks:
+            finish(s, survivor, la.END_SOLE_SURVIVOR)
+            return True
+        return False
+    if _someone_can_place_on_bare_board(t, s):
+        return False
+    _decide_bare_board(t, s)
+    return True
+
+
+@compiled
+def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
+    """16.4 (1). Without stacks a lone ring is alive exactly where a neighbour is not collapsed."""
+    rings = 0
+    for seat in range(1, t[U(T_SEATS)] + 1):
+        rings += s[U(HAND + seat)]
+    if rings == 0:
+        return False
+    walls = mask_at(t, WALL_MASK)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        before = t[U(T_VALID + slot - 1)] & ~i64(s[U(walls + slot - 1)])
+        here = t[U(T_VALID + slot)] & ~i64(s[U(walls + slot)])
+        after = t[U(T_VALID + slot + 1)] & ~i64(s[U(walls + slot + 1)])
+        near = (here << 1) | (here >> 1) | before | (before >> 1) | after | (after << 1)
+        if t[U(T_HEX)] == 0:
+            near |= (before << 1) | (after >> 1)
+        if empty_row(t, s, slot) & near:
+            return True
+    return False
+
+
+@compiled
+def _rung_value(s: Words, rung: int, seat: int) -> int:
+    if rung == 0:
+        return i64(s[U(TERRITORY_OF + seat)])
+    if rung == 1:
+        return i64(s[U(REMOVED + seat)] + s[U(HAND + seat)])
+    return i64(s[U(MARKERS + seat)])
+
+
+@compiled
+def _decide_bare_board(t: Words, s: Words) -> None:
+    """16.4 (2): the first rung with a single positive leader, compared over all seats."""
+    for rung in range(3):
+        best, leader = i64(0), 0
+        for seat in range(1, t[U(T_SEATS)] + 1):
+            value = _rung_value(s, rung, seat)
+            if value > best:
+                best, leader = value, seat
+            elif value == best:
+                leader = 0
+        if leader:
+            finish(s, leader, la.END_BARE_TERRITORY + rung)
+            return
+    finish(s, max(i64(s[U(la.LAST_ACTOR)]), 1), la.END_BARE_LAST_ACTOR)
+
+
+@compiled
+def track_rounds(t: Words, s: Words, c: int) -> None:
+    """Section 17.2, with seat `c` just installed in ring placement; may end the game."""
+    n = i64(t[U(T_SEATS)])
+    if has_ring(s, c):
+        first, who = i64(s[U(la.LPS_FIRST)]), i64(s[U(la.LPS_WHO)])
+        if first == 0 or not has_ring(s, first):
+            s[U(la.LPS_FIRST)] = c
+            _clear_round(s)
+            if who == 0 or not has_ring(s, who):
+                s[U(la.LPS_COUNT)] = 0
+                s[U(la.LPS_WHO)] = 0
+        elif c == first and s[U(la.LPS_SEEN)] != 0:
+            _close_round(t, s)
+            _clear_round(s)
+        s[U(la.LPS_SEEN)] |= 1 << (c - 1)
+        if can_act(t, s, c):
+            s[U(la.LPS_MASK)] |= 1 << (c - 1)
+        else:
+            s[U(la.LPS_MASK)] &= ~(1 << (c - 1))
+    if s[U(la.LPS_COUNT)] < s[U(la.LPS_ROUNDS)] or s[U(la.LPS_WHO)] != c or not can_act(t, s, c):
+        return
+    for other in range(1, n + 1):
+        if other != c and has_ring(s, other) and can_act(t, s, other):
+            return
+    finish(s, c, la.END_ROUNDS)
+
+
+@compiled
+def _clear_round(s: Words) -> None:
+    s[U(la.LPS_SEEN)] = 0
+    s[U(la.LPS_MASK)] = 0
+
+
+@compiled
+def _close_round(t: Words, s: Words) -> None:
+    """Count a completed round for the only seat that could act in it, if there is just one."""
+    able, only = 0, 0
+    for seat in range(1, t[U(T_SEATS)] + 1):
+        if has_ring(s, seat) and (s[U(la.LPS_MASK)] >> (seat - 1)) & 1:
+            able += 1
+            only = seat
+    if able != 1:
+        s[U(la.LPS_COUNT)] = 0
+        s[U(la.LPS_WHO)] = 0
+    elif only == s[U(la.LPS_WHO)]:
+        s[U(la.LPS_COUNT)] += 1
+    else:
+        s[U(la.LPS_WHO)] = only
+        s[U(la.LPS_COUNT)] = 1
