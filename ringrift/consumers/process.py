@@ -24,7 +24,7 @@ import nats.errors
 import structlog
 
 import ringrift
-from ringrift.events import Draft, Fact, Settings, decode, event_id
+from ringrift.events import Draft, Fact, Settings, SettingsError, decode, event_id, type_of
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, SettingsChanged
 from ringrift.streams.blobs import Blobs, JetStreamBlobs
 from ringrift.streams.errors import StreamError
@@ -84,14 +84,19 @@ class Process:
         """Note how far the log has been folded, for the heartbeat."""
         self.seq, self._folds = seq, folds
 
-    async def settings(self) -> tuple[Settings, int]:
-        """Settings in force and their version; the defaults, version 0, before there are any."""
-        entry = await self.log.last("EVENTS", "ringrift.settings.all.changed")
-        if entry is None:
-            return Settings(), 0
-        event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-        assert isinstance(event, SettingsChanged)
-        return event.settings, event.version
+    async def settings(self, version: int | None = None) -> tuple[Settings, int]:
+        """Settings of a version, by default those in force, and their version; the defaults, version 0, before there are any.
+
+        Work that a fact asked for is done under the settings that the fact cites. Raises SettingsError for an unknown version."""
+        found: SettingsChanged | None = None
+        async for batch in self.log.read("EVENTS", filters=[type_of(SettingsChanged).subject_filter]):
+            for entry in batch:
+                event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+                if isinstance(event, SettingsChanged) and (version is None or event.version == version):
+                    found = event
+        if found is None and version:
+            raise SettingsError(f"the log has no settings of version {version}")
+        return (found.settings, found.version) if found else (Settings(), 0)
 
     async def bury(self, entry: Entry, *, stream: str, deliveries: int, reason: str) -> None:
         """Dead-letter an entry that cannot be used; the consumer goes on."""

@@ -1,0 +1,166 @@
+"""Trains networks: shards in, a network and its facts out. A killed training goes on from its newest checkpoint, on any node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import torch
+from msgspec.structs import replace
+
+from ringrift.consumers.process import Process, run
+from ringrift.consumers.shards import exported_shards, shard_bytes
+from ringrift.consumers.working import Drained, is_done, work
+from ringrift.events import Fact
+from ringrift.events.facts import (
+    ModelRegistered,
+    TrainingFailed,
+    TrainingFinished,
+    TrainingProgressed,
+    TrainingRequested,
+    TrainingStarted,
+)
+from ringrift.events.settings import TrainingSettings
+from ringrift.events.tickets import Ticket, TrainingTicket
+from ringrift.learning.shards import read_shard
+from ringrift.learning.training import Progress, Trainer, TrainingError
+from ringrift.learning.window import Window, open_window
+from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.encoding import ENCODER
+from ringrift.streams.errors import BlobMissing
+from ringrift.streams.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
+
+Result = TypeVar("Result")
+
+
+async def main(process: Process) -> None:
+    """Do training tickets."""
+    await work(process, "training", train, failed)
+
+
+def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
+    """What the log says of a training that was given up."""
+    assert isinstance(ticket, TrainingTicket)
+    request = ticket.request
+    return TrainingFailed(
+        config=request.config, generation=request.generation, ticket=ticket.ticket, reason=reason, node=process.node
+    )
+
+
+async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
+    """One training, from the shards to the registered network."""
+    assert isinstance(ticket, TrainingTicket)
+    request = ticket.request
+    if await is_done(process, f"ringrift.training.{request.config}.finished", ticket):
+        return
+    process.doing = f"training {request.config} generation {request.generation}"
+    settings, _ = await process.settings(request.settings_version)
+    chosen = replace(settings.training, architecture=request.architecture)
+    window = await _window(process, request, chosen)
+    start = await process.blobs.get(MODEL_BUCKET, request.parent) if request.parent else None
+    trainer = await _trainer(process, ticket, window, chosen, start)
+    await process.log.append([process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)])
+    began = time.monotonic()
+    progress = await _run(process, ticket, trainer)
+    await _publish(process, ticket, trainer, progress, time.monotonic() - began)
+    await process.blobs.delete(SNAPSHOT_BUCKET, ticket.ticket)
+
+
+async def _window(process: Process, request: TrainingRequested, settings: TrainingSettings) -> Window:
+    """The requested shards as arrays; lost ones are made again."""
+    facts = {fact.digest: fact for fact, _ in (await exported_shards(process.log)).get(request.config, [])}
+    missing = [digest for digest in request.shards if digest not in facts]
+    if missing:
+        raise TrainingError(f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; another build asked for this training")
+    blobs = [await shard_bytes(process, facts[digest]) for digest in request.shards]
+    return await asyncio.to_thread(lambda: open_window([read_shard(data) for data in blobs], settings.window_samples))
+
+
+async def _trainer(
+    process: Process, ticket: TrainingTicket, window: Window, settings: TrainingSettings, start: bytes | None
+) -> Trainer:
+    """A trainer at its newest checkpoint, or at the beginning if there is none that fits."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    resume: bytes | None = None
+    with contextlib.suppress(BlobMissing):
+        resume = await process.blobs.get_named(SNAPSHOT_BUCKET, ticket.ticket)
+
+    def make(checkpoint: bytes | None) -> Trainer:
+        return Trainer(window, settings, seed=ticket.request.seed, start=start, resume=checkpoint, device=device)
+
+    try:
+        return await asyncio.to_thread(make, resume)
+    except TrainingError as error:
+        if resume is None:
+            raise
+        process.logger.warning("checkpoint does not fit", ticket=ticket.ticket, error=str(error))
+        return await asyncio.to_thread(make, None)
+
+
+async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Progress:
+    """Train in a thread, with checkpoints and progress going to the log. Raises Drained when told to stop."""
+    call = _caller(asyncio.get_running_loop())
+
+    def on_progress(progress: Progress) -> None:
+        request = ticket.request
+        fact = TrainingProgressed(
+            config=request.config, generation=request.generation, ticket=ticket.ticket, step=progress.step, steps=progress.steps,
+            loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
+            validation_loss=progress.validation_loss, samples_per_second=progress.samples_per_second,
+        )  # fmt: skip
+        call(process.log.append([process.draft(fact, cause=ticket.cause, key=progress.step)]))
+
+    def on_checkpoint(data: bytes) -> None:
+        call(process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data))
+
+    def job() -> Progress | None:
+        return trainer.run(on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping)
+
+    progress = await asyncio.to_thread(job)
+    if trainer.step < trainer.steps or progress is None:
+        await process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, await asyncio.to_thread(trainer.checkpoint))
+        raise Drained
+    return progress
+
+
+async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float) -> None:
+    """The blob first, then both facts as one batch."""
+    request = ticket.request
+    data = await asyncio.to_thread(trainer.model)
+    model = await process.blobs.put(MODEL_BUCKET, data)
+    header = Checkpoint.parse(data).header
+    registered = ModelRegistered(
+        config=request.config, model=model, generation=request.generation, architecture=header.architecture,
+        encoder=header.encoder, parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
+        parents=header.parents, ticket=ticket.ticket,
+    )  # fmt: skip
+    finished = TrainingFinished(
+        config=request.config, generation=request.generation, ticket=ticket.ticket, model=model, steps=trainer.steps,
+        samples=len(trainer.window), loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
+        validation_loss=progress.validation_loss, train_seconds=seconds, node=process.node,
+    )  # fmt: skip
+    await process.log.append([process.draft(fact, cause=ticket.cause) for fact in (finished, registered)])
+
+
+def _started(process: Process, ticket: TrainingTicket, trainer: Trainer) -> TrainingStarted:
+    request = ticket.request
+    return TrainingStarted(
+        config=request.config, generation=request.generation, ticket=ticket.ticket, node=process.node,
+        device=str(trainer.device), resumed_step=trainer.step,
+    )  # fmt: skip
+
+
+def _caller(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, Result]], Result]:
+    """Runs a coroutine on `loop` from another thread and waits for it."""
+
+    def call(work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    return call
+
+
+if __name__ == "__main__":
+    run("trainer", main)
