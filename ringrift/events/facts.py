@@ -12,16 +12,22 @@ version and an upcaster (`ringrift.events.registry`). Shared vocabulary of the f
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from ringrift.events.settings import Settings
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-ConfigName = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_[234]p$")]
 Token = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")]
 Count = Annotated[int, Meta(ge=0)]
+if TYPE_CHECKING:
+    ConfigName = str
+else:  # a choice is checked ten times as fast as a pattern, which was half the time of decoding an event
+    ConfigName = Literal[
+        "square8_2p", "square8_3p", "square8_4p", "square19_2p", "square19_3p", "square19_4p",
+        "hex8_2p", "hex8_3p", "hex8_4p", "hexagonal_2p", "hexagonal_3p", "hexagonal_4p",
+    ]  # fmt: skip
 Harness = Literal["gumbel", "policy", "heuristic", "random"]
 
 

@@ -21,7 +21,7 @@ import structlog
 from ringrift.streams import api
 from ringrift.streams.errors import LogUnavailable, ServerRefused, StreamMissing, Unreachable
 from ringrift.streams.log import Entry, Progress
-from ringrift.streams.wire import RawMessage, Wire, WireClosed
+from ringrift.streams.wire import Wire, WireClosed
 
 PULLS = 4
 """requests in flight: the server always has one to serve while another's messages are on the way"""
@@ -63,7 +63,6 @@ class Session:
         self._pulls = 0
         self._awaited = 0  # messages asked for and still to come
         self._delivered = 0  # the consumer counts its messages 1, 2, 3, so a hole shows
-        self._names: dict[bytes, str] = {}
 
     @classmethod
     async def open(
@@ -125,33 +124,18 @@ class Session:
     async def receive(self) -> list[Entry]:
         """The next messages, [] for a heartbeat. Raises SessionLost."""
         try:
-            entries = self._take(await self._wire.receive(SILENCE_SECONDS_MAX))
+            received = await self._wire.receive(SILENCE_SECONDS_MAX)
+            for status in received.statuses:
+                self._status(status)
+            self._awaited -= len(received.entries)
+            self._delivered += len(received.entries)
             while self._awaited <= (PULLS - 1) * PULL_MESSAGES_MAX:
                 self._pull()
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or f"silent for {SILENCE_SECONDS_MAX} s") from error
-        return entries
-
-    def _take(self, messages: list[RawMessage]) -> list[Entry]:
-        entries: list[Entry] = []
-        add, names = entries.append, self._names
-        newest = 0
-        for subject, reply, head, body in messages:
-            if not reply:
-                self._status(head)
-                continue
-            # $JS.ACK[.domain.account].<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>[.token]
-            words = reply.split(b".")
-            at = 5 if len(words) == 9 else 7
-            name = names.get(subject) or names.setdefault(subject, subject.decode())
-            newest = int(words[at + 1])
-            add(Entry(int(words[at]), name, int(words[at + 2]), body, head))
-        if entries:
-            self._awaited -= len(entries)
-            self._delivered += len(entries)
-            if newest != self._delivered:
-                raise SessionLost(f"the consumer sent {newest} messages, {self._delivered} arrived")
-        return entries
+        if received.entries and received.delivered != self._delivered:
+            raise SessionLost(f"the consumer sent {received.delivered} messages, {self._delivered} arrived")
+        return received.entries
 
     def _status(self, head: bytes) -> None:
         line, _, rest = head.partition(b"\r\n")
