@@ -1,0 +1,40 @@
+"""Networks as a worker meets them: fetched by digest, checked, and kept while they are in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+import torch
+
+from ringrift.consumers.process import Process
+from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.evaluator import Evaluator
+from ringrift.streams.topology import MODEL_BUCKET
+
+NETWORKS_MAX = 4
+"""networks held at once: both sides of a match, and those of the next"""
+
+
+class Networks:
+    """Evaluators by digest, the least recently used one dropped."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._held: OrderedDict[str, Evaluator] = OrderedDict()
+
+    async def get(self, model: str) -> Evaluator:
+        """The evaluator of a network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
+        if model not in self._held:
+            data = await self._process.blobs.get(MODEL_BUCKET, model)
+            self._held[model] = await asyncio.to_thread(_load, data, model)
+        self._held.move_to_end(model)
+        while len(self._held) > NETWORKS_MAX:
+            self._held.popitem(last=False)
+        return self._held[model]
+
+
+def _load(data: bytes, model: str) -> Evaluator:
+    checkpoint = Checkpoint.parse(data, digest=model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Evaluator(checkpoint.header.config, checkpoint.network(), device=device)
