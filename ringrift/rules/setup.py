@@ -13,6 +13,7 @@ from ringrift.rules.errors import RulesError
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.layout import STATE_DTYPE, Words, init_state
 from ringrift.rules.regions import has_claim
+from ringrift.rules.victory import victory
 
 
 @compiled
@@ -50,6 +51,12 @@ def refresh_regions(G: Geometry, s: Words) -> None:
     """Find out whether the mover has a claim, where the phase asks for it."""
     if s[la.PHASE] == la.TERRITORY and s[la.OWE_CAP] == 0:
         s[la.REGIONS] = has_claim(G.table, s, s[la.TURN])
+
+
+@compiled
+def is_victory(G: Geometry, s: Words) -> bool:
+    """Run the end-of-turn victory test of sections 16.1 to 16.4; true if it ended the game."""
+    return victory(G.table, s)
 
 
 def build_board(

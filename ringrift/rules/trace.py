@@ -1,6 +1,7 @@
 """Canonical texts of the parity traces (format `ringrift-parity-trace/1`): cells, moves and states as the oracle writes them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,9 +12,12 @@ from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.cells import move_cells
 from ringrift.rules.config import Config
+from ringrift.rules.errors import RulesError, TraceError
 from ringrift.rules.geometry import CELLS_AT, Geometry, geometry
 from ringrift.rules.notation import fields
+from ringrift.rules.setup import build_board
 
+FORMAT: Final = "ringrift-parity-trace/1"
 PHASES: Final = (
     "ring_placement",
     "movement",
@@ -23,6 +27,21 @@ PHASES: Final = (
     "territory_processing",
     "forced_elimination",
     "game_over",
+)
+_NUMBERS: Final = r"([0-9]{1,4}(?:,[0-9]{1,4})*)"
+_STATE_LINES: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"ringrift/1 \w+ [234]",
+        rf"turn ([1-4]) ({'|'.join(PHASES[:-1])}) focus (\S+) pend ([01]) swap ([01])",
+        r"status active winner 0",
+        rf"hand {_NUMBERS}",
+        rf"elim {_NUMBERS}",
+        rf"terr {_NUMBERS}",
+        r"stacks ((?:-?\d+,-?\d+:[1-4]+(?:;|$))*)",
+        r"markers ((?:-?\d+,-?\d+:[1-4](?:;|$))*)",
+        r"collapsed ((?:-?\d+,-?\d+:[1-4](?:;|$))*)",
+    )
 )
 _BARE: Final = {
     mv.SKIP_PLACE: "skip_placement",
@@ -51,6 +70,17 @@ def canonical(move: Mapping[str, Any]) -> str:
     return json.dumps(move, sort_keys=True, separators=(",", ":"))
 
 
+def canonical_text(raw: bytes) -> str:
+    """Canonical string of a move given as JSON text. Raises TraceError."""
+    try:
+        move = json.loads(raw)
+    except ValueError as error:
+        raise TraceError(f"not JSON: {raw[:80]!r}") from error
+    if not isinstance(move, dict):
+        raise TraceError(f"a move is an object, not {raw[:80]!r}")
+    return canonical(move)
+
+
 class Tracer:
     """Writes states and moves of one config as the traces do."""
 
@@ -61,6 +91,7 @@ class Tracer:
         self.cells = [int(c) for c in self.geometry.cell_of]
         self.name = {c: f"{x - m},{y - m}" for c, (x, y) in zip(self.cells, config.shape.cells, strict=True)}
         self.cell = {name: c for c, name in self.name.items()}
+        self._seats = range(1, config.seats + 1)
         self._simple: dict[tuple[int, int], str] = {}
         self._span = np.empty(self.geometry.n_cells, np.int16)
 
@@ -176,3 +207,48 @@ class Tracer:
             colours.append(str(word >> la.COLOUR_SHIFT))
             ring = word & la.NINE_BITS
         return colours[0] + "".join(reversed(colours[1:]))
+
+    def standings(self, s: NDArray[np.int32]) -> list[int]:
+        """Seats by territory, removed rings and markers, all descending; ties in seat order."""
+        key = [[-int(s[at + seat]) for at in (la.TERRITORY_OF, la.REMOVED, la.MARKERS)] for seat in self._seats]
+        return sorted(self._seats, key=lambda seat: key[seat - 1])
+
+    def read_state(self, text: str) -> NDArray[np.int32]:
+        """The state of a canonical text with an active game; what the text lacks is as at the start. Raises RulesError."""
+        lines = text.split("\n")
+        if len(lines) != len(_STATE_LINES):
+            raise RulesError(f"a state has {len(_STATE_LINES)} lines, this has {len(lines)}")
+        found = []
+        for line, pattern in zip(lines, _STATE_LINES, strict=True):
+            match = pattern.fullmatch(line)
+            if match is None:
+                raise RulesError(f"cannot read the line {line[:80]!r}")
+            found.append(match)
+        entries = [self._entries(match[1]) for match in found[6:]]
+        stacks = {c: [int(digit) for digit in reversed(rings)] for c, rings in entries[0].items()}
+        markers, collapsed = ({c: int(seat) for c, seat in part.items()} for part in entries[1:])
+        hands, removed, territory = (self._numbers(match[1]) for match in found[3:6])
+        s = build_board(self.config, stacks, markers, collapsed, hands)
+        s[la.REMOVED + 1 : la.REMOVED + 1 + len(removed)] = removed
+        s[la.TERRITORY_OF + 1 : la.TERRITORY_OF + 1 + len(territory)] = territory
+        s[la.TURN], s[la.PHASE] = int(found[1][1]), PHASES.index(found[1][2])
+        s[la.DEBT], s[la.SWAPPED] = int(found[1][4]), int(found[1][5])
+        return s
+
+    def _numbers(self, text: str) -> list[int]:
+        numbers = [int(part) for part in text.split(",")]
+        if len(numbers) != self.config.seats:
+            raise RulesError(f"{len(numbers)} numbers for {self.config.seats} seats: {text!r}")
+        return numbers
+
+    def _entries(self, text: str) -> dict[int, str]:
+        """Content by core id of a list `cell:content;...`."""
+        out: dict[int, str] = {}
+        for part in filter(None, text.split(";")):
+            name, content = part.split(":")
+            if name not in self.cell:
+                raise RulesError(f"{self.config.board} has no cell {name!r}")
+            if max(content) > str(self.config.seats):
+                raise RulesError(f"seat {max(content)} in a game of {self.config.seats}")
+            out[self.cell[name]] = content
+        return out
