@@ -1,0 +1,127 @@
+"""Matches: every start is played once for each seat the candidate can take, so that neither seat nor start favours anybody.
+
+With two seats a start gives two games. With more, the candidate holds one seat and copies of the opponent hold the others.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Ranking, Seat
+from ringrift.events.settings import EvaluationSettings
+from ringrift.events.tickets import EvaluationTicket
+from ringrift.learning.play import Progress, Start, game_fact, play_out, seed_of
+from ringrift.rules.config import Config
+from ringrift.search.harness import Setup, make_player
+from ringrift.search.players import Evaluate, Player
+
+CANDIDATE, OPPONENT = 0, 1
+LOCKSTEP_GAMES = 64  # games at once: the network sees half of them at a time
+GAME_STREAM, OPENING_STREAM = 0, 1  # what a seed is for
+
+
+def play_match(
+    ticket: EvaluationTicket,
+    settings: EvaluationSettings,
+    *,
+    node: str,
+    evaluate_of: Callable[[str], Evaluate],
+    batch: int = LOCKSTEP_GAMES,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Iterator[GameCompleted | EvaluationScored]:
+    """The games of an evaluation ticket, each as it ends, and at last their score. `evaluate_of` gives the network of a digest.
+
+    Raises HarnessError if a seat cannot be played."""
+    request = ticket.request
+    config = Config.parse(request.config)
+    pair = (request.candidate, request.opponent)
+    tally = Tally(config, request)
+    games = play_out(
+        config,
+        [_player(config, seat, evaluate_of, threads) for seat in pair],
+        starts_of(ticket, settings.opening_plies),
+        batch=min(batch, request.pairs * config.seats),
+        opening=make_player(config, "random", Setup(evaluator="none", threads=1)),
+        progress=progress,
+    )
+    for finished in games:
+        seats = tuple(pair[index] for index in finished.start.players)
+        fact = game_fact(
+            config,
+            finished,
+            seats,
+            origin="evaluation",
+            ticket=ticket.ticket,
+            pie=False,
+            node=node,
+            version=request.settings_version,
+        )
+        tally.add(fact, finished.start.players.index(CANDIDATE))
+        yield fact
+    yield tally.scored(ticket.ticket, node)
+
+
+def starts_of(ticket: EvaluationTicket, opening_plies: int) -> Iterator[Start]:
+    """All games of a match. Games of one start share their random opening; `<ticket>-<start * seats + rotation>` is their id."""
+    request = ticket.request
+    seats = Config.parse(request.config).seats
+    for start in range(request.pairs):
+        for rotation in range(seats):
+            yield Start(
+                game=f"{ticket.ticket}-{start * seats + rotation}",
+                players=tuple(CANDIDATE if seat == rotation else OPPONENT for seat in range(seats)),
+                seed=seed_of(request.seed, GAME_STREAM, start, rotation),
+                opening_seed=seed_of(request.seed, OPENING_STREAM, start),
+                opening_plies=opening_plies,
+            )
+
+
+class Tally:
+    """What the games of a match add up to. The order in which they end does not matter."""
+
+    def __init__(self, config: Config, request: EvaluationRequested) -> None:
+        self._config, self._request = config, request
+        self._points: Counter[int] = Counter()  # of the candidate by start, in units of 1 / (n (n - 1)) of a start's mean
+        self._rankings: Counter[tuple[tuple[str, ...], tuple[int, ...]]] = Counter()
+        self._games, self._wins, self._seconds = 0, 0, 0.0
+
+    def add(self, game: GameCompleted, candidate: int) -> None:
+        """Count a game in which the candidate sat at 0-based seat `candidate`."""
+        n = self._config.seats
+        index = int(game.game.rpartition("-")[2])
+        self._points[index // n] += n - game.ranks[candidate]
+        places = sorted((rank, seat.participant) for rank, seat in zip(game.ranks, game.seats, strict=True))
+        self._rankings[tuple(name for _, name in places), tuple(rank for rank, _ in places)] += 1
+        self._games += 1
+        self._wins += game.winner == candidate + 1
+        self._seconds += game.play_seconds
+
+    def scored(self, ticket: str, node: str) -> EvaluationScored:
+        """The result of the whole match."""
+        request, n = self._request, self._config.seats
+        starts = Counter(Fraction(points, n * (n - 1)) for points in self._points.values())
+        return EvaluationScored(
+            config=request.config,
+            generation=request.generation,
+            ticket=ticket,
+            candidate=request.candidate.participant,
+            candidate_model=request.candidate.model,
+            opponent=request.opponent.participant,
+            purpose=request.purpose,
+            round=request.round,
+            games=self._games,
+            wins=float(self._wins),
+            starts=tuple((float(score), count) for score, count in sorted(starts.items())),
+            rankings=tuple(
+                Ranking(order=order, ranks=ranks, count=count) for (order, ranks), count in sorted(self._rankings.items())
+            ),
+            play_seconds=round(self._seconds, 6),
+            node=node,
+        )
+
+
+def _player(config: Config, seat: Seat, evaluate_of: Callable[[str], Evaluate], threads: int | None) -> Player:
+    evaluate = evaluate_of(seat.model) if seat.model else None
+    setup = Setup(evaluator=seat.evaluator, simulations=seat.simulations, threads=threads, evaluate=evaluate)
+    return make_player(config, seat.harness, setup)

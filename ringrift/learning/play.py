@@ -1,0 +1,252 @@
+"""Playing whole games in lockstep and telling them as facts.
+
+A batch of games is kept full: where one ends, the next begins. A game's moves depend on its own seed and on what the evaluator says,
+never on the games beside it, so a ticket played again gives the same games.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from ringrift.events.facts import GameCompleted, Seat
+from ringrift.events.settings import SelfplaySettings
+from ringrift.events.tickets import SelfplayTicket
+from ringrift.learning import targets
+from ringrift.rules import layout as la
+from ringrift.rules.config import Config
+from ringrift.rules.notation import tokens
+from ringrift.rules.position import Position, warm_up
+from ringrift.rules.version import RULES_VERSION
+from ringrift.search.harness import Setup, make_player, participant
+from ringrift.search.players import Boards, Decision, Evaluate, Player
+from ringrift.search.splitmix import mix
+
+SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
+PLIES_MAX: Final = 4000
+
+Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A game to be played.
+
+    game           its id
+    players        index of the player at each seat
+    seed           makes the players' choices
+    opening_seed   makes the moves of the first `opening_plies` plies, which the opening player chooses for all seats
+    """
+
+    game: str
+    players: tuple[int, ...]
+    seed: int
+    opening_seed: int = 0
+    opening_plies: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the games are."""
+
+    games: int = 0
+    plies: int = 0
+    decisions: int = 0
+
+
+@dataclass(slots=True)
+class _Game:
+    """A game under way; `seconds` is its share of the time spent."""
+
+    start: Start
+    decisions: list[targets.Decision] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A game that is over: codes of its moves, its searched decisions, the last position, its share of the time."""
+
+    start: Start
+    moves: list[int]
+    decisions: list[targets.Decision]
+    end: Position
+    seconds: float
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of SEED_BITS bits that depends on all `parts`, in their order."""
+    key = 0
+    for part in parts:
+        key = int(mix(np.uint64(key), np.uint64(part)))
+    return key >> (64 - SEED_BITS)
+
+
+def play_out(
+    config: Config,
+    roster: Sequence[Player],
+    starts: Iterable[Start],
+    *,
+    batch: int,
+    opening: Player | None = None,
+    pie: bool = False,
+    plies_max: int = PLIES_MAX,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Iterator[Finished]:
+    """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a game without end."""
+    warm_up()
+    boards = Boards(config, batch, plies_max)
+    waiting = iter(starts)
+    free = list(range(batch - 1, -1, -1))
+    live: dict[int, _Game] = {}
+    done = Progress()
+    while True:
+        while free and (start := next(waiting, None)) is not None:
+            slot = free.pop()
+            boards.start(slot, pie)
+            live[slot] = _Game(start)
+        if not live:
+            return
+        began = time.perf_counter()
+        _one_decision(config, roster, opening, boards, live)
+        share = (time.perf_counter() - began) / len(live)
+        done.decisions += len(live)
+        for slot, game in list(live.items()):
+            game.seconds += share
+            if boards.over(slot):
+                del live[slot]
+                free.append(slot)
+                end = Position(config, boards.table.states[slot].copy())
+                done.games += 1
+                done.plies += end.ply
+                yield Finished(
+                    start=game.start, moves=boards.moves(slot), decisions=game.decisions, end=end, seconds=game.seconds
+                )
+        progress(done)
+
+
+def _one_decision(
+    config: Config, roster: Sequence[Player], opening: Player | None, boards: Boards, live: dict[int, _Game]
+) -> None:
+    """Every live game goes on by one decision and the forced plies after it; players get all their positions at once."""
+    groups: dict[int, list[int]] = {}
+    for slot, game in live.items():
+        groups.setdefault(_player_of(game.start, boards.table.states[slot]), []).append(slot)
+    slots: list[int] = []
+    moves: list[int] = []
+    for index, group in sorted(groups.items()):
+        player = opening if index == OPENING else roster[index]
+        if player is None:
+            raise ValueError("an opening needs an opening player")
+        starts = [live[slot].start for slot in group]
+        seeds = [start.opening_seed if index == OPENING else start.seed for start in starts]
+        for slot, decision in zip(
+            group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True
+        ):
+            if index != OPENING and player.searches:
+                live[slot].decisions.append(_target(int(boards.table.plies[slot]), decision))
+            slots.append(slot)
+            moves.append(decision.move)
+    boards.play(slots, moves)
+
+
+OPENING: Final = -1
+
+
+def _player_of(start: Start, state: np.ndarray) -> int:  # type: ignore[type-arg]
+    """Who chooses: the opening player, or who sits at the seat to move; after a swap of the pie rule two players have traded seats."""
+    if state[la.PLY] < start.opening_plies:
+        return OPENING
+    seat = int(state[la.TURN])
+    return start.players[2 - seat if state[la.SWAPPED] else seat - 1]
+
+
+def _target(ply: int, decision: Decision) -> targets.Decision:
+    return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
+
+
+def game_fact(
+    config: Config, finished: Finished, seats: tuple[Seat, ...], *, origin: Origin, ticket: str, pie: bool, node: str, version: int
+) -> GameCompleted:
+    """The fact of a finished game; `seats` are those of its start, `version` that of the settings."""
+    end = finished.end
+    return GameCompleted(
+        game=finished.start.game,
+        config=config.key,
+        origin=origin,
+        ticket=ticket,
+        seats=seats,
+        pie=pie,
+        seed=finished.start.seed,
+        moves=" ".join(tokens(config, np.array(finished.moves, np.int64))),
+        plies=len(finished.moves),
+        winner=end.winner,
+        reason=end.reason,
+        ranks=end.ranks(),
+        removed=end.removed(),
+        territory=end.territory(),
+        targets=targets.encode(config.seats, finished.decisions),
+        rules_version=RULES_VERSION,
+        play_seconds=round(finished.seconds, 6),
+        node=node,
+        settings_version=version,
+    )
+
+
+def play_games(
+    ticket: SelfplayTicket,
+    settings: SelfplaySettings,
+    *,
+    node: str,
+    evaluate: Evaluate | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Iterator[GameCompleted]:
+    """The games of a self-play ticket, each as it ends.
+
+    `evaluate` is the network of the plan's model; without a model the heuristic values the leaves. `batch`: games at once (the whole
+    ticket). Raises HarnessError if network and plan do not fit."""
+    plan = ticket.plan
+    config = Config.parse(plan.config)
+    evaluator: Literal["network", "heuristic"] = "network" if plan.model else "heuristic"
+    setup = Setup(
+        evaluator=evaluator,
+        simulations=plan.simulations,
+        considered=settings.considered,
+        noise_plies=settings.temperature_plies,
+        threads=threads,
+        evaluate=evaluate,
+    )
+    player = make_player(config, "gumbel", setup)
+    seat = Seat(
+        participant=participant("gumbel", model=plan.model, simulations=plan.simulations),
+        harness="gumbel",
+        simulations=plan.simulations,
+        model=plan.model,
+        evaluator=evaluator,
+    )
+    seats = (seat,) * config.seats
+    pie = settings.pie and config.seats == 2
+    starts = (
+        Start(
+            game=f"{ticket.ticket}-{index}",
+            players=(0,) * config.seats,
+            seed=seed_of(plan.seed, plan.generation, ticket.first_game + index),
+        )
+        for index in range(ticket.games)
+    )
+    for finished in play_out(
+        config,
+        [player],
+        starts,
+        batch=batch or ticket.games,
+        pie=pie,
+        plies_max=settings.max_moves,
+        progress=progress,
+    ):
+        yield game_fact(
+            config, finished, seats, origin="selfplay", ticket=ticket.ticket, pie=pie, node=node, version=plan.settings_version
+        )

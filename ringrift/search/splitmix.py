@@ -1,0 +1,37 @@
+"""Random numbers that depend on a key and a counter only, so that a game's choices never depend on what is played beside it.
+
+SplitMix64 (Steele, Lea, Flood 2014): a Weyl sequence through a finalizer.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from ringrift.search.compile import compiled
+
+GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2: Final = np.uint64(0x94D049BB133111EB)
+UNIT: Final = 2.0**-53
+
+
+@compiled
+def mix(key: int, counter: int) -> int:
+    """The `counter`-th 64-bit number of stream `key`."""
+    z = np.uint64(key) + GOLDEN * (np.uint64(counter) + np.uint64(1))
+    z = (z ^ (z >> np.uint64(30))) * MIX_1
+    z = (z ^ (z >> np.uint64(27))) * MIX_2
+    return z ^ (z >> np.uint64(31))
+
+
+@compiled
+def uniform(key: int, counter: int) -> float:
+    """A number in (0, 1)."""
+    return (np.float64(mix(key, counter) >> np.uint64(11)) + 0.5) * UNIT
+
+
+@compiled
+def gumbel_noise(key: int, counter: int) -> float:
+    """A number from the standard Gumbel distribution: adding one to each logit and taking the largest samples the softmax."""
+    return -math.log(-math.log(uniform(key, counter)))
