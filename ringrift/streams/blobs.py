@@ -10,15 +10,14 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
-from ringrift.streams import api
 from ringrift.streams.errors import BlobCorrupt, BlobMissing
-from ringrift.streams.jetstream import JetStreamLog, retried
+from ringrift.streams.log import Log
 
 CHUNK_BYTES = 1024 * 1024
 """512 kB to 1 MB was fastest, and far below the server's limit of a message"""
@@ -65,10 +64,10 @@ class _Info(Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: Mapping[str, int] = msgspec.field(default_factory=lambda: {"max_chunk_size": CHUNK_BYTES})
 
 
-class JetStreamBlobs:
-    """`Blobs` in the object buckets of a JetStream server."""
+class ObjectBlobs:
+    """`Blobs` in the object buckets of a log."""
 
-    def __init__(self, log: JetStreamLog) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
 
     async def put(self, bucket: str, data: bytes) -> str:
@@ -95,12 +94,12 @@ class JetStreamBlobs:
         nuid = uuid4().hex
         pieces = range(0, len(data), CHUNK_BYTES)
         for number, at in enumerate(pieces):  # one after another: their order in the stream is their order in the blob
-            await self._publish(bucket, f"C.{nuid}", data[at : at + CHUNK_BYTES], {"Nats-Msg-Id": f"{nuid}-{number}"})
+            await self._publish(bucket, f"C.{nuid}", data[at : at + CHUNK_BYTES], id=f"{nuid}-{number}")
         info = _Info(
             name=name, bucket=bucket, nuid=nuid, size=len(data), chunks=len(pieces), digest=_digest_field(data),
             mtime=datetime.now(UTC).isoformat(),
         )  # fmt: skip
-        await self._publish(bucket, _record(name), msgspec.json.encode(info), {"Nats-Rollup": "sub"})
+        await self._publish(bucket, _record(name), msgspec.json.encode(info), rollup=True)
         if before is not None:
             await self._purge(bucket, f"C.{before.nuid}")
 
@@ -127,14 +126,8 @@ class JetStreamBlobs:
     async def names(self, bucket: str) -> list[str]:
         """See `Blobs.names`."""
         prefix = f"$O.{bucket}.M."
-        found: list[str] = []
-        while True:
-            request = {"subjects_filter": f"{prefix}>", "offset": len(found)}
-            info = await self._call(f"STREAM.INFO.OBJ_{bucket}", request)
-            page = info["state"].get("subjects") or {}
-            found += [base64.urlsafe_b64decode(subject.removeprefix(prefix)).decode() for subject in page]
-            if not page or len(found) >= info.get("total", 0):
-                return sorted(found)
+        found = await self._log.subjects(f"OBJ_{bucket}", f"{prefix}>")
+        return sorted(base64.urlsafe_b64decode(subject.removeprefix(prefix)).decode() for subject in found)
 
     async def _info(self, bucket: str, name: str) -> _Info | None:
         record = await self._log.last(f"OBJ_{bucket}", f"$O.{bucket}.{_record(name)}")
@@ -153,17 +146,11 @@ class JetStreamBlobs:
                 pieces += [entry.body for entry in batch]
         return b"".join(pieces)
 
-    async def _publish(self, bucket: str, tail: str, body: bytes, headers: dict[str, str]) -> None:
-        await self._log.publish(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", body, headers)
+    async def _publish(self, bucket: str, tail: str, body: bytes, *, id: str | None = None, rollup: bool = False) -> None:
+        await self._log.publish(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", body, id=id, rollup=rollup)
 
     async def _purge(self, bucket: str, tail: str) -> None:
-        await self._call(f"STREAM.PURGE.OBJ_{bucket}", {"filter": f"$O.{bucket}.{tail}"})
-
-    async def _call(self, subject: str, request: dict[str, Any]) -> dict[str, Any]:
-        async def attempt() -> dict[str, Any]:
-            return await api.call(self._log.ask, subject, request)
-
-        return await retried(attempt, subject)
+        await self._log.purge(f"OBJ_{bucket}", f"$O.{bucket}.{tail}")
 
 
 def _record(name: str) -> str:
@@ -172,3 +159,6 @@ def _record(name: str) -> str:
 
 def _digest_field(data: bytes) -> str:
     return f"SHA-256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()}"
+
+
+JetStreamBlobs = ObjectBlobs

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -28,7 +28,7 @@ from ringrift.streams.errors import (
     QueueFull,
     ServerRefused,
 )
-from ringrift.streams.log import BATCH_EVENTS_MAX, Entry, Expect, Progress, WorkItem
+from ringrift.streams.log import Entry, Expect, Progress, WorkItem, stream_of
 from ringrift.streams.topology import DEAD, EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
 from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
@@ -87,7 +87,7 @@ class JetStreamLog:
         """See `Log.append`."""
         if not drafts:
             return []
-        stream = _stream_of(drafts)
+        stream = stream_of(drafts)
         messages = [_message(item) for item in drafts]
         self._check_sizes(messages)
         if expect is not None:
@@ -177,15 +177,66 @@ class JetStreamLog:
             if len(message.body) > limit:
                 raise PayloadTooLarge(message.subject, len(message.body), limit)
 
-    async def publish(self, stream: str, subject: str, body: bytes, headers: dict[str, str]) -> int:
-        """Stores one message of any kind, for buckets; its sequence. Raises ServerRefused, LogUnavailable, PayloadTooLarge."""
-        message = _Message(subject, body, headers)
+    async def publish(
+        self,
+        stream: str,
+        subject: str,
+        body: bytes,
+        *,
+        id: str | None = None,
+        expect_last: int | None = None,
+        kept_seconds: int | None = None,
+        rollup: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """See `Log.publish`."""
+        given = {
+            "Nats-Msg-Id": id, "Nats-Expected-Last-Subject-Sequence": expect_last, "Nats-Rollup": "sub" if rollup else None,
+            "Nats-TTL": None if kept_seconds is None else f"{kept_seconds}s",
+        }  # fmt: skip
+        message = _Message(
+            subject, body, dict(headers or {}) | {name: str(value) for name, value in given.items() if value is not None}
+        )
         self._check_sizes([message])
 
-        async def attempt() -> int:
-            return int((await self._publish(message, stream))["seq"])
+        async def attempt() -> int | None:
+            try:
+                return int((await self._publish(message, stream))["seq"])
+            except ServerRefused as error:
+                if error.code != api.WRONG_LAST_SEQUENCE or expect_last is None:
+                    raise
+                newest = await self.last(stream, subject)
+                if newest is not None and id is not None and newest.id == id:
+                    return newest.seq  # an earlier attempt had stored it, only its acknowledgement was lost
+                actual = newest.seq if newest else 0
+                if actual == expect_last:
+                    return None
+                raise ConcurrencyError(subject, expect_last, actual) from error
 
         return await retried(attempt, f"publish to {stream}")
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """See `Log.purge`."""
+
+        async def attempt() -> dict[str, Any]:
+            return await api.call(self.ask, f"STREAM.PURGE.{stream}", {"filter": subject})
+
+        await retried(attempt, f"purge of {stream}")
+
+    async def subjects(self, stream: str, subject_filter: str) -> list[str]:
+        """See `Log.subjects`."""
+        found: list[str] = []
+        while True:
+            request = {"subjects_filter": subject_filter, "offset": len(found)}
+
+            async def attempt(request: Mapping[str, Any] = request) -> dict[str, Any]:
+                return await api.call(self.ask, f"STREAM.INFO.{stream}", request)
+
+            info = await retried(attempt, f"subjects of {stream}")
+            page = info["state"].get("subjects") or {}
+            found += page
+            if not page or len(found) >= info.get("total", 0):
+                return sorted(found)
 
     # reading
 
@@ -257,6 +308,19 @@ class JetStreamLog:
 
         return await retried(attempt, "ticket")
 
+    async def queued(self) -> list[Entry]:
+        """See `Log.queued`."""
+
+        async def attempt() -> list[Entry]:
+            found: list[Entry] = []
+            seq = 1
+            while entry := await api.get_message(self.ask, WORK, {"seq": seq, "next_by_subj": "ringrift.work.>"}):
+                found.append(entry)
+                seq = entry.seq + 1
+            return found
+
+        return await retried(attempt, "queue")
+
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
         """See `Log.next_ticket`."""
         item: JetStreamWorkItem | None = await take_ticket(self.client, kind, wait_seconds)
@@ -270,19 +334,11 @@ class JetStreamLog:
         headers = {
             "Reason": " ".join(reason.split())[: HEADER_BYTES_MAX // 2], "Consumer": consumer, "Stream": stream,
             "Sequence": str(seq), "Deliveries": str(deliveries), "Subject": subject,
-            "Nats-Expected-Last-Subject-Sequence": "0",
         }  # fmt: skip
-
-        async def attempt() -> int | None:
-            try:
-                return int((await self._publish(_Message(target, body, headers), DEAD))["seq"])
-            except ServerRefused as error:
-                if error.code != api.WRONG_LAST_SEQUENCE:
-                    raise
-                letter = await self.last(DEAD, target)  # the same message was dead-lettered before
-                return letter.seq if letter else None
-
-        dead_seq = await retried(attempt, "dead letter")
+        try:
+            dead_seq = await self.publish(DEAD, target, body, expect_last=0, headers=headers)
+        except ConcurrencyError as error:  # the same message was dead-lettered before
+            dead_seq = error.actual
         fact = DeadLettered(
             consumer=consumer, stream=stream, seq=seq, dead_seq=dead_seq, reason=reason, deliveries=deliveries
         )
@@ -315,17 +371,6 @@ async def retried(attempt: Callable[[], Coroutine[Any, Any, T | None]], what: st
             raise LogUnavailable(f"{what}: not acknowledged within {APPEND_SECONDS_MAX:g} s ({why})")
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(pause * 2, RETRY_SECONDS_MAX)
-
-
-def _stream_of(drafts: Sequence[Draft]) -> str:
-    streams = {item.kind.stream for item in drafts}
-    if len(streams) != 1:
-        raise ValueError(f"one append goes to one stream, not to {sorted(streams)}")
-    if len({item.id for item in drafts}) != len(drafts):
-        raise ValueError("two events of one append have the same id; give them different keys")
-    if len(drafts) > BATCH_EVENTS_MAX:
-        raise ValueError(f"one append holds at most {BATCH_EVENTS_MAX} events, not {len(drafts)}")
-    return streams.pop()
 
 
 def _message(item: Draft) -> _Message:

@@ -112,8 +112,34 @@ class Log(Protocol):
         """Sequences of those of `ids` stored after `since` under one of `filters`: for writers whose outage outlived the
         server's memory of ids."""
 
+    async def publish(
+        self,
+        stream: str,
+        subject: str,
+        body: bytes,
+        *,
+        id: str | None = None,
+        expect_last: int | None = None,
+        kept_seconds: int | None = None,
+        rollup: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """Stores one message that is no event: a key, a record of a blob, a dead letter; its sequence.
+
+        `expect_last` is the sequence the newest message on this very subject must have, 0 for none; `kept_seconds` after which
+        it expires; with `rollup` it replaces all on its subject. Raises ConcurrencyError, PayloadTooLarge, LogUnavailable."""
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """Deletes the messages on a subject, where the stream allows it. Raises ServerRefused, LogUnavailable."""
+
+    async def subjects(self, stream: str, subject_filter: str) -> list[str]:
+        """The subjects under a filter that have messages, sorted."""
+
     async def publish_ticket(self, subject: str, body: bytes, ticket: str) -> int:
         """Puts work on the queue, once per ticket id; its sequence. Raises QueueFull, LogUnavailable."""
+
+    async def queued(self) -> list[Entry]:
+        """Every ticket on the queue, those in workers' hands included, oldest first."""
 
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
         """The oldest ticket of `kind` nobody holds, None if there is none within `wait_seconds`."""
@@ -154,6 +180,28 @@ async def replay(
                 on_undecodable(entry, error)
                 continue
             yield recorded
+
+
+def stream_of(drafts: Sequence[Draft]) -> str:
+    """The stream that one append of these drafts goes to. Raises ValueError for drafts that cannot be appended together."""
+    streams = {item.kind.stream for item in drafts}
+    if len(streams) != 1:
+        raise ValueError(f"one append goes to one stream, not to {sorted(streams)}")
+    if len({item.id for item in drafts}) != len(drafts):
+        raise ValueError("two events of one append have the same id; give them different keys")
+    if len(drafts) > BATCH_EVENTS_MAX:
+        raise ValueError(f"one append holds at most {BATCH_EVENTS_MAX} events, not {len(drafts)}")
+    return next(iter(streams))
+
+
+def matches(subject_filter: str, subject: str) -> bool:
+    """Whether the subject is under the filter: `*` stands for one token, `>` at the end for one or more."""
+    wanted, tokens = subject_filter.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1] if len(tokens) >= len(wanted) else []
+        if not tokens and wanted:
+            return False
+    return len(wanted) == len(tokens) and all(a in ("*", b) for a, b in zip(wanted, tokens, strict=True))
 
 
 def stamp_of(text: str) -> int:
