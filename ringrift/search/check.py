@@ -64,7 +64,7 @@ class MaxnGame(msgspec.Struct, frozen=True):
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """Reference output; what is absent is not compared. A q of null belongs to an unvisited action."""
+    """Reference output; what is absent is not compared. `root_value` is the mover's; a q of null is an unvisited action's."""
 
     action_weights: list[float]
     action: int | None = None
@@ -264,9 +264,10 @@ def _compare(case: TwoPlayerCase | MaxnCase, outcome: Outcome, policy_tolerance:
         yield Mismatch(case.id, "visit_counts", expected.visit_counts, outcome.visits.tolist())
     if not _close(outcome.policy, expected.action_weights, policy_tolerance):
         yield Mismatch(case.id, "action_weights", expected.action_weights, _shown(outcome.policy))
-    root_values = expected.root_values if expected.root_value is None else [expected.root_value]
-    if root_values is not None and not _close(outcome.root_values[: len(root_values)], root_values, VALUE_TOLERANCE):
-        yield Mismatch(case.id, "root_value", root_values, _shown(outcome.root_values))
+    if expected.root_value is not None and abs(outcome.root_values[0] - expected.root_value) > VALUE_TOLERANCE:
+        yield Mismatch(case.id, "root_value", expected.root_value, _shown(outcome.root_values[:1])[0])
+    if expected.root_values is not None and not _close(outcome.root_values, expected.root_values, VALUE_TOLERANCE):
+        yield Mismatch(case.id, "root_values", expected.root_values, _shown(outcome.root_values))
     if expected.q_values is not None:
         q_values = [np.nan if q is None else q for q in expected.q_values]
         if not _close(outcome.q, q_values, VALUE_TOLERANCE):

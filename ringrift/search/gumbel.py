@@ -29,10 +29,10 @@ from ringrift.search.compile import compiled
 NONE: Final = -1  # no node, no edge
 DEPTH_UNLIMITED: Final = 1 << 30
 LOW_SCORE: Final = -1e9  # floor of a root score, as in mctx
-RANGE_SHARE_MIN: Final = 1e-4
-"""Completed Q values whose range is below this share of the largest of them are taken as equal: rescaling would stretch float32
-rounding noise over the whole range and turn it into targets (the reference found policies wrong by up to 0.69)."""
-RANGE_MIN: Final = 1e-8
+RANGE_SHARE_MIN: Final = 1e-5
+"""Completed Q values whose range is below this share of the scale of values (1, or their largest magnitude if above) are taken as
+equal: rescaling would stretch float32 rounding noise, some 1e-7, over the whole range and turn it into targets (the reference found
+policies wrong by up to 0.69)."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -279,10 +279,9 @@ def completed_scores(f: Forest, s: Settings, node: Index) -> None:
     shift = 0.0
     if s.rescale:
         spread = high - low
-        if spread < RANGE_SHARE_MIN * max(abs(low), abs(high)):
-            scale = 0.0
+        equal = spread < RANGE_SHARE_MIN * max(1.0, abs(low), abs(high))
+        scale = 0.0 if equal else scale / spread
         shift = low
-        scale /= max(spread, RANGE_MIN)
     for edge in range(first, first + count):
         f.edge[edge].score = scale * (np.float64(f.edge[edge].score) - shift)
 
@@ -314,7 +313,7 @@ def _best_root_edge(f: Forest, s: Settings, root: int, visits: Index) -> int:
             score = max(
                 LOW_SCORE, np.float64(f.edge[edge].gumbel) + np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score)
             )
-            if score > best_score:
+            if best == NONE or score > best_score:  # never NONE, even if an evaluation was not a number
                 best, best_score = edge, score
     return best
 
@@ -339,7 +338,7 @@ def select_inner(f: Forest, s: Settings, node: Index) -> int:
     best, best_score = NONE, -np.inf
     for edge in range(first, first + count):
         score = np.float64(f.edge[edge].score) - f.edge[edge].visits / visits
-        if score > best_score:
+        if best == NONE or score > best_score:
             best, best_score = edge, score
     return best
 
@@ -390,10 +389,13 @@ def backup(f: Forest, node: Index) -> None:
 
 @compiled
 def next_leaf(f: Forest, s: Settings, game: int, considered: Ints) -> int:
-    """Run simulations of `game` until one needs an evaluation: its edge, or NONE when all n are done (also in leaf_edge)."""
+    """Run simulations of `game` until one needs an evaluation: its edge, or NONE when all n are done (also in leaf_edge).
+
+    A root without edges has nothing to search and is done at once.
+    """
     root = game * f.stride
     f.game[game].leaf_edge = NONE
-    while f.node[root].visits - 1 < considered.shape[1]:
+    while f.node[root].edge_count > 0 and f.node[root].visits - 1 < considered.shape[1]:
         edge = descend(f, s, game, considered)
         if edge != NONE:
             return edge
