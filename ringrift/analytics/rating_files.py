@@ -4,7 +4,8 @@
     first_player,second_player,score_of_first   two seats; 1 if the first won, 0.5 for a draw, 0 if the first lost
     ranking_best_to_worst                       two to four names, best first: `ada bob cid`; `ada=bob cid` shares a rank
 
-The names of a ranking are separated by `>`, `;`, `|`, commas (in quotes, or simply as further cells) or spaces.
+The names of a ranking are separated by `>`, `;`, `|`, commas (in quotes, or simply as further cells) or spaces;
+where none of these occurs, by `-`.
 """
 
 import csv
@@ -16,7 +17,7 @@ from pathlib import Path
 from ringrift.domain.rating import SEATS_MAX, Ranking
 
 SEPARATORS = (">", ";", "|", ",")
-"""Tried in this order between the names of a ranking; where none occurs, spaces separate."""
+"""Tried in this order between the names of a ranking; then spaces, then `-`, which may also be part of a name."""
 
 
 class RatingFileError(ValueError):
@@ -72,9 +73,7 @@ def _parser(header: list[str]) -> Callable[[list[str]], Ranking]:
 def _with_winner(cells: list[str]) -> Ranking:
     first, second, winner = _pair(cells)
     if winner not in (first, second):
-        raise _BadRowError(
-            f"winner {winner!r} is neither {first!r} nor {second!r}; for draws use the column score_of_first"
-        )
+        raise _BadRowError(f"winner {winner!r} is neither {first!r} nor {second!r}; for draws use the column score_of_first")
     return (first, second) if winner == first else (second, first)
 
 
@@ -110,9 +109,7 @@ def _with_ranking(cells: list[str]) -> Ranking:
     if len(set(names)) != len(names):
         raise _BadRowError(f"a player appears twice in {cells}; name each player of the game once")
     if not 2 <= len(names) <= SEATS_MAX:
-        raise _BadRowError(
-            f"{len(names)} players in {cells}; a game has 2 to {SEATS_MAX}, separated by spaces, commas or >"
-        )
+        raise _BadRowError(f"{len(names)} players in {cells}; a game has 2 to {SEATS_MAX}, separated by spaces, commas or >")
     return tuple(rank[0] if len(rank) == 1 else rank for rank in tied)
 
 
@@ -120,7 +117,8 @@ def _split(text: str) -> list[str]:
     for separator in SEPARATORS:
         if separator in text:
             return text.split(separator)
-    return text.split()
+    words = text.split()
+    return words if len(words) > 1 else text.split("-")
 
 
 _PARSERS: dict[tuple[str, ...], Callable[[list[str]], Ranking]] = {

@@ -24,9 +24,13 @@ def test_score_column_has_draws(tmp_path: Path) -> None:
     assert read_games(path) == [((("a", "b"),), 2), (("a", "b"), 1), (("b", "a"), 1)]
 
 
-@pytest.mark.parametrize("row", ["c a b", "c>a>b", "c;a;b", "c|a|b", '"c,a,b"', "c,a,b", "[c a b]", " c > a > b "])
+@pytest.mark.parametrize("row", ["c a b", "c>a>b", "c;a;b", "c|a|b", '"c,a,b"', "c,a,b", "[c a b]", " c > a > b ", "c-a-b"])
 def test_ranking_separators(tmp_path: Path, row: str) -> None:
     assert read_games(_file(tmp_path, f"ranking_best_to_worst\n{row}\n")) == [(("c", "a", "b"), 1)]
+
+
+def test_names_may_have_dashes(tmp_path: Path) -> None:
+    assert read_games(_file(tmp_path, "ranking_best_to_worst\nc-1 a-2\n")) == [(("c-1", "a-2"), 1)]
 
 
 def test_ranking_with_a_shared_rank(tmp_path: Path) -> None:
