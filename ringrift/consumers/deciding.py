@@ -19,7 +19,7 @@ import msgspec
 from ringrift.consumers.process import Process
 from ringrift.domain.decider import Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
-from ringrift.streams.errors import ConcurrencyError
+from ringrift.streams.errors import ConcurrencyError, LeaseLost
 from ringrift.streams.log import Entry, Expect, Log
 
 STREAM = "EVENTS"
@@ -85,7 +85,7 @@ async def act(process: Process, deciders: Sequence[Decider[Any]], role: str | No
             else:
                 async with process.lease(role) as lease:
                     await _act_once(process, deciders, role, lease.expect)
-        except ConcurrencyError as error:
+        except (ConcurrencyError, LeaseLost) as error:
             process.logger.warning("overtaken", role=role, error=str(error))
 
 
@@ -112,7 +112,7 @@ async def _publish(
         expects[run.decider.name] = Expect(expect.subject_filter, seqs[-1])
     for item, seq in zip(drafts, seqs, strict=True):
         run.adopt(item.event, EventMeta(STREAM, seq, item.subject, item.id, item.source, item.time, item.cause))
-        process.logger.info("decided", event=type(item.event).__name__, id=item.id, seq=seq, cause=item.cause)
+        process.logger.info("decided", fact=type(item.event).__name__, id=item.id, seq=seq, cause=item.cause)
 
 
 async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:

@@ -34,13 +34,13 @@ async def main(process: Process) -> None:
     outstanding, position = await _outstanding(process)
     for ticket in outstanding.values():
         if ticket.ticket not in queued:
-            await _put(process, ticket)
+            await _put(process, ticket, f"{ticket.ticket}.{position}")  # the server may still know the id of a ticket that is lost
     process.doing = "dispatching"
     async for entry in process.until_stopped(log.follow(STREAM, filters=filters, start_seq=position + 1)):
         recorded = await decoded(process, STREAM, entry)
         if recorded is not None and isinstance(recorded.event, REQUESTS):
             for ticket in tickets_of(recorded.event, recorded.meta.position):
-                await _put(process, ticket)
+                await _put(process, ticket, ticket.ticket)
             process.folded(recorded.meta.seq, {})
 
 
@@ -64,11 +64,11 @@ def _count(outstanding: dict[str, Ticket], event: Fact, position: str) -> None:
         outstanding.pop(event.ticket, None)
 
 
-async def _put(process: Process, ticket: Ticket) -> None:
-    """Put a ticket on the queue; a full queue is the workers' way to say wait."""
+async def _put(process: Process, ticket: Ticket, id: str) -> None:
+    """Put a ticket on the queue, once per `id`; a full queue is the workers' way to say wait."""
     while not process.stopping:
         try:
-            seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+            seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
         except QueueFull:
             process.doing = "waiting: the work queue is full"
             await process.wait(FULL_RETRY_SECONDS)

@@ -55,6 +55,7 @@ class Process:
         self.doing = "starting"
         self.seq = 0
         self.errors = 0
+        self.standing_by = False
         self._folds: Mapping[str, Folded] = {}
         self._stop = asyncio.Event()
 
@@ -74,8 +75,9 @@ class Process:
     @contextlib.asynccontextmanager
     async def lease(self, role: str) -> AsyncIterator[Lease]:
         """The lease of `role`, once it is free; released when the block ends."""
-        self.doing = f"standing by for {role}"
+        self.doing, self.standing_by = f"standing by for {role}", True
         async with hold(self.log, role, f"{self.node}.{self.instance}", self.source) as lease:
+            self.standing_by = False
             self.logger.info("acting", role=role, token=lease.token)
             self.doing = f"acting as {role}"
             yield lease
@@ -124,6 +126,10 @@ class Process:
                     return
         finally:
             stopped.cancel()
+
+    async def wait_for_stop(self) -> None:
+        """Return when told to stop."""
+        await self._stop.wait()
 
     async def wait(self, seconds: float) -> None:
         """Return after `seconds`, at once when told to stop."""
@@ -177,7 +183,7 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     await log.append([process.draft(started, cause=None, key=process.instance)])
     why = "failed"
     try:
-        await main(process)
+        await _until_done(process, main)
         why = "told to stop"
     finally:
         beating.cancel()
@@ -187,6 +193,19 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
             await log.append([process.draft(stopped, cause=None, key=process.instance)])
             await process.beat_once(left=True)
         await log.close()
+
+
+async def _until_done(process: Process, main: Main) -> None:
+    """Run `main` to its end; one that only stands by when told to stop has nothing to finish."""
+    running = asyncio.ensure_future(main(process))
+    stopped = asyncio.ensure_future(process.wait_for_stop())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if process.stopping and process.standing_by:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return
+    await running
 
 
 def node_name() -> str:

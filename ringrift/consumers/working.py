@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from ringrift.consumers.process import Process
-from ringrift.events import Fact, UndecodableEvent, decode
+from ringrift.events import Draft, Fact, UndecodableEvent, decode, event_id
+from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, decode_ticket
 from ringrift.streams.errors import StreamError
 from ringrift.streams.log import Entry, WorkItem
@@ -23,6 +25,7 @@ RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)  # requirement G09.03: one try and t
 LOG_RETRY_SECONDS = 2.0  # the log itself did not answer: nothing is wrong with the work
 PULL_SECONDS = 2.0
 QUEUE_MAX = 64
+IN_FLIGHT_MAX = 64
 
 Item = TypeVar("Item")
 
@@ -101,6 +104,47 @@ async def is_done(process: Process, subject: str, ticket: Ticket) -> bool:
                 if getattr(decode(entry.body, stream="EVENTS", seq=entry.seq).event, "ticket", None) == ticket.ticket:
                     return True
     return False
+
+
+@contextlib.asynccontextmanager
+async def publish_games(
+    process: Process, ticket: Ticket, config: str, ids: Sequence[str], deliveries: int
+) -> AsyncIterator[Callable[[GameCompleted], Awaitable[None]]]:
+    """A function that puts a game into the log; when the block ends, all of them are acknowledged.
+
+    A ticket that came before may have left games: those are not written again, however long ago that was. Many are in flight."""
+    present: dict[str, int] = {}
+    if deliveries > 1:
+        names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
+        filters = [f"ringrift.game.{config}.completed"]
+        present = await process.log.stored("GAMES", names, filters, await _caused_at(process, ticket))
+    slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+    appending: list[asyncio.Task[None]] = []
+
+    async def append(item: Draft) -> None:
+        try:
+            await process.log.append([item])
+        finally:
+            slots.release()
+
+    async def publish(game: GameCompleted) -> None:
+        item = process.draft(game, cause=ticket.cause, key=game.game)
+        if item.id not in present:
+            await slots.acquire()  # wait for room, so that a slow log slows the play
+            appending.append(asyncio.create_task(append(item)))
+
+    try:
+        yield publish
+        await asyncio.gather(*appending)
+    finally:
+        await asyncio.gather(*appending, return_exceptions=True)
+
+
+async def _caused_at(process: Process, ticket: Ticket) -> datetime:
+    """When the fact that the ticket comes from was stored."""
+    stream, _, seq = ticket.cause.partition("/")
+    entry = await process.log.get(stream, int(seq))
+    return entry.time if entry else datetime.fromtimestamp(0, UTC)
 
 
 async def from_thread(process: Process, make: Callable[[], Iterator[Item]]) -> AsyncIterator[Item]:

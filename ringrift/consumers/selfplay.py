@@ -1,0 +1,57 @@
+"""Plays games for training: each game is in the log as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+
+from ringrift.consumers.networks import Networks
+from ringrift.consumers.process import Process, run
+from ringrift.consumers.working import from_thread, is_done, publish_games, work
+from ringrift.events import Fact
+from ringrift.events.facts import SelfplayFinished
+from ringrift.events.tickets import SelfplayTicket, Ticket
+from ringrift.learning.play import play_games
+
+
+async def main(process: Process) -> None:
+    """Do self-play tickets."""
+    networks = Networks(process)
+
+    async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
+        assert isinstance(ticket, SelfplayTicket)
+        await _play(process, ticket, deliveries, networks)
+
+    await work(process, "selfplay", play, failed)
+
+
+def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
+    """A ticket that cannot be played is finished with the games it has: the generation goes on with fewer."""
+    assert isinstance(ticket, SelfplayTicket)
+    return SelfplayFinished(
+        config=ticket.plan.config, generation=ticket.plan.generation, ticket=ticket.ticket, games=0, plies=0, play_seconds=0.0,
+        node=process.node,
+    )  # fmt: skip
+
+
+async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, networks: Networks) -> None:
+    plan = ticket.plan
+    if await is_done(process, f"ringrift.selfplay.{plan.config}.finished", ticket):
+        return
+    process.doing = f"playing {plan.config} generation {plan.generation}, {ticket.games} games"
+    settings, _ = await process.settings(plan.settings_version)
+    evaluate = (await networks.get(plan.model)).evaluate if plan.model else None
+    began, plies = time.monotonic(), 0
+    ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
+    async with publish_games(process, ticket, plan.config, ids, deliveries) as publish:
+        async for game in from_thread(process, lambda: play_games(ticket, settings.selfplay, node=process.node, evaluate=evaluate)):
+            plies += game.plies
+            await publish(game)
+    fact = SelfplayFinished(
+        config=plan.config, generation=plan.generation, ticket=ticket.ticket, games=ticket.games, plies=plies,
+        play_seconds=time.monotonic() - began, node=process.node,
+    )  # fmt: skip
+    await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
+
+
+if __name__ == "__main__":
+    run("selfplay", main)
