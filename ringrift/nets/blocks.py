@@ -86,6 +86,6 @@ class MoveHead(nn.Module):
         """`x[B, C, H, W]`, `context[B, K]`, bags of M moves as `fill_bags` writes them -> logits `[M]`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
         cells = functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
-        rest = self.kind(kinds) + self.context(context)[positions]
+        rest = self.kind(kinds) + self.context(context).index_select(0, positions)
         logits: Tensor = self.score(functional.silu(cells + rest)).squeeze(1)
         return logits

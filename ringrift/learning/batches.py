@@ -1,0 +1,103 @@
+"""Which samples a training step sees: a pure function of seed and step, so a resumed training goes on exactly."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ringrift.learning.window import Window
+from ringrift.nets.batch import Batch, Batcher
+from ringrift.nets.encoding import RELATIVE_SEATS
+from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
+from ringrift.rules.core import geometry
+
+SHUFFLE_STREAM: Final = 0
+SYMMETRY_STREAM: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """B samples with M legal moves in all.
+
+    batch    input of the network
+    policy   float32 [M], improved policy; slot int64 [M], index of the move within its sample; moves_max the longest list
+    values   float32 [B, RELATIVE_SEATS] targets by relative seat, `present` 1 for seats of the game, else 0
+    weight   float32 [B]
+    """
+
+    batch: Batch
+    policy: Tensor
+    slot: Tensor
+    moves_max: int
+    values: Tensor
+    present: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device) -> "Sampled":
+        """On `device`; itself if it is there."""
+        if self.policy.device == device:
+            return self
+        return Sampled(
+            self.batch.to(device), self.policy.to(device), self.slot.to(device), self.moves_max,
+            self.values.to(device), self.present.to(device), self.weight.to(device),
+        )  # fmt: skip
+
+
+class Sampler:
+    """Draws batches from the samples `chosen` of a window, each pass in a new order, each sample under a random symmetry."""
+
+    def __init__(self, window: Window, chosen: NDArray[np.int64], *, batch: int, seed: int, root_value_mix: float) -> None:
+        if not len(chosen):
+            raise ValueError("no samples to draw from")
+        self.window, self.chosen, self.batch, self.seed = window, chosen, min(batch, len(chosen)), seed
+        self._mix = root_value_mix
+        self._grids = grid_tables(window.config)
+        self._batcher = Batcher(geometry(window.config), self._grids)
+        self._epoch = -1
+        self._order: NDArray[np.int64] = chosen
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Whole batches of one pass; the rest of the samples waits for another order."""
+        return len(self.chosen) // self.batch
+
+    def at(self, step: int) -> Sampled:
+        """The batch of training step `step` (from 0), valid until the next call."""
+        epoch, index = divmod(step, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, SHUFFLE_STREAM, epoch)).permutation(self.chosen)
+        samples = self._order[index * self.batch : (index + 1) * self.batch]
+        random = np.random.default_rng((self.seed, SYMMETRY_STREAM, step)).random(len(samples))
+        choices = np.where(self.window.order_bound[samples], len(ORDER_KEEPING), len(self._grids))
+        return self.take(samples, (random * choices).astype(np.int16))
+
+    def take(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None = None) -> Sampled:
+        """These samples, each moved by the symmetry of its index (`ORDER_KEEPING` come first in every table)."""
+        window = self.window
+        lengths = window.offsets[samples + 1] - window.offsets[samples]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        slot = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        flat = np.repeat(window.offsets[samples], lengths) + slot
+        batch = self._batcher.encode(window.states[samples], window.codes[flat], offsets, symmetry)
+        return Sampled(
+            batch=batch,
+            policy=torch.from_numpy(window.policy[flat]),
+            slot=torch.from_numpy(slot),
+            moves_max=int(lengths.max()),
+            values=torch.from_numpy(self._values(samples)),
+            present=(torch.arange(RELATIVE_SEATS) < window.config.seats).float(),
+            weight=torch.from_numpy(window.weight[samples]),
+        )
+
+    def _values(self, samples: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Targets by relative seat: outcome and root value mixed; 0 for seats the game does not have."""
+        window, seats = self.window, self.window.config.seats
+        absolute = (1 - self._mix) * window.outcome[samples] + self._mix * window.root_value[samples]
+        columns = (np.arange(seats)[None] + window.mover[samples][:, None] - 1) % seats
+        values = np.zeros((len(samples), RELATIVE_SEATS), np.float32)
+        values[:, :seats] = np.take_along_axis(absolute, columns, axis=1)
+        return values

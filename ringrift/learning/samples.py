@@ -1,0 +1,92 @@
+"""From a recorded game to what can be learned from it: every game is replayed and checked before it is used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.events.facts import GameCompleted
+from ringrift.learning.targets import Decision, TargetsError, decode
+from ringrift.rules import Config, Position, RulesError
+from ringrift.rules.version import RULES_VERSION
+
+WINNER_VALUE: Final = 1.0
+
+
+class GameRejected(ValueError):
+    """A recorded game that must not be trained on; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedGame:
+    """A game that replays to the end its event tells.
+
+    key        first 8 bytes of the SHA-256 of the game's id: which games validate
+    codes      int64 [plies], the moves
+    outcome    float32 [seats], value of the end for each seat (`outcome_values`)
+    decisions  the searched decisions, in order of ply
+    """
+
+    key: int
+    pie: bool
+    codes: NDArray[np.int64]
+    outcome: NDArray[np.float32]
+    decisions: Sequence[Decision]
+
+
+def outcome_values(winner: int, ranks: Sequence[int]) -> NDArray[np.float32]:
+    """Value of the end for each seat: the declared winner +1, the others 1 - 2 (rank - 1) / (n - 1).
+
+    The winner's rank is not looked at: the declared winner has won whatever the counters say. Without a winner (resignation
+    with three or four seats, section 6.1) ranks alone decide."""
+    n = len(ranks)
+    values = [1.0 - 2.0 * (rank - 1) / (n - 1) for rank in ranks]
+    if winner:
+        values[winner - 1] = WINNER_VALUE
+    return np.array(values, np.float32)
+
+
+def check_game(game: GameCompleted) -> CheckedGame:
+    """Replay `game` and compare its end and targets with what it says. Raises GameRejected."""
+    try:
+        config = Config.parse(game.config)
+        seats, decisions = decode(game.targets)
+        if game.rules_version != RULES_VERSION:
+            raise GameRejected(f"played under rules version {game.rules_version}, this build has {RULES_VERSION}")
+        if seats != config.seats:
+            raise GameRejected(f"targets are for {seats} seats, the game has {config.seats}")
+        position = Position.start(config, pie=game.pie)
+        codes = _replay(position, game.moves.split(), decisions)
+    except (RulesError, TargetsError) as error:
+        raise GameRejected(str(error)) from error
+    _compare_end(game, position)
+    key = int.from_bytes(sha256(game.game.encode()).digest()[:8], "little")
+    return CheckedGame(key, game.pie, codes, outcome_values(position.winner, position.ranks()), decisions)
+
+
+def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> NDArray[np.int64]:
+    """Play `tokens` from the start; gives their codes. Checks that every policy is over moves that are legal there."""
+    moves_of = {decision.ply: int(decision.indices[-1]) + 1 for decision in decisions}
+    codes = np.empty(len(tokens), np.int64)
+    for ply, text in enumerate(tokens):
+        needed = moves_of.pop(ply, 0)
+        if needed > len(position.legal_codes()):
+            raise GameRejected(f"ply {ply}: a target for move {needed - 1}, but only {len(position.legal_codes())} are legal")
+        codes[ply] = position.code(text)
+        position.play_code(int(codes[ply]))
+    if moves_of:
+        raise GameRejected(f"targets for plies {sorted(moves_of)}, but the game has {len(tokens)} plies")
+    return codes
+
+
+def _compare_end(game: GameCompleted, position: Position) -> None:
+    if not position.over:
+        raise GameRejected(f"not over after its {position.ply} plies")
+    said = (game.plies, game.winner, game.reason, game.ranks, game.removed, game.territory)
+    found = (position.ply, position.winner, position.reason, position.ranks(), position.removed(), position.territory())
+    for name, one, other in zip(("plies", "winner", "reason", "ranks", "removed", "territory"), said, found, strict=True):
+        if one != other:
+            raise GameRejected(f"{name}: the event says {one}, the replay ends with {other}")

@@ -1,0 +1,258 @@
+"""Training one network: plain AdamW over a window, exactly resumable.
+
+Batches are a function of seed and step, the learning rate of step and steps; weights and optimizer state are in the checkpoint.
+So a training that is killed and resumed ends with the same bits as one that was not (same machine, same number of threads).
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ringrift.events.settings import TrainingSettings
+from ringrift.learning.batches import Sampler
+from ringrift.learning.loss import losses
+from ringrift.learning.window import Window
+from ringrift.nets import checkpoint as networks
+from ringrift.nets.architectures import build
+from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
+
+FORMAT: Final = 1
+HEADER_KEY: Final = "ringrift-training"
+WARM_UP_SHARE: Final = 0.05  # of the steps: Adam's second moments settle before the rate is full
+RATE_FLOOR: Final = 0.02  # last learning rate as a share of the full one
+GRADIENT_NORM_MAX: Final = 4.0  # ten times the usual norm; keeps one odd batch from undoing many
+VALIDATION_SAMPLES_MAX: Final = 4096
+VALIDATION_BATCH: Final = 256
+REPORT_STEPS: Final = 20
+
+
+class TrainingError(ValueError):
+    """A training that cannot begin or go on; the text says why."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a training stands. Losses are means since the last report; `validation_loss` is policy + weight * value."""
+
+    step: int
+    steps: int
+    loss: float
+    policy_loss: float
+    value_loss: float
+    validation_loss: float | None
+    samples_per_second: float
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Header of a training checkpoint: it resumes only the training it came from."""
+
+    format: int
+    step: int
+    steps: int
+    seed: int
+    window: str
+    settings: TrainingSettings
+    parent: str | None
+    progress: Progress | None
+
+
+def steps_for(settings: TrainingSettings, samples: int) -> int:
+    """Gradient steps of a training on `samples` samples, at least 1."""
+    return max(1, round(settings.epochs * samples / settings.batch))
+
+
+def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine down to `RATE_FLOOR` of the full rate."""
+    warm = max(1.0, WARM_UP_SHARE * steps)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / (warm + 1)
+    share = (step - warm) / max(1.0, steps - warm)
+    return settings.learning_rate * (RATE_FLOOR + (1 - RATE_FLOOR) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+class Trainer:
+    """One training from its start weights, or from a training checkpoint, to its last step."""
+
+    def __init__(
+        self,
+        window: Window,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        steps: int | None = None,
+        start: bytes | None = None,
+        resume: bytes | None = None,
+        device: str | torch.device = "cpu",
+        root_value_mix: float = 0.0,
+    ) -> None:
+        """`start` is a network's checkpoint to begin from (fresh weights if None), `resume` the bytes `checkpoint()` gave to a
+        training with the same arguments. `root_value_mix` in 0..1 is the share of the search's root value in the value target.
+
+        Raises TrainingError, CheckpointError."""
+        self.window, self.settings, self.seed = window, settings, seed
+        self.device = torch.device(device)
+        self.steps = steps or steps_for(settings, len(window))
+        self.step = 0
+        self._parent = networks.digest_of(start) if start is not None else None
+        self._fingerprint = window.fingerprint()
+        self.progress: Progress | None = None
+        self._validation_loss: float | None = None
+        validating = window.validating(settings.validation_fraction)
+        training = np.flatnonzero(~validating)
+        if not len(training):
+            raise TrainingError(f"all {len(window)} samples are of validation games; play more games or lower the fraction")
+        self._sampler = Sampler(window, training, batch=settings.batch, seed=seed, root_value_mix=root_value_mix)
+        self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
+        self.network = build(settings.architecture, hex_board=window.config.shape.hex, seed=seed)
+        if start is not None:
+            self._load_start(start)
+        self.network.to(self.device)
+        self._optimizer = self._make_optimizer()
+        if resume is not None:
+            self._restore(resume)
+
+    def _load_start(self, start: bytes) -> None:
+        parent = networks.Checkpoint.parse(start)
+        if parent.header.architecture != self.settings.architecture or parent.header.config != self.window.config:
+            raise TrainingError(
+                f"cannot start {self.settings.architecture} for {self.window.config.key} from a "
+                f"{parent.header.architecture} for {parent.header.config_key}"
+            )
+        networks.load_weights(self.network, parent.weights)
+
+    def _make_optimizer(self) -> torch.optim.AdamW:
+        """AdamW that decays matrices and kernels but neither biases nor move kinds, which are few and seen unevenly."""
+        decayed = [p for name, p in self.network.named_parameters() if p.dim() > 1 and "kind" not in name]
+        others = [p for name, p in self.network.named_parameters() if p.dim() <= 1 or "kind" in name]
+        groups = [{"params": decayed, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+
+    def run(
+        self,
+        *,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_checkpoint: Callable[[bytes], None] = lambda data: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Progress | None:
+        """Train to the last step, or until `stop()` says so between two steps; gives the last report, None if there is none yet.
+
+        Reports every `REPORT_STEPS` and at the end, checkpoints every `settings.checkpoint_steps`. Raises TrainingError if the
+        loss is no longer a number."""
+        self.network.train()
+        sums = torch.zeros(3, dtype=torch.float64)
+        since, started = self.step, time.perf_counter()
+        while self.step < self.steps and not stop():
+            sums += self._train_step()
+            self.step += 1
+            last = self.step == self.steps
+            checkpointing = last or self.step % self.settings.checkpoint_steps == 0
+            if checkpointing:
+                self._validation_loss = self.validate()
+            if last or self.step % REPORT_STEPS == 0:
+                count = self.step - since
+                speed = count * self._sampler.batch / (time.perf_counter() - started)
+                self.progress = self._report((sums / count).tolist(), speed)
+                on_progress(self.progress)
+                since, started = self.step, time.perf_counter()
+                sums.zero_()
+            if checkpointing:
+                on_checkpoint(self.checkpoint())
+        return self.progress
+
+    def _report(self, means: list[float], speed: float) -> Progress:
+        if not all(math.isfinite(mean) for mean in means):
+            raise TrainingError(f"the loss became {means[0]} before step {self.step}; lower training.learning_rate")
+        loss, policy, value = means
+        return Progress(
+            step=self.step, steps=self.steps, loss=loss, policy_loss=policy, value_loss=value,
+            validation_loss=self._validation_loss, samples_per_second=speed,
+        )  # fmt: skip
+
+    def _train_step(self) -> Tensor:
+        """One gradient step; gives loss, policy loss and value loss."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.step, self.steps)
+        sampled = self._sampler.at(self.step).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            result = losses(self.network, sampled, self.settings.value_weight)
+        self._optimizer.zero_grad(set_to_none=True)
+        result.total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM_MAX)
+        self._optimizer.step()
+        return torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
+
+    def validate(self) -> float | None:
+        """Loss on games that took no part in the gradient, without symmetries; None if there are none."""
+        if not len(self._validation):
+            return None
+        self.network.eval()
+        total = 0.0
+        with torch.inference_mode():
+            for first in range(0, len(self._validation), VALIDATION_BATCH):
+                samples = self._validation[first : first + VALIDATION_BATCH]
+                result = losses(self.network, self._sampler.take(samples).to(self.device), self.settings.value_weight)
+                total += float(result.total) * len(samples)
+        self.network.train()
+        return total / len(self._validation)
+
+    def model(self, *, notes: dict[str, str] | None = None) -> bytes:
+        """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
+        parents = () if self._parent is None else (self._parent,)
+        return networks.save(
+            self.network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
+        )
+
+    def checkpoint(self) -> bytes:
+        """All that `resume` needs."""
+        state = self._state()
+        arrays = {f"weights/{name}": array for name, array in networks.weights_of(self.network).items()}
+        for name, parameter in self.network.named_parameters():
+            for key, tensor in self._optimizer.state[parameter].items():
+                arrays[f"optimizer/{key}/{name}"] = tensor.detach().cpu().numpy()
+        return pack(arrays, {HEADER_KEY: msgspec.json.encode(state, order="sorted").decode()})
+
+    def _state(self) -> _State:
+        return _State(
+            format=FORMAT, step=self.step, steps=self.steps, seed=self.seed, window=self._fingerprint, settings=self.settings,
+            parent=self._parent, progress=self.progress,
+        )  # fmt: skip
+
+    def _restore(self, data: bytes) -> None:
+        try:
+            arrays, metadata = unpack(data)
+            state = msgspec.json.decode(metadata.get(HEADER_KEY, ""), type=_State)
+        except (TensorError, msgspec.DecodeError) as error:
+            raise TrainingError(f"not a training checkpoint: {error}; start the training anew") from error
+        own = self._state()
+        for field in ("format", "steps", "seed", "window", "settings", "parent"):
+            if getattr(state, field) != getattr(own, field):
+                raise TrainingError(f"the checkpoint is of another training, {field} differs; start the training anew")
+        networks.load_weights(self.network, _group(arrays, "weights/"))
+        for name, parameter in self.network.named_parameters():
+            moments = _group(arrays, "optimizer/", f"/{name}")
+            self._optimizer.state[parameter] = {key: _like(parameter, array) for key, array in moments.items()}
+        self.step, self.progress = state.step, state.progress
+        self._validation_loss = state.progress.validation_loss if state.progress else None
+
+
+def _like(parameter: Tensor, array: NDArray[Any]) -> Tensor:
+    """`array` on the parameter's device, and in its memory order if it has its shape: the fused optimizer walks both in step."""
+    tensor = torch.from_numpy(array.copy())
+    if tensor.shape != parameter.shape:
+        return tensor.to(parameter.device)
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+
+
+def _group(arrays: Arrays, prefix: str, suffix: str = "") -> Arrays:
+    """Arrays whose name has this prefix and suffix, by what stands between."""
+    return {
+        name[len(prefix) : len(name) - len(suffix)]: array
+        for name, array in arrays.items()
+        if name.startswith(prefix) and name.endswith(suffix)
+    }

@@ -1,0 +1,193 @@
+"""The samples a training sees, as arrays in memory: the newest decisions of the shards, replayed into positions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.learning.shards import Shard, ShardError
+from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
+from ringrift.rules.core import (
+    MOVEMENT,
+    SKIP_RECOVERY,
+    STATE_DTYPE,
+    Geometry,
+    apply_move,
+    compiled,
+    copy_state,
+    geometry,
+    init_state,
+    legal_moves,
+    move_type,
+    phase,
+    to_move,
+)
+
+KEY_SPAN: Final = 2.0**64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """D samples with M legal moves in all; n seats, states of S words.
+
+    states       int32 [D, S]
+    codes        int64 [M], ascending within a sample; those of sample i are codes[offsets[i]:offsets[i + 1]]
+    offsets      int64 [D + 1]
+    policy       float32 [M], improved policy
+    outcome      float32 [D, n], value of the end, by absolute seat
+    root_value   float32 [D, n]
+    mover        int64 [D], seat to act
+    weight       float32 [D]
+    order_bound  bool [D], only half-turn symmetry holds (`ringrift.nets.symmetry`)
+    key          uint64 [D], key of the sample's game
+    """
+
+    config: Config
+    states: NDArray[np.int32]
+    codes: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    policy: NDArray[np.float32]
+    outcome: NDArray[np.float32]
+    root_value: NDArray[np.float32]
+    mover: NDArray[np.int64]
+    weight: NDArray[np.float32]
+    order_bound: NDArray[np.bool_]
+    key: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def validating(self, fraction: float) -> NDArray[np.bool_]:
+        """[D]: samples kept out of the gradient. Whole games, and the same ones in every training."""
+        return np.asarray(self.key < np.uint64(min(int(fraction * KEY_SPAN), 2**64 - 1)))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what the samples are: a resumed training must see the same ones."""
+        digest = sha256(self.config.key.encode())
+        for array in (self.states, self.codes, self.policy, self.outcome, self.root_value, self.weight):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
+    """The newest `samples_max` samples of `shards`, which are in order of age, oldest first. Raises ShardError."""
+    if not shards:
+        raise ShardError("a window needs at least one shard")
+    config = shards[0].config
+    if any(shard.config != config for shard in shards):
+        raise ShardError(f"shards of several configs in one window: {sorted({shard.config.key for shard in shards})}")
+    parts: list[Window] = []
+    wanted = samples_max
+    for shard in reversed(shards):
+        if wanted <= 0:
+            break
+        parts.append(_expand(shard, max(shard.samples - wanted, 0)))
+        wanted -= len(parts[-1])
+    return _join(parts[::-1])
+
+
+def _join(parts: Sequence[Window]) -> Window:
+    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    return Window(
+        config=parts[0].config,
+        states=np.concatenate([part.states for part in parts]),
+        codes=np.concatenate([part.codes for part in parts]),
+        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        policy=np.concatenate([part.policy for part in parts]),
+        outcome=np.concatenate([part.outcome for part in parts]),
+        root_value=np.concatenate([part.root_value for part in parts]),
+        mover=np.concatenate([part.mover for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+        order_bound=np.concatenate([part.order_bound for part in parts]),
+        key=np.concatenate([part.key for part in parts]),
+    )
+
+
+def _expand(shard: Shard, first: int) -> Window:
+    """The samples of `shard` from index `first` on."""
+    column = shard.columns
+    geo = geometry(shard.config)
+    count = shard.samples - first
+    game, ply = column["game"][first:], column["ply"][first:]
+    entry_start = column["entry_start"][first:]
+    states = np.empty((count, geo.state_size), STATE_DTYPE)
+    offsets = np.zeros(count + 1, np.int64)
+    order_bound = np.zeros(count, np.bool_)
+    buffer = np.empty(geo.moves_max, np.int64)
+    state = np.zeros(geo.state_size, STATE_DTYPE)
+    replay_positions(
+        geo, column["pie"], column["codes"], column["ply_start"], game, ply, buffer, state, states, offsets, order_bound
+    )
+    codes = np.empty(offsets[-1], np.int64)
+    list_moves_of(geo, states, offsets, buffer, codes)
+    for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        codes[start:end].sort()
+    policy = np.zeros(len(codes), np.float32)
+    sample = np.repeat(np.arange(count), np.diff(entry_start))
+    move = column["move"][entry_start[0] :]
+    if (move < 0).any() or (move >= np.diff(offsets)[sample]).any():
+        raise ShardError("a policy names a move that is not legal; the shard was made by other rules: export it again")
+    policy[offsets[sample] + move] = column["share"][entry_start[0] :]
+    return Window(
+        config=shard.config,
+        states=states,
+        codes=codes,
+        offsets=offsets,
+        policy=policy,
+        outcome=column["outcome"][game],
+        root_value=column["root_value"][first:],
+        mover=np.array([to_move(s) for s in states], np.int64),
+        weight=column["weight"][first:],
+        order_bound=order_bound,
+        key=column["game_key"].astype(np.uint64)[game],
+    )
+
+
+@compiled
+def replay_positions(
+    geo: Geometry,
+    pie: NDArray[np.uint8],
+    codes: NDArray[np.int64],
+    ply_start: NDArray[np.int64],
+    game: NDArray[np.int32],
+    ply: NDArray[np.int32],
+    buffer: NDArray[np.int64],
+    state: NDArray[np.int32],
+    states: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    order_bound: NDArray[np.bool_],
+) -> None:
+    """Write the position of each decision `(game[i], ply[i])`, in ascending order, to `states[i]`; `offsets[i + 1]` counts the
+    legal moves so far, `order_bound[i]` tells whether recovery slides may be on offer. `buffer`, `state` are scratch."""
+    current = -1
+    at = 0
+    offsets[0] = 0
+    for i in range(game.size):
+        if game[i] != current:
+            current = game[i]
+            at = 0
+            init_state(geo, state, int(pie[current]), LPS_ROUNDS_DEFAULT)
+        while at < ply[i]:
+            apply_move(geo, state, codes[ply_start[current] + at])
+            at += 1
+        copy_state(states[i], state)
+        count = legal_moves(geo, state, buffer)
+        offsets[i + 1] = offsets[i] + count
+        order_bound[i] = False
+        if phase(state) == MOVEMENT:
+            for k in range(count):
+                order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
+
+
+@compiled
+def list_moves_of(
+    geo: Geometry, states: NDArray[np.int32], offsets: NDArray[np.int64], buffer: NDArray[np.int64], codes: NDArray[np.int64]
+) -> None:
+    """Write the legal moves of each state to `codes[offsets[i]:offsets[i + 1]]`. `buffer` is scratch."""
+    for i in range(states.shape[0]):
+        count = legal_moves(geo, states[i], buffer)
+        for k in range(count):
+            codes[offsets[i] + k] = buffer[k]

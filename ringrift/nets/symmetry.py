@@ -1,0 +1,129 @@
+"""Exact symmetries of the boards: moving every cell of a position by one of them moves its legal moves and what they do.
+
+A square has 8 symmetries and a hexagon 12, but the rules break some:
+
+- hex8: the border growth of section 2.4 reaches `(+1, +1)` and `(-1, -1)` besides the six neighbours. Only the 4 symmetries that
+  keep this pair of offsets hold: identity, half turn, and the two reflections that map axial `(q, r)` to `(r, q)` and `(-r, -q)`.
+- every board: which line a recovery slide makes may hang on the order of the axes (13.2, 13.4). In positions where a slide may
+  be on offer only the symmetries that keep every axis hold: identity and half turn. `ORDER_KEEPING` are their indices.
+
+`tests/unit/nets/test_symmetry.py` proves these claims on random positions and moves, and that the others fail.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules.config import Config
+from ringrift.rules.core import (
+    CLAIM,
+    LINE,
+    LINE_ALL,
+    LINE_PART,
+    PLACE,
+    RECOVERY_PART,
+    geometry,
+    make_move,
+    move_a,
+    move_b,
+    move_c,
+    move_cells,
+    move_d,
+    move_n,
+    move_type,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Symmetry:
+    """`(x, y) -> (xx * x + xy * y, yx * x + yy * y)` in coordinates around the centre; axial coordinates on hexes."""
+
+    name: str
+    xx: int
+    xy: int
+    yx: int
+    yy: int
+
+    def move(self, x: int, y: int) -> tuple[int, int]:
+        """The image of `(x, y)`."""
+        return self.xx * x + self.xy * y, self.yx * x + self.yy * y
+
+
+SQUARE: Final = (
+    Symmetry("identity", 1, 0, 0, 1),
+    Symmetry("half turn", -1, 0, 0, -1),
+    Symmetry("quarter turn", 0, -1, 1, 0),
+    Symmetry("three quarter turn", 0, 1, -1, 0),
+    Symmetry("mirror columns", -1, 0, 0, 1),
+    Symmetry("mirror rows", 1, 0, 0, -1),
+    Symmetry("transpose", 0, 1, 1, 0),
+    Symmetry("anti-transpose", 0, -1, -1, 0),
+)
+HEX_KEEPING_GROWTH: Final = (
+    Symmetry("identity", 1, 0, 0, 1),
+    Symmetry("half turn", -1, 0, 0, -1),
+    Symmetry("transpose", 0, 1, 1, 0),
+    Symmetry("anti-transpose", 0, -1, -1, 0),
+)
+HEX: Final = (
+    *HEX_KEEPING_GROWTH,
+    Symmetry("turn by 60", 0, -1, 1, 1),
+    Symmetry("turn by 120", -1, -1, 1, 0),
+    Symmetry("turn by 240", 0, 1, -1, -1),
+    Symmetry("turn by 300", 1, 1, -1, 0),
+    Symmetry("mirror q", 1, 1, 0, -1),
+    Symmetry("mirror r", -1, 0, 1, 1),
+    Symmetry("mirror q, half turn", -1, -1, 0, 1),
+    Symmetry("mirror r, half turn", 1, 0, -1, -1),
+)
+ORDER_KEEPING: Final = (0, 1)
+"""Indices of identity and half turn in each of the tables."""
+
+
+def symmetries(config: Config) -> tuple[Symmetry, ...]:
+    """The symmetries that hold on the board of `config`, identity first."""
+    if not config.shape.hex:
+        return SQUARE
+    return HEX_KEEPING_GROWTH if config.board == "hex8" else HEX
+
+
+def cell_table(config: Config, symmetry: Symmetry) -> NDArray[np.int16]:
+    """Core id of the image of each core id `[area]`; -1 for the border."""
+    geo = geometry(config)
+    cells = config.shape.cells
+    core = {cell: int(geo.cell_of[index]) for index, cell in enumerate(cells)}
+    last = config.shape.width - 1
+    table = np.full(geo.area, -1, np.int16)
+    for x, y in cells:
+        # twice the coordinates around the centre, so that the middle of an even board is whole
+        u, v = symmetry.move(2 * x - last, 2 * y - last)
+        table[core[x, y]] = core[(u + last) // 2, (v + last) // 2]
+    return table
+
+
+@cache
+def grid_tables(config: Config) -> NDArray[np.int16]:
+    """`[K, area]`: where each symmetry of `symmetries(config)` puts a cell on the grid; the encoder's `grids`."""
+    geo = geometry(config)
+    tables = [cell_table(config, symmetry) for symmetry in symmetries(config)]
+    return np.array([np.where(table >= 0, geo.grid_of[table], -1) for table in tables], np.int16)
+
+
+def move_code(config: Config, state: NDArray[np.int32], code: int, table: NDArray[np.int16]) -> int:
+    """The move that does in the image of `state` what `code` does in `state`; `table` is that of `cell_table`."""
+    kind = move_type(code)
+    cells = [c if c < 0 else int(table[c]) for c in (move_a(code), move_b(code), move_c(code), move_d(code))]
+    if kind in (LINE, LINE_ALL, LINE_PART):  # named by ends in scan order, which is the order of core ids
+        cells[:2] = sorted(cells[:2])
+    if kind in (LINE_PART, RECOVERY_PART):
+        cells[2:] = sorted(cells[2:])
+    if kind == CLAIM:
+        region = np.zeros(geometry(config).n_cells, np.int16)
+        size = move_cells(geometry(config), state, code, region)
+        cells[0] = int(table[region[:size]].min())
+    count = move_n(code) if kind in (PLACE, CLAIM) else 0
+    a, b, c, d = (max(cell, 0) for cell in cells)
+    return int(make_move(kind, a, b, c, d, count))
