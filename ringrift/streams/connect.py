@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import nats
+import nats.errors
 import structlog
 from nats.aio.client import Client
 
@@ -28,11 +28,14 @@ async def connect(url: str, *, name: str) -> Client:
     servers = split_servers(url)
     (await Wire.open(servers, name=name)).close()  # tells at once, and in plain words, what the client would try for ever
 
+    client = Client()
+
     async def on_error(error: Exception) -> None:
         _log.warning("connection", name=name, error=str(error) or type(error).__name__)
 
     async def on_loss() -> None:
-        _log.warning("connection lost, reconnecting", name=name)
+        if not client.is_closed:
+            _log.warning("connection lost, reconnecting", name=name)
 
     async def on_return() -> None:
         _log.info("connection is back", name=name)
@@ -44,6 +47,7 @@ async def connect(url: str, *, name: str) -> Client:
     }  # fmt: skip
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
-            return await nats.connect(**options)
+            await client.connect(**options)
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise Unreachable(f"no NATS server takes us at {url}: {error}") from error
+    return client

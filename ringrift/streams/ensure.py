@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ringrift.streams import api
 from ringrift.streams.errors import ServerRefused
+from ringrift.streams.jetstream import retried
 from ringrift.streams.topology import CONSUMERS, STREAMS, WORK, ConsumerConfig, StreamConfig
 
 
@@ -32,32 +33,42 @@ async def ensure(
     streams: Sequence[StreamConfig] = STREAMS,
     consumers: Sequence[ConsumerConfig] = CONSUMERS,
 ) -> list[Drift]:
-    """Creates what is missing; the differences of what was there already. Raises ServerRefused, TimeoutError."""
+    """Creates what is missing; the differences of what was there already. Raises ServerRefused, LogUnavailable."""
     drift: list[Drift] = []
     for stream in streams:
         declared = msgspec.to_builtins(stream) | {"num_replicas": replicas}
         actual = await _config(ask, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
         if actual is None:
-            actual = (await api.call(ask, f"STREAM.CREATE.{stream.name}", declared))["config"]
+            actual = await _created(ask, f"STREAM.CREATE.{stream.name}", declared)
         drift += differences(stream.name, declared, actual)
     for consumer in consumers:
         declared = msgspec.to_builtins(consumer)
         actual = await _config(ask, f"CONSUMER.INFO.{WORK}.{consumer.name}", api.NO_CONSUMER)
         if actual is None:
             request = {"stream_name": WORK, "config": declared, "action": "create"}
-            actual = (await api.call(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", request))["config"]
+            actual = await _created(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", request)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
 
 
 async def _config(ask: api.Ask, subject: str, missing: int) -> dict[str, Any] | None:
-    try:
-        config: dict[str, Any] = (await api.call(ask, subject))["config"]
-    except ServerRefused as error:
-        if error.code == missing:
-            return None
-        raise
-    return config
+    async def attempt() -> tuple[dict[str, Any] | None]:
+        try:
+            return ((await api.call(ask, subject))["config"],)
+        except ServerRefused as error:
+            if error.code == missing:
+                return (None,)
+            raise
+
+    return (await retried(attempt, subject))[0]
+
+
+async def _created(ask: api.Ask, subject: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def attempt() -> dict[str, Any]:
+        config: dict[str, Any] = (await api.call(ask, subject, request))["config"]
+        return config
+
+    return await retried(attempt, subject)
 
 
 def differences(name: str, declared: Mapping[str, Any], actual: Mapping[str, Any]) -> list[Drift]:

@@ -16,10 +16,10 @@ import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 
-from ringrift.events import Draft, draft, encode
-from ringrift.events.facts import DeadLettered
+from ringrift.events import Draft, encode
 from ringrift.streams import api, reader
 from ringrift.streams.connect import connect
+from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
     LogUnavailable,
@@ -29,7 +29,7 @@ from ringrift.streams.errors import (
     ServerRefused,
 )
 from ringrift.streams.log import Entry, Expect, Progress, WorkItem, stream_of
-from ringrift.streams.topology import DEAD, EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
+from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
 from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
 
@@ -330,20 +330,8 @@ class JetStreamLog:
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str
     ) -> int:
         """See `Log.dead_letter`."""
-        target = f"ringrift.dead-letter.{consumer}.{stream}.{seq}"
-        headers = {
-            "Reason": " ".join(reason.split())[: HEADER_BYTES_MAX // 2], "Consumer": consumer, "Stream": stream,
-            "Sequence": str(seq), "Deliveries": str(deliveries), "Subject": subject,
-        }  # fmt: skip
-        try:
-            dead_seq = await self.publish(DEAD, target, body, expect_last=0, headers=headers)
-        except ConcurrencyError as error:  # the same message was dead-lettered before
-            dead_seq = error.actual
-        fact = DeadLettered(
-            consumer=consumer, stream=stream, seq=seq, dead_seq=dead_seq, reason=reason, deliveries=deliveries
-        )
-        await self.append([draft(fact, cause=f"{stream}/{seq}", source=source, key=consumer)])
-        return dead_seq
+        letter = DeadLetter(body, subject, stream, seq, consumer, deliveries, reason, source)
+        return await bury(self, letter)
 
 
 async def retried(attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str) -> T:

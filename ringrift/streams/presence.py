@@ -7,14 +7,12 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from ringrift.streams.errors import StreamError
-from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.log import Log
 from ringrift.streams.topology import NODE_BUCKET
 
 HEARTBEAT_SECONDS = 2.0
 HEARTBEATS_MISSED_MAX = 5
 """a process that missed as many is not shown any more"""
-ANSWER_SECONDS_MAX = 2.0
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
@@ -34,15 +32,12 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
 class Presence:
     """The bucket `nodes` as seen through a log's connection."""
 
-    def __init__(self, log: JetStreamLog) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """Write this process's heartbeat. Raises StreamError."""
-        subject = f"$KV.{NODE_BUCKET}.{heartbeat.instance}"
-        answer = await self._log.ask(subject, msgspec.json.encode(heartbeat), ANSWER_SECONDS_MAX)
-        if b'"error"' in answer:
-            raise StreamError(f"heartbeat refused: {answer.decode(errors='replace')}")
+        await self._log.publish(f"KV_{NODE_BUCKET}", f"$KV.{NODE_BUCKET}.{heartbeat.instance}", msgspec.json.encode(heartbeat))
 
     async def all(self) -> list[Heartbeat]:
         """The processes that have written lately and have not left."""

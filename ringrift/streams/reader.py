@@ -173,6 +173,8 @@ async def read(
         try:
             async with _session(servers, stream, filters, start) as session:
                 end = await _end(session, filters, start, until_seq if end is None else end)
+                if end == 0:
+                    return
                 while not isinstance(start, int) or start <= end:
                     received = await session.receive()
                     if not received:  # idle before the end: what was to come may have expired

@@ -1,0 +1,52 @@
+"""Dead letters: the bytes of a message nobody could use, with what is known about it, and the fact that says so."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ringrift.events import draft
+from ringrift.events.facts import DeadLettered
+from ringrift.streams.errors import ConcurrencyError
+from ringrift.streams.log import Log
+from ringrift.streams.topology import DEAD
+
+REASON_BYTES_MAX = 1024
+"""of the header; the fact has the whole reason"""
+
+
+class DeadLetter(Struct, frozen=True):
+    """`body` is message `seq` of `stream`, which `consumer` gave up after so many deliveries; `source` writes the fact."""
+
+    body: bytes
+    subject: str
+    stream: str
+    seq: int
+    consumer: str
+    deliveries: int
+    reason: str
+    source: str
+
+
+async def bury(log: Log, letter: DeadLetter) -> int:
+    """Keeps the letter in `DEAD`, once per message and consumer, and records the fact; its sequence in `DEAD`."""
+    headers = {
+        "Reason": _one_line(letter.reason), "Consumer": letter.consumer, "Stream": letter.stream, "Sequence": str(letter.seq),
+        "Deliveries": str(letter.deliveries), "Subject": letter.subject,
+    }  # fmt: skip
+    target = f"ringrift.dead-letter.{letter.consumer}.{letter.stream}.{letter.seq}"
+    try:
+        dead_seq = await log.publish(DEAD, target, letter.body, expect_last=0, headers=headers)
+    except ConcurrencyError as error:  # the subject is the message's own: it was dead-lettered before
+        dead_seq = error.actual
+    fact = DeadLettered(
+        consumer=letter.consumer, stream=letter.stream, seq=letter.seq, dead_seq=dead_seq, reason=letter.reason,
+        deliveries=letter.deliveries,
+    )  # fmt: skip
+    cause = f"{letter.stream}/{letter.seq}"
+    await log.append([draft(fact, cause=cause, source=letter.source, key=letter.consumer)])
+    return dead_seq
+
+
+def _one_line(text: str) -> str:
+    """The text as a header can carry it: one line of bounded length in ASCII."""
+    return " ".join(text.encode("ascii", "replace").decode().split())[:REASON_BYTES_MAX]
