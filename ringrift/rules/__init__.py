@@ -7,6 +7,7 @@ from ringrift.rules.config import BOARDS, CONFIGS, Board, Config
 from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError, TraceError
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.position import PHASES, Position, warm_up
+from ringrift.rules.record import Record
 
 __all__ = [
     "BOARDS",
@@ -19,6 +20,7 @@ __all__ = [
     "IllegalMove",
     "NotationError",
     "Position",
+    "Record",
     "RulesError",
     "TraceError",
     "geometry",

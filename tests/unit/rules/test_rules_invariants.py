@@ -1,0 +1,120 @@
+"""What must hold after every ply (section 19), and that text and copies say the same as the position."""
+
+import random
+
+import numpy as np
+import pytest
+
+from ringrift.rules import CONFIGS, Config, Position, Record, core
+from ringrift.rules.geometry import T_SCRATCH_AT
+from ringrift.rules.layout import MARK_MASK, OPEN_MASK, WALL_MASK, bit_of, mask_at, slot_of, stack_mask
+
+
+def check_board(position: Position) -> int:
+    """Recount everything from the cells; gives S of section 19."""
+    s, n = position.state, position.config.seats
+    rings = [0] * (n + 1)
+    controlled, markers, collapsed = [0] * (n + 1), [0] * (n + 1), [0] * (n + 1)
+    for c in position.geometry.cell_of:
+        height = core.height_at(s, c)
+        contents = (core.marker_at(s, c) > 0, core.collapsed_at(s, c) > 0, height > 0)
+        assert sum(contents) <= 1
+        markers[core.marker_at(s, c)] += 1
+        collapsed[core.collapsed_at(s, c)] += 1
+        stack = [core.ring_at(s, c, i) for i in range(height)]
+        assert core.ring_at(s, c, height) == 0
+        if stack:
+            cap = next((i for i, ring in enumerate(stack) if ring != stack[0]), height)
+            assert (core.controller_at(s, c), core.cap_at(s, c)) == (stack[0], cap)
+            controlled[stack[0]] += 1
+        for ring in stack:
+            rings[ring] += 1
+        check_masks(position, int(c))
+    for seat in range(1, n + 1):
+        assert rings[seat] == core.on_board(s, seat)
+        assert core.hand(s, seat) + rings[seat] <= position.config.rings_per_seat
+        assert core.stacks_controlled(s, seat) == controlled[seat]
+        assert core.markers(s, seat) == markers[seat]
+        assert core.territory(s, seat) == collapsed[seat]
+    assert sum(position.hands()) + sum(rings) + sum(position.removed()) == n * position.config.rings_per_seat
+    return sum(markers[1:]) + sum(collapsed[1:]) + sum(position.removed())
+
+
+def check_masks(position: Position, c: int) -> None:
+    """The row masks agree with the cell."""
+    s, t = position.state, position.geometry.table
+    def has(mask: int) -> bool:
+        return bool(s[mask_at(t, mask) + slot_of(t, c)] & bit_of(t, c))
+
+    assert has(OPEN_MASK) == (core.height_at(s, c) == 0 and core.collapsed_at(s, c) == 0)
+    assert has(WALL_MASK) == (core.collapsed_at(s, c) > 0)
+    for seat in range(1, position.config.seats + 1):
+        assert has(MARK_MASK + seat) == (core.marker_at(s, c) == seat)
+        assert has(stack_mask(t, seat)) == (core.controller_at(s, c) == seat)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
+def test_random_games_keep_the_invariants(config: Config) -> None:
+    small = config.shape.width < 10
+    for seed in range(4 if small else 1):
+        rng = random.Random(f"{config.key} {seed}")
+        position = Position.start(config, pie=config.seats == 2)
+        moves: list[str] = []
+        total = 0
+        every = 1 if small else 25  # recounting a large board takes long
+        while not position.over:
+            legal = position.legal()
+            assert legal
+            assert len(set(legal)) == len(legal)
+            assert position.legal_codes().size <= position.geometry.moves_max
+            moves.append(rng.choice(legal))
+            position.play(moves[-1])
+            if len(moves) % every == 0 or position.over:
+                now = check_board(position)
+                assert total <= now <= len(config.shape.cells) + config.seats * config.rings_per_seat
+                total = now
+        assert position.legal() == []
+        assert position.winner in range(1, config.seats + 1)
+        assert position.ranks()[position.winner - 1] == 1
+        record = Record.of(config, moves, pie=config.seats == 2)
+        assert record.replay().text() == position.text()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
+def test_text_and_tokens_round_trip_in_random_games(config: Config) -> None:
+    rng = random.Random(config.key)
+    position = Position.start(config, pie=config.seats == 2)
+    every = 1 if config.shape.width < 10 else 40
+    while not position.over:
+        codes, legal = position.legal_codes(), position.legal()
+        if position.ply % every == 0:
+            assert [position.code(token) for token in legal] == codes.tolist()
+            again = Position.parse(position.text())
+            assert again.text() == position.text()
+            assert np.array_equal(again.legal_codes(), codes)
+        position.play_code(rng.choice(codes.tolist()))
+    assert Position.parse(position.text()).text() == position.text()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
+def test_a_copied_row_is_a_whole_game(config: Config) -> None:
+    board = core.geometry(config)
+    out = np.empty(board.moves_max, np.int64)
+    one = Position.start(config).state
+    two = np.empty_like(one)
+    core.copy_state(two, one)
+    assert core.random_playout(board, one, 7, out) == core.random_playout(board, two, 7, out)
+    assert np.array_equal(one[: board.table[T_SCRATCH_AT]], two[: board.table[T_SCRATCH_AT]])  # up to scratch
+
+
+def test_what_a_seat_may_do_does_not_depend_on_unused_words() -> None:
+    config = Config.parse("hex8_3p")
+    clean, dirty = Position.start(config), Position.start(config)
+    rng = random.Random(5)
+    while not clean.over:
+        dirty.state[dirty.geometry.table[T_SCRATCH_AT] :] = rng.randrange(-(2**31), 2**31)
+        move = rng.choice(clean.legal())
+        assert dirty.legal() == clean.legal()
+        clean.play(move)
+        dirty.play(move)
+    assert dirty.text() == clean.text()
