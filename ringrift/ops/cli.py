@@ -17,6 +17,7 @@ from typing import Any
 from ringrift import __version__
 from ringrift.events import EventError, Settings
 from ringrift.events.settings import from_arguments, from_environment, load
+from ringrift.ops.errors import CommandError
 from ringrift.streams.errors import StreamError
 
 DATA = Path(os.environ.get("RINGRIFT_DATA", ".ringrift"))
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.words = words
     try:
         return int(options.run(options))
-    except (StreamError, EventError) as error:
+    except (StreamError, EventError, CommandError) as error:
         print(f"ringrift: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,0 +1,80 @@
+"""Rebuilding a projection from the log alone, and comparing it with what was written while the system ran."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ringrift.domain import elo
+from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
+from ringrift.events.facts import EloUpdated, EvaluationScored
+from ringrift.streams.log import Log, Progress
+from ringrift.streams.topology import EVENTS
+
+Until = int | datetime | None
+"""Last sequence, or last time, that counts; None for all there is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuiltElo:
+    """The rating table of one config.
+
+    table      from all evaluations up to the point asked for
+    live       the newest table written up to that point, None if none was
+    at_live    the table from the evaluations up to the one that caused `live`, None where that is not in the log any more
+    unrated    evaluations after it
+    """
+
+    config: str
+    table: EloUpdated
+    live: Recorded | None
+    at_live: EloUpdated | None
+    unrated: int
+
+    @property
+    def identical(self) -> bool | None:
+        """Whether the live table has the same bits; None without a live table."""
+        return None if self.live is None else self.live.event == self.at_live
+
+
+async def rebuild_elo(log: Log, *, until: Until = None, progress: Progress | None = None) -> list[RebuiltElo]:
+    """Rating tables of all configs, in the order of their first evaluation, from `EvaluationScored` alone."""
+    live: dict[str, Recorded] = {}
+    async for recorded in _events(log, EloUpdated, until):
+        if isinstance(recorded.event, EloUpdated):
+            live[recorded.event.config] = recorded
+    state = elo.EloState()
+    at_live: dict[str, EloUpdated] = {}
+    unrated: dict[str, int] = {}
+    async for event, meta in _events(log, EvaluationScored, until, progress):
+        if not isinstance(event, EvaluationScored):
+            continue
+        state = elo.evolve(state, event, meta)
+        unrated[event.config] = unrated.get(event.config, 0) + 1
+        newest = live.get(event.config)
+        if newest is not None and newest.meta.cause == meta.position:
+            at_live[event.config], unrated[event.config] = elo.table(state, event.config), 0
+    return [
+        RebuiltElo(
+            config=config,
+            table=elo.table(state, config),
+            live=live.get(config),
+            at_live=at_live.get(config),
+            unrated=unrated[config],
+        )
+        for config in state.configs
+    ]
+
+
+async def _events(log: Log, kind: type[Fact], until: Until, progress: Progress | None = None) -> AsyncIterator[Recorded]:
+    """Events of one kind up to a point."""
+    last = until if isinstance(until, int) else None
+    filters = [type_of(kind).subject_filter]
+    async for batch in log.read(EVENTS, filters=filters, until_seq=last, progress=progress):
+        for entry in batch:
+            if isinstance(until, datetime) and entry.time > until:
+                return
+            with contextlib.suppress(UndecodableEvent):  # no evaluation and no table; the deciders dead-letter it
+                yield decode(entry.body, stream=EVENTS, seq=entry.seq)

@@ -1,0 +1,106 @@
+"""What the commands that look at the log share: finding and opening it, points in it, and progress on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ringrift.ops.errors import CommandError
+from ringrift.ops.screen import PLAIN_WIDTH
+from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.log import Progress as Report
+from ringrift.streams.server import find_server
+
+PLAIN_PROGRESS_SECONDS = 2.0
+Moment = int | datetime
+"""A sequence, or a time with its zone."""
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@contextlib.asynccontextmanager
+async def opened(options: argparse.Namespace) -> AsyncIterator[JetStreamLog]:
+    """The log of `--server`, else of the server that runs over `--data`. Raises Unreachable, ServerTooOld."""
+    logs_to_stderr()
+    url = await server_url(options)
+    log = await JetStreamLog.open(url, name="ringrift")
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def server_url(options: argparse.Namespace) -> str:
+    """Address of the server the options mean. Raises Unreachable if none runs."""
+    return str(options.server) if options.server else await find_server(options.data)
+
+
+def logs_to_stderr() -> None:
+    """Keep standard output for what was asked for."""
+
+    def to_stderr(*_: Any) -> structlog.PrintLogger:
+        return structlog.PrintLogger(sys.stderr)
+
+    structlog.configure(logger_factory=to_stderr)
+
+
+def moment(text: str, *, now: datetime | None = None) -> Moment:
+    """The point that SEQ, TIME or AGE names: `120`, `2026-11-21T04:00` (UTC unless it says otherwise), `10m` ago.
+
+    Raises CommandError."""
+    if text.isdecimal():
+        return int(text)
+    if age := _AGE.fullmatch(text):
+        return (now or datetime.now(UTC)) - timedelta(**{_AGE_UNITS[age[2]]: float(age[1])})
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        forms = "a sequence such as 120, a UTC time such as 2026-11-21T04:00, or an age such as 10m"
+        raise CommandError(f"{text!r} is no point in the log: give {forms}") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or plain lines of a fixed width."""
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
+        return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, width=PLAIN_WIDTH, highlight=False, force_terminal=False)
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Report]:
+    """A callback (done, total) that draws a bar on standard error; off a terminal it writes a line now and then."""
+    if not sys.stderr.isatty():
+        yield _plain_progress(title)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def _plain_progress(title: str) -> Report:
+    last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= PLAIN_PROGRESS_SECONDS:
+            last = now
+            print(f"{title}: {done:,} of {total:,}", file=sys.stderr)
+
+    return report

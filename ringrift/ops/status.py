@@ -1,0 +1,155 @@
+"""`ringrift status`: what the system is doing, as far as the log and the server say."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from ringrift.analytics.generations import ConfigView, LoopView
+from ringrift.events import UndecodableEvent, decode
+from ringrift.ops.screen import consumers_table, generations_table, ratings_table
+from ringrift.ops.source import console, opened, progress
+from ringrift.streams import api
+from ringrift.streams.errors import ServerRefused, StreamMissing
+from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.presence import Heartbeat, Presence
+from ringrift.streams.topology import DEAD, EVENTS, STREAMS, WORK, WORK_KINDS
+
+
+class StreamStatus(Struct, frozen=True, kw_only=True):
+    """What a stream or bucket holds."""
+
+    name: str
+    messages: int
+    size_bytes: int
+    first_seq: int
+    last_seq: int
+
+
+class QueueStatus(Struct, frozen=True, kw_only=True):
+    """Tickets of one kind: nobody's yet, and in the hands of workers."""
+
+    kind: str
+    waiting: int
+    in_hand: int
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """Everything `ringrift status` knows; `--json` prints it, with the views as plain objects."""
+
+    server: str
+    version: str
+    settings_version: int
+    configs: dict[str, Any]
+    consumers: list[dict[str, Any]]
+    streams: list[StreamStatus]
+    work: list[QueueStatus]
+    dead_letters: int
+
+
+async def status(options: argparse.Namespace) -> int:
+    """Print the state of the system."""
+    async with opened(options) as log:
+        view, heartbeats, tail = await look(log)
+        known = Status(
+            server=log.servers[0], version=_version(log), settings_version=view.settings_version,
+            configs={name: _config(item) for name, item in view.configs.items()},
+            consumers=[_consumer(beat, tail) for beat in heartbeats], streams=await streams_of(log), work=await queues_of(log),
+            dead_letters=(await api.stream_state(log.ask, DEAD))["messages"],
+        )  # fmt: skip
+    if options.json:
+        print(msgspec.json.encode(known).decode())
+    else:
+        _print(console(), known, view, heartbeats, tail)
+    return 0
+
+
+async def look(log: JetStreamLog) -> tuple[LoopView, list[Heartbeat], int]:
+    """The fold of `EVENTS`, who is there, and the newest sequence of `EVENTS`."""
+    view = LoopView()
+    with progress("folding EVENTS") as report:
+        async for batch in log.read(EVENTS, progress=report):
+            for entry in batch:
+                with contextlib.suppress(UndecodableEvent):  # counted as a dead letter once a decider has met it
+                    view.fold([decode(entry.body, stream=EVENTS, seq=entry.seq)])
+    return view, await Presence(log).all(), await log.tail(EVENTS)
+
+
+async def streams_of(log: JetStreamLog) -> list[StreamStatus]:
+    """Streams and buckets of the topology that exist on the server, in its order."""
+
+    async def one(name: str) -> StreamStatus | None:
+        try:
+            state = await api.stream_state(log.ask, name)
+        except StreamMissing:
+            return None
+        first, last = state["first_seq"], state["last_seq"]
+        return StreamStatus(name=name, messages=state["messages"], size_bytes=state["bytes"], first_seq=first, last_seq=last)
+
+    found = await asyncio.gather(*(one(stream.name) for stream in STREAMS))
+    return [item for item in found if item]
+
+
+async def queues_of(log: JetStreamLog) -> list[QueueStatus]:
+    """Depth of the work queue by kind."""
+    queues = []
+    for kind in WORK_KINDS:
+        try:
+            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
+        except ServerRefused as error:
+            if error.code != api.NO_CONSUMER:
+                raise
+            continue
+        queues.append(QueueStatus(kind=kind, waiting=info["num_pending"], in_hand=info["num_ack_pending"]))
+    return queues
+
+
+def _version(log: JetStreamLog) -> str:
+    version = log.client.connected_server_version
+    return f"{version.major}.{version.minor}.{version.patch}"
+
+
+def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
+    return {**msgspec.to_builtins(beat), "lag": max(0, tail - beat.seq) if beat.folds else None}
+
+
+def _config(view: ConfigView) -> dict[str, Any]:
+    """The view with its generations as a list, and scores with share and 95 % interval."""
+    generations = []
+    for _, row in sorted(view.generations.items()):
+        scores = {
+            purpose: {"wins": score.wins, "games": score.games, "share": score.share, "interval_95": score.interval}
+            for purpose, score in row.scores.items()
+        }
+        generations.append({**msgspec.to_builtins(row), "scores": scores})
+    return {**msgspec.to_builtins(view), "generations": generations}
+
+
+def _print(out: Console, known: Status, view: LoopView, heartbeats: list[Heartbeat], tail: int) -> None:
+    out.print(f"server {known.server}, nats-server {known.version}; settings version {known.settings_version}", soft_wrap=True)
+    for item in view.configs.values():
+        out.print(f"\n{item.config}: {item.doing}; {item.games:,} games, {item.plies:,} moves, {item.samples:,} positions")
+        out.print(generations_table(item))
+        if item.ratings:
+            out.print(ratings_table(item))
+    out.print()
+    out.print(consumers_table(heartbeats, tail) if heartbeats else "no consumer is running: start `ringrift up`")
+    table = Table(title="streams and buckets", title_justify="left", pad_edge=False)
+    table.add_column("name")
+    for name in ("messages", "bytes", "first", "last"):
+        table.add_column(name, justify="right")
+    for stream in known.streams:
+        numbers = (stream.messages, stream.size_bytes, stream.first_seq, stream.last_seq)
+        table.add_row(stream.name, *(f"{number:,}" for number in numbers))
+    out.print(table)
+    waiting = [f"{queue.kind} {queue.waiting} waiting, {queue.in_hand} in hand" for queue in known.work]
+    out.print(f"work: {'; '.join(waiting) or 'no queue'}")
+    hint = ": see `ringrift events tail --subject 'ringrift.dead.>'`" if known.dead_letters else ""
+    out.print(f"dead letters: {known.dead_letters}{hint}")
