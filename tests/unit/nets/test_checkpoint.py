@@ -1,0 +1,152 @@
+"""Checkpoints say what they are, load only where they fit, and never unpickle."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load as safetensors_load
+
+from ringrift.nets import checkpoint as cp
+from ringrift.nets.architectures import build
+from ringrift.nets.encoding import ENCODER
+from ringrift.nets.evaluator import Evaluator
+from ringrift.nets.tensors import METADATA, TensorError, pack, unpack
+from ringrift.rules import Config, Position
+
+CONFIG = Config.parse("hex8_2p")
+PARENT = "0123456789abcdef" * 4
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    network = build("v2-micro", hex_board=True, seed=4)
+    return cp.save(network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"})
+
+
+def with_header(data: bytes, **changes: object) -> bytes:
+    """The same weights under another header."""
+    weights, metadata = unpack(data)
+    header = json.loads(metadata[cp.HEADER_KEY]) | changes
+    return pack(weights, {cp.HEADER_KEY: json.dumps(header)})
+
+
+def test_a_network_comes_back_as_it_was(data: bytes) -> None:
+    loaded = cp.Checkpoint.parse(data, digest=cp.digest_of(data))
+    assert loaded.header.parents == (PARENT,)
+    assert loaded.header.encoder == ENCODER
+    assert loaded.header.config == CONFIG
+    assert loaded.digest == cp.digest_of(data)
+    original = build("v2-micro", hex_board=True, seed=4).state_dict()
+    for name, tensor in loaded.network().state_dict().items():
+        assert torch.equal(tensor, original[name])
+
+
+def test_saving_what_was_loaded_gives_the_same_bytes(data: bytes) -> None:
+    network = cp.Checkpoint.parse(data).network()
+    again = cp.save(network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"})
+    assert again == data
+
+
+def test_an_evaluator_plays_from_the_bytes(data: bytes) -> None:
+    position = Position.start(CONFIG)
+    codes = position.legal_codes()
+    logits, values = Evaluator.load(data).evaluate(position.state[None], codes, np.array([0, len(codes)]))
+    assert logits.shape == codes.shape
+    assert values.shape == (1, 2)
+
+
+def test_the_safetensors_library_reads_our_bytes(data: bytes) -> None:
+    ours, _ = unpack(data)
+    theirs = safetensors_load(data)
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+REFUSALS = {
+    "encoder": ({"encoder": "planes-0"}, "encoder"),
+    "rules": ({"rules_version": 99}, "rules version 99"),
+    "format": ({"format": 2}, "format 2"),
+    "architecture": ({"architecture": "v7"}, "no network is called"),
+    "shape": ({"shape": {"blocks": 9}}, "shape"),
+    "config": ({"config_key": "hex9_2p"}, "hex9_2p"),
+    "parents": ({"parents": ["latest"]}, "parents"),
+    "surplus field": ({"trust": "me"}, "trust"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_header_that_does_not_fit_is_refused(data: bytes, case: str) -> None:
+    changes, message = REFUSALS[case]
+    with pytest.raises(cp.CheckpointError, match=message):
+        cp.Checkpoint.parse(with_header(data, **changes))
+
+
+def test_weights_that_do_not_fit_are_refused_by_name(data: bytes) -> None:
+    weights, metadata = unpack(data)
+    stem = weights["stem.weight"]
+    for changed, message in (
+        ({name: w for name, w in weights.items() if name != "stem.weight"}, "missing.*stem.weight"),
+        (weights | {"extra": stem}, "surplus.*extra"),
+        (weights | {"stem.weight": stem[:, :7]}, "stem.weight"),
+        (weights | {"stem.weight": stem.astype(np.float64)}, "stem.weight.*float64"),
+        (weights | {"stem.weight": stem * np.float32(np.nan)}, "stem.weight.*finite"),
+    ):
+        with pytest.raises(cp.CheckpointError, match=message):
+            cp.Checkpoint.parse(pack(changed, metadata))
+
+
+def test_a_wrong_digest_is_refused(data: bytes) -> None:
+    with pytest.raises(cp.CheckpointError, match="expected " + PARENT):
+        cp.Checkpoint.parse(data, digest=PARENT)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 7, 8, 100, 5000, -1])
+def test_truncated_bytes_are_refused(data: bytes, cut: int) -> None:
+    with pytest.raises(cp.CheckpointError):
+        cp.Checkpoint.parse(data[:cut])
+
+
+def test_a_tensor_file_of_somebody_else_is_refused() -> None:
+    with pytest.raises(cp.CheckpointError, match="not of RingRift"):
+        cp.Checkpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
+
+
+def test_a_pickle_is_refused() -> None:
+    import pickle
+
+    with pytest.raises(cp.CheckpointError):
+        cp.Checkpoint.parse(pickle.dumps({"stem.weight": np.zeros(4)}))
+
+
+def raw(header: object, body: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+BAD_FILES = {
+    "no object": raw([1]),
+    "unknown dtype": raw({"a": {"dtype": "F8", "shape": [1], "data_offsets": [0, 1]}}, b"1"),
+    "hole": raw({"a": {"dtype": "U8", "shape": [1], "data_offsets": [1, 2]}}, b"12"),
+    "wrong size": raw({"a": {"dtype": "U8", "shape": [3], "data_offsets": [0, 2]}}, b"12"),
+    "negative shape": raw({"a": {"dtype": "U8", "shape": [-1], "data_offsets": [0, 1]}}, b"1"),
+    "rest": raw({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}, b"12"),
+    "beyond the end": raw({"a": {"dtype": "U8", "shape": [9], "data_offsets": [0, 9]}}, b"12"),
+    "no offsets": raw({"a": {"dtype": "U8", "shape": [1]}}, b"1"),
+    "metadata no text": raw({METADATA: {"a": 1}}),
+    "no json": (5).to_bytes(8, "little") + b"\xff\xfe{}}",
+    "huge header": (1 << 60).to_bytes(8, "little") + b"{}",
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bytes_that_are_no_tensor_file_are_refused(case: str) -> None:
+    with pytest.raises(TensorError):
+        unpack(BAD_FILES[case])
+
+
+def test_a_dtype_without_a_code_cannot_be_packed() -> None:
+    with pytest.raises(TensorError, match="complex"):
+        pack({"z": np.zeros(2, np.complex64)}, {})

@@ -1,0 +1,177 @@
+"""Networks score legal moves: no two share a logit, logits follow their move, values follow their seat."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from ringrift.nets.architectures import ARCHITECTURES, UnknownArchitecture, build
+from ringrift.nets.bags import KIND_COUNTS, ROLES, Role
+from ringrift.nets.batch import Batcher
+from ringrift.nets.blocks import HEX_CORNERS, BoardConv
+from ringrift.nets.encoding import GLOBALS, PLANES
+from ringrift.nets.evaluator import Evaluator
+from ringrift.nets.symmetry import cell_table, grid_tables, move_code, symmetries
+from ringrift.rules import CONFIGS, Config, Position
+from ringrift.rules.core import CLAIM, LINE_ALL, PLACE, RECOVERY_PART, move_type
+
+LINES = "square8/2 aaaaa3/8/2b5/8/8/(1)7/8/7(2) 1l 2,2 0,0 acted,last=1 0//0/0 9"
+REGIONS = "square8/2 1a3a2/a1b5/8/8/8/5(21)2/6(1)1/8 2t 2,2 0,0 acted,last=2 0//0/0 9"
+RECOVERIES = "square8/2 aaa1aaa1/3a4/8/1aa5/4(21)3/8/5(221)2/8 1m 0,2 0,0 last=2 0//0/0 40"
+
+
+def network(config: Config) -> torch.nn.Module:
+    return build("v2-micro", hex_board=config.shape.hex, seed=3).eval()
+
+
+def test_no_two_legal_moves_share_a_logit(random_positions, arrays_of) -> None:
+    for key, count in (("square8_2p", 120), ("hex8_2p", 120), ("square8_4p", 60), ("square19_2p", 6), ("hexagonal_3p", 4)):
+        positions = random_positions(key, count=count, every=4)
+        if key == "square8_2p":
+            positions += [Position.parse(text) for text in (LINES, REGIONS, RECOVERIES)]
+        states, codes, offsets = arrays_of(positions)
+        logits, _ = Evaluator(positions[0].config, network(positions[0].config)).evaluate(states, codes, offsets)
+        for first, last in itertools.pairwise(offsets):
+            assert len(np.unique(logits[first:last])) == last - first, key
+
+
+def test_the_hand_made_positions_offer_the_moves_they_stand_for() -> None:
+    kinds = [{move_type(int(c)) for c in Position.parse(text).legal_codes()} for text in (LINES, REGIONS, RECOVERIES)]
+    assert LINE_ALL in kinds[0]
+    assert CLAIM in kinds[1]
+    assert RECOVERY_PART in kinds[2]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
+def test_one_network_serves_every_board(config: Config, arrays_of) -> None:
+    logits, values = Evaluator(config, network(config)).evaluate(*arrays_of([Position.start(config)]))
+    assert logits.shape == (3 * config.shape.width**2,) or config.shape.hex
+    assert values.shape == (1, config.seats)
+    assert np.abs(values).max() < 1
+
+
+def test_logits_and_values_do_not_depend_on_the_rest_of_the_batch(random_positions, arrays_of) -> None:
+    positions = random_positions("hex8_2p", count=150)  # more than one chunk
+    evaluator = Evaluator(positions[0].config, network(positions[0].config))
+    logits, values = evaluator.evaluate(*arrays_of(positions))
+    _, _, offsets = arrays_of(positions)
+    for i in (0, 77, 149):
+        alone, value = evaluator.evaluate(*arrays_of([positions[i]]))
+        np.testing.assert_allclose(logits[offsets[i] : offsets[i + 1]], alone, atol=1e-5)
+        np.testing.assert_allclose(values[i], value[0], atol=1e-5)
+
+
+def test_a_logit_belongs_to_its_move_whatever_the_order(random_positions) -> None:
+    position = random_positions("square8_3p", count=1)[0]
+    evaluator = Evaluator(position.config, network(position.config))
+    codes = position.legal_codes()
+    ends = np.array([0, len(codes)])
+    logits, _ = evaluator.evaluate(position.state[None], codes, ends)
+    backwards, _ = evaluator.evaluate(position.state[None], codes[::-1].copy(), ends)
+    np.testing.assert_allclose(backwards[::-1], logits, atol=1e-6)
+
+
+def test_values_are_given_by_absolute_seat() -> None:
+    """The same position with the seats turned has the same values, turned."""
+    rows = "8/8/8/8/8/8"
+    one = Position.parse(f"square8/3 (1)a(2)1(3)3/8/{rows} 1m 5,6,7 1,2,3 last=3 0//0/0 9")
+    other = Position.parse(f"square8/3 (2)b(3)1(1)3/8/{rows} 2m 7,5,6 3,1,2 last=1 0//0/0 9")
+    evaluator = Evaluator(one.config, network(one.config))
+    values = [evaluator.evaluate(p.state[None], p.legal_codes(), np.array([0, len(p.legal_codes())]))[1][0] for p in (one, other)]
+    np.testing.assert_allclose(values[1], np.roll(values[0], 1), atol=1e-6)
+    assert len(np.unique(values[0])) == 3
+
+
+@pytest.mark.parametrize("key", ["square8_2p", "hex8_2p", "hex8_4p"])
+def test_bags_move_with_the_board(key: str, random_positions, arrays_of) -> None:
+    """Encoding a position under a symmetry gives the bags of the moved moves: board and policy never part."""
+    positions = random_positions(key, count=30)
+    config, geo = positions[0].config, positions[0].geometry
+    states, codes, offsets = arrays_of(positions)
+    for k, symmetry in enumerate(symmetries(config)):
+        table = cell_table(config, symmetry)
+        batch = Batcher(geo, grid_tables(config)).encode(states, codes, offsets, np.full(len(positions), k, np.int16))
+        starts, rows, kinds = batch.starts.numpy(), batch.rows.numpy(), batch.kinds.numpy()
+        for i, position in enumerate(positions):
+            for j in range(offsets[i], offsets[i + 1]):
+                code = int(codes[j])
+                assert kinds[j] // KIND_COUNTS == move_type(code)
+                if move_type(code) == CLAIM:
+                    continue  # its cells are found in the state; the next test looks at them
+                moved = move_code(config, position.state, code, table)
+                assert named_rows(geo, i, moved) <= set(rows[starts[j] : starts[j + 1]].tolist())
+
+
+def named_rows(geo, i: int, code: int) -> set[int]:
+    """Table rows of the first two cells of a placement or plain move."""
+    a, b = (code >> 5) & 1023, (code >> 15) & 1023
+    base = i * geo.width**2
+    if move_type(code) == PLACE:
+        return {(base + int(geo.grid_of[a])) * ROLES + Role.PLACE}
+    if a and b and not (code >> 25) & 1023:  # from and to, or the ends of a line
+        first, last = (Role.COLLAPSES, Role.COLLAPSES) if move_type(code) >= 15 else (Role.FROM, Role.TO)
+        return {(base + int(geo.grid_of[a])) * ROLES + first, (base + int(geo.grid_of[b])) * ROLES + last}
+    return set()
+
+
+def test_the_bag_of_a_claim_is_its_region() -> None:
+    position = Position.parse(REGIONS)
+    codes = np.array([c for c in position.legal_codes() if position.token(int(c)).startswith("Ta1/")])
+    batch = Batcher(position.geometry).encode(position.state[None], codes, np.array([0, 1]))
+    assert batch.rows.tolist() == [0 * ROLES + Role.COLLAPSES]  # region {a1}, grid cell 0
+    assert batch.weights.tolist() == [1.0]
+    assert batch.kinds.tolist() == [CLAIM * KIND_COUNTS + 1]
+
+
+def test_convolutions_on_hexes_never_see_the_two_corners_that_are_no_neighbours() -> None:
+    conv = BoardConv(3, 5, hex_board=True)
+    optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1)
+    for _ in range(3):
+        conv(torch.randn(2, 3, 9, 9)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    for row, column in HEX_CORNERS:
+        assert not conv.weight[:, :, row, column].any()
+    assert (conv.weight != 0).sum() == 3 * 5 * 7
+
+
+def test_fresh_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    one = build("v2-micro", hex_board=True, seed=5).state_dict()
+    after = torch.rand(1)
+    torch.manual_seed(2)
+    other = build("v2-micro", hex_board=True, seed=5).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    different = build("v2-micro", hex_board=True, seed=6).state_dict()
+    assert not torch.equal(one["stem.weight"], different["stem.weight"])
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), after)  # the caller's random numbers are left alone
+
+
+def test_an_unknown_architecture_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(UnknownArchitecture, match="v2-micro"):
+        build("v9", hex_board=False)
+
+
+def test_offsets_that_do_not_fit_are_refused() -> None:
+    position = Position.start(Config.parse("hex8_2p"))
+    with pytest.raises(ValueError, match="offsets"):
+        Batcher(position.geometry).encode(position.state[None], position.legal_codes(), np.array([0, 3]))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_gradients_reach_every_weight(name: str, random_positions, arrays_of) -> None:
+    positions = random_positions("hex8_2p", count=64)
+    net = build(name, hex_board=True, seed=1)
+    with torch.no_grad():  # weights that start at zero hide what lies behind them
+        for parameter in net.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    logits, values = net(*Batcher(positions[0].geometry).encode(*arrays_of(positions)).arguments())
+    (logits.square().sum() + values.square().sum()).backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
+    assert net.stem.weight.shape[1] == PLANES
+    assert net.stem_globals.weight.shape[1] == GLOBALS
