@@ -3,7 +3,7 @@
 from ringrift.rules.apply import play
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import OVER, PHASE, Words
+from ringrift.rules.layout import OVER, PHASE, Words, copy_state, start
 from ringrift.rules.legal import Moves, list_moves
 
 
@@ -32,3 +32,21 @@ def random_playout(G: Geometry, s: Words, seed: int, out: Moves) -> int:
         play(t, s, out[index])
         plies += 1
     return plies
+
+
+@compiled
+def play_games(G: Geometry, s: Words, lps_rounds: int, seed: int, plies: int, out: Moves) -> int:
+    """Play whole random games one after the other until at least `plies` are played; gives how many it were."""
+    played = 0
+    while played < plies:
+        start(G.table, s, 0, lps_rounds)
+        played += random_playout(G, s, seed, out)
+        seed += 1
+    return played
+
+
+@compiled
+def copy_many(states: Words, times: int) -> None:
+    """Copy the first of two states to the second and back, `times` copies in all."""
+    for i in range(times):
+        copy_state(states[1 - (i & 1)], states[i & 1])

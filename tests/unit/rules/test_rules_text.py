@@ -41,7 +41,38 @@ def test_cells_have_the_names_of_the_document() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["@e5", "@e5*2", "@e5*3", "a5-b5", "a5xb5-c5", ">a5xb5-c5", "L(a5..d5)", "L(a5..e5)=all", "L(a5..e5)=b5..e5", "Ea5.l", "Ea5.t", "Ea5.r", "Ta5/2", "Ta5/0", "Fa5", "Rc3-d4=A!e5", "Rc3-d4=P(b4..e4)", "Rc3-d4=F!e5", "Rc3-d4=S!e5", "~p", "~c", "~r", "~t", "-p", "-m", "-l", "-t", "swap", "resign", "timeout"],
+    [
+        "@e5",
+        "@e5*2",
+        "@e5*3",
+        "a5-b5",
+        "a5xb5-c5",
+        ">a5xb5-c5",
+        "L(a5..d5)",
+        "L(a5..e5)=all",
+        "L(a5..e5)=b5..e5",
+        "Ea5.l",
+        "Ea5.t",
+        "Ea5.r",
+        "Ta5/2",
+        "Ta5/0",
+        "Fa5",
+        "Rc3-d4=A!e5",
+        "Rc3-d4=P(b4..e4)",
+        "Rc3-d4=F!e5",
+        "Rc3-d4=S!e5",
+        "~p",
+        "~c",
+        "~r",
+        "~t",
+        "-p",
+        "-m",
+        "-l",
+        "-t",
+        "swap",
+        "resign",
+        "timeout",
+    ],
 )
 def test_every_kind_of_token_reads_back(text: str) -> None:
     assert token(HEX8, parse_token(HEX8, text)) == text
@@ -89,7 +120,7 @@ def mutated(text: str, data: st.DataObject) -> str:
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text)))
         gone = data.draw(st.integers(0, 3))
-        new = data.draw(st.one_of(st.text(max_size=3), st.text("()[]{}/.,-~*<>@!=+0123456789abcdABCDxLRTEFpmlt \n\"", max_size=3)))
+        new = data.draw(st.one_of(st.text(max_size=3), st.text('()[]{}/.,-~*<>@!=+0123456789abcdABCDxLRTEFpmlt \n"', max_size=3)))
         text = text[:at] + new + text[at + gone :]
     return text
 
