@@ -1,0 +1,186 @@
+"""Shards hold games that replay, byte for byte the same, and give back their positions, policies and values."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from ringrift.events.facts import GameCompleted
+from ringrift.learning.samples import GameRejected, check_game, outcome_values
+from ringrift.learning.shards import ShardError, build_shard, read_shard
+from ringrift.learning.targets import decode, encode
+from ringrift.learning.window import open_window
+from ringrift.nets.tensors import pack, unpack
+from ringrift.rules import Config, Position
+
+KEYS = ("hex8_2p", "square8_3p", "hex8_4p")
+
+
+@pytest.fixture(scope="module")
+def games(make_game) -> dict[str, list[GameCompleted]]:
+    return {key: [make_game(key, seed) for seed in range(4)] for key in KEYS}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_shard_is_a_function_of_its_games(games, key: str) -> None:
+    config = Config.parse(key)
+    data, counts = build_shard(config, games[key])
+    assert data == build_shard(config, iter(games[key]))[0]
+    assert data != build_shard(config, games[key][::-1])[0]
+    assert counts.games == 4
+    assert counts.rejected == ()
+    assert counts.samples == sum(len(decode(game.targets)[1]) for game in games[key])
+    assert (read_shard(data).games, read_shard(data).samples) == (counts.games, counts.samples)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_window_holds_the_positions_policies_and_values_of_the_games(games, key: str) -> None:
+    window = open_window([read_shard(build_shard(Config.parse(key), games[key])[0])], 10**6)
+    sample = 0
+    for game in games[key]:
+        position = Position.start(Config.parse(key))
+        decisions = {decision.ply: decision for decision in decode(game.targets)[1]}
+        for ply, token in enumerate(game.moves.split()):
+            if ply in decisions:
+                moves = slice(window.offsets[sample], window.offsets[sample + 1])
+                assert np.array_equal(window.codes[moves], position.legal_codes())
+                assert Position(position.config, window.states[sample]).text() == position.text()
+                policy = np.zeros(len(position.legal_codes()), np.float32)
+                policy[decisions[ply].indices] = decisions[ply].probabilities
+                assert np.array_equal(window.policy[moves], policy)
+                assert np.array_equal(window.root_value[sample], decisions[ply].values)
+                assert window.outcome[sample].tolist() == outcome_values(game.winner, game.ranks).tolist()
+                assert window.outcome[sample][game.winner - 1] == 1.0
+                assert window.mover[sample] == position.seat
+                assert window.weight[sample] == 1.0
+                sample += 1
+            position.play(token)
+    assert sample == len(window)
+
+
+def test_a_window_takes_the_newest_samples_across_shards(games) -> None:
+    config = Config.parse("hex8_2p")
+    shards = [read_shard(build_shard(config, [game])[0]) for game in games["hex8_2p"]]
+    whole = open_window(shards, 10**6)
+    wanted = shards[-1].samples + 5
+    part = open_window(shards, wanted)
+    assert len(part) == wanted
+    assert np.array_equal(part.states, whole.states[-wanted:])
+    assert np.array_equal(part.policy, whole.policy[-len(part.policy) :])
+    assert part.fingerprint() != whole.fingerprint()
+    assert open_window(shards, wanted).fingerprint() == part.fingerprint()
+
+
+def test_validation_games_are_whole_and_the_same_ones_in_every_window(games) -> None:
+    config = Config.parse("hex8_2p")
+    shards = [read_shard(build_shard(config, [game])[0]) for game in games["hex8_2p"]]
+    window = open_window(shards, 10**6)
+    chosen = window.validating(0.5)
+    for key in np.unique(window.key):
+        assert len(set(chosen[window.key == key].tolist())) == 1
+    assert np.array_equal(open_window(shards[1:], 10**6).validating(0.5), chosen[shards[0].samples :])
+    assert not window.validating(0.0).any()
+    assert window.validating(1.0).all()
+
+
+def test_several_configs_or_no_shard_make_no_window(games) -> None:
+    shards = [read_shard(build_shard(Config.parse(key), games[key])[0]) for key in KEYS[:2]]
+    with pytest.raises(ShardError, match="several configs"):
+        open_window(shards, 100)
+    with pytest.raises(ShardError, match="at least one"):
+        open_window([], 100)
+
+
+def test_an_empty_shard_is_a_shard() -> None:
+    data, counts = build_shard(Config.parse("hexagonal_4p"), [])
+    assert (counts.games, counts.samples) == (0, 0)
+    assert len(open_window([read_shard(data)], 10)) == 0
+
+
+def retell(game: GameCompleted, **changes: object) -> GameCompleted:
+    return msgspec.structs.replace(game, **changes)
+
+
+def lies(game: GameCompleted) -> dict[str, GameCompleted]:
+    """The game told wrongly in one respect each."""
+    moves = game.moves.split()
+    _, decisions = decode(game.targets)
+    last = decisions[-1]
+    beyond = type(last)(last.ply, last.values, np.array([5000]), np.array([1.0], np.float32))
+    late = type(last)(game.plies, last.values, last.indices, last.probabilities)
+    return {
+        "another winner": retell(game, winner=3 - game.winner),
+        "other ranks": retell(game, ranks=game.ranks[::-1]),
+        "another reason": retell(game, reason="resign"),
+        "other removed rings": retell(game, removed=tuple(n + 1 for n in game.removed)),
+        "other territory": retell(game, territory=tuple(n + 1 for n in game.territory)),
+        "fewer plies": retell(game, plies=game.plies - 1),
+        "last move missing": retell(game, moves=" ".join(moves[:-1])),
+        "a move too many": retell(game, moves=" ".join([*moves, "-t"])),
+        "an illegal move": retell(game, moves=" ".join(["@z9", *moves[1:]])),
+        "moves swapped": retell(game, moves=" ".join([moves[1], moves[0], *moves[2:]])),
+        "other rules": retell(game, rules_version=0),
+        "another config": retell(game, config="hex8_3p"),
+        "targets damaged": retell(game, targets=game.targets[:-1]),
+        "targets for three": retell(game, targets=encode(3, [])),
+        "a target for no move": retell(game, targets=encode(2, [*decisions[:-1], beyond])),
+        "a target after the end": retell(game, targets=encode(2, [*decisions, late])),
+    }
+
+
+def test_games_told_wrongly_are_left_out_and_counted(games) -> None:
+    config = Config.parse("hex8_2p")
+    good = games["hex8_2p"]
+    told = lies(good[0])
+    data, counts = build_shard(config, [good[0], *told.values(), good[1]])
+    assert data == build_shard(config, good[:2])[0]
+    assert counts.games == 2
+    assert len(counts.rejected) == len(told)
+    for name, game in told.items():
+        if name != "another config":
+            with pytest.raises(GameRejected):
+                check_game(game)
+
+
+@pytest.mark.parametrize(
+    ("winner", "ranks", "values"),
+    [
+        (1, (1, 2), (1, -1)),
+        (2, (2, 1), (-1, 1)),
+        (3, (2, 3, 1), (0, -1, 1)),
+        (1, (2, 1, 3), (1, 1, -1)),  # counters that contradict the declared winner do not take its +1
+        (4, (4, 2, 2, 1), (-1, 1 / 3, 1 / 3, 1)),
+        (0, (1, 2, 3), (1, 0, -1)),
+    ],
+)
+def test_the_declared_winner_is_always_worth_one(winner: int, ranks: tuple[int, ...], values: tuple[float, ...]) -> None:
+    np.testing.assert_allclose(outcome_values(winner, ranks), values, atol=1e-6)
+
+
+def test_shards_of_other_builds_and_damaged_ones_are_refused(games) -> None:
+    data = build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0]
+    columns, metadata = unpack(data)
+    header = metadata["ringrift"]
+    cases = {
+        "export it again": (columns, header.replace("planes-1", "planes-0")),
+        "header says": (columns, header.replace('"games":4', '"games":5')),
+        "hex9_2p": (columns, header.replace("hex8_2p", "hex9_2p")),
+        "not those of a shard": ({k: v for k, v in columns.items() if k != "pie"}, header),
+        "type float64": (columns | {"weight": columns["weight"].astype(np.float64)}, header),
+        "shape": (columns | {"ply": columns["ply"][:-1]}, header),
+        "outside its game": (columns | {"ply": columns["ply"] + np.int32(10_000)}, header),
+        "ascend": (columns | {"game": columns["game"][::-1]}, header),
+    }
+    for message, (changed, text) in cases.items():
+        with pytest.raises(ShardError, match=message):
+            read_shard(pack(changed, {"ringrift": text}))
+    with pytest.raises(ShardError, match="not a shard"):
+        read_shard(data[:-3])
+
+
+def test_a_policy_that_names_no_legal_move_is_refused(games) -> None:
+    columns, metadata = unpack(build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0])
+    damaged = read_shard(pack(columns | {"move": columns["move"] + np.int32(9000)}, metadata))
+    with pytest.raises(ShardError, match="not legal"):
+        open_window([damaged], 10**6)

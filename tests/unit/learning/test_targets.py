@@ -1,0 +1,125 @@
+"""The bytes of search targets come back as what was put in, and damaged ones are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringrift.learning.targets import PROBABILITY_MIN, Decision, TargetsError, decode, encode
+
+
+@st.composite
+def decisions(draw: st.DrawFn) -> tuple[int, list[Decision]]:
+    seats = draw(st.integers(2, 4))
+    plies = sorted(draw(st.sets(st.integers(0, 3000), max_size=6)))
+    found = []
+    for ply in plies:
+        indices = sorted(draw(st.sets(st.integers(0, 1500), min_size=1, max_size=12)))
+        weights = draw(st.lists(st.floats(0.01, 1.0), min_size=len(indices), max_size=len(indices)))
+        values = draw(st.lists(st.floats(-1.0, 1.0, width=32), min_size=seats, max_size=seats))
+        p = np.array(weights) / np.sum(weights)
+        found.append(Decision(ply, np.array(values, np.float32), np.array(indices, np.int64), p.astype(np.float32)))
+    return seats, found
+
+
+@given(decisions())
+def test_round_trip(case: tuple[int, list[Decision]]) -> None:
+    seats, given_decisions = case
+    found_seats, found = decode(encode(seats, given_decisions))
+    assert found_seats == seats
+    assert [d.ply for d in found] == [d.ply for d in given_decisions]
+    for one, other in zip(given_decisions, found, strict=True):
+        np.testing.assert_allclose(other.values, one.values, atol=1 / 32000)
+        kept = one.probabilities >= PROBABILITY_MIN
+        assert set(other.indices.tolist()) >= set(one.indices[one.probabilities > 1.01 * PROBABILITY_MIN].tolist())
+        assert set(other.indices.tolist()) <= set(one.indices[one.probabilities > 0.99 * PROBABILITY_MIN].tolist())
+        assert other.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+        full = np.zeros(1501)
+        full[one.indices[kept]] = one.probabilities[kept]
+        np.testing.assert_allclose(other.probabilities, full[other.indices] / full.sum(), atol=2e-3)
+
+
+@given(decisions())
+def test_what_was_decoded_encodes_to_the_same_bytes(case: tuple[int, list[Decision]]) -> None:
+    seats, given_decisions = case
+    data = encode(seats, decode(encode(seats, given_decisions))[1])
+    assert encode(*decode(data)) == data
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_targets_or_refused(data: bytes) -> None:
+    for text in (data, b"\x01\x02" + data):
+        try:
+            seats, found = decode(text)
+        except TargetsError:
+            continue
+        assert 2 <= seats <= 4
+        assert all(len(d.indices) and (np.diff(d.indices) > 0).all() and (d.probabilities > 0).all() for d in found)
+
+
+def decision(ply: int = 3, values: object = (0.5, -0.5), indices: object = (0, 4), p: object = (0.25, 0.75)) -> Decision:
+    return Decision(ply, np.array(values, np.float32), np.array(indices, np.int64), np.array(p, np.float32))
+
+
+def test_the_documented_bytes() -> None:
+    data = encode(2, [decision(), decision(ply=300, indices=(130,), p=(1.0,), values=(1.0, -1.0))])
+    first = b"\x03" + b"\x00\x40" + b"\x00\xc0" + b"\x02" + b"\x00\x00\x40" + b"\x03\xff\xbf"
+    second = b"\xa8\x02" + b"\xff\x7f" + b"\x01\x80" + b"\x01" + b"\x82\x01\xff\xff"
+    assert data == b"\x01\x02" + first + second
+
+
+def test_small_probabilities_are_dropped_and_the_rest_scaled() -> None:
+    [found] = decode(encode(2, [decision(indices=(0, 1, 2), p=(0.0005, 0.4995, 0.5))]))[1]
+    assert found.indices.tolist() == [1, 2]
+    assert found.probabilities.sum() == pytest.approx(1.0)
+    spread = np.full(3000, 1 / 3000)
+    [found] = decode(encode(2, [decision(indices=range(3000), p=spread)]))[1]
+    assert len(found.indices) == 3000  # all are small: none is dropped
+
+
+BAD_DECISIONS = {
+    "no move": decision(indices=(), p=()),
+    "descending": decision(indices=(4, 0)),
+    "twice": decision(indices=(4, 4)),
+    "negative index": decision(indices=(-1, 4)),
+    "lengths": decision(indices=(1, 2, 3)),
+    "not a number": decision(p=(float("nan"), 1.0)),
+    "negative": decision(p=(-0.1, 1.1)),
+    "all zero": decision(p=(0.0, 0.0)),
+    "values": decision(values=(0.1, 0.2, 0.3)),
+    "infinite value": decision(values=(float("inf"), 0.0)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DECISIONS)
+def test_decisions_that_cannot_be_stored_are_refused(case: str) -> None:
+    with pytest.raises(TargetsError, match="ply 3"):
+        encode(2, [BAD_DECISIONS[case]])
+
+
+def test_plies_must_ascend() -> None:
+    with pytest.raises(TargetsError, match="ascend"):
+        encode(2, [decision(ply=3), decision(ply=3)])
+
+
+GOOD = encode(2, [decision()])
+BAD_BYTES = {
+    "empty": (b"", "ends within the version"),
+    "version": (b"\x02\x02", "version 2"),
+    "seats": (b"\x01\x05", "5 seats"),
+    "cut": (GOOD[:-1], "ends within a move's weight"),
+    "no entries": (b"\x01\x02\x00" + bytes(4) + b"\x00", "without a move"),
+    "no weight": (b"\x01\x02\x00" + bytes(4) + b"\x01\x00\x00\x00", "without weight"),
+    "padded varint": (b"\x01\x02\x80\x00", "padded"),
+    "endless varint": (b"\x01\x02\xff\xff\xff\xff\x01", "more than 4 bytes"),
+    "value": (b"\x01\x02\x00\x00\x80\x00\x00\x01\x00\x01\x00", "leave -1..1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BYTES)
+def test_damaged_bytes_are_refused_with_the_place(case: str) -> None:
+    data, message = BAD_BYTES[case]
+    with pytest.raises(TargetsError, match=message):
+        decode(data)
