@@ -34,6 +34,7 @@ async def connect(url: str, *, name: str) -> Client:
         _log.warning("connection", name=name, error=str(error) or type(error).__name__)
 
     async def on_loss() -> None:
+        _fail_requests(client)
         if not client.is_closed:
             _log.warning("connection lost, reconnecting", name=name)
 
@@ -51,3 +52,10 @@ async def connect(url: str, *, name: str) -> Client:
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise Unreachable(f"no NATS server takes us at {url}: {error}") from error
     return client
+
+
+def _fail_requests(client: Client) -> None:
+    """Ends the requests whose answer was lost with the connection; the client itself would let each run into its timeout."""
+    for answer in list(client._resp_map.values()):
+        if not answer.done():
+            answer.set_exception(nats.errors.ConnectionReconnectingError())
