@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Union
 
@@ -74,6 +75,9 @@ class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     data: Raw
 
 
+_DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""what the JSON decoder raises on bytes that are none of ours; the last one on brackets nested by the thousand"""
+_WIRE_NAME = re.compile(r"ringrift\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _ENCODER = msgspec.json.Encoder()
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
@@ -115,7 +119,7 @@ def decode(body: bytes | memoryview, *, stream: str, seq: int) -> Recorded:
     Raises UndecodableEvent if the bytes are none of ours, UnknownEvent if type or version is not in the registry."""
     try:
         stored = _CURRENT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _DAMAGE:
         return _decode_other(bytes(body), stream, seq)
     return Recorded(stored.data, EventMeta(stream, seq, stored.subject, stored.id, stored.source, stored.time, stored.cause))
 
@@ -125,7 +129,7 @@ def _decode_other(body: bytes, stream: str, seq: int) -> Recorded:
     try:
         envelope = _ENVELOPE.decode(body)
         event = _upcast(envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise UndecodableEvent(f"{stream}/{seq}: {error}") from error
     return Recorded(event, EventMeta(stream, seq, envelope.subject, envelope.id, envelope.source, envelope.time, envelope.cause))
 
@@ -140,12 +144,15 @@ def _upcast(envelope: _Envelope) -> Fact:
         raise UnknownEvent(f"{envelope.type}: this build knows {name} up to version {kind.version}; update it")
     data = msgspec.json.decode(envelope.data, type=dict)
     for step in range(version, kind.version):
-        data = kind.upcasters[step](data)
+        try:
+            data = kind.upcasters[step](data)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise msgspec.ValidationError(f"data of {envelope.type} is not of version {step}: {error!r}") from error
     return msgspec.convert(data, kind.fact_type)
 
 
 def _split(wire_name: str) -> tuple[str, int]:
-    parts = wire_name.split(".")
-    if len(parts) != 3 or parts[0] != "ringrift" or not parts[2][:1] == "v" or not parts[2][1:].isdigit():
+    form = _WIRE_NAME.fullmatch(wire_name)
+    if form is None:
         raise UnknownEvent(f"{wire_name!r} is not of the form ringrift.<Name>.v<version>")
-    return parts[1], int(parts[2][1:])
+    return form[1], int(form[2])

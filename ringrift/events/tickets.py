@@ -72,7 +72,7 @@ def decode_ticket(body: bytes) -> Ticket:
     """The ticket in `body`. Raises UndecodableEvent if it is none."""
     try:
         return _DECODER.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableEvent(f"ticket: {error}") from error
 
 

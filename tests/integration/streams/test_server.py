@@ -146,7 +146,7 @@ async def test_a_missing_binary_is_named_with_the_remedy(tmp_path: Path, monkeyp
     binary = tmp_path / "nats-server"
     binary.write_text("#!/bin/sh\necho nats-server: v2.9.10\n")
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
-    with pytest.raises(ServerTooOld, match="2.9.10, at least 2.14"):
+    with pytest.raises(ServerTooOld, match=r"2\.9\.10, at least 2\.14"):
         await EmbeddedServer.start(tmp_path / "data")
     binary.write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(ServerMissing, match="does not run"):

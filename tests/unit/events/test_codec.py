@@ -1,0 +1,220 @@
+"""Events as bytes: what is written is read, of every type; what is none of ours is refused with its place and the reason."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringrift.events import (
+    REGISTRY,
+    EventType,
+    Fact,
+    UndecodableEvent,
+    UnknownEvent,
+    codec,
+    decode,
+    draft,
+    encode,
+    event_id,
+    type_of,
+)
+from ringrift.events.facts import (
+    GameCompleted,
+    LeaseAcquired,
+    PipelinePaused,
+    SettingsChanged,
+    TrainingProgressed,
+)
+
+TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+_PATTERNS = {
+    "^[0-9a-f]{64}$": "ab" * 32,
+    "^[a-z0-9_-]{1,64}$": "token-1_x",
+    "^(square8|square19|hex8|hexagonal)_[234]p$": "hex8_2p",
+}
+
+
+def sample(kind: Any) -> Any:
+    """A JSON value of a type, found by its structure, so that a new event type needs no new test."""
+    info = msgspec.inspect
+    match kind:
+        case info.StructType():
+            fields = {field.encode_name: sample(field.type) for field in kind.fields}
+            return fields if kind.tag is None else {kind.tag_field: kind.tag, **fields}
+        case info.StrType():
+            return _PATTERNS[kind.pattern] if kind.pattern else "text \N{SNOWMAN} \"quoted\""
+        case info.BytesType():
+            return "AAEC/w=="
+        case info.IntType():
+            return max(kind.ge or 0, 1 if kind.gt is not None else 0) + 2
+        case info.FloatType():
+            return 0.25
+        case info.BoolType():
+            return True
+        case info.LiteralType():
+            return kind.values[-1]
+        case info.VarTupleType():
+            return [sample(kind.item_type)] * 2
+        case info.TupleType():
+            return [sample(item) for item in kind.item_types]
+        case info.DictType():
+            return {"key": sample(kind.value_type)}
+        case info.UnionType():
+            return sample(next(each for each in kind.types if not isinstance(each, info.NoneType)))
+    raise AssertionError(f"no sample for {kind}")
+
+
+def example(kind: EventType) -> Fact:
+    return msgspec.convert(sample(msgspec.inspect.type_info(kind.fact_type)), kind.fact_type)
+
+
+every_type = pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
+
+
+@every_type
+def test_every_event_comes_back_as_it_was(kind: EventType) -> None:
+    event = example(kind)
+    item = draft(event, cause="EVENTS/7", source="test@node", time=TIME, key="k")
+    recorded = decode(encode(item), stream="EVENTS", seq=9)
+    assert recorded.event == event
+    meta = recorded.meta
+    assert (meta.id, meta.cause, meta.source, meta.time) == (item.id, "EVENTS/7", "test@node", TIME)
+    assert (meta.subject, meta.position) == (item.subject, "EVENTS/9")
+    assert decode(memoryview(encode(item)), stream="EVENTS", seq=9) == recorded
+
+
+@every_type
+def test_the_bytes_are_a_readable_cloud_event(kind: EventType) -> None:
+    stored = json.loads(encode(draft(example(kind), cause=None, source="test", time=TIME)))
+    assert stored["specversion"] == "1.0"
+    assert stored["type"] == f"ringrift.{kind.name}.v{kind.version}"
+    assert stored["subject"].split(".")[:2] == ["ringrift", kind.context]
+    assert stored["time"] == "2026-01-02T03:04:05.678901Z"
+    assert set(stored["data"]) == {field.name for field in msgspec.structs.fields(kind.fact_type)}
+
+
+@every_type
+def test_unknown_fields_and_missing_ones_are_refused(kind: EventType) -> None:
+    stored = json.loads(encode(draft(example(kind), cause=None, source="test")))
+    surplus = stored | {"data": stored["data"] | {"surplus": 1}}
+    with pytest.raises(UndecodableEvent, match="surplus"):
+        decode(json.dumps(surplus).encode(), stream="EVENTS", seq=3)
+    with pytest.raises(UndecodableEvent, match="EVENTS/3"):
+        decode(json.dumps(stored | {"data": 5}).encode(), stream="EVENTS", seq=3)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "EVENTS/5"),
+        (b"\xff\xfe", "EVENTS/5"),
+        (b"not json", "malformed"),
+        (b"[]", "array"),
+        (b"{}", "id"),
+        (b'{"specversion":"0.3","id":"a","type":"ringrift.ModelPromoted.v1"}', "specversion|0.3"),
+        (b'{"specversion":"1.0","id":"a","type":5}', "type"),
+        (b'{"id":"\xff"}', "EVENTS/5"),
+        (b'{"specversion":"1.0","deep":' + b"[" * 100_000, "recursion"),
+    ],
+)
+def test_what_is_no_envelope_is_refused_with_its_place(body: bytes, reason: str) -> None:
+    with pytest.raises(UndecodableEvent, match=reason) as caught:
+        decode(body, stream="EVENTS", seq=5)
+    assert not isinstance(caught.value, UnknownEvent)
+    assert str(caught.value).startswith("EVENTS/5: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ringrift.NoSuchThing.v1", "no such event type"),
+        ("ringrift.ModelPromoted.v99", "up to version 1; update"),
+        ("ringrift.ModelPromoted", "not of the form"),
+        ("ringrift.ModelPromoted.vX", "not of the form"),
+        ("ringrift.ModelPromoted.v0", "not of the form"),
+        ("ringrift.ModelPromoted.v\N{SUPERSCRIPT TWO}", "not of the form"),
+        ("com.example.Thing.v1", "not of the form"),
+    ],
+)
+def test_unknown_types_and_versions_are_told_apart_from_damage(name: str, reason: str) -> None:
+    stored = json.loads(encode(draft(example(REGISTRY["ModelPromoted"]), cause=None, source="test")))
+    with pytest.raises(UnknownEvent, match=reason):
+        decode(json.dumps(stored | {"type": name}).encode(), stream="EVENTS", seq=1)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_decoder_raise_anything_else(body: bytes) -> None:
+    with pytest.raises(UndecodableEvent):
+        decode(body, stream="EVENTS", seq=1)
+
+
+@given(st.sampled_from(sorted(REGISTRY)), st.data())
+def test_damaged_events_decode_or_are_refused(name: str, data: st.DataObject) -> None:
+    body = bytearray(encode(draft(example(REGISTRY[name]), cause=None, source="test", time=TIME)))
+    body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(UndecodableEvent):
+        decode(bytes(body), stream="EVENTS", seq=1)
+
+
+def test_old_bytes_are_brought_up_version_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PipelinePaused` as it might have been: version 1 had `reason`, version 2 had no `kind`."""
+    kind = REGISTRY["PipelinePaused"]
+
+    def second(data: dict[str, Any]) -> dict[str, Any]:
+        return {("why" if name == "reason" else name): value for name, value in data.items()}
+
+    def third(data: dict[str, Any]) -> dict[str, Any]:
+        return data | {"kind": "all"}
+
+    newer = msgspec.structs.replace(kind, version=3, upcasters={1: second, 2: third})
+    monkeypatch.setitem(codec.REGISTRY, "PipelinePaused", newer)
+    stored = json.loads(encode(draft(PipelinePaused(scope="all", why="w"), cause=None, source="test")))
+    for version, data in ((1, {"scope": "all", "reason": "w"}), (2, {"scope": "all", "why": "w"})):
+        old = stored | {"type": f"ringrift.PipelinePaused.v{version}", "data": data}
+        monkeypatch.setattr(codec, "_CURRENT", msgspec.json.Decoder(codec._typed_envelope(newer)))
+        recorded = decode(json.dumps(old).encode(), stream="EVENTS", seq=1)
+        assert recorded.event == PipelinePaused(scope="all", kind="all", why="w")
+    with pytest.raises(UnknownEvent, match="up to version 3"):
+        decode(json.dumps(stored | {"type": "ringrift.PipelinePaused.v4"}).encode(), stream="EVENTS", seq=1)
+
+
+@pytest.mark.parametrize("upcaster", [lambda data: {"wrong": data}, lambda data: data["missing"], lambda data: data["why"].year])
+def test_an_upcast_that_does_not_fit_is_undecodable_not_a_crash(upcaster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = msgspec.structs.replace(REGISTRY["PipelinePaused"], version=2, upcasters={1: upcaster})
+    monkeypatch.setitem(codec.REGISTRY, "PipelinePaused", newer)
+    monkeypatch.setattr(codec, "_CURRENT", msgspec.json.Decoder(codec._typed_envelope(newer)))
+    stored = json.loads(encode(draft(PipelinePaused(scope="all", why="w"), cause=None, source="test")))
+    with pytest.raises(UndecodableEvent, match="EVENTS/1"):
+        decode(json.dumps(stored | {"type": "ringrift.PipelinePaused.v1"}).encode(), stream="EVENTS", seq=1)
+
+
+def test_ids_follow_from_cause_and_key() -> None:
+    assert event_id(LeaseAcquired, "EVENTS/4", 1) == "LeaseAcquired:EVENTS/4:1"
+    assert event_id(LeaseAcquired, None, "k") == "LeaseAcquired:-:k"
+    first = draft(LeaseAcquired(role="r", holder="a"), cause="EVENTS/4", source="one", key=0)
+    assert first.id == draft(LeaseAcquired(role="r", holder="b"), cause="EVENTS/4", source="two", key=0).id
+
+
+def test_the_subject_follows_from_the_event() -> None:
+    assert draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t").subject == "ringrift.lease.planner.acquired"
+    settings = example(REGISTRY["SettingsChanged"])
+    assert isinstance(settings, SettingsChanged)
+    assert draft(settings, cause=None, source="t").subject == "ringrift.settings.all.changed"
+    game = example(REGISTRY["GameCompleted"])
+    assert isinstance(game, GameCompleted)
+    assert type_of(game).stream == "GAMES"
+    assert type_of(TrainingProgressed).kept_seconds == 7 * 24 * 3600
+
+
+def test_values_out_of_bounds_are_refused() -> None:
+    stored = json.loads(encode(draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t")))
+    stored["data"]["role"] = "no.dots or blanks"
+    with pytest.raises(UndecodableEvent, match="role"):
+        decode(json.dumps(stored).encode(), stream="EVENTS", seq=1)
