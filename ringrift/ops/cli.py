@@ -132,14 +132,14 @@ def _check(commands: Any) -> None:
     fit = rating.add_parser("fit", help="ratings of the games in a CSV file")
     fit.add_argument("file")
     fit.add_argument("--json", action="store_true")
-    fit.set_defaults(run=_later("ringrift.ops.rating", "fit"))
+    fit.set_defaults(run=_later("ringrift.ops.rating", "fit_command"))
     sprt = rating.add_parser("sprt", help="where a sequential test stands")
     sprt.add_argument("--results", required=True, help="counts, worst first: L,D,W or LL,LD,..,WW")
     for name, default in (("elo0", 0.0), ("elo1", 5.0), ("alpha", 0.05), ("beta", 0.05)):
         sprt.add_argument(f"--{name}", type=float, default=default)
     sprt.add_argument("--model", choices=("logistic", "normalized"), default="logistic")
     sprt.add_argument("--json", action="store_true")
-    sprt.set_defaults(run=_later("ringrift.ops.rating", "sprt"))
+    sprt.set_defaults(run=_later("ringrift.ops.rating", "sprt_command"))
 
 
 def _measure(commands: Any) -> None:

@@ -1,5 +1,6 @@
 """`ringrift rating fit` and `ringrift rating sprt`: the statistics of the loop on games or counts of one's own."""
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,16 @@ from ringrift.domain.sprt_bias import UnbiasedElo, unbiased_elo
 EXIT_BAD_INPUT = 2
 FALLBACK_PRIOR_ELO = 400.0
 """Used, and said so, where the games alone have no finite rating: a normal prior this wide around the mean on each player."""
+
+
+def fit_command(options: argparse.Namespace) -> int:
+    """`ringrift rating fit`."""
+    return rating_fit_main(options.file, options.json)
+
+
+def sprt_command(options: argparse.Namespace) -> int:
+    """`ringrift rating sprt`."""
+    return rating_sprt_main(options.results, options.elo0, options.elo1, options.alpha, options.beta, options.model, options.json)
 
 
 def rating_fit_main(file: str | Path, as_json: bool, prior_elo: float | None = None) -> int:

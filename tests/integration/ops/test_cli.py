@@ -99,10 +99,11 @@ def test_a_game_of_the_log(run: Any, system: Any, tmp_path: Path) -> None:
 
 def test_a_game_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "game.txt"
-    path.write_text('[Game "RingRift"]\n[Board "square8"]\n[Seats "2"]\n[Seat1 "alpha"] [Seat2 "beta"]\n1/1. @a2*3 a2-f7 -l -t\n*\n')
+    head = '[Game "RingRift"]\n[Board "square8"]\n[Seats "2"]\n'
+    path.write_text(f'{head}[Seat1 "alpha"] [Seat2 "beta"]\n1/1. @a2*3 a2-f7 -l -t\n*\n')
     assert main(["game", "show", str(path)]) == 0
     assert "last turn: @a2*3 a2-f7 -l -t" in capsys.readouterr().out
-    path.write_text('[Game "RingRift"]\n[Board "square8"]\n[Seats "2"]\n1/1. @z9\n*\n')
+    path.write_text(f"{head}1/1. @z9\n*\n")
     assert main(["game", "show", str(path)]) == 1
     assert "line 4" in capsys.readouterr().err
 

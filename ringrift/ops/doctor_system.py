@@ -1,0 +1,110 @@
+"""What `ringrift doctor` asks of a running system: server, streams, consumers, dead letters, clocks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ringrift.ops.findings import Finding, fail, ok, warn
+from ringrift.ops.source import opened
+from ringrift.ops.up import CONSUMERS
+from ringrift.streams import api
+from ringrift.streams.ensure import Drift, differences
+from ringrift.streams.errors import ServerRefused, StreamError, Unreachable
+from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.log import stamp_of
+from ringrift.streams.presence import Presence
+from ringrift.streams.topology import CONSUMERS as DURABLES
+from ringrift.streams.topology import DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
+
+LAG_EVENTS_MAX = 1000
+"""further behind, a decider's decisions come late enough to be noticed"""
+CLOCK_SKEW_SECONDS_MAX = 2.0
+"""beyond it ages and heartbeats are misjudged; decisions are not, they go by the log"""
+
+
+async def system_findings(options: argparse.Namespace) -> AsyncIterator[Finding]:
+    """All checks of a running system; without one only the first."""
+    try:
+        async with opened(options) as log:
+            version = log.client.connected_server_version
+            yield ok("server", f"{log.servers[0]} answers, nats-server {version.major}.{version.minor}.{version.patch}")
+            async for finding in _log_findings(log):
+                yield finding
+    except (StreamError, TimeoutError) as error:
+        if options.server or not isinstance(error, Unreachable):
+            yield fail("server", str(error) or "no answer in time", "check the address and that the server has JetStream")
+        else:
+            yield warn("server", f"none runs over {options.data}", "start one with `ringrift up`, or name one with --server")
+
+
+async def _log_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
+    drift, missing = await compare(log)
+    if missing:
+        yield warn("streams", f"missing: {', '.join(missing)}", "`ringrift contract apply` creates them, so does `ringrift up`")
+    for item in drift:
+        yield warn("streams", f"not as declared: {item}", "change it with `nats stream edit` or `nats consumer edit`")
+    if not missing and not drift:
+        yield ok("streams", f"{len(STREAMS)} streams and buckets and {len(DURABLES)} consumers as declared")
+    if {EVENTS, DEAD, f"KV_{NODE_BUCKET}"} & set(missing):
+        return  # nothing has ever run here
+    async for finding in _consumers(log):
+        yield finding
+    letters = (await api.stream_state(log.ask, DEAD))["messages"]
+    if letters:
+        yield warn("dead letters", f"{letters} in DEAD", "`ringrift events tail --subject 'ringrift.dead.>'` says why")
+    else:
+        yield ok("dead letters", "none")
+    yield await _clock(log)
+
+
+async def compare(log: JetStreamLog) -> tuple[list[Drift], list[str]]:
+    """What is not as declared, and what is missing; nothing is created. The number of replicas is the operator's choice."""
+    wanted = [(stream.name, f"STREAM.INFO.{stream.name}", msgspec.to_builtins(stream)) for stream in STREAMS]
+    wanted += [(f"{WORK}.{item.name}", f"CONSUMER.INFO.{WORK}.{item.name}", msgspec.to_builtins(item)) for item in DURABLES]
+    drift: list[Drift] = []
+    missing: list[str] = []
+    for name, question, declared in wanted:
+        declared.pop("num_replicas", None)
+        try:
+            actual: dict[str, Any] = (await api.call(log.ask, question))["config"]
+        except ServerRefused as error:
+            if error.code not in (api.NO_STREAM, api.NO_CONSUMER):
+                raise
+            missing.append(name)
+        else:
+            drift += differences(name, declared, actual)
+    return drift, missing
+
+
+async def _consumers(log: JetStreamLog) -> AsyncIterator[Finding]:
+    beats, tail = await Presence(log).all(), await log.tail(EVENTS)
+    absent = [name for name in CONSUMERS if name not in {beat.consumer for beat in beats}]
+    if absent:
+        remedy = "start `ringrift up`, or each with `python -m ringrift.consumers.NAME --server URL`"
+        yield warn("consumers", f"not running: {', '.join(absent)}", remedy)
+    else:
+        yield ok("consumers", f"{len(beats)} running")
+    for beat in beats:
+        lag = tail - beat.seq
+        if beat.folds and lag > LAG_EVENTS_MAX:
+            text = f"{beat.consumer}@{beat.node} is {lag:,} events behind"
+            yield warn("lag", text, "wait if it has just started; else look at its log in the data directory")
+        if beat.errors:
+            text = f"{beat.consumer}@{beat.node} has met {beat.errors} errors"
+            yield warn("errors", text, "look at its log in the data directory")
+
+
+async def _clock(log: JetStreamLog) -> Finding:
+    """Our clock against the server's, which stamps every event."""
+    before = datetime.now(UTC).timestamp()
+    answer = await api.call(log.ask, f"STREAM.INFO.{EVENTS}")
+    after = datetime.now(UTC).timestamp()
+    server = stamp_of(answer["ts"]) / 1e9
+    skew = max(before - server, server - after, 0.0)
+    text = f"{skew:.3f} s from the server's"
+    return ok("clock", text) if skew <= CLOCK_SKEW_SECONDS_MAX else warn("clock", text, "let both machines follow NTP")
