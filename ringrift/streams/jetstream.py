@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -40,8 +40,8 @@ RETRY_SECONDS = 0.05
 RETRY_SECONDS_MAX = 1.0
 IN_FLIGHT_SECONDS = 0.002
 """a conflict with a message still on its way to the replicas: it is decided within about a millisecond"""
-PIPELINE_MAX = 256
-"""appends in flight: 8 to 27 thousand a second; more gained nothing"""
+EACH_EVENTS_MAX = 100
+"""independent events written together: a batch costs the disk four syncs, single messages one each"""
 HEADER_BYTES_MAX = 2048
 CLOCK_SKEW = timedelta(minutes=1)
 
@@ -99,15 +99,25 @@ class JetStreamLog:
 
     async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
         """See `Log.append_each`."""
-        slots = asyncio.Semaphore(PIPELINE_MAX)
+        seqs: list[int] = []
+        for at in range(0, len(drafts), EACH_EVENTS_MAX):
+            seqs += await self._append_part(drafts[at : at + EACH_EVENTS_MAX])
+        return seqs
 
-        async def one(item: Draft) -> int:
-            async with slots:
-                return (await self.append([item]))[0]
+    async def _append_part(self, drafts: Sequence[Draft]) -> list[int]:
+        """All at once if all are new, else one by one."""
+        stream, messages = stream_of(drafts), [_message(item) for item in drafts]
+        self._check_sizes(messages)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in drafts]
-        return [task.result() for task in tasks]
+        async def attempt() -> list[int]:
+            try:
+                return await self._write(stream, messages)
+            except ServerRefused as error:
+                if error.code != api.DUPLICATE_IN_BATCH:
+                    raise
+                return [(await self.append([item]))[0] for item in drafts]
+
+        return await retried(attempt, f"append to {stream}")
 
     def _turn(self, expect: Expect | None) -> contextlib.AbstractAsyncContextManager[Any]:
         """Appends under the same expectation wait for each other: a cluster refuses all but one in flight."""
@@ -249,14 +259,14 @@ class JetStreamLog:
         start_time: datetime | None = None,
         until_seq: int | None = None,
         progress: Progress | None = None,
-    ) -> AsyncIterator[list[Entry]]:
+    ) -> AsyncGenerator[list[Entry], None]:
         """See `Log.read`. Raises StreamMissing, LogUnavailable."""
         return reader.read(
             self.servers, stream, filters=filters, start_seq=start_seq, start_time=start_time, until_seq=until_seq,
             progress=progress,
         )  # fmt: skip
 
-    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncIterator[Entry]:
+    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
         """See `Log.follow`. Raises StreamMissing."""
         return reader.follow(self.servers, stream, filters=filters, start_seq=start_seq)
 
@@ -287,7 +297,7 @@ class JetStreamLog:
     async def stored(self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime) -> dict[str, int]:
         """See `Log.stored`."""
         wanted, found = set(ids), dict[str, int]()
-        async for batch in self.read(stream, filters=filters, start_time=since):
+        async for batch in reader.read(self.servers, stream, filters=filters, start_time=since, headers_only=True):
             found |= {entry.id: entry.seq for entry in batch if entry.id in wanted}
         return found
 

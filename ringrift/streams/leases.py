@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -173,7 +172,7 @@ async def _until_free(log: Log, role: str) -> None:
     key = await log.last(_STREAM, subject)
     if _is_free(key):
         return
-    changes: Any = log.follow(_STREAM, filters=[subject], start_seq=key.seq + 1 if key else 1)
+    changes = log.follow(_STREAM, filters=[subject], start_seq=key.seq + 1 if key else 1)
     try:
         async with asyncio.timeout(LEASE_SECONDS):
             async for entry in changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -82,7 +82,8 @@ class Log(Protocol):
         Raises ConcurrencyError, PartlyStored, PayloadTooLarge, LogUnavailable."""
 
     async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
-        """Stores each draft by itself, many in flight at once: for games, whose order does not matter. Errors as `append`."""
+        """Stores those of `drafts` that are not stored yet, as many as there are, without all or nothing: for games. Errors as
+        `append`, but no PartlyStored."""
 
     def read(
         self,
@@ -93,10 +94,10 @@ class Log(Protocol):
         start_time: datetime | None = None,
         until_seq: int | None = None,
         progress: Progress | None = None,
-    ) -> AsyncIterator[list[Entry]]:
+    ) -> AsyncGenerator[list[Entry], None]:
         """What is stored now, in order, in batches of bounded size, from `start_seq` or `start_time` through `until_seq`."""
 
-    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncIterator[Entry]:
+    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
         """What is stored from `start_seq` on and what will be, in order, each once, for ever."""
 
     async def last(self, stream: str, subject_filter: str) -> Entry | None:

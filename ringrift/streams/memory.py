@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 
 from ringrift.events import Draft, encode
@@ -196,7 +196,7 @@ class MemoryLog:
         start_time: datetime | None = None,
         until_seq: int | None = None,
         progress: Progress | None = None,
-    ) -> AsyncIterator[list[Entry]]:
+    ) -> AsyncGenerator[list[Entry], None]:
         """See `Log.read`."""
         self._check_open()
         store = self.broker.stream(stream)
@@ -216,7 +216,7 @@ class MemoryLog:
                 progress(batch[-1].seq, found[-1].seq)
             yield batch
 
-    async def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncIterator[Entry]:
+    async def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
         """See `Log.follow`."""
         store = self.broker.stream(stream)
         start = start_seq

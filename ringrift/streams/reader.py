@@ -12,7 +12,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -66,7 +66,7 @@ class Session:
 
     @classmethod
     async def open(
-        cls, servers: Sequence[str], stream: str, filters: Sequence[str], start: int | datetime
+        cls, servers: Sequence[str], stream: str, filters: Sequence[str], start: int | datetime, headers_only: bool
     ) -> Session:
         """A session that begins at sequence or time `start`. Raises SessionLost, StreamMissing, ServerRefused."""
         try:
@@ -75,7 +75,7 @@ class Session:
             raise SessionLost(str(error)) from error
         session = cls(wire, stream, f"read-{secrets.token_hex(8)}")
         try:
-            await session._create(filters, start)
+            await session._create(filters, start, headers_only)
             for _ in range(PULLS):
                 session._pull()
         except (WireClosed, TimeoutError) as error:
@@ -86,10 +86,10 @@ class Session:
             raise
         return session
 
-    async def _create(self, filters: Sequence[str], start: int | datetime) -> None:
+    async def _create(self, filters: Sequence[str], start: int | datetime, headers_only: bool) -> None:
         config: dict[str, Any] = {
             "name": self._consumer, "ack_policy": "none", "mem_storage": True, "num_replicas": 1, "max_deliver": 1,
-            "inactive_threshold": INACTIVE_SECONDS * 1_000_000_000,
+            "headers_only": headers_only, "inactive_threshold": INACTIVE_SECONDS * 1_000_000_000,
         }  # fmt: skip
         if isinstance(start, datetime):
             config |= {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
@@ -164,14 +164,17 @@ async def read(
     start_time: datetime | None = None,
     until_seq: int | None = None,
     progress: Progress | None = None,
-) -> AsyncIterator[list[Entry]]:
-    """What is stored now, in batches; see `Log.read`. Raises StreamMissing, LogUnavailable."""
+    headers_only: bool = False,
+) -> AsyncGenerator[list[Entry], None]:
+    """What is stored now, in batches; see `Log.read`. With `headers_only` the bodies are left out.
+
+    Raises StreamMissing, LogUnavailable."""
     start: int | datetime = start_time or start_seq
     end: int | None = None
     heard = time.monotonic()
     while end is None or (isinstance(start, int) and start <= end):
         try:
-            async with _session(servers, stream, filters, start) as session:
+            async with _session(servers, stream, filters, start, headers_only) as session:
                 end = await _end(session, filters, start, until_seq if end is None else end)
                 if end == 0:
                     return
@@ -196,12 +199,12 @@ async def read(
 
 async def follow(
     servers: Sequence[str], stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
-) -> AsyncIterator[Entry]:
+) -> AsyncGenerator[Entry, None]:
     """What is stored from `start_seq` on and what will be; see `Log.follow`. Raises StreamMissing."""
     start = start_seq
     while True:
         try:
-            async with _session(servers, stream, filters, start) as session:
+            async with _session(servers, stream, filters, start, False) as session:
                 while True:
                     for entry in await session.receive():
                         start = entry.seq + 1
@@ -213,9 +216,9 @@ async def follow(
 
 @contextlib.asynccontextmanager
 async def _session(
-    servers: Sequence[str], stream: str, filters: Sequence[str], start: int | datetime
+    servers: Sequence[str], stream: str, filters: Sequence[str], start: int | datetime, headers_only: bool
 ) -> AsyncIterator[Session]:
-    session = await Session.open(servers, stream, filters, start)
+    session = await Session.open(servers, stream, filters, start, headers_only)
     try:
         yield session
     finally:
