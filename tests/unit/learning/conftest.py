@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from ringrift.events.facts import GameCompleted, Seat
 from ringrift.learning.targets import Decision, encode
@@ -13,6 +14,8 @@ from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
 
 MakeGame = Callable[[str, int], GameCompleted]
+
+torch.set_num_threads(1)  # threads of several test processes on few cores would wait for each other
 
 
 def random_decision(position: Position, rng: np.random.Generator) -> Decision:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from ringrift.rules import Config, Position
 
 RandomPositions = Callable[..., list[Position]]
+
+torch.set_num_threads(1)  # threads of several test processes on few cores would wait for each other
 
 
 def play_positions(key: str, *, count: int, seed: int = 0, every: int = 3) -> list[Position]:

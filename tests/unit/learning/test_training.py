@@ -1,0 +1,239 @@
+"""Training learns, is a function of its arguments, and goes on exactly after a kill."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from ringrift.events.settings import TrainingSettings
+from ringrift.learning.batches import Sampler
+from ringrift.learning.loss import policy_loss
+from ringrift.learning.shards import build_shard, read_shard
+from ringrift.learning.training import Progress, Trainer, TrainingError, learning_rate, steps_for
+from ringrift.learning.window import Window, open_window
+from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.encoding import Plane
+from ringrift.rules import Config
+
+SETTINGS = TrainingSettings(batch=32, checkpoint_steps=4, validation_fraction=0.3)
+
+
+@pytest.fixture(scope="module")
+def window(make_game) -> Window:
+    return window_of(make_game, "hex8_2p", 8)
+
+
+def window_of(make_game, key: str, games: int) -> Window:
+    config = Config.parse(key)
+    data, _ = build_shard(config, [make_game(key, seed) for seed in range(games)])
+    return open_window([read_shard(data)], 10**6)
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
+    checkpoints: list[bytes] = []
+    whole = Trainer(window, SETTINGS, seed=1, steps=10)
+    last = whole.run(on_checkpoint=checkpoints.append)
+    assert [read_step(data) for data in checkpoints] == [4, 8, 10]
+    for data in checkpoints:
+        resumed = Trainer(window, SETTINGS, seed=1, steps=10, resume=data)
+        resumed.run()
+        assert resumed.model() == whole.model()
+    finished = Trainer(window, SETTINGS, seed=1, steps=10, resume=checkpoints[-1])
+    assert finished.run() == last
+
+
+def read_step(data: bytes) -> int:
+    length = int.from_bytes(data[:8], "little")
+    header = msgspec.json.decode(data[8 : 8 + length])["__metadata__"]["ringrift-training"]
+    return int(msgspec.json.decode(header)["step"])
+
+
+def test_stopping_between_steps_and_resuming_changes_nothing(window: Window) -> None:
+    whole = Trainer(window, SETTINGS, seed=2, steps=6)
+    whole.run()
+    stopped = Trainer(window, SETTINGS, seed=2, steps=6)
+    stopped.run(stop=lambda: stopped.step == 3)
+    assert stopped.step == 3
+    resumed = Trainer(window, SETTINGS, seed=2, steps=6, resume=stopped.checkpoint())
+    resumed.run()
+    assert resumed.model() == whole.model()
+
+
+def test_another_seed_is_another_training(window: Window) -> None:
+    models = []
+    for seed in (1, 2):
+        trainer = Trainer(window, SETTINGS, seed=seed, steps=1)
+        trainer.run()
+        models.append(trainer.model())
+    assert models[0] != models[1]
+
+
+def test_a_checkpoint_of_another_training_is_refused(window: Window, make_game) -> None:
+    trainer = Trainer(window, SETTINGS, seed=1, steps=2)
+    trainer.run()
+    data = trainer.checkpoint()
+    other_settings = msgspec.structs.replace(SETTINGS, learning_rate=1e-4)
+    with pytest.raises(TrainingError, match="seed"):
+        Trainer(window, SETTINGS, seed=2, steps=2, resume=data)
+    with pytest.raises(TrainingError, match="steps"):
+        Trainer(window, SETTINGS, seed=1, steps=3, resume=data)
+    with pytest.raises(TrainingError, match="settings"):
+        Trainer(window, other_settings, seed=1, steps=2, resume=data)
+    with pytest.raises(TrainingError, match="window"):
+        Trainer(window_of(make_game, "hex8_2p", 5), SETTINGS, seed=1, steps=2, resume=data)
+    with pytest.raises(TrainingError, match="parent"):
+        Trainer(window, SETTINGS, seed=1, steps=2, start=trainer.model(), resume=data)
+    for damaged in (b"", data[:100], trainer.model()):
+        with pytest.raises(TrainingError, match="not a training checkpoint"):
+            Trainer(window, SETTINGS, seed=1, steps=2, resume=damaged)
+
+
+def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
+    parent = Trainer(window, SETTINGS, seed=1, steps=2)
+    parent.run()
+    child = Trainer(window, SETTINGS, seed=9, steps=1, start=parent.model())
+    for name, tensor in child.network.state_dict().items():
+        assert torch.equal(tensor, parent.network.state_dict()[name])
+    assert Checkpoint.parse(child.model()).header.parents == (Checkpoint.parse(parent.model()).digest,)
+
+
+def test_a_parent_of_another_config_is_refused(window: Window, make_game) -> None:
+    parent = Trainer(window, SETTINGS, seed=1, steps=1).model()
+    other = window_of(make_game, "hex8_3p", 2)
+    with pytest.raises(TrainingError, match="hex8_3p from a v2-micro for hex8_2p"):
+        Trainer(other, msgspec.structs.replace(SETTINGS, validation_fraction=0.0), seed=1, steps=1, start=parent)
+
+
+@pytest.mark.parametrize("key", ["hex8_2p", "square8_3p"])
+def test_training_fits_what_it_is_shown(make_game, key: str) -> None:
+    """Thirty-two samples are learnt by heart: the policy approaches its entropy, the value its target."""
+    window = window_of(make_game, key, 2)
+    some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
+    settings = TrainingSettings(batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000)
+    trainer = Trainer(window, settings, seed=3, steps=120)
+    trainer._sampler.at = lambda step: trainer._sampler.take(some)  # type: ignore[method-assign]
+    reports: list[Progress] = []
+    last = trainer.run(on_progress=reports.append)
+    entropy = mean_entropy(window, some)
+    assert reports[0].policy_loss > entropy + 1.0
+    assert last is not None
+    assert last.policy_loss < entropy + 0.35 * (reports[0].policy_loss - entropy)
+    assert last.value_loss < 0.1
+    assert last.validation_loss is None
+
+
+def mean_entropy(window: Window, samples: np.ndarray) -> float:
+    total = 0.0
+    for i in samples:
+        p = window.policy[window.offsets[i] : window.offsets[i + 1]]
+        total -= float((p[p > 0] * np.log(p[p > 0])).sum())
+    return total / len(samples)
+
+
+def test_the_validation_loss_is_of_games_the_gradient_never_sees(window: Window) -> None:
+    trainer = Trainer(window, SETTINGS, seed=1, steps=1)
+    validating = set(np.flatnonzero(window.validating(SETTINGS.validation_fraction)).tolist())
+    assert validating
+    assert validating.isdisjoint(trainer._sampler.chosen.tolist())
+    progress = trainer.run()
+    assert progress is not None
+    assert progress.validation_loss == pytest.approx(trainer.validate())
+
+
+def test_nothing_but_validation_games_is_refused(window: Window) -> None:
+    with pytest.raises(TrainingError, match="validation"):
+        Trainer(window, msgspec.structs.replace(SETTINGS, validation_fraction=1.0), seed=1)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(window: Window) -> None:
+    trainer = Trainer(window, SETTINGS, seed=1, steps=1)
+    with torch.no_grad():
+        trainer.network.stem.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="learning_rate"):
+        trainer.run()
+
+
+def test_an_epoch_shows_every_sample_at_most_once_and_epochs_differ(window: Window) -> None:
+    chosen = np.arange(len(window))
+    sampler = Sampler(window, chosen, batch=32, seed=5, root_value_mix=0.0)
+    seen: list[list[int]] = []
+    for epoch in range(2):
+        order: list[int] = []
+        for index in range(sampler.batches_per_epoch):
+            sampler.at(epoch * sampler.batches_per_epoch + index)
+            order += sampler._order[index * 32 : (index + 1) * 32].tolist()
+        assert len(set(order)) == len(order) == 32 * sampler.batches_per_epoch
+        seen.append(order)
+    assert seen[0] != seen[1]
+
+
+def test_a_batch_is_a_function_of_seed_and_step(window: Window) -> None:
+    def batch(step: int, *, before: int | None = None) -> list[bytes]:
+        sampler = Sampler(window, np.arange(len(window)), batch=16, seed=5, root_value_mix=0.25)
+        if before is not None:
+            sampler.at(before)
+        drawn = sampler.at(step)
+        return [t.numpy().tobytes() for t in (*drawn.batch.arguments(), drawn.policy, drawn.values, drawn.slot)]
+
+    assert batch(11) == batch(11, before=3)
+    assert batch(11) != batch(12)
+
+
+def test_values_are_turned_to_the_mover_and_mixed(make_game) -> None:
+    window = window_of(make_game, "square8_3p", 2)
+    samples = np.arange(0, len(window), 7)
+    plain = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.0).take(samples)
+    mixed = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.5).take(samples)
+    assert len(set(window.mover[samples].tolist())) == 3
+    assert plain.present.tolist() == [1, 1, 1, 0]
+    for row, i in enumerate(samples):
+        for relative in range(3):
+            seat = (window.mover[i] - 1 + relative) % 3
+            assert plain.values[row, relative] == window.outcome[i, seat]
+            half = (window.outcome[i, seat] + window.root_value[i, seat]) / 2
+            assert mixed.values[row, relative] == pytest.approx(float(half), abs=1e-6)
+        assert plain.values[row, 3] == 0
+
+
+def test_samples_are_shown_under_every_symmetry_and_bound_ones_only_under_two(window: Window) -> None:
+    sampler = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0)
+    shown = sampler.at(0)
+    plain = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0).take(sampler._order[:64])
+    assert not torch.equal(shown.batch.planes, plain.batch.planes)
+    assert torch.equal(shown.batch.globals_, plain.batch.globals_)
+    for channel in (Plane.HEIGHT, Plane.MARKER, Plane.COLLAPSED):  # the same cells in other places
+        assert torch.allclose(shown.batch.planes[:, channel].sum((1, 2)), plain.batch.planes[:, channel].sum((1, 2)))
+
+
+def test_the_policy_loss_is_the_cross_entropy_over_the_legal_moves(window: Window) -> None:
+    samples = np.array([3, 40, 77])
+    drawn = Sampler(window, samples, batch=3, seed=0, root_value_mix=0.0).take(samples)
+    logits = torch.linspace(-2, 3, len(drawn.policy), requires_grad=True)
+    found = policy_loss(logits, drawn)
+    for row in range(3):
+        here = drawn.batch.positions == row
+        expected = -(drawn.policy[here] * torch.log_softmax(logits[here], 0)).sum()
+        assert found[row].item() == pytest.approx(expected.item(), rel=1e-5)
+    found.sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_the_learning_rate_warms_up_and_comes_down() -> None:
+    settings = TrainingSettings(learning_rate=1.0)
+    rates = [learning_rate(settings, step, 1000) for step in range(1000)]
+    assert rates[0] < 0.05
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 50
+    assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+    assert all(0 < rate <= 1 and math.isfinite(rate) for rate in rates)
+    assert learning_rate(settings, 0, 1) > 0
+
+
+def test_steps_follow_epochs_and_samples() -> None:
+    assert steps_for(TrainingSettings(epochs=3.0, batch=256), 120_000) == 1406
+    assert steps_for(TrainingSettings(epochs=0.5, batch=256), 10) == 1
