@@ -1,6 +1,6 @@
 """Playing whole games in lockstep and telling them as facts.
 
-A batch of games is kept full: where one ends, the next begins. A game's moves depend on its own seed and on what the evaluator says,
+A batch of games is kept full: where one ends, the next begins. A game's moves depend on its own seed and the evaluator's answers,
 never on the games beside it, so a ticket played again gives the same games.
 """
 
@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringrift.events.facts import GameCompleted, Seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
 from ringrift.rules import layout as la
+from ringrift.rules.compile import U
 from ringrift.rules.config import Config
 from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position, warm_up
@@ -26,6 +28,7 @@ from ringrift.search.splitmix import mix
 
 SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
 PLIES_MAX: Final = 4000
+OPENING: Final = -1  # index of the opening player
 
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 
@@ -47,13 +50,16 @@ class Start:
     opening_plies: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the games are."""
 
     games: int = 0
+    """finished"""
     plies: int = 0
+    """of finished games"""
     decisions: int = 0
+    """of all games"""
 
 
 @dataclass(slots=True)
@@ -80,7 +86,7 @@ def seed_of(*parts: int) -> int:
     """A seed of SEED_BITS bits that depends on all `parts`, in their order."""
     key = 0
     for part in parts:
-        key = int(mix(np.uint64(key), np.uint64(part)))
+        key = int(mix(U(key), U(part)))
     return key >> (64 - SEED_BITS)
 
 
@@ -101,7 +107,7 @@ def play_out(
     waiting = iter(starts)
     free = list(range(batch - 1, -1, -1))
     live: dict[int, _Game] = {}
-    done = Progress()
+    games, plies, decisions = 0, 0, 0
     while True:
         while free and (start := next(waiting, None)) is not None:
             slot = free.pop()
@@ -112,24 +118,20 @@ def play_out(
         began = time.perf_counter()
         _one_decision(config, roster, opening, boards, live)
         share = (time.perf_counter() - began) / len(live)
-        done.decisions += len(live)
+        decisions += len(live)
         for slot, game in list(live.items()):
             game.seconds += share
             if boards.over(slot):
                 del live[slot]
                 free.append(slot)
                 end = Position(config, boards.table.states[slot].copy())
-                done.games += 1
-                done.plies += end.ply
-                yield Finished(
-                    start=game.start, moves=boards.moves(slot), decisions=game.decisions, end=end, seconds=game.seconds
-                )
-        progress(done)
+                games += 1
+                plies += end.ply
+                yield Finished(start=game.start, moves=boards.moves(slot), decisions=game.decisions, end=end, seconds=game.seconds)
+        progress(Progress(games, plies, decisions))
 
 
-def _one_decision(
-    config: Config, roster: Sequence[Player], opening: Player | None, boards: Boards, live: dict[int, _Game]
-) -> None:
+def _one_decision(config: Config, roster: Sequence[Player], opening: Player | None, boards: Boards, live: dict[int, _Game]) -> None:
     """Every live game goes on by one decision and the forced plies after it; players get all their positions at once."""
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
@@ -142,9 +144,7 @@ def _one_decision(
             raise ValueError("an opening needs an opening player")
         starts = [live[slot].start for slot in group]
         seeds = [start.opening_seed if index == OPENING else start.seed for start in starts]
-        for slot, decision in zip(
-            group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True
-        ):
+        for slot, decision in zip(group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True):
             if index != OPENING and player.searches:
                 live[slot].decisions.append(_target(int(boards.table.plies[slot]), decision))
             slots.append(slot)
@@ -152,11 +152,8 @@ def _one_decision(
     boards.play(slots, moves)
 
 
-OPENING: Final = -1
-
-
-def _player_of(start: Start, state: np.ndarray) -> int:  # type: ignore[type-arg]
-    """Who chooses: the opening player, or who sits at the seat to move; after a swap of the pie rule two players have traded seats."""
+def _player_of(start: Start, state: NDArray[np.int32]) -> int:
+    """Who chooses: the opening player, or who sits at the seat to move; a swap of the pie rule has made two players trade seats."""
     if state[la.PLY] < start.opening_plies:
         return OPENING
     seat = int(state[la.TURN])
@@ -207,8 +204,8 @@ def play_games(
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
 
-    `evaluate` is the network of the plan's model; without a model the heuristic values the leaves. `batch`: games at once (the whole
-    ticket). Raises HarnessError if network and plan do not fit."""
+    `evaluate` is the network of the plan's model; without a model the heuristic values the leaves. `batch`: games at once, else the
+    whole ticket. Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
     evaluator: Literal["network", "heuristic"] = "network" if plan.model else "heuristic"

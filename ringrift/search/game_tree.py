@@ -1,6 +1,6 @@
 """Gumbel search over the real game, compiled: two to four seats, several moves in a row by one seat, forced plies for free.
 
-The tree is that of `ringrift.search.gumbel`; here are the positions behind its nodes. One compiled function, `drive`, does everything
+The tree is that of `ringrift.search.gumbel`; here are the positions behind its nodes. One compiled function, `drive`, does all
 that touches the rules, because every compiled function that calls them carries a copy of their machine code.
 
 Values in the tree are by *person*, the seat a player had before any swap of the pie rule: a swap changes who moves, not what a
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
-from ringrift.rules.compile import U
+from ringrift.rules.compile import U, i64
 from ringrift.rules.core import apply_move, copy_state, legal_moves
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words
@@ -63,7 +63,7 @@ class Grove(NamedTuple):
     seeds: NDArray[np.uint64]  # [G] key of a game's choices; its numbers depend on the ply too
     scale: Floats  # [G] of the root noise, 0: none
     status: Ints  # [G]
-    count: Ints  # [G] legal moves of the pending node
+    legal: Ints  # [G] number of legal moves of the pending node
     moves: Codes  # [G, A] the legal moves themselves; at a root in ascending order
     logits: Floats  # [G, A] answer for the pending node, afterwards the improved policy of the root
     values: Floats  # [G, n] answer by seat, afterwards the root's mean value by seat
@@ -78,26 +78,26 @@ class Grove(NamedTuple):
     seat_values: Floats  # [n]
 
 
-def new_grove(G: Geometry, games: int, nodes: int, edges: int, weights: Floats) -> Grove:
+def new_grove(g: Geometry, games: int, nodes: int, edges: int, weights: Floats) -> Grove:
     """Room for the games of a forest with so many nodes and edges."""
     return Grove(
-        states=np.zeros((nodes, G.state_size), np.int32),
+        states=np.zeros((nodes, g.state_size), np.int32),
         edge_move=np.zeros(edges, np.int64),
         seeds=np.zeros(games, np.uint64),
         scale=np.zeros(games, np.float32),
         status=np.zeros(games, np.int32),
-        count=np.zeros(games, np.int32),
-        moves=np.zeros((games, G.moves_max), np.int64),
-        logits=np.zeros((games, G.moves_max), np.float32),
-        values=np.zeros((games, G.seats), np.float32),
-        visits=np.zeros((games, G.moves_max), np.int32),
+        legal=np.zeros(games, np.int32),
+        moves=np.zeros((games, g.moves_max), np.int64),
+        logits=np.zeros((games, g.moves_max), np.float32),
+        values=np.zeros((games, g.seats), np.float32),
+        visits=np.zeros((games, g.moves_max), np.int32),
         best=np.zeros(games, np.int64),
         weights=weights,
-        spare=np.zeros(G.moves_max, np.int64),
-        noise=np.zeros(G.moves_max, np.float32),
-        state=np.zeros(G.state_size, np.int32),
+        spare=np.zeros(g.moves_max, np.int64),
+        noise=np.zeros(g.moves_max, np.float32),
+        state=np.zeros(g.state_size, np.int32),
         features=np.zeros(SCRATCH, np.float32),
-        seat_values=np.zeros(G.seats, np.float32),
+        seat_values=np.zeros(g.seats, np.float32),
     )
 
 
@@ -110,11 +110,9 @@ class Table(NamedTuple):
     plies: Codes  # [B]
 
 
-def no_table(G: Geometry) -> Table:
+def no_table(g: Geometry) -> Table:
     """A table without games, for searches."""
-    return Table(
-        np.zeros((0, G.state_size), np.int32), np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64)
-    )
+    return Table(np.zeros((0, g.state_size), np.int32), np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
 
 
 @compiled
@@ -124,18 +122,18 @@ def person_of(s: Words, seat: int) -> int:
 
 
 @inlined
-def forced_plies(G: Geometry, s: Words, moves: Codes, record: Codes, at: int) -> int:
+def forced_plies(g: Geometry, s: Words, moves: Codes, record: Codes, at: int) -> int:
     """Play on while there is one legal move only; plies go to `record[at:]`, unless `record` is empty, and stop at its end.
 
     Leaves the legal list in `moves` and returns its length (0: the game is over) + the number of plies played << FORCED_SHIFT."""
-    played = np.int64(0)
-    count = np.int64(legal_moves(G, s, moves))
+    played = i64(0)
+    count = i64(legal_moves(g, s, moves))
     while count == 1 and (record.size == 0 or at + played < record.size):
         if record.size > 0:
             record[at + played] = moves[0]
-        apply_move(G, s, moves[0])
+        apply_move(g, s, moves[0])
         played += 1
-        count = np.int64(legal_moves(G, s, moves))
+        count = i64(legal_moves(g, s, moves))
     return count + (played << FORCED_SHIFT)
 
 
@@ -155,133 +153,133 @@ def sort_moves(moves: Codes, count: int) -> None:
 
 
 @inlined
-def look_ahead(G: Geometry, plan: Plan, D: Grove, game: int, s: Words) -> None:
+def look_ahead(g: Geometry, plan: Plan, d: Grove, game: int, s: Words) -> None:
     """Logits of a root from the heuristic value, for the mover, of the position after each move."""
-    person = person_of(s, np.int64(s[U(la.TURN)]))
-    for i in range(D.count[game]):
-        copy_state(D.state, s)
-        apply_move(G, D.state, D.moves[game, i])
-        forced_plies(G, D.state, D.spare, D.spare[:0], 0)
-        evaluate(G, D.state, D.weights, D.features, D.seat_values)
-        seat = person if person_of(D.state, person + 1) == person else 1 - person
-        D.logits[game, i] = plan.lookahead * D.seat_values[seat]
+    person = person_of(s, i64(s[U(la.TURN)]))
+    for i in range(d.legal[game]):
+        copy_state(d.state, s)
+        apply_move(g, d.state, d.moves[game, i])
+        forced_plies(g, d.state, d.spare, d.spare[:0], 0)
+        evaluate(g, d.state, d.weights, d.features, d.seat_values)
+        seat = person if person_of(d.state, person + 1) == person else 1 - person
+        d.logits[game, i] = plan.lookahead * d.seat_values[seat]
 
 
 @inlined
-def answer_inside(G: Geometry, plan: Plan, D: Grove, game: int, node: int, root: bool) -> None:
+def answer_inside(g: Geometry, plan: Plan, d: Grove, game: int, node: int, root: bool) -> None:
     """Logits and values of the pending node from a compiled evaluator."""
-    s = D.states[node]
-    for i in range(D.count[game]):
-        D.logits[game, i] = 0.0
+    s = d.states[node]
+    for i in range(d.legal[game]):
+        d.logits[game, i] = 0.0
     if plan.evaluator == NULL:
-        for seat in range(G.seats):
-            D.values[game, seat] = 0.0
+        for seat in range(g.seats):
+            d.values[game, seat] = 0.0
         return
     if root and plan.lookahead > 0.0:
-        look_ahead(G, plan, D, game, s)
-    evaluate(G, s, D.weights, D.features, D.values[game])
+        look_ahead(g, plan, d, game, s)
+    evaluate(g, s, d.weights, d.features, d.values[game])
 
 
 @compiled
-def grow(f: Forest, D: Grove, game: int, node: int, root: bool) -> bool:
+def grow(f: Forest, d: Grove, game: int, node: int, root: bool) -> bool:
     """Give the tree the pending node with its answer. False if the edge pool has no room: nothing has changed then."""
-    s = D.states[node]
-    count = np.int64(D.count[game])
-    for seat in range(1, D.values.shape[1] + 1):
-        D.seat_values[person_of(s, seat)] = D.values[game, seat - 1]
-    mover = person_of(s, np.int64(s[U(la.TURN)])) if count else 0
+    s = d.states[node]
+    count = i64(d.legal[game])
+    for seat in range(1, d.values.shape[1] + 1):
+        d.seat_values[person_of(s, seat)] = d.values[game, seat - 1]
+    mover = person_of(s, i64(s[U(la.TURN)])) if count else 0
     if root:
-        key = mix(D.seeds[game], np.int64(s[U(la.PLY)]))
+        key = mix(d.seeds[game], i64(s[U(la.PLY)]))
         for i in range(count):
-            D.noise[i] = D.scale[game] * gumbel_noise(key, i) if D.scale[game] > 0.0 else 0.0
-        if tree.plant(f, game, mover, D.logits[game, :count], D.seat_values, D.noise[:count], False) == NONE:
+            d.noise[i] = d.scale[game] * gumbel_noise(key, i) if d.scale[game] > 0.0 else 0.0
+        if tree.plant(f, game, mover, d.logits[game, :count], d.seat_values, d.noise[:count], False) == NONE:
             return False
     else:
-        if tree.expand(f, game, mover, D.logits[game, :count], D.seat_values) == NONE:
+        if tree.expand(f, game, mover, d.logits[game, :count], d.seat_values) == NONE:
             return False
         tree.backup(f, node)
-    first = np.int64(f.node[node].first_edge)
+    first = i64(f.node[node].first_edge)
     for i in range(count):
-        D.edge_move[first + i] = D.moves[game, i]
+        d.edge_move[first + i] = d.moves[game, i]
     return True
 
 
 @inlined
-def next_position(G: Geometry, f: Forest, D: Grove, game: int, node: int) -> None:
+def next_position(g: Geometry, f: Forest, d: Grove, game: int, node: int) -> None:
     """Set up the position and the legal moves of the leaf that the tree has chosen."""
-    s = D.states[node]
-    copy_state(s, D.states[f.game[game].leaf_node])
-    apply_move(G, s, D.edge_move[f.game[game].leaf_edge])
-    D.count[game] = forced_plies(G, s, D.moves[game], D.spare[:0], 0) & FORCED_COUNT
-    if D.count[game] == 0:
-        final_values(s, G.seats, D.values[game])
+    s = d.states[node]
+    copy_state(s, d.states[f.game[game].leaf_node])
+    apply_move(g, s, d.edge_move[f.game[game].leaf_edge])
+    d.legal[game] = forced_plies(g, s, d.moves[game], d.spare[:0], 0) & FORCED_COUNT
+    if d.legal[game] == 0:
+        final_values(s, g.seats, d.values[game])
 
 
 @compiled
-def finish_search(f: Forest, plan: Plan, D: Grove, game: int) -> None:
+def finish_search(f: Forest, plan: Plan, d: Grove, game: int) -> None:
     """Write what the search has found about its root."""
     root = game * f.stride
-    first, count = np.int64(f.node[root].first_edge), np.int64(f.node[root].edge_count)
-    D.count[game] = count
-    tree.improved_policy(f, plan.settings, game, D.logits[game, :count])
+    first, count = i64(f.node[root].first_edge), i64(f.node[root].edge_count)
+    d.legal[game] = count
+    tree.improved_policy(f, plan.settings, game, d.logits[game, :count])
     for i in range(count):
-        D.moves[game, i] = D.edge_move[first + i]
-        D.visits[game, i] = f.edge[first + i].visits
-    s = D.states[root]
-    for seat in range(1, D.values.shape[1] + 1):
-        D.values[game, seat - 1] = f.mean[root, person_of(s, seat)]
-    D.best[game] = D.edge_move[tree.best_edge(f, plan.settings, game)]
-    D.status[game] = DONE
+        d.moves[game, i] = d.edge_move[first + i]
+        d.visits[game, i] = f.edge[first + i].visits
+    s = d.states[root]
+    for seat in range(1, d.values.shape[1] + 1):
+        d.values[game, seat - 1] = f.mean[root, person_of(s, seat)]
+    d.best[game] = d.edge_move[tree.best_edge(f, plan.settings, game)]
+    d.status[game] = DONE
 
 
 @inlined
-def search_game(G: Geometry, f: Forest, plan: Plan, D: Grove, considered: Ints, game: int) -> None:
+def search_game(g: Geometry, f: Forest, plan: Plan, d: Grove, considered: Ints, game: int) -> None:
     """Simulate until the game waits for the caller or is done."""
     root = game * f.stride
-    node = root + np.int64(f.game[game].node_count)
-    if D.status[game] == NEW:
+    node = root + i64(f.game[game].node_count)
+    if d.status[game] == NEW:
         node = root
-        D.count[game] = legal_moves(G, D.states[root], D.moves[game])
-        sort_moves(D.moves[game], np.int64(D.count[game]))
+        d.legal[game] = legal_moves(g, d.states[root], d.moves[game])
+        sort_moves(d.moves[game], i64(d.legal[game]))
         if plan.evaluator == NETWORK:
-            D.status[game] = WAITING
+            d.status[game] = WAITING
             return
-        answer_inside(G, plan, D, game, root, True)
+        answer_inside(g, plan, d, game, root, True)
     while True:
-        if not grow(f, D, game, node, node == root):
-            D.status[game] = FULL
+        if not grow(f, d, game, node, node == root):
+            d.status[game] = FULL
             return
         if tree.next_leaf(f, plan.settings, game, considered) == NONE:
-            finish_search(f, plan, D, game)
+            finish_search(f, plan, d, game)
             return
-        node = root + np.int64(f.game[game].node_count)
-        next_position(G, f, D, game, node)
-        if D.count[game] > 0:
+        node = root + i64(f.game[game].node_count)
+        next_position(g, f, d, game, node)
+        if d.legal[game] > 0:
             if plan.evaluator == NETWORK:
-                D.status[game] = WAITING
+                d.status[game] = WAITING
                 return
-            answer_inside(G, plan, D, game, node, False)
+            answer_inside(g, plan, d, game, node, False)
 
 
 @inlined
-def play_game(G: Geometry, T: Table, b: int, spare: Codes) -> None:
+def play_game(g: Geometry, t: Table, b: int, spare: Codes) -> None:
     """Play the chosen move (0: none) and the forced plies after it, and record them as far as the record has room."""
-    s = T.states[b]
-    at = np.int64(T.plies[b])
-    if T.chosen[b] != 0 and at < T.record.shape[1]:
-        T.record[b, at] = T.chosen[b]
-        apply_move(G, s, T.chosen[b])
+    s = t.states[b]
+    at = i64(t.plies[b])
+    if t.chosen[b] != 0 and at < t.record.shape[1]:
+        t.record[b, at] = t.chosen[b]
+        apply_move(g, s, t.chosen[b])
         at += 1
-    T.plies[b] = at + (forced_plies(G, s, spare, T.record[b], at) >> FORCED_SHIFT)
+    t.plies[b] = at + (forced_plies(g, s, spare, t.record[b], at) >> FORCED_SHIFT)
 
 
 @compiled
-def drive(task: int, G: Geometry, f: Forest, plan: Plan, D: Grove, considered: Ints, T: Table) -> None:
+def drive(task: int, g: Geometry, f: Forest, plan: Plan, d: Grove, considered: Ints, t: Table) -> None:
     """SEARCH: go on with every game of the forest that is not done and does not wait. PLAY: play on at the table."""
     if task == SEARCH:
-        for game in range(D.status.size):
-            if D.status[game] not in (WAITING, DONE):
-                search_game(G, f, plan, D, considered, game)
+        for game in range(d.status.size):
+            if d.status[game] not in (WAITING, DONE):
+                search_game(g, f, plan, d, considered, game)
     else:
-        for b in range(T.chosen.size):
-            play_game(G, T, b, D.spare)
+        for b in range(t.chosen.size):
+            play_game(g, t, b, d.spare)

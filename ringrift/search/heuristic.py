@@ -1,7 +1,7 @@
 """The handcrafted evaluation: material, races and threats of every seat, weighted and set against the others.
 
 A state becomes one row of features a seat (`features`). The weighted sum `u` of a row is the seat's strength on a logistic scale:
-seat a ends before seat b with probability `sigmoid(u_a - u_b)` (Bradley-Terry, Plackett-Luce), so that its expected value by rank is
+seat a ends before seat b with probability `sigmoid(u_a - u_b)` (Bradley-Terry, Plackett-Luce), so its expected value by rank is
 
     v_a = mean over b of tanh((u_a - u_b) / 2),
 
@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
-from ringrift.rules.compile import U
-from ringrift.rules.geometry import T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS, T_RINGS_TO_WIN, T_TERRITORY_TO_WIN, Geometry
+from ringrift.rules.compile import U, i64
+from ringrift.rules.geometry import (
+    CELLS_AT,
+    T_AXES,
+    T_AXIS,
+    T_DIRECTION,
+    T_DIRECTIONS,
+    T_RINGS_TO_WIN,
+    T_TERRITORY_TO_WIN,
+    Geometry,
+)
 from ringrift.rules.layout import Words, word_cap, word_height
 from ringrift.search.compile import compiled
 from ringrift.search.outcome import final_values
@@ -90,7 +99,7 @@ def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: in
     crossed = False  # an own marker lies on the way, before the cell looked at
     credit = False
     crossing = False
-    w = np.int64(s[U(la.CELLS_AT + c)])
+    w = i64(s[U(CELLS_AT + c)])
     while (w & la.BLOCK) == 0:
         if distance >= height:
             crossing |= crossed
@@ -98,7 +107,7 @@ def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: in
         crossed |= w == seat
         c += delta
         distance += 1
-        w = np.int64(s[U(la.CELLS_AT + c)])
+        w = i64(s[U(CELLS_AT + c)])
     own = (seat - 1) * FEATURES
     if credit:
         f[U(own + F_CREDIT)] += 1
@@ -108,10 +117,10 @@ def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: in
     if (w & la.STACK) and word_cap(w) <= cap and victim != seat:
         beyond = c + delta
         reach = distance + 1
-        while reach < height and (s[U(la.CELLS_AT + beyond)] & la.BLOCK) == 0:
+        while reach < height and (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
             beyond += delta
             reach += 1
-        if (s[U(la.CELLS_AT + beyond)] & la.BLOCK) == 0:
+        if (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
             f[U(own + F_CAPTURES)] += 1
             f[U((victim - 1) * FEATURES + F_CAPTURED)] += word_height(w)
     return distance > height
@@ -127,7 +136,7 @@ def _stack_features(t: Words, s: Words, at: int, w: int, f: Row) -> None:
     f[U(own + F_PRISONERS)] += height - cap
     rays = 0
     for d in range(t[U(T_DIRECTIONS)]):
-        if _ray_features(s, np.int64(t[U(T_DIRECTION + d)]), at, seat, height, cap, f):
+        if _ray_features(s, i64(t[U(T_DIRECTION + d)]), at, seat, height, cap, f):
             rays += 1
     f[U(own + F_MOBILE)] += rays
     if rays == 0:
@@ -138,43 +147,43 @@ def _stack_features(t: Words, s: Words, at: int, w: int, f: Row) -> None:
 def _line_features(t: Words, s: Words, at: int, seat: int, shortest: int, f: Row) -> None:
     """Count the marker runs that begin at `at` and have at least `shortest` cells."""
     for axis in range(t[U(T_AXES)]):
-        delta = np.int64(t[U(T_AXIS + axis)])
-        if s[U(la.CELLS_AT + at - delta)] == seat:
+        delta = i64(t[U(T_AXIS + axis)])
+        if s[U(CELLS_AT + at - delta)] == seat:
             continue
         length = 1
-        while s[U(la.CELLS_AT + at + length * delta)] == seat:
+        while s[U(CELLS_AT + at + length * delta)] == seat:
             length += 1
         if length >= shortest:
             f[U((seat - 1) * FEATURES + F_LINES)] += 1
 
 
 @compiled
-def _header_features(G: Geometry, s: Words, f: Row) -> None:
-    t = G.table
+def _header_features(g: Geometry, s: Words, f: Row) -> None:
+    t = g.table
     to_win = np.float32(t[U(T_RINGS_TO_WIN)])
     land = np.float32(t[U(T_TERRITORY_TO_WIN)])
-    R = np.float32(G.rings_per_seat)
-    for seat in range(1, G.seats + 1):
+    rings = np.float32(g.rings_per_seat)
+    for seat in range(1, g.seats + 1):
         own = (seat - 1) * FEATURES
         removed = np.float32(s[U(la.REMOVED + seat)]) / to_win
         territory = np.float32(s[U(la.TERRITORY_OF + seat)]) / land
-        hand = np.int64(s[U(la.HAND + seat)])
-        stacks = np.int64(s[U(la.STACKS + seat)])
-        on_board = np.int64(s[U(la.ON_BOARD + seat)])
+        hand = i64(s[U(la.HAND + seat)])
+        stacks = i64(s[U(la.STACKS + seat)])
+        on_board = i64(s[U(la.ON_BOARD + seat)])
         f[U(own + F_REMOVED)] = removed
         f[U(own + F_REMOVED2)] = removed * removed
         f[U(own + F_TERRITORY)] = territory
         f[U(own + F_TERRITORY2)] = territory * territory
-        f[U(own + F_HAND)] = hand / R
+        f[U(own + F_HAND)] = hand / rings
         f[U(own + F_STACKS)] = stacks / np.float32(8)
-        f[U(own + F_BURIED)] = (on_board - stacks) / R
-        f[U(own + F_MARKERS)] = np.float32(s[U(la.MARKERS + seat)]) / np.float32(G.n_cells)
+        f[U(own + F_BURIED)] = (on_board - stacks) / rings
+        f[U(own + F_MARKERS)] = np.float32(s[U(la.MARKERS + seat)]) / np.float32(g.n_cells)
         f[U(own + F_NO_MATERIAL)] = 1.0 if hand == 0 and stacks == 0 else 0.0
         f[U(own + F_OUT)] = 1.0 if hand == 0 and on_board == 0 else 0.0
         if s[U(la.LPS_WHO)] == seat:
             f[U(own + F_ALONE)] = np.float32(s[U(la.LPS_COUNT)]) / np.float32(s[U(la.LPS_ROUNDS)])
-    own = (np.int64(s[U(la.TURN)]) - 1) * FEATURES
-    turn_phase = np.int64(s[U(la.PHASE)])
+    own = (i64(s[U(la.TURN)]) - 1) * FEATURES
+    turn_phase = i64(s[U(la.PHASE)])
     if turn_phase < TURN_PHASES_BEFORE_OVER:
         f[U(own + F_PHASE + turn_phase)] = 1.0
     f[U(own + F_OWES_RING)] = np.float32(s[U(la.DEBT)])
@@ -182,28 +191,28 @@ def _header_features(G: Geometry, s: Words, f: Row) -> None:
 
 
 @compiled
-def features(G: Geometry, s: Words, f: Row) -> None:
+def features(g: Geometry, s: Words, f: Row) -> None:
     """Write the features of a running game, row `seat - 1` of `f` seen as [seats, FEATURES]; `f` has SCRATCH words."""
-    t = G.table
-    for i in range(G.seats * FEATURES):
+    t = g.table
+    for i in range(g.seats * FEATURES):
         f[U(i)] = 0.0
-    _header_features(G, s, f)
-    shortest = G.line_length - 1
-    for k in range(G.n_cells):
-        at = np.int64(G.cell_of[U(k)])
-        w = np.int64(s[U(la.CELLS_AT + at)])
+    _header_features(g, s, f)
+    shortest = g.line_length - 1
+    for k in range(g.n_cells):
+        at = i64(g.cell_of[U(k)])
+        w = i64(s[U(CELLS_AT + at)])
         if w == 0 or w & la.WALL:
             continue
         if w & la.STACK:
             _stack_features(t, s, at, w, f)
         else:
             _line_features(t, s, at, w, shortest, f)
-    R = np.float32(G.rings_per_seat)
-    for seat in range(G.seats):
+    rings = np.float32(g.rings_per_seat)
+    for seat in range(g.seats):
         own = seat * FEATURES
-        f[U(own + F_CAPS)] /= R
-        f[U(own + F_PRISONERS)] /= R
-        f[U(own + F_CAPTURED)] /= R
+        f[U(own + F_CAPS)] /= rings
+        f[U(own + F_PRISONERS)] /= rings
+        f[U(own + F_CAPTURED)] /= rings
         f[U(own + F_MOBILE)] /= np.float32(16)
         f[U(own + F_STUCK)] /= np.float32(8)
         f[U(own + F_CREDIT)] /= np.float32(8)
@@ -213,20 +222,20 @@ def features(G: Geometry, s: Words, f: Row) -> None:
 
 
 @compiled
-def evaluate(G: Geometry, s: Words, w: Row, f: Row, values: Row) -> None:
+def evaluate(g: Geometry, s: Words, w: Row, f: Row, values: Row) -> None:
     """Write the value of a state for every seat, `values[seat - 1]`; exact when the game is over. `f` is scratch."""
     if s[U(la.PHASE)] == la.OVER:
-        final_values(s, G.seats, values)
+        final_values(s, g.seats, values)
         return
-    features(G, s, f)
-    for seat in range(G.seats):
+    features(g, s, f)
+    for seat in range(g.seats):
         u = np.float32(0.0)
         for i in range(FEATURES):
             u += w[U(i)] * f[U(seat * FEATURES + i)]
         f[U(seat * FEATURES)] = u
-    for seat in range(G.seats):
+    for seat in range(g.seats):
         total = np.float32(0.0)
-        for other in range(G.seats):
+        for other in range(g.seats):
             if other != seat:
                 total += np.tanh((f[U(seat * FEATURES)] - f[U(other * FEATURES)]) * np.float32(0.5))
-        values[U(seat)] = total / np.float32(G.seats - 1)
+        values[U(seat)] = total / np.float32(g.seats - 1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
 from ringrift.rules.accessors import hand, markers, out_turn, removed, territory, winner
-from ringrift.rules.compile import U
+from ringrift.rules.compile import U, i64
 from ringrift.rules.layout import Words
 from ringrift.search.compile import compiled
 
@@ -23,7 +23,7 @@ def _ranked_above(s: Words, a: int, b: int) -> bool:
     """Whether seat `a` is strictly better than seat `b`, both not the winner (section 18)."""
     if territory(s, a) != territory(s, b):
         return territory(s, a) > territory(s, b)
-    reason = np.int64(s[U(la.REASON)])
+    reason = i64(s[U(la.REASON)])
     bare = reason >= la.END_BARE_TERRITORY and reason <= la.END_BARE_LAST_ACTOR
     credit_a = removed(s, a) + (hand(s, a) if bare else 0)
     credit_b = removed(s, b) + (hand(s, b) if bare else 0)

@@ -29,6 +29,7 @@ Evaluate = Callable[[States, Codes, Codes], tuple[Floats, Floats]]
 """`(states[B, S], codes[M], offsets[B + 1]) -> (logits[M], values[B, n])`: position i has the legal moves
 `codes[offsets[i]:offsets[i + 1]]`, values are by absolute seat in -1..1."""
 
+PAPER: Final = tree.Settings()
 EDGES_PER_NODE: Final = 48  # mean legal moves where there is a choice (rules, section 24); the pool grows when it has to
 CHUNKS_PER_THREAD: Final = 2  # so that a thread whose games end early takes over others
 NO_SIMULATIONS: Final = np.zeros((1, 0), np.int32)
@@ -76,7 +77,7 @@ class SearchOptions:
     """plies from the start with noise; afterwards the best move is played"""
     lookahead: float = 0.0
     """heuristic only: root logits are this times the value after each move, forced plies played; 0: equal logits"""
-    settings: tree.Settings = tree.Settings()
+    settings: tree.Settings = PAPER
     threads: int = 1
 
 
@@ -100,9 +101,7 @@ class TreePlayer:
         self._evaluate = evaluate
         self._plan = gt.Plan(evaluator, options.settings, options.lookahead)
         self._weights = heuristic_weights(config) if weights is None else weights
-        self._considered = (
-            tree.considered_table(options.considered, options.simulations) if options.simulations else NO_SIMULATIONS
-        )
+        self._considered = tree.considered_table(options.considered, options.simulations) if options.simulations else NO_SIMULATIONS
         self._chunks: list[_Chunk] = []
 
     @property
@@ -150,7 +149,7 @@ class TreePlayer:
         assert self._evaluate is not None
         states = np.concatenate([chunk.states_of(games) for chunk, games in waiting])
         lists = [chunk.moves_of(games) for chunk, games in waiting]
-        counts = np.concatenate([chunk.grove.count[games] for chunk, games in waiting])
+        counts = np.concatenate([chunk.grove.legal[games] for chunk, games in waiting])
         offsets = np.zeros(len(counts) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
         logits, values = self._evaluate(states, np.concatenate(lists), offsets)
@@ -164,23 +163,23 @@ class TreePlayer:
 class _Chunk:
     """Some of the games of a player: one forest, worked on by one thread at a time."""
 
-    def __init__(self, G: Geometry, room: int, simulations: int, weights: Floats) -> None:
-        self.geometry, self.room, self.games = G, room, 0
+    def __init__(self, g: Geometry, room: int, simulations: int, weights: Floats) -> None:
+        self.geometry, self.room, self.games = g, room, 0
         edges = room * (simulations + 1) * EDGES_PER_NODE
-        self._forest: Forest = tree.new_forest(room, max(simulations, 1), G.seats, edges)
-        self.grove = gt.new_grove(G, room, room * self._forest.stride, edges, weights)
-        self._table = gt.no_table(G)
+        self._forest: Forest = tree.new_forest(room, max(simulations, 1), g.seats, edges)
+        self.grove = gt.new_grove(g, room, room * self._forest.stride, edges, weights)
+        self._table = gt.no_table(g)
 
     def set_roots(self, states: States, seeds: Seeds, scale: NDArray[np.float64], first: int) -> int:
         """Take over the positions from `first` on; returns the first one left."""
         tree.clear(self._forest)
         rows = slice(first, first + self.games)
-        D, stride = self.grove, self._forest.stride
-        D.states[: self.games * stride : stride] = states[rows]
-        D.seeds[: self.games] = seeds[rows]
-        D.scale[: self.games] = scale[rows]
-        D.status[: self.games] = gt.NEW
-        D.status[self.games :] = gt.DONE
+        d, stride = self.grove, self._forest.stride
+        d.states[: self.games * stride : stride] = states[rows]
+        d.seeds[: self.games] = seeds[rows]
+        d.scale[: self.games] = scale[rows]
+        d.status[: self.games] = gt.NEW
+        d.status[self.games :] = gt.DONE
         return first + self.games
 
     def advance(self, plan: gt.Plan, considered: Ints) -> None:
@@ -189,7 +188,7 @@ class _Chunk:
             gt.drive(gt.SEARCH, self.geometry, self._forest, plan, self.grove, considered, self._table)
             if not (self.grove.status == gt.FULL).any():
                 return
-            self._forest = tree.with_edges(self._forest, int(self.grove.count.max()))
+            self._forest = tree.with_edges(self._forest, int(self.grove.legal.max()))
             edge_move = np.zeros(len(self._forest.edge), np.int64)
             edge_move[: len(self.grove.edge_move)] = self.grove.edge_move
             self.grove = self.grove._replace(edge_move=edge_move)
@@ -206,32 +205,32 @@ class _Chunk:
 
     def moves_of(self, games: Codes) -> Codes:
         """Their legal moves, one list after another."""
-        counts = self.grove.count[games]
+        counts = self.grove.legal[games]
         width = int(counts.max())
         moves: Codes = self.grove.moves[games, :width][np.arange(width) < counts[:, None]]
         return moves
 
     def take_answer(self, games: Codes, logits: Floats, values: Floats) -> None:
         """Logits in the order of `moves_of` and values by seat."""
-        D = self.grove
-        counts = D.count[games]
+        d = self.grove
+        counts = d.legal[games]
         width = int(counts.max())
         padded = np.zeros((len(games), width), np.float32)
         padded[np.arange(width) < counts[:, None]] = logits
-        D.logits[games, :width] = padded
-        D.values[games] = values
-        D.status[games] = gt.ANSWERED
+        d.logits[games, :width] = padded
+        d.values[games] = values
+        d.status[games] = gt.ANSWERED
 
     def decisions(self) -> list[Decision]:
         """What the finished searches found."""
-        D = self.grove
+        d = self.grove
         return [
             Decision(
-                move=int(D.best[game]),
-                moves=D.moves[game, : D.count[game]].copy(),
-                policy=D.logits[game, : D.count[game]].copy(),
-                values=D.values[game].copy(),
-                visits=D.visits[game, : D.count[game]].copy(),
+                move=int(d.best[game]),
+                moves=d.moves[game, : d.legal[game]].copy(),
+                policy=d.logits[game, : d.legal[game]].copy(),
+                values=d.values[game].copy(),
+                visits=d.visits[game, : d.legal[game]].copy(),
             )
             for game in range(self.games)
         ]
@@ -241,16 +240,16 @@ class Boards:
     """Up to B games under way, whose forced plies are played by themselves."""
 
     def __init__(self, config: Config, room: int, plies_max: int) -> None:
-        G = self.geometry = geometry(config)
+        g = self.geometry = geometry(config)
         self._plies_max = plies_max
         self.table = gt.Table(
-            states=np.zeros((room, G.state_size), np.int32),
+            states=np.zeros((room, g.state_size), np.int32),
             chosen=np.zeros(room, np.int64),
             record=np.zeros((room, plies_max), np.int64),
             plies=np.zeros(room, np.int64),
         )
-        self._forest = tree.new_forest(1, 1, G.seats, 1)
-        self._grove = gt.new_grove(G, 1, 2, 1, heuristic_weights(config))
+        self._forest = tree.new_forest(1, 1, g.seats, 1)
+        self._grove = gt.new_grove(g, 1, 2, 1, heuristic_weights(config))
 
     def start(self, slot: int, pie: bool) -> None:
         """Begin a game in `slot`."""
@@ -259,11 +258,11 @@ class Boards:
 
     def play(self, slots: Sequence[int], moves: Sequence[int]) -> None:
         """Play a move in each of `slots`, and the forced plies after it. Raises RuntimeError for a game without end."""
-        T = self.table
-        T.chosen[:] = 0
-        T.chosen[list(slots)] = moves
-        gt.drive(gt.PLAY, self.geometry, self._forest, NO_PLAN, self._grove, NO_SIMULATIONS, T)
-        if (T.plies[list(slots)] >= self._plies_max).any():
+        t = self.table
+        t.chosen[:] = 0
+        t.chosen[list(slots)] = moves
+        gt.drive(gt.PLAY, self.geometry, self._forest, NO_PLAN, self._grove, NO_SIMULATIONS, t)
+        if (t.plies[list(slots)] >= self._plies_max).any():
             raise RuntimeError(f"a game has reached {self._plies_max} plies: the rules bound every game below that")
 
     def over(self, slot: int) -> bool:

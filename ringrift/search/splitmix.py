@@ -8,27 +8,28 @@ from typing import Final
 
 import numpy as np
 
+from ringrift.rules.compile import U
 from ringrift.search.compile import compiled
 
-GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
-MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
-MIX_2: Final = np.uint64(0x94D049BB133111EB)
+GOLDEN: Final = U(0x9E3779B97F4A7C15)
+MIX_1: Final = U(0xBF58476D1CE4E5B9)
+MIX_2: Final = U(0x94D049BB133111EB)
 UNIT: Final = 2.0**-53
 
 
 @compiled
 def mix(key: int, counter: int) -> int:
     """The `counter`-th 64-bit number of stream `key`."""
-    z = np.uint64(key) + GOLDEN * (np.uint64(counter) + np.uint64(1))
-    z = (z ^ (z >> np.uint64(30))) * MIX_1
-    z = (z ^ (z >> np.uint64(27))) * MIX_2
-    return z ^ (z >> np.uint64(31))
+    z = U(key) + GOLDEN * (U(counter) + U(1))
+    z = (z ^ (z >> U(30))) * MIX_1
+    z = (z ^ (z >> U(27))) * MIX_2
+    return z ^ (z >> U(31))
 
 
 @compiled
 def uniform(key: int, counter: int) -> float:
     """A number in (0, 1)."""
-    return (np.float64(mix(key, counter) >> np.uint64(11)) + 0.5) * UNIT
+    return (np.float64(mix(key, counter) >> U(11)) + 0.5) * UNIT
 
 
 @compiled

@@ -1,0 +1,118 @@
+"""Matches: seats balanced, starts shared, scores added up."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Seat
+from ringrift.events.settings import EvaluationSettings
+from ringrift.events.tickets import EvaluationTicket, tickets_of
+from ringrift.learning.matches import play_match
+from ringrift.learning.targets import decode
+from ringrift.rules import Config, Position
+from ringrift.search.harness import HarnessError
+from ringrift.search.players import Evaluate
+
+RANDOM = Seat(participant="baseline:random:s0", harness="random")
+HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
+GUMBEL = Seat(participant="baseline:gumbel:s4", harness="gumbel", evaluator="heuristic", simulations=4)
+SETTINGS = EvaluationSettings(opening_plies=8)
+
+
+def ticket(config: str, candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
+    request = EvaluationRequested(
+        config=config,
+        generation=2,
+        candidate=candidate,
+        opponent=opponent,
+        purpose="random",
+        round=0,
+        pairs=pairs,
+        seed=9,
+        settings_version=1,
+    )
+    (found,) = tickets_of(request, "EVENTS/3")
+    assert isinstance(found, EvaluationTicket)
+    return found
+
+
+def no_network(model: str) -> Evaluate:
+    raise AssertionError(f"nobody plays {model}")
+
+
+def played(
+    config: str, candidate: Seat, opponent: Seat, pairs: int, evaluate_of: Callable[[str], Evaluate] = no_network
+) -> tuple[list[GameCompleted], EvaluationScored]:
+    *games, score = play_match(
+        ticket(config, candidate, opponent, pairs), SETTINGS, node="here", evaluate_of=evaluate_of, batch=16, threads=1
+    )
+    assert isinstance(score, EvaluationScored)
+    assert all(isinstance(game, GameCompleted) for game in games)
+    return [game for game in games if isinstance(game, GameCompleted)], score
+
+
+def test_a_pair_shares_its_opening_and_trades_seats() -> None:
+    games, score = played("hex8_2p", HEURISTIC, RANDOM, 20)
+    assert sorted(int(game.game.rpartition("-")[2]) for game in games) == list(range(40))
+    by_number = {int(game.game.rpartition("-")[2]): game for game in games}
+    for start in range(20):
+        one, two = by_number[2 * start], by_number[2 * start + 1]
+        assert one.moves.split()[:8] == two.moves.split()[:8]
+        assert one.seats == two.seats[::-1] == (HEURISTIC, RANDOM)
+        assert one.origin == "evaluation"
+        assert one.ticket == "evaluation-events-3"
+    assert len({" ".join(game.moves.split()[:8]) for game in games}) == 20
+    wins = sum(game.seats[game.winner - 1] == HEURISTIC for game in games)
+    assert (score.games, score.wins, score.candidate) == (40, wins, "baseline:heuristic:s0")
+    assert sum(count for _, count in score.starts) == 20
+    assert sum(value * count for value, count in score.starts) == wins / 2
+    assert {value for value, _ in score.starts} <= {0.0, 0.5, 1.0}
+    assert sum(ranking.count for ranking in score.rankings) == 40
+    assert wins >= 34
+
+
+@pytest.mark.parametrize("key", ["square8_3p", "hex8_4p"])
+def test_with_more_seats_the_candidate_holds_each_once(key: str) -> None:
+    n = Config.parse(key).seats
+    games, score = played(key, GUMBEL, RANDOM, 3)
+    places = Counter(game.seats.index(GUMBEL) for game in games)
+    assert places == dict.fromkeys(range(n), 3)
+    total = sum((n - game.ranks[game.seats.index(GUMBEL)]) / (n - 1) for game in games)
+    assert sum(value * count for value, count in score.starts) == pytest.approx(total / n)
+    for game in games:
+        position = Position.start(Config.parse(key))
+        for token in game.moves.split():
+            position.play(token)
+        assert position.ranks() == game.ranks
+    for ranking in score.rankings:
+        assert Counter(ranking.order) == {GUMBEL.participant: 1, RANDOM.participant: n - 1}
+        assert list(ranking.ranks) == sorted(ranking.ranks)
+
+
+def test_only_searching_seats_leave_targets_and_none_in_the_opening() -> None:
+    games, _ = played("hex8_2p", GUMBEL, RANDOM, 2)
+    for game in games:
+        seat = game.seats.index(GUMBEL) + 1
+        _, decisions = decode(game.targets)
+        position = Position.start(Config.parse("hex8_2p"))
+        movers = []
+        for token in game.moves.split():
+            movers.append(position.seat)
+            position.play(token)
+        assert decisions
+        assert {movers[decision.ply] for decision in decisions} == {seat}
+        assert decisions[0].ply >= 8
+
+
+def test_a_match_played_again_is_the_same() -> None:
+    first, score = played("hex8_2p", GUMBEL, HEURISTIC, 3)
+    again, score_again = played("hex8_2p", GUMBEL, HEURISTIC, 3)
+    assert {game.game: game.moves for game in first} == {game.game: game.moves for game in again}
+    assert (score.starts, score.rankings) == (score_again.starts, score_again.rankings)
+
+
+def test_a_seat_that_cannot_be_played_is_refused() -> None:
+    broken = Seat(participant="x:policy:s0", harness="policy", evaluator="heuristic")
+    with pytest.raises(HarnessError, match="policy needs evaluator network"):
+        played("hex8_2p", broken, RANDOM, 1)

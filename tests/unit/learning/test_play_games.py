@@ -1,0 +1,126 @@
+"""Self-play: every game is a record that replays, made by its own seed alone."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from ringrift.events.facts import GameCompleted, SelfplayPlanned
+from ringrift.events.settings import SelfplaySettings
+from ringrift.events.tickets import SelfplayTicket, tickets_of
+from ringrift.learning import targets
+from ringrift.learning.play import Progress, play_games, seed_of
+from ringrift.rules import Config, Position
+from ringrift.search.gumbel import Floats
+from ringrift.search.harness import HarnessError
+from ringrift.search.players import Codes, States
+
+SETTINGS = SelfplaySettings(temperature_plies=12, considered=8)
+
+
+def plan(config: str, games: int, **changes: object) -> SelfplayPlanned:
+    fields: dict[str, object] = {
+        "config": config,
+        "generation": 1,
+        "games": games,
+        "games_per_ticket": games,
+        "simulations": 8,
+        "model": None,
+        "seed": 3,
+        "settings_version": 2,
+    }
+    return SelfplayPlanned(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def ticket(config: str, games: int, **changes: object) -> SelfplayTicket:
+    (found,) = tickets_of(plan(config, games, **changes), "EVENTS/7")
+    assert isinstance(found, SelfplayTicket)
+    return found
+
+
+def timeless(game: GameCompleted) -> GameCompleted:
+    return msgspec.structs.replace(game, play_seconds=0.0)
+
+
+def replayed(game: GameCompleted) -> list[Position]:
+    """Every position of the game; each move is checked to be legal."""
+    position = Position.start(Config.parse(game.config), pie=game.pie)
+    found = [position.copy()]
+    for token in game.moves.split():
+        position.play(token)
+        found.append(position.copy())
+    return found
+
+
+@pytest.mark.parametrize("key", ["hex8_2p", "square8_3p", "hex8_4p"])
+def test_every_game_replays_to_its_end(key: str) -> None:
+    games = list(play_games(ticket(key, 4), SETTINGS, node="here", threads=1))
+    assert sorted(game.game for game in games) == [f"selfplay-events-7-0-{n}" for n in range(4)]
+    for game in games:
+        positions = replayed(game)
+        end = positions[-1]
+        assert end.over
+        assert len(positions) == game.plies + 1
+        assert (end.winner, end.reason, end.ranks()) == (game.winner, game.reason, game.ranks)
+        assert (end.removed(), end.territory()) == (game.removed, game.territory)
+        seats, decisions = targets.decode(game.targets)
+        assert seats == end.config.seats == len(game.seats)
+        choices = [ply for ply, position in enumerate(positions[:-1]) if len(position.legal_codes()) > 1]
+        assert [decision.ply for decision in decisions] == choices, "every choice is searched, no forced ply is"
+        for decision in decisions:
+            assert decision.indices.max() < len(positions[decision.ply].legal_codes())
+
+
+def test_a_game_depends_on_its_number_only() -> None:
+    whole = {game.game.rpartition("-")[2]: game for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=2)}
+    in_twos = {
+        game.game.rpartition("-")[2]: game for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", batch=2, threads=1)
+    }
+    assert {n: timeless(game) for n, game in whole.items()} == {n: timeless(game) for n, game in in_twos.items()}
+    assert len({game.moves for game in whole.values()}) == 6
+    second = tickets_of(plan("hex8_2p", 6, games_per_ticket=4), "EVENTS/7")[1]
+    assert isinstance(second, SelfplayTicket)
+    tail = list(play_games(second, SETTINGS, node="a", threads=1))
+    assert {game.moves for game in tail} == {whole["4"].moves, whole["5"].moves}
+
+
+def test_a_network_is_named_and_asked() -> None:
+    asked = []
+
+    def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        asked.append(len(states))
+        return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
+
+    model = "c0ffee" + "0" * 58
+    (game,) = play_games(ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", evaluate=evaluate)
+    assert asked
+    assert {seat.participant for seat in game.seats} == {"c0ffee000000:gumbel:s2"}
+    assert game.seats[0].evaluator == "network"
+    assert game.seats[0].model == model
+    with pytest.raises(HarnessError, match="network"):
+        next(iter(play_games(ticket("hex8_2p", 1, model=model), SETTINGS, node="a")))
+
+
+def test_progress_counts_games_and_plies() -> None:
+    seen: list[Progress] = []
+    games = list(play_games(ticket("square8_2p", 3), SETTINGS, node="a", threads=1, progress=seen.append))
+    assert (seen[-1].games, seen[-1].plies) == (3, sum(game.plies for game in games))
+    assert [now.decisions for now in seen] == sorted(now.decisions for now in seen)
+
+
+def test_games_with_the_pie_rule_replay() -> None:
+    settings = SelfplaySettings(temperature_plies=12, considered=8, pie=True)
+    games = list(play_games(ticket("square8_2p", 6), settings, node="a", threads=1))
+    assert all(game.pie and replayed(game)[-1].over for game in games)
+
+
+def test_a_game_too_long_is_an_error() -> None:
+    settings = SelfplaySettings(max_moves=30)
+    with pytest.raises(RuntimeError, match="30 plies"):
+        list(play_games(ticket("hex8_2p", 2), settings, node="a", threads=1))
+
+
+def test_seeds_fit_a_json_number_and_differ() -> None:
+    seeds = {seed_of(1, generation, game) for generation in range(20) for game in range(50)}
+    assert len(seeds) == 1000
+    assert max(seeds) < 2**53
+    assert seed_of(1, 2) != seed_of(2, 1)
