@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from stream_cluster import ACK_SECONDS, TICKETS_MAX
 
 from ringrift.events import Draft, UndecodableEvent, draft
 from ringrift.events.facts import ConsumerStarted, LeaseAcquired, SelfplayFinished
@@ -24,7 +25,6 @@ from ringrift.streams.topology import DEAD, EVENTS, GAMES, WORK
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TICKETS_MAX, ACK_SECONDS = 10, 0.5  # as in conftest.py
 Connect = Callable[[], Awaitable[Log]]
 _numbers = itertools.count()
 
