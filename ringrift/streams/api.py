@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from ringrift.streams.errors import ServerRefused, StreamMissing
+from ringrift.streams.errors import DiskFull, ServerRefused, StreamMissing
 from ringrift.streams.log import Entry, stamp_of
 
 Ask = Callable[[str, bytes, float], Awaitable[bytes]]
@@ -22,12 +22,15 @@ QUEUE_IS_FULL = 10077
 NO_MESSAGE = 10037
 NO_STREAM = 10059
 NO_CONSUMER = 10014
+NO_ROOM = (10023, 10047)
 
 
 def raise_for_error(answer: Mapping[str, Any]) -> None:
-    """Raises ServerRefused if the answer is an error."""
+    """Raises ServerRefused if the answer is an error, DiskFull if that is why."""
     if "error" in answer:
         error = answer["error"]
+        if error.get("err_code") in NO_ROOM:
+            raise DiskFull(f"the server has no room: {error.get('description')}; free some, or raise max_file_store in nats.conf")
         raise ServerRefused(error.get("err_code", 0), error.get("description", "no reason given"), error.get("code", 0))
 
 

@@ -27,6 +27,8 @@ write_deadline: 10s
 
 jetstream {{
   store_dir: {store}
+  # The disk is the limit. The default, three quarters of what is free at the start, would shrink with every restart.
+  max_file_store: 1TB
   # Every acknowledged message is on the disk, also after a power cut. The default syncs every two minutes and loses what
   # came since. A batch costs four syncs whatever its size, a single message one (0.05 to 4 ms), far more than is needed.
   sync_interval: always

@@ -44,7 +44,7 @@ READY_SECONDS_MAX = 60.0
 """a server that recovers a large store needs seconds; a minute of nothing is a failure"""
 STOP_SECONDS_MAX = 15.0
 VERSION_SECONDS_MAX = 10.0
-DISK_FREE_BYTES_MIN = 256 * 1024 * 1024
+DISK_FREE_BYTES_MIN = 512 * 1024 * 1024
 PORT_TRIES_MAX = 5
 LOCK_TRIES_MAX = 20
 LOCK_RETRY_SECONDS = 0.1
@@ -99,6 +99,7 @@ class EmbeddedServer:
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._faulty = asyncio.Event()
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
 
     @classmethod
@@ -141,6 +142,11 @@ class EmbeddedServer:
         await self._listener
         return status
 
+    async def fault(self) -> ServerError:
+        """What makes a running server useless, as soon as it says so: above all a full disk, which it outlives without storing."""
+        await self._faulty.wait()
+        return self._failure()
+
     async def restart(self) -> None:
         """Starts the child again after it ended, at the same address. Raises as `start`."""
         if self.running:
@@ -178,6 +184,7 @@ class EmbeddedServer:
         self._port, self.problem = port, None
         self._words.clear()
         self._ready.clear()
+        self._faulty.clear()
         config = self.data / "nats.conf"
         config.write_text(nats_conf(store=str((self.data / "nats").resolve()), port=port, monitor_port=None))
         self._process = await asyncio.create_subprocess_exec(
@@ -207,8 +214,8 @@ class EmbeddedServer:
         if "address already in use" in said:
             return PortInUse(f"port {self._port} on 127.0.0.1 is taken: stop what listens there or choose another port")
         if "no space left" in said:
-            return DiskFull(f"no space left for {self.data}: free some and start again; nothing stored was damaged")
-        return ServerError(f"nats-server did not start: {said} (all it said is in {self.data / 'nats.log'})")
+            return DiskFull(f"no space left for {self.data}: free some and start again; what was acknowledged is safe")
+        return ServerError(f"nats-server cannot run: {said} (all it said is in {self.data / 'nats.log'})")
 
     async def _listen(self) -> None:
         """Copies what the server says to its log file and notices what matters."""
@@ -230,6 +237,7 @@ class EmbeddedServer:
             self._ready.set()
         elif "[FTL]" in line or "no space left" in line or "out of space" in line or "out of resources" in line:
             self.problem = line
+            self._faulty.set()
 
 
 async def _locked(data: Path) -> IO[str]:

@@ -18,6 +18,7 @@ import pytest
 
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted
+from ringrift.streams import api
 from ringrift.streams import server as server_module
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.ensure import Drift, ensure
@@ -138,6 +139,23 @@ async def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path,
     assert not (tmp_path / "nats").exists()
 
 
+async def test_a_disk_that_fills_up_while_it_runs_is_told_and_harms_nothing(server: EmbeddedServer, log: JetStreamLog) -> None:
+    """The line is the one that nats-server 2.15 writes; filling a real disk takes a mount."""
+    telling = asyncio.create_task(server.fault())
+    await log.append([event()])
+    assert not telling.done()
+    server._hear("[1] [ERR] JetStream stream '$G > EVENTS' critical write error: write 4.blk: no space left on device")
+    error = await telling
+    assert isinstance(error, DiskFull)
+    assert str(server.data) in str(error)
+
+
+async def test_a_server_without_room_for_a_stream_says_so(server: EmbeddedServer, log: JetStreamLog) -> None:
+    config = {"name": "BIG", "subjects": ["big"], "storage": "file", "max_bytes": 2 * 1024**4}
+    with pytest.raises(DiskFull, match="max_file_store"):
+        await api.call(log.ask, "STREAM.CREATE.BIG", config)
+
+
 async def test_a_missing_binary_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module.sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -155,7 +173,7 @@ async def test_a_missing_binary_is_named_with_the_remedy(tmp_path: Path, monkeyp
 
 async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "nats").write_text("a file where the storage should be")
-    with pytest.raises(ServerError, match=r"did not start: .*nats\.log"):
+    with pytest.raises(ServerError, match=r"cannot run: .*nats\.log"):
         await EmbeddedServer.start(tmp_path)
     with pytest.raises(ServerError, match="cannot be used"):
         await EmbeddedServer.start(tmp_path / "nats" / "data")
