@@ -26,7 +26,7 @@ import structlog
 import ringrift
 from ringrift.events import Draft, Fact, Settings, SettingsError, decode, event_id, type_of
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, SettingsChanged
-from ringrift.streams.blobs import Blobs, JetStreamBlobs
+from ringrift.streams.blobs import Blobs, ObjectBlobs
 from ringrift.streams.errors import StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import Lease, hold
@@ -174,7 +174,7 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
 
 async def _live(name: str, node: str, server: str, main: Main) -> None:
     log = await JetStreamLog.open(server, name=f"{name}@{node}")
-    process = Process(name, node, log, JetStreamBlobs(log), Presence(log))
+    process = Process(name, node, log, ObjectBlobs(log), Presence(log))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)

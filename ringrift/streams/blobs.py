@@ -176,6 +176,3 @@ async def _sha256(data: bytes) -> bytes:
 
 def _digest_field(digest: bytes) -> str:
     return f"SHA-256={base64.urlsafe_b64encode(digest).decode()}"
-
-
-JetStreamBlobs = ObjectBlobs

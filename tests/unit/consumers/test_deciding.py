@@ -26,7 +26,7 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import decode_ticket
-from ringrift.streams.blobs import JetStreamBlobs
+from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.memory import MemoryBroker, MemoryLog
 from ringrift.streams.presence import Presence
 
@@ -42,7 +42,7 @@ def broker() -> MemoryBroker:
 
 def process(broker: MemoryBroker, name: str = "planner") -> Process:
     log = MemoryLog(broker)
-    return Process(name, "test", log, JetStreamBlobs(log), Presence(log))
+    return Process(name, "test", log, ObjectBlobs(log), Presence(log))
 
 
 async def write(broker: MemoryBroker, *facts: Fact) -> list[int]:

@@ -14,7 +14,7 @@ from ringrift.consumers.working import Drained, from_thread, is_done, publish_ga
 from ringrift.events import Fact, draft
 from ringrift.events.facts import DeadLettered, GameCompleted, SelfplayFinished, SelfplayPlanned, TrainingFailed
 from ringrift.events.tickets import SelfplayTicket, encode_ticket, subject_of, tickets_of
-from ringrift.streams.blobs import JetStreamBlobs
+from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.errors import LogUnavailable
 from ringrift.streams.memory import MemoryBroker, MemoryLog
 from ringrift.streams.presence import Presence
@@ -27,7 +27,7 @@ PLAN = SelfplayPlanned(
 @pytest.fixture
 def process() -> Process:
     log = MemoryLog(MemoryBroker())
-    return Process("selfplay", "test", log, JetStreamBlobs(log), Presence(log))
+    return Process("selfplay", "test", log, ObjectBlobs(log), Presence(log))
 
 
 async def ticket(process: Process) -> SelfplayTicket:
