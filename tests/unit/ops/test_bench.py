@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from ringrift.ops import bench
+from ringrift.ops.bench_loop import bench_loop
+from ringrift.ops.cli import main
+from ringrift.ops.measured import Measured, measured
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    taken = {
+        "rules": lambda options: [measured("rules/square8_2p", "moves/s/core", [3.0, 1.0, 2_000_000.0])],
+        "log": lambda options: [measured("log/replay", "events/s", [5.0])],
+    }
+    monkeypatch.setattr(bench, "PARTS", taken)
+    return taken
+
+
+def test_json_has_medians_runs_and_the_machine(parts: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "rules", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["results"] == [
+        {"name": "rules/square8_2p", "value": 3.0, "unit": "moves/s/core", "runs": [3.0, 1.0, 2_000_000.0]}
+    ]
+    assert document["machine"]["cores"] >= 1
+    assert document["machine"]["numba"]
+
+
+def test_the_table_has_all_parts(parts: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 0
+    out = capsys.readouterr().out
+    (row,) = [line for line in out.splitlines() if "rules/square8_2p" in line]
+    assert [cell.strip() for cell in row.strip("│").split("│")][1:] == ["3", "1", "2,000,000", "moves/s/core"]
+    assert "log/replay" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sums"], "no part is called sums; there are rules, log"),
+        (["rules", "--config", "chess_2p"], "unknown config 'chess_2p'"),
+        (["rules", "--runs", "0"], "at least 1 run"),
+    ],
+)
+def test_what_cannot_be_measured(parts: Any, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *words]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_rules_and_search_deliver_what_is_printed() -> None:
+    options = type("Options", (), {"config": ["square8_2p"], "runs": 1, "seconds": 0.01})()
+    names = [item.name for item in bench.PARTS["rules"](options)]
+    assert names[0] == "rules/square8_2p"
+    assert all(isinstance(item, Measured) for item in bench.PARTS["search"](options))
+
+
+@pytest.mark.slow
+def test_the_loop_is_measured() -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = {item.name: item for item in bench_loop(["square8_2p"], runs=1, seconds=0.1)}
+    assert found.keys() == {
+        "loop/square8_2p/selfplay/heuristic/games",
+        "loop/square8_2p/selfplay/heuristic/moves",
+        "loop/square8_2p/selfplay/v2-micro/games",
+        "loop/square8_2p/selfplay/v2-micro/moves",
+        "loop/square8_2p/encoder",
+        f"loop/square8_2p/network/v2-micro/{device}",
+        f"loop/square8_2p/training/v2-micro/{device}",
+    }
+    assert all(item.value > 0 for item in found.values())
