@@ -1,10 +1,12 @@
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from ringrift.analytics.board import text, trace, view
 from ringrift.analytics.board_svg import SEAT_COLOURS, svg
+from ringrift.ops.game import at_ply, read_record
 from ringrift.rules import CONFIGS, Config, Position
 
 SQUARE = "square8/2 a1a1A(11)2/8/8/3(1221)4/8/8/8/7(2) 1l 0,0 0,0 acted,last=1 0//0/0 2"
@@ -85,3 +87,9 @@ def test_the_end_of_a_game_is_told() -> None:
     position = Position.start(Config.parse("square8_2p"))
     position.play("resign")
     assert re.search(r"ply 1: seat 2 wins by resign", view(position).caption)
+
+
+def test_the_picture_in_the_docs_is_what_the_command_draws() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    board, _ = at_ply(read_record(docs / "game.txt"), 88)
+    assert svg(board) == (docs / "board.svg").read_text(), "ringrift game show docs/game.txt --ply 88 --svg docs/board.svg"
