@@ -2,24 +2,36 @@
 
 
 from ringrift.rules.compile import U, compiled, i64
-from ringrift.rules.geometry import CELLS_AT, T_RING_LINKS_AT, T_RINGS
+from ringrift.rules.geometry import (
+    CELLS_AT,
+    MAY_SPLIT,
+    T_NEIGHBOURHOOD,
+    T_RING_LINKS_AT,
+    T_RINGS,
+    T_SEATS,
+    T_STRIDE_LOG2,
+    TOUCHES,
+)
 from ringrift.rules.layout import (
     COLOUR_SHIFT,
     HAND,
+    LAND_MASK,
     MARK_MASK,
     MARKERS,
     NINE_BITS,
     ON_BOARD,
+    ONE_PIECE,
     OPEN_MASK,
     REMOVED,
     SEAT_BITS,
     STACKS,
     TERRITORY_OF,
     WALL,
-    WALL_MASK,
     Words,
     cell,
     flip,
+    mask_at,
+    slot_of,
     stack_mask,
     stack_word,
     word_bottom,
@@ -29,31 +41,67 @@ from ringrift.rules.layout import (
 
 
 @compiled
+def _neighbourhood(t: Words, s: Words, border: int, c: int) -> int:
+    """TOUCHES and MAY_SPLIT of a cell in the floor of a border colour."""
+    at, y = slot_of(t, c), (c & ((1 << i64(t[U(T_STRIDE_LOG2)])) - 1)) - 1
+    land = mask_at(t, LAND_MASK) + at
+    before, here, after = i64(s[U(land - 1)]), i64(s[U(land)]), i64(s[U(land + 1)])
+    if border:
+        marks = mask_at(t, MARK_MASK + border) + at
+        before &= ~s[U(marks - 1)]
+        here &= ~s[U(marks)]
+        after &= ~s[U(marks + 1)]
+    index = ((before >> y) & 7) | (((here >> y) & 7) << 3) | (((after >> y) & 7) << 6)
+    return i64(t[U(T_NEIGHBOURHOOD + index)])
+
+
+@compiled
+def _floor_loses(t: Words, s: Words, border: int, c: int) -> None:
+    """The cell became a wall for a border colour."""
+    if (s[U(ONE_PIECE)] >> border) & 1 and _neighbourhood(t, s, border, c) & MAY_SPLIT:
+        s[U(ONE_PIECE)] &= ~(1 << border)
+
+
+@compiled
+def _floor_gains(t: Words, s: Words, border: int, c: int) -> None:
+    """The cell is no wall for a border colour any more."""
+    if (s[U(ONE_PIECE)] >> border) & 1 and (_neighbourhood(t, s, border, c) & TOUCHES) == 0:
+        s[U(ONE_PIECE)] &= ~(1 << border)
+
+
+@compiled
 def add_marker(t: Words, s: Words, c: int, seat: int) -> None:
     """Marker on an empty cell."""
     s[U(CELLS_AT + c)] = seat
     s[U(MARKERS + seat)] += 1
     flip(t, s, MARK_MASK + seat, c)
+    _floor_loses(t, s, seat, c)
 
 
 @compiled
 def take_marker(t: Words, s: Words, c: int) -> None:
     """Marker off the board; the cell is empty."""
-    seat = i64(s[U(CELLS_AT + c)])
+    seat = cell(s, c)
     s[U(CELLS_AT + c)] = 0
     s[U(MARKERS + seat)] -= 1
     flip(t, s, MARK_MASK + seat, c)
+    _floor_gains(t, s, seat, c)
 
 
 @compiled
 def collapse(t: Words, s: Words, c: int, seat: int) -> None:
     """An empty or marker cell becomes territory of `seat`."""
-    if s[U(CELLS_AT + c)] != 0:
-        take_marker(t, s, c)
+    marker = cell(s, c)
+    if marker != 0:
+        s[U(MARKERS + marker)] -= 1
+        flip(t, s, MARK_MASK + marker, c)
     s[U(CELLS_AT + c)] = WALL | seat
     s[U(TERRITORY_OF + seat)] += 1
     flip(t, s, OPEN_MASK, c)
-    flip(t, s, WALL_MASK, c)
+    flip(t, s, LAND_MASK, c)
+    for border in range(t[U(T_SEATS)] + 1):
+        if border == 0 or border != marker:
+            _floor_loses(t, s, border, c)
 
 
 @compiled

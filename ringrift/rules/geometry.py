@@ -38,7 +38,8 @@ T_AXIS: Final = 32  # 4 core id deltas, all positive
 T_RECOVERY_AXIS: Final = 36  # the same in recovery order
 T_VALID: Final = 40  # row mask of the cells on the board
 ROW_SLOTS_MAX: Final = 32
-T_SIZE: Final = T_VALID + ROW_SLOTS_MAX
+T_NEIGHBOURHOOD: Final = T_VALID + ROW_SLOTS_MAX  # 512 entries, see _neighbourhoods
+T_SIZE: Final = T_NEIGHBOURHOOD + 512
 
 CELLS_AT: Final = 64  # the state's header is this long; cells follow
 ROW_MARGIN: Final = 3  # empty rows on either side of a row mask, so that three steps never leave it
@@ -136,6 +137,7 @@ def _table(
     t[T_DIRECTIONS] = len(directions)
     t[T_AXES] = len(axes)
     t[T_ROW_SLOTS], t[T_ROWS_AT], t[T_RING_LINKS_AT] = row_slots, rows_at, links_at
+    t[T_NEIGHBOURHOOD:] = _neighbourhoods(board.hex)
     t[T_SCRATCH_AT], t[T_STATE_SIZE] = scratch_at, size
     t[T_DIRECTION : T_DIRECTION + len(directions)] = [dx * stride + dy for dx, dy in directions]
     t[T_AXIS : T_AXIS + len(axes)] = axes
@@ -143,3 +145,35 @@ def _table(
     for x, y in board.cells:
         t[T_VALID + ROW_MARGIN + x] |= 1 << (y + 1)
     return t
+
+
+TOUCHES: Final = 1
+MAY_SPLIT: Final = 2
+
+
+def _neighbourhoods(is_hex: bool) -> list[int]:
+    """For each set of floor cells in the 3 x 3 block around a cell, how the cell hangs together with them (11.1).
+
+    Bit `3 * (dx + 1) + (dy + 1)` of the index is the cell at that offset. TOUCHES: some territory neighbour is floor.
+    MAY_SPLIT: the floor neighbours are not connected within the block, so that without the middle cell the floor might fall apart.
+    """
+    ring = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)) if is_hex else SQUARE_DIRECTIONS
+    entries = []
+    for index in range(512):
+        around = [bool(index >> (3 * (dx + 1) + dy + 1) & 1) for dx, dy in ring]
+        groups = _groups(around, [is_hex or 0 in step for step in ring])
+        entries.append(TOUCHES * (groups > 0) + MAY_SPLIT * (groups > 1))
+    return entries
+
+
+def _groups(around: list[bool], is_neighbour: list[bool]) -> int:
+    """Runs of floor in the closed ring of cells that contain a territory neighbour."""
+    size = len(around)
+    if all(around):
+        return 1
+    groups = 0
+    for i in range(size):
+        if around[i] and not around[i - 1]:
+            run = [i + step for step in range(size) if all(around[(i + part) % size] for part in range(step + 1))]
+            groups += any(is_neighbour[j % size] for j in run)
+    return groups

@@ -4,8 +4,8 @@
   An empty cell is 0, a marker its seat.
 - Rings are numbered; ring `(seat - 1) * R + i` is the i-th ring the seat has placed, so none is ever freed. The link word of a
   ring holds in bits 0-8 the ring below it (the bottom ring links to the top), in bits 9-11 its colour.
-- Row masks, one word a grid row `x`, bit `y + 1` a cell: open (neither stack nor collapsed), collapsed, markers of each seat,
-  stacks of each controller.
+- Row masks, one word a grid row `x`, bit `y + 1` a cell: open (neither stack nor collapsed), land (not collapsed),
+  markers of each seat, stacks of each controller.
 - Scratch is free for use inside one call; its contents mean nothing.
 """
 
@@ -100,6 +100,7 @@ LPS_ROUNDS: Final = 18  # rounds required
 WINNER: Final = 19
 REASON: Final = 20  # END_* code
 REGIONS: Final = 21  # in TERRITORY, nothing owed: a processable region exists
+ONE_PIECE: Final = 23  # bit c: the floor of border colour c is known to be connected (regions)
 LINKS_AT: Final = 22  # copy of T_RING_LINKS_AT, for accessors without a geometry
 HAND: Final = 24
 REMOVED: Final = 28
@@ -108,7 +109,8 @@ ON_BOARD: Final = 36  # rings of the colour on the board
 STACKS: Final = 40  # stacks controlled
 MARKERS: Final = 44
 OUT_TURN: Final = 48  # section 18 (4)
-HEADER_USED: Final = OUT_TURN + 5
+WITNESS: Final = 54  # by border colour, 0 to 4: a cell to look at first when regions are sought, 0 for none
+HEADER_USED: Final = WITNESS + 5
 
 # Cell words.
 SEAT_BITS: Final = 7
@@ -122,7 +124,7 @@ NINE_BITS: Final = 511
 
 # Row masks, in this order; markers and stacks are followed by one mask a seat.
 OPEN_MASK: Final = 0
-WALL_MASK: Final = 1
+LAND_MASK: Final = 1
 MARK_MASK: Final = 1  # + seat
 COLOUR_SHIFT: Final = 9
 
@@ -201,6 +203,7 @@ def start(t: Words, s: Words, pie: int, lps_rounds: int) -> None:
     s[U(TURN_NUMBER)] = 1
     s[U(SWAP_OPEN)] = pie if n == 2 else 0
     s[U(LPS_ROUNDS)] = lps_rounds
+    s[U(ONE_PIECE)] = (2 << n) - 1
     s[U(LINKS_AT)] = t[U(T_RING_LINKS_AT)]
     for seat in range(1, n + 1):
         s[U(HAND + seat)] = R
@@ -208,6 +211,7 @@ def start(t: Words, s: Words, pie: int, lps_rounds: int) -> None:
     for slot in range(3, 3 + width):
         row = i64(t[U(T_VALID + slot)])
         s[U(mask_at(t, OPEN_MASK) + slot)] = row
+        s[U(mask_at(t, LAND_MASK) + slot)] = row
         for y in range(1, width + 1):
             if (row >> y) & 1:
                 s[U(CELLS_AT + core_id(t, slot, y))] = 0

@@ -12,13 +12,13 @@ from ringrift.rules.geometry import T_SEATS, T_WIDTH, Geometry
 from ringrift.rules.layout import Words, core_id, mask_at, stack_mask
 from ringrift.rules.lines import list_lines
 from ringrift.rules.moves import make_move
+from ringrift.rules.placement import list_placements
 from ringrift.rules.recovery import list_recovery
 from ringrift.rules.regions import list_claims
 from ringrift.rules.stacks import (
     list_all_moves,
     list_leaps,
     list_moves_from,
-    list_placements,
     recovery_eligible,
     some_stack_can_go,
 )

@@ -3,7 +3,7 @@
 
 from ringrift.rules.board import collapse
 from ringrift.rules.compile import U, compiled, i64, lowest_bit
-from ringrift.rules.geometry import T_AXES, T_AXIS, T_LINE, T_LINE_NOTICED, T_WIDTH
+from ringrift.rules.geometry import ROW_MARGIN, T_AXES, T_AXIS, T_HEX, T_LINE, T_LINE_NOTICED, T_WIDTH
 from ringrift.rules.layout import MARK_MASK, MARKERS, Words, cell, core_id, mask_at
 from ringrift.rules.moves import LINE, LINE_ALL, LINE_PART, make_move
 
@@ -20,25 +20,28 @@ def run_ahead(s: Words, c: int, d: int, seat: int) -> int:
 
 @compiled
 def has_line(t: Words, s: Words, seat: int) -> bool:
-    """Whether the seat has a run that counts as a line."""
+    """Whether the seat has a run that counts as a line; tested for all cells of a row at once."""
     noticed = i64(t[U(T_LINE_NOTICED)])
     if s[U(MARKERS + seat)] < noticed:
         return False
+    four = -1 if noticed == 4 else 0  # whether the fourth cell matters
+    diagonal = 0 if t[U(T_HEX)] else -1  # hexes lack one of the diagonals
     rows = mask_at(t, MARK_MASK + seat)
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
-        mask = i64(s[U(rows + slot)])
-        while mask:
-            c = core_id(t, slot, lowest_bit(mask))
-            for i in range(t[U(T_AXES)]):
-                if run_ahead(s, c, i64(t[U(T_AXIS + i)]), seat) >= noticed:
-                    return True
-            mask &= mask - 1
-    return False
+    found = i64(0)
+    for at in range(rows + ROW_MARGIN, rows + ROW_MARGIN + t[U(T_WIDTH)]):
+        m0, m1, m2, m3 = i64(s[U(at)]), i64(s[U(at + 1)]), i64(s[U(at + 2)]), i64(s[U(at + 3)])
+        found |= m0 & (m0 >> 1) & (m0 >> 2) & ((m0 >> 3) | ~four)
+        found |= m0 & m1 & m2 & (m3 | ~four)
+        found |= m0 & (m1 << 1) & (m2 << 2) & ((m3 << 3) | ~four)
+        found |= m0 & (m1 >> 1) & (m2 >> 2) & ((m3 >> 3) | ~four) & diagonal
+    return found != 0
 
 
 @compiled
 def list_lines(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append the choices for every eligible line of the seat (10.3)."""
+    if not has_line(t, s, seat):
+        return k
     noticed, length = i64(t[U(T_LINE_NOTICED)]), i64(t[U(T_LINE)])
     rows = mask_at(t, MARK_MASK + seat)
     for slot in range(3, 3 + t[U(T_WIDTH)]):

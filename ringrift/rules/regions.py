@@ -5,13 +5,15 @@ from ringrift.rules.board import collapse, discard_stack, has_buried
 from ringrift.rules.compile import U, compiled, i64, lowest_bit
 from ringrift.rules.geometry import ROW_MARGIN, T_GROWTH, T_HEX, T_SEATS, T_VALID, T_WIDTH
 from ringrift.rules.layout import (
+    LAND_MASK,
     MARK_MASK,
     MARKERS,
     ON_BOARD,
+    ONE_PIECE,
     RECOVERING,
     STACK,
     STACKS,
-    WALL_MASK,
+    WITNESS,
     Words,
     bit_of,
     cell,
@@ -25,7 +27,6 @@ from ringrift.rules.moves import CLAIM, make_move
 
 # Scratch masks.
 FLOOR, REST, REGION, BORDER = range(4)
-ROW_BITS_LOG2 = 5
 
 
 @compiled
@@ -39,24 +40,26 @@ def colours_present(t: Words, s: Words) -> int:
 
 @compiled
 def spread_in_row(mask: int, floor: int) -> int:
-    """Fill the runs of `floor` that `mask` touches."""
-    up, down = mask, mask
-    free_up, free_down = floor, floor
-    for i in range(ROW_BITS_LOG2):
-        step = 1 << i
-        up |= free_up & (up << step)
-        free_up &= free_up << step
-        down |= free_down & (down >> step)
-        free_down &= free_down >> step
-    return up | down
+    """Fill the runs of `floor` that `mask`, a part of it, touches."""
+    filled = mask | (floor & ~(floor + mask))  # the carry runs to the upper end of each run
+    free = floor
+    filled |= free & (filled >> 1)
+    free &= free >> 1
+    filled |= free & (filled >> 2)
+    free &= free >> 2
+    filled |= free & (filled >> 4)
+    free &= free >> 4
+    filled |= free & (filled >> 8)
+    free &= free >> 8
+    return filled | (free & (filled >> 16))
 
 
 @compiled
 def make_floor(t: Words, s: Words, border: int) -> None:
     """FLOOR = cells that are neither collapsed nor markers of colour `border` (0: collapsed cells only are walls)."""
-    floor, walls, marks = scratch_mask(t, FLOOR), mask_at(t, WALL_MASK), mask_at(t, MARK_MASK + border)
+    floor, land, marks = scratch_mask(t, FLOOR), mask_at(t, LAND_MASK), mask_at(t, MARK_MASK + border)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
-        row = t[U(T_VALID + slot)] & ~s[U(walls + slot)]
+        row = i64(s[U(land + slot)])
         if border:
             row &= ~s[U(marks + slot)]
         s[U(floor + slot)] = row
@@ -73,28 +76,42 @@ def neighbour_rows(t: Words, s: Words, mask: int, slot: int) -> int:
 
 @compiled
 def flood(t: Words, s: Words, c: int) -> None:
-    """REGION = component of FLOOR that contains the cell `c`."""
-    floor, region = scratch_mask(t, FLOOR), scratch_mask(t, REGION)
-    first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
-    for slot in range(first - 1, last + 2):
+    """REGION = component of FLOOR that contains the cell `c`; sweeps to and fro over the rows reached so far and the next ones."""
+    floor, region, hexagonal = scratch_mask(t, FLOOR), scratch_mask(t, REGION), i64(t[U(T_HEX)])
+    for slot in range(ROW_MARGIN - 1, ROW_MARGIN + t[U(T_WIDTH)] + 1):
         s[U(region + slot)] = 0
-    s[U(region + slot_of(t, c))] = spread_in_row(bit_of(t, c), i64(s[U(floor + slot_of(t, c))]))
+    first = slot_of(t, c)
+    last = first
+    s[U(region + first)] = spread_in_row(bit_of(t, c), i64(s[U(floor + first)]))
     changed = True
     while changed:
         changed = False
-        for slot in range(first, last + 1):
-            changed |= _grow_row(t, s, floor, region, slot)
-        for slot in range(last, first - 1, -1):
-            changed |= _grow_row(t, s, floor, region, slot)
+        slot = first
+        while slot <= last + 1:
+            if _grow_row(s, floor + slot, region + slot, hexagonal):
+                changed = True
+                last = max(last, slot)
+            slot += 1
+        slot = last
+        while slot >= first - 1:
+            if _grow_row(s, floor + slot, region + slot, hexagonal):
+                changed = True
+                first = min(first, slot)
+            slot -= 1
 
 
 @compiled
-def _grow_row(t: Words, s: Words, floor: int, region: int, slot: int) -> bool:
-    old, free = i64(s[U(region + slot)]), i64(s[U(floor + slot)])
-    new = neighbour_rows(t, s, region, slot) & free & ~old
+def _grow_row(s: Words, floor: int, region: int, hexagonal: int) -> bool:
+    """Let the region spread into one row from the rows next to it; the arguments are offsets of the row."""
+    before, after, free = i64(s[U(region - 1)]), i64(s[U(region + 1)]), i64(s[U(floor)])
+    near = before | after
+    if hexagonal:
+        near |= (before >> 1) | (after << 1)
+    old = i64(s[U(region)])
+    new = near & free & ~old
     if new == 0:
         return False
-    s[U(region + slot)] = old | spread_in_row(new, free)
+    s[U(region)] = old | spread_in_row(new, free)
     return True
 
 
@@ -151,13 +168,13 @@ def _found_with_lower_colour(t: Words, s: Words, border: int) -> bool:
 @compiled
 def _closed_by(t: Words, s: Words, border: int) -> bool:
     """Whether REGION is a component of the floor of `border`: none of its markers inside, only walls around."""
-    region, marks, walls = scratch_mask(t, REGION), mask_at(t, MARK_MASK + border), mask_at(t, WALL_MASK)
+    region, marks, land = scratch_mask(t, REGION), mask_at(t, MARK_MASK + border), mask_at(t, LAND_MASK)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         row = i64(s[U(region + slot)])
         if row & s[U(marks + slot)]:
             return False
-        around = (neighbour_rows(t, s, region, slot) | (row << 1) | (row >> 1)) & ~row & t[U(T_VALID + slot)]
-        if around & ~(s[U(walls + slot)] | s[U(marks + slot)]):
+        around = (neighbour_rows(t, s, region, slot) | (row << 1) | (row >> 1)) & ~row
+        if around & s[U(land + slot)] & ~i64(s[U(marks + slot)]):
             return False
     return True
 
@@ -169,8 +186,13 @@ def may_claim(s: Words, seat: int) -> bool:
 
 
 @compiled
-def open_search(t: Words, s: Words, seat: int, border: int) -> bool:
-    """Prepare `next_claim` for a border colour; false if there is nothing to find with it (11.1)."""
+def open_search(t: Words, s: Words, border: int) -> bool:
+    """Prepare `next_claim` for a border colour; false if there is nothing to find with it (11.1).
+
+    A floor in one piece holds every stack, so its only component cannot be paid for from outside.
+    """
+    if (s[U(ONE_PIECE)] >> border) & 1:
+        return False
     if border:
         if s[U(MARKERS + border)] == 0:
             return False
@@ -210,7 +232,7 @@ def list_claims(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     n = i64(t[U(T_SEATS)])
     for i in range(1, n + 2):
         border = i % (n + 1)  # 1 to n, then 0
-        if open_search(t, s, seat, border):
+        if open_search(t, s, border):
             c = next_claim(t, s, seat, border)
             while c != 0:
                 out[U(k)] = make_move(CLAIM, c, 0, 0, 0, border)
@@ -221,13 +243,62 @@ def list_claims(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 
 @compiled
 def has_claim(t: Words, s: Words, seat: int) -> bool:
-    """Whether the mover has a processable region. Writes nothing but scratch."""
+    """Whether the mover has a processable region. Writes nothing but scratch, ONE_PIECE and WITNESS."""
     if not may_claim(s, seat):
         return False
-    for border in range(t[U(T_SEATS)] + 1):  # noqa: SIM110
-        if open_search(t, s, seat, border) and next_claim(t, s, seat, border) != 0:
+    n = i64(t[U(T_SEATS)])
+    if s[U(RECOVERING)] == 0:
+        for border in range(1, n + 1):
+            if _witness_stands(t, s, seat, border):
+                return True
+    for i in range(1, n + 2):
+        border = i % (n + 1)  # 1 to n, then 0
+        if not open_search(t, s, border):
+            continue
+        if s[U(RECOVERING)] == 0:
+            pieces = _split_by_first_stack(t, s, seat, border)
+            if pieces == 1:
+                continue
+            if pieces == 2 and border:
+                return True
+        if next_claim(t, s, seat, border) != 0:
             return True
     return False
+
+
+@compiled
+def _witness_stands(t: Words, s: Words, seat: int, border: int) -> bool:
+    """Whether the component of the cell remembered for a border colour is a region that lacks the mover's stacks."""
+    c = i64(s[U(WITNESS + border)])
+    if c == 0 or (s[U(ONE_PIECE)] >> border) & 1 or s[U(MARKERS + border)] == 0:
+        return False
+    make_floor(t, s, border)
+    if (s[U(scratch_mask(t, FLOOR) + slot_of(t, c))] & bit_of(t, c)) == 0:
+        return False
+    flood(t, s, c)
+    return not _meets(t, s, scratch_mask(t, REGION), mask_at(t, stack_mask(t, seat)))
+
+
+@compiled
+def _split_by_first_stack(t: Words, s: Words, seat: int, border: int) -> int:
+    """Look at the component of FLOOR around the seat's first stack: 1 if it is all there is, 2 if there are others but all stacks
+    of the seat are in it (so that each other component lacks its colour and can be claimed), 3 otherwise."""
+    floor, region, mine = scratch_mask(t, FLOOR), scratch_mask(t, REGION), mask_at(t, stack_mask(t, seat))
+    first = ROW_MARGIN
+    while s[U(mine + first)] == 0:
+        first += 1
+    flood(t, s, core_id(t, first, lowest_bit(i64(s[U(mine + first)]))))
+    other_cell, other_stacks = i64(0), i64(0)
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+        rest = s[U(floor + slot)] & ~s[U(region + slot)]
+        if rest:
+            other_cell = core_id(t, slot, lowest_bit(rest))
+        other_stacks |= s[U(mine + slot)] & ~s[U(region + slot)]
+    s[U(WITNESS + border)] = other_cell
+    if other_cell == 0:
+        s[U(ONE_PIECE)] |= 1 << border
+        return 1
+    return 2 if other_stacks == 0 else 3
 
 
 @compiled

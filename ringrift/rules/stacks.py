@@ -5,12 +5,10 @@ from ringrift.rules.compile import U, compiled, i64, lowest_bit
 from ringrift.rules.geometry import T_DIRECTION, T_DIRECTIONS, T_SEATS, T_STRIDE_LOG2, T_WIDTH
 from ringrift.rules.layout import (
     BLOCK,
-    HAND,
     MARK_MASK,
     MARKERS,
     ON_BOARD,
     OPEN_MASK,
-    SEAT_BITS,
     STACK,
     STACKS,
     Words,
@@ -21,7 +19,7 @@ from ringrift.rules.layout import (
     word_cap,
     word_height,
 )
-from ringrift.rules.moves import LEAP, PLACE, WALK, make_move
+from ringrift.rules.moves import LEAP, WALK, make_move
 
 
 @compiled
@@ -168,65 +166,25 @@ def empty_row(t: Words, s: Words, slot: int) -> int:
 
 
 @compiled
-def can_place_on_stack(t: Words, s: Words, c: int, seat: int) -> bool:
-    """Whether one ring of `seat` on the stack at `c` would not be dead (7.2)."""
-    w = cell(s, c)
-    cap = word_cap(w) + 1 if w & SEAT_BITS == seat else i64(1)
-    return can_go(t, s, c, word_height(w) + 1, cap)
-
-
-@compiled
-def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
-    """Append all placements of `seat` (7.1 to 7.3), cells in scan order."""
-    most = min(i64(3), i64(s[U(HAND + seat)]))
-    n = i64(t[U(T_SEATS)])
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
-        empty = empty_row(t, s, slot)
-        mask = empty
-        for other in range(1, n + 1):
-            mask |= s[U(mask_at(t, stack_mask(t, other)) + slot)]
-        while mask:
-            c = core_id(t, slot, lowest_bit(mask))
-            if (cell(s, c) & STACK) == 0:
-                if can_go(t, s, c, 1, 1):
-                    for count in range(1, most + 1):
-                        if count == 1 or can_go(t, s, c, count, count):
-                            out[U(k)] = make_move(PLACE, c, 0, 0, 0, count)
-                            k += 1
-            elif can_place_on_stack(t, s, c, seat):
-                out[U(k)] = make_move(PLACE, c, 0, 0, 0, 1)
-                k += 1
-            mask &= mask - 1
-    return k
-
-
-@compiled
-def can_place(t: Words, s: Words, seat: int) -> bool:
-    """Whether `seat` has a legal placement of one ring."""
-    if s[U(HAND + seat)] == 0:
-        return False
-    n = i64(t[U(T_SEATS)])
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
-        mask = empty_row(t, s, slot)
-        while mask:
-            if can_go(t, s, core_id(t, slot, lowest_bit(mask)), 1, 1):
-                return True
-            mask &= mask - 1
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
-        mask = i64(0)
-        for other in range(1, n + 1):
-            mask |= s[U(mask_at(t, stack_mask(t, other)) + slot)]
-        while mask:
-            if can_place_on_stack(t, s, core_id(t, slot, lowest_bit(mask)), seat):
-                return True
-            mask &= mask - 1
-    return False
-
-
-@compiled
-def can_act(t: Words, s: Words, seat: int) -> bool:
-    """Whether the seat can act for real (17.1)."""
-    return some_stack_can_go(t, s, seat) or can_place(t, s, seat)
+def leap_counts(t: Words, s: Words, a: int) -> int:
+    """Whether a new stack of one, two or three rings (bits 0 to 2) at `a` would have a leap."""
+    counts = 0
+    for i in range(t[U(T_DIRECTIONS)]):
+        d = i64(t[U(T_DIRECTION + i)])
+        c = a + d
+        near = 1  # the stack met is next to `a`
+        while (cell(s, c) & BLOCK) == 0:
+            c += d
+            near = 0
+        w = cell(s, c)
+        if (w & STACK) == 0 or (cell(s, c + d) & BLOCK) != 0:
+            continue
+        # the landings within three steps reach two steps at least, three if one more cell is free or the stack is farther off
+        reach = 2 if near and (cell(s, c + d + d) & BLOCK) != 0 else 3
+        cap = word_cap(w)
+        if cap <= reach:
+            counts |= (1 << reach) - (1 << (cap - 1))
+    return counts
 
 
 @compiled

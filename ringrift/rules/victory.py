@@ -3,9 +3,10 @@
 
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, compiled, i64
-from ringrift.rules.geometry import ROW_MARGIN, T_HEX, T_RINGS_TO_WIN, T_SEATS, T_TERRITORY_TO_WIN, T_VALID, T_WIDTH
-from ringrift.rules.layout import HAND, MARKERS, ON_BOARD, REMOVED, STACKS, TERRITORY_OF, WALL_MASK, Words, mask_at
-from ringrift.rules.stacks import can_act, empty_row
+from ringrift.rules.geometry import ROW_MARGIN, T_HEX, T_RINGS_TO_WIN, T_SEATS, T_TERRITORY_TO_WIN, T_WIDTH
+from ringrift.rules.layout import HAND, LAND_MASK, MARKERS, ON_BOARD, REMOVED, STACKS, TERRITORY_OF, Words, mask_at
+from ringrift.rules.placement import can_act
+from ringrift.rules.stacks import empty_row
 
 
 @compiled
@@ -65,11 +66,9 @@ def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
         rings += s[U(HAND + seat)]
     if rings == 0:
         return False
-    walls = mask_at(t, WALL_MASK)
+    land = mask_at(t, LAND_MASK)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
-        before = t[U(T_VALID + slot - 1)] & ~i64(s[U(walls + slot - 1)])
-        here = t[U(T_VALID + slot)] & ~i64(s[U(walls + slot)])
-        after = t[U(T_VALID + slot + 1)] & ~i64(s[U(walls + slot + 1)])
+        before, here, after = i64(s[U(land + slot - 1)]), i64(s[U(land + slot)]), i64(s[U(land + slot + 1)])
         near = (here << 1) | (here >> 1) | before | (before >> 1) | after | (after << 1)
         if t[U(T_HEX)] == 0:
             near |= (before << 1) | (after >> 1)

@@ -7,7 +7,7 @@ import pytest
 
 from ringrift.rules import CONFIGS, Config, Position, Record, core
 from ringrift.rules.geometry import T_SCRATCH_AT
-from ringrift.rules.layout import MARK_MASK, OPEN_MASK, WALL_MASK, bit_of, mask_at, slot_of, stack_mask
+from ringrift.rules.layout import LAND_MASK, MARK_MASK, OPEN_MASK, bit_of, mask_at, slot_of, stack_mask
 
 
 def check_board(position: Position) -> int:
@@ -47,7 +47,7 @@ def check_masks(position: Position, c: int) -> None:
         return bool(s[mask_at(t, mask) + slot_of(t, c)] & bit_of(t, c))
 
     assert has(OPEN_MASK) == (core.height_at(s, c) == 0 and core.collapsed_at(s, c) == 0)
-    assert has(WALL_MASK) == (core.collapsed_at(s, c) > 0)
+    assert has(LAND_MASK) == (core.collapsed_at(s, c) == 0)
     for seat in range(1, position.config.seats + 1):
         assert has(MARK_MASK + seat) == (core.marker_at(s, c) == seat)
         assert has(stack_mask(t, seat)) == (core.controller_at(s, c) == seat)
