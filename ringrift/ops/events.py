@@ -38,7 +38,7 @@ async def tail(options: argparse.Namespace) -> int:
     out = Console(width=console().width if sys.stdout.isatty() else WIDTH, highlight=False, soft_wrap=True)
     async with opened(options) as log:
         stream = _stream_of(options.subject)
-        async for entry in _entries(log, stream, options):
+        async for entry in entries(log, stream, options):
             if options.json:
                 print(msgspec.json.encode(document(stream, entry)).decode(), flush=True)
             else:
@@ -46,7 +46,8 @@ async def tail(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _entries(log: JetStreamLog, stream: str, options: argparse.Namespace) -> AsyncIterator[Entry]:
+async def entries(log: JetStreamLog, stream: str, options: argparse.Namespace) -> AsyncIterator[Entry]:
+    """Stored messages under `--subject` from `--since` on, then those to come, for ever unless `--no-follow`."""
     filters = _filters(options.subject)
     start = moment(options.since) if options.since else None
     at = 1

@@ -92,6 +92,8 @@ def at_ply(game: Game, ply: int | None) -> tuple[BoardView, Position]:
 
 
 async def _from_log(options: argparse.Namespace) -> Game:
+    if "." in options.game:  # ids have no dots
+        raise CommandError(f"there is no file {options.game}")
     async with opened(options) as log:
         fact = await find_game(log, options.game)
     if fact is None:

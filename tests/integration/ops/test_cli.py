@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ringrift.events import draft
+from ringrift.events.facts import PipelineResumed
+from ringrift.ops import events
 from ringrift.ops.cli import main
+from ringrift.ops.source import opened
 
 
 def test_status_shows_generations_consumers_streams_and_the_queue(run: Any) -> None:
@@ -103,6 +109,8 @@ def test_a_game_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     path.write_text(f'{head}[Seat1 "alpha"] [Seat2 "beta"]\n1/1. @a2*3 a2-f7 -l -t\n*\n')
     assert main(["game", "show", str(path)]) == 0
     assert "last turn: @a2*3 a2-f7 -l -t" in capsys.readouterr().out
+    assert main(["game", "show", str(tmp_path / "missing.txt")]) == 1
+    assert "there is no file" in capsys.readouterr().err
     path.write_text(f"{head}1/1. @z9\n*\n")
     assert main(["game", "show", str(path)]) == 1
     assert "line 4" in capsys.readouterr().err
@@ -123,3 +131,21 @@ def test_ratings_as_they_were(run: Any, system: Any) -> None:
     (before,) = run.json("replay", "elo", "--until", str(system.seqs["scored0"]))["configs"]
     assert before["identical"] is None
     assert run.json("replay", "elo", "--until", "2000-01-01")["configs"] == []
+
+
+def test_tail_goes_on_with_what_comes(system: Any) -> None:
+    options = argparse.Namespace(server=system.server.url, subject="ringrift.pipeline.>", since=None, no_follow=False)
+
+    async def follow() -> list[int]:
+        async with opened(options) as log:
+            shown = events.entries(log, "EVENTS", options)
+            seen = [(await anext(shown)).seq]
+            fact = PipelineResumed(scope="square19_4p", why="test")
+            stored = await log.append([draft(fact, cause=None, source="test", key="follow")])
+            async with asyncio.timeout(5):
+                seen.append((await anext(shown)).seq)
+            await shown.aclose()
+            assert seen[1:] == stored
+            return seen
+
+    assert system.call(follow())[0] == system.seqs["garbage"]
