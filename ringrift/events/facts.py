@@ -31,8 +31,10 @@ else:  # a choice is checked ten times as fast as a pattern, which was half the 
 Harness = Literal["gumbel", "policy", "heuristic", "random"]
 
 
-class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every fact; see `ringrift.events.registry` for its subject, emitter and consumers."""
+class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of every fact; see `ringrift.events.registry` for its subject, emitter and consumers.
+
+    `gc=False`: facts hold values only and form no cycles, so the collector need not walk the thousands of a replay."""
 
 
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

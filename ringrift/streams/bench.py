@@ -19,7 +19,7 @@ from ringrift.events.facts import SelfplayFinished
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.ensure import ensure
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.log import BATCH_EVENTS_MAX, Entry, replay
+from ringrift.streams.log import BATCH_EVENTS_MAX, Entry
 from ringrift.streams.server import EmbeddedServer
 from ringrift.streams.topology import EVENTS, MODEL_BUCKET
 
@@ -159,8 +159,8 @@ async def _replay(log: JetStreamLog) -> float:
         raise error
 
     start, count = time.perf_counter(), 0
-    async for _ in replay(log, EVENTS, on_undecodable=refuse):
-        count += 1
+    async for batch in log.replay(EVENTS, refuse=refuse):
+        count += len(batch)
     return count / (time.perf_counter() - start)
 
 

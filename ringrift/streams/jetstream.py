@@ -16,7 +16,7 @@ import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 
-from ringrift.events import Draft, encode
+from ringrift.events import Draft, Recorded, encode
 from ringrift.streams import api, reader
 from ringrift.streams.connect import connect
 from ringrift.streams.deadletters import DeadLetter, bury
@@ -28,7 +28,7 @@ from ringrift.streams.errors import (
     QueueFull,
     ServerRefused,
 )
-from ringrift.streams.log import Entry, Expect, Progress, WorkItem, stream_of
+from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, stream_of
 from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
 from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
@@ -262,7 +262,23 @@ class JetStreamLog:
     ) -> AsyncGenerator[list[Entry], None]:
         """See `Log.read`. Raises StreamMissing, LogUnavailable."""
         return reader.read(
-            self.servers, stream, filters=filters, start_seq=start_seq, start_time=start_time, until_seq=until_seq,
+            self.servers, stream, reader.entries_of, filters=filters, start_seq=start_seq, start_time=start_time,
+            until_seq=until_seq, progress=progress,
+        )  # fmt: skip
+
+    def replay(
+        self,
+        stream: str,
+        *,
+        refuse: Refuse,
+        filters: Sequence[str] = (),
+        start_seq: int = 1,
+        until_seq: int | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """See `Log.replay`. Raises StreamMissing, LogUnavailable."""
+        return reader.read(
+            self.servers, stream, reader.recorder(stream, refuse), filters=filters, start_seq=start_seq, until_seq=until_seq,
             progress=progress,
         )  # fmt: skip
 
@@ -297,7 +313,9 @@ class JetStreamLog:
     async def stored(self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime) -> dict[str, int]:
         """See `Log.stored`."""
         wanted, found = set(ids), dict[str, int]()
-        async for batch in reader.read(self.servers, stream, filters=filters, start_time=since, headers_only=True):
+        async for batch in reader.read(
+            self.servers, stream, reader.entries_of, filters=filters, start_time=since, headers_only=True
+        ):
             found |= {entry.id: entry.seq for entry in batch if entry.id in wanted}
         return found
 

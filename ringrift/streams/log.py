@@ -8,13 +8,15 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from ringrift.events import Draft, Recorded, UndecodableEvent, decode
+from ringrift.events import Draft, Recorded, UndecodableEvent
 
 BATCH_EVENTS_MAX = 1000
 """events of one atomic batch; the server's own limit"""
 
 Progress = Callable[[int, int], None]
 """Called with (sequence reached, sequence at which the reading ends)."""
+Refuse = Callable[["Entry", UndecodableEvent], None]
+"""Called with a stored message that is no event and what is wrong with it."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -97,6 +99,18 @@ class Log(Protocol):
     ) -> AsyncGenerator[list[Entry], None]:
         """What is stored now, in order, in batches of bounded size, from `start_seq` or `start_time` through `until_seq`."""
 
+    def replay(
+        self,
+        stream: str,
+        *,
+        refuse: Refuse,
+        filters: Sequence[str] = (),
+        start_seq: int = 1,
+        until_seq: int | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """`read`, decoded; the entries that cannot be are handed to `refuse` and left out."""
+
     def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
         """What is stored from `start_seq` on and what will be, in order, each once, for ever."""
 
@@ -160,27 +174,6 @@ async def tickets(log: Log, kind: str, *, wait_seconds: float = 5.0) -> AsyncIte
         item = await log.next_ticket(kind, wait_seconds=wait_seconds)
         if item is not None:
             yield item
-
-
-async def replay(
-    log: Log,
-    stream: str,
-    *,
-    on_undecodable: Callable[[Entry, UndecodableEvent], None],
-    filters: Sequence[str] = (),
-    start_seq: int = 1,
-    until_seq: int | None = None,
-    progress: Progress | None = None,
-) -> AsyncIterator[Recorded]:
-    """The stored events, decoded; those that cannot be are handed to `on_undecodable` and left out."""
-    async for batch in log.read(stream, filters=filters, start_seq=start_seq, until_seq=until_seq, progress=progress):
-        for entry in batch:
-            try:
-                recorded = decode(entry.body, stream=stream, seq=entry.seq)
-            except UndecodableEvent as error:
-                on_undecodable(entry, error)
-                continue
-            yield recorded
 
 
 def stream_of(drafts: Sequence[Draft]) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 
-from ringrift.events import Draft, encode
+from ringrift.events import Draft, Recorded, UndecodableEvent, decode, encode
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
@@ -20,7 +20,7 @@ from ringrift.streams.errors import (
     QueueFull,
     StreamMissing,
 )
-from ringrift.streams.log import Entry, Expect, Progress, WorkItem, header_block, matches, stream_of
+from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, header_block, matches, stream_of
 from ringrift.streams.topology import MARKER_SECONDS, SECOND, STREAMS, WORK, WORK_ACK_SECONDS, StreamConfig
 
 READ_ENTRIES_MAX = 1000
@@ -215,6 +215,26 @@ class MemoryLog:
             if progress is not None:
                 progress(batch[-1].seq, found[-1].seq)
             yield batch
+
+    async def replay(
+        self,
+        stream: str,
+        *,
+        refuse: Refuse,
+        filters: Sequence[str] = (),
+        start_seq: int = 1,
+        until_seq: int | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """See `Log.replay`."""
+        async for batch in self.read(stream, filters=filters, start_seq=start_seq, until_seq=until_seq, progress=progress):
+            found: list[Recorded] = []
+            for entry in batch:
+                try:
+                    found.append(decode(entry.body, stream=stream, seq=entry.seq))
+                except UndecodableEvent as error:
+                    refuse(entry, error)
+            yield found
 
     async def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
         """See `Log.follow`."""

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from ringrift.events import Recorded, UndecodableEvent, decode
 from ringrift.streams import api
 from ringrift.streams.errors import LogUnavailable, ServerRefused, StreamMissing, Unreachable
-from ringrift.streams.log import Entry, Progress
-from ringrift.streams.wire import Wire, WireClosed
+from ringrift.streams.log import Entry, Progress, Refuse
+from ringrift.streams.wire import RawMessage, Wire, WireClosed
 
 PULLS = 4
 """requests in flight: the server always has one to serve while another's messages are on the way"""
@@ -37,6 +39,8 @@ READ_UNAVAILABLE_SECONDS_MAX = 30.0
 """a read gives up when it gets nothing for so long; a leader's loss takes 4 to 9 s"""
 INACTIVE_SECONDS = 60
 """the server forgets an abandoned consumer after this"""
+SUBJECTS_KEPT_MAX = 4096
+"""subjects whose text is kept: they are few, and making one costs as much as the rest of an entry"""
 
 _PULL_ENDED = (b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
 _PULL_REQUEST = json.dumps(
@@ -46,6 +50,7 @@ _PULL_REQUEST = json.dumps(
     }
 ).encode()  # fmt: skip
 
+T = TypeVar("T")
 _log = structlog.get_logger("ringrift.streams")
 
 
@@ -121,21 +126,21 @@ class Session:
             raise SessionLost(str(error) or "no answer from the server") from error
         return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq, default=None)
 
-    async def receive(self) -> list[Entry]:
+    async def receive(self) -> list[RawMessage]:
         """The next messages, [] for a heartbeat. Raises SessionLost."""
         try:
             received = await self._wire.receive(SILENCE_SECONDS_MAX)
             for status in received.statuses:
                 self._status(status)
-            self._awaited -= len(received.entries)
-            self._delivered += len(received.entries)
+            self._awaited -= len(received.messages)
+            self._delivered += len(received.messages)
             while self._awaited <= (PULLS - 1) * PULL_MESSAGES_MAX:
                 self._pull()
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or f"silent for {SILENCE_SECONDS_MAX} s") from error
-        if received.entries and received.delivered != self._delivered:
+        if received.messages and received.delivered != self._delivered:
             raise SessionLost(f"the consumer sent {received.delivered} messages, {self._delivered} arrived")
-        return received.entries
+        return received.messages
 
     def _status(self, head: bytes) -> None:
         line, _, rest = head.partition(b"\r\n")
@@ -155,9 +160,39 @@ class Session:
         self._wire.close()
 
 
+def entries_of(messages: Sequence[RawMessage]) -> list[Entry]:
+    """The messages as the log hands them out."""
+    return [
+        Entry(int(words[1]), _subject_in(words[0]), int(words[3]), buffer[body:end], buffer[start:body])
+        for words, buffer, start, body, end in messages
+    ]
+
+
+def recorder(stream: str, refuse: Refuse) -> Callable[[Sequence[RawMessage]], list[Recorded]]:
+    """Makes messages into events; those that are none go to `refuse`."""
+
+    def recorded_of(messages: Sequence[RawMessage]) -> list[Recorded]:
+        found: list[Recorded] = []
+        for message in messages:
+            words, buffer, _, body, end = message
+            try:
+                found.append(decode(buffer[body:end], stream=stream, seq=int(words[1])))
+            except UndecodableEvent as error:
+                refuse(entries_of([message])[0], error)
+        return found
+
+    return recorded_of
+
+
+@functools.lru_cache(maxsize=SUBJECTS_KEPT_MAX)
+def _subject_in(head: bytes) -> str:
+    return head.split(b" ", 2)[1].decode()
+
+
 async def read(
     servers: Sequence[str],
     stream: str,
+    convert: Callable[[Sequence[RawMessage]], list[T]],
     *,
     filters: Sequence[str] = (),
     start_seq: int = 1,
@@ -165,8 +200,8 @@ async def read(
     until_seq: int | None = None,
     progress: Progress | None = None,
     headers_only: bool = False,
-) -> AsyncGenerator[list[Entry], None]:
-    """What is stored now, in batches; see `Log.read`. With `headers_only` the bodies are left out.
+) -> AsyncGenerator[list[T], None]:
+    """What is stored now, in batches, as `convert` makes it; see `Log.read`. With `headers_only` the bodies are left out.
 
     Raises StreamMissing, LogUnavailable."""
     start: int | datetime = start_time or start_seq
@@ -179,22 +214,27 @@ async def read(
                 if end == 0:
                     return
                 while not isinstance(start, int) or start <= end:
-                    received = await session.receive()
-                    if not received:  # idle before the end: what was to come may have expired
+                    messages = await session.receive()
+                    if not messages:  # idle before the end: what was to come may have expired
                         end = await _end(session, filters, start, end)
                         if end == 0:
                             return
                         continue
-                    heard, start = time.monotonic(), received[-1].seq + 1
-                    entries = received if start <= end + 1 else [entry for entry in received if entry.seq <= end]
+                    heard, start = time.monotonic(), _seq(messages[-1]) + 1
+                    if start > end + 1:
+                        messages = [message for message in messages if _seq(message) <= end]
                     if progress is not None:
                         progress(min(start - 1, end), end)
-                    if entries:
-                        yield entries
+                    if messages:
+                        yield convert(messages)
         except SessionLost as error:
             if time.monotonic() - heard > READ_UNAVAILABLE_SECONDS_MAX:
                 raise LogUnavailable(f"reading {stream}: {error}") from error
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def _seq(message: RawMessage) -> int:
+    return int(message[0][1])
 
 
 async def follow(
@@ -206,7 +246,7 @@ async def follow(
         try:
             async with _session(servers, stream, filters, start, False) as session:
                 while True:
-                    for entry in await session.receive():
+                    for entry in entries_of(await session.receive()):
                         start = entry.seq + 1
                         yield entry
         except SessionLost as error:

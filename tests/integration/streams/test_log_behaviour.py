@@ -20,7 +20,7 @@ from ringrift.streams.errors import (
     QueueFull,
     StreamMissing,
 )
-from ringrift.streams.log import Entry, Expect, Log, WorkItem, replay
+from ringrift.streams.log import Entry, Expect, Log, WorkItem
 from ringrift.streams.topology import DEAD, EVENTS, GAMES, WORK
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -238,7 +238,7 @@ async def test_replay_decodes_and_hands_over_what_it_cannot(log: Log, subject: S
     def note(entry: Entry, error: UndecodableEvent) -> None:
         odd.append((entry.seq, str(error)))
 
-    recorded = [each async for each in replay(log, EVENTS, filters=[subject.name], on_undecodable=note)]
+    recorded = [each async for batch in log.replay(EVENTS, filters=[subject.name], refuse=note) for each in batch]
     assert [(each.meta.seq, each.event) for each in recorded] == [(seq, subject.draft(0).event)]
     assert [place for place, _ in odd] == [bad]
     assert odd[0][1].startswith(f"EVENTS/{bad}: ")
@@ -415,7 +415,8 @@ async def test_a_dead_letter_keeps_the_bytes_once_and_becomes_a_fact(log: Log, s
     assert kept.headers | {"Reason": "line one line tw?", "Deliveries": "2", "Sequence": str(number)} == kept.headers
     facts = [
         each.event
-        async for each in replay(log, EVENTS, filters=["ringrift.dead.rater.lettered"], on_undecodable=lambda *_: None)
+        async for batch in log.replay(EVENTS, filters=["ringrift.dead.rater.lettered"], refuse=lambda *_: None)
+        for each in batch
         if each.event.seq == number
     ]
     assert [(fact.dead_seq, fact.reason) for fact in facts] == [(seq, letter["reason"])]

@@ -10,6 +10,7 @@ from ringrift.streams.ensure import Drift, differences
 from ringrift.streams.errors import ServerTooOld, Unreachable
 from ringrift.streams.log import Entry, header_block, matches, stamp_of
 from ringrift.streams.natsconf import nats_conf
+from ringrift.streams.reader import entries_of
 from ringrift.streams.wire import Wire, WireClosed, check_version, split_servers
 
 
@@ -129,7 +130,7 @@ async def test_the_parser_takes_messages_however_they_are_cut(
         Entry(seq, subject, 1_700_000_000_000_000_000, body, head if headed else b"")
         for seq, (subject, body, headed) in enumerate(messages, 1)
     ]
-    assert received.entries == expected
+    assert entries_of(received.messages) == expected
     assert received.delivered == len(messages)
     assert received.statuses == [status]
 
@@ -138,6 +139,6 @@ async def test_a_closed_wire_hands_over_what_came_and_then_says_so() -> None:
     wire = Wire()
     wire.data_received(message(1, "a", b"x"))
     wire.connection_lost(None)
-    assert len((await wire.receive(1)).entries) == 1
+    assert len((await wire.receive(1)).messages) == 1
     with pytest.raises(WireClosed, match="closed the connection"):
         await wire.receive(1)
