@@ -41,7 +41,7 @@ class StreamMissing(StreamError):
     """The stream or bucket does not exist on this server."""
 
     def __init__(self, stream: str) -> None:
-        super().__init__(f"stream {stream} does not exist on this server; `ringrift up` and `ringrift contract apply` create it")
+        super().__init__(f"stream {stream} does not exist on this server; `ringrift up` creates it")
         self.stream = stream
 
 

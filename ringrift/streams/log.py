@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -166,14 +166,6 @@ class Log(Protocol):
 
     async def close(self) -> None:
         """Sends what is buffered and disconnects."""
-
-
-async def tickets(log: Log, kind: str, *, wait_seconds: float = 5.0) -> AsyncIterator[WorkItem]:
-    """Tickets of `kind`, one after another, for ever."""
-    while True:
-        item = await log.next_ticket(kind, wait_seconds=wait_seconds)
-        if item is not None:
-            yield item
 
 
 def stream_of(drafts: Sequence[Draft]) -> str:

@@ -11,7 +11,6 @@ from ringrift.events.facts import ConsumerStarted, TrainingProgressed
 from ringrift.events.registry import PROGRESS_KEPT_SECONDS
 from ringrift.streams.errors import LogUnavailable
 from ringrift.streams.leases import try_acquire
-from ringrift.streams.log import tickets
 from ringrift.streams.memory import MemoryBroker, MemoryLog
 from ringrift.streams.topology import EVENT_IDS_SECONDS, EVENTS, LEASE_SECONDS, WORK_ACK_SECONDS
 
@@ -73,7 +72,7 @@ async def test_a_silent_workers_ticket_goes_to_the_one_who_waits(log: MemoryLog,
     await log.publish_ticket(WHERE, b"job", "t1")
     first = await log.next_ticket("selfplay", wait_seconds=0)
     assert first is not None
-    waiting = asyncio.create_task(anext(tickets(log, "selfplay", wait_seconds=1000)))
+    waiting = asyncio.create_task(log.next_ticket("selfplay", wait_seconds=1000))
     await asyncio.sleep(0)
     clock.advance(WORK_ACK_SECONDS - 1)
     await first.in_progress()
@@ -82,6 +81,7 @@ async def test_a_silent_workers_ticket_goes_to_the_one_who_waits(log: MemoryLog,
     assert not waiting.done()
     clock.advance(1)
     second = await waiting
+    assert second is not None
     assert (second.seq, second.deliveries) == (first.seq, 2)
 
 
