@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringrift.consumers.networks import Networks
-from ringrift.consumers.process import Process, run
+from ringrift.consumers.process import Process, run, threads
 from ringrift.consumers.working import from_thread, is_done, publish_games, work
 from ringrift.events import Fact
 from ringrift.events.facts import EvaluationFailed, GameCompleted
@@ -49,7 +49,10 @@ async def _measure(process: Process, ticket: EvaluationTicket, deliveries: int, 
     seats = Config.parse(request.config).seats
     ids = [f"{ticket.ticket}-{index}" for index in range(request.pairs * seats)]
     async with publish_games(process, ticket, request.config, ids, deliveries) as publish:
-        match = from_thread(process, lambda: play_match(ticket, settings.evaluation, node=process.node, evaluate_of=evaluate_of))
+        match = from_thread(
+            process,
+            lambda: play_match(ticket, settings.evaluation, node=process.node, evaluate_of=evaluate_of, threads=threads()),
+        )
         async for fact in match:
             if isinstance(fact, GameCompleted):
                 await publish(fact)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import torch
 
-from ringrift.consumers.process import Process
+from ringrift.consumers.process import Process, threads
 from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.evaluator import Evaluator
 from ringrift.streams.topology import MODEL_BUCKET
@@ -35,6 +35,7 @@ class Networks:
 
 
 def _load(data: bytes, model: str) -> Evaluator:
+    torch.set_num_threads(threads())
     checkpoint = Checkpoint.parse(data, digest=model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Evaluator(checkpoint.header.config, checkpoint.network(), device=device)

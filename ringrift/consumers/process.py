@@ -213,6 +213,16 @@ def node_name() -> str:
     return re.sub(r"[^a-z0-9_-]", "-", socket.gethostname().lower())[:64] or "node"
 
 
+def threads() -> int:
+    """Threads this process may use: `RINGRIFT_THREADS`, by default one for every core it may run on."""
+    given = os.environ.get("RINGRIFT_THREADS")
+    if given is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not given.isdigit() or int(given) < 1:
+        sys.exit(f"RINGRIFT_THREADS={given!r}: give a number of threads, at least 1")
+    return int(given)
+
+
 def configure_logs() -> None:
     """Structured logs on standard error: for people, or JSON lines with `RINGRIFT_LOG=json`."""
     chosen = os.environ.get("RINGRIFT_LOG", "console")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ringrift.consumers.networks import Networks
-from ringrift.consumers.process import Process, run
+from ringrift.consumers.process import Process, run, threads
 from ringrift.consumers.working import from_thread, is_done, publish_games, work
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
@@ -43,7 +43,11 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
     began, plies = time.monotonic(), 0
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
     async with publish_games(process, ticket, plan.config, ids, deliveries) as publish:
-        async for game in from_thread(process, lambda: play_games(ticket, settings.selfplay, node=process.node, evaluate=evaluate)):
+        games = from_thread(
+            process,
+            lambda: play_games(ticket, settings.selfplay, node=process.node, evaluate=evaluate, threads=threads()),
+        )
+        async for game in games:
             plies += game.plies
             await publish(game)
     fact = SelfplayFinished(

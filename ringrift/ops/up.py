@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
 import signal
 import sys
@@ -15,11 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from ringrift.analytics.generations import LoopView
 from ringrift.analytics.plots import elo_over_games
 from ringrift.consumers.process import node_name
+from ringrift.consumers.process import threads as process_threads
 from ringrift.events import Settings, UndecodableEvent, decode, draft
 from ringrift.events.facts import GameCompleted, SettingsChanged
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
@@ -30,7 +33,10 @@ from ringrift.streams.log import Expect
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
-CONSUMERS = ("planner", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator")
+SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer")
+PLAYING = ("selfplay", "evaluator")
+"""without a GPU one process of one thread a core: threads that wait for each other at every layer lose to other load"""
+CONSUMERS = (*SINGLE, *PLAYING)
 RESTART_SECONDS_MAX = 30.0
 HEALTHY_SECONDS = 20.0
 """a child that lived this long starts again at once; one that keeps dying waits twice as long each time"""
@@ -42,8 +48,9 @@ LOG_BYTES_MAX = 16 * 1024 * 1024
 class Child:
     """One consumer process, started again when it dies."""
 
-    def __init__(self, name: str, url: str, logs: Path) -> None:
-        self.name, self._url, self._path = name, url, logs / f"{name}.log"
+    def __init__(self, name: str, url: str, path: Path, threads: int | None) -> None:
+        self.name, self._url, self._path = name, url, path
+        self._environment = {**os.environ, **({"RINGRIFT_THREADS": str(threads)} if threads else {})}
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
 
@@ -67,7 +74,7 @@ class Child:
         with self._path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", f"ringrift.consumers.{self.name}", "--server", self._url,
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
             )  # fmt: skip
             return await self.process.wait()
 
@@ -106,7 +113,11 @@ class Loop:
         self.problem: str | None = None
         logs = data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.children = [Child(name, url, logs) for name in CONSUMERS]
+        self.children = [Child(name, url, logs / f"{name}.log", None) for name in SINGLE]
+        gpu = torch.cuda.is_available()
+        for name in PLAYING:
+            for number in range(1 if gpu else process_threads()):
+                self.children.append(Child(name, url, logs / f"{name}-{number}.log", None if gpu else 1))
 
     async def run(self, for_seconds: float | None) -> None:
         """Until the wanted generations are judged, the time is over, or someone says stop."""
