@@ -28,8 +28,8 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     """A ticket that cannot be played is finished with the games it has: the generation goes on with fewer."""
     assert isinstance(ticket, SelfplayTicket)
     return SelfplayFinished(
-        config=ticket.plan.config, generation=ticket.plan.generation, ticket=ticket.ticket, games=0, plies=0, play_seconds=0.0,
-        node=process.node,
+        config=ticket.plan.config, generation=ticket.plan.generation, ticket=ticket.ticket, games=0, lost=ticket.games,
+        plies=0, play_seconds=0.0, node=process.node,
     )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from ringrift.streams.topology import WORK_ACK_SECONDS
 
 RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)  # requirement G09.03: one try and three retries
 LOG_RETRY_SECONDS = 2.0  # the log itself did not answer: nothing is wrong with the work
+DELIVERIES_MAX = 20
+"""a ticket that came so often ends its workers without a word, over and over; drains and kills of others stay far below"""
 PULL_SECONDS = 2.0
 QUEUE_MAX = 64
 IN_FLIGHT_MAX = 64
@@ -55,6 +57,9 @@ async def _serve(process: Process, item: WorkItem, handle: Handle, failed: Faile
     except UndecodableEvent as error:
         await _give_up(process, item, str(error))
         return
+    if item.deliveries > DELIVERIES_MAX:
+        await _fail(process, item, ticket, f"delivered {item.deliveries} times and never finished", failed)
+        return
     alive = asyncio.create_task(_keep_alive(item))
     logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
     try:
@@ -76,10 +81,15 @@ async def _serve(process: Process, item: WorkItem, handle: Handle, failed: Faile
             await item.nak(delay)
         else:
             logger.error("failed for good", reason=reason, exc_info=True)
-            await process.log.append([process.draft(failed(process, ticket, reason), cause=ticket.cause)])
-            await _give_up(process, item, reason)
+            await _fail(process, item, ticket, reason, failed)
     finally:
         alive.cancel()
+
+
+async def _fail(process: Process, item: WorkItem, ticket: Ticket, reason: str, failed: Failed) -> None:
+    """The fact first, then the dead letter: a crash in between brings the ticket back, and the fact is not written twice."""
+    await process.log.append([process.draft(failed(process, ticket, reason), cause=ticket.cause, key=ticket.ticket)])
+    await _give_up(process, item, reason)
 
 
 async def _give_up(process: Process, item: WorkItem, reason: str) -> None:

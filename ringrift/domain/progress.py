@@ -25,7 +25,8 @@ class Progress(Struct, frozen=True, kw_only=True):
             case SelfplayPlanned():
                 return replace(self, games_planned=self.games_planned + event.games, training=False)
             case SelfplayFinished():
-                return replace(self, games_played=self.games_played + event.games)
+                planned, played = self.games_planned - event.lost, self.games_played + event.games
+                return replace(self, games_planned=planned, games_played=played)
             case EvaluationScored():
                 return replace(self, games_evaluated=self.games_evaluated + event.games)
             case ShardExported():

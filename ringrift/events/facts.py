@@ -117,12 +117,13 @@ class SelfplayPlanned(Fact, frozen=True, kw_only=True):
 
 
 class SelfplayFinished(Fact, frozen=True, kw_only=True):
-    """Every game of one ticket is in the log."""
+    """Every game of one ticket is in the log, but `lost` ones that could not be played."""
 
     config: ConfigName
     generation: Count
     ticket: str
     games: Count
+    lost: Count = 0
     plies: Count
     play_seconds: float
     node: str

@@ -128,6 +128,7 @@ class Loop:
             watchers = [asyncio.create_task(job) for job in (self._follow_events(), self._follow_games(), self._show())]
             if self.server is not None:
                 watchers.append(asyncio.create_task(self._keep_server(self.server)))
+                watchers.append(asyncio.create_task(self._watch_server(self.server)))
             failed = asyncio.create_task(_first_failure(watchers, self.stopping))
             await self.stopping.wait()
             await self._drain(tasks)
@@ -159,6 +160,9 @@ class Loop:
             except ServerError as error:
                 self.problem = str(error)
                 self.stopping.set()
+
+    async def _watch_server(self, server: EmbeddedServer) -> None:
+        raise await server.fault()
 
     async def _follow_events(self) -> None:
         async for entry in self.log.follow("EVENTS"):

@@ -29,8 +29,6 @@ WORK_ACK_SECONDS = 30
 """a worker reports progress every third of this; a dead worker's ticket goes to another after it"""
 WORK_PENDING_MAX = 512
 """tickets in the hands of workers at once: 40 nodes with a dozen slots each"""
-DELIVERIES_MAX = 5
-"""a ticket delivered more often is dead-lettered by the runner; the server itself never gives up silently"""
 DEAD_MESSAGES_MAX = 100_000
 DEAD_BYTES_MAX = 256 * 1024 * 1024
 LEASE_SECONDS = 15

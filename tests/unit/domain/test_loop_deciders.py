@@ -198,6 +198,11 @@ def test_training_waits_for_every_game(story, settings_changed):
     story(training.DECIDER).given(settings_changed(), planned(games=128), played()).when(exported()).then()
 
 
+def test_games_that_could_not_be_played_are_not_waited_for(story, settings_changed):
+    life = story(training.DECIDER).given(settings_changed(), planned(games=128), played(), exported())
+    life.when(replace(played(games=0), lost=64)).then(TrainingRequested)
+
+
 def test_training_waits_for_games_that_fill_a_shard(story, settings_changed):
     story(training.DECIDER).given(settings_changed(), planned(games=128), played(games=128)).when(exported()).then()
 
