@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -11,9 +12,13 @@ from numpy.typing import NDArray
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.targets import Decision, TargetsError, decode
 from ringrift.rules import Config, Position, RulesError
+from ringrift.rules.core import RESIGN, TIMEOUT, Geometry, apply_move, compiled, is_over, legal_moves
+from ringrift.rules.notation import parse_token
 from ringrift.rules.version import RULES_VERSION
 
 WINNER_VALUE: Final = 1.0
+MOVES_MAX: Final = 1 << 16  # indices of moves are stored in two bytes
+TOKENS_MAX: Final = 1 << 16  # tokens whose codes are remembered: the same few thousand come again and again
 
 
 class GameRejected(ValueError):
@@ -69,17 +74,43 @@ def check_game(game: GameCompleted) -> CheckedGame:
 
 def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> NDArray[np.int64]:
     """Play `tokens` from the start; gives their codes. Checks that every policy is over moves that are legal there."""
-    moves_of = {decision.ply: int(decision.indices[-1]) + 1 for decision in decisions}
-    codes = np.empty(len(tokens), np.int64)
-    for ply, text in enumerate(tokens):
-        needed = moves_of.pop(ply, 0)
-        if needed > len(position.legal_codes()):
-            raise GameRejected(f"ply {ply}: a target for move {needed - 1}, but only {len(position.legal_codes())} are legal")
-        codes[ply] = position.code(text)
-        position.play_code(int(codes[ply]))
-    if moves_of:
-        raise GameRejected(f"targets for plies {sorted(moves_of)}, but the game has {len(tokens)} plies")
+    if decisions and decisions[-1].ply >= len(tokens):
+        raise GameRejected(f"a target for ply {decisions[-1].ply}, but the game has {len(tokens)} plies")
+    codes = np.array([_parsed(position.config, text) for text in tokens], np.int64)
+    legal = np.zeros(len(codes), np.int64)
+    played = play_checked(
+        position.geometry, position.state, codes, np.empty(position.geometry.moves_max, np.int64), legal
+    )
+    if played < len(codes):
+        position.play(tokens[played])  # raises with the reason
+    for decision in decisions:
+        last = int(decision.indices[-1])
+        if last >= min(int(legal[decision.ply]), MOVES_MAX):
+            raise GameRejected(f"ply {decision.ply}: a target for move {last}, but only {legal[decision.ply]} are legal")
     return codes
+
+
+_parsed = lru_cache(TOKENS_MAX)(parse_token)
+
+
+@compiled
+def play_checked(
+    geo: Geometry, state: NDArray[np.int32], codes: NDArray[np.int64], buffer: NDArray[np.int64], legal: NDArray[np.int64]
+) -> int:
+    """Play `codes` on `state` up to the first that is not legal; number played. `legal[i]` becomes the number of legal moves
+    before move i, `buffer` is scratch. Resigning and losing on time are legal in every phase."""
+    for i in range(codes.size):
+        if is_over(state):
+            return i
+        count = legal_moves(geo, state, buffer)
+        legal[i] = count
+        known = codes[i] == RESIGN or codes[i] == TIMEOUT
+        for k in range(count):
+            known |= buffer[k] == codes[i]
+        if not known:
+            return i
+        apply_move(geo, state, codes[i])
+    return codes.size
 
 
 def _compare_end(game: GameCompleted, position: Position) -> None:

@@ -12,7 +12,8 @@ a second (`ringrift.learning.window`). Columns, for G games, P plies, D decision
     root_value    float32 [D, n]
     weight        float32 [D]   weight of the sample in the loss
     entry_start   int64 [D + 1]
-    move, share   int32 [E], float32 [E]   improved policy: index into the legal moves by ascending code, and its probability
+    move, share   uint16 [E]    improved policy: index into the legal moves by ascending code, and its probability in units of
+                                1 / 65535 (rounded: readers divide by the sum)
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,9 +35,10 @@ from ringrift.rules.version import RULES_VERSION
 
 FORMAT: Final = 1
 HEADER_KEY: Final = "ringrift"
+SHARE_UNIT: Final = 65535
 _COLUMNS: Final = {
     "game_key": "<i8", "pie": "|u1", "outcome": "<f4", "codes": "<i8", "ply_start": "<i8", "game": "<i4", "ply": "<i4",
-    "root_value": "<f4", "weight": "<f4", "entry_start": "<i8", "move": "<i4", "share": "<f4",
+    "root_value": "<f4", "weight": "<f4", "entry_start": "<i8", "move": "<u2", "share": "<u2",
 }  # fmt: skip
 
 
@@ -114,10 +116,16 @@ def _columns(config: Config, games: Sequence[CheckedGame]) -> Arrays:
         "root_value": np.array([decision.values for decision in decisions], np.float32).reshape(-1, seats),
         "weight": np.ones(len(decisions), np.float32),
         "entry_start": _starts([len(decision.indices) for decision in decisions]),
-        "move": _joined([decision.indices for decision in decisions], np.int32),
-        "share": _joined([decision.probabilities for decision in decisions], np.float32),
+        "move": _joined([decision.indices for decision in decisions], np.uint16),
+        "share": _joined([shares(decision.probabilities) for decision in decisions], np.uint16),
     }
     return columns
+
+
+def shares(probabilities: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Probabilities in the units of the column `share`."""
+    units: NDArray[np.float32] = np.rint(probabilities * np.float32(SHARE_UNIT))
+    return np.maximum(units, 1).astype(np.uint16)
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:

@@ -1,13 +1,12 @@
 """What the search learned at each decision of a game, as compact bytes: the field `GameCompleted.targets`.
 
     game      = version seats decision*            version: byte 1; seats: byte 2, 3 or 4
-    decision  = skip value*seats count entry*count
+    decision  = skip value*seats span kept weight*      the improved policy, moves in ascending order of their codes
     skip      = varint: plies between this decision and the one before (the first: its ply)
     value     = int16 little-endian, root value of seat 1, 2, ... in units of 1 / 32767
-    count     = varint, at least 1
-    entry     = gap weight                         the improved policy, moves in ascending order of their codes
-    gap       = varint: legal moves between this entry and the one before (the first: its index)
-    weight    = uint16 little-endian, at least 1; probabilities are weights divided by their sum
+    span      = varint, at least 1: index of the last move kept, plus 1
+    kept      = (span + 7) / 8 bytes, one bit a move, lowest bit first: 1 if the move is kept
+    weight    = uint16 little-endian, at least 1, for each move kept; probabilities are weights divided by their sum
     varint    = little-endian base 128, high bit set on all bytes but the last, at most 4 bytes, no padding
 
 Indices refer to the legal moves in ascending order of their codes (`ringrift.rules`: `Position.legal_codes`, sorted).
@@ -85,13 +84,12 @@ def _put_policy(out: bytearray, decision: Decision) -> None:
     share = decision.probabilities / decision.probabilities.sum(dtype=np.float64)
     keep = share >= min(PROBABILITY_MIN, share.max())
     indices, kept = decision.indices[keep], share[keep]
-    weights = np.maximum(np.rint(kept / kept.sum() * WEIGHT_UNIT), 1).astype("<u2")
-    _put_varint(out, len(indices))
-    next_index = 0
-    for index, weight in zip(indices.tolist(), weights, strict=True):
-        _put_varint(out, index - next_index)
-        out += weight.tobytes()
-        next_index = index + 1
+    span = int(indices[-1]) + 1
+    bits = np.zeros(span, np.uint8)
+    bits[indices] = 1
+    _put_varint(out, span)
+    out += np.packbits(bits, bitorder="little").tobytes()
+    out += np.maximum(np.rint(kept / kept.sum() * WEIGHT_UNIT), 1).astype("<u2").tobytes()
 
 
 def _put_varint(out: bytearray, value: int) -> None:
@@ -147,17 +145,17 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
         values = np.frombuffer(reader.take(2 * seats, "root values"), "<i2").astype(np.float32) / np.float32(VALUE_UNIT)
         if values.min() < -1.0:
             raise TargetsError(f"byte {reader.at - 2 * seats}: root values {values} leave -1..1")
-        count = reader.varint("the number of moves")
-        if count == 0:
-            raise TargetsError(f"byte {reader.at - 1}: a policy without a move")
-        indices = np.empty(min(count, len(reader.data)), np.int64)
-        weights = np.empty(min(count, len(reader.data)), np.float64)
-        next_index = 0
-        for k in range(count):
-            index = next_index + reader.varint("a move's index")
-            weight = int.from_bytes(reader.take(2, "a move's weight"), "little")
-            if weight == 0:
-                raise TargetsError(f"byte {reader.at - 2}: a move without weight")
-            indices[k], weights[k] = index, weight
-            next_index = index + 1
+        indices = _kept(reader)
+        weights = np.frombuffer(reader.take(2 * len(indices), "weights"), "<u2").astype(np.float64)
+        if not weights.all():
+            raise TargetsError(f"byte {reader.at - 2 * len(indices)}: a move without weight")
         yield Decision(ply, values, indices, (weights / weights.sum()).astype(np.float32))
+
+
+def _kept(reader: _Reader) -> NDArray[np.int64]:
+    """Indices of the moves a policy keeps, ascending."""
+    span = reader.varint("the span of a policy")
+    bits = np.unpackbits(np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8), bitorder="little")
+    if span == 0 or not bits[span - 1] or bits[span:].any():
+        raise TargetsError(f"byte {reader.at}: a policy of span {span} whose last move is another")
+    return np.flatnonzero(bits)

@@ -112,7 +112,6 @@ def _expand(shard: Shard, first: int) -> Window:
     geo = geometry(shard.config)
     count = shard.samples - first
     game, ply = column["game"][first:], column["ply"][first:]
-    entry_start = column["entry_start"][first:]
     states = np.empty((count, geo.state_size), STATE_DTYPE)
     offsets = np.zeros(count + 1, np.int64)
     order_bound = np.zeros(count, np.bool_)
@@ -125,12 +124,7 @@ def _expand(shard: Shard, first: int) -> Window:
     list_moves_of(geo, states, offsets, buffer, codes)
     for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         codes[start:end].sort()
-    policy = np.zeros(len(codes), np.float32)
-    sample = np.repeat(np.arange(count), np.diff(entry_start))
-    move = column["move"][entry_start[0] :]
-    if (move < 0).any() or (move >= np.diff(offsets)[sample]).any():
-        raise ShardError("a policy names a move that is not legal; the shard was made by other rules: export it again")
-    policy[offsets[sample] + move] = column["share"][entry_start[0] :]
+    policy = _policies(shard, first, offsets)
     return Window(
         config=shard.config,
         states=states,
@@ -144,6 +138,18 @@ def _expand(shard: Shard, first: int) -> Window:
         order_bound=order_bound,
         key=column["game_key"].astype(np.uint64)[game],
     )
+
+
+def _policies(shard: Shard, first: int, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The policies of the samples from `first` on, spread over all their legal moves."""
+    starts = shard.columns["entry_start"][first:]
+    move, share = (shard.columns[name][starts[0] :].astype(np.int64) for name in ("move", "share"))
+    sample = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    if (move >= np.diff(offsets)[sample]).any():
+        raise ShardError("a policy names a move that is not legal; the shard was made by other rules: export it again")
+    policy = np.zeros(offsets[-1], np.float32)
+    policy[offsets[sample] + move] = share / np.bincount(sample, share)[sample]
+    return policy
 
 
 @compiled

@@ -48,7 +48,8 @@ def test_a_window_holds_the_positions_policies_and_values_of_the_games(games, ke
                 assert Position(position.config, window.states[sample]).text() == position.text()
                 policy = np.zeros(len(position.legal_codes()), np.float32)
                 policy[decisions[ply].indices] = decisions[ply].probabilities
-                assert np.array_equal(window.policy[moves], policy)
+                np.testing.assert_allclose(window.policy[moves], policy, atol=1e-4)
+                assert window.policy[moves].sum() == pytest.approx(1.0)
                 assert np.array_equal(window.root_value[sample], decisions[ply].values)
                 assert window.outcome[sample].tolist() == outcome_values(game.winner, game.ranks).tolist()
                 assert window.outcome[sample][game.winner - 1] == 1.0
@@ -181,6 +182,6 @@ def test_shards_of_other_builds_and_damaged_ones_are_refused(games) -> None:
 
 def test_a_policy_that_names_no_legal_move_is_refused(games) -> None:
     columns, metadata = unpack(build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0])
-    damaged = read_shard(pack(columns | {"move": columns["move"] + np.int32(9000)}, metadata))
+    damaged = read_shard(pack(columns | {"move": columns["move"] + np.uint16(9000)}, metadata))
     with pytest.raises(ShardError, match="not legal"):
         open_window([damaged], 10**6)

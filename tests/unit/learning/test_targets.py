@@ -42,10 +42,13 @@ def test_round_trip(case: tuple[int, list[Decision]]) -> None:
 
 
 @given(decisions())
-def test_what_was_decoded_encodes_to_the_same_bytes(case: tuple[int, list[Decision]]) -> None:
+def test_plies_and_values_survive_a_second_trip_to_the_bit(case: tuple[int, list[Decision]]) -> None:
     seats, given_decisions = case
-    data = encode(seats, decode(encode(seats, given_decisions))[1])
-    assert encode(*decode(data)) == data
+    once = decode(encode(seats, given_decisions))[1]
+    twice = decode(encode(seats, once))[1]
+    for one, other in zip(once, twice, strict=True):
+        assert (one.ply, one.values.tolist()) == (other.ply, other.values.tolist())
+        assert set(other.indices.tolist()) <= set(one.indices.tolist())
 
 
 @given(st.binary(max_size=60))
@@ -65,8 +68,8 @@ def decision(ply: int = 3, values: object = (0.5, -0.5), indices: object = (0, 4
 
 def test_the_documented_bytes() -> None:
     data = encode(2, [decision(), decision(ply=300, indices=(130,), p=(1.0,), values=(1.0, -1.0))])
-    first = b"\x03" + b"\x00\x40" + b"\x00\xc0" + b"\x02" + b"\x00\x00\x40" + b"\x03\xff\xbf"
-    second = b"\xa8\x02" + b"\xff\x7f" + b"\x01\x80" + b"\x01" + b"\x82\x01\xff\xff"
+    first = b"\x03" + b"\x00\x40" + b"\x00\xc0" + b"\x05" + b"\x11" + b"\x00\x40" + b"\xff\xbf"
+    second = b"\xa8\x02" + b"\xff\x7f" + b"\x01\x80" + b"\x83\x01" + bytes(16) + b"\x04" + b"\xff\xff"
     assert data == b"\x01\x02" + first + second
 
 
@@ -109,9 +112,12 @@ BAD_BYTES = {
     "empty": (b"", "ends within the version"),
     "version": (b"\x02\x02", "version 2"),
     "seats": (b"\x01\x05", "5 seats"),
-    "cut": (GOOD[:-1], "ends within a move's weight"),
-    "no entries": (b"\x01\x02\x00" + bytes(4) + b"\x00", "without a move"),
-    "no weight": (b"\x01\x02\x00" + bytes(4) + b"\x01\x00\x00\x00", "without weight"),
+    "cut": (GOOD[:-1], "ends within weights"),
+    "cut in the moves": (b"\x01\x02\x00" + bytes(4) + b"\x09\x00", "ends within the moves of a policy"),
+    "no move": (b"\x01\x02\x00" + bytes(4) + b"\x00", "span 0"),
+    "last move not kept": (b"\x01\x02\x00" + bytes(4) + b"\x02\x01\xff\xff", "span 2"),
+    "move beyond the span": (b"\x01\x02\x00" + bytes(4) + b"\x01\x03\xff\xff\xff\xff", "span 1"),
+    "no weight": (b"\x01\x02\x00" + bytes(4) + b"\x01\x01\x00\x00", "without weight"),
     "padded varint": (b"\x01\x02\x80\x00", "padded"),
     "endless varint": (b"\x01\x02\xff\xff\xff\xff\x01", "more than 4 bytes"),
     "value": (b"\x01\x02\x00\x00\x80\x00\x00\x01\x00\x01\x00", "leave -1..1"),
