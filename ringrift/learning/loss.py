@@ -22,8 +22,8 @@ def losses(network: Tower, sampled: Sampled, value_weight: float) -> Losses:
     """Policy loss + `value_weight` * value loss of `network` on a batch."""
     logits, values = network(*sampled.batch.arguments())
     weight = sampled.weight / sampled.weight.sum()
-    policy = (weight * policy_loss(logits.float(), sampled)).sum()
-    squared = (values.float() - sampled.values) ** 2 * sampled.present
+    policy = (weight * policy_loss(logits, sampled)).sum()
+    squared = (values - sampled.values) ** 2 * sampled.present
     value = (weight * squared.sum(1) / sampled.present.sum()).sum()
     return Losses(policy + value_weight * value, policy, value)
 

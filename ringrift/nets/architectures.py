@@ -66,8 +66,11 @@ class Tower(nn.Module):
         """`planes[B, PLANES, H, W]`, `globals_[B, GLOBALS]` and the bags of M moves -> logits `[M]`, values
         `[B, RELATIVE_SEATS]` in -1..1, of which a game uses the first as many as it has seats."""
         x, context = self.trunk(planes, globals_)
-        logits = self.policy(x, context, rows, starts, weights, kinds, positions)
-        return logits, self.value(context)
+        # the heads stay in float32 where the trunk runs in bfloat16: they are cheap, and similar moves must keep their own logits
+        with torch.autocast(x.device.type, enabled=False):
+            context = context.float()
+            logits = self.policy(x.float(), context, rows, starts, weights, kinds, positions)
+            return logits, self.value(context)
 
 
 def shape_of(name: str) -> TowerShape:

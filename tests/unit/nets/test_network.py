@@ -38,6 +38,22 @@ def test_no_two_legal_moves_share_a_logit(random_positions, arrays_of) -> None:
             assert len(np.unique(logits[first:last])) == last - first, key
 
 
+def test_a_trunk_in_half_precision_still_tells_moves_apart(random_positions, arrays_of) -> None:
+    positions = random_positions("hex8_2p", count=60, every=4)
+    _, _, offsets = arrays_of(positions)
+    batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
+    net = network(positions[0].config)
+    with torch.inference_mode():
+        full = net(*batch.arguments())
+        with torch.autocast("cpu", torch.bfloat16):
+            half = net(*batch.arguments())
+    assert half[0].dtype == half[1].dtype == torch.float32
+    assert not torch.equal(half[0], full[0])
+    torch.testing.assert_close(half, full, atol=0.05, rtol=0.05)
+    for first, last in itertools.pairwise(offsets):
+        assert len(half[0][first:last].unique()) == last - first
+
+
 def test_the_hand_made_positions_offer_the_moves_they_stand_for() -> None:
     kinds = [{move_type(int(c)) for c in Position.parse(text).legal_codes()} for text in (LINES, REGIONS, RECOVERIES)]
     assert LINE_ALL in kinds[0]
