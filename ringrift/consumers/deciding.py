@@ -81,6 +81,7 @@ async def act(process: Process, deciders: Sequence[Decider[Any]], role: str | No
     while not process.stopping:
         try:
             if role is None:
+                process.doing = "deciding"
                 await _act_once(process, deciders, role, None)
             else:
                 async with process.lease(role) as lease:
