@@ -20,11 +20,12 @@ from ringrift.rules import layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.config import Config
 from ringrift.rules.notation import tokens
-from ringrift.rules.position import Position, warm_up
+from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.search.harness import Setup, make_player, participant
 from ringrift.search.players import Boards, Decision, Evaluate, Player
 from ringrift.search.splitmix import mix
+from ringrift.search.warm_up import warm_up
 
 SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
 PLIES_MAX: Final = 4000

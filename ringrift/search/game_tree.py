@@ -105,7 +105,7 @@ class Table(NamedTuple):
     """Games being played, apart from any tree: B games."""
 
     states: Words  # [B, S]
-    chosen: Codes  # [B] move to play, 0: none
+    chosen: Codes  # [B] move to play, 0: the game waits
     record: Codes  # [B, plies] moves of the game so far
     plies: Codes  # [B]
 
@@ -263,13 +263,14 @@ def search_game(g: Geometry, f: Forest, plan: Plan, d: Grove, considered: Ints, 
 
 @inlined
 def play_game(g: Geometry, t: Table, b: int, spare: Codes) -> None:
-    """Play the chosen move (0: none) and the forced plies after it, and record them as far as the record has room."""
+    """Play the chosen move and the forced plies after it, and record them as far as the record has room."""
     s = t.states[b]
     at = i64(t.plies[b])
-    if t.chosen[b] != 0 and at < t.record.shape[1]:
-        t.record[b, at] = t.chosen[b]
-        apply_move(g, s, t.chosen[b])
-        at += 1
+    if at == t.record.shape[1]:
+        return
+    t.record[b, at] = t.chosen[b]
+    apply_move(g, s, t.chosen[b])
+    at += 1
     t.plies[b] = at + (forced_plies(g, s, spare, t.record[b], at) >> FORCED_SHIFT)
 
 
@@ -282,4 +283,5 @@ def drive(task: int, g: Geometry, f: Forest, plan: Plan, d: Grove, considered: I
                 search_game(g, f, plan, d, considered, game)
     else:
         for b in range(t.chosen.size):
-            play_game(g, t, b, d.spare)
+            if t.chosen[b] != 0:
+                play_game(g, t, b, d.spare)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
-from ringrift.rules.config import Config
+from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.search import game_tree as gt
 from ringrift.search import gumbel as tree
@@ -253,7 +253,7 @@ class Boards:
 
     def start(self, slot: int, pie: bool) -> None:
         """Begin a game in `slot`."""
-        la.init_state(self.geometry, self.table.states[slot], int(pie), 3)
+        la.init_state(self.geometry, self.table.states[slot], int(pie), LPS_ROUNDS_DEFAULT)
         self.table.plies[slot] = 0
 
     def play(self, slots: Sequence[int], moves: Sequence[int]) -> None:

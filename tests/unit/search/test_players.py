@@ -206,3 +206,13 @@ def test_the_heuristic_beats_random_play(key: str) -> None:
     greedy = TreePlayer(config, gt.HEURISTIC, SearchOptions(simulations=0, lookahead=1e4))
     random = TreePlayer(config, gt.NULL, SearchOptions(simulations=0))
     assert score(config, greedy, random, 100) >= 0.9
+
+
+def test_games_that_wait_stay_as_they_are() -> None:
+    boards = Boards(HEX8, 3, 400)
+    boards.start(0, False)
+    boards.start(1, False)
+    move = int(Position.start(HEX8).legal_codes()[0])
+    boards.play([1], [move])
+    assert [len(boards.moves(slot)) for slot in range(3)] == [0, 1, 0]
+    assert boards.table.states[2].sum() == 0
