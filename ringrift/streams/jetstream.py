@@ -69,10 +69,11 @@ class JetStreamLog:
         return cls(await connect(url, name=name), url)
 
     async def close(self) -> None:
-        """Sends what is buffered and disconnects."""
+        """Sends what is buffered and disconnects; a server that is gone already is no error."""
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             await self.client.flush(1)
-        await self.client.close()
+        with contextlib.suppress(nats.errors.Error, OSError):
+            await self.client.close()
 
     async def ask(self, subject: str, payload: bytes, timeout: float) -> bytes:
         """One question to the server, an `api.Ask`. Raises TimeoutError, LogUnavailable without JetStream."""

@@ -126,8 +126,7 @@ def check(events: list[Recorded], games: list[Recorded], ledger: list[str]) -> N
     assert elo.table(state, "hex8_2p") == of[EloUpdated][-1][0]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
 async def test_the_loop_survives_kills(tmp_path: Path, seed: int) -> None:
     loop = await started(tmp_path)
     log = await connected(tmp_path)
