@@ -18,7 +18,7 @@ from ringrift.rules.board import (
     with_ring_under,
     without_top,
 )
-from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.geometry import T_SEATS, Geometry
 from ringrift.rules.layout import BLOCK, SEAT_BITS, Words, cell
 from ringrift.rules.lines import collapse_span, has_line
@@ -35,7 +35,7 @@ def apply_move(G: Geometry, s: Words, m: int) -> None:
     play(G.table, s, m)
 
 
-@compiled
+@inlined
 def play(t: Words, s: Words, m: int) -> None:
     """`apply_move` on the bare table of the geometry."""
     kind, seat = move_type(m), i64(s[U(la.TURN)])
@@ -64,14 +64,14 @@ def play(t: Words, s: Words, m: int) -> None:
         _end_turn(t, s, seat)
 
 
-@compiled
+@inlined
 def _give_up(t: Words, s: Words, seat: int, kind: int) -> None:
     """Resignation and timeout (6.1): with more than two seats there is no winner."""
     winner = 3 - seat if t[U(T_SEATS)] == 2 else 0
     finish(s, winner, la.END_RESIGN if kind == mv.RESIGN else la.END_TIMEOUT)
 
 
-@compiled
+@inlined
 def _play_placement(t: Words, s: Words, seat: int, m: int) -> None:
     kind = move_type(m)
     if kind == mv.SWAP:
@@ -99,7 +99,7 @@ def _play_movement(t: Words, s: Words, seat: int, m: int) -> None:
     _enter_lines(s)
 
 
-@compiled
+@inlined
 def _pass_over(t: Words, s: Words, seat: int, a: int, b: int, d: int) -> None:
     """Markers strictly between `a` and `b` (8.2 step 2)."""
     c = a + d
@@ -114,7 +114,7 @@ def _pass_over(t: Words, s: Words, seat: int, a: int, b: int, d: int) -> None:
         c += d
 
 
-@compiled
+@inlined
 def _walk(t: Words, s: Words, seat: int, a: int, b: int) -> int:
     """Steps 1 and 2 of 8.2; gives the word of the stack in the air."""
     w = take_stack(t, s, a)
@@ -123,7 +123,7 @@ def _walk(t: Words, s: Words, seat: int, a: int, b: int) -> int:
     return w
 
 
-@compiled
+@inlined
 def _leap(t: Words, s: Words, seat: int, a: int, over: int, b: int) -> int:
     """Steps 1 to 3 of 9.2; gives the word of the stack in the air."""
     w = take_stack(t, s, a)
@@ -154,7 +154,7 @@ def _land(t: Words, s: Words, seat: int, b: int, phase_if_leap: int, w: int) -> 
     _enter_lines(s)
 
 
-@compiled
+@inlined
 def _enter_lines(s: Words) -> None:
     s[U(la.PHASE)] = la.LINE_PHASE
     s[U(la.MUST)] = 0

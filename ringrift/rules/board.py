@@ -1,10 +1,11 @@
 """Changing cells: markers, territory, stacks. Keeps words, row masks and counters in step."""
 
 
-from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.geometry import (
     CELLS_AT,
     MAY_SPLIT,
+    T_HEX,
     T_NEIGHBOURHOOD,
     T_RING_LINKS_AT,
     T_RINGS,
@@ -28,6 +29,7 @@ from ringrift.rules.layout import (
     TERRITORY_OF,
     WALL,
     Words,
+    bit_of,
     cell,
     flip,
     mask_at,
@@ -40,7 +42,7 @@ from ringrift.rules.layout import (
 )
 
 
-@compiled
+@inlined
 def _neighbourhood(t: Words, s: Words, border: int, c: int) -> int:
     """TOUCHES and MAY_SPLIT of a cell in the floor of a border colour."""
     at, y = slot_of(t, c), (c & ((1 << i64(t[U(T_STRIDE_LOG2)])) - 1)) - 1
@@ -55,14 +57,65 @@ def _neighbourhood(t: Words, s: Words, border: int, c: int) -> int:
     return i64(t[U(T_NEIGHBOURHOOD + index)])
 
 
+@inlined
+def spread_in_row(mask: int, floor: int) -> int:
+    """Fill the runs of `floor` that `mask`, a part of it, touches."""
+    filled = mask | (floor & ~(floor + mask))  # the carry runs to the upper end of each run
+    free = floor
+    filled |= free & (filled >> 1)
+    free &= free >> 1
+    filled |= free & (filled >> 2)
+    free &= free >> 2
+    filled |= free & (filled >> 4)
+    free &= free >> 4
+    filled |= free & (filled >> 8)
+    free &= free >> 8
+    return filled | (free & (filled >> 16))
+
+
+@inlined
+def _floor_row(s: Words, land: int, marks: int, border: int) -> int:
+    """A row of the floor of a border colour; `land` and `marks` are offsets of the row in these masks."""
+    return i64(s[U(land)]) & (~i64(s[U(marks)]) if border else -1)
+
+
 @compiled
+def _reconnects_nearby(t: Words, s: Words, border: int, c: int) -> bool:
+    """Whether the floor neighbours of a new wall cell hang together within two rows on either side of it.
+
+    Most cells that might split the floor by their eight neighbours are seen here not to.
+    """
+    at = slot_of(t, c)
+    land, marks, skew = mask_at(t, LAND_MASK) + at, mask_at(t, MARK_MASK + border) + at, i64(t[U(T_HEX)])
+    f0, f1 = _floor_row(s, land - 2, marks - 2, border), _floor_row(s, land - 1, marks - 1, border)
+    f2 = _floor_row(s, land, marks, border)
+    f3, f4 = _floor_row(s, land + 1, marks + 1, border), _floor_row(s, land + 2, marks + 2, border)
+    bit = bit_of(t, c)
+    near1, near2, near3 = f1 & (bit | (bit << skew)), f2 & ((bit << 1) | (bit >> 1)), f3 & (bit | (bit >> skew))
+    r1 = near1 & -near1
+    r2 = near2 & -near2 if r1 == 0 else 0
+    r1, r2 = spread_in_row(r1, f1), spread_in_row(r2, f2)
+    r0, r3, r4 = i64(0), i64(0), i64(0)
+    for _ in range(2):
+        r2 = spread_in_row(r2 | (f2 & (r1 | (r1 >> skew))), f2)
+        r3 = spread_in_row(r3 | (f3 & (r2 | (r2 >> skew))), f3)
+        r4 = spread_in_row(r4 | (f4 & (r3 | (r3 >> skew))), f4)
+        r3 = spread_in_row(r3 | (f3 & (r4 | (r4 << skew))), f3)
+        r2 = spread_in_row(r2 | (f2 & (r3 | (r3 << skew))), f2)
+        r1 = spread_in_row(r1 | (f1 & (r2 | (r2 << skew))), f1)
+        r0 = spread_in_row(r0 | (f0 & (r1 | (r1 << skew))), f0)
+        r1 = spread_in_row(r1 | (f1 & (r0 | (r0 >> skew))), f1)
+    return ((near1 & ~r1) | (near2 & ~r2) | (near3 & ~r3)) == 0
+
+
+@inlined
 def _floor_loses(t: Words, s: Words, border: int, c: int) -> None:
     """The cell became a wall for a border colour."""
-    if (s[U(ONE_PIECE)] >> border) & 1 and _neighbourhood(t, s, border, c) & MAY_SPLIT:
+    if (s[U(ONE_PIECE)] >> border) & 1 and _neighbourhood(t, s, border, c) & MAY_SPLIT and not _reconnects_nearby(t, s, border, c):
         s[U(ONE_PIECE)] &= ~(1 << border)
 
 
-@compiled
+@inlined
 def _floor_gains(t: Words, s: Words, border: int, c: int) -> None:
     """The cell is no wall for a border colour any more."""
     if (s[U(ONE_PIECE)] >> border) & 1 and (_neighbourhood(t, s, border, c) & TOUCHES) == 0:
@@ -134,18 +187,18 @@ def change_stack(t: Words, s: Words, c: int, w: int) -> None:
         put_stack(t, s, c, w)
 
 
-@compiled
+@inlined
 def below(t: Words, s: Words, ring: int) -> int:
     """Ring under `ring`; the bottom ring gives the top."""
     return i64(s[U(t[U(T_RING_LINKS_AT)] + ring)] & NINE_BITS)
 
 
-@compiled
+@inlined
 def colour(t: Words, s: Words, ring: int) -> int:
     return i64(s[U(t[U(T_RING_LINKS_AT)] + ring)] >> COLOUR_SHIFT)
 
 
-@compiled
+@inlined
 def link(t: Words, s: Words, ring: int, under: int) -> None:
     """Make `under` the ring below `ring`."""
     at = U(t[U(T_RING_LINKS_AT)] + ring)
@@ -189,7 +242,7 @@ def with_ring_under(t: Words, s: Words, w: int, ring: int) -> int:
     return stack_word(seat, height + 1, cap, ring)
 
 
-@compiled
+@inlined
 def top_ring(t: Words, s: Words, w: int) -> int:
     """Number of the stack's top ring."""
     return below(t, s, word_bottom(w))
@@ -231,7 +284,7 @@ def discard_cap(t: Words, s: Words, c: int, credit: int) -> None:
     s[U(ON_BOARD + (w & SEAT_BITS))] -= cap
     s[U(REMOVED + credit)] += cap
     if cap == height:
-        change_stack(t, s, c, 0)
+        take_stack(t, s, c)
         return
     ring = bottom
     for _ in range(cap + 1):
@@ -254,7 +307,7 @@ def discard_lowest(t: Words, s: Words, c: int, seat: int) -> None:
     s[U(ON_BOARD + seat)] -= 1
     s[U(REMOVED + seat)] += 1
     if height == 1:
-        change_stack(t, s, c, 0)
+        take_stack(t, s, c)
         return
     link(t, s, found_above, below(t, s, found))
     if found == bottom:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
-from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import CELLS_AT, ROW_MARGIN, T_LINE, T_WIDTH, Geometry
 from ringrift.rules.layout import Words, core_id, scratch_mask
 from ringrift.rules.lines import run_ahead
@@ -27,7 +27,7 @@ def _write_span(first: int, last: int, d: int, out: NDArray[np.int16]) -> int:
     return k + 1
 
 
-@compiled
+@inlined
 def _write_region(t: Words, s: Words, first: int, border: int, out: NDArray[np.int16]) -> int:
     find_region(t, s, first, border)
     region = scratch_mask(t, REGION)
@@ -41,7 +41,7 @@ def _write_region(t: Words, s: Words, first: int, border: int, out: NDArray[np.i
     return k
 
 
-@compiled
+@inlined
 def _write_slide(t: Words, s: Words, m: int, out: NDArray[np.int16]) -> int:
     """Cells that a recovery line slide collapses."""
     a, b, seat = move_a(m), move_b(m), i64(s[U(la.TURN)])

@@ -20,7 +20,7 @@ CACHE_PREFIX = "ringrift-"
 
 
 # Sources without compiled code and without constants that enter it; editing them leaves the cache valid.
-_PLAIN = "__init__ bench config core errors notation parity position position_text ranking record trace"
+_PLAIN = "__init__ bench config core errors notation parity position position_text ranking record trace version"
 PLAIN_SOURCES = frozenset(f"{name}.py" for name in _PLAIN.split())
 
 
@@ -56,6 +56,8 @@ def _use_cache_folder() -> None:
 _use_cache_folder()
 
 
+# Compile times: every compiled function optimizes anew all it calls, so what is tiny, or called at one place only, is put into its
+# callers instead of being compiled by itself.
 _njit = cast(Any, numba.njit)  # its stubs do not know _nrt
 
 
@@ -64,9 +66,14 @@ def compiled(function: F) -> F:
     return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
 
 
+def inlined(function: F) -> F:
+    """As `compiled`, but callers take the source of the function in; from Python it can be called all the same."""
+    return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False, inline="always")(function))
+
+
 # To numba these are the numpy types; to the type checker they give plain ints.
 U = cast(Callable[[Any], int], np.uint64)  # array index: unsigned, so that no code is spent on negative indices
-i64 = cast(Callable[[Any], int], np.int64)
+i64 = cast(Callable[[Any], int], np.int64)  # also keeps numba from compiling once more for each literal argument
 
 
 def _intrinsic(function: Callable[..., Any]) -> Callable[[int], int]:

@@ -44,6 +44,7 @@ T_SIZE: Final = T_NEIGHBOURHOOD + 512
 CELLS_AT: Final = 64  # the state's header is this long; cells follow
 ROW_MARGIN: Final = 3  # empty rows on either side of a row mask, so that three steps never leave it
 SCRATCH_MASKS: Final = 4
+WRITE_AHEAD: Final = 2  # words that listing may write past the end of the list
 
 SQUARE_DIRECTIONS: Final = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 HEX_DIRECTIONS: Final = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
@@ -94,7 +95,7 @@ def geometry(config: Config) -> Geometry:
         n_cells=len(cells),
         area=area,
         state_size=size,
-        moves_max=max(3 * len(cells) + 2, rays, (slides + len(cells)) * config.rings_per_seat),
+        moves_max=max(3 * len(cells) + 2, rays, (slides + len(cells)) * config.rings_per_seat) + WRITE_AHEAD,
         line_length=config.line_length,
         rings_per_seat=config.rings_per_seat,
         hex=int(board.hex),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.board import has_buried
-from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import T_SEATS, T_WIDTH, Geometry
 from ringrift.rules.layout import Words, core_id, mask_at, stack_mask
 from ringrift.rules.lines import list_lines
@@ -35,7 +35,7 @@ def legal_moves(G: Geometry, s: Words, out: Moves) -> int:
     return list_moves(G.table, s, out)
 
 
-@compiled
+@inlined
 def list_moves(t: Words, s: Words, out: Moves) -> int:
     """`legal_moves` on the bare table of the geometry."""
     phase, seat = s[U(la.PHASE)], i64(s[U(la.TURN)])
@@ -45,15 +45,15 @@ def list_moves(t: Words, s: Words, out: Moves) -> int:
         return _list_movement_phase(t, s, seat, out)
     if phase == la.CAPTURE:
         out[0] = mv.SKIP_CAPTURE
-        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.LEAP, out, 1)
+        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.LEAP, out, i64(1))
     if phase == la.CHAIN_CAPTURE:
-        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.CHAIN, out, 0)
+        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.CHAIN, out, i64(0))
     if phase == la.LINE_PHASE:
         return _list_line_phase(t, s, seat, out)
     if phase == la.TERRITORY:
         return _list_territory_phase(t, s, seat, out)
     if phase == la.FORCED_PHASE:
-        return _list_own_stacks(t, s, seat, mv.FORCED, out, 0)
+        return _list_own_stacks(t, s, seat, mv.FORCED, out, i64(0))
     return 0
 
 
@@ -62,7 +62,7 @@ def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """7.4 and 14."""
     k = 0
     if s[U(la.HAND + seat)] > 0:
-        k = list_placements(t, s, seat, out, 0)
+        k = list_placements(t, s, seat, out, i64(0))
         if some_stack_can_go(t, s, seat) or recovery_eligible(s, seat):
             out[U(k)] = mv.SKIP_PLACE
             k += 1
@@ -80,11 +80,11 @@ def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """9.4, 13.1."""
     must = i64(s[U(la.MUST)])
     if must != 0:
-        return list_moves_from(t, s, must, out, 0)
+        return list_moves_from(t, s, must, out, i64(0))
     if recovery_eligible(s, seat):
         out[0] = mv.SKIP_RECOVERY
-        return list_recovery(t, s, seat, out, 1)
-    k = list_all_moves(t, s, seat, out, 0)
+        return list_recovery(t, s, seat, out, i64(1))
+    k = list_all_moves(t, s, seat, out, i64(0))
     if k == 0:
         out[0] = mv.NO_MOVE
         k = 1
@@ -94,7 +94,7 @@ def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
 @compiled
 def _list_line_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """10.3, 10.4."""
-    k = list_lines(t, s, seat, out, 0)
+    k = list_lines(t, s, seat, out, i64(0))
     if s[U(la.DEBT)] != 0:
         k = _list_own_stacks(t, s, seat, mv.ELIM_LINE, out, k)
     if k == 0:
@@ -108,13 +108,13 @@ def _list_territory_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """11.5, 11.6."""
     if s[U(la.OWE_CAP)] != 0:
         if s[U(la.RECOVERING)] != 0:
-            return _list_buried(t, s, seat, mv.ELIM_RECOVERY, out, 0)
-        return _list_own_stacks(t, s, seat, mv.ELIM_TERRITORY, out, 0)
+            return _list_buried(t, s, seat, mv.ELIM_RECOVERY, out, i64(0))
+        return _list_own_stacks(t, s, seat, mv.ELIM_TERRITORY, out, i64(0))
     if s[U(la.REGIONS)] == 0:
         out[0] = mv.NO_TERRITORY
         return 1
     out[0] = mv.SKIP_TERRITORY
-    return list_claims(t, s, seat, out, 1)
+    return list_claims(t, s, seat, out, i64(1))
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 
 from ringrift.rules.board import collapse
-from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import ROW_MARGIN, T_AXES, T_AXIS, T_HEX, T_LINE, T_LINE_NOTICED, T_WIDTH
 from ringrift.rules.layout import MARK_MASK, MARKERS, Words, cell, core_id, mask_at
 from ringrift.rules.moves import LINE, LINE_ALL, LINE_PART, make_move
@@ -58,7 +58,7 @@ def list_lines(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     return k
 
 
-@compiled
+@inlined
 def _list_choices(c: int, d: int, run: int, length: int, out: Words, k: int) -> int:
     end = c + (run - 1) * d
     if run == length:

@@ -1,7 +1,7 @@
 """The text of a position (section 21.4): eight fields separated by single blanks.
 
 Not in the text, hence lost by writing and reading: whether the swap was played, the number of rounds section 17 requires (3 is
-read), and the turns in which seats dropped out (18 (4)). The turn number is not in it either; it is read as 1.
+read), the turns in which seats dropped out (18 (4)), the number of the turn (1 is read), and who won a finished game and why.
 """
 
 import re
@@ -16,6 +16,7 @@ from ringrift.rules import layout as la
 from ringrift.rules.config import BOARDS, Config
 from ringrift.rules.errors import NotationError, RulesError
 from ringrift.rules.geometry import CELLS_AT, geometry
+from ringrift.rules.legal import legal_moves
 from ringrift.rules.notation import cell_ids, cell_names
 from ringrift.rules.setup import build_board, refresh_regions
 
@@ -208,8 +209,8 @@ class _Reader:
         ids = cell_ids(config)
         found = self.match(
             5,
-            r"-|(?=.)(?:must=([a-y][0-9]{1,2}),?)?(?:from=([a-y][0-9]{1,2}),?)?(?:(debt),?)?(?:(owe),?)?(?:(acted),?)?(?:(rec),?)?"
-            rf"(?:last=([1-{config.seats}]),?)?(swap)?(?<!,)",
+            r"-|(?=.)(?:must=([a-y][0-9]{1,2})(?:,|$))?(?:from=([a-y][0-9]{1,2})(?:,|$))?(?:(debt)(?:,|$))?(?:(owe)(?:,|$))?"
+            rf"(?:(acted)(?:,|$))?(?:(rec)(?:,|$))?(?:last=([1-{config.seats}])(?:,|$))?(swap)?(?<!,)",
             "- or a list of must=cell, from=cell, debt, owe, acted, rec, last=seat, swap in this order",
         )
         for group, at in ((1, la.MUST), (2, la.ORIGIN)):
@@ -248,7 +249,7 @@ def read_position(text: str) -> tuple[Config, NDArray[np.int32]]:
     """Config and state of a position text. Raises NotationError.
 
     Text that cannot come about in play is refused where it would make the rules fail: more rings than there are, a `must` or
-    `from` without the mover's stack, a cost owed in the wrong phase or by nobody.
+    `from` without the mover's stack, a cost owed in the wrong phase, a seat to act without a legal move.
     """
     reader = _Reader(text)
     config = reader.config()
@@ -266,7 +267,10 @@ def read_position(text: str) -> tuple[Config, NDArray[np.int32]]:
     reader.tracker(config, s)
     s[la.PLY] = reader.count(7, reader.match(7, _NUMBER, "a number")[0])
     _check_context(reader, s)
-    refresh_regions(geometry(config), s)
+    G = geometry(config)
+    refresh_regions(G, s)
+    if phase != la.OVER and legal_moves(G, s, np.empty(G.moves_max, np.int64)) == 0:
+        raise reader.error(2, f"seat {seat} has no legal move in phase {PHASE_LETTERS[phase]}")
     return config, s
 
 

@@ -2,7 +2,7 @@
 
 
 from ringrift.rules.board import add_marker, change_stack, discard_lowest, discard_top, has_buried, take_marker
-from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import (
     CELLS_AT,
     T_AXES,
@@ -30,13 +30,13 @@ from ringrift.rules.moves import (
 )
 
 
-@compiled
+@inlined
 def run_through(s: Words, c: int, d: int, seat: int) -> int:
     """Length of the run through `c` along the axis `d`, as if `c` carried the seat's marker."""
     return 1 + run_ahead(s, c + d, d, seat) + run_ahead(s, c - d, -d, seat)
 
 
-@compiled
+@inlined
 def longest_axis(t: Words, s: Words, c: int, seat: int) -> int:
     """Axis delta of the longest run through `c`, the first in recovery order if several tie (13.2)."""
     best, best_axis = 0, i64(t[U(T_RECOVERY_AXIS)])
@@ -85,10 +85,10 @@ def list_recovery(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     return _list_other_slides(t, s, seat, out, before)
 
 
-@compiled
+@inlined
 def _list_line_slide(t: Words, s: Words, seat: int, a: int, b: int, d: int, out: Words, k: int) -> int:
     """Append the choices of a line slide whose longest run lies along `d`."""
-    k = _list_payers(t, s, seat, RECOVERY_ALL, a, b, out, k)
+    k = _list_payers(t, s, seat, i64(RECOVERY_ALL), a, b, out, k)
     length = i64(t[U(T_LINE)])
     back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
     if 1 + back + ahead == length:
@@ -127,9 +127,9 @@ def _list_other_slides(t: Words, s: Words, seat: int, out: Words, k: int) -> int
                 b = a + t[U(T_DIRECTION + i)]
                 w = cell(s, b)
                 if w == 0:
-                    k = _list_payers(t, s, seat, RECOVERY_FALLBACK, a, b, out, k)
+                    k = _list_payers(t, s, seat, i64(RECOVERY_FALLBACK), a, b, out, k)
                 elif w & STACK:
-                    k = _list_payers(t, s, seat, RECOVERY_STRIKE, a, b, out, k)
+                    k = _list_payers(t, s, seat, i64(RECOVERY_STRIKE), a, b, out, k)
             mask &= mask - 1
     return k
 

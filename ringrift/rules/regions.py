@@ -1,8 +1,8 @@
 """Regions and claims (section 11), on row masks."""
 
 
-from ringrift.rules.board import collapse, discard_stack, has_buried
-from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.board import collapse, discard_stack, has_buried, spread_in_row
+from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import ROW_MARGIN, T_GROWTH, T_HEX, T_SEATS, T_VALID, T_WIDTH
 from ringrift.rules.layout import (
     LAND_MASK,
@@ -29,29 +29,13 @@ from ringrift.rules.moves import CLAIM, make_move
 FLOOR, REST, REGION, BORDER = range(4)
 
 
-@compiled
+@inlined
 def colours_present(t: Words, s: Words) -> int:
     """Number of colours with a ring on the board, buried rings included."""
     present = 0
     for seat in range(1, t[U(T_SEATS)] + 1):
         present += s[U(ON_BOARD + seat)] > 0
     return present
-
-
-@compiled
-def spread_in_row(mask: int, floor: int) -> int:
-    """Fill the runs of `floor` that `mask`, a part of it, touches."""
-    filled = mask | (floor & ~(floor + mask))  # the carry runs to the upper end of each run
-    free = floor
-    filled |= free & (filled >> 1)
-    free &= free >> 1
-    filled |= free & (filled >> 2)
-    free &= free >> 2
-    filled |= free & (filled >> 4)
-    free &= free >> 4
-    filled |= free & (filled >> 8)
-    free &= free >> 8
-    return filled | (free & (filled >> 16))
 
 
 @compiled
@@ -65,7 +49,7 @@ def make_floor(t: Words, s: Words, border: int) -> None:
         s[U(floor + slot)] = row
 
 
-@compiled
+@inlined
 def neighbour_rows(t: Words, s: Words, mask: int, slot: int) -> int:
     """Territory neighbours, in the row of `slot`, of the mask's cells in the two rows next to it."""
     before, after = i64(s[U(mask + slot - 1)]), i64(s[U(mask + slot + 1)])
@@ -100,7 +84,7 @@ def flood(t: Words, s: Words, c: int) -> None:
             slot -= 1
 
 
-@compiled
+@inlined
 def _grow_row(s: Words, floor: int, region: int, hexagonal: int) -> bool:
     """Let the region spread into one row from the rows next to it; the arguments are offsets of the row."""
     before, after, free = i64(s[U(region - 1)]), i64(s[U(region + 1)]), i64(s[U(floor)])
@@ -115,7 +99,7 @@ def _grow_row(s: Words, floor: int, region: int, hexagonal: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def controllers_inside(t: Words, s: Words) -> int:
     """Number of different controllers of stacks in REGION."""
     region = scratch_mask(t, REGION)
@@ -126,7 +110,7 @@ def controllers_inside(t: Words, s: Words) -> int:
     return count
 
 
-@compiled
+@inlined
 def _meets(t: Words, s: Words, one: int, other: int) -> bool:
     common = i64(0)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
@@ -134,7 +118,7 @@ def _meets(t: Words, s: Words, one: int, other: int) -> bool:
     return common != 0
 
 
-@compiled
+@inlined
 def _payable(t: Words, s: Words, seat: int) -> bool:
     """Whether the cost could be paid from outside REGION (11.3)."""
     region = scratch_mask(t, REGION)
@@ -165,7 +149,7 @@ def _found_with_lower_colour(t: Words, s: Words, border: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _closed_by(t: Words, s: Words, border: int) -> bool:
     """Whether REGION is a component of the floor of `border`: none of its markers inside, only walls around."""
     region, marks, land = scratch_mask(t, REGION), mask_at(t, MARK_MASK + border), mask_at(t, LAND_MASK)
@@ -179,7 +163,7 @@ def _closed_by(t: Words, s: Words, border: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def may_claim(s: Words, seat: int) -> bool:
     """Whether the seat could pay for anything at all."""
     return bool(s[U(STACKS + seat)] > 0 or s[U(RECOVERING)] != 0)
@@ -259,8 +243,9 @@ def has_claim(t: Words, s: Words, seat: int) -> bool:
             pieces = _split_by_first_stack(t, s, seat, border)
             if pieces == 1:
                 continue
-            if pieces == 2 and border:
+            if border and (pieces == 2 or _witness_stands(t, s, seat, border)):
                 return True
+            open_search(t, s, border)
         if next_claim(t, s, seat, border) != 0:
             return True
     return False
@@ -268,7 +253,7 @@ def has_claim(t: Words, s: Words, seat: int) -> bool:
 
 @compiled
 def _witness_stands(t: Words, s: Words, seat: int, border: int) -> bool:
-    """Whether the component of the cell remembered for a border colour is a region that lacks the mover's stacks."""
+    """Whether the component of the cell remembered for a border colour is a processable region."""
     c = i64(s[U(WITNESS + border)])
     if c == 0 or (s[U(ONE_PIECE)] >> border) & 1 or s[U(MARKERS + border)] == 0:
         return False
@@ -276,7 +261,7 @@ def _witness_stands(t: Words, s: Words, seat: int, border: int) -> bool:
     if (s[U(scratch_mask(t, FLOOR) + slot_of(t, c))] & bit_of(t, c)) == 0:
         return False
     flood(t, s, c)
-    return not _meets(t, s, scratch_mask(t, REGION), mask_at(t, stack_mask(t, seat)))
+    return controllers_inside(t, s) < colours_present(t, s) and _payable(t, s, seat)
 
 
 @compiled
@@ -301,7 +286,7 @@ def _split_by_first_stack(t: Words, s: Words, seat: int, border: int) -> int:
     return 2 if other_stacks == 0 else 3
 
 
-@compiled
+@inlined
 def find_region(t: Words, s: Words, first: int, border: int) -> None:
     """REGION = the cells of the claim named by its first cell and border colour."""
     make_floor(t, s, border)
@@ -324,7 +309,7 @@ def claim(t: Words, s: Words, seat: int, first: int, border: int) -> None:
             mask &= mask - 1
 
 
-@compiled
+@inlined
 def _markers_outside(t: Words, s: Words, slot: int) -> int:
     """Markers of any colour in a row, outside REGION."""
     row = i64(0)

@@ -1,7 +1,7 @@
 """What a stack may do: plain moves (8) and leaps (9), and where rings may be placed (7)."""
 
 
-from ringrift.rules.compile import U, compiled, i64, lowest_bit
+from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import T_DIRECTION, T_DIRECTIONS, T_SEATS, T_STRIDE_LOG2, T_WIDTH
 from ringrift.rules.layout import (
     BLOCK,
@@ -31,7 +31,7 @@ def can_go(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
     return can_leap(t, s, a, height, cap)
 
 
-@compiled
+@inlined
 def can_walk_along(s: Words, a: int, d: int, height: int) -> bool:
     """Whether the next `height` cells are open (the quick test of 7.2)."""
     c = a + d
@@ -65,13 +65,13 @@ def can_leap(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def stack_can_go(t: Words, s: Words, a: int) -> bool:
     w = cell(s, a)
     return can_go(t, s, a, word_height(w), word_cap(w))
 
 
-@compiled
+@inlined
 def stack_can_leap(t: Words, s: Words, a: int) -> bool:
     w = cell(s, a)
     return can_leap(t, s, a, word_height(w), word_cap(w))
@@ -106,7 +106,7 @@ def list_leaps(t: Words, s: Words, a: int, kind: int, out: Words, k: int) -> int
     return k
 
 
-@compiled
+@inlined
 def _list_landings(
     s: Words, a: int, over: int, d: int, steps: int, height: int, cap: int, kind: int, out: Words, k: int
 ) -> int:
@@ -117,9 +117,8 @@ def _list_landings(
     c = over + d
     steps += 1
     while (cell(s, c) & BLOCK) == 0:
-        if steps >= height:
-            out[U(k)] = make_move(kind, a, over, c, 0, 0)
-            k += 1
+        out[U(k)] = make_move(kind, a, over, c, 0, 0)
+        k += steps >= height  # no branch: which landings are far enough is hard to predict
         c += d
         steps += 1
     return k
@@ -135,9 +134,8 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
         c = a + d
         steps = 1
         while (cell(s, c) & BLOCK) == 0:
-            if steps >= height:
-                out[U(k)] = make_move(WALK, a, c, 0, 0, 0)
-                k += 1
+            out[U(k)] = make_move(WALK, a, c, 0, 0, 0)
+            k += steps >= height
             c += d
             steps += 1
         k = _list_landings(s, a, c, d, steps, height, cap, LEAP, out, k)
@@ -156,7 +154,7 @@ def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     return k
 
 
-@compiled
+@inlined
 def empty_row(t: Words, s: Words, slot: int) -> int:
     """Row mask of the cells that hold nothing."""
     row = i64(s[U(mask_at(t, OPEN_MASK) + slot)])
@@ -187,13 +185,13 @@ def leap_counts(t: Words, s: Words, a: int) -> int:
     return counts
 
 
-@compiled
+@inlined
 def recovery_eligible(s: Words, seat: int) -> bool:
     """13.1; rings of a seat without stacks are all buried."""
     return bool(s[U(STACKS + seat)] == 0 and s[U(MARKERS + seat)] > 0 and s[U(ON_BOARD + seat)] > 0)
 
 
-@compiled
+@inlined
 def travel_direction(t: Words, a: int, b: int) -> int:
     """Core id delta of one step from `a` towards `b`, which is on one of its rays."""
     shift = i64(t[U(T_STRIDE_LOG2)])

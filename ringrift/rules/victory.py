@@ -2,20 +2,20 @@
 
 
 from ringrift.rules import layout as la
-from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.geometry import ROW_MARGIN, T_HEX, T_RINGS_TO_WIN, T_SEATS, T_TERRITORY_TO_WIN, T_WIDTH
 from ringrift.rules.layout import HAND, LAND_MASK, MARKERS, ON_BOARD, REMOVED, STACKS, TERRITORY_OF, Words, mask_at
 from ringrift.rules.placement import can_act
 from ringrift.rules.stacks import empty_row
 
 
-@compiled
+@inlined
 def has_ring(s: Words, seat: int) -> bool:
     """Whether the seat has a ring anywhere, in hand or on the board."""
     return bool(s[U(HAND + seat)] + s[U(ON_BOARD + seat)] > 0)
 
 
-@compiled
+@inlined
 def finish(s: Words, winner: int, reason: int) -> None:
     """The game is over."""
     s[U(la.WINNER)] = winner
@@ -77,7 +77,7 @@ def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _rung_value(s: Words, rung: int, seat: int) -> int:
     if rung == 0:
         return i64(s[U(TERRITORY_OF + seat)])
@@ -131,13 +131,13 @@ def track_rounds(t: Words, s: Words, c: int) -> None:
     finish(s, c, la.END_ROUNDS)
 
 
-@compiled
+@inlined
 def _clear_round(s: Words) -> None:
     s[U(la.LPS_SEEN)] = 0
     s[U(la.LPS_MASK)] = 0
 
 
-@compiled
+@inlined
 def _close_round(t: Words, s: Words) -> None:
     """Count a completed round for the only seat that could act in it, if there is just one."""
     able, only = 0, 0
