@@ -91,7 +91,19 @@ class ConfigView:
     training: TrainingProgressed | None = None
     current: str | None = None
     ratings: tuple[Rating, ...] = ()
-    doing: str = "starting"
+    training_now: int | None = None
+    """generation whose network is being trained"""
+
+    @property
+    def doing(self) -> str:
+        """The step of the loop that the config is in."""
+        if self.training_now is not None:
+            return f"training generation {self.training_now}"
+        if self.games < self.games_planned:
+            return f"playing generation {self.playing}"
+        if any(row.model and row.promoted is None for row in self.generations.values()):
+            return f"measuring generation {max(self.generations)}"
+        return "exporting" if self.games else "starting"
 
     def generation(self, number: int) -> Generation:
         """Row of a generation, made when first asked for."""
@@ -148,7 +160,6 @@ class LoopView:
                 _take_training(self.of(event.config), event)
             case EvaluationScored():
                 view = self.of(event.config)
-                view.doing = f"measuring generation {event.generation}"
                 view.evaluation_games += event.games
                 view.generation(event.generation).scores.setdefault(event.purpose, Score()).add(event)
             case ModelPromoted() | PromotionRejected():
@@ -167,9 +178,9 @@ def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | Sh
         case SelfplayPlanned():
             view.games_planned += event.games
             view.playing = event.generation
-            view.doing = f"playing generation {event.generation}"
         case SelfplayFinished():
             view.games += event.games
+            view.games_planned -= event.lost
             view.plies += event.plies
             view.play_seconds += event.play_seconds
         case ShardExported():
@@ -185,13 +196,12 @@ def _take_training(
     match event:
         case TrainingRequested():
             row.games, row.samples = view.games, event.samples
-            view.doing, view.playing = f"training generation {event.generation}", None
+            view.training_now = event.generation
         case TrainingProgressed():
             view.training = event
         case TrainingFinished():
             row.steps, row.loss, row.validation_loss, row.model = event.steps, event.loss, event.validation_loss, event.model
-            view.training = None
-            view.doing = f"measuring generation {event.generation}"
+            view.training, view.training_now = None, None
         case ModelRegistered():
             row.model, row.parameters = event.model, event.parameters
 

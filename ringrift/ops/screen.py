@@ -84,7 +84,7 @@ class Screen:
     def _line(self, view: ConfigView) -> str:
         games, moves = self.rates.per_second()
         parts = [f"{view.config}: {view.doing}"]
-        if view.playing is not None:
+        if view.games < view.games_planned:
             parts.append(f"games {view.games}/{view.games_planned}, {games:.1f} games/s, {moves:.0f} moves/s")
         if view.training:
             parts.append(_training(view))
