@@ -56,7 +56,7 @@ RATE_FIRST, RATE_LAST = 0.03, 0.01
 """share of the perturbation moved for a score one standard error from even, at the first and the last step; with 0.12 chance
 drowned what was learned (400 steps: 45 % against the start)"""
 SURPRISE_MAX: Final = 3.0
-REPORT_STEPS: Final = 100
+REPORT_STEPS: Final = 50
 
 
 def positions(config: Config, weights: Weights, games: int, seed: int) -> tuple[Array, NDArray[np.int64]]:
