@@ -126,7 +126,7 @@ def mutated(text: str, data: st.DataObject) -> str:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_tokens_fuzzed(data: st.DataObject) -> None:
     text = mutated(data.draw(st.sampled_from(TOKENS)), data)
     code = outcome(lambda word: parse_token(HEX8, word), text)
@@ -134,7 +134,7 @@ def test_tokens_fuzzed(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_positions_fuzzed(data: st.DataObject) -> None:
     text = mutated(data.draw(st.sampled_from(POSITIONS)), data)
     position = outcome(Position.parse, text)
@@ -148,7 +148,7 @@ def test_positions_fuzzed(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_records_fuzzed(data: st.DataObject) -> None:
     text = mutated(RECORD, data)
     record = outcome(Record.parse, text)
@@ -156,7 +156,7 @@ def test_records_fuzzed(data: st.DataObject) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_text_is_refused_politely(text: str) -> None:
     for read in (Record.parse, Position.parse):
         with pytest.raises(NotationError):
