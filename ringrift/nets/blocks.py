@@ -14,21 +14,27 @@ HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
 class BoardConv(nn.Conv2d):
     """A 3 x 3 convolution over the cells next to a cell. On hex boards the two taps that are no neighbours stay zero."""
 
+    taps: Tensor
+
     def __init__(self, inputs: int, outputs: int, *, hex_board: bool, scale: float = 1.0) -> None:
         super().__init__(inputs, outputs, KERNEL, padding=KERNEL // 2)
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             self.weight.mul_(scale)
+        self.hex_board = hex_board
         if hex_board:
-            mask = torch.ones(KERNEL, KERNEL)
+            taps = torch.ones(KERNEL, KERNEL)
             for row, column in HEX_CORNERS:
-                mask[row, column] = 0.0
-            self.register_buffer("taps", mask, persistent=False)
+                taps[row, column] = 0.0
+            self.register_buffer("taps", taps, persistent=False)
             with torch.no_grad():
-                self.weight.mul_(mask)
-            # a tap that starts at zero and gets no gradient stays zero: nothing to mask at each use
-            self.weight.register_hook(lambda gradient: gradient * self.taps)  # type: ignore[no-untyped-call]
+                self.weight.mul_(taps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # a tap that starts at zero and gets no gradient stays zero, so masking is needed where gradients flow and nowhere else
+        weight = self.weight * self.taps if self.hex_board and self.training else self.weight
+        return functional.conv2d(x, weight, self.bias, padding=KERNEL // 2)
 
 
 class Pool(nn.Module):

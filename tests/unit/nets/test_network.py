@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_the_bag_of_a_claim_is_its_region() -> None:
 
 
 def test_convolutions_on_hexes_never_see_the_two_corners_that_are_no_neighbours() -> None:
-    conv = BoardConv(3, 5, hex_board=True)
+    conv = copy.deepcopy(BoardConv(3, 5, hex_board=True))  # a copy is as good: replicas of a training are copies
     optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1)
     for _ in range(3):
         conv(torch.randn(2, 3, 9, 9)).square().sum().backward()
@@ -152,6 +153,9 @@ def test_convolutions_on_hexes_never_see_the_two_corners_that_are_no_neighbours(
     for row, column in HEX_CORNERS:
         assert not conv.weight[:, :, row, column].any()
     assert (conv.weight != 0).sum() == 3 * 5 * 7
+    x = torch.randn(2, 3, 9, 9)
+    with torch.no_grad():
+        assert torch.equal(conv.train()(x), conv.eval()(x))
 
 
 def test_fresh_weights_depend_on_the_seed_alone() -> None:
