@@ -51,7 +51,10 @@ async def _measure(process: Process, ticket: EvaluationTicket, deliveries: int, 
     async with publish_games(process, ticket, request.config, ids, deliveries) as publish:
         match = from_thread(
             process,
-            lambda: play_match(ticket, settings.evaluation, node=process.node, evaluate_of=evaluate_of, threads=threads()),
+            lambda: play_match(
+                ticket, settings.evaluation, node=process.node, evaluate_of=evaluate_of, threads=threads(),
+                progress=lambda _: process.check_stop(),
+            ),
         )
         async for fact in match:
             if isinstance(fact, GameCompleted):

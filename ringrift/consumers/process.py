@@ -36,6 +36,10 @@ from ringrift.streams.presence import HEARTBEAT_SECONDS, Heartbeat, Presence
 Item = TypeVar("Item")
 
 
+class Drained(Exception):
+    """The process was told to stop in the middle of its work."""
+
+
 class Folded(Protocol):
     """Something with a state whose digest is shown in the heartbeat."""
 
@@ -63,6 +67,11 @@ class Process:
     def stopping(self) -> bool:
         """Whether the process has been told to drain."""
         return self._stop.is_set()
+
+    def check_stop(self) -> None:
+        """Called often by long work, from any thread. Raises Drained once the process has been told to stop."""
+        if self.stopping:
+            raise Drained
 
     def stop(self) -> None:
         """Drain: finish or hand back what is in hand, then leave."""

@@ -45,7 +45,10 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
     async with publish_games(process, ticket, plan.config, ids, deliveries) as publish:
         games = from_thread(
             process,
-            lambda: play_games(ticket, settings.selfplay, node=process.node, evaluate=evaluate, threads=threads()),
+            lambda: play_games(
+                ticket, settings.selfplay, node=process.node, evaluate=evaluate, threads=threads(),
+                progress=lambda _: process.check_stop(),
+            ),
         )
         async for game in games:
             plies += game.plies

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import torch
 from msgspec.structs import replace
 
-from ringrift.consumers.process import Process, run
+from ringrift.consumers.process import Drained, Process, run, threads
 from ringrift.consumers.shards import exported_shards, shard_bytes
-from ringrift.consumers.working import Drained, is_done, work
+from ringrift.consumers.working import is_done, work
 from ringrift.events import Fact
 from ringrift.events.facts import (
     ModelRegistered,
@@ -84,12 +84,16 @@ async def _trainer(
 ) -> Trainer:
     """A trainer at its newest checkpoint, or at the beginning if there is none that fits."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)  # each replica has a thread of its own
     resume: bytes | None = None
     with contextlib.suppress(BlobMissing):
         resume = await process.blobs.get_named(SNAPSHOT_BUCKET, ticket.ticket)
 
     def make(checkpoint: bytes | None) -> Trainer:
-        return Trainer(window, settings, seed=ticket.request.seed, start=start, resume=checkpoint, device=device)
+        return Trainer(
+            window, settings, seed=ticket.request.seed, start=start, resume=checkpoint, device=device,
+            replicas=1 if device == "cuda" else threads(),
+        )  # fmt: skip
 
     try:
         return await asyncio.to_thread(make, resume)

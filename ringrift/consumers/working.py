@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ringrift.consumers.process import Process
+from ringrift.consumers.process import Drained, Process
 from ringrift.events import Draft, Fact, UndecodableEvent, decode, event_id
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, decode_ticket
@@ -30,10 +30,6 @@ QUEUE_MAX = 64
 IN_FLIGHT_MAX = 64
 
 Item = TypeVar("Item")
-
-
-class Drained(Exception):
-    """The process was told to stop in the middle of a ticket."""
 
 
 Handle = Callable[[Process, Ticket, int], Awaitable[None]]

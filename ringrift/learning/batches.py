@@ -64,8 +64,8 @@ class Sampler:
         """Whole batches of one pass; the rest of the samples waits for another order."""
         return len(self.chosen) // self.batch
 
-    def at(self, step: int) -> Sampled:
-        """The batch of training step `step` (from 0), valid until the next call."""
+    def at(self, step: int, part: int = 0, parts: int = 1) -> Sampled:
+        """The batch of training step `step` (from 0), or every `parts`-th sample of it; valid until the next call."""
         epoch, index = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -73,7 +73,7 @@ class Sampler:
         samples = self._order[index * self.batch : (index + 1) * self.batch]
         random = np.random.default_rng((self.seed, SYMMETRY_STREAM, step)).random(len(samples))
         choices = np.where(self.window.order_bound[samples], len(ORDER_KEEPING), len(self._grids))
-        return self.take(samples, (random * choices).astype(np.int16))
+        return self.take(samples[part::parts], (random * choices).astype(np.int16)[part::parts])
 
     def take(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None = None) -> Sampled:
         """These samples, each moved by the symmetry of its index (`ORDER_KEEPING` come first in every table)."""
