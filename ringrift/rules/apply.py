@@ -83,7 +83,7 @@ def _play_placement(t: Words, s: Words, seat: int, m: int) -> None:
     s[U(la.PHASE)] = la.MOVEMENT
 
 
-@compiled
+@inlined
 def _play_movement(t: Words, s: Words, seat: int, m: int) -> None:
     """Moves of the phases movement, capture and chain capture (6.3)."""
     kind = move_type(m)
@@ -161,7 +161,7 @@ def _enter_lines(s: Words) -> None:
     s[U(la.ORIGIN)] = 0
 
 
-@compiled
+@inlined
 def _play_line(t: Words, s: Words, seat: int, m: int) -> None:
     """10.3, 10.4 and the transitions of 6.4."""
     kind = move_type(m)
@@ -187,7 +187,7 @@ def _play_line(t: Words, s: Words, seat: int, m: int) -> None:
         s[U(la.PHASE)] = la.TERRITORY
 
 
-@compiled
+@inlined
 def _play_territory(t: Words, s: Words, seat: int, m: int) -> None:
     """11.4, 11.5 and the transitions of 6.5."""
     kind, c = move_type(m), move_a(m)

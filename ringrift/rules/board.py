@@ -42,7 +42,7 @@ from ringrift.rules.layout import (
 )
 
 
-@inlined
+@compiled
 def _neighbourhood(t: Words, s: Words, border: int, c: int) -> int:
     """TOUCHES and MAY_SPLIT of a cell in the floor of a border colour."""
     at, y = slot_of(t, c), (c & ((1 << i64(t[U(T_STRIDE_LOG2)])) - 1)) - 1
@@ -57,7 +57,7 @@ def _neighbourhood(t: Words, s: Words, border: int, c: int) -> int:
     return i64(t[U(T_NEIGHBOURHOOD + index)])
 
 
-@inlined
+@compiled
 def spread_in_row(mask: int, floor: int) -> int:
     """Fill the runs of `floor` that `mask`, a part of it, touches."""
     filled = mask | (floor & ~(floor + mask))  # the carry runs to the upper end of each run
@@ -108,14 +108,14 @@ def _reconnects_nearby(t: Words, s: Words, border: int, c: int) -> bool:
     return ((near1 & ~r1) | (near2 & ~r2) | (near3 & ~r3)) == 0
 
 
-@inlined
+@compiled
 def _floor_loses(t: Words, s: Words, border: int, c: int) -> None:
     """The cell became a wall for a border colour."""
     if (s[U(ONE_PIECE)] >> border) & 1 and _neighbourhood(t, s, border, c) & MAY_SPLIT and not _reconnects_nearby(t, s, border, c):
         s[U(ONE_PIECE)] &= ~(1 << border)
 
 
-@inlined
+@compiled
 def _floor_gains(t: Words, s: Words, border: int, c: int) -> None:
     """The cell is no wall for a border colour any more."""
     if (s[U(ONE_PIECE)] >> border) & 1 and (_neighbourhood(t, s, border, c) & TOUCHES) == 0:
@@ -187,18 +187,18 @@ def change_stack(t: Words, s: Words, c: int, w: int) -> None:
         put_stack(t, s, c, w)
 
 
-@inlined
+@compiled
 def below(t: Words, s: Words, ring: int) -> int:
     """Ring under `ring`; the bottom ring gives the top."""
     return i64(s[U(t[U(T_RING_LINKS_AT)] + ring)] & NINE_BITS)
 
 
-@inlined
+@compiled
 def colour(t: Words, s: Words, ring: int) -> int:
     return i64(s[U(t[U(T_RING_LINKS_AT)] + ring)] >> COLOUR_SHIFT)
 
 
-@inlined
+@compiled
 def link(t: Words, s: Words, ring: int, under: int) -> None:
     """Make `under` the ring below `ring`."""
     at = U(t[U(T_RING_LINKS_AT)] + ring)
@@ -242,7 +242,7 @@ def with_ring_under(t: Words, s: Words, w: int, ring: int) -> int:
     return stack_word(seat, height + 1, cap, ring)
 
 
-@inlined
+@compiled
 def top_ring(t: Words, s: Words, w: int) -> int:
     """Number of the stack's top ring."""
     return below(t, s, word_bottom(w))

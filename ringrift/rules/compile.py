@@ -4,8 +4,10 @@ Numba notices a change of the file a function stands in, but not of the files it
 digest of all sources of this package: an edit anywhere in the rules compiles them anew and can never meet stale machine code.
 """
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -56,6 +58,20 @@ def _use_cache_folder() -> None:
 _use_cache_folder()
 
 
+@contextmanager
+def compiling_alone() -> Iterator[None]:
+    """Let one process at a time compile: the others wait and then find the result in the cache, instead of all doing the same."""
+    folder = Path(os.environ["NUMBA_CACHE_DIR"])
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass  # no place to write: nothing will be cached either, so there is nothing to wait for
+        yield
+
+
 # Compile times: every compiled function optimizes anew all it calls, so what is tiny, or called at one place only, is put into its
 # callers instead of being compiled by itself.
 _njit = cast(Any, numba.njit)  # its stubs do not know _nrt
@@ -87,15 +103,5 @@ def lowest_bit(typingctx: Any, mask: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], numba.core.cgutils.true_bit)
-
-    return numba.int64(numba.int64), codegen
-
-
-@_intrinsic
-def bit_count(typingctx: Any, mask: Any) -> Any:
-    """Number of set bits of an int64."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
 
     return numba.int64(numba.int64), codegen

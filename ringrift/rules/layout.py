@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules.compile import U, compiled, i64, inlined
+from ringrift.rules.compile import U, compiled, i64
 from ringrift.rules.geometry import (
     CELLS_AT,
     T_RING_LINKS_AT,
@@ -129,63 +129,63 @@ MARK_MASK: Final = 1  # + seat
 COLOUR_SHIFT: Final = 9
 
 
-@inlined
+@compiled
 def cell(s: Words, c: int) -> int:
     """Word of a cell."""
     return i64(s[U(CELLS_AT + c)])
 
 
-@inlined
+@compiled
 def word_height(w: int) -> int:
     return (w >> HEIGHT_SHIFT) & NINE_BITS
 
 
-@inlined
+@compiled
 def word_cap(w: int) -> int:
     return (w >> CAP_SHIFT) & NINE_BITS
 
 
-@inlined
+@compiled
 def word_bottom(w: int) -> int:
     return (w >> BOTTOM_SHIFT) & NINE_BITS
 
 
-@inlined
+@compiled
 def stack_word(seat: int, height: int, cap: int, bottom: int) -> int:
     return seat | STACK | (height << HEIGHT_SHIFT) | (cap << CAP_SHIFT) | (bottom << BOTTOM_SHIFT)
 
 
-@inlined
+@compiled
 def mask_at(t: Words, mask: int) -> int:
     """Offset of the row mask's slot 0."""
     return i64(t[U(T_ROWS_AT)] + mask * t[U(T_ROW_SLOTS)])
 
 
-@inlined
+@compiled
 def stack_mask(t: Words, seat: int) -> int:
     """Index of the mask of stacks that `seat` controls."""
     return i64(MARK_MASK + t[U(T_SEATS)] + seat)
 
 
-@inlined
+@compiled
 def slot_of(t: Words, c: int) -> int:
     """Slot of a cell's row in a row mask (grid row plus margin)."""
     return i64(c >> t[U(T_STRIDE_LOG2)]) + 2
 
 
-@inlined
+@compiled
 def bit_of(t: Words, c: int) -> int:
     """The cell's bit in its row."""
     return i64(1) << (c & ((1 << i64(t[U(T_STRIDE_LOG2)])) - 1))
 
 
-@inlined
+@compiled
 def core_id(t: Words, slot: int, bit: int) -> int:
     """Core id from row slot and bit index."""
     return ((slot - 2) << i64(t[U(T_STRIDE_LOG2)])) + bit
 
 
-@inlined
+@compiled
 def flip(t: Words, s: Words, mask: int, c: int) -> None:
     """Toggle a cell in a row mask."""
     s[U(mask_at(t, mask) + slot_of(t, c))] ^= bit_of(t, c)
@@ -233,7 +233,7 @@ def copy_state(dst: Words, src: Words) -> None:
         dst[U(i)] = src[U(i)]
 
 
-@inlined
+@compiled
 def scratch_mask(t: Words, index: int) -> int:
     """Offset of slot 0 of the index-th scratch row mask."""
     return i64(t[U(T_SCRATCH_AT)] + index * t[U(T_ROW_SLOTS)])

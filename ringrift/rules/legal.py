@@ -57,7 +57,7 @@ def list_moves(t: Words, s: Words, out: Moves) -> int:
     return 0
 
 
-@compiled
+@inlined
 def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """7.4 and 14."""
     k = 0
@@ -75,7 +75,7 @@ def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     return k
 
 
-@compiled
+@inlined
 def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """9.4, 13.1."""
     must = i64(s[U(la.MUST)])
@@ -91,7 +91,7 @@ def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     return k
 
 
-@compiled
+@inlined
 def _list_line_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """10.3, 10.4."""
     k = list_lines(t, s, seat, out, i64(0))
@@ -103,7 +103,7 @@ def _list_line_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     return k
 
 
-@compiled
+@inlined
 def _list_territory_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """11.5, 11.6."""
     if s[U(la.OWE_CAP)] != 0:

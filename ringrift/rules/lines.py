@@ -37,7 +37,7 @@ def has_line(t: Words, s: Words, seat: int) -> bool:
     return found != 0
 
 
-@compiled
+@inlined
 def list_lines(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append the choices for every eligible line of the seat (10.3)."""
     if not has_line(t, s, seat):

@@ -5,7 +5,7 @@ Bits 0-4 type, 5-14 a, 15-24 b, 25-34 c, 35-44 d, 45-48 n; cells as core ids (`g
 
 from typing import Final
 
-from ringrift.rules.compile import inlined
+from ringrift.rules.compile import compiled, inlined
 
 (
     PLACE,  # a = cell, n = rings
@@ -63,37 +63,37 @@ def make_move(kind: int, a: int, b: int, c: int, d: int, n: int) -> int:
     return kind | (a << A_SHIFT) | (b << B_SHIFT) | (c << C_SHIFT) | (d << D_SHIFT) | (n << N_SHIFT)
 
 
-@inlined
+@compiled
 def move_type(m: int) -> int:
     return m & 31
 
 
-@inlined
+@compiled
 def move_a(m: int) -> int:
     """Core id, -1 for none; so are b, c and d."""
     f = (m >> A_SHIFT) & FIELD_BITS
     return f if f else -1
 
 
-@inlined
+@compiled
 def move_b(m: int) -> int:
     f = (m >> B_SHIFT) & FIELD_BITS
     return f if f else -1
 
 
-@inlined
+@compiled
 def move_c(m: int) -> int:
     f = (m >> C_SHIFT) & FIELD_BITS
     return f if f else -1
 
 
-@inlined
+@compiled
 def move_d(m: int) -> int:
     f = (m >> D_SHIFT) & FIELD_BITS
     return f if f else -1
 
 
-@inlined
+@compiled
 def move_n(m: int) -> int:
     """Rings of a placement, border colour of a claim."""
     return (m >> N_SHIFT) & 15

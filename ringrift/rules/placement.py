@@ -40,7 +40,7 @@ def walkable(s: Words, at: int, diagonal: int) -> tuple[int, int, int]:
     return one, two, three | (g & (p3 >> 3)) | (h & (n3 << 3))
 
 
-@compiled
+@inlined
 def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append all placements of `seat` (7.1 to 7.3).
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.apply import apply_move
+from ringrift.rules.compile import compiling_alone
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.errors import IllegalMove
 from ringrift.rules.geometry import Geometry, geometry
@@ -198,12 +199,13 @@ def warm_up() -> None:
     notice.daemon = True
     notice.start()
     try:
-        G = geometry(Config("square8", 2))
-        state = np.zeros(G.state_size, STATE_DTYPE)
-        init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
-        out = np.empty(G.moves_max, np.int64)
-        legal_moves(G, state, out)
-        apply_move(G, state, int(out[0]))
+        with compiling_alone():
+            G = geometry(Config("square8", 2))
+            state = np.zeros(G.state_size, STATE_DTYPE)
+            init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
+            out = np.empty(G.moves_max, np.int64)
+            legal_moves(G, state, out)
+            apply_move(G, state, int(out[0]))
     finally:
         notice.cancel()
     _warm = True

@@ -49,7 +49,7 @@ def make_floor(t: Words, s: Words, border: int) -> None:
         s[U(floor + slot)] = row
 
 
-@inlined
+@compiled
 def neighbour_rows(t: Words, s: Words, mask: int, slot: int) -> int:
     """Territory neighbours, in the row of `slot`, of the mask's cells in the two rows next to it."""
     before, after = i64(s[U(mask + slot - 1)]), i64(s[U(mask + slot + 1)])
@@ -99,7 +99,7 @@ def _grow_row(s: Words, floor: int, region: int, hexagonal: int) -> bool:
     return True
 
 
-@inlined
+@compiled
 def controllers_inside(t: Words, s: Words) -> int:
     """Number of different controllers of stacks in REGION."""
     region = scratch_mask(t, REGION)
@@ -110,7 +110,7 @@ def controllers_inside(t: Words, s: Words) -> int:
     return count
 
 
-@inlined
+@compiled
 def _meets(t: Words, s: Words, one: int, other: int) -> bool:
     common = i64(0)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
@@ -118,7 +118,7 @@ def _meets(t: Words, s: Words, one: int, other: int) -> bool:
     return common != 0
 
 
-@inlined
+@compiled
 def _payable(t: Words, s: Words, seat: int) -> bool:
     """Whether the cost could be paid from outside REGION (11.3)."""
     region = scratch_mask(t, REGION)
@@ -138,7 +138,7 @@ def _payable(t: Words, s: Words, seat: int) -> bool:
     return False
 
 
-@compiled
+@inlined
 def _found_with_lower_colour(t: Words, s: Words, border: int) -> bool:
     """Whether REGION is also a component for a border colour that takes its place in the list (21.2)."""
     n = i64(t[U(T_SEATS)])
@@ -208,7 +208,7 @@ def next_claim(t: Words, s: Words, seat: int, border: int) -> int:
     return 0
 
 
-@compiled
+@inlined
 def list_claims(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append a claim for every processable region of the mover."""
     if not may_claim(s, seat):
@@ -264,7 +264,7 @@ def _witness_stands(t: Words, s: Words, seat: int, border: int) -> bool:
     return controllers_inside(t, s) < colours_present(t, s) and _payable(t, s, seat)
 
 
-@compiled
+@inlined
 def _split_by_first_stack(t: Words, s: Words, seat: int, border: int) -> int:
     """Look at the component of FLOOR around the seat's first stack: 1 if it is all there is, 2 if there are others but all stacks
     of the seat are in it (so that each other component lacks its colour and can be claimed), 3 otherwise."""
@@ -293,7 +293,7 @@ def find_region(t: Words, s: Words, first: int, border: int) -> None:
     flood(t, s, first)
 
 
-@compiled
+@inlined
 def claim(t: Words, s: Words, seat: int, first: int, border: int) -> None:
     """11.4: take region and border, without the cost."""
     find_region(t, s, first, border)
@@ -318,7 +318,7 @@ def _markers_outside(t: Words, s: Words, slot: int) -> int:
     return row & ~i64(s[U(scratch_mask(t, REGION) + slot)])
 
 
-@compiled
+@inlined
 def _find_border(t: Words, s: Words) -> None:
     """BORDER = the marker cells that collapse with REGION."""
     region, border, free = scratch_mask(t, REGION), scratch_mask(t, BORDER), scratch_mask(t, REST)

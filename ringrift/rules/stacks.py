@@ -65,7 +65,7 @@ def can_leap(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
     return False
 
 
-@inlined
+@compiled
 def stack_can_go(t: Words, s: Words, a: int) -> bool:
     w = cell(s, a)
     return can_go(t, s, a, word_height(w), word_cap(w))
@@ -142,7 +142,7 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
     return k
 
 
-@compiled
+@inlined
 def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append the plain moves and leaps of every stack the seat controls."""
     rows = mask_at(t, stack_mask(t, seat))
@@ -154,7 +154,7 @@ def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     return k
 
 
-@inlined
+@compiled
 def empty_row(t: Words, s: Words, slot: int) -> int:
     """Row mask of the cells that hold nothing."""
     row = i64(s[U(mask_at(t, OPEN_MASK) + slot)])
@@ -191,7 +191,7 @@ def recovery_eligible(s: Words, seat: int) -> bool:
     return bool(s[U(STACKS + seat)] == 0 and s[U(MARKERS + seat)] > 0 and s[U(ON_BOARD + seat)] > 0)
 
 
-@inlined
+@compiled
 def travel_direction(t: Words, a: int, b: int) -> int:
     """Core id delta of one step from `a` towards `b`, which is on one of its rays."""
     shift = i64(t[U(T_STRIDE_LOG2)])

@@ -9,13 +9,13 @@ from ringrift.rules.placement import can_act
 from ringrift.rules.stacks import empty_row
 
 
-@inlined
+@compiled
 def has_ring(s: Words, seat: int) -> bool:
     """Whether the seat has a ring anywhere, in hand or on the board."""
     return bool(s[U(HAND + seat)] + s[U(ON_BOARD + seat)] > 0)
 
 
-@inlined
+@compiled
 def finish(s: Words, winner: int, reason: int) -> None:
     """The game is over."""
     s[U(la.WINNER)] = winner
@@ -28,7 +28,7 @@ def finish(s: Words, winner: int, reason: int) -> None:
     s[U(la.OWE_CAP)] = 0
 
 
-@compiled
+@inlined
 def victory(t: Words, s: Words) -> bool:
     """Sections 16.1 to 16.4 at the end of a turn; ends the game if one applies."""
     n = i64(t[U(T_SEATS)])
@@ -58,7 +58,7 @@ def victory(t: Words, s: Words) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
     """16.4 (1). Without stacks a lone ring is alive exactly where a neighbour is not collapsed."""
     rings = 0
@@ -86,7 +86,7 @@ def _rung_value(s: Words, rung: int, seat: int) -> int:
     return i64(s[U(MARKERS + seat)])
 
 
-@compiled
+@inlined
 def _decide_bare_board(t: Words, s: Words) -> None:
     """16.4 (2): the first rung with a single positive leader, compared over all seats."""
     for rung in range(3):
@@ -103,7 +103,7 @@ def _decide_bare_board(t: Words, s: Words) -> None:
     finish(s, max(i64(s[U(la.LAST_ACTOR)]), 1), la.END_BARE_LAST_ACTOR)
 
 
-@compiled
+@inlined
 def track_rounds(t: Words, s: Words, c: int) -> None:
     """Section 17.2, with seat `c` just installed in ring placement; may end the game."""
     n = i64(t[U(T_SEATS)])
