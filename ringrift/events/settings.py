@@ -29,11 +29,11 @@ ENV_OF_PROCESS = frozenset({"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_
 class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How games for training are made."""
 
-    games: Positive = 256
+    games: Positive = 192
     """games of one generation"""
-    bootstrap_games: Positive = 256
+    bootstrap_games: Positive = 288
     """games before the first network, searched with the handcrafted heuristic at the leaves"""
-    games_per_ticket: Positive = 64
+    games_per_ticket: Positive = 96
     """lockstep games of one ticket: a batch of 64 to 128 leaves keeps the network's cost a position low on a CPU"""
     bootstrap_simulations: Positive = 64
     """search budget a decision before the first network, when a simulation costs 5 microseconds instead of 100"""
@@ -64,7 +64,7 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """new samples since the last training before the next one (requirement G08.02)"""
     window_samples: Positive = 90_000
     """newest samples a training may see; older play is weaker play"""
-    epochs: PositiveFloat = 2.0
+    epochs: PositiveFloat = 3.0
     """passes over the window: steps = epochs * window / batch"""
     batch: Positive = 256
     learning_rate: PositiveFloat = 2e-3

@@ -32,7 +32,7 @@ class CheckedGame:
     key        first 8 bytes of the SHA-256 of the game's id: which games validate
     codes      int64 [plies], the moves
     outcome    float32 [seats], value of the end for each seat (`outcome_values`)
-    decisions  the searched decisions, in order of ply
+    decisions  the searched decisions, in order of ply; none of a game in which some seat does not search
     """
 
     key: int
@@ -69,7 +69,9 @@ def check_game(game: GameCompleted) -> CheckedGame:
         raise GameRejected(str(error)) from error
     _compare_end(game, position)
     key = int.from_bytes(sha256(game.game.encode()).digest()[:8], "little")
-    return CheckedGame(key, game.pie, codes, outcome_values(position.winner, position.ranks()), decisions)
+    # against an opponent that does not search nearly every position is won: such values would teach that all positions are
+    learnt = decisions if all(seat.simulations for seat in game.seats) else []
+    return CheckedGame(key, game.pie, codes, outcome_values(position.winner, position.ranks()), learnt)
 
 
 def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> NDArray[np.int64]:

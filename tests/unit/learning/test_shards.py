@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ringrift.events.facts import GameCompleted
+from ringrift.events.facts import GameCompleted, Seat
 from ringrift.learning.samples import GameRejected, check_game, outcome_values
 from ringrift.learning.shards import ShardError, build_shard, read_shard
 from ringrift.learning.targets import decode, encode
@@ -32,6 +32,13 @@ def test_a_shard_is_a_function_of_its_games(games, key: str) -> None:
     assert counts.rejected == ()
     assert counts.samples == sum(len(decode(game.targets)[1]) for game in games[key])
     assert (read_shard(data).games, read_shard(data).samples) == (counts.games, counts.samples)
+
+
+def test_games_against_a_seat_that_does_not_search_are_kept_and_not_learnt_from(games) -> None:
+    game = games["hex8_2p"][0]
+    baseline = Seat(participant="baseline:random:s0", harness="random")
+    _, counts = build_shard(Config.parse("hex8_2p"), [msgspec.structs.replace(game, seats=(game.seats[0], baseline))])
+    assert (counts.games, counts.samples, counts.rejected) == (1, 0, ())
 
 
 @pytest.mark.parametrize("key", KEYS)
