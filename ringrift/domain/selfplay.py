@@ -90,7 +90,7 @@ def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanne
         generation=play.generation,
         games=settings.games if play.model else settings.bootstrap_games,
         games_per_ticket=settings.games_per_ticket,
-        simulations=settings.simulations if play.model else settings.bootstrap_simulations,
+        simulations=settings.simulations,
         model=play.model,
         seed=seed_from(state.settings.seed, config, "selfplay", play.generation, play.plans),
         settings_version=state.version,
