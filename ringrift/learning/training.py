@@ -193,8 +193,11 @@ class Trainer:
         weight = sum(share for share, _ in shares)
         parameters = [list(replica.parameters()) for replica in self._replicas]
         for copies in zip(*parameters, strict=True):
-            parts = [twin.grad * (share / weight) for twin, (share, _) in zip(copies, shares, strict=True)]
-            copies[0].grad = torch.stack(parts).sum(0)
+            # in place: the fused optimizer reads gradients in the memory order of the weights, which a new tensor would not have
+            for twin, (share, _) in zip(copies, shares, strict=True):
+                twin.grad.mul_(share / weight)
+            for twin in copies[1:]:
+                copies[0].grad.add_(twin.grad)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM_MAX)
         self._optimizer.step()
         with torch.no_grad():

@@ -121,7 +121,7 @@ def test_training_fits_what_it_is_shown(make_game, key: str) -> None:
     entropy = mean_entropy(window, some)
     assert reports[0].policy_loss > entropy + 1.0
     assert last is not None
-    assert last.policy_loss < entropy + 0.5 * (reports[0].policy_loss - entropy)
+    assert last.policy_loss < entropy + 0.35 * (reports[0].policy_loss - entropy)
     assert last.value_loss < 0.1
     assert last.validation_loss is None
 
@@ -252,3 +252,14 @@ def test_replicas_share_the_work_and_not_the_result(make_game) -> None:
     one, two, again = trained(1), trained(2), trained(2)
     assert two.progress.loss == pytest.approx(one.progress.loss, rel=1e-4)
     assert two.model() == again.model()
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_gradients_lie_in_memory_as_the_weights_do(make_game, replicas: int) -> None:
+    """The fused optimizer walks both in memory order: another order trains, but with the gradients of other weights."""
+    settings = TrainingSettings(batch=32, validation_fraction=0.0, checkpoint_steps=1000)
+    trainer = Trainer(window_of(make_game, "hex8_2p", 1), settings, seed=3, steps=1, replicas=replicas)
+    trainer.run()
+    parameters = [parameter for parameter in trainer.network.parameters() if parameter.grad is not None]
+    assert any(not parameter.is_contiguous() for parameter in parameters)
+    assert all(parameter.grad.stride() == parameter.stride() for parameter in parameters)
