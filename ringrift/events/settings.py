@@ -95,7 +95,7 @@ class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     elo1: float = 40.0
     alpha: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
     beta: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
-    max_pairs: Positive = 96
+    max_pairs: Positive = 64
     """starts after which an undecided test goes by `score_at_cap`"""
     score_at_cap: Fraction = 0.52
     """share of points that promotes when the test is still open at the cap"""
