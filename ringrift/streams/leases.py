@@ -82,13 +82,24 @@ class _Claim:
         await self.take(self._seq)
 
     async def release(self) -> None:
-        """Gives it up, if it was taken, so that the next holder need not wait for it to expire."""
+        """Gives it up, if it was taken, so that the next holder need not wait for it to expire.
+
+        A renewal that was cancelled before its answer may have been stored: then the key's revision is newer than we know."""
         if self._seq == 0:
             return
         with contextlib.suppress(StreamError):  # it expires by itself
-            await self._log.publish(
-                _STREAM, self._subject, b"", id=uuid4().hex, expect_last=self._seq, headers={"KV-Operation": "DEL"}
-            )
+            try:
+                await self._delete()
+            except ConcurrencyError:
+                key = await self._log.last(_STREAM, self._subject)
+                if key is not None and key.body == self._value:
+                    self._seq = key.seq
+                    await self._delete()
+
+    async def _delete(self) -> None:
+        await self._log.publish(
+            _STREAM, self._subject, b"", id=uuid4().hex, expect_last=self._seq, headers={"KV-Operation": "DEL"}
+        )
 
 
 async def try_acquire(

@@ -207,7 +207,7 @@ async def read(
     start: int | datetime = start_time or start_seq
     end: int | None = None
     heard = time.monotonic()
-    while end is None or (isinstance(start, int) and start <= end):
+    while end is None or not isinstance(start, int) or start <= end:
         try:
             async with _session(servers, stream, filters, start, headers_only) as session:
                 end = await _end(session, filters, start, until_seq if end is None else end)

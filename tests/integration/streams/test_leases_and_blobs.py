@@ -141,6 +141,17 @@ async def test_the_holder_renews_and_keeps_its_token(connect: Connect, role: str
     assert (await log.last("KV_leases", key.subject)).body == b""
 
 
+async def test_a_renewal_without_an_answer_does_not_keep_the_key_from_being_released(connect: Connect, role: str) -> None:
+    log = await connect()
+    acquired = await try_acquire(log, role, "a", "test")
+    assert acquired is not None
+    taken = await log.last("KV_leases", f"$KV.leases.{role}")
+    await log.publish("KV_leases", taken.subject, taken.body, expect_last=taken.seq, kept_seconds=15)
+    await acquired[1].release()
+    assert (await log.last("KV_leases", taken.subject)).body == b""
+    assert await try_acquire(log, role, "b", "test") is not None
+
+
 async def test_cancelling_the_holder_is_no_loss(connect: Connect, role: str) -> None:
     log = await connect()
     with pytest.raises(TimeoutError):

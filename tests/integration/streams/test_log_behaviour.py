@@ -13,6 +13,7 @@ from stream_cluster import ACK_SECONDS, TICKETS_MAX
 
 from ringrift.events import Draft, UndecodableEvent, draft
 from ringrift.events.facts import ConsumerStarted, LeaseAcquired, SelfplayFinished
+from ringrift.streams import reader
 from ringrift.streams.errors import (
     ConcurrencyError,
     PartlyStored,
@@ -22,6 +23,7 @@ from ringrift.streams.errors import (
 )
 from ringrift.streams.log import Entry, Expect, Log, WorkItem
 from ringrift.streams.topology import DEAD, EVENTS, GAMES, WORK
+from ringrift.streams.wire import RawMessage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -280,6 +282,21 @@ async def test_stored_finds_ids_since_a_time(log: Log, subject: Subject) -> None
     ids = [subject.draft(0).id, subject.draft(1).id]
     assert await log.stored(EVENTS, ids, [subject.name], since) == {ids[0]: seq}
     assert await log.stored(EVENTS, ids, [subject.name], datetime.now(UTC) + timedelta(seconds=1)) == {}
+
+
+async def test_a_lost_session_ends_no_reading_by_time(log: Log, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    seqs = await log.append([subject.draft(0), subject.draft(1)])
+    receive, lost = reader.Session.receive, [reader.SessionLost("503")]
+
+    async def receive_second_time(session: reader.Session) -> list[RawMessage]:
+        if lost:
+            raise lost.pop()
+        return await receive(session)
+
+    monkeypatch.setattr(reader.Session, "receive", receive_second_time)
+    found = [entry.seq async for batch in log.read(EVENTS, filters=[subject.name], start_time=since) for entry in batch]
+    assert found == seqs
 
 
 # keys and other messages
