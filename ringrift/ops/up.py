@@ -43,6 +43,8 @@ HEALTHY_SECONDS = 20.0
 DRAIN_SECONDS_MAX = 30.0
 SHOW_SECONDS = 0.5
 LOG_BYTES_MAX = 16 * 1024 * 1024
+MORE_GENERATIONS = 3
+"""that the command which goes on asks for"""
 
 
 class Child:
@@ -226,7 +228,7 @@ async def _up(
             running.add_signal_handler(number, loop.stopping.set)
         await loop.run(for_seconds)
         console = Console() if sys.stdout.isatty() and not plain else Console(width=PLAIN_WIDTH, highlight=False)
-        print_summary(console, loop.view, write_plots(loop.view, data), _continue_with(command, chosen))
+        print_summary(console, loop.view, write_plots(loop.view, data), _continue_with(command, loop.view))
     finally:
         await log.close()
     if loop.problem:
@@ -255,9 +257,9 @@ def write_plots(view: LoopView, data: Path) -> dict[str, Path]:
     return plots
 
 
-def _continue_with(command: Sequence[str], settings: Settings) -> str:
-    """The command that goes on: the same one, with more generations if a number was given."""
+def _continue_with(command: Sequence[str], view: LoopView) -> str:
+    """The command that goes on: the same one, with more generations if all that it asked for are there."""
     words = list(command)
-    if "--generations" in words:
-        words[words.index("--generations") + 1] = str(settings.generations + 3)
+    if "--generations" in words and view.finished():
+        words[words.index("--generations") + 1] = str(view.generations_wanted + MORE_GENERATIONS)
     return shlex.join(["ringrift", *words])
