@@ -45,6 +45,8 @@ async def opened_or_started(options: argparse.Namespace, *, create: bool) -> Asy
 
     Raises StreamError, CommandError."""
     logs_to_stderr()
+    # SIGTERM as Ctrl-C: what was started for the purpose is ended in order
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     server: EmbeddedServer | None = None
     try:
         url = await server_url(options)
@@ -86,8 +88,8 @@ def chosen_model(known: Measurements, wanted: str) -> str:
         return known.view.current
     found = [model for model in known.models if model.startswith(wanted)]
     if len(found) != 1:
-        what = "no network" if not found else f"{len(found)} networks"
-        raise CommandError(f"{what} of {known.config} begin with {wanted!r}: give more digits of a digest in the log, or current")
+        what = f"{len(found)} networks of {known.config} begin" if found else f"no network of {known.config} begins"
+        raise CommandError(f"{what} with {wanted!r}: give more digits of one that is in the log, or current")
     return found[0]
 
 
