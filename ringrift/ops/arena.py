@@ -13,6 +13,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -39,32 +40,43 @@ STREAM = "EVENTS"
 DRAIN_SECONDS_MAX = 30.0
 
 
+@dataclass(kw_only=True)
+class Arena:
+    """A log, and players for its matches: those that run, else some that are started when the first match needs them."""
+
+    log: JetStreamLog
+    data: Path
+    leaving: contextlib.AsyncExitStack
+    staffed: bool = False
+
+    async def staff(self) -> None:
+        """See to it that a dispatcher and evaluators run, until the arena is left."""
+        if not self.staffed:
+            await self.leaving.enter_async_context(players(self.log, self.data))
+            self.staffed = True
+
+
 @contextlib.asynccontextmanager
-async def opened_or_started(options: argparse.Namespace, *, create: bool) -> AsyncIterator[JetStreamLog]:
-    """The log of `--server`, or of the server over `--data`, started if none runs. Without `create` the directory must exist.
+async def opened(options: argparse.Namespace, *, create: bool) -> AsyncIterator[Arena]:
+    """The log of `--server`, or of the server over `--data`, started if none runs. Without `create` the directory must hold a log.
 
     Raises StreamError, CommandError."""
     logs_to_stderr()
     # SIGTERM as Ctrl-C: what was started for the purpose is ended in order
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-    server: EmbeddedServer | None = None
-    try:
-        url = await server_url(options)
-    except Unreachable:
-        if options.server or not (create or (options.data / "nats").is_dir()):
-            raise
-        server = await EmbeddedServer.start(options.data)
-        url = server.url
-    try:
-        log = await JetStreamLog.open(url, name="ringrift")
+    async with contextlib.AsyncExitStack() as leaving:
         try:
-            await ensure(log.ask)
-            yield log
-        finally:
-            await log.close()
-    finally:
-        if server is not None:
-            await server.stop()
+            url = await server_url(options)
+        except Unreachable:
+            if options.server or not (create or (options.data / "nats").is_dir()):
+                raise
+            server = await EmbeddedServer.start(options.data)
+            leaving.push_async_callback(server.stop)
+            url = server.url
+        log = await JetStreamLog.open(url, name="ringrift")
+        leaving.push_async_callback(log.close)
+        await ensure(log.ask)
+        yield Arena(log=log, data=options.data, leaving=leaving)
 
 
 async def measurements(log: JetStreamLog, config: str) -> Measurements:
@@ -94,11 +106,12 @@ def chosen_model(known: Measurements, wanted: str) -> str:
 
 
 async def play(
-    log: JetStreamLog, known: Measurements, purpose: Purpose, pairings: Sequence[Pairing], *, pairs: int, seed: int, data: Path
+    arena: Arena, known: Measurements, purpose: Purpose, pairings: Sequence[Pairing], *, pairs: int, seed: int
 ) -> Measurements:
     """Have each pairing play `pairs` starts, those not in the log already; what is known then.
 
     Raises CommandError if a match was given up."""
+    log = arena.log
     settings, version = await settings_in_force(log)
     requests = [
         request
@@ -116,8 +129,8 @@ async def play(
             known.ask(request, f"{STREAM}/{seq}")
     tickets = {known.asked[identity(request)] for request in requests}
     if waiting := tickets - known.scored.keys() - known.failed.keys():
-        async with players(log, data):
-            await _await_results(log, known, waiting)
+        await arena.staff()
+        await _await_results(log, known, waiting)
     known = await measurements(log, known.config)
     for ticket in sorted(tickets & known.failed.keys()):
         request = known.tickets[ticket]

@@ -145,7 +145,7 @@ def _check(commands: Any) -> None:
 
 def _measure(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed: medians of several runs")
-    bench.add_argument("part", nargs="*", metavar="rules|log|search|loop", help="parts to measure (default: all)")
+    bench.add_argument("part", nargs="*", metavar="rules|log|search|selfplay|loop", help="parts to measure (default: all)")
     bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
     bench.add_argument("--runs", type=int, default=5)
     bench.add_argument("--seconds", type=float, default=2.0, help="length of one run")

@@ -16,7 +16,7 @@ from ringrift.events.participants import seat
 from ringrift.learning import pairings
 from ringrift.learning.pairings import Pairing
 from ringrift.learning.tiers import TIERS
-from ringrift.ops.arena import chosen_model, measurements, opened_or_started, play
+from ringrift.ops.arena import Arena, chosen_model, measurements, opened, play
 from ringrift.ops.errors import CommandError
 from ringrift.ops.screen import ratings_table
 from ringrift.ops.source import console
@@ -31,13 +31,13 @@ async def gauntlet(options: argparse.Namespace) -> int:
     """Have the matches played, print their scores and everyone's rating."""
     if options.pairs < 1 or options.simulations < 1:
         raise CommandError("give at least 1 simulation and 1 pair")
-    async with opened_or_started(options, create=False) as log:
-        known = await measurements(log, options.config)
+    async with opened(options, create=False) as arena:
+        known = await measurements(arena.log, options.config)
         if options.tiers:
-            return await _climb(log, known, options)
+            return await _climb(arena, known, options)
         purpose, asked = _asked(known, options)
-        known = await play(log, known, purpose, asked, pairs=options.pairs, seed=options.seed, data=options.data)
-        ratings = await _ratings(log, options.config)
+        known = await play(arena, known, purpose, asked, pairs=options.pairs, seed=options.seed)
+        ratings = await _ratings(arena.log, options.config)
     results = _of(known, purpose, asked)
     players = {pairing.candidate.participant for pairing in asked} | {pairing.opponent.participant for pairing in asked}
     rows = [row for row in ratings if row.participant in players]
@@ -75,14 +75,14 @@ def _asked(known: Measurements, options: argparse.Namespace) -> tuple[Purpose, l
     return "tournament", list(pairings.round_robin(models, options.simulations))
 
 
-async def _climb(log: JetStreamLog, known: Measurements, options: argparse.Namespace) -> int:
+async def _climb(arena: Arena, known: Measurements, options: argparse.Namespace) -> int:
     """From D1 up until a tier is not beaten beyond doubt: the dear tiers are played by those only who get there."""
     model = chosen_model(known, options.model or "current")
     me = seat("gumbel", model=model, simulations=options.simulations)
     results: list[Result] = []
     for tier in TIERS:
         asked = [Pairing(me, tier.seat)]
-        known = await play(log, known, "tier", asked, pairs=options.pairs, seed=options.seed, data=options.data)
+        known = await play(arena, known, "tier", asked, pairs=options.pairs, seed=options.seed)
         results += _of(known, "tier", asked)
         if results[-1].verdict != "stronger":
             break

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ringrift.analytics.strength import Measurements, Result, Rung, markdown, rungs, strength_report
 from ringrift.learning import pairings
-from ringrift.ops.arena import chosen_model, measurements, opened_or_started, play
+from ringrift.ops.arena import chosen_model, measurements, opened, play
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import console
 from ringrift.rules import Config
@@ -29,19 +29,19 @@ async def strength(options: argparse.Namespace) -> int:
         raise CommandError("give at least 1 simulation and 1 pair")
     if unknown := sorted(set(options.against or ()) - set(pairings.AGAINST)):
         raise CommandError(f"no opponent is called {', '.join(unknown)}; there are {', '.join(pairings.AGAINST)}")
-    async with opened_or_started(options, create=options.ladder and not options.report) as log:
-        known = await measurements(log, options.config)
+    async with opened(options, create=options.ladder and not options.report) as arena:
+        known = await measurements(arena.log, options.config)
         if options.ladder:
             if not options.report:
                 asked = _ladder_pairings(known, options)
                 pairs = options.pairs or -(-LADDER_GAMES // known.seats)
-                known = await play(log, known, "ladder", asked, pairs=pairs, seed=options.seed, data=options.data)
+                known = await play(arena, known, "ladder", asked, pairs=pairs, seed=options.seed)
             return show_ladder(rungs(known), options)
         model = chosen_model(known, options.model or "current")
         if not options.report:
             asked = pairings.strength(model, options.simulations, options.against or pairings.AGAINST)
             pairs = options.pairs or STRENGTH_PAIRS
-            known = await play(log, known, "strength", asked, pairs=pairs, seed=options.seed, data=options.data)
+            known = await play(arena, known, "strength", asked, pairs=pairs, seed=options.seed)
     return _show_report(known, model, options)
 
 
