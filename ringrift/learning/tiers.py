@@ -2,8 +2,11 @@
 
 A tier is a harness and a budget of simulations, never a time limit, so it is as strong on every machine, and on a busy one. The
 first two are the baselines every network meets anyway; from D3 on Gumbel search with the handcrafted heuristic at the leaves
-gets twice the budget of the tier below. `ringrift strength --ladder` measures what a doubling buys; `ringrift gauntlet --tiers`
-lets a network climb.
+gets twice the budget of the tier below.
+
+Measured on hex8_2p, 100 games each: D3 against D2 51 %, each doubling from 8 to 512 simulations 50 to 56 %, but 128 simulations
+against 8 won 64 % (54 to 73). So neighbours are near and the ladder as a whole rises. `ringrift strength --ladder` measures it
+again, for every searching harness; where one rises faster, the upper tiers should be played by it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from ringrift.events.facts import Seat
 from ringrift.events.participants import seat
 
 FIRST_BUDGET: Final = 8
-"""simulations of D3: fewer than 8 leave sequential halving with hardly a second look at any of its 16 sampled moves"""
+"""simulations of D3: with 8 the search is about as strong as the heuristic without search, so this is where search begins"""
 
 
 class Tier(NamedTuple):
