@@ -9,6 +9,7 @@ from datetime import datetime
 from ringrift.domain.promotion import wilson_interval
 from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
+    MEASURING,
     DeadLettered,
     EloUpdated,
     EvaluationScored,
@@ -91,6 +92,8 @@ class ConfigView:
     training: TrainingProgressed | None = None
     current: str | None = None
     ratings: tuple[Rating, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+    """participant as which the loop measured a network, by its digest: with other budgets and harnesses it has more names"""
     training_now: int | None = None
     """generation whose network is being trained"""
 
@@ -114,8 +117,8 @@ class ConfigView:
         return next((row for row in self.ratings if row.participant.startswith(participant_prefix)), None)
 
     def rating_of(self, model: str | None) -> Rating | None:
-        """Rating of a network."""
-        return self.rating(f"{model[:12]}:") if model else None
+        """Rating of a network, as the player that the loop measured."""
+        return self.rating(self.names.get(model, f"{model[:12]}:")) if model else None
 
     @property
     def judged(self) -> int:
@@ -161,6 +164,10 @@ class LoopView:
             case EvaluationScored():
                 view = self.of(event.config)
                 view.evaluation_games += event.games
+                if event.purpose in MEASURING:
+                    return
+                if event.candidate_model:
+                    view.names[event.candidate_model] = event.candidate
                 view.generation(event.generation).scores.setdefault(event.purpose, Score()).add(event)
             case ModelPromoted() | PromotionRejected():
                 view, promoted = self.of(event.config), isinstance(event, ModelPromoted)

@@ -1,5 +1,7 @@
 """Cuts the games of every config into shards, in the order of `GAMES`: each game in exactly one shard per encoder version.
 
+Games of origin `tournament` are left out: measuring the strength of a network must not change what the next one learns.
+
 Where it stands is in its own facts: the next shard begins after the last one's `last_seq`. Two exporters may run; the expected
 sequence on the shard subject lets one of them write each shard.
 """
@@ -41,7 +43,7 @@ async def _export(process: Process) -> None:
     async for entry in process.until_stopped(process.log.follow(STREAM, start_seq=start)):
         game = await decoded(process, STREAM, entry)
         process.folded(entry.seq, {})
-        if game is None or not isinstance(game.event, GameCompleted):
+        if game is None or not isinstance(game.event, GameCompleted) or game.event.origin == "tournament":
             continue
         config = game.event.config
         previous = last.get(config)

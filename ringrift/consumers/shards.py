@@ -30,8 +30,9 @@ def encoder_version() -> str:
 
 
 def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
-    """Bytes of the shard of these games, the same on every machine, and what is in it."""
-    return build_shard(Config.parse(config), [game for game in games if isinstance(game, GameCompleted)])
+    """Bytes of the shard of these games, the same on every machine, and what is in it; games that only measure are left out."""
+    chosen = [game for game in games if isinstance(game, GameCompleted) and game.origin != "tournament"]
+    return build_shard(Config.parse(config), chosen)
 
 
 async def exported_shards(log: Log) -> dict[str, list[ShardFact]]:

@@ -6,8 +6,6 @@ measured against the baselines only.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,6 +14,7 @@ from ringrift.domain.pause import Pauses
 from ringrift.domain.promotion import Starts, judge, merged
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
+    MEASURING,
     EvaluationRequested,
     EvaluationScored,
     ModelPromoted,
@@ -23,14 +22,14 @@ from ringrift.events.facts import (
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
+    Purpose,
     Seat,
     SettingsChanged,
 )
+from ringrift.events.participants import seat
 
-Purpose = Literal["promotion", "random", "heuristic"]
-
-RANDOM = Seat(participant="baseline:random:s0", harness="random")
-HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
+RANDOM = seat("random")
+HEURISTIC = seat("heuristic")
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -64,8 +63,7 @@ class EvaluationState(Struct, frozen=True, kw_only=True):
 
 def network_seat(model: str, simulations: int) -> Seat:
     """The seat of a network that plays by Gumbel search."""
-    participant = f"{model[:12]}:gumbel:s{simulations}"
-    return Seat(participant=participant, harness="gumbel", simulations=simulations, model=model, evaluator="network")
+    return seat("gumbel", model=model, simulations=simulations)
 
 
 def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationState:
@@ -134,7 +132,7 @@ def _open(state: EvaluationState, config: str, trial: Trial) -> bool:
 def _requested(state: EvaluationState, event: EvaluationRequested) -> EvaluationState:
     item = _of(state, event.config)
     trial = item.trials.get(event.candidate.model or "")
-    if trial is None:
+    if trial is None or event.purpose in MEASURING:
         return state
     promotes = event.purpose == "promotion"
     trial = replace(trial, rounds=trial.rounds + promotes, baselines=trial.baselines or not promotes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.events.facts import EvaluationScored, SelfplayFinished, SelfplayPlanned, ShardExported, TrainingRequested
+from ringrift.events.facts import MEASURING, EvaluationScored, SelfplayFinished, SelfplayPlanned, ShardExported, TrainingRequested
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -27,6 +27,8 @@ class Progress(Struct, frozen=True, kw_only=True):
             case SelfplayFinished():
                 planned, played = self.games_planned - event.lost, self.games_played + event.games
                 return replace(self, games_planned=planned, games_played=played)
+            case EvaluationScored() if event.purpose in MEASURING:
+                return self  # its games go into no shard
             case EvaluationScored():
                 return replace(self, games_evaluated=self.games_evaluated + event.games)
             case ShardExported():

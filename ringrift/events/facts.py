@@ -5,7 +5,8 @@ version and an upcaster (`ringrift.events.registry`). Shared vocabulary of the f
 
 - `config`: key of a board and seat count, such as `hex8_2p`; it is also the scope token of the subject.
 - `model`: SHA-256 of a network's blob, 64 hex digits, or None where no network took part.
-- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<settings of the search>`, the unit that has a rating.
+- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<config of the search>`, the unit that has a rating; made
+  by `ringrift.events.participants`.
 - `settings_version`: version of the `SettingsChanged` in force when the decision was taken.
 - times are in the envelope, durations are in seconds and end in `_seconds`.
 """
@@ -29,6 +30,10 @@ else:  # a choice is checked ten times as fast as a pattern, which was half the 
         "hex8_2p", "hex8_3p", "hex8_4p", "hexagonal_2p", "hexagonal_3p", "hexagonal_4p",
     ]  # fmt: skip
 Harness = Literal["gumbel", "policy", "heuristic", "random"]
+Purpose = Literal["promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"]
+"""what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for by people"""
+MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
+"""purposes of matches that only measure: everyone in them is rated, but nobody is judged by them or learns from their games"""
 
 
 class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -40,13 +45,18 @@ class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who sat at one seat of a game.
 
-    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued the leaves."""
+    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued the leaves. What follows are the
+    other options that change play. Their defaults are part of the names of participants and therefore never change."""
 
     participant: str
     harness: Harness
     simulations: Count = 0
     model: Sha256 | None = None
     evaluator: Literal["network", "heuristic", "none"] = "none"
+    considered: Annotated[int, Meta(ge=1)] = 16
+    """moves sampled at the root of a Gumbel search"""
+    noise_plies: Count = 0
+    """plies at the start of a game in which moves are sampled with noise"""
 
 
 class GameCompleted(Fact, frozen=True, kw_only=True):
@@ -54,7 +64,8 @@ class GameCompleted(Fact, frozen=True, kw_only=True):
 
     `moves` are the tokens of the rules' notation separated by blanks, bookkeeping included. `targets` holds the improved
     policy and root value of every searched decision in the format of `ringrift.learning.targets` (base64 in JSON).
-    `ranks[i]` is the final rank of seat i + 1, ties share a rank. `seed` made the game's choices."""
+    `ranks[i]` is the final rank of seat i + 1, ties share a rank. `seed` made the game's choices. Games of origin `tournament`
+    only measure (`MEASURING`): they are in no shard."""
 
     game: str
     config: ConfigName
@@ -235,7 +246,7 @@ class EvaluationRequested(Fact, frozen=True, kw_only=True):
     generation: Count
     candidate: Seat
     opponent: Seat
-    purpose: Literal["promotion", "random", "heuristic"]
+    purpose: Purpose
     round: Count
     pairs: Annotated[int, Meta(ge=1)]
     seed: Count
@@ -262,7 +273,7 @@ class EvaluationScored(Fact, frozen=True, kw_only=True):
     candidate: str
     candidate_model: Sha256 | None
     opponent: str
-    purpose: Literal["promotion", "random", "heuristic"]
+    purpose: Purpose
     round: Count
     games: Count
     wins: float
@@ -279,7 +290,7 @@ class EvaluationFailed(Fact, frozen=True, kw_only=True):
     generation: Count
     ticket: str
     candidate_model: Sha256 | None
-    purpose: Literal["promotion", "random", "heuristic"]
+    purpose: Purpose
     reason: str
     node: str
 

@@ -122,7 +122,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
-        emitters=("evaluation",), consumers=("dispatcher",),
+        emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation"),
     ),
     EventType(
         fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Ranking, Seat
+from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
-from ringrift.learning.play import Progress, Start, game_fact, play_out, seed_of
+from ringrift.learning.play import Progress, Start, game_fact, play_out, player_of, seed_of
 from ringrift.rules.config import Config
 from ringrift.search.harness import Setup, make_player
-from ringrift.search.players import Evaluate, Player
+from ringrift.search.players import Evaluate
 
 CANDIDATE, OPPONENT = 0, 1
 LOCKSTEP_GAMES = 64  # games at once: the network sees half of them at a time
@@ -39,7 +39,7 @@ def play_match(
     tally = Tally(config, request)
     games = play_out(
         config,
-        [_player(config, seat, evaluate_of, threads) for seat in pair],
+        [player_of(config, seat, evaluate_of(seat.model) if seat.model else None, threads) for seat in pair],
         starts_of(ticket, settings.opening_plies),
         batch=min(batch, request.pairs * config.seats),
         opening=make_player(config, "random", Setup(evaluator="none", threads=1)),
@@ -51,7 +51,7 @@ def play_match(
             config,
             finished,
             seats,
-            origin="evaluation",
+            origin="tournament" if request.purpose in MEASURING else "evaluation",
             ticket=ticket.ticket,
             pie=False,
             node=node,
@@ -119,9 +119,3 @@ class Tally:
             play_seconds=round(self._seconds, 6),
             node=node,
         )
-
-
-def _player(config: Config, seat: Seat, evaluate_of: Callable[[str], Evaluate], threads: int | None) -> Player:
-    evaluate = evaluate_of(seat.model) if seat.model else None
-    setup = Setup(evaluator=seat.evaluator, simulations=seat.simulations, threads=threads, evaluate=evaluate)
-    return make_player(config, seat.harness, setup)

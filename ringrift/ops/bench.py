@@ -1,4 +1,4 @@
-"""`ringrift bench`: how fast the rules, the log, the search and the loop are on this machine."""
+"""`ringrift bench`: how fast the rules, the log, the search, self-play and the loop are on this machine."""
 
 from __future__ import annotations
 
@@ -62,9 +62,17 @@ def _log(options: argparse.Namespace) -> Iterable[Measured]:
 
 
 def _search(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_play import NETWORK_CONFIGS, bench_networks
     from ringrift.search.bench import CONFIGS, bench_search
 
-    return _taken(bench_search(options.config or CONFIGS, options.runs))
+    alone = _taken(bench_search(options.config or CONFIGS, options.runs))
+    return [*alone, *bench_networks(options.config or NETWORK_CONFIGS, runs=options.runs)]
+
+
+def _selfplay(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_play import SELFPLAY_CONFIGS, bench_selfplay
+
+    return bench_selfplay(options.config or SELFPLAY_CONFIGS, runs=options.runs)
 
 
 def _loop(options: argparse.Namespace) -> Iterable[Measured]:
@@ -74,7 +82,7 @@ def _loop(options: argparse.Namespace) -> Iterable[Measured]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterable[Measured]]] = {
-    "rules": _rules, "log": _log, "search": _search, "loop": _loop,
+    "rules": _rules, "log": _log, "search": _search, "selfplay": _selfplay, "loop": _loop,
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _rebuild(commands)
     _check(commands)
     _measure(commands)
+    _strength(commands)
     return parser
 
 
@@ -144,12 +145,57 @@ def _check(commands: Any) -> None:
 
 def _measure(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed: medians of several runs")
-    bench.add_argument("part", nargs="*", metavar="rules|log|search|loop", help="parts to measure (default: all)")
+    bench.add_argument("part", nargs="*", metavar="rules|log|search|selfplay|loop", help="parts to measure (default: all)")
     bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
     bench.add_argument("--runs", type=int, default=5)
     bench.add_argument("--seconds", type=float, default=2.0, help="length of one run")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
+
+
+def _strength(commands: Any) -> None:
+    strength = commands.add_parser("strength", help="how strong a network is: matches with intervals, a report and a plot")
+    _add_match(strength)
+    against = "opponents (default: random,heuristic,self2); self2 is the network itself with twice the budget"
+    strength.add_argument("--against", type=_words, help=against)
+    strength.add_argument("--pairs", type=int, help="starts of a match, each from every seat (default 200; a rung: 100 games)")
+    strength.add_argument("--ladder", action="store_true", help="every searching harness, each budget against the one below")
+    strength.add_argument("--budgets", type=_numbers, help="budgets of the ladder (default 8,16,32,64,128)")
+    strength.add_argument("--report", action="store_true", help="play nothing: the same report from the log again")
+    strength.set_defaults(run=_later("ringrift.ops.strength", "strength"))
+
+    gauntlet = commands.add_parser("gauntlet", help="a network under every harness, or against the tiers, or several of them")
+    _add_match(gauntlet)
+    kind = gauntlet.add_mutually_exclusive_group()
+    kind.add_argument("--models", type=_words, help="round robin of these networks: digests or their beginnings, with commas")
+    kind.add_argument("--tiers", action="store_true", help="from D1 up: the highest tier it beats")
+    gauntlet.add_argument("--pairs", type=int, default=50, help="starts of a match, each played from every seat (default 50)")
+    gauntlet.set_defaults(run=_later("ringrift.ops.gauntlet", "gauntlet"))
+
+    tiers = commands.add_parser("tiers", help="who plays the tiers D1 to D10")
+    tiers.add_argument("--json", action="store_true", help="JSON for scripts")
+    tiers.set_defaults(run=_later("ringrift.ops.gauntlet", "tiers"))
+
+
+def _add_match(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    parser.add_argument("--config", required=True, help="board and seats, such as hex8_2p")
+    parser.add_argument("--model", help="digest of a network, or its beginning, or current (default)")
+    parser.add_argument("--simulations", type=int, default=64, help="search budget a decision (default 64)")
+    parser.add_argument("--seed", type=int, default=1, help="another number gives fresh games (default 1)")
+
+
+def _words(text: str) -> list[str]:
+    """Words with commas between them."""
+    return [word for word in text.split(",") if word]
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers above 0 with commas between them."""
+    words = _words(text)
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers above 0 with commas between them, such as 8,16,32")
+    return [int(word) for word in words]
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -75,7 +75,7 @@ class Screen:
         if text != self._last_text and now - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_text, self._last_line = text, now
             for line in lines:
-                self.console.print(f"{_clock(now - self._started)}  {line}", soft_wrap=True)
+                self.console.print(f"{clock(now - self._started)}  {line}", soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line above the live screen, or just a line."""
@@ -103,10 +103,10 @@ class Screen:
         if len(times) < 2:
             return "after two generations"
         pace = (max(times) - min(times)).total_seconds() / (len(times) - 1)
-        return _clock(max(0.0, (wanted - view.judged) * pace))
+        return clock(max(0.0, (wanted - view.judged) * pace))
 
     def _picture(self, heartbeats: Sequence[Heartbeat], tail: int, note: str) -> RenderableType:
-        parts: list[RenderableType] = [Text(f"RingRift  {_clock(time.monotonic() - self._started)}  {note}", style="bold")]
+        parts: list[RenderableType] = [Text(f"RingRift  {clock(time.monotonic() - self._started)}  {note}", style="bold")]
         for view in self.view.configs.values():
             parts.append(Text(self._line(view)))
             parts.append(generations_table(view))
@@ -190,7 +190,8 @@ def _training(view: ConfigView) -> str:
     return f"step {now.step}/{now.steps}, loss {now.loss:.3f}, {now.samples_per_second:,.0f} samples/s"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A length of time as people write it, such as 4:09 or 1:00:00."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

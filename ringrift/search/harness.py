@@ -1,7 +1,7 @@
 """The players by name, and what goes with what.
 
 A harness is a way to choose moves; an evaluator values positions for it. A participant, the unit that has a rating, is a model, a
-harness and its settings, written `<first 12 digits of the model, or "baseline">:<harness>:s<simulations>`.
+harness and its settings; `ringrift.events.participants` names it after the `Seat` that a player sits at.
 """
 
 import os
@@ -13,7 +13,6 @@ from ringrift.rules.config import Config
 from ringrift.search import game_tree as gt
 from ringrift.search.players import Evaluate, Player, SearchOptions, TreePlayer
 
-MODEL_DIGITS: Final = 12
 SHARP: Final = 1e4
 """logits a unit of value for the greedy heuristic: moves whose values differ by less than about 1e-4 are drawn by lot"""
 
@@ -103,11 +102,6 @@ def make_player(config: Config, name: str, setup: Setup) -> Player:
         need = "at least 1 simulation" if harness.searches else "0 simulations: it does not search"
         raise HarnessError(f"harness {name} needs {need}, not {setup.simulations}")
     return harness.make(config, setup)
-
-
-def participant(name: str, *, model: str | None, simulations: int) -> str:
-    """Name of a player for ratings."""
-    return f"{model[:MODEL_DIGITS] if model else 'baseline'}:{name}:s{simulations}"
 
 
 def _threads(setup: Setup) -> int:

@@ -15,6 +15,7 @@ from ringrift.domain.decider import seed_from
 from ringrift.domain.promotion import judge, merged, wilson_interval
 from ringrift.events import Settings
 from ringrift.events.facts import (
+    MEASURING,
     EloUpdated,
     EvaluationFailed,
     EvaluationRequested,
@@ -392,3 +393,40 @@ def test_replacing_settings_keeps_what_was_counted(story, settings_changed):
         settings_changed(training=TrainingSettings(min_samples=7000)), planned(), played(), exported()
     )
     life.when(replace(settings_changed(), settings=Settings(), version=2)).then(TrainingRequested)
+
+
+# matches that only measure
+
+
+def asked(purpose: Any, model: str = B) -> EvaluationRequested:
+    return EvaluationRequested(
+        config=CONFIG, generation=1, candidate=evaluation.network_seat(model, 64), opponent=evaluation.RANDOM, purpose=purpose,
+        round=0, pairs=4, seed=1, settings_version=1,
+    )  # fmt: skip
+
+
+def test_measuring_a_candidate_on_trial_leaves_its_trial_alone(story, settings_changed):
+    paused = PipelinePaused(scope="all", kind="evaluation", why="w")
+    life = story(evaluation.DECIDER).given(settings_changed(), paused, registered(), asked("strength"))
+    life.given(scored("strength", 0, 32))
+    found = life.when(PipelineResumed(scope="all", kind="evaluation", why="w")).then(EvaluationRequested, EvaluationRequested)
+    assert [item.purpose for item in found] == ["random", "heuristic"]
+
+
+@pytest.mark.parametrize("purpose", sorted(MEASURING))
+def test_nobody_is_judged_by_a_match_that_only_measures(story, settings_changed, purpose):
+    life = story(promotion.DECIDER).given(settings_changed(), registered(B))
+    life.when(scored(purpose, 32, 0)).then()
+    life.when(EvaluationFailed(
+        config=CONFIG, generation=1, ticket="t", candidate_model=B, purpose=purpose, reason="r", node="n"
+    )).then()  # fmt: skip
+    life.when(scored("random", 17, 15)).then(PromotionRejected)
+
+
+def test_games_that_only_measure_hold_up_no_training(story, settings_changed):
+    life = story(training.DECIDER).given(settings_changed(), planned(), played(), scored("strength", 400, 0))
+    life.when(exported()).then(TrainingRequested)
+
+
+def test_everyone_is_rated_by_matches_that_only_measure(story):
+    story(elo.DECIDER).when(scored("gauntlet", 30, 2)).then(EloUpdated)

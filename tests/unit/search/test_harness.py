@@ -5,7 +5,7 @@ import pytest
 
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
-from ringrift.search.harness import HARNESSES, HarnessError, Setup, make_player, participant
+from ringrift.search.harness import HARNESSES, HarnessError, Setup, make_player
 from ringrift.search.players import Codes, States
 
 HEX8 = Config.parse("hex8_2p")
@@ -62,8 +62,3 @@ def test_the_policy_plays_its_best_move_after_the_noise() -> None:
 
     assert moves(0) == {best}
     assert len(moves(10)) > 5
-
-
-def test_participants_are_named_by_model_harness_and_settings() -> None:
-    assert participant("gumbel", model="ab" * 32, simulations=32) == "abababababab:gumbel:s32"
-    assert participant("random", model=None, simulations=0) == "baseline:random:s0"
