@@ -1,11 +1,11 @@
 """How tight a resource is: four borders with hysteresis, and what each tier asks for (requirements G18.01, G18.02, G18.05).
 
-| tier | memory | disk and file descriptors |
+| tier | memory | file descriptors; disk |
 |---|---|---|
-| caution (60 %) | said | said |
-| warning (70 %) | no new tickets | no new tickets |
-| critical (80 %) | caches emptied too | no new tickets |
-| emergency (90 %) | tickets and leases handed over, the process leaves cleanly | no new tickets |
+| caution | 60 %: said | 60 %; 80 %: said |
+| warning | 70 %: no new tickets | 70 %; 95 %: no new tickets |
+| critical | 80 %: caches emptied too | 80 %; 97 %: no new tickets |
+| emergency | 90 %: tickets and leases handed over, the process leaves cleanly | 90 %; 99 %: no new tickets |
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ TIERS: tuple[Tier, ...] = ("normal", "caution", "warning", "critical", "emergenc
 MEMORY = frozenset({"ram", "vram"})
 
 
-def tier_after(previous: Tier, used: float, settings: OperationSettings) -> Tier:
-    """The tier of a share in use, 0..1. It rises at a border and falls only `pressure_hysteresis` below it."""
-    reached = _tier(used, settings, 0.0)
-    kept = _tier(used, settings, settings.pressure_hysteresis)
+def tier_after(previous: Tier, used: float, settings: OperationSettings, resource: Resource = "ram") -> Tier:
+    """The tier of a share in use, 0..1. It rises at a border and falls only the hysteresis below it."""
+    borders, hysteresis = _borders(resource, settings)
+    reached, kept = _tier(used, borders), _tier(used, tuple(border - hysteresis for border in borders))
     return max(reached, min(previous, kept, key=TIERS.index), key=TIERS.index)
 
 
-def _tier(used: float, settings: OperationSettings, slack: float) -> Tier:
-    borders = (
-        settings.pressure_caution, settings.pressure_warning, settings.pressure_critical, settings.pressure_emergency,
-    )  # fmt: skip
-    return TIERS[max((level for level, border in enumerate(borders, 1) if used >= border - slack), default=0)]
+def _borders(resource: Resource, it: OperationSettings) -> tuple[tuple[float, ...], float]:
+    if resource == "disk":
+        return (it.disk_caution, it.disk_warning, it.disk_critical, it.disk_emergency), it.disk_hysteresis
+    return (it.pressure_caution, it.pressure_warning, it.pressure_critical, it.pressure_emergency), it.pressure_hysteresis
+
+
+def _tier(used: float, borders: tuple[float, ...]) -> Tier:
+    return TIERS[max((level for level, border in enumerate(borders, 1) if used >= border), default=0)]
 
 
 def worst(tiers: dict[Resource, Tier]) -> tuple[Resource | None, Tier]:

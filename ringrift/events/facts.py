@@ -497,7 +497,7 @@ class BreakerReset(Fact, frozen=True, kw_only=True):
 
 class QuorumLevelChanged(Fact, frozen=True, kw_only=True):
     """How many voters can still be lost: two or more HEALTHY, one DEGRADED, none MINIMUM; with LOST nothing can be written, so that
-    is told afterwards. A single server is its own quorum and HEALTHY."""
+    level is seen on `/status` and in the metrics only. A single server is its own quorum and HEALTHY."""
 
     level: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
     previous: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]

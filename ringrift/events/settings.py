@@ -112,9 +112,15 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     pressure_warning: Fraction = 0.70
     pressure_critical: Fraction = 0.80
     pressure_emergency: Fraction = 0.90
-    """share in use of memory, disk or file descriptors at which the tier begins (requirement G18.01)"""
+    """share of memory or file descriptors in use at which the tier begins (requirement G18.01)"""
     pressure_hysteresis: Fraction = 0.05
     """a tier ends so far below its beginning, or the fleet would flap at the border"""
+    disk_caution: Fraction = 0.80
+    disk_warning: Fraction = 0.95
+    disk_critical: Fraction = 0.97
+    disk_emergency: Fraction = 0.99
+    """the same of the disk: three quarters full is how most disks live, so work stops later"""
+    disk_hysteresis: Fraction = 0.01
     dead_letter_retries: NonNegative = 4
     dead_letter_retry_seconds: PositiveFloat = 300.0
     """wait before the first automatic retry of a dead letter; every next one waits four times as long, the last 5 h"""

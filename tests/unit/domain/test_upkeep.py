@@ -53,6 +53,11 @@ def test_a_tier_is_never_below_what_the_share_says_and_at_most_the_hysteresis_ab
     assert found <= TIERS.index(tier_after("normal", min(1.0, used + DEFAULT.pressure_hysteresis + 1e-9), DEFAULT))
 
 
+@pytest.mark.parametrize(("used", "tier"), [(0.75, "normal"), (0.8, "caution"), (0.95, "warning"), (0.99, "emergency")])
+def test_a_disk_may_be_fuller(used: float, tier: str) -> None:
+    assert tier_after("normal", used, DEFAULT, "disk") == tier
+
+
 @given(tiers, shares)
 def test_a_second_look_at_the_same_share_changes_nothing(previous: Any, used: float) -> None:
     once = tier_after(previous, used, DEFAULT)
