@@ -10,10 +10,13 @@ from ringrift.domain.promotion import wilson_interval
 from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
     DeadLettered,
+    DeadLetterResolved,
     EloUpdated,
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    PipelinePaused,
+    PipelineResumed,
     PromotionRejected,
     Rating,
     SelfplayFinished,
@@ -131,6 +134,9 @@ class LoopView:
     settings_version: int = 0
     generations_wanted: int = 0
     dead_letters: int = 0
+    """that nobody has resolved"""
+    paused: dict[str, str] = field(default_factory=dict)
+    """why, by `<scope>/<kind>`"""
     seq: int = 0
 
     def of(self, config: str) -> ConfigView:
@@ -171,6 +177,12 @@ class LoopView:
                 self.of(event.config).ratings = event.ratings
             case DeadLettered():
                 self.dead_letters += 1
+            case DeadLetterResolved():
+                self.dead_letters = max(0, self.dead_letters - 1)
+            case PipelinePaused():
+                self.paused[f"{event.scope}/{event.kind}"] = event.why
+            case PipelineResumed():
+                self.paused.pop(f"{event.scope}/{event.kind}", None)
 
 
 def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | ShardExported) -> None:
