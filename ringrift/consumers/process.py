@@ -42,10 +42,10 @@ from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import Lease, hold
 from ringrift.streams.log import Entry, Log
 from ringrift.streams.presence import HEARTBEAT_SECONDS, Heartbeat, Presence
+from ringrift.streams.retry import PATIENT
 from ringrift.streams.topology import EVENTS
 
 CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed)]
-FOLLOW_RETRY_SECONDS = 1.0
 Item = TypeVar("Item")
 
 
@@ -212,12 +212,12 @@ class Process:
 
     async def persist(self, what: str, follow: Callable[[], Awaitable[None]]) -> None:
         """Keep something followed, for ever: when it fails it is told and begun again."""
-        while True:
+        for pause in PATIENT.pauses():
             try:
                 await follow()
             except (StreamError, TimeoutError, OSError, nats.errors.Error) as error:
                 self.logger.warning("follows again in a moment", what=what, error=str(error) or type(error).__name__)
-            await asyncio.sleep(FOLLOW_RETRY_SECONDS)
+            await asyncio.sleep(pause)
 
     async def beat(self) -> None:
         """Tell the cluster every `HEARTBEAT_SECONDS` that and where this process is, until cancelled."""

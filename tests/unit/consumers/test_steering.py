@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import pytest
 
 from ringrift.consumers import dispatcher, warden, working
-from ringrift.consumers import process as process_module
 from ringrift.consumers.cluster import EXPECTED, cluster_view
 from ringrift.consumers.letters import dropped, retry, unresolved
 from ringrift.consumers.process import Process, configure_logs
@@ -326,7 +325,6 @@ async def test_the_warden_tells_of_nodes_tries_letters_and_closes_breakers(
 ) -> None:
     monkeypatch.setattr(warden, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(warden, "MEASURE_SECONDS", 0.01)
-    monkeypatch.setattr(process_module, "FOLLOW_RETRY_SECONDS", 0.01)
     seq = await bury_event(broker, b"poison")
     runner = process(broker, "warden")
     await runner.breakers._put("node-test", Breaker(state="open", until=9e12, why="w"))
