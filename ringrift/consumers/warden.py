@@ -18,6 +18,8 @@ from ringrift.domain.resilience import QUORUM_LEVELS, Quorum
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import (
     BreakerReset,
+    ConsumerStarted,
+    ConsumerStopped,
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
@@ -31,7 +33,7 @@ DECIDERS = (nodes.DECIDER, letters.DECIDER)
 LOOK_SECONDS = 2.0
 MEASURE_SECONDS = 10.0
 """how old the metrics of the cluster may be"""
-SEEN = (NodePresenceChanged, QuorumLevelChanged)
+SEEN = (NodePresenceChanged, QuorumLevelChanged, ConsumerStarted, ConsumerStopped)
 ASKED = (DeadLetterRetryRequested, BreakerReset)
 ANSWERED = (DeadLetterRetried, DeadLetterResolved)
 
@@ -61,6 +63,8 @@ class Known:
 
     def __init__(self) -> None:
         self.present: set[str] = set()
+        self.running: dict[str, set[str]] = {}
+        """processes by node that have not said goodbye; heartbeats of those that have expire, so a new warden needs the facts"""
         self.quorum: Quorum = "HEALTHY"
 
     def take(self, event: Fact) -> None:
@@ -69,6 +73,10 @@ class Known:
             (self.present.add if event.present else self.present.discard)(event.node)
         elif isinstance(event, QuorumLevelChanged):
             self.quorum = event.level
+        elif isinstance(event, ConsumerStarted):
+            self.running.setdefault(event.node, set()).add(event.instance)
+        elif isinstance(event, ConsumerStopped):
+            self.running.setdefault(event.node, set()).discard(event.instance)
 
     def changes(self, seen: dict[str, Seen]) -> list[NodePresenceChanged]:
         """Observations that are news; a node whose heartbeats have expired altogether has been silent for at least as long as
@@ -79,7 +87,7 @@ class Known:
             present = node is not None and node.processes > 0
             if present != (name in self.present):
                 silent = 0.0 if node is None else node.silent_seconds
-                left = node is not None and node.left
+                left = node.left if node is not None else not self.running.get(name)
                 found.append(
                     NodePresenceChanged(
                         node=name, present=present, left=left, silent_seconds=0.0 if present else round(silent, 3),

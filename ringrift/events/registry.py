@@ -154,11 +154,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ConsumerStarted, context="consumer", scope="node", fact="started",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
         fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
         fact_type=facts.DeadLettered, context="dead", scope="consumer", fact="lettered",

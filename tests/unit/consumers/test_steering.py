@@ -20,6 +20,8 @@ from ringrift.events import Fact, Recorded, codec, decode, draft, encode
 from ringrift.events.facts import (
     BreakerOpened,
     BreakerReset,
+    ConsumerStarted,
+    ConsumerStopped,
     DeadLettered,
     DeadLetterResolved,
     DeadLetterRetried,
@@ -356,6 +358,19 @@ async def test_the_warden_tells_of_nodes_tries_letters_and_closes_breakers(
     seen = [(item.event.present, item.event.left) for item in await facts(broker, NodePresenceChanged)]
     assert seen == [(True, False), (False, True)]
     assert len(await facts(broker, DeadLetterRetried)) == 1
+
+
+def test_a_node_that_said_goodbye_to_an_earlier_warden_is_not_missed() -> None:
+    known = warden.Known()
+    for event in (
+        NodePresenceChanged(node="a", present=True, left=False, silent_seconds=0, processes=1),
+        ConsumerStarted(node="a", consumer="rater", instance="1", version="1"),
+        ConsumerStopped(node="a", consumer="rater", instance="1", why="told to stop"),
+        NodePresenceChanged(node="b", present=True, left=False, silent_seconds=0, processes=1),
+        ConsumerStarted(node="b", consumer="rater", instance="2", version="1"),
+    ):
+        known.take(event)
+    assert [(item.node, item.present, item.left) for item in known.changes({})] == [("a", False, True), ("b", False, False)]
 
 
 async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
