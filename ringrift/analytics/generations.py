@@ -11,10 +11,13 @@ from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
     MEASURING,
     DeadLettered,
+    DeadLetterResolved,
     EloUpdated,
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    PipelinePaused,
+    PipelineResumed,
     PromotionRejected,
     Rating,
     SelfplayFinished,
@@ -134,6 +137,9 @@ class LoopView:
     settings_version: int = 0
     generations_wanted: int = 0
     dead_letters: int = 0
+    """that nobody has resolved"""
+    paused: dict[str, str] = field(default_factory=dict)
+    """why, by `<scope>/<kind>`"""
     seq: int = 0
 
     def of(self, config: str) -> ConfigView:
@@ -178,6 +184,12 @@ class LoopView:
                 self.of(event.config).ratings = event.ratings
             case DeadLettered():
                 self.dead_letters += 1
+            case DeadLetterResolved():
+                self.dead_letters = max(0, self.dead_letters - 1)
+            case PipelinePaused():
+                self.paused[f"{event.scope}/{event.kind}"] = event.why
+            case PipelineResumed():
+                self.paused.pop(f"{event.scope}/{event.kind}", None)
 
 
 def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | ShardExported) -> None:

@@ -10,8 +10,9 @@ A crash between 4's append and anything after it repeats nothing: the next start
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -74,7 +75,13 @@ async def own_decisions(log: Log, decider: Decider[Any]) -> dict[int, list[Recor
     return found
 
 
-async def act(process: Process, deciders: Sequence[Decider[Any]], role: str | None) -> None:
+Beside = Callable[[Process, Expect], Awaitable[None]]
+"""What the holder of a role does besides deciding, until it stops acting. What it writes, it writes under the expectation."""
+
+
+async def act(
+    process: Process, deciders: Sequence[Decider[Any]], role: str | None, *, beside: Beside | None = None
+) -> None:
     """Run `deciders` until the process is told to stop; under the lease of `role` if one is given.
 
     A decision that meets another writer's is given up, and everything is rebuilt from the log."""
@@ -85,9 +92,25 @@ async def act(process: Process, deciders: Sequence[Decider[Any]], role: str | No
                 await _act_once(process, deciders, role, None)
             else:
                 async with process.lease(role) as lease:
-                    await _act_once(process, deciders, role, lease.expect)
+                    await _with(beside, process, lease.expect, _act_once(process, deciders, role, lease.expect))
         except (ConcurrencyError, LeaseLost) as error:
             process.logger.warning("overtaken", role=role, error=str(error))
+
+
+async def _with(beside: Beside | None, process: Process, fence: Expect, acting: Coroutine[Any, Any, None]) -> None:
+    """Act, with what is done beside it; the end or failure of one ends the other."""
+    if beside is None:
+        await acting
+        return
+    tasks = [asyncio.ensure_future(acting), asyncio.ensure_future(beside(process, fence))]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _act_once(process: Process, deciders: Sequence[Decider[Any]], role: str | None, fence: Expect | None) -> None:
@@ -112,6 +135,7 @@ async def _publish(
     if not expect.subject_filter.startswith("ringrift.lease."):
         expects[run.decider.name] = Expect(expect.subject_filter, seqs[-1])
     for item, seq in zip(drafts, seqs, strict=True):
+        process.metrics.add("ringrift_decisions_total", type(item.event).__name__)
         run.adopt(item.event, EventMeta(STREAM, seq, item.subject, item.id, item.source, item.time, item.cause))
         process.logger.info("decided", fact=type(item.event).__name__, id=item.id, seq=seq, cause=item.cause)
 
@@ -135,6 +159,7 @@ async def _events(process: Process) -> AsyncIterator[Recorded]:
     async for entry in process.until_stopped(log.follow(STREAM, start_seq=start)):
         if (recorded := await decoded(process, STREAM, entry)) is not None:
             yield recorded
+        process.seq = entry.seq  # what could not be read is not waited for either
 
 
 async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:

@@ -83,7 +83,7 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
     cause = games[-1].meta.position
     item = process.draft(fact, cause=cause, key=encoder_version())
     (seq,) = await process.log.append([item], Expect(item.subject, newest))
-    process.logger.info("shard", config=fact.config, index=fact.index, samples=fact.samples, seq=seq, cause=cause)
+    process.logger.info("shard", config=fact.config, index=fact.index, samples=fact.samples, id=item.id, seq=seq, cause=cause)
     return fact, seq
 
 

@@ -375,7 +375,9 @@ class ConsumerStopped(Fact, frozen=True, kw_only=True):
 
 
 class DeadLettered(Fact, frozen=True, kw_only=True):
-    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`."""
+    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
+
+    `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and only a person tries it again."""
 
     consumer: Token
     stream: str
@@ -383,3 +385,132 @@ class DeadLettered(Fact, frozen=True, kw_only=True):
     dead_seq: Count
     reason: str
     deliveries: Count
+    answered: bool = False
+
+
+class DeadLetterRetryRequested(Fact, frozen=True, kw_only=True):
+    """A dead letter is due to be tried again; `attempt` counts from 1."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    attempt: Annotated[int, Meta(ge=1)]
+
+
+class DeadLetterRetried(Fact, frozen=True, kw_only=True):
+    """A dead letter was tried again and still cannot be used."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    reason: str
+
+
+class DeadLetterResolved(Fact, frozen=True, kw_only=True):
+    """A dead letter needs nobody any more; its bytes stay in `DEAD`.
+
+    `decodes`: this build, with its upcasters, reads the event where it lies, and so does every consumer of it that starts;
+    `sent-again`: the ticket is on the queue once more; `dropped`: a person decided that it is of no use."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    outcome: Literal["decodes", "sent-again", "dropped"]
+    why: str
+
+
+class DeadLetterEscalated(Fact, frozen=True, kw_only=True):
+    """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show DEAD_SEQ`)."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    attempts: Count
+    reason: str
+
+
+class NodePresenceChanged(Fact, frozen=True, kw_only=True):
+    """The warden saw a node's heartbeats begin or end: an observation, from which the other facts of nodes are decided.
+
+    The last heartbeat was `silent_seconds` before this fact. `left`: all its processes said goodbye, so nobody misses them."""
+
+    node: Token
+    present: bool
+    left: bool
+    silent_seconds: float
+    processes: Count
+
+
+class NodeJoined(Fact, frozen=True, kw_only=True):
+    """A node is there; `again` after it had been suspected or worse."""
+
+    node: Token
+    again: bool
+
+
+class NodeSuspected(Fact, frozen=True, kw_only=True):
+    """No process of the node has been heard for `silent_seconds`."""
+
+    node: Token
+    silent_seconds: float
+
+
+class NodeDegraded(Fact, frozen=True, kw_only=True):
+    """A suspected node is still silent."""
+
+    node: Token
+    silent_seconds: float
+
+
+class NodeLost(Fact, frozen=True, kw_only=True):
+    """A degraded node is still silent: count on it no longer. Its tickets went elsewhere long ago."""
+
+    node: Token
+    silent_seconds: float
+
+
+Resource = Literal["ram", "vram", "disk", "files"]
+Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
+
+
+class NodePressureChanged(Fact, frozen=True, kw_only=True):
+    """A resource of a node went into another tier; `used` is the share in use, 0..1.
+
+    `consumer` names the process where the resource is its own (`vram`, `files`) and is empty where it is the node's."""
+
+    node: Token
+    resource: Resource
+    consumer: str
+    tier: Tier
+    previous: Tier
+    used: float
+
+
+class BreakerOpened(Fact, frozen=True, kw_only=True):
+    """So many failures in a row that `target` is left alone until a probe succeeds; `node-<name>` is a quarantined node."""
+
+    target: Token
+    failures: Count
+    threshold: Count
+    why: str
+
+
+class BreakerReset(Fact, frozen=True, kw_only=True):
+    """`target` is used again: a probe succeeded, or a person said so."""
+
+    target: Token
+    why: str
+
+
+class QuorumLevelChanged(Fact, frozen=True, kw_only=True):
+    """How many voters can still be lost: two or more HEALTHY, one DEGRADED, none MINIMUM; with LOST nothing can be written, so that
+    level is seen on `/status` and in the metrics only. A single server is its own quorum and HEALTHY."""
+
+    level: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
+    previous: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
+    voters: Count
+    alive: Count

@@ -64,7 +64,11 @@ def _listed(*types: EventType) -> dict[str, EventType]:
 
 
 _OPERATOR = ("ringrift",)
-_EVERY_CONSUMER = ("planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator")
+_EVERY_CONSUMER = (
+    "planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator", "warden",
+)  # fmt: skip
+_WORKERS = ("selfplay", "trainer", "evaluator")
+PRESSURE_KEPT_SECONDS = 30 * 24 * 3600
 _FOR_PEOPLE = "read by people: `ringrift status`, `ringrift events tail` and the live screen"
 
 REGISTRY: dict[str, EventType] = _listed(
@@ -74,15 +78,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SettingsChanged, context="settings", scope="all", fact="changed",
-        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter", "warden"),
     ),
     EventType(
         fact_type=facts.PipelinePaused, context="pipeline", scope="scope", fact="paused",
-        emitters=_OPERATOR, consumers=("planner", "evaluation"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS),
     ),
     EventType(
         fact_type=facts.PipelineResumed, context="pipeline", scope="scope", fact="resumed",
-        emitters=_OPERATOR, consumers=("planner", "evaluation"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS),
     ),
     EventType(
         fact_type=facts.SelfplayPlanned, context="selfplay", scope="config", fact="planned",
@@ -146,19 +150,71 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.LeaseAcquired, context="lease", scope="role", fact="acquired",
-        emitters=("planner", "promoter"), consumers=("planner", "promoter"),
+        emitters=("planner", "promoter", "warden"), consumers=("planner", "promoter", "warden"),
     ),
     EventType(
         fact_type=facts.ConsumerStarted, context="consumer", scope="node", fact="started",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
         fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
         fact_type=facts.DeadLettered, context="dead", scope="consumer", fact="lettered",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE + "; the bytes themselves are in DEAD",
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterRetryRequested, context="dead", scope="consumer", fact="retry-requested",
+        emitters=("warden",), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterRetried, context="dead", scope="consumer", fact="retried",
+        emitters=("warden", "ringrift"), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterResolved, context="dead", scope="consumer", fact="resolved",
+        emitters=("warden", "ringrift"), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterEscalated, context="dead", scope="consumer", fact="escalated",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE + ", `ringrift dlq list`",
+    ),
+    EventType(
+        fact_type=facts.NodePresenceChanged, context="node", scope="node", fact="presence",
+        emitters=("warden",), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.NodeJoined, context="node", scope="node", fact="joined",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeSuspected, context="node", scope="node", fact="suspected",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeDegraded, context="node", scope="node", fact="degraded",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeLost, context="node", scope="node", fact="lost",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodePressureChanged, context="node", scope="node", fact="pressure", kept_seconds=PRESSURE_KEPT_SECONDS,
+        emitters=_EVERY_CONSUMER, consumers=_EVERY_CONSUMER,
+    ),
+    EventType(
+        fact_type=facts.BreakerOpened, context="breaker", scope="target", fact="opened",
+        emitters=_WORKERS, consumers=(), why_no_consumer=_FOR_PEOPLE + "; workers follow the bucket `breakers`",
+    ),
+    EventType(
+        fact_type=facts.BreakerReset, context="breaker", scope="target", fact="reset",
+        emitters=(*_WORKERS, "ringrift"), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.QuorumLevelChanged, context="quorum", scope="all", fact="level",
+        emitters=("warden",), consumers=("warden",),
     ),
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 
 ENV_PREFIX = "RINGRIFT_"
-ENV_OF_PROCESS = frozenset({"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT"})
+ENV_OF_PROCESS = frozenset({"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST"})
 """Environment names that configure one process and are no setting of the system."""
 
 
@@ -102,6 +102,33 @@ class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """share of points that promotes when the test is still open at the cap"""
 
 
+class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When somebody or something is in trouble, and what is done about it."""
+
+    node_suspected_seconds: PositiveFloat = 300.0
+    node_degraded_seconds: PositiveFloat = 600.0
+    node_lost_seconds: PositiveFloat = 1800.0
+    """silence after which a node is suspected, degraded, lost (requirement G16.13: 5, 10, 30 minutes)"""
+    pressure_caution: Fraction = 0.60
+    pressure_warning: Fraction = 0.70
+    pressure_critical: Fraction = 0.80
+    pressure_emergency: Fraction = 0.90
+    """share of memory or file descriptors in use at which the tier begins (requirement G18.01)"""
+    pressure_hysteresis: Fraction = 0.05
+    """a tier ends so far below its beginning, or the fleet would flap at the border"""
+    disk_caution: Fraction = 0.80
+    disk_warning: Fraction = 0.95
+    disk_critical: Fraction = 0.97
+    disk_emergency: Fraction = 0.99
+    """the same of the disk: three quarters full is how most disks live, so work stops later"""
+    disk_hysteresis: Fraction = 0.01
+    dead_letter_retries: NonNegative = 4
+    dead_letter_retry_seconds: PositiveFloat = 300.0
+    """wait before the first automatic retry of a dead letter; every next one waits four times as long, the last 5 h"""
+    dead_letters_max: Positive = 50
+    """so many unresolved dead letters are an alarm (requirement G15.06)"""
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator may turn. `generations` 0 means: go on until stopped."""
 
@@ -113,6 +140,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     promotion: PromotionSettings = PromotionSettings()
+    operation: OperationSettings = OperationSettings()
 
 
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:

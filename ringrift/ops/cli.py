@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _up(commands)
     _watch(commands)
+    _steer(commands)
     _rebuild(commands)
     _check(commands)
     _measure(commands)
@@ -93,6 +94,51 @@ def _watch(commands: Any) -> None:
     show.add_argument("--ply", type=int, help="position after so many plies (default: the end)")
     show.add_argument("--svg", type=Path, help="write the picture to this file")
     show.set_defaults(run=_later("ringrift.ops.game", "show"))
+
+
+def _steer(commands: Any) -> None:
+    for name, text in (("pause", "stop new work; what is in hand is finished"), ("resume", "end a pause")):
+        item = commands.add_parser(name, help=text)
+        _add_source(item)
+        item.add_argument("--config", help="only this config, such as hex8_2p (default: all)")
+        item.add_argument("--kind", default="all", choices=("all", "selfplay", "training", "evaluation"))
+        item.add_argument("--why", required=name == "pause", default="", help="the reason, for whoever finds it paused")
+        if name == "resume":
+            item.add_argument("--all", action="store_true", help="every pause there is")
+        item.set_defaults(run=_later("ringrift.ops.control", name))
+
+    letters = commands.add_parser("dlq", help="dead letters").add_subparsers(required=True, metavar="list|show|retry|drop")
+    for name, text in (("list", "those nobody has resolved"), ("show", "one letter, whole"),
+                       ("retry", "try letters again with this build"), ("drop", "give letters up; their bytes stay")):  # fmt: skip
+        item = letters.add_parser(name, help=text)
+        _add_source(item)
+        if name == "show":
+            item.add_argument("number", type=int, help="the number in front of `ringrift dlq list`")
+        elif name in ("retry", "drop"):
+            item.add_argument("numbers", type=int, nargs="*", metavar="NUMBER", help="numbers in front of `ringrift dlq list`")
+            item.add_argument("--all", action="store_true")
+        if name == "drop":
+            item.add_argument("--why", required=True, help="the reason, which is recorded")
+        item.set_defaults(run=_later("ringrift.ops.dlq", f"{name}_letter{'' if name == 'show' else 's'}"))
+
+    breakers = commands.add_parser("breakers", help="nodes and targets that are left alone")
+    breakers = breakers.add_subparsers(required=True, metavar="list|reset")
+    item = breakers.add_parser("list", help="what is left alone, and why")
+    _add_source(item)
+    item.set_defaults(run=_later("ringrift.ops.control", "list_breakers"))
+    item = breakers.add_parser("reset", help="use a target again at once")
+    _add_source(item)
+    item.add_argument("target", help="such as node-gpu1")
+    item.add_argument("--why", default="reset by hand", help="the reason, which is recorded")
+    item.set_defaults(run=_later("ringrift.ops.control", "reset_breaker"))
+
+    metrics = commands.add_parser("metrics", help="what is measured; alert rules and the Grafana board as files")
+    metrics = metrics.add_subparsers(required=True, metavar="list|export|check")
+    for name, text, function in (("list", "every metric", "list_metrics"), ("export", "write the files", "export"),
+                                 ("check", "compare the files with the list", "check")):  # fmt: skip
+        item = metrics.add_parser(name, help=text)
+        item.add_argument("--root", type=Path, default=Path("."), help="root of the repository")
+        item.set_defaults(run=_later("ringrift.ops.monitoring", function))
 
 
 def _rebuild(commands: Any) -> None:

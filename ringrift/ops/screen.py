@@ -71,6 +71,7 @@ class Screen:
             self._live.update(self._picture(heartbeats, tail, note))
             return
         lines = [self._line(view) for view in self.view.configs.values()] or [note or "starting"]
+        lines += pause_lines(self.view)
         text, now = "\n".join(lines), time.monotonic()
         if text != self._last_text and now - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_text, self._last_line = text, now
@@ -113,9 +114,14 @@ class Screen:
             parts.append(ratings_table(view))
         parts.append(consumers_table(heartbeats, tail))
         if self.view.dead_letters:
-            hint = f"{self.view.dead_letters} dead letters: see `ringrift events tail --subject 'ringrift.dead.>'`"
-            parts.append(Text(hint, style="red"))
+            parts.append(Text(f"{self.view.dead_letters} dead letters: see `ringrift dlq list`", style="red"))
+        parts += [Text(line, style="yellow") for line in pause_lines(self.view)]
         return Group(*parts)
+
+
+def pause_lines(view: LoopView) -> list[str]:
+    """One line a pause: what, why, and how it ends."""
+    return [f"paused: {what} ({why}); `ringrift resume` ends it" for what, why in sorted(view.paused.items())]
 
 
 def generations_table(view: ConfigView) -> Table:
@@ -151,11 +157,11 @@ def ratings_table(view: ConfigView) -> Table:
 def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
     """Who runs, what it does, and how many events behind the log it is."""
     table = Table(title="consumers", title_justify="left", pad_edge=False)
-    for name in ("consumer", "node", "doing", "lag", "errors"):
+    for name in ("consumer", "node", "doing", "lag", "errors", "health"):
         table.add_column(name, justify="right" if name in ("lag", "errors") else "left")
     for beat in sorted(heartbeats, key=lambda beat: (beat.consumer, beat.instance)):
         lag = f"{max(0, tail - beat.seq):,}" if beat.folds else ""
-        table.add_row(beat.consumer, beat.node, beat.doing, lag, str(beat.errors) if beat.errors else "")
+        table.add_row(beat.consumer, beat.node, beat.doing, lag, str(beat.errors) if beat.errors else "", beat.health)
     return table
 
 

@@ -33,7 +33,7 @@ from ringrift.streams.log import Expect
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
-SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer")
+SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden")
 PLAYING = ("selfplay", "evaluator")
 """without a GPU one process of one thread a core: threads that wait for each other at every layer lose to other load"""
 CONSUMERS = (*SINGLE, *PLAYING)
@@ -52,7 +52,8 @@ class Child:
 
     def __init__(self, name: str, url: str, path: Path, threads: int | None) -> None:
         self.name, self._url, self._path = name, url, path
-        self._environment = {**os.environ, **({"RINGRIFT_THREADS": str(threads)} if threads else {})}
+        own = {"RINGRIFT_HEALTH_PORT": "0", "RINGRIFT_DATA": str(path.parent.parent)}
+        self._environment = {**os.environ, **own, **({"RINGRIFT_THREADS": str(threads)} if threads else {})}
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
 

@@ -1,4 +1,6 @@
-"""Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it."""
+"""Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it.
+
+With one exception: a stream of an older build gets the subjects of the facts that are new, or nobody could write them."""
 
 from __future__ import annotations
 
@@ -40,6 +42,9 @@ async def ensure(
         actual = await _config(ask, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
         if actual is None:
             actual = await _created(ask, f"STREAM.CREATE.{stream.name}", declared)
+        elif more := [subject for subject in stream.subjects if subject not in actual["subjects"]]:
+            wider = {**actual, "subjects": sorted([*actual["subjects"], *more])}
+            actual = await _created(ask, f"STREAM.UPDATE.{stream.name}", wider)
         drift += differences(stream.name, declared, actual)
     for consumer in consumers:
         declared = msgspec.to_builtins(consumer)
