@@ -143,6 +143,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operation: OperationSettings = OperationSettings()
 
 
+SHARED_MACHINE = Settings(
+    operation=OperationSettings(pressure_caution=0.80, pressure_warning=0.90, pressure_critical=0.95, pressure_emergency=0.98)
+)
+"""defaults where the loop brings its own server: a laptop's user fills 70 % of its memory before we start, and wants us to play"""
+
+
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
     """Dotted name of every setting, in the order of declaration."""
     for field in msgspec.structs.fields(kind):

@@ -16,7 +16,7 @@ from typing import Any
 
 from ringrift import __version__
 from ringrift.events import EventError, Settings
-from ringrift.events.settings import from_arguments, from_environment, load
+from ringrift.events.settings import SHARED_MACHINE, from_arguments, from_environment, load
 from ringrift.ops.errors import CommandError
 from ringrift.streams.errors import StreamError
 
@@ -268,9 +268,10 @@ def run_up(options: argparse.Namespace) -> int:
 
     given = from_arguments(options.set)
     file = options.settings.read_bytes() if options.settings else None
+    defaults = None if options.server else SHARED_MACHINE
 
     def settings(in_force: Settings | None) -> Settings:
-        chosen = load(from_environment(os.environ), given, file=file, base=in_force)
+        chosen = load(from_environment(os.environ), given, file=file, base=in_force or defaults)
         if options.config:
             chosen = load({"configs": ",".join(options.config)}, base=chosen)
         if options.generations is not None or in_force is None or options.duration is not None:
