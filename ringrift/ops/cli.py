@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _up(commands)
     _watch(commands)
     _rebuild(commands)
+    _explain(commands)
     _check(commands)
     _measure(commands)
     return parser
@@ -117,6 +118,22 @@ def _rebuild(commands: Any) -> None:
     doctor = commands.add_parser("doctor", help="check this machine and the data directory, say what to do")
     _add_source(doctor)
     doctor.set_defaults(run=_later("ringrift.ops.doctor", "doctor"))
+
+
+def _explain(commands: Any) -> None:
+    why = commands.add_parser("why", help="what an event rests on, down to the games")
+    _add_source(why)
+    why.add_argument("event", metavar="SEQ|ID", help="sequence, position such as GAMES/7, id of an event, or digest of a network")
+    why.add_argument("--svg", type=Path, help="write the tree as a picture to this file")
+    why.add_argument("--depth", type=int, help="levels shown (default: all)")
+    why.set_defaults(run=_later("ringrift.ops.why", "why"))
+
+    lineage = commands.add_parser("lineage", help="where a network comes from and what came of it")
+    _add_source(lineage)
+    lineage.add_argument("model", nargs="?", help="digest of a network, or its first 6 digits or more")
+    lineage.add_argument("--node", help="instead: networks that saw games of this node")
+    lineage.add_argument("--games-of", metavar="MODEL", help="instead: networks that saw games of this network, or of `heuristic`")
+    lineage.set_defaults(run=_later("ringrift.ops.why", "lineage"))
 
 
 def _check(commands: Any) -> None:
