@@ -136,6 +136,20 @@ def _explain(commands: Any) -> None:
     lineage.set_defaults(run=_later("ringrift.ops.why", "lineage"))
 
 
+    at = commands.add_parser("at", help="the system, or one part of it, as it was")
+    _add_source(at)
+    at.add_argument("point", metavar="SEQ|TIME", help="sequence, time such as 2026-11-21T04:00, or age such as 10m")
+    at.add_argument("projection", nargs="?", help="ratings, generations, settings, pauses, or a decider (default: all)")
+    at.set_defaults(run=_later("ringrift.ops.past", "at"))
+
+    diff = commands.add_parser("diff", help="what changed between two points, and which events changed it")
+    _add_source(diff)
+    for name in ("first", "second"):
+        diff.add_argument(name, metavar="SEQ|TIME")
+    diff.add_argument("projection", nargs="?", help="as in `ringrift at`")
+    diff.set_defaults(run=_later("ringrift.ops.past", "diff"))
+
+
 def _check(commands: Any) -> None:
     for name, module, text in (
         ("parity", "ringrift.ops.parity", "compare the rules with recorded games of the reference engine"),

@@ -55,9 +55,8 @@ class World:
     async def put(self, fact: Fact, cause: str | None = None, key: str | int = 0, source: str = "worker@n1") -> str:
         """Write a fact and let the deciders react; its position."""
         self.seconds += 1
-        item = Draft(
-            event=fact, id=event_id(type(fact), cause, key), cause=cause, source=source, time=START + timedelta(seconds=self.seconds)
-        )
+        time = START + timedelta(seconds=self.seconds)
+        item = Draft(event=fact, id=event_id(type(fact), cause, key), cause=cause, source=source, time=time)
         (seq,) = await self.log.append([item])
         stream = item.kind.stream
         if stream == "EVENTS":

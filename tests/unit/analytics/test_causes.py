@@ -89,7 +89,7 @@ async def test_depth_cuts_the_tree(world: Any) -> None:
 async def test_a_game_has_its_plan(world: Any) -> None:
     root = await find(world.log, "GAMES/1")
     assert root is not None
-    assert [type(child.recorded.event) for child in (await why(world.log, root)).children][0] is SelfplayPlanned
+    assert type((await why(world.log, root)).children[0].recorded.event) is SelfplayPlanned
 
 
 async def test_events_are_found_by_sequence_id_and_digest(world: Any) -> None:
