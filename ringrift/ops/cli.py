@@ -150,6 +150,11 @@ def _explain(commands: Any) -> None:
     diff.set_defaults(run=_later("ringrift.ops.past", "diff"))
 
 
+    verify = commands.add_parser("verify", help="compare folds, snapshots, decisions and blobs with the log")
+    _add_source(verify)
+    verify.set_defaults(run=_later("ringrift.ops.verify", "verify"))
+
+
 def _check(commands: Any) -> None:
     for name, module, text in (
         ("parity", "ringrift.ops.parity", "compare the rules with recorded games of the reference engine"),

@@ -65,9 +65,14 @@ async def write(blobs: Blobs, snapshot: Snapshot) -> SnapshotName:
 
 async def stored(blobs: Blobs, decider: str) -> list[SnapshotName]:
     """Snapshots of a decider, newest first. Raises StreamError."""
-    found = (_NAME.fullmatch(name) for name in await blobs.names(SNAPSHOT_BUCKET))
-    names = [SnapshotName(int(match[2]), match[1], match[3], match[4]) for match in found if match and match[1] == decider]
-    return sorted(names, reverse=True)
+    found = [parse(name) for name in await blobs.names(SNAPSHOT_BUCKET)]
+    return sorted((name for name in found if name is not None and name.decider == decider), reverse=True)
+
+
+def parse(name: str) -> SnapshotName | None:
+    """What an object's name says; None if it is no fold's snapshot."""
+    match = _NAME.fullmatch(name)
+    return SnapshotName(int(match[2]), match[1], match[3], match[4]) if match else None
 
 
 async def read(blobs: Blobs, name: SnapshotName) -> Snapshot:
