@@ -155,6 +155,21 @@ def _explain(commands: Any) -> None:
     verify.set_defaults(run=_later("ringrift.ops.verify", "verify"))
 
 
+    query = commands.add_parser("query", help="SQL over the log: a view for every event type, and ready ones")
+    _add_source(query)
+    query.add_argument("sql", help="such as 'FROM leaderboard' or 'SELECT config, count(*) FROM game_completed GROUP BY 1'")
+    query.set_defaults(run=_later("ringrift.ops.sql", "query"))
+    sql = commands.add_parser("sql", help="a prompt for such queries")
+    _add_source(sql)
+    sql.set_defaults(run=_later("ringrift.ops.sql", "sql"))
+    plot = commands.add_parser("plot", help="a picture of one config")
+    _add_source(plot)
+    plot.add_argument("what", choices=("elo", "throughput", "loss", "cost", "allocation"))
+    plot.add_argument("--config", required=True, help="board and seats, such as hex8_2p")
+    plot.add_argument("--output", type=Path, required=True, metavar="F.png")
+    plot.set_defaults(run=_later("ringrift.ops.sql", "plot"))
+
+
 def _check(commands: Any) -> None:
     for name, module, text in (
         ("parity", "ringrift.ops.parity", "compare the rules with recorded games of the reference engine"),
