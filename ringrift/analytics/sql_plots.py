@@ -16,7 +16,7 @@ from ringrift.analytics.plots import INK, PROMOTED, REJECTED
 from ringrift.analytics.tables import Connection, rows_of
 
 BUCKETS = 40
-"""points of a time axis"""
+"""steps of a time axis"""
 BARS = 10
 WORK_COLOURS = {"selfplay": "#0072b2", "training": "#e69f00", "evaluation": "#009e73"}
 
@@ -55,14 +55,16 @@ def throughput(connection: Connection, config: str, path: Path) -> None:
         WITH span AS (SELECT min(time) AS low, greatest(epoch(max(time)) - epoch(min(time)), 60) / {BUCKETS} AS step
                       FROM game_completed WHERE config = $1)
         SELECT origin, (floor((epoch(time) - epoch(low)) / step) * step)::DOUBLE AS second, count(*) / any_value(step) * 60 AS rate,
-               any_value(low) AS low
+               any_value(low) AS low, any_value(step) AS step
         FROM game_completed, span WHERE config = $1 GROUP BY origin, second ORDER BY second
     """)  # fmt: skip
     figure, axes = _figure(f"{config}: games a minute", f"minutes since {_time(rows[0]['low'])}")
-    for origin in sorted({row["origin"] for row in rows}):
+    width = rows[0]["step"] / 60
+    for number, origin in enumerate(origins := sorted({row["origin"] for row in rows})):
         mine = [row for row in rows if row["origin"] == origin]
-        axes.plot([row["second"] / 60 for row in mine], [row["rate"] for row in mine], "o-", ms=3, lw=1, label=origin,
-                  color=WORK_COLOURS.get(origin, INK))  # fmt: skip
+        left = [row["second"] / 60 + width * number / len(origins) for row in mine]
+        axes.bar(left, [row["rate"] for row in mine], width=width / len(origins), align="edge", label=origin,
+                 color=WORK_COLOURS.get(origin, INK))  # fmt: skip
     axes.set_ylabel("games a minute")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
@@ -127,7 +129,7 @@ def allocation(connection: Connection, config: str, path: Path) -> None:
         base = [low + part for low, part in zip(base, share, strict=True)]
     axes.set_ylabel("share of the seconds of all configs")
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False, ncol=3, loc="upper right")
+    axes.legend(frameon=False, ncol=3, loc="upper left", bbox_to_anchor=(0.0, -0.14))
     _save(figure, path)
 
 

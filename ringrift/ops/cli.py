@@ -170,6 +170,16 @@ def _explain(commands: Any) -> None:
     plot.set_defaults(run=_later("ringrift.ops.sql", "plot"))
 
 
+    whatif = commands.add_parser("whatif", help="what another policy would have decided on recorded history")
+    _add_source(whatif)
+    whatif.add_argument("policy", help="a decider, such as promotion, or a Python file with a DECIDER")
+    whatif.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting that is another")
+    whatif.add_argument("--since", help="from this sequence or time on (default: the beginning)")
+    whatif.add_argument("--until", help="up to this sequence or time (default: the end)")
+    whatif.add_argument("--plot", type=Path, metavar="F.png", help="draw the decisions over time")
+    whatif.set_defaults(run=_later("ringrift.ops.whatif", "whatif"))
+
+
 def _check(commands: Any) -> None:
     for name, module, text in (
         ("parity", "ringrift.ops.parity", "compare the rules with recorded games of the reference engine"),
@@ -195,9 +205,10 @@ def _check(commands: Any) -> None:
 
 def _measure(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed: medians of several runs")
-    bench.add_argument("part", nargs="*", metavar="rules|log|search|loop", help="parts to measure (default: all)")
+    bench.add_argument("part", nargs="*", metavar="rules|log|search|loop|replay", help="parts to measure (default: all)")
     bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
     bench.add_argument("--runs", type=int, default=5)
+    bench.add_argument("--events", type=int, default=1_000_000, help="length of the log that is replayed")
     bench.add_argument("--seconds", type=float, default=2.0, help="length of one run")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
