@@ -1,4 +1,4 @@
-"""`ringrift bench`: how fast the rules, the log, the search, self-play and the loop are on this machine."""
+"""`ringrift bench`: how fast the rules, the log, the search, self-play, the loop and a replay are on this machine."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def bench(options: argparse.Namespace) -> int:
     unknown = sorted(set(options.part) - PARTS.keys())
     if unknown:
         raise CommandError(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    if options.runs < 1 or options.seconds <= 0:
-        raise CommandError("give at least 1 run and more than 0 seconds")
+    if options.runs < 1 or options.seconds <= 0 or options.events < 1:
+        raise CommandError("give at least 1 run, more than 0 seconds and at least 1 event")
     try:
         for key in options.config or ():
             Config.parse(key)
@@ -81,8 +81,14 @@ def _loop(options: argparse.Namespace) -> Iterable[Measured]:
     return bench_loop(options.config or CONFIGS, runs=options.runs, seconds=options.seconds)
 
 
+def _replay(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_replay import bench_replay
+
+    return asyncio.run(bench_replay(options.events, runs=options.runs))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterable[Measured]]] = {
-    "rules": _rules, "log": _log, "search": _search, "selfplay": _selfplay, "loop": _loop,
+    "rules": _rules, "log": _log, "search": _search, "selfplay": _selfplay, "loop": _loop, "replay": _replay,
 }  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _watch(commands)
     _steer(commands)
     _rebuild(commands)
+    _explain(commands)
     _check(commands)
     _measure(commands)
     _strength(commands)
@@ -166,6 +167,66 @@ def _rebuild(commands: Any) -> None:
     doctor.set_defaults(run=_later("ringrift.ops.doctor", "doctor"))
 
 
+def _explain(commands: Any) -> None:
+    why = commands.add_parser("why", help="what an event rests on, down to the games")
+    _add_source(why)
+    why.add_argument("event", metavar="SEQ|ID", help="sequence, position such as GAMES/7, id of an event, or digest of a network")
+    why.add_argument("--svg", type=Path, help="write the tree as a picture to this file")
+    why.add_argument("--depth", type=int, help="levels shown (default: all)")
+    why.set_defaults(run=_later("ringrift.ops.why", "why"))
+
+    lineage = commands.add_parser("lineage", help="where a network comes from and what came of it")
+    _add_source(lineage)
+    lineage.add_argument("model", nargs="?", help="digest of a network, or its first 6 digits or more")
+    lineage.add_argument("--node", help="instead: networks that saw games of this node")
+    lineage.add_argument("--games-of", metavar="MODEL", help="instead: networks that saw games of this network, or of `heuristic`")
+    lineage.set_defaults(run=_later("ringrift.ops.why", "lineage"))
+
+
+    at = commands.add_parser("at", help="the system, or one part of it, as it was")
+    _add_source(at)
+    at.add_argument("point", metavar="SEQ|TIME", help="sequence, time such as 2026-11-21T04:00, or age such as 10m")
+    at.add_argument("projection", nargs="?", help="ratings, generations, settings, pauses, or a decider (default: all)")
+    at.set_defaults(run=_later("ringrift.ops.past", "at"))
+
+    diff = commands.add_parser("diff", help="what changed between two points, and which events changed it")
+    _add_source(diff)
+    for name in ("first", "second"):
+        diff.add_argument(name, metavar="SEQ|TIME")
+    diff.add_argument("projection", nargs="?", help="as in `ringrift at`")
+    diff.set_defaults(run=_later("ringrift.ops.past", "diff"))
+
+
+    verify = commands.add_parser("verify", help="compare folds, snapshots, decisions and blobs with the log")
+    _add_source(verify)
+    verify.set_defaults(run=_later("ringrift.ops.verify", "verify"))
+
+
+    query = commands.add_parser("query", help="SQL over the log: a view for every event type, and ready ones")
+    _add_source(query)
+    query.add_argument("sql", help="such as 'FROM leaderboard' or 'SELECT config, count(*) FROM game_completed GROUP BY 1'")
+    query.set_defaults(run=_later("ringrift.ops.sql", "query"))
+    sql = commands.add_parser("sql", help="a prompt for such queries")
+    _add_source(sql)
+    sql.set_defaults(run=_later("ringrift.ops.sql", "sql"))
+    plot = commands.add_parser("plot", help="a picture of one config")
+    _add_source(plot)
+    plot.add_argument("what", choices=("elo", "throughput", "loss", "cost", "allocation"))
+    plot.add_argument("--config", required=True, help="board and seats, such as hex8_2p")
+    plot.add_argument("--output", type=Path, required=True, metavar="F.png")
+    plot.set_defaults(run=_later("ringrift.ops.sql", "plot"))
+
+
+    whatif = commands.add_parser("whatif", help="what another policy would have decided on recorded history")
+    _add_source(whatif)
+    whatif.add_argument("policy", help="a decider, such as promotion, or a Python file with a DECIDER")
+    whatif.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting that is another")
+    whatif.add_argument("--since", help="from this sequence or time on (default: the beginning)")
+    whatif.add_argument("--until", help="up to this sequence or time (default: the end)")
+    whatif.add_argument("--plot", type=Path, metavar="F.png", help="draw the decisions over time")
+    whatif.set_defaults(run=_later("ringrift.ops.whatif", "whatif"))
+
+
 def _check(commands: Any) -> None:
     for name, module, text in (
         ("parity", "ringrift.ops.parity", "compare the rules with recorded games of the reference engine"),
@@ -191,9 +252,11 @@ def _check(commands: Any) -> None:
 
 def _measure(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed: medians of several runs")
-    bench.add_argument("part", nargs="*", metavar="rules|log|search|selfplay|loop", help="parts to measure (default: all)")
+    parts = "rules|log|search|selfplay|loop|replay"
+    bench.add_argument("part", nargs="*", metavar=parts, help="parts to measure (default: all)")
     bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
     bench.add_argument("--runs", type=int, default=5)
+    bench.add_argument("--events", type=int, default=1_000_000, help="length of the log that is replayed")
     bench.add_argument("--seconds", type=float, default=2.0, help="length of one run")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
