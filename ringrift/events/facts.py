@@ -29,7 +29,7 @@ else:  # a choice is checked ten times as fast as a pattern, which was half the 
         "square8_2p", "square8_3p", "square8_4p", "square19_2p", "square19_3p", "square19_4p",
         "hex8_2p", "hex8_3p", "hex8_4p", "hexagonal_2p", "hexagonal_3p", "hexagonal_4p",
     ]  # fmt: skip
-Harness = Literal["gumbel", "policy", "heuristic", "random"]
+Harness = Literal["gumbel", "gpu_gumbel", "minimax", "maxn", "brs", "policy", "descent", "heuristic", "random"]
 Purpose = Literal["promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"]
 """what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for by people"""
 MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})

@@ -23,7 +23,7 @@ from ringrift.rules.config import Config
 from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.search.harness import Setup, make_player
+from ringrift.search.harness import HARNESSES, Setup, make_player
 from ringrift.search.players import Boards, Decision, Evaluate, Player
 from ringrift.search.splitmix import mix
 from ringrift.search.warm_up import warm_up
@@ -215,16 +215,17 @@ def play_games(
     evaluate: Evaluate | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
 
     `evaluate` is the network of the plan's model; without a model the heuristic values the leaves. `batch`: games at once, else the
-    whole ticket. Raises HarnessError if network and plan do not fit."""
+    whole ticket as far as the harness plays so many in lockstep. Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
     sits = seat(
-        "gumbel",
+        harness,
         model=plan.model,
         simulations=plan.simulations,
         considered=settings.considered,
@@ -245,7 +246,7 @@ def play_games(
         config,
         [player],
         starts,
-        batch=batch or ticket.games,
+        batch=batch or min(ticket.games, HARNESSES[harness].lockstep),
         pie=pie,
         plies_max=settings.max_moves,
         progress=progress,
