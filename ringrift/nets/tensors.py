@@ -50,11 +50,11 @@ def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> byt
 
 def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
     """Arrays (read-only views) and metadata of `data`. Raises TensorError."""
-    if data.startswith(PICKLES):
-        raise TensorError("this is a pickle (a file of torch.save), which is never read here; give a safetensors file of ours")
     if len(data) < 8:
         raise TensorError(f"{len(data)} bytes are too short for a header")
     length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8 and data.startswith(PICKLES):
+        raise TensorError("this is a pickle (a file of torch.save), which is never read here; give a safetensors file of ours")
     if length > len(data) - 8:
         raise TensorError(f"header of {length} bytes does not fit into {len(data)} bytes; the file is truncated or not ours")
     if length > HEADER_BYTES_MAX:

@@ -185,6 +185,16 @@ def test_noise_is_no_tensor_file(noise: bytes) -> None:
         unpack(noise)
 
 
+def test_a_header_whose_length_looks_like_a_pickle_is_read() -> None:
+    """640 is 80 02 in the file: how pickles of protocol 2 begin."""
+    for letters in range(400, 700):
+        data = pack({"a": np.zeros(1, np.float32)}, {"note": "x" * letters})
+        if data.startswith(b"\x80\x02"):
+            assert unpack(data)[1]["note"] == "x" * letters
+            return
+    pytest.fail("no header of 640 bytes")
+
+
 def raw(header: object, body: bytes = b"") -> bytes:
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + body
