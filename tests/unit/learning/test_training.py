@@ -23,8 +23,9 @@ from ringrift.nets.checkpoint import Checkpoint, digest_of, save
 from ringrift.nets.encoding import Plane
 from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, DEPRECATED
 from ringrift.nets.symmetry import grid_tables
+from ringrift.nets.transfer import transfer
 from ringrift.rules import Config, Position
-from ringrift.rules.core import collapsed_at, geometry
+from ringrift.rules.core import CHAIN, LEAP, collapsed_at, geometry, move_n, move_type
 
 SETTINGS = TrainingSettings(batch=32, checkpoint_steps=4, validation_fraction=0.3)
 
@@ -437,3 +438,25 @@ def test_an_old_name_trains_the_architecture_it_means(window: Window, monkeypatc
     with pytest.warns(DeprecationWarning, match="v2-micro"):
         trainer = Trainer(window, msgspec.structs.replace(SETTINGS, architecture="v1"), seed=1, steps=1)
     assert Checkpoint.parse(trainer.model()).header.architecture == "v2-micro"
+
+
+def prefer_kinds(window: Window) -> Window:
+    """The window with a policy that can be learnt for two seats and holds for four: some kinds of moves rather than others."""
+    liked = np.array([move_type(int(code)) in (LEAP, CHAIN) or move_n(int(code)) == 2 for code in window.codes])
+    strength = np.where(liked, 20.0, 1.0)
+    sums = np.add.reduceat(strength, window.offsets[:-1])
+    return replace(window, policy=(strength / np.repeat(sums, np.diff(window.offsets))).astype(np.float32))
+
+
+def test_a_transferred_network_starts_lower_than_a_fresh_one(make_game) -> None:
+    two, four = (prefer_kinds(window_of(make_game, key, 2)) for key in ("square8_2p", "square8_4p"))
+    settings = TrainingSettings(batch=64, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=999)
+    source = Trainer(two, settings, seed=1, steps=30)
+    source.run()
+    start = transfer(Checkpoint.parse(source.model()), four.config)
+    losses_at = {}
+    for name, given in (("fresh", None), ("transferred", start)):
+        trainer = Trainer(four, settings, seed=2, steps=1, start=given)
+        progress = trainer.run()
+        losses_at[name] = progress.policy_loss
+    assert losses_at["transferred"] < losses_at["fresh"] - 0.15
