@@ -9,7 +9,8 @@ Those that the source could not learn, because the seats they speak of were abse
   tanh): the values of a game sum to 0, and what the mover wins the opponents lose together.
 
 So on a position in which the new seats have nothing and the number of seats reads n, the policy is that of the source; and
-whatever the new seats have acts as if the opponents of the source had it.
+whatever the new seats have acts as if the opponents of the source had it. Auxiliary heads, which are not asked in play, keep what
+they say of the source's seats and learn the rest.
 """
 
 from collections.abc import Iterator
