@@ -30,6 +30,7 @@ from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.encoding import ENCODER
+from ringrift.nets.shapes import canonical
 from ringrift.streams.errors import BlobMissing
 from ringrift.streams.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 
@@ -60,8 +61,9 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     settings, _ = await process.settings(request.settings_version)
     chosen = replace(settings.training, architecture=request.architecture)
     window = await _window(process, request, chosen)
-    start = await process.blobs.get(MODEL_BUCKET, request.parent) if request.parent else None
-    trainer = await _trainer(process, ticket, window, chosen, start)
+    start = await _start(process, request)
+    teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
+    trainer = await _trainer(process, ticket, window, chosen, start, teacher)
     await process.log.append([process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)])
     began = time.monotonic()
     progress = await _run(process, ticket, trainer)
@@ -79,9 +81,22 @@ async def _window(process: Process, request: TrainingRequested, settings: Traini
     return await asyncio.to_thread(lambda: open_window([read_shard(data) for data in blobs], settings.window_samples))
 
 
+async def _start(process: Process, request: TrainingRequested) -> bytes | None:
+    """The network to start from. One of another architecture has no weights to give, and the training begins afresh."""
+    if request.parent is None:
+        return None
+    data = await process.blobs.get(MODEL_BUCKET, request.parent)
+    found = Checkpoint.parse(data, digest=request.parent).header.architecture
+    if found != canonical(request.architecture):
+        process.logger.warning("starts afresh", architecture=request.architecture, parent=request.parent, parent_architecture=found)
+        return None
+    return data
+
+
 async def _trainer(
-    process: Process, ticket: TrainingTicket, window: Window, settings: TrainingSettings, start: bytes | None
-) -> Trainer:
+    process: Process, ticket: TrainingTicket, window: Window, settings: TrainingSettings, start: bytes | None,
+    teacher: bytes | None,
+) -> Trainer:  # fmt: skip
     """A trainer at its newest checkpoint, or at the beginning if there is none that fits."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)  # each replica has a thread of its own
@@ -91,7 +106,7 @@ async def _trainer(
 
     def make(checkpoint: bytes | None) -> Trainer:
         return Trainer(
-            window, settings, seed=ticket.request.seed, start=start, resume=checkpoint, device=device,
+            window, settings, seed=ticket.request.seed, start=start, teacher=teacher, resume=checkpoint, device=device,
             replicas=1 if device == "cuda" else threads(),
         )  # fmt: skip
 

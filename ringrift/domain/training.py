@@ -1,7 +1,8 @@
 """When do we train? Once a generation's games are played and exported and hold enough new samples.
 
-One training per config and generation at a time. It starts from the newest network's weights and sees the newest shards up to the
-window. A failed one is requested again, at most `ATTEMPTS_MAX` times in all.
+One training per config and generation at a time. It starts from the newest network's weights (the first one
+from those that the settings name, if any) and sees the newest shards up to the window. A failed one is requested again, at most
+`ATTEMPTS_MAX` times in all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingRequested,
 )
+from ringrift.events.settings import model_for
 
 ATTEMPTS_MAX = 3  # requirement G08.07: one try and two more on other nodes
 
@@ -107,7 +109,8 @@ def _request(state: TrainingState, config: str, item: ConfigTraining, reason: st
         config=config,
         generation=item.generation + 1,
         architecture=state.settings.training.architecture,
-        parent=item.newest,
+        parent=item.newest or model_for(state.settings.training.init, config),
+        teacher=model_for(state.settings.training.distill_from, config),
         shards=tuple(digest for digest, _ in window),
         samples=sum(samples for _, samples in window),
         seed=seed_from(state.settings.seed, config, "training", item.generation + 1, item.attempts),

@@ -158,12 +158,14 @@ class ShardExported(Fact, frozen=True, kw_only=True):
 
 
 class TrainingRequested(Fact, frozen=True, kw_only=True):
-    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one."""
+    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one. A `teacher` is a network whose
+    policy and values are mixed into the targets."""
 
     config: ConfigName
     generation: Annotated[int, Meta(ge=1)]
     architecture: str
     parent: Sha256 | None
+    teacher: Sha256 | None = None
     shards: tuple[Sha256, ...]
     samples: Count
     seed: Count
@@ -235,6 +237,18 @@ class ModelRegistered(Fact, frozen=True, kw_only=True):
     parameters: Annotated[int, Meta(ge=1)]
     parents: tuple[Sha256, ...]
     ticket: str
+
+
+class ModelDerived(Fact, frozen=True, kw_only=True):
+    """An immutable network was made from others without training, by `method`; trainings can start from it."""
+
+    config: ConfigName
+    model: Sha256
+    architecture: str
+    encoder: str
+    parameters: Annotated[int, Meta(ge=1)]
+    parents: tuple[Sha256, ...]
+    method: str
 
 
 class EvaluationRequested(Fact, frozen=True, kw_only=True):

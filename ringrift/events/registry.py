@@ -125,6 +125,10 @@ REGISTRY: dict[str, EventType] = _listed(
         emitters=("trainer",), consumers=("evaluation", "promoter"),
     ),
     EventType(
+        fact_type=facts.ModelDerived, context="model", scope="config", fact="derived",
+        emitters=_OPERATOR, consumers=(), why_no_consumer=_FOR_PEOPLE + "; a training starts from it once `training.init` says so",
+    ),
+    EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
         emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation"),
     ),

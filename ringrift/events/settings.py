@@ -19,6 +19,9 @@ from ringrift.events.errors import SettingsError
 Positive = Annotated[int, Meta(ge=1)]
 NonNegative = Annotated[int, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
+ModelOfConfig = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$")]
+"""A config and the digest of a network for it."""
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 
 ENV_PREFIX = "RINGRIFT_"
@@ -71,6 +74,17 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     weight_decay: Annotated[float, Meta(ge=0.0)] = 1e-4
     value_weight: PositiveFloat = 1.0
     """weight of the value loss against the policy loss"""
+    rank_weight: NonNegativeFloat = 0.0
+    """weights of the auxiliary losses, which shape the trunk: final rank of every seat, final owner of every cell, moves left.
+    Off until an experiment shows that they pay"""
+    territory_weight: NonNegativeFloat = 0.0
+    moves_left_weight: NonNegativeFloat = 0.0
+    init: tuple[ModelOfConfig, ...] = ()
+    """networks that the first training of a config starts from, such as `square8_4p=<digest>` of one made by
+    `ringrift model transfer`"""
+    distill_from: tuple[ModelOfConfig, ...] = ()
+    """networks that teach the trainings of a config, of any architecture; `distill_weight` of the targets is theirs"""
+    distill_weight: Fraction = 0.5
     validation_fraction: Fraction = 0.05
     """share of the games kept out of the gradient and used for the validation loss"""
     checkpoint_steps: Positive = 100
@@ -147,6 +161,11 @@ SHARED_MACHINE = Settings(
     operation=OperationSettings(pressure_caution=0.80, pressure_warning=0.90, pressure_critical=0.95, pressure_emergency=0.98)
 )
 """defaults where the loop brings its own server: a laptop's user fills 70 % of its memory before we start, and wants us to play"""
+
+
+def model_for(chosen: Iterable[str], config: str) -> str | None:
+    """The digest that `chosen` (of `ModelOfConfig`) names for a config, the last one if several; None if none."""
+    return dict(text.split("=") for text in chosen).get(config)
 
 
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:

@@ -10,9 +10,12 @@ import asyncio
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from ringrift import __version__
 from ringrift.events import EventError, Settings
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _check(commands)
     _measure(commands)
     _strength(commands)
+    _models(commands)
     return parser
 
 
@@ -312,6 +316,34 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def _models(commands: Any) -> None:
+    model = commands.add_parser("model", help="look at networks, make new ones from them")
+    model = model.add_subparsers(required=True, metavar="list|show|transfer|export|architectures")
+    item = model.add_parser("list", help="every network in the log")
+    item.add_argument("--config", help="only those for this board and number of seats")
+    item.set_defaults(run=_later("ringrift.ops.model", "list_models"))
+    _add_source(item)
+    item = model.add_parser("show", help="what is known of a network: its card")
+    item.add_argument("model", metavar="DIGEST|FILE", help="digest (six digits or more), or a file")
+    item.set_defaults(run=_later("ringrift.ops.model", "show"))
+    _add_source(item)
+    item = model.add_parser("transfer", help="a start for more seats or another board from a network")
+    item.add_argument("--model", required=True, metavar="DIGEST|FILE")
+    item.add_argument("--to", required=True, metavar="CONFIG", help="such as square8_4p")
+    item.add_argument("--output", type=Path, help="write the new network to this file")
+    item.add_argument("--publish", action="store_true", help="put it into the store and tell the log")
+    item.set_defaults(run=_later("ringrift.ops.model", "transfer_command"))
+    _add_source(item)
+    item = model.add_parser("export", help="a network as an ONNX graph that was compared with it")
+    item.add_argument("--model", required=True, metavar="DIGEST|FILE")
+    item.add_argument("--output", required=True, type=Path)
+    item.set_defaults(run=_later("ringrift.ops.model", "export_command"))
+    _add_source(item)
+    item = model.add_parser("architectures", help="parameters of every architecture by board")
+    item.add_argument("--json", action="store_true")
+    item.set_defaults(run=_later("ringrift.ops.model", "architectures"))
+
+
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="data directory of `ringrift up` (default .ringrift)")
     parser.add_argument("--server", default=os.environ.get("RINGRIFT_SERVER"), help="URL of a NATS server")
@@ -344,14 +376,26 @@ def run_up(options: argparse.Namespace) -> int:
             chosen = load({"configs": ",".join(options.config)}, base=chosen)
         if options.generations is not None or in_force is None or options.duration is not None:
             chosen = load({"generations": str(options.generations or 0)}, base=chosen)
-        return chosen
+        return with_known_architecture(chosen)
 
+    warnings.filterwarnings("default", category=DeprecationWarning, module="ringrift")  # elsewhere they are hidden
     settings(None)  # a bad setting is refused before anything starts
     work = up(
         settings=settings, data=options.data, server=options.server, for_seconds=options.duration, plain=options.plain,
         command=options.words,
     )  # fmt: skip
     return asyncio.run(work)
+
+
+def with_known_architecture(settings: Settings) -> Settings:
+    """The settings with the architecture under its present name; an old one is warned of. Raises CommandError."""
+    from ringrift.nets.shapes import UnknownArchitecture, canonical
+
+    try:
+        name = canonical(settings.training.architecture)
+    except UnknownArchitecture as error:
+        raise CommandError(f"training.architecture: {error}") from error
+    return replace(settings, training=replace(settings.training, architecture=name))
 
 
 def _duration(text: str) -> float:

@@ -195,6 +195,26 @@ def test_order_of_export_and_finish_does_not_matter(story, settings_changed):
     story(training.DECIDER).given(settings_changed(), planned(), exported()).when(played()).then(TrainingRequested)
 
 
+def test_the_first_training_starts_from_the_network_that_the_settings_name(story, settings_changed):
+    chosen = TrainingSettings(init=(f"square8_4p={A}", f"{CONFIG}={C}"))
+    life = story(training.DECIDER).given(settings_changed(training=chosen), planned(), played())
+    (request,) = life.when(exported()).then(TrainingRequested)
+    assert (request.parent, request.teacher) == (C, None)
+    later = story(training.DECIDER).given(
+        settings_changed(training=chosen), planned(), played(), exported(), requested(), finished(B), planned(1), played(1)
+    )
+    (request,) = later.when(exported(1, digest=C)).then(TrainingRequested)
+    assert request.parent == B
+
+
+def test_a_training_is_taught_by_the_network_that_the_settings_name(story, settings_changed):
+    for config, teacher in ((CONFIG, C), ("hex8_3p", None)):
+        chosen = TrainingSettings(distill_from=(f"{config}={C}",))
+        life = story(training.DECIDER).given(settings_changed(training=chosen), planned(), played())
+        (request,) = life.when(exported()).then(TrainingRequested)
+        assert request.teacher == teacher
+
+
 def test_training_waits_for_every_game(story, settings_changed):
     story(training.DECIDER).given(settings_changed(), planned(games=128), played()).when(exported()).then()
 
