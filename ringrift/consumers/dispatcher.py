@@ -16,13 +16,14 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     TrainingFailed,
     TrainingFinished,
+    TrainingKilled,
     TrainingRequested,
 )
 from ringrift.events.tickets import Ticket, decode_ticket, encode_ticket, subject_of, tickets_of
 from ringrift.streams.errors import QueueFull
 
 REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested)
-OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, EvaluationScored, EvaluationFailed)
+OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed)
 FULL_RETRY_SECONDS = 1.0
 
 

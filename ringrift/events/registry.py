@@ -64,7 +64,9 @@ def _listed(*types: EventType) -> dict[str, EventType]:
 
 
 _OPERATOR = ("ringrift",)
-_EVERY_CONSUMER = ("planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator")
+_EVERY_CONSUMER = (
+    "planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator", "feedback", "clock",
+)  # fmt: skip
 _FOR_PEOPLE = "read by people: `ringrift status`, `ringrift events tail` and the live screen"
 
 REGISTRY: dict[str, EventType] = _listed(
@@ -74,7 +76,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SettingsChanged, context="settings", scope="all", fact="changed",
-        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.PipelinePaused, context="pipeline", scope="scope", fact="paused",
@@ -94,7 +96,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ShardExported, context="shard", scope="config", fact="exported",
-        emitters=("exporter",), consumers=("planner", "exporter"),
+        emitters=("exporter",), consumers=("planner", "exporter", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",
@@ -102,7 +104,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingStarted, context="training", scope="config", fact="started",
-        emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=("trainer",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.TrainingCheckpointed, context="training", scope="config", fact="checkpointed",
+        emitters=("trainer",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.TrainingProgressed, context="training", scope="config", fact="progressed",
@@ -110,7 +116,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingFinished, context="training", scope="config", fact="finished",
-        emitters=("trainer",), consumers=("planner", "trainer"),
+        emitters=("trainer",), consumers=("planner", "trainer", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingFailed, context="training", scope="config", fact="failed",
@@ -130,23 +136,99 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
-        emitters=("evaluator",), consumers=("promoter",),
+        emitters=("evaluator",), consumers=("evaluation", "promoter"),
     ),
     EventType(
         fact_type=facts.EloUpdated, context="rating", scope="config", fact="updated",
-        emitters=("rater",), consumers=(), why_no_consumer=_FOR_PEOPLE + "; the scheduler of the feedback loops will read it",
+        emitters=("rater",), consumers=("feedback",),
     ),
     EventType(
         fact_type=facts.ModelPromoted, context="promotion", scope="config", fact="promoted",
-        emitters=("promoter",), consumers=("planner", "evaluation", "promoter"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
-        emitters=("promoter",), consumers=("planner", "promoter"),
+        emitters=("promoter",), consumers=("planner", "promoter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
+        emitters=("clock",), consumers=("planner", "promoter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.PlateauDetected, context="loss", scope="config", fact="stuck",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.PlateauCleared, context="loss", scope="config", fact="falling",
+        emitters=("feedback",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.QualityAssessed, context="quality", scope="config", fact="assessed",
+        emitters=("feedback",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.QualityRecovered, context="quality", scope="config", fact="recovered",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.ExplorationAdjusted, context="exploration", scope="config", fact="adjusted",
+        emitters=("feedback",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.VelocityChanged, context="velocity", scope="config", fact="changed",
+        emitters=("feedback",), consumers=("feedback", "planner"),
+    ),
+    EventType(
+        fact_type=facts.ProgressStalled, context="velocity", scope="config", fact="stalled",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.ProgressRecovered, context="velocity", scope="config", fact="recovered",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.RegressionDetected, context="regression", scope="config", fact="detected",
+        emitters=("feedback",), consumers=("feedback", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.RegressionCleared, context="regression", scope="config", fact="cleared",
+        emitters=("feedback",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.ModelRolledBack, context="promotion", scope="config", fact="rolled-back",
+        emitters=("promoter",), consumers=("planner", "promoter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.CurriculumReweighted, context="curriculum", scope="all", fact="reweighted",
+        emitters=("feedback",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.TrainingBlocked, context="training", scope="config", fact="blocked",
+        emitters=("planner",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.TrainingKilled, context="training", scope="config", fact="killed",
+        emitters=("planner",), consumers=("planner", "trainer", "dispatcher"),
+    ),
+    EventType(
+        fact_type=facts.EvaluationBackpressureEngaged, context="evaluation", scope="all", fact="engaged",
+        emitters=("planner",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.EvaluationBackpressureReleased, context="evaluation", scope="all", fact="released",
+        emitters=("planner",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.LeaseAcquired, context="lease", scope="role", fact="acquired",
-        emitters=("planner", "promoter"), consumers=("planner", "promoter"),
+        emitters=("planner", "promoter", "feedback", "clock"), consumers=("planner", "promoter", "feedback", "clock"),
     ),
     EventType(
         fact_type=facts.ConsumerStarted, context="consumer", scope="node", fact="started",

@@ -107,7 +107,7 @@ def rejected(model: str = B, generation: int = 1, current: str | None = None) ->
 def scored(purpose: Any, wins: int, losses: int, model: str = B, round_: int = 0, config: str = CONFIG) -> EvaluationScored:
     """`wins` starts won twice, `losses` starts lost twice."""
     starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
-    me, other = f"{model[:12]}:gumbel:s32", "baseline:random:s0"
+    me, other = f"{model[:12]}:gumbel:s32", f"{B[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0"
     rankings = [((me, other), 2 * wins), ((other, me), 2 * losses)]
     return EvaluationScored(
         config=config, generation=1, ticket="t", candidate=me, candidate_model=model, opponent=other, purpose=purpose, round=round_,
