@@ -42,8 +42,9 @@ class Story:
         return self.decided
 
     def _take(self, event: Fact) -> tuple[Fact, ...]:
-        self.state = self.decider.evolve(self.state, event, self._meta(event))
-        decided = self.decider.decide(self.state, event, self._meta(event))
+        meta = self._meta(event)
+        self.state = self.decider.evolve(self.state, event, meta)
+        decided = self.decider.decide(self.state, event, meta)
         for fact in decided:
             assert type(fact) in self.decider.writes
             self.state = self.decider.evolve(self.state, fact, self._meta(fact))
