@@ -4,8 +4,8 @@ Generation 0 has no network: its search values leaves with the handcrafted heuri
 after the candidate of generation g was promoted or rejected. If all games of a generation are exported and still do not make a
 training set, or one that is good enough to be trained on, the same generation plays on.
 
-Exploration and curriculum reach the next plan: plies with noise follow the boost of the config, games of a generation its weight
-against the mean of all configs.
+Exploration and allocation reach the next plan: plies with noise follow the boost of the config, games of a generation its share
+against an equal one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.domain import exploration
+from ringrift.domain import exploration, scheduling
 from ringrift.domain.decider import Decider, seed_from
 from ringrift.domain.pause import Pauses
 from ringrift.domain.progress import Progress
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
-    CurriculumReweighted,
+    AllocationDecided,
     EvaluationScored,
     ExplorationAdjusted,
     ModelPromoted,
@@ -33,6 +33,7 @@ from ringrift.events.facts import (
     ShardExported,
     TrainingBlocked,
     TrainingRequested,
+    VelocityChanged,
 )
 
 
@@ -45,6 +46,8 @@ class ConfigPlay(Struct, frozen=True, kw_only=True):
     """plans made for this generation; 0 = it is due"""
     progress: Progress = Progress()
     boost: float = exploration.USUAL
+    gap: float | None = None
+    """Elo of the current network above the heuristic"""
     blocked: bool = False
     """the data of this generation may not be trained on before more were played"""
 
@@ -56,7 +59,7 @@ class SelfplayState(Struct, frozen=True, kw_only=True):
     version: int = 0
     pauses: Pauses = Pauses()
     configs: dict[str, ConfigPlay] = {}
-    weights: dict[str, float] = {}
+    shares: dict[str, float] = {}
 
 
 def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
@@ -75,8 +78,10 @@ def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
             return _with(state, event.config, model=event.current)
         case ExplorationAdjusted():
             return _with(state, event.config, boost=event.boost)
-        case CurriculumReweighted():
-            return replace(state, weights=event.weights)
+        case AllocationDecided():
+            return replace(state, shares=event.shares)
+        case VelocityChanged():
+            return _with(state, event.config, gap=event.gap_to_heuristic)
         case TrainingBlocked():
             return _with(state, event.config, blocked=True)
         case SelfplayPlanned():
@@ -110,7 +115,7 @@ def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanne
         generation=play.generation,
         games=_games(state, config) if play.model else settings.bootstrap_games,
         games_per_ticket=settings.games_per_ticket,
-        simulations=settings.simulations,
+        simulations=_simulations(state, play),
         model=play.model,
         seed=seed_from(state.settings.seed, config, "selfplay", play.generation, play.plans),
         settings_version=state.version,
@@ -119,9 +124,15 @@ def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanne
 
 
 def _games(state: SelfplayState, config: str) -> int:
-    """Games of a generation, more for a config that weighs more than the mean of those switched on."""
-    weights = {name: state.weights.get(name, 1.0) for name in state.settings.configs}
-    return max(1, round(state.settings.selfplay.games * weights[config] * len(weights) / sum(weights.values())))
+    """Games of a generation, more for a config with more than an equal share."""
+    equal = 1.0 / len(state.settings.configs)
+    return max(1, round(state.settings.selfplay.games * state.shares.get(config, equal) / equal))
+
+
+def _simulations(state: SelfplayState, play: ConfigPlay) -> int:
+    """Search budget of the plan."""
+    settings = state.settings.selfplay
+    return settings.simulations if settings.budget == "fixed" else scheduling.budget(play.progress.games_played, play.gap)
 
 
 def _with(state: SelfplayState, config: str, **changes: object) -> SelfplayState:
@@ -134,7 +145,8 @@ DECIDER = Decider(
     state=SelfplayState,
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelPromoted, PromotionRejected, SelfplayFinished, EvaluationScored,
-        ShardExported, TrainingRequested, TrainingBlocked, ModelRolledBack, ExplorationAdjusted, CurriculumReweighted,
+        ShardExported, TrainingRequested, TrainingBlocked, ModelRolledBack, ExplorationAdjusted, AllocationDecided,
+        VelocityChanged,
     ),
     writes=(SelfplayPlanned,),
     initial=SelfplayState,

@@ -542,6 +542,14 @@ class CurriculumReweighted(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
+class AllocationDecided(Fact, frozen=True, kw_only=True):
+    """The share of self-play that each config gets, summing to 1, and the `terms` (0..1) that its priority came from."""
+
+    shares: dict[str, float]
+    terms: dict[str, dict[str, float]]
+    settings_version: Count
+
+
 class TrainingBlocked(Fact, frozen=True, kw_only=True):
     """A training is due but its data are not good enough: the generation plays on, and what is new is looked at again."""
 

@@ -92,7 +92,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SelfplayFinished, context="selfplay", scope="config", fact="finished",
-        emitters=("selfplay",), consumers=("planner", "selfplay"),
+        emitters=("selfplay",), consumers=("planner", "selfplay", "feedback"),
     ),
     EventType(
         fact_type=facts.ShardExported, context="shard", scope="config", fact="exported",
@@ -208,7 +208,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.CurriculumReweighted, context="curriculum", scope="all", fact="reweighted",
-        emitters=("feedback",), consumers=("planner",),
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.AllocationDecided, context="allocation", scope="all", fact="decided",
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingBlocked, context="training", scope="config", fact="blocked",

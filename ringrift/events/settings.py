@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,6 +38,8 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """lockstep games of one ticket: a batch of 64 to 128 leaves keeps the network's cost a position low on a CPU"""
     simulations: Positive = 32
     """search budget a decision"""
+    budget: Literal["fixed", "tiers"] = "fixed"
+    """`tiers`: not `simulations` but 64, 150, 200 up to 1,600 by games and Elo (requirement G14.12); needs accelerators"""
     considered: Positive = 16
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
     temperature_plies: NonNegative = 24
@@ -251,6 +253,40 @@ class CurriculumSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """without a tick for so long the log could not be written, or nobody ran (requirement G12.05)"""
 
 
+class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What each term of a config's priority weighs; normalised, for these (requirements G14.02 to G14.07) sum to 0.75."""
+
+    staleness: PositiveFloat = 0.15
+    velocity: PositiveFloat = 0.10
+    curriculum: PositiveFloat = 0.20
+    quality: PositiveFloat = 0.15
+    diversity: PositiveFloat = 0.10
+    voi: PositiveFloat = 0.05
+
+
+class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How self-play is shared out among configs."""
+
+    weights: SchedulingWeights = SchedulingWeights()
+    stale_hours: PositiveFloat = 4.0
+    """without a shard for so long a config is as stale as can be; as old as a ticket that ages (requirement G14.16)"""
+    ultra_games: Positive = 20
+    """below so many games the priority counts `ultra_factor` times (requirement G14.09, which leaves the tiers open): a handful"""
+    ultra_factor: PositiveFloat = 200.0
+    emergency_games: Positive = 100
+    """the first budget tier of requirement G14.12"""
+    emergency_factor: PositiveFloat = 50.0
+    critical_games: Positive = 500
+    """the second one, and where quality is judged with full confidence"""
+    critical_factor: PositiveFloat = 20.0
+    floor: Fraction = 0.25
+    """least share, in units of an equal share (requirement G14.10)"""
+    cap: Fraction = 0.4
+    """largest share, or twice an equal share where that is more"""
+    change_min: Fraction = 0.02
+    """part of itself by which a share must move to be decided anew: less is a few games of a generation"""
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator may turn. `generations` 0 means: go on until stopped."""
 
@@ -268,6 +304,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     velocity: VelocitySettings = VelocitySettings()
     regression: RegressionSettings = RegressionSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
+    scheduling: SchedulingSettings = SchedulingSettings()
 
 
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:

@@ -8,7 +8,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ringrift.domain import curriculum, selfplay
+from ringrift.domain import curriculum
 from ringrift.domain.curriculum import DECIDER, carried, kinship, shares
 from ringrift.events import Settings
 from ringrift.events.facts import (
@@ -20,7 +20,6 @@ from ringrift.events.facts import (
     QualityDegraded,
     QualityRecovered,
     RegressionDetected,
-    SelfplayPlanned,
     SettingsChanged,
     TickRecorded,
     VelocityChanged,
@@ -145,23 +144,6 @@ def test_a_config_switched_on_later_begins_as_usual(life):
 def test_weights_stay_within_their_bounds(life):
     life.given(*[anomaly()] * 20)
     assert life.state.weights[HEX] == 4.0
-
-
-def test_the_next_plan_has_games_by_weight(story, settings_changed):
-    life = story(selfplay.DECIDER).given(settings_changed(configs=(HEX, OTHER)))
-    life.given(CurriculumReweighted(
-        config=HEX, reason="stall", amplitude=1.0, weights={HEX: 1.5, OTHER: 0.5}, settings_version=1
-    ))  # fmt: skip
-    (plan,) = life.when(promoted(HEX)).then(SelfplayPlanned)
-    (other,) = life.when(promoted(OTHER)).then(SelfplayPlanned)
-    assert (plan.games, other.games) == (288, 96)
-
-
-def test_one_config_alone_plays_as_the_settings_say(story, settings_changed):
-    life = story(selfplay.DECIDER).given(settings_changed(configs=(HEX,)))
-    life.given(CurriculumReweighted(config=HEX, reason="stall", amplitude=1.0, weights={HEX: 3.0}, settings_version=1))
-    (plan,) = life.when(promoted(HEX)).then(SelfplayPlanned)
-    assert plan.games == 192
 
 
 def test_the_state_survives_json(life):
