@@ -4,6 +4,9 @@ Fewer samples are enough if they are telling. One training of a config at a time
 sees the newest shards up to the window. A failed one is requested again, at most `ATTEMPTS_MAX` times in all, and so is one that
 gave no sign of life for two hours; what comes of that later is ignored.
 
+Where several architectures compete, each has its own line of networks, and the next training goes to the one that is furthest
+below its share.
+
 What holds a due training back:
 
     pressure     too many matches wait: until most are played
@@ -25,9 +28,11 @@ from ringrift.domain.progress import Progress
 from ringrift.domain.quality import faded
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
+    ArchitecturesWeighed,
     EvaluationBackpressureEngaged,
     EvaluationBackpressureReleased,
     EvaluationScored,
+    ModelRegistered,
     ModelRolledBack,
     Pace,
     PipelinePaused,
@@ -75,6 +80,11 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     failed: bool = False
     running: Running | None = None
+    shares: dict[str, float] = {}
+    """of training, by architecture"""
+    trainings: dict[str, int] = {}
+    lines: dict[str, str] = {}
+    """newest network of each architecture"""
     void: str | None = None
     """ticket of the training that was killed last"""
     finished_at: datetime | None = None
@@ -124,16 +134,20 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
             item = _of(state, event.config)
             return _with(
                 state, event.config, progress=item.progress.after(event), trained=event.generation - 1,
+                trainings={**item.trainings, event.architecture: item.trainings.get(event.architecture, 0) + 1},
                 attempts=item.attempts + 1, failed=False, running=Running(), blocked=False, blocks=0,
             )  # fmt: skip
         case TrainingKilled():
             return _with(state, event.config, failed=True, running=None, void=event.ticket)
         case (
-            TrainingStarted() | TrainingCheckpointed() | TrainingFinished() | TrainingFailed()
+            TrainingStarted() | TrainingCheckpointed() | TrainingFinished() | TrainingFailed() | ModelRegistered()
         ) if event.ticket == _of(state, event.config).void:
             return state
         case TrainingStarted() | TrainingCheckpointed():
             return _with(state, event.config, running=Running(ticket=event.ticket))
+        case ModelRegistered():
+            lines = _of(state, event.config).lines
+            return _with(state, event.config, lines={**lines, event.architecture: event.model})
         case TrainingFinished():
             return _with(state, event.config, newest=event.model, attempts=0, running=None, finished_at=meta.time)
         case TrainingFailed():
@@ -150,6 +164,8 @@ def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingSt
     match event:
         case VelocityChanged():
             return _with(state, event.config, pace=event.pace)
+        case ArchitecturesWeighed():
+            return _with(state, event.config, shares=event.shares)
         case QualityAssessed():
             return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time)
         case ModelRolledBack():
@@ -257,18 +273,26 @@ def _ticked(state: TrainingState, now: datetime) -> TrainingState:
 
 
 def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str) -> TrainingRequested:
+    architecture = next_architecture(state.settings.training, item.shares, item.trainings)
     window = newest_shards(item.shards, state.settings.training.window_samples)
     return TrainingRequested(
         config=config,
         generation=item.generation + 1,
-        architecture=state.settings.training.architecture,
-        parent=item.newest,
+        architecture=architecture,
+        parent=item.lines.get(architecture) if state.settings.training.architectures else item.newest,
         shards=tuple(digest for digest, _ in window),
         samples=sum(samples for _, samples in window),
         seed=seed_from(state.settings.seed, config, "training", item.generation + 1, item.attempts),
         reason=reason,
         settings_version=state.version,
     )
+
+
+def next_architecture(settings: TrainingSettings, shares: dict[str, float], trainings: dict[str, int]) -> str:
+    """The architecture furthest below its share of trainings; the first of the settings where they are level."""
+    names = settings.architectures or (settings.architecture,)
+    equal = 1.0 / len(names)
+    return min(names, key=lambda name: (trainings.get(name, 0) + 1) / max(shares.get(name, equal), 1e-9))
 
 
 def newest_shards(shards: tuple[tuple[str, int], ...], window_samples: int) -> tuple[tuple[str, int], ...]:
@@ -295,7 +319,7 @@ DECIDER = Decider(
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, SelfplayPlanned, SelfplayFinished, EvaluationScored, ShardExported,
         TrainingStarted, TrainingCheckpointed, TrainingFinished, TrainingFailed, QualityAssessed, VelocityChanged, ModelRolledBack,
-        EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
+        ModelRegistered, ArchitecturesWeighed, EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
     ),
     writes=(TrainingRequested, TrainingBlocked, TrainingKilled),
     initial=TrainingState,

@@ -550,6 +550,16 @@ class AllocationDecided(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
+class ArchitecturesWeighed(Fact, frozen=True, kw_only=True):
+    """Elo that each architecture gained per hour of training in this config, and the share of training it deserves."""
+
+    config: ConfigName
+    elo_per_hour: dict[str, float]
+    shares: dict[str, float]
+    trainings: dict[str, Count]
+    settings_version: Count
+
+
 class TrainingBlocked(Fact, frozen=True, kw_only=True):
     """A training is due but its data are not good enough: the generation plays on, and what is new is looked at again."""
 

@@ -124,7 +124,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
-        emitters=("trainer",), consumers=("evaluation", "promoter"),
+        emitters=("trainer",), consumers=("evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
@@ -213,6 +213,10 @@ REGISTRY: dict[str, EventType] = _listed(
     EventType(
         fact_type=facts.AllocationDecided, context="allocation", scope="all", fact="decided",
         emitters=("feedback",), consumers=("planner", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.ArchitecturesWeighed, context="architecture", scope="config", fact="weighed",
+        emitters=("feedback",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.TrainingBlocked, context="training", scope="config", fact="blocked",

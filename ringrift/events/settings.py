@@ -61,6 +61,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """When and how a network is trained."""
 
     architecture: str = "v2-micro"
+    architectures: tuple[str, ...] = ()
+    """several to compete for training, each config's trainings shared out by Elo an hour; empty: `architecture` alone"""
     min_samples: Positive = 5000
     """new samples since the last training before the next one (requirement G08.02)"""
     window_samples: Positive = 90_000
@@ -287,6 +289,15 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """part of itself by which a share must move to be decided anew: less is a few games of a generation"""
 
 
+class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How architectures are compared."""
+
+    half_life_trainings: PositiveFloat = 8.0
+    """trainings after which a gain counts half"""
+    floor: Fraction = 0.2
+    """least share, in units of an equal share"""
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator may turn. `generations` 0 means: go on until stopped."""
 
@@ -305,6 +316,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regression: RegressionSettings = RegressionSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    architectures: ArchitectureSettings = ArchitectureSettings()
 
 
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
