@@ -173,6 +173,16 @@ class ShardExported(Fact, frozen=True, kw_only=True):
     """None in a shard without self-play games, and in facts of older builds"""
 
 
+class ShardRecovered(Fact, frozen=True, kw_only=True):
+    """The blob of a shard was lost or damaged when a training wanted it, and was made again from the games, byte for byte."""
+
+    config: ConfigName
+    digest: Sha256
+    index: Count
+    reason: str
+    node: Token
+
+
 class TrainingRequested(Fact, frozen=True, kw_only=True):
     """Train `architecture` on `shards`, starting from the weights of `parent` if there is one."""
 

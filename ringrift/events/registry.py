@@ -99,6 +99,10 @@ REGISTRY: dict[str, EventType] = _listed(
         emitters=("exporter",), consumers=("planner", "exporter", "feedback"),
     ),
     EventType(
+        fact_type=facts.ShardRecovered, context="shard", scope="config", fact="recovered",
+        emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",
         emitters=("planner",), consumers=("dispatcher", "planner"),
     ),
