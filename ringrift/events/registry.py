@@ -128,7 +128,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
-        emitters=("trainer",), consumers=("evaluation", "promoter", "feedback"),
+        emitters=("trainer",), consumers=("planner", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
@@ -136,7 +136,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",
-        emitters=("evaluator",), consumers=("evaluation", "promoter", "rater", "evaluator"),
+        emitters=("evaluator",), consumers=("planner", "evaluation", "promoter", "rater", "evaluator"),
     ),
     EventType(
         fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
@@ -152,11 +152,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
-        emitters=("promoter",), consumers=("planner", "promoter", "feedback"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
-        emitters=("clock",), consumers=("planner", "promoter", "feedback"),
+        emitters=("clock",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",
@@ -172,7 +172,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.QualityAssessed, context="quality", scope="config", fact="assessed",
-        emitters=("feedback",), consumers=("planner",),
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
@@ -208,7 +208,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelRolledBack, context="promotion", scope="config", fact="rolled-back",
-        emitters=("promoter",), consumers=("planner", "promoter", "feedback"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.CurriculumReweighted, context="curriculum", scope="all", fact="reweighted",
@@ -232,11 +232,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.EvaluationBackpressureEngaged, context="evaluation", scope="all", fact="engaged",
-        emitters=("planner",), consumers=("planner",),
+        emitters=("evaluation",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.EvaluationBackpressureReleased, context="evaluation", scope="all", fact="released",
-        emitters=("planner",), consumers=("planner",),
+        emitters=("evaluation",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.LeaseAcquired, context="lease", scope="role", fact="acquired",
