@@ -144,6 +144,8 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
         ) if event.ticket == _of(state, event.config).void:
             return state
         case TrainingStarted() | TrainingCheckpointed():
+            if _of(state, event.config).running is None:
+                return state  # a ticket that was delivered twice, and whose other holder has finished
             return _with(state, event.config, running=Running(ticket=event.ticket))
         case ModelRegistered():
             lines = _of(state, event.config).lines

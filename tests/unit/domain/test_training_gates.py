@@ -262,6 +262,11 @@ def test_a_training_that_waits_for_a_trainer_is_not_silent(life):
     silent_for(life, 200).then()
 
 
+def test_a_second_holder_of_a_finished_ticket_holds_nothing_back(life):
+    life.given(exported(), started(), finished(), alive(), planned(1), played(1))
+    life.when(exported()).then(TrainingRequested)
+
+
 def test_hours_in_which_nobody_ran_are_not_silence(life):
     life.given(exported(), started(), TICK).after(hours=10)
     life.when(TICK).then()
