@@ -120,7 +120,7 @@ def test_small_moves_are_not_told(life):
 
 
 def test_plans_have_games_by_share(story, settings_changed):
-    life = story(selfplay.DECIDER).given(settings_changed(configs=(HEX, SQUARE)))
+    life = story(selfplay.DECIDER).given(settings_changed(configs=(HEX, SQUARE), selfplay=SelfplaySettings(games=192)))
     life.given(AllocationDecided(shares={HEX: 0.75, SQUARE: 0.25}, terms={}, settings_version=1))
     (plan,) = life.when(promoted(HEX)).then(SelfplayPlanned)
     (other,) = life.when(promoted(SQUARE)).then(SelfplayPlanned)
@@ -128,7 +128,8 @@ def test_plans_have_games_by_share(story, settings_changed):
 
 
 def test_one_config_alone_plays_as_the_settings_say(story, settings_changed):
-    life = story(selfplay.DECIDER).given(settings_changed(), AllocationDecided(shares={HEX: 1.0}, terms={}, settings_version=1))
+    life = story(selfplay.DECIDER).given(settings_changed(selfplay=SelfplaySettings(games=192, simulations=32)))
+    life.given(AllocationDecided(shares={HEX: 1.0}, terms={}, settings_version=1))
     (plan,) = life.when(promoted(HEX)).then(SelfplayPlanned)
     assert (plan.games, plan.simulations) == (192, 32)
 
