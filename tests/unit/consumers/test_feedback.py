@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ringrift.consumers import clock, feedback
-from ringrift.consumers.deciding import act
+from ringrift.consumers.deciding import act, replayed
 from ringrift.consumers.process import Process
 from ringrift.domain import evaluation, promotion, selfplay, training
 from ringrift.events import Fact, Recorded, Settings, decode, draft
@@ -59,12 +59,12 @@ def broker() -> MemoryBroker:
 
 
 @contextlib.asynccontextmanager
-async def system(broker: MemoryBroker) -> AsyncIterator[None]:
+async def system(broker: MemoryBroker) -> AsyncIterator[list[Process]]:
     """Every decider of the loop and of the feedback, as in life."""
     runners = [process(broker, role) for role in ROLES]
     tasks = [asyncio.create_task(act(runner, ROLES[runner.name], runner.name)) for runner in runners]
     try:
-        yield
+        yield runners
     finally:
         for runner, task in zip(runners, tasks, strict=True):
             runner.stop()
@@ -254,3 +254,26 @@ async def test_the_clock_ticks_and_two_of_them_tick_once(broker):
     await asyncio.gather(*tasks, return_exceptions=True)
     assert abs(tick.event.minute - tick.meta.time.timestamp() / 60) <= 1
     assert len(await events(broker, TickRecorded)) == 1
+
+
+async def test_every_state_is_that_of_the_log(broker):
+    """What lives in the processes is what a replay finds: decisions depend on nothing but the log."""
+    await write(broker, changed())
+    async with system(broker) as runners:
+        for loss in (1.0, 1.01, 0.99, 1.0, 9.0):
+            await write(broker, trained(loss))
+        await write(broker, exported(openings=1, wins=(1, 0)))
+        await write(broker, promoted(B))
+        await write(broker, rated(b=100))
+        await write(broker, promoted(C))
+        await write(broker, rated(b=100, c=-100))
+        await caused(broker, ModelRolledBack)
+        await write(broker, TickRecorded(minute=1))
+        async with asyncio.timeout(20):
+            log = MemoryLog(broker)
+            while min(runner.seq for runner in runners) < await log.tail("EVENTS"):  # noqa: ASYNC110  the fold has no event to wait for
+                await asyncio.sleep(0)
+        live = {name: fold.fold_hash for runner in runners for name, fold in runner._folds.items()}
+    history = await events(broker, Fact)
+    found = {decider.name: replayed(decider, history).fold_hash for deciders in ROLES.values() for decider in deciders}
+    assert found == live
