@@ -16,6 +16,7 @@ from ringrift.events.facts import (
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    ModelRolledBack,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
@@ -180,6 +181,8 @@ class LoopView:
                 row = view.generation(event.generation)
                 row.promoted, row.why, row.judged_at = promoted, event.why, time
                 view.current = event.model if isinstance(event, ModelPromoted) else event.current
+            case ModelRolledBack():
+                self.of(event.config).current = event.current
             case EloUpdated():
                 self.of(event.config).ratings = event.ratings
             case DeadLettered():

@@ -22,6 +22,7 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     TrainingFailed,
     TrainingFinished,
+    TrainingKilled,
     TrainingRequested,
 )
 from ringrift.events.tickets import Ticket, config_of, decode_ticket, encode_ticket, kind_of, subject_of, tickets_of
@@ -29,7 +30,7 @@ from ringrift.streams.errors import QueueFull
 from ringrift.streams.topology import WORK
 
 REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested)
-OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, EvaluationScored, EvaluationFailed)
+OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed)
 PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
 

@@ -16,6 +16,7 @@ from ringrift.consumers.process import Process, run
 from ringrift.consumers.shards import encoder_version, ensure_shards, exported_shards, make_shard
 from ringrift.events import Recorded
 from ringrift.events.facts import GameCompleted, ShardExported
+from ringrift.learning.summary import summarise
 from ringrift.streams.errors import ConcurrencyError
 from ringrift.streams.log import Expect
 
@@ -65,7 +66,9 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
     """Write one shard and its fact; the fact and its sequence."""
     first = games[0].event
     assert isinstance(first, GameCompleted)
-    data, counts = await asyncio.to_thread(make_shard, first.config, [game.event for game in games])
+    played = [game.event for game in games if isinstance(game.event, GameCompleted)]
+    data, counts = await asyncio.to_thread(make_shard, first.config, played)
+    summary = await asyncio.to_thread(summarise, played, {game for game, _ in counts.rejected})
     fact = ShardExported(
         config=first.config,
         encoder=encoder_version(),
@@ -77,6 +80,7 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
         rejected=len(counts.rejected),
         digest=await process.blobs.put("shards", data),
         size_bytes=len(data),
+        summary=summary,
     )
     for game, reason in counts.rejected:
         process.logger.error("game left out", game=game, reason=reason)

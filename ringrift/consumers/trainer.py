@@ -11,14 +11,17 @@ from typing import Any, TypeVar
 import torch
 from msgspec.structs import replace
 
+from ringrift.consumers.deciding import decoded
 from ringrift.consumers.process import Drained, Process, run, threads
 from ringrift.consumers.shards import exported_shards, shard_bytes
 from ringrift.consumers.working import is_done, work
-from ringrift.events import Fact
+from ringrift.events import Fact, type_of
 from ringrift.events.facts import (
     ModelRegistered,
+    TrainingCheckpointed,
     TrainingFailed,
     TrainingFinished,
+    TrainingKilled,
     TrainingProgressed,
     TrainingRequested,
     TrainingStarted,
@@ -35,6 +38,9 @@ from ringrift.streams.errors import BlobMissing
 from ringrift.streams.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 
 Result = TypeVar("Result")
+
+SIGN_OF_LIFE_SECONDS = 600.0
+"""between two facts that a long training is alive: a watchdog that waits two hours misses none, and a short training writes none"""
 
 
 async def main(process: Process) -> None:
@@ -55,8 +61,9 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     """One training, from the shards to the registered network."""
     assert isinstance(ticket, TrainingTicket)
     request = ticket.request
-    if await is_done(process, f"ringrift.training.{request.config}.finished", ticket):
-        return
+    for outcome in ("finished", "killed"):
+        if await is_done(process, f"ringrift.training.{request.config}.{outcome}", ticket):
+            return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
     chosen = replace(settings.training, architecture=request.architecture)
@@ -120,11 +127,17 @@ async def _trainer(
 
 
 async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Progress:
-    """Train in a thread, with checkpoints and progress going to the log. Raises Drained when told to stop."""
+    """Train in a thread, with checkpoints and progress going to the log.
+
+    Raises Drained when told to stop, TrainingError when the log says that this training was killed."""
     call = _caller(asyncio.get_running_loop())
+    request = ticket.request
+    killed = asyncio.Event()
+    latest: list[Progress] = []
+    told = time.monotonic()
 
     def on_progress(progress: Progress) -> None:
-        request = ticket.request
+        latest[:] = [progress]
         fact = TrainingProgressed(
             config=request.config, generation=request.generation, ticket=ticket.ticket, step=progress.step, steps=progress.steps,
             loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
@@ -133,16 +146,43 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
         call(process.log.append([process.draft(fact, cause=ticket.cause, key=progress.step)]))
 
     def on_checkpoint(data: bytes) -> None:
+        nonlocal told
         call(process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data))
+        if latest and time.monotonic() - told >= SIGN_OF_LIFE_SECONDS:
+            told = time.monotonic()
+            fact = TrainingCheckpointed(
+                config=request.config, generation=request.generation, ticket=ticket.ticket, step=latest[0].step,
+                steps=latest[0].steps, loss=latest[0].loss, node=process.node,
+            )  # fmt: skip
+            call(process.log.append([process.draft(fact, cause=ticket.cause, key=latest[0].step)]))
 
     def job() -> Progress | None:
-        return trainer.run(on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping)
+        return trainer.run(
+            on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping or killed.is_set()
+        )
 
-    progress = await asyncio.to_thread(job)
+    watching = asyncio.create_task(_watch(process, ticket, killed))
+    try:
+        progress = await asyncio.to_thread(job)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    if killed.is_set():
+        raise TrainingError("killed: it gave no sign of life for too long, and another one was asked for")
     if trainer.step < trainer.steps or progress is None:
         await process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, await asyncio.to_thread(trainer.checkpoint))
         raise Drained
     return progress
+
+
+async def _watch(process: Process, ticket: TrainingTicket, killed: asyncio.Event) -> None:
+    """Set `killed` once the log says so of this ticket."""
+    filters = [f"ringrift.training.{ticket.request.config}.{type_of(TrainingKilled).fact}"]
+    async for entry in process.log.follow("EVENTS", filters=filters, start_seq=int(ticket.cause.partition("/")[2])):
+        recorded = await decoded(process, "EVENTS", entry)
+        if recorded is not None and isinstance(recorded.event, TrainingKilled) and recorded.event.ticket == ticket.ticket:
+            killed.set()
+            return
 
 
 async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float) -> None:

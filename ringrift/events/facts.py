@@ -34,6 +34,9 @@ Purpose = Literal["promotion", "random", "heuristic", "strength", "ladder", "gau
 """what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for by people"""
 MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
 """purposes of matches that only measure: everyone in them is rated, but nobody is judged by them or learns from their games"""
+Severity = Literal["minor", "major", "critical"]
+Pace = Literal["regressing", "stalled", "steady", "fast"]
+"""how fast a config grows stronger, slowest first; the bounds are settings (`velocity`)"""
 
 
 class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -125,6 +128,8 @@ class SelfplayPlanned(Fact, frozen=True, kw_only=True):
     model: Sha256 | None
     seed: Count
     settings_version: Count
+    temperature_plies: Count | None = None
+    """plies with noise where exploration was adjusted; None: as the settings say"""
 
 
 class SelfplayFinished(Fact, frozen=True, kw_only=True):
@@ -138,6 +143,26 @@ class SelfplayFinished(Fact, frozen=True, kw_only=True):
     plies: Count
     play_seconds: float
     node: str
+
+
+class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the self-play games of a shard were like, in whole numbers so that every machine finds the same.
+
+    games         self-play games that replay to their recorded end
+    wins          of them, won by seat 1, 2, ...; the rest had no winner
+    plies, plies_squared   sums over games
+    openings      distinct sequences of the first `OPENING_TOKENS` moves (`ringrift.learning.summary`)
+    participants  who sat at the boards, in alphabetical order, at most `PARTICIPANTS_MAX`
+    decisions, agreed   searched decisions, and those whose root value was highest for the seat that won"""
+
+    games: Annotated[int, Meta(ge=1)]
+    wins: tuple[Count, ...]
+    plies: Count
+    plies_squared: Count
+    openings: Count
+    participants: tuple[str, ...]
+    decisions: Count
+    agreed: Count
 
 
 class ShardExported(Fact, frozen=True, kw_only=True):
@@ -155,6 +180,18 @@ class ShardExported(Fact, frozen=True, kw_only=True):
     rejected: Count
     digest: Sha256
     size_bytes: Count
+    summary: ShardSummary | None = None
+    """None in a shard without self-play games, and in facts of older builds"""
+
+
+class ShardRecovered(Fact, frozen=True, kw_only=True):
+    """The blob of a shard was lost or damaged when a training wanted it, and was made again from the games, byte for byte."""
+
+    config: ConfigName
+    digest: Sha256
+    index: Count
+    reason: str
+    node: Token
 
 
 class TrainingRequested(Fact, frozen=True, kw_only=True):
@@ -182,6 +219,18 @@ class TrainingStarted(Fact, frozen=True, kw_only=True):
     node: str
     device: str
     resumed_step: Count
+
+
+class TrainingCheckpointed(Fact, frozen=True, kw_only=True):
+    """A training that takes long is alive: written with a checkpoint, some minutes apart, and kept, for decisions depend on it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    step: Count
+    steps: Count
+    loss: float
+    node: str
 
 
 class TrainingProgressed(Fact, frozen=True, kw_only=True):
@@ -360,6 +409,223 @@ class PromotionRejected(Fact, frozen=True, kw_only=True):
     current: Sha256 | None
     evidence: Evidence | None
     why: str
+    settings_version: Count
+
+
+class TickRecorded(Fact, frozen=True, kw_only=True):
+    """A minute has passed. Decisions that wait for time wait for this: what the log does not tell, no decision knows."""
+
+    minute: Count
+    """whole minutes since 1970 (UTC)"""
+
+
+class LossAnomalyDetected(Fact, frozen=True, kw_only=True):
+    """A training ended with, or ran into, a loss far above what this config's trainings led to expect.
+
+    `deviations` tells how far above `expected` in (robust) standard deviations; `severity` follows from it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    severity: Severity
+    loss: float
+    expected: float
+    deviations: float
+    settings_version: Count
+
+
+class PlateauDetected(Fact, frozen=True, kw_only=True):
+    """The loss of this config has not fallen for `trainings` trainings; said again when that makes it more severe."""
+
+    config: ConfigName
+    generation: Count
+    severity: Severity
+    trainings: Annotated[int, Meta(ge=1)]
+    best: float
+    settings_version: Count
+
+
+class PlateauCleared(Fact, frozen=True, kw_only=True):
+    """The loss fell again, to `best`, after `trainings` trainings in which it did not."""
+
+    config: ConfigName
+    generation: Count
+    trainings: Annotated[int, Meta(ge=1)]
+    best: float
+    settings_version: Count
+
+
+class QualityAssessed(Fact, frozen=True, kw_only=True):
+    """How good the newest self-play data of a config are, from `games` games up to the shard `digest`.
+
+    `score` is the weighted mean of `components`, each 0..1; `adjusted` is drawn towards the neutral 0.5 by lack of `confidence`."""
+
+    config: ConfigName
+    digest: Sha256
+    games: Count
+    score: float
+    confidence: float
+    adjusted: float
+    components: dict[str, float]
+    settings_version: Count
+
+
+class QualityDegraded(Fact, frozen=True, kw_only=True):
+    """The adjusted quality fell below the bound; holds until `QualityRecovered`."""
+
+    config: ConfigName
+    adjusted: float
+    weakest: str
+    """component with the lowest value"""
+    settings_version: Count
+
+
+class QualityRecovered(Fact, frozen=True, kw_only=True):
+    """The adjusted quality is back above the upper bound."""
+
+    config: ConfigName
+    adjusted: float
+    settings_version: Count
+
+
+class ExplorationAdjusted(Fact, frozen=True, kw_only=True):
+    """Self-play of this config explores `boost` times as long as the settings say, from its next plan on; it was `previous`."""
+
+    config: ConfigName
+    boost: float
+    previous: float
+    reason: Literal["loss anomaly", "plateau", "decay", "regression"]
+    settings_version: Count
+
+
+class VelocityChanged(Fact, frozen=True, kw_only=True):
+    """How fast this config grows stronger, in Elo an hour, and how far its current network `model` is above the heuristic.
+
+    `velocity` is None, and the pace unknown, until a second network was promoted."""
+
+    config: ConfigName
+    model: Sha256
+    velocity: float | None
+    pace: Pace | None
+    gap_to_heuristic: float
+    settings_version: Count
+
+
+class ProgressStalled(Fact, frozen=True, kw_only=True):
+    """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds until `ProgressRecovered`."""
+
+    config: ConfigName
+    best_gap: float
+    stalled_seconds: float
+    settings_version: Count
+
+
+class ProgressRecovered(Fact, frozen=True, kw_only=True):
+    """The best gap to the heuristic has grown again, by `gain`."""
+
+    config: ConfigName
+    best_gap: float
+    gain: float
+    stalled_seconds: float
+    settings_version: Count
+
+
+class RegressionDetected(Fact, frozen=True, kw_only=True):
+    """The current network `model` is `elo_drop` weaker than `best`, which was current before; said again when it gets more severe.
+
+    `good` is what a critical one is rolled back to: the newest network before that is not itself a regression."""
+
+    config: ConfigName
+    severity: Severity
+    model: Sha256
+    best: Sha256
+    good: Sha256
+    elo_drop: float
+    error: float
+    settings_version: Count
+
+
+class RegressionCleared(Fact, frozen=True, kw_only=True):
+    """The regression of `model` is over: measured again it is not weaker, or another network is current."""
+
+    config: ConfigName
+    model: Sha256
+    why: str
+    settings_version: Count
+
+
+class ModelRolledBack(Fact, frozen=True, kw_only=True):
+    """`model` was current; `current` is again, from here on."""
+
+    config: ConfigName
+    model: Sha256
+    current: Sha256
+    elo_drop: float
+    why: str
+    settings_version: Count
+
+
+class CurriculumReweighted(Fact, frozen=True, kw_only=True):
+    """Weights of the configs that are switched on, 1 = as usual; not normalised. `config` is where the cause lies, None: all over.
+
+    `amplitude` is how much of its full effect the cause had, 0..1."""
+
+    config: ConfigName | None
+    reason: Literal["promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"]
+    amplitude: float
+    weights: dict[str, float]
+    settings_version: Count
+
+
+class AllocationDecided(Fact, frozen=True, kw_only=True):
+    """The share of self-play that each config gets, summing to 1, and the `terms` (0..1) that its priority came from."""
+
+    shares: dict[str, float]
+    terms: dict[str, dict[str, float]]
+    settings_version: Count
+
+
+class ArchitecturesWeighed(Fact, frozen=True, kw_only=True):
+    """Elo that each architecture gained per hour of training in this config, and the share of training it deserves."""
+
+    config: ConfigName
+    elo_per_hour: dict[str, float]
+    shares: dict[str, float]
+    trainings: dict[str, Count]
+    settings_version: Count
+
+
+class TrainingBlocked(Fact, frozen=True, kw_only=True):
+    """A training is due but its data are not good enough: the generation plays on, and what is new is looked at again."""
+
+    config: ConfigName
+    generation: Count
+    reason: Literal["quality", "stale data"]
+    detail: str
+    settings_version: Count
+
+
+class TrainingKilled(Fact, frozen=True, kw_only=True):
+    """A training gave no sign of life for `silent_seconds` of recorded time; its ticket is void, whoever holds it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    silent_seconds: float
+    settings_version: Count
+
+
+class EvaluationBackpressureEngaged(Fact, frozen=True, kw_only=True):
+    """So many matches wait that training more networks is pointless; holds until `EvaluationBackpressureReleased`."""
+
+    waiting: Count
+    settings_version: Count
+
+
+class EvaluationBackpressureReleased(Fact, frozen=True, kw_only=True):
+    """Few enough matches wait again."""
+
+    waiting: Count
     settings_version: Count
 
 

@@ -33,7 +33,7 @@ from ringrift.streams.log import Expect
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
-SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden")
+SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden")
 PLAYING = ("selfplay", "evaluator")
 """without a GPU one process of one thread a core: threads that wait for each other at every layer lose to other load"""
 CONSUMERS = (*SINGLE, *PLAYING)

@@ -108,7 +108,7 @@ def rejected(model: str = B, generation: int = 1, current: str | None = None) ->
 def scored(purpose: Any, wins: int, losses: int, model: str = B, round_: int = 0, config: str = CONFIG) -> EvaluationScored:
     """`wins` starts won twice, `losses` starts lost twice."""
     starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
-    me, other = f"{model[:12]}:gumbel:s32", "baseline:random:s0"
+    me, other = f"{model[:12]}:gumbel:s32", f"{B[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0"
     rankings = [((me, other), 2 * wins), ((other, me), 2 * losses)]
     return EvaluationScored(
         config=config, generation=1, ticket="t", candidate=me, candidate_model=model, opponent=other, purpose=purpose, round=round_,
@@ -393,7 +393,8 @@ def test_a_better_score_never_turns_a_promotion_into_a_rejection(starts):
 def test_the_interval_holds_the_share(wins, losses):
     total = wins + losses
     low, high = wilson_interval(wins / total, total)
-    assert -1e-12 <= low <= wins / total <= high <= 1 + 1e-12
+    assert -1e-12 <= low <= wins / total + 1e-12
+    assert wins / total - 1e-12 <= high <= 1 + 1e-12
 
 
 def test_seeds_follow_from_their_parts_and_are_exact_in_json():
