@@ -36,7 +36,9 @@ def check(options: argparse.Namespace) -> int:
 
 
 async def apply(options: argparse.Namespace) -> int:
-    """Create on a server what is missing, say what is not as declared; 1 if something is not. `--replicas` is for what is there, too."""
+    """Create on a server what is missing, say what is not as declared; 1 if something is not.
+
+    `--replicas` is for what is there, too."""
     async with opened(options) as log:
         if options.replicas is not None:
             await set_replicas(log.ask, options.replicas, report=lambda text: print(text, file=sys.stderr))

@@ -33,6 +33,10 @@ _UNREACHABLE_PORT = 1
 """what servers tell each other of their own addresses leads nowhere, so that every route goes through a link that can be cut"""
 
 
+_started: dict[int, subprocess.Popen[bytes]] = {}
+"""those that are our own children, which have to be buried"""
+
+
 class Member(Struct):
     """One server of the cluster; `pid` 0: it was stopped."""
 
@@ -204,9 +208,8 @@ def is_alive(pid: int, home: Path) -> bool:
     """Whether our process `pid` runs, started in `home`; one that has ended and that we started is buried."""
     if pid <= 0:
         return False
-    with contextlib.suppress(ChildProcessError):
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
+    if pid in _started and _started[pid].poll() is not None:
+        return False
     try:
         os.kill(pid, 0)
         here = Path(f"/proc/{pid}/cwd")
@@ -229,9 +232,9 @@ def _signal_all(running: Mapping[int, Path], number: signal.Signals) -> None:
 def _spawn(words: list[str], home: Path, log: Path) -> int:
     """Starts a process that outlives us; its number."""
     with log.open("ab") as said:
-        return subprocess.Popen(
-            words, cwd=home, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
-        ).pid
+        process = subprocess.Popen(words, cwd=home, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+    _started[process.pid] = process
+    return process.pid
 
 
 def _free_ports(count: int) -> list[int]:

@@ -9,6 +9,7 @@ the ids it knows again come along, so cursors, causes and fencing tokens stay tr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -27,6 +28,7 @@ CHUNK_SECONDS_MAX = 30.0
 """the server makes its own pauses while it packs a large stream"""
 CURRENT_SECONDS_MAX = 600.0
 CURRENT_POLL_SECONDS = 0.1
+LEADER_SECONDS_MAX = 30.0
 
 Report = Callable[[str], None]
 
@@ -43,11 +45,29 @@ async def copy(source: JetStreamLog, target: JetStreamLog, *, replicas: int, rep
         info = await api.call(source.ask, f"STREAM.INFO.{name}")
         await _restore(target.client, name, info, _snapshot(source.client, name))
         copied = (await api.call(target.ask, f"STREAM.INFO.{name}"))["state"]
-        for field in ("messages", "first_seq", "last_seq"):
+        for field in ("messages", "last_seq", "first_seq")[: 3 if copied["messages"] else 2]:  # an empty one has no first
             if copied[field] != info["state"][field]:
                 raise ServerError(f"{name}: {field} is {copied[field]} on the cluster, {info['state'][field]} on the old server")
         report(f"{name}: {copied['messages']} messages")
     await set_replicas(target.ask, replicas, report=report)
+    if replicas > 1:
+        for name in names:
+            await _change_leader(target.ask, name, replicas)
+
+
+async def _change_leader(ask: api.Ask, stream: str, replicas: int) -> None:
+    """Lets a follower lead. The server that restored a stream knows its messages' ids again only after a restart (2.15.1); its
+    followers, who were sent the messages, know them."""
+    before = (await api.call(ask, f"STREAM.INFO.{stream}"))["cluster"]["leader"]
+    await api.call(ask, f"STREAM.LEADER.STEPDOWN.{stream}")
+    deadline = time.monotonic() + LEADER_SECONDS_MAX
+    while time.monotonic() < deadline:
+        await wait_until_current(ask, stream, replicas)
+        with contextlib.suppress(ServerRefused, TimeoutError):  # between two leaders
+            if (await api.call(ask, f"STREAM.INFO.{stream}"))["cluster"].get("leader") not in (before, None):
+                return
+        await asyncio.sleep(CURRENT_POLL_SECONDS)
+    raise LogUnavailable(f"{stream}: no other leader after {LEADER_SECONDS_MAX:g} s; restart the voter {before}")
 
 
 async def set_replicas(ask: api.Ask, replicas: int, *, report: Report = lambda text: None) -> list[str]:

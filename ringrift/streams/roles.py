@@ -36,11 +36,12 @@ some 50 ms of the server. The server's file of users is as secret as the log bes
 
 
 class Role(Struct, frozen=True, kw_only=True):
-    """A user's rights: `publish` None means everything, else what is listed; `deny` takes precedence."""
+    """A user's rights: None means everything, else what is listed; what is denied is denied."""
 
     publish: tuple[str, ...] | None
     subscribe: tuple[str, ...] | None
     deny: tuple[str, ...] = ()
+    deny_subscribe: tuple[str, ...] = ()
     connection: str = "STANDARD"
     """kind of connection that may log in as this user"""
 
@@ -49,6 +50,9 @@ _READ_ANYWHERE = (
     "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*",
     "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.NAMES.*", "$JS.API.CONSUMER.LIST.*",
 )  # fmt: skip
+_STORED = ("ringrift.>", "$KV.>", "$O.>")
+"""Nobody listens to these directly, all read what is stored. It is also a lock: a consumer may be made to deliver to any subject,
+whatever its maker may publish, but the server delivers only where somebody listens."""
 _BEAT = (f"$KV.{NODE_BUCKET}.>",)
 _CONSUMERS_OF = {
     "worker": ("selfplay",),
@@ -93,9 +97,11 @@ def roles() -> dict[str, Role]:
     found = {
         name: Role(publish=_reading() + _writing(name), subscribe=(f"_INBOX.{name}.>",)) for name in _CONSUMERS_OF
     }
-    found["operator"] = Role(publish=None, subscribe=None)
+    found["operator"] = Role(publish=None, subscribe=None, deny_subscribe=_STORED)
     found["viewer"] = Role(publish=_reading(), subscribe=("_INBOX.viewer.>",))
-    found["edge"] = Role(publish=None, subscribe=None, deny=("ringrift.>", "$KV.>", "$O.>", "$JS.API.>"), connection="LEAFNODE")
+    found["edge"] = Role(
+        publish=None, subscribe=None, deny=(*_STORED, "$JS.API.>"), deny_subscribe=_STORED, connection="LEAFNODE"
+    )  # fmt: skip
     return found
 
 
@@ -115,15 +121,12 @@ def new_passwords() -> dict[str, str]:
 
 def _permissions(role: Role) -> str:
     """What the server's configuration says of a role."""
-    if role.publish is None and not role.deny:
-        return ""
+    sides = (("publish", role.publish, role.deny), ("subscribe", role.subscribe, role.deny_subscribe))
     rights = []
-    if role.publish is not None:
-        rights.append(f"publish: {{ allow: {_list(role.publish)} }}")
-    elif role.deny:
-        rights.append(f"publish: {{ deny: {_list(role.deny)} }}")
-    if role.subscribe is not None:
-        rights.append(f"subscribe: {{ allow: {_list(role.subscribe)} }}")
+    for side, allowed, denied in sides:
+        words = ([] if allowed is None else [f"allow: {_list(allowed)}"]) + ([f"deny: {_list(denied)}"] if denied else [])
+        if words:
+            rights.append(f"{side}: {{ {', '.join(words)} }}")
     return f", permissions: {{ {', '.join(rights)} }}"
 
 
