@@ -162,7 +162,7 @@ async def status(options: argparse.Namespace) -> int:
     cluster = local_cluster.read(options.data)
     health = {member.name: await local_cluster.is_healthy(member) for member in cluster.members}
     away = local_cluster.cut_off(options.data)
-    alive = sum(state == "ok" and name not in away for name, state in health.items())
+    alive = sum(state != local_cluster.NO_ANSWER and name not in away for name, state in health.items())
     streams: list[StreamView] = []
     problem = None
     try:

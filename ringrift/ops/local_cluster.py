@@ -29,6 +29,7 @@ from ringrift.streams.server import find_binary
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
+NO_ANSWER = "no answer"
 _UNREACHABLE_PORT = 1
 """what servers tell each other of their own addresses leads nowhere, so that every route goes through a link that can be cut"""
 
@@ -186,10 +187,10 @@ async def is_healthy(member: Member) -> str:
             finally:
                 writer.close()
     except (OSError, TimeoutError):
-        return "no answer"
+        return NO_ANSWER
     _, _, body = answer.partition(b"\r\n\r\n")
     said: dict[str, object] = msgspec.json.decode(body) if body.startswith(b"{") else {}
-    return "ok" if said.get("status") == "ok" else str(said.get("error") or said.get("status") or "no answer")
+    return "ok" if said.get("status") == "ok" else str(said.get("error") or said.get("status") or NO_ANSWER)
 
 
 async def wait_until_healthy(data: Path, cluster: LocalCluster) -> None:

@@ -1,8 +1,8 @@
 """Servers of a cluster are killed, frozen, cut off and restarted by a plan that follows from a seed, while writers keep ledgers.
 
 Afterwards the whole history is read: nothing acknowledged is missing, nothing is there twice, the order of every subject is kept.
-One server at a time is harmed, as a cluster of three promises. `make chaos` prints the table; RINGRIFT_CHAOS_SEEDS and
-RINGRIFT_CHAOS_ROUNDS make it longer.
+One server at a time is harmed, as a cluster of three promises. `make chaos` prints the table; CHAOS_SEEDS and CHAOS_ROUNDS
+make it longer.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ WRITERS = 3
 HARM_SECONDS = (1.0, 8.0)
 CALM_SECONDS = (0.5, 2.0)
 READY_SECONDS_MAX = 60.0
-SEEDS_LONG = int(os.environ.get("RINGRIFT_CHAOS_SEEDS", "10"))
-ROUNDS_LONG = int(os.environ.get("RINGRIFT_CHAOS_ROUNDS", "20"))
+SEEDS_LONG = int(os.environ.get("CHAOS_SEEDS", "10"))
+ROUNDS_LONG = int(os.environ.get("CHAOS_ROUNDS", "20"))
 
 
 class Writer:

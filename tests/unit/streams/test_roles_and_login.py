@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from ringrift.events import REGISTRY
+from ringrift.events.settings import from_environment
 from ringrift.streams import roles as roles_module
 from ringrift.streams.errors import Forbidden, Unreachable
-from ringrift.streams.login import CREDENTIALS, inbox_prefix, login_for
+from ringrift.streams.login import AUTHORITY, CREDENTIALS, inbox_prefix, login_for
 from ringrift.streams.natsconf import Voter, nats_conf, shipped_conf, voter_conf
 from ringrift.streams.roles import new_passwords, roles, users_conf
 from ringrift.streams.wire import forbidden_in
@@ -50,6 +51,10 @@ def test_the_login_is_that_of_the_address_else_of_the_file(tmp_path: Path, monke
     path.write_text("worker\n")
     with pytest.raises(Unreachable, match="no line user:password"):
         login_for("nats://host:4222")
+
+
+def test_the_variables_of_a_login_are_no_settings() -> None:
+    assert from_environment({CREDENTIALS: "a", AUTHORITY: "b"}) == {}
 
 
 def test_a_denial_is_recognised_in_the_servers_words() -> None:
