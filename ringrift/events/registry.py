@@ -65,8 +65,8 @@ def _listed(*types: EventType) -> dict[str, EventType]:
 
 _OPERATOR = ("ringrift",)
 _EVERY_CONSUMER = (
-    "planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator", "warden", "feedback",
-    "clock",
+    "planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator", "warden",
+    "feedback", "clock",
 )  # fmt: skip
 _LEASED = ("planner", "promoter", "warden", "feedback", "clock")
 _WORKERS = ("selfplay", "trainer", "evaluator")

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _measure(commands)
     _strength(commands)
     _models(commands)
+    _cluster(commands)
     return parser
 
 
@@ -161,7 +162,7 @@ def _rebuild(commands: Any) -> None:
         item = contract.add_parser(name, help=text)
         if name == "apply":
             _add_source(item)
-            item.add_argument("--replicas", type=int, default=1)
+            item.add_argument("--replicas", type=int, help="give every stream so many copies (default: leave as they are)")
         else:
             item.add_argument("--root", type=Path, default=Path("."), help="root of the repository")
         item.set_defaults(run=_later("ringrift.ops.contract", name))
@@ -342,6 +343,55 @@ def _models(commands: Any) -> None:
     item = model.add_parser("architectures", help="parameters of every architecture by board")
     item.add_argument("--json", action="store_true")
     item.set_defaults(run=_later("ringrift.ops.model", "architectures"))
+
+
+def _cluster(commands: Any) -> None:
+    names = "init|certs|edge|join|grow|up|down|status|kill|partition|heal"
+    cluster = commands.add_parser("cluster", help="several servers: their files, a local one for trials")
+    cluster = cluster.add_subparsers(required=True, metavar=names)
+    module = "ringrift.ops.cluster"
+    init = cluster.add_parser("init", help="write the files of every voter and the credentials of every role")
+    init.add_argument("--nodes", required=True, help="NAME=HOST[:PORT],... for 1, 3 or 5 voters")
+    init.add_argument("--no-users", action="store_true", help="no users and permissions: only behind a firewall")
+    init.add_argument("--tls", action="store_true", help="TLS between all, with a certificate authority of its own")
+    init.set_defaults(run=_later(module, "init"))
+    certs = cluster.add_parser("certs", help="new certificates for voters, by the authority that `init --tls` made")
+    certs.add_argument("--nodes", required=True, help="NAME=HOST[:PORT],... as given to init")
+    certs.set_defaults(run=_later(module, "certs"))
+    edge = cluster.add_parser("edge", help="write the server of a node behind NAT that keeps games while its link is down")
+    edge.add_argument("--name", required=True, help="the node")
+    edge.add_argument("--nodes", required=True, help="the voters, as given to init")
+    edge.add_argument("--port", type=int, default=4222, help="where the edge's server listens on loopback")
+    edge.add_argument("--tls", action="store_true")
+    edge.set_defaults(run=_later(module, "edge"))
+    for item in (init, certs, edge):
+        item.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the cluster's files are")
+    join = cluster.add_parser("join", help="let the cluster fetch what an edge has: --server names the cluster, --edge the edge")
+    _add_source(join)
+    join.add_argument("--name", required=True, help="the node, as given to `cluster edge`")
+    join.add_argument("--edge", required=True, help="URL of the edge's own server")
+    join.set_defaults(run=_later(module, "join"))
+    grow = cluster.add_parser("grow", help="more replicas; with --from, everything of a single server onto a new cluster first")
+    _add_source(grow)
+    grow.add_argument("--replicas", type=int, default=3)
+    grow.add_argument("--from", dest="origin", help="URL of the single server, which nobody may write to meanwhile")
+    grow.set_defaults(run=_later(module, "grow"))
+    for name, text in (("up", "start a cluster on this machine"), ("down", "stop it"), ("status", "how it is"),
+                       ("kill", "kill -9 one server"), ("partition", "cut servers off from the others"),
+                       ("heal", "end all cuts")):  # fmt: skip
+        item = cluster.add_parser(name, help=text)
+        item.add_argument("--data", type=Path, default=DATA / "cluster", help="where it lies (default .ringrift/cluster)")
+        if name == "up":
+            item.add_argument("--nodes", type=int, default=3, help="3 or 5 servers, when it is made")
+            item.add_argument("--users", action="store_true", help="with users and permissions")
+            item.add_argument("--tls", action="store_true", help="with TLS")
+        elif name == "kill":
+            item.add_argument("node")
+        elif name == "partition":
+            item.add_argument("node", nargs="+")
+        elif name == "status":
+            item.add_argument("--json", action="store_true", help="JSON for scripts")
+        item.set_defaults(run=_later(module, name))
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

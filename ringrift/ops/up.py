@@ -219,7 +219,7 @@ async def _up(
 ) -> int:  # fmt: skip
     log = await JetStreamLog.open(url, name=f"up@{node_name()}")
     try:
-        for drift in await ensure(log.ask):
+        for drift in await ensure(log.ask, replicas=None):
             print(f"not as declared: {drift}", file=sys.stderr)
         chosen = settings(await settings_in_force(log))
         await apply_settings(log, chosen, "ringrift up")

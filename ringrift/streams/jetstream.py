@@ -13,11 +13,10 @@ from uuid import uuid4
 import msgspec
 import nats.errors
 from msgspec import Struct
-from nats.aio.client import Client
 
 from ringrift.events import Draft, Recorded, encode
 from ringrift.streams import api, reader
-from ringrift.streams.connect import connect
+from ringrift.streams.connect import Connection, connect
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
@@ -54,7 +53,7 @@ class _Message(Struct, frozen=True):
 class JetStreamLog:
     """`ringrift.streams.log.Log` over a connected client."""
 
-    def __init__(self, client: Client, url: str) -> None:
+    def __init__(self, client: Connection, url: str) -> None:
         self.client = client
         self.servers = split_servers(url)
         self._turns: dict[str, asyncio.Lock] = {}
