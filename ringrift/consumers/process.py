@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 import nats.errors
 import structlog
 
@@ -33,11 +34,18 @@ from ringrift.consumers.metrics import Metrics
 from ringrift.consumers.pressure import Pressure
 from ringrift.domain.pause import Pauses
 from ringrift.events import Draft, Fact, Settings, SettingsError, UndecodableEvent, decode, event_id, type_of
-from ringrift.events.facts import ConsumerStarted, ConsumerStopped, PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.facts import (
+    AckedLossRepaired,
+    ConsumerStarted,
+    ConsumerStopped,
+    PipelinePaused,
+    PipelineResumed,
+    SettingsChanged,
+)
 from ringrift.events.settings import OperationSettings
 from ringrift.streams.blobs import Blobs, ObjectBlobs
 from ringrift.streams.breakers import BreakerBucket
-from ringrift.streams.errors import StreamError
+from ringrift.streams.errors import LogRewound, StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import Lease, hold
 from ringrift.streams.log import Entry, Log
@@ -144,8 +152,29 @@ class Process:
 
     async def follow_controls(self, start_seq: int) -> None:
         """Obey pauses and settings as they come, for ever."""
-        async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
-            self._control(entry)
+        while True:
+            try:
+                async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
+                    self._control(entry)
+            except LogRewound:
+                start_seq = await self.load_controls()
+
+    async def mend(self) -> None:
+        """Whenever the connection comes back: write again what was acknowledged and is gone, and say so, for ever."""
+        while True:
+            await self.log.returned.wait()
+            self.log.returned.clear()
+            try:
+                await self._mend_once()
+            except Exception:
+                self.log.returned.set()  # another look, when it is begun again
+                raise
+
+    async def _mend_once(self) -> None:
+        for found in await self.log.ledger.mend(self.log):
+            self.logger.error("acknowledged and lost", **msgspec.structs.asdict(found))
+            fact = AckedLossRepaired(node=self.node, consumer=self.name, **msgspec.structs.asdict(found))
+            await self.tell(fact, f"{self.instance}.{found.stream}.{found.first_seq}.{time.time_ns()}")
 
     def _control(self, entry: Entry) -> None:
         with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
@@ -275,6 +304,7 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     try:
         start = await process.load_controls()
         background.append(asyncio.create_task(process.persist("controls", lambda: process.follow_controls(start))))
+        background.append(asyncio.create_task(process.persist("acknowledged", process.mend)))
         await _until_done(process, main)
         why = process.why_stopped
     finally:
