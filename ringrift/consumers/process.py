@@ -81,6 +81,8 @@ class Process:
         self.seq = 0
         self.errors = 0
         self.standing_by = False
+        self.clock: Callable[[], float] = time.monotonic
+        """by which it knows how long it may believe that it holds a lease"""
         self.data = Path(os.environ.get("RINGRIFT_DATA", "."))
         self.metrics = Metrics(consumer=name, node=node)
         self.condition = Condition()
@@ -117,7 +119,7 @@ class Process:
     async def lease(self, role: str) -> AsyncIterator[Lease]:
         """The lease of `role`, once it is free; released when the block ends."""
         self.doing, self.standing_by = f"standing by for {role}", True
-        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source) as lease:
+        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source, now=self.clock) as lease:
             self.standing_by = False
             self.metrics.observe("ringrift_leader_election_latency_seconds", lease.election_seconds, role)
             self.logger.info("acting", role=role, token=lease.token)
@@ -211,13 +213,12 @@ class Process:
     async def until_stopped(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
         """The items, until the process is told to stop, even while the next one is awaited."""
         stopped = asyncio.ensure_future(self._stop.wait())
+        following: asyncio.Future[Item] | None = None
         try:
             while not stopped.done():
                 following = asyncio.ensure_future(anext(items))
                 await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
                     return
                 try:
                     yield following.result()
@@ -225,6 +226,9 @@ class Process:
                     return
         finally:
             stopped.cancel()
+            if following is not None and not following.done():
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     async def nodes(self) -> set[str]:
         """Nodes with a process that runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -193,6 +194,7 @@ def stream_of(drafts: Sequence[Draft]) -> str:
     return next(iter(streams))
 
 
+@functools.lru_cache(maxsize=4096)
 def matches(subject_filter: str, subject: str) -> bool:
     """Whether the subject is under the filter: `*` stands for one token, `>` at the end for one or more."""
     wanted, tokens = subject_filter.split("."), subject.split(".")

@@ -6,6 +6,7 @@ A `MemoryBroker` is the server, a `MemoryLog` one process's connection to it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -42,6 +43,7 @@ class MemoryStream:
         self._ids: dict[str, tuple[int, float]] = {}
         self._expiry: dict[int, float] = {}
         self._stored_at: list[float] = []
+        self._changed = asyncio.Event()
 
     def known(self, id: str) -> int | None:
         """Sequence of the message with this id, if it was stored within the window."""
@@ -88,6 +90,21 @@ class MemoryStream:
             if all(other.subject != entry.subject for other in self.entries.values()):
                 self.store(entry.subject, b"", {"Nats-Marker-Reason": "MaxAge"}, MARKER_SECONDS)
 
+    def wake(self) -> None:
+        """Lets everybody who waits for this stream look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self, until: float | None) -> None:
+        """Returns after the next change, or when the clock reaches `until`."""
+        event = self._changed
+        if until is None:
+            await event.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(until - self._now(), 0.0)):
+                await event.wait()
+
     def forget(self, since: float) -> None:
         """Loses what was stored after `since`, as if it had never come."""
         self.last_seq = bisect_right(self._stored_at, since)
@@ -112,10 +129,10 @@ class MemoryBroker:
     ) -> None:
         self.now = now
         self.ack_seconds = ack_seconds
+        self.restarts = 0
         self.held: dict[int, tuple[int, float]] = {}
         """tickets by sequence: deliveries so far, and until when they are held"""
         self._streams = {config.name: MemoryStream(config, now) for config in streams}
-        self._changed = asyncio.Event()
         self._logs: WeakSet[MemoryLog] = WeakSet()
 
     def stream(self, name: str) -> MemoryStream:
@@ -126,8 +143,8 @@ class MemoryBroker:
 
     def wake(self) -> None:
         """Lets everybody who waits look again."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for stream in self._streams.values():
+            stream.wake()
 
     def connect(self, log: MemoryLog) -> None:
         """Takes in a process's connection."""
@@ -135,6 +152,7 @@ class MemoryBroker:
 
     def crash(self, unsynced_seconds: float = 0.0) -> None:
         """Goes down and comes back at once, without what it stored and acknowledged in the last `unsynced_seconds`."""
+        self.restarts += 1
         for stream in self._streams.values():
             if unsynced_seconds > 0.0:
                 stream.forget(self.now() - unsynced_seconds)
@@ -144,14 +162,6 @@ class MemoryBroker:
             log.returned.set()
         self.wake()
 
-    async def changed(self, until: float | None) -> None:
-        """Returns after the next change, or when the clock reaches `until`."""
-        event = self._changed
-        try:
-            async with asyncio.timeout(None if until is None else max(until - self.now(), 0.0)):
-                await event.wait()
-        except TimeoutError:
-            return
 
 
 class MemoryWorkItem:
@@ -178,9 +188,9 @@ class MemoryWorkItem:
         await self.ack()
 
     def _hold(self, seconds: float) -> None:
-        deliveries, _ = self._broker.held[self.seq]
+        deliveries, _ = self._broker.held.get(self.seq, (self.deliveries, 0.0))
         self._broker.held[self.seq] = (deliveries, self._broker.now() + seconds)
-        self._broker.wake()
+        self._broker.stream(WORK).wake()
 
 
 class MemoryLog:
@@ -213,7 +223,7 @@ class MemoryLog:
             stream.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
             for item, body in zip(drafts, bodies, strict=True)
         ]
-        self.broker.wake()
+        stream.wake()
         if expect is None:
             self.ledger.add(drafts, seqs, [len(body) for body in bodies])
         return seqs
@@ -285,7 +295,7 @@ class MemoryLog:
             self._check_open()
             if store.last_seq < start:
                 _check_same(store, start - 1, before)
-                await self.broker.changed(store.next_expiry())
+                await store.changed(store.next_expiry())
 
     async def last(self, stream: str, subject_filter: str) -> Entry | None:
         """See `Log.last`."""
@@ -335,7 +345,7 @@ class MemoryLog:
         if rollup:
             store.purge(subject)
         seq = store.store(subject, body, dict(headers or {}) | ({"Nats-Msg-Id": id} if id is not None else {}), kept_seconds)
-        self.broker.wake()
+        store.wake()
         return seq
 
     async def purge(self, stream: str, subject: str) -> None:
@@ -376,7 +386,7 @@ class MemoryLog:
                 held_until.append(until)
             if broker.now() >= end:
                 return None
-            await broker.changed(min([end, *held_until]))
+            await broker.stream(WORK).changed(min([end, *held_until]))
 
     async def dead_letter(
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,

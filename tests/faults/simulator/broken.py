@@ -1,0 +1,75 @@
+"""Consumers that make a mistake on purpose: the checker must find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from ringrift.consumers import deciding
+from ringrift.consumers.process import Process
+from ringrift.consumers.working import work
+from ringrift.events.tickets import Ticket
+from ringrift.streams.log import WorkItem
+from ringrift.streams.memory import MemoryLog
+
+from simulator.faulty import FaultyLog
+from simulator.plan import Fault
+from simulator.world import MAINS, Result, SimulatedProcess, given_up, play, simulate
+
+Broken = Callable[[int, Sequence[Fault]], Result]
+
+
+def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
+    """Players acknowledge a ticket before its facts are in the log: what dies in between is forgotten."""
+
+    async def player(process: SimulatedProcess) -> None:
+        take = process.log.next_ticket
+        item: WorkItem | None = None
+
+        async def remembered(kind: str, *, wait_seconds: float) -> WorkItem | None:
+            nonlocal item
+            item = await take(kind, wait_seconds=wait_seconds)
+            return item
+
+        async def handle(process: Process, ticket: Ticket, deliveries: int) -> None:
+            assert item is not None
+            await item.ack()
+            await play(process, ticket, deliveries)
+
+        process.log.next_ticket = remembered  # type: ignore[method-assign]
+        await work(process, "selfplay", handle, given_up)
+
+    return simulate(seed, faults, MAINS | {name: ("selfplay", player) for name in ("player-a", "player-b")})
+
+
+def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
+    """Deciders do not look for what they have decided before, and name a decision after themselves instead of its cause."""
+
+    async def nothing(*_: Any) -> dict[int, Any]:
+        return {}
+
+    draft = SimulatedProcess.draft
+
+    def own_name(self: SimulatedProcess, fact: Any, *, cause: str | None, key: str | int = 0) -> Any:
+        return draft(self, fact, cause=cause, key=f"{key}.{self.node}" if str(key).endswith(".0") else key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding, "own_decisions", nothing)
+        patch.setattr(SimulatedProcess, "draft", own_name)
+        return simulate(seed, faults)
+
+
+def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
+    """Nobody writes under an expectation: a holder that was frozen goes on as if it still were one."""
+
+    async def append(self: FaultyLog, drafts: Any, expect: Any = None) -> Any:
+        return await self._call(lambda: MemoryLog.append(self, drafts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FaultyLog, "append", append)
+        return simulate(seed, faults)
+
+
+BROKEN: dict[str, Broken] = {"acks-early": acks_early, "decides-twice": decides_twice, "unfenced": unfenced}
