@@ -13,10 +13,9 @@ from ringrift.consumers.working import work
 from ringrift.events.tickets import Ticket
 from ringrift.streams.log import WorkItem
 from ringrift.streams.memory import MemoryLog
-
 from simulator.faulty import FaultyLog
 from simulator.plan import Fault
-from simulator.world import MAINS, Result, SimulatedProcess, given_up, play, simulate
+from simulator.world import MAINS, PLANNER, Result, SimulatedProcess, given_up, play, simulate
 
 Broken = Callable[[int, Sequence[Fault]], Result]
 
@@ -24,7 +23,7 @@ Broken = Callable[[int, Sequence[Fault]], Result]
 def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
     """Players acknowledge a ticket before its facts are in the log: what dies in between is forgotten."""
 
-    async def player(process: SimulatedProcess) -> None:
+    async def player(process: Process) -> None:
         take = process.log.next_ticket
         item: WorkItem | None = None
 
@@ -41,22 +40,21 @@ def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
         process.log.next_ticket = remembered  # type: ignore[method-assign]
         await work(process, "selfplay", handle, given_up)
 
-    return simulate(seed, faults, MAINS | {name: ("selfplay", player) for name in ("player-a", "player-b")})
+    return simulate(seed, faults, MAINS | dict.fromkeys(("player-a", "player-b"), ("selfplay", player)))
 
 
 def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
-    """Deciders do not look for what they have decided before, and name a decision after themselves instead of its cause."""
+    """A planner does not look for what it has decided before, and names a decision after itself instead of its cause."""
+    own_decisions, draft = deciding.own_decisions, SimulatedProcess.draft
 
-    async def nothing(*_: Any) -> dict[int, Any]:
-        return {}
-
-    draft = SimulatedProcess.draft
+    async def forgotten(log: Any, decider: Any, after: int = 0) -> dict[int, Any]:
+        return {} if decider in PLANNER else await own_decisions(log, decider, after)
 
     def own_name(self: SimulatedProcess, fact: Any, *, cause: str | None, key: str | int = 0) -> Any:
-        return draft(self, fact, cause=cause, key=f"{key}.{self.node}" if str(key).endswith(".0") else key)
+        return draft(self, fact, cause=cause, key=f"{key}.{self.node}" if self.name == "planner" else key)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deciding, "own_decisions", nothing)
+        patch.setattr(deciding, "own_decisions", forgotten)
         patch.setattr(SimulatedProcess, "draft", own_name)
         return simulate(seed, faults)
 

@@ -16,11 +16,13 @@ from ringrift.streams.log import Expect
 
 
 class Acknowledged(NamedTuple):
-    """What a writer was told is stored, and where, in the order in which it was told."""
+    """What a writer was told is stored, and where; `began` and `ended` count what the writer did, one after the other."""
 
     draft: Draft
     seq: int
-    expect: Expect | None
+    began: int
+    ended: int
+    expect: Expect | None = None
 
 
 class Sample(NamedTuple):
@@ -48,18 +50,22 @@ def doubled(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
 
 
 def disordered(ledgers: Iterable[Sequence[Acknowledged]]) -> list[str]:
-    """Subjects on which a writer's events do not lie in the order of their acknowledgements."""
+    """What lies before something on its subject that its writer had been acknowledged before it wrote this."""
     found = []
     for ledger in ledgers:
-        newest: dict[str, int] = defaultdict(int)
-        seen: set[str] = set()
+        first: dict[str, Acknowledged] = {}
         for item in ledger:
-            if item.draft.id in seen:
-                continue  # told once more, after a restart
-            seen.add(item.draft.id)
+            first.setdefault(item.draft.id, item)  # told once more after a restart, it lies where it lay
+        ended = sorted(first.values(), key=lambda item: item.ended)
+        newest: dict[str, int] = defaultdict(int)
+        at = 0
+        for item in sorted(first.values(), key=lambda item: item.began):
+            while ended[at].ended < item.began:
+                subject = ended[at].draft.subject
+                newest[subject] = max(newest[subject], ended[at].seq)
+                at += 1
             if item.seq < newest[item.draft.subject]:
                 found.append(f"out of order: {item.draft.id} on {item.draft.subject} at {item.seq}")
-            newest[item.draft.subject] = max(newest[item.draft.subject], item.seq)
     return found
 
 

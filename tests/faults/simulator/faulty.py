@@ -11,7 +11,6 @@ from ringrift.events import Draft
 from ringrift.streams.errors import LogUnavailable
 from ringrift.streams.log import Entry, Expect
 from ringrift.streams.memory import MemoryBroker, MemoryLog
-
 from simulator.checker import Acknowledged
 from simulator.plan import Fault
 
@@ -26,11 +25,16 @@ class Network:
 
     def __init__(self, seed: str, faults: Sequence[Fault], crash: Callable[[], None]) -> None:
         self.chance = random.Random(seed)
-        self.calls = 0
+        self.calls = self.ticks = 0
         self.faults = {fault.call: fault for fault in faults}
         self.crash = crash
         self.frozen_until = 0.0
         self.acknowledged: list[Acknowledged] = []
+
+    def tick(self) -> int:
+        """A number that grows with everything that begins or ends."""
+        self.ticks += 1
+        return self.ticks
 
     def next_fault(self) -> Fault | None:
         """Of the next call."""
@@ -87,8 +91,12 @@ class FaultyLog(MemoryLog):
             raise LogUnavailable("this process is dead")
 
     async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
+        began = self.network.tick()
         seqs: list[int] = await self._call(lambda: MemoryLog.append(self, drafts, expect))
-        self.network.acknowledged += [Acknowledged(item, seq, expect) for item, seq in zip(drafts, seqs, strict=True)]
+        ended = self.network.tick()
+        self.network.acknowledged += [
+            Acknowledged(item, seq, began, ended, expect) for item, seq in zip(drafts, seqs, strict=True)
+        ]
         return seqs
 
     async def publish(self, *args: Any, **named: Any) -> Any:

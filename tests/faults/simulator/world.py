@@ -14,7 +14,7 @@ from ringrift.consumers.deciding import act
 from ringrift.consumers.process import Process
 from ringrift.consumers.working import is_done, publish_games, work
 from ringrift.domain import evaluation, promotion, selfplay
-from ringrift.events import Draft, Fact, Recorded, Settings, UndecodableEvent, decode, draft, event_id
+from ringrift.events import Draft, Fact, Recorded, Settings, UndecodableEvent, decode, event_id
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationScored,
@@ -33,7 +33,6 @@ from ringrift.streams.errors import StreamError
 from ringrift.streams.memory import MemoryBroker, MemoryLog
 from ringrift.streams.presence import Presence
 from ringrift.streams.topology import LEASE_BUCKET
-
 from simulator import checker
 from simulator.checker import Sample
 from simulator.clock import VirtualLoop, run
@@ -52,7 +51,7 @@ HELD = {"planner": [kind for decider in PLANNER for kind in decider.writes]}
 VERDICTS = (ModelPromoted, PromotionRejected)
 MODELS = tuple(letter * 64 for letter in "ab")
 
-Main = Callable[["SimulatedProcess"], Awaitable[None]]
+Main = Callable[[Process], Awaitable[None]]
 
 
 class Quiet:
@@ -135,7 +134,7 @@ class Result(NamedTuple):
 
 
 class World:
-    """A server, the hosts, and what befalls them. `broken` names a mistake that one of the consumers makes, see `broken.py`."""
+    """A server, the hosts, and what befalls them."""
 
     def __init__(self, seed: int, faults: Sequence[Fault], loop: VirtualLoop, mains: dict[str, tuple[str, Main]]) -> None:
         self.seed, self.faults, self.loop = seed, faults, loop
@@ -249,24 +248,24 @@ class World:
         return Result([*self.accidents, *violations], len(events), len(history["GAMES"]), self.loop.time())
 
 
-async def planner(process: SimulatedProcess) -> None:
+async def planner(process: Process) -> None:
     await act(process, PLANNER, "planner")
 
 
-async def promoter(process: SimulatedProcess) -> None:
+async def promoter(process: Process) -> None:
     """Two of them act at once: the log lets one win."""
     await act(process, (promotion.DECIDER,), None)
 
 
-async def player(process: SimulatedProcess) -> None:
+async def player(process: Process) -> None:
     await work(process, "selfplay", play, given_up)
 
 
-async def measurer(process: SimulatedProcess) -> None:
+async def measurer(process: Process) -> None:
     await work(process, "evaluation", measure, given_up)
 
 
-async def operator(process: SimulatedProcess) -> None:
+async def operator(process: Process) -> None:
     """Switches the config on and registers three networks, one after the other; every fact until it is acknowledged."""
     facts: list[Fact] = [SettingsChanged(version=1, settings=SETTINGS, why="simulated")]
     facts += [
@@ -277,26 +276,29 @@ async def operator(process: SimulatedProcess) -> None:
         for number, model in enumerate(MODELS, 1)
     ]  # fmt: skip
     for number, fact in enumerate(facts):
-        await asyncio.sleep(process.log.network.chance.uniform(0.0, 12.0))
+        await asyncio.sleep(some_seconds(process, fact, 0.0, 12.0))
         while True:
             with contextlib.suppress(StreamError):
                 await process.log.append([process.draft(fact, cause=None, key=f"simulated-{number}")])
                 break
-            if process.log.dead:
-                return
+            await asyncio.sleep(1.0)
     await process.wait_for_stop()
+
+
+def some_seconds(process: Process, what: object, least: float, most: float) -> float:
+    """How long this process takes for something: always the same."""
+    return random.Random(f"{process.node}/{what}").uniform(least, most)
 
 
 async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
     """As the self-play worker does, but for the games."""
     assert isinstance(ticket, SelfplayTicket)
-    assert isinstance(process, SimulatedProcess)
     if await is_done(process, "ringrift.selfplay.hex8_2p.finished", ticket):
         return
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
     async with publish_games(process, ticket, "hex8_2p", ids, deliveries) as publish:
         for name in ids:
-            await asyncio.sleep(process.log.network.chance.uniform(0.1, 3.0))
+            await asyncio.sleep(some_seconds(process, name, 0.1, 3.0))
             process.check_stop()
             await publish(game(process, ticket, name))
     fact = SelfplayFinished(
@@ -317,11 +319,10 @@ def game(process: Process, ticket: SelfplayTicket, name: str) -> GameCompleted:
 async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
     """As the evaluator does, but for the match: a stronger network wins each start."""
     assert isinstance(ticket, EvaluationTicket)
-    assert isinstance(process, SimulatedProcess)
     request = ticket.request
     if await is_done(process, "ringrift.evaluation.hex8_2p.scored", ticket):
         return
-    await asyncio.sleep(process.log.network.chance.uniform(0.1, 4.0))
+    await asyncio.sleep(some_seconds(process, ticket.ticket, 0.1, 4.0))
     me, other, pairs = request.candidate.participant, request.opponent.participant, request.pairs
     fact = EvaluationScored(
         config="hex8_2p", generation=request.generation, ticket=ticket.ticket, candidate=me,
