@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(report(seed, result, only, options.broken))
             return 1
     seconds = time.monotonic() - began
-    print(f"{len(seeds)} seeds in {seconds:.1f} s ({60 * len(seeds) / seconds:.0f} a minute): nothing broken in {totals[0]} events, "
-          f"{totals[1]} games and {totals[2] / 3600:.1f} h of simulated time")  # fmt: skip
+    print(f"{len(seeds)} seeds in {seconds:.1f} s ({60 * len(seeds) / seconds:.0f} a minute), nothing broken: {totals[0]} events, "
+          f"{totals[1]} games, {totals[2] / 3600:.1f} h of simulated time")  # fmt: skip
     return 0
 
 

@@ -44,7 +44,7 @@ class Network:
     async def latency(self) -> None:
         """A moment; for a frozen process until it is woken."""
         await asyncio.sleep(self.chance.uniform(*LATENCY_SECONDS))
-        while (left := self.frozen_until - asyncio.get_running_loop().time()) > 0:
+        while (left := self.frozen_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  frozen again meanwhile
             await asyncio.sleep(left)
 
 
