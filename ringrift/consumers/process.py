@@ -194,9 +194,10 @@ class Process:
         found: SettingsChanged | None = None
         async for batch in self.log.read("EVENTS", filters=[type_of(SettingsChanged).subject_filter]):
             for entry in batch:
-                event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-                if isinstance(event, SettingsChanged) and (version is None or event.version == version):
-                    found = event
+                with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                    event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+                    if isinstance(event, SettingsChanged) and (version is None or event.version == version):
+                        found = event
         if found is None and version:
             raise SettingsError(f"the log has no settings of version {version}")
         return (found.settings, found.version) if found else (Settings(), 0)
