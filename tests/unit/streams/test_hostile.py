@@ -13,7 +13,7 @@ from ringrift.events.facts import SettingsChanged
 from ringrift.events.registry import EventType
 from ringrift.events.tickets import decode_ticket
 from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
+from ringrift.streams.memory import PAYLOAD_BYTES_MAX, MemoryBroker, MemoryLog
 from ringrift.streams.presence import Heartbeat, Presence
 
 DEEP = 100_000
@@ -83,6 +83,21 @@ async def test_a_heartbeat_that_is_none_hides_no_other() -> None:
     await presence.beat(beat)
     assert await presence.all() == [beat]
     assert list(await presence.nodes()) == ["n"]
+
+
+async def test_the_largest_message_can_be_buried() -> None:
+    log = MemoryLog(MemoryBroker())
+    size = PAYLOAD_BYTES_MAX + 1000  # what the server takes with few headers of its own
+    seq = log.broker.stream("EVENTS").store("ringrift.model.hex8_2p.registered", b"x" * size, {}, None)
+    process = Process("rater", "n", log, ObjectBlobs(log), Presence(log))
+    entry = await log.get("EVENTS", seq)
+    assert entry is not None
+    await process.bury(entry, stream="EVENTS", deliveries=1, reason="y" * size)
+    kept, told = await log.last("DEAD", ">"), await log.last("EVENTS", "ringrift.dead.>")
+    assert kept is not None
+    assert told is not None
+    assert len(kept.body) == PAYLOAD_BYTES_MAX
+    assert len(told.body) < 10_000
 
 
 async def test_settings_that_are_none_hide_no_others() -> None:
