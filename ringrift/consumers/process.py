@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 import nats.errors
 import structlog
 
@@ -33,11 +34,18 @@ from ringrift.consumers.metrics import Metrics
 from ringrift.consumers.pressure import Pressure
 from ringrift.domain.pause import Pauses
 from ringrift.events import Draft, Fact, Settings, SettingsError, UndecodableEvent, decode, event_id, type_of
-from ringrift.events.facts import ConsumerStarted, ConsumerStopped, PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.facts import (
+    AckedLossRepaired,
+    ConsumerStarted,
+    ConsumerStopped,
+    PipelinePaused,
+    PipelineResumed,
+    SettingsChanged,
+)
 from ringrift.events.settings import OperationSettings
 from ringrift.streams.blobs import Blobs, ObjectBlobs
 from ringrift.streams.breakers import BreakerBucket
-from ringrift.streams.errors import StreamError
+from ringrift.streams.errors import LogRewound, StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import Lease, hold
 from ringrift.streams.log import Entry, Log
@@ -73,6 +81,8 @@ class Process:
         self.seq = 0
         self.errors = 0
         self.standing_by = False
+        self.clock: Callable[[], float] = time.monotonic
+        """by which it knows how long it may believe that it holds a lease"""
         self.data = Path(os.environ.get("RINGRIFT_DATA", "."))
         self.metrics = Metrics(consumer=name, node=node)
         self.condition = Condition()
@@ -109,7 +119,7 @@ class Process:
     async def lease(self, role: str) -> AsyncIterator[Lease]:
         """The lease of `role`, once it is free; released when the block ends."""
         self.doing, self.standing_by = f"standing by for {role}", True
-        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source) as lease:
+        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source, now=self.clock) as lease:
             self.standing_by = False
             self.metrics.observe("ringrift_leader_election_latency_seconds", lease.election_seconds, role)
             self.logger.info("acting", role=role, token=lease.token)
@@ -144,8 +154,29 @@ class Process:
 
     async def follow_controls(self, start_seq: int) -> None:
         """Obey pauses and settings as they come, for ever."""
-        async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
-            self._control(entry)
+        while True:
+            try:
+                async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
+                    self._control(entry)
+            except LogRewound:
+                start_seq = await self.load_controls()
+
+    async def mend(self) -> None:
+        """Whenever the connection comes back: write again what was acknowledged and is gone, and say so, for ever."""
+        while True:
+            await self.log.returned.wait()
+            self.log.returned.clear()
+            try:
+                await self._mend_once()
+            except Exception:
+                self.log.returned.set()  # another look, when it is begun again
+                raise
+
+    async def _mend_once(self) -> None:
+        for found in await self.log.ledger.mend(self.log):
+            self.logger.error("acknowledged and lost", **msgspec.structs.asdict(found))
+            fact = AckedLossRepaired(node=self.node, consumer=self.name, **msgspec.structs.asdict(found))
+            await self.tell(fact, f"{self.instance}.{found.stream}.{found.first_seq}.{time.time_ns()}")
 
     def _control(self, entry: Entry) -> None:
         with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
@@ -163,9 +194,10 @@ class Process:
         found: SettingsChanged | None = None
         async for batch in self.log.read("EVENTS", filters=[type_of(SettingsChanged).subject_filter]):
             for entry in batch:
-                event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-                if isinstance(event, SettingsChanged) and (version is None or event.version == version):
-                    found = event
+                with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                    event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+                    if isinstance(event, SettingsChanged) and (version is None or event.version == version):
+                        found = event
         if found is None and version:
             raise SettingsError(f"the log has no settings of version {version}")
         return (found.settings, found.version) if found else (Settings(), 0)
@@ -182,13 +214,12 @@ class Process:
     async def until_stopped(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
         """The items, until the process is told to stop, even while the next one is awaited."""
         stopped = asyncio.ensure_future(self._stop.wait())
+        following: asyncio.Future[Item] | None = None
         try:
             while not stopped.done():
                 following = asyncio.ensure_future(anext(items))
                 await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
                     return
                 try:
                     yield following.result()
@@ -196,6 +227,9 @@ class Process:
                     return
         finally:
             stopped.cancel()
+            if following is not None and not following.done():
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     async def nodes(self) -> set[str]:
         """Nodes with a process that runs."""
@@ -275,6 +309,7 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     try:
         start = await process.load_controls()
         background.append(asyncio.create_task(process.persist("controls", lambda: process.follow_controls(start))))
+        background.append(asyncio.create_task(process.persist("acknowledged", process.mend)))
         await _until_done(process, main)
         why = process.why_stopped
     finally:

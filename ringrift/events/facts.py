@@ -654,6 +654,20 @@ class ConsumerStopped(Fact, frozen=True, kw_only=True):
     why: str
 
 
+class AckedLossRepaired(Fact, frozen=True, kw_only=True):
+    """The server had acknowledged what it did not have any more after it came back, between two sequences of that time.
+
+    `written` of these events are in the log again, under their ids; `orphaned` are not, because their cause is gone too."""
+
+    node: Token
+    consumer: Token
+    stream: str
+    first_seq: Count
+    last_seq: Count
+    written: Count
+    orphaned: Count
+
+
 class DeadLettered(Fact, frozen=True, kw_only=True):
     """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
 

@@ -255,6 +255,10 @@ REGISTRY: dict[str, EventType] = _listed(
         emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
+        fact_type=facts.AckedLossRepaired, context="consumer", scope="node", fact="mended", emitters=_EVERY_CONSUMER, consumers=(),
+        why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
         fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
         emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),

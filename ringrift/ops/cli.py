@@ -262,7 +262,7 @@ def _check(commands: Any) -> None:
 
 def _measure(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed: medians of several runs")
-    parts = "rules|log|search|selfplay|loop|replay"
+    parts = "rules|log|search|selfplay|loop|replay|cluster"
     bench.add_argument("part", nargs="*", metavar=parts, help="parts to measure (default: all)")
     bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
     bench.add_argument("--runs", type=int, default=5)

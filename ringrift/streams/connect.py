@@ -34,6 +34,8 @@ class Connection(Client):
     def __init__(self, role: str | None) -> None:
         super().__init__()
         self.role = role
+        self.returned = asyncio.Event()
+        """set when the connection was lost and is back"""
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
 
     async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, Any] | None = None) -> None:
@@ -78,6 +80,7 @@ async def connect(url: str, *, name: str) -> Connection:
 
     async def on_return() -> None:
         _log.info("connection is back", name=name)
+        client.returned.set()
 
     options: dict[str, Any] = {
         "servers": servers, "name": name, "error_cb": on_error, "disconnected_cb": on_loss, "reconnected_cb": on_return,

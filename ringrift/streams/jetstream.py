@@ -26,6 +26,7 @@ from ringrift.streams.errors import (
     QueueFull,
     ServerRefused,
 )
+from ringrift.streams.ledger import Ledger
 from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, stream_of
 from ringrift.streams.retry import JITTER, QUICK
 from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
@@ -56,6 +57,8 @@ class JetStreamLog:
     def __init__(self, client: Connection, url: str) -> None:
         self.client = client
         self.servers = split_servers(url)
+        self.ledger = Ledger()
+        self.returned = client.returned
         self._turns: dict[str, asyncio.Lock] = {}
 
     @classmethod
@@ -91,7 +94,10 @@ class JetStreamLog:
             first["Nats-Expected-Last-Subject-Sequence"] = str(expect.last_seq)
             first["Nats-Expected-Last-Subject-Sequence-Subject"] = expect.subject_filter
         async with self._turn(expect):
-            return await self._until_settled(stream, drafts, messages, expect)
+            seqs = await self._until_settled(stream, drafts, messages, expect)
+        if expect is None:
+            self.ledger.add(drafts, seqs, [len(message.body) for message in messages])
+        return seqs
 
     async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
         """See `Log.append_each`."""
@@ -113,7 +119,9 @@ class JetStreamLog:
                     raise
                 return [(await self.append([item]))[0] for item in drafts]
 
-        return await retried(attempt, f"append to {stream}")
+        seqs = await retried(attempt, f"append to {stream}")
+        self.ledger.add(drafts, seqs, [len(message.body) for message in messages])
+        return seqs
 
     def _turn(self, expect: Expect | None) -> contextlib.AbstractAsyncContextManager[Any]:
         """Appends under the same expectation wait for each other: a cluster refuses all but one in flight."""

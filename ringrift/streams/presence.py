@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from ringrift.streams.log import Log
+from ringrift.streams.log import Entry, Log
 from ringrift.streams.topology import NODE_BUCKET
 
 HEARTBEAT_SECONDS = 2.0
@@ -63,8 +63,8 @@ class Presence:
         found: dict[str, Heartbeat] = {}
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:
-                if entry.body and entry.time.timestamp() >= oldest:
-                    heartbeat = msgspec.json.decode(entry.body, type=Heartbeat)
+                heartbeat = _heartbeat(entry)
+                if heartbeat is not None and entry.time.timestamp() >= oldest:
                     found[heartbeat.instance] = heartbeat
         return [heartbeat for heartbeat in found.values() if not heartbeat.left]
 
@@ -75,7 +75,15 @@ class Presence:
         oldest = now - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:
-                if entry.body:
-                    beat = msgspec.json.decode(entry.body, type=Heartbeat)
+                beat = _heartbeat(entry)
+                if beat is not None:
                     found[beat.node] = found.get(beat.node, Seen()).with_beat(beat, entry.time.timestamp(), now, oldest)
         return found
+
+
+def _heartbeat(entry: Entry) -> Heartbeat | None:
+    """The heartbeat in an entry; None for a deleted key and for bytes that are none: every role writes here, none may harm all."""
+    try:
+        return msgspec.json.decode(entry.body, type=Heartbeat) if entry.body else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
