@@ -195,6 +195,6 @@ def test_no_term_moves_a_priority_by_more_than_its_weight(terms, name, value):
 
 @for_all(raw=st.dictionaries(st.sampled_from(names), st.floats(1e-3, 1e3), min_size=2))
 def test_bounds_do_not_change_the_order(raw):
-    shares = bounded(raw, 0.25 / len(raw), max(0.4, 2 / len(raw)))
+    shares = bounded(raw, dict.fromkeys(raw, 0.25 / len(raw)), dict.fromkeys(raw, max(0.4, 2 / len(raw))))
     ordered = sorted(raw, key=lambda name: raw[name])
     assert all(shares[one] <= shares[two] + 1e-9 for one, two in pairwise(ordered))
