@@ -13,6 +13,7 @@ can one starved config drown all others, nor can all others starve one. Quotas b
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import datetime
 
 from msgspec import Struct
@@ -42,7 +43,6 @@ UNCERTAIN_ELO = 50.0
 """standard error at which a rating is half as uncertain as none"""
 PRIORITY_MIN = 0.01
 """so that starvation counts for a config that nothing speaks for"""
-BISECTIONS = 80
 BUDGETS = ((100, 64), (500, 150), (1000, 200))
 """(games, simulations) below so many games: throughput, fast iteration, balanced (requirement G14.12)"""
 BUDGETS_BY_ELO = ((100.0, 200), (300.0, 400), (600.0, 800), (float("inf"), 1600))
@@ -181,12 +181,17 @@ def bounded(raw: Shares, low: Shares, high: Shares, total: float = 1.0) -> Share
     room = sum(high.values())
     if room <= total:
         return {name: most * total / room for name, most in high.items()}
-    under, over = 0.0, total / min(raw.values())
-    for _ in range(BISECTIONS):
-        scale = (under + over) / 2.0
-        reached = sum(min(max(scale * value, low[name]), high[name]) for name, value in raw.items())
-        under, over = (scale, over) if reached < total else (under, scale)
-    shares = {name: min(max(over * value, low[name]), high[name]) for name, value in raw.items()}
+
+    def at(scale: float) -> Shares:
+        return {name: min(max(scale * value, low[name]), high[name]) for name, value in raw.items()}
+
+    # the sum grows with s, in straight lines between the scales at which somebody leaves a bound
+    bends = sorted({bound[name] / value for bound in (low, high) for name, value in raw.items()})
+    last = bisect_left(bends, total, hi=len(bends) - 1, key=lambda scale: sum(at(scale).values()))
+    under, over = (bends[last - 1] if last else 0.0), bends[last]
+    before, after = sum(at(under).values()), sum(at(over).values())
+    scale = under + (over - under) * (total - before) / (after - before) if after > before else over
+    shares = at(scale)
     reached = sum(shares.values())  # the total but for rounding
     return {name: share * total / reached for name, share in shares.items()}
 

@@ -50,8 +50,8 @@ def seats_of(config: str) -> int:
 
 def game_seconds(config: str) -> float:
     """Seconds a game at speed 1."""
-    cells = CELLS[board_of(config)]
-    return GAME_SECONDS_OF_64_CELLS * (cells / 64.0) ** CELLS_POWER * SEATS_FACTOR[seats_of(config)]
+    cells = CELLS[board_of(config)] / 64.0
+    return GAME_SECONDS_OF_64_CELLS * math.pow(cells, CELLS_POWER) * SEATS_FACTOR[seats_of(config)]
 
 
 def plies_of(config: str) -> int:
@@ -104,7 +104,9 @@ def shard_summary(config: str, games: int, participant: str, *, poor: bool, draw
     )  # fmt: skip
 
 
-def match(request: EvaluationRequested, elo: float, rival: float, ticket: str, node: str, seconds: float, draw: random.Random) -> EvaluationScored:  # noqa: E501
+def match(
+    request: EvaluationRequested, elo: float, rival: float, *, ticket: str, node: str, seconds: float, draw: random.Random
+) -> EvaluationScored:
     """The score of a match between players so strong: every place of every game is drawn by Plackett and Luce's rule."""
     seats = seats_of(request.config)
     worth = 10.0 ** ((elo - rival) / 400.0)
@@ -118,7 +120,8 @@ def match(request: EvaluationRequested, elo: float, rival: float, ticket: str, n
             points += seats - 1 - place
         starts[points / (seats * (seats - 1))] += 1
     rankings = tuple(
-        Ranking(order=_order(request, place, seats), ranks=tuple(range(1, seats + 1)), count=places[place]) for place in sorted(places)
+        Ranking(order=_order(request, place, seats), ranks=tuple(range(1, seats + 1)), count=places[place])
+        for place in sorted(places)
     )
     return EvaluationScored(
         config=request.config, generation=request.generation, ticket=ticket, candidate=request.candidate.participant,

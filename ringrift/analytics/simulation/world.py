@@ -72,6 +72,7 @@ class Sample:
     busy_seconds: float
     paid_seconds: float
     cost: float
+    reference_seconds: float
 
 
 @dataclass(kw_only=True)
@@ -86,6 +87,8 @@ class Books:
     current: dict[str, str] = field(default_factory=dict)
     unexported: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     shards: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    reference_seconds: float = 0.0
+    """what all games played, matches included, would have taken at speed 1: games of all configs in one number"""
     sequence: int = 0
     """last sequence in `GAMES`"""
 
@@ -193,7 +196,7 @@ class World:
             waiting={kind: self.queue.waiting(kind) for kind in FAILURES}, stored=len(self.queue.stored),
             busy=sum(node.ticket is not None for node in nodes), rented=sum(node.rented for node in nodes),
             busy_seconds=sum(node.busy_seconds for node in nodes), paid_seconds=sum(node.paid_seconds for node in nodes),
-            cost=sum(node.cost for node in nodes),
+            cost=sum(node.cost for node in nodes), reference_seconds=self.books.reference_seconds,
         ))  # fmt: skip
 
     # -- work
@@ -291,6 +294,7 @@ class World:
         if not self._write(fact, cause=ticket.cause, key=ticket.ticket, source="selfplay"):
             return  # a ticket that was done twice: its games are known by their ids too
         self.books.games[config] += ticket.games
+        self.books.reference_seconds += node.seconds_for(ticket, self.settings) * node.info.speed
         participant = network_seat(plan.model, plan.simulations).participant if plan.model else "baseline:gumbel:s32"
         self._export(config, ticket.games, participant)
 
@@ -331,7 +335,10 @@ class World:
 
     def _measured(self, node: SimulatedNode, ticket: EvaluationTicket, seconds: float) -> None:
         elo, rival = (self._strength(seat.model, seat.harness) for seat in (ticket.request.candidate, ticket.request.opponent))
-        score = workload.match(ticket.request, elo, rival, ticket.ticket, node.name, seconds, self._chance["matches"])
+        score = workload.match(
+            ticket.request, elo, rival, ticket=ticket.ticket, node=node.name, seconds=seconds, draw=self._chance["matches"]
+        )
+        self.books.reference_seconds += score.games * workload.game_seconds(ticket.request.config) * workload.EVALUATION_FACTOR
         if self._write(score, cause=ticket.cause, source="evaluator"):
             self._export(ticket.request.config, score.games, ticket.request.candidate.participant)
 
@@ -356,7 +363,8 @@ class World:
             node.up = False
             self._at(min(NODE_SECONDS, seconds), self._missed, node)
             self._at(seconds, self._returns, node)
-        self._at(seconds + self._gap(node.info.lost_every_hours * 3600.0), self._lose, node, self._gap(node.info.lost_minutes * 60.0))
+        again = seconds + self._gap(node.info.lost_every_hours * 3600.0)
+        self._at(again, self._lose, node, self._gap(node.info.lost_minutes * 60.0))
 
     def _missed(self, node: SimulatedNode) -> None:
         if not node.up:
