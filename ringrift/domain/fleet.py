@@ -1,7 +1,7 @@
 """Which node does what? Every registered node has kinds of work, by what a game on it costs and who waits.
 
     reserved    the kinds that the operator reserved it for, until then
-    training    one node for every few configs: not ephemeral if possible, then the cheapest; one that trains goes on
+    training    one node for every few configs: not ephemeral and not slow if possible, then the cheapest
     preemption  a training that waits too long takes another node from what it plays
     stand-by    a node on which a game costs much more than on the fleet as a whole; somebody may give it back
     the rest    evaluates and plays; trainers do so too while no training waits
@@ -40,7 +40,9 @@ from ringrift.events.facts import (
 Kinds = tuple[WorkKind, ...]
 STANDBY: Kinds = ()
 HYSTERESIS = 0.85
-"""a node that stands by comes back once its games cost so much of the bound: prices are fixed, but speeds are estimates"""
+"""what a node costs counts so much where it is to keep its kinds, of the bound where it is to get others back: speeds are estimates"""
+TRAINER_SLOWNESS_MAX = 1.25
+"""times that a node that trains may take what the fleet takes for a game: everybody waits for a training, however cheap it is"""
 
 
 class FleetNode(Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class FleetState(Struct, frozen=True, kw_only=True):
     play: Durations = Durations()
     waiting: dict[str, datetime] = {}
     trainers: tuple[str, ...] = ()
-    """who trains, longest first: one that does goes on"""
+    """who trains, longest first"""
     taken_at: datetime | None = None
     """when a node was last taken from what it played"""
     minute: int = 0
@@ -159,14 +161,19 @@ def cost_per_game(state: FleetState, name: str) -> float:
 
 
 def _trainers(state: FleetState, allowed: dict[str, Kinds], before: tuple[str, ...], costs: dict[str, float]) -> set[str]:
-    """Who trains: those before, and more until there are enough: not ephemeral, cheap, by name."""
+    """Who trains: those that may do nothing else, and the best of the others until there are enough, and as many as before:
+    not ephemeral, not slow, cheap (one that trains already by a margin), by name."""
     able = [name for name, kinds in allowed.items() if "training" in kinds]
-    kept = [name for name in before if name in able]
-    wanted = max(1, -(-len(state.settings.configs) // state.settings.scheduling.configs_per_trainer))
-    only = [name for name in able if allowed[name] == ("training",)]
-    others = sorted(set(able) - {*kept, *only}, key=lambda name: (state.nodes[name].registered.ephemeral, costs[name], name))
-    chosen = list(dict.fromkeys([*only, *kept]))
-    return set(chosen + others[: max(0, wanted - len(chosen))])
+    kept = {name for name in before if name in able}
+    only = {name for name in able if allowed[name] == ("training",)}
+    wanted = max(1, -(-len(state.settings.configs) // state.settings.scheduling.configs_per_trainer), len(kept | only))
+
+    def worth(name: str) -> tuple[bool, bool, float, str]:
+        item, margin = state.nodes[name].registered, HYSTERESIS if name in kept else 1.0
+        slow = state.play.slowness(item.accelerator, item.speed) * margin > TRAINER_SLOWNESS_MAX
+        return item.ephemeral, slow, costs[name] * margin, name
+
+    return only | set(sorted(set(able) - only, key=worth)[: max(0, wanted - len(only))])
 
 
 def _dear(
