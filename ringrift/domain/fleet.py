@@ -40,7 +40,7 @@ from ringrift.events.facts import (
 Kinds = tuple[WorkKind, ...]
 STANDBY: Kinds = ()
 HYSTERESIS = 0.85
-"""what a node costs counts so much where it is to keep its kinds, of the bound where it is to get others back: speeds are estimates"""
+"""a node that trains counts as so much cheaper, and one that stands by must be so far below the bound: speeds are estimates"""
 TRAINER_SLOWNESS_MAX = 1.25
 """times that a node that trains may take what the fleet takes for a game: everybody waits for a training, however cheap it is"""
 
