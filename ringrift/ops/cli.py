@@ -272,6 +272,13 @@ def _measure(commands: Any) -> None:
     bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
 
 
+    fleet = commands.add_parser("fleet", help="the nodes, as the scheduler knows them")
+    fleet = fleet.add_subparsers(required=True, metavar="register")
+    register = fleet.add_parser("register", help="tell the log what nodes there are, from a TOML file such as ops/fleet.toml")
+    _add_source(register)
+    register.add_argument("file", type=Path)
+    register.set_defaults(run=_later("ringrift.ops.fleet", "register"))
+
     simulate = commands.add_parser("simulate", help="a fleet under a virtual clock: what the deciders make of it, and what holds")
     simulate.add_argument("--nodes", type=Path, required=True, help="TOML file with the fleet, such as ops/fleet.toml")
     simulate.add_argument("--hours", type=float, default=48.0, help="virtual hours (default 48)")
