@@ -18,13 +18,14 @@ from ringrift.domain.pressure import TIERS
 from ringrift.domain.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
+from ringrift.events.tickets import PRIORITIES
 from ringrift.streams import api
 from ringrift.streams.breakers import BreakerBucket
 from ringrift.streams.errors import ServerRefused
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Log, stamp_of
 from ringrift.streams.presence import Presence
-from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS
+from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
 
 ROLES = ("planner", "promoter", "warden")
 EXPECTED = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden", "selfplay", "evaluator")
@@ -127,21 +128,27 @@ async def queues(log: Log) -> list[Queue]:
     if not isinstance(log, JetStreamLog):
         return found
     for kind in WORK_KINDS:
-        try:
-            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
-        except ServerRefused as error:
-            if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
-                raise
-            continue
-        last = (info.get("ack_floor") or {}).get("last_active")
-        age = None if last is None or last.startswith("0001") else max(0.0, (stamp_of(info["ts"]) - stamp_of(last)) / 1e9)
-        found.append(
-            Queue(
-                kind=kind, waiting=info["num_pending"], in_hand=info["num_ack_pending"], redelivered=info["num_redelivered"],
-                last_ack_seconds=age,
+        infos = []
+        for priority in PRIORITIES:
+            try:
+                infos.append(await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
+            except ServerRefused as error:
+                if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
+                    raise
+        if infos:
+            waiting, in_hand, redelivered = (
+                sum(info[name] for info in infos) for name in ("num_pending", "num_ack_pending", "num_redelivered")
             )
-        )  # fmt: skip
+            ages = [age for info in infos if (age := _last_ack_seconds(info)) is not None]
+            found.append(Queue(
+                kind=kind, waiting=waiting, in_hand=in_hand, redelivered=redelivered, last_ack_seconds=min(ages, default=None)
+            ))  # fmt: skip
     return found
+
+
+def _last_ack_seconds(info: dict[str, Any]) -> float | None:
+    last = (info.get("ack_floor") or {}).get("last_active")
+    return None if last is None or last.startswith("0001") else max(0.0, (stamp_of(info["ts"]) - stamp_of(last)) / 1e9)
 
 
 async def pauses(log: Log) -> dict[str, str]:

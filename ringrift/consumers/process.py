@@ -38,6 +38,7 @@ from ringrift.events.facts import (
     AckedLossRepaired,
     ConsumerStarted,
     ConsumerStopped,
+    NodeAssigned,
     PipelinePaused,
     PipelineResumed,
     SettingsChanged,
@@ -53,7 +54,7 @@ from ringrift.streams.presence import HEARTBEAT_SECONDS, Heartbeat, Presence
 from ringrift.streams.retry import PATIENT
 from ringrift.streams.topology import EVENTS
 
-CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed)]
+CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)]
 Item = TypeVar("Item")
 
 
@@ -88,6 +89,9 @@ class Process:
         self.condition = Condition()
         self.breakers = Breakers(BreakerBucket(log), self.tell)
         self.pauses = Pauses()
+        self.assigned: NodeAssigned | None = None
+        self.preempted = False
+        """the ticket in hand is to be handed back, for the node was taken for more urgent work"""
         self.operation = OperationSettings()
         self.pressure = Pressure(self)
         self.health_address = ""
@@ -101,9 +105,13 @@ class Process:
         return self._stop.is_set()
 
     def check_stop(self) -> None:
-        """Called often by long work, from any thread. Raises Drained once the process has been told to stop."""
-        if self.stopping:
+        """Called often by long work, from any thread. Raises Drained once it is to be handed back."""
+        if self.stopping or self.preempted:
             raise Drained
+
+    def may_do(self, kind: str) -> bool:
+        """Whether this node takes tickets of a kind: one that nobody assigned anything to takes all."""
+        return self.assigned is None or kind in self.assigned.kinds
 
     def stop(self, why: str = "told to stop") -> None:
         """Drain: finish or hand back what is in hand, then leave."""
@@ -183,9 +191,16 @@ class Process:
             event = decode(entry.body, stream=EVENTS, seq=entry.seq).event
             if isinstance(event, SettingsChanged):
                 self.operation = event.settings.operation
+            elif isinstance(event, NodeAssigned):
+                self._assign(event)
             elif isinstance(event, (PipelinePaused, PipelineResumed)):
                 self.pauses = self.pauses.after(event)
                 self.logger.info(type(event).__name__, scope=event.scope, kind=event.kind, why=event.why, id=entry.id)
+
+    def _assign(self, event: NodeAssigned) -> None:
+        if event.node == self.node:
+            self.assigned, self.preempted = event, event.preempts
+            self.logger.info("assigned", kinds=event.kinds, why=event.why)
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """Settings of a version, by default those in force, and their version; the defaults, version 0, before there are any.

@@ -65,6 +65,8 @@ def _must_wait(process: Process, kind: str) -> str:
     """Why no ticket may be taken now, empty if one may."""
     if process.pauses.stops("all", kind):
         return f"{kind} is paused"
+    if not process.may_do(kind):
+        return f"node {process.node} is assigned to other work"
     if not process.pressure.takes_work:
         resource, tier = process.pressure.worst
         return f"{resource} is in its {tier} tier"
@@ -85,6 +87,7 @@ async def _serve(process: Process, kind: str, item: WorkItem, handle: Handle, fa
     if item.deliveries > DELIVERIES_MAX:
         await _fail(process, item, ticket, f"delivered {item.deliveries} times and never finished", failed)
         return
+    process.preempted = False
     alive = asyncio.create_task(_keep_alive(item))
     logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
     target, began, outcome = node_target(process.node), time.monotonic(), "failed"
@@ -230,8 +233,7 @@ async def from_thread(process: Process, make: Callable[[], Iterator[Item]]) -> A
             if isinstance(item, BaseException):
                 raise item
             yield item
-            if process.stopping:
-                raise Drained
+            process.check_stop()
     finally:
         quitting.set()
         while not running.done():  # make room so that the thread sees that we left

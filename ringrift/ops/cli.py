@@ -272,6 +272,26 @@ def _measure(commands: Any) -> None:
     bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
 
 
+    fleet = commands.add_parser("fleet", help="the nodes, as the scheduler knows them")
+    fleet = fleet.add_subparsers(required=True, metavar="register")
+    register = fleet.add_parser("register", help="tell the log what nodes there are, from a TOML file such as ops/fleet.toml")
+    _add_source(register)
+    register.add_argument("file", type=Path)
+    register.set_defaults(run=_later("ringrift.ops.fleet", "register"))
+
+    simulate = commands.add_parser("simulate", help="a fleet under a virtual clock: what the deciders make of it, and what holds")
+    simulate.add_argument("--nodes", type=Path, required=True, help="TOML file with the fleet, such as ops/fleet.toml")
+    simulate.add_argument("--hours", type=float, default=48.0, help="virtual hours (default 48)")
+    simulate.add_argument("--seed", type=int, default=1, help="another number gives another course (default 1)")
+    simulate.add_argument("--seeds", type=int, default=1, help="so many seeds, from --seed on (default 1)")
+    simulate.add_argument("--faults", type=Path, help="TOML file with what goes wrong, such as ops/faults.toml")
+    simulate.add_argument("--compare", action="store_true", help="also without cost awareness, to tell what it saves")
+    simulate.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as in `up`")
+    simulate.add_argument("--report", type=Path, metavar="DIR", help="write the findings as JSON and a page of plots")
+    simulate.add_argument("--json", action="store_true", help="JSON for scripts")
+    simulate.set_defaults(run=_later("ringrift.ops.simulate", "simulate"))
+
+
 def _strength(commands: Any) -> None:
     strength = commands.add_parser("strength", help="how strong a network is: matches with intervals, a report and a plot")
     _add_match(strength)

@@ -15,13 +15,14 @@ from rich.table import Table
 from ringrift.analytics.generations import ConfigView, LoopView
 from ringrift.consumers.cluster import ClusterView, cluster_view
 from ringrift.events import UndecodableEvent, decode
+from ringrift.events.tickets import PRIORITIES
 from ringrift.ops.screen import consumers_table, generations_table, ratings_table
 from ringrift.ops.source import console, opened, progress
 from ringrift.streams import api
 from ringrift.streams.errors import ServerRefused, StreamMissing
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Presence
-from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS
+from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS, consumer_of
 
 
 class StreamStatus(Struct, frozen=True, kw_only=True):
@@ -104,13 +105,16 @@ async def queues_of(log: JetStreamLog) -> list[QueueStatus]:
     """Depth of the work queue by kind."""
     queues = []
     for kind in WORK_KINDS:
-        try:
-            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
-        except ServerRefused as error:
-            if error.code != api.NO_CONSUMER:
-                raise
-            continue
-        queues.append(QueueStatus(kind=kind, waiting=info["num_pending"], in_hand=info["num_ack_pending"]))
+        infos = []
+        for priority in PRIORITIES:
+            try:
+                infos.append(await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
+            except ServerRefused as error:
+                if error.code != api.NO_CONSUMER:
+                    raise
+        if infos:
+            waiting, in_hand = (sum(info[name] for info in infos) for name in ("num_pending", "num_ack_pending"))
+            queues.append(QueueStatus(kind=kind, waiting=waiting, in_hand=in_hand))
     return queues
 
 

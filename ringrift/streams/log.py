@@ -170,7 +170,8 @@ class Log(Protocol):
         """Every ticket on the queue, those in workers' hands included, oldest first."""
 
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
-        """The oldest ticket of `kind` nobody holds, None if there is none within `wait_seconds`."""
+        """The oldest ticket of `kind` nobody holds, of the highest priority there is (the lowest number); None if there is none
+        within `wait_seconds`."""
 
     async def dead_letter(
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,

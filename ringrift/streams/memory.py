@@ -376,7 +376,7 @@ class MemoryLog:
         while True:
             self._check_open()
             held_until = []
-            for entry in broker.stream(WORK).entries.values():
+            for entry in sorted(broker.stream(WORK).entries.values(), key=_priority):
                 deliveries, until = broker.held.get(entry.seq, (0, 0.0))
                 if not matches(f"ringrift.work.{kind}.>", entry.subject):
                     continue
@@ -404,6 +404,11 @@ class MemoryLog:
     def _check_open(self) -> None:
         if self._closed:
             raise LogUnavailable("this process has closed its connection")
+
+
+def _priority(entry: Entry) -> tuple[int, int]:
+    """Tickets in the order in which they are given out."""
+    return int(entry.subject.split(".")[3]), entry.seq
 
 
 def _wanted(filters: Sequence[str], subject: str) -> bool:
