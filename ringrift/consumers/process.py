@@ -30,6 +30,7 @@ import ringrift
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.condition import Condition, serve_health
 from ringrift.consumers.metrics import Metrics
+from ringrift.consumers.notify import READY, STOPPING, keep_alive, notify
 from ringrift.consumers.pressure import Pressure
 from ringrift.domain.pause import Pauses
 from ringrift.events import Draft, Fact, Settings, SettingsError, UndecodableEvent, decode, event_id, type_of
@@ -46,6 +47,8 @@ from ringrift.streams.retry import PATIENT
 from ringrift.streams.topology import EVENTS
 
 CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed)]
+FAREWELL_SECONDS_MAX = 5.0
+"""a server that is gone for good is not told that we leave"""
 Item = TypeVar("Item")
 
 
@@ -99,6 +102,7 @@ class Process:
         """Drain: finish or hand back what is in hand, then leave."""
         if not self._stop.is_set():
             self.why_stopped = why
+            notify(STOPPING)
         self._stop.set()
 
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
@@ -268,13 +272,15 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     except OSError as error:
         await log.close()
         raise StreamError(str(error)) from error
-    background = [asyncio.create_task(process.beat())]
+    watchdog = keep_alive(lambda: process.condition.alive(time.monotonic()))
+    background = [asyncio.create_task(process.beat()), asyncio.create_task(watchdog)]
     started = ConsumerStarted(node=node, consumer=name, instance=process.instance, version=ringrift.__version__)
     await log.append([process.draft(started, cause=None, key=process.instance)])
     why = "failed"
     try:
         start = await process.load_controls()
         background.append(asyncio.create_task(process.persist("controls", lambda: process.follow_controls(start))))
+        notify(READY)
         await _until_done(process, main)
         why = process.why_stopped
     finally:
@@ -284,8 +290,9 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         stopped = ConsumerStopped(node=node, consumer=name, instance=process.instance, why=why)
         with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):  # a server that is gone cannot be told
-            await log.append([process.draft(stopped, cause=None, key=process.instance)])
-            await process.beat_once(left=True)
+            async with asyncio.timeout(FAREWELL_SECONDS_MAX):
+                await log.append([process.draft(stopped, cause=None, key=process.instance)])
+                await process.beat_once(left=True)
         await log.close()
 
 

@@ -16,6 +16,26 @@ HEARTBEATS_MISSED_MAX = 5
 """a process that missed as many is not shown any more"""
 
 
+class Machine(Struct, frozen=True, kw_only=True):
+    """A node's hardware, what it costs and what it is for; the heartbeat of `ringrift node run` tells of it."""
+
+    roles: tuple[str, ...]
+    cores: int
+    memory_bytes: int
+    gpu: str = ""
+    vram_bytes: int = 0
+    provider: str = ""
+    price_per_hour: float = 0.0
+    """in the operator's currency"""
+    version: str = ""
+    """of the program, with the commit where it runs from a checkout"""
+    consumers: tuple[str, ...] = ()
+    """what it keeps running, one entry a process"""
+    update: str = ""
+    """id of the update that it has carried out last"""
+    update_problem: str = ""
+
+
 class Heartbeat(Struct, frozen=True, kw_only=True):
     """One process: what it is, where it runs, what it does, and how far it has folded `EVENTS` (`folds`: digest by decider)."""
 
@@ -32,6 +52,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     """where this process answers `GET /health`, such as `127.0.0.1:8790`"""
     tier: str = "normal"
     """the tightest of its resources, see `ringrift.domain.pressure`"""
+    machine: Machine | None = None
 
 
 class Seen(Struct, frozen=True):
