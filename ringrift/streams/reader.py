@@ -34,6 +34,9 @@ PULL_EXPIRES_SECONDS = 30
 HEARTBEAT_SECONDS = 0.5
 SILENCE_SECONDS_MAX = 1.5
 """three heartbeats missed: the consumer or its server is gone"""
+QUIET_SECONDS_MAX = 5.0
+"""a follower that heard of nothing for so long asks the stream's leader whether there was something: a consumer on a server that is
+cut off from the others says that it is there, and knows of nothing new"""
 RETRY_SECONDS = 0.25
 READ_UNAVAILABLE_SECONDS_MAX = 30.0
 """a read gives up when it gets nothing for so long; a leader's loss takes 4 to 9 s"""
@@ -124,6 +127,10 @@ class Session:
             found = [await api.last_message(self._wire.call, self._stream, subject) for subject in filters or (">",)]
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or "no answer from the server") from error
+        except ServerRefused as error:
+            if error.status == 503:  # cut off, or nobody leads just now
+                raise SessionLost(error.text) from error
+            raise
         return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq, default=None)
 
     async def receive(self) -> list[RawMessage]:
@@ -245,10 +252,15 @@ async def follow(
     while True:
         try:
             async with _session(servers, stream, filters, start, False) as session:
+                heard = time.monotonic()
                 while True:
                     for entry in entries_of(await session.receive()):
-                        start = entry.seq + 1
+                        start, heard = entry.seq + 1, time.monotonic()
                         yield entry
+                    if time.monotonic() - heard > QUIET_SECONDS_MAX:
+                        newest, heard = await session.newest(filters), time.monotonic()
+                        if newest is not None and newest.seq >= start:
+                            raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
             _log.warning("follower lost its place, resuming", stream=stream, next_seq=start, why=str(error))
             await asyncio.sleep(RETRY_SECONDS)
