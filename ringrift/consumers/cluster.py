@@ -8,6 +8,7 @@ import contextlib
 from typing import Any
 
 import msgspec
+import nats.errors
 from msgspec import Struct
 
 from ringrift.consumers.breakers import Breakers
@@ -20,11 +21,12 @@ from ringrift.events import Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
 from ringrift.streams import api
 from ringrift.streams.breakers import BreakerBucket
-from ringrift.streams.errors import ServerRefused
+from ringrift.streams.errors import ServerRefused, StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Log, stamp_of
 from ringrift.streams.presence import Presence
 from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS
+from ringrift.streams.wire import Wire
 
 ROLES = ("planner", "promoter", "warden")
 EXPECTED = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden", "selfplay", "evaluator")
@@ -42,8 +44,8 @@ class Voters(Struct, frozen=True, kw_only=True):
 
     @property
     def level(self) -> Quorum:
-        """Their quorum."""
-        return quorum_level(self.voters, self.alive)
+        """Their quorum; without a leader nothing can be written, however many are there."""
+        return "LOST" if self.leader is None else quorum_level(self.voters, self.alive)
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -107,18 +109,33 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
 
 
 async def voters(log: Log) -> Voters:
-    """Who holds `EVENTS`; in memory one that is always there. Raises StreamError when nobody leads."""
+    """Who holds `EVENTS`; in memory one that is always there. When nobody leads, which of the servers we know of answer."""
     if not isinstance(log, JetStreamLog):
         return Voters(leader="memory", voters=1, alive=1)
     try:
         info = await api.call(log.ask, f"STREAM.INFO.{EVENTS}")
-    except (ServerRefused, TimeoutError):
-        return Voters(leader=None, voters=1, alive=0)
-    cluster: dict[str, Any] = info.get("cluster") or {}
-    replicas = cluster.get("replicas") or []
+    except (StreamError, TimeoutError, nats.errors.Error):
+        silent = tuple([server for server in log.servers if not await _answers(server)])
+        return Voters(leader=None, voters=len(log.servers), alive=len(log.servers) - len(silent), away=silent)
+    return voters_in(info)
+
+
+def voters_in(info: dict[str, Any]) -> Voters:
+    """What the server's answer about a stream says. The leader is not among the replicas; where nobody leads, all are."""
+    cluster: dict[str, Any] | None = info.get("cluster")
+    if not cluster:
+        return Voters(leader="single", voters=1, alive=1)
+    leader, replicas = cluster.get("leader") or None, cluster.get("replicas") or []
     away = tuple(str(item.get("name")) for item in replicas if item.get("offline") or not item.get("current"))
-    count = 1 + len(replicas)
-    return Voters(leader=cluster.get("leader") or "single", voters=count, alive=count - len(away), away=away)
+    count = len(replicas) + (leader is not None)
+    return Voters(leader=leader, voters=count, alive=count - len(away), away=away)
+
+
+async def _answers(server: str) -> bool:
+    with contextlib.suppress(StreamError):
+        (await Wire.open([server])).close()
+        return True
+    return False
 
 
 async def queues(log: Log) -> list[Queue]:
@@ -128,7 +145,7 @@ async def queues(log: Log) -> list[Queue]:
         return found
     for kind in WORK_KINDS:
         try:
-            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
+            info = await log.call(f"CONSUMER.INFO.{WORK}.{kind}")
         except ServerRefused as error:
             if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
                 raise

@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StreamError, EventError, CommandError) as error:
         print(f"ringrift: {error}", file=sys.stderr)
         return 1
+    except TimeoutError:
+        print("ringrift: the server did not answer in time; try again, and see `ringrift status`", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough

@@ -78,6 +78,14 @@ class JetStreamLog:
         except nats.errors.NoRespondersError as error:
             raise LogUnavailable(f"nothing answers on {subject}: JetStream is not running there") from error
 
+    async def call(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of `$JS.API.<subject>`, asked again while there is none. Raises ServerRefused, LogUnavailable."""
+
+        async def attempt() -> dict[str, Any]:
+            return await api.call(self.ask, subject, request)
+
+        return await self._retried(attempt, f"$JS.API.{subject}")
+
     # writing
 
     async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
