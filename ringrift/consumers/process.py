@@ -69,6 +69,8 @@ class Process:
 
     def __init__(self, name: str, node: str, log: Log, blobs: Blobs, presence: Presence) -> None:
         self.name, self.node, self.log, self.blobs, self._presence = name, node, log, blobs, presence
+        self.edge: Log | None = None
+        """this node's own server, which takes games also while the link to the voters is down"""
         self.instance = uuid.uuid4().hex[:12]
         self.source = f"{name}@{node}"
         self.logger = structlog.get_logger().bind(consumer=name, node=node)
@@ -264,6 +266,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
 async def _live(name: str, node: str, server: str, main: Main) -> None:
     log = await JetStreamLog.open(server, name=f"{name}@{node}")
     process = Process(name, node, log, ObjectBlobs(log), Presence(log))
+    edge = os.environ.get("RINGRIFT_EDGE")
+    process.edge = edge_log = await JetStreamLog.open(edge, name=f"{name}@{node}") if edge else None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
@@ -293,7 +297,9 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
             async with asyncio.timeout(FAREWELL_SECONDS_MAX):
                 await log.append([process.draft(stopped, cause=None, key=process.instance)])
                 await process.beat_once(left=True)
-        await log.close()
+        for each in (log, edge_log):
+            if each is not None:
+                await each.close()
 
 
 async def _until_done(process: Process, main: Main) -> None:
