@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _strength(commands)
     _models(commands)
     _cluster(commands)
+    _nodes(commands)
     return parser
 
 
@@ -395,6 +396,32 @@ def _cluster(commands: Any) -> None:
         elif name == "status":
             item.add_argument("--json", action="store_true", help="JSON for scripts")
         item.set_defaults(run=_later(module, name))
+
+
+def _nodes(commands: Any) -> None:
+    node = commands.add_parser("node", help="this machine as a node of a cluster").add_subparsers(required=True, metavar="run")
+    item = node.add_parser("run", help="keep running what the roles, the GPU and the memory allow")
+    item.add_argument("--roles", required=True, help="one or more of worker,trainer,evaluator,brain")
+    server = os.environ.get("RINGRIFT_SERVER", "nats://127.0.0.1:4222")
+    item.add_argument("--server", default=server, help="URLs of the voters")
+    item.add_argument("--edge", default=os.environ.get("RINGRIFT_EDGE"), help="URL of this node's edge, which keeps its games")
+    item.add_argument("--credentials", type=Path, metavar="DIR", help="folder with ROLE.txt for each role")
+    item.add_argument("--data", type=Path, default=DATA, help="where the logs of its processes lie (default .ringrift)")
+    item.add_argument("--node", default=os.environ.get("RINGRIFT_NODE"), help="name of this machine in facts (default: host name)")
+    item.add_argument("--provider", default=os.environ.get("RINGRIFT_PROVIDER", ""), help="who rents it out")
+    item.add_argument("--price", type=float, default=os.environ.get("RINGRIFT_PRICE", "0"), help="what an hour of it costs")
+    item.add_argument("--update-command", default="", metavar="SHELL", help="run for `ringrift update`, such as 'git pull'")
+    item.add_argument("--rollback-command", default="", metavar="SHELL", help="run to take it back")
+    item.set_defaults(run=_later("ringrift.ops.node", "run"))
+
+    update = commands.add_parser("update", help="the new program on every node and server, one quorum-safe step at a time")
+    _add_source(update)
+    update.add_argument("--safe", action="store_true", help="do it")
+    update.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    update.add_argument("--skip-voters", action="store_true", help="leave the servers as they are")
+    timeout = "seconds in which a node or server must be back and current"
+    update.add_argument("--convergence-timeout", type=float, default=180.0, metavar="SECONDS", help=timeout)
+    update.set_defaults(run=_later("ringrift.ops.update", "update"))
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

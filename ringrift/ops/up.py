@@ -24,7 +24,7 @@ from ringrift.consumers.process import threads as process_threads
 from ringrift.events import Settings, UndecodableEvent, decode, draft
 from ringrift.events.facts import GameCompleted, SettingsChanged
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
-from ringrift.ops.supervisor import Child, supervise
+from ringrift.ops.supervisor import PLAYING, Child, supervise
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import ServerError, StreamError
 from ringrift.streams.jetstream import JetStreamLog
@@ -33,8 +33,6 @@ from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
 SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden")
-PLAYING = ("selfplay", "evaluator")
-"""without a GPU one process of one thread a core: threads that wait for each other at every layer lose to other load"""
 CONSUMERS = (*SINGLE, *PLAYING)
 SHOW_SECONDS = 0.5
 MORE_GENERATIONS = 3

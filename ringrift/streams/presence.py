@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from ringrift.streams.log import Log
-from ringrift.streams.topology import NODE_BUCKET
+from ringrift.streams.topology import CONTROL_BUCKET, NODE_BUCKET
 
 HEARTBEAT_SECONDS = 2.0
 HEARTBEATS_MISSED_MAX = 5
@@ -34,6 +35,18 @@ class Machine(Struct, frozen=True, kw_only=True):
     update: str = ""
     """id of the update that it has carried out last"""
     update_problem: str = ""
+
+
+class UpdateRequest(Struct, frozen=True, kw_only=True):
+    """What the operator asks of a node, in the bucket `control`. It names no command: the node runs its own."""
+
+    id: str
+    action: Literal["update", "rollback"]
+
+
+def update_subject(node: str) -> str:
+    """Where requests to a node are."""
+    return f"$KV.{CONTROL_BUCKET}.update.{node}"
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
