@@ -15,8 +15,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
 from ringrift import __version__
 from ringrift.events import EventError, Settings
 from ringrift.events.settings import SHARED_MACHINE, from_arguments, from_environment, load
@@ -149,6 +147,14 @@ def _steer(commands: Any) -> None:
         item = metrics.add_parser(name, help=text)
         item.add_argument("--root", type=Path, default=Path("."), help="root of the repository")
         item.set_defaults(run=_later("ringrift.ops.monitoring", function))
+
+
+    settings = commands.add_parser("settings", help="the settings in force; with --set or --settings, others from now on")
+    _add_source(settings)
+    settings.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one, such as training.batch=128")
+    settings.add_argument("--settings", type=Path, help="JSON file with settings")
+    settings.add_argument("--why", default="ringrift settings", help="the reason, which is recorded")
+    settings.set_defaults(run=_later("ringrift.ops.settings", "settings"))
 
 
 def _rebuild(commands: Any) -> None:
@@ -444,6 +450,7 @@ def _later(module: str, name: str) -> Command:
 
 def run_up(options: argparse.Namespace) -> int:
     """`ringrift up`."""
+    from ringrift.ops.settings import with_known_architecture
     from ringrift.ops.up import up
 
     given = from_arguments(options.set)
@@ -465,17 +472,6 @@ def run_up(options: argparse.Namespace) -> int:
         command=options.words,
     )  # fmt: skip
     return asyncio.run(work)
-
-
-def with_known_architecture(settings: Settings) -> Settings:
-    """The settings with the architecture under its present name; an old one is warned of. Raises CommandError."""
-    from ringrift.nets.shapes import UnknownArchitecture, canonical
-
-    try:
-        name = canonical(settings.training.architecture)
-    except UnknownArchitecture as error:
-        raise CommandError(f"training.architecture: {error}") from error
-    return replace(settings, training=replace(settings.training, architecture=name))
 
 
 def _duration(text: str) -> float:

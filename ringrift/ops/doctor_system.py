@@ -13,8 +13,9 @@ from ringrift.consumers.cluster import cluster_view
 from ringrift.consumers.letters import unresolved
 from ringrift.events.settings import OperationSettings
 from ringrift.ops.findings import Finding, fail, ok, warn
+from ringrift.ops.settings import settings_in_force
 from ringrift.ops.source import opened
-from ringrift.ops.up import CONSUMERS, settings_in_force
+from ringrift.ops.up import CONSUMERS
 from ringrift.streams import api
 from ringrift.streams.ensure import Drift, differences
 from ringrift.streams.errors import ServerRefused, StreamError, Unreachable

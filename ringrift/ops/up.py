@@ -21,14 +21,14 @@ from ringrift.analytics.generations import LoopView
 from ringrift.analytics.plots import elo_over_games
 from ringrift.consumers.process import node_name
 from ringrift.consumers.process import threads as process_threads
-from ringrift.events import Settings, UndecodableEvent, decode, draft
-from ringrift.events.facts import GameCompleted, SettingsChanged
+from ringrift.events import Settings, UndecodableEvent, decode
+from ringrift.events.facts import GameCompleted
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
+from ringrift.ops.settings import apply_settings, settings_in_force
 from ringrift.ops.supervisor import PLAYING, Child, supervise
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import ServerError, StreamError
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.log import Expect
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
@@ -37,23 +37,6 @@ CONSUMERS = (*SINGLE, *PLAYING)
 SHOW_SECONDS = 0.5
 MORE_GENERATIONS = 3
 """that the command which goes on asks for"""
-
-
-async def apply_settings(log: JetStreamLog, settings: Settings, why: str) -> int:
-    """Make `settings` the ones in force unless they are already; their version."""
-    subject = "ringrift.settings.all.changed"
-    last = await log.last("EVENTS", subject)
-    version = 0
-    if last is not None:
-        event = decode(last.body, stream="EVENTS", seq=last.seq).event
-        assert isinstance(event, SettingsChanged)
-        version = event.version
-        if event.settings == settings:
-            return version
-    changed = SettingsChanged(version=version + 1, settings=settings, why=why)
-    item = draft(changed, cause=None, source=f"ringrift@{node_name()}", key=version + 1)
-    await log.append([item], Expect(subject, last.seq if last else 0))
-    return version + 1
 
 
 class Loop:
@@ -174,16 +157,6 @@ async def _up(
         print(f"ringrift up: {loop.problem}", file=sys.stderr)
         return 1
     return 0
-
-
-async def settings_in_force(log: JetStreamLog) -> Settings | None:
-    """The settings the log says are in force, None before there are any."""
-    last = await log.last("EVENTS", "ringrift.settings.all.changed")
-    if last is None:
-        return None
-    event = decode(last.body, stream="EVENTS", seq=last.seq).event
-    assert isinstance(event, SettingsChanged)
-    return event.settings
 
 
 def write_plots(view: LoopView, data: Path) -> dict[str, Path]:

@@ -2,8 +2,8 @@
 
 Nodes that `ringrift node run` keeps are asked through the bucket `control`: they drain, run the update command they were started
 with and start anew; those without the brain at once, those with it one by one. Servers are started anew one at a time, each only
-when all are there and every stream is current on all of them. Those of a local cluster by this command; on other machines it cannot,
-and says what to type there. What fails is taken back and ends the update.
+when all are there and every stream is current on all of them. Those of a local cluster by this command; on other machines it
+cannot, and says what to type there. What fails is taken back and ends the update.
 """
 
 from __future__ import annotations
