@@ -5,6 +5,7 @@ Read from the log and its buckets when asked, so every process can tell."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from ringrift.streams.breakers import BreakerBucket
 from ringrift.streams.errors import ServerRefused, StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Log, stamp_of
-from ringrift.streams.presence import Presence
+from ringrift.streams.presence import Heartbeat, Machine, Presence
 from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS
 from ringrift.streams.wire import Wire
 
@@ -59,11 +60,12 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
-    """One node: how it stands, processes that run, its tightest tier."""
+    """One node: how it stands, processes that run, its tightest tier; its machine, where `ringrift node run` tells of it."""
 
     standing: nodes.Standing
     processes: int
     tier: str
+    machine: Machine | None = None
 
 
 class ClusterView(Struct, frozen=True, kw_only=True):
@@ -89,7 +91,7 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     who = await voters(log)
     roles = {role: await _holder(log, role) for role in ROLES}
     beats = await Presence(log).all()
-    known = await _nodes(log, {(beat.node, beat.tier) for beat in beats}, [beat.node for beat in beats])
+    known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(item.tier) for item in known.values()), default=0)]
     bucket = BreakerBucket(log)
     await bucket.load()
@@ -171,7 +173,7 @@ async def pauses(log: Log) -> dict[str, str]:
     return {f"{scope}/{kind}": why[f"{scope}/{kind}"] for scope, kind in state.paused}
 
 
-async def _nodes(log: Log, tiers: set[tuple[str, str]], running: list[str]) -> dict[str, NodeView]:
+async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
     """Nodes with a heartbeat, and those that are missed as the facts say."""
     state = nodes.DECIDER.initial()
     async for batch in log.read(EVENTS, filters=["ringrift.node.>"]):
@@ -179,11 +181,12 @@ async def _nodes(log: Log, tiers: set[tuple[str, str]], running: list[str]) -> d
             with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
                 event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
                 state = nodes.evolve(state, event, meta)
-    found = {}
+    found, running = {}, [beat.node for beat in beats]
+    machines = {beat.node: beat.machine for beat in beats if beat.machine is not None}
     for name in sorted({*running, *state.nodes}):
-        tier = max((tier for node, tier in tiers if node == name), key=_tier_index, default="normal")
+        tier = max((beat.tier for beat in beats if beat.node == name), key=_tier_index, default="normal")
         standing = "there" if name in running else state.nodes[name].standing
-        found[name] = NodeView(standing=standing, processes=running.count(name), tier=tier)
+        found[name] = NodeView(standing=standing, processes=running.count(name), tier=tier, machine=machines.get(name))
     return {name: item for name, item in found.items() if item.processes or item.standing != "there"}
 
 

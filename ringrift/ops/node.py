@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
@@ -98,8 +99,19 @@ def machine_of(options: argparse.Namespace) -> Machine:
     return Machine(
         roles=parse_roles(options.roles), cores=process_threads(), memory_bytes=memory_bytes(), gpu=gpu.name if gpu else "",
         vram_bytes=int(gpu.total_memory) if gpu else 0, provider=options.provider, price_per_hour=options.price,
-        version=ringrift.__version__, update=os.environ.get(UPDATED, ""),
+        version=version(), update=os.environ.get(UPDATED, ""),
     )  # fmt: skip
+
+
+def version() -> str:
+    """Of the program, with the commit where it runs from a checkout."""
+    try:
+        root = Path(ringrift.__file__).parents[1]
+        said = subprocess.run(["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return ringrift.__version__
+    commit = said.stdout.strip()
+    return f"{ringrift.__version__}+{commit}" if (root / ".git").exists() and commit else ringrift.__version__
 
 
 class Node:

@@ -20,7 +20,7 @@ from ringrift.ops.source import console, opened, progress
 from ringrift.streams import api
 from ringrift.streams.errors import LogUnavailable, ServerRefused
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import Heartbeat, Presence
+from ringrift.streams.presence import Heartbeat, Machine, Presence
 from ringrift.streams.retry import Backoff
 from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS
 
@@ -195,12 +195,23 @@ def _print(out: Console, known: Status, view: LoopView, heartbeats: list[Heartbe
     print_cluster(out, known.cluster)
 
 
+def _about(machine: Machine) -> str:
+    """What a node is for, what it has and costs."""
+    parts = [",".join(machine.roles), f"{machine.cores} cores", f"{machine.memory_bytes / 1024**3:.0f} GB"]
+    if machine.gpu:
+        parts.append(f"{machine.gpu} with {machine.vram_bytes / 1024**3:.0f} GB")
+    if machine.provider or machine.price_per_hour:
+        parts.append(f"{machine.provider or 'somebody'} at {machine.price_per_hour:g} an hour")
+    return ", ".join((*parts, f"version {machine.version}"))
+
+
 def print_cluster(out: Console, view: ClusterView) -> None:
     """The cluster in a few lines, then what to do about what is not well."""
     out.print(f"\nquorum: {view.quorum}, {view.voters_alive} of {view.voters} voters, leader {view.leader or 'nobody'}")
     out.print(f"roles: {', '.join(f'{role} {holder or chr(45)}' for role, holder in view.roles.items())}", soft_wrap=True)
     for name, node in view.nodes.items():
-        out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}")
+        about = f"; {_about(node.machine)}" if node.machine else ""
+        out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}{about}", soft_wrap=True)
     out.print(f"breakers: {', '.join(view.breakers) or 'all closed'}", soft_wrap=True)
     out.print(f"resilience: {view.resilience.score:.0%}, {view.resilience.level}")
     for line in view.advice:
