@@ -31,6 +31,7 @@ import ringrift
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.condition import Condition, serve_health
 from ringrift.consumers.metrics import Metrics
+from ringrift.consumers.notify import READY, STOPPING, keep_alive, notify
 from ringrift.consumers.pressure import Pressure
 from ringrift.domain.pause import Pauses
 from ringrift.events import Draft, Fact, Settings, SettingsError, UndecodableEvent, decode, event_id, type_of
@@ -55,6 +56,8 @@ from ringrift.streams.retry import PATIENT
 from ringrift.streams.topology import EVENTS
 
 CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)]
+FAREWELL_SECONDS_MAX = 5.0
+"""a server that is gone for good is not told that we leave"""
 Item = TypeVar("Item")
 
 
@@ -75,6 +78,8 @@ class Process:
 
     def __init__(self, name: str, node: str, log: Log, blobs: Blobs, presence: Presence) -> None:
         self.name, self.node, self.log, self.blobs, self._presence = name, node, log, blobs, presence
+        self.edge: Log | None = None
+        """this node's own server, which takes games also while the link to the voters is down"""
         self.instance = uuid.uuid4().hex[:12]
         self.source = f"{name}@{node}"
         self.logger = structlog.get_logger().bind(consumer=name, node=node)
@@ -117,6 +122,7 @@ class Process:
         """Drain: finish or hand back what is in hand, then leave."""
         if not self._stop.is_set():
             self.why_stopped = why
+            notify(STOPPING)
         self._stop.set()
 
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
@@ -309,6 +315,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
 async def _live(name: str, node: str, server: str, main: Main) -> None:
     log = await JetStreamLog.open(server, name=f"{name}@{node}")
     process = Process(name, node, log, ObjectBlobs(log), Presence(log))
+    edge = os.environ.get("RINGRIFT_EDGE")
+    process.edge = edge_log = await JetStreamLog.open(edge, name=f"{name}@{node}") if edge else None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
@@ -317,7 +325,8 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     except OSError as error:
         await log.close()
         raise StreamError(str(error)) from error
-    background = [asyncio.create_task(process.beat())]
+    watchdog = keep_alive(lambda: process.condition.alive(time.monotonic()))
+    background = [asyncio.create_task(process.beat()), asyncio.create_task(watchdog)]
     started = ConsumerStarted(node=node, consumer=name, instance=process.instance, version=ringrift.__version__)
     await log.append([process.draft(started, cause=None, key=process.instance)])
     why = "failed"
@@ -325,6 +334,7 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
         start = await process.load_controls()
         background.append(asyncio.create_task(process.persist("controls", lambda: process.follow_controls(start))))
         background.append(asyncio.create_task(process.persist("acknowledged", process.mend)))
+        notify(READY)
         await _until_done(process, main)
         why = process.why_stopped
     finally:
@@ -334,9 +344,12 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         stopped = ConsumerStopped(node=node, consumer=name, instance=process.instance, why=why)
         with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):  # a server that is gone cannot be told
-            await log.append([process.draft(stopped, cause=None, key=process.instance)])
-            await process.beat_once(left=True)
-        await log.close()
+            async with asyncio.timeout(FAREWELL_SECONDS_MAX):
+                await log.append([process.draft(stopped, cause=None, key=process.instance)])
+                await process.beat_once(left=True)
+        for each in (log, edge_log):
+            if each is not None:
+                await each.close()
 
 
 async def _until_done(process: Process, main: Main) -> None:

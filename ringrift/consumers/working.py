@@ -21,7 +21,8 @@ from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.streams.errors import StreamError
 from ringrift.streams.log import Entry, WorkItem
-from ringrift.streams.topology import WORK_ACK_SECONDS
+from ringrift.streams.retry import Backoff
+from ringrift.streams.topology import GAMES, WORK_ACK_SECONDS
 
 RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)  # requirement G09.03: one try and three retries
 LOG_RETRY_SECONDS = 2.0  # the log itself did not answer: nothing is wrong with the work
@@ -33,6 +34,9 @@ LOOK_SECONDS = 0.5
 """how soon a worker that waits sees that it need not any more"""
 QUEUE_MAX = 64
 IN_FLIGHT_MAX = 64
+
+FETCHED = Backoff(first_seconds=0.2, longest_seconds=10.0, budget_seconds=None)
+"""games are there a moment after they are written; after a cut it takes the servers up to 40 s"""
 
 Item = TypeVar("Item")
 
@@ -170,18 +174,21 @@ async def publish_games(
 ) -> AsyncIterator[Callable[[GameCompleted], Awaitable[None]]]:
     """A function that puts a game into the log; when the block ends, all of them are acknowledged.
 
-    A ticket that came before may have left games: those are not written again, however long ago that was. Many are in flight."""
+    A ticket that came before may have left games: those are not written again, however long ago that was. Many are in flight.
+    On a node with an edge they go there, and the block ends when the cluster has fetched them."""
     present: dict[str, int] = {}
     if deliveries > 1:
         names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
         filters = [f"ringrift.game.{config}.completed"]
         present = await process.log.stored("GAMES", names, filters, await _caused_at(process, ticket))
-    slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+    slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
+    log = process.edge or process.log
     appending: list[asyncio.Task[None]] = []
 
     async def append(item: Draft) -> None:
         try:
-            await process.log.append([item])
+            await log.append([item])
+            written.add(item.id)
         finally:
             slots.release()
 
@@ -196,6 +203,20 @@ async def publish_games(
         await asyncio.gather(*appending)
     finally:
         await asyncio.gather(*appending, return_exceptions=True)
+    if process.edge is not None:
+        await _until_fetched(process, ticket, config, written)
+
+
+async def _until_fetched(process: Process, ticket: Ticket, config: str, written: set[str]) -> None:
+    """Wait until the cluster has these games, however long the link is down. Raises Drained."""
+    process.doing = f"waiting: {len(written)} games of {config} are on the edge"
+    for pause in FETCHED.pauses():
+        process.check_stop()
+        with contextlib.suppress(StreamError):  # the link is down
+            since = await _caused_at(process, ticket)
+            if written <= (await process.log.stored(GAMES, sorted(written), [f"ringrift.game.{config}.completed"], since)).keys():
+                return
+        await process.wait(pause)
 
 
 async def _caused_at(process: Process, ticket: Ticket) -> datetime:

@@ -25,7 +25,10 @@ ModelOfConfig = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 
 ENV_PREFIX = "RINGRIFT_"
-ENV_OF_PROCESS = frozenset({"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA"})
+ENV_OF_PROCESS = frozenset(
+    {"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA", "EDGE", "PROVIDER", "PRICE",
+     "UPDATED"}
+)  # fmt: skip
 """Environment names that configure one process and are no setting of the system."""
 
 

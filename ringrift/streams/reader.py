@@ -34,6 +34,9 @@ PULL_EXPIRES_SECONDS = 30
 HEARTBEAT_SECONDS = 0.5
 SILENCE_SECONDS_MAX = 1.5
 """three heartbeats missed: the consumer or its server is gone"""
+QUIET_SECONDS_MAX = 5.0
+"""a follower that heard of nothing for so long asks the stream's leader whether there was something: a consumer on a server that is
+cut off from the others says that it is there, and knows of nothing new"""
 RETRY_SECONDS = 0.25
 REWOUND_SECONDS = 5.0
 """a leader just elected may take a moment to see what it has; one that ends too early for longer has lost it"""
@@ -126,6 +129,10 @@ class Session:
             found = [await api.last_message(self._wire.call, self._stream, subject) for subject in filters or (">",)]
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or "no answer from the server") from error
+        except ServerRefused as error:
+            if error.status == 503:  # cut off, or nobody leads just now
+                raise SessionLost(error.text) from error
+            raise
         return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq, default=None)
 
     async def check_same(self, seq: int, before: Entry | None) -> Entry | None:
@@ -269,10 +276,15 @@ async def follow(
         try:
             async with _session(servers, stream, filters, start, False) as session:
                 before = await session.check_same(start - 1, before) or before
+                heard = time.monotonic()
                 while True:
                     for entry in entries_of(await session.receive()):
-                        start, before = entry.seq + 1, entry
+                        start, before, heard = entry.seq + 1, entry, time.monotonic()
                         yield entry
+                    if time.monotonic() - heard > QUIET_SECONDS_MAX:
+                        newest, heard = await session.newest(filters), time.monotonic()
+                        if newest is not None and newest.seq >= start:
+                            raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
             _log.warning("follower lost its place, resuming", stream=stream, next_seq=start, why=str(error))
             await asyncio.sleep(RETRY_SECONDS)

@@ -4,8 +4,9 @@ import pytest
 
 from ringrift.events import Settings
 from ringrift.events.settings import load
-from ringrift.ops.cli import main, with_known_architecture
+from ringrift.ops.cli import main
 from ringrift.ops.errors import CommandError
+from ringrift.ops.settings import with_known_architecture
 
 
 def settings_with(name: str) -> Settings:
