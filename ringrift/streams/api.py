@@ -16,7 +16,8 @@ Ask = Callable[[str, bytes, float], Awaitable[bytes]]
 API_SECONDS_MAX = 5.0
 
 WRONG_LAST_SEQUENCE = 10071
-IN_FLIGHT = 10164
+IN_FLIGHT = (10164, 10158)
+"""a conflict with a message that is still on its way to the replicas: under the same expectation, with the same id"""
 DUPLICATE_IN_BATCH = 10201
 QUEUE_IS_FULL = 10077
 NO_MESSAGE = 10037

@@ -393,7 +393,7 @@ async def retried(
             if result is not None:
                 return result
         except ServerRefused as error:
-            if error.code == api.IN_FLIGHT:
+            if error.code in api.IN_FLIGHT:
                 pause = IN_FLIGHT_SECONDS * random.uniform(*JITTER)
             elif error.status != 503:
                 raise

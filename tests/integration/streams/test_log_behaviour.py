@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -61,6 +62,16 @@ async def test_append_gives_growing_sequences_and_keeps_the_order(log: Log, subj
     assert first + rest == sorted(first + rest) == await subject.stored(log)
     assert rest[1] == rest[0] + 1
     assert await log.append([]) == []
+
+
+async def test_two_who_write_the_same_at_once_write_it_once(connect: Connect) -> None:
+    logs = [await connect() for _ in range(4)]
+    for number in range(20):  # on a cluster the first is still on its way to the replicas when the others come
+        ticket = f"at-once-{uuid4().hex}"
+        seqs = await asyncio.gather(
+            *(log.publish("KV_control", f"$KV.control.at-once.{number}", b"x", id=ticket) for log in logs)
+        )
+        assert len(set(seqs)) == 1, seqs
 
 
 async def test_writing_twice_is_writing_once(log: Log, subject: Subject) -> None:
