@@ -34,7 +34,7 @@ from ringrift.events.facts import (
 
 @dataclass(kw_only=True)
 class Score:
-    """Points of a match: `wins` of `games`, games of one start counted as one sample for the interval."""
+    """Points of a match: `wins` of `games`, which come from `starts`, each played once from every seat."""
 
     wins: float = 0.0
     games: int = 0
@@ -47,7 +47,8 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (Wilson), with as many samples as games."""
+        """95 % interval of the share (Wilson 1927), a game a sample. The games of one start are not independent: where the seat decides
+        they even each other out and the true interval is narrower, where the start favours one player it is wider."""
         return wilson_interval(self.share, self.games)
 
     def add(self, event: EvaluationScored) -> None:
