@@ -18,6 +18,8 @@ from ringrift.events.facts import (
     EvaluationScored,
     PipelinePaused,
     PipelineResumed,
+    ReanalysisFinished,
+    ReanalysisRequested,
     SelfplayFinished,
     SelfplayPlanned,
     TrainingFailed,
@@ -29,8 +31,10 @@ from ringrift.events.tickets import Ticket, config_of, decode_ticket, encode_tic
 from ringrift.streams.errors import QueueFull
 from ringrift.streams.topology import WORK
 
-REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested)
-OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed)
+REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
+OUTCOMES = (
+    SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed, ReanalysisFinished,
+)  # fmt: skip
 PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
 

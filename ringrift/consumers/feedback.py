@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ringrift.consumers.deciding import act
 from ringrift.consumers.process import Process, run
-from ringrift.domain import architectures, curriculum, exploration, loss, quality, regression, scheduling, velocity
+from ringrift.domain import architectures, curriculum, exploration, loss, quality, regression, retraction, scheduling, velocity
 
 DECIDERS = (
     loss.DECIDER, quality.DECIDER, velocity.DECIDER, regression.DECIDER, exploration.DECIDER, curriculum.DECIDER,
-    scheduling.DECIDER, architectures.DECIDER,
+    scheduling.DECIDER, architectures.DECIDER, retraction.DECIDER,
 )  # fmt: skip
 
 

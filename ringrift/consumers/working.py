@@ -172,7 +172,7 @@ async def publish_games(
     if deliveries > 1:
         names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
         filters = [f"ringrift.game.{config}.completed"]
-        present = await process.log.stored("GAMES", names, filters, await _caused_at(process, ticket))
+        present = await process.log.stored("GAMES", names, filters, await caused_at(process, ticket))
     slots = asyncio.Semaphore(IN_FLIGHT_MAX)
     appending: list[asyncio.Task[None]] = []
 
@@ -195,7 +195,7 @@ async def publish_games(
         await asyncio.gather(*appending, return_exceptions=True)
 
 
-async def _caused_at(process: Process, ticket: Ticket) -> datetime:
+async def caused_at(process: Process, ticket: Ticket) -> datetime:
     """When the fact that the ticket comes from was stored."""
     stream, _, seq = ticket.cause.partition("/")
     entry = await process.log.get(stream, int(seq))
