@@ -14,9 +14,11 @@ from ringrift.events.facts import (
     DeadLetterResolved,
     EloUpdated,
     EvaluationScored,
+    GamesRetracted,
     ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
+    ModelTainted,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
@@ -34,7 +36,7 @@ from ringrift.events.facts import (
 
 @dataclass(kw_only=True)
 class Score:
-    """Points of a match: `wins` of `games`, games of one start counted as one sample for the interval."""
+    """Points of a match: `wins` of `games`, which come from `starts`, each played once from every seat."""
 
     wins: float = 0.0
     games: int = 0
@@ -47,14 +49,15 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (Wilson), with as many samples as games."""
+        """95 % interval of the share (Wilson 1927), a game a sample. The games of one start are not independent: where the seat
+        decides they even each other out and the true interval is narrower, where the start favours one player it is wider."""
         return wilson_interval(self.share, self.games)
 
-    def add(self, event: EvaluationScored) -> None:
-        """Count one more result of the same match."""
-        self.wins += event.wins
-        self.games += event.games
-        self.starts += sum(count for _, count in event.starts)
+    def add(self, event: EvaluationScored, sign: int = 1) -> None:
+        """Count one more result of the same match, or with the sign -1 one less."""
+        self.wins += sign * event.wins
+        self.games += sign * event.games
+        self.starts += sign * sum(count for _, count in event.starts)
 
 
 @dataclass(kw_only=True)
@@ -75,6 +78,8 @@ class Generation:
     promoted: bool | None = None
     why: str = ""
     judged_at: datetime | None = None
+    tainted: bool = False
+    """it learned from games that are retracted"""
 
 
 @dataclass(kw_only=True)
@@ -91,6 +96,8 @@ class ConfigView:
     shards: int = 0
     samples: int = 0
     rejected: int = 0
+    retracted: int = 0
+    """games that count as if they had never come"""
     playing: int | None = None
     """generation whose games are being played"""
     training: TrainingProgressed | None = None
@@ -100,6 +107,8 @@ class ConfigView:
     """participant as which the loop measured a network, by its digest: with other budgets and harnesses it has more names"""
     training_now: int | None = None
     """generation whose network is being trained"""
+    samples_of: dict[int, int] = field(default_factory=dict)
+    """samples in force by index of the shard"""
 
     @property
     def doing(self) -> str:
@@ -142,6 +151,10 @@ class LoopView:
     paused: dict[str, str] = field(default_factory=dict)
     """why, by `<scope>/<kind>`"""
     seq: int = 0
+    scored: dict[str, EvaluationScored] = field(default_factory=dict)
+    """results of the loop's own matches by ticket"""
+    left_out: set[str] = field(default_factory=set)
+    """retracted tickets"""
 
     def of(self, config: str) -> ConfigView:
         """View of a config, made when first asked for."""
@@ -171,8 +184,9 @@ class LoopView:
             case EvaluationScored():
                 view = self.of(event.config)
                 view.evaluation_games += event.games
-                if event.purpose in MEASURING:
+                if event.purpose in MEASURING or event.ticket in self.left_out:
                     return
+                self.scored[event.ticket] = event
                 if event.candidate_model:
                     view.names[event.candidate_model] = event.candidate
                 view.generation(event.generation).scores.setdefault(event.purpose, Score()).add(event)
@@ -183,6 +197,10 @@ class LoopView:
                 view.current = event.model if isinstance(event, ModelPromoted) else event.current
             case ModelRolledBack():
                 self.of(event.config).current = event.current
+            case GamesRetracted():
+                self._retract(event)
+            case ModelTainted():
+                self.of(event.config).generation(event.generation).tainted = True
             case EloUpdated():
                 self.of(event.config).ratings = event.ratings
             case DeadLettered():
@@ -193,6 +211,19 @@ class LoopView:
                 self.paused[f"{event.scope}/{event.kind}"] = event.why
             case PipelineResumed():
                 self.paused.pop(f"{event.scope}/{event.kind}", None)
+
+
+    def _retract(self, event: GamesRetracted) -> None:
+        """Take the results of the retracted tickets back."""
+        view = self.of(event.config)
+        view.retracted += event.count
+        self.left_out.update(event.unscored)
+        for ticket in event.tickets:
+            if (result := self.scored.pop(ticket, None)) is not None:
+                scores = view.generation(result.generation).scores
+                scores[result.purpose].add(result, -1)
+                if scores[result.purpose].games == 0:
+                    del scores[result.purpose]
 
 
 def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | ShardExported) -> None:
@@ -206,9 +237,10 @@ def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | Sh
             view.plies += event.plies
             view.play_seconds += event.play_seconds
         case ShardExported():
-            view.shards += 1
-            view.samples += event.samples
-            view.rejected += event.rejected
+            view.shards += event.supersedes is None
+            view.samples += event.samples - view.samples_of.get(event.index, 0)
+            view.samples_of[event.index] = event.samples
+            view.rejected += event.rejected if event.supersedes is None else 0
 
 
 def _take_training(

@@ -13,6 +13,7 @@ from ringrift.events.facts import (
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    ModelTainted,
     PromotionRejected,
     SelfplayPlanned,
     ShardExported,
@@ -51,6 +52,7 @@ class Lineage(Struct, frozen=True, kw_only=True):
     children     networks that began from its weights; `pupils` were trained on games that it played
     games        games that it played, by origin
     verdict      `ModelPromoted` or `PromotionRejected` with its position, None before one; `current` if no other was promoted since
+    tainted      positions of the retractions of games that it, or one of its ancestors, learned from
     """
 
     model: str
@@ -71,6 +73,7 @@ class Lineage(Struct, frozen=True, kw_only=True):
     results: tuple[Result, ...]
     verdict: str | None
     current: bool
+    tainted: tuple[str, ...]
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
@@ -94,7 +97,7 @@ class Archive:
     async def open(cls, log: Log, progress: Progress | None = None) -> Archive:
         """All of the log."""
         known = await index(log, None, progress)
-        return cls(known, await index_games(log, shard_facts(known), progress))
+        return cls(known, await index_games(log, shard_facts(known), progress, known.retractions))
 
     def named(self, prefix: str) -> list[str]:
         """Digests of the networks that begin so."""
@@ -121,6 +124,10 @@ class Archive:
             games=_counted(self._played(model), lambda group: {group.origin: group.models[model]}),
             results=self._results(model), verdict=f"{type(verdict.event).__name__} {verdict.meta.position}" if verdict else None,
             current=self._current(event.config) == model,
+            tainted=tuple(
+                item.event.retraction for item in self._all(ModelTainted)
+                if isinstance(item.event, ModelTainted) and item.event.model == model
+            ),
         )  # fmt: skip
 
     def exposed(self, count: Callable[[Games], int]) -> list[Exposure]:

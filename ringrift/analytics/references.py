@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from ringrift.analytics.history import events
+from ringrift.domain.retraction import retracted
 from ringrift.events import REGISTRY, Fact, Recorded
 from ringrift.events.facts import (
     ConsumerStarted,
@@ -17,6 +18,7 @@ from ringrift.events.facts import (
     EloUpdated,
     EvaluationScored,
     GameCompleted,
+    GamesRetracted,
     LeaseAcquired,
     ModelPromoted,
     ModelRegistered,
@@ -38,7 +40,7 @@ HEURISTIC = "heuristic"
 
 
 class Reference(NamedTuple):
-    """An event that another rests on, and as what: `cause`, `shard`, `model`, `evidence`, `settings`."""
+    """An event that another rests on, and as what: `cause`, `shard`, `model`, `evidence`, `retraction`, `settings`."""
 
     role: str
     recorded: Recorded
@@ -75,6 +77,7 @@ class Index:
         self.settings: dict[int, Recorded] = {}
         self.scores: dict[str, list[Recorded]] = {}
         """by config"""
+        self.retractions: list[Recorded] = []
 
     def add(self, recorded: Recorded) -> None:
         """Take in one event, in the order of the log."""
@@ -85,6 +88,8 @@ class Index:
                 self.models.setdefault(event.model, recorded)
             case ShardExported():
                 self.shards.setdefault(event.digest, recorded)
+            case GamesRetracted():
+                self.retractions.append(recorded)
             case SettingsChanged():
                 self.settings[event.version] = recorded
             case EvaluationScored():
@@ -106,7 +111,9 @@ class Index:
             yield from (("evidence", item) for item in results)
         if isinstance(event, EloUpdated):
             yield from (("evidence", item) for item in self.scores.get(event.config, []))
+        yield "retraction", self.at.get(getattr(event, "retraction", ""))
         yield from (("shard", self.shards.get(digest)) for digest in getattr(event, "shards", ()))
+        yield "shard", self.shards.get(getattr(event, "supersedes", None) or "")
         yield from (("model", self.models.get(digest)) for digest in models_in(event))
         yield "settings", self.settings.get(getattr(event, "settings_version", 0))
 
@@ -164,8 +171,11 @@ class GameIndex:
         self.by_request: dict[str, Games] = {}
 
 
-async def index_games(log: Log, shards: Iterable[ShardExported], progress: Progress | None = None) -> GameIndex:
-    """One pass over the games of the shards' configs; those of a dead letter are left out, as they are of shards."""
+async def index_games(
+    log: Log, shards: Iterable[ShardExported], progress: Progress | None = None, retractions: Sequence[Recorded] = ()
+) -> GameIndex:
+    """One pass over the games of the shards' configs; those of a dead letter are left out, as they are of shards, and so are those
+    that were retracted when the shard was made."""
     found, decoder = GameIndex(), msgspec.json.Decoder(_Head)
     ordered = sorted(shards, key=lambda shard: shard.first_seq)
     configs = sorted({shard.config for shard in ordered})
@@ -187,8 +197,17 @@ async def index_games(log: Log, shards: Iterable[ShardExported], progress: Progr
             for shard in waiting:
                 if entry.seq < shard.first_seq:
                     break
-                _add(found.by_shard.setdefault(shard.digest, []), head, entry.seq)
+                if not retracted(_heeded(shard, retractions), head.data, entry.seq):
+                    _add(found.by_shard.setdefault(shard.digest, []), head, entry.seq)
     return found
+
+
+def _heeded(shard: ShardExported, retractions: Sequence[Recorded]) -> list[GamesRetracted]:
+    """The retractions that the shard was made after."""
+    return [
+        event for event, meta in retractions
+        if isinstance(event, GamesRetracted) and event.config == shard.config and meta.seq <= shard.events_seq
+    ]  # fmt: skip
 
 
 def _add(groups: list[Games], head: _Head, seq: int) -> None:

@@ -13,7 +13,7 @@ from ringrift.consumers.deciding import DeciderRun, own_decisions
 from ringrift.domain import elo
 from ringrift.domain.decider import Decider
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
-from ringrift.events.facts import EloUpdated, EvaluationScored
+from ringrift.events.facts import EloUpdated, EvaluationScored, GamesRetracted
 from ringrift.streams.log import Log, Progress
 from ringrift.streams.topology import EVENTS
 
@@ -44,7 +44,7 @@ class RebuiltElo:
 
 
 async def rebuild_elo(log: Log, *, until: Until = None, progress: Progress | None = None) -> list[RebuiltElo]:
-    """Rating tables of all configs, in the order of their first evaluation, from `EvaluationScored` alone."""
+    """Rating tables of all configs, in the order of their first evaluation, from the results in the log that are not retracted."""
     live: dict[str, Recorded] = {}
     async for recorded in _events(log, EloUpdated, until):
         if isinstance(recorded.event, EloUpdated):
@@ -52,11 +52,11 @@ async def rebuild_elo(log: Log, *, until: Until = None, progress: Progress | Non
     state = elo.EloState()
     at_live: dict[str, EloUpdated] = {}
     unrated: dict[str, int] = {}
-    async for event, meta in _events(log, EvaluationScored, until, progress):
-        if not isinstance(event, EvaluationScored):
+    async for event, meta in _events(log, EvaluationScored, until, progress, GamesRetracted):
+        if not isinstance(event, EvaluationScored | GamesRetracted):
             continue
         state = elo.evolve(state, event, meta)
-        unrated[event.config] = unrated.get(event.config, 0) + 1
+        unrated[event.config] = unrated.get(event.config, 0) + (isinstance(event, EvaluationScored) or bool(event.rankings))
         newest = live.get(event.config)
         if newest is not None and newest.meta.cause == meta.position:
             at_live[event.config], unrated[event.config] = elo.table(state, event.config), 0
@@ -72,10 +72,12 @@ async def rebuild_elo(log: Log, *, until: Until = None, progress: Progress | Non
     ]
 
 
-async def _events(log: Log, kind: type[Fact], until: Until, progress: Progress | None = None) -> AsyncIterator[Recorded]:
-    """Events of one kind up to a point."""
+async def _events(
+    log: Log, kind: type[Fact], until: Until, progress: Progress | None = None, *more: type[Fact]
+) -> AsyncIterator[Recorded]:
+    """Events of some kinds up to a point."""
     last = until if isinstance(until, int) else None
-    filters = [type_of(kind).subject_filter]
+    filters = [type_of(one).subject_filter for one in (kind, *more)]
     async for batch in log.read(EVENTS, filters=filters, until_seq=last, progress=progress):
         for entry in batch:
             if isinstance(until, datetime) and entry.time > until:

@@ -18,7 +18,7 @@ from ringrift.consumers.deciding import DeciderRun, own_decisions
 from ringrift.consumers.folds import code_version
 from ringrift.domain.decider import Decider
 from ringrift.events import EventMeta, Fact, Recorded
-from ringrift.events.facts import ModelRegistered, ShardExported
+from ringrift.events.facts import ModelRegistered, ShardExported, ShardRetired
 from ringrift.streams import snapshots
 from ringrift.streams.blobs import Blobs, ObjectBlobs
 from ringrift.streams.errors import BlobCorrupt, BlobMissing
@@ -147,7 +147,10 @@ async def verify(log: Log, progress: Progress | None = None) -> Report:
         if isinstance(event, ModelRegistered):
             models[event.model] = meta.position
         elif isinstance(event, ShardExported):
+            shards.pop(event.supersedes or "", None)
             shards[event.digest] = meta.position
+        elif isinstance(event, ShardRetired):
+            shards.pop(event.digest, None)
     for audit in audits:
         problems += [*audit.settle(tail), *audit.end()]
     count, found = await _blobs(blobs, models, shards)

@@ -20,6 +20,8 @@ from ringrift.events.facts import (
     EvaluationScored,
     PipelinePaused,
     PipelineResumed,
+    ReanalysisFinished,
+    ReanalysisRequested,
     SelfplayFinished,
     SelfplayPlanned,
     TrainingFailed,
@@ -41,8 +43,10 @@ from ringrift.events.tickets import (
 from ringrift.streams.errors import QueueFull
 from ringrift.streams.topology import WORK
 
-REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested)
-OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed)
+REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
+OUTCOMES = (
+    SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed, ReanalysisFinished,
+)  # fmt: skip
 PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
 

@@ -2,6 +2,9 @@
 
 Games of origin `tournament` are left out: measuring the strength of a network must not change what the next one learns.
 
+What is retracted when a shard is cut is not in it. When games of an older one are retracted, or reanalysed, another takes its place
+(`ringrift.consumers.revising`).
+
 Where it stands is in its own facts: the next shard begins after the last one's `last_seq`. Two exporters may run; the expected
 sequence on the shard subject lets one of them write each shard.
 """
@@ -10,10 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 
 from ringrift.consumers.deciding import decoded
 from ringrift.consumers.process import Process, run
-from ringrift.consumers.shards import encoder_version, ensure_shards, exported_shards, make_shard
+from ringrift.consumers.revising import keep
+from ringrift.consumers.shards import encoder_version, exported_shards, make_shard, retractions_until
+from ringrift.domain.retraction import retracted
 from ringrift.events import Recorded
 from ringrift.events.facts import GameCompleted, ShardExported
 from ringrift.learning.summary import summarise
@@ -24,18 +30,21 @@ STREAM = "GAMES"
 
 
 async def main(process: Process) -> None:
-    """Make lost shards again, then cut new ones as games come."""
+    """Cut shards as games come, and keep those that there are as they should be."""
+    await asyncio.gather(*(_again_and_again(process, work) for work in (_export, keep)))
+
+
+async def _again_and_again(process: Process, work: Callable[[Process], Awaitable[None]]) -> None:
     while not process.stopping:
         try:
-            await _export(process)
+            await work(process)
         except ConcurrencyError as error:
-            process.logger.warning("another exporter was faster", error=str(error))
+            process.logger.warning("another writer of shards was faster", error=str(error))
 
 
 async def _export(process: Process) -> None:
     done = await exported_shards(process.log)
-    await ensure_shards(process, done)
-    last = {config: events[-1].event for config, events in done.items()}
+    last = {config: max((item.event for item in events), key=lambda event: event.last_seq) for config, events in done.items()}
     newest = {config: events[-1].meta.seq for config, events in done.items()}
     start = min((event.last_seq for event in last.values()), default=0) + 1
     waiting: dict[str, list[Recorded]] = defaultdict(list)
@@ -66,7 +75,12 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
     """Write one shard and its fact; the fact and its sequence."""
     first = games[0].event
     assert isinstance(first, GameCompleted)
-    played = [game.event for game in games if isinstance(game.event, GameCompleted)]
+    tail = await process.log.tail("EVENTS")
+    retractions = await retractions_until(process.log, first.config, tail)
+    played = [
+        game.event for game in games
+        if isinstance(game.event, GameCompleted) and not retracted(retractions, game.event, game.meta.seq)
+    ]  # fmt: skip
     data, counts = await asyncio.to_thread(make_shard, first.config, played)
     summary = await asyncio.to_thread(summarise, played, {game for game, _ in counts.rejected})
     fact = ShardExported(
@@ -81,6 +95,8 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
         digest=await process.blobs.put("shards", data),
         size_bytes=len(data),
         summary=summary,
+        retracted=len(games) - len(played),
+        events_seq=tail if retractions else 0,
     )
     for game, reason in counts.rejected:
         process.logger.error("game left out", game=game, reason=reason)

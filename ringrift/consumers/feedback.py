@@ -13,6 +13,7 @@ from ringrift.domain import (
     loss,
     quality,
     regression,
+    retraction,
     scheduling,
     velocity,
     waiting,
@@ -20,7 +21,7 @@ from ringrift.domain import (
 
 DECIDERS = (
     loss.DECIDER, quality.DECIDER, velocity.DECIDER, regression.DECIDER, exploration.DECIDER, curriculum.DECIDER,
-    scheduling.DECIDER, architectures.DECIDER, fleet.DECIDER, ageing.DECIDER, waiting.DECIDER,
+    scheduling.DECIDER, architectures.DECIDER, fleet.DECIDER, ageing.DECIDER, waiting.DECIDER, retraction.DECIDER,
 )  # fmt: skip
 
 

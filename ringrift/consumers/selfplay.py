@@ -1,4 +1,4 @@
-"""Plays games for training: each game is in the log as soon as it ends."""
+"""Plays games for training: each game is in the log as soon as it ends. Searches old games again where that is asked for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from ringrift.consumers.networks import Networks
 from ringrift.consumers.process import Process, run, threads
+from ringrift.consumers.reanalysing import finished, reanalyse
 from ringrift.consumers.working import from_thread, is_done, publish_games, work
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
-from ringrift.events.tickets import SelfplayTicket, Ticket
+from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket, Ticket
 from ringrift.learning.play import play_games
 
 
@@ -20,14 +21,19 @@ async def main(process: Process) -> None:
     networks = Networks(process)
 
     async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
-        assert isinstance(ticket, SelfplayTicket)
-        await _play(process, ticket, deliveries, networks)
+        if isinstance(ticket, ReanalysisTicket):
+            await reanalyse(process, ticket, deliveries, networks)
+        else:
+            assert isinstance(ticket, SelfplayTicket)
+            await _play(process, ticket, deliveries, networks)
 
     await work(process, "selfplay", play, failed)
 
 
 def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     """A ticket that cannot be played is finished with the games it has: the generation goes on with fewer."""
+    if isinstance(ticket, ReanalysisTicket):
+        return finished(process, ticket, games=0, seconds=0.0)
     assert isinstance(ticket, SelfplayTicket)
     return SelfplayFinished(
         config=ticket.plan.config, generation=ticket.plan.generation, ticket=ticket.ticket, games=0, lost=ticket.games,

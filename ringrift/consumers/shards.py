@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ringrift.consumers.process import Process
-from ringrift.events import Fact, UndecodableEvent, decode, type_of
+from ringrift.domain.retraction import retracted
+from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.codec import EventMeta
-from ringrift.events.facts import GameCompleted, ShardExported, ShardRecovered
+from ringrift.events.facts import GameCompleted, GameReanalysed, GamesRetracted, ShardExported, ShardRecovered
 from ringrift.learning.shards import ShardCounts, build_shard
 from ringrift.nets.encoding import ENCODER
 from ringrift.rules import Config
@@ -46,15 +50,6 @@ async def exported_shards(log: Log) -> dict[str, list[ShardFact]]:
     return found
 
 
-async def ensure_shards(process: Process, shards: dict[str, list[ShardFact]]) -> None:
-    """Make every shard again that is not in the object store."""
-    present = await process.blobs.names("shards")
-    for facts in shards.values():
-        for fact, _ in facts:
-            if fact.digest not in present:
-                await remake(process, fact)
-
-
 async def shard_bytes(process: Process, fact: ShardExported) -> bytes:
     """The shard's bytes, from the store if they are there and whole, else from the games, which a fact tells."""
     try:
@@ -69,16 +64,59 @@ async def shard_bytes(process: Process, fact: ShardExported) -> bytes:
         return data
 
 
+class RangeOfGames(NamedTuple):
+    """The games of a range that a shard is made of, with their newest targets; `total` with the `retracted` ones, which are not."""
+
+    games: list[GameCompleted]
+    total: int
+    retracted: int
+
+
+async def games_in(
+    log: Log, config: str, first_seq: int, last_seq: int, retractions: Sequence[GamesRetracted], targets_seq: int
+) -> RangeOfGames:
+    """The games from `first_seq` to `last_seq` of `GAMES`, without those retracted, with the targets known at `targets_seq`."""
+    found: list[GameCompleted] = []
+    total = 0
+    async for event, meta in _games(log, f"ringrift.game.{config}.completed", first_seq, last_seq):
+        if isinstance(event, GameCompleted) and event.origin != "tournament":
+            total += 1
+            if not retracted(retractions, event, meta.seq):
+                found.append(event)
+    newest: dict[str, bytes] = {}
+    if targets_seq:
+        async for event, _ in _games(log, f"ringrift.game.{config}.reanalysed", first_seq, targets_seq):
+            if isinstance(event, GameReanalysed):
+                newest[event.game] = event.targets
+    games = [replace(game, targets=newest[game.game]) if game.game in newest else game for game in found]
+    return RangeOfGames(games, total, total - len(found))
+
+
+async def _games(log: Log, subject: str, first_seq: int, last_seq: int) -> AsyncIterator[Recorded]:
+    async for batch in log.read("GAMES", filters=[subject], start_seq=first_seq, until_seq=last_seq):
+        for entry in batch:
+            with contextlib.suppress(UndecodableEvent):  # was left out, and dead-lettered, when the shard was first made
+                yield decode(entry.body, stream="GAMES", seq=entry.seq)
+
+
+async def retractions_until(log: Log, config: str, until_seq: int) -> list[GamesRetracted]:
+    """Retractions of games of a config up to a sequence of `EVENTS`."""
+    found: list[GamesRetracted] = []
+    subject = f"ringrift.retraction.{config}.retracted"
+    if not until_seq:
+        return found
+    async for batch in log.read("EVENTS", filters=[subject], until_seq=until_seq):
+        for entry in batch:
+            event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+            if isinstance(event, GamesRetracted):
+                found.append(event)
+    return found
+
+
 async def remake(process: Process, fact: ShardExported) -> bytes:
     """The shard made from its range of games once more and stored. Raises BlobCorrupt if it is not the same."""
-    games: list[Fact] = []
-    subject = f"ringrift.game.{fact.config}.completed"
-    async for batch in process.log.read("GAMES", filters=[subject], start_seq=fact.first_seq, until_seq=fact.last_seq):
-        for entry in batch:
-            try:
-                games.append(decode(entry.body, stream="GAMES", seq=entry.seq).event)
-            except UndecodableEvent:
-                continue  # was left out, and dead-lettered, when the shard was first made
+    retractions = await retractions_until(process.log, fact.config, fact.events_seq)
+    games, _, _ = await games_in(process.log, fact.config, fact.first_seq, fact.last_seq, retractions, fact.targets_seq)
     data, _ = await asyncio.to_thread(make_shard, fact.config, games)
     digest = await process.blobs.put("shards", data)
     if digest != fact.digest:

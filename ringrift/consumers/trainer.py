@@ -26,9 +26,9 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import TrainingSettings
+from ringrift.events.settings import TrainingSettings, load
 from ringrift.events.tickets import Ticket, TrainingTicket
-from ringrift.learning.shards import read_shard
+from ringrift.learning.shards import read_shard, weighed
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.checkpoint import Checkpoint
@@ -66,7 +66,8 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
             return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
-    chosen = replace(settings.training, architecture=request.architecture)
+    adjusted = load(request.hyperparameters, base=settings)
+    chosen = replace(adjusted.training, architecture=request.architecture)
     window = await _window(process, request, chosen)
     start = await _start(process, request)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
@@ -85,7 +86,13 @@ async def _window(process: Process, request: TrainingRequested, settings: Traini
     if missing:
         raise TrainingError(f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; another build asked for this training")
     blobs = [await shard_bytes(process, facts[digest]) for digest in request.shards]
-    return await asyncio.to_thread(lambda: open_window([read_shard(data) for data in blobs], settings.window_samples))
+    weights = request.weights or (1.0,) * len(blobs)
+
+    def opened() -> Window:
+        shards = [weighed(read_shard(data), weight) for data, weight in zip(blobs, weights, strict=True)]
+        return open_window(shards, settings.window_samples)
+
+    return await asyncio.to_thread(opened)
 
 
 async def _start(process: Process, request: TrainingRequested) -> bytes | None:

@@ -180,7 +180,7 @@ async def publish_games(
     if deliveries > 1:
         names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
         filters = [f"ringrift.game.{config}.completed"]
-        present = await process.log.stored("GAMES", names, filters, await _caused_at(process, ticket))
+        present = await process.log.stored("GAMES", names, filters, await caused_at(process, ticket))
     slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
     log = process.edge or process.log
     appending: list[asyncio.Task[None]] = []
@@ -213,13 +213,13 @@ async def _until_fetched(process: Process, ticket: Ticket, config: str, written:
     for pause in FETCHED.pauses():
         process.check_stop()
         with contextlib.suppress(StreamError):  # the link is down
-            since = await _caused_at(process, ticket)
+            since = await caused_at(process, ticket)
             if written <= (await process.log.stored(GAMES, sorted(written), [f"ringrift.game.{config}.completed"], since)).keys():
                 return
         await process.wait(pause)
 
 
-async def _caused_at(process: Process, ticket: Ticket) -> datetime:
+async def caused_at(process: Process, ticket: Ticket) -> datetime:
     """When the fact that the ticket comes from was stored."""
     stream, _, seq = ticket.cause.partition("/")
     entry = await process.log.get(stream, int(seq))

@@ -1,5 +1,7 @@
 """How strong is everyone? Maximum likelihood over all matches of a config (Bradley-Terry; Plackett-Luce for more seats).
 
+Retracted games are taken back: what their tickets had brought is subtracted, and what is still to come of them does not count.
+
 A weak prior keeps a sweep finite. The table is a pure function of the log: the same matches give the same bits.
 """
 
@@ -13,7 +15,7 @@ from msgspec.structs import replace
 from ringrift.domain import rating
 from ringrift.domain.decider import Decider
 from ringrift.events import EventMeta, Fact
-from ringrift.events.facts import EloUpdated, EvaluationScored, Ranking, Rating
+from ringrift.events.facts import EloUpdated, EvaluationScored, GamesRetracted, Ranking, Rating
 
 PRIOR_ELO = 400.0
 """Standard deviation of the prior on each player: a 10-0 sweep then reads 592 points instead of infinity."""
@@ -24,6 +26,8 @@ class ConfigElo(Struct, frozen=True, kw_only=True):
 
     rankings: tuple[Ranking, ...] = ()
     games: int = 0
+    left_out: tuple[str, ...] = ()
+    """retracted tickets whose scores had not come"""
 
 
 class EloState(Struct, frozen=True, kw_only=True):
@@ -33,22 +37,33 @@ class EloState(Struct, frozen=True, kw_only=True):
 
 
 def evolve(state: EloState, event: Fact, meta: EventMeta) -> EloState:
-    """Take in one evaluation."""
-    if not isinstance(event, EvaluationScored):
+    """Take in one evaluation, or that some are retracted."""
+    if not isinstance(event, EvaluationScored | GamesRetracted):
         return state
     item = state.configs.get(event.config, ConfigElo())
-    counts = {(known.order, known.ranks): known for known in item.rankings}
-    for new in event.rankings:
-        key = (new.order, new.ranks)
-        known = counts.get(key)
-        counts[key] = new if known is None else replace(known, count=known.count + new.count)
-    item = ConfigElo(rankings=tuple(counts.values()), games=item.games + event.games)
+    if isinstance(event, GamesRetracted):
+        rankings = added(item.rankings, event.rankings, -1)
+        left_out = (*item.left_out, *event.unscored)
+        item = ConfigElo(rankings=rankings, games=max(0, item.games - event.scored_games), left_out=left_out)
+    elif event.ticket in item.left_out:
+        item = replace(item, left_out=tuple(ticket for ticket in item.left_out if ticket != event.ticket))
+    else:
+        item = replace(item, rankings=added(item.rankings, event.rankings), games=item.games + event.games)
     return EloState(configs={**state.configs, event.config: item})
 
 
+def added(rankings: tuple[Ranking, ...], more: tuple[Ranking, ...], sign: int = 1) -> tuple[Ranking, ...]:
+    """Counts of both, or of the first less the second, in order of first appearance; what is left of no game is dropped."""
+    counts = {(known.order, known.ranks): known.count for known in rankings}
+    for new in more:
+        key = (new.order, new.ranks)
+        counts[key] = counts.get(key, 0) + sign * new.count
+    return tuple(Ranking(order=order, ranks=ranks, count=count) for (order, ranks), count in counts.items() if count > 0)
+
+
 def decide(state: EloState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
-    """The rating table after one more evaluation."""
-    if not isinstance(event, EvaluationScored):
+    """The rating table after one more evaluation, or fewer."""
+    if not isinstance(event, EvaluationScored | GamesRetracted) or (isinstance(event, GamesRetracted) and not event.rankings):
         return ()
     return (table(state, event.config),)
 
@@ -69,7 +84,7 @@ def _groups(ranking: Ranking) -> rating.Ranking:
 DECIDER = Decider(
     name="elo",
     state=EloState,
-    reads=(EvaluationScored,),
+    reads=(EvaluationScored, GamesRetracted),
     writes=(EloUpdated,),
     initial=EloState,
     evolve=evolve,

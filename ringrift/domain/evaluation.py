@@ -3,6 +3,9 @@
 The match against the current network is asked for in rounds, so that a clear result ends early. A candidate without a rival is
 measured against the baselines only; one whose rival is no longer current begins again against the one that is.
 
+A candidate whose results were retracted begins again. A network that learned from retracted games is tainted, and measured against
+the baselines once more for each retraction: what it is worth is then known from games after it.
+
 When too many matches wait, training is held back until most are played.
 """
 
@@ -22,9 +25,11 @@ from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationRequested,
     EvaluationScored,
+    GamesRetracted,
     ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
+    ModelTainted,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
@@ -36,6 +41,7 @@ from ringrift.events.participants import seat
 
 RANDOM = seat("random")
 HEURISTIC = seat("heuristic")
+BASELINES: tuple[tuple[Purpose, Seat], ...] = (("random", RANDOM), ("heuristic", HEURISTIC))
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -51,11 +57,22 @@ class Trial(Struct, frozen=True, kw_only=True):
     """the matches against the baselines have been asked for"""
 
 
+class Retest(Struct, frozen=True, kw_only=True):
+    """A tainted network: how often it was tainted, and how often it has been measured for that."""
+
+    generation: int
+    due: int = 0
+    done: int = 0
+
+
 class ConfigEvaluation(Struct, frozen=True, kw_only=True):
     """One config: the current network and the candidates on trial, by digest."""
 
     current: str | None = None
     trials: dict[str, Trial] = {}
+    retests: dict[str, Retest] = {}
+    left_out: tuple[str, ...] = ()
+    """retracted tickets whose scores had not come"""
 
 
 class EvaluationState(Struct, frozen=True, kw_only=True):
@@ -91,6 +108,15 @@ def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationSt
             return _requested(replace(state, waiting=state.waiting + 1), event)
         case EvaluationScored():
             return _scored(replace(state, waiting=max(0, state.waiting - 1)), event)
+        case GamesRetracted():
+            item = _of(state, event.config)
+            trials = {name: _emptied(trial) if name in event.candidates else trial for name, trial in item.trials.items()}
+            return _with(state, event.config, replace(item, trials=trials, left_out=(*item.left_out, *event.unscored)))
+        case ModelTainted():
+            item = _of(state, event.config)
+            known = item.retests.get(event.model, Retest(generation=event.generation))
+            retests = {**item.retests, event.model: replace(known, due=known.due + 1)}
+            return _with(state, event.config, replace(item, retests=retests))
         case EvaluationFailed():
             return replace(state, waiting=max(0, state.waiting - 1))
         case EvaluationBackpressureEngaged() | EvaluationBackpressureReleased():
@@ -112,6 +138,13 @@ def decide(state: EvaluationState, event: Fact, meta: EventMeta) -> tuple[Fact, 
         if not state.pauses.stops(config, "evaluation")
         for model, trial in item.trials.items()
         for request in _due(state, config, model, trial)
+    ]
+    requests += [
+        request
+        for config, item in state.configs.items()
+        if not state.pauses.stops(config, "evaluation")
+        for model, retest in item.retests.items()
+        for request in _again(state, config, model, retest)
     ]
     return (*requests, *_backpressure(state, state.waiting + len(requests)))
 
@@ -136,7 +169,7 @@ def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[
     if trial.rival and trial.rounds == trial.answered and _open(state, config, trial):
         due.append(("promotion", network_seat(trial.rival, settings.simulations), settings.pairs_per_ticket))
     if not trial.baselines:
-        due += [("random", RANDOM, settings.baseline_pairs), ("heuristic", HEURISTIC, settings.baseline_pairs)]
+        due += [(purpose, opponent, settings.baseline_pairs) for purpose, opponent in BASELINES]
     return [
         EvaluationRequested(
             config=config,
@@ -153,15 +186,34 @@ def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[
     ]
 
 
+def _again(state: EvaluationState, config: str, model: str, retest: Retest) -> list[EvaluationRequested]:
+    """The matches against the baselines that a tainted network plays once more."""
+    if retest.done >= retest.due:
+        return []
+    settings = state.settings.evaluation
+    return [
+        EvaluationRequested(
+            config=config, generation=retest.generation, candidate=network_seat(model, settings.simulations), opponent=opponent,
+            purpose=purpose, round=retest.due, pairs=settings.baseline_pairs,
+            seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, "tainted", retest.due),
+            settings_version=state.version,
+        )
+        for purpose, opponent in BASELINES
+    ]  # fmt: skip
+
+
 def _open(state: EvaluationState, config: str, trial: Trial) -> bool:
     """Whether the sequential test wants another round."""
     if not trial.starts:
-        return trial.rounds == 0
+        return True
     return judge(trial.starts, trial.games, state.settings.promotion, first=False, config=config)[0] == "open"
 
 
 def _requested(state: EvaluationState, event: EvaluationRequested) -> EvaluationState:
     item = _of(state, event.config)
+    if event.round and event.purpose in ("random", "heuristic") and (retest := item.retests.get(event.candidate.model or "")):
+        retests = {**item.retests, event.candidate.model or "": replace(retest, done=event.round)}
+        return _with(state, event.config, replace(item, retests=retests))
     trial = item.trials.get(event.candidate.model or "")
     if trial is None or event.purpose in MEASURING:
         return state
@@ -175,20 +227,26 @@ def _scored(state: EvaluationState, event: EvaluationScored) -> EvaluationState:
     trial = item.trials.get(event.candidate_model or "")
     if trial is None or event.purpose != "promotion" or not plays_as(event.opponent, trial.rival):
         return state
-    starts = merged(trial.starts, event.starts)
-    trial = replace(trial, answered=trial.answered + 1, starts=starts, games=trial.games + event.games)
+    trial = replace(trial, answered=trial.answered + 1)
+    if event.ticket not in item.left_out:
+        trial = replace(trial, starts=merged(trial.starts, event.starts), games=trial.games + event.games)
     return _with(state, event.config, replace(item, trials={**item.trials, event.candidate_model or "": trial}))
 
 
 def _judged(state: EvaluationState, config: str, model: str, current: str | None) -> EvaluationState:
     item = _of(state, config)
     trials = {name: _against(trial, current) for name, trial in item.trials.items() if name != model}
-    return _with(state, config, ConfigEvaluation(current=current, trials=trials))
+    return _with(state, config, replace(item, current=current, trials=trials))
 
 
 def _against(trial: Trial, rival: str | None) -> Trial:
     """The trial, begun again if this is another rival."""
     return trial if trial.rival == rival else Trial(generation=trial.generation, rival=rival, baselines=trial.baselines)
+
+
+def _emptied(trial: Trial) -> Trial:
+    """The trial without its results: the match goes on from nothing, the baselines are asked for again."""
+    return replace(trial, starts=(), games=0, baselines=False)
 
 
 def _of(state: EvaluationState, config: str) -> ConfigEvaluation:
@@ -204,7 +262,7 @@ DECIDER = Decider(
     state=EvaluationState,
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelRegistered, EvaluationScored, EvaluationFailed, ModelPromoted,
-        PromotionRejected, ModelRolledBack,
+        PromotionRejected, ModelRolledBack, GamesRetracted, ModelTainted,
     ),
     writes=(EvaluationRequested, EvaluationBackpressureEngaged, EvaluationBackpressureReleased),
     initial=EvaluationState,

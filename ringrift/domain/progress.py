@@ -46,6 +46,8 @@ class Progress(Struct, frozen=True, kw_only=True):
                 return self  # its games go into no shard
             case EvaluationScored():
                 return replace(self, games_evaluated=self.games_evaluated + event.games)
+            case ShardExported() if event.supersedes:
+                return self  # games that were counted already
             case ShardExported():
                 exported, samples = self.games_exported + event.games, self.samples_new + event.samples
                 wins = event.summary.wins if event.summary else ()

@@ -23,6 +23,7 @@ from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationScored,
     Evidence,
+    GamesRetracted,
     ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
@@ -56,6 +57,8 @@ class ConfigPromotion(Struct, frozen=True, kw_only=True):
     current: str | None = None
     candidates: dict[str, Candidate] = {}
     rolled_back_at: datetime | None = None
+    left_out: tuple[str, ...] = ()
+    """retracted tickets whose scores had not come"""
 
 
 class PromotionState(Struct, frozen=True, kw_only=True):
@@ -77,6 +80,8 @@ def evolve(state: PromotionState, event: Fact, meta: EventMeta) -> PromotionStat
             return _with(state, event.config, replace(item, candidates=candidates))
         case EvaluationScored():
             return _scored(state, event)
+        case GamesRetracted():
+            return _retracted(state, event)
         case ModelPromoted():
             return _judged(state, event.config, event.model, event.model)
         case PromotionRejected():
@@ -95,6 +100,8 @@ def decide(state: PromotionState, event: Fact, meta: EventMeta) -> tuple[Fact, .
     if not isinstance(event, EvaluationScored | EvaluationFailed) or event.candidate_model is None:
         return ()
     item = state.configs.get(event.config, ConfigPromotion())
+    if event.ticket in item.left_out:
+        return ()
     model, candidate = event.candidate_model, item.candidates.get(event.candidate_model)
     if candidate is None or not decides(event.purpose, item.current):
         return ()
@@ -202,10 +209,22 @@ def merged(first: Starts, second: Starts) -> Starts:
     return tuple(sorted(counts.items()))
 
 
+def _retracted(state: PromotionState, event: GamesRetracted) -> PromotionState:
+    """Candidates with results among the retracted ones begin again."""
+    item = state.configs.get(event.config, ConfigPromotion())
+    candidates = {
+        name: Candidate(generation=candidate.generation) if name in event.candidates else candidate
+        for name, candidate in item.candidates.items()
+    }
+    return _with(state, event.config, replace(item, candidates=candidates, left_out=(*item.left_out, *event.unscored)))
+
+
 def _scored(state: PromotionState, event: EvaluationScored) -> PromotionState:
     item = state.configs.get(event.config, ConfigPromotion())
     model = event.candidate_model
     if model is None or model not in item.candidates or not decides(event.purpose, item.current) or not counts(event, item.current):
+        return state
+    if event.ticket in item.left_out:
         return state
     candidate = item.candidates[model]
     candidate = replace(candidate, starts=merged(candidate.starts, event.starts), games=candidate.games + event.games)
@@ -239,7 +258,7 @@ def _with(state: PromotionState, config: str, item: ConfigPromotion) -> Promotio
 DECIDER = Decider(
     name="promotion",
     state=PromotionState,
-    reads=(SettingsChanged, ModelRegistered, EvaluationScored, EvaluationFailed, RegressionDetected),
+    reads=(SettingsChanged, ModelRegistered, EvaluationScored, EvaluationFailed, RegressionDetected, GamesRetracted),
     writes=(ModelPromoted, PromotionRejected, ModelRolledBack),
     initial=PromotionState,
     evolve=evolve,

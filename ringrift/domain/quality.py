@@ -43,6 +43,7 @@ class Judged(Struct, frozen=True, kw_only=True):
 
     summary: ShardSummary
     rejected: int
+    index: int = 0
 
 
 class ConfigQuality(Struct, frozen=True, kw_only=True):
@@ -65,9 +66,13 @@ def evolve(state: QualityState, event: Fact, meta: EventMeta) -> QualityState:
     match event:
         case SettingsChanged():
             return replace(state, settings=event.settings, version=event.version)
+        case ShardExported() if event.supersedes:
+            item = _of(state, event.config)
+            window = tuple(one for shard in item.window if (one := _revised(shard, event)) is not None)
+            return _with(state, event.config, replace(item, window=window))
         case ShardExported() if event.summary is not None:
             item = _of(state, event.config)
-            window = (*item.window, Judged(summary=event.summary, rejected=event.rejected))
+            window = (*item.window, Judged(summary=event.summary, rejected=event.rejected, index=event.index))
             return _with(state, event.config, replace(item, window=window[-state.settings.quality.window_shards :]))
         case QualityDegraded() | QualityRecovered():
             return _with(state, event.config, replace(_of(state, event.config), degraded=isinstance(event, QualityDegraded)))
@@ -76,9 +81,11 @@ def evolve(state: QualityState, event: Fact, meta: EventMeta) -> QualityState:
 
 def decide(state: QualityState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
     """The assessment after one more shard, and whether it crossed a bound."""
-    if not isinstance(event, ShardExported) or event.summary is None:
+    if not isinstance(event, ShardExported) or (event.summary is None and not event.supersedes):
         return ()
     item, settings = _of(state, event.config), state.settings.quality
+    if not any(shard.index == event.index for shard in item.window):
+        return ()
     components = measure(item.window, int(event.config[-2]))
     games = sum(shard.summary.games for shard in item.window)
     score, sure = mean(components, settings.weights), confidence(games)
@@ -96,6 +103,13 @@ def decide(state: QualityState, event: Fact, meta: EventMeta) -> tuple[Fact, ...
     if item.degraded and adjusted >= settings.recovered_from:
         return assessed, QualityRecovered(config=event.config, adjusted=adjusted, settings_version=state.version)
     return (assessed,)
+
+
+def _revised(shard: Judged, event: ShardExported) -> Judged | None:
+    """The shard as it is once `event` took the place of one; None if nothing of it is left."""
+    if shard.index != event.index:
+        return shard
+    return Judged(summary=event.summary, rejected=event.rejected, index=event.index) if event.summary else None
 
 
 def measure(window: tuple[Judged, ...], seats: int) -> dict[str, float]:

@@ -80,7 +80,7 @@ def evolve(state: SchedulingState, event: Fact, meta: EventMeta) -> SchedulingSt
             return replace(state, settings=event.settings, version=event.version)
         case SelfplayFinished():
             return _with(state, event.config, games=_of(state, event.config).games + event.games)
-        case ShardExported():
+        case ShardExported() if event.supersedes is None:
             return _with(state, event.config, exported_at=meta.time)
         case VelocityChanged():
             return _with(state, event.config, pace=event.pace)

@@ -7,6 +7,11 @@ at most `ATTEMPTS_MAX` times in all, and so is one that gave no sign of life for
 Where several architectures compete, each has its own line of networks, and the next training goes to the one that is furthest
 below its share.
 
+Games that are retracted or reanalysed come back as another shard in the place of the old one, so that the next window is without
+them. A network that is tainted by a retraction is no start for another: that is the nearest clean one before it. Hyperparameters
+that a person adjusted reach the next request. Where a cascade is set, the promotion of a network of one architecture makes the next
+training one of another, taught by it.
+
 What holds a due training back:
 
     pressure     too many matches wait: until most are played
@@ -25,7 +30,7 @@ from msgspec.structs import replace
 from ringrift.domain.decider import Decider, seed_from
 from ringrift.domain.pause import Pauses
 from ringrift.domain.progress import Progress
-from ringrift.domain.quality import faded
+from ringrift.domain.quality import NEUTRAL, faded
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
     ArchitecturesWeighed,
@@ -33,8 +38,11 @@ from ringrift.events.facts import (
     EvaluationBackpressureEngaged,
     EvaluationBackpressureReleased,
     EvaluationScored,
+    HyperparametersAdjusted,
+    ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
+    ModelTainted,
     Pace,
     PipelinePaused,
     PipelineResumed,
@@ -43,6 +51,7 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     SettingsChanged,
     ShardExported,
+    ShardRetired,
     TickRecorded,
     TrainingBlocked,
     TrainingCheckpointed,
@@ -98,6 +107,12 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     """told to play on, and no plan has been made since"""
     blocks: int = 0
     """times that quality held this generation back"""
+    qualities: dict[str, float] = {}
+    """adjusted quality of the shards that were assessed, by digest"""
+    hyperparameters: dict[str, str] = {}
+    """settings that are others for this config"""
+    cascade: tuple[str, str] | None = None
+    """architecture of the next training and the network that teaches it"""
 
 
 class TrainingState(Struct, frozen=True, kw_only=True):
@@ -130,15 +145,16 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
         case SelfplayFinished() | EvaluationScored():
             return _with(state, event.config, progress=_of(state, event.config).progress.after(event))
         case ShardExported():
-            item = _of(state, event.config)
-            shards = (*item.shards, (event.digest, event.samples))
-            return _with(state, event.config, progress=item.progress.after(event), shards=shards, exported_at=meta.time)
+            return _exported(state, event, meta.time)
+        case ShardRetired():
+            return _without(state, event.config, event.digest)
         case TrainingRequested():
             item = _of(state, event.config)
             return _with(
                 state, event.config, progress=item.progress.after(event), trained=event.generation - 1,
                 trainings={**item.trainings, event.architecture: item.trainings.get(event.architecture, 0) + 1},
                 attempts=item.attempts + 1, failed=False, running=Running(), blocked=False, blocks=0,
+                cascade=None if item.cascade and item.cascade[0] == event.architecture else item.cascade,
             )  # fmt: skip
         case TrainingKilled():
             return _with(state, event.config, failed=True, running=None, void=event.ticket)
@@ -172,7 +188,19 @@ def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingSt
         case ArchitecturesWeighed():
             return _with(state, event.config, shares=event.shares)
         case QualityAssessed():
-            return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time)
+            qualities = {**_of(state, event.config).qualities, event.digest: event.adjusted}
+            return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time, qualities=qualities)
+        case ModelTainted():
+            item = _of(state, event.config)
+            lines = {name: event.clean if model == event.model else model for name, model in item.lines.items()}
+            return _with(
+                state, event.config, newest=event.clean if item.newest == event.model else item.newest,
+                lines={name: model for name, model in lines.items() if model},
+            )  # fmt: skip
+        case HyperparametersAdjusted():
+            return _with(state, event.config, hyperparameters=event.values)
+        case ModelPromoted():
+            return _with(state, event.config, cascade=_cascade(state, event))
         case ModelRolledBack():
             return _with(state, event.config, newest=event.current)
         case DeadlockBroken():
@@ -281,21 +309,64 @@ def _ticked(state: TrainingState, now: datetime) -> TrainingState:
 
 
 def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str) -> TrainingRequested:
-    architecture = next_architecture(state.settings.training, item.shares, item.trainings)
+    taught = item.cascade
+    architecture = taught[0] if taught else next_architecture(state.settings.training, item.shares, item.trainings)
     window = newest_shards(item.shards, state.settings.training.window_samples)
     return TrainingRequested(
         config=config,
         generation=item.generation + 1,
         architecture=architecture,
-        parent=(item.lines.get(architecture) if state.settings.training.architectures else item.newest)
+        parent=(item.lines.get(architecture) if state.settings.training.architectures or taught else item.newest)
         or model_for(state.settings.training.init, config),
-        teacher=model_for(state.settings.training.distill_from, config),
+        teacher=taught[1] if taught else model_for(state.settings.training.distill_from, config),
         shards=tuple(digest for digest, _ in window),
         samples=sum(samples for _, samples in window),
         seed=seed_from(state.settings.seed, config, "training", item.generation + 1, item.attempts),
         reason=reason,
         settings_version=state.version,
+        weights=weights(window, item.qualities, state.settings.training.shard_quality_power),
+        hyperparameters=item.hyperparameters,
     )
+
+
+def weights(window: tuple[tuple[str, int], ...], qualities: dict[str, float], power: float) -> tuple[float, ...]:
+    """What the samples of each shard weigh: 1 on the mean over samples, more where the quality is better. Empty: all alike."""
+    if not power or not window:
+        return ()
+    raw = [(qualities.get(digest, NEUTRAL) / NEUTRAL) ** power for digest, _ in window]
+    samples = sum(count for _, count in window)
+    mean = sum(weight * count for weight, (_, count) in zip(raw, window, strict=True)) / samples if samples else 1.0
+    return tuple(round(weight / mean, 6) for weight in raw) if mean > 0.0 else ()
+
+
+def _exported(state: TrainingState, event: ShardExported, now: datetime) -> TrainingState:
+    """A shard more, or another in the place of one; an empty one is none."""
+    item = _of(state, event.config)
+    if event.supersedes is None:
+        shards = (*item.shards, (event.digest, event.samples))
+        return _with(state, event.config, progress=item.progress.after(event), shards=shards, exported_at=now)
+    if not event.samples:
+        return _without(state, event.config, event.supersedes)
+    shards = tuple((event.digest, event.samples) if digest == event.supersedes else (digest, n) for digest, n in item.shards)
+    qualities = {event.digest if digest == event.supersedes else digest: value for digest, value in item.qualities.items()}
+    return _with(state, event.config, shards=shards, qualities=qualities)
+
+
+def _without(state: TrainingState, config: str, digest: str) -> TrainingState:
+    """Without a shard."""
+    item = _of(state, config)
+    return _with(
+        state, config, shards=tuple(shard for shard in item.shards if shard[0] != digest),
+        qualities={name: value for name, value in item.qualities.items() if name != digest},
+    )  # fmt: skip
+
+
+def _cascade(state: TrainingState, event: ModelPromoted) -> tuple[str, str] | None:
+    """What the promotion asks for: the architecture to be trained next, and its teacher."""
+    lines = _of(state, event.config).lines
+    pairs = dict(pair.split(">") for pair in state.settings.training.cascade)
+    promoted = next((name for name, model in lines.items() if model == event.model), None)
+    return (pairs[promoted], event.model) if promoted in pairs else None
 
 
 def next_architecture(settings: TrainingSettings, shares: dict[str, float], trainings: dict[str, int]) -> str:
@@ -330,7 +401,7 @@ DECIDER = Decider(
         SettingsChanged, PipelinePaused, PipelineResumed, SelfplayPlanned, SelfplayFinished, EvaluationScored, ShardExported,
         TrainingStarted, TrainingCheckpointed, TrainingFinished, TrainingFailed, QualityAssessed, VelocityChanged, ModelRolledBack,
         ModelRegistered, ArchitecturesWeighed, EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
-        DeadlockBroken,
+        DeadlockBroken, ModelTainted, HyperparametersAdjusted, ModelPromoted, ShardRetired,
     ),
     writes=(TrainingRequested, TrainingBlocked, TrainingKilled),
     initial=TrainingState,

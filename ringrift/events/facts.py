@@ -91,6 +91,23 @@ class GameCompleted(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
+class GameReanalysed(Fact, frozen=True, kw_only=True):
+    """New targets of an old game, searched again by another network; the game itself stays as it was played.
+
+    `seq` is where the game is in `GAMES`. Shards that are made from here on use the newest targets there are."""
+
+    game: str
+    config: ConfigName
+    seq: Annotated[int, Meta(ge=1)]
+    ticket: str
+    model: Sha256
+    simulations: Annotated[int, Meta(ge=1)]
+    targets: bytes
+    search_seconds: float
+    node: str
+    settings_version: Count
+
+
 class SettingsChanged(Fact, frozen=True, kw_only=True):
     """The settings in force from here on, whole; `version` counts from 1."""
 
@@ -186,6 +203,108 @@ class ShardExported(Fact, frozen=True, kw_only=True):
     size_bytes: Count
     summary: ShardSummary | None = None
     """None in a shard without self-play games, and in facts of older builds"""
+    supersedes: Sha256 | None = None
+    """the shard of the same range that this one takes the place of, because games were retracted or reanalysed"""
+    retracted: Count = 0
+    """games of the range that were left out because they are retracted"""
+    events_seq: Count = 0
+    """retractions and reanalyses up to this sequence of `EVENTS` are heeded; 0: none"""
+    targets_seq: Count = 0
+    """the newest targets up to this sequence of `GAMES` are taken; 0: those that the games came with"""
+
+
+class ShardRetired(Fact, frozen=True, kw_only=True):
+    """No window and no training can reach this shard any more: its blob is deleted. The games are there; it can be made again."""
+
+    config: ConfigName
+    digest: Sha256
+    index: Count
+    why: str
+    settings_version: Count
+
+
+class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`count` games ended with these participants from best to worst; `ranks` shows ties, such as 1, 2, 2, 4."""
+
+    order: tuple[str, ...]
+    ranks: tuple[int, ...]
+    count: Annotated[int, Meta(ge=1)]
+
+
+class GamesRetracted(Fact, frozen=True, kw_only=True):
+    """Games of a config that count as if they had never come: in ratings, shards and the windows of trainings from here on.
+
+    They are those from `first_seq` to `last_seq` of `GAMES` that `node` played, in which `model` sat, and that `games` names, each
+    as far as it is given. A score is of a whole ticket, so a ticket with one such game is left out of the ratings whole: rather
+    lose good results than keep bad ones. `rankings` is what these tickets had brought (`scored_games` games), to be taken back."""
+
+    config: ConfigName
+    node: str | None = None
+    model: Sha256 | None = None
+    games: tuple[str, ...] = ()
+    first_seq: Annotated[int, Meta(ge=1)]
+    last_seq: Annotated[int, Meta(ge=1)]
+    count: Annotated[int, Meta(ge=1)]
+    tickets: tuple[str, ...] = ()
+    """evaluation tickets whose scores are taken back"""
+    unscored: tuple[str, ...] = ()
+    """evaluation tickets whose scores will not count when they come"""
+    candidates: tuple[Sha256, ...] = ()
+    """networks whose results are among those taken back"""
+    rankings: tuple[Ranking, ...] = ()
+    scored_games: Count = 0
+    why: str
+
+
+class ModelTainted(Fact, frozen=True, kw_only=True):
+    """`model` learned from games that are retracted, itself or (`inherited`) through the weights it began from.
+
+    `retraction` is the position of the retraction, `clean` the nearest network before it that did not."""
+
+    config: ConfigName
+    model: Sha256
+    generation: Count
+    retraction: str
+    inherited: bool
+    clean: Sha256 | None
+
+
+class ReanalysisRequested(Fact, frozen=True, kw_only=True):
+    """Search the self-play games of `GAMES` from `first_seq` to `last_seq` again with `model`: one ticket."""
+
+    config: ConfigName
+    model: Sha256
+    first_seq: Annotated[int, Meta(ge=1)]
+    last_seq: Annotated[int, Meta(ge=1)]
+    games: Annotated[int, Meta(ge=1)]
+    simulations: Annotated[int, Meta(ge=1)]
+    seed: Count
+    settings_version: Count
+
+
+class ReanalysisFinished(Fact, frozen=True, kw_only=True):
+    """The new targets of one ticket are in `GAMES`, but of `lost` games that could not be searched."""
+
+    config: ConfigName
+    ticket: str
+    model: Sha256
+    first_seq: Annotated[int, Meta(ge=1)]
+    last_seq: Annotated[int, Meta(ge=1)]
+    games: Count
+    lost: Count = 0
+    search_seconds: float
+    node: str
+
+
+class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
+    """What trainings of this config do other than the settings say, whole, from the next request on; empty: nothing.
+
+    `values` by the dotted name of the setting, as text like on the command line."""
+
+    config: ConfigName
+    values: dict[str, str]
+    why: str
+    settings_version: Count
 
 
 class ShardRecovered(Fact, frozen=True, kw_only=True):
@@ -212,6 +331,10 @@ class TrainingRequested(Fact, frozen=True, kw_only=True):
     seed: Count
     reason: str
     settings_version: Count
+    weights: tuple[float, ...] = ()
+    """what the samples of each shard weigh in the loss; empty: all alike"""
+    hyperparameters: dict[str, str] = {}
+    """settings that are others for this training"""
 
 
 class TrainingStarted(Fact, frozen=True, kw_only=True):
@@ -318,14 +441,6 @@ class EvaluationRequested(Fact, frozen=True, kw_only=True):
     pairs: Annotated[int, Meta(ge=1)]
     seed: Count
     settings_version: Count
-
-
-class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`count` games ended with these participants from best to worst; `ranks` shows ties, such as 1, 2, 2, 4."""
-
-    order: tuple[str, ...]
-    ranks: tuple[int, ...]
-    count: Annotated[int, Meta(ge=1)]
 
 
 class EvaluationScored(Fact, frozen=True, kw_only=True):

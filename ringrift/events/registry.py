@@ -79,6 +79,10 @@ REGISTRY: dict[str, EventType] = _listed(
         emitters=("selfplay", "evaluator"), consumers=("exporter",),
     ),
     EventType(
+        fact_type=facts.GameReanalysed, stream="GAMES", context="game", scope="config", fact="reanalysed",
+        emitters=("selfplay",), consumers=("exporter",),
+    ),
+    EventType(
         fact_type=facts.SettingsChanged, context="settings", scope="all", fact="changed",
         emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter", "warden", "feedback"),
     ),
@@ -105,6 +109,30 @@ REGISTRY: dict[str, EventType] = _listed(
     EventType(
         fact_type=facts.ShardRecovered, context="shard", scope="config", fact="recovered",
         emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.ShardRetired, context="shard", scope="config", fact="retired",
+        emitters=("planner",), consumers=("planner", "exporter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.GamesRetracted, context="retraction", scope="config", fact="retracted",
+        emitters=_OPERATOR, consumers=("exporter", "rater", "evaluation", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.ModelTainted, context="model", scope="config", fact="tainted",
+        emitters=("feedback",), consumers=("planner", "evaluation", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.ReanalysisRequested, context="reanalysis", scope="config", fact="requested",
+        emitters=_OPERATOR, consumers=("dispatcher",),
+    ),
+    EventType(
+        fact_type=facts.ReanalysisFinished, context="reanalysis", scope="config", fact="finished",
+        emitters=("selfplay",), consumers=("exporter", "dispatcher", "selfplay"),
+    ),
+    EventType(
+        fact_type=facts.HyperparametersAdjusted, context="hyperparameters", scope="config", fact="adjusted",
+        emitters=_OPERATOR, consumers=("planner",),
     ),
     EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",

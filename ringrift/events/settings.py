@@ -22,6 +22,8 @@ Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
 ModelOfConfig = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$")]
 """A config and the digest of a network for it."""
+Cascade = Annotated[str, Meta(pattern="^[a-z0-9-]+>[a-z0-9-]+$")]
+"""`a>b`: from architecture a to architecture b (requirement G04.15)."""
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 
 ENV_PREFIX = "RINGRIFT_"
@@ -61,6 +63,9 @@ class ShardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     games: Positive = 64
     """games of one shard"""
+    windows_kept: PositiveFloat = 2.0
+    """a shard this many windows of a training back is retired: its blob is deleted, and made again if anybody asks for it. More
+    than one, so that a window that is made wider finds its shards"""
 
 
 class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +116,11 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """quality, faded by age, below which a training waits; neutral is 0.5, so an old assessment never blocks (G07.06)"""
     quality_blocks_max: NonNegative = 3
     """times that bad quality may make one generation play on: better a training on poor data than none"""
+    shard_quality_power: NonNegativeFloat = 0.0
+    """samples of a shard weigh (quality / neutral) to this power in the loss (requirement G06.05). 0: all alike, until an
+    experiment shows that it pays"""
+    cascade: tuple[Cascade, ...] = ()
+    """off where empty; when a network of architecture a is promoted, the next training of its config is of b, taught by it"""
     silent_seconds_max: PositiveFloat = 7200.0
     """without a sign of life for so long a training is given to another (requirement G08.13)"""
 
@@ -393,6 +403,16 @@ SHARED_MACHINE = Settings(
 def model_for(chosen: Iterable[str], config: str) -> str | None:
     """The digest that `chosen` (of `ModelOfConfig`) names for a config, the last one if several; None if none."""
     return dict(text.split("=") for text in chosen).get(config)
+
+
+HYPERPARAMETERS = frozenset(
+    f"training.{name}"
+    for name in (
+        "epochs", "batch", "learning_rate", "weight_decay", "value_weight", "rank_weight", "territory_weight",
+        "moves_left_weight", "distill_weight",
+    )
+)  # fmt: skip
+"""settings that can be others for the trainings of one config (`HyperparametersAdjusted`): they say how to train, not on what"""
 
 
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.events.errors import UndecodableEvent
-from ringrift.events.facts import EvaluationRequested, SelfplayPlanned, TrainingRequested
+from ringrift.events.facts import EvaluationRequested, ReanalysisRequested, SelfplayPlanned, TrainingRequested
 
 
 class SelfplayTicket(Struct, frozen=True, kw_only=True, tag="selfplay"):
@@ -35,18 +35,29 @@ class EvaluationTicket(Struct, frozen=True, kw_only=True, tag="evaluation"):
     request: EvaluationRequested
 
 
-Ticket = SelfplayTicket | TrainingTicket | EvaluationTicket
+class ReanalysisTicket(Struct, frozen=True, kw_only=True, tag="reanalysis"):
+    """Search the games the request names again. Workers of self-play do it: it needs what they have."""
+
+    ticket: str
+    cause: str
+    request: ReanalysisRequested
+
+
+Ticket = SelfplayTicket | TrainingTicket | EvaluationTicket | ReanalysisTicket
+Request = SelfplayPlanned | TrainingRequested | EvaluationRequested | ReanalysisRequested
 
 _DECODER: msgspec.json.Decoder[Ticket] = msgspec.json.Decoder(Ticket)
 
 
-def tickets_of(event: SelfplayPlanned | TrainingRequested | EvaluationRequested, position: str) -> list[Ticket]:
+def tickets_of(event: Request, position: str) -> list[Ticket]:
     """The tickets that the request at log `position` asks for; the same request gives the same ids for ever."""
     match event:
         case TrainingRequested():
             return [TrainingTicket(ticket=f"training-{_token(position)}", cause=position, request=event)]
         case EvaluationRequested():
             return [EvaluationTicket(ticket=f"evaluation-{_token(position)}", cause=position, request=event)]
+        case ReanalysisRequested():
+            return [ReanalysisTicket(ticket=f"reanalysis-{_token(position)}", cause=position, request=event)]
     step = event.games_per_ticket
     return [
         SelfplayTicket(
@@ -78,8 +89,8 @@ def request_of(ticket: str) -> str:
 
 
 def kind_of(ticket: Ticket) -> str:
-    """What is to be done: selfplay, training or evaluation."""
-    return str(type(ticket).__struct_config__.tag)
+    """Who is to do it: workers of selfplay, training or evaluation."""
+    return "selfplay" if isinstance(ticket, ReanalysisTicket) else str(type(ticket).__struct_config__.tag)
 
 
 def config_of(ticket: Ticket) -> str:

@@ -148,7 +148,7 @@ def _one_decision(config: Config, roster: Sequence[Player], opening: Player | No
         seeds = [start.opening_seed if index == OPENING else start.seed for start in starts]
         for slot, decision in zip(group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True):
             if index != OPENING and player.searches:
-                live[slot].decisions.append(_target(int(boards.table.plies[slot]), decision))
+                live[slot].decisions.append(target_of(int(boards.table.plies[slot]), decision))
             slots.append(slot)
             moves.append(decision.move)
     boards.play(slots, moves)
@@ -162,7 +162,8 @@ def _player_of(start: Start, state: NDArray[np.int32]) -> int:
     return start.players[2 - seat if state[la.SWAPPED] else seat - 1]
 
 
-def _target(ply: int, decision: Decision) -> targets.Decision:
+def target_of(ply: int, decision: Decision) -> targets.Decision:
+    """What is to be learned from a decision at a ply of its game."""
     return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
 
 

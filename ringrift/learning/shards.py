@@ -156,6 +156,13 @@ def read_shard(data: bytes) -> Shard:
     return shard
 
 
+def weighed(shard: Shard, weight: float) -> Shard:
+    """The shard with every sample's weight in the loss times `weight`."""
+    if weight == 1.0:
+        return shard
+    return Shard(shard.config, {**shard.columns, "weight": shard.columns["weight"] * np.float32(weight)})
+
+
 def _check_columns(columns: Arrays, seats: int) -> None:
     """The columns exist, have their types and agree with each other, so that no index leaves an array later."""
     if columns.keys() != _COLUMNS.keys():

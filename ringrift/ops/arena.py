@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -26,15 +25,14 @@ from ringrift.domain.decider import seed_from
 from ringrift.events import Settings, UndecodableEvent, decode, draft, type_of
 from ringrift.events.facts import EvaluationFailed, EvaluationRequested, EvaluationScored, Purpose, SettingsChanged
 from ringrift.learning.pairings import Pairing
+from ringrift.ops import source
 from ringrift.ops.errors import CommandError
-from ringrift.ops.source import logs_to_stderr, progress, server_url
+from ringrift.ops.source import progress
 from ringrift.ops.supervisor import Child, supervise
 from ringrift.rules import Config, RulesError
 from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import Unreachable
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Presence
-from ringrift.streams.server import EmbeddedServer
 
 STREAM = "EVENTS"
 
@@ -60,20 +58,8 @@ async def opened(options: argparse.Namespace, *, create: bool) -> AsyncIterator[
     """The log of `--server`, or of the server over `--data`, started if none runs. Without `create` the directory must hold a log.
 
     Raises StreamError, CommandError."""
-    logs_to_stderr()
-    # SIGTERM as Ctrl-C: what was started for the purpose is ended in order
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     async with contextlib.AsyncExitStack() as leaving:
-        try:
-            url = await server_url(options)
-        except Unreachable:
-            if options.server or not (create or (options.data / "nats").is_dir()):
-                raise
-            server = await EmbeddedServer.start(options.data)
-            leaving.push_async_callback(server.stop)
-            url = server.url
-        log = await JetStreamLog.open(url, name="ringrift")
-        leaving.push_async_callback(log.close)
+        log = await leaving.enter_async_context(source.opened(options, create=create))
         await ensure(log.ask)
         yield Arena(log=log, data=options.data, leaving=leaving)
 

@@ -115,6 +115,31 @@ def _steer(commands: Any) -> None:
             item.add_argument("--all", action="store_true", help="every pause there is")
         item.set_defaults(run=_later("ringrift.ops.control", name))
 
+    retract = commands.add_parser("retract", help="let games count as if they had never come, and say why")
+    _add_source(retract)
+    retract.add_argument("--node", help="those that this node played")
+    retract.add_argument("--model", help="those in which this network sat: its digest, or the beginning of it")
+    retract.add_argument("--games", metavar="A..B|ID,...", help="those from A to B of GAMES, or these ids")
+    retract.add_argument("--config", help="only this config, such as hex8_2p (default: all)")
+    retract.add_argument("--why", required=True, help="the reason, which is recorded")
+    retract.set_defaults(run=_later("ringrift.ops.retract", "retract"))
+
+    reanalyse = commands.add_parser("reanalyse", help="have old games searched again by a newer network, for new targets")
+    _add_source(reanalyse)
+    reanalyse.add_argument("--config", required=True, help="board and seats, such as hex8_2p")
+    reanalyse.add_argument("--model", default="current", help="digest of a network, or its beginning, or current (default)")
+    reanalyse.add_argument("--games", type=int, default=256, help="so many of the newest that it has not searched (default 256)")
+    reanalyse.add_argument("--simulations", type=int, help="search budget a decision (default: that of self-play)")
+    reanalyse.set_defaults(run=_later("ringrift.ops.reanalyse", "reanalyse"))
+
+    tune = commands.add_parser("tune", help="hyperparameters of one config, from its next training on")
+    _add_source(tune)
+    tune.add_argument("--config", required=True, help="board and seats, such as hex8_2p")
+    tune.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="such as training.learning_rate=0.001")
+    tune.add_argument("--reset", action="store_true", help="as the settings say, but for what --set names")
+    tune.add_argument("--why", default="by hand", help="the reason, which is recorded")
+    tune.set_defaults(run=_later("ringrift.ops.tune", "tune"))
+
     letters = commands.add_parser("dlq", help="dead letters").add_subparsers(required=True, metavar="list|show|retry|drop")
     for name, text in (("list", "those nobody has resolved"), ("show", "one letter, whole"),
                        ("retry", "try letters again with this build"), ("drop", "give letters up; their bytes stay")):  # fmt: skip

@@ -88,8 +88,11 @@ async def _breakers(log: JetStreamLog) -> Breakers:
 
 
 def _scope(config: str | None) -> str:
-    if config is None:
-        return "all"
+    return "all" if config is None else known_scope(config)
+
+
+def known_scope(config: str) -> str:
+    """The config, which exists. Raises CommandError."""
     known = get_args(facts.ConfigName)
     if config not in known:
         raise CommandError(f"unknown config {config!r}; configs are {', '.join(known)}")

@@ -34,7 +34,7 @@ CLOCK_SKEW_SECONDS_MAX = 2.0
 async def system_findings(options: argparse.Namespace) -> AsyncIterator[Finding]:
     """All checks of a running system; without one only the first."""
     try:
-        async with opened(options) as log:
+        async with opened(options, start=False) as log:
             version = log.client.connected_server_version
             yield ok("server", f"{log.servers[0]} answers, nats-server {version.major}.{version.minor}.{version.patch}")
             async for finding in _log_findings(log):

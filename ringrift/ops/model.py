@@ -247,7 +247,7 @@ def _print(card: Card, *, known: bool) -> None:
         state = {None: "", True: "promoted", False: "rejected"}[ancestor.promoted]
         out.print("  from " + " ".join(part for part in (*what, generation, state) if part), soft_wrap=True)
     if not known:
-        out.print("no server runs, so this is what the file says alone")
+        out.print("no log at hand, so this is what the file says alone")
 
 
 def _facts_of_header(card: Card) -> list[tuple[str, str]]:

@@ -186,7 +186,7 @@ def _score(score: Score | None) -> str:
 def _verdict(row: Generation) -> str:
     if row.promoted is None:
         return "on trial" if row.model else "in training"
-    return f"{'promoted' if row.promoted else 'rejected'}: {row.why}"
+    return f"{'promoted' if row.promoted else 'rejected'}{', tainted' if row.tainted else ''}: {row.why}"
 
 
 def _training(view: ConfigView) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import re
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,9 +21,10 @@ from rich.text import Text
 
 from ringrift.ops.errors import CommandError
 from ringrift.ops.screen import PLAIN_WIDTH, clock
+from ringrift.streams.errors import AnotherInstance, Unreachable
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Progress as Report
-from ringrift.streams.server import find_server
+from ringrift.streams.server import EmbeddedServer, find_server
 
 PLAIN_PROGRESS_SECONDS = 2.0
 Moment = int | datetime
@@ -30,15 +34,43 @@ _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @contextlib.asynccontextmanager
-async def opened(options: argparse.Namespace) -> AsyncIterator[JetStreamLog]:
-    """The log of `--server`, else of the server that runs over `--data`. Raises Unreachable, ServerTooOld."""
+async def opened(options: argparse.Namespace, *, create: bool = False, start: bool = True) -> AsyncIterator[JetStreamLog]:
+    """The log of `--server`, else of the server that runs over `--data`, else of one that is started for the command and stopped.
+
+    A directory without a log is left alone unless `create` says to make one there; without `start` no server is started at all.
+    Raises Unreachable, ServerTooOld, and what `EmbeddedServer.start` raises."""
     logs_to_stderr()
-    url = await server_url(options)
-    log = await JetStreamLog.open(url, name="ringrift")
-    try:
+    async with contextlib.AsyncExitStack() as leaving:
+        try:
+            url = await server_url(options)
+        except Unreachable:
+            if options.server or not start or not (create or _holds_log(options.data)):
+                raise
+            url = await leaving.enter_async_context(_served(options.data))
+        log = await JetStreamLog.open(url, name="ringrift")
+        leaving.push_async_callback(log.close)
         yield log
+
+
+@contextlib.asynccontextmanager
+async def _served(data: Path) -> AsyncIterator[str]:
+    """Address of a server over `data` that runs until the block ends, however that is."""
+    # SIGTERM as Ctrl-C: what was started for the purpose is ended in order
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    try:
+        server = await EmbeddedServer.start(data)
+    except AnotherInstance:
+        yield await find_server(data)  # another command started it just now
+        return
+    try:
+        yield server.url
     finally:
-        await log.close()
+        await server.stop()
+
+
+def _holds_log(data: Path) -> bool:
+    """Whether a server has ever stored anything there."""
+    return (data / "nats").is_dir()
 
 
 async def server_url(options: argparse.Namespace) -> str:

@@ -133,6 +133,8 @@ def _print(found: Lineage) -> None:
 
     say(f"{_short(found.model)}  {found.config} generation {found.generation}, {found.architecture}, {found.position}")
     say(f"  verdict: {found.verdict or 'none so far'}{', the current network' if found.current else ''}")
+    if found.tainted:
+        say(f"  tainted: it learned from games that {', '.join(found.tainted)} retracted")
     say("what went into it")
     say(f"  training asked for by {found.training or 'nothing in the log'}")
     say(f"  weights of: {', '.join(map(_short, found.ancestors)) or 'none, it began at random'}")

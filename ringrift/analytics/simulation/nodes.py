@@ -9,7 +9,7 @@ from ringrift.analytics.simulation.fleet_file import FleetNode
 from ringrift.analytics.simulation.work_queue import WorkQueue
 from ringrift.events import Settings
 from ringrift.events.facts import WorkKind
-from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
+from ringrift.events.tickets import EvaluationTicket, ReanalysisTicket, SelfplayTicket, Ticket, TrainingTicket
 
 ORDER: tuple[WorkKind, ...] = ("training", "evaluation", "selfplay")
 """what a node with one slot looks for first: the fewer a ticket is, the more others wait for it"""
@@ -71,5 +71,9 @@ class SimulatedNode:
             case EvaluationTicket():
                 games = ticket.request.pairs * workload.seats_of(ticket.request.config)
                 return games * workload.game_seconds(ticket.request.config) * workload.EVALUATION_FACTOR / self.info.speed
-        seconds = workload.training_seconds(ticket.request.config, ticket.request.samples, settings.training.epochs)
-        return seconds / self.info.training_speed
+            case ReanalysisTicket():
+                games = ticket.request.last_seq - ticket.request.first_seq + 1
+                return games * workload.game_seconds(ticket.request.config) / self.info.speed
+            case TrainingTicket():
+                seconds = workload.training_seconds(ticket.request.config, ticket.request.samples, settings.training.epochs)
+                return seconds / self.info.training_speed

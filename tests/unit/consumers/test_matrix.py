@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ringrift.consumers import feedback
-from ringrift.domain import elo, evaluation, promotion, selfplay, training
+from ringrift.domain import elo, evaluation, promotion, retention, selfplay, training
 from ringrift.events import REGISTRY, type_of
 from ringrift.events.facts import LeaseAcquired, NodePressureChanged
 
@@ -13,7 +13,7 @@ RUNNER = {LeaseAcquired, NodePressureChanged}
 """read by the runner itself, whatever it runs"""
 
 ROLES = {
-    "planner": (selfplay.DECIDER, training.DECIDER),
+    "planner": (selfplay.DECIDER, training.DECIDER, retention.DECIDER),
     "evaluation": (evaluation.DECIDER,),  # runs in the planner, listed by its own name
     "promoter": (promotion.DECIDER,),
     "rater": (elo.DECIDER,),

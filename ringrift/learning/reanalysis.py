@@ -1,0 +1,35 @@
+"""Old games searched again: new targets for the same decisions (MuZero Reanalyze, Schrittwieser et al. 2020, appendix H)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ringrift.events.facts import GameCompleted
+from ringrift.learning import targets
+from ringrift.learning.play import seed_of, target_of
+from ringrift.learning.samples import GameRejected
+from ringrift.rules import Config, Position, RulesError
+from ringrift.search.players import Player
+
+
+def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:
+    """Targets of every decision that was searched when `game` was played, searched by `player` now; the moves stay as played.
+
+    They depend on the game, the player and `seed` alone. A player without noise is meant. Raises GameRejected, TargetsError."""
+    config = Config.parse(game.config)
+    plies = [decision.ply for decision in targets.decode(game.targets)[1]]
+    position, wanted, states = Position.start(config, pie=game.pie), set(plies), []
+    try:
+        for ply, token in enumerate(game.moves.split()):
+            if ply in wanted:
+                states.append(position.state.copy())
+            position.play(token)
+    except RulesError as error:
+        raise GameRejected(str(error)) from error
+    if len(states) != len(plies):
+        raise GameRejected(f"it has targets for ply {plies[-1]}, but only {position.ply} plies")
+    if not states:
+        return targets.encode(config.seats, [])
+    seeds = np.full(len(states), seed_of(seed, game.seed), np.uint64)
+    decisions = player.choose(np.stack(states), seeds)
+    return targets.encode(config.seats, [target_of(ply, decision) for ply, decision in zip(plies, decisions, strict=True)])

@@ -1,0 +1,69 @@
+"""Old games searched again give other targets for the same decisions, the same ones every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from ringrift.events.facts import GameCompleted
+from ringrift.events.participants import seat
+from ringrift.learning import targets
+from ringrift.learning.play import player_of
+from ringrift.learning.reanalysis import reanalyse
+from ringrift.learning.samples import GameRejected, check_game
+from ringrift.learning.shards import build_shard, read_shard, weighed
+from ringrift.rules import Config
+from ringrift.search.players import Player
+
+HEX = Config.parse("hex8_2p")
+
+
+@pytest.fixture(scope="module")
+def player() -> Player:
+    return player_of(HEX, seat("gumbel", simulations=4), None, 1)
+
+
+@pytest.fixture(scope="module")
+def game(make_game: Callable[[str, int], GameCompleted]) -> GameCompleted:
+    return make_game("hex8_2p", 3)
+
+
+def test_the_same_decisions_get_other_targets_and_the_same_ones_again(game: GameCompleted, player: Player) -> None:
+    found = reanalyse(game, player, 1)
+    assert found == reanalyse(game, player, 1)
+    assert found != game.targets
+    old, new = targets.decode(game.targets)[1], targets.decode(found)[1]
+    assert [decision.ply for decision in new] == [decision.ply for decision in old]
+    assert len(check_game(replace(game, targets=found)).decisions) == len(old)  # every policy is over moves that are legal there
+
+
+def test_targets_do_not_depend_on_the_games_before(
+    game: GameCompleted, player: Player, make_game: Callable[[str, int], GameCompleted]
+) -> None:
+    alone = reanalyse(game, player, 1)
+    reanalyse(make_game("hex8_2p", 4), player, 1)
+    assert reanalyse(game, player, 1) == alone
+
+
+def test_a_game_that_does_not_replay_is_refused(game: GameCompleted, player: Player) -> None:
+    with pytest.raises(GameRejected):
+        reanalyse(replace(game, moves="zz " + game.moves), player, 1)
+    with pytest.raises(GameRejected, match="plies"):
+        reanalyse(replace(game, moves=" ".join(game.moves.split()[:3])), player, 1)
+
+
+def test_a_game_without_targets_stays_so(game: GameCompleted, player: Player) -> None:
+    empty = targets.encode(2, [])
+    assert reanalyse(replace(game, targets=empty), player, 1) == empty
+
+
+def test_a_weighed_shard_has_the_same_samples_of_other_weight(game: GameCompleted) -> None:
+    shard = read_shard(build_shard(HEX, [game])[0])
+    heavy = weighed(shard, 1.5)
+    assert np.array_equal(heavy.columns["weight"], 1.5 * shard.columns["weight"])
+    assert heavy.columns["weight"].dtype == np.float32
+    assert np.array_equal(heavy.columns["move"], shard.columns["move"])
+    assert weighed(shard, 1.0) is shard
