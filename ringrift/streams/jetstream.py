@@ -71,7 +71,7 @@ class JetStreamLog:
         """Sends what is buffered and disconnects; a server that is gone already is no error."""
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             await self.client.flush(1)
-        with contextlib.suppress(nats.errors.Error, OSError):
+        with contextlib.suppress(nats.errors.Error, OSError, AttributeError):  # the last: writing to a TLS connection that is gone
             await self.client.close()
 
     async def ask(self, subject: str, payload: bytes, timeout: float) -> bytes:
