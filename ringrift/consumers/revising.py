@@ -15,6 +15,7 @@ from ringrift.consumers.shards import ShardFact, encoder_version, games_in, make
 from ringrift.events import EventMeta, Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import GamesRetracted, ReanalysisFinished, ShardExported, ShardRetired
 from ringrift.learning.summary import summarise
+from ringrift.streams.errors import StreamError
 from ringrift.streams.log import Expect
 from ringrift.streams.topology import EVENTS, GAMES, SHARD_BUCKET
 
@@ -126,9 +127,13 @@ async def _restore(process: Process, ledger: Ledger) -> None:
 
 async def _delete(process: Process, ledger: Ledger, digest: str) -> None:
     """Delete the blob of a shard that is gone; one of the same bytes may be in force."""
-    if digest not in ledger.live():
+    if digest in ledger.live():
+        return
+    try:
         await process.blobs.delete(SHARD_BUCKET, digest)
         process.logger.info("shard deleted", digest=digest)
+    except StreamError as error:  # tried again at the next start: it only takes room
+        process.logger.warning("shard not deleted", digest=digest, error=str(error))
 
 
 async def revise(process: Process, ledger: Ledger) -> None:

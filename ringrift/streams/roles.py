@@ -72,9 +72,9 @@ _MORE = {
     "evaluator": _BREAK,
     "brain": ("ringrift.work.>", *(f"$KV.{bucket}.>" for bucket in (LEASE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET)),
               *(f"$O.{bucket}.>" for bucket in (SHARD_BUCKET, SNAPSHOT_BUCKET)), f"$JS.API.STREAM.PURGE.OBJ_{SNAPSHOT_BUCKET}",
-              f"$JS.API.STREAM.PURGE.{WORK}"),
+              f"$JS.API.STREAM.PURGE.OBJ_{SHARD_BUCKET}", f"$JS.API.STREAM.PURGE.{WORK}"),
 }  # fmt: skip
-"""buckets a role writes; snapshots that are no longer needed, and tickets of what is paused, are all that it may purge"""
+"""buckets a role writes; snapshots and shards that nobody needs, and tickets of what is paused, are all that it may purge"""
 
 
 def _reading() -> tuple[str, ...]:
