@@ -1,7 +1,7 @@
 """Which samples a training step sees: a pure function of seed and step, so a resumed training goes on exactly."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, Self
 
 import numpy as np
 import torch
@@ -9,13 +9,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ringrift.learning.window import Window
-from ringrift.nets.batch import Batch, Batcher
+from ringrift.nets.batch import Batcher
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
 from ringrift.rules.core import geometry
 
 SHUFFLE_STREAM: Final = 0
 SYMMETRY_STREAM: Final = 1
+
+
+class Encoded(Protocol):
+    """Input of a network for B positions with M legal moves."""
+
+    @property
+    def positions(self) -> Tensor:
+        """int64 [M], position of each move."""
+
+    def arguments(self) -> tuple[Tensor, ...]:
+        """In the order of the network's `forward`."""
+
+    def to(self, device: torch.device) -> Self:
+        """On `device`; itself if it is there."""
+
+
+class Encoder(Protocol):
+    """Makes the input of a kind of network; `symmetry[B]` are indices into `grid_tables`, none of them means as it stands."""
+
+    def encode(
+        self,
+        states: NDArray[np.int32],
+        codes: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        symmetry: NDArray[np.int16] | None = None,
+    ) -> Encoded:
+        """Positions `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +55,7 @@ class Sampled:
     weight   float32 [B]
     """
 
-    batch: Batch
+    batch: Encoded
     policy: Tensor
     slot: Tensor
     moves_max: int
@@ -49,13 +76,23 @@ class Sampled:
 class Sampler:
     """Draws batches from the samples `chosen` of a window, each pass in a new order, each sample under a random symmetry."""
 
-    def __init__(self, window: Window, chosen: NDArray[np.int64], *, batch: int, seed: int, root_value_mix: float) -> None:
+    def __init__(
+        self,
+        window: Window,
+        chosen: NDArray[np.int64],
+        *,
+        batch: int,
+        seed: int,
+        root_value_mix: float,
+        encoder: Encoder | None = None,
+    ) -> None:
+        """`encoder` makes the network's input, by default that of the towers."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
         self.window, self.chosen, self.batch, self.seed = window, chosen, min(batch, len(chosen)), seed
         self._mix = root_value_mix
         self._grids = grid_tables(window.config)
-        self._batcher = Batcher(geometry(window.config), self._grids)
+        self._batcher: Encoder = encoder or Batcher(geometry(window.config), self._grids)
         self._epoch = -1
         self._order: NDArray[np.int64] = chosen
 

@@ -9,20 +9,20 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
-from ringrift.learning.batches import Sampler
-from ringrift.learning.loss import losses
+from ringrift.learning.batches import Sampled, Sampler
+from ringrift.learning.loss import Losses, losses
 from ringrift.learning.window import Window
 from ringrift.nets import checkpoint as networks
-from ringrift.nets.architectures import build
+from ringrift.nets.architectures import Tower, build
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 
 FORMAT: Final = 1
@@ -113,12 +113,10 @@ class Trainer:
         training = np.flatnonzero(~validating)
         if not len(training):
             raise TrainingError(f"all {len(window)} samples are of validation games; play more games or lower the fraction")
-        samplers = [
-            Sampler(window, training, batch=settings.batch, seed=seed, root_value_mix=root_value_mix) for _ in range(replicas)
-        ]
+        samplers = [self._new_sampler(training, root_value_mix) for _ in range(replicas)]
         self._sampler, self._samplers = samplers[0], samplers
         self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
-        self.network = build(settings.architecture, hex_board=window.config.shape.hex, seed=seed)
+        self.network = self._new_network()
         if start is not None:
             self._load_start(start)
         self.network.to(self.device)
@@ -127,6 +125,18 @@ class Trainer:
             self._restore(resume)
         self._replicas = [self.network, *(copy.deepcopy(self.network) for _ in range(replicas - 1))]
         self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="replica")
+
+    def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
+        return Sampler(self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix)
+
+    def _new_network(self) -> nn.Module:
+        return build(self.settings.architecture, hex_board=self.window.config.shape.hex, seed=self.seed)
+
+    def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
+        return losses(cast(Tower, network), sampled, self.settings.value_weight)
+
+    def _after_step(self) -> None:
+        """What has to hold of the weights after every step; a tower's may be any."""
 
     def _load_start(self, start: bytes) -> None:
         parent = networks.Checkpoint.parse(start)
@@ -200,6 +210,7 @@ class Trainer:
                 copies[0].grad.add_(twin.grad)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM_MAX)
         self._optimizer.step()
+        self._after_step()
         with torch.no_grad():
             for own in parameters[1:]:
                 for mine, first in zip(own, parameters[0], strict=True):
@@ -211,7 +222,7 @@ class Trainer:
         replica = self._replicas[part]
         sampled = self._samplers[part].at(self.step, part, len(self._replicas)).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            result = losses(replica, sampled, self.settings.value_weight)
+            result = self._losses(replica, sampled)
         replica.zero_grad(set_to_none=True)
         result.total.backward()  # type: ignore[no-untyped-call]
         return float(sampled.weight.sum()), torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
@@ -225,7 +236,7 @@ class Trainer:
         with torch.inference_mode():
             for first in range(0, len(self._validation), VALIDATION_BATCH):
                 samples = self._validation[first : first + VALIDATION_BATCH]
-                result = losses(self.network, self._sampler.take(samples).to(self.device), self.settings.value_weight)
+                result = self._losses(self.network, self._sampler.take(samples).to(self.device))
                 total += float(result.total) * len(samples)
         self.network.train()
         return total / len(self._validation)
@@ -233,8 +244,9 @@ class Trainer:
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
         parents = () if self._parent is None else (self._parent,)
+        network = cast(Tower, self.network)
         return networks.save(
-            self.network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
+            network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
         )
 
     def checkpoint(self) -> bytes:
