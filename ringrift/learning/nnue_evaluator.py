@@ -34,7 +34,7 @@ class NnueEvaluator:
         whole = quantise(network, FEATURES, second_one=kernels.SECOND_ONE, out_one=kernels.OUT_ONE)
         self.config, self.geometry = config, geometry(config)
         self.network = kernels.Network(
-            whole.first, whole.first_bias, whole.second, whole.second_bias, whole.out, whole.out_bias, whole.one
+            whole.first, whole.first_bias, whole.second, whole.second_bias, whole.out, whole.out_bias, whole.direct, whole.one
         )
         self.has_policy = network.shape.policy > 0
         self._policy = kernels.Policy(whole.query, whole.query_bias, whole.roles, whole.kinds)

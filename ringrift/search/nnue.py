@@ -4,7 +4,7 @@ For the seat p that looks, with f the features of `nnue_features` and clip(x) = 
 
     a_p = bias + sum over active f of first[f]           H numbers, kept for every seat and updated, not computed anew
     h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers
-    u_p = out h_p + bias                                 strength on a logistic scale
+    u_p = out h_p + direct globals_p + bias              strength on a logistic scale
     v_p = mean over the other seats q of tanh((u_p - u_q) / 2)
 
 so values are within -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta needs. The last line is that of the
@@ -63,6 +63,7 @@ class Network(NamedTuple):
     second_bias: Int32s  # [K]
     out: Int16s  # [K]
     out_bias: int
+    direct: Int32s  # [GLOBALS], a unit is that of the sum over one of a global
     one: int  # accumulator units of 1.0
 
 
@@ -103,6 +104,7 @@ def no_network() -> Network:
         second_bias=np.zeros(0, np.int32),
         out=np.zeros(0, np.int16),
         out_bias=0,
+        direct=np.zeros(GLOBALS, np.int32),
         one=1,
     )
 
@@ -181,12 +183,13 @@ def _strength(g: Geometry, net: Network, acc: Accumulators, node: int, s: Words,
         x = i64(sums[U(j)])
         if x > 0:  # about half of the units are not
             _add_input(acc.hidden, net.second[U(j)], min(x, one))
+    total = i64(net.out_bias)
     global_features(g, s, seat, acc.globals_)
     for j in range(GLOBALS):
         x = i64(acc.globals_[U(j)])
         if x:
             _add_input(acc.hidden, net.second[U(sums.size + j)], x)
-    total = i64(net.out_bias)
+            total += x * i64(net.direct[U(j)])
     for k in range(acc.hidden.size):
         total += min(max(i64(acc.hidden[U(k)]), 0), one * SECOND_ONE) * i64(net.out[U(k)])
     return total / (one * SECOND_ONE * OUT_ONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def network(key: str) -> nnue.Network:
     return nnue.Network(
         first=whole(-20, 21, geo.n_cells * nf.LEVELS, HIDDEN), first_bias=whole(-20, 90, HIDDEN),
         second=whole(-200, 201, HIDDEN + nf.GLOBALS, SECOND), second_bias=np.zeros(SECOND, np.int32),
-        out=whole(-150, 151, SECOND), out_bias=100, one=127,
+        out=whole(-150, 151, SECOND), out_bias=100, direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32), one=127,
     )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_the_random_games_see_captures_and_collapses() -> None:
         largest, captured = 0, False
         for seed in range(8):
             game = random_game(key, seed)
-            for before, after in zip(game, game[1:], strict=False):
+            for before, after in pairwise(game):
                 largest = max(largest, sum(after.territory()) - sum(before.territory()))
                 captured |= after.phase == CHAIN_CAPTURE
         assert captured

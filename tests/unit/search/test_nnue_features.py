@@ -160,6 +160,6 @@ def test_features_stay_within_their_bounds_and_absent_seats_have_none(key: str) 
         found = features_of(position, seat)
         assert found
         planes = {feature.split()[1].split(".")[0] for feature in found}
-        absent = {f"{name}{r}" for name in ("rings", "height", "territory", "marker", "cap") for r in range(position.config.seats, 4)}
-        assert not planes & absent
+        names = ("rings", "height", "territory", "marker", "cap")
+        assert not planes & {f"{name}{r}" for name in names for r in range(position.config.seats, 4)}
         assert not (position.config.shape.hex and "line3" in planes)
