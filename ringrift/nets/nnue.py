@@ -195,8 +195,8 @@ def quantise(network: Nnue, features: FeatureSet, *, second_one: int, out_one: i
     first = CELL_SHARE * weights["first.weight"].reshape(-1, features.levels, network.shape.hidden) + weights["shared.weight"]
     one = _first_unit(first, weights["first_bias"], features)
     hidden = network.shape.hidden
-    second = weights["second.weight"].T * second_one
-    second[hidden:] *= one / features.global_one  # the other inputs come in units of `one`, these in their own
+    second = weights["second.weight"] * second_one
+    second[:, hidden:] *= one / features.global_one  # the other inputs come in units of `one`, these in their own
     scale = one * second_one
     empty = np.zeros((0, 0))
     return Quantised(

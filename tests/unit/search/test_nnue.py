@@ -31,7 +31,7 @@ def network(key: str) -> nnue.Network:
 
     return nnue.Network(
         first=whole(-20, 21, geo.n_cells * nf.LEVELS, HIDDEN), first_bias=whole(-20, 90, HIDDEN),
-        second=whole(-200, 201, HIDDEN + nf.GLOBALS, SECOND), second_bias=np.zeros(SECOND, np.int32),
+        second=whole(-200, 201, SECOND, HIDDEN + nf.GLOBALS), second_bias=np.zeros(SECOND, np.int32),
         out=whole(-150, 151, SECOND), out_bias=100, direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32), one=127,
     )  # fmt: skip
 
