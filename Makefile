@@ -1,9 +1,9 @@
-# Two commands: `make demo` sets up and runs the whole loop, `make test` sets up and runs every test.
+# Two commands: `make demo` sets up and runs the whole loop, `make test` sets up and runs every test. `make chaos` takes long.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test setup clean
+.PHONY: demo test chaos setup clean
 
 demo: $(READY)
 	$(VENV)/bin/ringrift up --config hex8_2p --generations 3
@@ -12,6 +12,9 @@ test: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+chaos: $(READY)
+	$(VENV)/bin/python -m pytest tests/faults/test_cluster_chaos.py -m slow -s $(ARGS)
 
 setup: $(READY)
 

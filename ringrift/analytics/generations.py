@@ -9,11 +9,16 @@ from datetime import datetime
 from ringrift.domain.promotion import wilson_interval
 from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
+    MEASURING,
     DeadLettered,
+    DeadLetterResolved,
     EloUpdated,
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    ModelRolledBack,
+    PipelinePaused,
+    PipelineResumed,
     PromotionRejected,
     Rating,
     SelfplayFinished,
@@ -91,6 +96,8 @@ class ConfigView:
     training: TrainingProgressed | None = None
     current: str | None = None
     ratings: tuple[Rating, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+    """participant as which the loop measured a network, by its digest: with other budgets and harnesses it has more names"""
     training_now: int | None = None
     """generation whose network is being trained"""
 
@@ -114,8 +121,8 @@ class ConfigView:
         return next((row for row in self.ratings if row.participant.startswith(participant_prefix)), None)
 
     def rating_of(self, model: str | None) -> Rating | None:
-        """Rating of a network."""
-        return self.rating(f"{model[:12]}:") if model else None
+        """Rating of a network, as the player that the loop measured."""
+        return self.rating(self.names.get(model, f"{model[:12]}:")) if model else None
 
     @property
     def judged(self) -> int:
@@ -131,6 +138,9 @@ class LoopView:
     settings_version: int = 0
     generations_wanted: int = 0
     dead_letters: int = 0
+    """that nobody has resolved"""
+    paused: dict[str, str] = field(default_factory=dict)
+    """why, by `<scope>/<kind>`"""
     seq: int = 0
 
     def of(self, config: str) -> ConfigView:
@@ -161,16 +171,28 @@ class LoopView:
             case EvaluationScored():
                 view = self.of(event.config)
                 view.evaluation_games += event.games
+                if event.purpose in MEASURING:
+                    return
+                if event.candidate_model:
+                    view.names[event.candidate_model] = event.candidate
                 view.generation(event.generation).scores.setdefault(event.purpose, Score()).add(event)
             case ModelPromoted() | PromotionRejected():
                 view, promoted = self.of(event.config), isinstance(event, ModelPromoted)
                 row = view.generation(event.generation)
                 row.promoted, row.why, row.judged_at = promoted, event.why, time
                 view.current = event.model if isinstance(event, ModelPromoted) else event.current
+            case ModelRolledBack():
+                self.of(event.config).current = event.current
             case EloUpdated():
                 self.of(event.config).ratings = event.ratings
             case DeadLettered():
                 self.dead_letters += 1
+            case DeadLetterResolved():
+                self.dead_letters = max(0, self.dead_letters - 1)
+            case PipelinePaused():
+                self.paused[f"{event.scope}/{event.kind}"] = event.why
+            case PipelineResumed():
+                self.paused.pop(f"{event.scope}/{event.kind}", None)
 
 
 def _take_games(view: ConfigView, event: SelfplayPlanned | SelfplayFinished | ShardExported) -> None:

@@ -10,8 +10,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from ringrift.analytics.generations import ConfigView
+from ringrift.analytics.strength import StrengthReport
 
 INK, PROMOTED, REJECTED = "#2b2b2b", "#1f6f4a", "#b0563a"
+AGAINST_RANDOM, AGAINST_HEURISTIC = "#0072b2", "#e69f00"
 
 
 def elo_over_games(view: ConfigView, path: Path) -> None:
@@ -33,6 +35,37 @@ def elo_over_games(view: ConfigView, path: Path) -> None:
     axes.set_xlabel("self-play games before training")
     axes.set_ylabel("Elo above random play, 95 % interval")
     axes.set_title(f"{view.config}: networks by generation (green promoted, red not)", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def score_over_games(report: StrengthReport, path: Path) -> None:
+    """Write the scores of every network of a config against both baselines over the self-play games it was made from.
+
+    Squares are the matches of `ringrift strength` itself, with the budget it was given."""
+    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=120)
+    for name, colour, label in (("random", AGAINST_RANDOM, "random play"), ("heuristic", AGAINST_HEURISTIC, "heuristic")):
+        points = [(point.games, share) for point in report.curve if (share := getattr(point, name))]
+        bars = [[share - low for _, (share, low, _) in points], [high - share for _, (share, _, high) in points]]
+        games, shares = [games for games, _ in points], [share for _, (share, _, _) in points]
+        axes.errorbar(games, shares, yerr=bars, fmt="o-", color=colour, lw=1, capsize=3, label=f"against {label}, each generation")
+        for result in report.results:
+            if result.opponent.startswith(f"baseline:{name}:") and ":policy:" not in result.candidate:
+                bar = [[result.score - result.low], [result.high - result.score]]
+                text = f"{result.candidate.rpartition(':')[2]} against {label}, {result.games} games"
+                at = [report.games_generated]
+                axes.errorbar(at, [result.score], yerr=bar, fmt="s", ms=9, mfc="none", color=colour, capsize=5, label=text)
+    fair = 1 / int(report.config[-2])
+    axes.axhline(fair, color=INK, lw=0.8, ls=":")
+    axes.annotate("equal strength", (0.01, fair), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("self-play games before training")
+    axes.set_ylabel("share of games won, 95 % interval")
+    axes.set_title(f"{report.config}: score against games generated", fontsize=10)
+    axes.legend(fontsize=7, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from ringrift.analytics.history import events
+from ringrift.consumers.deciding import DeciderRun, own_decisions
 from ringrift.domain import elo
+from ringrift.domain.decider import Decider
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import EloUpdated, EvaluationScored
 from ringrift.streams.log import Log, Progress
@@ -78,3 +82,23 @@ async def _events(log: Log, kind: type[Fact], until: Until, progress: Progress |
                 return
             with contextlib.suppress(UndecodableEvent):  # no evaluation and no table; the deciders dead-letter it
                 yield decode(entry.body, stream=EVENTS, seq=entry.seq)
+
+
+async def replayed_runs(
+    log: Log, deciders: Sequence[Decider[Any]], until: int | None = None, progress: Progress | None = None
+) -> list[DeciderRun]:
+    """The deciders folded from the first event to `until`, their own decisions at their causes; nothing is decided anew."""
+    runs = [DeciderRun(decider, await own_decisions(log, decider)) for decider in deciders]
+    tail = await log.tail(EVENTS)
+    for run in runs:
+        run.decided_to = tail
+    kinds = {kind for run in runs for kind in run.types}
+    async for event, meta in events(log, kinds=kinds, until_seq=until, progress=progress):
+        for run in runs:
+            run.take(event, meta)
+    return runs
+
+
+async def replayed_folds(log: Log, deciders: Sequence[Decider[Any]], until: int | None = None) -> dict[str, str]:
+    """Digests of the states of `replayed_runs` by decider: what a runner's heartbeat says at that sequence."""
+    return {run.decider.name: run.fold_hash for run in await replayed_runs(log, deciders, until)}

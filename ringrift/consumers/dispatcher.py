@@ -1,60 +1,108 @@
 """Turns requests into tickets on `WORK`. A ticket is a command and may be lost; the request is a fact, so the ticket comes back.
 
-On start it looks at both: what was asked for, is not done and is not on the queue is put there again.
+On start it looks at both: what was asked for, is not done and is not on the queue is put there again. A pause takes the tickets it
+stops off the queue, so that no worker has to hand them back over and over; the end of the pause is like a start.
 """
 
 from __future__ import annotations
 
+import contextlib
+
 from ringrift.consumers.deciding import STREAM, decoded
 from ringrift.consumers.process import Process, run
-from ringrift.events import Fact, type_of
+from ringrift.domain.pause import Pauses
+from ringrift.events import Fact, UndecodableEvent, type_of
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationRequested,
     EvaluationScored,
+    PipelinePaused,
+    PipelineResumed,
     SelfplayFinished,
     SelfplayPlanned,
     TrainingFailed,
     TrainingFinished,
+    TrainingKilled,
     TrainingRequested,
 )
-from ringrift.events.tickets import Ticket, decode_ticket, encode_ticket, subject_of, tickets_of
+from ringrift.events.tickets import Ticket, config_of, decode_ticket, encode_ticket, kind_of, subject_of, tickets_of
 from ringrift.streams.errors import QueueFull
+from ringrift.streams.topology import WORK
 
 REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested)
-OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, EvaluationScored, EvaluationFailed)
+OUTCOMES = (SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed)
+PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
 
 
 async def main(process: Process) -> None:
     """Put what is outstanding on the queue, then every new request as it comes."""
     log = process.log
-    filters = [type_of(kind).subject_filter for kind in REQUESTS]
-    queued = {decode_ticket(entry.body).ticket for entry in await log.queued()}  # before the facts: an outcome precedes its ack
-    outstanding, position = await _outstanding(process)
-    for ticket in outstanding.values():
-        if ticket.ticket not in queued:
-            await _put(process, ticket, f"{ticket.ticket}.{position}")  # the server may still know the id of a ticket that is lost
+    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *PAUSES)]
+    position = await log.tail(STREAM)
+    pauses = await _bring_back(process, position)
     process.doing = "dispatching"
     async for entry in process.until_stopped(log.follow(STREAM, filters=filters, start_seq=position + 1)):
         recorded = await decoded(process, STREAM, entry)
-        if recorded is not None and isinstance(recorded.event, REQUESTS):
+        if recorded is None:
+            continue
+        if isinstance(recorded.event, PAUSES):
+            if isinstance(recorded.event, PipelinePaused):
+                pauses = pauses.after(recorded.event)
+                await _withdraw(process, pauses)
+            else:
+                pauses = await _bring_back(process, recorded.meta.seq)
+        elif isinstance(recorded.event, REQUESTS):
             for ticket in tickets_of(recorded.event, recorded.meta.position):
-                await _put(process, ticket, ticket.ticket)
-            process.folded(recorded.meta.seq, {})
+                await _put(process, ticket, ticket.ticket, pauses)
+        process.folded(recorded.meta.seq, {})
 
 
-async def _outstanding(process: Process) -> tuple[dict[str, Ticket], int]:
-    """Tickets asked for and not done, by id, and the sequence up to which the log was read."""
-    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES)]
+async def _bring_back(process: Process, until_seq: int) -> Pauses:
+    """Put on the queue what the facts up to `until_seq` ask for, is not done and is not there; what they say is paused."""
+    on_queue = {ticket.ticket for ticket in await _queued(process)}  # before the facts: an outcome precedes its ack
+    outstanding, pauses = await _outstanding(process, until_seq)
+    await _withdraw(process, pauses)
+    for ticket in outstanding.values():
+        if ticket.ticket not in on_queue:  # the server may still know the id of a ticket that is lost
+            await _put(process, ticket, f"{ticket.ticket}.{until_seq}", pauses)
+    return pauses
+
+
+async def _withdraw(process: Process, pauses: Pauses) -> None:
+    """Take the tickets that are paused off the queue; who has one in hand finishes it."""
+    subjects = {(subject_of(ticket), config_of(ticket), kind_of(ticket)) for ticket in await _queued(process)}
+    for subject, config, kind in sorted(subjects):
+        if pauses.stops(config, kind):
+            await process.log.purge(WORK, subject)
+            process.logger.info("withdrawn while paused", subject=subject)
+
+
+async def _queued(process: Process) -> list[Ticket]:
+    """The tickets on the queue; bytes that are none are left to the worker who takes them."""
+    found = []
+    for entry in await process.log.queued():
+        with contextlib.suppress(UndecodableEvent):
+            found.append(decode_ticket(entry.body))
+    return found
+
+
+async def _outstanding(process: Process, until_seq: int) -> tuple[dict[str, Ticket], Pauses]:
+    """Tickets asked for up to `until_seq` and not done by now, by id, and the pauses in force at `until_seq`."""
+    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES, *PAUSES)]
     tail = await process.log.tail(STREAM)
     outstanding: dict[str, Ticket] = {}
+    pauses = Pauses()
     async for batch in process.log.read(STREAM, filters=filters, until_seq=tail):
         for entry in batch:
             recorded = await decoded(process, STREAM, entry)
-            if recorded is not None:
+            if recorded is None or (entry.seq > until_seq and not isinstance(recorded.event, OUTCOMES)):
+                continue
+            if isinstance(recorded.event, PAUSES):
+                pauses = pauses.after(recorded.event)
+            else:
                 _count(outstanding, recorded.event, recorded.meta.position)
-    return outstanding, tail
+    return outstanding, pauses
 
 
 def _count(outstanding: dict[str, Ticket], event: Fact, position: str) -> None:
@@ -64,9 +112,9 @@ def _count(outstanding: dict[str, Ticket], event: Fact, position: str) -> None:
         outstanding.pop(event.ticket, None)
 
 
-async def _put(process: Process, ticket: Ticket, id: str) -> None:
-    """Put a ticket on the queue, once per `id`; a full queue is the workers' way to say wait."""
-    while not process.stopping:
+async def _put(process: Process, ticket: Ticket, id: str, pauses: Pauses) -> None:
+    """Put a ticket on the queue, once per `id`, unless it is paused; a full queue is the workers' way to say wait."""
+    while not process.stopping and not pauses.stops(config_of(ticket), kind_of(ticket)):
         try:
             seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
         except QueueFull:

@@ -1,5 +1,7 @@
 """Cuts the games of every config into shards, in the order of `GAMES`: each game in exactly one shard per encoder version.
 
+Games of origin `tournament` are left out: measuring the strength of a network must not change what the next one learns.
+
 Where it stands is in its own facts: the next shard begins after the last one's `last_seq`. Two exporters may run; the expected
 sequence on the shard subject lets one of them write each shard.
 """
@@ -14,6 +16,7 @@ from ringrift.consumers.process import Process, run
 from ringrift.consumers.shards import encoder_version, ensure_shards, exported_shards, make_shard
 from ringrift.events import Recorded
 from ringrift.events.facts import GameCompleted, ShardExported
+from ringrift.learning.summary import summarise
 from ringrift.streams.errors import ConcurrencyError
 from ringrift.streams.log import Expect
 
@@ -41,7 +44,7 @@ async def _export(process: Process) -> None:
     async for entry in process.until_stopped(process.log.follow(STREAM, start_seq=start)):
         game = await decoded(process, STREAM, entry)
         process.folded(entry.seq, {})
-        if game is None or not isinstance(game.event, GameCompleted):
+        if game is None or not isinstance(game.event, GameCompleted) or game.event.origin == "tournament":
             continue
         config = game.event.config
         previous = last.get(config)
@@ -63,7 +66,9 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
     """Write one shard and its fact; the fact and its sequence."""
     first = games[0].event
     assert isinstance(first, GameCompleted)
-    data, counts = await asyncio.to_thread(make_shard, first.config, [game.event for game in games])
+    played = [game.event for game in games if isinstance(game.event, GameCompleted)]
+    data, counts = await asyncio.to_thread(make_shard, first.config, played)
+    summary = await asyncio.to_thread(summarise, played, {game for game, _ in counts.rejected})
     fact = ShardExported(
         config=first.config,
         encoder=encoder_version(),
@@ -75,13 +80,14 @@ async def _cut(process: Process, games: list[Recorded], previous: ShardExported 
         rejected=len(counts.rejected),
         digest=await process.blobs.put("shards", data),
         size_bytes=len(data),
+        summary=summary,
     )
     for game, reason in counts.rejected:
         process.logger.error("game left out", game=game, reason=reason)
     cause = games[-1].meta.position
     item = process.draft(fact, cause=cause, key=encoder_version())
     (seq,) = await process.log.append([item], Expect(item.subject, newest))
-    process.logger.info("shard", config=fact.config, index=fact.index, samples=fact.samples, seq=seq, cause=cause)
+    process.logger.info("shard", config=fact.config, index=fact.index, samples=fact.samples, id=item.id, seq=seq, cause=cause)
     return fact, seq
 
 

@@ -1,4 +1,5 @@
-"""What every consumer process gets without asking: the log, its name, a drain on SIGTERM, a heartbeat, logs, dead letters.
+"""What every consumer process gets without asking: the log, its name, a drain on SIGTERM, a heartbeat, health and metrics over
+HTTP, pauses, pressure, breakers, logs, dead letters.
 
 A consumer module says `run("name", main)`; `main` is a coroutine over a `Process`. From any directory:
 
@@ -15,24 +16,36 @@ import re
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import nats.errors
 import structlog
 
 import ringrift
-from ringrift.events import Draft, Fact, Settings, SettingsError, decode, event_id, type_of
-from ringrift.events.facts import ConsumerStarted, ConsumerStopped, SettingsChanged
+from ringrift.consumers.breakers import Breakers
+from ringrift.consumers.condition import Condition, serve_health
+from ringrift.consumers.metrics import Metrics
+from ringrift.consumers.pressure import Pressure
+from ringrift.domain.pause import Pauses
+from ringrift.events import Draft, Fact, Settings, SettingsError, UndecodableEvent, decode, event_id, type_of
+from ringrift.events.facts import ConsumerStarted, ConsumerStopped, PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.settings import OperationSettings
 from ringrift.streams.blobs import Blobs, ObjectBlobs
+from ringrift.streams.breakers import BreakerBucket
 from ringrift.streams.errors import StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import Lease, hold
 from ringrift.streams.log import Entry, Log
 from ringrift.streams.presence import HEARTBEAT_SECONDS, Heartbeat, Presence
+from ringrift.streams.retry import PATIENT
+from ringrift.streams.topology import EVENTS
 
+CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed)]
 Item = TypeVar("Item")
 
 
@@ -60,6 +73,15 @@ class Process:
         self.seq = 0
         self.errors = 0
         self.standing_by = False
+        self.data = Path(os.environ.get("RINGRIFT_DATA", "."))
+        self.metrics = Metrics(consumer=name, node=node)
+        self.condition = Condition()
+        self.breakers = Breakers(BreakerBucket(log), self.tell)
+        self.pauses = Pauses()
+        self.operation = OperationSettings()
+        self.pressure = Pressure(self)
+        self.health_address = ""
+        self.why_stopped = "ended"
         self._folds: Mapping[str, Folded] = {}
         self._stop = asyncio.Event()
 
@@ -73,8 +95,10 @@ class Process:
         if self.stopping:
             raise Drained
 
-    def stop(self) -> None:
+    def stop(self, why: str = "told to stop") -> None:
         """Drain: finish or hand back what is in hand, then leave."""
+        if not self._stop.is_set():
+            self.why_stopped = why
         self._stop.set()
 
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
@@ -87,13 +111,50 @@ class Process:
         self.doing, self.standing_by = f"standing by for {role}", True
         async with hold(self.log, role, f"{self.node}.{self.instance}", self.source) as lease:
             self.standing_by = False
+            self.metrics.observe("ringrift_leader_election_latency_seconds", lease.election_seconds, role)
             self.logger.info("acting", role=role, token=lease.token)
             self.doing = f"acting as {role}"
             yield lease
 
+    async def tell(self, fact: Fact, key: str) -> None:
+        """Append an observation of this process, one that no event caused; `key` tells it from all others."""
+        await self.log.append([self.draft(fact, cause=None, key=key)])
+
     def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
         """Note how far the log has been folded, for the heartbeat."""
         self.seq, self._folds = seq, folds
+
+    @property
+    def fold_hashes(self) -> dict[str, str]:
+        """Digest of every state this process folds, by name."""
+        return {name: fold.fold_hash for name, fold in self._folds.items()}
+
+    @property
+    def decides(self) -> bool:
+        """Whether this process folds every event, so that it can be behind."""
+        return bool(self._folds)
+
+    async def load_controls(self) -> int:
+        """Read the pauses and settings in force; the sequence from which on to follow them."""
+        start = await self.log.tail(EVENTS) + 1
+        async for batch in self.log.read(EVENTS, filters=CONTROLS, until_seq=start - 1):
+            for entry in batch:
+                self._control(entry)
+        return start
+
+    async def follow_controls(self, start_seq: int) -> None:
+        """Obey pauses and settings as they come, for ever."""
+        async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
+            self._control(entry)
+
+    def _control(self, entry: Entry) -> None:
+        with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+            event = decode(entry.body, stream=EVENTS, seq=entry.seq).event
+            if isinstance(event, SettingsChanged):
+                self.operation = event.settings.operation
+            elif isinstance(event, (PipelinePaused, PipelineResumed)):
+                self.pauses = self.pauses.after(event)
+                self.logger.info(type(event).__name__, scope=event.scope, kind=event.kind, why=event.why, id=entry.id)
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """Settings of a version, by default those in force, and their version; the defaults, version 0, before there are any.
@@ -109,13 +170,13 @@ class Process:
             raise SettingsError(f"the log has no settings of version {version}")
         return (found.settings, found.version) if found else (Settings(), 0)
 
-    async def bury(self, entry: Entry, *, stream: str, deliveries: int, reason: str) -> None:
-        """Dead-letter an entry that cannot be used; the consumer goes on."""
+    async def bury(self, entry: Entry, *, stream: str, deliveries: int, reason: str, answered: bool = False) -> None:
+        """Dead-letter an entry that cannot be used; the consumer goes on. `answered`: a fact tells of its failure already."""
         self.errors += 1
-        self.logger.error("dead letter", stream=stream, seq=entry.seq, reason=reason)
+        self.logger.error("dead letter", stream=stream, seq=entry.seq, cause=f"{stream}/{entry.seq}", reason=reason)
         await self.log.dead_letter(
             body=entry.body, subject=entry.subject, stream=stream, seq=entry.seq, consumer=self.name, deliveries=deliveries,
-            reason=reason, source=self.source,
+            reason=reason, source=self.source, answered=answered,
         )  # fmt: skip
 
     async def until_stopped(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
@@ -136,6 +197,10 @@ class Process:
         finally:
             stopped.cancel()
 
+    async def nodes(self) -> set[str]:
+        """Nodes with a process that runs."""
+        return {beat.node for beat in await self._presence.all()}
+
     async def wait_for_stop(self) -> None:
         """Return when told to stop."""
         await self._stop.wait()
@@ -145,22 +210,33 @@ class Process:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
+    async def persist(self, what: str, follow: Callable[[], Awaitable[None]]) -> None:
+        """Keep something followed, for ever: when it fails it is told and begun again."""
+        for pause in PATIENT.pauses():
+            try:
+                await follow()
+            except (StreamError, TimeoutError, OSError, nats.errors.Error) as error:
+                self.logger.warning("follows again in a moment", what=what, error=str(error) or type(error).__name__)
+            await asyncio.sleep(pause)
+
     async def beat(self) -> None:
         """Tell the cluster every `HEARTBEAT_SECONDS` that and where this process is, until cancelled."""
         while True:
             try:
+                await self.pressure.look()
                 await self.beat_once()
+                tail = await self.log.tail(EVENTS)
+                self.condition.saw(self.seq if self.decides else None, tail, time.monotonic())
             except (StreamError, TimeoutError, nats.errors.Error) as error:
                 self.logger.warning("heartbeat not written", error=str(error))
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def beat_once(self, *, left: bool = False) -> None:
         """Write one heartbeat; the last one says that the process has `left`."""
-        hashes = {name: fold.fold_hash for name, fold in self._folds.items()}
         await self._presence.beat(
             Heartbeat(
                 consumer=self.name, node=self.node, instance=self.instance, pid=os.getpid(), doing=self.doing, seq=self.seq,
-                errors=self.errors, folds=hashes, left=left,
+                errors=self.errors, folds=self.fold_hashes, left=left, health=self.health_address, tier=self.pressure.worst[1],
             )
         )  # fmt: skip
 
@@ -187,16 +263,25 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
-    beating = asyncio.create_task(process.beat())
+    try:
+        health_server, process.health_address = await serve_health(process)
+    except OSError as error:
+        await log.close()
+        raise StreamError(str(error)) from error
+    background = [asyncio.create_task(process.beat())]
     started = ConsumerStarted(node=node, consumer=name, instance=process.instance, version=ringrift.__version__)
     await log.append([process.draft(started, cause=None, key=process.instance)])
     why = "failed"
     try:
+        start = await process.load_controls()
+        background.append(asyncio.create_task(process.persist("controls", lambda: process.follow_controls(start))))
         await _until_done(process, main)
-        why = "told to stop"
+        why = process.why_stopped
     finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+        health_server.close()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         stopped = ConsumerStopped(node=node, consumer=name, instance=process.instance, why=why)
         with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):  # a server that is gone cannot be told
             await log.append([process.draft(stopped, cause=None, key=process.instance)])
@@ -235,14 +320,14 @@ def threads() -> int:
 def configure_logs() -> None:
     """Structured logs on standard error: for people, or JSON lines with `RINGRIFT_LOG=json`."""
     chosen = os.environ.get("RINGRIFT_LOG", "console")
-    renderer: Any
+    renderers: list[Any]
     if chosen == "json":
-        renderer = structlog.processors.JSONRenderer()
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     elif chosen == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     else:
         sys.exit(f"RINGRIFT_LOG={chosen!r}: give console or json")
     structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), *renderers],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec.structs import replace
+
 from ringrift.consumers.networks import Networks
 from ringrift.consumers.process import Process, run, threads
 from ringrift.consumers.working import from_thread, is_done, publish_games, work
@@ -39,6 +41,9 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
         return
     process.doing = f"playing {plan.config} generation {plan.generation}, {ticket.games} games"
     settings, _ = await process.settings(plan.settings_version)
+    play = settings.selfplay
+    if plan.temperature_plies is not None:
+        play = replace(play, temperature_plies=plan.temperature_plies)
     evaluate = (await networks.get(plan.model)).evaluate if plan.model else None
     began, plies = time.monotonic(), 0
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
@@ -46,7 +51,7 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
         games = from_thread(
             process,
             lambda: play_games(
-                ticket, settings.selfplay, node=process.node, evaluate=evaluate, threads=threads(),
+                ticket, play, node=process.node, evaluate=evaluate, threads=threads(),
                 progress=lambda _: process.check_stop(),
             ),
         )

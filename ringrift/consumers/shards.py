@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ringrift.consumers.process import Process
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
 from ringrift.events.codec import EventMeta
-from ringrift.events.facts import GameCompleted, ShardExported
+from ringrift.events.facts import GameCompleted, ShardExported, ShardRecovered
 from ringrift.learning.shards import ShardCounts, build_shard
 from ringrift.nets.encoding import ENCODER
 from ringrift.rules import Config
@@ -30,8 +30,9 @@ def encoder_version() -> str:
 
 
 def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
-    """Bytes of the shard of these games, the same on every machine, and what is in it."""
-    return build_shard(Config.parse(config), [game for game in games if isinstance(game, GameCompleted)])
+    """Bytes of the shard of these games, the same on every machine, and what is in it; games that only measure are left out."""
+    chosen = [game for game in games if isinstance(game, GameCompleted) and game.origin != "tournament"]
+    return build_shard(Config.parse(config), chosen)
 
 
 async def exported_shards(log: Log) -> dict[str, list[ShardFact]]:
@@ -55,12 +56,17 @@ async def ensure_shards(process: Process, shards: dict[str, list[ShardFact]]) ->
 
 
 async def shard_bytes(process: Process, fact: ShardExported) -> bytes:
-    """The shard's bytes, from the store if they are there and whole, else from the games."""
+    """The shard's bytes, from the store if they are there and whole, else from the games, which a fact tells."""
     try:
         return await process.blobs.get("shards", fact.digest)
     except (BlobMissing, BlobCorrupt) as error:
         process.logger.warning("shard is made again", digest=fact.digest, reason=str(error))
-        return await remake(process, fact)
+        data = await remake(process, fact)
+        recovered = ShardRecovered(
+            config=fact.config, digest=fact.digest, index=fact.index, reason=f"{type(error).__name__}: {error}", node=process.node
+        )
+        await process.log.append([process.draft(recovered, cause=None, key=f"{process.instance}.{fact.digest}")])
+        return data
 
 
 async def remake(process: Process, fact: ShardExported) -> bytes:

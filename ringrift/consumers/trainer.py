@@ -11,14 +11,17 @@ from typing import Any, TypeVar
 import torch
 from msgspec.structs import replace
 
+from ringrift.consumers.deciding import decoded
 from ringrift.consumers.process import Drained, Process, run, threads
 from ringrift.consumers.shards import exported_shards, shard_bytes
 from ringrift.consumers.working import is_done, work
-from ringrift.events import Fact
+from ringrift.events import Fact, type_of
 from ringrift.events.facts import (
     ModelRegistered,
+    TrainingCheckpointed,
     TrainingFailed,
     TrainingFinished,
+    TrainingKilled,
     TrainingProgressed,
     TrainingRequested,
     TrainingStarted,
@@ -30,10 +33,14 @@ from ringrift.learning.shards import read_shard
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.encoding import ENCODER
+from ringrift.nets.shapes import canonical
 from ringrift.streams.errors import BlobMissing
 from ringrift.streams.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 
 Result = TypeVar("Result")
+
+SIGN_OF_LIFE_SECONDS = 600.0
+"""between two facts that a long training is alive: a watchdog that waits two hours misses none, and a short training writes none"""
 
 
 async def main(process: Process) -> None:
@@ -54,14 +61,16 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     """One training, from the shards to the registered network."""
     assert isinstance(ticket, TrainingTicket)
     request = ticket.request
-    if await is_done(process, f"ringrift.training.{request.config}.finished", ticket):
-        return
+    for outcome in ("finished", "killed"):
+        if await is_done(process, f"ringrift.training.{request.config}.{outcome}", ticket):
+            return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
     chosen = replace(settings.training, architecture=request.architecture)
     window = await _window(process, request, chosen)
-    start = await process.blobs.get(MODEL_BUCKET, request.parent) if request.parent else None
-    trainer = await _trainer(process, ticket, window, chosen, start)
+    start = await _start(process, request)
+    teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
+    trainer = await _trainer(process, ticket, window, chosen, start, teacher)
     await process.log.append([process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)])
     began = time.monotonic()
     progress = await _run(process, ticket, trainer)
@@ -79,9 +88,22 @@ async def _window(process: Process, request: TrainingRequested, settings: Traini
     return await asyncio.to_thread(lambda: open_window([read_shard(data) for data in blobs], settings.window_samples))
 
 
+async def _start(process: Process, request: TrainingRequested) -> bytes | None:
+    """The network to start from. One of another architecture has no weights to give, and the training begins afresh."""
+    if request.parent is None:
+        return None
+    data = await process.blobs.get(MODEL_BUCKET, request.parent)
+    found = header_of(data).architecture
+    if found != canonical(request.architecture):
+        process.logger.warning("starts afresh", architecture=request.architecture, parent=request.parent, parent_architecture=found)
+        return None
+    return data
+
+
 async def _trainer(
-    process: Process, ticket: TrainingTicket, window: Window, settings: TrainingSettings, start: bytes | None
-) -> Trainer:
+    process: Process, ticket: TrainingTicket, window: Window, settings: TrainingSettings, start: bytes | None,
+    teacher: bytes | None,
+) -> Trainer:  # fmt: skip
     """A trainer at its newest checkpoint, or at the beginning if there is none that fits."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)  # each replica has a thread of its own
@@ -91,7 +113,7 @@ async def _trainer(
 
     def make(checkpoint: bytes | None) -> Trainer:
         return trainer_of(settings.architecture)(
-            window, settings, seed=ticket.request.seed, start=start, resume=checkpoint, device=device,
+            window, settings, seed=ticket.request.seed, start=start, teacher=teacher, resume=checkpoint, device=device,
             replicas=1 if device == "cuda" else threads(),
         )  # fmt: skip
 
@@ -105,11 +127,17 @@ async def _trainer(
 
 
 async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Progress:
-    """Train in a thread, with checkpoints and progress going to the log. Raises Drained when told to stop."""
+    """Train in a thread, with checkpoints and progress going to the log.
+
+    Raises Drained when told to stop, TrainingError when the log says that this training was killed."""
     call = _caller(asyncio.get_running_loop())
+    request = ticket.request
+    killed = asyncio.Event()
+    latest: list[Progress] = []
+    told = time.monotonic()
 
     def on_progress(progress: Progress) -> None:
-        request = ticket.request
+        latest[:] = [progress]
         fact = TrainingProgressed(
             config=request.config, generation=request.generation, ticket=ticket.ticket, step=progress.step, steps=progress.steps,
             loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
@@ -118,16 +146,43 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
         call(process.log.append([process.draft(fact, cause=ticket.cause, key=progress.step)]))
 
     def on_checkpoint(data: bytes) -> None:
+        nonlocal told
         call(process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data))
+        if latest and time.monotonic() - told >= SIGN_OF_LIFE_SECONDS:
+            told = time.monotonic()
+            fact = TrainingCheckpointed(
+                config=request.config, generation=request.generation, ticket=ticket.ticket, step=latest[0].step,
+                steps=latest[0].steps, loss=latest[0].loss, node=process.node,
+            )  # fmt: skip
+            call(process.log.append([process.draft(fact, cause=ticket.cause, key=latest[0].step)]))
 
     def job() -> Progress | None:
-        return trainer.run(on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping)
+        return trainer.run(
+            on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping or killed.is_set()
+        )
 
-    progress = await asyncio.to_thread(job)
+    watching = asyncio.create_task(_watch(process, ticket, killed))
+    try:
+        progress = await asyncio.to_thread(job)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    if killed.is_set():
+        raise TrainingError("killed: it gave no sign of life for too long, and another one was asked for")
     if trainer.step < trainer.steps or progress is None:
         await process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, await asyncio.to_thread(trainer.checkpoint))
         raise Drained
     return progress
+
+
+async def _watch(process: Process, ticket: TrainingTicket, killed: asyncio.Event) -> None:
+    """Set `killed` once the log says so of this ticket."""
+    filters = [f"ringrift.training.{ticket.request.config}.{type_of(TrainingKilled).fact}"]
+    async for entry in process.log.follow("EVENTS", filters=filters, start_seq=int(ticket.cause.partition("/")[2])):
+        recorded = await decoded(process, "EVENTS", entry)
+        if recorded is not None and isinstance(recorded.event, TrainingKilled) and recorded.event.ticket == ticket.ticket:
+            killed.set()
+            return
 
 
 async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from ringrift.consumers.process import Drained, Process
+from ringrift.domain.breaker import node_target
 from ringrift.events import Draft, Fact, UndecodableEvent, decode, event_id
 from ringrift.events.facts import GameCompleted
-from ringrift.events.tickets import Ticket, decode_ticket
+from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.streams.errors import StreamError
 from ringrift.streams.log import Entry, WorkItem
 from ringrift.streams.topology import WORK_ACK_SECONDS
@@ -26,6 +28,9 @@ LOG_RETRY_SECONDS = 2.0  # the log itself did not answer: nothing is wrong with 
 DELIVERIES_MAX = 20
 """a ticket that came so often ends its workers without a word, over and over; drains and kills of others stay far below"""
 PULL_SECONDS = 2.0
+PAUSED_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+"""how soon a worker that waits sees that it need not any more"""
 QUEUE_MAX = 64
 IN_FLIGHT_MAX = 64
 
@@ -40,31 +45,61 @@ Failed = Callable[[Process, Ticket, str], Fact]
 
 async def work(process: Process, kind: str, handle: Handle, failed: Failed) -> None:
     """Do tickets of `kind` until told to stop."""
-    while not process.stopping:
-        process.doing = "waiting for work"
-        item = await process.log.next_ticket(kind, wait_seconds=PULL_SECONDS)
-        if item is not None:
-            await _serve(process, item, handle, failed)
+    following = asyncio.create_task(process.persist("breakers", process.breakers.follow))
+    try:
+        while not process.stopping:
+            why = _must_wait(process, kind)
+            process.doing = f"waiting: {why}" if why else "waiting for work"
+            if why:
+                await process.wait(LOOK_SECONDS)
+                continue
+            item = await process.log.next_ticket(kind, wait_seconds=PULL_SECONDS)
+            if item is not None:
+                await _serve(process, kind, item, handle, failed)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
-async def _serve(process: Process, item: WorkItem, handle: Handle, failed: Failed) -> None:
+def _must_wait(process: Process, kind: str) -> str:
+    """Why no ticket may be taken now, empty if one may."""
+    if process.pauses.stops("all", kind):
+        return f"{kind} is paused"
+    if not process.pressure.takes_work:
+        resource, tier = process.pressure.worst
+        return f"{resource} is in its {tier} tier"
+    if not process.breakers.allows(node_target(process.node)):
+        return f"node {process.node} is quarantined"
+    return ""
+
+
+async def _serve(process: Process, kind: str, item: WorkItem, handle: Handle, failed: Failed) -> None:
     try:
         ticket = decode_ticket(item.body)
     except UndecodableEvent as error:
         await _give_up(process, item, str(error))
+        return
+    if process.pauses.stops(config_of(ticket), kind) or _must_wait(process, kind):
+        await _hand_back(item)
         return
     if item.deliveries > DELIVERIES_MAX:
         await _fail(process, item, ticket, f"delivered {item.deliveries} times and never finished", failed)
         return
     alive = asyncio.create_task(_keep_alive(item))
     logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
+    target, began, outcome = node_target(process.node), time.monotonic(), "failed"
     try:
+        await process.breakers.probing(target)
         await handle(process, ticket, item.deliveries)
         await item.ack()
+        outcome = "done"
+        await process.breakers.worked(target)
     except Drained:
+        outcome = "handed back"
         logger.info("handed back")
         await item.nak()
     except StreamError as error:
+        outcome = outcome if outcome == "done" else "log unavailable"
         logger.warning("log unavailable", error=str(error))
         with contextlib.suppress(StreamError):  # not delivered either: the ticket comes back by its time limit
             await item.nak(LOG_RETRY_SECONDS)
@@ -78,19 +113,33 @@ async def _serve(process: Process, item: WorkItem, handle: Handle, failed: Faile
         else:
             logger.error("failed for good", reason=reason, exc_info=True)
             await _fail(process, item, ticket, reason, failed)
+        with contextlib.suppress(StreamError):  # then the next failure counts
+            await process.breakers.failed(target, reason, targets=len(await process.nodes()))
     finally:
         alive.cancel()
+        process.metrics.add("ringrift_tickets_total", kind, outcome)
+        process.metrics.observe("ringrift_ticket_seconds", time.monotonic() - began, kind)
+
+
+async def _hand_back(item: WorkItem) -> None:
+    """A ticket that was taken just as it was paused. The dispatcher takes it off the queue and brings it back on resume; if none
+    runs, it must not use up its deliveries, and comes back with the dispatcher."""
+    with contextlib.suppress(StreamError):  # it comes back by its time limit
+        if item.deliveries > DELIVERIES_MAX // 2:
+            await item.term("paused; the dispatcher brings it back")
+        else:
+            await item.nak(PAUSED_SECONDS)
 
 
 async def _fail(process: Process, item: WorkItem, ticket: Ticket, reason: str, failed: Failed) -> None:
     """The fact first, then the dead letter: a crash in between brings the ticket back, and the fact is not written twice."""
     await process.log.append([process.draft(failed(process, ticket, reason), cause=ticket.cause, key=ticket.ticket)])
-    await _give_up(process, item, reason)
+    await _give_up(process, item, reason, answered=True)
 
 
-async def _give_up(process: Process, item: WorkItem, reason: str) -> None:
+async def _give_up(process: Process, item: WorkItem, reason: str, *, answered: bool = False) -> None:
     entry = Entry(item.seq, item.subject, 0, item.body)
-    await process.bury(entry, stream="WORK", deliveries=item.deliveries, reason=reason)
+    await process.bury(entry, stream="WORK", deliveries=item.deliveries, reason=reason, answered=answered)
     await item.term(reason)
 
 

@@ -1,12 +1,12 @@
 """What do we measure? Every new network: against the current one until the test has decided, and once against each baseline.
 
 The match against the current network is asked for in rounds, so that a clear result ends early. A candidate without a rival is
-measured against the baselines only.
+measured against the baselines only; one whose rival is no longer current begins again against the one that is.
+
+When too many matches wait, training is held back until most are played.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,21 +16,26 @@ from ringrift.domain.pause import Pauses
 from ringrift.domain.promotion import Starts, judge, merged
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
+    MEASURING,
+    EvaluationBackpressureEngaged,
+    EvaluationBackpressureReleased,
+    EvaluationFailed,
     EvaluationRequested,
     EvaluationScored,
     ModelPromoted,
     ModelRegistered,
+    ModelRolledBack,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
+    Purpose,
     Seat,
     SettingsChanged,
 )
+from ringrift.events.participants import seat
 
-Purpose = Literal["promotion", "random", "heuristic"]
-
-RANDOM = Seat(participant="baseline:random:s0", harness="random")
-HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
+RANDOM = seat("random")
+HEURISTIC = seat("heuristic")
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -60,12 +65,15 @@ class EvaluationState(Struct, frozen=True, kw_only=True):
     version: int = 0
     pauses: Pauses = Pauses()
     configs: dict[str, ConfigEvaluation] = {}
+    waiting: int = 0
+    """matches asked for and not played"""
+    held_back: bool = False
+    """training is, because too many wait"""
 
 
 def network_seat(model: str, simulations: int) -> Seat:
     """The seat of a network that plays by Gumbel search."""
-    participant = f"{model[:12]}:gumbel:s{simulations}"
-    return Seat(participant=participant, harness="gumbel", simulations=simulations, model=model, evaluator="network")
+    return seat("gumbel", model=model, simulations=simulations)
 
 
 def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationState:
@@ -80,25 +88,46 @@ def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationSt
             trial = Trial(generation=event.generation, rival=item.current)
             return _with(state, event.config, replace(item, trials={**item.trials, event.model: trial}))
         case EvaluationRequested():
-            return _requested(state, event)
+            return _requested(replace(state, waiting=state.waiting + 1), event)
         case EvaluationScored():
-            return _scored(state, event)
+            return _scored(replace(state, waiting=max(0, state.waiting - 1)), event)
+        case EvaluationFailed():
+            return replace(state, waiting=max(0, state.waiting - 1))
+        case EvaluationBackpressureEngaged() | EvaluationBackpressureReleased():
+            return replace(state, held_back=isinstance(event, EvaluationBackpressureEngaged))
         case ModelPromoted():
             return _judged(state, event.config, event.model, event.model)
         case PromotionRejected():
+            return _judged(state, event.config, event.model, event.current)
+        case ModelRolledBack():
             return _judged(state, event.config, event.model, event.current)
     return state
 
 
 def decide(state: EvaluationState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
-    """Ask for every match that is due."""
-    return tuple(
+    """Ask for every match that is due, and hold training back while too many wait."""
+    requests = [
         request
         for config, item in state.configs.items()
         if not state.pauses.stops(config, "evaluation")
         for model, trial in item.trials.items()
         for request in _due(state, config, model, trial)
-    )
+    ]
+    return (*requests, *_backpressure(state, state.waiting + len(requests)))
+
+
+def _backpressure(state: EvaluationState, waiting: int) -> tuple[Fact, ...]:
+    settings = state.settings.evaluation
+    if not state.held_back and waiting >= settings.waiting_max:
+        return (EvaluationBackpressureEngaged(waiting=waiting, settings_version=state.version),)
+    if state.held_back and waiting <= settings.waiting_resume:
+        return (EvaluationBackpressureReleased(waiting=waiting, settings_version=state.version),)
+    return ()
+
+
+def plays_as(participant: str, model: str | None) -> bool:
+    """Whether this participant is that network."""
+    return model is not None and participant.startswith(f"{model[:12]}:")
 
 
 def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[EvaluationRequested]:
@@ -134,7 +163,7 @@ def _open(state: EvaluationState, config: str, trial: Trial) -> bool:
 def _requested(state: EvaluationState, event: EvaluationRequested) -> EvaluationState:
     item = _of(state, event.config)
     trial = item.trials.get(event.candidate.model or "")
-    if trial is None:
+    if trial is None or event.purpose in MEASURING:
         return state
     promotes = event.purpose == "promotion"
     trial = replace(trial, rounds=trial.rounds + promotes, baselines=trial.baselines or not promotes)
@@ -144,7 +173,7 @@ def _requested(state: EvaluationState, event: EvaluationRequested) -> Evaluation
 def _scored(state: EvaluationState, event: EvaluationScored) -> EvaluationState:
     item = _of(state, event.config)
     trial = item.trials.get(event.candidate_model or "")
-    if trial is None or event.purpose != "promotion":
+    if trial is None or event.purpose != "promotion" or not plays_as(event.opponent, trial.rival):
         return state
     starts = merged(trial.starts, event.starts)
     trial = replace(trial, answered=trial.answered + 1, starts=starts, games=trial.games + event.games)
@@ -153,8 +182,13 @@ def _scored(state: EvaluationState, event: EvaluationScored) -> EvaluationState:
 
 def _judged(state: EvaluationState, config: str, model: str, current: str | None) -> EvaluationState:
     item = _of(state, config)
-    trials = {name: trial for name, trial in item.trials.items() if name != model}
+    trials = {name: _against(trial, current) for name, trial in item.trials.items() if name != model}
     return _with(state, config, ConfigEvaluation(current=current, trials=trials))
+
+
+def _against(trial: Trial, rival: str | None) -> Trial:
+    """The trial, begun again if this is another rival."""
+    return trial if trial.rival == rival else Trial(generation=trial.generation, rival=rival, baselines=trial.baselines)
 
 
 def _of(state: EvaluationState, config: str) -> ConfigEvaluation:
@@ -169,9 +203,10 @@ DECIDER = Decider(
     name="evaluation",
     state=EvaluationState,
     reads=(
-        SettingsChanged, PipelinePaused, PipelineResumed, ModelRegistered, EvaluationScored, ModelPromoted, PromotionRejected,
+        SettingsChanged, PipelinePaused, PipelineResumed, ModelRegistered, EvaluationScored, EvaluationFailed, ModelPromoted,
+        PromotionRejected, ModelRolledBack,
     ),
-    writes=(EvaluationRequested,),
+    writes=(EvaluationRequested, EvaluationBackpressureEngaged, EvaluationBackpressureReleased),
     initial=EvaluationState,
     evolve=evolve,
     decide=decide,

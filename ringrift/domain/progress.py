@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.events.facts import EvaluationScored, SelfplayFinished, SelfplayPlanned, ShardExported, TrainingRequested
+from ringrift.events.facts import MEASURING, EvaluationScored, SelfplayFinished, SelfplayPlanned, ShardExported, TrainingRequested
+from ringrift.events.settings import TrainingSettings
+
+Z_95 = 1.959963984540054
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """Counts of one config since the beginning, but `samples_new`, which counts since the last training request."""
+    """Counts of one config since the beginning, but `..._new`, which count since the last training request."""
 
     games_planned: int = 0
     games_played: int = 0
     games_evaluated: int = 0
     games_exported: int = 0
     samples_new: int = 0
+    wins_new: tuple[int, ...] = ()
+    """games won by seat 1, 2, ... in the shards since the last training request, where they tell"""
     training: bool = False
     """a training of the generation in play has been requested"""
 
@@ -27,13 +34,30 @@ class Progress(Struct, frozen=True, kw_only=True):
             case SelfplayFinished():
                 planned, played = self.games_planned - event.lost, self.games_played + event.games
                 return replace(self, games_planned=planned, games_played=played)
+            case EvaluationScored() if event.purpose in MEASURING:
+                return self  # its games go into no shard
             case EvaluationScored():
                 return replace(self, games_evaluated=self.games_evaluated + event.games)
             case ShardExported():
                 exported, samples = self.games_exported + event.games, self.samples_new + event.samples
-                return replace(self, games_exported=exported, samples_new=samples)
+                wins = event.summary.wins if event.summary else ()
+                wins = tuple(map(sum, zip(wins, self.wins_new, strict=True))) if wins and self.wins_new else wins or self.wins_new
+                return replace(self, games_exported=exported, samples_new=samples, wins_new=wins)
             case TrainingRequested():
-                return replace(self, samples_new=0, training=True)
+                return replace(self, samples_new=0, wins_new=(), training=True)
+
+    def enough(self, settings: TrainingSettings) -> bool:
+        """The new samples make a training: enough of them, or fewer that are telling."""
+        return self.samples_new >= settings.min_samples or self.telling(settings)
+
+    def telling(self, settings: TrainingSettings) -> bool:
+        """The outcome is known closely from few samples (requirement G08.03): 1.96 sqrt(p (1 - p) / n) within the bound, with p the
+        strongest seat's share of wins and n the samples. Samples of one game are not independent, so this is a generous bound."""
+        games = sum(self.wins_new)
+        if not games or self.samples_new < settings.early_samples:
+            return False
+        p = max(self.wins_new) / games
+        return Z_95 * math.sqrt(p * (1.0 - p) / self.samples_new) <= settings.early_half_width
 
     def idle(self, shard_games: int) -> bool:
         """All planned games are played, and what is not exported does not fill another shard."""

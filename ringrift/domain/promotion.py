@@ -2,11 +2,15 @@
 
 The first network of a config has no rival; it is promoted once it beats random play beyond doubt. A test still open after
 `max_pairs` starts goes by the score. Each verdict is a fact with its evidence.
+
+A current network with a critical regression is rolled back to the last good one. For a cool-down after that nothing is promoted: a
+candidate that would be is rejected, so that the loop goes on with the good network.
 """
 
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -21,7 +25,9 @@ from ringrift.events.facts import (
     Evidence,
     ModelPromoted,
     ModelRegistered,
+    ModelRolledBack,
     PromotionRejected,
+    RegressionDetected,
     SettingsChanged,
 )
 from ringrift.events.settings import PromotionSettings
@@ -49,6 +55,7 @@ class ConfigPromotion(Struct, frozen=True, kw_only=True):
 
     current: str | None = None
     candidates: dict[str, Candidate] = {}
+    rolled_back_at: datetime | None = None
 
 
 class PromotionState(Struct, frozen=True, kw_only=True):
@@ -74,16 +81,24 @@ def evolve(state: PromotionState, event: Fact, meta: EventMeta) -> PromotionStat
             return _judged(state, event.config, event.model, event.model)
         case PromotionRejected():
             return _judged(state, event.config, event.model, event.current)
+        case ModelRolledBack():
+            state = _judged(state, event.config, event.model, event.current)
+            item = state.configs[event.config]
+            return _with(state, event.config, replace(item, rolled_back_at=meta.time))
     return state
 
 
 def decide(state: PromotionState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
-    """The verdict on the candidate that `event` is about, once there is one."""
+    """The verdict on the candidate that `event` is about, once there is one; a rollback where one is due."""
+    if isinstance(event, RegressionDetected):
+        return _rollback(state, event)
     if not isinstance(event, EvaluationScored | EvaluationFailed) or event.candidate_model is None:
         return ()
     item = state.configs.get(event.config, ConfigPromotion())
     model, candidate = event.candidate_model, item.candidates.get(event.candidate_model)
     if candidate is None or not decides(event.purpose, item.current):
+        return ()
+    if isinstance(event, EvaluationScored) and not counts(event, item.current):
         return ()
     if isinstance(event, EvaluationFailed):
         return (_rejection(state, event.config, model, candidate, item.current, None, f"evaluation failed: {event.reason}"),)
@@ -91,6 +106,8 @@ def decide(state: PromotionState, event: Fact, meta: EventMeta) -> tuple[Fact, .
     verdict, evidence, why = judge(candidate.starts, candidate.games, settings, first=item.current is None, config=event.config)
     if verdict == "open":
         return ()
+    if verdict == "promote" and (wait := _cooldown(state, item, meta.time)) > 0.0:
+        verdict, why = "reject", f"{why}, but nothing is promoted for {wait:.0f} s more after the rollback"
     if verdict == "reject":
         return (_rejection(state, event.config, model, candidate, item.current, evidence, why),)
     return (
@@ -104,6 +121,31 @@ def decide(state: PromotionState, event: Fact, meta: EventMeta) -> tuple[Fact, .
 def decides(purpose: str, current: str | None) -> bool:
     """Whether results of this purpose lead to the verdict: against the current network, or against random without one."""
     return purpose == ("promotion" if current else "random")
+
+
+def counts(event: EvaluationScored, current: str | None) -> bool:
+    """Whether a result tells about the current network: one against a network that no longer is current does not."""
+    return current is None or event.opponent.startswith(f"{current[:12]}:")
+
+
+def _rollback(state: PromotionState, event: RegressionDetected) -> tuple[Fact, ...]:
+    current = state.configs.get(event.config, ConfigPromotion()).current
+    if event.severity != "critical" or event.model != current:
+        return ()
+    return (
+        ModelRolledBack(
+            config=event.config, model=event.model, current=event.good, elo_drop=event.elo_drop,
+            why=f"critical regression: {event.elo_drop:.0f} Elo below {event.best[:12]}, error {event.error:.0f}",
+            settings_version=state.version,
+        ),
+    )  # fmt: skip
+
+
+def _cooldown(state: PromotionState, item: ConfigPromotion, now: datetime) -> float:
+    """Seconds for which nothing is promoted yet."""
+    if item.rolled_back_at is None:
+        return 0.0
+    return state.settings.promotion.cooldown_seconds - (now - item.rolled_back_at).total_seconds()
 
 
 def judge(starts: Starts, games: int, settings: PromotionSettings, *, first: bool, config: str) -> tuple[Verdict, Evidence, str]:
@@ -163,7 +205,7 @@ def merged(first: Starts, second: Starts) -> Starts:
 def _scored(state: PromotionState, event: EvaluationScored) -> PromotionState:
     item = state.configs.get(event.config, ConfigPromotion())
     model = event.candidate_model
-    if model is None or model not in item.candidates or not decides(event.purpose, item.current):
+    if model is None or model not in item.candidates or not decides(event.purpose, item.current) or not counts(event, item.current):
         return state
     candidate = item.candidates[model]
     candidate = replace(candidate, starts=merged(candidate.starts, event.starts), games=candidate.games + event.games)
@@ -172,8 +214,13 @@ def _scored(state: PromotionState, event: EvaluationScored) -> PromotionState:
 
 def _judged(state: PromotionState, config: str, model: str, current: str | None) -> PromotionState:
     item = state.configs.get(config, ConfigPromotion())
-    candidates = {name: candidate for name, candidate in item.candidates.items() if name != model}
-    return _with(state, config, ConfigPromotion(current=current, candidates=candidates))
+    same = current == item.current  # results against another rival tell nothing about this one
+    candidates = {
+        name: candidate if same else Candidate(generation=candidate.generation)
+        for name, candidate in item.candidates.items()
+        if name != model
+    }
+    return _with(state, config, replace(item, current=current, candidates=candidates))
 
 
 def _rejection(
@@ -192,8 +239,8 @@ def _with(state: PromotionState, config: str, item: ConfigPromotion) -> Promotio
 DECIDER = Decider(
     name="promotion",
     state=PromotionState,
-    reads=(SettingsChanged, ModelRegistered, EvaluationScored, EvaluationFailed),
-    writes=(ModelPromoted, PromotionRejected),
+    reads=(SettingsChanged, ModelRegistered, EvaluationScored, EvaluationFailed, RegressionDetected),
+    writes=(ModelPromoted, PromotionRejected, ModelRolledBack),
     initial=PromotionState,
     evolve=evolve,
     decide=decide,

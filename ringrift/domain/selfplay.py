@@ -2,7 +2,10 @@
 
 Generation 0 has no network: its search values leaves with the handcrafted heuristic. Generation g is played by the current network
 after the candidate of generation g was promoted or rejected. If all games of a generation are exported and still do not make a
-training set, the same generation plays on.
+training set, or one that is good enough to be trained on, the same generation plays on.
+
+Exploration and allocation reach the next plan: plies with noise follow the boost of the config, games of a generation its share
+against an equal one.
 """
 
 from __future__ import annotations
@@ -10,13 +13,17 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ringrift.domain import exploration, scheduling
 from ringrift.domain.decider import Decider, seed_from
 from ringrift.domain.pause import Pauses
 from ringrift.domain.progress import Progress
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
+    AllocationDecided,
     EvaluationScored,
+    ExplorationAdjusted,
     ModelPromoted,
+    ModelRolledBack,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
@@ -24,7 +31,9 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     SettingsChanged,
     ShardExported,
+    TrainingBlocked,
     TrainingRequested,
+    VelocityChanged,
 )
 
 
@@ -36,6 +45,11 @@ class ConfigPlay(Struct, frozen=True, kw_only=True):
     plans: int = 0
     """plans made for this generation; 0 = it is due"""
     progress: Progress = Progress()
+    boost: float = exploration.USUAL
+    gap: float | None = None
+    """Elo of the current network above the heuristic"""
+    blocked: bool = False
+    """the data of this generation may not be trained on before more were played"""
 
 
 class SelfplayState(Struct, frozen=True, kw_only=True):
@@ -45,6 +59,7 @@ class SelfplayState(Struct, frozen=True, kw_only=True):
     version: int = 0
     pauses: Pauses = Pauses()
     configs: dict[str, ConfigPlay] = {}
+    shares: dict[str, float] = {}
 
 
 def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
@@ -59,9 +74,19 @@ def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
             return _with(state, event.config, generation=event.generation, plans=0, model=event.model)
         case PromotionRejected():
             return _with(state, event.config, generation=event.generation, plans=0, model=event.current)
+        case ModelRolledBack():
+            return _with(state, event.config, model=event.current)
+        case ExplorationAdjusted():
+            return _with(state, event.config, boost=event.boost)
+        case AllocationDecided():
+            return replace(state, shares=event.shares)
+        case VelocityChanged():
+            return _with(state, event.config, gap=event.gap_to_heuristic)
+        case TrainingBlocked():
+            return _with(state, event.config, blocked=True)
         case SelfplayPlanned():
             play = state.configs.get(event.config, ConfigPlay())
-            return _with(state, event.config, plans=play.plans + 1, progress=play.progress.after(event))
+            return _with(state, event.config, plans=play.plans + 1, progress=play.progress.after(event), blocked=False)
         case SelfplayFinished() | EvaluationScored() | ShardExported() | TrainingRequested():
             play = state.configs.get(event.config, ConfigPlay())
             return _with(state, event.config, progress=play.progress.after(event))
@@ -80,7 +105,7 @@ def _due(state: SelfplayState, config: str, play: ConfigPlay) -> bool:
     if play.plans == 0:
         return True
     exported = play.progress.idle(state.settings.shard.games)
-    return exported and not play.progress.training and play.progress.samples_new < state.settings.training.min_samples
+    return exported and not play.progress.training and (play.blocked or not play.progress.enough(state.settings.training))
 
 
 def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanned:
@@ -88,13 +113,26 @@ def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanne
     return SelfplayPlanned(
         config=config,
         generation=play.generation,
-        games=settings.games if play.model else settings.bootstrap_games,
+        games=_games(state, config) if play.model else settings.bootstrap_games,
         games_per_ticket=settings.games_per_ticket,
-        simulations=settings.simulations,
+        simulations=_simulations(state, play),
         model=play.model,
         seed=seed_from(state.settings.seed, config, "selfplay", play.generation, play.plans),
         settings_version=state.version,
+        temperature_plies=exploration.plies(settings.temperature_plies, play.boost),
     )
+
+
+def _games(state: SelfplayState, config: str) -> int:
+    """Games of a generation, more for a config with more than an equal share."""
+    equal = 1.0 / len(state.settings.configs)
+    return max(1, round(state.settings.selfplay.games * state.shares.get(config, equal) / equal))
+
+
+def _simulations(state: SelfplayState, play: ConfigPlay) -> int:
+    """Search budget of the plan."""
+    settings = state.settings.selfplay
+    return settings.simulations if settings.budget == "fixed" else scheduling.budget(play.progress.games_played, play.gap)
 
 
 def _with(state: SelfplayState, config: str, **changes: object) -> SelfplayState:
@@ -107,7 +145,8 @@ DECIDER = Decider(
     state=SelfplayState,
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelPromoted, PromotionRejected, SelfplayFinished, EvaluationScored,
-        ShardExported, TrainingRequested,
+        ShardExported, TrainingRequested, TrainingBlocked, ModelRolledBack, ExplorationAdjusted, AllocationDecided,
+        VelocityChanged,
     ),
     writes=(SelfplayPlanned,),
     initial=SelfplayState,

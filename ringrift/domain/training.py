@@ -1,10 +1,23 @@
 """When do we train? Once a generation's games are played and exported and hold enough new samples.
 
-One training per config and generation at a time. It starts from the newest network's weights and sees the newest shards up to the
-window. A failed one is requested again, at most `ATTEMPTS_MAX` times in all.
+Fewer samples are enough if they are telling. One training of a config at a time; it starts from the newest network's weights (the
+first one from those that the settings name, if any) and sees the newest shards up to the window. A failed one is requested again,
+at most `ATTEMPTS_MAX` times in all, and so is one that gave no sign of life for two hours; what comes of that later is ignored.
+
+Where several architectures compete, each has its own line of networks, and the next training goes to the one that is furthest
+below its share.
+
+What holds a due training back:
+
+    pressure     too many matches wait: until most are played
+    cool-down    several configs compete and this one was trained a moment ago: minutes, by its pace
+    stale data   the newest shard is a day old: the generation plays on
+    quality      the data are poor: the generation plays on, at most three times; looked at again with each assessment and each tick
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,21 +25,45 @@ from msgspec.structs import replace
 from ringrift.domain.decider import Decider, seed_from
 from ringrift.domain.pause import Pauses
 from ringrift.domain.progress import Progress
+from ringrift.domain.quality import faded
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
+    ArchitecturesWeighed,
+    EvaluationBackpressureEngaged,
+    EvaluationBackpressureReleased,
     EvaluationScored,
+    ModelRegistered,
+    ModelRolledBack,
+    Pace,
     PipelinePaused,
     PipelineResumed,
+    QualityAssessed,
     SelfplayFinished,
     SelfplayPlanned,
     SettingsChanged,
     ShardExported,
+    TickRecorded,
+    TrainingBlocked,
+    TrainingCheckpointed,
     TrainingFailed,
     TrainingFinished,
+    TrainingKilled,
     TrainingRequested,
+    TrainingStarted,
+    VelocityChanged,
 )
+from ringrift.events.settings import TrainingSettings, model_for
 
 ATTEMPTS_MAX = 3  # requirement G08.07: one try and two more on other nodes
+TICK_SECONDS_MAX = 300.0
+"""a longer pause between two ticks counts as this towards silence: nobody ran, the trainer did not either"""
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """The training in flight: its ticket once a trainer has it, and the recorded time since its last sign of life."""
+
+    ticket: str | None = None
+    silent_seconds: float = 0.0
 
 
 class ConfigTraining(Struct, frozen=True, kw_only=True):
@@ -42,6 +79,24 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     """newest network, promoted or not: the next training goes on from its weights"""
     attempts: int = 0
     failed: bool = False
+    running: Running | None = None
+    shares: dict[str, float] = {}
+    """of training, by architecture"""
+    trainings: dict[str, int] = {}
+    lines: dict[str, str] = {}
+    """newest network of each architecture"""
+    void: str | None = None
+    """ticket of the training that was killed last"""
+    finished_at: datetime | None = None
+    exported_at: datetime | None = None
+    assessed: float | None = None
+    """newest quality, adjusted, and when it was found"""
+    assessed_at: datetime | None = None
+    pace: Pace | None = None
+    blocked: bool = False
+    """told to play on, and no plan has been made since"""
+    blocks: int = 0
+    """times that quality held this generation back"""
 
 
 class TrainingState(Struct, frozen=True, kw_only=True):
@@ -51,6 +106,9 @@ class TrainingState(Struct, frozen=True, kw_only=True):
     version: int = 0
     pauses: Pauses = Pauses()
     configs: dict[str, ConfigTraining] = {}
+    held_back: bool = False
+    """too many matches wait"""
+    ticked: datetime | None = None
 
 
 def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
@@ -62,58 +120,183 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
             return replace(state, pauses=state.pauses.after(event))
         case SelfplayPlanned():
             item = _of(state, event.config)
-            return _with(state, event.config, progress=item.progress.after(event), generation=event.generation)
+            blocks = item.blocks if event.generation == item.generation else 0
+            return _with(
+                state, event.config, progress=item.progress.after(event), generation=event.generation, blocked=False, blocks=blocks
+            )
         case SelfplayFinished() | EvaluationScored():
             return _with(state, event.config, progress=_of(state, event.config).progress.after(event))
         case ShardExported():
             item = _of(state, event.config)
             shards = (*item.shards, (event.digest, event.samples))
-            return _with(state, event.config, progress=item.progress.after(event), shards=shards)
+            return _with(state, event.config, progress=item.progress.after(event), shards=shards, exported_at=meta.time)
         case TrainingRequested():
             item = _of(state, event.config)
             return _with(
                 state, event.config, progress=item.progress.after(event), trained=event.generation - 1,
-                attempts=item.attempts + 1, failed=False,
+                trainings={**item.trainings, event.architecture: item.trainings.get(event.architecture, 0) + 1},
+                attempts=item.attempts + 1, failed=False, running=Running(), blocked=False, blocks=0,
             )  # fmt: skip
+        case TrainingKilled():
+            return _with(state, event.config, failed=True, running=None, void=event.ticket)
+        case (
+            TrainingStarted() | TrainingCheckpointed() | TrainingFinished() | TrainingFailed() | ModelRegistered()
+        ) if event.ticket == _of(state, event.config).void:
+            return state
+        case TrainingStarted() | TrainingCheckpointed():
+            if _of(state, event.config).running is None:
+                return state  # a ticket that was delivered twice, and whose other holder has finished
+            return _with(state, event.config, running=Running(ticket=event.ticket))
+        case ModelRegistered():
+            lines = _of(state, event.config).lines
+            return _with(state, event.config, lines={**lines, event.architecture: event.model})
         case TrainingFinished():
-            return _with(state, event.config, newest=event.model, attempts=0)
+            return _with(state, event.config, newest=event.model, attempts=0, running=None, finished_at=meta.time)
         case TrainingFailed():
-            return _with(state, event.config, failed=True)
+            return _with(state, event.config, failed=True, running=None)
+        case TrainingBlocked():
+            item = _of(state, event.config)
+            return _with(state, event.config, blocked=True, blocks=item.blocks + (event.reason == "quality"))
+        case _:
+            return _signalled(state, event, meta)
+
+
+def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
+    """Take in what other deciders found, and time."""
+    match event:
+        case VelocityChanged():
+            return _with(state, event.config, pace=event.pace)
+        case ArchitecturesWeighed():
+            return _with(state, event.config, shares=event.shares)
+        case QualityAssessed():
+            return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time)
+        case ModelRolledBack():
+            return _with(state, event.config, newest=event.current)
+        case EvaluationBackpressureEngaged() | EvaluationBackpressureReleased():
+            return replace(state, held_back=isinstance(event, EvaluationBackpressureEngaged))
+        case TickRecorded():
+            return _ticked(state, meta.time)
     return state
 
 
 def decide(state: TrainingState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
-    """Request the training of every config that is ready for one."""
+    """Void the trainings that are silent, and request that of every config that is ready for one."""
     return tuple(
-        _request(state, config, item, reason)
+        fact
         for config, item in state.configs.items()
-        if not state.pauses.stops(config, "training") and (reason := _reason(state, item))
+        for fact in (*_killed(state, config, item), *_training(state, config, item, meta.time))
     )
+
+
+def _training(state: TrainingState, config: str, item: ConfigTraining, now: datetime) -> tuple[Fact, ...]:
+    reason = _reason(state, item)
+    if not reason or state.pauses.stops(config, "training") or state.held_back or _cooling(state, item, now):
+        return ()
+    held = () if item.failed else _poor(state, config, item, now)
+    if held:
+        return () if item.blocked else held
+    return (_request(state, config, item, reason),)
 
 
 def _reason(state: TrainingState, item: ConfigTraining) -> str:
     """Why to train now, empty if not."""
     if item.failed:
         return f"attempt {item.attempts + 1} of {ATTEMPTS_MAX}" if item.attempts < ATTEMPTS_MAX else ""
-    needed = state.settings.training.min_samples
-    if item.trained >= item.generation or not item.progress.idle(state.settings.shard.games) or item.progress.samples_new < needed:
+    settings, progress = state.settings.training, item.progress
+    if item.running or item.trained >= item.generation:
         return ""
-    return f"{item.progress.samples_new} new samples, {needed} needed"
+    if not progress.idle(state.settings.shard.games) or not progress.enough(settings):
+        return ""
+    if progress.samples_new >= settings.min_samples:
+        return f"{progress.samples_new} new samples, {settings.min_samples} needed"
+    return f"{progress.samples_new} new samples are telling: half-width of wins within {settings.early_half_width:.1%}"
+
+
+def _cooling(state: TrainingState, item: ConfigTraining, now: datetime) -> bool:
+    """Whether trainers should serve other configs first; a config alone, or trained again after a failure, does not wait."""
+    if item.finished_at is None or item.failed or len(state.settings.configs) < 2:
+        return False
+    return (now - item.finished_at).total_seconds() < cooldown_seconds(item.pace, state.settings.training)
+
+
+def cooldown_seconds(pace: Pace | None, settings: TrainingSettings) -> float:
+    """From the end of one training to the next, by the pace of the config."""
+    factors = {
+        "regressing": settings.cooldown_regressing, "stalled": settings.cooldown_stalled, "fast": settings.cooldown_fast,
+    }  # fmt: skip
+    return settings.cooldown_seconds * factors.get(pace or "steady", 1.0)
+
+
+def _poor(state: TrainingState, config: str, item: ConfigTraining, now: datetime) -> tuple[Fact, ...]:
+    """That the data are stale or poor, if they are."""
+    settings = state.settings.training
+    age = (now - item.exported_at).total_seconds() if item.exported_at else 0.0
+    if age > settings.stale_after_seconds:
+        detail = f"the newest shard is {age / 3600.0:.1f} h old"
+        return (
+            TrainingBlocked(
+                config=config, generation=item.generation, reason="stale data", detail=detail, settings_version=state.version
+            ),
+        )
+    if item.assessed is None or item.assessed_at is None or (item.blocks >= settings.quality_blocks_max and not item.blocked):
+        return ()
+    since = (now - item.assessed_at).total_seconds()
+    quality = faded(item.assessed, since, state.settings.quality.half_life_seconds)
+    if quality >= settings.quality_min:
+        return ()
+    detail = f"quality {quality:.2f}, {settings.quality_min:.2f} needed"
+    return (
+        TrainingBlocked(config=config, generation=item.generation, reason="quality", detail=detail, settings_version=state.version),
+    )
+
+
+def _killed(state: TrainingState, config: str, item: ConfigTraining) -> tuple[Fact, ...]:
+    running = item.running
+    if running is None or running.ticket is None or running.silent_seconds < state.settings.training.silent_seconds_max:
+        return ()
+    return (
+        TrainingKilled(
+            config=config, generation=item.trained + 1, ticket=running.ticket, silent_seconds=running.silent_seconds,
+            settings_version=state.version,
+        ),
+    )  # fmt: skip
+
+
+def _ticked(state: TrainingState, now: datetime) -> TrainingState:
+    passed = (now - state.ticked).total_seconds() if state.ticked else 0.0
+    passed = min(max(passed, 0.0), TICK_SECONDS_MAX)
+    configs = {
+        name: item if item.running is None else replace(
+            item, running=replace(item.running, silent_seconds=item.running.silent_seconds + passed)
+        )
+        for name, item in state.configs.items()
+    }  # fmt: skip
+    return replace(state, ticked=now, configs=configs)
 
 
 def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str) -> TrainingRequested:
+    architecture = next_architecture(state.settings.training, item.shares, item.trainings)
     window = newest_shards(item.shards, state.settings.training.window_samples)
     return TrainingRequested(
         config=config,
         generation=item.generation + 1,
-        architecture=state.settings.training.architecture,
-        parent=item.newest,
+        architecture=architecture,
+        parent=(item.lines.get(architecture) if state.settings.training.architectures else item.newest)
+        or model_for(state.settings.training.init, config),
+        teacher=model_for(state.settings.training.distill_from, config),
         shards=tuple(digest for digest, _ in window),
         samples=sum(samples for _, samples in window),
         seed=seed_from(state.settings.seed, config, "training", item.generation + 1, item.attempts),
         reason=reason,
         settings_version=state.version,
     )
+
+
+def next_architecture(settings: TrainingSettings, shares: dict[str, float], trainings: dict[str, int]) -> str:
+    """The architecture furthest below its share of trainings; the first of the settings where they are level."""
+    names = settings.architectures or (settings.architecture,)
+    equal = 1.0 / len(names)
+    return min(names, key=lambda name: (trainings.get(name, 0) + 1) / max(shares.get(name, equal), 1e-9))
 
 
 def newest_shards(shards: tuple[tuple[str, int], ...], window_samples: int) -> tuple[tuple[str, int], ...]:
@@ -139,9 +322,10 @@ DECIDER = Decider(
     state=TrainingState,
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, SelfplayPlanned, SelfplayFinished, EvaluationScored, ShardExported,
-        TrainingFinished, TrainingFailed,
+        TrainingStarted, TrainingCheckpointed, TrainingFinished, TrainingFailed, QualityAssessed, VelocityChanged, ModelRolledBack,
+        ModelRegistered, ArchitecturesWeighed, EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
     ),
-    writes=(TrainingRequested,),
+    writes=(TrainingRequested, TrainingBlocked, TrainingKilled),
     initial=TrainingState,
     evolve=evolve,
     decide=decide,

@@ -5,7 +5,8 @@ version and an upcaster (`ringrift.events.registry`). Shared vocabulary of the f
 
 - `config`: key of a board and seat count, such as `hex8_2p`; it is also the scope token of the subject.
 - `model`: SHA-256 of a network's blob, 64 hex digits, or None where no network took part.
-- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<settings of the search>`, the unit that has a rating.
+- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<config of the search>`, the unit that has a rating; made
+  by `ringrift.events.participants`.
 - `settings_version`: version of the `SettingsChanged` in force when the decision was taken.
 - times are in the envelope, durations are in seconds and end in `_seconds`.
 """
@@ -28,7 +29,14 @@ else:  # a choice is checked ten times as fast as a pattern, which was half the 
         "square8_2p", "square8_3p", "square8_4p", "square19_2p", "square19_3p", "square19_4p",
         "hex8_2p", "hex8_3p", "hex8_4p", "hexagonal_2p", "hexagonal_3p", "hexagonal_4p",
     ]  # fmt: skip
-Harness = Literal["gumbel", "policy", "heuristic", "random"]
+Harness = Literal["gumbel", "gpu_gumbel", "minimax", "maxn", "brs", "policy", "descent", "heuristic", "random"]
+Purpose = Literal["promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"]
+"""what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for by people"""
+MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
+"""purposes of matches that only measure: everyone in them is rated, but nobody is judged by them or learns from their games"""
+Severity = Literal["minor", "major", "critical"]
+Pace = Literal["regressing", "stalled", "steady", "fast"]
+"""how fast a config grows stronger, slowest first; the bounds are settings (`velocity`)"""
 
 
 class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -40,13 +48,18 @@ class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who sat at one seat of a game.
 
-    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued the leaves."""
+    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued the leaves. What follows are the
+    other options that change play. Their defaults are part of the names of participants and therefore never change."""
 
     participant: str
     harness: Harness
     simulations: Count = 0
     model: Sha256 | None = None
     evaluator: Literal["network", "heuristic", "none"] = "none"
+    considered: Annotated[int, Meta(ge=1)] = 16
+    """moves sampled at the root of a Gumbel search"""
+    noise_plies: Count = 0
+    """plies at the start of a game in which moves are sampled with noise"""
 
 
 class GameCompleted(Fact, frozen=True, kw_only=True):
@@ -54,7 +67,8 @@ class GameCompleted(Fact, frozen=True, kw_only=True):
 
     `moves` are the tokens of the rules' notation separated by blanks, bookkeeping included. `targets` holds the improved
     policy and root value of every searched decision in the format of `ringrift.learning.targets` (base64 in JSON).
-    `ranks[i]` is the final rank of seat i + 1, ties share a rank. `seed` made the game's choices."""
+    `ranks[i]` is the final rank of seat i + 1, ties share a rank. `seed` made the game's choices. Games of origin `tournament`
+    only measure (`MEASURING`): they are in no shard."""
 
     game: str
     config: ConfigName
@@ -114,6 +128,8 @@ class SelfplayPlanned(Fact, frozen=True, kw_only=True):
     model: Sha256 | None
     seed: Count
     settings_version: Count
+    temperature_plies: Count | None = None
+    """plies with noise where exploration was adjusted; None: as the settings say"""
 
 
 class SelfplayFinished(Fact, frozen=True, kw_only=True):
@@ -127,6 +143,26 @@ class SelfplayFinished(Fact, frozen=True, kw_only=True):
     plies: Count
     play_seconds: float
     node: str
+
+
+class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the self-play games of a shard were like, in whole numbers so that every machine finds the same.
+
+    games         self-play games that replay to their recorded end
+    wins          of them, won by seat 1, 2, ...; the rest had no winner
+    plies, plies_squared   sums over games
+    openings      distinct sequences of the first `OPENING_TOKENS` moves (`ringrift.learning.summary`)
+    participants  who sat at the boards, in alphabetical order, at most `PARTICIPANTS_MAX`
+    decisions, agreed   searched decisions, and those whose root value was highest for the seat that won"""
+
+    games: Annotated[int, Meta(ge=1)]
+    wins: tuple[Count, ...]
+    plies: Count
+    plies_squared: Count
+    openings: Count
+    participants: tuple[str, ...]
+    decisions: Count
+    agreed: Count
 
 
 class ShardExported(Fact, frozen=True, kw_only=True):
@@ -144,15 +180,29 @@ class ShardExported(Fact, frozen=True, kw_only=True):
     rejected: Count
     digest: Sha256
     size_bytes: Count
+    summary: ShardSummary | None = None
+    """None in a shard without self-play games, and in facts of older builds"""
+
+
+class ShardRecovered(Fact, frozen=True, kw_only=True):
+    """The blob of a shard was lost or damaged when a training wanted it, and was made again from the games, byte for byte."""
+
+    config: ConfigName
+    digest: Sha256
+    index: Count
+    reason: str
+    node: Token
 
 
 class TrainingRequested(Fact, frozen=True, kw_only=True):
-    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one."""
+    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one. A `teacher` is a network whose
+    policy and values are mixed into the targets."""
 
     config: ConfigName
     generation: Annotated[int, Meta(ge=1)]
     architecture: str
     parent: Sha256 | None
+    teacher: Sha256 | None = None
     shards: tuple[Sha256, ...]
     samples: Count
     seed: Count
@@ -169,6 +219,18 @@ class TrainingStarted(Fact, frozen=True, kw_only=True):
     node: str
     device: str
     resumed_step: Count
+
+
+class TrainingCheckpointed(Fact, frozen=True, kw_only=True):
+    """A training that takes long is alive: written with a checkpoint, some minutes apart, and kept, for decisions depend on it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    step: Count
+    steps: Count
+    loss: float
+    node: str
 
 
 class TrainingProgressed(Fact, frozen=True, kw_only=True):
@@ -226,6 +288,18 @@ class ModelRegistered(Fact, frozen=True, kw_only=True):
     ticket: str
 
 
+class ModelDerived(Fact, frozen=True, kw_only=True):
+    """An immutable network was made from others without training, by `method`; trainings can start from it."""
+
+    config: ConfigName
+    model: Sha256
+    architecture: str
+    encoder: str
+    parameters: Annotated[int, Meta(ge=1)]
+    parents: tuple[Sha256, ...]
+    method: str
+
+
 class EvaluationRequested(Fact, frozen=True, kw_only=True):
     """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat rotation).
 
@@ -235,7 +309,7 @@ class EvaluationRequested(Fact, frozen=True, kw_only=True):
     generation: Count
     candidate: Seat
     opponent: Seat
-    purpose: Literal["promotion", "random", "heuristic"]
+    purpose: Purpose
     round: Count
     pairs: Annotated[int, Meta(ge=1)]
     seed: Count
@@ -262,7 +336,7 @@ class EvaluationScored(Fact, frozen=True, kw_only=True):
     candidate: str
     candidate_model: Sha256 | None
     opponent: str
-    purpose: Literal["promotion", "random", "heuristic"]
+    purpose: Purpose
     round: Count
     games: Count
     wins: float
@@ -279,7 +353,7 @@ class EvaluationFailed(Fact, frozen=True, kw_only=True):
     generation: Count
     ticket: str
     candidate_model: Sha256 | None
-    purpose: Literal["promotion", "random", "heuristic"]
+    purpose: Purpose
     reason: str
     node: str
 
@@ -338,6 +412,223 @@ class PromotionRejected(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
+class TickRecorded(Fact, frozen=True, kw_only=True):
+    """A minute has passed. Decisions that wait for time wait for this: what the log does not tell, no decision knows."""
+
+    minute: Count
+    """whole minutes since 1970 (UTC)"""
+
+
+class LossAnomalyDetected(Fact, frozen=True, kw_only=True):
+    """A training ended with, or ran into, a loss far above what this config's trainings led to expect.
+
+    `deviations` tells how far above `expected` in (robust) standard deviations; `severity` follows from it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    severity: Severity
+    loss: float
+    expected: float
+    deviations: float
+    settings_version: Count
+
+
+class PlateauDetected(Fact, frozen=True, kw_only=True):
+    """The loss of this config has not fallen for `trainings` trainings; said again when that makes it more severe."""
+
+    config: ConfigName
+    generation: Count
+    severity: Severity
+    trainings: Annotated[int, Meta(ge=1)]
+    best: float
+    settings_version: Count
+
+
+class PlateauCleared(Fact, frozen=True, kw_only=True):
+    """The loss fell again, to `best`, after `trainings` trainings in which it did not."""
+
+    config: ConfigName
+    generation: Count
+    trainings: Annotated[int, Meta(ge=1)]
+    best: float
+    settings_version: Count
+
+
+class QualityAssessed(Fact, frozen=True, kw_only=True):
+    """How good the newest self-play data of a config are, from `games` games up to the shard `digest`.
+
+    `score` is the weighted mean of `components`, each 0..1; `adjusted` is drawn towards the neutral 0.5 by lack of `confidence`."""
+
+    config: ConfigName
+    digest: Sha256
+    games: Count
+    score: float
+    confidence: float
+    adjusted: float
+    components: dict[str, float]
+    settings_version: Count
+
+
+class QualityDegraded(Fact, frozen=True, kw_only=True):
+    """The adjusted quality fell below the bound; holds until `QualityRecovered`."""
+
+    config: ConfigName
+    adjusted: float
+    weakest: str
+    """component with the lowest value"""
+    settings_version: Count
+
+
+class QualityRecovered(Fact, frozen=True, kw_only=True):
+    """The adjusted quality is back above the upper bound."""
+
+    config: ConfigName
+    adjusted: float
+    settings_version: Count
+
+
+class ExplorationAdjusted(Fact, frozen=True, kw_only=True):
+    """Self-play of this config explores `boost` times as long as the settings say, from its next plan on; it was `previous`."""
+
+    config: ConfigName
+    boost: float
+    previous: float
+    reason: Literal["loss anomaly", "plateau", "decay", "regression"]
+    settings_version: Count
+
+
+class VelocityChanged(Fact, frozen=True, kw_only=True):
+    """How fast this config grows stronger, in Elo an hour, and how far its current network `model` is above the heuristic.
+
+    `velocity` is None, and the pace unknown, until a second network was promoted."""
+
+    config: ConfigName
+    model: Sha256
+    velocity: float | None
+    pace: Pace | None
+    gap_to_heuristic: float
+    settings_version: Count
+
+
+class ProgressStalled(Fact, frozen=True, kw_only=True):
+    """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds until `ProgressRecovered`."""
+
+    config: ConfigName
+    best_gap: float
+    stalled_seconds: float
+    settings_version: Count
+
+
+class ProgressRecovered(Fact, frozen=True, kw_only=True):
+    """The best gap to the heuristic has grown again, by `gain`."""
+
+    config: ConfigName
+    best_gap: float
+    gain: float
+    stalled_seconds: float
+    settings_version: Count
+
+
+class RegressionDetected(Fact, frozen=True, kw_only=True):
+    """The current network `model` is `elo_drop` weaker than `best`, which was current before; said again when it gets more severe.
+
+    `good` is what a critical one is rolled back to: the newest network before that is not itself a regression."""
+
+    config: ConfigName
+    severity: Severity
+    model: Sha256
+    best: Sha256
+    good: Sha256
+    elo_drop: float
+    error: float
+    settings_version: Count
+
+
+class RegressionCleared(Fact, frozen=True, kw_only=True):
+    """The regression of `model` is over: measured again it is not weaker, or another network is current."""
+
+    config: ConfigName
+    model: Sha256
+    why: str
+    settings_version: Count
+
+
+class ModelRolledBack(Fact, frozen=True, kw_only=True):
+    """`model` was current; `current` is again, from here on."""
+
+    config: ConfigName
+    model: Sha256
+    current: Sha256
+    elo_drop: float
+    why: str
+    settings_version: Count
+
+
+class CurriculumReweighted(Fact, frozen=True, kw_only=True):
+    """Weights of the configs that are switched on, 1 = as usual; not normalised. `config` is where the cause lies, None: all over.
+
+    `amplitude` is how much of its full effect the cause had, 0..1."""
+
+    config: ConfigName | None
+    reason: Literal["promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"]
+    amplitude: float
+    weights: dict[str, float]
+    settings_version: Count
+
+
+class AllocationDecided(Fact, frozen=True, kw_only=True):
+    """The share of self-play that each config gets, summing to 1, and the `terms` (0..1) that its priority came from."""
+
+    shares: dict[str, float]
+    terms: dict[str, dict[str, float]]
+    settings_version: Count
+
+
+class ArchitecturesWeighed(Fact, frozen=True, kw_only=True):
+    """Elo that each architecture gained per hour of training in this config, and the share of training it deserves."""
+
+    config: ConfigName
+    elo_per_hour: dict[str, float]
+    shares: dict[str, float]
+    trainings: dict[str, Count]
+    settings_version: Count
+
+
+class TrainingBlocked(Fact, frozen=True, kw_only=True):
+    """A training is due but its data are not good enough: the generation plays on, and what is new is looked at again."""
+
+    config: ConfigName
+    generation: Count
+    reason: Literal["quality", "stale data"]
+    detail: str
+    settings_version: Count
+
+
+class TrainingKilled(Fact, frozen=True, kw_only=True):
+    """A training gave no sign of life for `silent_seconds` of recorded time; its ticket is void, whoever holds it."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    silent_seconds: float
+    settings_version: Count
+
+
+class EvaluationBackpressureEngaged(Fact, frozen=True, kw_only=True):
+    """So many matches wait that training more networks is pointless; holds until `EvaluationBackpressureReleased`."""
+
+    waiting: Count
+    settings_version: Count
+
+
+class EvaluationBackpressureReleased(Fact, frozen=True, kw_only=True):
+    """Few enough matches wait again."""
+
+    waiting: Count
+    settings_version: Count
+
+
 class LeaseAcquired(Fact, frozen=True, kw_only=True):
     """`holder` acts for `role`; this fact's sequence is the fencing token of all it writes."""
 
@@ -364,7 +655,9 @@ class ConsumerStopped(Fact, frozen=True, kw_only=True):
 
 
 class DeadLettered(Fact, frozen=True, kw_only=True):
-    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`."""
+    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
+
+    `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and only a person tries it again."""
 
     consumer: Token
     stream: str
@@ -372,3 +665,132 @@ class DeadLettered(Fact, frozen=True, kw_only=True):
     dead_seq: Count
     reason: str
     deliveries: Count
+    answered: bool = False
+
+
+class DeadLetterRetryRequested(Fact, frozen=True, kw_only=True):
+    """A dead letter is due to be tried again; `attempt` counts from 1."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    attempt: Annotated[int, Meta(ge=1)]
+
+
+class DeadLetterRetried(Fact, frozen=True, kw_only=True):
+    """A dead letter was tried again and still cannot be used."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    reason: str
+
+
+class DeadLetterResolved(Fact, frozen=True, kw_only=True):
+    """A dead letter needs nobody any more; its bytes stay in `DEAD`.
+
+    `decodes`: this build, with its upcasters, reads the event where it lies, and so does every consumer of it that starts;
+    `sent-again`: the ticket is on the queue once more; `dropped`: a person decided that it is of no use."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    outcome: Literal["decodes", "sent-again", "dropped"]
+    why: str
+
+
+class DeadLetterEscalated(Fact, frozen=True, kw_only=True):
+    """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show DEAD_SEQ`)."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    attempts: Count
+    reason: str
+
+
+class NodePresenceChanged(Fact, frozen=True, kw_only=True):
+    """The warden saw a node's heartbeats begin or end: an observation, from which the other facts of nodes are decided.
+
+    The last heartbeat was `silent_seconds` before this fact. `left`: all its processes said goodbye, so nobody misses them."""
+
+    node: Token
+    present: bool
+    left: bool
+    silent_seconds: float
+    processes: Count
+
+
+class NodeJoined(Fact, frozen=True, kw_only=True):
+    """A node is there; `again` after it had been suspected or worse."""
+
+    node: Token
+    again: bool
+
+
+class NodeSuspected(Fact, frozen=True, kw_only=True):
+    """No process of the node has been heard for `silent_seconds`."""
+
+    node: Token
+    silent_seconds: float
+
+
+class NodeDegraded(Fact, frozen=True, kw_only=True):
+    """A suspected node is still silent."""
+
+    node: Token
+    silent_seconds: float
+
+
+class NodeLost(Fact, frozen=True, kw_only=True):
+    """A degraded node is still silent: count on it no longer. Its tickets went elsewhere long ago."""
+
+    node: Token
+    silent_seconds: float
+
+
+Resource = Literal["ram", "vram", "disk", "files"]
+Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
+
+
+class NodePressureChanged(Fact, frozen=True, kw_only=True):
+    """A resource of a node went into another tier; `used` is the share in use, 0..1.
+
+    `consumer` names the process where the resource is its own (`vram`, `files`) and is empty where it is the node's."""
+
+    node: Token
+    resource: Resource
+    consumer: str
+    tier: Tier
+    previous: Tier
+    used: float
+
+
+class BreakerOpened(Fact, frozen=True, kw_only=True):
+    """So many failures in a row that `target` is left alone until a probe succeeds; `node-<name>` is a quarantined node."""
+
+    target: Token
+    failures: Count
+    threshold: Count
+    why: str
+
+
+class BreakerReset(Fact, frozen=True, kw_only=True):
+    """`target` is used again: a probe succeeded, or a person said so."""
+
+    target: Token
+    why: str
+
+
+class QuorumLevelChanged(Fact, frozen=True, kw_only=True):
+    """How many voters can still be lost: two or more HEALTHY, one DEGRADED, none MINIMUM; with LOST nothing can be written, so that
+    level is seen on `/status` and in the metrics only. A single server is its own quorum and HEALTHY."""
+
+    level: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
+    previous: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
+    voters: Count
+    alive: Count

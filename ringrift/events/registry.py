@@ -64,7 +64,13 @@ def _listed(*types: EventType) -> dict[str, EventType]:
 
 
 _OPERATOR = ("ringrift",)
-_EVERY_CONSUMER = ("planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator")
+_EVERY_CONSUMER = (
+    "planner", "evaluation", "promoter", "rater", "dispatcher", "exporter", "selfplay", "trainer", "evaluator", "warden",
+    "feedback", "clock",
+)  # fmt: skip
+_LEASED = ("planner", "promoter", "warden", "feedback", "clock")
+_WORKERS = ("selfplay", "trainer", "evaluator")
+PRESSURE_KEPT_SECONDS = 30 * 24 * 3600
 _FOR_PEOPLE = "read by people: `ringrift status`, `ringrift events tail` and the live screen"
 
 REGISTRY: dict[str, EventType] = _listed(
@@ -74,15 +80,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SettingsChanged, context="settings", scope="all", fact="changed",
-        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "promoter", "warden", "feedback"),
     ),
     EventType(
         fact_type=facts.PipelinePaused, context="pipeline", scope="scope", fact="paused",
-        emitters=_OPERATOR, consumers=("planner", "evaluation"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS),
     ),
     EventType(
         fact_type=facts.PipelineResumed, context="pipeline", scope="scope", fact="resumed",
-        emitters=_OPERATOR, consumers=("planner", "evaluation"),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS),
     ),
     EventType(
         fact_type=facts.SelfplayPlanned, context="selfplay", scope="config", fact="planned",
@@ -90,11 +96,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SelfplayFinished, context="selfplay", scope="config", fact="finished",
-        emitters=("selfplay",), consumers=("planner", "selfplay"),
+        emitters=("selfplay",), consumers=("planner", "selfplay", "feedback"),
     ),
     EventType(
         fact_type=facts.ShardExported, context="shard", scope="config", fact="exported",
-        emitters=("exporter",), consumers=("planner", "exporter"),
+        emitters=("exporter",), consumers=("planner", "exporter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.ShardRecovered, context="shard", scope="config", fact="recovered",
+        emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
     ),
     EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",
@@ -102,7 +112,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingStarted, context="training", scope="config", fact="started",
-        emitters=("trainer",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=("trainer",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.TrainingCheckpointed, context="training", scope="config", fact="checkpointed",
+        emitters=("trainer",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.TrainingProgressed, context="training", scope="config", fact="progressed",
@@ -110,7 +124,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingFinished, context="training", scope="config", fact="finished",
-        emitters=("trainer",), consumers=("planner", "trainer"),
+        emitters=("trainer",), consumers=("planner", "trainer", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingFailed, context="training", scope="config", fact="failed",
@@ -118,47 +132,187 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
-        emitters=("trainer",), consumers=("evaluation", "promoter"),
+        emitters=("trainer",), consumers=("planner", "evaluation", "promoter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.ModelDerived, context="model", scope="config", fact="derived",
+        emitters=_OPERATOR, consumers=(), why_no_consumer=_FOR_PEOPLE + "; a training starts from it once `training.init` says so",
     ),
     EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
-        emitters=("evaluation",), consumers=("dispatcher",),
+        emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation"),
     ),
     EventType(
         fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",
-        emitters=("evaluator",), consumers=("evaluation", "promoter", "rater", "evaluator"),
+        emitters=("evaluator",), consumers=("planner", "evaluation", "promoter", "rater", "evaluator"),
     ),
     EventType(
         fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
-        emitters=("evaluator",), consumers=("promoter",),
+        emitters=("evaluator",), consumers=("evaluation", "promoter"),
     ),
     EventType(
         fact_type=facts.EloUpdated, context="rating", scope="config", fact="updated",
-        emitters=("rater",), consumers=(), why_no_consumer=_FOR_PEOPLE + "; the scheduler of the feedback loops will read it",
+        emitters=("rater",), consumers=("feedback",),
     ),
     EventType(
         fact_type=facts.ModelPromoted, context="promotion", scope="config", fact="promoted",
-        emitters=("promoter",), consumers=("planner", "evaluation", "promoter"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
-        emitters=("promoter",), consumers=("planner", "promoter"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
+        emitters=("clock",), consumers=("planner", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.PlateauDetected, context="loss", scope="config", fact="stuck",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.PlateauCleared, context="loss", scope="config", fact="falling",
+        emitters=("feedback",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.QualityAssessed, context="quality", scope="config", fact="assessed",
+        emitters=("feedback",), consumers=("planner", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.QualityRecovered, context="quality", scope="config", fact="recovered",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.ExplorationAdjusted, context="exploration", scope="config", fact="adjusted",
+        emitters=("feedback",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.VelocityChanged, context="velocity", scope="config", fact="changed",
+        emitters=("feedback",), consumers=("feedback", "planner"),
+    ),
+    EventType(
+        fact_type=facts.ProgressStalled, context="velocity", scope="config", fact="stalled",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.ProgressRecovered, context="velocity", scope="config", fact="recovered",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.RegressionDetected, context="regression", scope="config", fact="detected",
+        emitters=("feedback",), consumers=("feedback", "promoter"),
+    ),
+    EventType(
+        fact_type=facts.RegressionCleared, context="regression", scope="config", fact="cleared",
+        emitters=("feedback",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.ModelRolledBack, context="promotion", scope="config", fact="rolled-back",
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.CurriculumReweighted, context="curriculum", scope="all", fact="reweighted",
+        emitters=("feedback",), consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.AllocationDecided, context="allocation", scope="all", fact="decided",
+        emitters=("feedback",), consumers=("planner", "feedback"),
+    ),
+    EventType(
+        fact_type=facts.ArchitecturesWeighed, context="architecture", scope="config", fact="weighed",
+        emitters=("feedback",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.TrainingBlocked, context="training", scope="config", fact="blocked",
+        emitters=("planner",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.TrainingKilled, context="training", scope="config", fact="killed",
+        emitters=("planner",), consumers=("planner", "trainer", "dispatcher"),
+    ),
+    EventType(
+        fact_type=facts.EvaluationBackpressureEngaged, context="evaluation", scope="all", fact="engaged",
+        emitters=("evaluation",), consumers=("planner",),
+    ),
+    EventType(
+        fact_type=facts.EvaluationBackpressureReleased, context="evaluation", scope="all", fact="released",
+        emitters=("evaluation",), consumers=("planner",),
     ),
     EventType(
         fact_type=facts.LeaseAcquired, context="lease", scope="role", fact="acquired",
-        emitters=("planner", "promoter"), consumers=("planner", "promoter"),
+        emitters=_LEASED, consumers=_LEASED,
     ),
     EventType(
         fact_type=facts.ConsumerStarted, context="consumer", scope="node", fact="started",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
         fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),
     EventType(
         fact_type=facts.DeadLettered, context="dead", scope="consumer", fact="lettered",
-        emitters=_EVERY_CONSUMER, consumers=(), why_no_consumer=_FOR_PEOPLE + "; the bytes themselves are in DEAD",
+        emitters=_EVERY_CONSUMER, consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterRetryRequested, context="dead", scope="consumer", fact="retry-requested",
+        emitters=("warden",), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterRetried, context="dead", scope="consumer", fact="retried",
+        emitters=("warden", "ringrift"), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterResolved, context="dead", scope="consumer", fact="resolved",
+        emitters=("warden", "ringrift"), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.DeadLetterEscalated, context="dead", scope="consumer", fact="escalated",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE + ", `ringrift dlq list`",
+    ),
+    EventType(
+        fact_type=facts.NodePresenceChanged, context="node", scope="node", fact="presence",
+        emitters=("warden",), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.NodeJoined, context="node", scope="node", fact="joined",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeSuspected, context="node", scope="node", fact="suspected",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeDegraded, context="node", scope="node", fact="degraded",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeLost, context="node", scope="node", fact="lost",
+        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodePressureChanged, context="node", scope="node", fact="pressure", kept_seconds=PRESSURE_KEPT_SECONDS,
+        emitters=_EVERY_CONSUMER, consumers=_EVERY_CONSUMER,
+    ),
+    EventType(
+        fact_type=facts.BreakerOpened, context="breaker", scope="target", fact="opened",
+        emitters=_WORKERS, consumers=(), why_no_consumer=_FOR_PEOPLE + "; workers follow the bucket `breakers`",
+    ),
+    EventType(
+        fact_type=facts.BreakerReset, context="breaker", scope="target", fact="reset",
+        emitters=(*_WORKERS, "ringrift"), consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.QuorumLevelChanged, context="quorum", scope="all", fact="level",
+        emitters=("warden",), consumers=("warden",),
     ),
 )  # fmt: skip
 

@@ -59,8 +59,17 @@ def tickets_of(event: SelfplayPlanned | TrainingRequested | EvaluationRequested,
 
 def subject_of(ticket: Ticket, priority: int = 5) -> str:
     """`ringrift.work.<kind>.<priority>.<config>`; a lower priority number goes first."""
-    request = ticket.plan if isinstance(ticket, SelfplayTicket) else ticket.request
-    return f"ringrift.work.{type(ticket).__struct_config__.tag}.{priority}.{request.config}"
+    return f"ringrift.work.{kind_of(ticket)}.{priority}.{config_of(ticket)}"
+
+
+def kind_of(ticket: Ticket) -> str:
+    """What is to be done: selfplay, training or evaluation."""
+    return str(type(ticket).__struct_config__.tag)
+
+
+def config_of(ticket: Ticket) -> str:
+    """The config that the work is for."""
+    return (ticket.plan if isinstance(ticket, SelfplayTicket) else ticket.request).config
 
 
 def encode_ticket(ticket: Ticket) -> bytes:

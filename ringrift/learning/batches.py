@@ -1,5 +1,7 @@
 """Which samples a training step sees: a pure function of seed and step, so a resumed training goes on exactly."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -46,6 +48,24 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """How the games of B samples ended, seen from the sample's mover.
+
+    ranks        int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for seats the game does not have
+    owners       int64 [B, H, W] who owns a cell as territory: 0 nobody, 1 + relative seat
+    moves_left   float32 [B] log(1 + plies to the end)
+    """
+
+    ranks: Tensor
+    owners: Tensor
+    moves_left: Tensor
+
+    def to(self, device: torch.device) -> Ends:
+        """On `device`."""
+        return Ends(self.ranks.to(device), self.owners.to(device), self.moves_left.to(device))
+
+
+@dataclass(frozen=True, slots=True)
 class Sampled:
     """B samples with M legal moves in all.
 
@@ -53,6 +73,7 @@ class Sampled:
     policy   float32 [M], improved policy; slot int64 [M], index of the move within its sample; moves_max the longest list
     values   float32 [B, RELATIVE_SEATS] targets by relative seat, `present` 1 for seats of the game, else 0
     weight   float32 [B]
+    ends     targets of auxiliary heads, None if not asked for
     """
 
     batch: Encoded
@@ -62,14 +83,16 @@ class Sampled:
     values: Tensor
     present: Tensor
     weight: Tensor
+    ends: Ends | None = None
 
-    def to(self, device: torch.device) -> "Sampled":
+    def to(self, device: torch.device) -> Sampled:
         """On `device`; itself if it is there."""
         if self.policy.device == device:
             return self
         return Sampled(
             self.batch.to(device), self.policy.to(device), self.slot.to(device), self.moves_max,
             self.values.to(device), self.present.to(device), self.weight.to(device),
+            self.ends.to(device) if self.ends else None,
         )  # fmt: skip
 
 
@@ -77,22 +100,19 @@ class Sampler:
     """Draws batches from the samples `chosen` of a window, each pass in a new order, each sample under a random symmetry."""
 
     def __init__(
-        self,
-        window: Window,
-        chosen: NDArray[np.int64],
-        *,
-        batch: int,
-        seed: int,
-        root_value_mix: float,
-        encoder: Encoder | None = None,
-    ) -> None:
-        """`encoder` makes the network's input, by default that of the towers."""
+        self, window: Window, chosen: NDArray[np.int64], *, batch: int, seed: int, root_value_mix: float,
+        features: bool = False, ends: bool = False, encoder: Encoder | None = None,
+    ) -> None:  # fmt: skip
+        """`features` and `ends`: whether the batches hold the threat planes, and the targets of auxiliary heads. `encoder` makes
+        the network's input, by default that of the towers."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
         self.window, self.chosen, self.batch, self.seed = window, chosen, min(batch, len(chosen)), seed
         self._mix = root_value_mix
+        self._with_ends = ends
         self._grids = grid_tables(window.config)
-        self._batcher: Encoder = encoder or Batcher(geometry(window.config), self._grids)
+        self._geometry = geometry(window.config)
+        self._batcher: Encoder = encoder or Batcher(self._geometry, self._grids, features=features)
         self._epoch = -1
         self._order: NDArray[np.int64] = chosen
 
@@ -128,6 +148,25 @@ class Sampler:
             values=torch.from_numpy(self._values(samples)),
             present=(torch.arange(RELATIVE_SEATS) < window.config.seats).float(),
             weight=torch.from_numpy(window.weight[samples]),
+            ends=self._ends(samples, symmetry) if self._with_ends else None,
+        )
+
+    def _ends(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None) -> Ends:
+        """The ends of the games, turned to the mover and moved by the symmetry as the input is."""
+        window, seats, geo = self.window, self.window.config.seats, self._geometry
+        mover, game = window.mover[samples][:, None], window.game[samples]
+        ranks = np.zeros((len(samples), RELATIVE_SEATS), np.int64)
+        columns = (np.arange(seats)[None] + mover - 1) % seats
+        ranks[:, :seats] = np.take_along_axis(window.ranks[game], columns, axis=1) - 1
+        owners = window.owners[game].astype(np.int64)
+        relative = np.where(owners > 0, 1 + (owners - mover) % seats, 0)
+        grids = self._grids[np.zeros(len(samples), np.int16) if symmetry is None else symmetry][:, geo.cell_of]
+        cells = np.zeros((len(samples), geo.width**2), np.int64)
+        np.put_along_axis(cells, grids.astype(np.int64), relative, axis=1)
+        return Ends(
+            torch.from_numpy(ranks),
+            torch.from_numpy(cells.reshape(-1, geo.width, geo.width)),
+            torch.from_numpy(np.log1p(window.plies_left[samples]).astype(np.float32)),
         )
 
     def _values(self, samples: NDArray[np.int64]) -> NDArray[np.float32]:

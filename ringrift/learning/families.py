@@ -11,8 +11,8 @@ from ringrift.learning.nnue_evaluator import NnueEvaluator
 from ringrift.learning.training import Trainer
 from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.evaluator import Evaluator
-from ringrift.nets.nnue import NNUES
 from ringrift.nets.nnue_checkpoint import NnueCheckpoint, is_nnue
+from ringrift.nets.shapes import NNUES
 from ringrift.search.players import Evaluate
 
 

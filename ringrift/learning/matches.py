@@ -7,16 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Ranking, Seat
+from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
-from ringrift.learning.play import Progress, Start, game_fact, play_out, seed_of
+from ringrift.learning.play import Progress, Start, game_fact, play_out, player_of, seed_of
 from ringrift.rules.config import Config
-from ringrift.search.harness import Setup, make_player
-from ringrift.search.players import Evaluate, Player
+from ringrift.search.harness import HARNESSES, Setup, make_player
+from ringrift.search.players import Evaluate
 
 CANDIDATE, OPPONENT = 0, 1
-LOCKSTEP_GAMES = 64  # games at once: the network sees half of them at a time
 GAME_STREAM, OPENING_STREAM = 0, 1  # what a seed is for
 
 
@@ -26,11 +25,12 @@ def play_match(
     *,
     node: str,
     evaluate_of: Callable[[str], Evaluate],
-    batch: int = LOCKSTEP_GAMES,
+    batch: int | None = None,
     threads: int | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted | EvaluationScored]:
     """The games of an evaluation ticket, each as it ends, and at last their score. `evaluate_of` gives the network of a digest.
+    `batch`: games at once, else as many as the wider of the two harnesses plays in lockstep.
 
     Raises HarnessError if a seat cannot be played."""
     request = ticket.request
@@ -39,9 +39,9 @@ def play_match(
     tally = Tally(config, request)
     games = play_out(
         config,
-        [_player(config, seat, evaluate_of, threads) for seat in pair],
+        [player_of(config, seat, evaluate_of(seat.model) if seat.model else None, threads) for seat in pair],
         starts_of(ticket, settings.opening_plies),
-        batch=min(batch, request.pairs * config.seats),
+        batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
         opening=make_player(config, "random", Setup(evaluator="none", threads=1)),
         progress=progress,
     )
@@ -51,7 +51,7 @@ def play_match(
             config,
             finished,
             seats,
-            origin="evaluation",
+            origin="tournament" if request.purpose in MEASURING else "evaluation",
             ticket=ticket.ticket,
             pie=False,
             node=node,
@@ -119,9 +119,3 @@ class Tally:
             play_seconds=round(self._seconds, 6),
             node=node,
         )
-
-
-def _player(config: Config, seat: Seat, evaluate_of: Callable[[str], Evaluate], threads: int | None) -> Player:
-    evaluate = evaluate_of(seat.model) if seat.model else None
-    setup = Setup(evaluator=seat.evaluator, simulations=seat.simulations, threads=threads, evaluate=evaluate)
-    return make_player(config, seat.harness, setup)

@@ -16,9 +16,11 @@ from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, policy_loss
 from ringrift.learning.training import Trainer, TrainingError
 from ringrift.nets import nnue_checkpoint as checkpoints
+from ringrift.nets.architectures import Tower
 from ringrift.nets.bags import ROLES, fill_bags, rows_max
 from ringrift.nets.checkpoint import CheckpointError, load_weights
-from ringrift.nets.nnue import NNUES, FeatureSet, Nnue, UnknownNnue, build
+from ringrift.nets.nnue import FeatureSet, Nnue, build
+from ringrift.nets.shapes import NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
 from ringrift.rules.core import geometry
@@ -155,12 +157,15 @@ class NnueBatcher:
 
 
 class NnueTrainer(Trainer):
-    """As `Trainer`, for the architectures of `ringrift.nets.nnue`."""
+    """As `Trainer`, for the architectures of `ringrift.nets.nnue`; these have no auxiliary heads."""
+
+    def _load_teacher(self, data: bytes) -> Tower:
+        raise TrainingError(f"no network can teach {self.settings.architecture}; empty training.distill_from")
 
     def _new_network(self) -> nn.Module:
         try:
             return build(self.settings.architecture, self.window.config, FEATURES, seed=self.seed)
-        except UnknownNnue as error:
+        except UnknownArchitecture as error:
             raise TrainingError(str(error)) from error
 
     def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.events.facts import GameCompleted, Seat
+from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
@@ -22,7 +23,7 @@ from ringrift.rules.config import Config
 from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.search.harness import Setup, make_player, participant
+from ringrift.search.harness import HARNESSES, Setup, make_player
 from ringrift.search.players import Boards, Decision, Evaluate, Player
 from ringrift.search.splitmix import mix
 from ringrift.search.warm_up import warm_up
@@ -165,6 +166,19 @@ def _target(ply: int, decision: Decision) -> targets.Decision:
     return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
 
 
+def player_of(config: Config, seat: Seat, evaluate: Evaluate | None, threads: int | None) -> Player:
+    """The player that sits at `seat`; `evaluate` is its network. Raises HarnessError if it cannot be made."""
+    setup = Setup(
+        evaluator=seat.evaluator,
+        simulations=seat.simulations,
+        considered=seat.considered,
+        noise_plies=seat.noise_plies,
+        threads=threads,
+        evaluate=evaluate,
+    )
+    return make_player(config, seat.harness, setup)
+
+
 def game_fact(
     config: Config, finished: Finished, seats: tuple[Seat, ...], *, origin: Origin, ticket: str, pie: bool, node: str, version: int
 ) -> GameCompleted:
@@ -201,32 +215,24 @@ def play_games(
     evaluate: Evaluate | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
 
     `evaluate` is the network of the plan's model; without a model the heuristic values the leaves. `batch`: games at once, else the
-    whole ticket. Raises HarnessError if network and plan do not fit."""
+    whole ticket as far as the harness plays so many in lockstep. Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
-    evaluator: Literal["network", "heuristic"] = "network" if plan.model else "heuristic"
-    setup = Setup(
-        evaluator=evaluator,
+    sits = seat(
+        harness,
+        model=plan.model,
         simulations=plan.simulations,
         considered=settings.considered,
         noise_plies=settings.temperature_plies,
-        threads=threads,
-        evaluate=evaluate,
     )
-    player = make_player(config, "gumbel", setup)
-    seat = Seat(
-        participant=participant("gumbel", model=plan.model, simulations=plan.simulations),
-        harness="gumbel",
-        simulations=plan.simulations,
-        model=plan.model,
-        evaluator=evaluator,
-    )
-    seats = (seat,) * config.seats
+    player = player_of(config, sits, evaluate, threads)
+    seats = (sits,) * config.seats
     pie = settings.pie and config.seats == 2
     starts = (
         Start(
@@ -240,7 +246,7 @@ def play_games(
         config,
         [player],
         starts,
-        batch=batch or ticket.games,
+        batch=batch or min(ticket.games, HARNESSES[harness].lockstep),
         pie=pie,
         plies_max=settings.max_moves,
         progress=progress,

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning.batches import Sampled, Sampler
+from ringrift.learning.distillation import soften
 from ringrift.learning.loss import Losses, losses
 from ringrift.learning.window import Window
 from ringrift.nets import checkpoint as networks
 from ringrift.nets.architectures import Tower, build
+from ringrift.nets.shapes import AUXILIARY, canonical
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 
 FORMAT: Final = 1
@@ -61,6 +63,7 @@ class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window: str
     settings: TrainingSettings
     parent: str | None
+    teacher: str | None = None
     progress: Progress | None
 
 
@@ -89,23 +92,32 @@ class Trainer:
         seed: int,
         steps: int | None = None,
         start: bytes | None = None,
+        teacher: bytes | None = None,
         resume: bytes | None = None,
         device: str | torch.device = "cpu",
         root_value_mix: float = 0.0,
         replicas: int = 1,
     ) -> None:
         """`start` is a network's checkpoint to begin from (fresh weights if None), `resume` the bytes `checkpoint()` gave to a
-        training with the same arguments. `root_value_mix` in 0..1 is the share of the search's root value in the value target.
+        training with the same arguments. `teacher` is the checkpoint of a network of the same config, of any architecture, that
+        says a share `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the search's root value
+        in the value target.
 
         Each of several `replicas` takes a share of every batch in a thread of its own. They meet once a step, torch's own threads
         at every layer: on two cores 1,700 to 2,100 samples a second against 1,600, and far more beside other load.
 
-        Raises TrainingError, CheckpointError."""
+        Out of GPU memory a step is done in halves, then quarters and so on, whose gradients add up to the same step.
+
+        Raises TrainingError, CheckpointError, UnknownArchitecture."""
+        settings = msgspec.structs.replace(settings, architecture=canonical(settings.architecture))
         self.window, self.settings, self.seed = window, settings, seed
         self.device = torch.device(device)
         self.steps = steps or steps_for(settings, len(window))
         self.step = 0
         self._parent = networks.digest_of(start) if start is not None else None
+        self._teacher_digest = networks.digest_of(teacher) if teacher is not None else None
+        self._pieces = 1  # a batch is taken in so many; more where the memory of a GPU asks for it
+        self._validation_batch = VALIDATION_BATCH
         self._fingerprint = window.fingerprint()
         self.progress: Progress | None = None
         self._validation_loss: float | None = None
@@ -113,10 +125,11 @@ class Trainer:
         training = np.flatnonzero(~validating)
         if not len(training):
             raise TrainingError(f"all {len(window)} samples are of validation games; play more games or lower the fraction")
+        self.network = self._new_network()
+        self._teacher = self._load_teacher(teacher) if teacher is not None else None
         samplers = [self._new_sampler(training, root_value_mix) for _ in range(replicas)]
         self._sampler, self._samplers = samplers[0], samplers
         self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
-        self.network = self._new_network()
         if start is not None:
             self._load_start(start)
         self.network.to(self.device)
@@ -126,14 +139,23 @@ class Trainer:
         self._replicas = [self.network, *(copy.deepcopy(self.network) for _ in range(replicas - 1))]
         self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="replica")
 
-    def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
-        return Sampler(self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix)
-
     def _new_network(self) -> nn.Module:
-        return build(self.settings.architecture, hex_board=self.window.config.shape.hex, seed=self.seed)
+        hex_board = self.window.config.shape.hex
+        return build(self.settings.architecture, hex_board=hex_board, seed=self.seed, auxiliary=self._auxiliary())
+
+    def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
+        towers = (cast(Tower, self.network), self._teacher)
+        return Sampler(
+            self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix,
+            features=any(tower.shape.features for tower in towers if tower), ends=bool(self._auxiliary()),
+        )  # fmt: skip
+
+    def _auxiliary(self) -> list[str]:
+        """The auxiliary heads that have a weight."""
+        return [name for name in AUXILIARY if getattr(self.settings, f"{name}_weight")]
 
     def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
-        return losses(cast(Tower, network), sampled, self.settings.value_weight)
+        return losses(cast(Tower, network), sampled, self.settings)
 
     def _after_step(self) -> None:
         """What has to hold of the weights after every step; a tower's may be any."""
@@ -145,7 +167,16 @@ class Trainer:
                 f"cannot start {self.settings.architecture} for {self.window.config.key} from a "
                 f"{parent.header.architecture} for {parent.header.config_key}"
             )
-        networks.load_weights(self.network, parent.weights)
+        # auxiliary heads come and go with their weights in the settings; a new one begins afresh
+        own = networks.weights_of(self.network)
+        kept = {name: parent.weights.get(name, own[name]) if _of_head(name) else parent.weights.get(name) for name in own}
+        networks.load_weights(self.network, {name: array for name, array in kept.items() if array is not None})
+
+    def _load_teacher(self, data: bytes) -> Tower:
+        teacher = networks.Checkpoint.parse(data)
+        if teacher.header.config != self.window.config:
+            raise TrainingError(f"a teacher for {teacher.header.config_key} cannot teach {self.window.config.key}")
+        return teacher.network().to(self.device).eval().requires_grad_(False)
 
     def _make_optimizer(self) -> torch.optim.AdamW:
         """AdamW that decays matrices and kernels but neither biases nor move kinds, which are few and seen unevenly."""
@@ -219,31 +250,71 @@ class Trainer:
 
     def _gradient(self, part: int) -> tuple[float, Tensor]:
         """One replica's share of a step: the weight of its samples, and its loss, policy loss and value loss."""
-        replica = self._replicas[part]
-        sampled = self._samplers[part].at(self.step, part, len(self._replicas)).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            result = self._losses(replica, sampled)
+        while True:
+            pieces = self._pieces
+            try:
+                return self._gradient_in(pieces, part)
+            except torch.cuda.OutOfMemoryError:
+                if pieces * len(self._replicas) >= self._sampler.batch:
+                    raise
+            # out of the handler, which holds on to the tensors of the attempt
+            self._pieces = 2 * pieces
+            torch.cuda.empty_cache()
+
+    def _gradient_in(self, pieces: int, part: int) -> tuple[float, Tensor]:
+        """`_gradient`, the samples taken in so many batches, one after another."""
+        replica, parts = self._replicas[part], len(self._replicas)
         replica.zero_grad(set_to_none=True)
-        result.total.backward()  # type: ignore[no-untyped-call]
-        return float(sampled.weight.sum()), torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
+        weight, sums = 0.0, torch.zeros(3, dtype=torch.float64)
+        for piece in range(pieces):
+            sampled = self._sampled(part, part + piece * parts, pieces * parts)
+            share = float(sampled.weight.sum())
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+                result = self._losses(replica, sampled)
+            (result.total * share).backward()  # type: ignore[no-untyped-call]
+            weight += share
+            sums += share * torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
+        for parameter in replica.parameters():
+            parameter.grad.div_(weight)  # type: ignore[union-attr]
+        return weight, sums / weight
+
+    def _sampled(self, sampler: int, part: int, parts: int) -> Sampled:
+        """A part of this step's batch on the device, with what the teacher says of it."""
+        sampled = self._samplers[sampler].at(self.step, part, parts).to(self.device)
+        return soften(sampled, self._teacher, self.settings.distill_weight) if self._teacher else sampled
 
     def validate(self) -> float | None:
         """Loss on games that took no part in the gradient, without symmetries; None if there are none."""
         if not len(self._validation):
             return None
         self.network.eval()
-        total = 0.0
-        with torch.inference_mode():
-            for first in range(0, len(self._validation), VALIDATION_BATCH):
-                samples = self._validation[first : first + VALIDATION_BATCH]
-                result = self._losses(self.network, self._sampler.take(samples).to(self.device))
-                total += float(result.total) * len(samples)
+        first, total, weight = 0, 0.0, 0.0
+        while first < len(self._validation):
+            samples = self._validation[first : first + self._validation_batch]
+            try:
+                loss = self._validation_loss_of(samples)
+                share = float(self.window.weight[samples].sum())
+                first, total, weight = first + len(samples), total + loss * share, weight + share
+                continue
+            except torch.cuda.OutOfMemoryError:
+                if len(samples) == 1:
+                    raise
+            self._validation_batch = len(samples) // 2
+            torch.cuda.empty_cache()
         self.network.train()
-        return total / len(self._validation)
+        return total / weight
+
+    def _validation_loss_of(self, samples: NDArray[np.int64]) -> float:
+        """Policy and value loss alone, so that trainings with and without auxiliary heads or a teacher can be compared."""
+        with torch.inference_mode():
+            result = self._losses(self.network, self._sampler.take(samples).to(self.device))
+            return float(result.policy + self.settings.value_weight * result.value)
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
-        parents = () if self._parent is None else (self._parent,)
+        parents = tuple(dict.fromkeys(digest for digest in (self._parent, self._teacher_digest) if digest))
+        if self._teacher_digest:
+            notes = {"distilled_from": self._teacher_digest, **(notes or {})}
         network = cast(Tower, self.network)
         return networks.save(
             network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
@@ -261,7 +332,7 @@ class Trainer:
     def _state(self) -> _State:
         return _State(
             format=FORMAT, step=self.step, steps=self.steps, seed=self.seed, window=self._fingerprint, settings=self.settings,
-            parent=self._parent, progress=self.progress,
+            parent=self._parent, teacher=self._teacher_digest, progress=self.progress,
         )  # fmt: skip
 
     def _restore(self, data: bytes) -> None:
@@ -271,7 +342,7 @@ class Trainer:
         except (TensorError, msgspec.DecodeError) as error:
             raise TrainingError(f"not a training checkpoint: {error}; start the training anew") from error
         own = self._state()
-        for field in ("format", "steps", "seed", "window", "settings", "parent"):
+        for field in ("format", "steps", "seed", "window", "settings", "parent", "teacher"):
             if getattr(state, field) != getattr(own, field):
                 raise TrainingError(f"the checkpoint is of another training, {field} differs; start the training anew")
         networks.load_weights(self.network, _group(arrays, "weights/"))
@@ -280,6 +351,11 @@ class Trainer:
             self._optimizer.state[parameter] = {key: _like(parameter, array) for key, array in moments.items()}
         self.step, self.progress = state.step, state.progress
         self._validation_loss = state.progress.validation_loss if state.progress else None
+
+
+def _of_head(name: str) -> bool:
+    """Whether a weight is of an auxiliary head."""
+    return name.partition(".")[0] in AUXILIARY
 
 
 def _like(parameter: Tensor, array: NDArray[Any]) -> Tensor:

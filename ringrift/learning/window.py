@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.learning.shards import Shard, ShardError
+from ringrift.rules import Position
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.core import (
     MOVEMENT,
@@ -16,6 +17,7 @@ from ringrift.rules.core import (
     STATE_DTYPE,
     Geometry,
     apply_move,
+    collapsed_at,
     compiled,
     copy_state,
     geometry,
@@ -43,6 +45,13 @@ class Window:
     weight       float32 [D]
     order_bound  bool [D], only half-turn symmetry holds (`ringrift.nets.symmetry`)
     key          uint64 [D], key of the sample's game
+    game         int64 [D], index of the sample's game among the G games of the window
+
+    What became of the games, the targets of auxiliary heads, comes with replaying and is in no shard:
+
+    plies_left   int32 [D], moves from the sample to the end of its game
+    ranks        int8 [G, n], final rank of each absolute seat, from 1; ties share a rank
+    owners       int8 [G, cells], seat that owns each cell as territory at the end, 0 for nobody; cells in the geometry's order
     """
 
     config: Config
@@ -56,6 +65,10 @@ class Window:
     weight: NDArray[np.float32]
     order_bound: NDArray[np.bool_]
     key: NDArray[np.uint64]
+    game: NDArray[np.int64]
+    plies_left: NDArray[np.int32]
+    ranks: NDArray[np.int8]
+    owners: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.states)
@@ -91,6 +104,7 @@ def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
 
 def _join(parts: Sequence[Window]) -> Window:
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    before = np.cumsum([0, *(len(part.ranks) for part in parts[:-1])])
     return Window(
         config=parts[0].config,
         states=np.concatenate([part.states for part in parts]),
@@ -103,6 +117,10 @@ def _join(parts: Sequence[Window]) -> Window:
         weight=np.concatenate([part.weight for part in parts]),
         order_bound=np.concatenate([part.order_bound for part in parts]),
         key=np.concatenate([part.key for part in parts]),
+        game=np.concatenate([part.game + games for part, games in zip(parts, before, strict=True)]),
+        plies_left=np.concatenate([part.plies_left for part in parts]),
+        ranks=np.concatenate([part.ranks for part in parts]),
+        owners=np.concatenate([part.owners for part in parts]),
     )
 
 
@@ -125,6 +143,7 @@ def _expand(shard: Shard, first: int) -> Window:
     for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         codes[start:end].sort()
     policy = _policies(shard, first, offsets)
+    ranks, owners = _ends(shard)
     return Window(
         config=shard.config,
         states=states,
@@ -137,7 +156,21 @@ def _expand(shard: Shard, first: int) -> Window:
         weight=column["weight"][first:],
         order_bound=order_bound,
         key=column["game_key"].astype(np.uint64)[game],
+        game=game.astype(np.int64),
+        plies_left=(np.diff(column["ply_start"])[game] - ply).astype(np.int32),
+        ranks=ranks,
+        owners=owners,
     )
+
+
+def _ends(shard: Shard) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Ranks and owners of the cells at the end of every game of `shard`."""
+    geo, column = geometry(shard.config), shard.columns
+    states = np.zeros((shard.games, geo.state_size), STATE_DTYPE)
+    owners = np.zeros((shard.games, geo.n_cells), np.int8)
+    replay_ends(geo, column["pie"], column["codes"], column["ply_start"], states, owners)
+    ranks = [Position(shard.config, state).ranks() for state in states]
+    return np.array(ranks, np.int8).reshape(-1, shard.config.seats), owners
 
 
 def _policies(shard: Shard, first: int, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -186,6 +219,24 @@ def replay_positions(
         if phase(state) == MOVEMENT:
             for k in range(count):
                 order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
+
+
+@compiled
+def replay_ends(
+    geo: Geometry,
+    pie: NDArray[np.uint8],
+    codes: NDArray[np.int64],
+    ply_start: NDArray[np.int64],
+    states: NDArray[np.int32],
+    owners: NDArray[np.int8],
+) -> None:
+    """Write the last state of each game to `states[g]` and who owns its cells, in the geometry's order, to `owners[g]`."""
+    for g in range(states.shape[0]):
+        init_state(geo, states[g], int(pie[g]), LPS_ROUNDS_DEFAULT)
+        for i in range(ply_start[g], ply_start[g + 1]):
+            apply_move(geo, states[g], codes[i])
+        for k in range(geo.n_cells):
+            owners[g, k] = collapsed_at(states[g], int(geo.cell_of[k]))
 
 
 @compiled

@@ -1,6 +1,7 @@
-"""The networks by name. A new one is a row of `ARCHITECTURES`."""
+"""The network: a residual trunk, heads for moves and values, and auxiliary heads for training."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -10,62 +11,94 @@ from torch.nn import functional
 from ringrift.nets.bags import KINDS, ROLES
 from ringrift.nets.blocks import BoardConv, GlobalBias, MoveHead, Pool, ResidualBlock
 from ringrift.nets.encoding import GLOBALS, PLANES, RELATIVE_SEATS, Plane
+from ringrift.nets.features import FEATURES
+from ringrift.nets.shapes import TowerShape, shape_of
+
+RANKS: Final = RELATIVE_SEATS
 
 
-class UnknownArchitecture(ValueError):
-    """No network has this name; the text lists those that exist."""
+@dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """What the auxiliary heads say, None for those the network has not.
 
+    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat
+    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of who owns a cell as territory at the end: nobody, or a relative seat
+    moves_left   [B] log(1 + plies to the end)
+    """
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TowerShape:
-    """A residual tower: `blocks` of `channels`, a global bias after every `global_every` of them, widths of the two heads."""
-
-    blocks: int
-    channels: int
-    global_every: int
-    policy_hidden: int
-    value_hidden: int
-
-
-ARCHITECTURES: Final[dict[str, TowerShape]] = {
-    # for a laptop: about 14 million multiply-adds a position on hex8, twelve thousand positions a second on two cores
-    "v2-micro": TowerShape(blocks=4, channels=32, global_every=2, policy_hidden=32, value_hidden=64),
-}
+    rank: Tensor | None = None
+    territory: Tensor | None = None
+    moves_left: Tensor | None = None
 
 
 class Tower(nn.Module):
-    """Trunk and two heads: logits of the legal moves, one value per relative seat."""
+    """Trunk and heads: logits of the legal moves, one value per relative seat, and what `shape` has of `Auxiliary`."""
 
     def __init__(self, shape: TowerShape, *, hex_board: bool) -> None:
         super().__init__()
+        self.shape = shape
         self.global_every = shape.global_every
         self.stem = BoardConv(PLANES, shape.channels, hex_board=hex_board)
         self.stem_globals = nn.Linear(GLOBALS, shape.channels, bias=False)
-        self.blocks = nn.ModuleList(ResidualBlock(shape.channels, hex_board=hex_board) for _ in range(shape.blocks))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(shape.channels, hex_board=hex_board, squeeze=shape.squeeze) for _ in range(shape.blocks)
+        )
         self.biases = nn.ModuleList(GlobalBias(shape.channels) for _ in range(shape.blocks // shape.global_every))
         self.pool = Pool()
         context = 2 * shape.channels + GLOBALS
         self.policy = MoveHead(shape.channels, context, ROLES, KINDS, shape.policy_hidden)
-        self.value = nn.Sequential(
-            nn.Linear(context, shape.value_hidden), nn.ReLU(), nn.Linear(shape.value_hidden, RELATIVE_SEATS), nn.Tanh()
-        )
+        self.value = nn.Sequential(*_two_layers(context, shape.value_hidden, RELATIVE_SEATS), nn.Tanh())
+        if shape.features:
+            self.stem_features = BoardConv(FEATURES, shape.channels, hex_board=hex_board)
+        # the auxiliary heads come last, so that fresh weights of all else are the same with and without them
+        if shape.rank:
+            self.rank = nn.Sequential(*_two_layers(context, shape.value_hidden, RELATIVE_SEATS * RANKS))
+        if shape.territory:
+            self.territory = nn.Conv2d(shape.channels, 1 + RELATIVE_SEATS, 1)
+        if shape.moves_left:
+            self.moves_left = nn.Sequential(*_two_layers(context, shape.value_hidden, 1))
 
-    def trunk(self, planes: Tensor, globals_: Tensor) -> tuple[Tensor, Tensor]:
+    def trunk(self, planes: Tensor, globals_: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Features of the cells `[B, C, H, W]` and of the position `[B, 2 C + GLOBALS]`."""
         mask = planes[:, Plane.ON_BOARD : Plane.ON_BOARD + 1]
-        x = functional.relu(self.stem(planes) + self.stem_globals(globals_)[:, :, None, None])
+        x = self.stem(planes) + self.stem_globals(globals_)[:, :, None, None]
+        if self.shape.features:
+            x = x + self.stem_features(features)
+        x = functional.relu(x)
         for index, block in enumerate(self.blocks, 1):
-            x = block(x)
+            x = block(x, mask)
             if index % self.global_every == 0:
                 x = self.biases[index // self.global_every - 1](x, mask)
         return x, torch.cat((self.pool(x, mask), globals_), 1)
 
     def forward(
-        self, planes: Tensor, globals_: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, planes: Tensor, globals_: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor,
+        features: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """`planes[B, PLANES, H, W]`, `globals_[B, GLOBALS]` and the bags of M moves -> logits `[M]`, values
-        `[B, RELATIVE_SEATS]` in -1..1, of which a game uses the first as many as it has seats."""
-        x, context = self.trunk(planes, globals_)
+        `[B, RELATIVE_SEATS]` in -1..1, of which a game uses the first as many as it has seats. `features[B, FEATURES, H, W]`
+        go to the shapes that see them."""
+        x, context = self.trunk(planes, globals_, features)
+        return self._heads(x, context, rows, starts, weights, kinds, positions)
+
+    def learn(
+        self, planes: Tensor, globals_: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor,
+        features: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Auxiliary]:  # fmt: skip
+        """`forward`, and what the auxiliary heads say."""
+        x, context = self.trunk(planes, globals_, features)
+        logits, values = self._heads(x, context, rows, starts, weights, kinds, positions)
+        with torch.autocast(x.device.type, enabled=False):
+            x, context = x.float(), context.float()
+            return logits, values, Auxiliary(
+                self.rank(context).view(-1, RELATIVE_SEATS, RANKS) if self.shape.rank else None,
+                self.territory(x) if self.shape.territory else None,
+                self.moves_left(context).squeeze(1) if self.shape.moves_left else None,
+            )  # fmt: skip
+
+    def _heads(
+        self, x: Tensor, context: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         # the heads stay in float32 where the trunk runs in bfloat16: they are cheap, and similar moves must keep their own logits
         with torch.autocast(x.device.type, enabled=False):
             context = context.float()
@@ -73,22 +106,20 @@ class Tower(nn.Module):
             return logits, self.value(context)
 
 
-def shape_of(name: str) -> TowerShape:
-    """The shape of the network called `name`. Raises UnknownArchitecture."""
-    if name not in ARCHITECTURES:
-        raise UnknownArchitecture(f"no network is called {name!r}; there are {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+def _two_layers(inputs: int, hidden: int, outputs: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
 
 
-def build(name: str, *, hex_board: bool, seed: int = 0) -> Tower:
-    """A network with fresh weights that depend on `seed` alone. Raises UnknownArchitecture."""
-    shape = shape_of(name)
+def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[str] = ()) -> Tower:
+    """A network with fresh weights that depend on `seed` alone, with these heads of `AUXILIARY`. Raises UnknownArchitecture."""
+    shape = replace(shape_of(name), **dict.fromkeys(auxiliary, 1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Tower(shape, hex_board=hex_board)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def describe(name: str) -> dict[str, int]:
-    """The numbers of `shape_of(name)`, for a checkpoint's header."""
-    return asdict(shape_of(name))
+def parameters(name: str, *, hex_board: bool) -> int:
+    """Number of weights of an architecture, without making them. Raises UnknownArchitecture."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Tower(shape_of(name), hex_board=hex_board).parameters())

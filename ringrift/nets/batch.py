@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ringrift.nets.bags import fill_bags, rows_max
 from ringrift.nets.encoding import GLOBALS, PLANES, encode_batch
+from ringrift.nets.features import FEATURES, threats_of_batch
 from ringrift.rules.geometry import Geometry
 
 
@@ -21,6 +22,7 @@ class Batch:
     globals_   float32 [B, GLOBALS]
     rows       int64 [N]; weights float32 [N]; starts int64 [M + 1]
     kinds      int64 [M]; positions int64 [M]
+    features   float32 [B, FEATURES, width, width] where the network sees them, else None
     """
 
     planes: Tensor
@@ -30,29 +32,28 @@ class Batch:
     weights: Tensor
     kinds: Tensor
     positions: Tensor
+    features: Tensor | None = None
 
     def arguments(self) -> tuple[Tensor, ...]:
         """In the order of `Tower.forward`."""
-        return self.planes, self.globals_, self.rows, self.starts, self.weights, self.kinds, self.positions
+        always = (self.planes, self.globals_, self.rows, self.starts, self.weights, self.kinds, self.positions)
+        return always if self.features is None else (*always, self.features)
 
     def to(self, device: torch.device) -> Self:
         """The batch on `device`; itself if it is there."""
         if self.planes.device == device:
             return self
-        return type(self)(
-            self.planes.to(device, non_blocking=True), self.globals_.to(device, non_blocking=True),
-            self.rows.to(device, non_blocking=True), self.starts.to(device, non_blocking=True),
-            self.weights.to(device, non_blocking=True), self.kinds.to(device, non_blocking=True),
-            self.positions.to(device, non_blocking=True),
-        )  # fmt: skip
+        return type(self)(*(tensor.to(device, non_blocking=True) for tensor in self.arguments()))
 
 
 class Batcher:
     """Encodes batches into memory of its own, which the next call overwrites; it grows to the largest batch seen."""
 
-    def __init__(self, geometry: Geometry, grids: NDArray[np.int16] | None = None) -> None:
-        """`grids[K, area]` are the placements of the cells that `symmetry` chooses from; by default the plain one."""
+    def __init__(self, geometry: Geometry, grids: NDArray[np.int16] | None = None, *, features: bool = False) -> None:
+        """`grids[K, area]` are the placements of the cells that `symmetry` chooses from; by default the plain one. With
+        `features` the batches hold the planes of `ringrift.nets.features` too."""
         self.geometry = geometry
+        self.features = features
         self.grids = geometry.grid_of[None] if grids is None else grids
         self._cells = np.zeros(geometry.n_cells, np.int16)
         self._reserve_states(0)
@@ -63,6 +64,7 @@ class Batcher:
         self._planes = np.zeros((count, self.geometry.width**2, PLANES), np.float32)
         self._globals = np.zeros((count, GLOBALS), np.float32)
         self._plain = np.zeros(count, np.int16)
+        self._threats = np.zeros((count if self.features else 0, self.geometry.width**2, FEATURES), np.float32)
 
     def _reserve_moves(self, count: int) -> None:
         self._starts = np.zeros(count + 1, np.int64)
@@ -97,7 +99,10 @@ class Batcher:
             self.geometry, states, codes, offsets, self.grids, chosen, self._cells,
             self._rows, self._weights, self._starts, self._kinds, self._positions,
         )  # fmt: skip
+        if self.features:
+            threats_of_batch(self.geometry, states, self.grids, chosen, self._threats)
         planes = torch.from_numpy(self._planes[:count]).view(count, width, width, PLANES).permute(0, 3, 1, 2)
+        threats = torch.from_numpy(self._threats[:count]).view(-1, width, width, FEATURES).permute(0, 3, 1, 2)
         return Batch(
             planes,
             torch.from_numpy(self._globals[:count]),
@@ -106,4 +111,5 @@ class Batcher:
             torch.from_numpy(self._weights[:used]),
             torch.from_numpy(self._kinds[:moves]),
             torch.from_numpy(self._positions[:moves]),
+            threats if self.features else None,
         )

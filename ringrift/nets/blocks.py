@@ -47,16 +47,33 @@ class Pool(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """relu(x + conv(relu(conv(x)))). The second convolution starts at zero, so a deep tower starts as the identity and needs no
-    normalisation (Fixup, Zhang et al. 2019): the same function in training and in play."""
+    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so a deep tower starts as the identity and needs
+    no normalisation (Fixup, Zhang et al. 2019): the same function in training and in play.
 
-    def __init__(self, channels: int, *, hex_board: bool) -> None:
+    The gate is 1, or with `squeeze` one factor 0..1 a channel from the pooled board (squeeze and excitation, Hu et al. 2018)."""
+
+    def __init__(self, channels: int, *, hex_board: bool, squeeze: int = 0) -> None:
         super().__init__()
         self.first = BoardConv(channels, channels, hex_board=hex_board)
         self.second = BoardConv(channels, channels, hex_board=hex_board, scale=0.0)
+        self.gate = Gate(channels, channels // squeeze) if squeeze else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.second(functional.relu(self.first(x))) + x)
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        y = self.second(functional.relu(self.first(x)))
+        return functional.relu((self.gate(y, mask) * y if self.gate else y) + x)
+
+
+class Gate(nn.Module):
+    """A factor 0..1 for each channel of `[B, C, H, W]`, from its mean and maximum over the board and those of the others."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.pool = Pool()
+        self.squeeze = nn.Linear(2 * channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return torch.sigmoid(self.excite(functional.relu(self.squeeze(self.pool(x, mask)))))[:, :, None, None]
 
 
 class GlobalBias(nn.Module):

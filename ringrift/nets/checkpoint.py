@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 import torch
 
-from ringrift.nets.architectures import Tower, UnknownArchitecture, build, describe
+from ringrift.nets.architectures import Tower, build
 from ringrift.nets.encoding import ENCODER
+from ringrift.nets.shapes import AUXILIARY, UnknownArchitecture, canonical, describe, shape_of
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 from ringrift.rules.config import Config
 from ringrift.rules.errors import ConfigError
@@ -30,7 +31,8 @@ class CheckpointError(ValueError):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a checkpoint says of itself. `shape` repeats the numbers of the architecture, `parents` are digests."""
+    """What a checkpoint says of itself. `shape` repeats the numbers of the architecture and names its auxiliary heads,
+    `parents` are digests."""
 
     format: int
     architecture: str
@@ -69,7 +71,9 @@ class Checkpoint:
 
     def network(self) -> Tower:
         """A network with these weights. Raises CheckpointError if they do not fit the architecture."""
-        network = build(self.header.architecture, hex_board=self.header.config.shape.hex)
+        network = build(
+            self.header.architecture, hex_board=self.header.config.shape.hex, auxiliary=self.header.shape.keys() & AUXILIARY
+        )
         load_weights(network, self.weights)
         return network
 
@@ -90,8 +94,8 @@ def save(
     """The bytes of `network`; the same weights and header give the same bytes everywhere."""
     header = Header(
         format=FORMAT,
-        architecture=architecture,
-        shape=describe(architecture),
+        architecture=canonical(architecture),
+        shape=describe(network.shape),
         config_key=config.key,
         encoder=ENCODER,
         rules_version=RULES_VERSION,
@@ -142,11 +146,11 @@ def _check_against_build(header: Header) -> None:
     if header.rules_version != RULES_VERSION:
         raise CheckpointError(f"trained under rules version {header.rules_version}, this build has {RULES_VERSION}")
     try:
-        shape = describe(header.architecture)
+        shape = describe(shape_of(header.architecture))
         Config.parse(header.config_key)
     except (UnknownArchitecture, ConfigError) as error:
         raise CheckpointError(str(error)) from error
-    if header.shape != shape:
+    if header.shape != shape | {name: 1 for name in AUXILIARY if name in header.shape}:
         raise CheckpointError(f"{header.architecture} has shape {shape} in this build, the checkpoint says {header.shape}")
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:

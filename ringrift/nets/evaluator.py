@@ -27,7 +27,7 @@ class Evaluator:
         self.device = torch.device(device)
         self._half = self.device.type != "cpu"
         self._chunk = CHUNK_GPU if self._half else CHUNK_CPU
-        self._batcher = Batcher(self.geometry)
+        self._batcher = Batcher(self.geometry, features=network.shape.features > 0)
         self._network = network.to(self.device).eval().requires_grad_(False)
 
     @classmethod
@@ -40,16 +40,29 @@ class Evaluator:
         self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`states[B, S]`, none of them over, with legal moves `codes[offsets[i]:offsets[i + 1]]` (`codes[M]`, `offsets[B + 1]`)
-        -> logits `[M]` in the order of `codes`, values `[B, seats]` by absolute seat (column 0 is seat 1), -1..1."""
+        -> logits `[M]` in the order of `codes`, values `[B, seats]` by absolute seat (column 0 is seat 1), -1..1.
+
+        Out of GPU memory it goes on with batches half as large, from then on. Raises torch.cuda.OutOfMemoryError where one
+        position alone is too large."""
         count = len(states)
         logits = np.empty(len(codes), np.float32)
         values = np.empty((count, self.config.seats), np.float32)
-        for first in range(0, count, self._chunk):
+        first = 0
+        while first < count:
             last = min(first + self._chunk, count)
             moves = slice(offsets[first], offsets[last])
-            logits[moves], values[first:last] = self._evaluate(
-                states[first:last], codes[moves], offsets[first : last + 1] - offsets[first]
-            )
+            try:
+                logits[moves], values[first:last] = self._evaluate(
+                    states[first:last], codes[moves], offsets[first : last + 1] - offsets[first]
+                )
+                first = last
+                continue
+            except torch.cuda.OutOfMemoryError:
+                if last - first == 1:
+                    raise
+            # out of the handler, which holds on to the tensors of the attempt
+            self._chunk = (last - first) // 2
+            torch.cuda.empty_cache()
         return logits, values
 
     def _evaluate(

@@ -8,7 +8,7 @@ cell at once (the "feature factorizer" of nnue-pytorch), and the cell's own, cou
 few hundred games suffice: see `CELL_SHARE`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES
 from ringrift.nets.encoding import RELATIVE_SEATS
+from ringrift.nets.shapes import NnueShape, nnue_shape_of
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
@@ -35,10 +36,6 @@ ONE_MAX: Final = 127
 INT16_MAX: Final = 32767
 
 
-class UnknownNnue(ValueError):
-    """No NNUE has this name, or it does not play this config; the text says what there is."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSet:
     """A numbering of features: its name with digest, features of a cell, numbers of the whole position and their unit."""
@@ -49,24 +46,6 @@ class FeatureSet:
     global_one: int
     together: tuple[tuple[int, ...], ...]
     """levels of a cell that may be active together, group by group: they bound what a cell can add to a sum"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NnueShape:
-    """`hidden` first units a seat, `second` units behind them, `policy` numbers a move is scored by (0: no policy)."""
-
-    hidden: int
-    second: int
-    policy: int
-    seats_min: int
-    seats_max: int
-
-
-NNUES: Final[dict[str, NnueShape]] = {
-    "nnue": NnueShape(hidden=256, second=32, policy=0, seats_min=2, seats_max=2),
-    "nnue_mp": NnueShape(hidden=256, second=32, policy=0, seats_min=3, seats_max=4),
-    "nnue_policy": NnueShape(hidden=256, second=32, policy=32, seats_min=2, seats_max=4),
-}
 
 
 class Nnue(nn.Module):
@@ -140,32 +119,12 @@ def values_of(strengths: Tensor) -> Tensor:
     return torch.tanh((strengths[:, :, None] - strengths[:, None, :]) / 2).sum(2) / (seats - 1)
 
 
-def shape_of(name: str) -> NnueShape:
-    """The shape of the NNUE called `name`. Raises UnknownNnue."""
-    if name not in NNUES:
-        raise UnknownNnue(f"no NNUE is called {name!r}; there are {', '.join(NNUES)}")
-    return NNUES[name]
-
-
-def require_fit(name: str, config: Config) -> None:
-    """Raises UnknownNnue if there is no such NNUE, or none for as many seats."""
-    shape = shape_of(name)
-    if not shape.seats_min <= config.seats <= shape.seats_max:
-        fitting = [other for other, row in NNUES.items() if row.seats_min <= config.seats <= row.seats_max]
-        raise UnknownNnue(f"{name} does not play {config.key}; with {config.seats} seats there are {', '.join(fitting)}")
-
-
 def build(name: str, config: Config, features: FeatureSet, *, seed: int = 0) -> Nnue:
-    """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownNnue, also for seats it does not play with."""
-    require_fit(name, config)
+    """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownArchitecture, also for seats it does not play with."""
+    shape = nnue_shape_of(name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Nnue(shape_of(name), config, features)
-
-
-def describe(name: str) -> dict[str, int]:
-    """The numbers of `shape_of(name)`, for a checkpoint's header."""
-    return asdict(shape_of(name))
+        return Nnue(shape, config, features)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,13 +3,14 @@
 Whole numbers are made from the floats when it is loaded, the same everywhere: rounding is exact arithmetic.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import msgspec
 
 from ringrift.nets.checkpoint import CheckpointError, digest_of, load_weights, weights_of
-from ringrift.nets.nnue import FeatureSet, Nnue, UnknownNnue, build, describe, require_fit
+from ringrift.nets.nnue import FeatureSet, Nnue, build
+from ringrift.nets.shapes import UnknownArchitecture, nnue_shape_of
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 from ringrift.rules.config import Config
 from ringrift.rules.errors import ConfigError
@@ -89,7 +90,7 @@ def save(
     header = NnueHeader(
         format=FORMAT,
         architecture=architecture,
-        shape=describe(architecture),
+        shape=asdict(network.shape),
         config_key=config.key,
         encoder=features.name,
         rules_version=RULES_VERSION,
@@ -117,9 +118,8 @@ def _check(header: NnueHeader, features: FeatureSet) -> None:
     if header.rules_version != RULES_VERSION:
         raise CheckpointError(f"trained under rules version {header.rules_version}, this build has {RULES_VERSION}")
     try:
-        shape, config = describe(header.architecture), Config.parse(header.config_key)
-        require_fit(header.architecture, config)
-    except (UnknownNnue, ConfigError) as error:
+        shape = asdict(nnue_shape_of(header.architecture, Config.parse(header.config_key)))
+    except (UnknownArchitecture, ConfigError) as error:
         raise CheckpointError(str(error)) from error
     if header.shape != shape:
         raise CheckpointError(f"{header.architecture} has shape {shape} in this build, the checkpoint says {header.shape}")

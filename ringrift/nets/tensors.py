@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 Arrays = dict[str, NDArray[Any]]
 
 METADATA: Final = "__metadata__"
-HEADER_BYTES_MAX: Final = 16 << 20
+HEADER_BYTES_MAX: Final = 4 << 20  # a thousand arrays need a tenth of a megabyte
+PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How files of torch.save and pickles begin. Reading one can run whatever it says, so we never do."""
+DIMENSIONS_MAX: Final = 8
 _NAMES: Final = {"F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U16": "<u2", "U8": "|u1", "I8": "|i1"}
 _CODES: Final = {text: code for code, text in _NAMES.items()}
 
@@ -50,8 +53,12 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
     if len(data) < 8:
         raise TensorError(f"{len(data)} bytes are too short for a header")
     length = int.from_bytes(data[:8], "little")
-    if length > min(HEADER_BYTES_MAX, len(data) - 8):
+    if length > len(data) - 8 and data.startswith(PICKLES):
+        raise TensorError("this is a pickle (a file of torch.save), which is never read here; give a safetensors file of ours")
+    if length > len(data) - 8:
         raise TensorError(f"header of {length} bytes does not fit into {len(data)} bytes; the file is truncated or not ours")
+    if length > HEADER_BYTES_MAX:
+        raise TensorError(f"header of {length} bytes; ours have at most {HEADER_BYTES_MAX}")
     try:
         header = json.loads(data[8 : 8 + length])
         metadata = header.pop(METADATA, {})
@@ -62,7 +69,9 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
         end = 0
         for name, entry in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
             arrays[name], end = _array(name, entry, body, end)
-    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+    except TensorError:
+        raise
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise TensorError(f"header is not that of a tensor file: {error}") from error
     if end != len(body):
         raise TensorError(f"{len(body) - end} bytes follow the last array")
@@ -79,6 +88,8 @@ def _array(name: str, entry: Mapping[str, Any], body: memoryview, start: int) ->
     size = dtype.itemsize
     for n in shape:
         size *= n
+    if len(shape) > DIMENSIONS_MAX:
+        raise TensorError(f"array {name!r}: {len(shape)} dimensions, at most {DIMENSIONS_MAX} can be")
     if first != start or last - first != size or last > len(body):
         raise TensorError(f"array {name!r}: bytes {first} to {last} do not hold shape {shape} of {code}")
     return np.frombuffer(body[first:last], dtype).reshape(shape), last

@@ -1,4 +1,4 @@
-"""`ringrift bench`: how fast the rules, the log, the search and the loop are on this machine."""
+"""`ringrift bench`: how fast the rules, the log, the search, self-play, the loop and a replay are on this machine."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def bench(options: argparse.Namespace) -> int:
     unknown = sorted(set(options.part) - PARTS.keys())
     if unknown:
         raise CommandError(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    if options.runs < 1 or options.seconds <= 0:
-        raise CommandError("give at least 1 run and more than 0 seconds")
+    if options.runs < 1 or options.seconds <= 0 or options.events < 1:
+        raise CommandError("give at least 1 run, more than 0 seconds and at least 1 event")
     try:
         for key in options.config or ():
             Config.parse(key)
@@ -62,9 +62,17 @@ def _log(options: argparse.Namespace) -> Iterable[Measured]:
 
 
 def _search(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_play import NETWORK_CONFIGS, bench_networks
     from ringrift.search.bench import CONFIGS, bench_search
 
-    return _taken(bench_search(options.config or CONFIGS, options.runs))
+    alone = _taken(bench_search(options.config or CONFIGS, options.runs))
+    return [*alone, *bench_networks(options.config or NETWORK_CONFIGS, runs=options.runs)]
+
+
+def _selfplay(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_play import SELFPLAY_CONFIGS, bench_selfplay
+
+    return bench_selfplay(options.config or SELFPLAY_CONFIGS, runs=options.runs)
 
 
 def _loop(options: argparse.Namespace) -> Iterable[Measured]:
@@ -73,8 +81,14 @@ def _loop(options: argparse.Namespace) -> Iterable[Measured]:
     return bench_loop(options.config or CONFIGS, runs=options.runs, seconds=options.seconds)
 
 
+def _replay(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_replay import bench_replay
+
+    return asyncio.run(bench_replay(options.events, runs=options.runs))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterable[Measured]]] = {
-    "rules": _rules, "log": _log, "search": _search, "loop": _loop,
+    "rules": _rules, "log": _log, "search": _search, "selfplay": _selfplay, "loop": _loop, "replay": _replay,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from ringrift.ops.errors import CommandError
 from ringrift.ops.source import opened
 from ringrift.streams import contract
 from ringrift.streams.ensure import ensure
+from ringrift.streams.grow import set_replicas
 
 EXIT_DIFFERENT = 1
 
@@ -34,8 +36,12 @@ def check(options: argparse.Namespace) -> int:
 
 
 async def apply(options: argparse.Namespace) -> int:
-    """Create on a server what is missing, say what is not as declared; 1 if something is not."""
+    """Create on a server what is missing, say what is not as declared; 1 if something is not.
+
+    `--replicas` is for what is there, too."""
     async with opened(options) as log:
+        if options.replicas is not None:
+            await set_replicas(log.ask, options.replicas, report=lambda text: print(text, file=sys.stderr))
         drift = await ensure(log.ask, replicas=options.replicas)
     if options.json:
         print(msgspec.json.encode({"drift": drift}).decode())

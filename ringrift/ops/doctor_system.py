@@ -9,9 +9,12 @@ from typing import Any
 
 import msgspec
 
+from ringrift.consumers.cluster import cluster_view
+from ringrift.consumers.letters import unresolved
+from ringrift.events.settings import OperationSettings
 from ringrift.ops.findings import Finding, fail, ok, warn
 from ringrift.ops.source import opened
-from ringrift.ops.up import CONSUMERS
+from ringrift.ops.up import CONSUMERS, settings_in_force
 from ringrift.streams import api
 from ringrift.streams.ensure import Drift, differences
 from ringrift.streams.errors import ServerRefused, StreamError, Unreachable
@@ -54,12 +57,30 @@ async def _log_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
         return  # nothing has ever run here
     async for finding in _consumers(log):
         yield finding
-    letters = (await api.stream_state(log.ask, DEAD))["messages"]
-    if letters:
-        yield warn("dead letters", f"{letters} in DEAD", "`ringrift events tail --subject 'ringrift.dead.>'` says why")
+    state = await unresolved(log)
+    limit = (await _operation(log)).dead_letters_max
+    if len(state.letters) >= limit:
+        yield fail("dead letters", f"{len(state.letters)} unresolved, {limit} or more are an alarm", "`ringrift dlq list` says why")
+    elif state.letters:
+        yield warn("dead letters", f"{len(state.letters)} unresolved", "`ringrift dlq list` says why")
     else:
         yield ok("dead letters", "none")
+    yield await _cluster(log)
     yield await _clock(log)
+
+
+async def _operation(log: JetStreamLog) -> OperationSettings:
+    found = await settings_in_force(log)
+    return found.operation if found else OperationSettings()
+
+
+async def _cluster(log: JetStreamLog) -> Finding:
+    """Resilience as one score, with the first advice as the remedy."""
+    view = await cluster_view(log)
+    text = f"quorum {view.quorum}, resilience {view.resilience.score:.0%}, {view.resilience.level}"
+    if view.resilience.level == "CRITICAL":
+        return fail("cluster", text, view.advice[0])
+    return warn("cluster", text, "; ".join(view.advice)) if view.advice else ok("cluster", text)
 
 
 async def compare(log: JetStreamLog) -> tuple[list[Drift], list[str]]:

@@ -23,6 +23,7 @@ SHOWN: dict[type[Fact], tuple[str, ...]] = {
     facts.TrainingProgressed: ("generation", "step", "steps", "loss", "validation_loss", "samples_per_second"),
     facts.TrainingFinished: ("generation", "model", "steps", "loss", "validation_loss", "train_seconds"),
     facts.ModelRegistered: ("generation", "model", "architecture", "parameters"),
+    facts.ModelDerived: ("model", "architecture", "parents", "method"),
     facts.EvaluationRequested: ("generation", "purpose", "round", "candidate", "opponent", "pairs"),
     facts.EvaluationScored: ("generation", "purpose", "round", "candidate", "opponent", "wins", "games"),
     facts.EloUpdated: ("games", "ratings"),

@@ -71,11 +71,12 @@ class Screen:
             self._live.update(self._picture(heartbeats, tail, note))
             return
         lines = [self._line(view) for view in self.view.configs.values()] or [note or "starting"]
+        lines += pause_lines(self.view)
         text, now = "\n".join(lines), time.monotonic()
         if text != self._last_text and now - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_text, self._last_line = text, now
             for line in lines:
-                self.console.print(f"{_clock(now - self._started)}  {line}", soft_wrap=True)
+                self.console.print(f"{clock(now - self._started)}  {line}", soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line above the live screen, or just a line."""
@@ -103,19 +104,24 @@ class Screen:
         if len(times) < 2:
             return "after two generations"
         pace = (max(times) - min(times)).total_seconds() / (len(times) - 1)
-        return _clock(max(0.0, (wanted - view.judged) * pace))
+        return clock(max(0.0, (wanted - view.judged) * pace))
 
     def _picture(self, heartbeats: Sequence[Heartbeat], tail: int, note: str) -> RenderableType:
-        parts: list[RenderableType] = [Text(f"RingRift  {_clock(time.monotonic() - self._started)}  {note}", style="bold")]
+        parts: list[RenderableType] = [Text(f"RingRift  {clock(time.monotonic() - self._started)}  {note}", style="bold")]
         for view in self.view.configs.values():
             parts.append(Text(self._line(view)))
             parts.append(generations_table(view))
             parts.append(ratings_table(view))
         parts.append(consumers_table(heartbeats, tail))
         if self.view.dead_letters:
-            hint = f"{self.view.dead_letters} dead letters: see `ringrift events tail --subject 'ringrift.dead.>'`"
-            parts.append(Text(hint, style="red"))
+            parts.append(Text(f"{self.view.dead_letters} dead letters: see `ringrift dlq list`", style="red"))
+        parts += [Text(line, style="yellow") for line in pause_lines(self.view)]
         return Group(*parts)
+
+
+def pause_lines(view: LoopView) -> list[str]:
+    """One line a pause: what, why, and how it ends."""
+    return [f"paused: {what} ({why}); `ringrift resume` ends it" for what, why in sorted(view.paused.items())]
 
 
 def generations_table(view: ConfigView) -> Table:
@@ -151,11 +157,11 @@ def ratings_table(view: ConfigView) -> Table:
 def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
     """Who runs, what it does, and how many events behind the log it is."""
     table = Table(title="consumers", title_justify="left", pad_edge=False)
-    for name in ("consumer", "node", "doing", "lag", "errors"):
+    for name in ("consumer", "node", "doing", "lag", "errors", "health"):
         table.add_column(name, justify="right" if name in ("lag", "errors") else "left")
     for beat in sorted(heartbeats, key=lambda beat: (beat.consumer, beat.instance)):
         lag = f"{max(0, tail - beat.seq):,}" if beat.folds else ""
-        table.add_row(beat.consumer, beat.node, beat.doing, lag, str(beat.errors) if beat.errors else "")
+        table.add_row(beat.consumer, beat.node, beat.doing, lag, str(beat.errors) if beat.errors else "", beat.health)
     return table
 
 
@@ -190,7 +196,8 @@ def _training(view: ConfigView) -> str:
     return f"step {now.step}/{now.steps}, loss {now.loss:.3f}, {now.samples_per_second:,.0f} samples/s"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A length of time as people write it, such as 4:09 or 1:00:00."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -13,10 +13,11 @@ from typing import Any
 
 import structlog
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ringrift.ops.errors import CommandError
-from ringrift.ops.screen import PLAIN_WIDTH
+from ringrift.ops.screen import PLAIN_WIDTH, clock
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Progress as Report
 from ringrift.streams.server import find_server
@@ -84,7 +85,7 @@ def progress(title: str) -> Iterator[Report]:
     if not sys.stderr.isatty():
         yield _plain_progress(title)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
 
@@ -95,12 +96,23 @@ def progress(title: str) -> Iterator[Report]:
 
 
 def _plain_progress(title: str) -> Report:
-    last = time.monotonic()
+    first = last = time.monotonic()
+    start: int | None = None
 
     def report(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, start
+        start = done if start is None else start
         if (now := time.monotonic()) - last >= PLAIN_PROGRESS_SECONDS:
             last = now
-            print(f"{title}: {done:,} of {total:,}", file=sys.stderr)
+            rate = (done - start) / (now - first)
+            pace = f", {rate:,.1f}/s, {clock((total - done) / rate)} left" if rate else ""
+            print(f"{title}: {done:,} of {total:,}{pace}", file=sys.stderr, flush=True)
 
     return report
+
+
+class _Rate(ProgressColumn):
+    """How many are done a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "")

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ringrift.analytics.generations import ConfigView, LoopView
+from ringrift.consumers.cluster import ClusterView, cluster_view
 from ringrift.events import UndecodableEvent, decode
 from ringrift.ops.screen import consumers_table, generations_table, ratings_table
 from ringrift.ops.source import console, opened, progress
@@ -20,7 +21,7 @@ from ringrift.streams import api
 from ringrift.streams.errors import ServerRefused, StreamMissing
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Presence
-from ringrift.streams.topology import DEAD, EVENTS, STREAMS, WORK, WORK_KINDS
+from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS
 
 
 class StreamStatus(Struct, frozen=True, kw_only=True):
@@ -52,6 +53,8 @@ class Status(Struct, frozen=True, kw_only=True):
     streams: list[StreamStatus]
     work: list[QueueStatus]
     dead_letters: int
+    """that nobody has resolved"""
+    cluster: ClusterView
 
 
 async def status(options: argparse.Namespace) -> int:
@@ -62,7 +65,7 @@ async def status(options: argparse.Namespace) -> int:
             server=log.servers[0], version=_version(log), settings_version=view.settings_version,
             configs={name: _config(item) for name, item in view.configs.items()},
             consumers=[_consumer(beat, tail) for beat in heartbeats], streams=await streams_of(log), work=await queues_of(log),
-            dead_letters=(await api.stream_state(log.ask, DEAD))["messages"],
+            dead_letters=view.dead_letters, cluster=await cluster_view(log),
         )  # fmt: skip
     if options.json:
         print(msgspec.json.encode(known).decode())
@@ -151,5 +154,17 @@ def _print(out: Console, known: Status, view: LoopView, heartbeats: list[Heartbe
     out.print(table)
     waiting = [f"{queue.kind} {queue.waiting} waiting, {queue.in_hand} in hand" for queue in known.work]
     out.print(f"work: {'; '.join(waiting) or 'no queue'}")
-    hint = ": see `ringrift events tail --subject 'ringrift.dead.>'`" if known.dead_letters else ""
-    out.print(f"dead letters: {known.dead_letters}{hint}")
+    out.print(f"dead letters: {known.dead_letters}{': see `ringrift dlq list`' if known.dead_letters else ''}")
+    print_cluster(out, known.cluster)
+
+
+def print_cluster(out: Console, view: ClusterView) -> None:
+    """The cluster in a few lines, then what to do about what is not well."""
+    out.print(f"\nquorum: {view.quorum}, {view.voters_alive} of {view.voters} voters, leader {view.leader or 'nobody'}")
+    out.print(f"roles: {', '.join(f'{role} {holder or chr(45)}' for role, holder in view.roles.items())}", soft_wrap=True)
+    for name, node in view.nodes.items():
+        out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}")
+    out.print(f"breakers: {', '.join(view.breakers) or 'all closed'}", soft_wrap=True)
+    out.print(f"resilience: {view.resilience.score:.0%}, {view.resilience.level}")
+    for line in view.advice:
+        out.print(f"→ {line}", soft_wrap=True)

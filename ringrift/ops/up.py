@@ -33,7 +33,7 @@ from ringrift.streams.log import Expect
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
-SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer")
+SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden")
 PLAYING = ("selfplay", "evaluator")
 """without a GPU one process of one thread a core: threads that wait for each other at every layer lose to other load"""
 CONSUMERS = (*SINGLE, *PLAYING)
@@ -43,6 +43,8 @@ HEALTHY_SECONDS = 20.0
 DRAIN_SECONDS_MAX = 30.0
 SHOW_SECONDS = 0.5
 LOG_BYTES_MAX = 16 * 1024 * 1024
+MORE_GENERATIONS = 3
+"""that the command which goes on asks for"""
 
 
 class Child:
@@ -50,7 +52,8 @@ class Child:
 
     def __init__(self, name: str, url: str, path: Path, threads: int | None) -> None:
         self.name, self._url, self._path = name, url, path
-        self._environment = {**os.environ, **({"RINGRIFT_THREADS": str(threads)} if threads else {})}
+        own = {"RINGRIFT_HEALTH_PORT": "0", "RINGRIFT_DATA": str(path.parent.parent)}
+        self._environment = {**os.environ, **own, **({"RINGRIFT_THREADS": str(threads)} if threads else {})}
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
 
@@ -216,7 +219,7 @@ async def _up(
 ) -> int:  # fmt: skip
     log = await JetStreamLog.open(url, name=f"up@{node_name()}")
     try:
-        for drift in await ensure(log.ask):
+        for drift in await ensure(log.ask, replicas=None):
             print(f"not as declared: {drift}", file=sys.stderr)
         chosen = settings(await settings_in_force(log))
         await apply_settings(log, chosen, "ringrift up")
@@ -226,7 +229,7 @@ async def _up(
             running.add_signal_handler(number, loop.stopping.set)
         await loop.run(for_seconds)
         console = Console() if sys.stdout.isatty() and not plain else Console(width=PLAIN_WIDTH, highlight=False)
-        print_summary(console, loop.view, write_plots(loop.view, data), _continue_with(command, chosen))
+        print_summary(console, loop.view, write_plots(loop.view, data), _continue_with(command, loop.view))
     finally:
         await log.close()
     if loop.problem:
@@ -255,9 +258,9 @@ def write_plots(view: LoopView, data: Path) -> dict[str, Path]:
     return plots
 
 
-def _continue_with(command: Sequence[str], settings: Settings) -> str:
-    """The command that goes on: the same one, with more generations if a number was given."""
+def _continue_with(command: Sequence[str], view: LoopView) -> str:
+    """The command that goes on: the same one, with more generations if all that it asked for are there."""
     words = list(command)
-    if "--generations" in words:
-        words[words.index("--generations") + 1] = str(settings.generations + 3)
+    if "--generations" in words and view.finished():
+        words[words.index("--generations") + 1] = str(view.generations_wanted + MORE_GENERATIONS)
     return shlex.join(["ringrift", *words])

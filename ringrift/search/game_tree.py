@@ -285,3 +285,26 @@ def drive(task: int, g: Geometry, f: Forest, plan: Plan, d: Grove, considered: I
         for b in range(t.chosen.size):
             if t.chosen[b] != 0:
                 play_game(g, t, b, d.spare)
+
+
+@compiled
+def principal_lines(f: Forest, d: Grove, games: int, lines: Codes, lengths: Ints) -> None:
+    """For each of the first `games`, whose searches are done: the move to play and the most visited after it, into lines[game]."""
+    for game in range(games):
+        node = i64(game * f.stride)
+        edge = i64(f.node[node].first_edge)
+        while d.edge_move[edge] != d.best[game]:
+            edge += 1
+        length = 0
+        while edge != NONE and length < lines.shape[1]:
+            lines[game, length] = d.edge_move[edge]
+            length += 1
+            node = i64(f.edge[edge].child)
+            edge = i64(NONE)
+            if node != NONE:
+                visits = 0
+                for e in range(f.node[node].first_edge, f.node[node].first_edge + f.node[node].edge_count):
+                    if f.edge[e].visits > visits:
+                        visits = f.edge[e].visits
+                        edge = i64(e)
+        lengths[game] = length

@@ -1,7 +1,7 @@
 """The players by name, and what goes with what.
 
 A harness is a way to choose moves; an evaluator values positions for it. A participant, the unit that has a rating, is a model, a
-harness and its settings, written `<first 12 digits of the model, or "baseline">:<harness>:s<simulations>`.
+harness and its settings; `ringrift.events.participants` names it after the `Seat` that a player sits at.
 """
 
 import os
@@ -10,16 +10,35 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringrift.rules.config import Config
+from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
+from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
+from ringrift.search.descent_player import DescentOptions, DescentPlayer
 from ringrift.search.players import Evaluate, Player, SearchOptions, TreePlayer
 
-MODEL_DIGITS: Final = 12
 SHARP: Final = 1e4
 """logits a unit of value for the greedy heuristic: moves whose values differ by less than about 1e-4 are drawn by lot"""
 
 PRIOR: Final = 20.0
 """logits a unit of value for the root of a search with the heuristic: 20 to 30 were best of 0 to 30 (hex8_2p, 32 simulations; with
 equal logits the sampled root moves are a random sixth of all, and 10 already scored 72 % against that)"""
+
+
+LOCKSTEP: Final = 128
+"""games that advance together: a batch of 64 to 128 leaves keeps a network's cost a position low on a CPU"""
+
+LOCKSTEP_GPU: Final = 4096
+"""the same where a GPU has to be kept busy: what the evaluator takes at once"""
+
+MODEL_KINDS: Final[Mapping[str, tuple[str, bool]]] = {
+    "network": ("network", True),
+    "nnue": ("nnue", False),
+    "nnue_policy": ("nnue", True),
+    "none": ("", False),
+}
+"""Kinds of models: the evaluator they are, and whether they have a policy. `none`: no model, but the handcrafted heuristic."""
+
+EVALUATED: Final = ("network", "nnue")  # evaluators that come with an `evaluate`
 
 
 class HarnessError(ValueError):
@@ -30,11 +49,13 @@ class HarnessError(ValueError):
 class Setup:
     """What a player is made of.
 
-    evaluator    "network" (needs `evaluate`), "heuristic" or "none"
-    simulations  search budget a decision; 0 for harnesses that do not search
-    considered   moves sampled at the root
-    noise_plies  plies at the start of a game in which moves are sampled; afterwards the best one is played
+    evaluator    "network" or "nnue" (need `evaluate`), "heuristic" or "none"
+    simulations  search budget a decision; 0 for harnesses that do not search. Gumbel: simulations; depth-first and descent:
+                 positions looked at, but always all moves of the root
+    considered   moves sampled at the root (Gumbel)
+    noise_plies  plies at the start of a game in which moves are sampled; afterwards the best one is played (Gumbel and policy)
     threads      threads for the compiled part; None: all cores of this process
+    policy       whether the logits of `evaluate` mean something
     """
 
     evaluator: str
@@ -43,20 +64,33 @@ class Setup:
     noise_plies: int = 0
     threads: int | None = None
     evaluate: Evaluate | None = None
+    policy: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harness:
-    """One way to choose moves: the evaluators it can use, whether it has a budget, the numbers of seats, how it is made."""
+    """One way to choose moves.
 
+    title       what it is, in a line
+    evaluators  those it can use
+    policy      whether a model needs a policy for it
+    searches    whether it has a budget
+    make        makes the player
+    seats       numbers of seats it plays with
+    lockstep    games that advance together in self-play and matches, unless the caller says otherwise
+    """
+
+    title: str
     evaluators: tuple[str, ...]
+    policy: bool
     searches: bool
     make: Callable[[Config, Setup], Player]
     seats: tuple[int, ...] = (2, 3, 4)
+    lockstep: int = LOCKSTEP
 
 
 def _gumbel(config: Config, setup: Setup) -> Player:
-    kind = gt.NETWORK if setup.evaluator == "network" else gt.HEURISTIC
+    kind = _kind(setup)
     options = SearchOptions(
         simulations=setup.simulations,
         considered=setup.considered,
@@ -80,12 +114,74 @@ def _random(config: Config, setup: Setup) -> Player:
     return TreePlayer(config, gt.NULL, SearchOptions(simulations=0, threads=_threads(setup)))
 
 
+def _depth_first(kind: int) -> Callable[[Config, Setup], Player]:
+    def make(config: Config, setup: Setup) -> Player:
+        options = DepthFirstOptions(kind=kind, nodes=setup.simulations, threads=_threads(setup))
+        return DepthFirstPlayer(config, _kind(setup), options, evaluate=setup.evaluate)
+
+    return make
+
+
+def _descent(config: Config, setup: Setup) -> Player:
+    options = DescentOptions(nodes=setup.simulations, threads=_threads(setup))
+    return DescentPlayer(config, _kind(setup), options, evaluate=setup.evaluate)
+
+
+def _kind(setup: Setup) -> int:
+    return gt.NETWORK if setup.evaluator in EVALUATED else gt.HEURISTIC
+
+
 HARNESSES: Final[Mapping[str, Harness]] = {
-    "gumbel": Harness(("network", "heuristic"), True, _gumbel),
-    "policy": Harness(("network",), False, _policy),
-    "heuristic": Harness(("heuristic",), False, _heuristic),
-    "random": Harness(("none",), False, _random),
-}
+    "gumbel": Harness(
+        title="Gumbel AlphaZero search; its improved policy is what networks learn from",
+        evaluators=("network", "heuristic"), policy=True, searches=True, make=_gumbel,
+    ),
+    "gpu_gumbel": Harness(
+        title="the same search with thousands of games in lockstep, for self-play that keeps a GPU busy",
+        evaluators=("network", "heuristic"), policy=True, searches=True, make=_gumbel, lockstep=LOCKSTEP_GPU,
+    ),
+    "minimax": Harness(
+        title="alpha-beta with iterative deepening and a transposition table; fast evaluations",
+        evaluators=("network", "nnue", "heuristic"), policy=False, searches=True, make=_depth_first(df.MINIMAX), seats=(2,),
+    ),
+    "maxn": Harness(
+        title="max-n: every seat takes the best for itself",
+        evaluators=("network", "nnue", "heuristic"), policy=False, searches=True, make=_depth_first(df.MAXN), seats=(3, 4),
+    ),
+    "brs": Harness(
+        title="best-reply search: of all opponents only the one answers that hurts most, so it looks further than max-n",
+        evaluators=("network", "nnue", "heuristic"), policy=False, searches=True, make=_depth_first(df.BRS), seats=(3, 4),
+    ),
+    "policy": Harness(
+        title="the bare policy of a model, without search: baseline and fastest play",
+        evaluators=("network", "nnue"), policy=True, searches=False, make=_policy,
+    ),
+    "descent": Harness(
+        title="best-first search that grows the tree along the best lines and solves endgames; research",
+        evaluators=("network", "heuristic"), policy=True, searches=True, make=_descent,
+    ),
+    "heuristic": Harness(
+        title="the best move by the handcrafted evaluation, one move ahead; baseline and anchor of ratings",
+        evaluators=("heuristic",), policy=False, searches=False, make=_heuristic,
+    ),
+    "random": Harness(
+        title="any legal move; the floor of ratings",
+        evaluators=("none",), policy=False, searches=False, make=_random,
+    ),
+}  # fmt: skip
+
+
+def compatible(model_kind: str, seats: int) -> tuple[str, ...]:
+    """The harnesses that can play a game of `seats` with a model of that kind, one of MODEL_KINDS. Raises HarnessError."""
+    if model_kind not in MODEL_KINDS:
+        raise HarnessError(f"unknown kind of model {model_kind!r}; there are {', '.join(MODEL_KINDS)}")
+    evaluator, policy = MODEL_KINDS[model_kind]
+    evaluators = {evaluator} if evaluator else {"heuristic", "none"}
+    return tuple(
+        name
+        for name, harness in HARNESSES.items()
+        if seats in harness.seats and evaluators & set(harness.evaluators) and (policy or not harness.policy or not evaluator)
+    )
 
 
 def make_player(config: Config, name: str, setup: Setup) -> Player:
@@ -97,17 +193,20 @@ def make_player(config: Config, name: str, setup: Setup) -> Player:
         raise HarnessError(f"harness {name} plays with {' or '.join(map(str, harness.seats))} seats, not {config.seats}")
     if setup.evaluator not in harness.evaluators:
         raise HarnessError(f"harness {name} needs evaluator {' or '.join(harness.evaluators)}, not {setup.evaluator!r}")
-    if (setup.evaluator == "network") != (setup.evaluate is not None):
-        raise HarnessError(f"harness {name}: a network goes with evaluator 'network' and with no other")
+    if (setup.evaluator in EVALUATED) != (setup.evaluate is not None):
+        raise HarnessError(f"harness {name}: a network goes with evaluator 'network' or 'nnue' and with no other")
+    if harness.policy and setup.evaluator in EVALUATED and not setup.policy:
+        raise HarnessError(f"harness {name} needs a model with a policy; without one play {_names_without_policy(setup, config)}")
     if (setup.simulations > 0) != harness.searches:
         need = "at least 1 simulation" if harness.searches else "0 simulations: it does not search"
         raise HarnessError(f"harness {name} needs {need}, not {setup.simulations}")
     return harness.make(config, setup)
 
 
-def participant(name: str, *, model: str | None, simulations: int) -> str:
-    """Name of a player for ratings."""
-    return f"{model[:MODEL_DIGITS] if model else 'baseline'}:{name}:s{simulations}"
+def _names_without_policy(setup: Setup, config: Config) -> str:
+    """Harnesses for a model like that of `setup`."""
+    fit = [name for name, h in HARNESSES.items() if setup.evaluator in h.evaluators and config.seats in h.seats and not h.policy]
+    return " or ".join(fit)
 
 
 def _threads(setup: Setup) -> int:

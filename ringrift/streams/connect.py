@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from ringrift.streams.errors import Unreachable
-from ringrift.streams.wire import Wire, split_servers
+from ringrift.streams.errors import Forbidden, Unreachable
+from ringrift.streams.login import inbox_prefix, login_for, tls_context
+from ringrift.streams.wire import Wire, forbidden_in, split_servers
 
 RECONNECT_SECONDS = 0.25
 PING_SECONDS = 5
@@ -21,17 +24,52 @@ UNSENT_BYTES_MAX = 32 * 1024 * 1024
 """room for a few of the largest messages while the connection is away"""
 
 _log = structlog.get_logger("ringrift.streams")
+logging.getLogger("asyncio").addFilter(lambda record: "returning true from eof_received" not in record.getMessage())
+"""the library's reader says it at the end of every TLS connection; it has no consequence"""
 
 
-async def connect(url: str, *, name: str) -> Client:
+class Connection(Client):
+    """The library's client, which also tells a question that the server refused from one it did not answer."""
+
+    def __init__(self, role: str | None) -> None:
+        super().__init__()
+        self.role = role
+        self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
+
+    async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, Any] | None = None) -> None:
+        """See the library. Who waits for the reply hears of a refusal."""
+        waiting = self._resp_map.get(reply[len(self._resp_sub_prefix or b"") :]) if reply else None
+        if waiting is not None:
+            self.await_answer(waiting, subject)
+        await super().publish(subject, payload, reply=reply, headers=headers)
+
+    def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
+        """Let `waiting` fail with Forbidden if the server refuses what is published to `subject`."""
+        self._asked[waiting] = subject
+
+    def refused(self, text: str) -> None:
+        """Fail those who wait for what the server's error text says it refused."""
+        denial = forbidden_in(text, self.role)
+        if denial is None:
+            return
+        for waiting, subject in list(self._asked.items()):
+            if subject.lower() == denial.subject.lower() and not waiting.done():  # the library has made the text lower-case
+                waiting.set_exception(Forbidden(denial.verb, subject, self.role))
+
+
+async def connect(url: str, *, name: str) -> Connection:
     """A client that reconnects for ever. Raises Unreachable, ServerTooOld if no usable server answers now."""
     servers = split_servers(url)
-    (await Wire.open(servers, name=name)).close()  # tells at once, and in plain words, what the client would try for ever
+    first = await Wire.open(servers, name=name)  # tells at once, and in plain words, what the client would try for ever
+    first.close()
+    secured = first.secured
 
-    client = Client()
+    login = login_for(servers[0])
+    client = Connection(login.user if login else None)
 
     async def on_error(error: Exception) -> None:
         _log.warning("connection", name=name, error=str(error) or type(error).__name__)
+        client.refused(str(error))
 
     async def on_loss() -> None:
         _fail_requests(client)
@@ -45,7 +83,12 @@ async def connect(url: str, *, name: str) -> Client:
         "servers": servers, "name": name, "error_cb": on_error, "disconnected_cb": on_loss, "reconnected_cb": on_return,
         "max_reconnect_attempts": -1, "reconnect_time_wait": RECONNECT_SECONDS, "ping_interval": PING_SECONDS,
         "max_outstanding_pings": PINGS_MAX, "pending_size": UNSENT_BYTES_MAX, "connect_timeout": 2,
+        "inbox_prefix": inbox_prefix(login),
     }  # fmt: skip
+    if login is not None:
+        options |= {"user": login.user, "password": login.password}
+    if secured:
+        options["tls"] = tls_context()
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(**options)

@@ -1,6 +1,7 @@
 """The contract at the root of the repository, written from the declarations: streams, consumers, schemas, server settings.
 
     nats.conf                  a server as it stands
+    ops/voter.conf             what differs between servers, as the single node
     streams/<name>.json        as `nats stream add --config` takes it
     consumers/<stream>.<name>.json  as `nats consumer add --config` takes it
     schemas/<Event>.v<n>.json  JSON Schema of the whole envelope; the files of earlier versions stay
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ringrift.events import REGISTRY, EventType
-from ringrift.streams.natsconf import nats_conf
+from ringrift.streams.natsconf import VOTER_FILE, Voter, shipped_conf, voter_conf
 from ringrift.streams.topology import CONSUMERS, STREAMS, WORK
 
 _OWNED = ("streams", "consumers", "schemas")
@@ -23,7 +24,7 @@ _OWNED = ("streams", "consumers", "schemas")
 
 def files() -> dict[str, str]:
     """Content of every file of the contract, by its path from the root."""
-    found = {"nats.conf": nats_conf(), "schemas/README.md": event_matrix()}
+    found = {"nats.conf": shipped_conf(), VOTER_FILE: voter_conf(Voter()), "schemas/README.md": event_matrix()}
     for stream in STREAMS:
         found[f"streams/{stream.name}.json"] = _pretty(msgspec.to_builtins(stream))
     for consumer in CONSUMERS:

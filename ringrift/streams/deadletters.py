@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from msgspec import Struct
 
 from ringrift.events import draft
 from ringrift.events.facts import DeadLettered
 from ringrift.streams.errors import ConcurrencyError
 from ringrift.streams.log import Log
-from ringrift.streams.topology import DEAD
+from ringrift.streams.topology import DEAD, EVENTS
 
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 REASON_BYTES_MAX = 1024
 """of the header; the fact has the whole reason"""
 
@@ -25,6 +28,7 @@ class DeadLetter(Struct, frozen=True):
     deliveries: int
     reason: str
     source: str
+    answered: bool = False
 
 
 async def bury(log: Log, letter: DeadLetter) -> int:
@@ -37,13 +41,16 @@ async def bury(log: Log, letter: DeadLetter) -> int:
     try:
         dead_seq = await log.publish(DEAD, target, letter.body, expect_last=0, headers=headers)
     except ConcurrencyError as error:  # the subject is the message's own: it was dead-lettered before
-        dead_seq = error.actual
+        dead_seq, before = error.actual, True
+    else:
+        before = False
     fact = DeadLettered(
         consumer=letter.consumer, stream=letter.stream, seq=letter.seq, dead_seq=dead_seq, reason=letter.reason,
-        deliveries=letter.deliveries,
+        deliveries=letter.deliveries, answered=letter.answered,
     )  # fmt: skip
-    cause = f"{letter.stream}/{letter.seq}"
-    await log.append([draft(fact, cause=cause, source=letter.source, key=letter.consumer)])
+    item = draft(fact, cause=f"{letter.stream}/{letter.seq}", source=letter.source, key=letter.consumer)
+    if not before or not await log.stored(EVENTS, [item.id], [item.subject], _BEGINNING):
+        await log.append([item])  # also after a crash between letter and fact, however long ago the server forgot the id
     return dead_seq
 
 

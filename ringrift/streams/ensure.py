@@ -1,4 +1,6 @@
-"""Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it."""
+"""Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it.
+
+With one exception: a stream of an older build gets the subjects of the facts that are new, or nobody could write them."""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from msgspec import Struct
 from ringrift.streams import api
 from ringrift.streams.errors import ServerRefused
 from ringrift.streams.jetstream import retried
-from ringrift.streams.topology import CONSUMERS, STREAMS, WORK, ConsumerConfig, StreamConfig
+from ringrift.streams.topology import CONSUMERS, EVENTS, STREAMS, WORK, ConsumerConfig, StreamConfig
+
+CLUSTER_REPLICAS = 3
+"""of a new cluster, also of one of five: `ringrift cluster grow --replicas 5` makes more"""
 
 
 class Drift(Struct, frozen=True):
@@ -29,17 +34,25 @@ class Drift(Struct, frozen=True):
 async def ensure(
     ask: api.Ask,
     *,
-    replicas: int = 1,
+    replicas: int | None = 1,
     streams: Sequence[StreamConfig] = STREAMS,
     consumers: Sequence[ConsumerConfig] = CONSUMERS,
 ) -> list[Drift]:
-    """Creates what is missing; the differences of what was there already. Raises ServerRefused, LogUnavailable."""
+    """Creates what is missing; the differences of what was there already. Raises ServerRefused, LogUnavailable.
+
+    Without `replicas` what is new gets what EVENTS has, or as many as the servers allow, and their number is no difference."""
     drift: list[Drift] = []
+    wanted = replicas or await _replicas_there(ask)
     for stream in streams:
-        declared = msgspec.to_builtins(stream) | {"num_replicas": replicas}
+        declared = msgspec.to_builtins(stream) | {"num_replicas": wanted}
         actual = await _config(ask, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
         if actual is None:
             actual = await _created(ask, f"STREAM.CREATE.{stream.name}", declared)
+        elif more := [subject for subject in stream.subjects if subject not in actual["subjects"]]:
+            wider = {**actual, "subjects": sorted([*actual["subjects"], *more])}
+            actual = await _created(ask, f"STREAM.UPDATE.{stream.name}", wider)
+        if replicas is None:
+            del declared["num_replicas"]
         drift += differences(stream.name, declared, actual)
     for consumer in consumers:
         declared = msgspec.to_builtins(consumer)
@@ -49,6 +62,21 @@ async def ensure(
             actual = await _created(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", request)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
+
+
+async def _replicas_there(ask: api.Ask) -> int:
+    """Replicas that a cluster's streams have: those of EVENTS, else three if the servers are a cluster, else one."""
+    there = await _config(ask, f"STREAM.INFO.{EVENTS}", api.NO_STREAM)
+    if there is not None:
+        return int(there["num_replicas"])
+    events = next(stream for stream in STREAMS if stream.name == EVENTS)
+    try:
+        await _created(ask, f"STREAM.CREATE.{EVENTS}", msgspec.to_builtins(events) | {"num_replicas": CLUSTER_REPLICAS})
+    except ServerRefused as error:
+        if error.code == api.NOT_CLUSTERED:
+            return 1
+        raise
+    return CLUSTER_REPLICAS
 
 
 async def _config(ask: api.Ask, subject: str, missing: int) -> dict[str, Any] | None:

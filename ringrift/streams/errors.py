@@ -2,6 +2,7 @@
 
 StreamError
 ├── Unreachable         no server answers at the address, or it refuses us
+├── Forbidden           the server knows us, and our role may not publish or listen there
 ├── LogUnavailable      the log did not acknowledge in time; what was sent may or may not be stored (sending again is safe)
 ├── StreamMissing       the stream or bucket does not exist on this server
 ├── ServerRefused       the server refused for another reason; `code` is JetStream's error code
@@ -31,6 +32,17 @@ class StreamError(Exception):
 
 class Unreachable(StreamError):
     """No server answers at the address, or it refuses us."""
+
+
+class Forbidden(StreamError):
+    """User `role` may not do `verb` ("publish to", "listen to") `subject`: another role may."""
+
+    def __init__(self, verb: str, subject: str, role: str | None) -> None:
+        who = f"user {role!r}" if role else "a client without a user"
+        super().__init__(f"{who} may not {verb} {subject}: use the credentials of a role that may")
+        self.verb = verb
+        self.subject = subject
+        self.role = role
 
 
 class LogUnavailable(StreamError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -14,11 +13,10 @@ from uuid import uuid4
 import msgspec
 import nats.errors
 from msgspec import Struct
-from nats.aio.client import Client
 
 from ringrift.events import Draft, Recorded, encode
 from ringrift.streams import api, reader
-from ringrift.streams.connect import connect
+from ringrift.streams.connect import Connection, connect
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
@@ -29,15 +27,12 @@ from ringrift.streams.errors import (
     ServerRefused,
 )
 from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, stream_of
+from ringrift.streams.retry import JITTER, QUICK
 from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
 from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
 
-APPEND_SECONDS_MAX = 30.0
-"""a cluster that lost its leader takes 4 to 9 s, a restarted server less"""
 ANSWER_SECONDS_MAX = 5.0
-RETRY_SECONDS = 0.05
-RETRY_SECONDS_MAX = 1.0
 IN_FLIGHT_SECONDS = 0.002
 """a conflict with a message still on its way to the replicas: it is decided within about a millisecond"""
 EACH_EVENTS_MAX = 100
@@ -58,7 +53,7 @@ class _Message(Struct, frozen=True):
 class JetStreamLog:
     """`ringrift.streams.log.Log` over a connected client."""
 
-    def __init__(self, client: Client, url: str) -> None:
+    def __init__(self, client: Connection, url: str) -> None:
         self.client = client
         self.servers = split_servers(url)
         self._turns: dict[str, asyncio.Lock] = {}
@@ -356,27 +351,27 @@ class JetStreamLog:
         return item
 
     async def dead_letter(
-        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str
-    ) -> int:
+        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,
+        answered: bool = False,
+    ) -> int:  # fmt: skip
         """See `Log.dead_letter`."""
-        letter = DeadLetter(body, subject, stream, seq, consumer, deliveries, reason, source)
+        letter = DeadLetter(body, subject, stream, seq, consumer, deliveries, reason, source, answered)
         return await bury(self, letter)
 
 
 async def retried(attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str) -> T:
     """The first result of `attempt` that is not None, tried again while the server is away, for a bounded time.
 
-    Raises LogUnavailable after `APPEND_SECONDS_MAX`, at once what another try would not change."""
-    deadline = time.monotonic() + APPEND_SECONDS_MAX
-    pause, why = RETRY_SECONDS, "refused again and again"
-    while True:
+    Raises LogUnavailable when the budget of `QUICK` is used up, at once what another try would not change."""
+    why = "refused again and again"
+    for pause in QUICK.pauses():
         try:
             result = await attempt()
             if result is not None:
                 return result
         except ServerRefused as error:
             if error.code == api.IN_FLIGHT:
-                pause = IN_FLIGHT_SECONDS
+                pause = IN_FLIGHT_SECONDS * random.uniform(*JITTER)
             elif error.status != 503:
                 raise
             why = str(error)
@@ -384,10 +379,8 @@ async def retried(attempt: Callable[[], Coroutine[Any, Any, T | None]], what: st
             raise LogUnavailable(f"{what}: this process has closed its connection") from error
         except (nats.errors.Error, LogUnavailable, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
-        if time.monotonic() + pause > deadline:
-            raise LogUnavailable(f"{what}: not acknowledged within {APPEND_SECONDS_MAX:g} s ({why})")
-        await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-        pause = min(pause * 2, RETRY_SECONDS_MAX)
+        await asyncio.sleep(pause)
+    raise LogUnavailable(f"{what}: not acknowledged within {QUICK.budget_seconds:g} s ({why})")
 
 
 def _message(item: Draft) -> _Message:

@@ -38,6 +38,8 @@ class Lease(Struct, frozen=True):
     role: str
     holder: str
     token: int
+    election_seconds: float = 0.0
+    """from finding it free to holding it"""
 
     @property
     def expect(self) -> Expect:
@@ -129,9 +131,11 @@ async def hold(
     """The lease of `role`, as soon as it is free; renewed while the block runs, released when it ends.
 
     When it is lost the block is cancelled and LeaseLost raised. Raises LogUnavailable while waiting."""
+    free = now()
     while (acquired := await try_acquire(log, role, holder, source, now=now)) is None:
         await _until_free(log, role)
-    lease, claim = acquired
+        free = now()
+    lease, claim = msgspec.structs.replace(acquired[0], election_seconds=now() - free), acquired[1]
     body = asyncio.current_task()
     assert body is not None
     cancelling = body.cancelling()

@@ -160,8 +160,9 @@ class Log(Protocol):
         """The oldest ticket of `kind` nobody holds, None if there is none within `wait_seconds`."""
 
     async def dead_letter(
-        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str
-    ) -> int:
+        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,
+        answered: bool = False,
+    ) -> int:  # fmt: skip
         """Keeps the bytes of an unusable message in `DEAD`, once per message and consumer, and records the fact; its sequence."""
 
     async def close(self) -> None:

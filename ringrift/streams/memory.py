@@ -342,10 +342,11 @@ class MemoryLog:
             await broker.changed(min([end, *held_until]))
 
     async def dead_letter(
-        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str
-    ) -> int:
+        self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,
+        answered: bool = False,
+    ) -> int:  # fmt: skip
         """See `Log.dead_letter`."""
-        letter = DeadLetter(body, subject, stream, seq, consumer, deliveries, reason, source)
+        letter = DeadLetter(body, subject, stream, seq, consumer, deliveries, reason, source, answered)
         return await bury(self, letter)
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 import msgspec
@@ -27,6 +28,23 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     errors: int
     folds: dict[str, str]
     left: bool = False
+    health: str = ""
+    """where this process answers `GET /health`, such as `127.0.0.1:8790`"""
+    tier: str = "normal"
+    """the tightest of its resources, see `ringrift.domain.pressure`"""
+
+
+class Seen(Struct, frozen=True):
+    """A node by its heartbeats: processes that run, whether all others said goodbye, seconds since the newest heartbeat."""
+
+    processes: int = 0
+    left: bool = True
+    silent_seconds: float = math.inf
+
+    def with_beat(self, beat: Heartbeat, at: float, now: float, oldest: float) -> Seen:
+        """With one more process's newest heartbeat, written `at`; before `oldest` it counts as silence."""
+        runs = not beat.left and at >= oldest
+        return Seen(self.processes + runs, self.left and beat.left, min(self.silent_seconds, max(0.0, now - at)))
 
 
 class Presence:
@@ -49,3 +67,15 @@ class Presence:
                     heartbeat = msgspec.json.decode(entry.body, type=Heartbeat)
                     found[heartbeat.instance] = heartbeat
         return [heartbeat for heartbeat in found.values() if not heartbeat.left]
+
+    async def nodes(self) -> dict[str, Seen]:
+        """Every node that has a heartbeat in the bucket, also an old one or one that says goodbye."""
+        found: dict[str, Seen] = {}
+        now = datetime.now(UTC).timestamp()
+        oldest = now - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
+        async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
+            for entry in batch:
+                if entry.body:
+                    beat = msgspec.json.decode(entry.body, type=Heartbeat)
+                    found[beat.node] = found.get(beat.node, Seen()).with_beat(beat, entry.time.timestamp(), now, oldest)
+        return found

@@ -36,7 +36,7 @@ from ringrift.streams.errors import (
     ServerMissing,
     Unreachable,
 )
-from ringrift.streams.natsconf import nats_conf
+from ringrift.streams.natsconf import Voter, nats_conf
 from ringrift.streams.wire import Wire, check_version
 
 BINARY = "nats-server"
@@ -186,7 +186,8 @@ class EmbeddedServer:
         self._ready.clear()
         self._faulty.clear()
         config = self.data / "nats.conf"
-        config.write_text(nats_conf(store=str((self.data / "nats").resolve()), port=port, monitor_port=None))
+        voter = Voter(store=str((self.data / "nats").resolve()), port=port, monitor_port=None)
+        config.write_text(nats_conf(voter))
         self._process = await asyncio.create_subprocess_exec(
             self._binary, "-c", config, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE, pass_fds=(self._lock.fileno(),), preexec_fn=_end_with_parent(),

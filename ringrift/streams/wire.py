@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import secrets
+import ssl
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ringrift.streams.errors import ServerTooOld, Unreachable
+from ringrift.streams.errors import Forbidden, ServerTooOld, StreamError, Unreachable
+from ringrift.streams.login import AUTHORITY, Login, inbox_prefix, login_for, tls_context
 
 CONNECT_SECONDS_MAX = 2.0
 VERSION_MIN = (2, 14)
@@ -23,6 +26,7 @@ VERSION_MIN = (2, 14)
 _MSG, _HMSG, _INBOX = b"MH_"
 _SHORT_ACK_DOTS, _SHORT_ACK_WORDS = 8, 4
 _DATA_SID, _REPLY_SID = b"1", b"2"
+_VIOLATION = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]*)\"", re.IGNORECASE)
 
 
 RawMessage = tuple[list[bytes], bytes, int, int, int]
@@ -40,6 +44,14 @@ class Received(NamedTuple):
 
 class WireClosed(Exception):
     """The connection is gone."""
+
+
+def forbidden_in(text: str, role: str | None) -> Forbidden | None:
+    """The denial that the server's error text speaks of, if it is one."""
+    found = _VIOLATION.search(text)
+    if found is None:
+        return None
+    return Forbidden("publish to" if found[1].lower() == "publish" else "listen to", found[2], role)
 
 
 def split_servers(url: str) -> list[str]:
@@ -67,11 +79,18 @@ def check_version(version: str, where: str) -> None:
         )
 
 
+def _without_password(server: str) -> str:
+    """The address as it may be shown."""
+    address = urlsplit(server)
+    return f"{address.scheme}://{address.hostname}:{address.port or 4222}"
+
+
 class Wire(asyncio.Protocol):
     """One connection with one inbox. `call` asks the server's API, `send` and `receive` serve a subscription."""
 
-    def __init__(self) -> None:
-        self.inbox = f"_INBOX.{secrets.token_hex(11)}"
+    def __init__(self, login: Login | None = None) -> None:
+        self.inbox = f"{inbox_prefix(login)}.{secrets.token_hex(11)}"
+        self._login = login
         self.info: dict[str, Any] = {}
         self._transport: asyncio.Transport | None = None
         self._parts: list[bytes] = []
@@ -86,34 +105,41 @@ class Wire(asyncio.Protocol):
         self._pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._replies: dict[bytes, asyncio.Future[tuple[bytes, bytes]]] = {}
         self._calls = 0
-        self._closed: str | None = None
+        self._closed: WireClosed | StreamError | None = None
 
     @classmethod
     async def open(cls, servers: Sequence[str], *, name: str = "ringrift reader") -> Wire:
-        """A connection to the first of `servers` that answers. Raises Unreachable, ServerTooOld."""
+        """A connection to one of `servers` that answers. Raises Unreachable, ServerTooOld.
+
+        They are tried in a random order: it spreads the load, and who comes back from a server that is cut off finds another."""
         problems = []
-        for server in servers:
+        for server in random.sample(servers, len(servers)):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):
                     return await cls._dial(server, name)
+            except ssl.SSLCertVerificationError as error:
+                reason = f"its certificate is not trusted ({error.verify_message}); name the authority's file in {AUTHORITY}"
+                problems.append(f"{_without_password(server)}: {reason}")
             except (OSError, WireClosed) as error:
-                problems.append(f"{server}: {error or 'no answer'}")
+                problems.append(f"{_without_password(server)}: {str(error) or 'no answer'}")
         raise Unreachable(f"no NATS server answers at {'; '.join(problems)}")
 
     @classmethod
     async def _dial(cls, server: str, name: str) -> Wire:
-        address = urlsplit(server)
+        address, user = urlsplit(server), login_for(server)
         loop = asyncio.get_running_loop()
-        _, wire = await loop.create_connection(cls, address.hostname or "", address.port or 4222)
+        transport, wire = await loop.create_connection(lambda: cls(user), address.hostname or "", address.port or 4222)
         try:
             await wire._greeted
-            if wire.info.get("tls_required"):
-                raise Unreachable(f"{server} requires TLS, which the bulk reader does not speak")
-            check_version(str(wire.info.get("version", "?")), server)
+            check_version(str(wire.info.get("version", "?")), _without_password(server))
+            if address.scheme == "tls" or wire.info.get("tls_required"):
+                secured = await loop.start_tls(transport, wire, tls_context(), server_hostname=address.hostname)
+                assert secured is not None
+                wire._transport = secured
             login: dict[str, Any] = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True}
             login |= {"lang": "python", "version": "1", "protocol": 1, "name": name}
-            if address.password is not None:
-                login |= {"user": address.username, "pass": address.password}
+            if user is not None:
+                login |= {"user": user.user, "pass": user.password}
             elif address.username is not None:
                 login["auth_token"] = address.username
             wire._write(
@@ -125,6 +151,11 @@ class Wire(asyncio.Protocol):
             wire.close()
             raise
         return wire
+
+    @property
+    def secured(self) -> bool:
+        """Whether the connection speaks TLS."""
+        return self._transport is not None and self._transport.get_extra_info("sslcontext") is not None
 
     def send(self, subject: str, payload: bytes, reply: str = "") -> None:
         """Publishes; whether it arrived, only an answer tells."""
@@ -171,7 +202,7 @@ class Wire(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(str(exc) if exc else "the server closed the connection")
+        self._fail(WireClosed(str(exc) if exc else "the server closed the connection"))
 
     def data_received(self, data: bytes) -> None:
         self._parts.append(data)
@@ -244,22 +275,23 @@ class Wire(asyncio.Protocol):
             if not self._pong.done():
                 self._pong.set_result(None)
         elif line.startswith(b"-ERR"):
-            self._fail(line[5:].decode(errors="replace").strip("'"))
+            text = line[5:].decode(errors="replace").strip("'")
+            self._fail(forbidden_in(text, self._login.user if self._login else None) or WireClosed(text))
             self.close()
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: WireClosed | StreamError) -> None:
         if self._closed is None:
             self._closed = why
         waiters: list[asyncio.Future[Any]] = [self._greeted, self._pong, *self._replies.values()]
         for waiter in waiters:
             if not waiter.done():
-                waiter.set_exception(WireClosed(self._closed))
+                waiter.set_exception(self._closed)
                 waiter.exception()  # marks it as seen: nobody may be waiting for this one
         self._awake.set()
 
     def _check_open(self) -> None:
         if self._closed is not None:
-            raise WireClosed(self._closed)
+            raise self._closed
 
     def _write(self, data: bytes) -> None:
         self._check_open()

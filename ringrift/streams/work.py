@@ -7,10 +7,10 @@ import contextlib
 import json
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from ringrift.streams.connect import Connection
 from ringrift.streams.errors import LogUnavailable
 from ringrift.streams.topology import WORK
 
@@ -24,7 +24,7 @@ _GRACE_SECONDS = 0.5
 class JetStreamWorkItem:
     """A ticket delivered by a JetStream server; see `ringrift.streams.log.WorkItem`."""
 
-    def __init__(self, client: Client, message: Msg) -> None:
+    def __init__(self, client: Connection, message: Msg) -> None:
         self._client = client
         self._reply = message.reply
         self.subject = message.subject
@@ -59,7 +59,7 @@ class JetStreamWorkItem:
         raise LogUnavailable(f"the server did not record {verdict[:4].decode()} for ticket {self.seq}; it will be delivered again")
 
 
-async def take_ticket(client: Client, kind: str, wait_seconds: float) -> JetStreamWorkItem | None:
+async def take_ticket(client: Connection, kind: str, wait_seconds: float) -> JetStreamWorkItem | None:
     """The oldest ticket of `kind` nobody holds, None if none comes within `wait_seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_seconds
@@ -70,7 +70,7 @@ async def take_ticket(client: Client, kind: str, wait_seconds: float) -> JetStre
     return None
 
 
-async def _pull(client: Client, kind: str, seconds: float) -> Msg | None:
+async def _pull(client: Connection, kind: str, seconds: float) -> Msg | None:
     """One request for one ticket, with an inbox of its own: a ticket comes under its own subject, not the inbox's."""
     pull = json.dumps({"batch": 1, "expires": int(seconds * 1e9)}).encode()
     inbox = client.new_inbox()
@@ -84,7 +84,9 @@ async def _pull(client: Client, kind: str, seconds: float) -> Msg | None:
 
     subscription = await client.subscribe(inbox, cb=receive)
     try:
-        await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{kind}", pull, reply=inbox)
+        question = f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{kind}"
+        client.await_answer(arrived, question)
+        await client.publish(question, pull, reply=inbox)
         async with asyncio.timeout(seconds + _GRACE_SECONDS):
             message = await arrived
     except TimeoutError:

@@ -39,6 +39,23 @@ def test_an_address_where_nobody_answers(tmp_path: Path, capsys: pytest.CaptureF
     assert by_name(json.loads(capsys.readouterr().out))["server"]["level"] == "fail"
 
 
+def test_a_stream_of_an_older_build_gets_the_subjects_that_are_new(run: Any, system: Any) -> None:
+    async def subjects(change: bool) -> list[str]:
+        log = await JetStreamLog.open(system.server.url, name="test")
+        try:
+            config = (await api.call(log.ask, "STREAM.INFO.EVENTS"))["config"]
+            if change:
+                older = [subject for subject in config["subjects"] if subject != "ringrift.node.>"]
+                await api.call(log.ask, "STREAM.UPDATE.EVENTS", {**config, "subjects": older})
+            return config["subjects"]
+        finally:
+            await log.close()
+
+    before = asyncio.run(subjects(change=True))
+    assert run.json("contract", "apply") == {"drift": []}
+    assert asyncio.run(subjects(change=False)) == before
+
+
 def test_drift_and_what_is_missing(run: Any, system: Any) -> None:
     async def change(description: str) -> None:
         log = await JetStreamLog.open(system.server.url, name="test")

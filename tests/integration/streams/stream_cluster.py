@@ -12,7 +12,7 @@ import msgspec
 
 from ringrift.streams.ensure import ensure
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.natsconf import nats_conf
+from ringrift.streams.natsconf import Voter, nats_conf
 from ringrift.streams.server import find_binary
 from ringrift.streams.topology import CONSUMERS, SECOND, STREAMS, WORK
 
@@ -41,11 +41,14 @@ class Cluster:
 
     async def start(self, number: int) -> None:
         """Starts one node, for the first time or again."""
-        routes = msgspec.json.encode([f"nats://127.0.0.1:{port}" for port in self._routes]).decode()
         config = self._root / f"node{number}.conf"
-        store = str(self._root / f"store{number}")
-        text = nats_conf(store=store, port=self._clients[number], monitor_port=None, name=f"n{number}")
-        text += f'cluster: {{name: test, listen: "127.0.0.1:{self._routes[number]}", routes: {routes}}}\n'
+        others = tuple(f"127.0.0.1:{port}" for other, port in enumerate(self._routes) if other != number)
+        text = nats_conf(
+            Voter(
+                name=f"n{number}", port=self._clients[number], monitor_port=None, store=str(self._root / f"store{number}"),
+                route_port=self._routes[number], routes=others,
+            )
+        )  # fmt: skip
         config.write_text(text)
         log = self._root / f"node{number}.log"
         self._nodes[number] = await asyncio.create_subprocess_exec(find_binary(), "-c", config, "-l", log)

@@ -19,7 +19,13 @@ class Story:
 
     def __init__(self, decider: Decider[Any]) -> None:
         self.decider, self.state, self.seq = decider, decider.initial(), 0
+        self.now = START
         self.decided: tuple[Fact, ...] = ()
+
+    def after(self, *, seconds: float = 0.0, hours: float = 0.0) -> Story:
+        """Let time pass; what comes next is written then."""
+        self.now += timedelta(seconds=seconds, hours=hours)
+        return self
 
     def given(self, *events: Fact) -> Story:
         for event in events:
@@ -36,8 +42,9 @@ class Story:
         return self.decided
 
     def _take(self, event: Fact) -> tuple[Fact, ...]:
-        self.state = self.decider.evolve(self.state, event, self._meta(event))
-        decided = self.decider.decide(self.state, event, self._meta(event))
+        meta = self._meta(event)
+        self.state = self.decider.evolve(self.state, event, meta)
+        decided = self.decider.decide(self.state, event, meta)
         for fact in decided:
             assert type(fact) in self.decider.writes
             self.state = self.decider.evolve(self.state, fact, self._meta(fact))
@@ -45,8 +52,8 @@ class Story:
 
     def _meta(self, event: Fact) -> EventMeta:
         self.seq += 1
-        time = START + timedelta(seconds=self.seq)
-        return EventMeta("EVENTS", self.seq, type_of(event).subject(event), f"e{self.seq}", "test", time, None)
+        self.now += timedelta(seconds=1)
+        return EventMeta("EVENTS", self.seq, type_of(event).subject(event), f"e{self.seq}", "test", self.now, None)
 
 
 @pytest.fixture

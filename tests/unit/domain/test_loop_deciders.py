@@ -15,6 +15,7 @@ from ringrift.domain.decider import seed_from
 from ringrift.domain.promotion import judge, merged, wilson_interval
 from ringrift.events import Settings
 from ringrift.events.facts import (
+    MEASURING,
     EloUpdated,
     EvaluationFailed,
     EvaluationRequested,
@@ -107,7 +108,7 @@ def rejected(model: str = B, generation: int = 1, current: str | None = None) ->
 def scored(purpose: Any, wins: int, losses: int, model: str = B, round_: int = 0, config: str = CONFIG) -> EvaluationScored:
     """`wins` starts won twice, `losses` starts lost twice."""
     starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
-    me, other = f"{model[:12]}:gumbel:s32", "baseline:random:s0"
+    me, other = f"{model[:12]}:gumbel:s32", f"{B[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0"
     rankings = [((me, other), 2 * wins), ((other, me), 2 * losses)]
     return EvaluationScored(
         config=config, generation=1, ticket="t", candidate=me, candidate_model=model, opponent=other, purpose=purpose, round=round_,
@@ -192,6 +193,26 @@ def test_training_is_requested_once_the_games_are_exported(story, settings_chang
 
 def test_order_of_export_and_finish_does_not_matter(story, settings_changed):
     story(training.DECIDER).given(settings_changed(), planned(), exported()).when(played()).then(TrainingRequested)
+
+
+def test_the_first_training_starts_from_the_network_that_the_settings_name(story, settings_changed):
+    chosen = TrainingSettings(init=(f"square8_4p={A}", f"{CONFIG}={C}"))
+    life = story(training.DECIDER).given(settings_changed(training=chosen), planned(), played())
+    (request,) = life.when(exported()).then(TrainingRequested)
+    assert (request.parent, request.teacher) == (C, None)
+    later = story(training.DECIDER).given(
+        settings_changed(training=chosen), planned(), played(), exported(), requested(), finished(B), planned(1), played(1)
+    )
+    (request,) = later.when(exported(1, digest=C)).then(TrainingRequested)
+    assert request.parent == B
+
+
+def test_a_training_is_taught_by_the_network_that_the_settings_name(story, settings_changed):
+    for config, teacher in ((CONFIG, C), ("hex8_3p", None)):
+        chosen = TrainingSettings(distill_from=(f"{config}={C}",))
+        life = story(training.DECIDER).given(settings_changed(training=chosen), planned(), played())
+        (request,) = life.when(exported()).then(TrainingRequested)
+        assert request.teacher == teacher
 
 
 def test_training_waits_for_every_game(story, settings_changed):
@@ -372,7 +393,8 @@ def test_a_better_score_never_turns_a_promotion_into_a_rejection(starts):
 def test_the_interval_holds_the_share(wins, losses):
     total = wins + losses
     low, high = wilson_interval(wins / total, total)
-    assert -1e-12 <= low <= wins / total <= high <= 1 + 1e-12
+    assert -1e-12 <= low <= wins / total + 1e-12
+    assert wins / total - 1e-12 <= high <= 1 + 1e-12
 
 
 def test_seeds_follow_from_their_parts_and_are_exact_in_json():
@@ -392,3 +414,40 @@ def test_replacing_settings_keeps_what_was_counted(story, settings_changed):
         settings_changed(training=TrainingSettings(min_samples=7000)), planned(), played(), exported()
     )
     life.when(replace(settings_changed(), settings=Settings(), version=2)).then(TrainingRequested)
+
+
+# matches that only measure
+
+
+def asked(purpose: Any, model: str = B) -> EvaluationRequested:
+    return EvaluationRequested(
+        config=CONFIG, generation=1, candidate=evaluation.network_seat(model, 64), opponent=evaluation.RANDOM, purpose=purpose,
+        round=0, pairs=4, seed=1, settings_version=1,
+    )  # fmt: skip
+
+
+def test_measuring_a_candidate_on_trial_leaves_its_trial_alone(story, settings_changed):
+    paused = PipelinePaused(scope="all", kind="evaluation", why="w")
+    life = story(evaluation.DECIDER).given(settings_changed(), paused, registered(), asked("strength"))
+    life.given(scored("strength", 0, 32))
+    found = life.when(PipelineResumed(scope="all", kind="evaluation", why="w")).then(EvaluationRequested, EvaluationRequested)
+    assert [item.purpose for item in found] == ["random", "heuristic"]
+
+
+@pytest.mark.parametrize("purpose", sorted(MEASURING))
+def test_nobody_is_judged_by_a_match_that_only_measures(story, settings_changed, purpose):
+    life = story(promotion.DECIDER).given(settings_changed(), registered(B))
+    life.when(scored(purpose, 32, 0)).then()
+    life.when(EvaluationFailed(
+        config=CONFIG, generation=1, ticket="t", candidate_model=B, purpose=purpose, reason="r", node="n"
+    )).then()  # fmt: skip
+    life.when(scored("random", 17, 15)).then(PromotionRejected)
+
+
+def test_games_that_only_measure_hold_up_no_training(story, settings_changed):
+    life = story(training.DECIDER).given(settings_changed(), planned(), played(), scored("strength", 400, 0))
+    life.when(exported()).then(TrainingRequested)
+
+
+def test_everyone_is_rated_by_matches_that_only_measure(story):
+    story(elo.DECIDER).when(scored("gauntlet", 30, 2)).then(EloUpdated)

@@ -35,6 +35,7 @@ from ringrift.events.facts import (
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _PATTERNS = {
+    "^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$": "hex8_2p=" + "ab" * 32,
     "^[0-9a-f]{64}$": "ab" * 32,
     "^[a-z0-9_-]{1,64}$": "token-1_x",
     "^(square8|square19|hex8|hexagonal)_[234]p$": "hex8_2p",

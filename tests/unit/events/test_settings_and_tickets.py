@@ -8,7 +8,7 @@ import pytest
 
 from ringrift.events import Settings, SettingsError, UndecodableEvent
 from ringrift.events.facts import EvaluationRequested, Seat, SelfplayPlanned, TrainingRequested
-from ringrift.events.settings import from_arguments, from_environment, load, names
+from ringrift.events.settings import from_arguments, from_environment, load, model_for, names
 from ringrift.events.tickets import (
     EvaluationTicket,
     SelfplayTicket,
@@ -79,6 +79,16 @@ def test_a_variable_that_names_nothing_is_refused() -> None:
 def test_a_bad_file_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         load(file=content)
+
+
+def test_networks_are_named_by_config() -> None:
+    chosen = load(from_arguments([f"training.init=hex8_4p={'a' * 64},square8_2p={'b' * 64}"])).training
+    assert model_for(chosen.init, "hex8_4p") == "a" * 64
+    assert model_for(chosen.init, "square8_2p") == "b" * 64
+    assert model_for(chosen.init, "hex8_2p") is None
+    for text in ("a" * 64, f"hex9_2p={'a' * 64}", "hex8_2p=latest"):
+        with pytest.raises(SettingsError, match=r"training\.distill_from"):
+            load(from_arguments([f"training.distill_from={text}"]))
 
 
 # tickets

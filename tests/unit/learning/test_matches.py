@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Seat
+from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Harness, Seat
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import play_match
@@ -116,3 +116,14 @@ def test_a_seat_that_cannot_be_played_is_refused() -> None:
     broken = Seat(participant="x:policy:s0", harness="policy", evaluator="heuristic")
     with pytest.raises(HarnessError, match="policy needs evaluator network"):
         played("hex8_2p", broken, RANDOM, 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "harness"), [("hex8_2p", "minimax"), ("square8_3p", "brs"), ("square8_3p", "maxn"), ("hex8_2p", "descent")]
+)
+def test_every_search_plays_matches(config: str, harness: Harness) -> None:
+    """Looking at the moves of the root is enough against random play."""
+    seat = Seat(participant=f"baseline:{harness}:s1", harness=harness, evaluator="heuristic", simulations=1)
+    games, score = played(config, seat, RANDOM, 6)
+    assert score.wins / score.games > 0.7
+    assert all(not decode(game.targets)[1] for game in games), "their policies are no targets"

@@ -1,5 +1,8 @@
 """Self-play: every game is a record that replays, made by its own seed alone."""
 
+import dataclasses
+from typing import Literal
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from ringrift.learning import targets
 from ringrift.learning.play import Progress, play_games, seed_of
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
-from ringrift.search.harness import HarnessError
+from ringrift.search.harness import HARNESSES, HarnessError
 from ringrift.search.players import Codes, States
 
 SETTINGS = SelfplaySettings(temperature_plies=12, considered=8)
@@ -93,7 +96,8 @@ def test_a_network_is_named_and_asked() -> None:
     model = "c0ffee" + "0" * 58
     (game,) = play_games(ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", evaluate=evaluate)
     assert asked
-    assert {seat.participant for seat in game.seats} == {"c0ffee000000:gumbel:s2"}
+    (name,) = {seat.participant for seat in game.seats}
+    assert name.startswith("c0ffee000000:gumbel:s2-")  # the noise of self-play makes it another player than the one in matches
     assert game.seats[0].evaluator == "network"
     assert game.seats[0].model == model
     with pytest.raises(HarnessError, match="network"):
@@ -124,3 +128,21 @@ def test_seeds_fit_a_json_number_and_differ() -> None:
     assert len(seeds) == 1000
     assert max(seeds) < 2**53
     assert seed_of(1, 2) != seed_of(2, 1)
+
+
+def test_the_lockstep_is_as_wide_as_the_harness_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same games under either name; one keeps two of them going at a time, the other all five."""
+    narrow = dataclasses.replace(HARNESSES["gumbel"], lockstep=2)
+    monkeypatch.setattr("ringrift.learning.play.HARNESSES", {**HARNESSES, "gumbel": narrow})
+    moves, widths = {}, {}
+    names: tuple[Literal["gumbel", "gpu_gumbel"], ...] = ("gumbel", "gpu_gumbel")
+    for harness in names:
+        steps: list[Progress] = []
+        games = list(play_games(ticket("hex8_2p", 5), SETTINGS, node="here", threads=1, harness=harness, progress=steps.append))
+        (name,) = {seat.participant for game in games for seat in game.seats}
+        assert name.startswith(f"baseline:{harness}:s8-")
+        assert {seat.harness for game in games for seat in game.seats} == {harness}
+        moves[harness] = {game.game: game.moves for game in games}
+        widths[harness] = steps[0].decisions
+    assert widths == {"gumbel": 2, "gpu_gumbel": 5}
+    assert moves["gumbel"] == moves["gpu_gumbel"]

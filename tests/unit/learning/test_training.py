@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -10,14 +11,21 @@ import pytest
 import torch
 
 from ringrift.events.settings import TrainingSettings
+from ringrift.learning import training
 from ringrift.learning.batches import Sampler
-from ringrift.learning.loss import policy_loss
+from ringrift.learning.distillation import soften
+from ringrift.learning.loss import auxiliary_loss, losses, policy_loss
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Progress, Trainer, TrainingError, learning_rate, steps_for
 from ringrift.learning.window import Window, open_window
-from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.architectures import build
+from ringrift.nets.checkpoint import Checkpoint, digest_of, save
 from ringrift.nets.encoding import Plane
-from ringrift.rules import Config
+from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, DEPRECATED
+from ringrift.nets.symmetry import grid_tables
+from ringrift.nets.transfer import transfer
+from ringrift.rules import Config, Position
+from ringrift.rules.core import CHAIN, LEAP, collapsed_at, geometry, move_n, move_type
 
 SETTINGS = TrainingSettings(batch=32, checkpoint_steps=4, validation_fraction=0.3)
 
@@ -263,3 +271,192 @@ def test_gradients_lie_in_memory_as_the_weights_do(make_game, replicas: int) -> 
     parameters = [parameter for parameter in trainer.network.parameters() if parameter.grad is not None]
     assert any(not parameter.is_contiguous() for parameter in parameters)
     assert all(parameter.grad.stride() == parameter.stride() for parameter in parameters)
+
+
+def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(make_game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples of several weights and a batch that halves unevenly: the gradients add up all the same."""
+    window = window_of(make_game, "hex8_2p", 8)
+    window.weight[::3] = 0.25
+    settings = TrainingSettings(batch=33, validation_fraction=0.3, checkpoint_steps=1, territory_weight=0.5)
+    whole, pieces = (Trainer(window, settings, seed=3, steps=2) for _ in range(2))
+    expected = whole.run()
+    sizes: list[int] = []
+
+    def small_card(network, sampled, settings):
+        sizes.append(len(sampled.weight))
+        if len(sampled.weight) > 9:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return losses(network, sampled, settings)
+
+    monkeypatch.setattr(training, "losses", small_card)
+    found = pieces.run()
+    assert sizes[:7] == [33, 17, 9, 8, 8, 8, min(len(pieces._validation), training.VALIDATION_BATCH)]
+    assert msgspec.structs.asdict(found) == pytest.approx(
+        msgspec.structs.asdict(expected) | {"samples_per_second": found.samples_per_second}, rel=1e-4
+    )
+    for one, other in zip(whole.network.parameters(), pieces.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_card_too_small_for_one_sample_ends_the_training(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_card(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(training, "losses", no_card)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Trainer(window, SETTINGS, seed=1, steps=1).run()
+
+
+def test_the_ends_of_games_are_turned_to_the_mover_and_moved_with_the_board(make_game) -> None:
+    window = window_of(make_game, "hex8_3p", 2)
+    samples = np.arange(0, len(window), 5)
+    sampler = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.0, ends=True)
+    grids = grid_tables(window.config)
+    games = [make_game("hex8_3p", seed) for seed in range(2)]
+    geo = geometry(window.config)
+    for symmetry in (0, 3):
+        drawn = sampler.take(samples, np.full(len(samples), symmetry, np.int16))
+        for row, i in enumerate(samples):
+            game, mover = games[window.game[i]], int(window.mover[i])
+            end = Position.start(window.config)
+            for token in game.moves.split():
+                end.play(token)
+            assert drawn.ends.ranks[row].tolist() == [game.ranks[(mover - 1 + r) % 3] - 1 for r in range(3)] + [0]
+            owners = drawn.ends.owners[row].flatten()
+            for cell in geo.cell_of:
+                owner = collapsed_at(end.state, int(cell))
+                assert owners[grids[symmetry][cell]] == (1 + (owner - mover) % 3 if owner else 0)
+            ply = Position(window.config, window.states[i]).ply
+            assert drawn.ends.moves_left[row] == pytest.approx(math.log1p(game.plies - ply))
+    assert (window.owners > 0).any()
+
+
+def test_the_newest_samples_of_two_shards_keep_the_ends_of_their_games(make_game) -> None:
+    config = Config.parse("hex8_2p")
+    shards = [read_shard(build_shard(config, [make_game("hex8_2p", seed)])[0]) for seed in range(3)]
+    window = open_window(shards, 10**6)
+    part = open_window(shards, shards[2].samples + 5)
+    for name in ("ranks", "owners"):
+        ends, of_part = getattr(window, name)[window.game], getattr(part, name)[part.game]
+        assert np.array_equal(ends[-len(part) :], of_part)
+    assert np.array_equal(window.plies_left[-len(part) :], part.plies_left)
+    assert window.plies_left[-1] >= 1
+
+
+def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
+    window = window_of(make_game, "square8_3p", 2)
+    some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
+    settings = TrainingSettings(
+        batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000, rank_weight=1.0, territory_weight=1.0,
+        moves_left_weight=1.0,
+    )  # fmt: skip
+    trainer = Trainer(window, settings, seed=3, steps=30)
+    drawn = trainer._sampler.take(some)
+    trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
+
+    def each() -> list[float]:
+        with torch.no_grad():
+            heads = trainer.network.learn(*drawn.batch.arguments())[2]
+            planes = drawn.batch.planes[:, Plane.ON_BOARD]
+            only = ({f"{name}_weight": float(name == chosen) for name in AUXILIARY} for chosen in AUXILIARY)
+            return [
+                float(auxiliary_loss(heads, drawn.ends, drawn.present, planes, msgspec.structs.replace(settings, **weights)).mean())
+                for weights in only
+            ]
+
+    before = each()
+    trainer.run()
+    assert all(after < 0.75 * first for after, first in zip(each(), before, strict=True)), (before, each())
+    assert Checkpoint.parse(trainer.model()).header.shape["territory"] == 1
+
+
+def test_heads_come_and_go_with_their_weights(window: Window) -> None:
+    with_rank = msgspec.structs.replace(SETTINGS, rank_weight=0.5)
+    plain = Trainer(window, SETTINGS, seed=1, steps=1)
+    plain.run()
+    grown = Trainer(window, with_rank, seed=2, steps=1, start=plain.model())
+    kept = dict(plain.network.named_parameters())
+    assert all(torch.equal(p, kept[name]) for name, p in grown.network.named_parameters() if not name.startswith("rank"))
+    grown.run()
+    again = Trainer(window, with_rank, seed=3, steps=1, start=grown.model())
+    assert all(torch.equal(*pair) for pair in zip(again.network.parameters(), grown.network.parameters(), strict=True))
+    shrunk = Trainer(window, SETTINGS, seed=3, steps=1, start=grown.model())
+    assert shrunk.network.state_dict().keys() == plain.network.state_dict().keys()
+    assert torch.equal(shrunk.network.stem.weight, grown.network.stem.weight)
+
+
+def test_soft_targets_are_the_share_of_the_teacher(window: Window) -> None:
+    teacher = build("v2-micro", hex_board=True, seed=8).eval()
+    samples = np.array([3, 40, 77])
+    drawn = Sampler(window, samples, batch=3, seed=0, root_value_mix=0.0).take(samples)
+    none, half, all_ = (soften(drawn, teacher, weight) for weight in (0.0, 0.5, 1.0))
+    assert torch.equal(none.policy, drawn.policy)
+    assert torch.equal(none.values, drawn.values)
+    torch.testing.assert_close(half.policy, (drawn.policy + all_.policy) / 2)
+    with torch.no_grad():
+        logits, values = teacher(*drawn.batch.arguments())
+    for row in range(3):
+        here = drawn.batch.positions == row
+        torch.testing.assert_close(all_.policy[here], torch.softmax(logits[here], 0))
+    torch.testing.assert_close(all_.values, values * drawn.present)
+
+
+def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(window: Window, monkeypatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "student", replace(ARCHITECTURES["v2-micro"], blocks=2, channels=16, features=1, squeeze=4))
+    teacher = build("v2-micro", hex_board=True, seed=8)
+    data = save(teacher, architecture="v2-micro", config=window.config)
+    settings = TrainingSettings(
+        architecture="student", batch=32, distill_weight=1.0, learning_rate=1e-2, checkpoint_steps=99, validation_fraction=0.3
+    )  # fmt: skip
+    trainer = Trainer(window, settings, seed=1, steps=20, teacher=data)
+
+    def distance() -> float:
+        drawn = soften(trainer._sampler.take(trainer._validation[:64]), teacher.eval(), 1.0)
+        with torch.no_grad():
+            logits, values = trainer.network(*drawn.batch.arguments())
+        seen = drawn.present > 0
+        return float((policy_loss(logits, drawn).mean()) + ((values - drawn.values)[:, seen] ** 2).mean())
+
+    before = distance()
+    trainer.run()
+    assert distance() < before - 0.01
+    header = Checkpoint.parse(trainer.model()).header
+    assert header.parents == (digest_of(data),)
+    assert header.notes == {"distilled_from": digest_of(data)}
+    with pytest.raises(TrainingError, match="teacher"):
+        Trainer(window, settings, seed=1, steps=20, resume=trainer.checkpoint())
+
+
+def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
+    data = save(build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_3p"))
+    with pytest.raises(TrainingError, match="hex8_3p cannot teach hex8_2p"):
+        Trainer(window, SETTINGS, seed=1, steps=1, teacher=data)
+
+
+def test_an_old_name_trains_the_architecture_it_means(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEPRECATED, "v1", "v2-micro")
+    with pytest.warns(DeprecationWarning, match="v2-micro"):
+        trainer = Trainer(window, msgspec.structs.replace(SETTINGS, architecture="v1"), seed=1, steps=1)
+    assert Checkpoint.parse(trainer.model()).header.architecture == "v2-micro"
+
+
+def prefer_kinds(window: Window) -> Window:
+    """The window with a policy that can be learnt for two seats and holds for four: some kinds of moves rather than others."""
+    liked = np.array([move_type(int(code)) in (LEAP, CHAIN) or move_n(int(code)) == 2 for code in window.codes])
+    strength = np.where(liked, 20.0, 1.0)
+    sums = np.add.reduceat(strength, window.offsets[:-1])
+    return replace(window, policy=(strength / np.repeat(sums, np.diff(window.offsets))).astype(np.float32))
+
+
+def test_a_transferred_network_starts_lower_than_a_fresh_one(make_game) -> None:
+    two, four = (prefer_kinds(window_of(make_game, key, 2)) for key in ("square8_2p", "square8_4p"))
+    settings = TrainingSettings(batch=64, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=999)
+    source = Trainer(two, settings, seed=1, steps=30)
+    source.run()
+    start = transfer(Checkpoint.parse(source.model()), four.config)
+    losses_at = {}
+    for name, given in (("fresh", None), ("transferred", start)):
+        trainer = Trainer(four, settings, seed=2, steps=1, start=given)
+        progress = trainer.run()
+        losses_at[name] = progress.policy_loss
+    assert losses_at["transferred"] < losses_at["fresh"] - 0.15

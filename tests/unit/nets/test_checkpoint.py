@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import pickle
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load as safetensors_load
 
 from ringrift.nets import checkpoint as cp
-from ringrift.nets.architectures import build
+from ringrift.nets.architectures import Tower, build
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.evaluator import Evaluator
+from ringrift.nets.shapes import ARCHITECTURES, DEPRECATED, canonical, describe, shape_of
 from ringrift.nets.tensors import METADATA, TensorError, pack, unpack
 from ringrift.rules import Config, Position
 
@@ -65,7 +73,35 @@ def test_the_safetensors_library_reads_our_bytes(data: bytes) -> None:
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_a_network_with_auxiliary_heads_comes_back_with_them() -> None:
+    network = build("v2-micro", hex_board=True, seed=4, auxiliary=("rank", "moves_left"))
+    loaded = cp.Checkpoint.parse(cp.save(network, architecture="v2-micro", config=CONFIG))
+    assert loaded.header.shape["rank"] == loaded.header.shape["moves_left"] == 1
+    assert "territory" not in loaded.header.shape
+    assert loaded.network().state_dict().keys() == network.state_dict().keys()
+
+
+def test_old_names_are_read_and_never_written() -> None:
+    with pytest.warns(DeprecationWarning, match="v5-heavy-large"):
+        assert canonical("v6") == "v5-heavy-large"
+    with pytest.warns(DeprecationWarning, match="v5-heavy-xl"):
+        data = cp.save(small("v6-xl"), architecture="v6-xl", config=CONFIG)
+    assert cp.read(data)[0].architecture == "v5-heavy-xl"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [canonical(name) for name in ARCHITECTURES] == list(ARCHITECTURES)
+    assert not DEPRECATED.keys() & ARCHITECTURES.keys()
+
+
+def small(name: str) -> Tower:
+    """A tower of the kind, without its size."""
+    with pytest.warns(DeprecationWarning, match=name):
+        shape = shape_of(name)
+    return Tower(replace(shape, blocks=1, global_every=1, channels=8), hex_board=True)
+
+
 REFUSALS = {
+    "head": ({"shape": describe(shape_of("v2-micro")) | {"rank": 2}}, "shape"),
     "encoder": ({"encoder": "planes-0"}, "encoder"),
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
@@ -114,11 +150,49 @@ def test_a_tensor_file_of_somebody_else_is_refused() -> None:
         cp.Checkpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
 
 
-def test_a_pickle_is_refused() -> None:
-    import pickle
+class Bomb:
+    """Whoever unpickles it fails the test."""
 
-    with pytest.raises(cp.CheckpointError):
-        cp.Checkpoint.parse(pickle.dumps({"stem.weight": np.zeros(4)}))
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return pytest.fail, ("unpickled",)
+
+
+@pytest.mark.parametrize("kind", ["torch.save", *range(pickle.HIGHEST_PROTOCOL + 1)])
+def test_a_pickle_is_refused_and_never_read(kind: str | int) -> None:
+    out = io.BytesIO()
+    if isinstance(kind, int):
+        pickle.dump(Bomb(), out, kind)
+    else:
+        torch.save({"stem.weight": torch.zeros(4), "bomb": Bomb()}, out)
+    with pytest.raises(cp.CheckpointError, match="pickle" if kind not in (0, 1) else "not a checkpoint"):
+        cp.Checkpoint.parse(out.getvalue())
+
+
+@given(st.integers(0, 4000), st.binary(min_size=1, max_size=3))
+def test_no_damage_to_a_header_does_anything_but_be_refused(data: bytes, at: int, noise: bytes) -> None:
+    """No other error comes out, whatever was damaged; a letter of a note may change unnoticed, which is what digests are for."""
+    damaged = data[:at] + noise + data[at + len(noise) :]
+    with contextlib.suppress(cp.CheckpointError):
+        cp.Checkpoint.parse(damaged)
+    if damaged != data:
+        with pytest.raises(cp.CheckpointError, match="digest"):
+            cp.Checkpoint.parse(damaged, digest=cp.digest_of(data))
+
+
+@given(st.binary(max_size=300).map(lambda text: len(text).to_bytes(8, "little") + text) | st.binary(max_size=40))
+def test_noise_is_no_tensor_file(noise: bytes) -> None:
+    with contextlib.suppress(TensorError):
+        unpack(noise)
+
+
+def test_a_header_whose_length_looks_like_a_pickle_is_read() -> None:
+    """640 is 80 02 in the file: how pickles of protocol 2 begin."""
+    for letters in range(400, 700):
+        data = pack({"a": np.zeros(1, np.float32)}, {"note": "x" * letters})
+        if data.startswith(b"\x80\x02"):
+            assert unpack(data)[1]["note"] == "x" * letters
+            return
+    pytest.fail("no header of 640 bytes")
 
 
 def raw(header: object, body: bytes = b"") -> bytes:
@@ -138,6 +212,13 @@ BAD_FILES = {
     "metadata no text": raw({METADATA: {"a": 1}}),
     "no json": (5).to_bytes(8, "little") + b"\xff\xfe{}}",
     "huge header": (1 << 60).to_bytes(8, "little") + b"{}",
+    "header of many megabytes": (5 << 20).to_bytes(8, "little") + b" " * (5 << 20),
+    "one offset": raw({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0]}}, b"1"),
+    "text as offsets": raw({"a": {"dtype": "U8", "shape": [1], "data_offsets": "01"}}, b"1"),
+    "shape no list": raw({"a": {"dtype": "U8", "shape": 3, "data_offsets": [0, 3]}}, b"123"),
+    "many dimensions": raw({"a": {"dtype": "U8", "shape": [1] * 99, "data_offsets": [0, 1]}}, b"1"),
+    "deep": (99_999).to_bytes(8, "little") + b"[" * 99_999,
+    "long number": (5008).to_bytes(8, "little") + b'{"a": ' + b"9" * 5001 + b"}",
 }
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ringrift.nets.architectures import ARCHITECTURES, UnknownArchitecture, build
+from ringrift.nets.architectures import Tower, build, parameters
 from ringrift.nets.bags import KIND_COUNTS, ROLES, Role
 from ringrift.nets.batch import Batcher
 from ringrift.nets.blocks import HEX_CORNERS, BoardConv
+from ringrift.nets.checkpoint import read, save
 from ringrift.nets.encoding import GLOBALS, PLANES
 from ringrift.nets.evaluator import Evaluator
+from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, UnknownArchitecture, shape_of
 from ringrift.nets.symmetry import cell_table, grid_tables, move_code, symmetries
 from ringrift.rules import CONFIGS, Config, Position
 from ringrift.rules.core import CLAIM, LINE_ALL, PLACE, RECOVERY_PART, move_type
@@ -184,14 +187,92 @@ def test_offsets_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_gradients_reach_every_weight(name: str, random_positions, arrays_of) -> None:
+    """Of a tower with the blocks of the architecture, small enough for a test."""
     positions = random_positions("hex8_2p", count=64)
-    net = build(name, hex_board=True, seed=1)
-    with torch.no_grad():  # weights that start at zero hide what lies behind them
-        for parameter in net.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-    logits, values = net(*Batcher(positions[0].geometry).encode(*arrays_of(positions)).arguments())
-    (logits.square().sum() + values.square().sum()).backward()
+    shape = replace(shape_of(name), blocks=2, channels=16, global_every=1, squeeze=min(shape_of(name).squeeze, 4))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        net = Tower(replace(shape, rank=1, territory=1, moves_left=1), hex_board=True)
+        with torch.no_grad():  # weights that start at zero hide what lies behind them
+            for parameter in net.parameters():
+                if not parameter.any():
+                    parameter.normal_(std=0.1)
+    batch = Batcher(positions[0].geometry, features=shape.features > 0).encode(*arrays_of(positions))
+    logits, values, more = net.learn(*batch.arguments())
+    assert all(torch.equal(*pair) for pair in zip(net(*batch.arguments()), (logits, values), strict=True))
+    sum(out.square().sum() for out in (logits, values, more.rank, more.territory, more.moves_left)).backward()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
     assert net.stem.weight.shape[1] == PLANES
     assert net.stem_globals.weight.shape[1] == GLOBALS
+
+
+MILLIONS = {"v2": (2, 4), "v4": (3, 5), "v5-heavy": (8, 12), "v5-heavy-large": (25, 35), "v5-heavy-xl": (40, 50)}
+
+
+@pytest.mark.parametrize("name", MILLIONS)
+def test_networks_have_the_size_their_name_promises_on_every_board(name: str) -> None:
+    """Requirements G04.01-.05; large boards at most half as large again."""
+    counts = {config.key: parameters(name, hex_board=config.shape.hex) for config in CONFIGS}
+    low, high = MILLIONS[name]
+    assert low * 1e6 <= counts["square8_2p"] <= high * 1e6
+    assert max(counts.values()) <= 1.5 * counts["square8_2p"]
+
+
+def test_the_counted_parameters_are_those_of_the_network() -> None:
+    for name in ("v2-micro", "v2"):
+        assert parameters(name, hex_board=True) == sum(p.numel() for p in build(name, hex_board=True).parameters())
+
+
+def test_the_micro_network_is_the_one_that_old_checkpoints_hold() -> None:
+    """Its weights by name and its fresh values: what was trained with the first release goes on."""
+    net = build("v2-micro", hex_board=True, seed=7)
+    data = save(net, architecture="v2-micro", config=Config.parse("hex8_2p"))
+    header, _ = read(data)
+    assert header.shape == {"blocks": 4, "channels": 32, "global_every": 2, "policy_hidden": 32, "value_hidden": 64}
+    assert sum(p.numel() for p in net.parameters()) == 127_396
+    assert {name.split(".")[0] for name in net.state_dict()} == {"stem", "stem_globals", "blocks", "biases", "policy", "value"}
+
+
+def test_auxiliary_heads_change_neither_the_fresh_weights_nor_what_is_played(random_positions, arrays_of) -> None:
+    positions = random_positions("hex8_2p", count=8)
+    plain, more = (build("v2-micro", hex_board=True, seed=7, auxiliary=heads).eval() for heads in ((), AUXILIARY))
+    with torch.no_grad():
+        batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
+        assert all(torch.equal(*pair) for pair in zip(plain(*batch.arguments()), more(*batch.arguments()), strict=True))
+        heads = more.learn(*batch.arguments())[2]
+    width = positions[0].geometry.width
+    assert heads.rank.shape == (8, 4, 4)
+    assert heads.territory.shape == (8, 5, width, width)
+    assert heads.moves_left.shape == (8,)
+
+
+def test_out_of_memory_halves_the_batch_and_gives_the_same(random_positions, arrays_of) -> None:
+    positions = random_positions("hex8_2p", count=50)
+    arrays = arrays_of(positions)
+    expected = Evaluator(positions[0].config, network(positions[0].config)).evaluate(*arrays)
+    evaluator, sizes = Evaluator(positions[0].config, network(positions[0].config)), list[int]()
+    evaluate = evaluator._evaluate
+
+    def small_card(states: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sizes.append(len(states))
+        if len(states) > 13:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return evaluate(states, *rest)
+
+    evaluator._evaluate = small_card
+    for one, other in zip(evaluator.evaluate(*arrays), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert sizes == [50, 25, 12, 12, 12, 12, 2]
+    evaluator.evaluate(*arrays)
+    assert sizes[7:] == [12, 12, 12, 12, 2]  # what did not fit is not tried again
+
+
+def test_a_card_too_small_for_one_position_says_so(random_positions, arrays_of) -> None:
+    evaluator = Evaluator(Config.parse("hex8_2p"), network(Config.parse("hex8_2p")))
+
+    def no_card(*_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        raise torch.cuda.OutOfMemoryError("out of memory")
+
+    evaluator._evaluate = no_card
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        evaluator.evaluate(*arrays_of(random_positions("hex8_2p", count=3)))

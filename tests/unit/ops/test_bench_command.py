@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from ringrift.ops import bench
+from ringrift.ops import bench, bench_play
 from ringrift.ops.bench_loop import bench_loop
 from ringrift.ops.cli import main
 from ringrift.ops.measured import Measured, measured
@@ -53,11 +53,47 @@ def test_what_cannot_be_measured(parts: Any, words: list[str], said: str, capsys
     assert said in capsys.readouterr().err
 
 
-def test_rules_and_search_deliver_what_is_printed() -> None:
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements that take no time and mean nothing."""
+    monkeypatch.setattr("ringrift.search.bench.RUN_SECONDS", 0.001)
+    monkeypatch.setattr(bench_play, "NETWORK_RUN_SECONDS", 0.001)
+    monkeypatch.setattr(bench_play, "BATCHES", (1, 4))
+    monkeypatch.setattr(bench_play, "GAMES_CPU", 2)
+    monkeypatch.setattr(bench_play, "SIMULATIONS", 2)
+
+
+def test_rules_and_search_deliver_what_is_printed(short: None) -> None:
     options = type("Options", (), {"config": ["square8_2p"], "runs": 1, "seconds": 0.01})()
     names = [item.name for item in bench.PARTS["rules"](options)]
     assert names[0] == "rules/square8_2p"
-    assert all(isinstance(item, Measured) for item in bench.PARTS["search"](options))
+    found = {item.name: item for item in bench.PARTS["search"](options)}
+    assert all(isinstance(item, Measured) and item.value > 0 for item in found.values())
+    assert found["search/square8_2p/null"].unit == "simulations/s/core"
+    assert found["search/square8_2p/null-network:null"].unit == "x"
+    assert found["search/square8_2p/network/v2-micro/cpu/batch-4"].unit == "evaluations/s"
+    assert "search/square8_2p/network/v2-micro/cpu/batch-4:batch-1" in found
+
+
+def test_ratios_compare_runs_of_the_same_number(short: None) -> None:
+    options = type("Options", (), {"config": ["square8_2p"], "runs": 2, "seconds": 0.01})()
+    found = {item.name: item.runs for item in bench.PARTS["search"](options)}
+    null, heuristic = found["search/square8_2p/null"], found["search/square8_2p/heuristic"]
+    assert found["search/square8_2p/heuristic:null"] == [one / base for one, base in zip(heuristic, null, strict=True)]
+
+
+@pytest.mark.slow
+def test_the_shares_of_self_play_are_all_of_its_time(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_play, "devices", lambda: ["cpu"])
+    found = {item.name: item for item in bench_play.bench_selfplay(["hex8_2p"], runs=1)}
+    for player in ("heuristic/cpu", "v2-micro/cpu"):
+        assert found[f"selfplay/hex8_2p/{player}/games"].unit == "games/h"
+        shares = {name.rpartition("/")[2]: item.value for name, item in found.items() if f"/{player}/share/" in name}
+        assert shares.keys() == {"rules-and-search", "moves-and-facts", "encoding", "network", "waiting"}
+        assert sum(shares.values()) == pytest.approx(1)
+        assert min(shares.values()) > -0.02  # two clocks of different resolution
+        assert (shares["network"] > 0.1) == (player == "v2-micro/cpu")
+    assert found["selfplay/hex8_2p/v2-micro/cpu/games:heuristic"].value > 0
 
 
 @pytest.mark.slow

@@ -5,14 +5,21 @@ import pytest
 
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
-from ringrift.search.harness import HARNESSES, HarnessError, Setup, make_player, participant
+from ringrift.search.harness import HARNESSES, HarnessError, Setup, compatible, make_player
 from ringrift.search.players import Codes, States
 
 HEX8 = Config.parse("hex8_2p")
 
 
+SQUARE8_3P = Config.parse("square8_3p")
+
+
 def flat(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
     return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
+
+
+def flat_for_three(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+    return np.zeros(len(codes), np.float32), np.zeros((len(states), 3), np.float32)
 
 
 GOOD = {
@@ -20,28 +27,42 @@ GOOD = {
     "policy": Setup(evaluator="network", evaluate=flat),
     "heuristic": Setup(evaluator="heuristic"),
     "random": Setup(evaluator="none"),
+    "gpu_gumbel": Setup(evaluator="network", simulations=4, evaluate=flat),
+    "minimax": Setup(evaluator="nnue", simulations=20, evaluate=flat, policy=False),
+    "maxn": Setup(evaluator="heuristic", simulations=20),
+    "brs": Setup(evaluator="network", simulations=20, evaluate=flat_for_three),
+    "descent": Setup(evaluator="network", simulations=20, evaluate=flat),
 }
 
 
 @pytest.mark.parametrize("name", HARNESSES)
 def test_every_harness_chooses_legal_moves(name: str) -> None:
-    player = make_player(HEX8, name, GOOD[name])
-    position = Position.start(HEX8)
+    config = HEX8 if 2 in HARNESSES[name].seats else SQUARE8_3P
+    player = make_player(config, name, GOOD[name])
+    position = Position.start(config)
     decisions = player.choose(np.array([position.state] * 3), np.arange(3).astype(np.uint64))
-    assert all(decision.move in position.legal_codes() for decision in decisions)
-    assert player.searches == (name == "gumbel")
+    for decision in decisions:
+        assert decision.move in position.legal_codes()
+        assert decision.line[0] == decision.move
+        assert (decision.nodes > 0) == (decision.depth > 0) == HARNESSES[name].searches
+    assert player.searches == (name in ("gumbel", "gpu_gumbel"))
 
 
 @pytest.mark.parametrize(
     ("name", "setup", "text"),
     [
         ("minimaxx", GOOD["random"], "unknown harness 'minimaxx'; there are gumbel"),
-        ("policy", Setup(evaluator="heuristic"), "policy needs evaluator network, not 'heuristic'"),
+        ("policy", Setup(evaluator="heuristic"), "policy needs evaluator network or nnue, not 'heuristic'"),
         ("random", Setup(evaluator="network", evaluate=flat), "random needs evaluator none"),
         ("gumbel", Setup(evaluator="network", simulations=4), "a network goes with evaluator 'network'"),
         ("heuristic", Setup(evaluator="heuristic", evaluate=flat), "a network goes with evaluator 'network'"),
         ("gumbel", Setup(evaluator="heuristic"), "gumbel needs at least 1 simulation"),
         ("random", Setup(evaluator="none", simulations=3), "does not search"),
+        ("maxn", GOOD["maxn"], "harness maxn plays with 3 or 4 seats, not 2"),
+        ("brs", GOOD["maxn"], "harness brs plays with 3 or 4 seats, not 2"),
+        ("gumbel", GOOD["minimax"], "gumbel needs evaluator network or heuristic, not 'nnue'"),
+        ("policy", Setup(evaluator="nnue", evaluate=flat, policy=False), "needs a model with a policy; without one play minimax"),
+        ("minimax", Setup(evaluator="heuristic"), "minimax needs at least 1 simulation"),
     ],
 )
 def test_what_does_not_go_together_is_refused(name: str, setup: Setup, text: str) -> None:
@@ -64,6 +85,25 @@ def test_the_policy_plays_its_best_move_after_the_noise() -> None:
     assert len(moves(10)) > 5
 
 
-def test_participants_are_named_by_model_harness_and_settings() -> None:
-    assert participant("gumbel", model="ab" * 32, simulations=32) == "abababababab:gumbel:s32"
-    assert participant("random", model=None, simulations=0) == "baseline:random:s0"
+def test_what_a_model_can_play() -> None:
+    everywhere = ("gumbel", "gpu_gumbel", "policy", "descent")
+    assert set(compatible("network", 2)) == {*everywhere, "minimax"}
+    assert set(compatible("network", 4)) == {*everywhere, "maxn", "brs"}
+    assert compatible("nnue", 2) == ("minimax",)
+    assert compatible("nnue_policy", 3) == ("maxn", "brs", "policy")
+    assert set(compatible("none", 2)) == {"gumbel", "gpu_gumbel", "minimax", "descent", "heuristic", "random"}
+    with pytest.raises(HarnessError, match="unknown kind of model 'cnn'"):
+        compatible("cnn", 2)
+
+
+def test_the_same_search_under_two_names() -> None:
+    """Many games in lockstep are the games one by one."""
+    start = Position.start(HEX8).state
+    seeds = np.arange(300).astype(np.uint64)
+    setup = Setup(evaluator="heuristic", simulations=4, noise_plies=9)
+    many = make_player(HEX8, "gpu_gumbel", setup).choose(np.tile(start, (300, 1)), seeds)
+    player = make_player(HEX8, "gumbel", setup)
+    for i in (0, 128, 299):
+        (alone,) = player.choose(start[None], seeds[i : i + 1])
+        assert (alone.move, alone.line) == (many[i].move, many[i].line)
+    assert len({decision.move for decision in many}) > 20

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ringrift.streams.ensure import Drift, differences
 from ringrift.streams.errors import ServerTooOld, Unreachable
 from ringrift.streams.log import Entry, header_block, matches, stamp_of
-from ringrift.streams.natsconf import nats_conf
+from ringrift.streams.natsconf import Voter, nats_conf
 from ringrift.streams.reader import entries_of
 from ringrift.streams.wire import Wire, WireClosed, check_version, split_servers
 
@@ -94,8 +94,8 @@ def test_differences_ignore_what_the_server_adds_or_leaves_out() -> None:
 
 
 def test_nats_conf_quotes_what_it_is_given() -> None:
-    text = nats_conf(store='/a "b"', port=1, monitor_port=None)
-    assert 'store_dir: "/a \\"b\\""' in text
+    text = nats_conf(Voter(store='/a "b"', port=1, monitor_port=None))
+    assert 'store: "/a \\"b\\""' in text
     assert "http" not in text
 
 

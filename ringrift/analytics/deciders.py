@@ -1,0 +1,17 @@
+"""Every decider there is: each module of `ringrift.domain` that has a `DECIDER`, in the order of their names."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+from ringrift import domain
+from ringrift.domain.decider import Decider
+
+
+def deciders() -> dict[str, Decider[Any]]:
+    """By name. Found rather than listed, so that none is forgotten when history is verified."""
+    modules = (importlib.import_module(f"{domain.__name__}.{item.name}") for item in pkgutil.iter_modules(domain.__path__))
+    found = [module.DECIDER for module in modules if isinstance(getattr(module, "DECIDER", None), Decider)]
+    return {decider.name: decider for decider in found}

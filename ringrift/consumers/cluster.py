@@ -1,0 +1,209 @@
+"""The cluster at a glance: who leads, who is there, what is broken, and one line about what to do for each.
+
+Read from the log and its buckets when asked, so every process can tell."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.consumers.breakers import Breakers
+from ringrift.consumers.letters import unresolved
+from ringrift.domain import nodes
+from ringrift.domain.pause import Pauses
+from ringrift.domain.pressure import TIERS
+from ringrift.domain.resilience import Quorum, Resilience, quorum_level, resilience
+from ringrift.events import Fact, UndecodableEvent, decode, type_of
+from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
+from ringrift.streams import api
+from ringrift.streams.breakers import BreakerBucket
+from ringrift.streams.errors import ServerRefused
+from ringrift.streams.jetstream import JetStreamLog
+from ringrift.streams.log import Log, stamp_of
+from ringrift.streams.presence import Presence
+from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS
+
+ROLES = ("planner", "promoter", "warden")
+EXPECTED = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden", "selfplay", "evaluator")
+"""consumers that a whole loop needs, each at least once"""
+PAUSE_FILTERS = [type_of(kind).subject_filter for kind in (PipelinePaused, PipelineResumed)]
+
+
+class Voters(Struct, frozen=True, kw_only=True):
+    """The servers that hold `EVENTS`: which one leads, how many there should be and how many are current."""
+
+    leader: str | None
+    voters: int
+    alive: int
+    away: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Quorum:
+        """Their quorum."""
+        return quorum_level(self.voters, self.alive)
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """Tickets of one kind: nobody's yet, in hand, of those delivered before, seconds since the last was done (None: never)."""
+
+    kind: str
+    waiting: int
+    in_hand: int
+    redelivered: int
+    last_ack_seconds: float | None
+
+
+class NodeView(Struct, frozen=True, kw_only=True):
+    """One node: how it stands, processes that run, its tightest tier."""
+
+    standing: nodes.Standing
+    processes: int
+    tier: str
+
+
+class ClusterView(Struct, frozen=True, kw_only=True):
+    """What `ringrift status` and `/status` say of the cluster; `advice` is one line for everything that is not well."""
+
+    leader: str | None
+    voters: int
+    voters_alive: int
+    quorum: Quorum
+    roles: dict[str, str | None]
+    nodes: dict[str, NodeView]
+    memory_tier: Tier
+    breakers: dict[str, str]
+    dead_letters: int
+    paused: dict[str, str]
+    work: tuple[Queue, ...]
+    resilience: Resilience
+    advice: tuple[str, ...]
+
+
+async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
+    """Look at everything once. Raises StreamError."""
+    who = await voters(log)
+    roles = {role: await _holder(log, role) for role in ROLES}
+    beats = await Presence(log).all()
+    known = await _nodes(log, {(beat.node, beat.tier) for beat in beats}, [beat.node for beat in beats])
+    tier = TIERS[max((_tier_index(item.tier) for item in known.values()), default=0)]
+    bucket = BreakerBucket(log)
+    await bucket.load()
+    broken = {name: item.why for name, item in Breakers(bucket, _nobody).all().items() if item.state != "closed"}
+    letters, paused = await unresolved(log), await pauses(log)
+    running = {beat.consumer for beat in beats}
+    found = resilience(
+        tier=tier, roles_wanted=len(ROLES), roles_held=sum(holder is not None for holder in roles.values()), level=who.level,
+        wanted=len(EXPECTED), running=len(running & set(EXPECTED)),
+    )  # fmt: skip
+    advice = [*found.advice, *_advice(known, broken, len(letters.letters), dead_letters_max, paused, who)]
+    return ClusterView(
+        leader=who.leader, voters=who.voters, voters_alive=who.alive, quorum=who.level, roles=roles, nodes=known, memory_tier=tier,
+        breakers=broken, dead_letters=len(letters.letters), paused=paused, work=tuple(await queues(log)), resilience=found,
+        advice=tuple(advice),
+    )  # fmt: skip
+
+
+async def voters(log: Log) -> Voters:
+    """Who holds `EVENTS`; in memory one that is always there. Raises StreamError when nobody leads."""
+    if not isinstance(log, JetStreamLog):
+        return Voters(leader="memory", voters=1, alive=1)
+    try:
+        info = await api.call(log.ask, f"STREAM.INFO.{EVENTS}")
+    except (ServerRefused, TimeoutError):
+        return Voters(leader=None, voters=1, alive=0)
+    cluster: dict[str, Any] = info.get("cluster") or {}
+    replicas = cluster.get("replicas") or []
+    away = tuple(str(item.get("name")) for item in replicas if item.get("offline") or not item.get("current"))
+    count = 1 + len(replicas)
+    return Voters(leader=cluster.get("leader") or "single", voters=count, alive=count - len(away), away=away)
+
+
+async def queues(log: Log) -> list[Queue]:
+    """Depth of the work queue by kind, where there is a server to ask."""
+    found: list[Queue] = []
+    if not isinstance(log, JetStreamLog):
+        return found
+    for kind in WORK_KINDS:
+        try:
+            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
+        except ServerRefused as error:
+            if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
+                raise
+            continue
+        last = (info.get("ack_floor") or {}).get("last_active")
+        age = None if last is None or last.startswith("0001") else max(0.0, (stamp_of(info["ts"]) - stamp_of(last)) / 1e9)
+        found.append(
+            Queue(
+                kind=kind, waiting=info["num_pending"], in_hand=info["num_ack_pending"], redelivered=info["num_redelivered"],
+                last_ack_seconds=age,
+            )
+        )  # fmt: skip
+    return found
+
+
+async def pauses(log: Log) -> dict[str, str]:
+    """What is paused, `<scope>/<kind>`, and why."""
+    state, why = Pauses(), dict[str, str]()
+    async for event in _facts(log, PAUSE_FILTERS):
+        if isinstance(event, (PipelinePaused, PipelineResumed)):
+            state = state.after(event)
+            why[f"{event.scope}/{event.kind}"] = event.why
+    return {f"{scope}/{kind}": why[f"{scope}/{kind}"] for scope, kind in state.paused}
+
+
+async def _nodes(log: Log, tiers: set[tuple[str, str]], running: list[str]) -> dict[str, NodeView]:
+    """Nodes with a heartbeat, and those that are missed as the facts say."""
+    state = nodes.DECIDER.initial()
+    async for batch in log.read(EVENTS, filters=["ringrift.node.>"]):
+        for entry in batch:
+            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
+                state = nodes.evolve(state, event, meta)
+    found = {}
+    for name in sorted({*running, *state.nodes}):
+        tier = max((tier for node, tier in tiers if node == name), key=_tier_index, default="normal")
+        standing = "there" if name in running else state.nodes[name].standing
+        found[name] = NodeView(standing=standing, processes=running.count(name), tier=tier)
+    return {name: item for name, item in found.items() if item.processes or item.standing != "there"}
+
+
+async def _holder(log: Log, role: str) -> str | None:
+    key = await log.last(f"KV_{LEASE_BUCKET}", f"$KV.{LEASE_BUCKET}.{role}")
+    if key is None or not key.body:
+        return None
+    with contextlib.suppress(msgspec.DecodeError):
+        return str(msgspec.json.decode(key.body, type=dict[str, str]).get("holder"))
+    return "unreadable"
+
+
+async def _facts(log: Log, filters: list[str]) -> Any:
+    async for batch in log.read(EVENTS, filters=filters):
+        for entry in batch:
+            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                yield decode(entry.body, stream=EVENTS, seq=entry.seq).event
+
+
+def _advice(
+    known: dict[str, NodeView], broken: dict[str, str], letters: int, letters_max: int, paused: dict[str, str], who: Voters
+) -> list[str]:
+    found = [f"voter {name}: away or behind; look at its server" for name in who.away]
+    for name, item in known.items():
+        if item.standing in ("suspected", "degraded", "lost"):
+            found.append(f"node {name}: {item.standing}; its tickets went elsewhere, start its consumers again or forget it")
+    found += [f"breaker {name}: {why}; after the cause is gone `ringrift breakers reset {name}`" for name, why in broken.items()]
+    if letters:
+        alarm = f", {letters_max} or more are an alarm" if letters >= letters_max else ""
+        found.append(f"dead letters: {letters} unresolved{alarm}; see `ringrift dlq list`")
+    found += [f"paused: {what} ({why}); `ringrift resume` ends it" for what, why in paused.items()]
+    return found
+
+
+def _tier_index(tier: str) -> int:
+    return TIERS.index(tier) if tier in TIERS else 0
+
+
+async def _nobody(fact: Fact, key: str) -> None:
+    """Looking changes nothing, so there is nothing to tell."""

@@ -1,0 +1,135 @@
+"""Threats as planes: the handcrafted knowledge that the heavy networks see besides the state (requirement G04.03).
+
+Stacks act along rays of any length, which a tower of 3 x 3 convolutions finds out only layer by layer. These planes hold what the
+terms of the handcrafted evaluation (`ringrift.search.heuristic`: mobile, credit landings, territory crossings, captures, line
+threats) are sums of, but cell by cell, so that the network learns their weights and where they matter. The other terms of that
+evaluation, counts and shares of every seat, are among the globals of `ringrift.nets.encoding` already.
+
+Leaps over stacks of one's own are not counted. All planes are 0 off the board, and they turn with the board.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules import layout as la
+from ringrift.rules.compile import U, compiled, i64
+from ringrift.rules.core import Geometry, is_over, to_move
+from ringrift.rules.geometry import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
+from ringrift.rules.layout import word_cap, word_height
+
+FEATURES_VERSION: Final = 1
+"""What `TowerShape.features` names; other planes, or planes with another meaning, are another version."""
+RAYS_SCALE: Final = 1 / 8  # no cell has more directions
+RUN_SCALE: Final = 1 / 4  # lines have 3 to 5 cells
+
+
+class Feature(IntEnum):
+    """The planes. Counts are rays, scaled by `RAYS_SCALE`."""
+
+    MOBILE = 0  # rays along which the stack here can walk
+    CREDITS = 1  # rays along which it can land on a marker
+    CROSSES = 2  # rays along which a walk crosses a marker of its own colour
+    LEAPS = 3  # rays along which it can leap over a foreign stack
+    LEAPT_BY_MOVER = 4  # rays along which a stack of the mover can leap over the stack here
+    LEAPT_BY_OTHERS = 5
+    REACHED_BY_MOVER = 6  # rays along which a stack of the mover can walk here
+    REACHED_BY_OTHERS = 7
+    RUN = 8  # cells of the longest run of markers of one colour through this marker, by `RUN_SCALE`
+
+
+FEATURES: Final = 9
+_MOBILE, _CREDITS, _CROSSES, _LEAPS, _LEAPT, _, _REACHED, _, _RUN = (int(feature) for feature in Feature)
+
+Words = NDArray[np.int32]
+Planes = NDArray[np.float32]
+
+
+@compiled
+def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: NDArray[np.int16], out: Planes) -> None:
+    """Add what one ray of the stack at core id `at` offers; `other` is 0 for a stack of the mover, else 1."""
+    stack = i64(s[U(CELLS_AT + at)])
+    seat = stack & la.SEAT_BITS
+    height = word_height(stack)
+    own = U(grid_of[U(at)])
+    crossed = False  # a marker of its colour lies on the way, before the cell looked at
+    credit = False
+    crossing = False
+    c = at + delta
+    distance = 1
+    w = i64(s[U(CELLS_AT + c)])
+    while (w & la.BLOCK) == 0:
+        if distance >= height:
+            out[U(grid_of[U(c)]), U(_REACHED + other)] += RAYS_SCALE
+            crossing |= crossed
+            credit |= w != 0
+        crossed |= w == seat
+        c += delta
+        distance += 1
+        w = i64(s[U(CELLS_AT + c)])
+    if distance > height:
+        out[own, U(_MOBILE)] += RAYS_SCALE
+    if credit:
+        out[own, U(_CREDITS)] += RAYS_SCALE
+    if crossing:
+        out[own, U(_CROSSES)] += RAYS_SCALE
+    if (w & la.STACK) == 0 or word_cap(w) > word_cap(stack) or (w & la.SEAT_BITS) == seat:
+        return
+    victim = U(grid_of[U(c)])
+    c += delta
+    distance += 1
+    while distance < height and (s[U(CELLS_AT + c)] & la.BLOCK) == 0:
+        c += delta
+        distance += 1
+    if (s[U(CELLS_AT + c)] & la.BLOCK) == 0:
+        out[own, U(_LEAPS)] += RAYS_SCALE
+        out[victim, U(_LEAPT + other)] += RAYS_SCALE
+
+
+@compiled
+def _longest_run(geo: Geometry, s: Words, at: int) -> int:
+    """Cells of the longest run of markers of one colour through the marker at core id `at`."""
+    seat = s[U(CELLS_AT + at)]
+    longest = 1
+    for axis in range(geo.table[U(T_AXES)]):
+        delta = i64(geo.table[U(T_AXIS + axis)])
+        length = 1
+        c = at + delta
+        while s[U(CELLS_AT + c)] == seat:
+            length += 1
+            c += delta
+        c = at - delta
+        while s[U(CELLS_AT + c)] == seat:
+            length += 1
+            c -= delta
+        longest = max(longest, length)
+    return longest
+
+
+@compiled
+def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) -> None:
+    """Write the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in `ringrift.nets.encoding.encode`."""
+    out[:] = 0.0
+    mover = 1 if is_over(s) else to_move(s)
+    for k in range(geo.n_cells):
+        at = i64(geo.cell_of[U(k)])
+        w = i64(s[U(CELLS_AT + at)])
+        if w == 0 or w & la.WALL:
+            continue
+        if w & la.STACK:
+            other = 0 if (w & la.SEAT_BITS) == mover else 1
+            for d in range(geo.table[U(T_DIRECTIONS)]):
+                _add_ray(s, at, i64(geo.table[U(T_DIRECTION + d)]), other, grid_of, out)
+        else:
+            out[U(grid_of[U(at)]), U(_RUN)] = _longest_run(geo, s, at) * RUN_SCALE
+
+
+@compiled
+def threats_of_batch(
+    geo: Geometry, states: Words, grids: NDArray[np.int16], symmetry: NDArray[np.int16], out: NDArray[np.float32]
+) -> None:
+    """Write `states[B, S]` into `out[B, width * width, FEATURES]`; `grids` and `symmetry` as in `encode_batch`."""
+    for i in range(states.shape[0]):
+        threats(geo, states[i], grids[U(symmetry[i])], out[i])

@@ -1,0 +1,83 @@
+"""A network for one config as a start for another: from two seats to three or four, and from board to board (requirement G04.16).
+
+Nothing in a network depends on the size of a board or the number of seats, so all weights have their place in the other network.
+Those that the source could not learn, because the seats they speak of were absent, are set from what it knows of opponents:
+
+- input planes and globals of a new seat get the mean of the weights of the seats that were opponents;
+- the global that says "m seats" gets the weights of the one that said "n seats", which were on in all of the training;
+- the value of each opponent becomes `(n - 1) / (m - 1)` of the mean of the source's opponents (in the last layer, before the
+  tanh): the values of a game sum to 0, and what the mover wins the opponents lose together.
+
+So on a position in which the new seats have nothing and the number of seats reads n, the policy is that of the source; and
+whatever the new seats have acts as if the opponents of the source had it. Auxiliary heads, which are not asked in play, keep what
+they say of the source's seats and learn the rest.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from ringrift.nets import checkpoint as networks
+from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.encoding import RELATIVE_SEATS, SEAT_GLOBALS, Global, Plane
+from ringrift.nets.tensors import Arrays
+from ringrift.rules.config import Config
+
+METHOD: Final = "transfer-1"
+SEAT_PLANES: Final = (Plane.CONTROLLER, Plane.RINGS, Plane.SECOND, Plane.BELOW_CAP, Plane.MARKER, Plane.COLLAPSED)
+VALUE_WEIGHTS: Final = ("value.2.weight", "value.2.bias")
+
+
+class TransferError(ValueError):
+    """This network cannot become one for that config; the text says why."""
+
+
+def transfer(source: Checkpoint, target: Config) -> bytes:
+    """A checkpoint for `target` from the weights of `source`, which is its parent. Raises TransferError."""
+    origin = source.header.config
+    if origin.shape.hex != target.shape.hex:
+        kinds = ("squares", "hexagons")
+        raise TransferError(
+            f"{origin.key} is played on {kinds[origin.shape.hex]}, {target.key} on {kinds[target.shape.hex]}: no weights fit"
+        )
+    if target.seats < origin.seats:
+        raise TransferError(f"from {origin.seats} to {target.seats} seats: a transfer can only add seats; train {target.key} anew")
+    network = source.network()
+    networks.load_weights(network, transferred(source.weights, origin.seats, target.seats))
+    notes = {"derived": METHOD, "from": origin.key}
+    return networks.save(
+        network, architecture=source.header.architecture, config=target, parents=(source.digest,), notes=notes
+    )
+
+
+def transferred(weights: Arrays, n: int, m: int) -> Arrays:
+    """The weights of a network for `n` seats as those of one for `m` seats, by the rules above."""
+    if n == m:
+        return weights
+    new = {name: array.copy() for name, array in weights.items()}
+    for name, first in _global_columns(new):
+        new[name][:, first + Global.SEATS + m - 2] = weights[name][:, first + Global.SEATS + n - 2]
+        for index in range(SEAT_GLOBALS):
+            _spread(new[name], [first + Global.SEAT + seat * SEAT_GLOBALS + index for seat in range(RELATIVE_SEATS)], n, m)
+    for group in SEAT_PLANES:
+        _spread(new["stem.weight"], [group + seat for seat in range(RELATIVE_SEATS)], n, m)
+    for name in VALUE_WEIGHTS:
+        new[name][1:m] = weights[name][1:n].mean(0) * np.float32((n - 1) / (m - 1))
+    return new
+
+
+def _spread(array: np.ndarray, columns: list[int], n: int, m: int) -> None:
+    """Give the inputs `columns[n:m]`, one a relative seat, the mean of those of the opponents `columns[1:n]`."""
+    mean = array[:, columns[1:n]].mean(1)
+    for column in columns[n:m]:
+        array[:, column] = mean
+
+
+def _global_columns(weights: Arrays) -> Iterator[tuple[str, int]]:
+    """Layers that take the globals in, and which of their inputs is the first global."""
+    channels = weights["stem.weight"].shape[0]
+    yield "stem_globals.weight", 0
+    for layer in ("policy.context", "value.0", "rank.0", "moves_left.0"):
+        if f"{layer}.weight" in weights:
+            yield f"{layer}.weight", 2 * channels

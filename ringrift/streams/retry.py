@@ -1,0 +1,45 @@
+"""Trying again, waiting for an answer, and holding back: one mechanism each, all of it described here.
+
+Trying again     `Backoff`: pauses that double up to a bound, with jitter, until a budget of time is used up. `QUICK` for the log,
+                 `PATIENT` for what is followed for ever. Work has its own delays, kept by the server and so outliving the worker:
+                 `ringrift.consumers.working.RETRY_DELAYS_SECONDS`; dead letters theirs, kept as facts: `ringrift.domain.letters`.
+Waiting          every question to the server has a limit (`*_SECONDS_MAX` beside it) and lies within the budget of its backoff,
+                 so a whole chain ends in time: a worker tells the server that it lives (`WORK_ACK_SECONDS`) or loses its ticket.
+Holding back     the work queue refuses when it is full (`WORK_TICKETS_MAX`) and the dispatcher waits; a worker takes one ticket at
+                 a time and none under pressure; games in flight are bounded (`IN_FLIGHT_MAX`), as are computed ones (`QUEUE_MAX`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+JITTER = (0.5, 1.5)
+"""factor on every pause, so that those who failed together do not come back together"""
+
+
+class Backoff(Struct, frozen=True, kw_only=True):
+    """Pauses of `first_seconds`, then twice as long each time up to `longest_seconds`, within `budget_seconds` (None: for ever)."""
+
+    first_seconds: float
+    longest_seconds: float
+    budget_seconds: float | None
+
+    def pauses(
+        self, *, now: Callable[[], float] = time.monotonic, chance: Callable[[float, float], float] = random.uniform
+    ) -> Iterator[float]:
+        """The pauses to make, one before every further try; ends when the next would end beyond the budget."""
+        end = None if self.budget_seconds is None else now() + self.budget_seconds
+        pause = self.first_seconds
+        while end is None or now() + pause <= end:
+            yield pause * chance(*JITTER)
+            pause = min(pause * 2, self.longest_seconds)
+
+
+QUICK = Backoff(first_seconds=0.05, longest_seconds=1.0, budget_seconds=30.0)
+"""the log: a cluster that lost its leader takes 4 to 9 s, a restarted server less"""
+PATIENT = Backoff(first_seconds=0.5, longest_seconds=2.0, budget_seconds=None)
+"""what has nothing better to do than to come back"""

@@ -1,0 +1,414 @@
+"""Pausing, pressure, breakers and dead letters in processes on the in-memory log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from ringrift.consumers import dispatcher, warden, working
+from ringrift.consumers.cluster import EXPECTED, cluster_view
+from ringrift.consumers.letters import dropped, retry, unresolved
+from ringrift.consumers.process import Process, configure_logs
+from ringrift.consumers.working import work
+from ringrift.domain.breaker import THRESHOLD_MIN, Breaker
+from ringrift.events import Fact, Recorded, codec, decode, draft, encode
+from ringrift.events.facts import (
+    BreakerOpened,
+    BreakerReset,
+    ConsumerStarted,
+    ConsumerStopped,
+    DeadLettered,
+    DeadLetterResolved,
+    DeadLetterRetried,
+    DeadLetterRetryRequested,
+    NodeJoined,
+    NodePresenceChanged,
+    NodePressureChanged,
+    PipelinePaused,
+    PipelineResumed,
+    SelfplayPlanned,
+)
+from ringrift.events.registry import REGISTRY
+from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of, tickets_of
+from ringrift.streams.blobs import ObjectBlobs
+from ringrift.streams.log import Entry
+from ringrift.streams.memory import MemoryBroker, MemoryLog
+from ringrift.streams.presence import Heartbeat, Presence
+
+PLAN = SelfplayPlanned(
+    config="hex8_2p", generation=0, games=3, games_per_ticket=1, simulations=4, model=None, seed=1, settings_version=0
+)
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    return MemoryBroker()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(working, "PAUSED_SECONDS", 0.0)
+    monkeypatch.setattr(working, "RETRY_DELAYS_SECONDS", (0.0, 0.0, 0.0))
+
+
+def process(broker: MemoryBroker, name: str = "selfplay", node: str = "test") -> Process:
+    log = MemoryLog(broker)
+    return Process(name, node, log, ObjectBlobs(log), Presence(log))
+
+
+async def write(broker: MemoryBroker, fact: Fact, key: str = "0") -> int:
+    return (await MemoryLog(broker).append([draft(fact, cause=None, source="test", key=key)]))[0]
+
+
+async def facts(broker: MemoryBroker, kind: type[Fact]) -> list[Recorded]:
+    entries = [entry async for batch in MemoryLog(broker).read("EVENTS") for entry in batch]
+    events = [decode(entry.body, stream="EVENTS", seq=entry.seq) for entry in entries if entry.body.startswith(b'{"spec')]
+    return [item for item in events if isinstance(item.event, kind)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  states of other tasks have no event to wait for
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def running(*jobs: object) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def failed(process: Process, ticket: object, reason: str) -> Fact:
+    return PipelineResumed(scope="all", why=reason)
+
+
+def paused(**changes: str) -> PipelinePaused:
+    return PipelinePaused(**{"scope": "all", "kind": "selfplay", "why": "test"} | changes)
+
+
+# pausing
+
+
+async def test_a_paused_worker_takes_no_ticket_finishes_the_one_in_hand_and_goes_on_when_resumed(broker: MemoryBroker) -> None:
+    runner, done = process(broker), list[str]()
+    seq = await write(broker, PLAN)
+    for ticket in tickets_of(PLAN, f"EVENTS/{seq}"):
+        await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+    in_hand, release = asyncio.Event(), asyncio.Event()
+
+    async def handle(process: Process, ticket: object, deliveries: int) -> None:
+        in_hand.set()
+        await release.wait()
+        done.append(ticket.ticket)
+
+    start = await runner.load_controls()
+    async with running(work(runner, "selfplay", handle, failed), runner.follow_controls(start)):
+        await in_hand.wait()
+        await write(broker, paused())
+        await until(lambda: runner.pauses.stops("all", "selfplay"))
+        release.set()
+        await until(lambda: runner.doing == "waiting: selfplay is paused")
+        assert len(done) == 1
+        await write(broker, PipelineResumed(scope="all", kind="selfplay", why="test"))
+        await until(lambda: len(done) == 3)
+
+
+async def test_a_pause_outlives_the_process_and_stops_one_config_only(broker: MemoryBroker) -> None:
+    await write(broker, paused(scope="hex8_2p"))
+    other = process(broker)
+    await other.load_controls()
+    assert other.pauses.stops("hex8_2p", "selfplay")
+    assert not other.pauses.stops("hex8_3p", "selfplay")
+    done: list[str] = []
+
+    async def handle(process: Process, ticket: object, deliveries: int) -> None:
+        done.append(ticket.plan.config)
+
+    for config in ("hex8_2p", "hex8_3p"):
+        plan = SelfplayPlanned(**{**{f: getattr(PLAN, f) for f in PLAN.__struct_fields__}, "config": config, "games": 1})
+        (ticket,) = tickets_of(plan, f"EVENTS/{await write(broker, plan, config)}")
+        await other.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+    async with running(work(other, "selfplay", handle, failed)):
+        await until(lambda: done == ["hex8_3p"])
+    assert await facts(broker, DeadLettered) == []
+
+
+async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each_back_once(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    await write(broker, PLAN)
+
+    async def queued() -> list[str]:
+        return sorted(decode_ticket(entry.body).ticket for entry in await runner.log.queued())
+
+    async def soon(expected: list[str]) -> None:
+        async with asyncio.timeout(10):
+            while await queued() != expected:  # noqa: ASYNC110  the queue has no event to wait for
+                await asyncio.sleep(0.005)
+
+    every = [f"selfplay-events-1-{number}" for number in range(3)]
+    async with running(dispatcher.main(runner)):
+        await soon(every)
+        await write(broker, paused())
+        await soon([])
+        await write(broker, PLAN, "while paused")
+        await write(broker, PipelineResumed(scope="all", kind="selfplay", why="test"))
+        await soon(every + [f"selfplay-events-3-{number}" for number in range(3)])
+        await write(broker, PLAN, "after")
+        await soon(every + [f"selfplay-events-{seq}-{number}" for seq in (3, 5) for number in range(3)])
+
+
+async def test_a_dispatcher_that_starts_while_paused_puts_nothing_on_the_queue(broker: MemoryBroker) -> None:
+    await write(broker, PLAN)
+    await write(broker, paused(scope="hex8_2p", kind="all"))
+    runner = process(broker, "dispatcher")
+    async with running(dispatcher.main(runner)):
+        await until(lambda: runner.doing == "dispatching")
+        assert await runner.log.queued() == []
+
+
+# pressure
+
+
+async def test_pressure_is_told_once_a_node_and_stops_new_tickets(broker: MemoryBroker) -> None:
+    one, two = process(broker), process(broker, "evaluator")
+    for runner in (one, two):
+        await runner.pressure.look({"ram": 0.72, "disk": 0.1, "files": 0.0})
+        await runner.pressure.look({"ram": 0.71, "disk": 0.1, "files": 0.0})
+    ((fact, _),) = await facts(broker, NodePressureChanged)
+    assert (fact.node, fact.resource, fact.consumer, fact.tier, fact.previous) == ("test", "ram", "", "warning", "normal")
+    assert not one.pressure.takes_work
+    await one.pressure.look({"ram": 0.66})
+    assert not one.pressure.takes_work, "hysteresis"
+    await one.pressure.look({"ram": 0.1})
+    assert one.pressure.takes_work
+    assert [item.event.tier for item in await facts(broker, NodePressureChanged)] == ["warning", "normal"]
+    assert 'ringrift_resource_used_ratio{consumer="selfplay",node="test",resource="ram"} 0.1' in one.metrics.text()
+
+
+async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(broker: MemoryBroker) -> None:
+    born_into, runner = process(broker), process(broker)
+    await born_into.pressure.look({"ram": 0.95})
+    assert not born_into.stopping
+    await runner.pressure.look({"ram": 0.5, "disk": 0.5})
+    await runner.pressure.look({"ram": 0.5, "disk": 0.999})
+    assert not runner.stopping, "leaving frees no disk"
+    await runner.pressure.look({"ram": 0.95})
+    assert runner.stopping
+    assert runner.why_stopped == "ram is in its emergency tier"
+
+
+# breakers
+
+
+async def test_a_node_that_fails_again_and_again_is_quarantined_probed_and_released(broker: MemoryBroker) -> None:
+    runner, other = process(broker), process(broker, "evaluator")
+    clock = [datetime.now(UTC).timestamp()]
+    runner.breakers._now = other.breakers._now = lambda: clock[0]
+    async with running(other.breakers.follow()):
+        for _ in range(THRESHOLD_MIN - 1):
+            await runner.breakers.failed("node-test", "no luck")
+            assert runner.breakers.allows("node-test")
+        await runner.breakers.failed("node-test", "no luck")
+        await until(lambda: not other.breakers.allows("node-test"))
+        assert other.breakers.allows("node-other")
+        clock[0] += 200
+        assert other.breakers.allows("node-test"), "due for a probe"
+        await other.breakers.probing("node-test")
+        assert not other.breakers.allows("node-test"), "one probe at a time"
+        await other.breakers.worked("node-test")
+        assert other.breakers.allows("node-test")
+    assert [item.event.failures for item in await facts(broker, BreakerOpened)] == [THRESHOLD_MIN]
+    assert len(await facts(broker, BreakerReset)) == 1
+
+
+async def test_a_breaker_is_forgotten_after_six_hours(broker: MemoryBroker) -> None:
+    runner = process(broker)
+    await runner.breakers._put("node-test", Breaker(state="open", until=9e9, why="w"))
+    assert not runner.breakers.allows("node-test")
+    runner.breakers._now = lambda: datetime.now(UTC).timestamp() + 6 * 3600 + 1
+    assert runner.breakers.allows("node-test")
+
+
+async def test_a_quarantined_node_takes_no_tickets(broker: MemoryBroker) -> None:
+    runner = process(broker)
+    await runner.breakers._put("node-test", Breaker(state="open", until=9e12, why="w"))
+    (ticket, *_) = tickets_of(PLAN, f"EVENTS/{await write(broker, PLAN)}")
+    await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+
+    async def handle(process: Process, ticket: object, deliveries: int) -> None:
+        raise AssertionError
+
+    async with running(work(runner, "selfplay", handle, failed)):
+        await until(lambda: runner.doing == "waiting: node test is quarantined")
+
+
+# dead letters
+
+
+async def bury_event(broker: MemoryBroker, body: bytes) -> int:
+    runner = process(broker, "rater")
+    seq = await runner.log.publish("EVENTS", "ringrift.settings.all.changed", body)
+    await runner.bury((await runner.log.get("EVENTS", seq)), stream="EVENTS", deliveries=1, reason="undecodable")
+    return seq
+
+
+async def test_a_letter_is_told_once_however_much_later_it_is_met_again(broker: MemoryBroker) -> None:
+    seq = await bury_event(broker, b"poison")
+    broker.stream("EVENTS")._ids.clear()  # more than an hour later
+    runner = process(broker, "rater")
+    await runner.bury(Entry(seq, "ringrift.settings.all.changed", 0, b"poison"), stream="EVENTS", deliveries=1, reason="again")
+    assert len(await facts(broker, DeadLettered)) == 1
+    broker.stream("EVENTS").purge("ringrift.dead.rater.lettered")  # a crash had come between letter and fact
+    await runner.bury(Entry(seq, "ringrift.settings.all.changed", 0, b"poison"), stream="EVENTS", deliveries=1, reason="again")
+    assert len(await facts(broker, DeadLettered)) == 1
+
+
+async def test_an_event_of_an_older_version_decodes_once_there_is_an_upcaster(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = json.loads(encode(draft(paused(), cause=None, source="test")))
+    stored["data"]["reason"] = stored["data"].pop("why")
+    await bury_event(broker, json.dumps(stored).encode())
+    log = MemoryLog(broker)
+    (letter,) = (await unresolved(log)).letters.values()
+    assert isinstance(await retry(log, letter), DeadLetterRetried)
+    import msgspec
+
+    newer = msgspec.structs.replace(
+        REGISTRY["PipelinePaused"], version=2,
+        upcasters={1: lambda data: {("why" if name == "reason" else name): value for name, value in data.items()}},
+    )  # fmt: skip
+    monkeypatch.setitem(codec.REGISTRY, "PipelinePaused", newer)
+    monkeypatch.setattr(codec, "_CURRENT", msgspec.json.Decoder(codec._typed_envelope(newer)))
+    outcome = await retry(log, letter)
+    assert isinstance(outcome, DeadLetterResolved)
+    assert (outcome.outcome, "PipelinePaused" in outcome.why) == ("decodes", True)
+
+
+async def test_a_ticket_goes_on_the_queue_again(broker: MemoryBroker) -> None:
+    (ticket, *_) = tickets_of(PLAN, f"EVENTS/{await write(broker, PLAN)}")
+    runner = process(broker)
+    entry = Entry(7, subject_of(ticket), 0, encode_ticket(ticket))
+    await runner.bury(entry, stream="WORK", deliveries=4, reason="no luck", answered=True)
+    (letter,) = (await unresolved(runner.log)).letters.values()
+    assert letter.answered
+    outcome = await retry(runner.log, letter)
+    assert isinstance(outcome, DeadLetterResolved)
+    assert [decode_ticket(item.body).ticket for item in await runner.log.queued()] == [ticket.ticket]
+    await write(broker, outcome)
+    assert (await unresolved(runner.log)).letters == {}
+
+
+async def test_a_dropped_letter_is_resolved_and_its_bytes_stay(broker: MemoryBroker) -> None:
+    await bury_event(broker, b"poison")
+    log = MemoryLog(broker)
+    (letter,) = (await unresolved(log)).letters.values()
+    await write(broker, dropped(letter, "of no use"))
+    assert (await unresolved(log)).letters == {}
+    assert (await log.get("DEAD", letter.dead_seq)).body == b"poison"
+
+
+# the warden
+
+
+async def test_the_warden_tells_of_nodes_tries_letters_and_closes_breakers(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warden, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(warden, "MEASURE_SECONDS", 0.01)
+    seq = await bury_event(broker, b"poison")
+    runner = process(broker, "warden")
+    await runner.breakers._put("node-test", Breaker(state="open", until=9e12, why="w"))
+    await Presence(runner.log).beat(
+        Heartbeat(consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={})
+    )
+    request = DeadLetterRetryRequested(consumer="rater", stream="EVENTS", seq=seq, dead_seq=1, attempt=1)
+    (asked,) = await runner.log.append([draft(request, cause="EVENTS/1", source="warden@before")])  # unanswered by one who died
+
+    async def told(kind: type[Fact]) -> list[Recorded]:
+        async with asyncio.timeout(10):
+            while not (found := await facts(broker, kind)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return found
+
+    async with running(warden.main(runner)):
+        assert [item.event.node for item in await told(NodeJoined)] == ["gpu1"]
+        ((retried, meta),) = await told(DeadLetterRetried)
+        assert (retried.seq, meta.cause) == (seq, f"EVENTS/{asked}")
+        await write(broker, BreakerReset(target="node-test", why="repaired"))
+        await until(lambda: runner.breakers.allows("node-test"))
+        await until(lambda: "ringrift_dead_letters_unresolved" in runner.metrics.text())
+        await Presence(runner.log).beat(
+            Heartbeat(consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={}, left=True)
+        )
+        async with asyncio.timeout(10):
+            while len(await told(NodePresenceChanged)) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    seen = [(item.event.present, item.event.left) for item in await facts(broker, NodePresenceChanged)]
+    assert seen == [(True, False), (False, True)]
+    assert len(await facts(broker, DeadLetterRetried)) == 1
+
+
+def test_a_node_that_said_goodbye_to_an_earlier_warden_is_not_missed() -> None:
+    known = warden.Known()
+    for event in (
+        NodePresenceChanged(node="a", present=True, left=False, silent_seconds=0, processes=1),
+        ConsumerStarted(node="a", consumer="rater", instance="1", version="1"),
+        ConsumerStopped(node="a", consumer="rater", instance="1", why="told to stop"),
+        NodePresenceChanged(node="b", present=True, left=False, silent_seconds=0, processes=1),
+        ConsumerStarted(node="b", consumer="rater", instance="2", version="1"),
+    ):
+        known.take(event)
+    assert [(item.node, item.present, item.left) for item in known.changes({})] == [("a", False, True), ("b", False, False)]
+
+
+async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
+    log = MemoryLog(broker)
+    for name in EXPECTED:
+        beat = Heartbeat(
+            consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={},
+            tier="warning" if name == "rater" else "normal",
+        )  # fmt: skip
+        await Presence(log).beat(beat)
+    for role in ("planner", "promoter", "warden"):
+        await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
+    await write(broker, paused(scope="hex8_2p", why="maintenance"))
+    await bury_event(broker, b"poison")
+    view = await cluster_view(log, dead_letters_max=1)
+    assert view.roles == dict.fromkeys(("planner", "promoter", "warden"), "a.1")
+    assert (view.memory_tier, view.dead_letters, view.paused) == ("warning", 1, {"hex8_2p/selfplay": "maintenance"})
+    assert view.nodes["a"].processes == len(EXPECTED)
+    assert view.resilience.score == pytest.approx(0.85)
+    assert [line.partition(":")[0] for line in view.advice] == ["memory", "dead letters", "paused"]
+    assert "alarm" in view.advice[1]
+
+
+# logs
+
+
+def test_logs_are_json_lines_with_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import structlog
+
+    monkeypatch.setenv("RINGRIFT_LOG", "json")
+    try:
+        configure_logs()
+        try:
+            raise ValueError("no luck")
+        except ValueError:
+            structlog.get_logger().error("failed", id="X:EVENTS/1:0", cause="EVENTS/1", exc_info=True)
+    finally:
+        structlog.reset_defaults()
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["id"], line["cause"], line["level"]) == ("failed", "X:EVENTS/1:0", "EVENTS/1", "error")
+    assert "ValueError: no luck" in line["exception"]

@@ -1,0 +1,46 @@
+"""What a training begins with: the parent's weights, fresh ones where they cannot fit, and a teacher; on the in-memory log."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringrift.consumers import trainer
+from ringrift.consumers.process import Process
+from ringrift.events.facts import TrainingRequested
+from ringrift.nets.architectures import build
+from ringrift.nets.checkpoint import CheckpointError, save
+from ringrift.rules import Config
+from ringrift.streams.blobs import ObjectBlobs
+from ringrift.streams.errors import BlobMissing
+from ringrift.streams.memory import MemoryBroker, MemoryLog
+from ringrift.streams.presence import Presence
+from ringrift.streams.topology import MODEL_BUCKET
+
+
+@pytest.fixture
+def process() -> Process:
+    log = MemoryLog(MemoryBroker())
+    return Process("trainer", "test", log, ObjectBlobs(log), Presence(log))
+
+
+def request(parent: str | None, architecture: str = "v2-micro") -> TrainingRequested:
+    return TrainingRequested(
+        config="hex8_2p", generation=1, architecture=architecture, parent=parent, shards=(), samples=1, seed=1, reason="r",
+        settings_version=0,
+    )  # fmt: skip
+
+
+async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Process) -> None:
+    data = save(build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_2p"))
+    parent = await process.blobs.put(MODEL_BUCKET, data)
+    assert await trainer._start(process, request(parent)) == data
+    assert await trainer._start(process, request(parent, "v2")) is None
+    assert await trainer._start(process, request(None)) is None
+
+
+async def test_a_parent_that_is_away_or_no_network_is_an_error(process: Process) -> None:
+    with pytest.raises(BlobMissing):
+        await trainer._start(process, request("f" * 64))
+    noise = await process.blobs.put(MODEL_BUCKET, b"noise")
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        await trainer._start(process, request(noise))

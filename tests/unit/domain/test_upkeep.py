@@ -1,0 +1,250 @@
+"""Pressure, breakers, resilience, nodes and dead letters: the pure part of knowing how the cluster is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringrift.domain import breaker, letters, nodes
+from ringrift.domain.breaker import Breaker
+from ringrift.domain.pressure import TIERS, frees_caches, must_leave, takes_work, tier_after, worst
+from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
+from ringrift.events import EventMeta, Fact, type_of
+from ringrift.events.facts import (
+    ConsumerStarted,
+    DeadLettered,
+    DeadLetterEscalated,
+    DeadLetterResolved,
+    DeadLetterRetried,
+    DeadLetterRetryRequested,
+    NodeDegraded,
+    NodeJoined,
+    NodeLost,
+    NodePresenceChanged,
+    NodeSuspected,
+)
+from ringrift.events.settings import OperationSettings
+
+DEFAULT = OperationSettings()
+START = datetime(2026, 1, 1, tzinfo=UTC)
+shares = st.floats(0.0, 1.0)
+tiers = st.sampled_from(TIERS)
+
+
+# pressure
+
+
+@pytest.mark.parametrize(
+    ("used", "tier"),
+    [(0.0, "normal"), (0.599, "normal"), (0.6, "caution"), (0.7, "warning"), (0.8, "critical"), (0.9, "emergency")],
+)
+def test_tiers_rise_at_their_borders(used: float, tier: str) -> None:
+    assert tier_after("normal", used, DEFAULT) == tier
+
+
+@given(tiers, shares)
+def test_a_tier_is_never_below_what_the_share_says_and_at_most_the_hysteresis_above(previous: Any, used: float) -> None:
+    found = TIERS.index(tier_after(previous, used, DEFAULT))
+    assert found >= TIERS.index(tier_after("normal", used, DEFAULT))
+    assert found <= TIERS.index(tier_after("normal", min(1.0, used + DEFAULT.pressure_hysteresis + 1e-9), DEFAULT))
+
+
+@pytest.mark.parametrize(("used", "tier"), [(0.75, "normal"), (0.8, "caution"), (0.95, "warning"), (0.99, "emergency")])
+def test_a_disk_may_be_fuller(used: float, tier: str) -> None:
+    assert tier_after("normal", used, DEFAULT, "disk") == tier
+
+
+@given(tiers, shares)
+def test_a_second_look_at_the_same_share_changes_nothing(previous: Any, used: float) -> None:
+    once = tier_after(previous, used, DEFAULT)
+    assert tier_after(once, used, DEFAULT) == once
+
+
+@given(tiers, shares, shares)
+def test_more_in_use_is_never_a_lower_tier(previous: Any, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert TIERS.index(tier_after(previous, low, DEFAULT)) <= TIERS.index(tier_after(previous, high, DEFAULT))
+
+
+@given(st.sampled_from((0.6, 0.7, 0.8, 0.9)), st.lists(st.floats(-0.024, 0.024), min_size=2, max_size=30))
+def test_noise_around_a_border_changes_the_tier_at_most_once(border: float, noise: list[float]) -> None:
+    tier, changes = tier_after("normal", border - 0.025, DEFAULT), 0
+    for step in noise:
+        after = tier_after(tier, border + step, DEFAULT)
+        changes, tier = changes + (after != tier), after
+    assert changes <= 1
+
+
+def test_what_each_tier_asks_for() -> None:
+    assert takes_work({"ram": "caution", "disk": "normal"})
+    assert not takes_work({"ram": "normal", "disk": "warning"})
+    assert worst({"ram": "caution", "vram": "critical"}) == ("vram", "critical")
+    assert worst({"ram": "normal"}) == (None, "normal")
+    assert must_leave("ram", "emergency")
+    assert not must_leave("disk", "emergency"), "a full disk is not freed by leaving"
+    assert not must_leave("ram", "critical")
+    assert frees_caches("vram", "critical")
+    assert not frees_caches("disk", "critical")
+
+
+# breakers
+
+
+def test_a_breaker_opens_at_the_threshold_and_is_probed_after_its_cooldown() -> None:
+    item = Breaker()
+    for _ in range(9):
+        item = item.failed(100.0, 10, "no luck")
+        assert item.allows(100.0)
+    item = item.failed(100.0, 10, "no luck")
+    assert (item.state, item.allows(100.0), item.allows(279.0), item.allows(280.0)) == ("open", False, False, True)
+    probing = item.probed(280.0)
+    assert not probing.allows(281.0), "one probe at a time"
+    assert probing.allows(280.0 + breaker.PROBE_SECONDS), "a probe that died does not close it for ever"
+    assert not probing.failed(281.0, 10, "again").allows(282.0), "a failed probe opens it at once"
+
+
+@given(shares, shares)
+def test_the_more_is_broken_the_more_is_forgiven(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert 10 <= breaker.threshold(low) <= breaker.threshold(high) <= 20
+
+
+# resilience
+
+WELL: dict[str, Any] = {"tier": "normal", "roles_wanted": 3, "roles_held": 3, "level": "HEALTHY", "wanted": 9, "running": 9}
+
+
+def test_all_well_is_one() -> None:
+    found = resilience(**WELL)
+    assert (found.score, found.level, found.advice) == (1.0, "HEALTHY", ())
+
+
+@pytest.mark.parametrize("change", [{"tier": "emergency"}, {"roles_held": 0}, {"running": 0}])
+def test_a_part_that_is_lost_entirely_warns_whatever_the_sum(change: dict[str, Any]) -> None:
+    found = resilience(**WELL | change)
+    assert found.score >= 0.70, "the sum alone would not warn"
+    assert found.level == "WARNING"
+    assert len(found.advice) == 1
+
+
+def test_a_lost_quorum_is_critical_whatever_the_sum() -> None:
+    assert resilience(**WELL | {"level": "LOST"}).level == "CRITICAL"
+
+
+@given(tiers, st.integers(0, 3), st.sampled_from(QUORUM_LEVELS), st.integers(0, 12))
+def test_the_score_is_a_share_and_what_is_not_whole_has_advice(tier: Any, held: int, level: Any, running: int) -> None:
+    found = resilience(tier=tier, roles_wanted=3, roles_held=held, level=level, wanted=9, running=running)
+    assert 0.0 <= found.score <= 1.0
+    assert (found.score > 1.0 - 1e-12) == (found.advice == ())
+
+
+@pytest.mark.parametrize(
+    ("voters", "alive", "level"),
+    [(1, 1, "HEALTHY"), (1, 0, "LOST"), (3, 3, "HEALTHY"), (3, 2, "MINIMUM"), (3, 1, "LOST"),
+     (5, 5, "HEALTHY"), (5, 4, "DEGRADED"), (5, 3, "MINIMUM"), (5, 2, "LOST")],
+)  # fmt: skip
+def test_quorum_levels(voters: int, alive: int, level: str) -> None:
+    assert quorum_level(voters, alive) == level
+
+
+# nodes and letters over time
+
+
+class Life:
+    """A decider on a log whose time the test sets: `at(seconds, fact)` folds the fact and its decisions, and returns them."""
+
+    def __init__(self, decider: Any) -> None:
+        self.decider, self.state, self.seq = decider, decider.initial(), 0
+
+    def at(self, seconds: float, event: Fact) -> list[Fact]:
+        meta = self._meta(event, seconds)
+        self.state = self.decider.evolve(self.state, event, meta)
+        decided = self.decider.decide(self.state, event, meta)
+        for fact in decided:
+            assert type(fact) in self.decider.writes
+            self.state = self.decider.evolve(self.state, fact, self._meta(fact, seconds))
+        return list(decided)
+
+    def _meta(self, event: Fact, seconds: float) -> EventMeta:
+        self.seq += 1
+        time = START + timedelta(seconds=seconds)
+        return EventMeta("EVENTS", self.seq, type_of(event).subject(event), f"e{self.seq}", "test", time, None)
+
+
+TICK = ConsumerStarted(node="other", consumer="planner", instance="1", version="1")
+
+
+def seen(present: bool, *, left: bool = False, silent: float = 0.0) -> NodePresenceChanged:
+    return NodePresenceChanged(node="gpu1", present=present, left=left, silent_seconds=silent, processes=1)
+
+
+def test_a_silent_node_is_suspected_degraded_lost_and_joins_again() -> None:
+    life = Life(nodes.DECIDER)
+    assert life.at(0, seen(True)) == [NodeJoined(node="gpu1", again=False)]
+    assert life.at(1, TICK) == []
+    assert life.at(110, seen(False, silent=10)) == []
+    assert life.at(399, TICK) == []
+    assert life.at(400, TICK) == [NodeSuspected(node="gpu1", silent_seconds=300)]
+    assert life.at(401, TICK) == []
+    assert life.at(700, TICK) == [NodeDegraded(node="gpu1", silent_seconds=600)]
+    assert life.at(9000, TICK) == [NodeLost(node="gpu1", silent_seconds=8900)]
+    assert life.at(9001, TICK) == []
+    assert life.at(9002, seen(True)) == [NodeJoined(node="gpu1", again=True)]
+
+
+def test_a_short_silence_is_no_news_and_a_goodbye_is_no_loss() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(20, seen(False, silent=10))
+    assert life.at(60, seen(True)) == []
+    life.at(70, seen(False, left=True))
+    assert life.at(9000, TICK) == []
+    assert life.state.nodes == {}
+
+
+def buried(**changes: Any) -> DeadLettered:
+    return DeadLettered(
+        **{"consumer": "rater", "stream": "EVENTS", "seq": 7, "dead_seq": 1, "reason": "r", "deliveries": 1} | changes
+    )
+
+
+def answered(attempt: int) -> DeadLetterRetried:
+    return DeadLetterRetried(consumer="rater", stream="EVENTS", seq=7, dead_seq=1, reason=f"still, {attempt}")
+
+
+def test_a_letter_is_retried_with_growing_delays_then_escalated_once() -> None:
+    life, now, waits = Life(letters.DECIDER), 0.0, []
+    life.at(now, buried())
+    for attempt in range(1, 5):
+        last = now
+        while not (due := life.at(now, TICK)):
+            now += 60
+        assert [type(fact) for fact in due] == [DeadLetterRetryRequested]
+        assert due[0].attempt == attempt
+        assert life.at(now, TICK) == [], "one try at a time"
+        waits.append(now - last)
+        escalated = life.at(now, answered(attempt))
+    assert waits == [300, 1200, 4800, 19200]
+    assert [type(fact) for fact in escalated] == [DeadLetterEscalated]
+    assert life.at(now + 1e6, TICK) == []
+    assert list(life.state.letters) == ["rater/EVENTS/7"]
+
+
+def test_a_resolved_letter_is_forgotten() -> None:
+    life = Life(letters.DECIDER)
+    life.at(0, buried())
+    resolved = DeadLetterResolved(consumer="rater", stream="EVENTS", seq=7, dead_seq=1, outcome="dropped", why="old")
+    life.at(1, resolved)
+    assert life.at(1e6, TICK) == []
+    assert (life.state.letters, life.state.resolved) == ({}, 1)
+
+
+def test_a_ticket_whose_failure_is_a_fact_is_a_persons_at_once() -> None:
+    life = Life(letters.DECIDER)
+    (fact,) = life.at(0, buried(stream="WORK", answered=True))
+    assert isinstance(fact, DeadLetterEscalated)
+    assert life.at(1e6, TICK) == []

@@ -1,0 +1,58 @@
+"""Who meets whom, from whatever the registry of harnesses holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from ringrift.learning import pairings
+from ringrift.learning.play import player_of
+from ringrift.rules import Config
+from ringrift.search.harness import HARNESSES
+
+MODEL, OTHER, THIRD = "ab" * 32, "cd" * 32, "ef" * 32
+HEX8 = Config.parse("hex8_2p")
+
+
+def test_a_network_meets_random_the_heuristic_and_itself() -> None:
+    names = [(one.participant, other.participant) for one, other in pairings.strength(MODEL, 64)]
+    assert names == [
+        ("abababababab:gumbel:s64", "baseline:random:s0"),
+        ("abababababab:gumbel:s64", "baseline:heuristic:s0"),
+        ("abababababab:gumbel:s64", "abababababab:gumbel:s128"),
+        ("abababababab:policy:s0", "baseline:random:s0"),
+    ]
+    assert len(pairings.strength(MODEL, 64, ["heuristic"])) == 1
+
+
+@pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
+def test_every_searching_harness_climbs_each_step(key: str) -> None:
+    config = Config.parse(key)
+    found = pairings.ladder(config, [8, 16, 32])
+    climbers = Counter(one.harness for one, _ in found)
+    wanted = [n for n, h in HARNESSES.items() if h.searches and config.seats in h.seats and "heuristic" in h.evaluators]
+    assert climbers == dict.fromkeys(wanted, 2)
+    for one, other in found:
+        assert (one.harness, one.model, one.simulations) == (other.harness, None, 2 * other.simulations)
+        assert player_of(config, one, None, 1)
+
+
+def test_a_network_adds_its_own_ladders() -> None:
+    assert {one.model for one, _ in pairings.ladder(HEX8, [8, 16], model=MODEL)} == {None, MODEL}
+    assert pairings.ladder(HEX8, [8]) == []
+
+
+def test_a_gauntlet_has_every_harness_that_takes_the_network() -> None:
+    players = pairings.compatible(HEX8, MODEL, 32)
+    assert {player.harness for player in players} == {n for n, h in HARNESSES.items() if "network" in h.evaluators and 2 in h.seats}
+    assert all((player.simulations == 32) == HARNESSES[player.harness].searches for player in players)
+    assert len(pairings.gauntlet(HEX8, MODEL, 32)) == 2 * len(players)
+
+
+def test_a_round_robin_has_every_two_once() -> None:
+    found = list(pairings.round_robin([MODEL, OTHER, THIRD], 16))
+    assert {frozenset((one.model, other.model)) for one, other in found} == {
+        frozenset(pair) for pair in ((MODEL, OTHER), (MODEL, THIRD), (OTHER, THIRD))
+    }
+    assert len(found) == 3

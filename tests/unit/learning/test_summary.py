@@ -1,0 +1,52 @@
+"""Summaries of shards: what the games were like, the same on every machine."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from ringrift.events.facts import GameCompleted
+from ringrift.learning.summary import agreement, summarise
+from ringrift.learning.targets import decode
+
+
+@pytest.fixture(scope="module")
+def games(make_game) -> list[GameCompleted]:
+    return [make_game("hex8_3p", seed) for seed in range(4)]
+
+
+def test_the_counts_are_those_of_the_games(games) -> None:
+    summary = summarise(games)
+    assert summary is not None
+    assert (summary.games, summary.plies) == (4, sum(game.plies for game in games))
+    assert summary.plies_squared == sum(game.plies**2 for game in games)
+    assert summary.wins == tuple(sum(game.winner == seat for game in games) for seat in (1, 2, 3))
+    assert (summary.participants, summary.openings) == (("test:gumbel:s8",), 4)
+
+
+def test_the_order_of_the_games_does_not_matter(games) -> None:
+    assert summarise(games) == summarise(games[::-1])
+
+
+def test_equal_games_have_one_opening(games) -> None:
+    summary = summarise([games[0]] * 3)
+    assert summary is not None
+    assert summary.openings == 1
+
+
+def test_decisions_agree_where_the_winner_has_the_highest_value(games) -> None:
+    game = games[0]
+    decisions = decode(game.targets)[1]
+    expected = sum(int(np.argmax(decision.values)) + 1 == game.winner for decision in decisions)
+    assert agreement(game) == (len(decisions), expected)
+    assert agreement(msgspec.structs.replace(game, winner=0)) == (0, 0)
+
+
+def test_matches_and_games_that_do_not_replay_are_not_counted(games) -> None:
+    match = msgspec.structs.replace(games[1], origin="evaluation")
+    summary = summarise([games[0], match, games[2]], {games[2].game})
+    assert summary is not None
+    assert summary.games == 1
+    assert summarise([match]) is None
+    assert summarise([]) is None

@@ -1,0 +1,72 @@
+"""The ONNX graph says what the network says, for any number of positions and moves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ringrift.nets import onnx_export
+from ringrift.nets.architectures import build
+from ringrift.nets.batch import Batcher
+from ringrift.nets.checkpoint import digest_of, save
+from ringrift.nets.onnx_export import NAMES, OnnxError, export, inputs
+from ringrift.nets.shapes import ARCHITECTURES
+from ringrift.rules import Config
+
+
+def checkpoint(monkeypatch: pytest.MonkeyPatch, key: str) -> bytes:
+    """A small network with every kind of block."""
+    small = replace(ARCHITECTURES["v5-heavy"], blocks=2, channels=16, global_every=1)
+    monkeypatch.setitem(ARCHITECTURES, "small", small)
+    config = Config.parse(key)
+    network = build("small", hex_board=config.shape.hex, seed=2, auxiliary=("rank",))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
+    return save(network, architecture="small", config=config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["square8_2p", "hex8_3p"])
+def test_the_graph_gives_the_outputs_of_the_network(key: str, monkeypatch, random_positions, arrays_of) -> None:
+    for package in onnx_export.PACKAGES:
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'")
+    import onnxruntime
+
+    data = checkpoint(monkeypatch, key)
+    exported, difference = export(data)
+    assert 0 < difference < 1e-4
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    assert [item.name for item in session.get_inputs()] == list(NAMES)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["digest"] == digest_of(data)
+    assert json.loads(metadata["ringrift"])["config_key"] == key
+    network = onnx_export.Checkpoint.parse(data).network().eval()
+    for count in (1, 2, 17):
+        positions = random_positions(key, count=count, seed=count)
+        batch = Batcher(positions[0].geometry, features=True).encode(*arrays_of(positions))
+        found = session.run(None, dict(zip(NAMES, (t.numpy() for t in inputs(batch)), strict=True)))
+        with torch.inference_mode():
+            expected = network(*batch.arguments())
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_graph_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in onnx_export.PACKAGES:
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'")
+    monkeypatch.setattr(onnx_export, "DIFFERENCE_MAX", 0.0)
+    with pytest.raises(OnnxError, match="differs from the network"):
+        export(checkpoint(monkeypatch, "hex8_2p"))
+
+
+def test_without_the_packages_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(OnnxError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'ringrift\[onnx\]'"):
+        export(b"")

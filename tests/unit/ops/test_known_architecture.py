@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from ringrift.events import Settings
+from ringrift.events.settings import load
+from ringrift.ops.cli import main, with_known_architecture
+from ringrift.ops.errors import CommandError
+
+
+def settings_with(name: str) -> Settings:
+    return load({"training.architecture": name})
+
+
+def test_old_names_become_new_ones_before_the_log_sees_them() -> None:
+    with pytest.warns(DeprecationWarning, match="v6 is now called v5-heavy-large"):
+        assert with_known_architecture(settings_with("v6")).training.architecture == "v5-heavy-large"
+    assert with_known_architecture(Settings()) == Settings()
+
+
+def test_an_unknown_architecture_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
+    with pytest.raises(CommandError, match="no network is called 'v7'; there are v2-micro, v2, v4"):
+        with_known_architecture(settings_with("v7"))
+    assert main(["up", "--set", "training.architecture=v7", "--data", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.startswith("ringrift: training.architecture: no network is called 'v7'")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_table_of_architectures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "architectures"]) == 0
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["architecture"] == ["square8", "square19", "hex8", "hexagonal"]
+    assert lines["v2-micro"] == ["127,396"] * 4

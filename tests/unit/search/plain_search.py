@@ -1,0 +1,103 @@
+"""Slow, obvious searches to a fixed depth over the real rules: no window, no table, no order. What they say is what
+`ringrift.search.depth_first` has to find."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ringrift.rules import Config
+from ringrift.rules import layout as la
+from ringrift.rules.core import apply_move, legal_moves
+from ringrift.rules.geometry import geometry
+from ringrift.search import depth_first as df
+from ringrift.search.heuristic import SCRATCH, evaluate
+from ringrift.search.outcome import final_values
+from ringrift.search.weights import heuristic_weights
+
+State = np.ndarray
+Choice = tuple[int, int]  # seat, move code
+
+
+@dataclass
+class Plain:
+    """`kind` as in `depth_first`; `hero` is the person to move at the root."""
+
+    config: Config
+    kind: int
+    hero: int
+    nodes: int = 0
+
+    def choices(self, s: State) -> list[Choice]:
+        g = geometry(self.config)
+        buffer = np.zeros(g.moves_max, np.int64)
+        seats = [int(s[la.TURN])]
+        if self.kind == df.BRS and s[la.PHASE] == la.PLACEMENT and s[la.TURN] != self.hero + 1:
+            seats = [seat for seat in range(1, g.seats + 1) if seat != self.hero + 1 and self.has_ring(s, seat)]
+        found = []
+        for seat in seats:
+            turned = s.copy()
+            turned[la.TURN] = seat
+            found += [(seat, code) for code in sorted(buffer[: legal_moves(g, turned, buffer)].tolist())]
+        return found
+
+    def after(self, s: State, choice: Choice) -> State:
+        """The position after a choice and the forced plies behind it."""
+        s = self.step(s, choice)
+        while len(choices := self.choices(s)) == 1:
+            s = self.step(s, choices[0])
+        return s
+
+    def step(self, s: State, choice: Choice) -> State:
+        s = s.copy()
+        seat, code = choice
+        hero = self.hero + 1
+        if seat != s[la.TURN]:
+            self.put_on_turn(s, seat)
+        turns = s[la.TURN_NUMBER]
+        apply_move(geometry(self.config), s, code)
+        over, passed = s[la.PHASE] == la.OVER, s[la.TURN_NUMBER] != turns
+        others = hero not in (seat, s[la.TURN])
+        if self.kind == df.BRS and passed and not over and others and self.has_ring(s, hero):
+            self.put_on_turn(s, hero)
+        return s
+
+    @staticmethod
+    def has_ring(s: State, seat: int) -> bool:
+        return bool(s[la.HAND + seat] + s[la.ON_BOARD + seat] > 0)
+
+    @staticmethod
+    def put_on_turn(s: State, seat: int) -> None:
+        able = s[la.STACKS + seat] > 0 or s[la.HAND + seat] > 0
+        s[la.TURN] = seat
+        s[la.LPS_SEEN] |= 1 << (seat - 1)
+        s[la.LPS_MASK] = (s[la.LPS_MASK] & ~(1 << (seat - 1))) | (int(able) << (seat - 1))
+
+    def person(self, s: State, seat: int) -> int:
+        return 2 - seat if s[la.SWAPPED] else seat - 1
+
+    def by_person(self, s: State, values: np.ndarray) -> list[float]:
+        found = [0.0] * len(values)
+        for seat, value in enumerate(values.tolist(), 1):
+            found[self.person(s, seat)] = value
+        return found
+
+    def value(self, s: State, left: int, level: int = 0) -> list[float]:
+        """Values by person of position `s`, `level` decisions after the root and `left` before the leaves."""
+        self.nodes += 1
+        g = geometry(self.config)
+        values = np.zeros(g.seats, np.float32)
+        if s[la.PHASE] == la.OVER:
+            final_values(s, g.seats, values)
+            return [v * (1 - level / df.STEPS) if abs(v) == 1 else v for v in self.by_person(s, values)]
+        if left == 0:
+            evaluate(g, s, heuristic_weights(self.config), np.zeros(SCRATCH, np.float32), values)
+            return [v * float(df.ESTIMATE_MAX) for v in self.by_person(s, values)]
+        person = self.person(s, int(s[la.TURN]))
+        below = [self.value(self.after(s, choice), left - 1, level + 1) for choice in self.choices(s)]
+        if self.kind == df.MAXN or person == self.hero:
+            return max(below, key=lambda values: values[person])  # the first of equals: the lowest code
+        return min(below, key=lambda values: values[self.hero])
+
+    def root_values(self, s: State, depth: int) -> dict[int, float]:
+        """For each legal move its value for the hero, searched to `depth`."""
+        return {code: self.value(self.after(s, (seat, code)), depth - 1, 1)[self.hero] for seat, code in self.choices(s)}

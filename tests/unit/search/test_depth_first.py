@@ -1,0 +1,235 @@
+"""Alpha-beta, max-n and best-reply search: what they find is what a plain search finds, at less cost."""
+
+import numpy as np
+import pytest
+from plain_search import Plain
+from positions import choose_one, states_in_play
+
+from ringrift.rules import Config, Position
+from ringrift.rules import layout as la
+from ringrift.rules.geometry import T_SCRATCH_AT, geometry
+from ringrift.search import depth_first as df
+from ringrift.search import depth_first_player
+from ringrift.search import game_tree as gt
+from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
+from ringrift.search.gumbel import Floats
+from ringrift.search.heuristic import SCRATCH
+from ringrift.search.heuristic import evaluate as heuristic
+from ringrift.search.players import Codes, Decision, States
+from ringrift.search.position_key import position_key
+from ringrift.search.weights import heuristic_weights
+
+HEX8 = Config.parse("hex8_2p")
+PLENTY = 1 << 22
+KINDS = [("hex8_2p", df.MINIMAX), ("square8_3p", df.MAXN), ("hex8_4p", df.MAXN), ("square8_3p", df.BRS), ("hex8_4p", df.BRS)]
+
+
+def player(config: Config, kind: int, nodes: int, **options: int) -> DepthFirstPlayer:
+    return DepthFirstPlayer(config, gt.HEURISTIC, DepthFirstOptions(kind=kind, nodes=nodes, **options))
+
+
+def seeds(count: int) -> np.ndarray:
+    return np.arange(count).astype(np.uint64)
+
+
+def value_of(decision: Decision, position: Position) -> float:
+    """For the mover, on the scale of estimates."""
+    return float(decision.values[position.seat - 1]) * float(df.ESTIMATE_MAX)
+
+
+def same(one: Decision, other: Decision) -> bool:
+    arrays = ("moves", "policy", "values", "visits")
+    scalars = ("move", "nodes", "depth", "line")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays) and all(
+        getattr(one, name) == getattr(other, name) for name in scalars
+    )
+
+
+@pytest.mark.parametrize(("key", "kind"), KINDS)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_finished_depth_is_the_plain_search(key: str, kind: int, depth: int) -> None:
+    config = Config.parse(key)
+    tried = 0
+    for state in states_in_play(config, 40 if depth == 3 else 12, seed=depth, plies=150, moves_max=40 if depth < 3 else 6):
+        position = Position(config, state)
+        decision = choose_one(player(config, kind, PLENTY, depth_max=depth), position)
+        if decision.nodes > 3000:
+            continue  # the plain search takes too long
+        tried += 1
+        assert decision.depth == depth or abs(decision.values[position.seat - 1]) == 1.0
+        plain = Plain(config, kind, position.seat - 1)
+        values = plain.root_values(state, decision.depth)
+        assert values[decision.move] == max(values.values())
+        assert np.clip(max(values.values()), -0.75, 0.75) == pytest.approx(value_of(decision, position), abs=1e-6)
+        if tried == 5:
+            return
+    assert tried > 0
+
+
+@pytest.mark.parametrize("key", ["square8_3p", "hex8_4p"])
+def test_max_n_finds_the_values_of_every_seat(key: str) -> None:
+    config = Config.parse(key)
+    for state in states_in_play(config, 5, moves_max=20):
+        decision = choose_one(player(config, df.MAXN, PLENTY, depth_max=2), Position(config, state))
+        plain = Plain(config, df.MAXN, int(state[la.TURN]) - 1)
+        below = plain.value(plain.after(state, (int(state[la.TURN]), decision.move)), 1, 1)
+        assert np.clip(below, -0.75, 0.75) == pytest.approx(decision.values * 0.75, abs=1e-6)
+        assert decision.line[0] == decision.move
+
+
+def test_alpha_beta_looks_at_a_part_of_the_tree() -> None:
+    state = states_in_play(HEX8, 1, moves_max=12, plies=60)[0]
+    decision = choose_one(player(HEX8, df.MINIMAX, PLENTY, depth_max=3), Position(HEX8, state))
+    plain = Plain(HEX8, df.MINIMAX, int(state[la.TURN]) - 1)
+    plain.value(state, 3)
+    assert decision.nodes < plain.nodes / 2  # of all three depths, against the last one
+
+
+WINS = [
+    # one of 25 moves wins, by a second one after it
+    ("AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB 2m 0,0 7,10 last=2 2/2+/0/0 92", 2, 1),
+    # one of 22 moves wins, whatever the other seat answers
+    (
+        "a1Ba(21122)1AA/b(22)1(2)2AA/1(111212)B1BAAA/(22)a(1)1a1BA/1a1(11222)b(1)1A/1bAAA3/6b1/1a1aA1(22)a "
+        "1m 0,0 8,3 last=1 2/2+1+/0/0 103",
+        3,
+        1,
+    ),
+    # 5 of 39
+    ("AA(2121)1B2b/AB5A/(2)3(22)1AA/B4AAA/b3ABAA/babb2AA/a2(2)3A/a(2221)(222)B3A 2m 0,0 16,5 last=2 2/2+/2/2 137", 2, 5),
+]
+"""Positions of square8/2, the decisions to the win, and how many moves lead there."""
+
+
+@pytest.mark.parametrize(("text", "depth", "winning"), WINS)
+def test_a_win_is_found_that_depth_one_misses(text: str, depth: int, winning: int) -> None:
+    position = Position.parse(f"square8/2 {text}")
+    seat = position.seat - 1
+    shallow = choose_one(player(position.config, df.MINIMAX, 1), position)
+    assert shallow.depth == 1
+    assert shallow.values[seat] < 1.0
+    deep = choose_one(player(position.config, df.MINIMAX, 3000), position)
+    assert deep.depth == depth
+    assert deep.values[seat] == 1.0
+    values = Plain(position.config, df.MINIMAX, seat).root_values(position.state, depth)
+    wins = {code for code, value in values.items() if value > df.ESTIMATE_MAX}
+    assert len(wins) == winning
+    assert deep.move in wins
+    assert shallow.move not in wins
+
+
+@pytest.mark.parametrize(("key", "kind"), KINDS)
+def test_the_budget_is_kept_but_depth_one_is_always_whole(key: str, kind: int) -> None:
+    config = Config.parse(key)
+    states = states_in_play(config, 6)
+    for nodes in (1, 50, 400, 3000):
+        for decision in player(config, kind, nodes).choose(states, seeds(6)):
+            assert decision.nodes <= max(nodes, len(decision.moves))
+            assert decision.depth >= 1
+            assert decision.nodes >= min(nodes, len(decision.moves)) or abs(decision.values).max() == 1.0
+            assert decision.visits.sum() <= decision.nodes
+            assert decision.move in decision.moves
+            assert decision.policy[np.searchsorted(decision.moves, decision.move)] == decision.policy.sum() == 1.0
+            assert np.abs(decision.values).max() <= 1.0
+
+
+@pytest.mark.parametrize(("key", "kind"), KINDS)
+def test_games_beside_each_other_do_not_matter(key: str, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config.parse(key)
+    states = states_in_play(config, 7)
+    together = player(config, kind, 500).choose(states, seeds(7))
+    threaded = player(config, kind, 500, threads=2).choose(states[::-1], seeds(7)[::-1])[::-1]
+    one_player = player(config, kind, 500)
+    monkeypatch.setattr(depth_first_player, "POOL_START", 1)
+    grown = player(config, kind, 500).choose(states, seeds(7))
+    for i, decision in enumerate(together):
+        assert same(decision, one_player.choose(states[i : i + 1], seeds(7)[i : i + 1])[0])
+        assert same(decision, threaded[i])
+        assert same(decision, grown[i])
+
+
+@pytest.mark.parametrize(("key", "kind"), KINDS)
+def test_a_network_that_says_the_same_is_searched_the_same(key: str, kind: int) -> None:
+    config = Config.parse(key)
+    g = geometry(config)
+    states = states_in_play(config, 5)
+    calls = []
+
+    def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        calls.append(len(states))
+        assert np.array_equal(offsets, np.arange(len(states) + 1))
+        values = np.zeros((len(states), config.seats), np.float32)
+        for i, state in enumerate(states):
+            heuristic(g, state, heuristic_weights(config), np.zeros(SCRATCH, np.float32), values[i])
+        return np.zeros(len(codes), np.float32), values
+
+    network = DepthFirstPlayer(config, gt.NETWORK, DepthFirstOptions(kind=kind, nodes=300), evaluate=evaluate)
+    inside = player(config, kind, 300).choose(states, seeds(5))
+    assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
+    assert calls[0] == 5
+    assert sum(calls) <= sum(decision.nodes for decision in inside)
+
+
+def test_a_larger_budget_does_not_return_a_refuted_move() -> None:
+    """The move is best at the last depth completed, or not worse than that one a decision deeper."""
+    for state in states_in_play(HEX8, 6, seed=11, moves_max=15, plies=120):
+        position = Position(HEX8, state)
+        plain = Plain(HEX8, df.MINIMAX, gt.person_of(state, position.seat))
+        for nodes in (1, 60, 150, 400):
+            decision = choose_one(player(HEX8, df.MINIMAX, nodes), position)
+            if decision.depth > 2:
+                break
+            values = plain.root_values(state, decision.depth)
+            best = max(values.values())
+            if values[decision.move] < best:
+                deeper = plain.root_values(state, decision.depth + 1)
+                first = [code for code, value in values.items() if value == best]
+                assert deeper[decision.move] >= max(deeper[code] for code in first)
+
+
+def test_the_swap_is_a_change_of_sides() -> None:
+    position = Position.start(HEX8, pie=True)
+    for token in ("@e5", "e5-e8", "-l", "-t"):
+        position.play(token)
+    plain = Plain(HEX8, df.MINIMAX, 1)
+    values = plain.root_values(position.state, 1)
+    decision = choose_one(player(HEX8, df.MINIMAX, 1), position)
+    assert values[decision.move] == max(values.values())
+    assert position.code("swap") in values
+    position.play("swap")
+    after = choose_one(player(HEX8, df.MINIMAX, 1), position)
+    plain.hero = gt.person_of(position.state, position.seat)
+    values = plain.root_values(position.state, 1)
+    assert plain.hero == 0
+    assert max(values.values()) == values[after.move] == pytest.approx(value_of(after, position), abs=1e-6)
+
+
+def test_keys_tell_positions_apart_and_nothing_else() -> None:
+    """Over all positions two decisions deep from a few starts: one key, one text without the ply."""
+    for key in ("hex8_2p", "square8_3p"):
+        config = Config.parse(key)
+        g = geometry(config)
+        texts: dict[int, str] = {}
+        for state in states_in_play(config, 4, moves_max=25, plies=60):
+            plain = Plain(config, df.MINIMAX, 0)
+            for first in plain.choices(state):
+                middle = plain.after(state, first)
+                for second in plain.choices(middle):
+                    position = Position(config, plain.after(middle, second))
+                    text = position.text().rpartition(" ")[0]
+                    assert texts.setdefault(int(position_key(g, position.state)), text) == text
+        assert len(texts) > 300
+        assert len(set(texts.values())) == len(texts)
+
+
+@pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
+def test_rings_are_told_apart_by_colour_only(key: str) -> None:
+    """A position read from its text has the key of the one that was played, though its rings are numbered anew."""
+    renumbered = 0
+    for state in states_in_play(Config.parse(key), 12, plies=200):
+        position = Position(Config.parse(key), state)
+        again = Position.parse(position.text())
+        used = again.geometry.table[T_SCRATCH_AT]
+        assert position_key(again.geometry, again.state) == position_key(position.geometry, state)
+        renumbered += not np.array_equal(again.state[:used], state[:used])
+    assert renumbered
