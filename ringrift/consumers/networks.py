@@ -8,8 +8,7 @@ from collections import OrderedDict
 import torch
 
 from ringrift.consumers.process import Process, threads
-from ringrift.nets.checkpoint import Checkpoint
-from ringrift.nets.evaluator import Evaluator
+from ringrift.learning.families import Evaluating, evaluator_of
 from ringrift.streams.topology import MODEL_BUCKET
 
 NETWORKS_MAX = 4
@@ -21,9 +20,9 @@ class Networks:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._held: OrderedDict[str, Evaluator] = OrderedDict()
+        self._held: OrderedDict[str, Evaluating] = OrderedDict()
 
-    async def get(self, model: str) -> Evaluator:
+    async def get(self, model: str) -> Evaluating:
         """The evaluator of a network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
         if model not in self._held:
             data = await self._process.blobs.get(MODEL_BUCKET, model)
@@ -34,8 +33,6 @@ class Networks:
         return self._held[model]
 
 
-def _load(data: bytes, model: str) -> Evaluator:
+def _load(data: bytes, model: str) -> Evaluating:
     torch.set_num_threads(threads())
-    checkpoint = Checkpoint.parse(data, digest=model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Evaluator(checkpoint.header.config, checkpoint.network(), device=device)
+    return evaluator_of(data, digest=model)

@@ -28,10 +28,10 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import TrainingSettings, load
 from ringrift.events.tickets import Ticket, TrainingTicket
+from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
-from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
 from ringrift.streams.errors import BlobMissing
@@ -100,7 +100,7 @@ async def _start(process: Process, request: TrainingRequested) -> bytes | None:
     if request.parent is None:
         return None
     data = await process.blobs.get(MODEL_BUCKET, request.parent)
-    found = Checkpoint.parse(data, digest=request.parent).header.architecture
+    found = header_of(data).architecture
     if found != canonical(request.architecture):
         process.logger.warning("starts afresh", architecture=request.architecture, parent=request.parent, parent_architecture=found)
         return None
@@ -119,7 +119,7 @@ async def _trainer(
         resume = await process.blobs.get_named(SNAPSHOT_BUCKET, ticket.ticket)
 
     def make(checkpoint: bytes | None) -> Trainer:
-        return Trainer(
+        return trainer_of(settings.architecture)(
             window, settings, seed=ticket.request.seed, start=start, teacher=teacher, resume=checkpoint, device=device,
             replicas=1 if device == "cuda" else threads(),
         )  # fmt: skip
@@ -197,7 +197,7 @@ async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, p
     request = ticket.request
     data = await asyncio.to_thread(trainer.model)
     model = await process.blobs.put(MODEL_BUCKET, data)
-    header = Checkpoint.parse(data).header
+    header = header_of(data)
     registered = ModelRegistered(
         config=request.config, model=model, generation=request.generation, architecture=header.architecture,
         encoder=header.encoder, parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),

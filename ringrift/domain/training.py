@@ -95,6 +95,8 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     trainings: dict[str, int] = {}
     lines: dict[str, str] = {}
     """newest network of each architecture"""
+    models: dict[str, str] = {}
+    """architecture of every network"""
     void: str | None = None
     """ticket of the training that was killed last"""
     finished_at: datetime | None = None
@@ -167,8 +169,9 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
                 return state  # a ticket that was delivered twice, and whose other holder has finished
             return _with(state, event.config, running=Running(ticket=event.ticket))
         case ModelRegistered():
-            lines = _of(state, event.config).lines
-            return _with(state, event.config, lines={**lines, event.architecture: event.model})
+            item = _of(state, event.config)
+            lines = {**item.lines, event.architecture: event.model}
+            return _with(state, event.config, lines=lines, models={**item.models, event.model: event.architecture})
         case TrainingFinished():
             return _with(state, event.config, newest=event.model, attempts=0, running=None, finished_at=meta.time)
         case TrainingFailed():
@@ -316,7 +319,7 @@ def _request(state: TrainingState, config: str, item: ConfigTraining, reason: st
         config=config,
         generation=item.generation + 1,
         architecture=architecture,
-        parent=(item.lines.get(architecture) if state.settings.training.architectures or taught else item.newest)
+        parent=(item.lines.get(architecture) if taught else _own_line(state, item, architecture))
         or model_for(state.settings.training.init, config),
         teacher=taught[1] if taught else model_for(state.settings.training.distill_from, config),
         shards=tuple(digest for digest, _ in window),
@@ -367,6 +370,13 @@ def _cascade(state: TrainingState, event: ModelPromoted) -> tuple[str, str] | No
     pairs = dict(pair.split(">") for pair in state.settings.training.cascade)
     promoted = next((name for name, model in lines.items() if model == event.model), None)
     return (pairs[promoted], event.model) if promoted in pairs else None
+
+
+def _own_line(state: TrainingState, item: ConfigTraining, architecture: str) -> str | None:
+    """The network to go on from: the newest one, unless it is known to be of another architecture, whose weights do not fit."""
+    if not state.settings.training.architectures and item.models.get(item.newest or "", architecture) == architecture:
+        return item.newest
+    return item.lines.get(architecture)
 
 
 def next_architecture(settings: TrainingSettings, shares: dict[str, float], trainings: dict[str, int]) -> str:

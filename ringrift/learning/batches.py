@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, Self
 
 import numpy as np
 import torch
@@ -11,13 +11,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ringrift.learning.window import Window
-from ringrift.nets.batch import Batch, Batcher
+from ringrift.nets.batch import Batcher
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
 from ringrift.rules.core import geometry
 
 SHUFFLE_STREAM: Final = 0
 SYMMETRY_STREAM: Final = 1
+
+
+class Encoded(Protocol):
+    """Input of a network for B positions with M legal moves."""
+
+    @property
+    def positions(self) -> Tensor:
+        """int64 [M], position of each move."""
+
+    def arguments(self) -> tuple[Tensor, ...]:
+        """In the order of the network's `forward`."""
+
+    def to(self, device: torch.device) -> Self:
+        """On `device`; itself if it is there."""
+
+
+class Encoder(Protocol):
+    """Makes the input of a kind of network; `symmetry[B]` are indices into `grid_tables`, none of them means as it stands."""
+
+    def encode(
+        self,
+        states: NDArray[np.int32],
+        codes: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        symmetry: NDArray[np.int16] | None = None,
+    ) -> Encoded:
+        """Positions `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +76,7 @@ class Sampled:
     ends     targets of auxiliary heads, None if not asked for
     """
 
-    batch: Batch
+    batch: Encoded
     policy: Tensor
     slot: Tensor
     moves_max: int
@@ -74,16 +101,18 @@ class Sampler:
 
     def __init__(
         self, window: Window, chosen: NDArray[np.int64], *, batch: int, seed: int, root_value_mix: float,
-        features: bool = False, ends: bool = False,
+        features: bool = False, ends: bool = False, encoder: Encoder | None = None,
     ) -> None:  # fmt: skip
-        """`features` and `ends`: whether the batches hold the threat planes, and the targets of auxiliary heads."""
+        """`features` and `ends`: whether the batches hold the threat planes, and the targets of auxiliary heads. `encoder` makes
+        the network's input, by default that of the towers."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
         self.window, self.chosen, self.batch, self.seed = window, chosen, min(batch, len(chosen)), seed
         self._mix = root_value_mix
         self._with_ends = ends
         self._grids = grid_tables(window.config)
-        self._batcher = Batcher(geometry(window.config), self._grids, features=features)
+        self._geometry = geometry(window.config)
+        self._batcher: Encoder = encoder or Batcher(self._geometry, self._grids, features=features)
         self._epoch = -1
         self._order: NDArray[np.int64] = chosen
 
@@ -124,7 +153,7 @@ class Sampler:
 
     def _ends(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None) -> Ends:
         """The ends of the games, turned to the mover and moved by the symmetry as the input is."""
-        window, seats, geo = self.window, self.window.config.seats, self._batcher.geometry
+        window, seats, geo = self.window, self.window.config.seats, self._geometry
         mover, game = window.mover[samples][:, None], window.game[samples]
         ranks = np.zeros((len(samples), RELATIVE_SEATS), np.int64)
         columns = (np.arange(seats)[None] + mover - 1) % seats

@@ -1,6 +1,7 @@
 """The loss: cross-entropy of the improved policy over the legal moves, squared error of the values, and the auxiliary heads."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch.nn import functional
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning.batches import Ends, Sampled
 from ringrift.nets.architectures import Auxiliary, Tower
+from ringrift.nets.batch import Batch
 from ringrift.nets.encoding import Plane
 
 
@@ -31,7 +33,7 @@ def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Loss
     value = (weight * squared.sum(1) / sampled.present.sum()).sum()
     total = policy + settings.value_weight * value
     if sampled.ends is not None:
-        on_board = sampled.batch.planes[:, Plane.ON_BOARD]
+        on_board = cast(Batch, sampled.batch).planes[:, Plane.ON_BOARD]
         total = total + (weight * auxiliary_loss(heads, sampled.ends, sampled.present, on_board, settings)).sum()
     return Losses(total, policy, value)
 

@@ -9,18 +9,18 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.distillation import soften
-from ringrift.learning.loss import losses
+from ringrift.learning.loss import Losses, losses
 from ringrift.learning.window import Window
 from ringrift.nets import checkpoint as networks
 from ringrift.nets.architectures import Tower, build
@@ -125,17 +125,9 @@ class Trainer:
         training = np.flatnonzero(~validating)
         if not len(training):
             raise TrainingError(f"all {len(window)} samples are of validation games; play more games or lower the fraction")
-        heads = [name for name in AUXILIARY if getattr(settings, f"{name}_weight")]
-        self.network = build(settings.architecture, hex_board=window.config.shape.hex, seed=seed, auxiliary=heads)
+        self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
-        features = any(network.shape.features for network in (self.network, self._teacher) if network)
-        samplers = [
-            Sampler(
-                window, training, batch=settings.batch, seed=seed, root_value_mix=root_value_mix, features=features,
-                ends=bool(heads),
-            )
-            for _ in range(replicas)
-        ]  # fmt: skip
+        samplers = [self._new_sampler(training, root_value_mix) for _ in range(replicas)]
         self._sampler, self._samplers = samplers[0], samplers
         self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
         if start is not None:
@@ -146,6 +138,27 @@ class Trainer:
             self._restore(resume)
         self._replicas = [self.network, *(copy.deepcopy(self.network) for _ in range(replicas - 1))]
         self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="replica")
+
+    def _new_network(self) -> nn.Module:
+        hex_board = self.window.config.shape.hex
+        return build(self.settings.architecture, hex_board=hex_board, seed=self.seed, auxiliary=self._auxiliary())
+
+    def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
+        towers = (cast(Tower, self.network), self._teacher)
+        return Sampler(
+            self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix,
+            features=any(tower.shape.features for tower in towers if tower), ends=bool(self._auxiliary()),
+        )  # fmt: skip
+
+    def _auxiliary(self) -> list[str]:
+        """The auxiliary heads that have a weight."""
+        return [name for name in AUXILIARY if getattr(self.settings, f"{name}_weight")]
+
+    def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
+        return losses(cast(Tower, network), sampled, self.settings)
+
+    def _after_step(self) -> None:
+        """What has to hold of the weights after every step; a tower's may be any."""
 
     def _load_start(self, start: bytes) -> None:
         parent = networks.Checkpoint.parse(start)
@@ -228,6 +241,7 @@ class Trainer:
                 copies[0].grad.add_(twin.grad)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM_MAX)
         self._optimizer.step()
+        self._after_step()
         with torch.no_grad():
             for own in parameters[1:]:
                 for mine, first in zip(own, parameters[0], strict=True):
@@ -256,7 +270,7 @@ class Trainer:
             sampled = self._sampled(part, part + piece * parts, pieces * parts)
             share = float(sampled.weight.sum())
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-                result = losses(replica, sampled, self.settings)
+                result = self._losses(replica, sampled)
             (result.total * share).backward()  # type: ignore[no-untyped-call]
             weight += share
             sums += share * torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
@@ -293,7 +307,7 @@ class Trainer:
     def _validation_loss_of(self, samples: NDArray[np.int64]) -> float:
         """Policy and value loss alone, so that trainings with and without auxiliary heads or a teacher can be compared."""
         with torch.inference_mode():
-            result = losses(self.network, self._sampler.take(samples).to(self.device), self.settings)
+            result = self._losses(self.network, self._sampler.take(samples).to(self.device))
             return float(result.policy + self.settings.value_weight * result.value)
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
@@ -301,8 +315,9 @@ class Trainer:
         parents = tuple(dict.fromkeys(digest for digest in (self._parent, self._teacher_digest) if digest))
         if self._teacher_digest:
             notes = {"distilled_from": self._teacher_digest, **(notes or {})}
+        network = cast(Tower, self.network)
         return networks.save(
-            self.network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
+            network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
         )
 
     def checkpoint(self) -> bytes:

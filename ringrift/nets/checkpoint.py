@@ -105,13 +105,13 @@ def save(
     return pack(weights_of(network), {HEADER_KEY: msgspec.json.encode(header, order="sorted").decode()})
 
 
-def weights_of(network: Tower) -> Arrays:
+def weights_of(network: torch.nn.Module) -> Arrays:
     """The weights by name, in host memory and C order."""
     state = network.state_dict()
     return {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
 
 
-def load_weights(network: Tower, weights: Arrays) -> None:
+def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
     """Copy `weights` into `network`. Raises CheckpointError naming the tensors that are missing, surplus or misshapen."""
     own = network.state_dict()
     missing, surplus = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())

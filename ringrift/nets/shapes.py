@@ -4,6 +4,8 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from ringrift.rules.config import Config
+
 
 class UnknownArchitecture(ValueError):
     """No network has this name; the text lists those that exist."""
@@ -51,6 +53,24 @@ ARCHITECTURES: Final[dict[str, TowerShape]] = {
         blocks=24, channels=320, global_every=6, policy_hidden=128, value_hidden=320, squeeze=8, features=1
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NnueShape:
+    """`hidden` first units a seat, `second` units behind them, `policy` numbers a move is scored by (0: no policy)."""
+
+    hidden: int
+    second: int
+    policy: int
+    seats_min: int
+    seats_max: int
+
+
+NNUES: Final[dict[str, NnueShape]] = {
+    "nnue": NnueShape(hidden=256, second=32, policy=0, seats_min=2, seats_max=2),
+    "nnue_mp": NnueShape(hidden=256, second=32, policy=0, seats_min=3, seats_max=4),
+    "nnue_policy": NnueShape(hidden=256, second=32, policy=32, seats_min=2, seats_max=4),
+}
 DEPRECATED: Final = {"v6": "v5-heavy-large", "v6-xl": "v5-heavy-xl"}
 """Old names (requirement G04.07): understood, never written."""
 
@@ -60,14 +80,29 @@ def canonical(name: str) -> str:
     if name in DEPRECATED:
         warnings.warn(f"architecture {name} is now called {DEPRECATED[name]}", DeprecationWarning, stacklevel=2)
         return DEPRECATED[name]
-    if name not in ARCHITECTURES:
-        raise UnknownArchitecture(f"no network is called {name!r}; there are {', '.join(ARCHITECTURES)}")
+    if name not in ARCHITECTURES and name not in NNUES:
+        raise UnknownArchitecture(f"no network is called {name!r}; there are {', '.join((*ARCHITECTURES, *NNUES))}")
     return name
 
 
 def shape_of(name: str) -> TowerShape:
-    """The shape of the network called `name`. Raises UnknownArchitecture."""
-    return ARCHITECTURES[canonical(name)]
+    """The shape of the tower called `name`. Raises UnknownArchitecture."""
+    found = ARCHITECTURES.get(canonical(name))
+    if found is None:
+        raise UnknownArchitecture(f"{name} is an NNUE; towers are {', '.join(ARCHITECTURES)}")
+    return found
+
+
+def nnue_shape_of(name: str, config: Config) -> NnueShape:
+    """The shape of the NNUE called `name`. Raises UnknownArchitecture, also if it does not play with as many seats."""
+    if name not in NNUES:
+        raise UnknownArchitecture(f"no NNUE is called {name!r}; there are {', '.join(NNUES)}")
+    fitting = [other for other, row in NNUES.items() if row.seats_min <= config.seats <= row.seats_max]
+    if name not in fitting:
+        raise UnknownArchitecture(
+            f"{name} does not play {config.key}; with {config.seats} seats there are {', '.join(fitting)}"
+        )
+    return NNUES[name]
 
 
 def describe(shape: TowerShape) -> dict[str, int]:

@@ -59,10 +59,14 @@ async def apply_settings(log: JetStreamLog, settings: Settings, why: str) -> int
 
 def with_known_architecture(settings: Settings) -> Settings:
     """The settings with the architecture under its present name; an old one is warned of. Raises CommandError."""
-    from ringrift.nets.shapes import UnknownArchitecture, canonical
+    from ringrift.nets.shapes import NNUES, UnknownArchitecture, canonical, nnue_shape_of
+    from ringrift.rules.config import Config
 
     try:
         name = canonical(settings.training.architecture)
+        if name in NNUES:
+            for config in settings.configs:
+                nnue_shape_of(name, Config.parse(config))
     except UnknownArchitecture as error:
         raise CommandError(f"training.architecture: {error}") from error
     return replace(settings, training=replace(settings.training, architecture=name))

@@ -294,3 +294,28 @@ def test_more_samples_are_never_less_telling(wins, samples):
     settings = TrainingSettings()
     if Progress(samples_new=samples, wins_new=wins).enough(settings):
         assert Progress(samples_new=samples + 1, wins_new=wins).enough(settings)
+
+
+# what a training goes on from
+
+
+def registered_as(architecture: str, model: str) -> ModelRegistered:
+    return ModelRegistered(
+        config=CONFIG, model=model, generation=1, architecture=architecture, encoder="e", parameters=1, parents=(), ticket="t"
+    )
+
+
+def parent_after(story, settings_changed, architecture: str, *networks: tuple[str, str]) -> str | None:
+    life = story(DECIDER).given(settings_changed(training=TrainingSettings(architecture=architecture)), planned(), played())
+    life.given(exported(), started())
+    for name, model in networks:
+        life.given(finished(model=model), registered_as(name, model))
+    (request,) = life.given(planned(1), played(1)).when(exported()).then(TrainingRequested)
+    assert isinstance(request, TrainingRequested)
+    return request.parent
+
+
+def test_a_training_goes_on_from_the_newest_network_of_its_own_architecture(story, settings_changed):
+    assert parent_after(story, settings_changed, "v2-micro", ("v2-micro", A), ("v2-micro", B)) == B
+    assert parent_after(story, settings_changed, "v2-micro", ("v2-micro", A), ("nnue", B)) == A
+    assert parent_after(story, settings_changed, "nnue", ("v2-micro", A), ("v2-micro", B)) is None

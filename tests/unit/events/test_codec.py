@@ -35,6 +35,7 @@ from ringrift.events.facts import (
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _PATTERNS = {
+    "^(square8|square19|hex8|hexagonal)(_[234]p)?=(0?[.][0-9]+|1)$": "hex8_2p=0.25",
     "^[a-z0-9-]+>[a-z0-9-]+$": "v2-micro>v2",
     "^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$": "hex8_2p=" + "ab" * 32,
     "^[0-9a-f]{64}$": "ab" * 32,

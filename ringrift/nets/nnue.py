@@ -1,0 +1,188 @@
+"""The NNUE as torch trains it: sparse features into a wide first layer, two small layers behind it, one strength a seat.
+
+The same function in whole numbers, for play, is `ringrift.search.nnue`, whose docstring has the formulas; `quantise` gives its
+weights. What the features are does not matter here: `FeatureSet` says how many a cell has and how they are numbered.
+
+Each feature has a row of its own for its cell and one that all cells share; what plays is the sum. The shared row learns from every
+cell at once (the "feature factorizer" of nnue-pytorch), and the cell's own, counted with `CELL_SHARE`, ten times more slowly. So a
+few hundred games suffice: see `CELL_SHARE`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ringrift.nets.bags import KINDS, ROLES
+from ringrift.nets.encoding import RELATIVE_SEATS
+from ringrift.nets.shapes import NnueShape, nnue_shape_of
+from ringrift.rules.config import Config
+from ringrift.rules.geometry import geometry
+
+CELL_SHARE: Final = 0.1
+"""part of a cell's own row in the sum, hence of its steps: after 240 games of hex8_2p, 4 epochs, half root values, winners of 60
+other games were told in 70 % of positions, with 1.0 in 65 %; with `direct` too in 72 %; the heuristic: 66 % (one seed)"""
+FIRST_MAX: Final = 1.0
+"""bound on each of the two parts of a feature's row: with it a position of usual fullness uses a part of int16 only"""
+SECOND_MAX, OUT_MAX = 16.0, 64.0
+"""bounds that leave the whole numbers room; trained weights stay far below"""
+FIRST_SPREAD: Final = 0.05  # of fresh weights: about a hundred features are active, which spreads the sums by half a unit
+FIRST_BIAS: Final = 0.25  # fresh units begin where clipping passes gradients on
+ONE_MAX: Final = 127
+INT16_MAX: Final = 32767
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSet:
+    """A numbering of features: its name with digest, features of a cell, numbers of the whole position and their unit."""
+
+    name: str
+    levels: int
+    globals_: int
+    global_one: int
+    together: tuple[tuple[int, ...], ...]
+    """levels of a cell that may be active together, group by group: they bound what a cell can add to a sum"""
+
+
+class Nnue(nn.Module):
+    """Values of all seats, and logits of the legal moves where the shape has a policy."""
+
+    def __init__(self, shape: NnueShape, config: Config, features: FeatureSet) -> None:
+        super().__init__()
+        geo = geometry(config)
+        self.shape, self.seats, self.levels = shape, config.seats, features.levels
+        self.first = nn.EmbeddingBag(geo.n_cells * features.levels, shape.hidden, mode="sum", include_last_offset=True)
+        self.shared = nn.EmbeddingBag(features.levels, shape.hidden, mode="sum", include_last_offset=True)
+        self.first_bias = nn.Parameter(torch.full((shape.hidden,), FIRST_BIAS))
+        self.second = nn.Linear(shape.hidden + features.globals_, shape.second)
+        self.out = nn.Linear(shape.second, 1)
+        self.direct = nn.Linear(features.globals_, 1, bias=False)  # races are nearly linear, and are learnt first this way
+        nn.init.zeros_(self.direct.weight)
+        nn.init.normal_(self.first.weight, std=FIRST_SPREAD / 2 / CELL_SHARE)
+        nn.init.normal_(self.shared.weight, std=FIRST_SPREAD)
+        if shape.policy:
+            width = shape.policy + 1  # the last number of a position is 1: what a move is worth everywhere
+            self.query = nn.Linear(shape.hidden + features.globals_, shape.policy)
+            self.roles = nn.EmbeddingBag(geo.width**2 * ROLES, width, mode="sum", include_last_offset=True)
+            self.kinds = nn.Embedding(KINDS, width)
+            nn.init.normal_(self.roles.weight, std=0.1)
+            nn.init.normal_(self.kinds.weight, std=0.1)
+
+    def inputs(self, features: Tensor, starts: Tensor, globals_: Tensor) -> Tensor:
+        """`[B * seats, hidden + globals]`, all in 0..1."""
+        sums = CELL_SHARE * self.first(features, starts) + self.shared(features % self.levels, starts) + self.first_bias
+        return torch.cat((sums.clamp(0.0, 1.0), globals_), 1)
+
+    def strengths(self, inputs: Tensor) -> Tensor:
+        """u `[B, seats]`; columns as the perspectives come."""
+        hidden = self.second(inputs).clamp(0.0, 1.0)
+        total = self.out(hidden) + self.direct(inputs[:, self.shape.hidden :])
+        return total.view(-1, self.seats)  # type: ignore[no-any-return]
+
+    def forward(
+        self, features: Tensor, starts: Tensor, globals_: Tensor, rows: Tensor, row_starts: Tensor, weights: Tensor,
+        kinds: Tensor, positions: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """List l of `features` is `starts[l]..starts[l + 1]`: perspective `l % seats`, counted from the seat to act, of position
+        `l // seats`; `globals_[B * seats, G]`. Bags of the M moves as in `ringrift.nets.bags`, rows within one position.
+
+        -> logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for seats the game does not have."""
+        with torch.autocast(globals_.device.type, enabled=False):
+            inputs = self.inputs(features, starts, globals_)
+            values = functional.pad(values_of(self.strengths(inputs)), (0, RELATIVE_SEATS - self.seats))
+            if not self.shape.policy:
+                return values.new_zeros(len(kinds)), values
+            query = self.query(inputs[:: self.seats])
+            query = torch.cat((query, query.new_ones(len(query), 1)), 1)
+            moves = self.roles(rows, row_starts, per_sample_weights=weights) + self.kinds(kinds)
+            return (moves * query[positions]).sum(1), values
+
+    def clip(self) -> None:
+        """Bring the weights back into the range that whole numbers hold; after every step."""
+        with torch.no_grad():
+            self.first.weight.clamp_(-FIRST_MAX / CELL_SHARE, FIRST_MAX / CELL_SHARE)
+            for weight in (self.shared.weight, self.first_bias):
+                weight.clamp_(-FIRST_MAX, FIRST_MAX)
+            for weight in (self.second.weight, self.second.bias):
+                weight.clamp_(-SECOND_MAX, SECOND_MAX)
+            for weight in (self.out.weight, self.out.bias, self.direct.weight):
+                weight.clamp_(-OUT_MAX, OUT_MAX)
+
+
+def values_of(strengths: Tensor) -> Tensor:
+    """v_a = mean over b of tanh((u_a - u_b) / 2), `[B, seats]` -> `[B, seats]`."""
+    seats = strengths.shape[1]
+    return torch.tanh((strengths[:, :, None] - strengths[:, None, :]) / 2).sum(2) / (seats - 1)
+
+
+def build(name: str, config: Config, features: FeatureSet, *, seed: int = 0) -> Nnue:
+    """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownArchitecture, also for seats it does not play with."""
+    shape = nnue_shape_of(name, config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Nnue(shape, config, features)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantised:
+    """The weights in whole numbers, as `ringrift.search.nnue.Network` wants them, and the policy's in float32.
+
+    query [H + G, P]; query_bias [P]; roles [width^2 * ROLES, P + 1]; kinds [KINDS, P + 1]; all of P = 0 columns without a policy
+    """
+
+    first: NDArray[np.int16]
+    first_bias: NDArray[np.int16]
+    second: NDArray[np.int16]
+    second_bias: NDArray[np.int32]
+    out: NDArray[np.int16]
+    out_bias: int
+    direct: NDArray[np.int32]
+    one: int
+    query: NDArray[np.float32]
+    query_bias: NDArray[np.float32]
+    roles: NDArray[np.float32]
+    kinds: NDArray[np.float32]
+
+
+def quantise(network: Nnue, features: FeatureSet, *, second_one: int, out_one: int) -> Quantised:
+    """`network` in whole numbers. The unit of the first layer is the largest up to ONE_MAX for which no position can overflow."""
+    weights = {name: tensor.detach().cpu().double().numpy() for name, tensor in network.state_dict().items()}
+    first = CELL_SHARE * weights["first.weight"].reshape(-1, features.levels, network.shape.hidden) + weights["shared.weight"]
+    one = _first_unit(first, weights["first_bias"], features)
+    hidden = network.shape.hidden
+    second = weights["second.weight"] * second_one
+    second[:, hidden:] *= one / features.global_one  # the other inputs come in units of `one`, these in their own
+    scale = one * second_one
+    empty = np.zeros((0, 0))
+    return Quantised(
+        first=_whole(first.reshape(-1, hidden) * one, np.int16),
+        first_bias=_whole(weights["first_bias"] * one, np.int16),
+        second=_whole(second, np.int16),
+        second_bias=_whole(weights["second.bias"] * scale, np.int32),
+        out=_whole(weights["out.weight"][0] * out_one, np.int16),
+        out_bias=round(float(weights["out.bias"][0]) * scale * out_one),
+        direct=_whole(weights["direct.weight"][0] * scale * out_one / features.global_one, np.int32),
+        one=one,
+        query=np.ascontiguousarray(weights.get("query.weight", empty).T, np.float32),
+        query_bias=np.ascontiguousarray(weights.get("query.bias", empty[0:0, 0:0].ravel()), np.float32),
+        roles=np.ascontiguousarray(weights.get("roles.weight", empty), np.float32),
+        kinds=np.ascontiguousarray(weights.get("kinds.weight", empty), np.float32),
+    )
+
+
+def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64], features: FeatureSet) -> int:
+    """The largest unit for which the worst position, cell by cell, stays within int16 for every hidden unit."""
+    worst = np.abs(bias) + 0.5
+    groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in features.together])
+    worst = worst + groups.max(0).sum(0)
+    rounding = first.shape[0] * max(len(group) for group in features.together) * 0.5  # half a unit at most each
+    return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
+
+
+def _whole(values: NDArray[np.float64], dtype: type) -> NDArray[Any]:
+    limit = np.iinfo(dtype)
+    return np.ascontiguousarray(np.clip(np.rint(values), limit.min, limit.max)).astype(dtype)

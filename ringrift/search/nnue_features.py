@@ -1,0 +1,327 @@
+"""The sparse features `nnue-1`: a position as a short list of numbers, seen from each seat in turn.
+
+26 planes over the cells and 32 numbers of the whole position. Seats are *relative* to the perspective: 0 is the seat that looks, 1
+the next in cyclic order, so that 2, 3 and 4 seats share one layout and one network serves every seat.
+
+| planes | what is set on a cell |
+|---|---|
+| 0-3 rings | the stack holds a ring of relative seat r, at any depth |
+| 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height reaches |
+| 8-11 territory | r owns the collapsed cell |
+| 12-15 markers | r's marker |
+| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap reaches 1: plane 4-7 says it) |
+| 20-23 line threats | the marker is of a run along this axis at most one short of a line; level 0: own, level 1: another's |
+| 24 vulnerable | an own stack that another seat's stack could leap over now, were it to move |
+| 25 opportunity | another's stack that an own stack could leap over now |
+
+Heights and caps are thermometers: a ring more switches one feature on and leaves the others, so neighbouring heights share their
+weights and an update of the accumulator stays small; one class a height would share nothing, one number would be no sparse feature.
+A hexagonal board has three axes and leaves plane 23 empty.
+
+What a cell holds is first written as one word that knows no perspective (`describe`); features of a perspective come from the word
+(`cell_features`). Two positions differ in few words: that is what makes an update cheap.
+"""
+
+import json
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.rules import layout as la
+from ringrift.rules.compile import U, i64
+from ringrift.rules.geometry import (
+    CELLS_AT,
+    T_AXES,
+    T_AXIS,
+    T_DIRECTION,
+    T_DIRECTIONS,
+    T_RINGS_TO_WIN,
+    T_TERRITORY_TO_WIN,
+    Geometry,
+)
+from ringrift.rules.layout import NINE_BITS, Words, word_bottom, word_cap, word_height
+from ringrift.search.compile import compiled, inlined
+
+FEATURE_SET: Final = "nnue-1"
+
+RELATIVE_SEATS: Final = 4
+AXES: Final = 4
+HEIGHT_FROM: Final = (1, 2, 3, 4, 5, 7, 10)  # few stacks are higher than 8; the height decides which cells a stack reaches
+CAP_FROM: Final = (2, 3, 4, 6)  # caps are compared with each other when stacks meet
+PLANE_LEVELS: Final = (
+    (("rings", 1),) * RELATIVE_SEATS
+    + (("height", len(HEIGHT_FROM)),) * RELATIVE_SEATS
+    + (("territory", 1),) * RELATIVE_SEATS
+    + (("marker", 1),) * RELATIVE_SEATS
+    + (("cap", len(CAP_FROM)),) * RELATIVE_SEATS
+    + (("line", 2),) * AXES
+    + (("vulnerable", 1), ("opportunity", 1))
+)
+"""Name and number of levels of each of the 26 planes."""
+PLANES: Final = len(PLANE_LEVELS)
+FIRST_LEVEL: Final = tuple(sum(levels for _, levels in PLANE_LEVELS[:plane]) for plane in range(PLANES))
+LEVELS: Final = sum(levels for _, levels in PLANE_LEVELS)
+"""Features of one cell: feature `place * LEVELS + level`, where place is the cell's number in scan order."""
+CELL_FEATURES_MAX: Final = RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1  # of one cell at once
+
+SEAT_GLOBALS: Final = ("to_move", "hand", "removed", "territory", "on_board", "alone")
+"""Of each relative seat: 1 if it acts; rings in hand and on the board / R; removed / V; collapsed cells / territory minimum; rounds
+as the only seat able to act / rounds required."""
+GLOBAL_NAMES: Final = (
+    "placement", "movement", "capture", "chain_capture", "line_processing", "territory_processing", "forced_elimination",
+    "owes",  # a line or region cost is owed
+    *(f"{name}_{seat}" for seat in range(RELATIVE_SEATS) for name in SEAT_GLOBALS),
+)  # fmt: skip
+GLOBALS: Final = len(GLOBAL_NAMES)
+GLOBAL_ONE: Final = 127  # globals are whole numbers 0 .. GLOBAL_ONE for 0 .. 1
+
+
+def feature_digest() -> str:
+    """16 hex digits over all that gives a feature its number and meaning."""
+    meaning = (FEATURE_SET, PLANE_LEVELS, HEIGHT_FROM, CAP_FROM, GLOBAL_NAMES, GLOBAL_ONE)
+    return sha256(json.dumps(meaning).encode()).hexdigest()[:16]
+
+
+def levels_together() -> tuple[tuple[int, ...], ...]:
+    """Groups of levels of a cell of which any set of active ones is part of at least one group."""
+    first = FIRST_LEVEL
+    groups: list[tuple[int, ...]] = []
+    for r in range(RELATIVE_SEATS):
+        heights, caps = range(len(HEIGHT_FROM)), range(len(CAP_FROM))
+        stack = (*first[:4], *(first[4 + r] + i for i in heights), *(first[16 + r] + i for i in caps), first[24 if r == 0 else 25])
+        lines = tuple(first[20 + axis] + (1 if r else 0) for axis in range(AXES))
+        groups += [stack, (first[12 + r], *lines), (first[8 + r],)]
+    return tuple(groups)
+
+
+_RINGS, _HEIGHT, _TERRITORY, _MARKER, _CAP, _LINE = (FIRST_LEVEL[plane] for plane in range(0, 24, 4))
+_VULNERABLE, _OPPORTUNITY = FIRST_LEVEL[24:]
+_HEIGHTS, _CAPS = len(HEIGHT_FROM), len(CAP_FROM)
+_G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
+
+# The word of a cell: kind, seat (owner or controller), ring colours, levels reached, axes of line threats, seats that attack.
+MARKER, TERRITORY, STACK = 1, 2, 3
+SEAT_SHIFT, RINGS_SHIFT, HEIGHT_SHIFT, CAP_SHIFT, LINE_SHIFT, ATTACK_SHIFT = 2, 5, 9, 12, 15, 19
+
+Cells = NDArray[np.int32]  # [n_cells] words in scan order
+Indices = NDArray[np.int32]
+
+
+@inlined
+def _reached(n: int, thresholds: tuple[int, ...]) -> int:
+    """How many of the ascending thresholds `n` reaches."""
+    count = i64(0)
+    for threshold in thresholds:
+        count += n >= threshold
+    return count
+
+
+@inlined
+def _colours(s: Words, w: int) -> int:
+    """Bit seat - 1 for each colour in the stack with cell word `w`."""
+    links = i64(s[U(la.LINKS_AT)])
+    ring = word_bottom(w)
+    mask = i64(0)
+    for _ in range(word_height(w)):
+        link = i64(s[U(links + ring)])
+        mask |= i64(1) << ((link >> la.COLOUR_SHIFT) - 1)
+        ring = link & NINE_BITS
+    return mask
+
+
+@inlined
+def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
+    """Note with every foreign stack that the stack at core id `at` could leap over (9.1) who attacks it."""
+    t = g.table
+    seat, height, cap = w & la.SEAT_BITS, word_height(w), word_cap(w)
+    for i in range(t[U(T_DIRECTIONS)]):
+        delta = i64(t[U(T_DIRECTION + i)])
+        c = at + delta
+        steps = 1
+        while (s[U(CELLS_AT + c)] & la.BLOCK) == 0:
+            c += delta
+            steps += 1
+        victim = i64(s[U(CELLS_AT + c)])
+        if (victim & la.STACK) == 0 or word_cap(victim) > cap or (victim & la.SEAT_BITS) == seat:
+            continue
+        beyond = c + delta
+        steps += 1
+        while steps < height and (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
+            beyond += delta
+            steps += 1
+        if (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
+            cells[U(g.scan_of[U(c)])] |= np.int32(1) << (ATTACK_SHIFT + seat - 1)
+
+
+@inlined
+def _threaten(g: Geometry, s: Words, at: int, seat: int, cells: Cells) -> None:
+    """Note the axes along which a run of markers begins at core id `at` that is long enough to threaten a line."""
+    t = g.table
+    for axis in range(t[U(T_AXES)]):
+        delta = i64(t[U(T_AXIS + axis)])
+        if s[U(CELLS_AT + at - delta)] == seat:
+            continue
+        length = 1
+        while s[U(CELLS_AT + at + length * delta)] == seat:
+            length += 1
+        if length >= g.line_length - 1:
+            for i in range(length):
+                cells[U(g.scan_of[U(at + i * delta)])] |= np.int32(1) << (LINE_SHIFT + axis)
+
+
+@compiled
+def describe(g: Geometry, s: Words, cells: Cells) -> None:
+    """Write the word of every cell, in scan order."""
+    for k in range(g.n_cells):
+        cells[U(k)] = 0
+    for k in range(g.n_cells):
+        at = i64(g.cell_of[U(k)])
+        w = i64(s[U(CELLS_AT + at)])
+        seat = w & la.SEAT_BITS
+        if w == 0:
+            continue
+        if w & la.WALL:
+            cells[U(k)] |= TERRITORY | (seat << SEAT_SHIFT)
+        elif w & la.STACK:
+            levels = (_reached(word_height(w), HEIGHT_FROM) << HEIGHT_SHIFT) | (_reached(word_cap(w), CAP_FROM) << CAP_SHIFT)
+            cells[U(k)] |= STACK | (seat << SEAT_SHIFT) | (_colours(s, w) << RINGS_SHIFT) | levels
+            _attack(g, s, at, w, cells)
+        else:
+            cells[U(k)] |= MARKER | (seat << SEAT_SHIFT)
+            _threaten(g, s, at, seat, cells)
+
+
+@inlined
+def _stack_features(word: int, base: int, perspective: int, seats: int, out: Indices, k: int) -> int:
+    seat = (word >> SEAT_SHIFT) & 7
+    relative = (seat - perspective + seats) % seats
+    for r in range(seats):
+        if (word >> (RINGS_SHIFT + (perspective - 1 + r) % seats)) & 1:
+            out[U(k)] = base + _RINGS + r
+            k += 1
+    for level in range((word >> HEIGHT_SHIFT) & 7):
+        out[U(k)] = base + _HEIGHT + relative * _HEIGHTS + level
+        k += 1
+    for level in range((word >> CAP_SHIFT) & 7):
+        out[U(k)] = base + _CAP + relative * _CAPS + level
+        k += 1
+    attackers = (word >> ATTACK_SHIFT) & 15
+    if relative == 0 and attackers:
+        out[U(k)] = base + _VULNERABLE
+        k += 1
+    elif (attackers >> (perspective - 1)) & 1:
+        out[U(k)] = base + _OPPORTUNITY
+        k += 1
+    return k
+
+
+@inlined
+def _marker_features(word: int, base: int, perspective: int, seats: int, axes: NDArray[np.int16], out: Indices, k: int) -> int:
+    relative = (((word >> SEAT_SHIFT) & 7) - perspective + seats) % seats
+    out[U(k)] = base + _MARKER + relative
+    k += 1
+    for axis in range(AXES):
+        if (word >> (LINE_SHIFT + axis)) & 1:
+            out[U(k)] = base + _LINE + 2 * axes[U(axis)] + (1 if relative else 0)
+            k += 1
+    return k
+
+
+@compiled
+def cell_features(
+    word: int, place: int, perspective: int, seats: int, axes: NDArray[np.int16], out: Indices, k: int
+) -> int:
+    """Append to `out[k:]` the features of a cell for the seat `perspective` (from 1), ascending if `axes` is; gives the new `k`."""
+    base = place * LEVELS
+    kind = word & 3
+    if kind == STACK:
+        return _stack_features(word, base, perspective, seats, out, k)
+    if kind == MARKER:
+        return _marker_features(word, base, perspective, seats, axes, out, k)
+    if kind == TERRITORY:
+        out[U(k)] = base + _TERRITORY + (((word >> SEAT_SHIFT) & 7) - perspective + seats) % seats
+        k += 1
+    return k
+
+
+@compiled
+def active_features(
+    g: Geometry, cells: Cells, perspective: int, places: NDArray[np.int16], axes: NDArray[np.int16], out: Indices
+) -> int:
+    """Write the features of a described position for one seat; gives their number, at most `features_max(g)`.
+
+    `places[area]` is the number of each cell, `axes[AXES]` that of each axis: `plain_places`, or those of a symmetric image."""
+    k = i64(0)
+    for i in range(g.n_cells):
+        word = i64(cells[U(i)])
+        if word:
+            k = cell_features(word, i64(places[U(g.cell_of[U(i)])]), perspective, g.seats, axes, out, k)
+    return k
+
+
+@inlined
+def _share(part: int, whole: int) -> int:
+    """`part / whole`, at most 1, in units of 1 / GLOBAL_ONE, rounded to nearest."""
+    return min(i64(GLOBAL_ONE), (2 * GLOBAL_ONE * part + whole) // (2 * whole))
+
+
+@compiled
+def global_features(g: Geometry, s: Words, perspective: int, out: NDArray[np.int16]) -> None:
+    """Write the GLOBALS numbers of a running game, seen from one seat, in units of 1 / GLOBAL_ONE."""
+    t = g.table
+    for i in range(GLOBALS):
+        out[U(i)] = 0
+    if s[U(la.PHASE)] < la.OVER:
+        out[U(s[U(la.PHASE)])] = GLOBAL_ONE
+    out[U(_G_OWES)] = GLOBAL_ONE if s[U(la.DEBT)] or s[U(la.OWE_CAP)] else 0
+    for r in range(g.seats):
+        seat = (perspective - 1 + r) % g.seats + 1
+        own = _G_SEAT + r * _PER_SEAT
+        out[U(own)] = GLOBAL_ONE if s[U(la.TURN)] == seat else 0
+        out[U(own + 1)] = _share(i64(s[U(la.HAND + seat)]), i64(g.rings_per_seat))
+        out[U(own + 2)] = _share(i64(s[U(la.REMOVED + seat)]), i64(t[U(T_RINGS_TO_WIN)]))
+        out[U(own + 3)] = _share(i64(s[U(la.TERRITORY_OF + seat)]), i64(t[U(T_TERRITORY_TO_WIN)]))
+        out[U(own + 4)] = _share(i64(s[U(la.ON_BOARD + seat)]), i64(g.rings_per_seat))
+        if s[U(la.LPS_WHO)] == seat:
+            out[U(own + 5)] = _share(i64(s[U(la.LPS_COUNT)]), i64(max(s[U(la.LPS_ROUNDS)], 1)))
+
+
+def features_max(g: Geometry) -> int:
+    """Bound on the active features of one perspective."""
+    return g.n_cells * CELL_FEATURES_MAX
+
+
+def plain_places(g: Geometry) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """`places[area]` and `axes[AXES]` of the board as it stands."""
+    return g.scan_of.copy(), np.arange(AXES, dtype=np.int16)
+
+
+@compiled
+def collect(
+    g: Geometry,
+    states: NDArray[np.int32],
+    places: NDArray[np.int16],
+    axes: NDArray[np.int16],
+    symmetry: NDArray[np.int16],
+    cells: Cells,
+    indices: Indices,
+    starts: NDArray[np.int64],
+    globals_: NDArray[np.int16],
+) -> None:
+    """Features of many positions: perspective j of state i, j counted from the seat to act, is list `i * seats + j`.
+
+    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is seen under `places[symmetry[i]]`,
+    `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells` is scratch of `n_cells`."""
+    used = i64(0)
+    for i in range(states.shape[0]):
+        s = states[i]
+        describe(g, s, cells)
+        for j in range(g.seats):
+            seat = (max(i64(s[U(la.TURN)]), 1) - 1 + j) % g.seats + 1
+            at = i * g.seats + j
+            starts[U(at)] = used
+            used += active_features(g, cells, seat, places[U(symmetry[U(i)])], axes[U(symmetry[U(i)])], indices[used:])
+            global_features(g, s, seat, globals_[U(at)])
+    starts[U(states.shape[0] * g.seats)] = used

@@ -1,0 +1,314 @@
+"""The NNUE: trained from shards, quantised within a bound, stored and read with checks, played as any network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from ringrift.events.facts import GameCompleted, SelfplayPlanned
+from ringrift.events.settings import SelfplaySettings, TrainingSettings
+from ringrift.events.tickets import SelfplayTicket
+from ringrift.learning.families import evaluator_of, header_of, trainer_of
+from ringrift.learning.nnue import FEATURES, NnueBatcher, NnueTrainer, symmetric_places
+from ringrift.learning.nnue_evaluator import NnueEvaluator, clear_nnue_cache
+from ringrift.learning.play import play_games
+from ringrift.learning.shards import build_shard, read_shard
+from ringrift.learning.training import Progress, Trainer, TrainingError
+from ringrift.learning.window import Window, open_window
+from ringrift.nets import nnue as nets
+from ringrift.nets import nnue_checkpoint as cp
+from ringrift.nets.checkpoint import CheckpointError, digest_of
+from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
+from ringrift.nets.tensors import pack, unpack
+from ringrift.rules import Config, Position
+from ringrift.rules import layout as la
+from ringrift.rules.core import geometry
+from ringrift.search import nnue as kernels
+from ringrift.search import nnue_features as nf
+from ringrift.search.harness import Setup, make_player
+
+SETTINGS = TrainingSettings(architecture="nnue", batch=32, checkpoint_steps=4, validation_fraction=0.3)
+POLICY = msgspec.structs.replace(SETTINGS, architecture="nnue_policy")
+HEX8 = Config.parse("hex8_2p")
+NAMES = (("nnue", "hex8_2p"), ("nnue_policy", "square8_2p"), ("nnue_mp", "square8_3p"), ("nnue_policy", "hex8_4p"))
+
+
+def window_of(make_game, key: str, games: int) -> Window:
+    data, _ = build_shard(Config.parse(key), [make_game(key, seed) for seed in range(games)])
+    return open_window([read_shard(data)], 10**6)
+
+
+@pytest.fixture(scope="module")
+def window(make_game) -> Window:
+    return window_of(make_game, "hex8_2p", 6)
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    network = nets.build("nnue_policy", HEX8, FEATURES, seed=4)
+    return cp.save(network, FEATURES, architecture="nnue_policy", config=HEX8, parents=("0f" * 32,), notes={"step": "12"})
+
+
+def trained_a_little(make_game, name: str, key: str) -> tuple[NnueTrainer, Window]:
+    window = window_of(make_game, key, 2)
+    settings = msgspec.structs.replace(SETTINGS, architecture=name, validation_fraction=0.0, learning_rate=1e-2)
+    trainer = NnueTrainer(window, settings, seed=1, steps=12)
+    trainer.run()
+    return trainer, window
+
+
+@pytest.mark.parametrize(("name", "key"), NAMES)
+def test_whole_numbers_follow_the_floats(make_game, name: str, key: str) -> None:
+    trainer, window = trained_a_little(make_game, name, key)
+    network, n = trainer.network.eval(), window.config.seats
+    assert isinstance(network, nets.Nnue)
+    some = np.arange(0, len(window), 3)
+    drawn = trainer._sampler.take(some)
+    with torch.inference_mode():
+        float_logits, relative = (tensor.numpy() for tensor in network(*drawn.batch.arguments()))
+    flat = np.concatenate([np.arange(window.offsets[i], window.offsets[i + 1]) for i in some])
+    offsets = np.concatenate(([0], np.cumsum(np.diff(window.offsets)[some])))
+    logits, values = NnueEvaluator(window.config, network).evaluate(window.states[some], window.codes[flat], offsets)
+    columns = (np.arange(n)[None] - (window.mover[some, None] - 1)) % n
+    floats = np.take_along_axis(relative, columns, axis=1)
+    assert floats.std() > 0.05
+    assert np.abs(values - floats).max() < 0.03
+    assert np.abs(values - floats).mean() < 0.01
+    if network.shape.policy:
+        assert float_logits.std() > 0.1
+        assert np.abs(logits - float_logits).max() < 0.05
+    else:
+        assert not logits.any()
+
+
+def test_the_unit_shrinks_before_a_sum_can_overflow() -> None:
+    network = nets.build("nnue", Config.parse("square8_2p"), FEATURES)
+    with torch.no_grad():
+        network.first.weight.fill_(1.0 / nets.CELL_SHARE)
+        network.shared.weight.fill_(1.0)
+    whole = nets.quantise(network, FEATURES, second_one=kernels.SECOND_ONE, out_one=kernels.OUT_ONE)
+    assert 1 < whole.one < 127
+    most = max(len(group) for group in FEATURES.together)
+    assert 64 * most * int(whole.first.max()) + int(whole.first_bias.max()) <= 32767
+
+
+def test_every_cell_stays_within_the_groups_that_bound_it(window: Window) -> None:
+    geo = geometry(HEX8)
+    groups = [set(group) for group in FEATURES.together]
+    cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
+    places, axes = nf.plain_places(geo)
+    for state in window.states[::5]:
+        nf.describe(geo, state, cells)
+        used = nf.active_features(geo, cells, 1, places, axes, out)
+        for cell in set((out[:used] // nf.LEVELS).tolist()):
+            levels = {int(index) % nf.LEVELS for index in out[:used] if index // nf.LEVELS == cell}
+            assert any(levels <= group for group in groups)
+
+
+@pytest.mark.parametrize("key", ["square8_2p", "hex8_3p", "hexagonal_2p"])
+def test_a_symmetric_image_has_the_features_of_its_cells_and_axes(key: str) -> None:
+    config = Config.parse(key)
+    geo = geometry(config)
+    places, axes = symmetric_places(config)
+    for index, symmetry in enumerate(symmetries(config)):
+        table = cell_table(config, symmetry)
+        assert all(places[index, c] == geo.scan_of[table[c]] for c in geo.cell_of)
+        assert sorted(axes[index].tolist()) == [0, 1, 2, 3]
+        for axis, delta in enumerate(geo.table[32 : 32 + geo.table[12]].tolist()):
+            image = int(geo.table[32 + axes[index, axis]])
+            pairs = [(int(c), int(c) + delta) for c in geo.cell_of if geo.scan_of[int(c) + delta] >= 0]
+            assert all(abs(int(table[b]) - int(table[a])) == image for a, b in pairs)
+    assert len(places) == len(grid_tables(config))
+
+
+def test_perspectives_are_counted_from_the_seat_to_act(make_game) -> None:
+    window = window_of(make_game, "square8_3p", 1)
+    batch = NnueBatcher(window.config, policy=False).encode(window.states, window.codes, window.offsets)
+    acting = [name.startswith("to_move") for name in nf.GLOBAL_NAMES]
+    shown = batch.globals_.view(-1, 3, nf.GLOBALS)[:, :, acting]
+    # from the seat to act it is itself that acts; the next seat sees the actor two seats on, and so round
+    for perspective, actor in enumerate((0, 2, 1)):
+        assert shown[:, perspective].argmax(1).unique().tolist() == [actor]
+
+
+@pytest.mark.parametrize(("name", "key"), NAMES[1:3])
+def test_training_fits_what_it_is_shown(make_game, name: str, key: str) -> None:
+    window = window_of(make_game, key, 2)
+    some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
+    settings = TrainingSettings(architecture=name, batch=32, learning_rate=1e-2, validation_fraction=0.0, checkpoint_steps=1000)
+    trainer = NnueTrainer(window, settings, seed=3, steps=60)
+    trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
+    reports: list[Progress] = []
+    last = trainer.run(on_progress=reports.append)
+    assert last is not None
+    assert last.value_loss < min(0.1, reports[0].value_loss / 2)
+    if name == "nnue_policy":
+        assert last.policy_loss < reports[0].policy_loss - 0.3
+    else:
+        assert last.policy_loss == 0
+
+
+def test_training_a_tiny_window_lowers_the_loss(window: Window) -> None:
+    trainer = NnueTrainer(window, msgspec.structs.replace(POLICY, checkpoint_steps=100), seed=1, steps=40)
+    reports: list[Progress] = []
+    trainer.run(on_progress=reports.append)
+    assert reports[-1].loss < reports[0].loss - 0.1
+    assert reports[-1].validation_loss is not None
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
+    checkpoints: list[bytes] = []
+    whole = NnueTrainer(window, POLICY, seed=1, steps=6, replicas=2)
+    whole.run(on_checkpoint=checkpoints.append)
+    resumed = NnueTrainer(window, POLICY, seed=1, steps=6, resume=checkpoints[0], replicas=2)
+    assert resumed.step == 4
+    resumed.run()
+    assert resumed.model() == whole.model()
+
+
+def test_weights_stay_in_the_range_of_whole_numbers(window: Window) -> None:
+    trainer = NnueTrainer(window, msgspec.structs.replace(SETTINGS, learning_rate=0.5), seed=1, steps=8)
+    trainer.run()
+    network = trainer.network
+    assert isinstance(network, nets.Nnue)
+    assert network.shared.weight.abs().max() <= nets.FIRST_MAX
+    assert network.first.weight.abs().max() * nets.CELL_SHARE <= nets.FIRST_MAX * 1.0001
+    assert network.second.weight.abs().max() <= nets.SECOND_MAX
+
+
+def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
+    loaded = cp.NnueCheckpoint.parse(data, FEATURES, digest=digest_of(data), config=HEX8)
+    assert loaded.header.parents == ("0f" * 32,)
+    assert loaded.header.encoder == FEATURES.name == "nnue-1:7ce26c2304247757"
+    original = nets.build("nnue_policy", HEX8, FEATURES, seed=4).state_dict()
+    network = loaded.network(FEATURES)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, original[name])
+    header = loaded.header
+    again = cp.save(network, FEATURES, architecture=header.architecture, config=HEX8, parents=header.parents, notes=header.notes)
+    assert again == data
+
+
+REFUSALS = {
+    "features": ({"encoder": "nnue-0:0"}, "features 'nnue-0:0'.*train it anew"),
+    "rules": ({"rules_version": 99}, "rules version 99"),
+    "format": ({"format": 2}, "format 2"),
+    "name": ({"architecture": "nnue_v9"}, "no NNUE is called"),
+    "seats": ({"architecture": "nnue_mp"}, "nnue_mp does not play hex8_2p; with 2 seats there are nnue, nnue_policy"),
+    "shape": ({"shape": {"hidden": 9}}, "shape"),
+    "config": ({"config_key": "hex9_2p"}, "hex9_2p"),
+    "another board": ({"config_key": "square8_2p"}, "first.weight"),
+    "parents": ({"parents": ["latest"]}, "parents"),
+    "surplus": ({"trust": "me"}, "trust"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: str) -> None:
+    changes, message = REFUSALS[case]
+    weights, metadata = unpack(data)
+    changed = pack(weights, {cp.HEADER_KEY: json.dumps(json.loads(metadata[cp.HEADER_KEY]) | changes)})
+    with pytest.raises(CheckpointError, match=message) as caught:
+        cp.NnueCheckpoint.parse(changed, FEATURES)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: Window) -> None:
+    with pytest.raises(CheckpointError, match="an NNUE for hex8_2p does not play square8_2p"):
+        cp.NnueCheckpoint.parse(data, FEATURES, config=Config.parse("square8_2p"))
+    with pytest.raises(CheckpointError, match="no NNUE: its header is of another kind"):
+        cp.NnueCheckpoint.parse(Trainer(window, TrainingSettings(), seed=1, steps=1).model(), FEATURES)
+    with pytest.raises(CheckpointError, match="expected 00"):
+        cp.NnueCheckpoint.parse(data, FEATURES, digest="00" * 32)
+    for cut in (0, 7, 100, -1):
+        with pytest.raises(CheckpointError, match="not an NNUE"):
+            cp.NnueCheckpoint.parse(data[:cut], FEATURES)
+
+
+def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, data: bytes) -> None:
+    child = NnueTrainer(window, POLICY, seed=9, steps=1, start=data)
+    parent = cp.NnueCheckpoint.parse(data, FEATURES).network(FEATURES)
+    assert all(torch.equal(tensor, parent.state_dict()[name]) for name, tensor in child.network.state_dict().items())
+    assert header_of(child.model()).parents == (digest_of(data),)
+    with pytest.raises(TrainingError, match="cannot start nnue for hex8_2p from a nnue_policy"):
+        NnueTrainer(window, SETTINGS, seed=9, steps=1, start=data)
+    tower = Trainer(window, TrainingSettings(), seed=1, steps=1).model()
+    with pytest.raises(TrainingError, match="another kind"):
+        NnueTrainer(window, SETTINGS, seed=9, steps=1, start=tower)
+    with pytest.raises(TrainingError, match="nnue_mp does not play hex8_2p"):
+        NnueTrainer(window, msgspec.structs.replace(SETTINGS, architecture="nnue_mp"), seed=9, steps=1)
+
+
+def test_a_file_is_loaded_once_and_values_are_scores(data: bytes, tmp_path: Path) -> None:
+    clear_nnue_cache()
+    for name in ("one", "copy"):
+        (tmp_path / name).write_bytes(data)
+    one = NnueEvaluator.from_checkpoint(tmp_path / "one", HEX8)
+    assert NnueEvaluator.from_checkpoint(tmp_path / "copy", HEX8) is one
+    clear_nnue_cache()
+    assert NnueEvaluator.from_checkpoint(tmp_path / "one", HEX8) is not one
+    with pytest.raises(CheckpointError, match="does not play square8_2p"):
+        NnueEvaluator.from_checkpoint(tmp_path / "one", Config.parse("square8_2p"))
+    state = Position.start(HEX8).state
+    assert one.value(state, 1) == -one.value(state, 2) != 0
+    assert one.score(state, 1) == -one.score(state, 2)
+    assert np.tanh(one.score(state, 1) / 200) == pytest.approx(one.value(state, 1), abs=0.005)
+
+
+def test_families_know_their_own(window: Window, data: bytes) -> None:
+    tower = Trainer(window, TrainingSettings(), seed=1, steps=1).model()
+    assert trainer_of("nnue_policy") is NnueTrainer
+    assert trainer_of("v2-micro") is Trainer
+    assert header_of(data).architecture == "nnue_policy"
+    assert header_of(tower).architecture == "v2-micro"
+    for blob in (data, tower):
+        evaluating = evaluator_of(blob, digest=digest_of(blob))
+        codes = window.codes[: window.offsets[1]]
+        logits, values = evaluating.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
+        assert len(logits) == len(codes)
+        assert values.shape == (1, 2)
+        with pytest.raises(CheckpointError, match="expected 00"):
+            evaluator_of(blob, digest="00" * 32)
+
+
+def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
+    """What it answers does not depend on the batch it is asked in."""
+    evaluator = NnueEvaluator.load(data)
+    player = make_player(HEX8, "policy", Setup(evaluator="network", evaluate=evaluator.evaluate, threads=1))
+    seeds = np.zeros(300, np.uint64)
+    states = np.resize(window.states[:100], (300, window.states.shape[1]))
+    together = player.choose(states, seeds)
+    for i in (0, 77, 299):
+        (alone,) = player.choose(states[i : i + 1], seeds[:1])
+        assert alone.move == together[i].move
+        assert np.array_equal(alone.policy, together[i].policy)
+    assert any(np.ptp(decision.policy) > 0.05 for decision in together)
+
+
+@pytest.mark.slow
+def test_a_small_network_predicts_winners_better_than_chance() -> None:
+    """Trained on 240 games the heuristic searched, it knows who wins 60 others from the middle of the game on."""
+    games = heuristic_games(300)
+    window, others = (open_window([read_shard(build_shard(HEX8, part)[0])], 10**6) for part in (games[:240], games[240:]))
+    settings = TrainingSettings(architecture="nnue", epochs=4.0, validation_fraction=0.0)
+    trainer = NnueTrainer(window, settings, seed=1)
+    trainer.run()
+    evaluator = NnueEvaluator.load(trainer.model())
+    late = others.states[:, la.PLY] >= 30
+    values = evaluator.evaluate(others.states[late], np.zeros(0, np.int64), np.zeros(late.sum() + 1, np.int64))[1]
+    assert late.sum() > 500
+    assert np.mean((values[:, 0] > 0) == (others.outcome[late, 0] > 0)) > 0.65
+
+
+def heuristic_games(count: int) -> list[GameCompleted]:
+    """Games of Gumbel search with the handcrafted evaluation."""
+    plan = SelfplayPlanned(
+        config="hex8_2p", generation=0, games=count, games_per_ticket=count, simulations=8, model=None, seed=5, settings_version=0
+    )
+    ticket = SelfplayTicket(ticket="t", cause="EVENTS/1", plan=plan, first_game=0, games=count)
+    return list(play_games(ticket, SelfplaySettings(), node="n"))
