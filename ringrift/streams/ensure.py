@@ -99,8 +99,13 @@ async def _config(ask: api.Ask, subject: str, missing: int) -> dict[str, Any] | 
 
 
 async def _created(ask: api.Ask, subject: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    async def attempt() -> dict[str, Any]:
-        config: dict[str, Any] = (await api.call(ask, subject, request))["config"]
+    async def attempt() -> dict[str, Any] | None:
+        try:
+            config: dict[str, Any] = (await api.call(ask, subject, request))["config"]
+        except ServerRefused as error:
+            if error.code == api.NO_PEERS:  # the cluster has just started, and its leader has not heard of everybody
+                return None
+            raise
         return config
 
     return await retried(attempt, subject)
