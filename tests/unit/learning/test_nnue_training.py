@@ -13,7 +13,7 @@ import torch
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SelfplayTicket
-from ringrift.learning.families import evaluator_of, header_of, trainer_of
+from ringrift.learning.families import header_of, model_of, trainer_of
 from ringrift.learning.nnue import FEATURES, NnueBatcher, NnueTrainer, symmetric_places
 from ringrift.learning.nnue_evaluator import NnueEvaluator, clear_nnue_cache
 from ringrift.learning.play import play_games
@@ -30,7 +30,7 @@ from ringrift.rules import layout as la
 from ringrift.rules.core import geometry
 from ringrift.search import nnue as kernels
 from ringrift.search import nnue_features as nf
-from ringrift.search.harness import Setup, make_player
+from ringrift.search.harness import Model, Setup, make_player
 
 SETTINGS = TrainingSettings(architecture="nnue", batch=32, checkpoint_steps=4, validation_fraction=0.3)
 POLICY = msgspec.structs.replace(SETTINGS, architecture="nnue_policy")
@@ -267,19 +267,21 @@ def test_families_know_their_own(window: Window, data: bytes) -> None:
     assert header_of(data).architecture == "nnue_policy"
     assert header_of(tower).architecture == "v2-micro"
     for blob in (data, tower):
-        evaluating = evaluator_of(blob, digest=digest_of(blob))
+        model = model_of(blob, digest=digest_of(blob))
         codes = window.codes[: window.offsets[1]]
-        logits, values = evaluating.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
+        logits, values = model.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
         assert len(logits) == len(codes)
         assert values.shape == (1, 2)
+        assert (model.nnue is None) == (blob == tower)
+        assert model.policy
         with pytest.raises(CheckpointError, match="expected 00"):
-            evaluator_of(blob, digest="00" * 32)
+            model_of(blob, digest="00" * 32)
 
 
 def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
     """What it answers does not depend on the batch it is asked in."""
     evaluator = NnueEvaluator.load(data)
-    player = make_player(HEX8, "policy", Setup(evaluator="network", evaluate=evaluator.evaluate, threads=1))
+    player = make_player(HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1))
     seeds = np.zeros(300, np.uint64)
     states = np.resize(window.states[:100], (300, window.states.shape[1]))
     together = player.choose(states, seeds)
