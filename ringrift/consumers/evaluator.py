@@ -10,7 +10,6 @@ from ringrift.events.facts import EvaluationFailed, GameCompleted
 from ringrift.events.tickets import EvaluationTicket, Ticket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
-from ringrift.search.players import Evaluate
 
 
 async def main(process: Process) -> None:
@@ -41,18 +40,14 @@ async def _measure(process: Process, ticket: EvaluationTicket, deliveries: int, 
     process.doing = f"measuring {request.config} generation {request.generation} against {request.opponent.participant}"
     settings, _ = await process.settings(request.settings_version)
     models = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
-    evaluators = {model: await networks.get(model) for model in sorted(models)}
-
-    def evaluate_of(model: str) -> Evaluate:
-        return evaluators[model].evaluate
-
+    held = {model: await networks.get(model) for model in sorted(models)}
     seats = Config.parse(request.config).seats
     ids = [f"{ticket.ticket}-{index}" for index in range(request.pairs * seats)]
     async with publish_games(process, ticket, request.config, ids, deliveries) as publish:
         match = from_thread(
             process,
             lambda: play_match(
-                ticket, settings.evaluation, node=process.node, evaluate_of=evaluate_of, threads=threads(),
+                ticket, settings.evaluation, node=process.node, model_of=held.__getitem__, threads=threads(),
                 progress=lambda _: process.check_stop(),
             ),
         )

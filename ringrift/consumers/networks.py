@@ -8,7 +8,8 @@ from collections import OrderedDict
 import torch
 
 from ringrift.consumers.process import Process, threads
-from ringrift.learning.families import Evaluating, evaluator_of
+from ringrift.learning.families import model_of
+from ringrift.search.harness import Model
 from ringrift.streams.topology import MODEL_BUCKET
 
 NETWORKS_MAX = 4
@@ -16,14 +17,14 @@ NETWORKS_MAX = 4
 
 
 class Networks:
-    """Evaluators by digest, the least recently used one dropped."""
+    """Networks at work by digest, the least recently used one dropped."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._held: OrderedDict[str, Evaluating] = OrderedDict()
+        self._held: OrderedDict[str, Model] = OrderedDict()
 
-    async def get(self, model: str) -> Evaluating:
-        """The evaluator of a network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
+    async def get(self, model: str) -> Model:
+        """A network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
         if model not in self._held:
             data = await self._process.blobs.get(MODEL_BUCKET, model)
             self._held[model] = await asyncio.to_thread(_load, data, model)
@@ -33,6 +34,6 @@ class Networks:
         return self._held[model]
 
 
-def _load(data: bytes, model: str) -> Evaluating:
+def _load(data: bytes, model: str) -> Model:
     torch.set_num_threads(threads())
-    return evaluator_of(data, digest=model)
+    return model_of(data, digest=model)

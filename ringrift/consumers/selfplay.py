@@ -50,14 +50,14 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
     play = settings.selfplay
     if plan.temperature_plies is not None:
         play = replace(play, temperature_plies=plan.temperature_plies)
-    evaluate = (await networks.get(plan.model)).evaluate if plan.model else None
+    model = await networks.get(plan.model) if plan.model else None
     began, plies = time.monotonic(), 0
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
     async with publish_games(process, ticket, plan.config, ids, deliveries) as publish:
         games = from_thread(
             process,
             lambda: play_games(
-                ticket, play, node=process.node, evaluate=evaluate, threads=threads(),
+                ticket, play, node=process.node, model=model, threads=threads(),
                 progress=lambda _: process.check_stop(),
             ),
         )

@@ -55,7 +55,7 @@ class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     harness: Harness
     simulations: Count = 0
     model: Sha256 | None = None
-    evaluator: Literal["network", "heuristic", "none"] = "none"
+    evaluator: Literal["network", "nnue", "heuristic", "none"] = "none"
     considered: Annotated[int, Meta(ge=1)] = 16
     """moves sampled at the root of a Gumbel search"""
     noise_plies: Count = 0

@@ -13,7 +13,7 @@ from ringrift.nets.checkpoint import Checkpoint
 from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.nnue_checkpoint import NnueCheckpoint, is_nnue
 from ringrift.nets.shapes import NNUES
-from ringrift.search.players import Evaluate
+from ringrift.search.harness import Model
 
 
 class ModelHeader(Protocol):
@@ -32,14 +32,6 @@ class ModelHeader(Protocol):
         """Digests of the networks it comes from."""
 
 
-class Evaluating(Protocol):
-    """A network that evaluates batches."""
-
-    @property
-    def evaluate(self) -> Evaluate:
-        """For players."""
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """How the networks of one family are trained, their bytes read, and positions evaluated by them."""
@@ -51,13 +43,18 @@ class Family:
     trainer: type[Trainer]
     header: Callable[[bytes], ModelHeader]
     """raises CheckpointError"""
-    evaluator: Callable[[bytes, str, str], Evaluating]
+    model: Callable[[bytes, str, str], Model]
     """of bytes, their digest, and a device; raises CheckpointError"""
 
 
-def _tower_evaluator(data: bytes, digest: str, device: str) -> Evaluating:
+def _tower(data: bytes, digest: str, device: str) -> Model:
     checkpoint = Checkpoint.parse(data, digest=digest)
-    return Evaluator(checkpoint.header.config, checkpoint.network(), device=device)
+    return Model(Evaluator(checkpoint.header.config, checkpoint.network(), device=device).evaluate)
+
+
+def _nnue(data: bytes, digest: str, device: str) -> Model:
+    evaluator = NnueEvaluator.load(data, digest=digest)  # always on the CPU
+    return Model(evaluator.evaluate, evaluator.has_policy, evaluator.network)
 
 
 FAMILIES: Final = {
@@ -66,14 +63,14 @@ FAMILIES: Final = {
         wrote=is_nnue,
         trainer=NnueTrainer,
         header=lambda data: NnueCheckpoint.parse(data, FEATURES).header,
-        evaluator=lambda data, digest, device: NnueEvaluator.load(data, digest=digest),  # always on the CPU
+        model=_nnue,
     ),
     "tower": Family(
         trains=lambda name: True,  # refuses what it does not know itself
         wrote=lambda data: True,
         trainer=Trainer,
         header=lambda data: Checkpoint.parse(data).header,
-        evaluator=_tower_evaluator,
+        model=_tower,
     ),
 }
 """The first family that takes a name or bytes has them."""
@@ -89,7 +86,7 @@ def header_of(data: bytes) -> ModelHeader:
     return next(family for family in FAMILIES.values() if family.wrote(data)).header(data)
 
 
-def evaluator_of(data: bytes, *, digest: str) -> Evaluating:
+def model_of(data: bytes, *, digest: str) -> Model:
     """A model, checked against its digest, at work on this machine. Raises CheckpointError."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return next(family for family in FAMILIES.values() if family.wrote(data)).evaluator(data, digest, device)
+    return next(family for family in FAMILIES.values() if family.wrote(data)).model(data, digest, device)

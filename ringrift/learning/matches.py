@@ -12,8 +12,7 @@ from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning.play import Progress, Start, game_fact, play_out, player_of, seed_of
 from ringrift.rules.config import Config
-from ringrift.search.harness import HARNESSES, Setup, make_player
-from ringrift.search.players import Evaluate
+from ringrift.search.harness import HARNESSES, Model, Setup, make_player
 
 CANDIDATE, OPPONENT = 0, 1
 GAME_STREAM, OPENING_STREAM = 0, 1  # what a seed is for
@@ -24,12 +23,12 @@ def play_match(
     settings: EvaluationSettings,
     *,
     node: str,
-    evaluate_of: Callable[[str], Evaluate],
+    model_of: Callable[[str], Model],
     batch: int | None = None,
     threads: int | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted | EvaluationScored]:
-    """The games of an evaluation ticket, each as it ends, and at last their score. `evaluate_of` gives the network of a digest.
+    """The games of an evaluation ticket, each as it ends, and at last their score. `model_of` gives the network of a digest.
     `batch`: games at once, else as many as the wider of the two harnesses plays in lockstep.
 
     Raises HarnessError if a seat cannot be played."""
@@ -39,7 +38,7 @@ def play_match(
     tally = Tally(config, request)
     games = play_out(
         config,
-        [player_of(config, seat, evaluate_of(seat.model) if seat.model else None, threads) for seat in pair],
+        [player_of(config, seat, model_of(seat.model) if seat.model else None, threads) for seat in pair],
         starts_of(ticket, settings.opening_plies),
         batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
         opening=make_player(config, "random", Setup(evaluator="none", threads=1)),

@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 
 from ringrift.events.facts import Seat
 from ringrift.events.participants import seat
+from ringrift.nets.shapes import NNUES
 from ringrift.rules.config import Config
-from ringrift.search.harness import HARNESSES
+from ringrift.search.harness import HARNESSES, MODEL_KINDS
+from ringrift.search.harness import compatible as harness_names
 
 RANDOM, HEURISTIC = seat("random"), seat("heuristic")
 AGAINST: Final = ("random", "heuristic", "self2")
@@ -26,44 +28,49 @@ class Pairing(NamedTuple):
     opponent: Seat
 
 
-def strength(model: str, simulations: int, against: Sequence[str] = AGAINST) -> list[Pairing]:
-    """How strong is a network? Gumbel search with a budget against `against`, and the bare policy against random play."""
+def strength(model: str, simulations: int, against: Sequence[str] = AGAINST, *, kind: str = "network") -> list[Pairing]:
+    """How strong is a network? Gumbel search with a budget against `against`, and its policy alone, if any, against random."""
     me = seat("gumbel", model=model, simulations=simulations)
     opponents = {"random": RANDOM, "heuristic": HEURISTIC, "self2": seat("gumbel", model=model, simulations=2 * simulations)}
     found = [Pairing(me, opponents[name]) for name in AGAINST if name in against]
-    if "random" in against:
+    if "random" in against and MODEL_KINDS[kind][1]:
         found.append(Pairing(seat("policy", model=model), RANDOM))
     return found
 
 
-def ladder(config: Config, budgets: Sequence[int], *, model: str | None = None, evaluator: str = "network") -> list[Pairing]:
+def ladder(config: Config, budgets: Sequence[int], *, model: str | None = None, kind: str = "network") -> list[Pairing]:
     """What does budget buy? Every searching harness with each of the ascending `budgets` against itself with the one below.
 
-    With the heuristic at the leaves where the harness can use it, and with `model` where it can use its `evaluator`."""
+    With the heuristic at the leaves where the harness can use it, and with `model` where it can use one of that `kind`."""
     players: list[tuple[str, str | None]] = []
     for name, harness in HARNESSES.items():
         if harness.searches and config.seats in harness.seats:
             players += [(name, None)] if "heuristic" in harness.evaluators else []
-            players += [(name, model)] if model and evaluator in harness.evaluators else []
+            players += [(name, model)] if model and name in harness_names(kind, config.seats) else []
     return [
-        Pairing(_searching(name, network, more, evaluator), _searching(name, network, less, evaluator))
+        Pairing(_searching(name, network, more, kind), _searching(name, network, less, kind))
         for name, network in players
         for less, more in pairwise(budgets)
     ]
 
 
-def compatible(config: Config, model: str, simulations: int, *, evaluator: str = "network") -> list[Seat]:
+def kind_of(architecture: str) -> str:
+    """The kind of model, one of `MODEL_KINDS`, that a network of this architecture is."""
+    shape = NNUES.get(architecture)
+    return "network" if shape is None else "nnue_policy" if shape.policy else "nnue"
+
+
+def compatible(config: Config, model: str, simulations: int, *, kind: str = "network") -> list[Seat]:
     """The seats of a network under every harness that can use it at this number of seats (requirement G09.06)."""
     return [
-        seat(name, model=model, simulations=simulations if harness.searches else 0, evaluator=evaluator)
-        for name, harness in HARNESSES.items()
-        if evaluator in harness.evaluators and config.seats in harness.seats
+        seat(name, model=model, simulations=simulations if HARNESSES[name].searches else 0, evaluator=MODEL_KINDS[kind][0])
+        for name in harness_names(kind, config.seats)
     ]
 
 
-def gauntlet(config: Config, model: str, simulations: int, *, evaluator: str = "network") -> list[Pairing]:
+def gauntlet(config: Config, model: str, simulations: int, *, kind: str = "network") -> list[Pairing]:
     """Every participant that can be made of a network against random play and the heuristic."""
-    players = compatible(config, model, simulations, evaluator=evaluator)
+    players = compatible(config, model, simulations, kind=kind)
     return [Pairing(me, baseline) for me in players for baseline in (RANDOM, HEURISTIC)]
 
 
@@ -73,5 +80,5 @@ def round_robin(models: Sequence[str], simulations: int) -> Iterator[Pairing]:
         yield Pairing(one, other)
 
 
-def _searching(name: str, model: str | None, simulations: int, evaluator: str) -> Seat:
-    return seat(name, model=model, simulations=simulations, evaluator=evaluator if model else "heuristic")
+def _searching(name: str, model: str | None, simulations: int, kind: str) -> Seat:
+    return seat(name, model=model, simulations=simulations, evaluator=MODEL_KINDS[kind][0] if model else "heuristic")

@@ -23,8 +23,8 @@ from ringrift.rules.config import Config
 from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.search.harness import HARNESSES, Setup, make_player
-from ringrift.search.players import Boards, Decision, Evaluate, Player
+from ringrift.search.harness import HARNESSES, Model, Setup, make_player
+from ringrift.search.players import Boards, Decision, Player
 from ringrift.search.splitmix import mix
 from ringrift.search.warm_up import warm_up
 
@@ -167,15 +167,15 @@ def target_of(ply: int, decision: Decision) -> targets.Decision:
     return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
 
 
-def player_of(config: Config, seat: Seat, evaluate: Evaluate | None, threads: int | None) -> Player:
-    """The player that sits at `seat`; `evaluate` is its network. Raises HarnessError if it cannot be made."""
+def player_of(config: Config, seat: Seat, model: Model | None, threads: int | None) -> Player:
+    """The player that sits at `seat`; `model` is its network. Raises HarnessError if it cannot be made."""
     setup = Setup(
         evaluator=seat.evaluator,
         simulations=seat.simulations,
         considered=seat.considered,
         noise_plies=seat.noise_plies,
         threads=threads,
-        evaluate=evaluate,
+        model=model,
     )
     return make_player(config, seat.harness, setup)
 
@@ -213,7 +213,7 @@ def play_games(
     settings: SelfplaySettings,
     *,
     node: str,
-    evaluate: Evaluate | None = None,
+    model: Model | None = None,
     batch: int | None = None,
     threads: int | None = None,
     harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
@@ -221,7 +221,7 @@ def play_games(
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
 
-    `evaluate` is the network of the plan's model; without a model the heuristic values the leaves. `batch`: games at once, else the
+    `model` is the network of the plan; without a model the heuristic values the leaves. `batch`: games at once, else the
     whole ticket as far as the harness plays so many in lockstep. Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
@@ -232,7 +232,7 @@ def play_games(
         considered=settings.considered,
         noise_plies=settings.temperature_plies,
     )
-    player = player_of(config, sits, evaluate, threads)
+    player = player_of(config, sits, model, threads)
     seats = (sits,) * config.seats
     pie = settings.pie and config.seats == 2
     starts = (

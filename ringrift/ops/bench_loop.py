@@ -27,6 +27,7 @@ from ringrift.nets.evaluator import CHUNK_CPU, CHUNK_GPU, Evaluator
 from ringrift.ops.measured import Measured, measured
 from ringrift.rules import Config
 from ringrift.rules.geometry import geometry
+from ringrift.search.harness import Model
 from ringrift.search.players import Evaluate
 
 CONFIGS: Final = ("hex8_2p",)
@@ -61,7 +62,7 @@ def _selfplay(
 
     def play(count: int) -> tuple[list[GameCompleted], float]:
         ticket, began = _ticket(config, count, next(seeds), evaluate), time.perf_counter()
-        played = list(play_games(ticket, SETTINGS.selfplay, node="bench", evaluate=evaluate))
+        played = list(play_games(ticket, SETTINGS.selfplay, node="bench", model=Model(evaluate) if evaluate else None))
         return played, time.perf_counter() - began
 
     play(GAMES_CALIBRATION)  # the first call compiles

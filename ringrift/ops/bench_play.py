@@ -28,6 +28,7 @@ from ringrift.ops.measured import Measured, measured
 from ringrift.rules import Config
 from ringrift.search.bench import positions
 from ringrift.search.gumbel import Floats
+from ringrift.search.harness import Model
 from ringrift.search.players import Codes, Decision, Evaluate, Player, Seeds, States
 
 SETTINGS: Final = Settings()
@@ -207,7 +208,7 @@ def _self_play(config: Config, evaluator: Evaluator | None, games: int, simulati
         "gumbel", model=NO_MODEL if evaluator else None, simulations=simulations, considered=settings.considered,
         noise_plies=settings.temperature_plies,
     )  # fmt: skip
-    player = TimedPlayer(player_of(config, sits, timed(evaluator, clocks) if evaluator else None, threads), clocks)
+    player = TimedPlayer(player_of(config, sits, Model(timed(evaluator, clocks)) if evaluator else None, threads), clocks)
     starts = [Start(game=f"bench-{i}", players=(0,) * config.seats, seed=seed_of(seed, i)) for i in range(games)]
     seats, moves, began = (sits,) * config.seats, 0, Span.now()
     for finished in play_out(config, [player], starts, batch=games):

@@ -68,7 +68,9 @@ def _asked(known: Measurements, options: argparse.Namespace) -> tuple[Purpose, l
     """Harnesses of one network, or the round robin of several."""
     if not options.models:
         model = chosen_model(known, options.model or "current")
-        return "gauntlet", pairings.gauntlet(Config.parse(options.config), model, options.simulations)
+        return "gauntlet", pairings.gauntlet(
+            Config.parse(options.config), model, options.simulations, kind=pairings.kind_of(known.models[model].architecture)
+        )
     models = list(dict.fromkeys(chosen_model(known, name) for name in options.models))
     if len(models) < MODELS_MIN:
         raise CommandError("a round robin needs two different networks: give --models A,B,...")

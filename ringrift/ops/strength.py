@@ -39,7 +39,8 @@ async def strength(options: argparse.Namespace) -> int:
             return show_ladder(rungs(known), options)
         model = chosen_model(known, options.model or "current")
         if not options.report:
-            asked = pairings.strength(model, options.simulations, options.against or pairings.AGAINST)
+            kind = pairings.kind_of(known.models[model].architecture)
+            asked = pairings.strength(model, options.simulations, options.against or pairings.AGAINST, kind=kind)
             pairs = options.pairs or STRENGTH_PAIRS
             known = await play(arena, known, "strength", asked, pairs=pairs, seed=options.seed)
     return _show_report(known, model, options)
@@ -49,7 +50,8 @@ def _ladder_pairings(known: Measurements, options: argparse.Namespace) -> list[p
     """Network-free ladders, and those of the network where one is named or current."""
     wanted = options.model or ("current" if known.view.current else None)
     model = chosen_model(known, wanted) if wanted else None
-    asked = pairings.ladder(Config.parse(options.config), sorted(options.budgets or LADDER_BUDGETS), model=model)
+    kind = pairings.kind_of(known.models[model].architecture) if model else "network"
+    asked = pairings.ladder(Config.parse(options.config), sorted(options.budgets or LADDER_BUDGETS), model=model, kind=kind)
     if not asked:
         raise CommandError(f"give at least two budgets for a ladder, not {options.budgets}")
     return asked

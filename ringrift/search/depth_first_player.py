@@ -13,6 +13,7 @@ from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
 from ringrift.search.gumbel import Floats
 from ringrift.search.lockstep import Codes, Decision, Evaluate, Lockstep, Question, Seeds, States
+from ringrift.search.nnue import Network, new_accumulators, no_network
 from ringrift.search.warm_up import announced
 from ringrift.search.weights import heuristic_weights
 
@@ -22,7 +23,7 @@ TABLE_LOG2_MIN, TABLE_LOG2_MAX = 8, 16  # a position takes 20 bytes and 4 a seat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFirstOptions:
-    """How a `DepthFirstPlayer` searches: one of `depth_first`'s kinds, positions to look at, decisions ahead at most."""
+    """How a `DepthFirstPlayer` searches: one of `depth_first`'s kinds, positions to look at, depth at most."""
 
     kind: int
     nodes: int
@@ -43,11 +44,14 @@ class DepthFirstPlayer:
         options: DepthFirstOptions,
         *,
         evaluate: Evaluate | None = None,
+        network: Network | None = None,
         weights: Floats | None = None,
     ) -> None:
-        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`. `weights` replace the heuristic's own."""
+        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`, NNUE `network`. `weights` replace the heuristic's."""
         if (evaluator == gt.NETWORK) != (evaluate is not None):
             raise ValueError("a network evaluator goes with an `evaluate` callable, the compiled ones without")
+        if (evaluator == gt.NNUE) != (network is not None):
+            raise ValueError("the evaluator NNUE goes with a `network`, the others without")
         if (config.seats == 2) != (options.kind == df.MINIMAX):
             raise ValueError("minimax is for two seats, max-n and best-reply search are for more")
         if not 1 <= options.depth_max <= df.LEVELS:
@@ -55,6 +59,7 @@ class DepthFirstPlayer:
         self.geometry = geometry(config)
         self.options = options
         self._plan = df.Plan(options.kind, evaluator, options.nodes, options.depth_max)
+        self._network = no_network() if network is None else network
         self._weights = heuristic_weights(config) if weights is None else weights
         self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate)
 
@@ -64,7 +69,7 @@ class DepthFirstPlayer:
         return self._lockstep.choose(states, seeds)
 
     def _new_chunk(self, games: int) -> "_Chunk":
-        return _Chunk(self.geometry, games, self._plan, self._weights)
+        return _Chunk(self.geometry, games, self._plan, self._weights, self._network)
 
 
 @cache
@@ -73,17 +78,22 @@ def load() -> None:
     config = Config("square8", 2)
     g = geometry(config)
     with announced("depth-first search"), compiling_alone():
-        df.drive(g, df.Plan(df.MINIMAX, gt.NULL, 1, 1), df.new_stack(g, 1, 1, 1, heuristic_weights(config)), 0)
+        net = no_network()
+        stack = df.new_stack(g, 1, 1, 1, heuristic_weights(config))
+        df.drive(g, df.Plan(df.MINIMAX, gt.NULL, 1, 1), stack, net, new_accumulators(g, net, 0), 0)
 
 
 class _Chunk:
     """Some of the games of a player; see `lockstep.Chunk`."""
 
-    def __init__(self, g: Geometry, room: int, plan: df.Plan, weights: Floats) -> None:
+    def __init__(self, g: Geometry, room: int, plan: df.Plan, weights: Floats, network: Network) -> None:
         self.geometry, self.room, self.games = g, room, 0
         self._plan = plan
         log2 = min(max((2 * plan.budget - 1).bit_length(), TABLE_LOG2_MIN), TABLE_LOG2_MAX)
         self.stack = df.new_stack(g, room, POOL_START, 1 << log2, weights)
+        self._network = network
+        nodes = room * (df.LEVELS + 1) if plan.evaluator == gt.NNUE else 0
+        self._accumulators = new_accumulators(g, network, nodes)
         self._asked: Codes = np.zeros(0, np.int64)
 
     def set_roots(self, states: States, seeds: Seeds) -> None:
@@ -101,7 +111,7 @@ class _Chunk:
     def advance(self) -> None:
         """Go on with all games until each waits or is done, with a larger pool when one is needed."""
         while True:
-            df.drive(self.geometry, self._plan, self.stack, self.games)
+            df.drive(self.geometry, self._plan, self.stack, self._network, self._accumulators, self.games)
             need = int(self.stack.game["need"].max())
             if need == 0:
                 return

@@ -34,6 +34,7 @@ PLAY: Final = 1  # play a move and the forced plies after it
 NETWORK: Final = 0  # the caller, between two calls of `drive`
 HEURISTIC: Final = 1  # the handcrafted evaluation, inside compiled code
 NULL: Final = 2  # nothing: equal logits, value 0
+NNUE: Final = 3  # an NNUE inside compiled code; of depth-first searches only
 
 # How far the search of a game is.
 NEW: Final = 0  # the root's state stands, nothing else

@@ -14,6 +14,7 @@ from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
 from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
 from ringrift.search.descent_player import DescentOptions, DescentPlayer
+from ringrift.search.nnue import Network
 from ringrift.search.players import Evaluate, Player, SearchOptions, TreePlayer
 
 SHARP: Final = 1e4
@@ -38,24 +39,37 @@ MODEL_KINDS: Final[Mapping[str, tuple[str, bool]]] = {
 }
 """Kinds of models: the evaluator they are, and whether they have a policy. `none`: no model, but the handcrafted heuristic."""
 
-EVALUATED: Final = ("network", "nnue")  # evaluators that come with an `evaluate`
+EVALUATED: Final = ("network", "nnue")  # evaluators that come with a model
 
 
 class HarnessError(ValueError):
     """A player that cannot be made: an unknown harness, or parts that do not go together."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A network at work.
+
+    evaluate     values and logits for a batch of positions
+    policy       whether its logits mean something
+    nnue         the weights of an NNUE, for compiled searches; None: it is none
+    """
+
+    evaluate: Evaluate
+    policy: bool = True
+    nnue: Network | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What a player is made of.
 
-    evaluator    "network" or "nnue" (need `evaluate`), "heuristic" or "none"
+    evaluator    "network" or "nnue" (need a `model`), "heuristic" or "none"
     simulations  search budget a decision; 0 for harnesses that do not search. Gumbel: simulations; depth-first and descent:
                  positions looked at, but always all moves of the root
     considered   moves sampled at the root (Gumbel)
     noise_plies  plies at the start of a game in which moves are sampled; afterwards the best one is played (Gumbel and policy)
     threads      threads for the compiled part; None: all cores of this process
-    policy       whether the logits of `evaluate` mean something
     """
 
     evaluator: str
@@ -63,8 +77,12 @@ class Setup:
     considered: int = 16
     noise_plies: int = 0
     threads: int | None = None
-    evaluate: Evaluate | None = None
-    policy: bool = True
+    model: Model | None = None
+
+    @property
+    def evaluate(self) -> Evaluate | None:
+        """Of the model, if there is one."""
+        return self.model.evaluate if self.model else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +135,8 @@ def _random(config: Config, setup: Setup) -> Player:
 def _depth_first(kind: int) -> Callable[[Config, Setup], Player]:
     def make(config: Config, setup: Setup) -> Player:
         options = DepthFirstOptions(kind=kind, nodes=setup.simulations, threads=_threads(setup))
+        if setup.evaluator == "nnue" and setup.model:
+            return DepthFirstPlayer(config, gt.NNUE, options, network=setup.model.nnue)
         return DepthFirstPlayer(config, _kind(setup), options, evaluate=setup.evaluate)
 
     return make
@@ -193,9 +213,11 @@ def make_player(config: Config, name: str, setup: Setup) -> Player:
         raise HarnessError(f"harness {name} plays with {' or '.join(map(str, harness.seats))} seats, not {config.seats}")
     if setup.evaluator not in harness.evaluators:
         raise HarnessError(f"harness {name} needs evaluator {' or '.join(harness.evaluators)}, not {setup.evaluator!r}")
-    if (setup.evaluator in EVALUATED) != (setup.evaluate is not None):
+    if (setup.evaluator in EVALUATED) != (setup.model is not None):
         raise HarnessError(f"harness {name}: a network goes with evaluator 'network' or 'nnue' and with no other")
-    if harness.policy and setup.evaluator in EVALUATED and not setup.policy:
+    if setup.evaluator == "nnue" and setup.model and setup.model.nnue is None:
+        raise HarnessError(f"harness {name}: the model is no NNUE; its evaluator is 'network'")
+    if harness.policy and not harness.searches and setup.model and not setup.model.policy:  # a search has the values to go by
         raise HarnessError(f"harness {name} needs a model with a policy; without one play {_names_without_policy(setup, config)}")
     if (setup.simulations > 0) != harness.searches:
         need = "at least 1 simulation" if harness.searches else "0 simulations: it does not search"
@@ -205,7 +227,8 @@ def make_player(config: Config, name: str, setup: Setup) -> Player:
 
 def _names_without_policy(setup: Setup, config: Config) -> str:
     """Harnesses for a model like that of `setup`."""
-    fit = [name for name, h in HARNESSES.items() if setup.evaluator in h.evaluators and config.seats in h.seats and not h.policy]
+    kinds = {"nnue", setup.evaluator}
+    fit = [name for name, h in HARNESSES.items() if kinds & set(h.evaluators) and config.seats in h.seats and not h.policy]
     return " or ".join(fit)
 
 

@@ -37,7 +37,8 @@ class Decision:
             evaluator's
     visits  int32 [K], how often a move was searched (depth-first: positions looked at below it)
     nodes   positions looked at, the root not counted; 0 without a search
-    depth   decisions looked ahead: depth-first the last depth completed, descent the longest line, Gumbel that of `line`
+    depth   decisions looked ahead: descent the longest line, Gumbel that of `line`; depth-first the last depth completed, which is
+            1 after one decision and d after d - 1 whole turns
     line    codes of the principal variation from `move` on, forced plies left out; the move alone where there is none
     """
 

@@ -21,7 +21,7 @@ def games_of(purpose: Any) -> list[GameCompleted]:
     )  # fmt: skip
     (ticket,) = tickets_of(request, "EVENTS/1")
     assert isinstance(ticket, EvaluationTicket)
-    played = play_match(ticket, EvaluationSettings(), node="n", evaluate_of=lambda _: pytest.fail("no network plays"), threads=1)
+    played = play_match(ticket, EvaluationSettings(), node="n", model_of=lambda _: pytest.fail("no network plays"), threads=1)
     return [fact for fact in played if isinstance(fact, GameCompleted)]
 
 

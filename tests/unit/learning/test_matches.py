@@ -11,8 +11,7 @@ from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import play_match
 from ringrift.learning.targets import decode
 from ringrift.rules import Config, Position
-from ringrift.search.harness import HarnessError
-from ringrift.search.players import Evaluate
+from ringrift.search.harness import HarnessError, Model
 
 RANDOM = Seat(participant="baseline:random:s0", harness="random")
 HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
@@ -37,15 +36,15 @@ def ticket(config: str, candidate: Seat, opponent: Seat, pairs: int) -> Evaluati
     return found
 
 
-def no_network(model: str) -> Evaluate:
+def no_network(model: str) -> Model:
     raise AssertionError(f"nobody plays {model}")
 
 
 def played(
-    config: str, candidate: Seat, opponent: Seat, pairs: int, evaluate_of: Callable[[str], Evaluate] = no_network
+    config: str, candidate: Seat, opponent: Seat, pairs: int, model_of: Callable[[str], Model] = no_network
 ) -> tuple[list[GameCompleted], EvaluationScored]:
     *games, score = play_match(
-        ticket(config, candidate, opponent, pairs), SETTINGS, node="here", evaluate_of=evaluate_of, batch=16, threads=1
+        ticket(config, candidate, opponent, pairs), SETTINGS, node="here", model_of=model_of, batch=16, threads=1
     )
     assert isinstance(score, EvaluationScored)
     assert all(isinstance(game, GameCompleted) for game in games)

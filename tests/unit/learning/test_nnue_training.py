@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
+from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SelfplayTicket
-from ringrift.learning.families import evaluator_of, header_of, trainer_of
+from ringrift.learning.families import header_of, model_of, trainer_of
 from ringrift.learning.nnue import FEATURES, NnueBatcher, NnueTrainer, symmetric_places
 from ringrift.learning.nnue_evaluator import NnueEvaluator, clear_nnue_cache
-from ringrift.learning.play import play_games
+from ringrift.learning.play import play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
@@ -30,7 +31,7 @@ from ringrift.rules import layout as la
 from ringrift.rules.core import geometry
 from ringrift.search import nnue as kernels
 from ringrift.search import nnue_features as nf
-from ringrift.search.harness import Setup, make_player
+from ringrift.search.harness import HarnessError, Model, Setup, make_player
 
 SETTINGS = TrainingSettings(architecture="nnue", batch=32, checkpoint_steps=4, validation_fraction=0.3)
 POLICY = msgspec.structs.replace(SETTINGS, architecture="nnue_policy")
@@ -267,19 +268,21 @@ def test_families_know_their_own(window: Window, data: bytes) -> None:
     assert header_of(data).architecture == "nnue_policy"
     assert header_of(tower).architecture == "v2-micro"
     for blob in (data, tower):
-        evaluating = evaluator_of(blob, digest=digest_of(blob))
+        model = model_of(blob, digest=digest_of(blob))
         codes = window.codes[: window.offsets[1]]
-        logits, values = evaluating.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
+        logits, values = model.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
         assert len(logits) == len(codes)
         assert values.shape == (1, 2)
+        assert (model.nnue is None) == (blob == tower)
+        assert model.policy
         with pytest.raises(CheckpointError, match="expected 00"):
-            evaluator_of(blob, digest="00" * 32)
+            model_of(blob, digest="00" * 32)
 
 
 def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
     """What it answers does not depend on the batch it is asked in."""
     evaluator = NnueEvaluator.load(data)
-    player = make_player(HEX8, "policy", Setup(evaluator="network", evaluate=evaluator.evaluate, threads=1))
+    player = make_player(HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1))
     seeds = np.zeros(300, np.uint64)
     states = np.resize(window.states[:100], (300, window.states.shape[1]))
     together = player.choose(states, seeds)
@@ -312,3 +315,17 @@ def heuristic_games(count: int) -> list[GameCompleted]:
     )
     ticket = SelfplayTicket(ticket="t", cause="EVENTS/1", plan=plan, first_game=0, games=count)
     return list(play_games(ticket, SelfplaySettings(), node="n"))
+
+
+def test_a_seat_valued_by_an_nnue_searches_with_its_whole_numbers(data: bytes, window: Window) -> None:
+    digest = digest_of(data)
+    model = model_of(data, digest=digest)
+    sits = seat("minimax", model=digest, simulations=200, evaluator="nnue")
+    other = seat("minimax", model=digest, simulations=200)
+    assert sits.participant.startswith(f"{other.participant}-")
+    states, seeds = window.states[:5], np.zeros(5, np.uint64)
+    inside = player_of(HEX8, sits, model, 1).choose(states, seeds)
+    outside = player_of(HEX8, other, model, 1).choose(states, seeds)
+    assert [(one.move, one.nodes) for one in inside] == [(one.move, one.nodes) for one in outside]
+    with pytest.raises(HarnessError, match="the model is no NNUE"):
+        player_of(HEX8, sits, Model(model.evaluate), 1)

@@ -50,6 +50,17 @@ def test_a_gauntlet_has_every_harness_that_takes_the_network() -> None:
     assert len(pairings.gauntlet(HEX8, MODEL, 32)) == 2 * len(players)
 
 
+def test_a_gauntlet_of_an_nnue_has_what_its_kind_can_play() -> None:
+    def players(config: str, architecture: str) -> set[tuple[str, str]]:
+        pairs = pairings.gauntlet(Config.parse(config), MODEL, 30, kind=pairings.kind_of(architecture))
+        return {(pair.candidate.harness, pair.candidate.evaluator) for pair in pairs}
+
+    assert players("hex8_2p", "nnue") == {("minimax", "nnue")}
+    assert players("hex8_2p", "nnue_policy") == {("minimax", "nnue"), ("policy", "nnue")}
+    assert players("hex8_3p", "nnue_mp") == {("maxn", "nnue"), ("brs", "nnue")}
+    assert ("gumbel", "network") in players("hex8_2p", "v2-micro")
+
+
 def test_a_round_robin_has_every_two_once() -> None:
     found = list(pairings.round_robin([MODEL, OTHER, THIRD], 16))
     assert {frozenset((one.model, other.model)) for one, other in found} == {

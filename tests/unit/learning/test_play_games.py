@@ -14,7 +14,7 @@ from ringrift.learning import targets
 from ringrift.learning.play import Progress, play_games, seed_of
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
-from ringrift.search.harness import HARNESSES, HarnessError
+from ringrift.search.harness import HARNESSES, HarnessError, Model
 from ringrift.search.players import Codes, States
 
 SETTINGS = SelfplaySettings(temperature_plies=12, considered=8)
@@ -94,7 +94,7 @@ def test_a_network_is_named_and_asked() -> None:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
     model = "c0ffee" + "0" * 58
-    (game,) = play_games(ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", evaluate=evaluate)
+    (game,) = play_games(ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", model=Model(evaluate))
     assert asked
     (name,) = {seat.participant for seat in game.seats}
     assert name.startswith("c0ffee000000:gumbel:s2-")  # the noise of self-play makes it another player than the one in matches

@@ -82,7 +82,7 @@ class Plain:
         return found
 
     def value(self, s: State, left: int, level: int = 0) -> list[float]:
-        """Values by person of position `s`, `level` decisions after the root and `left` before the leaves."""
+        """Values by person of position `s`, `level` decisions after the root and `left` turns before the leaves."""
         self.nodes += 1
         g = geometry(self.config)
         values = np.zeros(g.seats, np.float32)
@@ -93,11 +93,17 @@ class Plain:
             evaluate(g, s, heuristic_weights(self.config), np.zeros(SCRATCH, np.float32), values)
             return [v * float(df.ESTIMATE_MAX) for v in self.by_person(s, values)]
         person = self.person(s, int(s[la.TURN]))
-        below = [self.value(self.after(s, choice), left - 1, level + 1) for choice in self.choices(s)]
+        below = [self.child_value(s, choice, left, level) for choice in self.choices(s)]
         if self.kind == df.MAXN or person == self.hero:
             return max(below, key=lambda values: values[person])  # the first of equals: the lowest code
         return min(below, key=lambda values: values[self.hero])
 
     def root_values(self, s: State, depth: int) -> dict[int, float]:
-        """For each legal move its value for the hero, searched to `depth`."""
-        return {code: self.value(self.after(s, (seat, code)), depth - 1, 1)[self.hero] for seat, code in self.choices(s)}
+        """For each legal move its value for the hero, searched to `depth`: 1 is one decision, d are d - 1 turns."""
+        return {choice[1]: self.child_value(s, choice, depth - 1, 0)[self.hero] for choice in self.choices(s)}
+
+    def child_value(self, s: State, choice: Choice, left: int, level: int) -> list[float]:
+        """The values after a choice, where a turn may have ended; with none left there is a leaf at once."""
+        after = self.after(s, choice)
+        ended = after[la.TURN_NUMBER] != s[la.TURN_NUMBER]
+        return self.value(after, max(left - int(ended), 0), level + 1)

@@ -5,7 +5,8 @@ import pytest
 
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
-from ringrift.search.harness import HARNESSES, HarnessError, Setup, compatible, make_player
+from ringrift.search.harness import HARNESSES, HarnessError, Model, Setup, compatible, make_player
+from ringrift.search.nnue import no_network
 from ringrift.search.players import Codes, States
 
 HEX8 = Config.parse("hex8_2p")
@@ -22,16 +23,18 @@ def flat_for_three(states: States, codes: Codes, offsets: Codes) -> tuple[Floats
     return np.zeros(len(codes), np.float32), np.zeros((len(states), 3), np.float32)
 
 
+FLAT_NNUE = Model(flat, policy=False, nnue=no_network())
+
 GOOD = {
-    "gumbel": Setup(evaluator="network", simulations=4, evaluate=flat),
-    "policy": Setup(evaluator="network", evaluate=flat),
+    "gumbel": Setup(evaluator="network", simulations=4, model=Model(flat)),
+    "policy": Setup(evaluator="network", model=Model(flat)),
     "heuristic": Setup(evaluator="heuristic"),
     "random": Setup(evaluator="none"),
-    "gpu_gumbel": Setup(evaluator="network", simulations=4, evaluate=flat),
-    "minimax": Setup(evaluator="nnue", simulations=20, evaluate=flat, policy=False),
+    "gpu_gumbel": Setup(evaluator="network", simulations=4, model=Model(flat)),
+    "minimax": Setup(evaluator="nnue", simulations=20, model=FLAT_NNUE),
     "maxn": Setup(evaluator="heuristic", simulations=20),
-    "brs": Setup(evaluator="network", simulations=20, evaluate=flat_for_three),
-    "descent": Setup(evaluator="network", simulations=20, evaluate=flat),
+    "brs": Setup(evaluator="network", simulations=20, model=Model(flat_for_three)),
+    "descent": Setup(evaluator="network", simulations=20, model=Model(flat)),
 }
 
 
@@ -53,15 +56,17 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
     [
         ("minimaxx", GOOD["random"], "unknown harness 'minimaxx'; there are gumbel"),
         ("policy", Setup(evaluator="heuristic"), "policy needs evaluator network or nnue, not 'heuristic'"),
-        ("random", Setup(evaluator="network", evaluate=flat), "random needs evaluator none"),
+        ("random", Setup(evaluator="network", model=Model(flat)), "random needs evaluator none"),
         ("gumbel", Setup(evaluator="network", simulations=4), "a network goes with evaluator 'network'"),
-        ("heuristic", Setup(evaluator="heuristic", evaluate=flat), "a network goes with evaluator 'network'"),
+        ("heuristic", Setup(evaluator="heuristic", model=Model(flat)), "a network goes with evaluator 'network'"),
         ("gumbel", Setup(evaluator="heuristic"), "gumbel needs at least 1 simulation"),
         ("random", Setup(evaluator="none", simulations=3), "does not search"),
         ("maxn", GOOD["maxn"], "harness maxn plays with 3 or 4 seats, not 2"),
         ("brs", GOOD["maxn"], "harness brs plays with 3 or 4 seats, not 2"),
         ("gumbel", GOOD["minimax"], "gumbel needs evaluator network or heuristic, not 'nnue'"),
-        ("policy", Setup(evaluator="nnue", evaluate=flat, policy=False), "needs a model with a policy; without one play minimax"),
+        ("policy", Setup(evaluator="nnue", model=FLAT_NNUE), "needs a model with a policy; without one play minimax"),
+        ("policy", Setup(evaluator="network", model=FLAT_NNUE), "needs a model with a policy; without one play minimax"),
+        ("minimax", Setup(evaluator="nnue", simulations=20, model=Model(flat)), "the model is no NNUE"),
         ("minimax", Setup(evaluator="heuristic"), "minimax needs at least 1 simulation"),
     ],
 )
@@ -78,7 +83,7 @@ def test_the_policy_plays_its_best_move_after_the_noise() -> None:
         return np.where(codes == best, 0.5, 0.0).astype(np.float32), np.zeros((len(states), 2), np.float32)
 
     def moves(noise_plies: int) -> set[int]:
-        player = make_player(HEX8, "policy", Setup(evaluator="network", evaluate=evaluate, noise_plies=noise_plies))
+        player = make_player(HEX8, "policy", Setup(evaluator="network", model=Model(evaluate), noise_plies=noise_plies))
         return {decision.move for decision in player.choose(np.array([position.state] * 20), np.arange(20).astype(np.uint64))}
 
     assert moves(0) == {best}
