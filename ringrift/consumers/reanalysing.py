@@ -38,9 +38,9 @@ async def reanalyse(process: Process, ticket: ReanalysisTicket, deliveries: int,
         return
     process.doing = f"reanalysing {request.games} games of {request.config}"
     games = await _games(process, ticket)
-    evaluate = (await networks.get(request.model)).evaluate
+    model = await networks.get(request.model)
     sits = seat("gumbel", model=request.model, simulations=request.simulations)
-    player = player_of(Config.parse(request.config), sits, evaluate, threads())
+    player = player_of(Config.parse(request.config), sits, model, threads())
     began, present = time.monotonic(), dict[str, int]()
     if deliveries > 1:
         names = [event_id(GameReanalysed, ticket.cause, game.game) for _, game in games]
