@@ -5,9 +5,11 @@ Read from the log and its buckets when asked, so every process can tell."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import nats.errors
 from msgspec import Struct
 
 from ringrift.consumers.breakers import Breakers
@@ -18,13 +20,15 @@ from ringrift.domain.pressure import TIERS
 from ringrift.domain.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
+from ringrift.events.tickets import PRIORITIES
 from ringrift.streams import api
 from ringrift.streams.breakers import BreakerBucket
-from ringrift.streams.errors import ServerRefused
+from ringrift.streams.errors import ServerRefused, StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Log, stamp_of
-from ringrift.streams.presence import Presence
-from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS
+from ringrift.streams.presence import Heartbeat, Machine, Presence
+from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
+from ringrift.streams.wire import Wire
 
 ROLES = ("planner", "promoter", "warden")
 EXPECTED = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden", "selfplay", "evaluator")
@@ -42,8 +46,8 @@ class Voters(Struct, frozen=True, kw_only=True):
 
     @property
     def level(self) -> Quorum:
-        """Their quorum."""
-        return quorum_level(self.voters, self.alive)
+        """Their quorum; without a leader nothing can be written, however many are there."""
+        return "LOST" if self.leader is None else quorum_level(self.voters, self.alive)
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -57,11 +61,12 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
-    """One node: how it stands, processes that run, its tightest tier."""
+    """One node: how it stands, processes that run, its tightest tier; its machine, where `ringrift node run` tells of it."""
 
     standing: nodes.Standing
     processes: int
     tier: str
+    machine: Machine | None = None
 
 
 class ClusterView(Struct, frozen=True, kw_only=True):
@@ -87,7 +92,7 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     who = await voters(log)
     roles = {role: await _holder(log, role) for role in ROLES}
     beats = await Presence(log).all()
-    known = await _nodes(log, {(beat.node, beat.tier) for beat in beats}, [beat.node for beat in beats])
+    known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(item.tier) for item in known.values()), default=0)]
     bucket = BreakerBucket(log)
     await bucket.load()
@@ -107,18 +112,33 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
 
 
 async def voters(log: Log) -> Voters:
-    """Who holds `EVENTS`; in memory one that is always there. Raises StreamError when nobody leads."""
+    """Who holds `EVENTS`; in memory one that is always there. When nobody leads, which of the servers we know of answer."""
     if not isinstance(log, JetStreamLog):
         return Voters(leader="memory", voters=1, alive=1)
     try:
         info = await api.call(log.ask, f"STREAM.INFO.{EVENTS}")
-    except (ServerRefused, TimeoutError):
-        return Voters(leader=None, voters=1, alive=0)
-    cluster: dict[str, Any] = info.get("cluster") or {}
-    replicas = cluster.get("replicas") or []
+    except (StreamError, TimeoutError, nats.errors.Error):
+        silent = tuple([server for server in log.servers if not await _answers(server)])
+        return Voters(leader=None, voters=len(log.servers), alive=len(log.servers) - len(silent), away=silent)
+    return voters_in(info)
+
+
+def voters_in(info: dict[str, Any]) -> Voters:
+    """What the server's answer about a stream says. The leader is not among the replicas; where nobody leads, all are."""
+    cluster: dict[str, Any] | None = info.get("cluster")
+    if not cluster:
+        return Voters(leader="single", voters=1, alive=1)
+    leader, replicas = cluster.get("leader") or None, cluster.get("replicas") or []
     away = tuple(str(item.get("name")) for item in replicas if item.get("offline") or not item.get("current"))
-    count = 1 + len(replicas)
-    return Voters(leader=cluster.get("leader") or "single", voters=count, alive=count - len(away), away=away)
+    count = len(replicas) + (leader is not None)
+    return Voters(leader=leader, voters=count, alive=count - len(away), away=away)
+
+
+async def _answers(server: str) -> bool:
+    with contextlib.suppress(StreamError):
+        (await Wire.open([server])).close()
+        return True
+    return False
 
 
 async def queues(log: Log) -> list[Queue]:
@@ -127,21 +147,27 @@ async def queues(log: Log) -> list[Queue]:
     if not isinstance(log, JetStreamLog):
         return found
     for kind in WORK_KINDS:
-        try:
-            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
-        except ServerRefused as error:
-            if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
-                raise
-            continue
-        last = (info.get("ack_floor") or {}).get("last_active")
-        age = None if last is None or last.startswith("0001") else max(0.0, (stamp_of(info["ts"]) - stamp_of(last)) / 1e9)
-        found.append(
-            Queue(
-                kind=kind, waiting=info["num_pending"], in_hand=info["num_ack_pending"], redelivered=info["num_redelivered"],
-                last_ack_seconds=age,
+        infos = []
+        for priority in PRIORITIES:
+            try:
+                infos.append(await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
+            except ServerRefused as error:
+                if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
+                    raise
+        if infos:
+            waiting, in_hand, redelivered = (
+                sum(info[name] for info in infos) for name in ("num_pending", "num_ack_pending", "num_redelivered")
             )
-        )  # fmt: skip
+            ages = [age for info in infos if (age := _last_ack_seconds(info)) is not None]
+            found.append(Queue(
+                kind=kind, waiting=waiting, in_hand=in_hand, redelivered=redelivered, last_ack_seconds=min(ages, default=None)
+            ))  # fmt: skip
     return found
+
+
+def _last_ack_seconds(info: dict[str, Any]) -> float | None:
+    last = (info.get("ack_floor") or {}).get("last_active")
+    return None if last is None or last.startswith("0001") else max(0.0, (stamp_of(info["ts"]) - stamp_of(last)) / 1e9)
 
 
 async def pauses(log: Log) -> dict[str, str]:
@@ -154,7 +180,7 @@ async def pauses(log: Log) -> dict[str, str]:
     return {f"{scope}/{kind}": why[f"{scope}/{kind}"] for scope, kind in state.paused}
 
 
-async def _nodes(log: Log, tiers: set[tuple[str, str]], running: list[str]) -> dict[str, NodeView]:
+async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
     """Nodes with a heartbeat, and those that are missed as the facts say."""
     state = nodes.DECIDER.initial()
     async for batch in log.read(EVENTS, filters=["ringrift.node.>"]):
@@ -162,11 +188,12 @@ async def _nodes(log: Log, tiers: set[tuple[str, str]], running: list[str]) -> d
             with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
                 event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
                 state = nodes.evolve(state, event, meta)
-    found = {}
+    found, running = {}, [beat.node for beat in beats]
+    machines = {beat.node: beat.machine for beat in beats if beat.machine is not None}
     for name in sorted({*running, *state.nodes}):
-        tier = max((tier for node, tier in tiers if node == name), key=_tier_index, default="normal")
+        tier = max((beat.tier for beat in beats if beat.node == name), key=_tier_index, default="normal")
         standing = "there" if name in running else state.nodes[name].standing
-        found[name] = NodeView(standing=standing, processes=running.count(name), tier=tier)
+        found[name] = NodeView(standing=standing, processes=running.count(name), tier=tier, machine=machines.get(name))
     return {name: item for name, item in found.items() if item.processes or item.standing != "there"}
 
 

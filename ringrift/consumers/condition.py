@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from ringrift.consumers.process import Process
 
 HEALTH_PORT = 8790
-"""requirement G17.05"""
+"""requirement G17.05; the warden has it, who knows the cluster, and the others the ports behind it, see `PORT_AFTER`"""
+PORT_AFTER = {
+    "warden": 0, "planner": 1, "promoter": 2, "rater": 3, "dispatcher": 4, "exporter": 5, "feedback": 6, "clock": 7, "selfplay": 8,
+    "trainer": 9, "evaluator": 10,
+}  # fmt: skip
+"""places are kept: whoever scrapes names them"""
 STALLED_SECONDS_MAX = 60.0
 """a decider that is behind and has folded nothing for so long does not move any more"""
 SILENT_SECONDS_MAX = HEARTBEAT_SECONDS * HEARTBEATS_MISSED_MAX
@@ -165,9 +170,9 @@ class Endpoints:
 async def serve_health(process: Process) -> tuple[asyncio.Server, str]:
     """Serve the endpoints; the server and its address. Raises OSError with the remedy if the port asked for is taken.
 
-    Several consumers of a node may have the default port: the first takes it, the others a free one, shown by `ringrift status`."""
+    Several of a kind on one node have the same default: the first takes it, the others a free one, shown by `ringrift status`."""
     host, given = os.environ.get("RINGRIFT_HEALTH_HOST", "127.0.0.1"), os.environ.get("RINGRIFT_HEALTH_PORT")
-    port = health_port(given)
+    port = health_port(given, process.name)
     endpoints = Endpoints(process)
     try:
         server = await http.serve(host, port, endpoints.respond)
@@ -181,10 +186,10 @@ async def serve_health(process: Process) -> tuple[asyncio.Server, str]:
     return server, address
 
 
-def health_port(given: str | None) -> int:
-    """The port that `RINGRIFT_HEALTH_PORT` names. Raises OSError if it names none."""
+def health_port(given: str | None, consumer: str) -> int:
+    """The port that `RINGRIFT_HEALTH_PORT` names, by default the consumer's own. Raises OSError if it names none."""
     if given is None:
-        return HEALTH_PORT
+        return HEALTH_PORT + PORT_AFTER.get(consumer, 0)
     if not given.isdigit() or int(given) > 65535:
         raise OSError(f"RINGRIFT_HEALTH_PORT={given!r}: give a port between 0 and 65535, 0 for a free one")
     return int(given)

@@ -20,7 +20,7 @@ from ringrift.consumers.folds import Folded
 from ringrift.consumers.process import Process
 from ringrift.domain.decider import Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
-from ringrift.streams.errors import ConcurrencyError, LeaseLost, StreamError
+from ringrift.streams.errors import ConcurrencyError, LeaseLost, LogRewound, StreamError
 from ringrift.streams.log import Entry, Expect, Log
 
 STREAM = "EVENTS"
@@ -91,7 +91,7 @@ async def act(
 ) -> None:
     """Run `deciders` until the process is told to stop; under the lease of `role` if one is given.
 
-    A decision that meets another writer's is given up, and everything is rebuilt from the log."""
+    A decision that meets another writer's is given up, and all is rebuilt from the log, as it is when the server lost some."""
     while not process.stopping:
         try:
             if role is None:
@@ -100,7 +100,7 @@ async def act(
             else:
                 async with process.lease(role) as lease:
                     await _with(beside, process, lease.expect, _act_once(process, deciders, role, lease.expect))
-        except (ConcurrencyError, LeaseLost) as error:
+        except (ConcurrencyError, LeaseLost, LogRewound) as error:
             process.logger.warning("overtaken", role=role, error=str(error))
 
 

@@ -2,6 +2,8 @@
 
 On start it looks at both: what was asked for, is not done and is not on the queue is put there again. A pause takes the tickets it
 stops off the queue, so that no worker has to hand them back over and over; the end of the pause is like a start.
+
+What has waited for hours is put on the queue once more, in front. The ticket behind is done by then: workers see its outcome.
 """
 
 from __future__ import annotations
@@ -24,8 +26,18 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingKilled,
     TrainingRequested,
+    WorkAged,
 )
-from ringrift.events.tickets import Ticket, config_of, decode_ticket, encode_ticket, kind_of, subject_of, tickets_of
+from ringrift.events.tickets import (
+    URGENT,
+    Ticket,
+    config_of,
+    decode_ticket,
+    encode_ticket,
+    kind_of,
+    subject_of,
+    tickets_of,
+)
 from ringrift.streams.errors import QueueFull
 from ringrift.streams.topology import WORK
 
@@ -38,7 +50,7 @@ FULL_RETRY_SECONDS = 1.0
 async def main(process: Process) -> None:
     """Put what is outstanding on the queue, then every new request as it comes."""
     log = process.log
-    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *PAUSES)]
+    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *PAUSES, WorkAged)]
     position = await log.tail(STREAM)
     pauses = await _bring_back(process, position)
     process.doing = "dispatching"
@@ -55,7 +67,20 @@ async def main(process: Process) -> None:
         elif isinstance(recorded.event, REQUESTS):
             for ticket in tickets_of(recorded.event, recorded.meta.position):
                 await _put(process, ticket, ticket.ticket, pauses)
+        elif isinstance(recorded.event, WorkAged):
+            await _hurry(process, recorded.event, pauses)
         process.folded(recorded.meta.seq, {})
+
+
+async def _hurry(process: Process, event: WorkAged, pauses: Pauses) -> None:
+    """Put what is left of a request on the queue in front; a full queue leaves it where it is."""
+    outstanding, _ = await _outstanding(process, await process.log.tail(STREAM))
+    for ticket in outstanding.values():
+        if ticket.cause != event.request or pauses.stops(event.config, event.kind):
+            continue
+        with contextlib.suppress(QueueFull):
+            seq = await process.log.publish_ticket(subject_of(ticket, URGENT), encode_ticket(ticket), f"{ticket.ticket}.aged")
+            process.logger.info("moved to the front", ticket=ticket.ticket, seq=seq, waited_seconds=event.waited_seconds)
 
 
 async def _bring_back(process: Process, until_seq: int) -> Pauses:
@@ -71,8 +96,9 @@ async def _bring_back(process: Process, until_seq: int) -> Pauses:
 
 async def _withdraw(process: Process, pauses: Pauses) -> None:
     """Take the tickets that are paused off the queue; who has one in hand finishes it."""
-    subjects = {(subject_of(ticket), config_of(ticket), kind_of(ticket)) for ticket in await _queued(process)}
-    for subject, config, kind in sorted(subjects):
+    subjects = {entry.subject for entry in await process.log.queued()}
+    for subject in sorted(subjects):
+        _, _, kind, _, config = subject.split(".")
         if pauses.stops(config, kind):
             await process.log.purge(WORK, subject)
             process.logger.info("withdrawn while paused", subject=subject)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from ringrift.consumers.deciding import act
 from ringrift.consumers.process import Process, run
-from ringrift.domain import architectures, curriculum, exploration, loss, quality, regression, scheduling, velocity
+from ringrift.domain import (
+    ageing,
+    architectures,
+    curriculum,
+    exploration,
+    fleet,
+    loss,
+    quality,
+    regression,
+    scheduling,
+    velocity,
+    waiting,
+)
 
 DECIDERS = (
     loss.DECIDER, quality.DECIDER, velocity.DECIDER, regression.DECIDER, exploration.DECIDER, curriculum.DECIDER,
-    scheduling.DECIDER, architectures.DECIDER,
+    scheduling.DECIDER, architectures.DECIDER, fleet.DECIDER, ageing.DECIDER, waiting.DECIDER,
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 import nats.errors
 import structlog
 
@@ -30,14 +31,23 @@ import ringrift
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.condition import Condition, serve_health
 from ringrift.consumers.metrics import Metrics
+from ringrift.consumers.notify import READY, STOPPING, keep_alive, notify
 from ringrift.consumers.pressure import Pressure
 from ringrift.domain.pause import Pauses
 from ringrift.events import Draft, Fact, Settings, SettingsError, UndecodableEvent, decode, event_id, type_of
-from ringrift.events.facts import ConsumerStarted, ConsumerStopped, PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.facts import (
+    AckedLossRepaired,
+    ConsumerStarted,
+    ConsumerStopped,
+    NodeAssigned,
+    PipelinePaused,
+    PipelineResumed,
+    SettingsChanged,
+)
 from ringrift.events.settings import OperationSettings
 from ringrift.streams.blobs import Blobs, ObjectBlobs
 from ringrift.streams.breakers import BreakerBucket
-from ringrift.streams.errors import StreamError
+from ringrift.streams.errors import LogRewound, StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import Lease, hold
 from ringrift.streams.log import Entry, Log
@@ -45,7 +55,9 @@ from ringrift.streams.presence import HEARTBEAT_SECONDS, Heartbeat, Presence
 from ringrift.streams.retry import PATIENT
 from ringrift.streams.topology import EVENTS
 
-CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed)]
+CONTROLS = [type_of(kind).subject_filter for kind in (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)]
+FAREWELL_SECONDS_MAX = 5.0
+"""a server that is gone for good is not told that we leave"""
 Item = TypeVar("Item")
 
 
@@ -66,6 +78,8 @@ class Process:
 
     def __init__(self, name: str, node: str, log: Log, blobs: Blobs, presence: Presence) -> None:
         self.name, self.node, self.log, self.blobs, self._presence = name, node, log, blobs, presence
+        self.edge: Log | None = None
+        """this node's own server, which takes games also while the link to the voters is down"""
         self.instance = uuid.uuid4().hex[:12]
         self.source = f"{name}@{node}"
         self.logger = structlog.get_logger().bind(consumer=name, node=node)
@@ -73,11 +87,16 @@ class Process:
         self.seq = 0
         self.errors = 0
         self.standing_by = False
+        self.clock: Callable[[], float] = time.monotonic
+        """by which it knows how long it may believe that it holds a lease"""
         self.data = Path(os.environ.get("RINGRIFT_DATA", "."))
         self.metrics = Metrics(consumer=name, node=node)
         self.condition = Condition()
         self.breakers = Breakers(BreakerBucket(log), self.tell)
         self.pauses = Pauses()
+        self.assigned: NodeAssigned | None = None
+        self.preempted = False
+        """the ticket in hand is to be handed back, for the node was taken for more urgent work"""
         self.operation = OperationSettings()
         self.pressure = Pressure(self)
         self.health_address = ""
@@ -91,14 +110,19 @@ class Process:
         return self._stop.is_set()
 
     def check_stop(self) -> None:
-        """Called often by long work, from any thread. Raises Drained once the process has been told to stop."""
-        if self.stopping:
+        """Called often by long work, from any thread. Raises Drained once it is to be handed back."""
+        if self.stopping or self.preempted:
             raise Drained
+
+    def may_do(self, kind: str) -> bool:
+        """Whether this node takes tickets of a kind: one that nobody assigned anything to takes all."""
+        return self.assigned is None or kind in self.assigned.kinds
 
     def stop(self, why: str = "told to stop") -> None:
         """Drain: finish or hand back what is in hand, then leave."""
         if not self._stop.is_set():
             self.why_stopped = why
+            notify(STOPPING)
         self._stop.set()
 
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
@@ -109,7 +133,7 @@ class Process:
     async def lease(self, role: str) -> AsyncIterator[Lease]:
         """The lease of `role`, once it is free; released when the block ends."""
         self.doing, self.standing_by = f"standing by for {role}", True
-        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source) as lease:
+        async with hold(self.log, role, f"{self.node}.{self.instance}", self.source, now=self.clock) as lease:
             self.standing_by = False
             self.metrics.observe("ringrift_leader_election_latency_seconds", lease.election_seconds, role)
             self.logger.info("acting", role=role, token=lease.token)
@@ -144,17 +168,45 @@ class Process:
 
     async def follow_controls(self, start_seq: int) -> None:
         """Obey pauses and settings as they come, for ever."""
-        async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
-            self._control(entry)
+        while True:
+            try:
+                async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
+                    self._control(entry)
+            except LogRewound:
+                start_seq = await self.load_controls()
+
+    async def mend(self) -> None:
+        """Whenever the connection comes back: write again what was acknowledged and is gone, and say so, for ever."""
+        while True:
+            await self.log.returned.wait()
+            self.log.returned.clear()
+            try:
+                await self._mend_once()
+            except Exception:
+                self.log.returned.set()  # another look, when it is begun again
+                raise
+
+    async def _mend_once(self) -> None:
+        for found in await self.log.ledger.mend(self.log):
+            self.logger.error("acknowledged and lost", **msgspec.structs.asdict(found))
+            fact = AckedLossRepaired(node=self.node, consumer=self.name, **msgspec.structs.asdict(found))
+            await self.tell(fact, f"{self.instance}.{found.stream}.{found.first_seq}.{time.time_ns()}")
 
     def _control(self, entry: Entry) -> None:
         with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
             event = decode(entry.body, stream=EVENTS, seq=entry.seq).event
             if isinstance(event, SettingsChanged):
                 self.operation = event.settings.operation
+            elif isinstance(event, NodeAssigned):
+                self._assign(event)
             elif isinstance(event, (PipelinePaused, PipelineResumed)):
                 self.pauses = self.pauses.after(event)
                 self.logger.info(type(event).__name__, scope=event.scope, kind=event.kind, why=event.why, id=entry.id)
+
+    def _assign(self, event: NodeAssigned) -> None:
+        if event.node == self.node:
+            self.assigned, self.preempted = event, event.preempts
+            self.logger.info("assigned", kinds=event.kinds, why=event.why)
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """Settings of a version, by default those in force, and their version; the defaults, version 0, before there are any.
@@ -163,9 +215,10 @@ class Process:
         found: SettingsChanged | None = None
         async for batch in self.log.read("EVENTS", filters=[type_of(SettingsChanged).subject_filter]):
             for entry in batch:
-                event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-                if isinstance(event, SettingsChanged) and (version is None or event.version == version):
-                    found = event
+                with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                    event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+                    if isinstance(event, SettingsChanged) and (version is None or event.version == version):
+                        found = event
         if found is None and version:
             raise SettingsError(f"the log has no settings of version {version}")
         return (found.settings, found.version) if found else (Settings(), 0)
@@ -182,13 +235,12 @@ class Process:
     async def until_stopped(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
         """The items, until the process is told to stop, even while the next one is awaited."""
         stopped = asyncio.ensure_future(self._stop.wait())
+        following: asyncio.Future[Item] | None = None
         try:
             while not stopped.done():
                 following = asyncio.ensure_future(anext(items))
                 await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
                     return
                 try:
                     yield following.result()
@@ -196,6 +248,9 @@ class Process:
                     return
         finally:
             stopped.cancel()
+            if following is not None and not following.done():
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     async def nodes(self) -> set[str]:
         """Nodes with a process that runs."""
@@ -260,6 +315,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
 async def _live(name: str, node: str, server: str, main: Main) -> None:
     log = await JetStreamLog.open(server, name=f"{name}@{node}")
     process = Process(name, node, log, ObjectBlobs(log), Presence(log))
+    edge = os.environ.get("RINGRIFT_EDGE")
+    process.edge = edge_log = await JetStreamLog.open(edge, name=f"{name}@{node}") if edge else None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
@@ -268,13 +325,16 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
     except OSError as error:
         await log.close()
         raise StreamError(str(error)) from error
-    background = [asyncio.create_task(process.beat())]
+    watchdog = keep_alive(lambda: process.condition.alive(time.monotonic()))
+    background = [asyncio.create_task(process.beat()), asyncio.create_task(watchdog)]
     started = ConsumerStarted(node=node, consumer=name, instance=process.instance, version=ringrift.__version__)
     await log.append([process.draft(started, cause=None, key=process.instance)])
     why = "failed"
     try:
         start = await process.load_controls()
         background.append(asyncio.create_task(process.persist("controls", lambda: process.follow_controls(start))))
+        background.append(asyncio.create_task(process.persist("acknowledged", process.mend)))
+        notify(READY)
         await _until_done(process, main)
         why = process.why_stopped
     finally:
@@ -284,9 +344,12 @@ async def _live(name: str, node: str, server: str, main: Main) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         stopped = ConsumerStopped(node=node, consumer=name, instance=process.instance, why=why)
         with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):  # a server that is gone cannot be told
-            await log.append([process.draft(stopped, cause=None, key=process.instance)])
-            await process.beat_once(left=True)
-        await log.close()
+            async with asyncio.timeout(FAREWELL_SECONDS_MAX):
+                await log.append([process.draft(stopped, cause=None, key=process.instance)])
+                await process.beat_once(left=True)
+        for each in (log, edge_log):
+            if each is not None:
+                await each.close()
 
 
 async def _until_done(process: Process, main: Main) -> None:

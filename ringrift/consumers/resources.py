@@ -39,6 +39,14 @@ def ram(proc: Path = _PROC, cgroup: Path = _CGROUP) -> float | None:
     return max(shares, default=None)
 
 
+def memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """Memory of this machine, or the container's limit if that is less."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # `max`: no limit
+        return min(found, int((cgroup / "memory.max").read_text()))
+    return found
+
+
 def vram() -> float | None:
     """GPU memory, if this process has loaded torch anyway and there is a GPU."""
     torch = sys.modules.get("torch")

@@ -31,7 +31,7 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     assert isinstance(ticket, SelfplayTicket)
     return SelfplayFinished(
         config=ticket.plan.config, generation=ticket.plan.generation, ticket=ticket.ticket, games=0, lost=ticket.games,
-        plies=0, play_seconds=0.0, node=process.node,
+        plies=0, play_seconds=0.0, node=process.node, spare=ticket.plan.spare,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
             await publish(game)
     fact = SelfplayFinished(
         config=plan.config, generation=plan.generation, ticket=ticket.ticket, games=ticket.games, plies=plies,
-        play_seconds=time.monotonic() - began, node=process.node,
+        play_seconds=time.monotonic() - began, node=process.node, spare=plan.spare,
     )  # fmt: skip
     await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
 

@@ -112,7 +112,7 @@ async def look(process: Process, fence: Expect, known: Known, presence: Presence
     """One look. Raises ConcurrencyError when another warden has taken over."""
     facts: list[Fact] = list(known.changes(await presence.nodes()))
     who = await voters(process.log)
-    if who.level != known.quorum:
+    if who.leader is not None and who.level != known.quorum:  # else an election: what it ends in is news, not that it is on
         facts.append(QuorumLevelChanged(level=who.level, previous=known.quorum, voters=who.voters, alive=who.alive))
     for fact in facts:
         place = await process.log.tail(STREAM)

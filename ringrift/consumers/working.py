@@ -21,7 +21,8 @@ from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.streams.errors import StreamError
 from ringrift.streams.log import Entry, WorkItem
-from ringrift.streams.topology import WORK_ACK_SECONDS
+from ringrift.streams.retry import Backoff
+from ringrift.streams.topology import GAMES, WORK_ACK_SECONDS
 
 RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)  # requirement G09.03: one try and three retries
 LOG_RETRY_SECONDS = 2.0  # the log itself did not answer: nothing is wrong with the work
@@ -33,6 +34,9 @@ LOOK_SECONDS = 0.5
 """how soon a worker that waits sees that it need not any more"""
 QUEUE_MAX = 64
 IN_FLIGHT_MAX = 64
+
+FETCHED = Backoff(first_seconds=0.2, longest_seconds=10.0, budget_seconds=None)
+"""games are there a moment after they are written; after a cut it takes the servers up to 40 s"""
 
 Item = TypeVar("Item")
 
@@ -65,6 +69,8 @@ def _must_wait(process: Process, kind: str) -> str:
     """Why no ticket may be taken now, empty if one may."""
     if process.pauses.stops("all", kind):
         return f"{kind} is paused"
+    if not process.may_do(kind):
+        return f"node {process.node} is assigned to other work"
     if not process.pressure.takes_work:
         resource, tier = process.pressure.worst
         return f"{resource} is in its {tier} tier"
@@ -85,6 +91,7 @@ async def _serve(process: Process, kind: str, item: WorkItem, handle: Handle, fa
     if item.deliveries > DELIVERIES_MAX:
         await _fail(process, item, ticket, f"delivered {item.deliveries} times and never finished", failed)
         return
+    process.preempted = False
     alive = asyncio.create_task(_keep_alive(item))
     logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
     target, began, outcome = node_target(process.node), time.monotonic(), "failed"
@@ -167,18 +174,21 @@ async def publish_games(
 ) -> AsyncIterator[Callable[[GameCompleted], Awaitable[None]]]:
     """A function that puts a game into the log; when the block ends, all of them are acknowledged.
 
-    A ticket that came before may have left games: those are not written again, however long ago that was. Many are in flight."""
+    A ticket that came before may have left games: those are not written again, however long ago that was. Many are in flight.
+    On a node with an edge they go there, and the block ends when the cluster has fetched them."""
     present: dict[str, int] = {}
     if deliveries > 1:
         names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
         filters = [f"ringrift.game.{config}.completed"]
         present = await process.log.stored("GAMES", names, filters, await _caused_at(process, ticket))
-    slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+    slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
+    log = process.edge or process.log
     appending: list[asyncio.Task[None]] = []
 
     async def append(item: Draft) -> None:
         try:
-            await process.log.append([item])
+            await log.append([item])
+            written.add(item.id)
         finally:
             slots.release()
 
@@ -193,6 +203,20 @@ async def publish_games(
         await asyncio.gather(*appending)
     finally:
         await asyncio.gather(*appending, return_exceptions=True)
+    if process.edge is not None:
+        await _until_fetched(process, ticket, config, written)
+
+
+async def _until_fetched(process: Process, ticket: Ticket, config: str, written: set[str]) -> None:
+    """Wait until the cluster has these games, however long the link is down. Raises Drained."""
+    process.doing = f"waiting: {len(written)} games of {config} are on the edge"
+    for pause in FETCHED.pauses():
+        process.check_stop()
+        with contextlib.suppress(StreamError):  # the link is down
+            since = await _caused_at(process, ticket)
+            if written <= (await process.log.stored(GAMES, sorted(written), [f"ringrift.game.{config}.completed"], since)).keys():
+                return
+        await process.wait(pause)
 
 
 async def _caused_at(process: Process, ticket: Ticket) -> datetime:
@@ -230,8 +254,7 @@ async def from_thread(process: Process, make: Callable[[], Iterator[Item]]) -> A
             if isinstance(item, BaseException):
                 raise item
             yield item
-            if process.stopping:
-                raise Drained
+            process.check_stop()
     finally:
         quitting.set()
         while not running.done():  # make room so that the thread sees that we left

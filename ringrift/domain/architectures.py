@@ -109,7 +109,7 @@ def rate(account: Account) -> float:
 def shares(rates: dict[str, float], settings: ArchitectureSettings) -> dict[str, float]:
     """Shares of training, in proportion to Elo an hour, none below the floor; they sum to 1."""
     raw = {name: max(value, RATE_MIN) for name, value in rates.items()}
-    return bounded(raw, settings.floor / len(raw), 1.0)
+    return bounded(raw, dict.fromkeys(raw, settings.floor / len(raw)), dict.fromkeys(raw, 1.0))
 
 
 def booked(account: Account, gain: float, hours: float, settings: ArchitectureSettings) -> Account:

@@ -1,4 +1,4 @@
-"""How far one config has come between planned, played, exported and trained: four running counts."""
+"""How far one config has come between planned, played, exported and trained: running counts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     games_planned: int = 0
     games_played: int = 0
+    spare_planned: int = 0
+    spare_played: int = 0
+    """games that no generation waits for"""
     games_evaluated: int = 0
     games_exported: int = 0
     samples_new: int = 0
@@ -29,6 +32,11 @@ class Progress(Struct, frozen=True, kw_only=True):
     def after(self, event: SelfplayPlanned | SelfplayFinished | EvaluationScored | ShardExported | TrainingRequested) -> Progress:
         """Counts once `event` has happened."""
         match event:
+            case SelfplayPlanned() if event.spare:
+                return replace(self, spare_planned=self.spare_planned + event.games)
+            case SelfplayFinished() if event.spare:
+                spare, played = self.spare_planned - event.lost, self.spare_played + event.games
+                return replace(self, spare_planned=spare, spare_played=played)
             case SelfplayPlanned():
                 return replace(self, games_planned=self.games_planned + event.games, training=False)
             case SelfplayFinished():
@@ -59,7 +67,12 @@ class Progress(Struct, frozen=True, kw_only=True):
         p = max(self.wins_new) / games
         return Z_95 * math.sqrt(p * (1.0 - p) / self.samples_new) <= settings.early_half_width
 
+    @property
+    def games_outstanding(self) -> int:
+        """Games asked for and not played, those that nobody waits for included."""
+        return max(0, self.games_planned - self.games_played) + max(0, self.spare_planned - self.spare_played)
+
     def idle(self, shard_games: int) -> bool:
         """All planned games are played, and what is not exported does not fill another shard."""
-        waiting = self.games_played + self.games_evaluated - self.games_exported
+        waiting = self.games_played + self.spare_played + self.games_evaluated - self.games_exported
         return 0 < self.games_planned <= self.games_played and waiting < shard_games

@@ -187,11 +187,11 @@ def wilson_lower(score: float, samples: int) -> float:
 
 
 def wilson_interval(score: float, samples: float) -> tuple[float, float]:
-    """The 95 % interval of a share seen in `samples` independent samples (Wilson 1927)."""
+    """The 95 % interval of a share seen in `samples` independent samples (Wilson 1927); it holds the share, rounding or not."""
     z2 = Z_95 * Z_95
     middle = (score + z2 / (2 * samples)) / (1 + z2 / samples)
     half = Z_95 * math.sqrt(score * (1 - score) / samples + z2 / (4 * samples * samples)) / (1 + z2 / samples)
-    return middle - half, middle + half
+    return max(0.0, min(middle - half, score)), min(1.0, max(middle + half, score))
 
 
 def merged(first: Starts, second: Starts) -> Starts:

@@ -8,11 +8,12 @@
     voi         value of information: how uncertain the rating of its current network is
 
 A config with hardly any games gets its priority times 20, 50 or 200, and every share stays between a floor and a cap: so neither
-can one starved config drown all others, nor can all others starve one.
+can one starved config drown all others, nor can all others starve one. Quotas bound what a board or config has; a floor goes first.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import datetime
 
 from msgspec import Struct
@@ -42,7 +43,6 @@ UNCERTAIN_ELO = 50.0
 """standard error at which a rating is half as uncertain as none"""
 PRIORITY_MIN = 0.01
 """so that starvation counts for a config that nothing speaks for"""
-BISECTIONS = 80
 BUDGETS = ((100, 64), (500, 150), (1000, 200))
 """(games, simulations) below so many games: throughput, fast iteration, balanced (requirement G14.12)"""
 BUDGETS_BY_ELO = ((100.0, 200), (300.0, 400), (600.0, 800), (float("inf"), 1600))
@@ -149,22 +149,51 @@ def starvation(games: int, settings: SchedulingSettings) -> float:
 
 
 def allocate(priorities: dict[str, float], games: dict[str, int], settings: SchedulingSettings) -> Shares:
-    """Shares that sum to 1: priority times starvation, each between floor and cap."""
+    """Shares that sum to 1: priority times starvation, each between floor and cap, boards and configs within their quotas."""
     raw = {config: max(value, PRIORITY_MIN) * starvation(games[config], settings) for config, value in priorities.items()}
     count = len(raw)
-    return bounded(raw, settings.floor / count, min(1.0, max(settings.cap, 2.0 / count)))
+    low, cap = settings.floor / count, min(1.0, max(settings.cap, 2.0 / count))
+    if not settings.quotas:
+        return bounded(raw, dict.fromkeys(raw, low), dict.fromkeys(raw, cap))
+    quotas = {name: float(most) for name, _, most in (quota.partition("=") for quota in settings.quotas)}
+    high = {config: max(low, min(cap, quotas.get(config, 1.0))) for config in raw}
+    boards: dict[str, list[str]] = {}
+    for config in raw:
+        boards.setdefault(config.partition("_")[0], []).append(config)
+    most = {board: min(sum(high[name] for name in names), max(low * len(names), quotas.get(board, 1.0)))
+            for board, names in boards.items()}  # fmt: skip
+    of_board = bounded(
+        {board: sum(raw[name] for name in names) for board, names in boards.items()},
+        {board: low * len(names) for board, names in boards.items()}, most,
+    )  # fmt: skip
+    return {
+        config: share
+        for board, names in boards.items()
+        for config, share in bounded(
+            {name: raw[name] for name in names}, dict.fromkeys(names, low), {name: high[name] for name in names}, of_board[board]
+        ).items()
+    }
 
 
-def bounded(raw: dict[str, float], low: float, high: float) -> Shares:
-    """min(max(s * raw, low), high) with the one s for which they sum to 1. Needs raw > 0 and n * low <= 1 <= n * high."""
-    under, over = 0.0, 1.0 / min(raw.values())
-    for _ in range(BISECTIONS):
-        scale = (under + over) / 2.0
-        total = sum(min(max(scale * value, low), high) for value in raw.values())
-        under, over = (scale, over) if total < 1.0 else (under, scale)
-    shares = {config: min(max(over * value, low), high) for config, value in raw.items()}
-    total = sum(shares.values())  # 1 but for rounding
-    return {config: share / total for config, share in shares.items()}
+def bounded(raw: Shares, low: Shares, high: Shares, total: float = 1.0) -> Shares:
+    """min(max(s * raw, low), high) with the one s for which they sum to `total`. Needs raw > 0 and sum(low) <= total; where the
+    upper bounds leave less than `total`, they are all exceeded in proportion."""
+    room = sum(high.values())
+    if room <= total:
+        return {name: most * total / room for name, most in high.items()}
+
+    def at(scale: float) -> Shares:
+        return {name: min(max(scale * value, low[name]), high[name]) for name, value in raw.items()}
+
+    # the sum grows with s, in straight lines between the scales at which somebody leaves a bound
+    bends = sorted({bound[name] / value for bound in (low, high) for name, value in raw.items()})
+    last = bisect_left(bends, total, hi=len(bends) - 1, key=lambda scale: sum(at(scale).values()))
+    under, over = (bends[last - 1] if last else 0.0), bends[last]
+    before, after = sum(at(under).values()), sum(at(over).values())
+    scale = under + (over - under) * (total - before) / (after - before) if after > before else over
+    shares = at(scale)
+    reached = sum(shares.values())  # the total but for rounding
+    return {name: share * total / reached for name, share in shares.items()}
 
 
 def budget(games: int, gap: float | None) -> int:

@@ -29,6 +29,7 @@ from ringrift.domain.quality import faded
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
     ArchitecturesWeighed,
+    DeadlockBroken,
     EvaluationBackpressureEngaged,
     EvaluationBackpressureReleased,
     EvaluationScored,
@@ -122,6 +123,8 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
             return replace(state, pauses=state.pauses.after(event))
         case SelfplayPlanned():
             item = _of(state, event.config)
+            if event.spare:
+                return _with(state, event.config, progress=item.progress.after(event))
             blocks = item.blocks if event.generation == item.generation else 0
             return _with(
                 state, event.config, progress=item.progress.after(event), generation=event.generation, blocked=False, blocks=blocks
@@ -175,6 +178,9 @@ def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingSt
             return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time)
         case ModelRolledBack():
             return _with(state, event.config, newest=event.current)
+        case DeadlockBroken():
+            trained = min(_of(state, event.config).trained, _of(state, event.config).generation - 1)
+            return _with(state, event.config, trained=trained, attempts=0, failed=False, running=None, blocked=False)
         case EvaluationBackpressureEngaged() | EvaluationBackpressureReleased():
             return replace(state, held_back=isinstance(event, EvaluationBackpressureEngaged))
         case TickRecorded():
@@ -333,6 +339,7 @@ DECIDER = Decider(
         SettingsChanged, PipelinePaused, PipelineResumed, SelfplayPlanned, SelfplayFinished, EvaluationScored, ShardExported,
         TrainingStarted, TrainingCheckpointed, TrainingFinished, TrainingFailed, QualityAssessed, VelocityChanged, ModelRolledBack,
         ModelRegistered, ArchitecturesWeighed, EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
+        DeadlockBroken,
     ),
     writes=(TrainingRequested, TrainingBlocked, TrainingKilled),
     initial=TrainingState,

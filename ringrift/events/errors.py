@@ -7,12 +7,19 @@ EventError
 """
 
 
+REASON_CHARS_MAX = 1000
+"""what is wrong with an event may quote it: it goes into log lines and facts, whatever the event's size"""
+
+
 class EventError(Exception):
     """Base of the errors of `ringrift.events`."""
 
 
 class UndecodableEvent(EventError):
-    """The bytes are no event of ours; `reason` says where they part."""
+    """The bytes are no event of ours; `reason` says where they part, in at most `REASON_CHARS_MAX` characters."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason if len(reason) <= REASON_CHARS_MAX else f"{reason[:REASON_CHARS_MAX]} ...")
 
 
 class UnknownEvent(UndecodableEvent):

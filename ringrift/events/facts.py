@@ -130,6 +130,8 @@ class SelfplayPlanned(Fact, frozen=True, kw_only=True):
     settings_version: Count
     temperature_plies: Count | None = None
     """plies with noise where exploration was adjusted; None: as the settings say"""
+    spare: bool = False
+    """played because the fleet had room: the generation does not wait for these games"""
 
 
 class SelfplayFinished(Fact, frozen=True, kw_only=True):
@@ -143,6 +145,8 @@ class SelfplayFinished(Fact, frozen=True, kw_only=True):
     plies: Count
     play_seconds: float
     node: str
+    spare: bool = False
+    """as in the plan"""
 
 
 class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -654,6 +658,20 @@ class ConsumerStopped(Fact, frozen=True, kw_only=True):
     why: str
 
 
+class AckedLossRepaired(Fact, frozen=True, kw_only=True):
+    """The server had acknowledged what it did not have any more after it came back, between two sequences of that time.
+
+    `written` of these events are in the log again, under their ids; `orphaned` are not, because their cause is gone too."""
+
+    node: Token
+    consumer: Token
+    stream: str
+    first_seq: Count
+    last_seq: Count
+    written: Count
+    orphaned: Count
+
+
 class DeadLettered(Fact, frozen=True, kw_only=True):
     """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
 
@@ -751,6 +769,62 @@ class NodeLost(Fact, frozen=True, kw_only=True):
 
     node: Token
     silent_seconds: float
+
+
+WorkKind = Literal["selfplay", "training", "evaluation"]
+
+
+class NodeRegistered(Fact, frozen=True, kw_only=True):
+    """What a node is and may do, from the operator's list of the fleet; a later one of the same node replaces it.
+
+    `speed` is that of self-play against the reference accelerator (RTX 4090 = 1), a first guess until finished work tells.
+    A reservation narrows the kinds until a minute (of `TickRecorded`)."""
+
+    node: Token
+    provider: Token
+    accelerator: str
+    vram_gib: float
+    cost_per_hour: float
+    speed: Annotated[float, Meta(gt=0.0)] = 1.0
+    ephemeral: bool = False
+    """rented from a market where somebody else may outbid us at any minute"""
+    kinds: tuple[WorkKind, ...] = ("training", "evaluation", "selfplay")
+    reserved_for: tuple[WorkKind, ...] = ()
+    reserved_until_minute: Count = 0
+
+
+class NodeAssigned(Fact, frozen=True, kw_only=True):
+    """A registered node takes tickets of these kinds from here on, none: it stands by and may be given back.
+
+    `ticket_seconds` is how long a ticket on it should take. With `preempts` it hands back at once what is of another kind."""
+
+    node: Token
+    kinds: tuple[WorkKind, ...]
+    ticket_seconds: float
+    why: str
+    preempts: bool = False
+    settings_version: Count
+
+
+class WorkAged(Fact, frozen=True, kw_only=True):
+    """Tickets of the request at `request` have waited for so long that those left go first from now on."""
+
+    config: ConfigName
+    kind: WorkKind
+    request: str
+    waited_seconds: float
+    settings_version: Count
+
+
+class DeadlockBroken(Fact, frozen=True, kw_only=True):
+    """Nothing was asked of any worker for this config, for each part of its loop waited for another, as `cycle` tells.
+
+    Its generation is played on and trained anew."""
+
+    config: ConfigName
+    cycle: tuple[str, ...]
+    waited_seconds: float
+    settings_version: Count
 
 
 Resource = Literal["ram", "vram", "disk", "files"]

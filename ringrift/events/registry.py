@@ -84,15 +84,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.PipelinePaused, context="pipeline", scope="scope", fact="paused",
-        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS, "feedback"),
     ),
     EventType(
         fact_type=facts.PipelineResumed, context="pipeline", scope="scope", fact="resumed",
-        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS),
+        emitters=_OPERATOR, consumers=("planner", "evaluation", "dispatcher", *_WORKERS, "feedback"),
     ),
     EventType(
         fact_type=facts.SelfplayPlanned, context="selfplay", scope="config", fact="planned",
-        emitters=("planner",), consumers=("dispatcher", "planner"),
+        emitters=("planner",), consumers=("dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.SelfplayFinished, context="selfplay", scope="config", fact="finished",
@@ -108,15 +108,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",
-        emitters=("planner",), consumers=("dispatcher", "planner"),
+        emitters=("planner",), consumers=("dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingStarted, context="training", scope="config", fact="started",
-        emitters=("trainer",), consumers=("planner",),
+        emitters=("trainer",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingCheckpointed, context="training", scope="config", fact="checkpointed",
-        emitters=("trainer",), consumers=("planner",),
+        emitters=("trainer",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingProgressed, context="training", scope="config", fact="progressed",
@@ -128,7 +128,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingFailed, context="training", scope="config", fact="failed",
-        emitters=("trainer",), consumers=("planner",),
+        emitters=("trainer",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
@@ -140,15 +140,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
-        emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation"),
+        emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",
-        emitters=("evaluator",), consumers=("planner", "evaluation", "promoter", "rater", "evaluator"),
+        emitters=("evaluator",), consumers=("planner", "evaluation", "promoter", "rater", "evaluator", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
-        emitters=("evaluator",), consumers=("evaluation", "promoter"),
+        emitters=("evaluator",), consumers=("evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.EloUpdated, context="rating", scope="config", fact="updated",
@@ -232,11 +232,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingBlocked, context="training", scope="config", fact="blocked",
-        emitters=("planner",), consumers=("planner",),
+        emitters=("planner",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingKilled, context="training", scope="config", fact="killed",
-        emitters=("planner",), consumers=("planner", "trainer", "dispatcher"),
+        emitters=("planner",), consumers=("planner", "trainer", "dispatcher", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationBackpressureEngaged, context="evaluation", scope="all", fact="engaged",
@@ -253,6 +253,10 @@ REGISTRY: dict[str, EventType] = _listed(
     EventType(
         fact_type=facts.ConsumerStarted, context="consumer", scope="node", fact="started",
         emitters=_EVERY_CONSUMER, consumers=("warden",),
+    ),
+    EventType(
+        fact_type=facts.AckedLossRepaired, context="consumer", scope="node", fact="mended", emitters=_EVERY_CONSUMER, consumers=(),
+        why_no_consumer=_FOR_PEOPLE,
     ),
     EventType(
         fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
@@ -284,11 +288,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeJoined, context="node", scope="node", fact="joined",
-        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=("warden",), consumers=("feedback",),
     ),
     EventType(
         fact_type=facts.NodeSuspected, context="node", scope="node", fact="suspected",
-        emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+        emitters=("warden",), consumers=("feedback",),
     ),
     EventType(
         fact_type=facts.NodeDegraded, context="node", scope="node", fact="degraded",
@@ -297,6 +301,22 @@ REGISTRY: dict[str, EventType] = _listed(
     EventType(
         fact_type=facts.NodeLost, context="node", scope="node", fact="lost",
         emitters=("warden",), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
+        fact_type=facts.NodeRegistered, context="fleet", scope="node", fact="registered",
+        emitters=_OPERATOR, consumers=("feedback",),
+    ),
+    EventType(
+        fact_type=facts.NodeAssigned, context="fleet", scope="node", fact="assigned",
+        emitters=("feedback",), consumers=("feedback", "planner", *_WORKERS),
+    ),
+    EventType(
+        fact_type=facts.WorkAged, context="ageing", scope="config", fact="aged",
+        emitters=("feedback",), consumers=("dispatcher",),
+    ),
+    EventType(
+        fact_type=facts.DeadlockBroken, context="deadlock", scope="config", fact="broken",
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.NodePressureChanged, context="node", scope="node", fact="pressure", kept_seconds=PRESSURE_KEPT_SECONDS,

@@ -25,7 +25,10 @@ ModelOfConfig = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 
 ENV_PREFIX = "RINGRIFT_"
-ENV_OF_PROCESS = frozenset({"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA"})
+ENV_OF_PROCESS = frozenset(
+    {"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA", "EDGE", "PROVIDER", "PRICE",
+     "UPDATED"}
+)  # fmt: skip
 """Environment names that configure one process and are no setting of the system."""
 
 
@@ -302,6 +305,25 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """largest share, or twice an equal share where that is more"""
     change_min: Fraction = 0.02
     """part of itself by which a share must move to be decided anew: less is a few games of a generation"""
+    quotas: tuple[Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)(_[234]p)?=(0?[.][0-9]+|1)$")], ...] = ()
+    """most that a board or config may have of self-play, such as `square8=0.3` (requirement G14.15); floors go first"""
+    cost_aware: bool = True
+    """registered nodes on which a game is dear stand by, and trainings go to where they are cheap (requirement G14.18)"""
+    cost_ratio_max: PositiveFloat = 1.4
+    """cost of a game on a node, against that on the fleet as a whole, above which it stands by. On the list in `ops/fleet.toml`
+    the costs lie at 0.2 to 0.7, 1.0 and from 1.5 on: the bound is in the gap"""
+    configs_per_trainer: Positive = 4
+    """one registered node trains for so many configs, first of all"""
+    preempt_seconds: PositiveFloat = 900.0
+    """a training that waits for so long takes a node from what it plays (requirement G14.17)"""
+    ticket_seconds: PositiveFloat = 1200.0
+    """how long a ticket on a registered node should take, by what finished work tells; longer saves no more"""
+    ticket_seconds_ephemeral: PositiveFloat = 300.0
+    """where the node may vanish: at a loss every few hours a percent or two of its work is done again"""
+    ageing_seconds: PositiveFloat = 14_400.0
+    """tickets that wait for 4 h go first (requirement G14.16)"""
+    deadlock_seconds: PositiveFloat = 900.0
+    """nothing is asked of any worker for so long: the waiting is broken; the longest usual gap is a cool-down of 10 minutes"""
 
 
 class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

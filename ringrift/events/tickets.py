@@ -57,9 +57,24 @@ def tickets_of(event: SelfplayPlanned | TrainingRequested | EvaluationRequested,
     ]  # fmt: skip
 
 
-def subject_of(ticket: Ticket, priority: int = 5) -> str:
-    """`ringrift.work.<kind>.<priority>.<config>`; a lower priority number goes first."""
-    return f"ringrift.work.{kind_of(ticket)}.{priority}.{config_of(ticket)}"
+URGENT, USUAL, SPARE = 1, 5, 9
+PRIORITIES = (URGENT, USUAL, SPARE)
+"""a lower number goes first: what has waited for hours, what a decision waits for, what is played because there is room"""
+
+
+def subject_of(ticket: Ticket, priority: int | None = None) -> str:
+    """`ringrift.work.<kind>.<priority>.<config>`; by default its usual priority."""
+    return f"ringrift.work.{kind_of(ticket)}.{priority_of(ticket) if priority is None else priority}.{config_of(ticket)}"
+
+
+def priority_of(ticket: Ticket) -> int:
+    """The priority that a ticket has until it ages."""
+    return SPARE if isinstance(ticket, SelfplayTicket) and ticket.plan.spare else USUAL
+
+
+def request_of(ticket: str) -> str:
+    """The part of a ticket's id that all tickets of its request have: kind and position, such as `selfplay-events-12`."""
+    return "-".join(ticket.split("-")[:3])
 
 
 def kind_of(ticket: Ticket) -> str:

@@ -28,7 +28,7 @@ from ringrift.events.facts import EvaluationFailed, EvaluationRequested, Evaluat
 from ringrift.learning.pairings import Pairing
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import logs_to_stderr, progress, server_url
-from ringrift.ops.up import Child
+from ringrift.ops.supervisor import Child, supervise
 from ringrift.rules import Config, RulesError
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import Unreachable
@@ -37,7 +37,6 @@ from ringrift.streams.presence import Presence
 from ringrift.streams.server import EmbeddedServer
 
 STREAM = "EVENTS"
-DRAIN_SECONDS_MAX = 30.0
 
 
 @dataclass(kw_only=True)
@@ -180,16 +179,12 @@ async def players(log: JetStreamLog, data: Path) -> AsyncIterator[None]:
         for number in range(count)
     ]
     stopping = asyncio.Event()
-    tasks = [asyncio.create_task(child.run(stopping, _say)) for child in children]
+    supervising = asyncio.create_task(supervise(children, stopping, _say))
     try:
         yield
     finally:
         stopping.set()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for child in children:
-                child.signal(number)
-            if tasks:
-                await asyncio.wait(tasks, timeout=DRAIN_SECONDS_MAX)
+        await supervising
 
 
 def _say(text: str) -> None:

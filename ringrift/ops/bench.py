@@ -1,4 +1,4 @@
-"""`ringrift bench`: how fast the rules, the log, the search, self-play, the loop and a replay are on this machine."""
+"""`ringrift bench`: how fast rules, log, search, self-play, the loop, a replay and a cluster are on this machine."""
 
 from __future__ import annotations
 
@@ -87,8 +87,14 @@ def _replay(options: argparse.Namespace) -> Iterable[Measured]:
     return asyncio.run(bench_replay(options.events, runs=options.runs))
 
 
+def _cluster(options: argparse.Namespace) -> Iterable[Measured]:
+    from ringrift.ops.bench_cluster import bench_cluster
+
+    return asyncio.run(bench_cluster(runs=options.runs))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterable[Measured]]] = {
-    "rules": _rules, "log": _log, "search": _search, "selfplay": _selfplay, "loop": _loop, "replay": _replay,
+    "rules": _rules, "log": _log, "search": _search, "selfplay": _selfplay, "loop": _loop, "replay": _replay, "cluster": _cluster,
 }  # fmt: skip
 
 

@@ -15,8 +15,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
 from ringrift import __version__
 from ringrift.events import EventError, Settings
 from ringrift.events.settings import SHARED_MACHINE, from_arguments, from_environment, load
@@ -36,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except (StreamError, EventError, CommandError) as error:
         print(f"ringrift: {error}", file=sys.stderr)
+        return 1
+    except TimeoutError:
+        print("ringrift: the server did not answer in time; try again, and see `ringrift status`", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _strength(commands)
     _models(commands)
     _cluster(commands)
+    _nodes(commands)
     return parser
 
 
@@ -145,6 +147,14 @@ def _steer(commands: Any) -> None:
         item = metrics.add_parser(name, help=text)
         item.add_argument("--root", type=Path, default=Path("."), help="root of the repository")
         item.set_defaults(run=_later("ringrift.ops.monitoring", function))
+
+
+    settings = commands.add_parser("settings", help="the settings in force; with --set or --settings, others from now on")
+    _add_source(settings)
+    settings.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one, such as training.batch=128")
+    settings.add_argument("--settings", type=Path, help="JSON file with settings")
+    settings.add_argument("--why", default="ringrift settings", help="the reason, which is recorded")
+    settings.set_defaults(run=_later("ringrift.ops.settings", "settings"))
 
 
 def _rebuild(commands: Any) -> None:
@@ -262,7 +272,7 @@ def _check(commands: Any) -> None:
 
 def _measure(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed: medians of several runs")
-    parts = "rules|log|search|selfplay|loop|replay"
+    parts = "rules|log|search|selfplay|loop|replay|cluster"
     bench.add_argument("part", nargs="*", metavar=parts, help="parts to measure (default: all)")
     bench.add_argument("--config", action="append", help="configs to measure (default: one of every board)")
     bench.add_argument("--runs", type=int, default=5)
@@ -270,6 +280,26 @@ def _measure(commands: Any) -> None:
     bench.add_argument("--seconds", type=float, default=2.0, help="length of one run")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(run=_later("ringrift.ops.bench", "bench"))
+
+
+    fleet = commands.add_parser("fleet", help="the nodes, as the scheduler knows them")
+    fleet = fleet.add_subparsers(required=True, metavar="register")
+    register = fleet.add_parser("register", help="tell the log what nodes there are, from a TOML file such as ops/fleet.toml")
+    _add_source(register)
+    register.add_argument("file", type=Path)
+    register.set_defaults(run=_later("ringrift.ops.fleet", "register"))
+
+    simulate = commands.add_parser("simulate", help="a fleet under a virtual clock: what the deciders make of it, and what holds")
+    simulate.add_argument("--nodes", type=Path, required=True, help="TOML file with the fleet, such as ops/fleet.toml")
+    simulate.add_argument("--hours", type=float, default=48.0, help="virtual hours (default 48)")
+    simulate.add_argument("--seed", type=int, default=1, help="another number gives another course (default 1)")
+    simulate.add_argument("--seeds", type=int, default=1, help="so many seeds, from --seed on (default 1)")
+    simulate.add_argument("--faults", type=Path, help="TOML file with what goes wrong, such as ops/faults.toml")
+    simulate.add_argument("--compare", action="store_true", help="also without cost awareness, to tell what it saves")
+    simulate.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as in `up`")
+    simulate.add_argument("--report", type=Path, metavar="DIR", help="write the findings as JSON and a page of plots")
+    simulate.add_argument("--json", action="store_true", help="JSON for scripts")
+    simulate.set_defaults(run=_later("ringrift.ops.simulate", "simulate"))
 
 
 def _strength(commands: Any) -> None:
@@ -394,6 +424,32 @@ def _cluster(commands: Any) -> None:
         item.set_defaults(run=_later(module, name))
 
 
+def _nodes(commands: Any) -> None:
+    node = commands.add_parser("node", help="this machine as a node of a cluster").add_subparsers(required=True, metavar="run")
+    item = node.add_parser("run", help="keep running what the roles, the GPU and the memory allow")
+    item.add_argument("--roles", required=True, help="one or more of worker,trainer,evaluator,brain")
+    server = os.environ.get("RINGRIFT_SERVER", "nats://127.0.0.1:4222")
+    item.add_argument("--server", default=server, help="URLs of the voters")
+    item.add_argument("--edge", default=os.environ.get("RINGRIFT_EDGE"), help="URL of this node's edge, which keeps its games")
+    item.add_argument("--credentials", type=Path, metavar="DIR", help="folder with ROLE.txt for each role")
+    item.add_argument("--data", type=Path, default=DATA, help="where the logs of its processes lie (default .ringrift)")
+    item.add_argument("--node", default=os.environ.get("RINGRIFT_NODE"), help="name of this machine in facts (default: host name)")
+    item.add_argument("--provider", default=os.environ.get("RINGRIFT_PROVIDER", ""), help="who rents it out")
+    item.add_argument("--price", type=float, default=os.environ.get("RINGRIFT_PRICE", "0"), help="what an hour of it costs")
+    item.add_argument("--update-command", default="", metavar="SHELL", help="run for `ringrift update`, such as 'git pull'")
+    item.add_argument("--rollback-command", default="", metavar="SHELL", help="run to take it back")
+    item.set_defaults(run=_later("ringrift.ops.node", "run"))
+
+    update = commands.add_parser("update", help="the new program on every node and server, one quorum-safe step at a time")
+    _add_source(update)
+    update.add_argument("--safe", action="store_true", help="do it")
+    update.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    update.add_argument("--skip-voters", action="store_true", help="leave the servers as they are")
+    timeout = "seconds in which a node or server must be back and current"
+    update.add_argument("--convergence-timeout", type=float, default=180.0, metavar="SECONDS", help=timeout)
+    update.set_defaults(run=_later("ringrift.ops.update", "update"))
+
+
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="data directory of `ringrift up` (default .ringrift)")
     parser.add_argument("--server", default=os.environ.get("RINGRIFT_SERVER"), help="URL of a NATS server")
@@ -414,6 +470,7 @@ def _later(module: str, name: str) -> Command:
 
 def run_up(options: argparse.Namespace) -> int:
     """`ringrift up`."""
+    from ringrift.ops.settings import with_known_architecture
     from ringrift.ops.up import up
 
     given = from_arguments(options.set)
@@ -435,21 +492,6 @@ def run_up(options: argparse.Namespace) -> int:
         command=options.words,
     )  # fmt: skip
     return asyncio.run(work)
-
-
-def with_known_architecture(settings: Settings) -> Settings:
-    """The settings with the architecture under its present name; an old one is warned of. Raises CommandError."""
-    from ringrift.nets.shapes import NNUES, UnknownArchitecture, canonical, nnue_shape_of
-    from ringrift.rules.config import Config
-
-    try:
-        name = canonical(settings.training.architecture)
-        if name in NNUES:
-            for config in settings.configs:
-                nnue_shape_of(name, Config.parse(config))
-    except UnknownArchitecture as error:
-        raise CommandError(f"training.architecture: {error}") from error
-    return replace(settings, training=replace(settings.training, architecture=name))
 
 
 def _duration(text: str) -> float:

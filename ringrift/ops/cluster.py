@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from rich.table import Table
 
+from ringrift.domain.resilience import quorum_level
 from ringrift.ops import local_cluster
 from ringrift.ops.cluster_files import LEAF_PORTS_ABOVE, parse_nodes, write_certificates, write_cluster, write_edge
 from ringrift.ops.errors import CommandError
@@ -34,16 +35,6 @@ class StreamView(Struct, frozen=True):
     leader: str | None
     replicas: int
     current: int
-
-
-def quorum_level(alive: int, voters: int) -> str:
-    """HEALTHY: all there. DEGRADED: one may still go. MINIMUM: none may. LOST: nothing can be written."""
-    quorum = voters // 2 + 1
-    if alive < quorum:
-        return "LOST"
-    if alive == voters:
-        return "HEALTHY"
-    return "MINIMUM" if alive == quorum else "DEGRADED"
 
 
 def init(options: argparse.Namespace) -> int:
@@ -170,7 +161,7 @@ async def status(options: argparse.Namespace) -> int:
             streams = await _streams(cluster.url)
     except (StreamError, TimeoutError) as error:
         problem = str(error) or "no answer"
-    level = quorum_level(alive, len(health))
+    level = quorum_level(len(health), alive)
     if options.json:
         shown = {"quorum": level, "voters": health, "cut_off": away, "streams": streams, "problem": problem}
         print(msgspec.json.encode(shown).decode())

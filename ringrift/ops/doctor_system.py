@@ -13,8 +13,9 @@ from ringrift.consumers.cluster import cluster_view
 from ringrift.consumers.letters import unresolved
 from ringrift.events.settings import OperationSettings
 from ringrift.ops.findings import Finding, fail, ok, warn
+from ringrift.ops.settings import settings_in_force
 from ringrift.ops.source import opened
-from ringrift.ops.up import CONSUMERS, settings_in_force
+from ringrift.ops.up import CONSUMERS
 from ringrift.streams import api
 from ringrift.streams.ensure import Drift, differences
 from ringrift.streams.errors import ServerRefused, StreamError, Unreachable
@@ -92,7 +93,7 @@ async def compare(log: JetStreamLog) -> tuple[list[Drift], list[str]]:
     for name, question, declared in wanted:
         declared.pop("num_replicas", None)
         try:
-            actual: dict[str, Any] = (await api.call(log.ask, question))["config"]
+            actual: dict[str, Any] = (await log.call(question))["config"]
         except ServerRefused as error:
             if error.code not in (api.NO_STREAM, api.NO_CONSUMER):
                 raise
@@ -123,7 +124,7 @@ async def _consumers(log: JetStreamLog) -> AsyncIterator[Finding]:
 async def _clock(log: JetStreamLog) -> Finding:
     """Our clock against the server's, which stamps every event."""
     before = datetime.now(UTC).timestamp()
-    answer = await api.call(log.ask, f"STREAM.INFO.{EVENTS}")
+    answer = await log.call(f"STREAM.INFO.{EVENTS}")
     after = datetime.now(UTC).timestamp()
     server = stamp_of(answer["ts"]) / 1e9
     skew = max(before - server, server - after, 0.0)

@@ -146,6 +146,25 @@ def stop(data: Path, cluster: LocalCluster) -> None:
     save(data, cluster)
 
 
+def hand_over(data: Path, cluster: LocalCluster, name: str) -> None:
+    """Tells one server that it will be stopped: it gives its leaderships to others, and takes no new client."""
+    _signal_all({cluster.member(name).pid: data / "voters" / name}, signal.SIGUSR2)
+
+
+def stop_member(data: Path, cluster: LocalCluster, name: str) -> None:
+    """Ends one server in order; if that takes too long, it is killed."""
+    member, home = cluster.member(name), data / "voters" / name
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    _signal_all({member.pid: home}, signal.SIGTERM)
+    while is_alive(member.pid, home) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _signal_all({member.pid: home}, signal.SIGKILL)
+    while is_alive(member.pid, home):
+        time.sleep(0.005)
+    member.pid = 0
+    save(data, cluster)
+
+
 def kill(data: Path, cluster: LocalCluster, name: str) -> None:
     """Kills one server without warning. Raises CommandError if it does not run."""
     member, home = cluster.member(name), data / "voters" / name

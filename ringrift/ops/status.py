@@ -13,15 +13,20 @@ from rich.console import Console
 from rich.table import Table
 
 from ringrift.analytics.generations import ConfigView, LoopView
-from ringrift.consumers.cluster import ClusterView, cluster_view
+from ringrift.consumers.cluster import ClusterView, Voters, cluster_view, voters
 from ringrift.events import UndecodableEvent, decode
+from ringrift.events.tickets import PRIORITIES
 from ringrift.ops.screen import consumers_table, generations_table, ratings_table
 from ringrift.ops.source import console, opened, progress
 from ringrift.streams import api
-from ringrift.streams.errors import ServerRefused, StreamMissing
+from ringrift.streams.errors import LogUnavailable, ServerRefused
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import Heartbeat, Presence
-from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS
+from ringrift.streams.presence import Heartbeat, Machine, Presence
+from ringrift.streams.retry import Backoff
+from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS, consumer_of
+
+ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
+"""a new leader takes 4 to 9 s"""
 
 
 class StreamStatus(Struct, frozen=True, kw_only=True):
@@ -58,20 +63,51 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 async def status(options: argparse.Namespace) -> int:
-    """Print the state of the system."""
+    """Print the state of the system; 1 when the log cannot be written, for then only the voters can be told of."""
     async with opened(options) as log:
-        view, heartbeats, tail = await look(log)
-        known = Status(
-            server=log.servers[0], version=_version(log), settings_version=view.settings_version,
-            configs={name: _config(item) for name, item in view.configs.items()},
-            consumers=[_consumer(beat, tail) for beat in heartbeats], streams=await streams_of(log), work=await queues_of(log),
-            dead_letters=view.dead_letters, cluster=await cluster_view(log),
-        )  # fmt: skip
+        who = await settled_voters(log)
+        if who.level != "LOST":
+            with contextlib.suppress(LogUnavailable):  # the quorum was lost just now
+                return await _tell(options, log)
+            who = await voters(log)
+    _print_lost(options, who)
+    return 1
+
+
+async def _tell(options: argparse.Namespace, log: JetStreamLog) -> int:
+    view, heartbeats, tail = await look(log)
+    known = Status(
+        server=log.servers[0], version=_version(log), settings_version=view.settings_version,
+        configs={name: _config(item) for name, item in view.configs.items()},
+        consumers=[_consumer(beat, tail) for beat in heartbeats], streams=await streams_of(log), work=await queues_of(log),
+        dead_letters=view.dead_letters, cluster=await cluster_view(log),
+    )  # fmt: skip
     if options.json:
         print(msgspec.json.encode(known).decode())
     else:
         _print(console(), known, view, heartbeats, tail)
     return 0
+
+
+async def settled_voters(log: JetStreamLog) -> Voters:
+    """The voters; in the middle of an election, after it."""
+    for pause in ELECTION.pauses():
+        who = await voters(log)
+        if who.leader is not None:
+            break
+        await asyncio.sleep(pause)
+    return who
+
+
+def _print_lost(options: argparse.Namespace, who: Voters) -> None:
+    advice = [f"start the voters that do not answer, one at a time: {', '.join(who.away)}"] if who.away else []
+    if options.json:
+        shown = {"quorum": who.level, "voters": who.voters, "voters_alive": who.alive, "advice": advice}
+        print(msgspec.json.encode(shown).decode())
+        return
+    print(f"quorum: {who.level}, {who.alive} of {who.voters} voters answer, no leader: nothing can be written or read")
+    for line in advice:
+        print(f"→ {line}")
 
 
 async def look(log: JetStreamLog) -> tuple[LoopView, list[Heartbeat], int]:
@@ -90,8 +126,10 @@ async def streams_of(log: JetStreamLog) -> list[StreamStatus]:
 
     async def one(name: str) -> StreamStatus | None:
         try:
-            state = await api.stream_state(log.ask, name)
-        except StreamMissing:
+            state = (await log.call(f"STREAM.INFO.{name}"))["state"]
+        except ServerRefused as error:
+            if error.code != api.NO_STREAM:
+                raise
             return None
         first, last = state["first_seq"], state["last_seq"]
         return StreamStatus(name=name, messages=state["messages"], size_bytes=state["bytes"], first_seq=first, last_seq=last)
@@ -104,13 +142,16 @@ async def queues_of(log: JetStreamLog) -> list[QueueStatus]:
     """Depth of the work queue by kind."""
     queues = []
     for kind in WORK_KINDS:
-        try:
-            info = await api.call(log.ask, f"CONSUMER.INFO.{WORK}.{kind}")
-        except ServerRefused as error:
-            if error.code != api.NO_CONSUMER:
-                raise
-            continue
-        queues.append(QueueStatus(kind=kind, waiting=info["num_pending"], in_hand=info["num_ack_pending"]))
+        infos = []
+        for priority in PRIORITIES:
+            try:
+                infos.append(await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
+            except ServerRefused as error:
+                if error.code != api.NO_CONSUMER:
+                    raise
+        if infos:
+            waiting, in_hand = (sum(info[name] for info in infos) for name in ("num_pending", "num_ack_pending"))
+            queues.append(QueueStatus(kind=kind, waiting=waiting, in_hand=in_hand))
     return queues
 
 
@@ -158,12 +199,23 @@ def _print(out: Console, known: Status, view: LoopView, heartbeats: list[Heartbe
     print_cluster(out, known.cluster)
 
 
+def _about(machine: Machine) -> str:
+    """What a node is for, what it has and costs."""
+    parts = [",".join(machine.roles), f"{machine.cores} cores", f"{machine.memory_bytes / 1024**3:.0f} GB"]
+    if machine.gpu:
+        parts.append(f"{machine.gpu} with {machine.vram_bytes / 1024**3:.0f} GB")
+    if machine.provider or machine.price_per_hour:
+        parts.append(f"{machine.provider or 'somebody'} at {machine.price_per_hour:g} an hour")
+    return ", ".join((*parts, f"version {machine.version}"))
+
+
 def print_cluster(out: Console, view: ClusterView) -> None:
     """The cluster in a few lines, then what to do about what is not well."""
     out.print(f"\nquorum: {view.quorum}, {view.voters_alive} of {view.voters} voters, leader {view.leader or 'nobody'}")
     out.print(f"roles: {', '.join(f'{role} {holder or chr(45)}' for role, holder in view.roles.items())}", soft_wrap=True)
     for name, node in view.nodes.items():
-        out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}")
+        about = f"; {_about(node.machine)}" if node.machine else ""
+        out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}{about}", soft_wrap=True)
     out.print(f"breakers: {', '.join(view.breakers) or 'all closed'}", soft_wrap=True)
     out.print(f"resilience: {view.resilience.score:.0%}, {view.resilience.level}")
     for line in view.advice:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,86 +21,22 @@ from ringrift.analytics.generations import LoopView
 from ringrift.analytics.plots import elo_over_games
 from ringrift.consumers.process import node_name
 from ringrift.consumers.process import threads as process_threads
-from ringrift.events import Settings, UndecodableEvent, decode, draft
-from ringrift.events.facts import GameCompleted, SettingsChanged
+from ringrift.events import Settings, UndecodableEvent, decode
+from ringrift.events.facts import GameCompleted
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
+from ringrift.ops.settings import apply_settings, settings_in_force
+from ringrift.ops.supervisor import PLAYING, Child, supervise
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import ServerError, StreamError
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.log import Expect
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
 SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden")
-PLAYING = ("selfplay", "evaluator")
-"""without a GPU one process of one thread a core: threads that wait for each other at every layer lose to other load"""
 CONSUMERS = (*SINGLE, *PLAYING)
-RESTART_SECONDS_MAX = 30.0
-HEALTHY_SECONDS = 20.0
-"""a child that lived this long starts again at once; one that keeps dying waits twice as long each time"""
-DRAIN_SECONDS_MAX = 30.0
 SHOW_SECONDS = 0.5
-LOG_BYTES_MAX = 16 * 1024 * 1024
 MORE_GENERATIONS = 3
 """that the command which goes on asks for"""
-
-
-class Child:
-    """One consumer process, started again when it dies."""
-
-    def __init__(self, name: str, url: str, path: Path, threads: int | None) -> None:
-        self.name, self._url, self._path = name, url, path
-        own = {"RINGRIFT_HEALTH_PORT": "0", "RINGRIFT_DATA": str(path.parent.parent)}
-        self._environment = {**os.environ, **own, **({"RINGRIFT_THREADS": str(threads)} if threads else {})}
-        self.restarts = 0
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def run(self, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
-        """Keep the process alive until `stopping`."""
-        pause = 0.5
-        while not stopping.is_set():
-            started = time.monotonic()
-            status = await self._live_once()
-            if stopping.is_set():
-                return
-            pause = 0.5 if time.monotonic() - started > HEALTHY_SECONDS else min(pause * 2, RESTART_SECONDS_MAX)
-            self.restarts += 1
-            say(f"{self.name} ended with status {status}, starts again in {pause:.1f} s (its log: {self._path})")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), pause)
-
-    async def _live_once(self) -> int:
-        if self._path.exists() and self._path.stat().st_size > LOG_BYTES_MAX:
-            self._path.replace(self._path.with_suffix(".log.1"))
-        with self._path.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", f"ringrift.consumers.{self.name}", "--server", self._url,
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
-            )  # fmt: skip
-            return await self.process.wait()
-
-    def signal(self, number: int) -> None:
-        """Send a signal if the process lives."""
-        if self.process is not None and self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended in between
-                self.process.send_signal(number)
-
-
-async def apply_settings(log: JetStreamLog, settings: Settings, why: str) -> int:
-    """Make `settings` the ones in force unless they are already; their version."""
-    subject = "ringrift.settings.all.changed"
-    last = await log.last("EVENTS", subject)
-    version = 0
-    if last is not None:
-        event = decode(last.body, stream="EVENTS", seq=last.seq).event
-        assert isinstance(event, SettingsChanged)
-        version = event.version
-        if event.settings == settings:
-            return version
-    changed = SettingsChanged(version=version + 1, settings=settings, why=why)
-    item = draft(changed, cause=None, source=f"ringrift@{node_name()}", key=version + 1)
-    await log.append([item], Expect(subject, last.seq if last else 0))
-    return version + 1
 
 
 class Loop:
@@ -127,30 +61,17 @@ class Loop:
         if for_seconds is not None:
             asyncio.get_running_loop().call_later(for_seconds, self.stopping.set)
         with self.screen:
-            tasks = [asyncio.create_task(child.run(self.stopping, self.screen.say)) for child in self.children]
             watchers = [asyncio.create_task(job) for job in (self._follow_events(), self._follow_games(), self._show())]
             if self.server is not None:
                 watchers.append(asyncio.create_task(self._keep_server(self.server)))
                 watchers.append(asyncio.create_task(self._watch_server(self.server)))
             failed = asyncio.create_task(_first_failure(watchers, self.stopping))
-            await self.stopping.wait()
-            await self._drain(tasks)
+            await supervise(self.children, self.stopping, self.screen.say)
             for task in (*watchers, failed):
                 task.cancel()
             await asyncio.gather(*watchers, failed, return_exceptions=True)
             if failed.done() and not failed.cancelled() and (error := failed.result()) is not None:
                 self.problem = self.problem or str(error)
-
-    async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        self.screen.say("draining: consumers finish or hand back what they have")
-        for child in self.children:
-            child.signal(signal.SIGTERM)
-        _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS_MAX)
-        if late:
-            self.screen.say(f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed, the log is not harmed")
-            for child in self.children:
-                child.signal(signal.SIGKILL)
-            await asyncio.wait(late)
 
     async def _keep_server(self, server: EmbeddedServer) -> None:
         while not self.stopping.is_set():
@@ -236,16 +157,6 @@ async def _up(
         print(f"ringrift up: {loop.problem}", file=sys.stderr)
         return 1
     return 0
-
-
-async def settings_in_force(log: JetStreamLog) -> Settings | None:
-    """The settings the log says are in force, None before there are any."""
-    last = await log.last("EVENTS", "ringrift.settings.all.changed")
-    if last is None:
-        return None
-    event = decode(last.body, stream="EVENTS", seq=last.seq).event
-    assert isinstance(event, SettingsChanged)
-    return event.settings
 
 
 def write_plots(view: LoopView, data: Path) -> dict[str, Path]:

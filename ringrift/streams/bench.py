@@ -45,7 +45,7 @@ class Result(TypedDict):
     runs: list[float]
 
 
-class _Events:
+class BenchEvents:
     """Events of half a kilobyte, every one new."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ async def bench(*, runs: int = RUNS, replay_events: int = REPLAY_EVENTS) -> list
 
 
 async def _measured(log: JetStreamLog, runs: int, replay_events: int) -> list[Result]:
-    events = _Events()
+    events = BenchEvents()
     results = [
         await _result("log/append/single", "events/s", runs, log, lambda log: _append_single(log, events)),
         await _result("log/append/each", "events/s", runs, log, lambda log: _append_each(log, events)),
@@ -102,7 +102,7 @@ async def _result(name: str, unit: str, runs: int, log: JetStreamLog, measure: M
     return Result(name=name, value=statistics.median(values), unit=unit, runs=values)
 
 
-async def _append_single(log: JetStreamLog, events: _Events) -> float:
+async def _append_single(log: JetStreamLog, events: BenchEvents) -> float:
     """One after another, each acknowledged before the next."""
     drafts = events.take(SINGLE_EVENTS)
     start = time.perf_counter()
@@ -111,7 +111,7 @@ async def _append_single(log: JetStreamLog, events: _Events) -> float:
     return len(drafts) / (time.perf_counter() - start)
 
 
-async def _append_each(log: JetStreamLog, events: _Events) -> float:
+async def _append_each(log: JetStreamLog, events: BenchEvents) -> float:
     """Many in flight, each by itself, as games are written."""
     drafts = events.take(EACH_EVENTS)
     start = time.perf_counter()
@@ -119,7 +119,7 @@ async def _append_each(log: JetStreamLog, events: _Events) -> float:
     return len(drafts) / (time.perf_counter() - start)
 
 
-async def _append_batches(log: JetStreamLog, events: _Events) -> float:
+async def _append_batches(log: JetStreamLog, events: BenchEvents) -> float:
     """Atomic batches of the largest size."""
     batches = [events.take(BATCH_EVENTS_MAX) for _ in range(BATCHES)]
     start = time.perf_counter()
@@ -128,7 +128,7 @@ async def _append_batches(log: JetStreamLog, events: _Events) -> float:
     return BATCHES * BATCH_EVENTS_MAX / (time.perf_counter() - start)
 
 
-async def _reaction(log: JetStreamLog, events: _Events) -> float:
+async def _reaction(log: JetStreamLog, events: BenchEvents) -> float:
     """Median time from the call of append to the event in a waiting follower's hands, in milliseconds."""
     followed = log.follow(EVENTS, start_seq=await log.tail(EVENTS) + 1)
     times = []

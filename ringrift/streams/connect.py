@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import nats.errors
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import Client, Server
 
 from ringrift.streams.errors import Forbidden, Unreachable
 from ringrift.streams.login import inbox_prefix, login_for, tls_context
@@ -20,6 +22,9 @@ PING_SECONDS = 5
 PINGS_MAX = 2
 """a peer that died without a word is noticed after 10 s; the client's default would take four minutes"""
 CONNECT_SECONDS_MAX = 5.0
+MOVE_SECONDS = 4.0
+"""a server through which nothing was acknowledged for so long is left for another: it may be cut off from the rest, which it
+itself notices after 10 s and more. In an election, where no other is better, moving costs nothing"""
 UNSENT_BYTES_MAX = 32 * 1024 * 1024
 """room for a few of the largest messages while the connection is away"""
 
@@ -34,6 +39,10 @@ class Connection(Client):
     def __init__(self, role: str | None) -> None:
         super().__init__()
         self.role = role
+        self.returned = asyncio.Event()
+        """set when the connection was lost and is back"""
+        self._arrived = time.monotonic()
+        self._left: str | None = None
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
 
     async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, Any] | None = None) -> None:
@@ -46,6 +55,24 @@ class Connection(Client):
     def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
         """Let `waiting` fail with Forbidden if the server refuses what is published to `subject`."""
         self._asked[waiting] = subject
+
+    async def move(self) -> None:
+        """Leave this server for another of those we know, unless we have only just come."""
+        server = self._current_server
+        if server is not None and len(self._server_pool) > 1 and time.monotonic() - self._arrived >= MOVE_SECONDS:
+            self.arrived()
+            self._left = server.uri.netloc
+            await self.force_reconnect()
+
+    def arrived(self) -> None:
+        """Note that the server is a new one, or the old one anew."""
+        self._arrived = time.monotonic()
+
+    def choose(self, servers: Sequence[Server], info: Mapping[str, Any]) -> tuple[Server, float]:
+        """The server to connect to next and the pause before: one that failed less often, not the one that was left."""
+        chosen = min(servers, key=lambda server: (server.uri.netloc == self._left, server.reconnects))
+        self._left = None
+        return chosen, RECONNECT_SECONDS if chosen.reconnects else 0.0
 
     def refused(self, text: str) -> None:
         """Fail those who wait for what the server's error text says it refused."""
@@ -77,13 +104,15 @@ async def connect(url: str, *, name: str) -> Connection:
             _log.warning("connection lost, reconnecting", name=name)
 
     async def on_return() -> None:
+        client.arrived()
         _log.info("connection is back", name=name)
+        client.returned.set()
 
     options: dict[str, Any] = {
         "servers": servers, "name": name, "error_cb": on_error, "disconnected_cb": on_loss, "reconnected_cb": on_return,
         "max_reconnect_attempts": -1, "reconnect_time_wait": RECONNECT_SECONDS, "ping_interval": PING_SECONDS,
         "max_outstanding_pings": PINGS_MAX, "pending_size": UNSENT_BYTES_MAX, "connect_timeout": 2,
-        "inbox_prefix": inbox_prefix(login),
+        "inbox_prefix": inbox_prefix(login), "reconnect_to_server_handler": client.choose,
     }  # fmt: skip
     if login is not None:
         options |= {"user": login.user, "password": login.password}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from ringrift.events import draft
 from ringrift.events.facts import DeadLettered
-from ringrift.streams.errors import ConcurrencyError
+from ringrift.streams.errors import ConcurrencyError, PayloadTooLarge
 from ringrift.streams.log import Log
 from ringrift.streams.topology import DEAD, EVENTS
 
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 REASON_BYTES_MAX = 1024
-"""of the header; the fact has the whole reason"""
+"""of the header"""
+REASON_CHARS_MAX = 4096
+"""of the fact: what is wrong with a message may quote it, and must not become as large as the message"""
 
 
 class DeadLetter(Struct, frozen=True):
@@ -39,19 +42,27 @@ async def bury(log: Log, letter: DeadLetter) -> int:
     }  # fmt: skip
     target = f"ringrift.dead-letter.{letter.consumer}.{letter.stream}.{letter.seq}"
     try:
-        dead_seq = await log.publish(DEAD, target, letter.body, expect_last=0, headers=headers)
+        dead_seq = await _kept(log, target, letter.body, headers)
     except ConcurrencyError as error:  # the subject is the message's own: it was dead-lettered before
         dead_seq, before = error.actual, True
     else:
         before = False
     fact = DeadLettered(
-        consumer=letter.consumer, stream=letter.stream, seq=letter.seq, dead_seq=dead_seq, reason=letter.reason,
-        deliveries=letter.deliveries, answered=letter.answered,
+        consumer=letter.consumer, stream=letter.stream, seq=letter.seq, dead_seq=dead_seq,
+        reason=letter.reason[:REASON_CHARS_MAX], deliveries=letter.deliveries, answered=letter.answered,
     )  # fmt: skip
     item = draft(fact, cause=f"{letter.stream}/{letter.seq}", source=letter.source, key=letter.consumer)
     if not before or not await log.stored(EVENTS, [item.id], [item.subject], _BEGINNING):
         await log.append([item])  # also after a crash between letter and fact, however long ago the server forgot the id
     return dead_seq
+
+
+async def _kept(log: Log, target: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """The letter's sequence in `DEAD`. One so large that it has no room beside our headers loses its end."""
+    try:
+        return await log.publish(DEAD, target, body, expect_last=0, headers=headers)
+    except PayloadTooLarge as error:
+        return await log.publish(DEAD, target, body[: error.limit_bytes], expect_last=0, headers=headers)
 
 
 def _one_line(text: str) -> str:

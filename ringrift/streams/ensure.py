@@ -1,6 +1,7 @@
 """Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it.
 
-With one exception: a stream of an older build gets the subjects of the facts that are new, or nobody could write them."""
+With two exceptions: a stream of an older build gets the subjects of the facts that are new, or nobody could write them; a consumer
+of one that took tickets of every priority is narrowed, or those for the other priorities could not be made."""
 
 from __future__ import annotations
 
@@ -60,6 +61,12 @@ async def ensure(
         if actual is None:
             request = {"stream_name": WORK, "config": declared, "action": "create"}
             actual = await _created(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", request)
+        elif actual.get("filter_subject") == f"ringrift.work.{consumer.name}.>":
+            narrower = {"stream_name": WORK, "action": "update", "config": {
+                **{name: value for name, value in actual.items() if name != "filter_subject"},
+                "filter_subjects": declared["filter_subjects"],
+            }}  # fmt: skip
+            actual = await _created(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", narrower)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
 

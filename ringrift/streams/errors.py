@@ -13,6 +13,7 @@ StreamError
 ├── BlobMissing         no blob has this digest or name
 ├── BlobCorrupt         the bytes do not have the digest they are named by
 ├── LeaseLost           the holder can no longer be sure that it is the only one
+├── LogRewound          the log ends before what was read from it: the server came back with an older store
 └── ServerError         the embedded server cannot run
     ├── ServerMissing   no nats-server binary
     ├── ServerTooOld    a binary or a remote server that lacks what we need
@@ -111,6 +112,15 @@ class BlobCorrupt(StreamError):
 
 class LeaseLost(StreamError):
     """The holder can no longer be sure that it is the only one."""
+
+
+class LogRewound(StreamError):
+    """The server came back with less than it had: what was read up to `seq` is not what the log holds now. Read it anew."""
+
+    def __init__(self, stream: str, seq: int) -> None:
+        super().__init__(f"{stream} is not the log any more that was read up to {seq}: the server came back with an older one")
+        self.stream = stream
+        self.seq = seq
 
 
 class ServerError(StreamError):

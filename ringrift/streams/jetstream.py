@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from ringrift.events import Draft, Recorded, encode
 from ringrift.streams import api, reader
-from ringrift.streams.connect import Connection, connect
+from ringrift.streams.connect import MOVE_SECONDS, Connection, connect
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
@@ -26,6 +27,7 @@ from ringrift.streams.errors import (
     QueueFull,
     ServerRefused,
 )
+from ringrift.streams.ledger import Ledger
 from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, stream_of
 from ringrift.streams.retry import JITTER, QUICK
 from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
@@ -56,6 +58,8 @@ class JetStreamLog:
     def __init__(self, client: Connection, url: str) -> None:
         self.client = client
         self.servers = split_servers(url)
+        self.ledger = Ledger()
+        self.returned = client.returned
         self._turns: dict[str, asyncio.Lock] = {}
 
     @classmethod
@@ -77,6 +81,14 @@ class JetStreamLog:
         except nats.errors.NoRespondersError as error:
             raise LogUnavailable(f"nothing answers on {subject}: JetStream is not running there") from error
 
+    async def call(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of `$JS.API.<subject>`, asked again while there is none. Raises ServerRefused, LogUnavailable."""
+
+        async def attempt() -> dict[str, Any]:
+            return await api.call(self.ask, subject, request)
+
+        return await self._retried(attempt, f"$JS.API.{subject}")
+
     # writing
 
     async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
@@ -91,7 +103,10 @@ class JetStreamLog:
             first["Nats-Expected-Last-Subject-Sequence"] = str(expect.last_seq)
             first["Nats-Expected-Last-Subject-Sequence-Subject"] = expect.subject_filter
         async with self._turn(expect):
-            return await self._until_settled(stream, drafts, messages, expect)
+            seqs = await self._until_settled(stream, drafts, messages, expect)
+        if expect is None:
+            self.ledger.add(drafts, seqs, [len(message.body) for message in messages])
+        return seqs
 
     async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
         """See `Log.append_each`."""
@@ -113,7 +128,9 @@ class JetStreamLog:
                     raise
                 return [(await self.append([item]))[0] for item in drafts]
 
-        return await retried(attempt, f"append to {stream}")
+        seqs = await self._retried(attempt, f"append to {stream}")
+        self.ledger.add(drafts, seqs, [len(message.body) for message in messages])
+        return seqs
 
     def _turn(self, expect: Expect | None) -> contextlib.AbstractAsyncContextManager[Any]:
         """Appends under the same expectation wait for each other: a cluster refuses all but one in flight."""
@@ -132,7 +149,7 @@ class JetStreamLog:
                     raise
                 return await self._settle(stream, drafts, expect)
 
-        return await retried(attempt, f"append to {stream}")
+        return await self._retried(attempt, f"append to {stream}")
 
     async def _write(self, stream: str, messages: Sequence[_Message]) -> list[int]:
         """One attempt; the sequences."""
@@ -219,7 +236,7 @@ class JetStreamLog:
                     return None
                 raise ConcurrencyError(subject, expect_last, actual) from error
 
-        return await retried(attempt, f"publish to {stream}")
+        return await self._retried(attempt, f"publish to {stream}")
 
     async def purge(self, stream: str, subject: str) -> None:
         """See `Log.purge`."""
@@ -227,7 +244,7 @@ class JetStreamLog:
         async def attempt() -> dict[str, Any]:
             return await api.call(self.ask, f"STREAM.PURGE.{stream}", {"filter": subject})
 
-        await retried(attempt, f"purge of {stream}")
+        await self._retried(attempt, f"purge of {stream}")
 
     async def subjects(self, stream: str, subject_filter: str) -> list[str]:
         """See `Log.subjects`."""
@@ -238,11 +255,14 @@ class JetStreamLog:
             async def attempt(request: Mapping[str, Any] = request) -> dict[str, Any]:
                 return await api.call(self.ask, f"STREAM.INFO.{stream}", request)
 
-            info = await retried(attempt, f"subjects of {stream}")
+            info = await self._retried(attempt, f"subjects of {stream}")
             page = info["state"].get("subjects") or {}
             found += page
             if not page or len(found) >= info.get("total", 0):
                 return sorted(found)
+
+    async def _retried(self, attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str) -> T:
+        return await retried(attempt, what, self.client.move)
 
     # reading
 
@@ -288,7 +308,7 @@ class JetStreamLog:
         async def attempt() -> tuple[Entry | None]:
             return (await api.last_message(self.ask, stream, subject_filter),)
 
-        return (await retried(attempt, f"last of {stream}"))[0]
+        return (await self._retried(attempt, f"last of {stream}"))[0]
 
     async def get(self, stream: str, seq: int) -> Entry | None:
         """See `Log.get`."""
@@ -296,7 +316,7 @@ class JetStreamLog:
         async def attempt() -> tuple[Entry | None]:
             return (await api.get_message(self.ask, stream, {"seq": seq}),)
 
-        return (await retried(attempt, f"get from {stream}"))[0]
+        return (await self._retried(attempt, f"get from {stream}"))[0]
 
     async def tail(self, stream: str) -> int:
         """See `Log.tail`."""
@@ -304,7 +324,7 @@ class JetStreamLog:
         async def attempt() -> dict[str, Any]:
             return await api.stream_state(self.ask, stream)
 
-        return int((await retried(attempt, f"tail of {stream}"))["last_seq"])
+        return int((await self._retried(attempt, f"tail of {stream}"))["last_seq"])
 
     async def stored(self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime) -> dict[str, int]:
         """See `Log.stored`."""
@@ -330,7 +350,7 @@ class JetStreamLog:
                     raise QueueFull(f"no room for ticket {ticket}: {error.text}") from error
                 raise
 
-        return await retried(attempt, "ticket")
+        return await self._retried(attempt, "ticket")
 
     async def queued(self) -> list[Entry]:
         """See `Log.queued`."""
@@ -343,7 +363,7 @@ class JetStreamLog:
                 seq = entry.seq + 1
             return found
 
-        return await retried(attempt, "queue")
+        return await self._retried(attempt, "queue")
 
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
         """See `Log.next_ticket`."""
@@ -359,11 +379,14 @@ class JetStreamLog:
         return await bury(self, letter)
 
 
-async def retried(attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str) -> T:
-    """The first result of `attempt` that is not None, tried again while the server is away, for a bounded time.
+async def retried(
+    attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str, elsewhere: Callable[[], Awaitable[None]] | None = None
+) -> T:
+    """The first result of `attempt` that is not None, tried again while the server is away, for a bounded time. `elsewhere` is
+    called when there was none for `MOVE_SECONDS`, and again after as long.
 
     Raises LogUnavailable when the budget of `QUICK` is used up, at once what another try would not change."""
-    why = "refused again and again"
+    why, waiting_since = "refused again and again", time.monotonic()
     for pause in QUICK.pauses():
         try:
             result = await attempt()
@@ -379,6 +402,9 @@ async def retried(attempt: Callable[[], Coroutine[Any, Any, T | None]], what: st
             raise LogUnavailable(f"{what}: this process has closed its connection") from error
         except (nats.errors.Error, LogUnavailable, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
+        if elsewhere is not None and time.monotonic() - waiting_since >= MOVE_SECONDS:
+            await elsewhere()
+            waiting_since = time.monotonic()
         await asyncio.sleep(pause)
     raise LogUnavailable(f"{what}: not acknowledged within {QUICK.budget_seconds:g} s ({why})")
 

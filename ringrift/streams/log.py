@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from ringrift.events import Draft, Recorded, UndecodableEvent
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ringrift.streams.ledger import Ledger
 
 BATCH_EVENTS_MAX = 1000
 """events of one atomic batch; the server's own limit"""
@@ -77,6 +83,11 @@ class WorkItem(Protocol):
 class Log(Protocol):
     """Durable, ordered, deduplicated. Every call survives reconnects and a restart of the server within its time limit."""
 
+    ledger: Ledger
+    """what this process appended without an expectation and was acknowledged"""
+    returned: asyncio.Event
+    """set when the connection comes back; whoever looks into it clears it"""
+
     async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
         """Stores all of `drafts`, events of one stream, or none; their sequences, once they are acknowledged.
 
@@ -112,7 +123,9 @@ class Log(Protocol):
         """`read`, decoded; the entries that cannot be are handed to `refuse` and left out."""
 
     def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
-        """What is stored from `start_seq` on and what will be, in order, each once, for ever."""
+        """What is stored from `start_seq` on and what will be, in order, each once, for ever.
+
+        Raises LogRewound if the server comes back without what was before or handed out."""
 
     async def last(self, stream: str, subject_filter: str) -> Entry | None:
         """The newest message that matches the filter."""
@@ -157,7 +170,8 @@ class Log(Protocol):
         """Every ticket on the queue, those in workers' hands included, oldest first."""
 
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
-        """The oldest ticket of `kind` nobody holds, None if there is none within `wait_seconds`."""
+        """The oldest ticket of `kind` nobody holds, of the highest priority there is (the lowest number); None if there is none
+        within `wait_seconds`."""
 
     async def dead_letter(
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,
@@ -181,6 +195,7 @@ def stream_of(drafts: Sequence[Draft]) -> str:
     return next(iter(streams))
 
 
+@functools.lru_cache(maxsize=4096)
 def matches(subject_filter: str, subject: str) -> bool:
     """Whether the subject is under the filter: `*` stands for one token, `>` at the end for one or more."""
     wanted, tokens = subject_filter.split("."), subject.split(".")

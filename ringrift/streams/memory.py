@@ -6,20 +6,25 @@ A `MemoryBroker` is the server, a `MemoryLog` one process's connection to it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
+from weakref import WeakSet
 
 from ringrift.events import Draft, Recorded, UndecodableEvent, decode, encode
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
+    LogRewound,
     LogUnavailable,
     PartlyStored,
     PayloadTooLarge,
     QueueFull,
     StreamMissing,
 )
+from ringrift.streams.ledger import Ledger
 from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, header_block, matches, stream_of
 from ringrift.streams.topology import MARKER_SECONDS, SECOND, STREAMS, WORK, WORK_ACK_SECONDS, StreamConfig
 
@@ -37,6 +42,8 @@ class MemoryStream:
         self._now = now
         self._ids: dict[str, tuple[int, float]] = {}
         self._expiry: dict[int, float] = {}
+        self._stored_at: list[float] = []
+        self._changed = asyncio.Event()
 
     def known(self, id: str) -> int | None:
         """Sequence of the message with this id, if it was stored within the window."""
@@ -55,6 +62,7 @@ class MemoryStream:
         if config.discard == "new" and 0 <= config.max_msgs <= len(self.entries):
             raise QueueFull(f"{config.name} holds its {config.max_msgs} messages")
         self.last_seq += 1
+        self._stored_at.append(self._now())
         self.entries[self.last_seq] = Entry(self.last_seq, subject, int(self._now() * SECOND), body, header_block(headers))
         if "Nats-Msg-Id" in headers:
             self._ids[headers["Nats-Msg-Id"]] = (self.last_seq, self._now())
@@ -82,6 +90,29 @@ class MemoryStream:
             if all(other.subject != entry.subject for other in self.entries.values()):
                 self.store(entry.subject, b"", {"Nats-Marker-Reason": "MaxAge"}, MARKER_SECONDS)
 
+    def wake(self) -> None:
+        """Lets everybody who waits for this stream look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self, until: float | None) -> None:
+        """Returns after the next change, or when the clock reaches `until`."""
+        event = self._changed
+        if until is None:
+            await event.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(until - self._now(), 0.0)):
+                await event.wait()
+
+    def forget(self, since: float) -> None:
+        """Loses what was stored after `since`, as if it had never come."""
+        self.last_seq = bisect_right(self._stored_at, since)
+        del self._stored_at[self.last_seq :]
+        self._ids = {id: (seq, stored) for id, (seq, stored) in self._ids.items() if seq <= self.last_seq}
+        self._expiry = {seq: end for seq, end in self._expiry.items() if seq <= self.last_seq}
+        self.entries = {seq: entry for seq, entry in self.entries.items() if seq <= self.last_seq}
+
     def next_expiry(self) -> float | None:
         """When the next message expires."""
         return min(self._expiry.values(), default=None)
@@ -98,10 +129,11 @@ class MemoryBroker:
     ) -> None:
         self.now = now
         self.ack_seconds = ack_seconds
+        self.restarts = 0
         self.held: dict[int, tuple[int, float]] = {}
         """tickets by sequence: deliveries so far, and until when they are held"""
         self._streams = {config.name: MemoryStream(config, now) for config in streams}
-        self._changed = asyncio.Event()
+        self._logs: WeakSet[MemoryLog] = WeakSet()
 
     def stream(self, name: str) -> MemoryStream:
         """The stream of this name. Raises StreamMissing."""
@@ -111,17 +143,25 @@ class MemoryBroker:
 
     def wake(self) -> None:
         """Lets everybody who waits look again."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for stream in self._streams.values():
+            stream.wake()
 
-    async def changed(self, until: float | None) -> None:
-        """Returns after the next change, or when the clock reaches `until`."""
-        event = self._changed
-        try:
-            async with asyncio.timeout(None if until is None else max(until - self.now(), 0.0)):
-                await event.wait()
-        except TimeoutError:
-            return
+    def connect(self, log: MemoryLog) -> None:
+        """Takes in a process's connection."""
+        self._logs.add(log)
+
+    def crash(self, unsynced_seconds: float = 0.0) -> None:
+        """Goes down and comes back at once, without what it stored and acknowledged in the last `unsynced_seconds`."""
+        self.restarts += 1
+        for stream in self._streams.values():
+            if unsynced_seconds > 0.0:
+                stream.forget(self.now() - unsynced_seconds)
+        work = self._streams.get(WORK)
+        self.held = {seq: held for seq, held in self.held.items() if work and seq <= work.last_seq}
+        for log in self._logs:
+            log.returned.set()
+        self.wake()
+
 
 
 class MemoryWorkItem:
@@ -148,9 +188,9 @@ class MemoryWorkItem:
         await self.ack()
 
     def _hold(self, seconds: float) -> None:
-        deliveries, _ = self._broker.held[self.seq]
+        deliveries, _ = self._broker.held.get(self.seq, (self.deliveries, 0.0))
         self._broker.held[self.seq] = (deliveries, self._broker.now() + seconds)
-        self._broker.wake()
+        self._broker.stream(WORK).wake()
 
 
 class MemoryLog:
@@ -158,6 +198,9 @@ class MemoryLog:
 
     def __init__(self, broker: MemoryBroker | None = None) -> None:
         self.broker = broker or MemoryBroker()
+        self.ledger = Ledger(self.broker.now)
+        self.returned = asyncio.Event()
+        self.broker.connect(self)
         self._closed = False
 
     async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
@@ -180,7 +223,9 @@ class MemoryLog:
             stream.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
             for item, body in zip(drafts, bodies, strict=True)
         ]
-        self.broker.wake()
+        stream.wake()
+        if expect is None:
+            self.ledger.add(drafts, seqs, [len(body) for body in bodies])
         return seqs
 
     async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
@@ -239,16 +284,18 @@ class MemoryLog:
     async def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> AsyncGenerator[Entry, None]:
         """See `Log.follow`."""
         store = self.broker.stream(stream)
-        start = start_seq
+        start, before = start_seq, store.entries.get(start_seq - 1)
         while True:
+            _check_same(store, start - 1, before)
             store.expire()
             for entry in [entry for seq, entry in store.entries.items() if seq >= start]:
-                start = entry.seq + 1
+                start, before = entry.seq + 1, entry
                 if _wanted(filters, entry.subject):
                     yield entry
             self._check_open()
             if store.last_seq < start:
-                await self.broker.changed(store.next_expiry())
+                _check_same(store, start - 1, before)
+                await store.changed(store.next_expiry())
 
     async def last(self, stream: str, subject_filter: str) -> Entry | None:
         """See `Log.last`."""
@@ -298,7 +345,7 @@ class MemoryLog:
         if rollup:
             store.purge(subject)
         seq = store.store(subject, body, dict(headers or {}) | ({"Nats-Msg-Id": id} if id is not None else {}), kept_seconds)
-        self.broker.wake()
+        store.wake()
         return seq
 
     async def purge(self, stream: str, subject: str) -> None:
@@ -329,7 +376,7 @@ class MemoryLog:
         while True:
             self._check_open()
             held_until = []
-            for entry in broker.stream(WORK).entries.values():
+            for entry in sorted(broker.stream(WORK).entries.values(), key=_priority):
                 deliveries, until = broker.held.get(entry.seq, (0, 0.0))
                 if not matches(f"ringrift.work.{kind}.>", entry.subject):
                     continue
@@ -339,7 +386,7 @@ class MemoryLog:
                 held_until.append(until)
             if broker.now() >= end:
                 return None
-            await broker.changed(min([end, *held_until]))
+            await broker.stream(WORK).changed(min([end, *held_until]))
 
     async def dead_letter(
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,
@@ -359,8 +406,20 @@ class MemoryLog:
             raise LogUnavailable("this process has closed its connection")
 
 
+def _priority(entry: Entry) -> tuple[int, int]:
+    """Tickets in the order in which they are given out."""
+    return int(entry.subject.split(".")[3]), entry.seq
+
+
 def _wanted(filters: Sequence[str], subject: str) -> bool:
     return not filters or any(matches(wanted, subject) for wanted in filters)
+
+
+def _check_same(stream: MemoryStream, seq: int, before: Entry | None) -> None:
+    """Raises LogRewound unless the stream still has what was before."""
+    there = stream.entries.get(seq)
+    if stream.last_seq < seq or (before and there and before.stamp_ns != there.stamp_ns):
+        raise LogRewound(stream.config.name, seq)
 
 
 def _check_size(subject: str, body: bytes) -> None:

@@ -4,16 +4,49 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from ringrift.streams.log import Log
-from ringrift.streams.topology import NODE_BUCKET
+from ringrift.streams.log import Entry, Log
+from ringrift.streams.topology import CONTROL_BUCKET, NODE_BUCKET
 
 HEARTBEAT_SECONDS = 2.0
 HEARTBEATS_MISSED_MAX = 5
 """a process that missed as many is not shown any more"""
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """A node's hardware, what it costs and what it is for; the heartbeat of `ringrift node run` tells of it."""
+
+    roles: tuple[str, ...]
+    cores: int
+    memory_bytes: int
+    gpu: str = ""
+    vram_bytes: int = 0
+    provider: str = ""
+    price_per_hour: float = 0.0
+    """in the operator's currency"""
+    version: str = ""
+    """of the program, with the commit where it runs from a checkout"""
+    consumers: tuple[str, ...] = ()
+    """what it keeps running, one entry a process"""
+    update: str = ""
+    """id of the update that it has carried out last"""
+    update_problem: str = ""
+
+
+class UpdateRequest(Struct, frozen=True, kw_only=True):
+    """What the operator asks of a node, in the bucket `control`. It names no command: the node runs its own."""
+
+    id: str
+    action: Literal["update", "rollback"]
+
+
+def update_subject(node: str) -> str:
+    """Where requests to a node are."""
+    return f"$KV.{CONTROL_BUCKET}.update.{node}"
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
@@ -32,6 +65,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     """where this process answers `GET /health`, such as `127.0.0.1:8790`"""
     tier: str = "normal"
     """the tightest of its resources, see `ringrift.domain.pressure`"""
+    machine: Machine | None = None
 
 
 class Seen(Struct, frozen=True):
@@ -63,8 +97,8 @@ class Presence:
         found: dict[str, Heartbeat] = {}
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:
-                if entry.body and entry.time.timestamp() >= oldest:
-                    heartbeat = msgspec.json.decode(entry.body, type=Heartbeat)
+                heartbeat = _heartbeat(entry)
+                if heartbeat is not None and entry.time.timestamp() >= oldest:
                     found[heartbeat.instance] = heartbeat
         return [heartbeat for heartbeat in found.values() if not heartbeat.left]
 
@@ -75,7 +109,15 @@ class Presence:
         oldest = now - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:
-                if entry.body:
-                    beat = msgspec.json.decode(entry.body, type=Heartbeat)
+                beat = _heartbeat(entry)
+                if beat is not None:
                     found[beat.node] = found.get(beat.node, Seen()).with_beat(beat, entry.time.timestamp(), now, oldest)
         return found
+
+
+def _heartbeat(entry: Entry) -> Heartbeat | None:
+    """The heartbeat in an entry; None for a deleted key and for bytes that are none: every role writes here, none may harm all."""
+    try:
+        return msgspec.json.decode(entry.body, type=Heartbeat) if entry.body else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -21,7 +21,7 @@ import structlog
 
 from ringrift.events import Recorded, UndecodableEvent, decode
 from ringrift.streams import api
-from ringrift.streams.errors import LogUnavailable, ServerRefused, StreamMissing, Unreachable
+from ringrift.streams.errors import LogRewound, LogUnavailable, ServerRefused, StreamMissing, Unreachable
 from ringrift.streams.log import Entry, Progress, Refuse
 from ringrift.streams.wire import RawMessage, Wire, WireClosed
 
@@ -34,7 +34,12 @@ PULL_EXPIRES_SECONDS = 30
 HEARTBEAT_SECONDS = 0.5
 SILENCE_SECONDS_MAX = 1.5
 """three heartbeats missed: the consumer or its server is gone"""
+QUIET_SECONDS_MAX = 5.0
+"""a follower that heard of nothing for so long asks the stream's leader whether there was something: a consumer on a server that is
+cut off from the others says that it is there, and knows of nothing new"""
 RETRY_SECONDS = 0.25
+REWOUND_SECONDS = 5.0
+"""a leader just elected may take a moment to see what it has; one that ends too early for longer has lost it"""
 READ_UNAVAILABLE_SECONDS_MAX = 30.0
 """a read gives up when it gets nothing for so long; a leader's loss takes 4 to 9 s"""
 INACTIVE_SECONDS = 60
@@ -124,7 +129,32 @@ class Session:
             found = [await api.last_message(self._wire.call, self._stream, subject) for subject in filters or (">",)]
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or "no answer from the server") from error
+        except ServerRefused as error:
+            if error.status == 503:  # cut off, or nobody leads just now
+                raise SessionLost(error.text) from error
+            raise
         return max((entry for entry in found if entry is not None), key=lambda entry: entry.seq, default=None)
+
+    async def check_same(self, seq: int, before: Entry | None) -> Entry | None:
+        """The message at `seq`, if there still is one. Raises LogRewound if another was there `before`, or the stream ends earlier;
+        SessionLost."""
+        try:
+            for _ in range(int(REWOUND_SECONDS / RETRY_SECONDS)):
+                if (await api.stream_state(self._wire.call, self._stream))["last_seq"] >= seq:
+                    break
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                raise LogRewound(self._stream, seq)
+            there = await api.get_message(self._wire.call, self._stream, {"seq": seq}) if seq > 0 else None
+        except (WireClosed, TimeoutError) as error:
+            raise SessionLost(str(error) or "no answer from the server") from error
+        except ServerRefused as error:
+            if error.status != 503:
+                raise
+            raise SessionLost(error.text) from error
+        if before is not None and there is not None and before.stamp_ns != there.stamp_ns:
+            raise LogRewound(self._stream, seq)
+        return there
 
     async def receive(self) -> list[RawMessage]:
         """The next messages, [] for a heartbeat. Raises SessionLost."""
@@ -240,15 +270,21 @@ def _seq(message: RawMessage) -> int:
 async def follow(
     servers: Sequence[str], stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
 ) -> AsyncGenerator[Entry, None]:
-    """What is stored from `start_seq` on and what will be; see `Log.follow`. Raises StreamMissing."""
-    start = start_seq
+    """What is stored from `start_seq` on and what will be; see `Log.follow`. Raises StreamMissing, LogRewound."""
+    start, before = start_seq, None
     while True:
         try:
             async with _session(servers, stream, filters, start, False) as session:
+                before = await session.check_same(start - 1, before) or before
+                heard = time.monotonic()
                 while True:
                     for entry in entries_of(await session.receive()):
-                        start = entry.seq + 1
+                        start, before, heard = entry.seq + 1, entry, time.monotonic()
                         yield entry
+                    if time.monotonic() - heard > QUIET_SECONDS_MAX:
+                        newest, heard = await session.newest(filters), time.monotonic()
+                        if newest is not None and newest.seq >= start:
+                            raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
             _log.warning("follower lost its place, resuming", stream=stream, next_seq=start, why=str(error))
             await asyncio.sleep(RETRY_SECONDS)

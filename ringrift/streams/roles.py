@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from ringrift.events import REGISTRY
+from ringrift.events.tickets import PRIORITIES
 from ringrift.streams.topology import (
     BREAKER_BUCKET,
     CONTROL_BUCKET,
@@ -28,6 +29,7 @@ from ringrift.streams.topology import (
     SNAPSHOT_BUCKET,
     STREAMS,
     WORK,
+    consumer_of,
 )
 
 PASSWORD_BYTES = 32
@@ -88,9 +90,9 @@ def _writing(role: str) -> tuple[str, ...]:
     mine = set(_CONSUMERS_OF[role])
     facts = tuple(sorted(kind.subject_filter for kind in REGISTRY.values() if mine & set(kind.emitters)))
     kind = _WORK_OF.get(role)
-    tickets = () if kind is None else (
-        f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{kind}", f"$JS.ACK.{WORK}.{kind}.>", f"$JS.ACK.*.*.{WORK}.{kind}.>",
-    )  # fmt: skip
+    names = () if kind is None else tuple(consumer_of(kind, priority) for priority in PRIORITIES)
+    forms = (f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.%s", f"$JS.ACK.{WORK}.%s.>", f"$JS.ACK.*.*.{WORK}.%s.>")
+    tickets = tuple(form % name for name in names for form in forms)
     return (*facts, *(f"ringrift.dead-letter.{name}.>" for name in _CONSUMERS_OF[role]), *_BEAT, *tickets, *_MORE[role])
 
 

@@ -190,7 +190,7 @@ class EmbeddedServer:
         config.write_text(nats_conf(voter))
         self._process = await asyncio.create_subprocess_exec(
             self._binary, "-c", config, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE, pass_fds=(self._lock.fileno(),), preexec_fn=_end_with_parent(),
+            stderr=asyncio.subprocess.PIPE, pass_fds=(self._lock.fileno(),), preexec_fn=end_with_parent(),
             start_new_session=True,
         )  # fmt: skip
         self._listener = asyncio.create_task(self._listen())
@@ -272,12 +272,18 @@ def _check_space(data: Path) -> None:
         raise DiskFull(f"{free // 1024**2} MB free for {data}, at least {needed} MB are needed: free some or use another --data")
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """On Linux: asks the kernel to end the child in order when this process dies, however it dies."""
+def end_with_parent() -> Callable[[], None] | None:
+    """What a child does before it runs, on Linux: asks the kernel to end it in order when this process dies, however it dies."""
     if sys.platform != "linux":
         return None
-    prctl = ctypes.CDLL(None).prctl  # looked up before the fork, nothing may be loaded after it
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()  # looked up before the fork, nothing may be loaded after it
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the kernel was asked
+            os._exit(1)
+
+    return prepare
 
 
 def _is_free(port: int) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ringrift.events import REGISTRY
+from ringrift.events.tickets import SPARE, URGENT, USUAL
 
 GAMES, EVENTS, WORK, DEAD = "GAMES", "EVENTS", "WORK", "DEAD"
 STREAM_NAMES = (GAMES, EVENTS, WORK, DEAD)
@@ -126,11 +127,21 @@ STREAMS: tuple[StreamConfig, ...] = (
     _objects(SNAPSHOT_BUCKET, "States of folds and checkpoints of training, by name."),
 )  # fmt: skip
 
+
+def consumer_of(kind: str, priority: int) -> str:
+    """Name of the durable consumer for tickets of a kind and priority."""
+    return f"{kind}{_SUFFIX[priority]}"
+
+
+_SUFFIX = {USUAL: "", URGENT: "-urgent", SPARE: "-spare"}
+"""in this order: older builds had one consumer a kind, which is narrowed before the others fit beside it"""
 CONSUMERS: tuple[ConsumerConfig, ...] = tuple(
     ConsumerConfig(
-        durable_name=kind, name=kind, description=f"Workers of kind {kind}, one ticket a slot.",
-        filter_subjects=(f"ringrift.work.{kind}.>",),
+        durable_name=consumer_of(kind, priority), name=consumer_of(kind, priority),
+        filter_subjects=(f"ringrift.work.{kind}.{priority}.*",),
+        description=f"Workers of kind {kind}, tickets of priority {priority}, one ticket a slot.",
     )
     for kind in WORK_KINDS
+    for priority in _SUFFIX
 )  # fmt: skip
 """Durable consumers, all of `WORK`. Deciders and projections keep their own place and read with short-lived consumers."""

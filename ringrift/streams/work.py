@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Sequence
 
 import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from ringrift.events.tickets import PRIORITIES
 from ringrift.streams.connect import Connection
 from ringrift.streams.errors import LogUnavailable
-from ringrift.streams.topology import WORK
+from ringrift.streams.topology import WORK, consumer_of
 
 PULL_SECONDS_MAX = 5.0
 """one request for a ticket; shorter than a wait so that a server's restart costs no more"""
+ASK_SECONDS_MAX = 2.0
+"""for what is there now; a server that does not answer in time is asked again with a wait"""
 ACK_SECONDS_MAX = 5.0
 ACK_TRIES_MAX = 4
 _GRACE_SECONDS = 0.5
@@ -60,19 +64,25 @@ class JetStreamWorkItem:
 
 
 async def take_ticket(client: Connection, kind: str, wait_seconds: float) -> JetStreamWorkItem | None:
-    """The oldest ticket of `kind` nobody holds, None if none comes within `wait_seconds`."""
+    """The oldest ticket of the highest priority that nobody holds, None if none comes within `wait_seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_seconds
+    names = [consumer_of(kind, priority) for priority in PRIORITIES]
     while (left := end - loop.time()) > 0:
-        message = await _pull(client, kind, min(left, PULL_SECONDS_MAX))
+        for name in names:  # what is there now, the highest priority first
+            if (message := await _pull(client, [name], None)) is not None:
+                return JetStreamWorkItem(client, message)
+        message = await _pull(client, names, min(left, PULL_SECONDS_MAX))
         if message is not None:
             return JetStreamWorkItem(client, message)
     return None
 
 
-async def _pull(client: Connection, kind: str, seconds: float) -> Msg | None:
-    """One request for one ticket, with an inbox of its own: a ticket comes under its own subject, not the inbox's."""
-    pull = json.dumps({"batch": 1, "expires": int(seconds * 1e9)}).encode()
+async def _pull(client: Connection, consumers: Sequence[str], seconds: float | None) -> Msg | None:
+    """One request for one ticket of each consumer, the first that comes; without `seconds` nobody waits.
+
+    The inbox is of its own: a ticket comes under its own subject, not the inbox's."""
+    pull = json.dumps({"batch": 1, "no_wait": True} if seconds is None else {"batch": 1, "expires": int(seconds * 1e9)}).encode()
     inbox = client.new_inbox()
     arrived: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
 
@@ -84,10 +94,11 @@ async def _pull(client: Connection, kind: str, seconds: float) -> Msg | None:
 
     subscription = await client.subscribe(inbox, cb=receive)
     try:
-        question = f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{kind}"
-        client.await_answer(arrived, question)
-        await client.publish(question, pull, reply=inbox)
-        async with asyncio.timeout(seconds + _GRACE_SECONDS):
+        for name in consumers:
+            question = f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{name}"
+            client.await_answer(arrived, question)
+            await client.publish(question, pull, reply=inbox)
+        async with asyncio.timeout((seconds or ASK_SECONDS_MAX) + _GRACE_SECONDS):
             message = await arrived
     except TimeoutError:
         return None

@@ -14,7 +14,7 @@ from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.ops import local_cluster
 from ringrift.ops.cli import main
-from ringrift.ops.cluster import as_role, quorum_level
+from ringrift.ops.cluster import as_role
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import ServerError
@@ -55,12 +55,6 @@ async def leader_of(log: JetStreamLog) -> str | None:
     info = json.loads(await log.ask(f"$JS.API.STREAM.INFO.{EVENTS}", b"", 3))
     leader: str | None = info.get("cluster", {}).get("leader")
     return leader
-
-
-def test_quorum_levels() -> None:
-    assert [quorum_level(alive, 3) for alive in (3, 2, 1, 0)] == ["HEALTHY", "MINIMUM", "LOST", "LOST"]
-    assert [quorum_level(alive, 5) for alive in (5, 4, 3, 2)] == ["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
-    assert quorum_level(1, 1) == "HEALTHY"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from stream_cluster import ACK_SECONDS, TICKETS_MAX
 
 from ringrift.events import Draft, UndecodableEvent, draft
 from ringrift.events.facts import ConsumerStarted, LeaseAcquired, SelfplayFinished
+from ringrift.events.tickets import PRIORITIES, SPARE, URGENT, USUAL
 from ringrift.streams import reader
 from ringrift.streams.errors import (
     ConcurrencyError,
@@ -339,7 +340,8 @@ async def queue(log: Log) -> AsyncIterator[Log]:
     """A log with an empty work queue."""
     yield log
     for kind in ("selfplay", "training", "evaluation"):
-        await log.purge(WORK, f"ringrift.work.{kind}.5.hex8_2p")
+        for priority in PRIORITIES:
+            await log.purge(WORK, f"ringrift.work.{kind}.{priority}.hex8_2p")
 
 
 async def until_gone(log: Log, seq: int) -> None:
@@ -371,6 +373,25 @@ async def test_a_ticket_goes_to_one_worker_and_is_gone_when_done(queue: Log, con
     assert await queue.next_ticket("selfplay", wait_seconds=0.05) is None
     assert await queue.publish_ticket(where, b"one", f"{subject.node}-1") == seq, "known even after it was done"
     assert await queue.queued() == []
+
+
+async def test_an_urgent_ticket_goes_first_and_a_spare_one_last(queue: Log, subject: Subject) -> None:
+    for priority in (SPARE, USUAL, URGENT):
+        where = f"ringrift.work.selfplay.{priority}.hex8_2p"
+        await queue.publish_ticket(where, str(priority).encode(), f"{subject.node}-{priority}")
+    async with asyncio.timeout(20):
+        while True:  # a cluster's consumers learn of a ticket a moment after it was stored, each for itself
+            items = [await ticket(queue, "selfplay") for _ in PRIORITIES]
+            if [int(item.body) for item in items] == list(PRIORITIES):
+                break
+            for item in items:
+                await item.nak()
+    waiting = asyncio.create_task(ticket(queue, "selfplay"))
+    await items[-1].nak()
+    again = await waiting
+    assert int(again.body) == SPARE, "one that waits is woken by a ticket of any priority"
+    for item in (*items[:-1], again):
+        await item.ack()
 
 
 async def test_a_ticket_comes_again_after_nak_and_when_its_worker_is_silent(queue: Log, subject: Subject) -> None:

@@ -26,12 +26,15 @@ from ringrift.events.facts import (
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
+    NodeAssigned,
     NodeJoined,
     NodePresenceChanged,
     NodePressureChanged,
     PipelinePaused,
     PipelineResumed,
+    SelfplayFinished,
     SelfplayPlanned,
+    WorkAged,
 )
 from ringrift.events.registry import REGISTRY
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of, tickets_of
@@ -95,6 +98,51 @@ def failed(process: Process, ticket: object, reason: str) -> Fact:
 
 def paused(**changes: str) -> PipelinePaused:
     return PipelinePaused(**{"scope": "all", "kind": "selfplay", "why": "test"} | changes)
+
+
+# assignment and ageing
+
+
+async def test_a_node_assigned_to_other_work_takes_no_ticket_and_one_preempted_hands_back(broker: MemoryBroker) -> None:
+    runner, began = process(broker, node="gpu1"), list[str]()
+    seq = await write(broker, PLAN)
+    for ticket in tickets_of(PLAN, f"EVENTS/{seq}")[:1]:
+        await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+
+    async def handle(process: Process, ticket: object, deliveries: int) -> None:
+        began.append(ticket.ticket)
+        while True:
+            process.check_stop()
+            await asyncio.sleep(0)
+
+    start = await runner.load_controls()
+    async with running(work(runner, "selfplay", handle, failed), runner.follow_controls(start)):
+        await until(lambda: len(began) == 1)
+        await write(broker, assigned("other", "training"), "1")
+        await write(broker, assigned("gpu1", "training"), "2")
+        await until(lambda: runner.doing == "waiting: node gpu1 is assigned to other work")
+        await write(broker, assigned("gpu1", "selfplay"), "3")
+        await until(lambda: len(began) == 2)
+
+
+def assigned(node: str, kind: str) -> NodeAssigned:
+    return NodeAssigned(node=node, kinds=(kind,), ticket_seconds=1.0, why="w", preempts=kind == "training", settings_version=1)
+
+
+async def test_what_has_aged_and_is_not_done_is_put_in_front(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    seq = await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        done = SelfplayFinished(
+            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-0", games=1, plies=1, play_seconds=1.0, node="n"
+        )
+        await write(broker, done)
+        request = WorkAged(config="hex8_2p", kind="selfplay", request=f"EVENTS/{seq}", waited_seconds=1.0, settings_version=1)
+        await write(broker, request)
+        await until(lambda: len(broker.stream("WORK").entries) == 5)
+    item = await runner.log.next_ticket("selfplay", wait_seconds=1)
+    assert item.subject == "ringrift.work.selfplay.1.hex8_2p"
 
 
 # pausing

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ringrift.domain import scheduling, selfplay
 from ringrift.domain.scheduling import DECIDER, allocate, bounded, budget, priority, starvation
+from ringrift.events import SettingsError
 from ringrift.events.facts import (
     AllocationDecided,
     CurriculumReweighted,
@@ -24,7 +25,7 @@ from ringrift.events.facts import (
     TickRecorded,
     VelocityChanged,
 )
-from ringrift.events.settings import SchedulingSettings, SelfplaySettings
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings, load
 
 HEX, SQUARE, BIG = "hex8_2p", "square8_2p", "square19_4p"
 B = "b" * 64
@@ -195,6 +196,32 @@ def test_no_term_moves_a_priority_by_more_than_its_weight(terms, name, value):
 
 @for_all(raw=st.dictionaries(st.sampled_from(names), st.floats(1e-3, 1e3), min_size=2))
 def test_bounds_do_not_change_the_order(raw):
-    shares = bounded(raw, 0.25 / len(raw), max(0.4, 2 / len(raw)))
+    shares = bounded(raw, dict.fromkeys(raw, 0.25 / len(raw)), dict.fromkeys(raw, max(0.4, 2 / len(raw))))
     ordered = sorted(raw, key=lambda name: raw[name])
     assert all(shares[one] <= shares[two] + 1e-9 for one, two in pairwise(ordered))
+
+
+CONFIGS = [f"{board}_{seats}p" for board in ("square8", "square19", "hex8", "hexagonal") for seats in (2, 3, 4)]
+
+
+@for_all(
+    st.dictionaries(st.sampled_from(CONFIGS), st.tuples(st.floats(0.0, 1.0), st.integers(0, 2000)), min_size=2),
+    st.dictionaries(st.sampled_from(["square8", "hex8", "hexagonal", "hex8_2p", "square19_4p"]), st.sampled_from([0.05, 0.2, 0.5])),
+)
+def test_quotas_hold_but_for_floors_and_shares_still_sum_to_one(found, quotas):
+    settings = SchedulingSettings(quotas=tuple(f"{name}={most}" for name, most in quotas.items()))
+    games = {config: count for config, (_, count) in found.items()}
+    shares = allocate({config: value for config, (value, _) in found.items()}, games, settings)
+    floor = settings.floor / len(shares)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert min(shares.values()) >= floor * (1 - 1e-9)
+    free = [config for config in shares if config not in quotas and config.partition("_")[0] not in quotas]
+    if len(free) >= 3:  # somebody may take what others may not have
+        for name, most in quotas.items():
+            mine = [share for config, share in shares.items() if name in (config, config.partition("_")[0])]
+            assert sum(mine) <= max(most, floor * len(mine)) + 1e-9
+
+
+def test_a_quota_that_is_none_is_refused():
+    with pytest.raises(SettingsError, match="quotas"):
+        load({"scheduling.quotas": "square8:0.3"})

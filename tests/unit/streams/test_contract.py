@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
 
 from ringrift.events import REGISTRY
+from ringrift.events.tickets import PRIORITIES
 from ringrift.streams import contract
 from ringrift.streams.log import matches
-from ringrift.streams.topology import CONSUMERS, STREAMS, WORK_KINDS
+from ringrift.streams.topology import CONSUMERS, STREAMS, WORK_KINDS, consumer_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,14 +58,11 @@ def test_no_two_streams_take_the_same_subject() -> None:
 
 
 def test_every_kind_of_ticket_has_a_consumer_and_no_ticket_two() -> None:
-    assert [consumer.name for consumer in CONSUMERS] == list(WORK_KINDS)
-    for kind in WORK_KINDS:
-        taking = [
-            consumer.name
-            for consumer in CONSUMERS
-            if any(matches(each, f"ringrift.work.{kind}.5.hex8_2p") for each in consumer.filter_subjects)
-        ]
-        assert taking == [kind]
+    assert len({consumer.name for consumer in CONSUMERS}) == len(CONSUMERS) == len(WORK_KINDS) * len(PRIORITIES)
+    for kind, priority in product(WORK_KINDS, PRIORITIES):
+        subject = f"ringrift.work.{kind}.{priority}.hex8_2p"
+        taking = [consumer.name for consumer in CONSUMERS if any(matches(each, subject) for each in consumer.filter_subjects)]
+        assert taking == [consumer_of(kind, priority)]
 
 
 def test_schemas_describe_the_envelope() -> None:

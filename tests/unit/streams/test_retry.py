@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringrift.streams.jetstream import retried
 from ringrift.streams.retry import JITTER, PATIENT, QUICK, Backoff
 
 
@@ -34,3 +36,20 @@ def test_time_spent_trying_counts() -> None:
     assert next(pauses) == QUICK.first_seconds
     clock[0] = 31.0
     assert list(pauses) == []
+
+
+@pytest.mark.parametrize(("seconds", "moves"), [(0.0, 1), (60.0, 0)])
+async def test_who_gets_no_answer_for_long_goes_elsewhere(seconds: float, moves: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringrift.streams.jetstream.MOVE_SECONDS", seconds)
+    answers, gone = iter([None, 7]), list[str]()
+
+    async def attempt() -> int:
+        if (found := next(answers)) is None:
+            raise TimeoutError
+        return found
+
+    async def elsewhere() -> None:
+        gone.append("moved")
+
+    assert await retried(attempt, "test", elsewhere) == 7
+    assert len(gone) == moves

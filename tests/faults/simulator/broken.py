@@ -1,0 +1,73 @@
+"""Consumers that make a mistake on purpose: the checker must find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from ringrift.consumers import deciding
+from ringrift.consumers.process import Process
+from ringrift.consumers.working import work
+from ringrift.events.tickets import Ticket
+from ringrift.streams.log import WorkItem
+from ringrift.streams.memory import MemoryLog
+from simulator.faulty import FaultyLog
+from simulator.plan import Fault
+from simulator.world import MAINS, PLANNER, Result, SimulatedProcess, given_up, play, simulate
+
+Broken = Callable[[int, Sequence[Fault]], Result]
+
+
+def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
+    """Players acknowledge a ticket before its facts are in the log: what dies in between is forgotten."""
+
+    async def player(process: Process) -> None:
+        take = process.log.next_ticket
+        item: WorkItem | None = None
+
+        async def remembered(kind: str, *, wait_seconds: float) -> WorkItem | None:
+            nonlocal item
+            item = await take(kind, wait_seconds=wait_seconds)
+            return item
+
+        async def handle(process: Process, ticket: Ticket, deliveries: int) -> None:
+            assert item is not None
+            await item.ack()
+            await play(process, ticket, deliveries)
+
+        process.log.next_ticket = remembered  # type: ignore[method-assign]
+        await work(process, "selfplay", handle, given_up)
+
+    return simulate(seed, faults, MAINS | dict.fromkeys(("player-a", "player-b"), ("selfplay", player)))
+
+
+def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
+    """A planner does not look for what it has decided before, and names a decision after itself instead of its cause."""
+    own_decisions, draft = deciding.own_decisions, SimulatedProcess.draft
+
+    async def forgotten(log: Any, decider: Any, after: int = 0) -> dict[int, Any]:
+        return {} if decider in PLANNER else await own_decisions(log, decider, after)
+
+    def own_name(self: SimulatedProcess, fact: Any, *, cause: str | None, key: str | int = 0) -> Any:
+        return draft(self, fact, cause=cause, key=f"{key}.{self.node}" if self.name == "planner" else key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding, "own_decisions", forgotten)
+        patch.setattr(SimulatedProcess, "draft", own_name)
+        return simulate(seed, faults)
+
+
+def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
+    """Nobody writes under an expectation: a holder that was frozen goes on as if it still were one."""
+
+    async def append(self: FaultyLog, drafts: Any, expect: Any = None) -> Any:
+        return await self._call(lambda: MemoryLog.append(self, drafts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FaultyLog, "append", append)
+        return simulate(seed, faults)
+
+
+BROKEN: dict[str, Broken] = {"acks-early": acks_early, "decides-twice": decides_twice, "unfenced": unfenced}

@@ -1,0 +1,169 @@
+"""The in-memory log as one host sees it: slow, forgetful of acknowledgements, gone with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any
+
+from ringrift.events import Draft
+from ringrift.streams.errors import LogUnavailable
+from ringrift.streams.log import Entry, Expect
+from ringrift.streams.memory import MemoryBroker, MemoryLog
+from simulator.checker import Acknowledged
+from simulator.plan import Fault
+
+ANSWER_SECONDS = 5.0
+AWAY_SECONDS = 30.0
+LATENCY_SECONDS = (0.0005, 0.01)
+BEHIND_SECONDS_MAX = 1.0
+
+
+class Network:
+    """What stands between one host and the server, over all its lives: its faults by call number."""
+
+    def __init__(self, seed: str, faults: Sequence[Fault], crash: Callable[[], None]) -> None:
+        self.chance = random.Random(seed)
+        self.calls = self.ticks = 0
+        self.faults = {fault.call: fault for fault in faults}
+        self.crash = crash
+        self.frozen_until = 0.0
+        self.acknowledged: list[Acknowledged] = []
+
+    def tick(self) -> int:
+        """A number that grows with everything that begins or ends."""
+        self.ticks += 1
+        return self.ticks
+
+    def next_fault(self) -> Fault | None:
+        """Of the next call."""
+        self.calls += 1
+        return self.faults.pop(self.calls, None)
+
+    async def latency(self) -> None:
+        """A moment; for a frozen process until it is woken."""
+        await asyncio.sleep(self.chance.uniform(*LATENCY_SECONDS))
+        while (left := self.frozen_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  frozen again meanwhile
+            await asyncio.sleep(left)
+
+
+class FaultyLog(MemoryLog):
+    """One life of a host's connection. Once `dead`, nothing gets through any more, as after kill -9."""
+
+    def __init__(self, broker: MemoryBroker, network: Network) -> None:
+        super().__init__(broker)
+        self.network = network
+        self.dead = False
+
+    async def _call(self, effect: Callable[[], Awaitable[Any]]) -> Any:
+        fault, restarts = self.network.next_fault(), self.broker.restarts
+        kind = fault.kind if fault else ""
+        await self._way()
+        if kind == "crash before":
+            self.network.crash()
+            self._alive()
+        if kind == "log away" or self.broker.restarts != restarts:
+            await asyncio.sleep(AWAY_SECONDS if kind else 0.0)
+            raise LogUnavailable("the server is away")
+        result = await effect()
+        if kind == "crash after":
+            self.network.crash()
+        elif kind == "ack lost":
+            await asyncio.sleep(ANSWER_SECONDS)
+            self._alive()
+            result = await effect()
+        elif kind == "stored but log away":
+            await asyncio.sleep(AWAY_SECONDS)
+            raise LogUnavailable("stored, but nobody said so")
+        elif fault and kind == "slow":
+            await asyncio.sleep(fault.amount)
+        if fault or self.network.chance.random() < 0.3:
+            await self._way()
+        return result
+
+    async def _way(self) -> None:
+        await self.network.latency()
+        self._alive()
+
+    def _alive(self) -> None:
+        if self.dead:
+            raise LogUnavailable("this process is dead")
+
+    async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
+        began = self.network.tick()
+        seqs: list[int] = await self._call(lambda: MemoryLog.append(self, drafts, expect))
+        ended = self.network.tick()
+        self.network.acknowledged += [
+            Acknowledged(item, seq, began, ended, expect) for item, seq in zip(drafts, seqs, strict=True)
+        ]
+        return seqs
+
+    async def publish(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.publish(self, *args, **named))
+
+    async def purge(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.purge(self, *args, **named))
+
+    async def last(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.last(self, *args, **named))
+
+    async def get(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.get(self, *args, **named))
+
+    async def tail(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.tail(self, *args, **named))
+
+    async def queued(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.queued(self, *args, **named))
+
+    async def read(self, *args: Any, **named: Any) -> AsyncGenerator[list[Entry], None]:
+        await self._way()
+        async for batch in MemoryLog.read(self, *args, **named):
+            yield batch
+        self._alive()
+
+    async def follow(self, *args: Any, **named: Any) -> AsyncGenerator[Entry, None]:
+        """In order, but behind by a time of its own: followers of different subjects see them in different orders."""
+        chance = self.network.chance
+        async for entry in MemoryLog.follow(self, *args, **named):
+            if chance.random() < 0.1:
+                await asyncio.sleep(chance.uniform(0.0, BEHIND_SECONDS_MAX))
+                await self._way()
+            elif self.network.frozen_until:
+                await self._way()
+            self._alive()
+            yield entry
+
+    async def next_ticket(self, kind: str, *, wait_seconds: float) -> Any:
+        item = await MemoryLog.next_ticket(self, kind, wait_seconds=wait_seconds)
+        self._alive()
+        if item is None:
+            return None
+        fault = self.network.next_fault()
+        if fault and fault.kind in ("ack lost", "log away"):
+            return None  # delivered, but it never arrived
+        if fault and fault.kind.startswith("crash"):
+            self.network.crash()
+        await self._way()
+        return FaultyItem(self, item)
+
+
+class FaultyItem:
+    """A ticket in the hands of a host."""
+
+    def __init__(self, log: FaultyLog, item: Any) -> None:
+        self._log, self._item = log, item
+        self.subject, self.body, self.seq, self.deliveries = item.subject, item.body, item.seq, item.deliveries
+
+    async def in_progress(self) -> None:
+        await self._log._call(self._item.in_progress)
+
+    async def ack(self) -> None:
+        await self._log._call(self._item.ack)
+
+    async def nak(self, delay_seconds: float = 0.0) -> None:
+        await self._log._call(lambda: self._item.nak(delay_seconds))
+
+    async def term(self, reason: str) -> None:
+        await self._log._call(lambda: self._item.term(reason))

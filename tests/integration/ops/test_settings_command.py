@@ -1,0 +1,22 @@
+"""`ringrift settings` on a real server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def test_settings_are_shown_changed_and_recorded(run: Any, system: Any) -> None:
+    before = run.json("settings")
+    assert before["generations"] == 2
+    after = run.json("settings", "--set", "training.batch=32", "--why", "test")
+    assert after == {**before, "training": {**before["training"], "batch": 32}}
+    assert run.json("settings") == after
+    run("settings", "--set", "training.batch=32")
+    assert run.json("status")["settings_version"] == 2, "what is in force already is no change"
+
+
+def test_a_setting_that_does_not_exist_is_refused(run: Any, system: Any) -> None:
+    run("settings", "--set", "training.batches=32", status=1)
+    assert "no setting is called 'training.batches'; did you mean training.batch?" in run.err
+    json.loads(run("settings"))
