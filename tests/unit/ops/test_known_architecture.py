@@ -32,3 +32,13 @@ def test_the_table_of_architectures(capsys: pytest.CaptureFixture[str]) -> None:
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["architecture"] == ["square8", "square19", "hex8", "hexagonal"]
     assert lines["v2-micro"] == ["127,396"] * 4
+
+
+def test_an_nnue_has_to_play_every_config() -> None:
+    def chosen(name: str) -> Settings:
+        return load({"training.architecture": name, "configs": "hex8_2p,hex8_3p"})
+
+    assert with_known_architecture(chosen("nnue_policy")) == chosen("nnue_policy")
+    for name, text in (("nnue", "nnue does not play hex8_3p; with 3 seats"), ("nnue_mp", "nnue_mp does not play hex8_2p")):
+        with pytest.raises(CommandError, match=text):
+            with_known_architecture(chosen(name))
