@@ -63,8 +63,10 @@ async def main(process: Process) -> None:
         if recorded is None:
             continue
         if isinstance(recorded.event, PAUSES):
+            before, pauses = pauses, pauses.after(recorded.event)
+            if pauses == before:  # nothing was paused, or it was already: looking at the whole log would tell nothing new
+                continue
             if isinstance(recorded.event, PipelinePaused):
-                pauses = pauses.after(recorded.event)
                 await _withdraw(process, pauses)
             else:
                 pauses = await _bring_back(process, recorded.meta.seq)

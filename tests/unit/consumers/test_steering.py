@@ -192,6 +192,27 @@ async def test_a_pause_outlives_the_process_and_stops_one_config_only(broker: Me
     assert await facts(broker, DeadLettered) == []
 
 
+async def test_the_dispatcher_reads_the_log_again_only_when_a_pause_ends(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of resumptions of what was never paused must not keep it from new requests."""
+    runner, readings = process(broker, "dispatcher"), list[int]()
+    outstanding = dispatcher._outstanding
+
+    async def counted(process: Process, until_seq: int) -> object:
+        readings.append(until_seq)
+        return await outstanding(process, until_seq)
+
+    monkeypatch.setattr(dispatcher, "_outstanding", counted)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: runner.doing == "dispatching")
+        for number in range(20):
+            await write(broker, PipelineResumed(scope="square19_4p", kind="all", why="test"), number)
+        await write(broker, PLAN)
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+    assert len(readings) == 1
+
+
 async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each_back_once(broker: MemoryBroker) -> None:
     runner = process(broker, "dispatcher")
     await write(broker, PLAN)
