@@ -22,6 +22,7 @@ from rich.console import Console
 
 from ringrift.analytics.generations import LoopView
 from ringrift.analytics.plots import elo_over_games
+from ringrift.consumers.cluster import EXPECTED
 from ringrift.consumers.process import node_name
 from ringrift.consumers.process import threads as process_threads
 from ringrift.events import Settings, UndecodableEvent, decode
@@ -36,8 +37,6 @@ from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
-SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden")
-CONSUMERS = (*SINGLE, *PLAYING)
 SHOW_SECONDS = 0.5
 MORE_GENERATIONS = 3
 """that the command which goes on asks for"""
@@ -54,7 +53,7 @@ class Loop:
         self.problem: str | None = None
         logs = data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.children = [Child(name, url, logs / f"{name}.log", None) for name in SINGLE]
+        self.children = [Child(name, url, logs / f"{name}.log", None) for name in EXPECTED if name not in PLAYING]
         gpu = torch.cuda.is_available()
         for name in PLAYING:
             for number in range(1 if gpu else process_threads()):
