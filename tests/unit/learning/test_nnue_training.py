@@ -196,7 +196,7 @@ def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
 
 
 REFUSALS = {
-    "features": ({"encoder": "nnue-0:0"}, "features 'nnue-0:0'.*train it anew"),
+    "features": ({"encoder": "nnue-0:0"}, "encoder 'nnue-0:0'.*train it anew"),
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
     "name": ({"architecture": "nnue_v9"}, "no NNUE is called"),
@@ -222,12 +222,12 @@ def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: st
 def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: Window) -> None:
     with pytest.raises(CheckpointError, match="an NNUE for hex8_2p does not play square8_2p"):
         cp.NnueCheckpoint.parse(data, FEATURES, config=Config.parse("square8_2p"))
-    with pytest.raises(CheckpointError, match="no NNUE: its header is of another kind"):
+    with pytest.raises(CheckpointError, match="of another kind, ringrift and not ringrift-nnue"):
         cp.NnueCheckpoint.parse(Trainer(window, TrainingSettings(), seed=1, steps=1).model(), FEATURES)
     with pytest.raises(CheckpointError, match="expected 00"):
         cp.NnueCheckpoint.parse(data, FEATURES, digest="00" * 32)
     for cut in (0, 7, 100, -1):
-        with pytest.raises(CheckpointError, match="not an NNUE"):
+        with pytest.raises(CheckpointError, match="not a checkpoint"):
             cp.NnueCheckpoint.parse(data[:cut], FEATURES)
 
 
