@@ -261,6 +261,19 @@ def test_a_file_is_loaded_once_and_values_are_scores(data: bytes, tmp_path: Path
     assert np.tanh(one.score(state, 1) / 200) == pytest.approx(one.value(state, 1), abs=0.005)
 
 
+def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> None:
+    window = window_of(make_game, "hex8_2p", 2)
+    assert not np.allclose(window.outcome, window.root_value)
+
+    def targets(kind: type[Trainer], settings: TrainingSettings, **chosen: float) -> torch.Tensor:
+        return kind(window, settings, seed=1, steps=1, **chosen)._sampler.take(np.arange(len(window))).values
+
+    by_default = targets(NnueTrainer, SETTINGS)
+    assert torch.equal(by_default, targets(NnueTrainer, SETTINGS, root_value_mix=0.5))
+    assert torch.equal(targets(NnueTrainer, SETTINGS, root_value_mix=0.0), targets(Trainer, TrainingSettings()))
+    assert not torch.equal(by_default, targets(Trainer, TrainingSettings()))
+
+
 def test_families_know_their_own(window: Window, data: bytes) -> None:
     tower = Trainer(window, TrainingSettings(), seed=1, steps=1).model()
     assert trainer_of("nnue_policy") is NnueTrainer
