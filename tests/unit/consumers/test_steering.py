@@ -34,6 +34,7 @@ from ringrift.events.facts import (
     PipelineResumed,
     SelfplayFinished,
     SelfplayPlanned,
+    TickRecorded,
     WorkAged,
 )
 from ringrift.events.registry import REGISTRY
@@ -192,25 +193,25 @@ async def test_a_pause_outlives_the_process_and_stops_one_config_only(broker: Me
     assert await facts(broker, DeadLettered) == []
 
 
-async def test_the_dispatcher_reads_the_log_again_only_when_a_pause_ends(
+async def test_the_dispatcher_looks_at_the_queue_again_only_when_a_pause_ends(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of resumptions of what was never paused must not keep it from new requests."""
-    runner, readings = process(broker, "dispatcher"), list[int]()
-    outstanding = dispatcher._outstanding
+    runner, looks = process(broker, "dispatcher"), list[int]()
+    bring_back = dispatcher._bring_back
 
-    async def counted(process: Process, until_seq: int) -> object:
-        readings.append(until_seq)
-        return await outstanding(process, until_seq)
+    async def counted(process: Process, known: dispatcher.Outstanding) -> None:
+        looks.append(known.seq)
+        await bring_back(process, known)
 
-    monkeypatch.setattr(dispatcher, "_outstanding", counted)
+    monkeypatch.setattr(dispatcher, "_bring_back", counted)
     async with running(dispatcher.main(runner)):
         await until(lambda: runner.doing == "dispatching")
         for number in range(20):
             await write(broker, PipelineResumed(scope="square19_4p", kind="all", why="test"), number)
         await write(broker, PLAN)
         await until(lambda: len(broker.stream("WORK").entries) == 3)
-    assert len(readings) == 1
+    assert looks == [0]
 
 
 async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each_back_once(broker: MemoryBroker) -> None:
@@ -235,6 +236,26 @@ async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each
         await soon(every + [f"selfplay-events-3-{number}" for number in range(3)])
         await write(broker, PLAN, "after")
         await soon(every + [f"selfplay-events-{seq}-{number}" for seq in (3, 5) for number in range(3)])
+
+
+async def test_a_ticket_that_was_lost_comes_back_with_the_tick_and_one_that_was_done_does_not(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    seq = await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await write(broker, SelfplayFinished(
+            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-0", games=1, plies=1, play_seconds=1.0, node="n"
+        ))  # fmt: skip
+        broker.stream("WORK").entries.clear()  # a server came back without what it had acknowledged
+        for minute in (dispatcher.LOOK_MINUTES + 1, 2 * dispatcher.LOOK_MINUTES):
+            ticked = await write(broker, TickRecorded(minute=minute), f"{minute}")
+            await until(lambda ticked=ticked: runner.seq == ticked)
+            assert bool(broker.stream("WORK").entries) == (minute % dispatcher.LOOK_MINUTES == 0)
+        await write(broker, TickRecorded(minute=3 * dispatcher.LOOK_MINUTES), "again")
+        await write(broker, PLAN, "after")
+        await until(lambda: len(broker.stream("WORK").entries) == 5)
+    brought = [decode_ticket(entry.body).ticket for entry in await runner.log.queued()]
+    assert brought[:2] == [f"selfplay-events-{seq}-{number}" for number in (1, 2)]
 
 
 async def test_a_dispatcher_that_starts_while_paused_puts_nothing_on_the_queue(broker: MemoryBroker) -> None:
