@@ -298,6 +298,62 @@ async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(bro
     assert runner.why_stopped == "ram is in its emergency tier"
 
 
+async def test_each_tier_of_memory_has_its_action_in_a_worker(broker: MemoryBroker) -> None:
+    """No new tickets; fewer games at once; then the ticket in hand is handed back and the process ends."""
+    runner, began = process(broker), asyncio.Event()
+    seq = await write(broker, PLAN)
+    for ticket in tickets_of(PLAN, f"EVENTS/{seq}")[:2]:
+        await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+
+    async def handle(process: Process, ticket: object, deliveries: int) -> None:
+        began.set()
+        while runner.pressure.worst[1] != "normal":
+            process.check_stop()
+            await asyncio.sleep(0)
+
+    await runner.pressure.look({"ram": 0.72})
+    working_ = asyncio.ensure_future(work(runner, "selfplay", handle, failed))
+    async with running(working_):
+        await until(lambda: runner.doing == "waiting: ram is in its warning tier")
+        assert (runner.pressure.batch(64), began.is_set()) == (32, False)
+        await runner.pressure.look({"ram": 0.5})
+        await until(lambda: began.is_set())
+        began.clear()
+        await until(lambda: runner.doing == "waiting for work")
+        seq = await write(broker, PLAN, "more")
+        (ticket, *_) = tickets_of(PLAN, f"EVENTS/{seq}")
+        await runner.pressure.look({"ram": 0.65})
+        await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+        await began.wait()
+        await runner.pressure.look({"vram": 0.85})
+        assert (runner.pressure.batch(64), runner.stopping) == (16, False)
+        await runner.pressure.look({"vram": 0.95})
+        async with asyncio.timeout(10):
+            await working_
+    assert runner.why_stopped == "vram is in its emergency tier"
+    assert (await process(broker).log.next_ticket("selfplay", wait_seconds=1)).deliveries == 2
+
+
+async def test_an_emergency_hands_the_lease_over_at_once(broker: MemoryBroker) -> None:
+    one, other = process(broker, "planner", "a"), process(broker, "planner", "b")
+    held: list[str] = []
+
+    async def lead(runner: Process) -> None:
+        async with runner.lease("planner"):
+            held.append(runner.node)
+            await runner.wait_for_stop()
+
+    async with running(lead(one)):
+        await until(lambda: held == ["a"])
+        async with running(lead(other)):
+            await until(lambda: other.standing_by)
+            await one.pressure.look({"ram": 0.5})
+            await one.pressure.look({"ram": 0.95})
+            async with asyncio.timeout(5):  # not the 15 s after which a lease expires
+                while held != ["a", "b"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+
+
 # breakers
 
 
