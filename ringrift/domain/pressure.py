@@ -51,7 +51,7 @@ def takes_work(tiers: dict[Resource, Tier]) -> bool:
     return TIERS.index(worst(tiers)[1]) < TIERS.index("warning")
 
 
-def batch(games: int, tiers: dict[Resource, Tier]) -> int:
+def batch_size(games: int, tiers: dict[Resource, Tier]) -> int:
     """How many of so many games to search at once, at least one."""
     tier = worst({resource: tier for resource, tier in tiers.items() if resource in MEMORY})[1]
     return max(1, int(games * BATCH_SHARES.get(tier, 1.0)))

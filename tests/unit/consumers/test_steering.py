@@ -26,6 +26,7 @@ from ringrift.events.facts import (
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
+    ModelPromoted,
     NodeAssigned,
     NodeJoined,
     NodePresenceChanged,
@@ -35,6 +36,7 @@ from ringrift.events.facts import (
     SelfplayFinished,
     SelfplayPlanned,
     TickRecorded,
+    VelocityChanged,
     WorkAged,
 )
 from ringrift.events.registry import REGISTRY
@@ -517,6 +519,30 @@ def test_a_node_that_said_goodbye_to_an_earlier_warden_is_not_missed() -> None:
     ):
         known.take(event)
     assert [(item.node, item.present, item.left) for item in known.changes({})] == [("a", False, True), ("b", False, False)]
+
+
+async def test_the_wardens_metrics_tell_how_each_config_stands(broker: MemoryBroker) -> None:
+    runner, model = process(broker, "warden"), "ab" * 32
+    await warden.export_configs(runner)
+    assert "ringrift_generation" not in runner.metrics.text()
+    for generation in (1, 2):
+        promoted = ModelPromoted(
+            config="hex8_2p", generation=generation, model=model, previous=None, evidence=None, why="w", settings_version=1
+        )
+        await write(broker, promoted, f"{generation}")
+    changed = VelocityChanged(
+        config="hex8_2p", model=model, velocity=None, pace=None, gap_to_heuristic=120.5, settings_version=1
+    )  # fmt: skip
+    await write(broker, changed)
+    await write(broker, NodeJoined(node="gpu1", again=False), "1")
+    await write(broker, NodeJoined(node="gpu1", again=True), "2")
+    await warden.export_configs(runner)
+    lines = runner.metrics.text().splitlines()
+    who = 'consumer="warden",node="test"'
+    assert f'ringrift_generation{{{who},config="hex8_2p"}} 2' in lines
+    assert f'ringrift_elo_above_heuristic{{{who},config="hex8_2p"}} 120.5' in lines
+    assert f"ringrift_nodes_reconnected_total{{{who}}} 1" in lines
+    assert not any(line.startswith("ringrift_elo_velocity") for line in lines), "not known before a second network"
 
 
 async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
