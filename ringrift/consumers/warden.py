@@ -23,8 +23,12 @@ from ringrift.events.facts import (
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
+    ModelPromoted,
+    NodeJoined,
     NodePresenceChanged,
+    QualityAssessed,
     QuorumLevelChanged,
+    VelocityChanged,
 )
 from ringrift.streams.log import Expect
 from ringrift.streams.presence import Presence, Seen
@@ -36,6 +40,8 @@ MEASURE_SECONDS = 10.0
 SEEN = (NodePresenceChanged, QuorumLevelChanged, ConsumerStarted, ConsumerStopped)
 ASKED = (DeadLetterRetryRequested, BreakerReset)
 ANSWERED = (DeadLetterRetried, DeadLetterResolved)
+STANDINGS = (ModelPromoted, QualityAssessed, VelocityChanged)
+"""what the metrics of a config come from"""
 
 
 async def main(process: Process) -> None:
@@ -154,6 +160,7 @@ async def measure(process: Process) -> None:
     """Keep the metrics of the cluster up to date."""
     while True:
         export(process, await cluster_view(process.log, dead_letters_max=process.operation.dead_letters_max))
+        await export_configs(process)
         await asyncio.sleep(MEASURE_SECONDS)
 
 
@@ -179,6 +186,27 @@ def export(process: Process, view: ClusterView) -> None:
         metrics.set("ringrift_work_redelivered", queue.redelivered, queue.kind)
         if queue.last_ack_seconds is not None:
             metrics.set("ringrift_work_last_ack_age_seconds", queue.last_ack_seconds, queue.kind)
+
+
+async def export_configs(process: Process) -> None:
+    """Put how each config stands, and how often nodes came back, into this process's metrics, from the facts that say so."""
+    metrics = process.metrics
+    for kind in STANDINGS:
+        for subject in await process.log.subjects(STREAM, type_of(kind).subject_filter):
+            entry = await process.log.last(STREAM, subject)
+            event = None
+            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                event = entry and decode(entry.body, stream=STREAM, seq=entry.seq).event
+            if isinstance(event, ModelPromoted):
+                metrics.set("ringrift_generation", event.generation, event.config)
+            elif isinstance(event, QualityAssessed):
+                metrics.set("ringrift_data_quality", event.adjusted, event.config)
+            elif isinstance(event, VelocityChanged):
+                metrics.set("ringrift_elo_above_heuristic", event.gap_to_heuristic, event.config)
+                if event.velocity is not None:
+                    metrics.set("ringrift_elo_velocity", event.velocity, event.config)
+    joined = [event async for event, _ in _recorded(process, (NodeJoined,)) if isinstance(event, NodeJoined)]
+    metrics.set("ringrift_nodes_reconnected_total", sum(event.again for event in joined))
 
 
 async def _recorded(process: Process, kinds: tuple[type[Fact], ...]) -> AsyncIterator[Recorded]:

@@ -184,7 +184,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelPromoted, context="promotion", scope="config", fact="promoted",
-        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback", "warden"),
     ),
     EventType(
         fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
@@ -192,7 +192,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
-        emitters=("clock",), consumers=("planner", "feedback"),
+        emitters=("clock",), consumers=("planner", "feedback", "dispatcher"),
     ),
     EventType(
         fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",
@@ -208,7 +208,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.QualityAssessed, context="quality", scope="config", fact="assessed",
-        emitters=("feedback",), consumers=("planner", "feedback"),
+        emitters=("feedback",), consumers=("planner", "feedback", "warden"),
     ),
     EventType(
         fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
@@ -224,7 +224,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.VelocityChanged, context="velocity", scope="config", fact="changed",
-        emitters=("feedback",), consumers=("feedback", "planner"),
+        emitters=("feedback",), consumers=("feedback", "planner", "warden"),
     ),
     EventType(
         fact_type=facts.ProgressStalled, context="velocity", scope="config", fact="stalled",
@@ -316,7 +316,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeJoined, context="node", scope="node", fact="joined",
-        emitters=("warden",), consumers=("feedback",),
+        emitters=("warden",), consumers=("feedback", "warden"),
     ),
     EventType(
         fact_type=facts.NodeSuspected, context="node", scope="node", fact="suspected",

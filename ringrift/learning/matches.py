@@ -10,7 +10,7 @@ from fractions import Fraction
 from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
-from ringrift.learning.play import Progress, Start, game_fact, play_out, player_of, seed_of
+from ringrift.learning.play import Progress, Start, Width, game_fact, play_out, player_of, seed_of
 from ringrift.rules.config import Config
 from ringrift.search.harness import HARNESSES, Model, Setup, make_player
 
@@ -26,6 +26,7 @@ def play_match(
     model_of: Callable[[str], Model],
     batch: int | None = None,
     threads: int | None = None,
+    width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted | EvaluationScored]:
     """The games of an evaluation ticket, each as it ends, and at last their score. `model_of` gives the network of a digest.
@@ -42,6 +43,7 @@ def play_match(
         starts_of(ticket, settings.opening_plies),
         batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
         opening=make_player(config, "random", Setup(evaluator="none", threads=1)),
+        width=width,
         progress=progress,
     )
     for finished in games:

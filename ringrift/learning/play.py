@@ -32,6 +32,8 @@ SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
 PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of the opening player
 
+Width = Callable[[int], int]
+"""How many of so many games may be searched at once, asked before every decision: fewer where memory is tight."""
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 
 
@@ -101,6 +103,7 @@ def play_out(
     opening: Player | None = None,
     pie: bool = False,
     plies_max: int = PLIES_MAX,
+    width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a game without end."""
@@ -118,7 +121,7 @@ def play_out(
         if not live:
             return
         began = time.perf_counter()
-        _one_decision(config, roster, opening, boards, live)
+        _one_decision(roster, opening, boards, live, width)
         share = (time.perf_counter() - began) / len(live)
         decisions += len(live)
         for slot, game in list(live.items()):
@@ -133,14 +136,16 @@ def play_out(
         progress(Progress(games, plies, decisions))
 
 
-def _one_decision(config: Config, roster: Sequence[Player], opening: Player | None, boards: Boards, live: dict[int, _Game]) -> None:
-    """Every live game goes on by one decision and the forced plies after it; players get all their positions at once."""
+def _one_decision(
+    roster: Sequence[Player], opening: Player | None, boards: Boards, live: dict[int, _Game], width: Width
+) -> None:
+    """Every live game goes on by one decision and the forced plies after it; players get as many positions at once as may be."""
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
         groups.setdefault(_player_of(game.start, boards.table.states[slot]), []).append(slot)
     slots: list[int] = []
     moves: list[int] = []
-    for index, group in sorted(groups.items()):
+    for index, group in _parts(groups, width):
         player = opening if index == OPENING else roster[index]
         if player is None:
             raise ValueError("an opening needs an opening player")
@@ -152,6 +157,14 @@ def _one_decision(config: Config, roster: Sequence[Player], opening: Player | No
             slots.append(slot)
             moves.append(decision.move)
     boards.play(slots, moves)
+
+
+def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, list[int]]]:
+    """The slots of each player, no more than may be searched at once."""
+    for index, group in sorted(groups.items()):
+        step = width(len(group))
+        for first in range(0, len(group), step):
+            yield index, group[first : first + step]
 
 
 def _player_of(start: Start, state: NDArray[np.int32]) -> int:
@@ -217,6 +230,7 @@ def play_games(
     batch: int | None = None,
     threads: int | None = None,
     harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
+    width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
@@ -250,6 +264,7 @@ def play_games(
         batch=batch or min(ticket.games, HARNESSES[harness].lockstep),
         pie=pie,
         plies_max=settings.max_moves,
+        width=width,
         progress=progress,
     ):
         yield game_fact(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ringrift.domain import breaker, letters, nodes
 from ringrift.domain.breaker import Breaker
-from ringrift.domain.pressure import TIERS, frees_caches, must_leave, takes_work, tier_after, worst
+from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
 from ringrift.events import EventMeta, Fact, type_of
 from ringrift.events.facts import (
@@ -89,6 +89,13 @@ def test_what_each_tier_asks_for() -> None:
     assert not must_leave("ram", "critical")
     assert frees_caches("vram", "critical")
     assert not frees_caches("disk", "critical")
+
+
+def test_fewer_games_at_once_where_memory_is_tight() -> None:
+    assert [batch_size(64, {"ram": tier}) for tier in TIERS] == [64, 64, 32, 16, 16]
+    assert batch_size(64, {"ram": "caution", "vram": "critical", "disk": "emergency"}) == 16, "the tighter of the two"
+    assert batch_size(64, {"disk": "emergency", "files": "critical"}) == 64, "neither needs less for fewer games"
+    assert batch_size(1, {"vram": "emergency"}) == 1
 
 
 # breakers
