@@ -427,6 +427,23 @@ class ModelDerived(Fact, frozen=True, kw_only=True):
     method: str
 
 
+class StaleFallbackUsed(Fact, frozen=True, kw_only=True):
+    """A worker could not fetch the network `wanted`, and did this ticket with `used`, which had been current before it.
+
+    `age_seconds` is how long ago `used` became current; `tries` and `seconds` what was spent on the wanted one, `reason` why the
+    last try failed."""
+
+    config: ConfigName
+    ticket: str
+    wanted: Sha256
+    used: Sha256
+    age_seconds: float
+    tries: Count
+    seconds: float
+    reason: str
+    node: Token
+
+
 class EvaluationRequested(Fact, frozen=True, kw_only=True):
     """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat rotation).
 

@@ -167,6 +167,10 @@ REGISTRY: dict[str, EventType] = _listed(
         emitters=_OPERATOR, consumers=(), why_no_consumer=_FOR_PEOPLE + "; a training starts from it once `training.init` says so",
     ),
     EventType(
+        fact_type=facts.StaleFallbackUsed, context="model", scope="config", fact="fallback",
+        emitters=("selfplay", "trainer"), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
         emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation", "feedback"),
     ),

@@ -370,6 +370,9 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """wait before the first automatic retry of a dead letter; every next one waits four times as long, the last 5 h"""
     dead_letters_max: Positive = 50
     """so many unresolved dead letters are an alarm (requirement G15.06)"""
+    fetch_tries: Positive = 5
+    fetch_seconds_max: PositiveFloat = 2700.0
+    """tries, or time, that a worker spends on a network that it cannot fetch before it takes an older one (requirement G06.37)"""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
