@@ -68,7 +68,8 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
     adjusted = load(request.hyperparameters, base=settings)
-    chosen = replace(adjusted.training, architecture=request.architecture)
+    epochs = adjusted.training.epochs * request.intensity
+    chosen = replace(adjusted.training, architecture=request.architecture, epochs=epochs)
     window = await _window(process, request, chosen)
     start = await _start(process, ticket)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None

@@ -335,6 +335,8 @@ class TrainingRequested(Fact, frozen=True, kw_only=True):
     """what the samples of each shard weigh in the loss; empty: all alike"""
     hyperparameters: dict[str, str] = {}
     """settings that are others for this training"""
+    intensity: Annotated[float, Meta(gt=0.0)] = 1.0
+    """times the epochs of the settings: poor data are learned from less"""
 
 
 class TrainingStarted(Fact, frozen=True, kw_only=True):

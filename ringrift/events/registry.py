@@ -216,11 +216,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
-        emitters=("feedback",), consumers=("feedback",),
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.QualityRecovered, context="quality", scope="config", fact="recovered",
-        emitters=("feedback",), consumers=("feedback",),
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.ExplorationAdjusted, context="exploration", scope="config", fact="adjusted",

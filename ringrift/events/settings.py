@@ -114,6 +114,13 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """data whose newest shard is older are not trained on before more were played (requirement G06.36)"""
     quality_min: Fraction = 0.4
     """quality, faded by age, below which a training waits; neutral is 0.5, so an old assessment never blocks (G07.06)"""
+    degraded_samples: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    """share of `min_samples` that is enough while the quality of a config is degraded: a newer network plays better data
+    (requirement G07.05). Not less: what is trained on is poor"""
+    intensity_poor: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    """times the epochs at a quality of 0, straight up to 1 at the neutral 0.5 (requirement G08.05)"""
+    intensity_good: PositiveFloat = 1.0
+    """times the epochs at a quality of 1. 1: good data are learned from as usual, until an experiment shows that more pays"""
     quality_blocks_max: NonNegative = 3
     """times that bad quality may make one generation play on: better a training on poor data than none"""
     shard_quality_power: NonNegativeFloat = 0.0
