@@ -27,7 +27,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import TrainingSettings, load
+from ringrift.events.settings import Settings, TrainingSettings, load
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
@@ -67,9 +67,7 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
             return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
-    adjusted = load(request.hyperparameters, base=settings)
-    epochs = adjusted.training.epochs * request.intensity
-    chosen = replace(adjusted.training, architecture=request.architecture, epochs=epochs)
+    chosen = settings_of(request, settings)
     window = await _window(process, request, chosen)
     start = await _start(process, ticket)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
@@ -79,6 +77,12 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     progress = await _run(process, ticket, trainer)
     await _publish(process, ticket, trainer, progress, time.monotonic() - began)
     await process.blobs.delete(SNAPSHOT_BUCKET, ticket.ticket)
+
+
+def settings_of(request: TrainingRequested, settings: Settings) -> TrainingSettings:
+    """What the training is done under: the settings, with what the request says otherwise."""
+    adjusted = load(request.hyperparameters, base=settings).training
+    return replace(adjusted, architecture=request.architecture, epochs=adjusted.epochs * request.intensity)
 
 
 async def _window(process: Process, request: TrainingRequested, settings: TrainingSettings) -> Window:

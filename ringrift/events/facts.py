@@ -299,12 +299,14 @@ class ReanalysisFinished(Fact, frozen=True, kw_only=True):
 class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
     """What trainings of this config do other than the settings say, whole, from the next request on; empty: nothing.
 
-    `values` by the dotted name of the setting, as text like on the command line."""
+    `values` by the dotted name of the setting, as text like on the command line. A person or the log decides it."""
 
     config: ConfigName
     values: dict[str, str]
     why: str
     settings_version: Count
+    factors: dict[str, float] = {}
+    """of `values`, those that no person set: times what the setting says"""
 
 
 class ShardRecovered(Fact, frozen=True, kw_only=True):

@@ -132,7 +132,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.HyperparametersAdjusted, context="hyperparameters", scope="config", fact="adjusted",
-        emitters=_OPERATOR, consumers=("planner",),
+        emitters=("feedback", *_OPERATOR), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",

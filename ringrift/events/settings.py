@@ -343,6 +343,27 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """nothing is asked of any worker for so long: the waiting is broken; the longest usual gap is a cool-down of 10 minutes"""
 
 
+class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When trainings do other than `training.*` says, and how far at most (requirements G08.19 and G13.07, which leave the numbers
+    open); in factors."""
+
+    rate_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.7
+    """on the learning rate: two steps halve it, the usual answer to a plateau in one"""
+    rate_min: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.2
+    """smaller steps would take more epochs than a generation has"""
+    epochs_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
+    epochs_min: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    """of 2 epochs by default: each sample is still seen once"""
+    overfit_gap: PositiveFloat = 0.15
+    """share by which the validation loss must be above the training loss"""
+    overfits: Positive = 2
+    """trainings in a row that overfit before there are fewer epochs: one may be its seed"""
+    trainings_min: Positive = 4
+    """trainings before anything is told from their losses, as `loss.history_min`"""
+    rejections: Positive = 3
+    """candidates in a row that were no better: one or two are nothing unusual where progress is slow"""
+
+
 class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How architectures are compared."""
 
@@ -401,6 +422,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regression: RegressionSettings = RegressionSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    tuning: TuningSettings = TuningSettings()
     architectures: ArchitectureSettings = ArchitectureSettings()
 
 

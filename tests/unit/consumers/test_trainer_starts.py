@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ringrift.consumers import trainer
 from ringrift.consumers.process import Process
+from ringrift.events import Settings
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import TrainingTicket
@@ -39,6 +41,14 @@ async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Proces
     assert await trainer._start(process, request(parent)) == data
     assert await trainer._start(process, request(parent, "v2")) is None
     assert await trainer._start(process, request(None)) is None
+
+
+def test_a_training_is_done_under_the_settings_but_for_what_its_request_says() -> None:
+    asked = msgspec.structs.replace(request(None, "v2").request, hyperparameters={"training.batch": "64"}, intensity=0.75)
+    usual = Settings().training
+    found = trainer.settings_of(asked, Settings())
+    assert (found.architecture, found.batch, found.epochs) == ("v2", 64, 0.75 * usual.epochs)
+    assert trainer.settings_of(request(None, usual.architecture).request, Settings()) == usual
 
 
 async def test_a_parent_that_is_away_or_no_network_is_an_error(process: Process) -> None:
