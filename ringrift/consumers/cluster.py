@@ -19,7 +19,7 @@ from ringrift.domain.pause import Pauses
 from ringrift.domain.pressure import TIERS
 from ringrift.domain.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
-from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
+from ringrift.events.facts import LeaseAcquired, PipelinePaused, PipelineResumed, Tier
 from ringrift.events.tickets import PRIORITIES
 from ringrift.streams import api
 from ringrift.streams.breakers import BreakerBucket
@@ -30,8 +30,11 @@ from ringrift.streams.presence import Heartbeat, Machine, Presence
 from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
 from ringrift.streams.wire import Wire
 
-ROLES = ("planner", "promoter", "warden")
-EXPECTED = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden", "selfplay", "evaluator")
+ROLES = type_of(LeaseAcquired).emitters
+"""of which one process at a time acts, under a lease"""
+EXPECTED = (
+    "planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden", "selfplay", "evaluator",
+)  # fmt: skip
 """consumers that a whole loop needs, each at least once"""
 PAUSE_FILTERS = [type_of(kind).subject_filter for kind in (PipelinePaused, PipelineResumed)]
 
@@ -99,10 +102,7 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     broken = {name: item.why for name, item in Breakers(bucket, _nobody).all().items() if item.state != "closed"}
     letters, paused = await unresolved(log), await pauses(log)
     running = {beat.consumer for beat in beats}
-    found = resilience(
-        tier=tier, roles_wanted=len(ROLES), roles_held=sum(holder is not None for holder in roles.values()), level=who.level,
-        wanted=len(EXPECTED), running=len(running & set(EXPECTED)),
-    )  # fmt: skip
+    found = resilience(tier=tier, roles=roles, level=who.level, wanted=EXPECTED, running=running)
     advice = [*found.advice, *_advice(known, broken, len(letters.letters), dead_letters_max, paused, who)]
     return ClusterView(
         leader=who.leader, voters=who.voters, voters_alive=who.alive, quorum=who.level, roles=roles, nodes=known, memory_tier=tier,

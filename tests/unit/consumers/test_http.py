@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringrift.consumers import http
+from ringrift.consumers.cluster import EXPECTED
 from ringrift.consumers.condition import LAG_READY_MAX, PORT_AFTER, STALLED_SECONDS_MAX, Condition, health_port, serve_health
 from ringrift.consumers.metrics import METRICS, Metrics
 from ringrift.consumers.process import Process
-from ringrift.ops.up import CONSUMERS
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.memory import MemoryBroker, MemoryLog
 from ringrift.streams.presence import Presence
@@ -148,7 +148,7 @@ def test_no_bytes_make_the_parser_raise_anything_else(head: bytes) -> None:
 def test_the_port_asked_for_is_checked() -> None:
     assert [health_port(text, "warden") for text in (None, "0", "9000")] == [8790, 0, 9000]
     assert (health_port(None, "planner"), health_port(None, "evaluator")) == (8791, 8800)
-    assert set(PORT_AFTER) == set(CONSUMERS), "every consumer has a port of its own"
+    assert set(PORT_AFTER) == set(EXPECTED), "every consumer has a port of its own"
     for text in ("", "x", "-1", "65536"):
         with pytest.raises(OSError, match="give a port between 0 and 65535"):
             health_port(text, "rater")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ringrift.consumers import dispatcher, warden, working
-from ringrift.consumers.cluster import EXPECTED, cluster_view
+from ringrift.consumers.cluster import EXPECTED, ROLES, cluster_view
 from ringrift.consumers.letters import dropped, retry, unresolved
 from ringrift.consumers.process import Process, configure_logs
 from ringrift.consumers.working import work
@@ -450,17 +450,31 @@ async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
             tier="warning" if name == "rater" else "normal",
         )  # fmt: skip
         await Presence(log).beat(beat)
-    for role in ("planner", "promoter", "warden"):
+    for role in ROLES:
         await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
     await write(broker, paused(scope="hex8_2p", why="maintenance"))
     await bury_event(broker, b"poison")
     view = await cluster_view(log, dead_letters_max=1)
-    assert view.roles == dict.fromkeys(("planner", "promoter", "warden"), "a.1")
+    assert view.roles == dict.fromkeys(("planner", "promoter", "warden", "feedback", "clock"), "a.1")
     assert (view.memory_tier, view.dead_letters, view.paused) == ("warning", 1, {"hex8_2p/selfplay": "maintenance"})
     assert view.nodes["a"].processes == len(EXPECTED)
     assert view.resilience.score == pytest.approx(0.85)
     assert [line.partition(":")[0] for line in view.advice] == ["memory", "dead letters", "paused"]
     assert "alarm" in view.advice[1]
+
+
+async def test_a_loop_without_feedback_and_clock_is_not_whole(broker: MemoryBroker) -> None:
+    log = MemoryLog(broker)
+    for name in set(EXPECTED) - {"feedback", "clock"}:
+        await Presence(log).beat(Heartbeat(consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={}))
+    for role in ("planner", "promoter", "warden"):
+        await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
+    view = await cluster_view(log)
+    assert (view.roles["feedback"], view.roles["clock"]) == (None, None)
+    assert (view.resilience.coordinator, view.resilience.processes) == (pytest.approx(3 / 5), pytest.approx(9 / 11))
+    assert [line.partition(";")[0] for line in view.advice] == [
+        "coordinator: nobody acts as feedback, clock", "processes: not running: feedback, clock",
+    ]  # fmt: skip
 
 
 # logs

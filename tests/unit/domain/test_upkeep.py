@@ -115,7 +115,9 @@ def test_the_more_is_broken_the_more_is_forgiven(one: float, other: float) -> No
 
 # resilience
 
-WELL: dict[str, Any] = {"tier": "normal", "roles_wanted": 3, "roles_held": 3, "level": "HEALTHY", "wanted": 9, "running": 9}
+HELD = {"planner": "a.1", "promoter": "a.2", "warden": "b.1"}
+WANTED = ("planner", "promoter", "warden", "rater", "selfplay")
+WELL: dict[str, Any] = {"tier": "normal", "roles": HELD, "level": "HEALTHY", "wanted": WANTED, "running": WANTED}
 
 
 def test_all_well_is_one() -> None:
@@ -123,7 +125,7 @@ def test_all_well_is_one() -> None:
     assert (found.score, found.level, found.advice) == (1.0, "HEALTHY", ())
 
 
-@pytest.mark.parametrize("change", [{"tier": "emergency"}, {"roles_held": 0}, {"running": 0}])
+@pytest.mark.parametrize("change", [{"tier": "emergency"}, {"roles": dict.fromkeys(HELD)}, {"running": ()}])
 def test_a_part_that_is_lost_entirely_warns_whatever_the_sum(change: dict[str, Any]) -> None:
     found = resilience(**WELL | change)
     assert found.score >= 0.70, "the sum alone would not warn"
@@ -135,9 +137,10 @@ def test_a_lost_quorum_is_critical_whatever_the_sum() -> None:
     assert resilience(**WELL | {"level": "LOST"}).level == "CRITICAL"
 
 
-@given(tiers, st.integers(0, 3), st.sampled_from(QUORUM_LEVELS), st.integers(0, 12))
-def test_the_score_is_a_share_and_what_is_not_whole_has_advice(tier: Any, held: int, level: Any, running: int) -> None:
-    found = resilience(tier=tier, roles_wanted=3, roles_held=held, level=level, wanted=9, running=running)
+@given(tiers, st.sets(st.sampled_from(sorted(HELD))), st.sampled_from(QUORUM_LEVELS), st.sets(st.sampled_from([*WANTED, "other"])))
+def test_the_score_is_a_share_and_what_is_not_whole_has_advice(tier: Any, vacant: Any, level: Any, running: Any) -> None:
+    roles = {**HELD, **dict.fromkeys(vacant)}
+    found = resilience(tier=tier, roles=roles, level=level, wanted=WANTED, running=running)
     assert 0.0 <= found.score <= 1.0
     assert (found.score > 1.0 - 1e-12) == (found.advice == ())
 
