@@ -4,11 +4,15 @@ On start it looks at both: what was asked for, is not done and is not on the que
 stops off the queue, so that no worker has to hand them back over and over; the end of the pause is like a start.
 
 What has waited for hours is put on the queue once more, in front. The ticket behind is done by then: workers see its outcome.
+
+Each minute it looks whether a ticket has vanished: asked for, not done and not on the queue, as after a purge by hand or a queue
+that came back from an older copy. Such a one is put there again, some times: what vanishes over and over needs a person.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 from ringrift.consumers.deciding import STREAM, decoded
 from ringrift.consumers.process import Process, run
@@ -24,6 +28,7 @@ from ringrift.events.facts import (
     ReanalysisRequested,
     SelfplayFinished,
     SelfplayPlanned,
+    TickRecorded,
     TrainingFailed,
     TrainingFinished,
     TrainingKilled,
@@ -49,14 +54,17 @@ OUTCOMES = (
 )  # fmt: skip
 PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
+VANISHED_MAX = 3
+"""times that one ticket is brought back while this process lives: bytes that no worker can read would come for ever"""
 
 
 async def main(process: Process) -> None:
     """Put what is outstanding on the queue, then every new request as it comes."""
     log = process.log
-    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *PAUSES, WorkAged)]
+    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES, *PAUSES, WorkAged, TickRecorded)]
     position = await log.tail(STREAM)
-    pauses = await _bring_back(process, position)
+    outstanding, pauses = await _bring_back(process, position)
+    vanished: Counter[str] = Counter()
     process.doing = "dispatching"
     async for entry in process.until_stopped(log.follow(STREAM, filters=filters, start_seq=position + 1)):
         recorded = await decoded(process, STREAM, entry)
@@ -69,12 +77,20 @@ async def main(process: Process) -> None:
             if isinstance(recorded.event, PipelinePaused):
                 await _withdraw(process, pauses)
             else:
-                pauses = await _bring_back(process, recorded.meta.seq)
+                outstanding, pauses = await _bring_back(process, recorded.meta.seq)
+        elif isinstance(recorded.event, TickRecorded):
+            if gone := await _vanished(process, outstanding, pauses, vanished):
+                process.logger.warning("tickets vanished", tickets=gone)
+                vanished.update(gone)
+                outstanding, pauses = await _bring_back(process, recorded.meta.seq)
         elif isinstance(recorded.event, REQUESTS):
+            _count(outstanding, recorded.event, recorded.meta.position)
             for ticket in tickets_of(recorded.event, recorded.meta.position):
                 await _put(process, ticket, ticket.ticket, pauses)
         elif isinstance(recorded.event, WorkAged):
             await _hurry(process, recorded.event, pauses)
+        else:
+            _count(outstanding, recorded.event, recorded.meta.position)
         process.folded(recorded.meta.seq, {})
 
 
@@ -89,15 +105,25 @@ async def _hurry(process: Process, event: WorkAged, pauses: Pauses) -> None:
             process.logger.info("moved to the front", ticket=ticket.ticket, seq=seq, waited_seconds=event.waited_seconds)
 
 
-async def _bring_back(process: Process, until_seq: int) -> Pauses:
-    """Put on the queue what the facts up to `until_seq` ask for, is not done and is not there; what they say is paused."""
+async def _vanished(process: Process, outstanding: dict[str, Ticket], pauses: Pauses, before: Counter[str]) -> list[str]:
+    """Tickets that are not done as far as we have read, not paused and not on the queue; without those that vanish too often."""
+    on_queue = {ticket.ticket for ticket in await _queued(process)} if outstanding else set[str]()
+    return [
+        name for name, ticket in outstanding.items()
+        if name not in on_queue and before[name] < VANISHED_MAX and not pauses.stops(config_of(ticket), kind_of(ticket))
+    ]  # fmt: skip
+
+
+async def _bring_back(process: Process, until_seq: int) -> tuple[dict[str, Ticket], Pauses]:
+    """Put on the queue what the facts up to `until_seq` ask for, is not done and is not there; all that is not done, and what they
+    say is paused."""
     on_queue = {ticket.ticket for ticket in await _queued(process)}  # before the facts: an outcome precedes its ack
     outstanding, pauses = await _outstanding(process, until_seq)
     await _withdraw(process, pauses)
     for ticket in outstanding.values():
         if ticket.ticket not in on_queue:  # the server may still know the id of a ticket that is lost
             await _put(process, ticket, f"{ticket.ticket}.{until_seq}", pauses)
-    return pauses
+    return outstanding, pauses
 
 
 async def _withdraw(process: Process, pauses: Pauses) -> None:

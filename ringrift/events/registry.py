@@ -100,7 +100,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SelfplayFinished, context="selfplay", scope="config", fact="finished",
-        emitters=("selfplay",), consumers=("planner", "selfplay", "feedback"),
+        emitters=("selfplay",), consumers=("dispatcher", "planner", "selfplay", "feedback"),
     ),
     EventType(
         fact_type=facts.ShardExported, context="shard", scope="config", fact="exported",
@@ -152,11 +152,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingFinished, context="training", scope="config", fact="finished",
-        emitters=("trainer",), consumers=("planner", "trainer", "feedback"),
+        emitters=("trainer",), consumers=("dispatcher", "planner", "trainer", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingFailed, context="training", scope="config", fact="failed",
-        emitters=("trainer",), consumers=("planner", "feedback"),
+        emitters=("trainer",), consumers=("dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
@@ -176,11 +176,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",
-        emitters=("evaluator",), consumers=("planner", "evaluation", "promoter", "rater", "evaluator", "feedback"),
+        emitters=("evaluator",), consumers=("dispatcher", "planner", "evaluation", "promoter", "rater", "evaluator", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
-        emitters=("evaluator",), consumers=("evaluation", "promoter", "feedback"),
+        emitters=("evaluator",), consumers=("dispatcher", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.EloUpdated, context="rating", scope="config", fact="updated",
@@ -196,7 +196,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
-        emitters=("clock",), consumers=("planner", "feedback"),
+        emitters=("clock",), consumers=("dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",
