@@ -299,12 +299,14 @@ class ReanalysisFinished(Fact, frozen=True, kw_only=True):
 class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
     """What trainings of this config do other than the settings say, whole, from the next request on; empty: nothing.
 
-    `values` by the dotted name of the setting, as text like on the command line."""
+    `values` by the dotted name of the setting, as text like on the command line. A person or the log decides it."""
 
     config: ConfigName
     values: dict[str, str]
     why: str
     settings_version: Count
+    factors: dict[str, float] = {}
+    """of `values`, those that no person set: times what the setting says"""
 
 
 class ShardRecovered(Fact, frozen=True, kw_only=True):
@@ -335,6 +337,8 @@ class TrainingRequested(Fact, frozen=True, kw_only=True):
     """what the samples of each shard weigh in the loss; empty: all alike"""
     hyperparameters: dict[str, str] = {}
     """settings that are others for this training"""
+    intensity: Annotated[float, Meta(gt=0.0)] = 1.0
+    """times the epochs of the settings: poor data are learned from less"""
 
 
 class TrainingStarted(Fact, frozen=True, kw_only=True):
@@ -425,6 +429,23 @@ class ModelDerived(Fact, frozen=True, kw_only=True):
     parameters: Annotated[int, Meta(ge=1)]
     parents: tuple[Sha256, ...]
     method: str
+
+
+class StaleFallbackUsed(Fact, frozen=True, kw_only=True):
+    """A worker could not fetch the network `wanted`, and did this ticket with `used`, which had been current before it.
+
+    `age_seconds` is how long ago `used` became current; `tries` and `seconds` what was spent on the wanted one, `reason` why the
+    last try failed."""
+
+    config: ConfigName
+    ticket: str
+    wanted: Sha256
+    used: Sha256
+    age_seconds: float
+    tries: Count
+    seconds: float
+    reason: str
+    node: Token
 
 
 class EvaluationRequested(Fact, frozen=True, kw_only=True):

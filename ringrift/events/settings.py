@@ -114,6 +114,13 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """data whose newest shard is older are not trained on before more were played (requirement G06.36)"""
     quality_min: Fraction = 0.4
     """quality, faded by age, below which a training waits; neutral is 0.5, so an old assessment never blocks (G07.06)"""
+    degraded_samples: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    """share of `min_samples` that is enough while the quality of a config is degraded: a newer network plays better data
+    (requirement G07.05). Not less: what is trained on is poor"""
+    intensity_poor: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    """times the epochs at a quality of 0, straight up to 1 at the neutral 0.5 (requirement G08.05)"""
+    intensity_good: PositiveFloat = 1.0
+    """times the epochs at a quality of 1. 1: good data are learned from as usual, until an experiment shows that more pays"""
     quality_blocks_max: NonNegative = 3
     """times that bad quality may make one generation play on: better a training on poor data than none"""
     shard_quality_power: NonNegativeFloat = 0.0
@@ -336,6 +343,27 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """nothing is asked of any worker for so long: the waiting is broken; the longest usual gap is a cool-down of 10 minutes"""
 
 
+class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When trainings do other than `training.*` says, and how far at most (requirements G08.19 and G13.07, which leave the numbers
+    open); in factors."""
+
+    rate_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.7
+    """on the learning rate: two steps halve it, the usual answer to a plateau in one"""
+    rate_min: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.2
+    """smaller steps would take more epochs than a generation has"""
+    epochs_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
+    epochs_min: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    """of 2 epochs by default: each sample is still seen once"""
+    overfit_gap: PositiveFloat = 0.15
+    """share by which the validation loss must be above the training loss"""
+    overfits: Positive = 2
+    """trainings in a row that overfit before there are fewer epochs: one may be its seed"""
+    trainings_min: Positive = 4
+    """trainings before anything is told from their losses, as `loss.history_min`"""
+    rejections: Positive = 3
+    """candidates in a row that were no better: one or two are nothing unusual where progress is slow"""
+
+
 class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How architectures are compared."""
 
@@ -370,6 +398,9 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """wait before the first automatic retry of a dead letter; every next one waits four times as long, the last 5 h"""
     dead_letters_max: Positive = 50
     """so many unresolved dead letters are an alarm (requirement G15.06)"""
+    fetch_tries: Positive = 5
+    fetch_seconds_max: PositiveFloat = 2700.0
+    """tries, or time, that a worker spends on a network that it cannot fetch before it takes an older one (requirement G06.37)"""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -391,6 +422,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regression: RegressionSettings = RegressionSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    tuning: TuningSettings = TuningSettings()
     architectures: ArchitectureSettings = ArchitectureSettings()
 
 
