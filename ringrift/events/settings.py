@@ -52,6 +52,8 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
     temperature_plies: NonNegative = 24
     """plies at the start of a game whose Gumbel noise has full scale; afterwards the best action is played"""
+    opening_plies: NonNegative = 0
+    """a game begins with 0 to so many random moves, which nobody learns from"""
     pie: bool = False
     """pie rule, two seats only"""
     max_moves: Positive = 4000
