@@ -26,7 +26,8 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import TrainingSettings, load
+from ringrift.events.settings import TrainingSettings
+from ringrift.events.settings_sources import load
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
