@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ringrift.analytics.heads import GameEnvelope, GameHead
+from ringrift.analytics.history import events
 from ringrift.consumers.process import node_name
 from ringrift.domain.elo import added
 from ringrift.domain.retraction import retracted
-from ringrift.events import UndecodableEvent, decode, draft, type_of
+from ringrift.events import draft
 from ringrift.events.facts import EvaluationRequested, EvaluationScored, GamesRetracted, ModelDerived, ModelRegistered, Ranking
 from ringrift.events.tickets import tickets_of
 from ringrift.ops.control import known_scope
@@ -150,20 +151,16 @@ async def _known(log: Log) -> Known:
     kinds = (EvaluationRequested, EvaluationScored, GamesRetracted, ModelRegistered, ModelDerived)
     known, last = Known(), await log.last(EVENTS, RESULTS)
     known.results_seq = last.seq if last else 0
-    filters = [type_of(kind).subject_filter for kind in kinds]
-    async for batch in log.read(EVENTS, filters=filters, until_seq=await log.tail(EVENTS)):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):
-                event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-                match event:
-                    case EvaluationRequested() if event.candidate.model:
-                        known.candidates |= {ticket.ticket: event.candidate.model for ticket in tickets_of(event, meta.position)}
-                    case EvaluationScored():
-                        known.scored[event.ticket] = event
-                    case GamesRetracted():
-                        known.retractions.append(event)
-                    case ModelRegistered() | ModelDerived():
-                        known.models.add(event.model)
+    async for event, meta in events(log, kinds=kinds, until_seq=await log.tail(EVENTS)):
+        match event:
+            case EvaluationRequested() if event.candidate.model:
+                known.candidates |= {ticket.ticket: event.candidate.model for ticket in tickets_of(event, meta.position)}
+            case EvaluationScored():
+                known.scored[event.ticket] = event
+            case GamesRetracted():
+                known.retractions.append(event)
+            case ModelRegistered() | ModelDerived():
+                known.models.add(event.model)
     return known
 
 
