@@ -31,7 +31,8 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import Settings, TrainingSettings, load
+from ringrift.events.settings import Settings, TrainingSettings
+from ringrift.events.settings_sources import load
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed

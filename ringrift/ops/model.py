@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
+from ringrift.analytics.history import events
 from ringrift.events import UndecodableEvent, decode, draft, type_of
 from ringrift.events.facts import Fact, ModelDerived, ModelRegistered
 from ringrift.learning.families import AnyCheckpoint, checkpoint_of
@@ -221,10 +222,8 @@ async def _history(log: JetStreamLog | None) -> History:
     history = History()
     if log is None:
         return history
-    async for batch in log.read(EVENTS):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # counted as a dead letter once a decider has met it
-                history.fold([decode(entry.body, stream=EVENTS, seq=entry.seq)])
+    async for recorded in events(log):
+        history.fold([recorded])
     return history
 
 

@@ -27,7 +27,8 @@ from ringrift.consumers.process import node_name
 from ringrift.consumers.process import threads as process_threads
 from ringrift.events import Settings, UndecodableEvent, decode
 from ringrift.events.facts import GameCompleted
-from ringrift.events.settings import SHARED_MACHINE, from_arguments, from_environment, load
+from ringrift.events.settings import SHARED_MACHINE
+from ringrift.events.settings_sources import from_arguments, from_environment, load
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
 from ringrift.ops.settings import apply_settings, settings_in_force, with_known_architecture
 from ringrift.ops.supervisor import PLAYING, Child, supervise
