@@ -28,9 +28,9 @@ KNOWN = {
     "Unit": {"Description", "After", "Wants", "Requisite", "StartLimitIntervalSec"},
     "Service": {
         "Type", "WatchdogSec", "User", "WorkingDirectory", "EnvironmentFile", "Environment", "ExecStart", "ExecReload",
-        "KillSignal", "KillMode", "TimeoutStopSec", "Restart", "RestartSec", "StateDirectory", "CacheDirectory", "OOMScoreAdjust",
-        "OOMPolicy", "NoNewPrivileges", "MemoryHigh", "MemoryMax", "TasksMax", "LimitNOFILE", "ProtectSystem", "ProtectHome", "PrivateTmp",
-        "ReadWritePaths",
+        "KillSignal", "KillMode", "TimeoutStopSec", "Restart", "RestartSec", "StateDirectory", "CacheDirectory",
+        "OOMScoreAdjust", "OOMPolicy", "MemoryHigh", "MemoryMax", "TasksMax", "LimitNOFILE", "ProtectSystem", "ProtectHome",
+        "PrivateTmp", "NoNewPrivileges", "ReadWritePaths",
     },
     "Timer": {"OnActiveSec", "OnUnitActiveSec"},
     "Install": {"WantedBy"},
