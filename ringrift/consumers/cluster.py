@@ -16,6 +16,8 @@ from ringrift.analytics.history import events
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.letters import unresolved
 from ringrift.domain import nodes
+from ringrift.domain.breaker import node_target
+from ringrift.domain.health import Health, health
 from ringrift.domain.pause import Pauses
 from ringrift.domain.pressure import TIERS
 from ringrift.domain.resilience import Quorum, Resilience, quorum_level, resilience
@@ -86,6 +88,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     dead_letters: int
     paused: dict[str, str]
     work: tuple[Queue, ...]
+    health: Health
     resilience: Resilience
     advice: tuple[str, ...]
 
@@ -103,11 +106,15 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     letters, paused = await unresolved(log), await pauses(log)
     running = {beat.consumer for beat in beats}
     found = resilience(tier=tier, roles=roles, level=who.level, wanted=EXPECTED, running=running)
+    well = health(
+        who.level, nodes=len(known), connected=sum(item.standing == "there" for item in known.values()),
+        quarantined=sum(node_target(name) in broken for name in known), wanted=len(EXPECTED), running=len(running & set(EXPECTED)),
+    )  # fmt: skip
     advice = [*found.advice, *_advice(known, broken, len(letters.letters), dead_letters_max, paused, who)]
     return ClusterView(
         leader=who.leader, voters=who.voters, voters_alive=who.alive, quorum=who.level, roles=roles, nodes=known, memory_tier=tier,
-        breakers=broken, dead_letters=len(letters.letters), paused=paused, work=tuple(await queues(log)), resilience=found,
-        advice=tuple(advice),
+        breakers=broken, dead_letters=len(letters.letters), paused=paused, work=tuple(await queues(log)), health=well,
+        resilience=found, advice=tuple(advice),
     )  # fmt: skip
 
 

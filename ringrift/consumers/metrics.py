@@ -49,6 +49,8 @@ METRICS: dict[str, Metric] = {
         Metric("ringrift_quorum_alive_voters", "gauge", "Voters that are current.", (), True),
         Metric("ringrift_quorum_total_voters", "gauge", "Voters there should be.", (), True),
         Metric("ringrift_quorum_margin", "gauge", "Voters that may still be lost.", (), True),
+        Metric("ringrift_health_score", "gauge", "How well the cluster is, 0 to 1; warns below 0.85.", (), True),
+        Metric("ringrift_health_level", "gauge", "0 CRITICAL, 1 DEGRADED, 2 WARNING, 3 HEALTHY.", (), True),
         Metric("ringrift_resilience_score", "gauge", "What the cluster can lose, 0 to 1; warns below 0.7.", (), True),
         Metric("ringrift_resilience_level", "gauge", "0 CRITICAL, 1 WARNING, 2 HEALTHY.", (), True),
         Metric("ringrift_nodes", "gauge", "Nodes by standing.", ("standing",), True),

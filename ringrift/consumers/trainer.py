@@ -185,10 +185,12 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
             )  # fmt: skip
             call(process.log.append([process.draft(fact, cause=ticket.cause, key=latest[0].step)]))
 
+    def stop() -> bool:
+        process.condition.worked(time.monotonic())
+        return process.stopping or killed.is_set()
+
     def job() -> Progress | None:
-        return trainer.run(
-            on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping or killed.is_set()
-        )
+        return trainer.run(on_progress=on_progress, on_checkpoint=on_checkpoint, stop=stop)
 
     watching = asyncio.create_task(_watch(process, ticket, killed))
     try:

@@ -14,6 +14,7 @@ from ringrift.consumers.deciding import STREAM, act
 from ringrift.consumers.letters import retry
 from ringrift.consumers.process import Process, run
 from ringrift.domain import letters, nodes
+from ringrift.domain.health import HEALTH_LEVELS
 from ringrift.domain.resilience import QUORUM_LEVELS, Quorum
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import (
@@ -171,6 +172,8 @@ def export(process: Process, view: ClusterView) -> None:
     metrics.set("ringrift_quorum_alive_voters", view.voters_alive)
     metrics.set("ringrift_quorum_total_voters", view.voters)
     metrics.set("ringrift_quorum_margin", view.voters_alive - (view.voters // 2 + 1))
+    metrics.set("ringrift_health_score", view.health.score)
+    metrics.set("ringrift_health_level", HEALTH_LEVELS.index(view.health.level))
     metrics.set("ringrift_resilience_score", view.resilience.score)
     metrics.set("ringrift_resilience_level", ("CRITICAL", "WARNING", "HEALTHY").index(view.resilience.level))
     metrics.set("ringrift_breakers_open", len(view.breakers))

@@ -188,6 +188,7 @@ def print_cluster(out: Console, view: ClusterView) -> None:
         about = f"; {_about(node.machine)}" if node.machine else ""
         out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}{about}", soft_wrap=True)
     out.print(f"breakers: {', '.join(view.breakers) or 'all closed'}", soft_wrap=True)
+    out.print(f"health: {view.health.score:.0%}, {view.health.level}")
     out.print(f"resilience: {view.resilience.score:.0%}, {view.resilience.level}")
     for line in view.advice:
         out.print(f"→ {line}", soft_wrap=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ringrift.domain import breaker, letters, nodes
 from ringrift.domain.breaker import Breaker
 from ringrift.domain.decider import changed
+from ringrift.domain.health import health
 from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
 from ringrift.events import EventMeta, Fact, type_of
@@ -119,6 +120,38 @@ def test_a_breaker_opens_at_the_threshold_and_is_probed_after_its_cooldown() -> 
 def test_the_more_is_broken_the_more_is_forgiven(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert 10 <= breaker.threshold(low) <= breaker.threshold(high) <= 20
+
+
+# health
+
+
+FIT: dict[str, Any] = {"nodes": 4, "connected": 4, "quarantined": 0, "wanted": 10, "running": 10}
+
+
+@pytest.mark.parametrize(
+    ("level", "change", "expected"),
+    [
+        ("HEALTHY", {}, "HEALTHY"),
+        ("HEALTHY", {"nodes": 0, "connected": 0}, "HEALTHY"),
+        ("DEGRADED", {}, "HEALTHY"),
+        ("MINIMUM", {}, "WARNING"),
+        ("HEALTHY", {"connected": 0}, "WARNING"),
+        ("HEALTHY", {"connected": 0, "running": 0}, "DEGRADED"),
+        ("MINIMUM", {"connected": 0, "running": 0}, "CRITICAL"),
+        ("LOST", {}, "CRITICAL"),
+    ],
+)
+def test_health_has_the_predecessors_borders_and_a_lost_quorum_is_critical(level: Any, change: Any, expected: str) -> None:
+    assert health(level, **FIT | change).level == expected
+
+
+@given(st.sampled_from(QUORUM_LEVELS), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+def test_one_more_of_anything_never_makes_it_worse(level: Any, nodes: int, connected: int, quarantined: int, running: int) -> None:
+    numbers = {"nodes": nodes, "connected": min(connected, nodes), "quarantined": min(quarantined, nodes), "wanted": 9}
+    found = health(level, running=running, **numbers)
+    assert 0.0 <= found.score <= health(level, running=running + 1, **numbers).score <= 1.0
+    if numbers["connected"] < nodes:
+        assert found.score < health(level, running=running, **numbers | {"connected": numbers["connected"] + 1}).score
 
 
 # resilience
