@@ -79,10 +79,6 @@ def test_shares_hold_however_different_the_plans_are(uneven):
     assert total[SQUARE] / sum(total.values()) == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_config_of_long_games_is_not_forgotten_behind_one_of_short_ones(uneven):
-    assert SQUARE in lived(uneven, 3), "what it is owed after a plan of 1,536 games is many plans of its own"
-
-
 def test_no_generation_waits_for_them_and_the_plan_of_the_next_is_not_theirs(life):
     life.given(assigned("n0"))
     item = life.state.configs[HEX]
