@@ -196,7 +196,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
-        emitters=("clock",), consumers=("dispatcher", "planner", "feedback"),
+        emitters=("clock",), consumers=("evaluation", "dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",

@@ -134,6 +134,8 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """matches that wait before training pauses (requirement G09.02)"""
     waiting_resume: NonNegative = 35
     """matches that wait when training goes on"""
+    stale_days: PositiveFloat = 30.0
+    """a current network whose newest match against a baseline is older plays them once more (requirement G09.08)"""
     opening_plies: NonNegative = 4
     """random plies before the players take over, so that games of a pair differ from those of the next. After 8 of them on hex8_2p
     a quarter of the starts against the heuristic were decided before anybody had thought: whoever had the better seat won"""
