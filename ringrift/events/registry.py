@@ -340,7 +340,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeAssigned, context="fleet", scope="node", fact="assigned",
-        emitters=("feedback",), consumers=("feedback", "planner", *_WORKERS),
+        emitters=("feedback",), consumers=("feedback", "planner", "evaluation", *_WORKERS),
     ),
     EventType(
         fact_type=facts.WorkAged, context="ageing", scope="config", fact="aged",
