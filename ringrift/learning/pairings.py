@@ -38,8 +38,9 @@ def strength(model: str, simulations: int, against: Sequence[str] = AGAINST, *, 
     return found
 
 
-def ladder(config: Config, budgets: Sequence[int], *, model: str | None = None, kind: str = "network") -> list[Pairing]:
-    """What does budget buy? Every searching harness with each of the ascending `budgets` against itself with the one below.
+def ladder(config: Config, budgets: Sequence[int] = (), *, model: str | None = None, kind: str = "network") -> list[Pairing]:
+    """What does budget buy? Every searching harness with each of the ascending `budgets` against itself with the one below; without
+    `budgets` with those of its own ladder.
 
     With the heuristic at the leaves where the harness can use it, and with `model` where it can use one of that `kind`."""
     players: list[tuple[str, str | None]] = []
@@ -50,7 +51,7 @@ def ladder(config: Config, budgets: Sequence[int], *, model: str | None = None, 
     return [
         Pairing(_searching(name, network, more, kind), _searching(name, network, less, kind))
         for name, network in players
-        for less, more in pairwise(budgets)
+        for less, more in pairwise(budgets or HARNESSES[name].ladder)
     ]
 
 

@@ -1,4 +1,4 @@
-"""`ringrift strength`: how strong the current network is, and with `--ladder` what a doubled budget is worth."""
+"""`ringrift strength`: how strong the current network is, and with `--ladder` what more budget is worth."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from ringrift.rules import Config
 STRENGTH_PAIRS = 200
 """400 games of two seats: at a score of 60 % the lower bound of the interval is then 55 %"""
 LADDER_GAMES = 100
-"""at least so many a rung: a doubling that is worth 60 % then has a lower bound of 50 %"""
-LADDER_BUDGETS = (8, 16, 32, 64, 128)
+"""at least so many a rung: more budget that is worth 60 % then has a lower bound of 50 %"""
 
 
 async def strength(options: argparse.Namespace) -> int:
@@ -51,7 +50,7 @@ def _ladder_pairings(known: Measurements, options: argparse.Namespace) -> list[p
     wanted = options.model or ("current" if known.view.current else None)
     model = chosen_model(known, wanted) if wanted else None
     kind = pairings.kind_of(known.models[model].architecture) if model else "network"
-    asked = pairings.ladder(Config.parse(options.config), sorted(options.budgets or LADDER_BUDGETS), model=model, kind=kind)
+    asked = pairings.ladder(Config.parse(options.config), sorted(options.budgets or ()), model=model, kind=kind)
     if not asked:
         raise CommandError(f"give at least two budgets for a ladder, not {options.budgets}")
     return asked

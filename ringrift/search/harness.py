@@ -31,6 +31,11 @@ LOCKSTEP: Final = 128
 LOCKSTEP_GPU: Final = 4096
 """the same where a GPU has to be kept busy: what the evaluator takes at once"""
 
+DOUBLINGS: Final = (8, 16, 32, 64, 128)
+
+DEPTHS: Final = (32, 256, 2048)
+"""budgets of searches that look at every move: a turn has 30 to 150, so that a doubling seldom reaches the next depth"""
+
 MODEL_KINDS: Final[Mapping[str, tuple[str, bool]]] = {
     "network": ("network", True),
     "nnue": ("nnue", False),
@@ -92,8 +97,8 @@ class Harness:
     title       what it is, in a line
     evaluators  those it can use
     policy      whether a model needs a policy for it
-    searches    whether it has a budget
     make        makes the player
+    ladder      ascending budgets that tell what more of it buys; none: it does not search
     seats       numbers of seats it plays with
     lockstep    games that advance together in self-play and matches, unless the caller says otherwise
     """
@@ -101,10 +106,15 @@ class Harness:
     title: str
     evaluators: tuple[str, ...]
     policy: bool
-    searches: bool
     make: Callable[[Config, Setup], Player]
+    ladder: tuple[int, ...] = ()
     seats: tuple[int, ...] = (2, 3, 4)
     lockstep: int = LOCKSTEP
+
+    @property
+    def searches(self) -> bool:
+        """Whether it has a budget."""
+        return bool(self.ladder)
 
 
 def _gumbel(config: Config, setup: Setup) -> Player:
@@ -154,39 +164,39 @@ def _kind(setup: Setup) -> int:
 HARNESSES: Final[Mapping[str, Harness]] = {
     "gumbel": Harness(
         title="Gumbel AlphaZero search; its improved policy is what networks learn from",
-        evaluators=("network", "heuristic"), policy=True, searches=True, make=_gumbel,
+        evaluators=("network", "heuristic"), policy=True, make=_gumbel, ladder=DOUBLINGS,
     ),
     "gpu_gumbel": Harness(
         title="the same search with thousands of games in lockstep, for self-play that keeps a GPU busy",
-        evaluators=("network", "heuristic"), policy=True, searches=True, make=_gumbel, lockstep=LOCKSTEP_GPU,
+        evaluators=("network", "heuristic"), policy=True, make=_gumbel, ladder=DOUBLINGS, lockstep=LOCKSTEP_GPU,
     ),
     "minimax": Harness(
         title="alpha-beta with iterative deepening and a transposition table; fast evaluations",
-        evaluators=("network", "nnue", "heuristic"), policy=False, searches=True, make=_depth_first(df.MINIMAX), seats=(2,),
+        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.MINIMAX), ladder=DEPTHS, seats=(2,),
     ),
     "maxn": Harness(
         title="max-n: every seat takes the best for itself",
-        evaluators=("network", "nnue", "heuristic"), policy=False, searches=True, make=_depth_first(df.MAXN), seats=(3, 4),
+        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.MAXN), ladder=DEPTHS, seats=(3, 4),
     ),
     "brs": Harness(
         title="best-reply search: of all opponents only the one answers that hurts most, so it looks further than max-n",
-        evaluators=("network", "nnue", "heuristic"), policy=False, searches=True, make=_depth_first(df.BRS), seats=(3, 4),
+        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.BRS), ladder=DEPTHS, seats=(3, 4),
     ),
     "policy": Harness(
         title="the bare policy of a model, without search: baseline and fastest play",
-        evaluators=("network", "nnue"), policy=True, searches=False, make=_policy,
+        evaluators=("network", "nnue"), policy=True, make=_policy,
     ),
     "descent": Harness(
         title="best-first search that grows the tree along the best lines and solves endgames; research",
-        evaluators=("network", "heuristic"), policy=True, searches=True, make=_descent,
+        evaluators=("network", "heuristic"), policy=True, make=_descent, ladder=DEPTHS,
     ),
     "heuristic": Harness(
         title="the best move by the handcrafted evaluation, one move ahead; baseline and anchor of ratings",
-        evaluators=("heuristic",), policy=False, searches=False, make=_heuristic,
+        evaluators=("heuristic",), policy=False, make=_heuristic,
     ),
     "random": Harness(
         title="any legal move; the floor of ratings",
-        evaluators=("none",), policy=False, searches=False, make=_random,
+        evaluators=("none",), policy=False, make=_random,
     ),
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ def strength(commands: Commands) -> None:
     item.add_argument("--against", type=words, help=against)
     item.add_argument("--pairs", type=int, help="starts of a match, each from every seat (default 200; a rung: 100 games)")
     item.add_argument("--ladder", action="store_true", help="every searching harness, each budget against the one below")
-    item.add_argument("--budgets", type=numbers, help="budgets of the ladder (default 8,16,32,64,128)")
+    item.add_argument("--budgets", type=numbers, help="budgets of the ladder (default: each harness has its own)")
     item.add_argument("--report", action="store_true", help="play nothing: the same report from the log again")
     item.set_defaults(run=later("ringrift.ops.strength", "strength"))
 

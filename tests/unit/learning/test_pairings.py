@@ -38,6 +38,12 @@ def test_every_searching_harness_climbs_each_step(key: str) -> None:
         assert player_of(config, one, None, 1)
 
 
+def test_without_budgets_each_harness_climbs_its_own_ladder() -> None:
+    steps = [(one.simulations, other.simulations) for one, other in pairings.ladder(HEX8) if one.harness == "minimax"]
+    assert steps == [(256, 32), (2048, 256)]
+    assert {one.harness for one, _ in pairings.ladder(HEX8)} == {"gumbel", "gpu_gumbel", "minimax", "descent"}
+
+
 def test_a_network_adds_its_own_ladders() -> None:
     assert {one.model for one, _ in pairings.ladder(HEX8, [8, 16], model=MODEL)} == {None, MODEL}
     assert pairings.ladder(HEX8, [8]) == []
