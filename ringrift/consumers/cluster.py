@@ -12,6 +12,7 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
+from ringrift.analytics.history import events
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.letters import unresolved
 from ringrift.domain import nodes
@@ -38,7 +39,6 @@ EXPECTED = (
     "planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden", "selfplay", "evaluator",
 )  # fmt: skip
 """consumers that a whole loop needs, each at least once"""
-PAUSE_FILTERS = [type_of(kind).subject_filter for kind in (PipelinePaused, PipelineResumed)]
 
 
 class Voters(Struct, frozen=True, kw_only=True):
@@ -180,7 +180,7 @@ def _last_ack_seconds(info: dict[str, Any]) -> float | None:
 async def pauses(log: Log) -> dict[str, str]:
     """What is paused, `<scope>/<kind>`, and why."""
     state, why = Pauses(), dict[str, str]()
-    async for event in _facts(log, PAUSE_FILTERS):
+    async for event, _ in events(log, kinds=(PipelinePaused, PipelineResumed)):
         if isinstance(event, (PipelinePaused, PipelineResumed)):
             state = state.after(event)
             why[f"{event.scope}/{event.kind}"] = event.why
@@ -211,13 +211,6 @@ async def _holder(log: Log, role: str) -> str | None:
     with contextlib.suppress(msgspec.DecodeError):
         return str(msgspec.json.decode(key.body, type=dict[str, str]).get("holder"))
     return "unreadable"
-
-
-async def _facts(log: Log, filters: list[str]) -> Any:
-    async for batch in log.read(EVENTS, filters=filters):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                yield decode(entry.body, stream=EVENTS, seq=entry.seq).event
 
 
 def _advice(

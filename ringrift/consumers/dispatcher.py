@@ -10,6 +10,7 @@ What has waited for hours is put on the queue once more, in front. The ticket be
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 from ringrift.consumers.deciding import STREAM, decoded
 from ringrift.consumers.process import Process, run
@@ -53,14 +54,17 @@ PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
 LOOK_MINUTES = 5
 """between two looks at the whole queue: a ticket is lost when a server loses what it acknowledged, or to a hand; not every day"""
+VANISHED_MAX = 3
+"""looks that bring one ticket back while this process lives: what no worker can read would come for ever"""
 
 
 class Outstanding:
-    """What the facts ask for and is not done, by ticket, and what is paused, both folded up to `seq`."""
+    """What the facts ask for and is not done, by ticket, and what is paused, both folded up to `seq`; how often which vanished."""
 
     def __init__(self) -> None:
         self.tickets: dict[str, Ticket] = {}
         self.pauses = Pauses()
+        self.vanished: Counter[str] = Counter()
         self.seq = 0
 
     def take(self, event: Fact, meta: EventMeta) -> None:
@@ -107,7 +111,7 @@ async def _act(process: Process, known: Outstanding, event: Fact, position: str,
     elif isinstance(event, WorkAged):
         await _hurry(process, event, known)
     elif isinstance(event, TickRecorded) and event.minute % LOOK_MINUTES == 0:
-        await _bring_back(process, known)
+        await _bring_back(process, known, vanished=True)
 
 
 async def _hurry(process: Process, event: WorkAged, known: Outstanding) -> None:
@@ -120,14 +124,20 @@ async def _hurry(process: Process, event: WorkAged, known: Outstanding) -> None:
             process.logger.info("moved to the front", ticket=ticket.ticket, seq=seq, waited_seconds=event.waited_seconds)
 
 
-async def _bring_back(process: Process, known: Outstanding) -> None:
-    """Put on the queue what is outstanding and not there, and take off it what is paused."""
+async def _bring_back(process: Process, known: Outstanding, *, vanished: bool = False) -> None:
+    """Put on the queue what is outstanding and not there, and take off it what is paused.
+
+    `vanished`: what is missing has no reason to be, so it comes back `VANISHED_MAX` times at most."""
     on_queue = {ticket.ticket for ticket in await _queued(process)}  # before the facts: an outcome precedes its ack
     done = await _done_after(process, known.seq)
     await _withdraw(process, known.pauses)
     for ticket in list(known.tickets.values()):
-        if ticket.ticket not in on_queue and ticket.ticket not in done:
-            await _put(process, ticket, f"{ticket.ticket}.{known.seq}", known.pauses)  # the server may know the id of a lost one
+        if ticket.ticket in on_queue or ticket.ticket in done or known.vanished[ticket.ticket] >= VANISHED_MAX:
+            continue
+        if vanished and not known.pauses.stops(config_of(ticket), kind_of(ticket)):
+            process.logger.warning("ticket vanished from the queue", ticket=ticket.ticket)
+            known.vanished[ticket.ticket] += 1
+        await _put(process, ticket, f"{ticket.ticket}.{known.seq}", known.pauses)  # the server may know the id of a lost one
 
 
 async def _done_after(process: Process, seq: int) -> set[str]:

@@ -16,6 +16,7 @@ import torch
 from msgspec.structs import replace
 
 from ringrift.consumers.deciding import decoded
+from ringrift.consumers.fallback import wanted_or_older
 from ringrift.consumers.process import Drained, Process, run, threads
 from ringrift.consumers.shards import exported_shards, shard_bytes
 from ringrift.consumers.working import is_done, work
@@ -30,7 +31,8 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import TrainingSettings, load
+from ringrift.events.settings import Settings, TrainingSettings
+from ringrift.events.settings_sources import load
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
@@ -76,10 +78,9 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
         return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
-    adjusted = load(request.hyperparameters, base=settings)
-    chosen = replace(adjusted.training, architecture=request.architecture)
+    chosen = settings_of(request, settings)
     window = await _window(process, request, chosen)
-    start = await _start(process, request)
+    start = await _start(process, ticket)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
     trainer = await _trainer(process, ticket, window, chosen, start, teacher)
     await process.log.append([process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)])
@@ -90,6 +91,12 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     except ConcurrencyError as error:
         process.logger.warning("finished too late, nothing is registered", ticket=ticket.ticket, error=str(error))
     await process.blobs.delete(SNAPSHOT_BUCKET, ticket.ticket)
+
+
+def settings_of(request: TrainingRequested, settings: Settings) -> TrainingSettings:
+    """What the training is done under: the settings, with what the request says otherwise."""
+    adjusted = load(request.hyperparameters, base=settings).training
+    return replace(adjusted, architecture=request.architecture, epochs=adjusted.epochs * request.intensity)
 
 
 async def _window(process: Process, request: TrainingRequested, settings: TrainingSettings) -> Window:
@@ -108,14 +115,16 @@ async def _window(process: Process, request: TrainingRequested, settings: Traini
     return await asyncio.to_thread(opened)
 
 
-async def _start(process: Process, request: TrainingRequested) -> bytes | None:
-    """The network to start from. One of another architecture has no weights to give, and the training begins afresh."""
+async def _start(process: Process, ticket: TrainingTicket) -> bytes | None:
+    """The network to start from, or an older one where it is lost. One of another architecture has no weights to give, and the
+    training begins afresh."""
+    request = ticket.request
     if request.parent is None:
         return None
-    data = await process.blobs.get(MODEL_BUCKET, request.parent)
+    parent, data = await wanted_or_older(process, ticket, request.parent, lambda model: process.blobs.get(MODEL_BUCKET, model))
     found = header_of(data).architecture
     if found != canonical(request.architecture):
-        process.logger.warning("starts afresh", architecture=request.architecture, parent=request.parent, parent_architecture=found)
+        process.logger.warning("starts afresh", architecture=request.architecture, parent=parent, parent_architecture=found)
         return None
     return data
 

@@ -10,12 +10,11 @@ from fractions import Fraction
 from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
-from ringrift.learning.play import Progress, Start, Width, game_fact, play_out, player_of, seed_of
+from ringrift.learning.play import GAME_STREAM, OPENING_STREAM, Progress, Start, Width, game_fact, play_out, player_of, seed_of
 from ringrift.rules.config import Config
-from ringrift.search.harness import HARNESSES, Model, Setup, make_player
+from ringrift.search.harness import HARNESSES, Model
 
 CANDIDATE, OPPONENT = 0, 1
-GAME_STREAM, OPENING_STREAM = 0, 1  # what a seed is for
 
 
 def play_match(
@@ -42,7 +41,6 @@ def play_match(
         [player_of(config, seat, model_of(seat.model) if seat.model else None, threads) for seat in pair],
         starts_of(ticket, settings.opening_plies),
         batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
-        opening=make_player(config, "random", Setup(evaluator="none", threads=1)),
         width=width,
         progress=progress,
     )

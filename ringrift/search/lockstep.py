@@ -89,8 +89,10 @@ C = TypeVar("C", bound=Chunk)
 class Lockstep(Generic[C]):
     """The part of a player that keeps its games moving."""
 
-    def __init__(self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None) -> None:
-        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them, None if none ever asks."""
+    def __init__(self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None, *, asks: bool) -> None:
+        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them if they ever ask."""
+        if asks != (evaluate is not None):
+            raise ValueError("a network evaluator goes with an `evaluate` callable, the compiled ones without")
         self._new_chunk, self._threads, self._evaluate = new_chunk, threads, evaluate
         self._chunks: list[C] = []
 

@@ -148,6 +148,38 @@ async def test_what_has_aged_and_is_not_done_is_put_in_front(broker: MemoryBroke
     assert item.subject == "ringrift.work.selfplay.1.hex8_2p"
 
 
+async def test_a_ticket_that_vanished_is_asked_for_again_with_the_tick_but_not_for_ever(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    seq = await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await write(broker, TickRecorded(minute=0), "t0")
+        done = SelfplayFinished(
+            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-1", games=1, plies=1, play_seconds=1.0, node="n"
+        )
+        last = await write(broker, done)
+        await until(lambda: runner.seq == last)
+        assert len(broker.stream("WORK").entries) == 3  # nothing is missing: the tick changed nothing
+        for look in range(1, dispatcher.VANISHED_MAX + 2):
+            await runner.log.purge("WORK", "ringrift.work.selfplay.5.hex8_2p")
+            last = await write(broker, TickRecorded(minute=look * dispatcher.LOOK_MINUTES), f"t{look}")
+            await until(lambda last=last: runner.seq == last)
+            queued = {decode_ticket(entry.body).ticket for entry in broker.stream("WORK").entries.values()}
+            wanted = {f"selfplay-events-{seq}-{number}" for number in (0, 2)}
+            assert queued == (wanted if look <= dispatcher.VANISHED_MAX else set())
+
+
+async def test_a_paused_ticket_has_not_vanished(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await write(broker, paused())
+        last = await write(broker, TickRecorded(minute=dispatcher.LOOK_MINUTES))
+        await until(lambda: runner.seq == last)
+    assert not broker.stream("WORK").entries
+
+
 # pausing
 
 

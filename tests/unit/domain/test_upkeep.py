@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ringrift.domain import breaker, letters, nodes
 from ringrift.domain.breaker import Breaker
+from ringrift.domain.decider import changed
 from ringrift.domain.health import health
 from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
@@ -275,6 +276,13 @@ def test_a_letter_is_retried_with_growing_delays_then_escalated_once() -> None:
     assert [type(fact) for fact in escalated] == [DeadLetterEscalated]
     assert life.at(now + 1e6, TICK) == []
     assert list(life.state.letters) == ["rater/EVENTS/7"]
+
+
+def test_what_is_said_of_a_stranger_changes_nothing() -> None:
+    known = {"a": Breaker(), "b": Breaker()}
+    assert changed(known, "a", why="slow") == {"a": Breaker(why="slow"), "b": Breaker()}
+    assert changed(known, "c", why="slow") is known
+    assert known["a"] == Breaker()
 
 
 def test_a_resolved_letter_is_forgotten() -> None:

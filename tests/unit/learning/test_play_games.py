@@ -143,6 +143,18 @@ def test_games_with_the_pie_rule_replay() -> None:
     assert all(game.pie and replayed(game)[-1].over for game in games)
 
 
+def test_random_openings_differ_in_length_and_teach_nothing() -> None:
+    settings = msgspec.structs.replace(SETTINGS, opening_plies=3)
+    games = {game.game: game for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)}
+    plain = {game.game: game for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)}
+    first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
+    assert min(first.values()) == 0  # 0 to 3 random moves; forced ones that follow are nobody's decision either
+    assert len(set(first.values())) > 2
+    assert all(replayed(game)[-1].over for game in games.values())
+    for name, game in games.items():
+        assert (timeless(game) == timeless(plain[name])) == (first[name] == 0)
+
+
 def test_a_game_too_long_is_an_error() -> None:
     settings = SelfplaySettings(max_moves=30)
     with pytest.raises(RuntimeError, match="30 plies"):
