@@ -224,8 +224,15 @@ def _advice(
     if letters:
         alarm = f", {letters_max} or more are an alarm" if letters >= letters_max else ""
         found.append(f"dead letters: {letters} unresolved{alarm}; see `ringrift dlq list`")
-    found += [f"paused: {what} ({why}); `ringrift resume` ends it" for what, why in paused.items()]
+    found += [f"paused: {what} ({why}); `{resume_command(what)}` ends it" for what, why in paused.items()]
     return found
+
+
+def resume_command(what: str) -> str:
+    """What ends the pause `<scope>/<kind>`."""
+    scope, kind = what.split("/")
+    words = [f"--config {scope}"] * (scope != "all") + [f"--kind {kind}"] * (kind != "all")
+    return " ".join(["ringrift resume", *words])
 
 
 def _tier_index(tier: str) -> int:

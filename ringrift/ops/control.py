@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 
 from ringrift.consumers.breakers import Breakers
-from ringrift.consumers.cluster import pauses
+from ringrift.consumers.cluster import pauses, resume_command
 from ringrift.consumers.process import node_name
 from ringrift.events import Fact, draft, facts
 from ringrift.events.facts import BreakerReset, PipelinePaused, PipelineResumed
@@ -37,8 +37,8 @@ async def resume(options: argparse.Namespace) -> int:
         before = await pauses(log)
         ended = sorted(before) if options.all else [f"{_scope(options.config)}/{options.kind}"]
         if not options.all and ended[0] not in before:
-            paused = ", ".join(sorted(before)) or "nothing"
-            raise CommandError(f"{_name(*ended[0].split('/'))} is not paused, but {paused}; `ringrift resume --all` ends all")
+            others = "; ".join(f"`{resume_command(what)}` would end the pause {what}" for what in sorted(before))
+            raise CommandError(f"{_name(*ended[0].split('/'))} is not paused: {others or 'nothing is'}")
         for what in ended:
             scope, kind = what.split("/")
             fact = msgspec.convert({"scope": scope, "kind": kind, "why": options.why}, PipelineResumed)

@@ -28,7 +28,8 @@ async def list_letters(options: argparse.Namespace) -> int:
         print(msgspec.json.encode({"unresolved": list(state.letters.values()), "resolved": state.resolved}).decode())
         return 0
     for letter in state.letters.values():
-        what = "a person's" if letter.escalated or letter.answered else f"tried {letter.attempts} times"
+        tries = "1 try" if letter.attempts == 1 else f"{letter.attempts} tries"
+        what = "for a person" if letter.escalated or letter.answered else tries
         age = (time.time() - letter.since) / 3600
         print(f"{letter.dead_seq:>6}  {letter.consumer}  {letter.stream}/{letter.seq}  {age:.1f} h  {what}: {letter.reason}")
     limit = state.settings.dead_letters_max
@@ -82,7 +83,10 @@ async def drop_letters(options: argparse.Namespace) -> int:
 async def _chosen(log: Log, options: argparse.Namespace) -> list[Letter]:
     """The letters that were named. Raises CommandError."""
     if options.all:
-        return list((await unresolved(log)).letters.values())
+        found = list((await unresolved(log)).letters.values())
+        if not found and not options.json:
+            print("no letter is unresolved")
+        return found
     if not options.numbers:
         raise CommandError("name letters by the number in front of `ringrift dlq list`, or --all")
     return [await _letter(log, number) for number in options.numbers]

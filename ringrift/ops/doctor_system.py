@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ringrift.consumers.cluster import EXPECTED, cluster_view
+from ringrift.consumers.cluster import EXPECTED, cluster_view, voters_in
 from ringrift.consumers.letters import unresolved
 from ringrift.events.settings import OperationSettings
 from ringrift.ops.findings import Finding, fail, ok, warn
@@ -51,6 +51,8 @@ async def _log_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
         yield warn("streams", f"missing: {', '.join(missing)}", "`ringrift contract apply` creates them, so does `ringrift up`")
     for item in drift:
         yield warn("streams", f"not as declared: {item}", "change it with `nats stream edit` or `nats consumer edit`")
+    async for finding in _copies(log):
+        yield finding
     if not missing and not drift:
         yield ok("streams", f"{len(STREAMS)} streams and buckets and {len(DURABLES)} consumers as declared")
     if {EVENTS, DEAD, f"KV_{NODE_BUCKET}"} & set(missing):
@@ -100,6 +102,26 @@ async def compare(log: JetStreamLog) -> tuple[list[Drift], list[str]]:
         else:
             drift += differences(name, declared, actual)
     return drift, missing
+
+
+async def _copies(log: JetStreamLog) -> AsyncIterator[Finding]:
+    """Streams with fewer copies than others have, and copies that are away or behind; how many there should be is the operator's
+    choice, but of a stream with one copy nothing is left when its disk is gone."""
+    copies: dict[str, int] = {}
+    for stream in STREAMS:
+        try:
+            info = await log.call(f"STREAM.INFO.{stream.name}")
+        except ServerRefused as error:
+            if error.code != api.NO_STREAM:
+                raise
+            continue
+        copies[stream.name] = info["config"]["num_replicas"]
+        if away := voters_in(info).away:
+            yield warn("copies", f"{stream.name}: {', '.join(away)} away or behind", "start that server; it fetches what it lacks")
+    most = max(copies.values(), default=1)
+    fewer = [f"{name} has {count}" for name, count in copies.items() if count < most]
+    if fewer:
+        yield warn("copies", f"{', '.join(fewer)}, other streams {most}", f"`ringrift contract apply --replicas {most}`")
 
 
 async def _consumers(log: JetStreamLog) -> AsyncIterator[Finding]:

@@ -51,7 +51,7 @@ def test_pause_and_resume_are_seen_everywhere(run: Any) -> None:
     assert "→ paused: hex8_2p/selfplay (repairs)" in run("status")
     assert run.json("status")["cluster"]["paused"] == {"hex8_2p/selfplay": "repairs"}
     run("resume", status=1)
-    assert "everything of all configs is not paused, but hex8_2p/selfplay" in run.err
+    assert "not paused: `ringrift resume --config hex8_2p --kind selfplay` would end the pause hex8_2p/selfplay" in run.err
     assert "resumed: hex8_2p/selfplay" in run("resume", "--all")
     assert run.json("resume", "--all") == {"paused": {}}
     run("pause", "--config", "hex9_2p", "--why", "w", status=1)
@@ -120,7 +120,7 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
     on(system, bury)
     listed = run("dlq", "list")
     assert "rater  EVENTS/" in listed
-    assert "a person's: RuntimeError: no luck" in listed
+    assert "for a person: RuntimeError: no luck" in listed
     assert listed.endswith(f"2 unresolved, {before} resolved\n")
     event, ticket = run.json("dlq", "list")["unresolved"]
     assert '{"not": "ours"' in run("dlq", "show", str(event["dead_seq"]))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ringrift.consumers.cluster import EXPECTED
 from ringrift.consumers.condition import PORT_AFTER
 from ringrift.ops.cli import parser
 from ringrift.ops.node import CONSUMERS_OF
@@ -21,6 +22,7 @@ from ringrift.streams.roles import roles
 OPS = Path(__file__).parents[3] / "ops"
 UNITS = sorted((OPS / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
+CONSUMER_MODULES = sorted((OPS.parent / "ringrift" / "consumers").glob("*.py"))
 PLISTS = sorted((OPS / "launchd").iterdir())
 PROGRAMS = "/opt/ringrift/.venv/bin"
 SECTIONS = {".service": {"Unit", "Service", "Install"}, ".timer": {"Unit", "Timer", "Install"}}
@@ -109,6 +111,14 @@ def test_launchd_files_are_property_lists_that_start_what_is_there(path: Path) -
     assert found["KeepAlive"] is True
     accept(found["ProgramArguments"])
     assert all(isinstance(value, str) for value in found.get("EnvironmentVariables", {}).values())
+
+
+def test_every_consumer_module_is_started_by_a_role_and_expected_to_run() -> None:
+    """A process that nobody starts, or one that a role names and is not there, is a gap nobody sees (requirement G19.13)."""
+    started = re.compile(r'^    run\("([a-z]+)", main\)$', re.M)
+    modules = {name for path in CONSUMER_MODULES for name in started.findall(path.read_text())}
+    assert len(modules) >= 11
+    assert modules == {name for names in CONSUMERS_OF.values() for name in names} == set(EXPECTED)
 
 
 def test_the_readme_names_every_consumer_role_and_port() -> None:

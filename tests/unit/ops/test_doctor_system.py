@@ -1,0 +1,52 @@
+"""What `ringrift doctor` makes of the servers' answers about the copies of each stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ringrift.ops.doctor_system import _copies
+from ringrift.ops.findings import warn
+from ringrift.streams import api
+from ringrift.streams.errors import ServerRefused
+
+
+class Servers:
+    """Three of them; `changes` are answers about streams that are not as they should be."""
+
+    def __init__(self, **changes: dict[str, Any]) -> None:
+        self._changes = changes
+
+    async def call(self, subject: str) -> dict[str, Any]:
+        name = subject.rpartition(".")[2]
+        if name == "KV_breakers":
+            raise ServerRefused(api.NO_STREAM, "stream not found", 404)
+        replicas = [{"name": "b", "current": True}, {"name": "c", "current": True}]
+        whole = {"config": {"num_replicas": 3}, "cluster": {"leader": "a", "replicas": replicas}}
+        return {**whole, **self._changes.get(name, {})}
+
+
+async def found(log: Any) -> list[Any]:
+    return [finding async for finding in _copies(log)]
+
+
+async def test_streams_with_all_their_copies_are_not_spoken_of() -> None:
+    assert await found(Servers()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"WORK": {"config": {"num_replicas": 1}, "cluster": {"leader": "a"}}},
+            warn("copies", "WORK has 1, other streams 3", "`ringrift contract apply --replicas 3`"),
+        ),
+        (
+            {"GAMES": {"cluster": {"leader": "a", "replicas": [{"name": "b", "current": False}, {"name": "c", "current": True}]}}},
+            warn("copies", "GAMES: b away or behind", "start that server; it fetches what it lacks"),
+        ),
+    ],
+)
+async def test_fewer_copies_and_late_ones_are_told(changes: dict[str, Any], expected: object) -> None:
+    assert await found(Servers(**changes)) == [expected]
