@@ -63,7 +63,7 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
             process,
             lambda: play_games(
                 ticket, play, node=process.node, model=model, threads=threads(),
-                progress=lambda _: process.check_stop(),
+                width=process.pressure.batch, progress=lambda _: process.check_stop(),
             ),
         )
         async for game in games:

@@ -1,7 +1,8 @@
 """What do we measure? Every new network: against the current one until the test has decided, and once against each baseline.
 
-The match against the current network is asked for in rounds, so that a clear result ends early. A candidate without a rival is
-measured against the baselines only; one whose rival is no longer current begins again against the one that is.
+The match against the current network is asked for in rounds, so that a clear result ends early. On a fleet of registered nodes a
+round of long games is in several tickets, which are played side by side. A candidate without a rival is measured against the
+baselines only; one whose rival is no longer current begins again against the one that is.
 
 A candidate whose results were retracted begins again. A network that learned from retracted games is tainted, and measured against
 the baselines once more for each retraction: what it is worth is then known from games after it. So is a current network that has
@@ -12,12 +13,14 @@ When too many matches wait, training is held back until most are played.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.domain.decider import Decider, seed_from
+from ringrift.domain.durations import Spread
 from ringrift.domain.pause import Pauses
 from ringrift.domain.promotion import Starts, judge, merged
 from ringrift.events import EventMeta, Fact, Settings
@@ -33,6 +36,7 @@ from ringrift.events.facts import (
     ModelRegistered,
     ModelRolledBack,
     ModelTainted,
+    NodeAssigned,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
@@ -47,6 +51,8 @@ RANDOM = seat("random")
 HEURISTIC = seat("heuristic")
 GENERATIONS_MAX = 16
 BASELINES: tuple[tuple[Purpose, Seat], ...] = (("random", RANDOM), ("heuristic", HEURISTIC))
+ROUND_TICKETS_MAX = 4
+"""of a round on a fleet: a small match leaves an accelerator idle, and each ticket is one of those that may wait"""
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -78,6 +84,8 @@ class ConfigEvaluation(Struct, frozen=True, kw_only=True):
     retests: dict[str, Retest] = {}
     left_out: tuple[str, ...] = ()
     """retracted tickets whose scores had not come"""
+    seconds: Spread = Spread()
+    """of a node for a game of a match"""
     generations: dict[str, int] = {}
     """of the networks that were current, the newest `GENERATIONS_MAX`"""
     measured_at: datetime | None = None
@@ -95,6 +103,8 @@ class EvaluationState(Struct, frozen=True, kw_only=True):
     """matches asked for and not played"""
     held_back: bool = False
     """training is, because too many wait"""
+    evaluators: dict[str, float] = {}
+    """registered nodes that evaluate, with the seconds that a ticket on them should take"""
 
 
 def network_seat(model: str, simulations: int) -> Seat:
@@ -140,6 +150,10 @@ def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationSt
         case ModelRolledBack():
             state = _judged(state, event.config, event.model, event.current)
             return _with(state, event.config, replace(_of(state, event.config), measured_at=meta.time))
+        case NodeAssigned():
+            others = {name: seconds for name, seconds in state.evaluators.items() if name != event.node}
+            own = {event.node: event.ticket_seconds} if "evaluation" in event.kinds else {}
+            return replace(state, evaluators=others | own)
         case TickRecorded():
             return _ticked(state, meta.time)
     return state
@@ -180,11 +194,12 @@ def plays_as(participant: str, model: str | None) -> bool:
 
 def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[EvaluationRequested]:
     settings = state.settings.evaluation
-    due: list[tuple[Purpose, Seat, int]] = []
+    due: list[tuple[Purpose, Seat, int, int]] = []
     if trial.rival and trial.rounds == trial.answered and _open(state, config, trial):
-        due.append(("promotion", network_seat(trial.rival, settings.simulations), settings.pairs_per_ticket))
+        rival = network_seat(trial.rival, settings.simulations)
+        due += [("promotion", rival, trial.rounds + number, pairs) for number, pairs in enumerate(round_pairs(state, config))]
     if not trial.baselines:
-        due += [(purpose, opponent, settings.baseline_pairs) for purpose, opponent in BASELINES]
+        due += [(purpose, opponent, trial.rounds, settings.baseline_pairs) for purpose, opponent in BASELINES]
     return [
         EvaluationRequested(
             config=config,
@@ -192,13 +207,24 @@ def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[
             candidate=network_seat(model, settings.simulations),
             opponent=opponent,
             purpose=purpose,
-            round=trial.rounds if purpose == "promotion" else 0,
+            round=number if purpose == "promotion" else 0,
             pairs=pairs,
-            seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, trial.rounds),
+            seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, number),
             settings_version=state.version,
         )
-        for purpose, opponent, pairs in due
+        for purpose, opponent, number, pairs in due
     ]
+
+
+def round_pairs(state: EvaluationState, config: str) -> tuple[int, ...]:
+    """Starts of each ticket of a round: all in one or, on a fleet, in as few as most nodes finish in the time that the
+    shortest-lived should take for one. Any node may take any ticket, so they fit all."""
+    pairs, game = state.settings.evaluation.pairs_per_ticket, _of(state, config).seconds
+    if not state.evaluators or not game.count:
+        return (pairs,)
+    seconds = pairs * int(config[-2]) * game.careful
+    tickets = min(max(math.ceil(seconds / min(state.evaluators.values())), 1), ROUND_TICKETS_MAX, pairs)
+    return tuple(pairs * (number + 1) // tickets - pairs * number // tickets for number in range(tickets))
 
 
 def _again(state: EvaluationState, config: str, model: str, retest: Retest) -> list[EvaluationRequested]:
@@ -239,6 +265,9 @@ def _requested(state: EvaluationState, event: EvaluationRequested) -> Evaluation
 
 def _scored(state: EvaluationState, event: EvaluationScored, now: datetime) -> EvaluationState:
     item = _of(state, event.config)
+    if event.games:
+        item = replace(item, seconds=item.seconds.after(event.play_seconds / event.games))
+        state = _with(state, event.config, item)
     if event.purpose in ("random", "heuristic") and event.candidate_model and event.candidate_model == item.current:
         return _with(state, event.config, replace(item, measured_at=now))
     trial = item.trials.get(event.candidate_model or "")
@@ -291,7 +320,7 @@ DECIDER = Decider(
     state=EvaluationState,
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelRegistered, EvaluationScored, EvaluationFailed, ModelPromoted,
-        PromotionRejected, ModelRolledBack, GamesRetracted, ModelTainted, TickRecorded,
+        PromotionRejected, ModelRolledBack, GamesRetracted, ModelTainted, NodeAssigned, TickRecorded,
     ),
     writes=(EvaluationRequested, EvaluationBackpressureEngaged, EvaluationBackpressureReleased),
     initial=EvaluationState,

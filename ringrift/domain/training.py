@@ -17,7 +17,8 @@ What holds a due training back:
     pressure     too many matches wait: until most are played
     cool-down    several configs compete and this one was trained a moment ago: minutes, by its pace
     stale data   the newest shard is a day old: the generation plays on
-    quality      the data are poor: the generation plays on, at most three times; looked at again with each assessment and each tick
+    quality      the data, with the newest shard, are poor: the generation plays on, at most three times; looked at again with each
+                 assessment and each tick
 
 Poor data that are trained on are learned from less, with fewer epochs, and while the quality is degraded fewer samples are enough.
 """
@@ -69,6 +70,8 @@ from ringrift.events.facts import (
 from ringrift.events.settings import TrainingSettings, model_for
 
 ATTEMPTS_MAX = 3  # requirement G08.07: one try and two more on other nodes
+ASSESSMENT_SECONDS_MAX = 60.0
+"""how long a training waits for what is found of the newest shard: a moment, unless nobody assesses any more"""
 TICK_SECONDS_MAX = 300.0
 """a longer pause between two ticks counts as this towards silence: nobody ran, the trainer did not either"""
 
@@ -108,6 +111,8 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     assessed: float | None = None
     """newest quality, adjusted, and when it was found"""
     assessed_at: datetime | None = None
+    unassessed: str | None = None
+    """the newest shard, until its quality is known"""
     pace: Pace | None = None
     blocked: bool = False
     """told to play on, and no plan has been made since"""
@@ -195,8 +200,12 @@ def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingSt
         case ArchitecturesWeighed():
             return _with(state, event.config, shares=event.shares)
         case QualityAssessed():
-            qualities = {**_of(state, event.config).qualities, event.digest: event.adjusted}
-            return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time, qualities=qualities)
+            item = _of(state, event.config)
+            return _with(
+                state, event.config, assessed=event.adjusted, assessed_at=meta.time,
+                qualities={**item.qualities, event.digest: event.adjusted},
+                unassessed=None if item.unassessed == event.digest else item.unassessed,
+            )  # fmt: skip
         case ModelTainted():
             item = _of(state, event.config)
             lines = {name: event.clean if model == event.model else model for name, model in item.lines.items()}
@@ -233,6 +242,8 @@ def _training(state: TrainingState, config: str, item: ConfigTraining, now: date
     reason = _reason(state, item)
     if not reason or state.pauses.stops(config, "training") or state.held_back or _cooling(state, item, now):
         return ()
+    if not item.failed and _assessing(item, now):
+        return ()
     held = () if item.failed else _poor(state, config, item, now)
     if held:
         return () if item.blocked else held
@@ -266,6 +277,13 @@ def cooldown_seconds(pace: Pace | None, settings: TrainingSettings) -> float:
         "regressing": settings.cooldown_regressing, "stalled": settings.cooldown_stalled, "fast": settings.cooldown_fast,
     }  # fmt: skip
     return settings.cooldown_seconds * factors.get(pace or "steady", 1.0)
+
+
+def _assessing(item: ConfigTraining, now: datetime) -> bool:
+    """Whether the quality of the newest shard is about to be told; a config whose data were never assessed does not wait."""
+    if item.unassessed is None or item.assessed_at is None or item.exported_at is None:
+        return False
+    return (now - item.exported_at).total_seconds() < ASSESSMENT_SECONDS_MAX
 
 
 def _poor(state: TrainingState, config: str, item: ConfigTraining, now: datetime) -> tuple[Fact, ...]:
@@ -363,7 +381,10 @@ def _exported(state: TrainingState, event: ShardExported, now: datetime) -> Trai
     item = _of(state, event.config)
     if event.supersedes is None:
         shards = (*item.shards, (event.digest, event.samples))
-        return _with(state, event.config, progress=item.progress.after(event), shards=shards, exported_at=now)
+        unassessed = event.digest if event.summary else None
+        return _with(
+            state, event.config, progress=item.progress.after(event), shards=shards, exported_at=now, unassessed=unassessed
+        )
     if not event.samples:
         return _without(state, event.config, event.supersedes)
     shards = tuple((event.digest, event.samples) if digest == event.supersedes else (digest, n) for digest, n in item.shards)

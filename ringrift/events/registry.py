@@ -188,7 +188,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelPromoted, context="promotion", scope="config", fact="promoted",
-        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback", "warden"),
     ),
     EventType(
         fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
@@ -212,7 +212,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.QualityAssessed, context="quality", scope="config", fact="assessed",
-        emitters=("feedback",), consumers=("planner", "feedback"),
+        emitters=("feedback",), consumers=("planner", "feedback", "warden"),
     ),
     EventType(
         fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
@@ -228,7 +228,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.VelocityChanged, context="velocity", scope="config", fact="changed",
-        emitters=("feedback",), consumers=("feedback", "planner"),
+        emitters=("feedback",), consumers=("feedback", "planner", "warden"),
     ),
     EventType(
         fact_type=facts.ProgressStalled, context="velocity", scope="config", fact="stalled",
@@ -320,7 +320,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeJoined, context="node", scope="node", fact="joined",
-        emitters=("warden",), consumers=("feedback",),
+        emitters=("warden",), consumers=("feedback", "warden"),
     ),
     EventType(
         fact_type=facts.NodeSuspected, context="node", scope="node", fact="suspected",
@@ -340,7 +340,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeAssigned, context="fleet", scope="node", fact="assigned",
-        emitters=("feedback",), consumers=("feedback", "planner", *_WORKERS),
+        emitters=("feedback",), consumers=("feedback", "planner", "evaluation", *_WORKERS),
     ),
     EventType(
         fact_type=facts.WorkAged, context="ageing", scope="config", fact="aged",

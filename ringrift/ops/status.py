@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ringrift.analytics.generations import ConfigView, LoopView
+from ringrift.analytics.history import events
 from ringrift.consumers.cluster import ClusterView, Queue, Voters, cluster_view, voters
-from ringrift.events import UndecodableEvent, decode
 from ringrift.ops.screen import consumers_table, generations_table, ratings_table
 from ringrift.ops.source import console, opened, progress
 from ringrift.streams import api
@@ -107,10 +107,8 @@ async def look(log: JetStreamLog) -> tuple[LoopView, list[Heartbeat], int]:
     """The fold of `EVENTS`, who is there, and the newest sequence of `EVENTS`."""
     view = LoopView()
     with progress("folding EVENTS") as report:
-        async for batch in log.read(EVENTS, progress=report):
-            for entry in batch:
-                with contextlib.suppress(UndecodableEvent):  # counted as a dead letter once a decider has met it
-                    view.fold([decode(entry.body, stream=EVENTS, seq=entry.seq)])
+        async for recorded in events(log, progress=report):
+            view.fold([recorded])
     return view, await Presence(log).all(), await log.tail(EVENTS)
 
 
@@ -144,10 +142,7 @@ def _config(view: ConfigView) -> dict[str, Any]:
     """The view with its generations as a list, and scores with share and 95 % interval."""
     generations = []
     for _, row in sorted(view.generations.items()):
-        scores = {
-            purpose: {"wins": score.wins, "games": score.games, "share": score.share, "interval_95": score.interval}
-            for purpose, score in row.scores.items()
-        }
+        scores = {purpose: score.document() for purpose, score in row.scores.items()}
         generations.append({**msgspec.to_builtins(row), "scores": scores})
     return {**msgspec.to_builtins(view), "generations": generations}
 
@@ -193,6 +188,7 @@ def print_cluster(out: Console, view: ClusterView) -> None:
         about = f"; {_about(node.machine)}" if node.machine else ""
         out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}{about}", soft_wrap=True)
     out.print(f"breakers: {', '.join(view.breakers) or 'all closed'}", soft_wrap=True)
+    out.print(f"health: {view.health.score:.0%}, {view.health.level}")
     out.print(f"resilience: {view.resilience.score:.0%}, {view.resilience.level}")
     for line in view.advice:
         out.print(f"→ {line}", soft_wrap=True)

@@ -8,7 +8,8 @@ import msgspec
 
 from ringrift.events import decode
 from ringrift.events.facts import HyperparametersAdjusted
-from ringrift.events.settings import HYPERPARAMETERS, from_arguments, load
+from ringrift.events.settings import HYPERPARAMETERS
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.arena import settings_in_force
 from ringrift.ops.control import known_scope, tell
 from ringrift.ops.errors import CommandError

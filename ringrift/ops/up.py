@@ -27,12 +27,13 @@ from ringrift.consumers.process import node_name
 from ringrift.consumers.process import threads as process_threads
 from ringrift.events import Settings, UndecodableEvent, decode
 from ringrift.events.facts import GameCompleted
-from ringrift.events.settings import SHARED_MACHINE, from_arguments, from_environment, load
+from ringrift.events.settings import SHARED_MACHINE
+from ringrift.events.settings_sources import from_arguments, from_environment, load
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
 from ringrift.ops.settings import apply_settings, settings_in_force, with_known_architecture
 from ringrift.ops.supervisor import PLAYING, Child, supervise
 from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import ServerError, StreamError
+from ringrift.streams.errors import StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
@@ -66,7 +67,7 @@ class Loop:
         with self.screen:
             watchers = [asyncio.create_task(job) for job in (self._follow_events(), self._follow_games(), self._show())]
             if self.server is not None:
-                watchers.append(asyncio.create_task(self._keep_server(self.server)))
+                watchers.append(asyncio.create_task(self.server.keep(self.screen.say)))
                 watchers.append(asyncio.create_task(self._watch_server(self.server)))
             failed = asyncio.create_task(_first_failure(watchers, self.stopping))
             await supervise(self.children, self.stopping, self.screen.say)
@@ -74,19 +75,7 @@ class Loop:
                 task.cancel()
             await asyncio.gather(*watchers, failed, return_exceptions=True)
             if failed.done() and not failed.cancelled() and (error := failed.result()) is not None:
-                self.problem = self.problem or str(error)
-
-    async def _keep_server(self, server: EmbeddedServer) -> None:
-        while not self.stopping.is_set():
-            status = await server.wait()
-            if self.stopping.is_set():
-                return
-            self.screen.say(f"the server ended with status {status}, starts again")
-            try:
-                await server.restart()
-            except ServerError as error:
                 self.problem = str(error)
-                self.stopping.set()
 
     async def _watch_server(self, server: EmbeddedServer) -> None:
         raise await server.fault()

@@ -13,7 +13,7 @@ from ringrift.analytics.history import seq_at
 from ringrift.analytics.whatif import Decision, Difference, PolicyError, Sum, WhatIf, policy
 from ringrift.analytics.whatif import whatif as compare
 from ringrift.events import Settings
-from ringrift.events.settings import from_arguments, load
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.errors import CommandError
 from ringrift.ops.lines import field_text, important
 from ringrift.ops.source import console, moment, opened, progress

@@ -203,6 +203,37 @@ def test_data_that_were_never_assessed_are_trained_on(life):
     life.when(exported()).then(TrainingRequested)
 
 
+def told_of(adjusted: float, digest: str = B) -> QualityAssessed:
+    return msgspec.structs.replace(assessed(adjusted), digest=digest)
+
+
+def newest(digest: str = B) -> ShardExported:
+    return msgspec.structs.replace(exported(wins=(32, 32)), digest=digest)
+
+
+def test_where_data_are_assessed_a_training_waits_for_what_is_found_of_the_newest_shard(life):
+    life.given(told_of(0.9, A)).when(newest()).then()
+    life.when(TICK).then()
+    life.when(told_of(0.8, A)).then()
+    life.when(told_of(0.8)).then(TrainingRequested)
+
+
+def test_the_newest_shard_may_hold_a_training_back_that_the_one_before_would_have_let_start(life):
+    life.given(told_of(0.9, A)).when(newest()).then()
+    (fact,) = life.when(told_of(0.2)).then(TrainingBlocked)
+    assert fact.reason == "quality"
+
+
+def test_a_training_does_not_wait_for_an_assessment_that_never_comes(life):
+    life.given(told_of(0.9, A), newest())
+    life.after(seconds=50).when(TICK).then()
+    life.after(seconds=10).when(TICK).then(TrainingRequested)
+
+
+def test_nobody_waits_for_the_assessment_of_a_shard_that_tells_nothing(life):
+    life.given(told_of(0.9, A)).when(exported()).then(TrainingRequested)
+
+
 def test_the_generation_plays_on_when_its_data_are_poor(story, settings_changed):
     small = msgspec.structs.replace(settings_changed().settings.selfplay, bootstrap_games=64)
     life = story(selfplay.DECIDER).given(settings_changed(selfplay=small), played(), exported())

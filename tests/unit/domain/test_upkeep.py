@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from ringrift.domain import breaker
 from ringrift.domain.breaker import Breaker
-from ringrift.domain.pressure import TIERS, frees_caches, must_leave, takes_work, tier_after, worst
+from ringrift.domain.decider import changed
+from ringrift.domain.health import health
+from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
 from ringrift.events.settings import OperationSettings
 
@@ -77,6 +79,13 @@ def test_what_each_tier_asks_for() -> None:
     assert not frees_caches("disk", "critical")
 
 
+def test_fewer_games_at_once_where_memory_is_tight() -> None:
+    assert [batch_size(64, {"ram": tier}) for tier in TIERS] == [64, 64, 32, 16, 16]
+    assert batch_size(64, {"ram": "caution", "vram": "critical", "disk": "emergency"}) == 16, "the tighter of the two"
+    assert batch_size(64, {"disk": "emergency", "files": "critical"}) == 64, "neither needs less for fewer games"
+    assert batch_size(1, {"vram": "emergency"}) == 1
+
+
 # breakers
 
 
@@ -97,6 +106,38 @@ def test_a_breaker_opens_at_the_threshold_and_is_probed_after_its_cooldown() -> 
 def test_the_more_is_broken_the_more_is_forgiven(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert 10 <= breaker.threshold(low) <= breaker.threshold(high) <= 20
+
+
+# health
+
+
+FIT: dict[str, Any] = {"nodes": 4, "connected": 4, "quarantined": 0, "wanted": 10, "running": 10}
+
+
+@pytest.mark.parametrize(
+    ("level", "change", "expected"),
+    [
+        ("HEALTHY", {}, "HEALTHY"),
+        ("HEALTHY", {"nodes": 0, "connected": 0}, "HEALTHY"),
+        ("DEGRADED", {}, "HEALTHY"),
+        ("MINIMUM", {}, "WARNING"),
+        ("HEALTHY", {"connected": 0}, "WARNING"),
+        ("HEALTHY", {"connected": 0, "running": 0}, "DEGRADED"),
+        ("MINIMUM", {"connected": 0, "running": 0}, "CRITICAL"),
+        ("LOST", {}, "CRITICAL"),
+    ],
+)
+def test_health_has_the_predecessors_borders_and_a_lost_quorum_is_critical(level: Any, change: Any, expected: str) -> None:
+    assert health(level, **FIT | change).level == expected
+
+
+@given(st.sampled_from(QUORUM_LEVELS), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+def test_one_more_of_anything_never_makes_it_worse(level: Any, nodes: int, connected: int, quarantined: int, running: int) -> None:
+    numbers = {"nodes": nodes, "connected": min(connected, nodes), "quarantined": min(quarantined, nodes), "wanted": 9}
+    found = health(level, running=running, **numbers)
+    assert 0.0 <= found.score <= health(level, running=running + 1, **numbers).score <= 1.0
+    if numbers["connected"] < nodes:
+        assert found.score < health(level, running=running, **numbers | {"connected": numbers["connected"] + 1}).score
 
 
 # resilience
@@ -138,3 +179,10 @@ def test_the_score_is_a_share_and_what_is_not_whole_has_advice(tier: Any, vacant
 )  # fmt: skip
 def test_quorum_levels(voters: int, alive: int, level: str) -> None:
     assert quorum_level(voters, alive) == level
+
+
+def test_what_is_said_of_a_stranger_changes_nothing() -> None:
+    known = {"a": Breaker(), "b": Breaker()}
+    assert changed(known, "a", why="slow") == {"a": Breaker(why="slow"), "b": Breaker()}
+    assert changed(known, "c", why="slow") is known
+    assert known["a"] == Breaker()
