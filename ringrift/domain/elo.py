@@ -22,9 +22,12 @@ PRIOR_ELO = 400.0
 
 
 class ConfigElo(Struct, frozen=True, kw_only=True):
-    """One config's matches: how many games ended in each ranking, in order of first appearance."""
+    """One config's matches: how many games ended in each ranking, in order of first appearance.
 
-    rankings: tuple[Ranking, ...] = ()
+    A ranking is named by its participants from best to worst and their ranks, such as `a:gumbel:s32 baseline:random:s0 1,2`: a year
+    has thousands of them, and a dict is copied a hundred times as fast as it is made of structs."""
+
+    rankings: dict[str, int] = {}
     games: int = 0
     left_out: tuple[str, ...] = ()
     """retracted tickets whose scores had not come"""
@@ -42,14 +45,25 @@ def evolve(state: EloState, event: Fact, meta: EventMeta) -> EloState:
         return state
     item = state.configs.get(event.config, ConfigElo())
     if isinstance(event, GamesRetracted):
-        rankings = added(item.rankings, event.rankings, -1)
+        rankings = _counted(item.rankings, event.rankings, -1)
         left_out = (*item.left_out, *event.unscored)
         item = ConfigElo(rankings=rankings, games=max(0, item.games - event.scored_games), left_out=left_out)
     elif event.ticket in item.left_out:
         item = replace(item, left_out=tuple(ticket for ticket in item.left_out if ticket != event.ticket))
     else:
-        item = replace(item, rankings=added(item.rankings, event.rankings), games=item.games + event.games)
+        item = replace(item, rankings=_counted(item.rankings, event.rankings, 1), games=item.games + event.games)
     return EloState(configs={**state.configs, event.config: item})
+
+
+def _counted(counts: dict[str, int], more: tuple[Ranking, ...], sign: int) -> dict[str, int]:
+    """The counts with more games, or fewer; what is left of no game is dropped."""
+    found = {**counts}
+    for new in more:
+        name = f"{' '.join(new.order)} {','.join(map(str, new.ranks))}"
+        found[name] = found.get(name, 0) + sign * new.count
+        if found[name] <= 0:
+            del found[name]
+    return found
 
 
 def added(rankings: tuple[Ranking, ...], more: tuple[Ranking, ...], sign: int = 1) -> tuple[Ranking, ...]:
@@ -71,13 +85,14 @@ def decide(state: EloState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
 def table(state: EloState, config: str) -> EloUpdated:
     """Ratings of `config`, strongest first."""
     item = state.configs.get(config, ConfigElo())
-    fitted = rating.fit([(_groups(ranking), ranking.count) for ranking in item.rankings], prior_elo=PRIOR_ELO)
+    fitted = rating.fit([(_groups(name), count) for name, count in item.rankings.items()], prior_elo=PRIOR_ELO)
     rows = tuple(Rating(participant=row.name, elo=row.elo, se=row.se, games=round(row.games)) for row in fitted.ranked())
     return EloUpdated(config=config, ratings=rows, games=item.games)
 
 
-def _groups(ranking: Ranking) -> rating.Ranking:
-    pairs = zip(ranking.ranks, ranking.order, strict=True)
+def _groups(ranking: str) -> rating.Ranking:
+    *order, ranks = ranking.split(" ")
+    pairs = zip(ranks.split(","), order, strict=True)
     return tuple(tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0]))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ringrift.analytics.deciders import deciders
 from ringrift.analytics.history import events
 from ringrift.analytics.replay import replayed_runs
@@ -29,6 +31,8 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     SettingsChanged,
     ShardExported,
+    ShardRetired,
+    TickRecorded,
     TrainingFinished,
     TrainingRequested,
 )
@@ -44,6 +48,9 @@ CONFIGS = tuple(f"{board}_{seats}p" for board in ("square8", "square19", "hex8",
 TICKETS = 12
 """tickets and shards of one generation"""
 WINDOW = 8
+KEPT_GENERATIONS = 3
+"""whose shards are in reach: 36 of 4,800 samples are two windows"""
+KINDS = {SelfplayFinished: "selfplay", TrainingFinished: "training", ModelRegistered: "training", EvaluationScored: "evaluation"}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -114,8 +121,16 @@ def _history() -> Iterator[tuple[Fact, int]]:
         for config in CONFIGS:
             for fact, back in _generation(config, generation, networks):
                 seq += 1
-                yield fact, max(0, seq - back) if back else 0
+                yield _of_ticket(fact, seq - back, back), seq - back if back else 0
         generation += 1
+
+
+def _of_ticket(fact: Fact, request: int, back: int) -> Fact:
+    """The fact with the name of its ticket, if it is of one: that of the request it answers, as workers write it."""
+    kind = KINDS.get(type(fact))
+    if kind is None:
+        return fact
+    return replace(fact, ticket=f"{kind}-events-{request}" + (f"-{back - 1}" if kind == "selfplay" else ""))
 
 
 def _generation(config: str, generation: int, networks: dict[str, str | None]) -> Iterator[tuple[Fact, int]]:
@@ -126,11 +141,16 @@ def _generation(config: str, generation: int, networks: dict[str, str | None]) -
         settings_version=1,
     ), 1  # fmt: skip
     for number in range(TICKETS):
-        ticket = f"selfplay-{config}-{generation}-{number}"
         finished = SelfplayFinished(
-            config=config, generation=generation, ticket=ticket, games=64, plies=9000, play_seconds=9.0, node="node1"
+            config=config, generation=generation, ticket="t", games=64, plies=9000, play_seconds=9.0, node="node1"
         )
         yield finished, number + 1
+    yield TickRecorded(minute=generation), 0
+    if generation >= KEPT_GENERATIONS:
+        for number in range(TICKETS):
+            index = (generation - KEPT_GENERATIONS) * TICKETS + number
+            digest = _digest("shard", config, generation - KEPT_GENERATIONS, number)
+            yield ShardRetired(config=config, digest=digest, index=index, why="bench", settings_version=1), number + 1
     shards = tuple(_digest("shard", config, generation, number) for number in range(TICKETS))
     for number, digest in enumerate(shards):
         index = generation * TICKETS + number
@@ -170,8 +190,8 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[tuple[Fac
     for number, opponent in enumerate(opponents):
         pair = (candidate.participant, opponent.participant)
         yield EvaluationScored(
-            config=config, generation=generation, ticket=f"evaluation-{config}-{generation}-{number}", candidate=pair[0],
-            candidate_model=model, opponent=pair[1], purpose="random" if opponent is RANDOM else "heuristic", round=0, games=96,
+            config=config, generation=generation, ticket="t", candidate=pair[0], candidate_model=model,
+            opponent=pair[1], purpose="random" if opponent is RANDOM else "heuristic", round=0, games=96,
             wins=80, starts=((0.5, 16), (1.0, 32)), play_seconds=30.0, node="node1",
             rankings=(Ranking(order=pair, ranks=(1, 2), count=80), Ranking(order=pair[::-1], ranks=(1, 2), count=16)),
         ), 2 + number  # fmt: skip

@@ -47,6 +47,9 @@ ALERTS = (
     Alert("NodesMissing", "ringrift_nodes", 'sum({}{{standing=~"suspected|degraded|lost"}}) > 0', 0, "warning", "nodes are silent"),
     Alert("WorkStuck", "ringrift_work_last_ack_age_seconds", "{} > 3600 and on(kind) ringrift_work_pending > 0", 5, "warning",
           "tickets wait and none is finished: are workers running, is it paused?"),
+    # requirements G08.26 and G10.10: after 5,000 games, 20 generations of 256, a network beats the heuristic
+    Alert("BelowHeuristic", "ringrift_elo_above_heuristic", "{} < 0 and on(config) ringrift_generation >= 20", 30, "warning",
+          "so many games should beat the heuristic: look at losses and data quality, `ringrift plot loss`"),
 )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ class Screen:
             parts.append(_training(view))
         best = view.rating_of(view.current)
         if best:
-            parts.append(f"current {best.participant.partition(':')[0]} Elo {best.elo:+.0f} ± {1.96 * best.se:.0f}")
+            parts.append(f"current {best.participant.partition(':')[0]} Elo {best.elo:+.0f} ± {best.se:.0f}")
         parts.append(f"ETA {self._eta(view)}")
         return "; ".join(parts)
 

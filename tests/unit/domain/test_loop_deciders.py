@@ -1,4 +1,4 @@
-"""When to play, when to train, and who is rated how; what all deciders of the loop have in common."""
+"""When to play, when to train; what all deciders of the loop have in common."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from ringrift.domain import elo, evaluation, promotion, selfplay, training
 from ringrift.domain.decider import seed_from
 from ringrift.events import Settings
 from ringrift.events.facts import (
-    EloUpdated,
     PipelinePaused,
     PipelineResumed,
     SelfplayPlanned,
@@ -185,27 +184,6 @@ def test_training_pauses(story, settings_changed):
     life.when(PipelineResumed(scope=CONFIG, kind="training", why="w")).then(TrainingRequested)
 
 
-# ratings
-
-
-def test_each_evaluation_updates_the_table(story):
-    (first,) = story(elo.DECIDER).when(scored("random", 30, 2)).then(EloUpdated)
-    assert [row.participant for row in first.ratings] == [f"{B[:12]}:gumbel:s32", "baseline:random:s0"]
-    assert sum(row.elo for row in first.ratings) == pytest.approx(0)
-
-
-def test_the_table_does_not_depend_on_how_results_were_split(story):
-    (once,) = story(elo.DECIDER).when(scored("random", 30, 2)).then(EloUpdated)
-    (split,) = story(elo.DECIDER).given(scored("random", 10, 1)).when(scored("random", 20, 1)).then(EloUpdated)
-    assert msgspec.json.encode(once) == msgspec.json.encode(split)
-
-
-def test_configs_are_rated_apart(story):
-    life = story(elo.DECIDER).given(scored("random", 30, 2))
-    (other,) = life.when(scored("random", 2, 30, config="square8_2p")).then(EloUpdated)
-    assert other.games == 64
-
-
 # laws
 
 def test_seeds_follow_from_their_parts_and_are_exact_in_json():
@@ -233,7 +211,3 @@ def test_replacing_settings_keeps_what_was_counted(story, settings_changed):
 def test_games_that_only_measure_hold_up_no_training(story, settings_changed):
     life = story(training.DECIDER).given(settings_changed(), planned(), played(), scored("strength", 400, 0))
     life.when(exported()).then(TrainingRequested)
-
-
-def test_everyone_is_rated_by_matches_that_only_measure(story):
-    story(elo.DECIDER).when(scored("gauntlet", 30, 2)).then(EloUpdated)

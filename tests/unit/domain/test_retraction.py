@@ -154,6 +154,28 @@ def test_a_network_trained_afterwards_is_clean_unless_its_start_is_not() -> None
     assert names(log.train(D, S2, S1, parents=(A,))) == [(D, True, None)]
 
 
+def test_a_network_trained_on_other_games_is_clean() -> None:
+    log = three_networks()
+    assert C not in {model for model, *_ in names(log.put(shard(0, S2, supersedes=S0, retracted=3), "EVENTS/90"))}
+
+
+def test_a_network_that_was_registered_for_no_training_of_ours_is_not_judged() -> None:
+    log = three_networks()
+    log.put(registered(D), "EVENTS/77")
+    assert D not in {model for model, *_ in names(log.put(shard(0, S2, supersedes=S0, retracted=3), "EVENTS/90"))}
+
+
+def test_a_shard_that_was_retired_still_taints_who_saw_it() -> None:
+    log = three_networks()
+    log.put(ShardRetired(config=CONFIG, digest=S0, index=0, why="w", settings_version=1))
+    assert [model for model, *_ in names(log.put(shard(0, S2, supersedes=S0, retracted=3), "EVENTS/90"))] == [A, B]
+
+
+def test_configs_are_tainted_apart() -> None:
+    other = replace(shard(0, S2, supersedes=S0, retracted=3), config="square8_2p")
+    assert three_networks().put(other, "EVENTS/90") == ()
+
+
 def test_what_a_retraction_covers() -> None:
     seat = Seat(participant="x", harness="gumbel", simulations=1, model=A)
     game = GameCompleted(

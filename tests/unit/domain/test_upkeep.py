@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringrift.domain import breaker, letters, nodes
+from ringrift.domain import breaker
 from ringrift.domain.breaker import Breaker
 from ringrift.domain.decider import changed
 from ringrift.domain.health import health
 from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
-from ringrift.events import EventMeta, Fact, type_of
-from ringrift.events.facts import (
-    ConsumerStarted,
-    DeadLettered,
-    DeadLetterEscalated,
-    DeadLetterResolved,
-    DeadLetterRetried,
-    DeadLetterRetryRequested,
-    NodeDegraded,
-    NodeJoined,
-    NodeLost,
-    NodePresenceChanged,
-    NodeSuspected,
-)
 from ringrift.events.settings import OperationSettings
 
 DEFAULT = OperationSettings()
@@ -195,107 +181,8 @@ def test_quorum_levels(voters: int, alive: int, level: str) -> None:
     assert quorum_level(voters, alive) == level
 
 
-# nodes and letters over time
-
-
-class Life:
-    """A decider on a log whose time the test sets: `at(seconds, fact)` folds the fact and its decisions, and returns them."""
-
-    def __init__(self, decider: Any) -> None:
-        self.decider, self.state, self.seq = decider, decider.initial(), 0
-
-    def at(self, seconds: float, event: Fact) -> list[Fact]:
-        meta = self._meta(event, seconds)
-        self.state = self.decider.evolve(self.state, event, meta)
-        decided = self.decider.decide(self.state, event, meta)
-        for fact in decided:
-            assert type(fact) in self.decider.writes
-            self.state = self.decider.evolve(self.state, fact, self._meta(fact, seconds))
-        return list(decided)
-
-    def _meta(self, event: Fact, seconds: float) -> EventMeta:
-        self.seq += 1
-        time = START + timedelta(seconds=seconds)
-        return EventMeta("EVENTS", self.seq, type_of(event).subject(event), f"e{self.seq}", "test", time, None)
-
-
-TICK = ConsumerStarted(node="other", consumer="planner", instance="1", version="1")
-
-
-def seen(present: bool, *, left: bool = False, silent: float = 0.0) -> NodePresenceChanged:
-    return NodePresenceChanged(node="gpu1", present=present, left=left, silent_seconds=silent, processes=1)
-
-
-def test_a_silent_node_is_suspected_degraded_lost_and_joins_again() -> None:
-    life = Life(nodes.DECIDER)
-    assert life.at(0, seen(True)) == [NodeJoined(node="gpu1", again=False)]
-    assert life.at(1, TICK) == []
-    assert life.at(110, seen(False, silent=10)) == []
-    assert life.at(399, TICK) == []
-    assert life.at(400, TICK) == [NodeSuspected(node="gpu1", silent_seconds=300)]
-    assert life.at(401, TICK) == []
-    assert life.at(700, TICK) == [NodeDegraded(node="gpu1", silent_seconds=600)]
-    assert life.at(9000, TICK) == [NodeLost(node="gpu1", silent_seconds=8900)]
-    assert life.at(9001, TICK) == []
-    assert life.at(9002, seen(True)) == [NodeJoined(node="gpu1", again=True)]
-
-
-def test_a_short_silence_is_no_news_and_a_goodbye_is_no_loss() -> None:
-    life = Life(nodes.DECIDER)
-    life.at(0, seen(True))
-    life.at(20, seen(False, silent=10))
-    assert life.at(60, seen(True)) == []
-    life.at(70, seen(False, left=True))
-    assert life.at(9000, TICK) == []
-    assert life.state.nodes == {}
-
-
-def buried(**changes: Any) -> DeadLettered:
-    return DeadLettered(
-        **{"consumer": "rater", "stream": "EVENTS", "seq": 7, "dead_seq": 1, "reason": "r", "deliveries": 1} | changes
-    )
-
-
-def answered(attempt: int) -> DeadLetterRetried:
-    return DeadLetterRetried(consumer="rater", stream="EVENTS", seq=7, dead_seq=1, reason=f"still, {attempt}")
-
-
-def test_a_letter_is_retried_with_growing_delays_then_escalated_once() -> None:
-    life, now, waits = Life(letters.DECIDER), 0.0, []
-    life.at(now, buried())
-    for attempt in range(1, 5):
-        last = now
-        while not (due := life.at(now, TICK)):
-            now += 60
-        assert [type(fact) for fact in due] == [DeadLetterRetryRequested]
-        assert due[0].attempt == attempt
-        assert life.at(now, TICK) == [], "one try at a time"
-        waits.append(now - last)
-        escalated = life.at(now, answered(attempt))
-    assert waits == [300, 1200, 4800, 19200]
-    assert [type(fact) for fact in escalated] == [DeadLetterEscalated]
-    assert life.at(now + 1e6, TICK) == []
-    assert list(life.state.letters) == ["rater/EVENTS/7"]
-
-
 def test_what_is_said_of_a_stranger_changes_nothing() -> None:
     known = {"a": Breaker(), "b": Breaker()}
     assert changed(known, "a", why="slow") == {"a": Breaker(why="slow"), "b": Breaker()}
     assert changed(known, "c", why="slow") is known
     assert known["a"] == Breaker()
-
-
-def test_a_resolved_letter_is_forgotten() -> None:
-    life = Life(letters.DECIDER)
-    life.at(0, buried())
-    resolved = DeadLetterResolved(consumer="rater", stream="EVENTS", seq=7, dead_seq=1, outcome="dropped", why="old")
-    life.at(1, resolved)
-    assert life.at(1e6, TICK) == []
-    assert (life.state.letters, life.state.resolved) == ({}, 1)
-
-
-def test_a_ticket_whose_failure_is_a_fact_is_a_persons_at_once() -> None:
-    life = Life(letters.DECIDER)
-    (fact,) = life.at(0, buried(stream="WORK", answered=True))
-    assert isinstance(fact, DeadLetterEscalated)
-    assert life.at(1e6, TICK) == []

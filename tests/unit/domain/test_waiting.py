@@ -1,4 +1,4 @@
-"""Circles of waiting are found and broken; what has waited for hours goes first. Both by recorded ticks only."""
+"""Circles of waiting are found and broken, by recorded ticks only."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.domain import ageing, selfplay, training, waiting
+from ringrift.domain import selfplay, training, waiting
 from ringrift.events.facts import (
     DeadlockBroken,
     ModelRegistered,
     PipelinePaused,
     PipelineResumed,
+    PromotionRejected,
     SelfplayFinished,
     SelfplayPlanned,
     TickRecorded,
     TrainingFailed,
+    TrainingFinished,
     TrainingRequested,
-    WorkAged,
 )
+from ringrift.events.settings import SchedulingSettings
 
 HEX = "hex8_2p"
 B = "b" * 64
@@ -41,6 +43,13 @@ ASKED = TrainingRequested(
 )
 FAILED = TrainingFailed(config=HEX, generation=1, ticket="training-events-3", reason="r", node="n")
 STUCK = (plan(), played(), ASKED, FAILED)
+
+
+def trained() -> TrainingFinished:
+    return TrainingFinished(
+        config=HEX, generation=1, ticket="training-events-3", model=B, steps=1, samples=1, loss=1.0, policy_loss=1.0,
+        value_loss=1.0, validation_loss=None, train_seconds=1.0, node="n",
+    )  # fmt: skip
 
 
 def quiet(life, minutes: int) -> None:
@@ -90,10 +99,28 @@ def test_a_trial_without_a_match_is_a_circle(life):
     registered = ModelRegistered(
         config=HEX, model=B, generation=1, architecture="a", encoder="e", parameters=1, parents=(), ticket="t"
     )
-    life.given(plan(), played(), ASKED, registered)
-    life.given(FAILED)
-    quiet(life, 16)
-    assert life.state.configs[HEX].trials == 1
+    life.given(plan(), played(), ASKED, trained(), registered)
+    quiet(life, 15)
+    (fact,) = life.after(seconds=59).when(TickRecorded(minute=99)).then(DeadlockBroken)
+    assert fact.cycle == ("evaluation", "verdict")
+
+
+def test_a_verdict_ends_the_trial_and_with_it_the_circle(life):
+    registered = ModelRegistered(
+        config=HEX, model=B, generation=1, architecture="a", encoder="e", parameters=1, parents=(), ticket="t"
+    )
+    life.given(plan(), played(), ASKED, trained(), registered)
+    life.given(PromotionRejected(config=HEX, generation=1, model=B, current=None, evidence=None, why="w", settings_version=1))
+    life.given(plan())
+    quiet(life, 60)
+    life.when(TickRecorded(minute=99)).then()
+
+
+def test_how_long_a_circle_may_last_is_a_setting(story, settings_changed):
+    patient = settings_changed(scheduling=SchedulingSettings(deadlock_seconds=3600.0))
+    life = story(waiting.DECIDER).given(patient, *STUCK)
+    quiet(life, 55)
+    life.when(TickRecorded(minute=99)).then()
 
 
 def test_a_pause_is_no_circle_and_neither_is_a_loop_that_has_ended(story, settings_changed):
@@ -131,36 +158,3 @@ def test_what_is_found_is_a_circle_and_what_is_none_is_not_found(waits):
             while name in waits:
                 name, steps = waits[name], steps + 1
                 assert steps <= len(waits), "there was a circle"
-
-
-@pytest.fixture
-def old(story, settings_changed):
-    return story(ageing.DECIDER).given(settings_changed())
-
-
-def test_tickets_age_after_four_hours_and_that_is_said_once(old):
-    old.given(plan())
-    old.after(hours=3.9).when(TickRecorded(minute=1)).then()
-    (fact,) = old.after(hours=0.2).when(TickRecorded(minute=2)).then(WorkAged)
-    assert (fact.kind, fact.config, fact.request) == ("selfplay", HEX, "EVENTS/2")
-    old.after(hours=1).when(TickRecorded(minute=3)).then()
-
-
-def test_what_is_done_does_not_age(old):
-    old.given(plan(), played("selfplay-events-2-0", 48))
-    assert old.state.waiting["selfplay-events-2"].left == 1
-    old.given(played("selfplay-events-2-1", 48))
-    old.after(hours=5).when(TickRecorded(minute=2)).then()
-
-
-def test_what_is_paused_begins_to_wait_when_the_pause_ends(old):
-    old.given(plan(), PipelinePaused(scope="all", why="w"))
-    old.after(hours=9).when(TickRecorded(minute=1)).then()
-    old.given(PipelineResumed(scope="all", why="w"))
-    old.after(hours=3).when(TickRecorded(minute=2)).then()
-    old.after(hours=2).when(TickRecorded(minute=3)).then(WorkAged)
-
-
-def test_time_passes_by_ticks_and_not_by_other_facts(old):
-    old.given(plan())
-    old.after(hours=9).when(played("other")).then()
