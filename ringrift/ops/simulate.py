@@ -6,6 +6,7 @@ import argparse
 import time
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 import msgspec
 from msgspec.structs import replace
@@ -17,13 +18,14 @@ from ringrift.analytics.simulation.findings import Findings, findings
 from ringrift.analytics.simulation.fleet_file import FleetNode, read_fleet
 from ringrift.analytics.simulation.world import World
 from ringrift.events import Settings
-from ringrift.events.settings import SchedulingSettings, ShardSettings, from_arguments, load
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings, ShardSettings, from_arguments, load
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import console
 
 CONFIGS = tuple(f"{board}_{seats}p" for board in ("square8", "square19", "hex8", "hexagonal") for seats in (2, 3, 4))
-FLEET_SETTINGS = Settings(configs=CONFIGS, shard=ShardSettings(games=256))
-"""where a simulation starts from: every config, and shards as a fleet that plays thousands of games an hour would have them"""
+FLEET_SETTINGS = Settings(configs=CONFIGS, selfplay=SelfplaySettings(games=1024), shard=ShardSettings(games=256))
+"""where a simulation starts from: every config, and generations and shards as a fleet that plays thousands of games an hour would
+have them; after 256 games, the default, it would measure a network for longer than it played"""
 
 
 def simulate(options: argparse.Namespace) -> int:
@@ -50,6 +52,8 @@ def simulate(options: argparse.Namespace) -> int:
             _print(found[-1], time.monotonic() - began, runs=1 + options.compare)
     if options.json:
         print(msgspec.json.encode([asdict(item) for item in found]).decode())
+    elif len(found) > 1:
+        _print_seeds(found)
     return 0 if all(item.held for item in found) else 1
 
 
@@ -90,3 +94,28 @@ def _print(found: Findings, seconds: float, *, runs: int) -> None:
     for item in found.properties:
         mark = {True: "holds   ", False: "BROKEN  ", None: "untried "}[item.held]
         out.print(f"{mark}{item.name}: {item.found}", soft_wrap=True, markup=False)
+
+
+def _print_seeds(found: list[Findings]) -> None:
+    """The seeds in one table each: what was promised of the fleet, and of the loops."""
+    table = Table(pad_edge=False)
+    for name in ("seed", "games", "busy", "lost", "saved", "least share", "queue", "recovered in", "broken"):
+        table.add_column(name, justify="right")
+    for item in found:
+        table.add_row(
+            str(item.seed), f"{sum(item.games.values()):,}", f"{item.utilisation:.1%}", f"{item.wasted:.1%}",
+            "-" if item.saving is None else f"{item.saving:.1%}", f"{item.least_share:.1%}", str(item.deepest_queue),
+            "-" if item.recovery_hours is None else f"{item.recovery_hours:.1f} h",
+            str(sum(each.held is False for each in item.properties)),
+        )  # fmt: skip
+    console().print(table)
+    loops = Table(pad_edge=False)
+    for name in ("loop", "answers", "fewest in a seed", "p50", "longest", "bound"):
+        loops.add_column(name, justify="left" if name == "loop" else "right")
+    for each in zip(*(item.reactions for item in found), strict=True):
+        middle, longest = median(one.seconds_p50 for one in each), max(one.seconds_max for one in each)
+        loops.add_row(
+            each[0].loop, str(sum(one.answers for one in each)), str(min(one.answers for one in each)), f"{middle:.0f} s",
+            f"{longest:.0f} s", f"{each[0].seconds_bound:.0f} s",
+        )  # fmt: skip
+    console().print(loops)
