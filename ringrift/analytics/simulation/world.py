@@ -126,11 +126,12 @@ class World:
         self._sample()
 
     def _begin(self) -> None:
-        self._write(SettingsChanged(version=1, settings=self.settings, why="simulation"), key=1)
         for node in self.nodes.values():
             self._write(node.info.fact, key=node.name)
             self._present(node, 0)
             self._at(self._gap(node.info.lost_every_hours * 3600.0), self._lose, node, self._gap(node.info.lost_minutes * 60.0))
+        self._settle()  # who is there is known before anything is to be played
+        self._write(SettingsChanged(version=1, settings=self.settings, why="simulation"), key=1)
         self._tick()
         self._sample_on()
         for fault in self.faults:
