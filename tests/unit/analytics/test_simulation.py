@@ -15,7 +15,6 @@ from ringrift.analytics.simulation.findings import (
     LOOPS,
     RECOVERY_HOURS_MAX,
     SAVING_MIN,
-    UTILISATION_MIN,
     Findings,
     findings,
     reactions,
@@ -84,12 +83,9 @@ def test_every_loop_answers_in_two_days() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_first_hour_keeps_what_an_hour_can_tell(seed: int) -> None:
-    """The floor is one of days: in the first hour the large boards have not finished what they began with."""
+def test_the_first_hour_keeps_every_promise_that_it_can_tell(seed: int) -> None:
     item = findings(lived(seed, HOURS_SHORT), seed=seed, hours=HOURS_SHORT)
-    assert broken(item) in ([], ["every config above its floor of 2.1%"]), item.properties
-    assert item.utilisation >= UTILISATION_MIN
-    assert all(games > 0 for games in item.games.values())
+    assert not broken(item), item.properties
     assert {each.loop: each.answers for each in item.reactions}["quality to training"] > 0
 
 
