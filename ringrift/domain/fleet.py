@@ -17,7 +17,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.domain.decider import Decider
+from ringrift.domain.decider import Decider, changed
 from ringrift.domain.durations import Durations
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
@@ -239,8 +239,7 @@ def _preempted(state: FleetState, now: datetime) -> str | None:
 
 
 def _with(state: FleetState, name: str, **changes: object) -> FleetState:
-    node = state.nodes.get(name)
-    return state if node is None else replace(state, nodes={**state.nodes, name: replace(node, **changes)})
+    return replace(state, nodes=changed(state.nodes, name, **changes))
 
 
 DECIDER = Decider(

@@ -36,6 +36,8 @@ from ringrift.events.facts import (
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
+    QualityDegraded,
+    QualityRecovered,
     SelfplayFinished,
     SelfplayPlanned,
     SettingsChanged,
@@ -124,7 +126,7 @@ def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
             play = state.configs.get(event.config, ConfigPlay())
             seconds = play.seconds.after(event.play_seconds / event.games) if event.games else play.seconds
             return _with(state, event.config, progress=play.progress.after(event), seconds=seconds)
-        case EvaluationScored() | ShardExported() | TrainingRequested():
+        case EvaluationScored() | ShardExported() | TrainingRequested() | QualityDegraded() | QualityRecovered():
             play = state.configs.get(event.config, ConfigPlay())
             return _with(state, event.config, progress=play.progress.after(event))
     return state
@@ -239,7 +241,7 @@ DECIDER = Decider(
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelPromoted, PromotionRejected, SelfplayFinished, EvaluationScored,
         ShardExported, TrainingRequested, TrainingBlocked, ModelRolledBack, ExplorationAdjusted, AllocationDecided,
-        VelocityChanged, NodeAssigned, DeadlockBroken,
+        VelocityChanged, NodeAssigned, DeadlockBroken, QualityDegraded, QualityRecovered,
     ),
     writes=(SelfplayPlanned,),
     initial=SelfplayState,

@@ -19,6 +19,8 @@ What holds a due training back:
     stale data   the newest shard is a day old: the generation plays on
     quality      the data, with the newest shard, are poor: the generation plays on, at most three times; looked at again with each
                  assessment and each tick
+
+Poor data that are trained on are learned from less, with fewer epochs, and while the quality is degraded fewer samples are enough.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ from ringrift.events.facts import (
     PipelinePaused,
     PipelineResumed,
     QualityAssessed,
+    QualityDegraded,
+    QualityRecovered,
     SelfplayFinished,
     SelfplayPlanned,
     SettingsChanged,
@@ -149,7 +153,7 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
             return _with(
                 state, event.config, progress=item.progress.after(event), generation=event.generation, blocked=False, blocks=blocks
             )
-        case SelfplayFinished() | EvaluationScored():
+        case SelfplayFinished() | EvaluationScored() | QualityDegraded() | QualityRecovered():
             return _with(state, event.config, progress=_of(state, event.config).progress.after(event))
         case ShardExported():
             return _exported(state, event, meta.time)
@@ -243,7 +247,7 @@ def _training(state: TrainingState, config: str, item: ConfigTraining, now: date
     held = () if item.failed else _poor(state, config, item, now)
     if held:
         return () if item.blocked else held
-    return (_request(state, config, item, reason),)
+    return (_request(state, config, item, reason, now),)
 
 
 def _reason(state: TrainingState, item: ConfigTraining) -> str:
@@ -255,8 +259,8 @@ def _reason(state: TrainingState, item: ConfigTraining) -> str:
         return ""
     if not progress.idle(state.settings.shard.games) or not progress.enough(settings):
         return ""
-    if progress.samples_new >= settings.min_samples:
-        return f"{progress.samples_new} new samples, {settings.min_samples} needed"
+    if progress.samples_new >= progress.needed(settings):
+        return f"{progress.samples_new} new samples, {progress.needed(settings)} needed"
     return f"{progress.samples_new} new samples are telling: half-width of wins within {settings.early_half_width:.1%}"
 
 
@@ -293,16 +297,27 @@ def _poor(state: TrainingState, config: str, item: ConfigTraining, now: datetime
                 config=config, generation=item.generation, reason="stale data", detail=detail, settings_version=state.version
             ),
         )
-    if item.assessed is None or item.assessed_at is None or (item.blocks >= settings.quality_blocks_max and not item.blocked):
-        return ()
-    since = (now - item.assessed_at).total_seconds()
-    quality = faded(item.assessed, since, state.settings.quality.half_life_seconds)
-    if quality >= settings.quality_min:
+    quality = _quality(state, item, now)
+    patient = item.blocks < settings.quality_blocks_max or item.blocked
+    if item.assessed is None or quality >= settings.quality_min or not patient:
         return ()
     detail = f"quality {quality:.2f}, {settings.quality_min:.2f} needed"
     return (
         TrainingBlocked(config=config, generation=item.generation, reason="quality", detail=detail, settings_version=state.version),
     )
+
+
+def _quality(state: TrainingState, item: ConfigTraining, now: datetime) -> float:
+    """The newest assessment, faded by its age; neutral where there is none."""
+    if item.assessed is None or item.assessed_at is None:
+        return NEUTRAL
+    return faded(item.assessed, (now - item.assessed_at).total_seconds(), state.settings.quality.half_life_seconds)
+
+
+def intensity(quality: float, settings: TrainingSettings) -> float:
+    """Times the epochs that data of this quality are worth: 1 at neutral, straight to each end (requirement G08.05)."""
+    end = settings.intensity_good if quality > NEUTRAL else settings.intensity_poor
+    return round(1.0 + (end - 1.0) * abs(quality - NEUTRAL) / NEUTRAL, 4)
 
 
 def _killed(state: TrainingState, config: str, item: ConfigTraining) -> tuple[Fact, ...]:
@@ -329,7 +344,7 @@ def _ticked(state: TrainingState, now: datetime) -> TrainingState:
     return replace(state, ticked=now, configs=configs)
 
 
-def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str) -> TrainingRequested:
+def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str, now: datetime) -> TrainingRequested:
     taught = item.cascade
     architecture = taught[0] if taught else next_architecture(state.settings.training, item.shares, item.trainings)
     window = newest_shards(item.shards, state.settings.training.window_samples)
@@ -347,6 +362,7 @@ def _request(state: TrainingState, config: str, item: ConfigTraining, reason: st
         settings_version=state.version,
         weights=weights(window, item.qualities, state.settings.training.shard_quality_power),
         hyperparameters=item.hyperparameters,
+        intensity=intensity(_quality(state, item, now), state.settings.training),
     )
 
 
@@ -432,7 +448,7 @@ DECIDER = Decider(
         SettingsChanged, PipelinePaused, PipelineResumed, SelfplayPlanned, SelfplayFinished, EvaluationScored, ShardExported,
         TrainingStarted, TrainingCheckpointed, TrainingFinished, TrainingFailed, QualityAssessed, VelocityChanged, ModelRolledBack,
         ModelRegistered, ArchitecturesWeighed, EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
-        DeadlockBroken, ModelTainted, HyperparametersAdjusted, ModelPromoted, ShardRetired,
+        DeadlockBroken, ModelTainted, HyperparametersAdjusted, ModelPromoted, ShardRetired, QualityDegraded, QualityRecovered,
     ),
     writes=(TrainingRequested, TrainingBlocked, TrainingKilled),
     initial=TrainingState,

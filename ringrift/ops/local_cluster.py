@@ -234,6 +234,8 @@ def is_alive(pid: int, home: Path) -> bool:
         os.kill(pid, 0)
         here = Path(f"/proc/{pid}/cwd")
         return not here.exists() or here.resolve() == home.resolve()  # else the number is another process's by now
+    except FileNotFoundError:  # it is just ending: the next look tells
+        return True
     except (ProcessLookupError, PermissionError):
         return False
 

@@ -25,7 +25,8 @@ from ringrift.events.facts import (
     TickRecorded,
     VelocityChanged,
 )
-from ringrift.events.settings import SchedulingSettings, SelfplaySettings, load
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings
+from ringrift.events.settings_sources import load
 
 HEX, SQUARE, BIG = "hex8_2p", "square8_2p", "square19_4p"
 B = "b" * 64
