@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +18,14 @@ from ringrift.analytics.simulation.fault_plan import Fault, read_faults
 from ringrift.analytics.simulation.findings import Findings, findings
 from ringrift.analytics.simulation.fleet_file import FleetNode, read_fleet
 from ringrift.analytics.simulation.world import World
-from ringrift.events import Settings
+from ringrift.events import Draft, Settings
 from ringrift.events.settings import SchedulingSettings, SelfplaySettings, ShardSettings
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.errors import CommandError
-from ringrift.ops.source import console
+from ringrift.ops.source import console, opened
+from ringrift.streams.ensure import ensure
+from ringrift.streams.log import BATCH_EVENTS_MAX
+from ringrift.streams.topology import EVENTS
 
 CONFIGS = tuple(f"{board}_{seats}p" for board in ("square8", "square19", "hex8", "hexagonal") for seats in (2, 3, 4))
 FLEET_SETTINGS = Settings(configs=CONFIGS, selfplay=SelfplaySettings(games=1024), shard=ShardSettings(games=256))
@@ -41,12 +45,16 @@ def simulate(options: argparse.Namespace) -> int:
     if unknown:
         raise CommandError(f"plan of faults {options.faults}: {', '.join(unknown)} is not switched on; name one of "
                            f"{', '.join(settings.configs)}")  # fmt: skip
+    if options.log and options.seeds > 1:
+        raise CommandError(f"--log {options.log} has room for one run: leave out --seeds")
     found = []
     for seed in range(options.seed, options.seed + options.seeds):
         began = time.monotonic()
         world = _lived(fleet, settings, seed, options.hours, faults=faults)
         unaware = _lived(fleet, _unaware(settings), seed, options.hours, faults=faults) if options.compare else None
         found.append(findings(world, seed=seed, hours=options.hours, unaware=unaware))
+        if options.log:
+            asyncio.run(_keep(world, options.log))
         if options.report:
             _report(options.report, world, unaware, found[-1])
         if not options.json:
@@ -74,6 +82,19 @@ def _report(folder: Path, world: World, unaware: World | None, found: Findings) 
 
     overview(world, folder / f"simulation-{found.seed}.png", unaware=unaware)
     (folder / f"simulation-{found.seed}.json").write_bytes(msgspec.json.format(msgspec.json.encode(asdict(found))) + b"\n")
+
+
+async def _keep(world: World, data: Path) -> None:
+    """Write the log of the world as that of a system, for the commands that look at one. Raises CommandError."""
+    async with opened(argparse.Namespace(server=None, data=data), create=True) as log:
+        await ensure(log.ask)
+        if stored := await log.tail(EVENTS):
+            raise CommandError(f"{data} holds a log of {stored} events already: name another directory for --log")
+        drafts = [
+            Draft(event=event, id=meta.id, cause=meta.cause, source=meta.source, time=meta.time) for event, meta in world.log.events
+        ]
+        for first in range(0, len(drafts), BATCH_EVENTS_MAX):
+            await log.append(drafts[first : first + BATCH_EVENTS_MAX])
 
 
 def _print(found: Findings, seconds: float, *, runs: int) -> None:
