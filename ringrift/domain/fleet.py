@@ -46,7 +46,7 @@ TRAINER_SLOWNESS_MAX = 1.25
 
 EVALUATOR_SLOWNESS_MAX = 2.5
 """the same of a node that evaluates, while another may: a match is one ticket for which a verdict waits, self-play is in many. On
-the list in `ops/fleet.toml` the slownesses lie at up to 1.9 and from 3 on"""
+the list in `ops/fleet.toml` the slownesses lie at 0.6 to 1.6 and from 2.9 on"""
 
 
 class FleetNode(Struct, frozen=True, kw_only=True):

@@ -188,11 +188,13 @@ def spare_games(state: SelfplayState, config: str) -> int:
 
 def ticket_games(state: SelfplayState, config: str) -> int:
     """Games of a ticket: as settings say or, on a fleet, as many as most nodes finish in the time that the shortest-lived should
-    take for one. Any node may take any ticket, so they fit all."""
+    take for one, the fewest until that is known. Any node may take any ticket, so they fit all."""
     usual = state.settings.selfplay.games_per_ticket
     play = state.configs.get(config, ConfigPlay())
-    if not state.players or not play.seconds.count:
+    if not state.players:
         return usual
+    if not play.seconds.count:
+        return min(TICKET_GAMES_MIN, usual)
     games = int(min(state.players.values()) / max(play.seconds.careful, 1e-9))
     return min(max(games, TICKET_GAMES_MIN), TICKET_FACTOR_MAX * usual)
 

@@ -4,8 +4,9 @@
     brain      no decider runs; when they come back they rebuild from the log
     queue      the tickets that nobody holds are lost, once
     training   every training of `config` fails (of all configs without)
-    data       self-play of `config` is poor: undecided games that all open alike
+    data       self-play of `config` is poor: undecided games that all open alike, a third of which does not replay
     loss       the trainings of `config` end with three times the loss
+    regression the networks that `config` trains beat the current one and are weaker than it against everybody else
     slow       every node plays at half speed
 """
 
@@ -19,7 +20,7 @@ from msgspec import Meta, Struct
 
 from ringrift.analytics.simulation.errors import SimulationError
 
-What = Literal["nodes", "brain", "queue", "training", "data", "loss", "slow"]
+What = Literal["nodes", "brain", "queue", "training", "data", "loss", "regression", "slow"]
 PositiveHours = Annotated[float, Meta(ge=0.0)]
 
 

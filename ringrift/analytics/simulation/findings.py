@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 from ringrift.analytics.simulation.brain import START
 from ringrift.analytics.simulation.fault_plan import Fault
@@ -50,11 +51,13 @@ LOOPS: dict[str, tuple[type[Fact], type[Fact]]] = {
 
 @dataclass(kw_only=True)
 class Reaction:
-    """How a loop answered: how often, and the longest time from cause to answer, in seconds."""
+    """How a loop answered: how often, and the median and longest time from cause to answer, in seconds."""
 
     loop: str
     answers: int
+    seconds_p50: float
     seconds_max: float
+    seconds_bound: float = REACTION_SECONDS_MAX
 
 
 @dataclass(kw_only=True)
@@ -84,6 +87,14 @@ class Findings:
     cost_per_reference_hour: float
     """of games worth an hour of the reference accelerator: games of all configs, weighed by what they take"""
     deepest_queue: int
+    refused: int
+    """tickets that did not fit the queue and were kept until they did"""
+    least_share: float
+    """of the config with the fewest games"""
+    saving: float | None
+    """of the price, against a run without cost awareness; None: not compared"""
+    recovery_hours: float | None
+    """the slowest, of the faults that ended long enough before the end; None: a config did not recover, or no fault"""
     preempted: int
     aged: int
     deadlocks: int
@@ -99,6 +110,8 @@ class Findings:
 def findings(world: World, *, seed: int, hours: float, unaware: World | None = None) -> Findings:
     """The findings of a world that has run; `unaware` is the same one without cost awareness."""
     last, nodes = world.samples[-1], list(world.nodes.values())
+    recoveries = [recovery(world, fault, hours) for fault in world.faults if tried(fault, hours)]
+    slowest = [item.hours for item in recoveries]
     facts = [event for event, _ in world.log.events]
     verdicts = [event.config for event in facts if isinstance(event, ModelPromoted | PromotionRejected)]
     configs = world.settings.configs
@@ -111,6 +124,8 @@ def findings(world: World, *, seed: int, hours: float, unaware: World | None = N
         utilisation=busy / max(last.paid_seconds, 1.0),
         wasted=sum(node.wasted_seconds for node in nodes) / max(busy, 1.0),
         cost=last.cost, cost_per_reference_hour=price(world), deepest_queue=world.queue.deepest,
+        refused=world.queue.refused, least_share=_least(world)[1], saving=None if unaware is None else saving(world, unaware),
+        recovery_hours=None if None in slowest or not slowest else max(hours for hours in slowest if hours is not None),
         preempted=sum(isinstance(event, NodeAssigned) and event.preempts for event in facts),
         aged=sum(isinstance(event, WorkAged) for event in facts),
         deadlocks=sum(isinstance(event, DeadlockBroken) for event in facts),
@@ -124,6 +139,11 @@ def price(world: World) -> float:
     return last.cost / max(last.reference_seconds / 3600.0, 1e-9)
 
 
+def saving(world: World, unaware: World) -> float:
+    """Share of the price that cost awareness saves."""
+    return 1.0 - price(world) / price(unaware)
+
+
 def reactions(world: World) -> Iterator[Reaction]:
     """Each loop, by the causes in the log. An outage of the deciders does not count: nobody was there to answer."""
     by_position = {meta.position: (event, meta.time) for event, meta in world.log.events}
@@ -133,7 +153,9 @@ def reactions(world: World) -> Iterator[Reaction]:
             for event, meta in world.log.events
             if isinstance(event, answer) and meta.cause in by_position and isinstance(by_position[meta.cause][0], cause)
         ]
-        yield Reaction(loop=loop, answers=len(times), seconds_max=max(times, default=0.0))
+        yield Reaction(
+            loop=loop, answers=len(times), seconds_p50=median(times) if times else 0.0, seconds_max=max(times, default=0.0)
+        )
 
 
 def _seconds_up(faults: tuple[Fault, ...], begin: datetime, end: datetime) -> float:
@@ -147,31 +169,32 @@ def _seconds_up(faults: tuple[Fault, ...], begin: datetime, end: datetime) -> fl
 
 
 def _properties(world: World, hours: float, unaware: World | None) -> Iterator[Property]:
-    last, configs = world.samples[-1], world.settings.configs
-    total = sum(last.games.values())
-    floor = world.settings.scheduling.floor / len(configs)
-    least = min(configs, key=lambda config: last.games.get(config, 0))
-    share = last.games.get(least, 0) / max(total, 1)
+    last, (least, share) = world.samples[-1], _least(world)
+    floor = world.settings.scheduling.floor / len(world.settings.configs)
     yield Property(name=f"every config above its floor of {floor:.1%}", held=share >= floor, found=f"{least} has {share:.1%}")
     busy = last.busy_seconds / max(last.paid_seconds, 1.0)
     yield Property(name=f"utilisation at least {UTILISATION_MIN:.0%}", held=busy >= UTILISATION_MIN, found=f"{busy:.1%}")
     deepest = world.queue.deepest
     yield Property(
-        name=f"queue never above {WORK_TICKETS_MAX}", held=deepest <= WORK_TICKETS_MAX, found=f"{deepest} tickets at most"
-    )
+        name=f"queue never above {WORK_TICKETS_MAX}", held=deepest <= WORK_TICKETS_MAX,
+        found=f"{deepest} tickets at most, {world.queue.refused} had to wait for room",
+    )  # fmt: skip
     if unaware is not None:
-        saved = 1.0 - price(world) / price(unaware)
+        saved = saving(world, unaware)
         yield Property(
             name=f"at least {SAVING_MIN:.0%} cheaper than without cost awareness, at equal games", held=saved >= SAVING_MIN,
             found=f"{saved:.1%}: {price(world):.3f} against {price(unaware):.3f} for an hour of reference play",
         )  # fmt: skip
     for fault in world.faults:
-        yield _recovery(world, fault, hours)
+        found = recovery(world, fault, hours) if tried(fault, hours) else None
+        held = None if found is None else found.hours is not None
+        why = "too near the end to tell" if found is None else found.why
+        yield Property(name=f"recovered from {fault.title}", held=held, found=why)
     for item in reactions(world):
         yield Property(
             name=f"{item.loop} within {REACTION_SECONDS_MAX:.0f} s",
             held=item.seconds_max <= REACTION_SECONDS_MAX if item.answers else None,
-            found=f"{item.answers} times, at most {item.seconds_max:.0f} s",
+            found=f"{item.answers} times, half of them within {item.seconds_p50:.0f} s, all within {item.seconds_max:.0f} s",
         )  # fmt: skip
     differing = world.brain.differing()
     yield Property(
@@ -180,13 +203,29 @@ def _properties(world: World, hours: float, unaware: World | None) -> Iterator[P
     )  # fmt: skip
 
 
-def _recovery(world: World, fault: Fault, hours: float) -> Property:
+def _least(world: World) -> tuple[str, float]:
+    """The config with the fewest games, and its share of all."""
+    games = {config: world.samples[-1].games.get(config, 0) for config in world.settings.configs}
+    least = min(games, key=lambda config: games[config])
+    return least, games[least] / max(sum(games.values()), 1)
+
+
+@dataclass(kw_only=True)
+class Recovery:
+    """Hours from the end of a fault until every config played and had a verdict again, None if one did not in time; in words."""
+
+    hours: float | None
+    why: str
+
+
+def tried(fault: Fault, hours: float) -> bool:
+    """Whether so long a run tells of the recovery from a fault."""
+    return hours - fault.at_hours - fault.hours >= RECOVERY_HOURS_MAX
+
+
+def recovery(world: World, fault: Fault, hours: float) -> Recovery:
     """Whether, after the end of a fault, every config plays and judges networks again, with nobody's help."""
-    name = f"recovered from {fault.title}"
-    ended = fault.at_hours + fault.hours
-    if hours - ended < RECOVERY_HOURS_MAX:
-        return Property(name=name, held=None, found="too near the end to tell")
-    slowest = 0.0
+    ended, slowest = fault.at_hours + fault.hours, 0.0
     for kinds in ((SelfplayFinished,), (ModelPromoted, PromotionRejected)):
         first: dict[str, float] = {}
         for event, meta in world.log.events:
@@ -195,7 +234,6 @@ def _recovery(world: World, fault: Fault, hours: float) -> Property:
                 first.setdefault(event.config, after)
         still = [config for config in world.settings.configs if first.get(config, hours) > RECOVERY_HOURS_MAX]
         if still:
-            missed = f"{', '.join(still)}: no {kinds[0].__name__} in {RECOVERY_HOURS_MAX:.0f} h"
-            return Property(name=name, held=False, found=missed)
+            return Recovery(hours=None, why=f"{', '.join(still)}: no {kinds[0].__name__} in {RECOVERY_HOURS_MAX:.0f} h")
         slowest = max(slowest, *first.values())
-    return Property(name=name, held=True, found=f"every config had a verdict {slowest:.1f} h later")
+    return Recovery(hours=slowest, why=f"every config had a verdict {slowest:.1f} h later")

@@ -6,12 +6,14 @@ bring less and less. Every draw comes from the one generator that is handed in.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections import Counter
 
-from ringrift.events.facts import EvaluationRequested, EvaluationScored, Ranking, ShardSummary
+from ringrift.events.facts import EvaluationRequested, EvaluationScored, Ranking, ShardExported, ShardSummary
 
+ENCODER = "simulated"
 CELLS = {"square8": 64, "hex8": 61, "square19": 361, "hexagonal": 469}
 GAME_SECONDS_OF_64_CELLS = 0.9
 """node seconds for a game of two seats on 64 cells at speed 1: at 100 games/s of the fleet this is the order of magnitude"""
@@ -34,6 +36,10 @@ NETWORK_ELO_SIGMA = 25.0
 """networks trained on the same games differ by so much"""
 BAD_NETWORK_SHARE = 0.03
 BAD_NETWORK_ELO = -180.0
+NARROW_EDGE_ELO, NARROW_ELO = 150.0, -450.0
+"""of a network that has learned to beat one opponent: above that one, and above the heuristic, so that anybody else beats it"""
+POOR_REJECTED = 1 / 3
+"""share of poor games that do not replay"""
 LOSS_START, LOSS_END = 3.5, 1.6
 LOSS_SIGMA = 0.01
 
@@ -90,10 +96,27 @@ def training_loss(config: str, games: float, draw: random.Random) -> float:
     return (LOSS_START + (LOSS_END - LOSS_START) * learned(config, games)) * math.exp(draw.gauss(0.0, LOSS_SIGMA))
 
 
+def shard(
+    config: str, index: int, games: int, participant: str, *, last_seq: int, poor: bool, draw: random.Random
+) -> ShardExported:
+    """The shard of so many games up to `last_seq`, each of them played by `participant`."""
+    rejected = round(games * POOR_REJECTED) if poor else 0
+    return ShardExported(
+        config=config, encoder=ENCODER, index=index, first_seq=max(1, last_seq - games + 1), last_seq=last_seq, games=games,
+        samples=samples_of(config, games - rejected), rejected=rejected, digest=digest(config, index), size_bytes=games,
+        summary=shard_summary(config, games - rejected, participant, poor=poor, draw=draw),
+    )  # fmt: skip
+
+
+def digest(*parts: object) -> str:
+    """A name for a blob that is not there."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
+
+
 def shard_summary(config: str, games: int, participant: str, *, poor: bool, draw: random.Random) -> ShardSummary:
-    """What the games of a shard were like; poor ones are mostly undecided, open alike and agree with nobody."""
+    """What the games of a shard were like; poor ones are nearly all undecided, open alike and agree with nobody."""
     seats, plies = seats_of(config), plies_of(config)
-    decided = round(games * (0.1 if poor else 0.97))
+    decided = round(games * (0.02 if poor else 0.97))
     first = min(decided, max(0, round(decided / seats + draw.gauss(0.0, math.sqrt(decided) / 3))))
     wins = (first, *((decided - first) // (seats - 1) for _ in range(seats - 1)))
     decisions = games * plies // 2

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from collections import defaultdict
@@ -36,7 +35,6 @@ from ringrift.events.facts import (
     NodePresenceChanged,
     SelfplayFinished,
     SettingsChanged,
-    ShardExported,
     TickRecorded,
     TrainingCheckpointed,
     TrainingFailed,
@@ -52,7 +50,6 @@ FAILURES = {"selfplay": 0.003, "training": 0.02, "evaluation": 0.01}
 """share of tickets that fail for no reason of ours: a driver, a full disk"""
 SLOWED = 2.0
 POOR_LOSS = 3.0
-ARCHITECTURE, ENCODER = "v2-micro", "simulated"
 
 
 @dataclass(kw_only=True)
@@ -84,6 +81,8 @@ class Books:
     learnt: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """games that teach, by config: poor ones teach nothing"""
     strength: dict[str, float] = field(default_factory=dict)
+    narrow: dict[str, str] = field(default_factory=dict)
+    """by network, the only one that it beats"""
     current: dict[str, str] = field(default_factory=dict)
     unexported: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     shards: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -127,11 +126,12 @@ class World:
         self._sample()
 
     def _begin(self) -> None:
-        self._write(SettingsChanged(version=1, settings=self.settings, why="simulation"), key=1)
         for node in self.nodes.values():
             self._write(node.info.fact, key=node.name)
             self._present(node, 0)
             self._at(self._gap(node.info.lost_every_hours * 3600.0), self._lose, node, self._gap(node.info.lost_minutes * 60.0))
+        self._settle()  # who is there is known before anything is to be played
+        self._write(SettingsChanged(version=1, settings=self.settings, why="simulation"), key=1)
         self._tick()
         self._sample_on()
         for fault in self.faults:
@@ -308,16 +308,13 @@ class World:
             poor = self._fault("data", config)
             books.learnt[config] += 0 if poor else size
             index, books.shards[config] = books.shards[config], books.shards[config] + 1
-            shard = ShardExported(
-                config=config, encoder=ENCODER, index=index, first_seq=max(1, books.sequence - size + 1), last_seq=books.sequence,
-                games=size, samples=workload.samples_of(config, size), rejected=0, digest=_digest(config, index), size_bytes=size,
-                summary=workload.shard_summary(config, size, participant, poor=poor, draw=self._chance["shards"]),
-            )  # fmt: skip
+            draw = self._chance["shards"]
+            shard = workload.shard(config, index, size, participant, last_seq=books.sequence, poor=poor, draw=draw)
             self._write(shard, cause=f"GAMES/{books.sequence}", key=f"{config}.{index}", source="exporter")
 
     def _trained(self, node: SimulatedNode, ticket: TrainingTicket, seconds: float) -> None:
         request, draw = ticket.request, self._chance["networks"]
-        games, model = self.books.learnt[request.config], _digest("model", ticket.ticket)
+        games, model = self.books.learnt[request.config], workload.digest("model", ticket.ticket)
         loss = workload.training_loss(request.config, games, draw) * (POOR_LOSS if self._fault("loss", request.config) else 1.0)
         finished = TrainingFinished(
             config=request.config, generation=request.generation, ticket=ticket.ticket, model=model, steps=1000,
@@ -327,14 +324,22 @@ class World:
         if not self._write(finished, cause=ticket.cause, source="trainer"):
             return
         self.books.strength[model] = workload.strength(request.config, games, draw)
+        current = self.books.current.get(request.config)
+        if current is not None and self._fault("regression", request.config):
+            self.books.strength[model] = workload.NARROW_ELO
+            self.books.narrow[model] = current
         registered = ModelRegistered(
-            config=request.config, model=model, generation=request.generation, architecture=request.architecture, encoder=ENCODER,
-            parameters=1_000_000, parents=() if request.parent is None else (request.parent,), ticket=ticket.ticket,
+            config=request.config, model=model, generation=request.generation, architecture=request.architecture,
+            encoder=workload.ENCODER, parameters=1_000_000, parents=() if request.parent is None else (request.parent,),
+            ticket=ticket.ticket,
         )  # fmt: skip
         self._write(registered, cause=ticket.cause, source="trainer")
 
     def _measured(self, node: SimulatedNode, ticket: EvaluationTicket, seconds: float) -> None:
-        elo, rival = (self._strength(seat.model, seat.harness) for seat in (ticket.request.candidate, ticket.request.opponent))
+        candidate, opponent = ticket.request.candidate, ticket.request.opponent
+        elo, rival = (self._strength(seat.model, seat.harness) for seat in (candidate, opponent))
+        if candidate.model and opponent.model and self.books.narrow.get(candidate.model) == opponent.model:
+            elo = rival + workload.NARROW_EDGE_ELO
         score = workload.match(
             ticket.request, elo, rival, ticket=ticket.ticket, node=node.name, seconds=seconds, draw=self._chance["matches"]
         )
@@ -388,7 +393,3 @@ class World:
             held = {node.ticket.ticket for node in self.nodes.values() if node.ticket is not None}
             self.queue.lose(held)
             self._at(seconds, self.queue.bring_back)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()

@@ -29,6 +29,7 @@ def simulate(commands: Commands) -> None:
     item.add_argument("--compare", action="store_true", help="also without cost awareness, to tell what it saves")
     add_set(item, "a setting, as in `up`")
     item.add_argument("--report", type=Path, metavar="DIR", help="write the findings as JSON and a page of plots")
+    item.add_argument("--log", type=Path, metavar="DIR", help="write the log there, for `ringrift why --data DIR` and its like")
     add_json(item)
     item.set_defaults(run=later("ringrift.ops.simulate", "simulate"))
 

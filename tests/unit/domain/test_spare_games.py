@@ -35,13 +35,23 @@ def test_nodes_that_nobody_registered_get_no_spare_games(life):
 def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):
     life.given(*(assigned(f"n{i}") for i in range(4)))
     plans = [life.state.configs[HEX], life.state.configs[SQUARE]]
-    outstanding = sum(item.progress.games_outstanding for item in plans)
-    assert outstanding >= 4 * 96 * 2 - 96, "two tickets a node, one in hand and one waiting"
+    tickets = sum(item.progress.games_outstanding / selfplay.ticket_games(life.state, HEX) for item in plans)
+    assert tickets >= 2 * 4, "two tickets a node, one in hand and one waiting"
     life.when(assigned("n0")).then()
+
+
+def test_tickets_are_small_until_it_is_known_what_a_game_takes(life):
+    assert selfplay.ticket_games(life.state, HEX) == 96, "nobody is registered"
+    life.given(assigned("n0"))
+    assert selfplay.ticket_games(life.state, HEX) == selfplay.TICKET_GAMES_MIN
+    life.given(played(HEX, 96, 96.0))
+    assert selfplay.ticket_games(life.state, HEX) == 4 * 96
+    assert selfplay.ticket_games(life.state, SQUARE) == selfplay.TICKET_GAMES_MIN
 
 
 def test_spare_games_go_by_shares(life):
     life.given(AllocationDecided(shares={HEX: 0.75, SQUARE: 0.25}, terms={}, settings_version=1))
+    life.given(played(HEX, 96), played(SQUARE, 96))
     life.given(*(assigned(f"n{i}") for i in range(4)))
     for _ in range(200):
         for config in (HEX, SQUARE):
