@@ -154,7 +154,7 @@ async def test_a_planner_that_forgets_what_it_has_decided_is_found_out(tmp_path:
         tasks = [asyncio.create_task(keep_running(url, name, *MAINS[name], [], ForgetfulWorker)) for name in names]
         try:
             async with asyncio.timeout(SETTLE_SECONDS_MAX):
-                while (count := planned(await history(made.log))) <= before:
+                while (count := planned(await history(made.log))) <= before:  # noqa: ASYNC110  read from the log
                     await asyncio.sleep(0.5)
                 return count
         finally:
