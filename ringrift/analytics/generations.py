@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ringrift.domain.promotion import wilson_interval
 from ringrift.events import Fact, Recorded
@@ -52,6 +53,10 @@ class Score:
         """95 % interval of the share (Wilson 1927), a game a sample. The games of one start are not independent: where the seat
         decides they even each other out and the true interval is narrower, where the start favours one player it is wider."""
         return wilson_interval(self.share, self.games)
+
+    def document(self) -> dict[str, Any]:
+        """The score as `--json` shows it, with the interval as `interval_95`."""
+        return {"wins": self.wins, "games": self.games, "share": self.share, "interval_95": self.interval}
 
     def add(self, event: EvaluationScored, sign: int = 1) -> None:
         """Count one more result of the same match, or with the sign -1 one less."""

@@ -1,4 +1,4 @@
-"""Pictures: Elo over games, with error bars. Drawn without a display, written as PNG."""
+"""Pictures of strength: Elo and scores over games, with error bars. Drawn without a display, written as PNG."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 from ringrift.analytics.generations import ConfigView
 from ringrift.analytics.strength import StrengthReport
@@ -31,7 +32,7 @@ def elo_over_games(view: ConfigView, path: Path) -> None:
     for name, label in (("baseline:random", "random play"), ("baseline:heuristic", "heuristic")):
         if rating := view.rating(name):
             axes.axhline(rating.elo - zero, color=INK, lw=0.8, ls=":" if label == "random play" else "--")
-            axes.annotate(label, (0.01, rating.elo - zero), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+            _name_line(axes, label, rating.elo - zero)
     axes.set_xlabel("self-play games before training")
     axes.set_ylabel("Elo above random play, 95 % interval")
     axes.set_title(f"{view.config}: networks by generation (green promoted, red not)", fontsize=10)
@@ -60,7 +61,7 @@ def score_over_games(report: StrengthReport, path: Path) -> None:
                 axes.errorbar(at, [result.score], yerr=bar, fmt="s", ms=9, mfc="none", color=colour, capsize=5, label=text)
     fair = 1 / int(report.config[-2])
     axes.axhline(fair, color=INK, lw=0.8, ls=":")
-    axes.annotate("equal strength", (0.01, fair), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+    _name_line(axes, "equal strength", fair)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("self-play games before training")
     axes.set_ylabel("share of games won, 95 % interval")
@@ -71,3 +72,9 @@ def score_over_games(report: StrengthReport, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     pyplot.close(figure)
+
+
+def _name_line(axes: Axes, label: str, height: float) -> None:
+    """Name a horizontal line under its right end: strength grows, so points near the line are at the left."""
+    place = ("axes fraction", "data")
+    axes.annotate(label, (0.99, height), (0, -3), place, "offset points", ha="right", va="top", fontsize=8)

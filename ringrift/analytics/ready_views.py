@@ -7,6 +7,8 @@ _WORK = """
     UNION ALL SELECT time, config, node, 'evaluation', games, play_seconds FROM evaluation_scored
     UNION ALL SELECT time, config, node, 'training', 0, train_seconds FROM training_finished
 """
+PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS an_hour FROM node_registered GROUP BY node)"
+"""what an hour of each registered node costs by its newest registration"""
 
 READY_VIEWS: dict[str, str] = {
     # what workers did, one row a finished ticket
@@ -26,12 +28,13 @@ READY_VIEWS: dict[str, str] = {
                sum(seconds) AS worker_seconds, count(*) AS tickets
         FROM work GROUP BY ALL ORDER BY hour, config, work
     """,
-    # hours of work; what an hour costs is no fact so far, so there is no money here
-    "cost": """
-        SELECT config, node, work, sum(seconds) / 3600 AS hours, sum(games)::BIGINT AS games, count(*) AS tickets
-        FROM work GROUP BY ALL ORDER BY config, hours DESC
+    # hours of work and what they cost, NULL on a node that is not registered
+    "cost": f"""
+        SELECT config, node, work, sum(seconds) / 3600 AS hours, sum(games)::BIGINT AS games, count(*) AS tickets,
+               sum(seconds / 3600 * an_hour) AS cost
+        FROM work LEFT JOIN {PRICES} USING (node) GROUP BY config, node, work ORDER BY config, hours DESC
     """,
-    # the games that generations were trained on, as far as facts tell: no score of one game exists so far
+    # the games that generations were trained on; how they were judged is in the view quality_assessed
     "quality": """
         SELECT p.config AS config, p.generation AS generation, count(*) AS games, avg(g.plies) AS plies_mean,
                stddev_pop(g.plies) AS plies_sd, avg((g.winner > 0)::INT) AS decisive, avg((g.winner = 1)::INT) AS first_seat_wins,

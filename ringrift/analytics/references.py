@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from ringrift.analytics.heads import GameEnvelope
 from ringrift.analytics.history import events
 from ringrift.domain.retraction import retracted
 from ringrift.events import REGISTRY, Fact, Recorded
@@ -144,25 +145,6 @@ async def index(log: Log, until_seq: int | None = None, progress: Progress | Non
     return found
 
 
-class _Seat(Struct, frozen=True):
-    model: str | None = None
-
-
-class _Data(Struct, frozen=True):
-    game: str
-    config: str
-    origin: str
-    node: str
-    seats: tuple[_Seat, ...]
-
-
-class _Head(Struct, frozen=True):
-    """The little of a game's envelope that lineage needs: moves and targets are skipped, not decoded."""
-
-    data: _Data
-    cause: str | None = None
-
-
 class GameIndex:
     """Games by the shard they went into and by the request they were played for."""
 
@@ -176,7 +158,7 @@ async def index_games(
 ) -> GameIndex:
     """One pass over the games of the shards' configs; those of a dead letter are left out, as they are of shards, and so are those
     that were retracted when the shard was made."""
-    found, decoder = GameIndex(), msgspec.json.Decoder(_Head)
+    found, decoder = GameIndex(), msgspec.json.Decoder(GameEnvelope)
     ordered = sorted(shards, key=lambda shard: shard.first_seq)
     configs = sorted({shard.config for shard in ordered})
     filters = [f"ringrift.game.{config}.completed" for config in configs]
@@ -210,7 +192,7 @@ def _heeded(shard: ShardExported, retractions: Sequence[Recorded]) -> list[Games
     ]  # fmt: skip
 
 
-def _add(groups: list[Games], head: _Head, seq: int) -> None:
+def _add(groups: list[Games], head: GameEnvelope, seq: int) -> None:
     for number, known in enumerate(groups):
         if known.request == head.cause and known.origin == head.data.origin:
             groups[number] = _joined(known, head, seq)
@@ -218,7 +200,7 @@ def _add(groups: list[Games], head: _Head, seq: int) -> None:
     groups.append(_joined(None, head, seq))
 
 
-def _joined(known: Games | None, head: _Head, seq: int) -> Games:
+def _joined(known: Games | None, head: GameEnvelope, seq: int) -> Games:
     data = head.data
     nodes, models = dict(known.nodes) if known else {}, dict(known.models) if known else {}
     nodes[data.node] = nodes.get(data.node, 0) + 1

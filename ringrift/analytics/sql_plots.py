@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from ringrift.analytics.plots import INK, PROMOTED, REJECTED
+from ringrift.analytics.ready_views import PRICES
 from ringrift.analytics.tables import Connection, rows_of
 
 BUCKETS = 40
@@ -91,17 +93,19 @@ def loss(connection: Connection, config: str, path: Path) -> None:
 
 
 def cost(connection: Connection, config: str, path: Path) -> None:
-    """Hours of work spent so far, by kind, over time. What an hour costs is no fact so far."""
-    rows = _rows(connection, "finished work", config, """
-        SELECT time, work, sum(seconds) OVER (PARTITION BY work ORDER BY time) / 3600 AS hours FROM work
+    """What work has cost so far, by kind, over time; in hours where not every node that did it is registered with its price."""
+    rows = _rows(connection, "finished work", config, f"""
+        SELECT time, work, seconds / 3600 AS hours, hours * an_hour AS cost FROM work LEFT JOIN {PRICES} USING (node)
         WHERE config = $1 ORDER BY time
     """)
-    figure, axes = _figure(f"{config}: hours of work so far (their price is no fact)", f"minutes since {_time(rows[0]['time'])}")
+    unit = "cost" if all(row["cost"] is not None for row in rows) else "hours"
+    start = min(row["time"] - timedelta(hours=row["hours"]) for row in rows)
+    minutes = [(row["time"] - start).total_seconds() / 60 for row in rows]
+    figure, axes = _figure(f"{config}: {unit} of work so far", f"minutes since {_time(start)}")
     for work, colour in WORK_COLOURS.items():
-        mine = [row for row in rows if row["work"] == work]
-        minutes = [(row["time"] - rows[0]["time"]).total_seconds() / 60 for row in mine]
-        axes.step(minutes, [row["hours"] for row in mine], where="post", color=colour, label=work)
-    axes.set_ylabel("hours")
+        spent = [row[unit] if row["work"] == work else 0.0 for row in rows]
+        axes.step([0.0, *minutes], [0.0, *accumulate(spent)], where="post", color=colour, label=work)
+    axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     _save(figure, path)

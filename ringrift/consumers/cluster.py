@@ -12,14 +12,17 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
+from ringrift.analytics.history import events
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.letters import unresolved
 from ringrift.domain import nodes
+from ringrift.domain.breaker import node_target
+from ringrift.domain.health import Health, health
 from ringrift.domain.pause import Pauses
 from ringrift.domain.pressure import TIERS
 from ringrift.domain.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
-from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
+from ringrift.events.facts import LeaseAcquired, PipelinePaused, PipelineResumed, Tier
 from ringrift.events.tickets import PRIORITIES
 from ringrift.streams import api
 from ringrift.streams.breakers import BreakerBucket
@@ -30,10 +33,12 @@ from ringrift.streams.presence import Heartbeat, Machine, Presence
 from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
 from ringrift.streams.wire import Wire
 
-ROLES = ("planner", "promoter", "warden")
-EXPECTED = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "warden", "selfplay", "evaluator")
+ROLES = type_of(LeaseAcquired).emitters
+"""of which one process at a time acts, under a lease"""
+EXPECTED = (
+    "planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden", "selfplay", "evaluator",
+)  # fmt: skip
 """consumers that a whole loop needs, each at least once"""
-PAUSE_FILTERS = [type_of(kind).subject_filter for kind in (PipelinePaused, PipelineResumed)]
 
 
 class Voters(Struct, frozen=True, kw_only=True):
@@ -83,6 +88,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     dead_letters: int
     paused: dict[str, str]
     work: tuple[Queue, ...]
+    health: Health
     resilience: Resilience
     advice: tuple[str, ...]
 
@@ -99,15 +105,16 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     broken = {name: item.why for name, item in Breakers(bucket, _nobody).all().items() if item.state != "closed"}
     letters, paused = await unresolved(log), await pauses(log)
     running = {beat.consumer for beat in beats}
-    found = resilience(
-        tier=tier, roles_wanted=len(ROLES), roles_held=sum(holder is not None for holder in roles.values()), level=who.level,
-        wanted=len(EXPECTED), running=len(running & set(EXPECTED)),
+    found = resilience(tier=tier, roles=roles, level=who.level, wanted=EXPECTED, running=running)
+    well = health(
+        who.level, nodes=len(known), connected=sum(item.standing == "there" for item in known.values()),
+        quarantined=sum(node_target(name) in broken for name in known), wanted=len(EXPECTED), running=len(running & set(EXPECTED)),
     )  # fmt: skip
     advice = [*found.advice, *_advice(known, broken, len(letters.letters), dead_letters_max, paused, who)]
     return ClusterView(
         leader=who.leader, voters=who.voters, voters_alive=who.alive, quorum=who.level, roles=roles, nodes=known, memory_tier=tier,
-        breakers=broken, dead_letters=len(letters.letters), paused=paused, work=tuple(await queues(log)), resilience=found,
-        advice=tuple(advice),
+        breakers=broken, dead_letters=len(letters.letters), paused=paused, work=tuple(await queues(log)), health=well,
+        resilience=found, advice=tuple(advice),
     )  # fmt: skip
 
 
@@ -173,7 +180,7 @@ def _last_ack_seconds(info: dict[str, Any]) -> float | None:
 async def pauses(log: Log) -> dict[str, str]:
     """What is paused, `<scope>/<kind>`, and why."""
     state, why = Pauses(), dict[str, str]()
-    async for event in _facts(log, PAUSE_FILTERS):
+    async for event, _ in events(log, kinds=(PipelinePaused, PipelineResumed)):
         if isinstance(event, (PipelinePaused, PipelineResumed)):
             state = state.after(event)
             why[f"{event.scope}/{event.kind}"] = event.why
@@ -204,13 +211,6 @@ async def _holder(log: Log, role: str) -> str | None:
     with contextlib.suppress(msgspec.DecodeError):
         return str(msgspec.json.decode(key.body, type=dict[str, str]).get("holder"))
     return "unreadable"
-
-
-async def _facts(log: Log, filters: list[str]) -> Any:
-    async for batch in log.read(EVENTS, filters=filters):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                yield decode(entry.body, stream=EVENTS, seq=entry.seq).event
 
 
 def _advice(

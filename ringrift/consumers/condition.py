@@ -34,6 +34,9 @@ PORT_AFTER = {
 """places are kept: whoever scrapes names them"""
 STALLED_SECONDS_MAX = 60.0
 """a decider that is behind and has folded nothing for so long does not move any more"""
+WORK_STALLED_SECONDS_MAX = 7200.0
+"""a worker whose ticket has not got on for so long hangs; a training may be silent as long. One step of many searches with a large
+network takes minutes without a GPU"""
 SILENT_SECONDS_MAX = HEARTBEAT_SECONDS * HEARTBEATS_MISSED_MAX
 LAG_READY_MAX = 100
 """events; a decider is never nearer than what is on its way"""
@@ -50,6 +53,24 @@ class Condition:
         self._moved_at: float | None = None
         self._behind_since: float | None = None
         self._heard_at: float | None = None
+        self._in_hand = False
+        self._worked_at = 0.0
+
+    def took(self, now: float) -> None:
+        """A ticket is in hand."""
+        self._in_hand, self._worked_at = True, now
+
+    def worked(self, now: float) -> None:
+        """The ticket in hand gets on. From any thread, also from one whose ticket has just ended."""
+        self._worked_at = now
+
+    def gave(self) -> None:
+        """No ticket is in hand any more."""
+        self._in_hand = False
+
+    def work_stalled_seconds(self, now: float) -> float:
+        """Since the ticket in hand last got on, 0 without one."""
+        return now - self._worked_at if self._in_hand else 0.0
 
     def saw(self, seq: int | None, tail: int, now: float) -> None:
         """The server answered; this process has folded up to `seq` (None if it folds nothing) of `tail`."""
@@ -71,6 +92,8 @@ class Condition:
 
     def alive(self, now: float) -> bool:
         """Whether it makes progress. Without a server nobody does and a restart would not help: that is not ready, but alive."""
+        if self.work_stalled_seconds(now) >= WORK_STALLED_SECONDS_MAX:
+            return False
         return self._moved_at is None or not self.lag_events or now - self._moved_at < STALLED_SECONDS_MAX
 
     def ready(self, now: float) -> bool:
@@ -94,6 +117,7 @@ class ProcessView(Struct, frozen=True, kw_only=True):
     lag_events: int | None
     lag_seconds: float | None
     heard_seconds: float | None
+    work_stalled_seconds: float
     folds: dict[str, str]
     errors: int
     pressure: dict[str, str]
@@ -107,7 +131,8 @@ def view_of(process: Process) -> ProcessView:
         consumer=process.name, node=process.node, instance=process.instance, version=ringrift.__version__,
         alive=condition.alive(now), ready=condition.ready(now), doing=process.doing, standing_by=process.standing_by,
         seq=process.seq, lag_events=condition.lag_events, lag_seconds=condition.lag_seconds(now),
-        heard_seconds=condition.heard_seconds(now), folds=process.fold_hashes, errors=process.errors,
+        heard_seconds=condition.heard_seconds(now), work_stalled_seconds=condition.work_stalled_seconds(now),
+        folds=process.fold_hashes, errors=process.errors,
         pressure={str(name): str(tier) for name, tier in process.pressure.tiers.items()}, paused=process.pauses.paused,
     )  # fmt: skip
 
@@ -125,7 +150,7 @@ class Endpoints:
         match path:
             case "/health":
                 view = view_of(self._process)
-                return _plain(view.alive, "alive" if view.alive else f"stalled at {view.seq}, {view.lag_events} events behind")
+                return _plain(view.alive, "alive" if view.alive else _stalled(view))
             case "/ready":
                 view = view_of(self._process)
                 return _plain(view.ready, "ready" if view.ready else _not_ready(view))
@@ -197,6 +222,12 @@ def health_port(given: str | None, consumer: str) -> int:
 
 def _plain(well: bool, text: str) -> http.Answer:
     return http.Answer(200 if well else 503, http.TEXT, text.encode() + b"\n")
+
+
+def _stalled(view: ProcessView) -> str:
+    if view.work_stalled_seconds >= WORK_STALLED_SECONDS_MAX:
+        return f"{view.doing}: nothing has come of it for {view.work_stalled_seconds:.0f} s"
+    return f"stalled at {view.seq}, {view.lag_events} events behind"
 
 
 def _not_ready(view: ProcessView) -> str:

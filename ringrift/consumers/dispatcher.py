@@ -1,7 +1,8 @@
 """Turns requests into tickets on `WORK`. A ticket is a command and may be lost; the request is a fact, so the ticket comes back.
 
-On start it looks at both: what was asked for, is not done and is not on the queue is put there again. A pause takes the tickets it
-stops off the queue, so that no worker has to hand them back over and over; the end of the pause is like a start.
+On start, and with the recorded tick every five minutes, it looks at both: what was asked for, is not done and is not on the queue
+is put there again. A pause takes the tickets it stops off the queue, so that no worker has to hand them back over and over; the end
+of the pause is like a start.
 
 What has waited for hours is put on the queue once more, in front. The ticket behind is done by then: workers see its outcome.
 """
@@ -9,11 +10,12 @@ What has waited for hours is put on the queue once more, in front. The ticket be
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 from ringrift.consumers.deciding import STREAM, decoded
 from ringrift.consumers.process import Process, run
 from ringrift.domain.pause import Pauses
-from ringrift.events import Fact, UndecodableEvent, type_of
+from ringrift.events import EventMeta, Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationRequested,
@@ -24,6 +26,7 @@ from ringrift.events.facts import (
     ReanalysisRequested,
     SelfplayFinished,
     SelfplayPlanned,
+    TickRecorded,
     TrainingFailed,
     TrainingFinished,
     TrainingKilled,
@@ -49,59 +52,110 @@ OUTCOMES = (
 )  # fmt: skip
 PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
+LOOK_MINUTES = 5
+"""between two looks at the whole queue: a ticket is lost when a server loses what it acknowledged, or to a hand; not every day"""
+VANISHED_MAX = 3
+"""looks that bring one ticket back while this process lives: what no worker can read would come for ever"""
+
+
+class Outstanding:
+    """What the facts ask for and is not done, by ticket, and what is paused, both folded up to `seq`; how often which vanished."""
+
+    def __init__(self) -> None:
+        self.tickets: dict[str, Ticket] = {}
+        self.pauses = Pauses()
+        self.vanished: Counter[str] = Counter()
+        self.seq = 0
+
+    def take(self, event: Fact, meta: EventMeta) -> None:
+        """Fold one fact."""
+        self.seq = meta.seq
+        if isinstance(event, REQUESTS):
+            self.tickets.update({ticket.ticket: ticket for ticket in tickets_of(event, meta.position)})
+        elif isinstance(event, OUTCOMES):
+            self.tickets.pop(event.ticket, None)
+        elif isinstance(event, PAUSES):
+            self.pauses = self.pauses.after(event)
 
 
 async def main(process: Process) -> None:
     """Put what is outstanding on the queue, then every new request as it comes."""
     log = process.log
-    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *PAUSES, WorkAged)]
+    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES, *PAUSES, WorkAged, TickRecorded)]
     position = await log.tail(STREAM)
-    pauses = await _bring_back(process, position)
+    known = Outstanding()
+    async for batch in log.read(STREAM, filters=filters, until_seq=position):
+        for entry in batch:
+            if (recorded := await decoded(process, STREAM, entry)) is not None:
+                known.take(*recorded)
+    known.seq = position
+    await _bring_back(process, known)
     process.doing = "dispatching"
     async for entry in process.until_stopped(log.follow(STREAM, filters=filters, start_seq=position + 1)):
         recorded = await decoded(process, STREAM, entry)
         if recorded is None:
             continue
-        if isinstance(recorded.event, PAUSES):
-            before, pauses = pauses, pauses.after(recorded.event)
-            if pauses == before:  # nothing was paused, or it was already: looking at the whole log would tell nothing new
-                continue
-            if isinstance(recorded.event, PipelinePaused):
-                await _withdraw(process, pauses)
-            else:
-                pauses = await _bring_back(process, recorded.meta.seq)
-        elif isinstance(recorded.event, REQUESTS):
-            for ticket in tickets_of(recorded.event, recorded.meta.position):
-                await _put(process, ticket, ticket.ticket, pauses)
-        elif isinstance(recorded.event, WorkAged):
-            await _hurry(process, recorded.event, pauses)
+        before = known.pauses
+        known.take(*recorded)
+        await _act(process, known, recorded.event, recorded.meta.position, was_paused=before)
         process.folded(recorded.meta.seq, {})
 
 
-async def _hurry(process: Process, event: WorkAged, pauses: Pauses) -> None:
+async def _act(process: Process, known: Outstanding, event: Fact, position: str, *, was_paused: Pauses) -> None:
+    """What a fact that has just been folded asks of the queue."""
+    if isinstance(event, PAUSES) and known.pauses != was_paused:
+        await (_withdraw(process, known.pauses) if isinstance(event, PipelinePaused) else _bring_back(process, known))
+    elif isinstance(event, REQUESTS):
+        for ticket in tickets_of(event, position):
+            await _put(process, ticket, ticket.ticket, known.pauses)
+    elif isinstance(event, WorkAged):
+        await _hurry(process, event, known)
+    elif isinstance(event, TickRecorded) and event.minute % LOOK_MINUTES == 0:
+        await _bring_back(process, known, vanished=True)
+
+
+async def _hurry(process: Process, event: WorkAged, known: Outstanding) -> None:
     """Put what is left of a request on the queue in front; a full queue leaves it where it is."""
-    outstanding, _ = await _outstanding(process, await process.log.tail(STREAM))
-    for ticket in outstanding.values():
-        if ticket.cause != event.request or pauses.stops(event.config, event.kind):
+    for ticket in list(known.tickets.values()):
+        if ticket.cause != event.request or known.pauses.stops(event.config, event.kind):
             continue
         with contextlib.suppress(QueueFull):
             seq = await process.log.publish_ticket(subject_of(ticket, URGENT), encode_ticket(ticket), f"{ticket.ticket}.aged")
             process.logger.info("moved to the front", ticket=ticket.ticket, seq=seq, waited_seconds=event.waited_seconds)
 
 
-async def _bring_back(process: Process, until_seq: int) -> Pauses:
-    """Put on the queue what the facts up to `until_seq` ask for, is not done and is not there; what they say is paused."""
+async def _bring_back(process: Process, known: Outstanding, *, vanished: bool = False) -> None:
+    """Put on the queue what is outstanding and not there, and take off it what is paused.
+
+    `vanished`: what is missing has no reason to be, so it comes back `VANISHED_MAX` times at most."""
     on_queue = {ticket.ticket for ticket in await _queued(process)}  # before the facts: an outcome precedes its ack
-    outstanding, pauses = await _outstanding(process, until_seq)
-    await _withdraw(process, pauses)
-    for ticket in outstanding.values():
-        if ticket.ticket not in on_queue:  # the server may still know the id of a ticket that is lost
-            await _put(process, ticket, f"{ticket.ticket}.{until_seq}", pauses)
-    return pauses
+    done = await _done_after(process, known.seq)
+    await _withdraw(process, known.pauses)
+    for ticket in list(known.tickets.values()):
+        if ticket.ticket in on_queue or ticket.ticket in done or known.vanished[ticket.ticket] >= VANISHED_MAX:
+            continue
+        if vanished and not known.pauses.stops(config_of(ticket), kind_of(ticket)):
+            process.logger.warning("ticket vanished from the queue", ticket=ticket.ticket)
+            known.vanished[ticket.ticket] += 1
+        await _put(process, ticket, f"{ticket.ticket}.{known.seq}", known.pauses)  # the server may know the id of a lost one
+
+
+async def _done_after(process: Process, seq: int) -> set[str]:
+    """Tickets with an outcome that is in the log and not folded yet."""
+    found: set[str] = set()
+    async for batch in process.log.read(STREAM, filters=[type_of(kind).subject_filter for kind in OUTCOMES], start_seq=seq + 1):
+        for entry in batch:
+            with contextlib.suppress(UndecodableEvent):  # dead-lettered when it is folded
+                event = decode(entry.body, stream=STREAM, seq=entry.seq).event
+                if isinstance(event, OUTCOMES):
+                    found.add(event.ticket)
+    return found
 
 
 async def _withdraw(process: Process, pauses: Pauses) -> None:
     """Take the tickets that are paused off the queue; who has one in hand finishes it."""
+    if not pauses.paused:
+        return
     subjects = {entry.subject for entry in await process.log.queued()}
     for subject in sorted(subjects):
         _, _, kind, _, config = subject.split(".")
@@ -117,31 +171,6 @@ async def _queued(process: Process) -> list[Ticket]:
         with contextlib.suppress(UndecodableEvent):
             found.append(decode_ticket(entry.body))
     return found
-
-
-async def _outstanding(process: Process, until_seq: int) -> tuple[dict[str, Ticket], Pauses]:
-    """Tickets asked for up to `until_seq` and not done by now, by id, and the pauses in force at `until_seq`."""
-    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES, *PAUSES)]
-    tail = await process.log.tail(STREAM)
-    outstanding: dict[str, Ticket] = {}
-    pauses = Pauses()
-    async for batch in process.log.read(STREAM, filters=filters, until_seq=tail):
-        for entry in batch:
-            recorded = await decoded(process, STREAM, entry)
-            if recorded is None or (entry.seq > until_seq and not isinstance(recorded.event, OUTCOMES)):
-                continue
-            if isinstance(recorded.event, PAUSES):
-                pauses = pauses.after(recorded.event)
-            else:
-                _count(outstanding, recorded.event, recorded.meta.position)
-    return outstanding, pauses
-
-
-def _count(outstanding: dict[str, Ticket], event: Fact, position: str) -> None:
-    if isinstance(event, REQUESTS):
-        outstanding.update({ticket.ticket: ticket for ticket in tickets_of(event, position)})
-    elif isinstance(event, OUTCOMES):
-        outstanding.pop(event.ticket, None)
 
 
 async def _put(process: Process, ticket: Ticket, id: str, pauses: Pauses) -> None:

@@ -48,7 +48,7 @@ async def _measure(process: Process, ticket: EvaluationTicket, deliveries: int, 
             process,
             lambda: play_match(
                 ticket, settings.evaluation, node=process.node, model_of=held.__getitem__, threads=threads(),
-                progress=lambda _: process.check_stop(),
+                width=process.pressure.batch, progress=lambda _: process.check_stop(),
             ),
         )
         async for fact in match:

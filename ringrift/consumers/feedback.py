@@ -15,6 +15,7 @@ from ringrift.domain import (
     regression,
     retraction,
     scheduling,
+    tuning,
     velocity,
     waiting,
 )
@@ -22,6 +23,7 @@ from ringrift.domain import (
 DECIDERS = (
     loss.DECIDER, quality.DECIDER, velocity.DECIDER, regression.DECIDER, exploration.DECIDER, curriculum.DECIDER,
     scheduling.DECIDER, architectures.DECIDER, fleet.DECIDER, ageing.DECIDER, waiting.DECIDER, retraction.DECIDER,
+    tuning.DECIDER,
 )  # fmt: skip
 
 

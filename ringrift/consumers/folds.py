@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import msgspec
@@ -53,10 +55,18 @@ def code_version() -> str:
     imports, because a needless rebuild costs a minute and a fold by the wrong code costs every decision after it."""
     digest = hashlib.sha256()
     for package in ("ringrift.domain", "ringrift.events"):
-        for source in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
-            if source.name.endswith(".py"):
-                digest.update(f"{package}/{source.name}\n".encode() + source.read_bytes())
+        for name, source in _sources(package, resources.files(package)):
+            digest.update(f"{name}\n".encode() + source)
     return digest.hexdigest()[:16]
+
+
+def _sources(name: str, folder: Traversable) -> Iterator[tuple[str, bytes]]:
+    """Name and text of every source in a package and in those within it."""
+    for item in sorted(folder.iterdir(), key=lambda item: item.name):
+        if item.is_dir():
+            yield from _sources(f"{name}/{item.name}", item)
+        elif item.name.endswith(".py"):
+            yield f"{name}/{item.name}", item.read_bytes()
 
 
 async def save(blobs: Blobs, decider: Decider[Any], folded: Folded) -> None:

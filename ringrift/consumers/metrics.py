@@ -1,7 +1,8 @@
 """Metrics: one list of what is measured, and the values of this process in Prometheus's text format.
 
 Names are those of the predecessor's boards where they still mean something (requirement group G23). Gone with their subject:
-partitions, gossip and healing (`ringrift_partition*`, `ringrift_healing_*`, `ringrift_escalation_level`). The alert rules and the
+partitions, gossip and healing (`ringrift_partition*`, `ringrift_healing_*`, `ringrift_escalation_level`): the servers' routes heal
+themselves, and what is cut off for longer is a voter away or a node that is missed. The alert rules and the
 Grafana board are written from this list by `ringrift metrics export`.
 """
 
@@ -48,9 +49,12 @@ METRICS: dict[str, Metric] = {
         Metric("ringrift_quorum_alive_voters", "gauge", "Voters that are current.", (), True),
         Metric("ringrift_quorum_total_voters", "gauge", "Voters there should be.", (), True),
         Metric("ringrift_quorum_margin", "gauge", "Voters that may still be lost.", (), True),
+        Metric("ringrift_health_score", "gauge", "How well the cluster is, 0 to 1; warns below 0.85.", (), True),
+        Metric("ringrift_health_level", "gauge", "0 CRITICAL, 1 DEGRADED, 2 WARNING, 3 HEALTHY.", (), True),
         Metric("ringrift_resilience_score", "gauge", "What the cluster can lose, 0 to 1; warns below 0.7.", (), True),
         Metric("ringrift_resilience_level", "gauge", "0 CRITICAL, 1 WARNING, 2 HEALTHY.", (), True),
         Metric("ringrift_nodes", "gauge", "Nodes by standing.", ("standing",), True),
+        Metric("ringrift_nodes_reconnected_total", "counter", "Times a node came back that had been suspected or lost.", (), True),
         Metric("ringrift_breakers_open", "gauge", "Targets that are left alone.", (), True),
         Metric("ringrift_dead_letters_unresolved", "gauge", "Dead letters nobody has resolved.", (), True),
         Metric("ringrift_work_pending", "gauge", "Tickets nobody has taken.", ("kind",), True),
@@ -58,6 +62,10 @@ METRICS: dict[str, Metric] = {
         Metric("ringrift_work_redelivered", "gauge", "Tickets in hand that have been delivered before.", ("kind",), True),
         Metric("ringrift_work_last_ack_age_seconds", "gauge", "Since a ticket was last acknowledged.", ("kind",), True),
         Metric("ringrift_paused", "gauge", "1 for every pause in force.", ("scope", "kind"), True),
+        Metric("ringrift_generation", "gauge", "Generation of the network promoted last.", ("config",), True),
+        Metric("ringrift_elo_above_heuristic", "gauge", "Elo of the current network above the heuristic's.", ("config",), True),
+        Metric("ringrift_elo_velocity", "gauge", "Elo an hour of the promoted networks.", ("config",), True),
+        Metric("ringrift_data_quality", "gauge", "Quality of the newest games, 0 to 1.", ("config",), True),
     )
 }
 Labels = tuple[str, ...]

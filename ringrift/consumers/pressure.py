@@ -1,4 +1,5 @@
-"""What a process does when its machine gets tight: it says so, takes no tickets, frees caches, leaves before it is killed."""
+"""What a process does when its machine gets tight: it says so, takes no tickets, searches fewer games at once, frees caches, and
+leaves before it is killed."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ringrift.consumers.resources import NODE_WIDE, used_shares
-from ringrift.domain.pressure import TIERS, frees_caches, must_leave, takes_work, tier_after, worst
+from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.events import UndecodableEvent, decode, type_of
 from ringrift.events.facts import NodePressureChanged, Resource, Tier
 from ringrift.streams.errors import ConcurrencyError
@@ -35,6 +36,10 @@ class Pressure:
     def takes_work(self) -> bool:
         """Whether another ticket may be taken."""
         return takes_work(self.tiers)
+
+    def batch(self, games: int) -> int:
+        """How many of so many games to search at once; from any thread."""
+        return batch_size(games, dict(self.tiers))
 
     async def look(self, used: dict[Resource, float] | None = None) -> None:
         """Measure and act. `used` is measured unless a test gives it. Raises StreamError if a change could not be told."""

@@ -110,7 +110,8 @@ class Process:
         return self._stop.is_set()
 
     def check_stop(self) -> None:
-        """Called often by long work, from any thread. Raises Drained once it is to be handed back."""
+        """Called often by long work, from any thread: it gets on. Raises Drained once it is to be handed back."""
+        self.condition.worked(time.monotonic())
         if self.stopping or self.preempted:
             raise Drained
 

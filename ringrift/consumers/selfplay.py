@@ -6,6 +6,7 @@ import time
 
 from msgspec.structs import replace
 
+from ringrift.consumers.fallback import wanted_or_older
 from ringrift.consumers.networks import Networks
 from ringrift.consumers.process import Process, run, threads
 from ringrift.consumers.reanalysing import finished, reanalyse
@@ -14,6 +15,7 @@ from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket, Ticket
 from ringrift.learning.play import play_games
+from ringrift.search.harness import Model
 
 
 async def main(process: Process) -> None:
@@ -50,7 +52,10 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
     play = settings.selfplay
     if plan.temperature_plies is not None:
         play = replace(play, temperature_plies=plan.temperature_plies)
-    model = await networks.get(plan.model) if plan.model else None
+    model: Model | None = None
+    if plan.model:
+        played_by, model = await wanted_or_older(process, ticket, plan.model, networks.get)
+        ticket = replace(ticket, plan=replace(plan, model=played_by))
     began, plies = time.monotonic(), 0
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
     async with publish_games(process, ticket, plan.config, ids, deliveries) as publish:
@@ -58,7 +63,7 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
             process,
             lambda: play_games(
                 ticket, play, node=process.node, model=model, threads=threads(),
-                progress=lambda _: process.check_stop(),
+                width=process.pressure.batch, progress=lambda _: process.check_stop(),
             ),
         )
         async for game in games:

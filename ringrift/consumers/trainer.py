@@ -1,4 +1,8 @@
-"""Trains networks: shards in, a network and its facts out. A killed training goes on from its newest checkpoint, on any node."""
+"""Trains networks: shards in, a network and its facts out. A killed training goes on from its newest checkpoint, on any node.
+
+One training of a config at a time: its request's sequence is the fencing token. What a trainer finishes after a newer training was
+asked for is refused by the log, so a paused one that wakes up registers nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import torch
 from msgspec.structs import replace
 
 from ringrift.consumers.deciding import decoded
+from ringrift.consumers.fallback import wanted_or_older
 from ringrift.consumers.process import Drained, Process, run, threads
 from ringrift.consumers.shards import exported_shards, shard_bytes
 from ringrift.consumers.working import is_done, work
@@ -26,7 +31,8 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.events.settings import TrainingSettings, load
+from ringrift.events.settings import Settings, TrainingSettings
+from ringrift.events.settings_sources import load
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
@@ -34,7 +40,8 @@ from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
-from ringrift.streams.errors import BlobMissing
+from ringrift.streams.errors import BlobMissing, ConcurrencyError
+from ringrift.streams.log import Expect
 from ringrift.streams.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 
 Result = TypeVar("Result")
@@ -64,19 +71,32 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     for outcome in ("finished", "killed"):
         if await is_done(process, f"ringrift.training.{request.config}.{outcome}", ticket):
             return
+    fence = _fence(ticket)
+    newest = await process.log.last("EVENTS", fence.subject_filter)
+    if newest is not None and newest.seq != fence.last_seq:
+        process.logger.warning("a newer training was asked for", ticket=ticket.ticket, newest=newest.seq)
+        return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
-    adjusted = load(request.hyperparameters, base=settings)
-    chosen = replace(adjusted.training, architecture=request.architecture)
+    chosen = settings_of(request, settings)
     window = await _window(process, request, chosen)
-    start = await _start(process, request)
+    start = await _start(process, ticket)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
     trainer = await _trainer(process, ticket, window, chosen, start, teacher)
     await process.log.append([process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)])
     began = time.monotonic()
     progress = await _run(process, ticket, trainer)
-    await _publish(process, ticket, trainer, progress, time.monotonic() - began)
+    try:
+        await _publish(process, ticket, trainer, progress, time.monotonic() - began)
+    except ConcurrencyError as error:
+        process.logger.warning("finished too late, nothing is registered", ticket=ticket.ticket, error=str(error))
     await process.blobs.delete(SNAPSHOT_BUCKET, ticket.ticket)
+
+
+def settings_of(request: TrainingRequested, settings: Settings) -> TrainingSettings:
+    """What the training is done under: the settings, with what the request says otherwise."""
+    adjusted = load(request.hyperparameters, base=settings).training
+    return replace(adjusted, architecture=request.architecture, epochs=adjusted.epochs * request.intensity)
 
 
 async def _window(process: Process, request: TrainingRequested, settings: TrainingSettings) -> Window:
@@ -95,14 +115,16 @@ async def _window(process: Process, request: TrainingRequested, settings: Traini
     return await asyncio.to_thread(opened)
 
 
-async def _start(process: Process, request: TrainingRequested) -> bytes | None:
-    """The network to start from. One of another architecture has no weights to give, and the training begins afresh."""
+async def _start(process: Process, ticket: TrainingTicket) -> bytes | None:
+    """The network to start from, or an older one where it is lost. One of another architecture has no weights to give, and the
+    training begins afresh."""
+    request = ticket.request
     if request.parent is None:
         return None
-    data = await process.blobs.get(MODEL_BUCKET, request.parent)
+    parent, data = await wanted_or_older(process, ticket, request.parent, lambda model: process.blobs.get(MODEL_BUCKET, model))
     found = header_of(data).architecture
     if found != canonical(request.architecture):
-        process.logger.warning("starts afresh", architecture=request.architecture, parent=request.parent, parent_architecture=found)
+        process.logger.warning("starts afresh", architecture=request.architecture, parent=parent, parent_architecture=found)
         return None
     return data
 
@@ -163,10 +185,12 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
             )  # fmt: skip
             call(process.log.append([process.draft(fact, cause=ticket.cause, key=latest[0].step)]))
 
+    def stop() -> bool:
+        process.condition.worked(time.monotonic())
+        return process.stopping or killed.is_set()
+
     def job() -> Progress | None:
-        return trainer.run(
-            on_progress=on_progress, on_checkpoint=on_checkpoint, stop=lambda: process.stopping or killed.is_set()
-        )
+        return trainer.run(on_progress=on_progress, on_checkpoint=on_checkpoint, stop=stop)
 
     watching = asyncio.create_task(_watch(process, ticket, killed))
     try:
@@ -193,7 +217,7 @@ async def _watch(process: Process, ticket: TrainingTicket, killed: asyncio.Event
 
 
 async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float) -> None:
-    """The blob first, then both facts as one batch."""
+    """The blob first, then both facts as one batch. Raises ConcurrencyError if a newer training was asked for meanwhile."""
     request = ticket.request
     data = await asyncio.to_thread(trainer.model)
     model = await process.blobs.put(MODEL_BUCKET, data)
@@ -208,7 +232,15 @@ async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, p
         samples=len(trainer.window), loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
         validation_loss=progress.validation_loss, train_seconds=seconds, node=process.node,
     )  # fmt: skip
-    await process.log.append([process.draft(fact, cause=ticket.cause) for fact in (finished, registered)])
+    drafts = [process.draft(fact, cause=ticket.cause) for fact in (finished, registered)]
+    await process.log.append(drafts, _fence(ticket))
+    await process.log.append(drafts)  # not written again, but kept in the ledger: nobody would decide this anew if it were lost
+
+
+def _fence(ticket: TrainingTicket) -> Expect:
+    """That this ticket's request is the config's newest one."""
+    subject = f"ringrift.training.{ticket.request.config}.{type_of(TrainingRequested).fact}"
+    return Expect(subject, int(ticket.cause.partition("/")[2]))
 
 
 def _started(process: Process, ticket: TrainingTicket, trainer: Trainer) -> TrainingStarted:

@@ -14,6 +14,7 @@ from ringrift.consumers.deciding import STREAM, act
 from ringrift.consumers.letters import retry
 from ringrift.consumers.process import Process, run
 from ringrift.domain import letters, nodes
+from ringrift.domain.health import HEALTH_LEVELS
 from ringrift.domain.resilience import QUORUM_LEVELS, Quorum
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import (
@@ -23,8 +24,12 @@ from ringrift.events.facts import (
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
+    ModelPromoted,
+    NodeJoined,
     NodePresenceChanged,
+    QualityAssessed,
     QuorumLevelChanged,
+    VelocityChanged,
 )
 from ringrift.streams.log import Expect
 from ringrift.streams.presence import Presence, Seen
@@ -36,6 +41,8 @@ MEASURE_SECONDS = 10.0
 SEEN = (NodePresenceChanged, QuorumLevelChanged, ConsumerStarted, ConsumerStopped)
 ASKED = (DeadLetterRetryRequested, BreakerReset)
 ANSWERED = (DeadLetterRetried, DeadLetterResolved)
+STANDINGS = (ModelPromoted, QualityAssessed, VelocityChanged)
+"""what the metrics of a config come from"""
 
 
 async def main(process: Process) -> None:
@@ -154,6 +161,7 @@ async def measure(process: Process) -> None:
     """Keep the metrics of the cluster up to date."""
     while True:
         export(process, await cluster_view(process.log, dead_letters_max=process.operation.dead_letters_max))
+        await export_configs(process)
         await asyncio.sleep(MEASURE_SECONDS)
 
 
@@ -164,6 +172,8 @@ def export(process: Process, view: ClusterView) -> None:
     metrics.set("ringrift_quorum_alive_voters", view.voters_alive)
     metrics.set("ringrift_quorum_total_voters", view.voters)
     metrics.set("ringrift_quorum_margin", view.voters_alive - (view.voters // 2 + 1))
+    metrics.set("ringrift_health_score", view.health.score)
+    metrics.set("ringrift_health_level", HEALTH_LEVELS.index(view.health.level))
     metrics.set("ringrift_resilience_score", view.resilience.score)
     metrics.set("ringrift_resilience_level", ("CRITICAL", "WARNING", "HEALTHY").index(view.resilience.level))
     metrics.set("ringrift_breakers_open", len(view.breakers))
@@ -179,6 +189,27 @@ def export(process: Process, view: ClusterView) -> None:
         metrics.set("ringrift_work_redelivered", queue.redelivered, queue.kind)
         if queue.last_ack_seconds is not None:
             metrics.set("ringrift_work_last_ack_age_seconds", queue.last_ack_seconds, queue.kind)
+
+
+async def export_configs(process: Process) -> None:
+    """Put how each config stands, and how often nodes came back, into this process's metrics, from the facts that say so."""
+    metrics = process.metrics
+    for kind in STANDINGS:
+        for subject in await process.log.subjects(STREAM, type_of(kind).subject_filter):
+            entry = await process.log.last(STREAM, subject)
+            event = None
+            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
+                event = entry and decode(entry.body, stream=STREAM, seq=entry.seq).event
+            if isinstance(event, ModelPromoted):
+                metrics.set("ringrift_generation", event.generation, event.config)
+            elif isinstance(event, QualityAssessed):
+                metrics.set("ringrift_data_quality", event.adjusted, event.config)
+            elif isinstance(event, VelocityChanged):
+                metrics.set("ringrift_elo_above_heuristic", event.gap_to_heuristic, event.config)
+                if event.velocity is not None:
+                    metrics.set("ringrift_elo_velocity", event.velocity, event.config)
+    joined = [event async for event, _ in _recorded(process, (NodeJoined,)) if isinstance(event, NodeJoined)]
+    metrics.set("ringrift_nodes_reconnected_total", sum(event.again for event in joined))
 
 
 async def _recorded(process: Process, kinds: tuple[type[Fact], ...]) -> AsyncIterator[Recorded]:

@@ -95,6 +95,7 @@ async def _serve(process: Process, kind: str, item: WorkItem, handle: Handle, fa
     alive = asyncio.create_task(_keep_alive(item))
     logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
     target, began, outcome = node_target(process.node), time.monotonic(), "failed"
+    process.condition.took(began)
     try:
         await process.breakers.probing(target)
         await handle(process, ticket, item.deliveries)
@@ -124,6 +125,7 @@ async def _serve(process: Process, kind: str, item: WorkItem, handle: Handle, fa
             await process.breakers.failed(target, reason, targets=len(await process.nodes()))
     finally:
         alive.cancel()
+        process.condition.gave()
         process.metrics.add("ringrift_tickets_total", kind, outcome)
         process.metrics.observe("ringrift_ticket_seconds", time.monotonic() - began, kind)
 

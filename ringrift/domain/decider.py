@@ -18,9 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from ringrift.events import EventMeta, Fact
 
 State = TypeVar("State")
+Key = TypeVar("Key")
+Item = TypeVar("Item", bound=Struct)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,11 @@ def fold(decider: Decider[State], history: list[tuple[Fact, EventMeta]], state: 
     for event, meta in history:
         state = decider.evolve(state, event, meta)
     return state
+
+
+def changed(items: dict[Key, Item], key: Key, **changes: object) -> dict[Key, Item]:
+    """`items` with these changes to the one under `key`; as they are where there is none, for nothing is known of a stranger."""
+    return items if key not in items else {**items, key: replace(items[key], **changes)}
 
 
 SEED_BITS = 48  # exact in JSON readers that hold numbers as doubles

@@ -1,20 +1,26 @@
 """What do we measure? Every new network: against the current one until the test has decided, and once against each baseline.
 
-The match against the current network is asked for in rounds, so that a clear result ends early. A candidate without a rival is
-measured against the baselines only; one whose rival is no longer current begins again against the one that is.
+The match against the current network is asked for in rounds, so that a clear result ends early. On a fleet of registered nodes a
+round of long games is in several tickets, which are played side by side. A candidate without a rival is measured against the
+baselines only; one whose rival is no longer current begins again against the one that is.
 
 A candidate whose results were retracted begins again. A network that learned from retracted games is tainted, and measured against
-the baselines once more for each retraction: what it is worth is then known from games after it.
+the baselines once more for each retraction: what it is worth is then known from games after it. So is a current network that has
+not been measured against them for 30 days.
 
 When too many matches wait, training is held back until most are played.
 """
 
 from __future__ import annotations
 
+import math
+from datetime import datetime, timedelta
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.domain.decider import Decider, seed_from
+from ringrift.domain.durations import Spread
 from ringrift.domain.pause import Pauses
 from ringrift.domain.promotion import Starts, judge, merged
 from ringrift.events import EventMeta, Fact, Settings
@@ -30,18 +36,23 @@ from ringrift.events.facts import (
     ModelRegistered,
     ModelRolledBack,
     ModelTainted,
+    NodeAssigned,
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
     Purpose,
     Seat,
     SettingsChanged,
+    TickRecorded,
 )
 from ringrift.events.participants import seat
 
 RANDOM = seat("random")
 HEURISTIC = seat("heuristic")
+GENERATIONS_MAX = 16
 BASELINES: tuple[tuple[Purpose, Seat], ...] = (("random", RANDOM), ("heuristic", HEURISTIC))
+ROUND_TICKETS_MAX = 4
+"""of a round on a fleet: a small match leaves an accelerator idle, and each ticket is one of those that may wait"""
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -58,7 +69,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 class Retest(Struct, frozen=True, kw_only=True):
-    """A tainted network: how often it was tainted, and how often it has been measured for that."""
+    """A network that was tainted, or measured too long ago: how often, and how often it has been measured again for that."""
 
     generation: int
     due: int = 0
@@ -73,6 +84,12 @@ class ConfigEvaluation(Struct, frozen=True, kw_only=True):
     retests: dict[str, Retest] = {}
     left_out: tuple[str, ...] = ()
     """retracted tickets whose scores had not come"""
+    seconds: Spread = Spread()
+    """of a node for a game of a match"""
+    generations: dict[str, int] = {}
+    """of the networks that were current, the newest `GENERATIONS_MAX`"""
+    measured_at: datetime | None = None
+    """when the current network was measured against a baseline last, or became current"""
 
 
 class EvaluationState(Struct, frozen=True, kw_only=True):
@@ -86,6 +103,8 @@ class EvaluationState(Struct, frozen=True, kw_only=True):
     """matches asked for and not played"""
     held_back: bool = False
     """training is, because too many wait"""
+    evaluators: dict[str, float] = {}
+    """registered nodes that evaluate, with the seconds that a ticket on them should take"""
 
 
 def network_seat(model: str, simulations: int) -> Seat:
@@ -107,7 +126,7 @@ def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationSt
         case EvaluationRequested():
             return _requested(replace(state, waiting=state.waiting + 1), event)
         case EvaluationScored():
-            return _scored(replace(state, waiting=max(0, state.waiting - 1)), event)
+            return _scored(replace(state, waiting=max(0, state.waiting - 1)), event, meta.time)
         case GamesRetracted():
             item = _of(state, event.config)
             trials = {name: _emptied(trial) if name in event.candidates else trial for name, trial in item.trials.items()}
@@ -122,11 +141,21 @@ def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationSt
         case EvaluationBackpressureEngaged() | EvaluationBackpressureReleased():
             return replace(state, held_back=isinstance(event, EvaluationBackpressureEngaged))
         case ModelPromoted():
-            return _judged(state, event.config, event.model, event.model)
+            state = _judged(state, event.config, event.model, event.model)
+            item = _of(state, event.config)
+            generations = dict([*item.generations.items(), (event.model, event.generation)][-GENERATIONS_MAX:])
+            return _with(state, event.config, replace(item, generations=generations, measured_at=meta.time))
         case PromotionRejected():
             return _judged(state, event.config, event.model, event.current)
         case ModelRolledBack():
-            return _judged(state, event.config, event.model, event.current)
+            state = _judged(state, event.config, event.model, event.current)
+            return _with(state, event.config, replace(_of(state, event.config), measured_at=meta.time))
+        case NodeAssigned():
+            others = {name: seconds for name, seconds in state.evaluators.items() if name != event.node}
+            own = {event.node: event.ticket_seconds} if "evaluation" in event.kinds else {}
+            return replace(state, evaluators=others | own)
+        case TickRecorded():
+            return _ticked(state, meta.time)
     return state
 
 
@@ -165,11 +194,12 @@ def plays_as(participant: str, model: str | None) -> bool:
 
 def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[EvaluationRequested]:
     settings = state.settings.evaluation
-    due: list[tuple[Purpose, Seat, int]] = []
+    due: list[tuple[Purpose, Seat, int, int]] = []
     if trial.rival and trial.rounds == trial.answered and _open(state, config, trial):
-        due.append(("promotion", network_seat(trial.rival, settings.simulations), settings.pairs_per_ticket))
+        rival = network_seat(trial.rival, settings.simulations)
+        due += [("promotion", rival, trial.rounds + number, pairs) for number, pairs in enumerate(round_pairs(state, config))]
     if not trial.baselines:
-        due += [(purpose, opponent, settings.baseline_pairs) for purpose, opponent in BASELINES]
+        due += [(purpose, opponent, trial.rounds, settings.baseline_pairs) for purpose, opponent in BASELINES]
     return [
         EvaluationRequested(
             config=config,
@@ -177,17 +207,28 @@ def _due(state: EvaluationState, config: str, model: str, trial: Trial) -> list[
             candidate=network_seat(model, settings.simulations),
             opponent=opponent,
             purpose=purpose,
-            round=trial.rounds if purpose == "promotion" else 0,
+            round=number if purpose == "promotion" else 0,
             pairs=pairs,
-            seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, trial.rounds),
+            seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, number),
             settings_version=state.version,
         )
-        for purpose, opponent, pairs in due
+        for purpose, opponent, number, pairs in due
     ]
 
 
+def round_pairs(state: EvaluationState, config: str) -> tuple[int, ...]:
+    """Starts of each ticket of a round: all in one or, on a fleet, in as few as most nodes finish in the time that the
+    shortest-lived should take for one. Any node may take any ticket, so they fit all."""
+    pairs, game = state.settings.evaluation.pairs_per_ticket, _of(state, config).seconds
+    if not state.evaluators or not game.count:
+        return (pairs,)
+    seconds = pairs * int(config[-2]) * game.careful
+    tickets = min(max(math.ceil(seconds / min(state.evaluators.values())), 1), ROUND_TICKETS_MAX, pairs)
+    return tuple(pairs * (number + 1) // tickets - pairs * number // tickets for number in range(tickets))
+
+
 def _again(state: EvaluationState, config: str, model: str, retest: Retest) -> list[EvaluationRequested]:
-    """The matches against the baselines that a tainted network plays once more."""
+    """The matches against the baselines that a network plays once more."""
     if retest.done >= retest.due:
         return []
     settings = state.settings.evaluation
@@ -222,8 +263,13 @@ def _requested(state: EvaluationState, event: EvaluationRequested) -> Evaluation
     return _with(state, event.config, replace(item, trials={**item.trials, event.candidate.model or "": trial}))
 
 
-def _scored(state: EvaluationState, event: EvaluationScored) -> EvaluationState:
+def _scored(state: EvaluationState, event: EvaluationScored, now: datetime) -> EvaluationState:
     item = _of(state, event.config)
+    if event.games:
+        item = replace(item, seconds=item.seconds.after(event.play_seconds / event.games))
+        state = _with(state, event.config, item)
+    if event.purpose in ("random", "heuristic") and event.candidate_model and event.candidate_model == item.current:
+        return _with(state, event.config, replace(item, measured_at=now))
     trial = item.trials.get(event.candidate_model or "")
     if trial is None or event.purpose != "promotion" or not plays_as(event.opponent, trial.rival):
         return state
@@ -231,6 +277,18 @@ def _scored(state: EvaluationState, event: EvaluationScored) -> EvaluationState:
     if event.ticket not in item.left_out:
         trial = replace(trial, starts=merged(trial.starts, event.starts), games=trial.games + event.games)
     return _with(state, event.config, replace(item, trials={**item.trials, event.candidate_model or "": trial}))
+
+
+def _ticked(state: EvaluationState, now: datetime) -> EvaluationState:
+    """The current networks that were measured too long ago are due once more."""
+    for config, item in state.configs.items():
+        if item.current is None or item.measured_at is None:
+            continue
+        if now - item.measured_at > timedelta(days=state.settings.evaluation.stale_days):
+            known = item.retests.get(item.current, Retest(generation=item.generations.get(item.current, 0)))
+            retests = {**item.retests, item.current: replace(known, due=known.due + 1)}
+            state = _with(state, config, replace(item, retests=retests, measured_at=now))
+    return state
 
 
 def _judged(state: EvaluationState, config: str, model: str, current: str | None) -> EvaluationState:
@@ -262,7 +320,7 @@ DECIDER = Decider(
     state=EvaluationState,
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelRegistered, EvaluationScored, EvaluationFailed, ModelPromoted,
-        PromotionRejected, ModelRolledBack, GamesRetracted, ModelTainted,
+        PromotionRejected, ModelRolledBack, GamesRetracted, ModelTainted, NodeAssigned, TickRecorded,
     ),
     writes=(EvaluationRequested, EvaluationBackpressureEngaged, EvaluationBackpressureReleased),
     initial=EvaluationState,

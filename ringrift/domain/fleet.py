@@ -4,7 +4,7 @@
     training    one node for every few configs: not ephemeral and not slow if possible, then the cheapest
     preemption  a training that waits too long takes another node from what it plays
     stand-by    a node on which a game costs much more than on the fleet as a whole; somebody may give it back
-    the rest    evaluates and plays; trainers do so too while no training waits
+    the rest    evaluates and plays, a slow one only plays; trainers do so too while no training waits
 
 Nodes that were never registered are not assigned anything and take whatever their processes are for: a laptop, a small cluster.
 A node that is suspected to be gone is left out, and back when it is.
@@ -17,7 +17,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.domain.decider import Decider
+from ringrift.domain.decider import Decider, changed
 from ringrift.domain.durations import Durations
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
@@ -43,6 +43,10 @@ HYSTERESIS = 0.85
 """a node that trains counts as so much cheaper, and one that stands by must be so far below the bound: speeds are estimates"""
 TRAINER_SLOWNESS_MAX = 1.25
 """times that a node that trains may take what the fleet takes for a game: everybody waits for a training, however cheap it is"""
+
+EVALUATOR_SLOWNESS_MAX = 2.5
+"""the same of a node that evaluates, while another may: a match is one ticket for which a verdict waits, self-play is in many. On
+the list in `ops/fleet.toml` the slownesses lie at up to 1.9 and from 3 on"""
 
 
 class FleetNode(Struct, frozen=True, kw_only=True):
@@ -133,20 +137,36 @@ def assign(state: FleetState, trainers: tuple[str, ...]) -> dict[str, tuple[Kind
     absent = {name: (STANDBY, "not there") for name, node in state.nodes.items() if not node.present}
     if not settings.cost_aware:
         return absent | {name: (kinds, "whatever it may do") for name, kinds in allowed.items()}
-    costs = {name: cost_per_game(state, name) for name in allowed}
-    training = _trainers(state, allowed, trainers, costs)
-    dear = _dear(state, allowed, costs, training)
+    slowness = slownesses(state)
+    training = _trainers(state, allowed, trainers, slowness)
+    dear, slow = _dear(state, allowed, slowness, training), _slow(state, allowed, slowness)
     return absent | {
-        name: (STANDBY, dear[name]) if name in dear else _kinds(kinds, name in training, state.nodes[name])
+        name: (STANDBY, dear[name]) if name in dear else _kinds(kinds, name in training, name in slow, state.nodes[name])
         for name, kinds in allowed.items()
     }
 
 
-def _kinds(allowed: Kinds, trains: bool, node: FleetNode) -> tuple[Kinds, str]:
-    kinds = tuple(kind for kind in allowed if trains or kind != "training")
+def _kinds(allowed: Kinds, trains: bool, slow: bool, node: FleetNode) -> tuple[Kinds, str]:
+    kinds = tuple(kind for kind in allowed if (trains or kind != "training") and not (slow and kind == "evaluation"))
     if trains:
         return kinds, "trains first"
+    if slow:
+        return kinds, "plays; matches would take too long"
     return kinds, "plays" if kinds else f"may only train, as {node.registered.accelerator} nodes enough do"
+
+
+def _slow(state: FleetState, allowed: dict[str, Kinds], slowness: dict[str, float]) -> set[str]:
+    """Nodes that play and evaluate and should only play; none where nobody would be left to evaluate."""
+    able = {name for name, kinds in allowed.items() if "evaluation" in kinds}
+
+    def bound(name: str) -> float:
+        told = state.nodes[name].told
+        only_plays = told is not None and "selfplay" in told.kinds and "evaluation" not in told.kinds
+        return EVALUATOR_SLOWNESS_MAX * (HYSTERESIS if only_plays else 1.0)
+
+    slow = {name for name in able if slowness[name] > bound(name)}
+    reserved = {name for name in slow if allowed[name] != state.nodes[name].registered.kinds}
+    return {name for name in slow - reserved if "selfplay" in allowed[name]} if able > slow else set()
 
 
 def _allowed(node: FleetNode, minute: int) -> Kinds:
@@ -154,13 +174,16 @@ def _allowed(node: FleetNode, minute: int) -> Kinds:
     return item.reserved_for if item.reserved_for and minute < item.reserved_until_minute else item.kinds
 
 
-def cost_per_game(state: FleetState, name: str) -> float:
-    """What a game on this node costs, in units of cost an hour times the fleet's time for a game."""
-    item = state.nodes[name].registered
-    return item.cost_per_hour * state.play.slowness(item.accelerator, item.speed)
+def slownesses(state: FleetState) -> dict[str, float]:
+    """What a game takes on every node, against the fleet's time for a game; times cost an hour it is what a game costs there."""
+    sorts = {name: (node.registered.accelerator, node.registered.speed) for name, node in state.nodes.items()}
+    found = {sort: state.play.slowness(*sort) for sort in set(sorts.values())}
+    return {name: found[sort] for name, sort in sorts.items()}
 
 
-def _trainers(state: FleetState, allowed: dict[str, Kinds], before: tuple[str, ...], costs: dict[str, float]) -> set[str]:
+def _trainers(
+    state: FleetState, allowed: dict[str, Kinds], before: tuple[str, ...], slowness: dict[str, float]
+) -> set[str]:
     """Who trains: those that may do nothing else, and the best of the others until there are enough, and as many as before:
     not ephemeral, not slow, cheap (one that trains already by a margin), by name."""
     able = [name for name, kinds in allowed.items() if "training" in kinds]
@@ -170,28 +193,28 @@ def _trainers(state: FleetState, allowed: dict[str, Kinds], before: tuple[str, .
 
     def worth(name: str) -> tuple[bool, bool, float, str]:
         item, margin = state.nodes[name].registered, HYSTERESIS if name in kept else 1.0
-        slow = state.play.slowness(item.accelerator, item.speed) * margin > TRAINER_SLOWNESS_MAX
-        return item.ephemeral, slow, costs[name] * margin, name
+        slow = slowness[name] * margin > TRAINER_SLOWNESS_MAX
+        return item.ephemeral, slow, item.cost_per_hour * slowness[name] * margin, name
 
     return only | set(sorted(set(able) - only, key=worth)[: max(0, wanted - len(only))])
 
 
 def _dear(
-    state: FleetState, allowed: dict[str, Kinds], costs: dict[str, float], training: set[str]
+    state: FleetState, allowed: dict[str, Kinds], slowness: dict[str, float], training: set[str]
 ) -> dict[str, str]:
     """Nodes on which a game costs too much, and why; those that cost nothing, train or are reserved never do."""
     play = [name for name, kinds in allowed.items() if "selfplay" in kinds]
     if not play:
         return {}
     nodes = state.nodes
-    rate = sum(1.0 / state.play.slowness(nodes[name].registered.accelerator, nodes[name].registered.speed) for name in play)
-    mean = sum(nodes[name].registered.cost_per_hour for name in play) / rate
+    mean = sum(nodes[name].registered.cost_per_hour for name in play) / sum(1.0 / slowness[name] for name in play)
     found = {}
     for name in play:
         told = nodes[name].told
         bound = state.settings.scheduling.cost_ratio_max * (HYSTERESIS if told is not None and told.kinds == STANDBY else 1.0)
-        if name not in training and allowed[name] == nodes[name].registered.kinds and costs[name] > bound * mean:
-            found[name] = f"a game costs {costs[name] / mean:.1f} times the fleet's mean"
+        ratio = nodes[name].registered.cost_per_hour * slowness[name] / mean if mean else 0.0
+        if name not in training and allowed[name] == nodes[name].registered.kinds and ratio > bound:
+            found[name] = f"a game costs {ratio:.1f} times the fleet's mean"
     return found
 
 
@@ -206,12 +229,17 @@ def _preempted(state: FleetState, now: datetime) -> str | None:
         name for name, node in state.nodes.items()
         if node.present and name not in state.trainers and "training" in _allowed(node, state.minute)
     ]  # fmt: skip
-    return min(able, key=lambda name: (state.nodes[name].registered.ephemeral, cost_per_game(state, name), name), default=None)
+    slowness = slownesses(state)
+
+    def worth(name: str) -> tuple[bool, float, str]:
+        item = state.nodes[name].registered
+        return item.ephemeral, item.cost_per_hour * slowness[name], name
+
+    return min(able, key=worth, default=None)
 
 
 def _with(state: FleetState, name: str, **changes: object) -> FleetState:
-    node = state.nodes.get(name)
-    return state if node is None else replace(state, nodes={**state.nodes, name: replace(node, **changes)})
+    return replace(state, nodes=changed(state.nodes, name, **changes))
 
 
 DECIDER = Decider(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.domain.decider import Decider
+from ringrift.domain.decider import Decider, changed
 from ringrift.events import REGISTRY, EventMeta, Fact
 from ringrift.events.facts import (
     DeadLettered,
@@ -110,9 +110,7 @@ def key_of(event: AnyLetter) -> str:
 
 
 def _with(state: LettersState, event: AnyLetter, **changes: object) -> LettersState:
-    key = key_of(event)
-    letter = state.letters.get(key)
-    return state if letter is None else replace(state, letters={**state.letters, key: replace(letter, **changes)})
+    return replace(state, letters=changed(state.letters, key_of(event), **changes))
 
 
 DECIDER = Decider(

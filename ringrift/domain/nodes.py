@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.domain.decider import Decider
+from ringrift.domain.decider import Decider, changed
 from ringrift.events import REGISTRY, EventMeta, Fact
 from ringrift.events.facts import NodeDegraded, NodeJoined, NodeLost, NodePresenceChanged, NodeSuspected, SettingsChanged
 from ringrift.events.settings import OperationSettings
@@ -96,8 +96,7 @@ def _observed(state: NodesState, event: NodePresenceChanged, now: float) -> Node
 
 
 def _with(state: NodesState, name: str, **changes: object) -> NodesState:
-    node = state.nodes.get(name)
-    return state if node is None else replace(state, nodes={**state.nodes, name: replace(node, **changes)})
+    return replace(state, nodes=changed(state.nodes, name, **changes))
 
 
 DECIDER = Decider(

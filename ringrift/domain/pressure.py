@@ -3,9 +3,11 @@
 | tier | memory | file descriptors; disk |
 |---|---|---|
 | caution | 60 %: said | 60 %; 80 %: said |
-| warning | 70 %: no new tickets | 70 %; 95 %: no new tickets |
-| critical | 80 %: caches emptied too | 80 %; 97 %: no new tickets |
+| warning | 70 %: no new tickets; half as many games are searched at once | 70 %; 95 %: no new tickets |
+| critical | 80 %: a quarter as many, caches emptied | 80 %; 97 %: no new tickets |
 | emergency | 90 %: tickets and leases handed over, the process leaves cleanly | 90 %; 99 %: no new tickets |
+
+A training's batch is part of what it computes, so it is not made smaller: at the emergency it is handed over with a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from ringrift.events.facts import Resource, Tier
 from ringrift.events.settings import OperationSettings
 
 TIERS: tuple[Tier, ...] = ("normal", "caution", "warning", "critical", "emergency")
-MEMORY = frozenset({"ram", "vram"})
+MEMORY: frozenset[Resource] = frozenset({"ram", "vram"})
+BATCH_SHARES: dict[Tier, float] = {"warning": 0.5, "critical": 0.25, "emergency": 0.25}
+"""of the games that are searched at once, in the tier of the tighter memory; requirement G18.01: reduce batch sizes"""
 
 
 def tier_after(previous: Tier, used: float, settings: OperationSettings, resource: Resource = "ram") -> Tier:
@@ -45,6 +49,12 @@ def worst(tiers: dict[Resource, Tier]) -> tuple[Resource | None, Tier]:
 def takes_work(tiers: dict[Resource, Tier]) -> bool:
     """Whether a worker may take another ticket."""
     return TIERS.index(worst(tiers)[1]) < TIERS.index("warning")
+
+
+def batch_size(games: int, tiers: dict[Resource, Tier]) -> int:
+    """How many of so many games to search at once, at least one."""
+    tier = worst({resource: tier for resource, tier in tiers.items() if resource in MEMORY})[1]
+    return max(1, int(games * BATCH_SHARES.get(tier, 1.0)))
 
 
 def frees_caches(resource: Resource, tier: Tier) -> bool:

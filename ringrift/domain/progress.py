@@ -7,7 +7,16 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.events.facts import MEASURING, EvaluationScored, SelfplayFinished, SelfplayPlanned, ShardExported, TrainingRequested
+from ringrift.events.facts import (
+    MEASURING,
+    EvaluationScored,
+    QualityDegraded,
+    QualityRecovered,
+    SelfplayFinished,
+    SelfplayPlanned,
+    ShardExported,
+    TrainingRequested,
+)
 from ringrift.events.settings import TrainingSettings
 
 Z_95 = 1.959963984540054
@@ -28,8 +37,14 @@ class Progress(Struct, frozen=True, kw_only=True):
     """games won by seat 1, 2, ... in the shards since the last training request, where they tell"""
     training: bool = False
     """a training of the generation in play has been requested"""
+    degraded: bool = False
+    """the quality of the data is"""
 
-    def after(self, event: SelfplayPlanned | SelfplayFinished | EvaluationScored | ShardExported | TrainingRequested) -> Progress:
+    def after(
+        self,
+        event: SelfplayPlanned | SelfplayFinished | EvaluationScored | ShardExported | TrainingRequested | QualityDegraded
+        | QualityRecovered,
+    ) -> Progress:  # fmt: skip
         """Counts once `event` has happened."""
         match event:
             case SelfplayPlanned() if event.spare:
@@ -55,10 +70,16 @@ class Progress(Struct, frozen=True, kw_only=True):
                 return replace(self, games_exported=exported, samples_new=samples, wins_new=wins)
             case TrainingRequested():
                 return replace(self, samples_new=0, wins_new=(), training=True)
+            case QualityDegraded() | QualityRecovered():
+                return replace(self, degraded=isinstance(event, QualityDegraded))
 
     def enough(self, settings: TrainingSettings) -> bool:
         """The new samples make a training: enough of them, or fewer that are telling."""
-        return self.samples_new >= settings.min_samples or self.telling(settings)
+        return self.samples_new >= self.needed(settings) or self.telling(settings)
+
+    def needed(self, settings: TrainingSettings) -> int:
+        """New samples that make a training; fewer while the data are poor, for a newer network plays better ones."""
+        return math.ceil(settings.min_samples * (settings.degraded_samples if self.degraded else 1.0))
 
     def telling(self, settings: TrainingSettings) -> bool:
         """The outcome is known closely from few samples (requirement G08.03): 1.96 sqrt(p (1 - p) / n) within the bound, with p the

@@ -202,10 +202,11 @@ def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray
     theta = np.zeros(count)
     value, gradient, information = _likelihood(orders, theta, precision)
     for _ in range(ITERATIONS_MAX):
-        step = (_centered_inverse(information) * gradient).sum(axis=1) if count else theta
+        inverse = _centered_inverse(information)
+        step = (inverse * gradient).sum(axis=1) if count else theta
         length = float(np.abs(step).max(initial=0.0))
         if length < CONVERGED_THETA:
-            return theta, _centered_inverse(information)
+            return theta, inverse
         step = step * min(1.0, STEP_THETA_MAX / length)
         while True:
             trial = theta + step
@@ -267,10 +268,11 @@ def _inverse(matrix: FloatArray) -> FloatArray:
     count = len(matrix)
     work = np.hstack([matrix, np.eye(count)])
     for row in range(count):
-        work[row] /= work[row, row]
-        factors = work[:, row].copy()
+        touched = work[:, row : count + row + 1]  # left of it the columns are done, right of it still those of the identity
+        touched[row] /= work[row, row]
+        factors = touched[:, 0].copy()
         factors[row] = 0.0
-        work -= factors[:, None] * work[row]
+        touched -= factors[:, None] * touched[row]
     inverse = work[:, count:]
     return (inverse + inverse.T) * 0.5
 

@@ -6,6 +6,7 @@ numbers (requirements, "known defects"): a part that is lost entirely warns what
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -46,12 +47,16 @@ def quorum_level(voters: int, alive: int) -> Quorum:
     return "HEALTHY" if margin >= 2 or alive == voters else "DEGRADED"
 
 
-def resilience(*, tier: Tier, roles_wanted: int, roles_held: int, level: Quorum, wanted: int, running: int) -> Resilience:
-    """From the worst memory tier, the singleton roles somebody holds, the quorum, and the processes that run of those wanted."""
+def resilience(
+    *, tier: Tier, roles: Mapping[str, str | None], level: Quorum, wanted: Collection[str], running: Collection[str]
+) -> Resilience:
+    """From the worst memory tier, the singleton roles and who holds them, the quorum, and which of the wanted consumers run."""
+    vacant = [role for role, holder in roles.items() if holder is None]
+    missing = [name for name in wanted if name not in running]
     memory = 1.0 - TIERS.index(tier) / (len(TIERS) - 1)
-    coordinator = roles_held / roles_wanted if roles_wanted else 1.0
+    coordinator = 1.0 - len(vacant) / len(roles) if roles else 1.0
     quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
-    processes = min(1.0, running / wanted) if wanted else 1.0
+    processes = 1.0 - len(missing) / len(wanted) if wanted else 1.0
     score = MEMORY_WEIGHT * memory + COORDINATOR_WEIGHT * coordinator + QUORUM_WEIGHT * quorum + PROCESS_WEIGHT * processes
     parts = (memory, coordinator, quorum, processes)
     verdict: Level = "HEALTHY"
@@ -61,19 +66,19 @@ def resilience(*, tier: Tier, roles_wanted: int, roles_held: int, level: Quorum,
         verdict = "WARNING"
     return Resilience(
         memory=memory, coordinator=coordinator, quorum=quorum, processes=processes, score=score, level=verdict,
-        advice=_advice(memory, coordinator, quorum, processes),
+        advice=_advice(memory, quorum, vacant, missing),
     )  # fmt: skip
 
 
-def _advice(memory: float, coordinator: float, quorum: float, processes: float) -> tuple[str, ...]:
+def _advice(memory: float, quorum: float, vacant: list[str], missing: list[str]) -> tuple[str, ...]:
     """What to do about each part that is not whole, one line each."""
     found = []
     if quorum < 1.0:
         found.append("quorum: start the voters that are away, one at a time")
-    if coordinator < 1.0:
-        found.append("coordinator: start a planner, a promoter and a warden; nothing is planned without them")
+    if vacant:
+        found.append(f"coordinator: nobody acts as {', '.join(vacant)}; what they decide waits until one is started")
     if memory < 1.0:
         found.append("memory: run fewer workers on the node that is tight, or give it more")
-    if processes < 1.0:
-        found.append("processes: start the consumers that are missing with `ringrift up` or their systemd units")
+    if missing:
+        found.append(f"processes: not running: {', '.join(missing)}; start them with `ringrift up` or their systemd units")
     return tuple(found)

@@ -106,8 +106,8 @@ def decide(state: SchedulingState, event: Fact, meta: EventMeta) -> tuple[Fact, 
     configs, settings = state.settings.configs, state.settings.scheduling
     if not configs:
         return ()
-    terms = {config: terms_of(state, config, meta.time) for config in configs}
-    shares = allocate({config: priority(terms[config], settings) for config in configs}, _games(state), settings)
+    terms, games = terms_of(state, meta.time), {config: _of(state, config).games for config in configs}
+    shares = allocate({config: priority(terms[config], settings) for config in configs}, games, settings)
     if not _differ(shares, state.told, settings.change_min):
         return ()
     return (AllocationDecided(shares=shares, terms=terms, settings_version=state.version),)
@@ -118,18 +118,26 @@ def _differ(shares: Shares, told: Shares, change_min: float) -> bool:
     return shares.keys() != told.keys() or max(abs(share / told[config] - 1.0) for config, share in shares.items()) >= change_min
 
 
-def terms_of(state: SchedulingState, config: str, now: datetime) -> dict[str, float]:
-    """The six terms of a config, each 0..1."""
-    item, games = _of(state, config), _games(state)
-    weights = {name: state.weights.get(name, 1.0) for name in state.settings.configs}
-    hours = (now - item.exported_at).total_seconds() / 3600.0 if item.exported_at else state.settings.scheduling.stale_hours
+def terms_of(state: SchedulingState, now: datetime) -> dict[str, dict[str, float]]:
+    """The six terms of every config, each 0..1."""
+    items = {config: _of(state, config) for config in state.settings.configs}
+    weights = {config: state.weights.get(config, 1.0) for config in items}
+    heaviest, most = max(weights.values()), max(1, *(item.games for item in items.values()))
+    stale_hours = state.settings.scheduling.stale_hours
+    hours = {
+        config: (now - item.exported_at).total_seconds() / 3600.0 if item.exported_at else stale_hours
+        for config, item in items.items()
+    }
     return {
-        "staleness": min(max(hours / state.settings.scheduling.stale_hours, 0.0), 1.0),
-        "velocity": PACES[item.pace],
-        "curriculum": weights[config] / max(weights.values()),
-        "quality": 1.0 - item.quality,
-        "diversity": 1.0 - item.games / max(1, *games.values()),
-        "voi": 1.0 if item.error is None else item.error / (item.error + UNCERTAIN_ELO),
+        config: {
+            "staleness": min(max(hours[config] / stale_hours, 0.0), 1.0),
+            "velocity": PACES[item.pace],
+            "curriculum": weights[config] / heaviest,
+            "quality": 1.0 - item.quality,
+            "diversity": 1.0 - item.games / most,
+            "voi": 1.0 if item.error is None else item.error / (item.error + UNCERTAIN_ELO),
+        }
+        for config, item in items.items()
     }
 
 
@@ -202,10 +210,6 @@ def budget(games: int, gap: float | None) -> int:
         if games < below:
             return simulations
     return next(simulations for below, simulations in BUDGETS_BY_ELO if (gap or 0.0) < below)
-
-
-def _games(state: SchedulingState) -> dict[str, int]:
-    return {config: _of(state, config).games for config in state.settings.configs}
 
 
 def _of(state: SchedulingState, config: str) -> ConfigLoad:

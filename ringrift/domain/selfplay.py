@@ -8,8 +8,8 @@ Exploration and allocation reach the next plan: plies with noise follow the boos
 against an equal one.
 
 On a fleet of registered nodes there is more: tickets are as large as those nodes should have them, and when fewer tickets wait than
-nodes play, spare games are planned, which no generation waits for. They go to the config furthest behind its share (deficit round
-robin, Shreedhar and Varghese 1995), are played by its current network and train the next one.
+nodes play, spare games are planned, which no generation waits for. They go to the config furthest behind its share, counted in
+plans of its own (deficit round robin, Shreedhar and Varghese 1995), are played by its current network and train the next one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from ringrift.events.facts import (
     PipelinePaused,
     PipelineResumed,
     PromotionRejected,
+    QualityDegraded,
+    QualityRecovered,
     SelfplayFinished,
     SelfplayPlanned,
     SettingsChanged,
@@ -54,6 +56,8 @@ TICKET_GAMES_MIN = 8
 TICKET_FACTOR_MAX = 4
 """times the usual size: a lockstep of more games gains nothing"""
 CREDIT_PLANS_MAX = 4
+"""of the largest spare plans that a config may be owed, or owe: where games take long a plan has a hundredth of the games that it
+has where they are short, and must not strike off what others are owed"""
 
 
 class ConfigPlay(Struct, frozen=True, kw_only=True):
@@ -72,7 +76,7 @@ class ConfigPlay(Struct, frozen=True, kw_only=True):
     again: bool = False
     """its loop stood still, so the generation plays on"""
     credit: float = 0.0
-    """games that its share would have brought, less those planned, within `CREDIT_PLANS_MAX` spare plans"""
+    """games that its share would have brought, less those planned, within `CREDIT_PLANS_MAX` of the largest spare plans"""
     seconds: Spread = Spread()
     """of a node for a game"""
 
@@ -122,7 +126,7 @@ def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
             play = state.configs.get(event.config, ConfigPlay())
             seconds = play.seconds.after(event.play_seconds / event.games) if event.games else play.seconds
             return _with(state, event.config, progress=play.progress.after(event), seconds=seconds)
-        case EvaluationScored() | ShardExported() | TrainingRequested():
+        case EvaluationScored() | ShardExported() | TrainingRequested() | QualityDegraded() | QualityRecovered():
             play = state.configs.get(event.config, ConfigPlay())
             return _with(state, event.config, progress=play.progress.after(event))
     return state
@@ -135,7 +139,7 @@ def _planned(state: SelfplayState, event: SelfplayPlanned) -> SelfplayState:
     play = play if event.spare else replace(play, plans=play.plans + 1, blocked=False, again=False)
     configs = {**state.configs, event.config: play}
     if state.players:
-        most = CREDIT_PLANS_MAX * event.games
+        most = CREDIT_PLANS_MAX * max((spare_games(state, config) for config in state.settings.configs), default=0)
         for config in state.settings.configs:
             item = configs.get(config, ConfigPlay())
             credit = item.credit + _share(state, config) * event.games - (event.games if config == event.config else 0)
@@ -171,11 +175,15 @@ def _spare(state: SelfplayState) -> tuple[Fact, ...]:
     able = [name for name, play in state.configs.items() if play.plans and _on(state, name, play)]
     if waiting >= min(WAITING_A_NODE * len(state.players), WAITING_MAX) or not able:
         return ()
-    config = max(able, key=lambda name: (state.configs[name].credit, name))
-    play, tickets = state.configs[config], min(len(state.players), WAITING_MAX)
-    plan = _plan(state, config, play)
+    config = max(able, key=lambda name: (state.configs[name].credit / spare_games(state, name), name))
+    play = state.configs[config]
     seed = seed_from(state.settings.seed, config, "spare", play.generation, play.progress.spare_planned)
-    return (replace(plan, games=tickets * plan.games_per_ticket, seed=seed, spare=True),)
+    return (replace(_plan(state, config, play), games=spare_games(state, config), seed=seed, spare=True),)
+
+
+def spare_games(state: SelfplayState, config: str) -> int:
+    """Games of a spare plan: a ticket for each node that plays."""
+    return min(len(state.players), WAITING_MAX) * ticket_games(state, config)
 
 
 def ticket_games(state: SelfplayState, config: str) -> int:
@@ -231,7 +239,7 @@ DECIDER = Decider(
     reads=(
         SettingsChanged, PipelinePaused, PipelineResumed, ModelPromoted, PromotionRejected, SelfplayFinished, EvaluationScored,
         ShardExported, TrainingRequested, TrainingBlocked, ModelRolledBack, ExplorationAdjusted, AllocationDecided,
-        VelocityChanged, NodeAssigned, DeadlockBroken,
+        VelocityChanged, NodeAssigned, DeadlockBroken, QualityDegraded, QualityRecovered,
     ),
     writes=(SelfplayPlanned,),
     initial=SelfplayState,

@@ -17,7 +17,10 @@ What holds a due training back:
     pressure     too many matches wait: until most are played
     cool-down    several configs compete and this one was trained a moment ago: minutes, by its pace
     stale data   the newest shard is a day old: the generation plays on
-    quality      the data are poor: the generation plays on, at most three times; looked at again with each assessment and each tick
+    quality      the data, with the newest shard, are poor: the generation plays on, at most three times; looked at again with each
+                 assessment and each tick
+
+Poor data that are trained on are learned from less, with fewer epochs, and while the quality is degraded fewer samples are enough.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ from ringrift.events.facts import (
     PipelinePaused,
     PipelineResumed,
     QualityAssessed,
+    QualityDegraded,
+    QualityRecovered,
     SelfplayFinished,
     SelfplayPlanned,
     SettingsChanged,
@@ -65,6 +70,8 @@ from ringrift.events.facts import (
 from ringrift.events.settings import TrainingSettings, model_for
 
 ATTEMPTS_MAX = 3  # requirement G08.07: one try and two more on other nodes
+ASSESSMENT_SECONDS_MAX = 60.0
+"""how long a training waits for what is found of the newest shard: a moment, unless nobody assesses any more"""
 TICK_SECONDS_MAX = 300.0
 """a longer pause between two ticks counts as this towards silence: nobody ran, the trainer did not either"""
 
@@ -104,6 +111,8 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     assessed: float | None = None
     """newest quality, adjusted, and when it was found"""
     assessed_at: datetime | None = None
+    unassessed: str | None = None
+    """the newest shard, until its quality is known"""
     pace: Pace | None = None
     blocked: bool = False
     """told to play on, and no plan has been made since"""
@@ -144,7 +153,7 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
             return _with(
                 state, event.config, progress=item.progress.after(event), generation=event.generation, blocked=False, blocks=blocks
             )
-        case SelfplayFinished() | EvaluationScored():
+        case SelfplayFinished() | EvaluationScored() | QualityDegraded() | QualityRecovered():
             return _with(state, event.config, progress=_of(state, event.config).progress.after(event))
         case ShardExported():
             return _exported(state, event, meta.time)
@@ -191,8 +200,12 @@ def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingSt
         case ArchitecturesWeighed():
             return _with(state, event.config, shares=event.shares)
         case QualityAssessed():
-            qualities = {**_of(state, event.config).qualities, event.digest: event.adjusted}
-            return _with(state, event.config, assessed=event.adjusted, assessed_at=meta.time, qualities=qualities)
+            item = _of(state, event.config)
+            return _with(
+                state, event.config, assessed=event.adjusted, assessed_at=meta.time,
+                qualities={**item.qualities, event.digest: event.adjusted},
+                unassessed=None if item.unassessed == event.digest else item.unassessed,
+            )  # fmt: skip
         case ModelTainted():
             item = _of(state, event.config)
             lines = {name: event.clean if model == event.model else model for name, model in item.lines.items()}
@@ -229,10 +242,12 @@ def _training(state: TrainingState, config: str, item: ConfigTraining, now: date
     reason = _reason(state, item)
     if not reason or state.pauses.stops(config, "training") or state.held_back or _cooling(state, item, now):
         return ()
+    if not item.failed and _assessing(item, now):
+        return ()
     held = () if item.failed else _poor(state, config, item, now)
     if held:
         return () if item.blocked else held
-    return (_request(state, config, item, reason),)
+    return (_request(state, config, item, reason, now),)
 
 
 def _reason(state: TrainingState, item: ConfigTraining) -> str:
@@ -244,8 +259,8 @@ def _reason(state: TrainingState, item: ConfigTraining) -> str:
         return ""
     if not progress.idle(state.settings.shard.games) or not progress.enough(settings):
         return ""
-    if progress.samples_new >= settings.min_samples:
-        return f"{progress.samples_new} new samples, {settings.min_samples} needed"
+    if progress.samples_new >= progress.needed(settings):
+        return f"{progress.samples_new} new samples, {progress.needed(settings)} needed"
     return f"{progress.samples_new} new samples are telling: half-width of wins within {settings.early_half_width:.1%}"
 
 
@@ -264,6 +279,13 @@ def cooldown_seconds(pace: Pace | None, settings: TrainingSettings) -> float:
     return settings.cooldown_seconds * factors.get(pace or "steady", 1.0)
 
 
+def _assessing(item: ConfigTraining, now: datetime) -> bool:
+    """Whether the quality of the newest shard is about to be told; a config whose data were never assessed does not wait."""
+    if item.unassessed is None or item.assessed_at is None or item.exported_at is None:
+        return False
+    return (now - item.exported_at).total_seconds() < ASSESSMENT_SECONDS_MAX
+
+
 def _poor(state: TrainingState, config: str, item: ConfigTraining, now: datetime) -> tuple[Fact, ...]:
     """That the data are stale or poor, if they are."""
     settings = state.settings.training
@@ -275,16 +297,27 @@ def _poor(state: TrainingState, config: str, item: ConfigTraining, now: datetime
                 config=config, generation=item.generation, reason="stale data", detail=detail, settings_version=state.version
             ),
         )
-    if item.assessed is None or item.assessed_at is None or (item.blocks >= settings.quality_blocks_max and not item.blocked):
-        return ()
-    since = (now - item.assessed_at).total_seconds()
-    quality = faded(item.assessed, since, state.settings.quality.half_life_seconds)
-    if quality >= settings.quality_min:
+    quality = _quality(state, item, now)
+    patient = item.blocks < settings.quality_blocks_max or item.blocked
+    if item.assessed is None or quality >= settings.quality_min or not patient:
         return ()
     detail = f"quality {quality:.2f}, {settings.quality_min:.2f} needed"
     return (
         TrainingBlocked(config=config, generation=item.generation, reason="quality", detail=detail, settings_version=state.version),
     )
+
+
+def _quality(state: TrainingState, item: ConfigTraining, now: datetime) -> float:
+    """The newest assessment, faded by its age; neutral where there is none."""
+    if item.assessed is None or item.assessed_at is None:
+        return NEUTRAL
+    return faded(item.assessed, (now - item.assessed_at).total_seconds(), state.settings.quality.half_life_seconds)
+
+
+def intensity(quality: float, settings: TrainingSettings) -> float:
+    """Times the epochs that data of this quality are worth: 1 at neutral, straight to each end (requirement G08.05)."""
+    end = settings.intensity_good if quality > NEUTRAL else settings.intensity_poor
+    return round(1.0 + (end - 1.0) * abs(quality - NEUTRAL) / NEUTRAL, 4)
 
 
 def _killed(state: TrainingState, config: str, item: ConfigTraining) -> tuple[Fact, ...]:
@@ -311,7 +344,7 @@ def _ticked(state: TrainingState, now: datetime) -> TrainingState:
     return replace(state, ticked=now, configs=configs)
 
 
-def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str) -> TrainingRequested:
+def _request(state: TrainingState, config: str, item: ConfigTraining, reason: str, now: datetime) -> TrainingRequested:
     taught = item.cascade
     architecture = taught[0] if taught else next_architecture(state.settings.training, item.shares, item.trainings)
     window = newest_shards(item.shards, state.settings.training.window_samples)
@@ -329,6 +362,7 @@ def _request(state: TrainingState, config: str, item: ConfigTraining, reason: st
         settings_version=state.version,
         weights=weights(window, item.qualities, state.settings.training.shard_quality_power),
         hyperparameters=item.hyperparameters,
+        intensity=intensity(_quality(state, item, now), state.settings.training),
     )
 
 
@@ -347,7 +381,10 @@ def _exported(state: TrainingState, event: ShardExported, now: datetime) -> Trai
     item = _of(state, event.config)
     if event.supersedes is None:
         shards = (*item.shards, (event.digest, event.samples))
-        return _with(state, event.config, progress=item.progress.after(event), shards=shards, exported_at=now)
+        unassessed = event.digest if event.summary else None
+        return _with(
+            state, event.config, progress=item.progress.after(event), shards=shards, exported_at=now, unassessed=unassessed
+        )
     if not event.samples:
         return _without(state, event.config, event.supersedes)
     shards = tuple((event.digest, event.samples) if digest == event.supersedes else (digest, n) for digest, n in item.shards)
@@ -411,7 +448,7 @@ DECIDER = Decider(
         SettingsChanged, PipelinePaused, PipelineResumed, SelfplayPlanned, SelfplayFinished, EvaluationScored, ShardExported,
         TrainingStarted, TrainingCheckpointed, TrainingFinished, TrainingFailed, QualityAssessed, VelocityChanged, ModelRolledBack,
         ModelRegistered, ArchitecturesWeighed, EvaluationBackpressureEngaged, EvaluationBackpressureReleased, TickRecorded,
-        DeadlockBroken, ModelTainted, HyperparametersAdjusted, ModelPromoted, ShardRetired,
+        DeadlockBroken, ModelTainted, HyperparametersAdjusted, ModelPromoted, ShardRetired, QualityDegraded, QualityRecovered,
     ),
     writes=(TrainingRequested, TrainingBlocked, TrainingKilled),
     initial=TrainingState,

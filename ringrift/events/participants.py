@@ -26,6 +26,7 @@ CONFIG_DIGITS = 6
 BASELINE = "baseline"
 _NAMED = frozenset({"participant", "harness", "model", "simulations"})
 """fields that the readable parts tell, or that are the name itself"""
+_USUAL = {field.name: field.default for field in msgspec.structs.fields(Seat) if field.name not in _NAMED}
 
 
 def seat(harness: str, *, model: str | None = None, simulations: int = 0, evaluator: str | None = None, **options: int) -> Seat:
@@ -55,6 +56,5 @@ def usual_evaluator(harness: str, model: str | None) -> str:
 
 def unusual_options(seat: Seat) -> dict[str, Any]:
     """Options of a seat, by name, that the readable part of its participant does not tell."""
-    usual = {field.name: field.default for field in msgspec.structs.fields(Seat)}
-    usual["evaluator"] = usual_evaluator(seat.harness, seat.model)
-    return {name: value for name in usual.keys() - _NAMED if (value := getattr(seat, name)) != usual[name]}
+    usual = {**_USUAL, "evaluator": usual_evaluator(seat.harness, seat.model)}
+    return {name: value for name, default in usual.items() if (value := getattr(seat, name)) != default}

@@ -100,7 +100,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.SelfplayFinished, context="selfplay", scope="config", fact="finished",
-        emitters=("selfplay",), consumers=("planner", "selfplay", "feedback"),
+        emitters=("selfplay",), consumers=("dispatcher", "planner", "selfplay", "feedback"),
     ),
     EventType(
         fact_type=facts.ShardExported, context="shard", scope="config", fact="exported",
@@ -132,7 +132,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.HyperparametersAdjusted, context="hyperparameters", scope="config", fact="adjusted",
-        emitters=_OPERATOR, consumers=("planner",),
+        emitters=("feedback", *_OPERATOR), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingRequested, context="training", scope="config", fact="requested",
@@ -152,11 +152,11 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TrainingFinished, context="training", scope="config", fact="finished",
-        emitters=("trainer",), consumers=("planner", "trainer", "feedback"),
+        emitters=("trainer",), consumers=("dispatcher", "planner", "trainer", "feedback"),
     ),
     EventType(
         fact_type=facts.TrainingFailed, context="training", scope="config", fact="failed",
-        emitters=("trainer",), consumers=("planner", "feedback"),
+        emitters=("trainer",), consumers=("dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.ModelRegistered, context="model", scope="config", fact="registered",
@@ -167,16 +167,20 @@ REGISTRY: dict[str, EventType] = _listed(
         emitters=_OPERATOR, consumers=(), why_no_consumer=_FOR_PEOPLE + "; a training starts from it once `training.init` says so",
     ),
     EventType(
+        fact_type=facts.StaleFallbackUsed, context="model", scope="config", fact="fallback",
+        emitters=("selfplay", "trainer"), consumers=(), why_no_consumer=_FOR_PEOPLE,
+    ),
+    EventType(
         fact_type=facts.EvaluationRequested, context="evaluation", scope="config", fact="requested",
         emitters=("evaluation", *_OPERATOR), consumers=("dispatcher", "evaluation", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationScored, context="evaluation", scope="config", fact="scored",
-        emitters=("evaluator",), consumers=("planner", "evaluation", "promoter", "rater", "evaluator", "feedback"),
+        emitters=("evaluator",), consumers=("dispatcher", "planner", "evaluation", "promoter", "rater", "evaluator", "feedback"),
     ),
     EventType(
         fact_type=facts.EvaluationFailed, context="evaluation", scope="config", fact="failed",
-        emitters=("evaluator",), consumers=("evaluation", "promoter", "feedback"),
+        emitters=("evaluator",), consumers=("dispatcher", "evaluation", "promoter", "feedback"),
     ),
     EventType(
         fact_type=facts.EloUpdated, context="rating", scope="config", fact="updated",
@@ -184,7 +188,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.ModelPromoted, context="promotion", scope="config", fact="promoted",
-        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback"),
+        emitters=("promoter",), consumers=("planner", "evaluation", "promoter", "feedback", "warden"),
     ),
     EventType(
         fact_type=facts.PromotionRejected, context="promotion", scope="config", fact="rejected",
@@ -192,7 +196,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.TickRecorded, context="clock", scope="all", fact="ticked",
-        emitters=("clock",), consumers=("planner", "feedback"),
+        emitters=("clock",), consumers=("evaluation", "dispatcher", "planner", "feedback"),
     ),
     EventType(
         fact_type=facts.LossAnomalyDetected, context="loss", scope="config", fact="anomalous",
@@ -208,15 +212,15 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.QualityAssessed, context="quality", scope="config", fact="assessed",
-        emitters=("feedback",), consumers=("planner", "feedback"),
+        emitters=("feedback",), consumers=("planner", "feedback", "warden"),
     ),
     EventType(
         fact_type=facts.QualityDegraded, context="quality", scope="config", fact="degraded",
-        emitters=("feedback",), consumers=("feedback",),
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.QualityRecovered, context="quality", scope="config", fact="recovered",
-        emitters=("feedback",), consumers=("feedback",),
+        emitters=("feedback",), consumers=("planner", "feedback"),
     ),
     EventType(
         fact_type=facts.ExplorationAdjusted, context="exploration", scope="config", fact="adjusted",
@@ -224,7 +228,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.VelocityChanged, context="velocity", scope="config", fact="changed",
-        emitters=("feedback",), consumers=("feedback", "planner"),
+        emitters=("feedback",), consumers=("feedback", "planner", "warden"),
     ),
     EventType(
         fact_type=facts.ProgressStalled, context="velocity", scope="config", fact="stalled",
@@ -316,7 +320,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeJoined, context="node", scope="node", fact="joined",
-        emitters=("warden",), consumers=("feedback",),
+        emitters=("warden",), consumers=("feedback", "warden"),
     ),
     EventType(
         fact_type=facts.NodeSuspected, context="node", scope="node", fact="suspected",
@@ -336,7 +340,7 @@ REGISTRY: dict[str, EventType] = _listed(
     ),
     EventType(
         fact_type=facts.NodeAssigned, context="fleet", scope="node", fact="assigned",
-        emitters=("feedback",), consumers=("feedback", "planner", *_WORKERS),
+        emitters=("feedback",), consumers=("feedback", "planner", "evaluation", *_WORKERS),
     ),
     EventType(
         fact_type=facts.WorkAged, context="ageing", scope="config", fact="aged",

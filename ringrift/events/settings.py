@@ -1,20 +1,15 @@
 """Settings: one typed struct, defaults in one place, each number with its reason.
 
-A value is looked for on the command line (`--set training.batch=256`), then in the environment (`RINGRIFT_TRAINING_BATCH`),
-then in a JSON file, then here. A name or value that does not fit is refused, never replaced by the default. The settings in
-force are a fact (`SettingsChanged`) and every decision cites their version.
+Where else a value may come from: `ringrift.events.settings_sources`. The settings in force are a fact (`SettingsChanged`) and every
+decision cites their version.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
-
-from ringrift.events.errors import SettingsError
 
 Positive = Annotated[int, Meta(ge=1)]
 NonNegative = Annotated[int, Meta(ge=0)]
@@ -25,13 +20,6 @@ ModelOfConfig = Annotated[str, Meta(pattern="^(square8|square19|hex8|hexagonal)_
 Cascade = Annotated[str, Meta(pattern="^[a-z0-9-]+>[a-z0-9-]+$")]
 """`a>b`: from architecture a to architecture b (requirement G04.15)."""
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
-
-ENV_PREFIX = "RINGRIFT_"
-ENV_OF_PROCESS = frozenset(
-    {"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA", "EDGE", "PROVIDER", "PRICE",
-     "UPDATED"}
-)  # fmt: skip
-"""Environment names that configure one process and are no setting of the system."""
 
 
 class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +40,8 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
     temperature_plies: NonNegative = 24
     """plies at the start of a game whose Gumbel noise has full scale; afterwards the best action is played"""
+    opening_plies: NonNegative = 0
+    """a game begins with 0 to so many random moves, which nobody learns from"""
     pie: bool = False
     """pie rule, two seats only"""
     max_moves: Positive = 4000
@@ -114,6 +104,13 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """data whose newest shard is older are not trained on before more were played (requirement G06.36)"""
     quality_min: Fraction = 0.4
     """quality, faded by age, below which a training waits; neutral is 0.5, so an old assessment never blocks (G07.06)"""
+    degraded_samples: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8
+    """share of `min_samples` that is enough while the quality of a config is degraded: a newer network plays better data
+    (requirement G07.05). Not less: what is trained on is poor"""
+    intensity_poor: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    """times the epochs at a quality of 0, straight up to 1 at the neutral 0.5 (requirement G08.05)"""
+    intensity_good: PositiveFloat = 1.0
+    """times the epochs at a quality of 1. 1: good data are learned from as usual, until an experiment shows that more pays"""
     quality_blocks_max: NonNegative = 3
     """times that bad quality may make one generation play on: better a training on poor data than none"""
     shard_quality_power: NonNegativeFloat = 0.0
@@ -137,6 +134,8 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """matches that wait before training pauses (requirement G09.02)"""
     waiting_resume: NonNegative = 35
     """matches that wait when training goes on"""
+    stale_days: PositiveFloat = 30.0
+    """a current network whose newest match against a baseline is older plays them once more (requirement G09.08)"""
     opening_plies: NonNegative = 4
     """random plies before the players take over, so that games of a pair differ from those of the next. After 8 of them on hex8_2p
     a quarter of the starts against the heuristic were decided before anybody had thought: whoever had the better seat won"""
@@ -336,6 +335,27 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """nothing is asked of any worker for so long: the waiting is broken; the longest usual gap is a cool-down of 10 minutes"""
 
 
+class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When trainings do other than `training.*` says, and how far at most (requirements G08.19 and G13.07, which leave the numbers
+    open); in factors."""
+
+    rate_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.7
+    """on the learning rate: two steps halve it, the usual answer to a plateau in one"""
+    rate_min: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.2
+    """smaller steps would take more epochs than a generation has"""
+    epochs_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
+    epochs_min: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    """of 2 epochs by default: each sample is still seen once"""
+    overfit_gap: PositiveFloat = 0.15
+    """share by which the validation loss must be above the training loss"""
+    overfits: Positive = 2
+    """trainings in a row that overfit before there are fewer epochs: one may be its seed"""
+    trainings_min: Positive = 4
+    """trainings before anything is told from their losses, as `loss.history_min`"""
+    rejections: Positive = 3
+    """candidates in a row that were no better: one or two are nothing unusual where progress is slow"""
+
+
 class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How architectures are compared."""
 
@@ -370,6 +390,9 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """wait before the first automatic retry of a dead letter; every next one waits four times as long, the last 5 h"""
     dead_letters_max: Positive = 50
     """so many unresolved dead letters are an alarm (requirement G15.06)"""
+    fetch_tries: Positive = 5
+    fetch_seconds_max: PositiveFloat = 2700.0
+    """tries, or time, that a worker spends on a network that it cannot fetch before it takes an older one (requirement G06.37)"""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -391,6 +414,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regression: RegressionSettings = RegressionSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
+    tuning: TuningSettings = TuningSettings()
     architectures: ArchitectureSettings = ArchitectureSettings()
 
 
@@ -413,91 +437,3 @@ HYPERPARAMETERS = frozenset(
     )
 )  # fmt: skip
 """settings that can be others for the trainings of one config (`HyperparametersAdjusted`): they say how to train, not on what"""
-
-
-def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
-    """Dotted name of every setting, in the order of declaration."""
-    for field in msgspec.structs.fields(kind):
-        if isinstance(field.type, type) and issubclass(field.type, Struct):
-            yield from names(field.type, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
-
-
-def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Settings named by `RINGRIFT_...` variables. Raises SettingsError for a variable that names nothing."""
-    known = {name.upper().replace(".", "_"): name for name in names()}
-    found: dict[str, str] = {}
-    for variable, value in environ.items():
-        key = variable.removeprefix(ENV_PREFIX)
-        if key == variable or key in ENV_OF_PROCESS:
-            continue
-        if key not in known:
-            raise SettingsError(f"environment variable {variable} names no setting{_near(key, known)}")
-        found[known[key]] = value
-    return found
-
-
-def from_arguments(arguments: Iterable[str]) -> dict[str, str]:
-    """Settings given as `name=value`. Raises SettingsError if one has no `=`."""
-    found: dict[str, str] = {}
-    for argument in arguments:
-        name, sign, value = argument.partition("=")
-        if not sign:
-            raise SettingsError(f"setting {argument!r} has no value: write {argument}=VALUE")
-        found[name] = value
-    return found
-
-
-def load(*sources: Mapping[str, str], file: bytes | None = None, base: Settings | None = None) -> Settings:
-    """Settings from `base` (the defaults), then a JSON `file`, then `sources`, the last one winning.
-
-    Raises SettingsError that names the setting, the value and what was expected."""
-    tree: dict[str, Any] = msgspec.to_builtins(base or Settings())
-    if file is not None:
-        try:
-            given = msgspec.json.decode(file, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise SettingsError(f"settings file: {error}") from error
-        for name, value in _leaves(given):
-            _put(tree, name, value)
-    for source in sources:
-        for name, text in source.items():
-            _put(tree, name, _parse(text))
-    try:
-        return msgspec.convert(tree, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"setting refused: {error}") from error
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _put(tree: dict[str, Any], name: str, value: Any) -> None:
-    known = list(names())
-    if name not in known:
-        raise SettingsError(f"no setting is called {name!r}{_near(name, known)}")
-    *path, last = name.split(".")
-    for part in path:
-        tree = tree[part]
-    if isinstance(tree[last], (list, tuple)) and isinstance(value, str):
-        value = [part for part in value.split(",") if part]
-    tree[last] = value
-
-
-def _parse(text: str) -> Any:
-    """A number or boolean as JSON reads it, anything else as text."""
-    try:
-        return msgspec.json.decode(text.encode())
-    except msgspec.DecodeError:
-        return text
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""

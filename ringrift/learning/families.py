@@ -2,34 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import torch
 
 from ringrift.learning.nnue import FEATURES, NnueTrainer
 from ringrift.learning.nnue_evaluator import NnueEvaluator
 from ringrift.learning.training import Trainer
-from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.nnue_checkpoint import NnueCheckpoint, is_nnue
 from ringrift.nets.shapes import NNUES
 from ringrift.search.harness import Model
 
-
-class ModelHeader(Protocol):
-    """What the header of every model says."""
-
-    @property
-    def architecture(self) -> str:
-        """Name of the architecture."""
-
-    @property
-    def encoder(self) -> str:
-        """Version of its input."""
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Digests of the networks it comes from."""
+AnyCheckpoint = Checkpoint | NnueCheckpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +27,7 @@ class Family:
     wrote: Callable[[bytes], bool]
     """whether these bytes are one of its models"""
     trainer: type[Trainer]
-    header: Callable[[bytes], ModelHeader]
+    checkpoint: Callable[[bytes], AnyCheckpoint]
     """raises CheckpointError"""
     model: Callable[[bytes, str, str], Model]
     """of bytes, their digest, and a device; raises CheckpointError"""
@@ -62,14 +48,14 @@ FAMILIES: Final = {
         trains=lambda name: name in NNUES,
         wrote=is_nnue,
         trainer=NnueTrainer,
-        header=lambda data: NnueCheckpoint.parse(data, FEATURES).header,
+        checkpoint=lambda data: NnueCheckpoint.parse(data, FEATURES),
         model=_nnue,
     ),
     "tower": Family(
         trains=lambda name: True,  # refuses what it does not know itself
         wrote=lambda data: True,
         trainer=Trainer,
-        header=lambda data: Checkpoint.parse(data).header,
+        checkpoint=Checkpoint.parse,
         model=_tower,
     ),
 }
@@ -81,12 +67,21 @@ def trainer_of(architecture: str) -> type[Trainer]:
     return next(family.trainer for family in FAMILIES.values() if family.trains(architecture))
 
 
-def header_of(data: bytes) -> ModelHeader:
+def checkpoint_of(data: bytes) -> AnyCheckpoint:
+    """A model's checked header and weights. Raises CheckpointError."""
+    return _family_of(data).checkpoint(data)
+
+
+def header_of(data: bytes) -> Header:
     """The checked header of a model. Raises CheckpointError."""
-    return next(family for family in FAMILIES.values() if family.wrote(data)).header(data)
+    return checkpoint_of(data).header
 
 
 def model_of(data: bytes, *, digest: str) -> Model:
     """A model, checked against its digest, at work on this machine. Raises CheckpointError."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return next(family for family in FAMILIES.values() if family.wrote(data)).model(data, digest, device)
+    return _family_of(data).model(data, digest, device)
+
+
+def _family_of(data: bytes) -> Family:
+    return next(family for family in FAMILIES.values() if family.wrote(data))

@@ -10,12 +10,11 @@ from fractions import Fraction
 from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
-from ringrift.learning.play import Progress, Start, game_fact, play_out, player_of, seed_of
+from ringrift.learning.play import GAME_STREAM, OPENING_STREAM, Progress, Start, Width, game_fact, play_out, player_of, seed_of
 from ringrift.rules.config import Config
-from ringrift.search.harness import HARNESSES, Model, Setup, make_player
+from ringrift.search.harness import HARNESSES, Model
 
 CANDIDATE, OPPONENT = 0, 1
-GAME_STREAM, OPENING_STREAM = 0, 1  # what a seed is for
 
 
 def play_match(
@@ -26,6 +25,7 @@ def play_match(
     model_of: Callable[[str], Model],
     batch: int | None = None,
     threads: int | None = None,
+    width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted | EvaluationScored]:
     """The games of an evaluation ticket, each as it ends, and at last their score. `model_of` gives the network of a digest.
@@ -41,7 +41,7 @@ def play_match(
         [player_of(config, seat, model_of(seat.model) if seat.model else None, threads) for seat in pair],
         starts_of(ticket, settings.opening_plies),
         batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
-        opening=make_player(config, "random", Setup(evaluator="none", threads=1)),
+        width=width,
         progress=progress,
     )
     for finished in games:

@@ -5,7 +5,7 @@ Here the features of `ringrift.search.nnue_features` and the network of `ringrif
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Self, cast
+from typing import ClassVar, Final, Self, cast
 
 import numpy as np
 import torch
@@ -35,11 +35,6 @@ FEATURES: Final = FeatureSet(
     together=nf.levels_together(),
 )
 """The features of this build."""
-
-
-ROOT_VALUE_MIX: Final = 0.5
-"""share of the search's root value in the target. With outcomes alone 240 games of hex8_2p are learnt by heart: after 4 epochs
-the winners of 60 others were told in 58 % of positions, with half root values in 65 % (before `CELL_SHARE`; one seed)"""
 
 
 @cache
@@ -159,6 +154,10 @@ class NnueBatcher:
 class NnueTrainer(Trainer):
     """As `Trainer`, for the architectures of `ringrift.nets.nnue`; these have no auxiliary heads."""
 
+    ROOT_VALUE_MIX: ClassVar[float] = 0.5
+    """with outcomes alone 240 games of hex8_2p are learnt by heart: after 4 epochs the winners of 60 others were told in 58 % of
+    positions, with half root values in 65 % (before `CELL_SHARE`; one seed)"""
+
     def _load_teacher(self, data: bytes) -> Tower:
         raise TrainingError(f"no network can teach {self.settings.architecture}; empty training.distill_from")
 
@@ -171,8 +170,9 @@ class NnueTrainer(Trainer):
     def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
         shape = NNUES.get(self.settings.architecture)
         encoder = NnueBatcher(self.window.config, policy=shape is not None and shape.policy > 0)
-        mix = root_value_mix or ROOT_VALUE_MIX  # 0 is what nobody has chosen
-        return Sampler(self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=mix, encoder=encoder)
+        return Sampler(
+            self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix, encoder=encoder
+        )
 
     def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
         return nnue_losses(cast(Nnue, network), sampled, self.settings.value_weight)

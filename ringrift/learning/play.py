@@ -30,8 +30,11 @@ from ringrift.search.warm_up import warm_up
 
 SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
 PLIES_MAX: Final = 4000
-OPENING: Final = -1  # index of the opening player
+OPENING: Final = -1  # index of who makes the random moves of openings
+GAME_STREAM, OPENING_STREAM, LENGTH_STREAM = 0, 1, 2  # what a seed is for
 
+Width = Callable[[int], int]
+"""How many of so many games may be searched at once, asked before every decision: fewer where memory is tight."""
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 
 
@@ -42,7 +45,7 @@ class Start:
     game           its id
     players        index of the player at each seat
     seed           makes the players' choices
-    opening_seed   makes the moves of the first `opening_plies` plies, which the opening player chooses for all seats
+    opening_seed   makes the moves of the first `opening_plies` plies, which are random whoever sits where
     """
 
     game: str
@@ -98,14 +101,15 @@ def play_out(
     starts: Iterable[Start],
     *,
     batch: int,
-    opening: Player | None = None,
     pie: bool = False,
     plies_max: int = PLIES_MAX,
+    width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a game without end."""
     warm_up()
     boards = Boards(config, batch, plies_max)
+    opening = make_player(config, "random", Setup(evaluator="none", threads=1))
     waiting = iter(starts)
     free = list(range(batch - 1, -1, -1))
     live: dict[int, _Game] = {}
@@ -118,7 +122,7 @@ def play_out(
         if not live:
             return
         began = time.perf_counter()
-        _one_decision(config, roster, opening, boards, live)
+        _one_decision(roster, opening, boards, live, width)
         share = (time.perf_counter() - began) / len(live)
         decisions += len(live)
         for slot, game in list(live.items()):
@@ -133,17 +137,17 @@ def play_out(
         progress(Progress(games, plies, decisions))
 
 
-def _one_decision(config: Config, roster: Sequence[Player], opening: Player | None, boards: Boards, live: dict[int, _Game]) -> None:
-    """Every live game goes on by one decision and the forced plies after it; players get all their positions at once."""
+def _one_decision(
+    roster: Sequence[Player], opening: Player, boards: Boards, live: dict[int, _Game], width: Width
+) -> None:
+    """Every live game goes on by one decision and the forced plies after it; players get as many positions at once as may be."""
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
         groups.setdefault(_player_of(game.start, boards.table.states[slot]), []).append(slot)
     slots: list[int] = []
     moves: list[int] = []
-    for index, group in sorted(groups.items()):
+    for index, group in _parts(groups, width):
         player = opening if index == OPENING else roster[index]
-        if player is None:
-            raise ValueError("an opening needs an opening player")
         starts = [live[slot].start for slot in group]
         seeds = [start.opening_seed if index == OPENING else start.seed for start in starts]
         for slot, decision in zip(group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True):
@@ -154,8 +158,16 @@ def _one_decision(config: Config, roster: Sequence[Player], opening: Player | No
     boards.play(slots, moves)
 
 
+def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, list[int]]]:
+    """The slots of each player, no more than may be searched at once."""
+    for index, group in sorted(groups.items()):
+        step = width(len(group))
+        for first in range(0, len(group), step):
+            yield index, group[first : first + step]
+
+
 def _player_of(start: Start, state: NDArray[np.int32]) -> int:
-    """Who chooses: the opening player, or who sits at the seat to move; a swap of the pie rule has made two players trade seats."""
+    """Who chooses: chance in the opening, else the seat to move; a swap of the pie rule has made two players trade seats."""
     if state[la.PLY] < start.opening_plies:
         return OPENING
     seat = int(state[la.TURN])
@@ -217,6 +229,7 @@ def play_games(
     batch: int | None = None,
     threads: int | None = None,
     harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
+    width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
@@ -235,13 +248,16 @@ def play_games(
     player = player_of(config, sits, model, threads)
     seats = (sits,) * config.seats
     pie = settings.pie and config.seats == 2
+    seeds = [seed_of(plan.seed, plan.generation, ticket.first_game + index) for index in range(ticket.games)]
     starts = (
         Start(
             game=f"{ticket.ticket}-{index}",
             players=(0,) * config.seats,
-            seed=seed_of(plan.seed, plan.generation, ticket.first_game + index),
+            seed=seed,
+            opening_seed=seed_of(seed, OPENING_STREAM),
+            opening_plies=seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1),
         )
-        for index in range(ticket.games)
+        for index, seed in enumerate(seeds)
     )
     for finished in play_out(
         config,
@@ -250,6 +266,7 @@ def play_games(
         batch=batch or min(ticket.games, HARNESSES[harness].lockstep),
         pie=pie,
         plies_max=settings.max_moves,
+        width=width,
         progress=progress,
     ):
         yield game_fact(

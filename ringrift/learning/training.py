@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 import numpy as np
@@ -84,6 +84,9 @@ def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
 class Trainer:
     """One training from its start weights, or from a training checkpoint, to its last step."""
 
+    ROOT_VALUE_MIX: ClassVar[float] = 0.0
+    """share of the search's root value in the value target, where nobody has chosen another"""
+
     def __init__(
         self,
         window: Window,
@@ -95,13 +98,13 @@ class Trainer:
         teacher: bytes | None = None,
         resume: bytes | None = None,
         device: str | torch.device = "cpu",
-        root_value_mix: float = 0.0,
+        root_value_mix: float | None = None,
         replicas: int = 1,
     ) -> None:
         """`start` is a network's checkpoint to begin from (fresh weights if None), `resume` the bytes `checkpoint()` gave to a
         training with the same arguments. `teacher` is the checkpoint of a network of the same config, of any architecture, that
         says a share `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the search's root value
-        in the value target.
+        in the value target; None: `ROOT_VALUE_MIX`.
 
         Each of several `replicas` takes a share of every batch in a thread of its own. They meet once a step, torch's own threads
         at every layer: on two cores 1,700 to 2,100 samples a second against 1,600, and far more beside other load.
@@ -127,7 +130,8 @@ class Trainer:
             raise TrainingError(f"all {len(window)} samples are of validation games; play more games or lower the fraction")
         self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
-        samplers = [self._new_sampler(training, root_value_mix) for _ in range(replicas)]
+        mix = self.ROOT_VALUE_MIX if root_value_mix is None else root_value_mix
+        samplers = [self._new_sampler(training, mix) for _ in range(replicas)]
         self._sampler, self._samplers = samplers[0], samplers
         self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
         if start is not None:

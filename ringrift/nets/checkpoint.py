@@ -1,10 +1,12 @@
 """A network as bytes: safetensors with a header that says what it is. The SHA-256 of the bytes is its name everywhere.
 
 Loading reads numbers and JSON only, never pickled objects, and refuses what does not fit: another encoder, another
-rules version, an unknown architecture, missing or surplus or misshapen tensors.
+rules version, an unknown architecture, missing or surplus or misshapen tensors. Here are the towers, and what every kind of
+network shares: the header, its checks, and the copying of weights.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -31,8 +33,8 @@ class CheckpointError(ValueError):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a checkpoint says of itself. `shape` repeats the numbers of the architecture and names its auxiliary heads,
-    `parents` are digests."""
+    """What a checkpoint says of itself. `shape` repeats the numbers of the architecture and names a tower's auxiliary heads,
+    `encoder` is the version of its input, `parents` are digests."""
 
     format: int
     architecture: str
@@ -60,12 +62,7 @@ class Checkpoint:
     @classmethod
     def parse(cls, data: bytes, *, digest: str | None = None) -> "Checkpoint":
         """The checkpoint in `data`, which must have `digest` if one is given. Raises CheckpointError."""
-        actual = digest_of(data)
-        if digest is not None and digest != actual:
-            raise CheckpointError(f"the bytes have digest {actual}, expected {digest}; fetch the blob again")
-        header, weights = read(data)
-        _check_against_build(header)
-        checkpoint = cls(header, weights, actual)
+        checkpoint = cls(*checked(data, encoder=ENCODER, shape_of=_shape_of, digest=digest))
         checkpoint.network()
         return checkpoint
 
@@ -102,7 +99,12 @@ def save(
         parents=parents,
         notes=notes or {},
     )
-    return pack(weights_of(network), {HEADER_KEY: msgspec.json.encode(header, order="sorted").decode()})
+    return write(network, header)
+
+
+def write(network: torch.nn.Module, header: Header, *, key: str = HEADER_KEY) -> bytes:
+    """The bytes of the weights of `network` under `header`, which stands under `key`."""
+    return pack(weights_of(network), {key: msgspec.json.encode(header, order="sorted").decode()})
 
 
 def weights_of(network: torch.nn.Module) -> Arrays:
@@ -127,31 +129,48 @@ def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
             tensor.copy_(torch.from_numpy(array.copy()))
 
 
-def read(data: bytes) -> tuple[Header, Arrays]:
-    """Header and tensors, not yet checked against this build. Raises CheckpointError."""
+def read(data: bytes, *, key: str = HEADER_KEY) -> tuple[Header, Arrays]:
+    """The header under `key` and the tensors, not yet checked against this build. Raises CheckpointError."""
     try:
         weights, metadata = unpack(data)
-        if HEADER_KEY not in metadata:
-            raise CheckpointError("a tensor file, but not of RingRift: it has no header of ours")
-        return msgspec.json.decode(metadata[HEADER_KEY], type=Header), weights
+        if key not in metadata:
+            others = [name for name in metadata if name.startswith(HEADER_KEY)]
+            kind = f"its header is of another kind, {others[0]} and not {key}" if others else "it has no header of ours"
+            raise CheckpointError(f"a tensor file, but no network of RingRift that fits here: {kind}")
+        return msgspec.json.decode(metadata[key], type=Header), weights
     except (TensorError, msgspec.DecodeError) as error:
         raise CheckpointError(f"not a checkpoint: {error}") from error
 
 
-def _check_against_build(header: Header) -> None:
+def checked(
+    data: bytes, *, encoder: str, shape_of: Callable[[Header], dict[str, int]], key: str = HEADER_KEY, digest: str | None = None
+) -> tuple[Header, Arrays, str]:
+    """Header, tensors and digest of `data`, which must have `digest` if one is given, once the header fits this build.
+
+    `encoder` is the version of the input here and `shape_of` the shape of the architecture that a header names; it raises
+    UnknownArchitecture. Raises CheckpointError."""
+    actual = digest_of(data)
+    if digest is not None and digest != actual:
+        raise CheckpointError(f"the bytes have digest {actual}, expected {digest}; fetch the blob again")
+    header, weights = read(data, key=key)
     if header.format != FORMAT:
         raise CheckpointError(f"checkpoint format {header.format}; this build reads format {FORMAT}")
-    if header.encoder != ENCODER:
-        raise CheckpointError(f"trained with encoder {header.encoder!r}, this build has {ENCODER!r}; train it anew")
+    if header.encoder != encoder:
+        raise CheckpointError(f"trained with encoder {header.encoder!r}, this build has {encoder!r}; train it anew")
     if header.rules_version != RULES_VERSION:
         raise CheckpointError(f"trained under rules version {header.rules_version}, this build has {RULES_VERSION}")
     try:
-        shape = describe(shape_of(header.architecture))
         Config.parse(header.config_key)
+        shape = shape_of(header)
     except (UnknownArchitecture, ConfigError) as error:
         raise CheckpointError(str(error)) from error
-    if header.shape != shape | {name: 1 for name in AUXILIARY if name in header.shape}:
+    if header.shape != shape:
         raise CheckpointError(f"{header.architecture} has shape {shape} in this build, the checkpoint says {header.shape}")
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:
         raise CheckpointError(f"parents are digests of 64 hex digits, not {bad}")
+    return header, weights, actual
+
+
+def _shape_of(header: Header) -> dict[str, int]:
+    return describe(shape_of(header.architecture)) | {name: 1 for name in AUXILIARY if name in header.shape}

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from ringrift.consumers.working import IN_FLIGHT_MAX
+from ringrift.events import Draft, draft
+from ringrift.events.facts import GameCompleted
 from ringrift.ops import local_cluster
 from ringrift.ops.local_cluster import LocalCluster
 from ringrift.ops.measured import Measured, measured
@@ -23,7 +27,7 @@ from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import hold, try_acquire
 from ringrift.streams.log import Entry
 from ringrift.streams.server import EmbeddedServer
-from ringrift.streams.topology import EVENTS
+from ringrift.streams.topology import EVENTS, GAMES
 
 EACH_EVENTS = 1000
 REACTIONS = 100
@@ -31,6 +35,11 @@ LOAD_EVENTS = 20
 """events of one batch of the load beside the reactions, one batch after the other"""
 CATCH_UP_EVENTS = 5000
 CURRENT_SECONDS_MAX = 60.0
+BURST_WRITERS = 20
+BURST_GAMES = 5000
+"""five seconds of a thousand games a second, from all writers together"""
+TARGET_BYTES = 9500
+"""makes a game as large as one of hex8_2p with 64 simulations, 13 kB; random, so that nothing compresses it"""
 
 
 async def bench_cluster(*, runs: int) -> list[Measured]:
@@ -42,6 +51,7 @@ async def bench_cluster(*, runs: int) -> list[Measured]:
             results.append(measured("cluster/append/r3", "events/s", [await _append(log) for _ in range(runs)]))
             results += await _reactions(log, runs)
             results.append(measured("cluster/catch-up", "events/s", [await _catch_up(log) for _ in range(runs)]))
+            results += await _bursts(Path(folder) / "three", cluster, runs)
             results += await _leases(cluster, log, runs)
             results.append(measured("cluster/away/step-down", "s", [await _step_down(log) for _ in range(runs)]))
             killed = [await _kill_leader(Path(folder) / "three", cluster, log) for _ in range(runs)]
@@ -132,6 +142,60 @@ async def _catch_up(log: JetStreamLog) -> float:
             if entry.seq >= end:
                 break
     return (end - start + 1) / (time.perf_counter() - began)
+
+
+async def _bursts(data: Path, cluster: LocalCluster, runs: int) -> list[Measured]:
+    """Games from many writers at once: how many a second are accepted, how many are missing afterwards, and the memory that the
+    largest server has then, after all runs so far."""
+    logs = [await JetStreamLog.open(cluster.url, name="bench") for _ in range(BURST_WRITERS)]
+    try:
+        found = [await _burst(data, cluster, logs, run) for run in range(runs)]
+    finally:
+        for log in logs:
+            await log.close()
+    units = {"games": "games/s", "lost": "games", "server-memory": "MB"}
+    return [
+        measured(f"cluster/burst/{name}", unit, [run[number] for run in found]) for number, (name, unit) in enumerate(units.items())
+    ]
+
+
+async def _burst(data: Path, cluster: LocalCluster, logs: list[JetStreamLog], run: int) -> tuple[float, float, float]:
+    each, before = BURST_GAMES // len(logs), await logs[0].tail(GAMES)
+    drafts = [[_game(f"bench-{run}-{writer}-{number}") for number in range(each)] for writer in range(len(logs))]
+    began = time.perf_counter()
+    await asyncio.gather(*(_write_games(log, items) for log, items in zip(logs, drafts, strict=True)))
+    seconds = time.perf_counter() - began
+    lost = each * len(logs) - (await logs[0].tail(GAMES) - before)
+    memory = max(_resident_mb(member.pid) for member in cluster.members)
+    return each * len(logs) / seconds, float(lost), memory
+
+
+async def _write_games(log: JetStreamLog, drafts: list[Draft]) -> None:
+    """As a worker does: each game by itself, so many in flight."""
+    slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+
+    async def append(item: Draft) -> None:
+        async with slots:
+            await log.append([item])
+
+    await asyncio.gather(*map(append, drafts))
+
+
+def _game(name: str) -> Draft:
+    fact = GameCompleted(
+        game=name, config="hex8_2p", origin="selfplay", ticket="bench", seats=(), pie=False, seed=1, moves="", plies=0, winner=1,
+        reason="bench", ranks=(1, 2), removed=(0, 0), territory=(0, 0), targets=os.urandom(TARGET_BYTES), rules_version=1,
+        play_seconds=0.0, node="bench", settings_version=0,
+    )  # fmt: skip
+    return draft(fact, cause=None, source="bench@node", key=name)
+
+
+def _resident_mb(pid: int) -> float:
+    """Memory of a process that lies in RAM; 0 where the kernel does not tell."""
+    with contextlib.suppress(OSError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return 0.0
 
 
 async def _leases(cluster: LocalCluster, log: JetStreamLog, runs: int) -> list[Measured]:

@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 
-from ringrift.consumers.cluster import cluster_view
+from ringrift.consumers.cluster import EXPECTED, cluster_view
 from ringrift.consumers.letters import unresolved
 from ringrift.events.settings import OperationSettings
 from ringrift.ops.findings import Finding, fail, ok, warn
 from ringrift.ops.settings import settings_in_force
 from ringrift.ops.source import opened
-from ringrift.ops.up import CONSUMERS
 from ringrift.streams import api
 from ringrift.streams.ensure import Drift, differences
 from ringrift.streams.errors import ServerRefused, StreamError, Unreachable
@@ -105,7 +104,7 @@ async def compare(log: JetStreamLog) -> tuple[list[Drift], list[str]]:
 
 async def _consumers(log: JetStreamLog) -> AsyncIterator[Finding]:
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
-    absent = [name for name in CONSUMERS if name not in {beat.consumer for beat in beats}]
+    absent = [name for name in EXPECTED if name not in {beat.consumer for beat in beats}]
     if absent:
         remedy = "start `ringrift up`, or each with `python -m ringrift.consumers.NAME --server URL`"
         yield warn("consumers", f"not running: {', '.join(absent)}", remedy)

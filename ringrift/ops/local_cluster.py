@@ -140,8 +140,6 @@ def stop(data: Path, cluster: LocalCluster) -> None:
     while any(is_alive(pid, home) for pid, home in running.items()) and time.monotonic() < deadline:
         time.sleep(0.02)
     _signal_all(running, signal.SIGKILL)
-    while any(is_alive(pid, home) for pid, home in running.items()):
-        time.sleep(0.005)
     cluster.links_pid = 0
     for member in cluster.members:
         member.pid = 0
@@ -234,11 +232,10 @@ def is_alive(pid: int, home: Path) -> bool:
         return False
     try:
         os.kill(pid, 0)
-        if not Path("/proc/self").exists():  # not Linux
-            return True
-        return Path(f"/proc/{pid}/cwd").readlink() == home.resolve()  # else the number is another process's by now
-    except FileNotFoundError:  # it is ending: a child of ours has closed its files when it can be buried
-        return pid in _started
+        here = Path(f"/proc/{pid}/cwd")
+        return not here.exists() or here.resolve() == home.resolve()  # else the number is another process's by now
+    except FileNotFoundError:  # it is just ending: the next look tells
+        return True
     except (ProcessLookupError, PermissionError):
         return False
 

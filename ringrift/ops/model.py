@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
+from ringrift.analytics.history import events
 from ringrift.events import UndecodableEvent, decode, draft, type_of
 from ringrift.events.facts import Fact, ModelDerived, ModelRegistered
+from ringrift.learning.families import AnyCheckpoint, checkpoint_of
 from ringrift.nets.architectures import parameters
-from ringrift.nets.checkpoint import Checkpoint, CheckpointError, Header, digest_of
+from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of
 from ringrift.nets.onnx_export import OnnxError, export
 from ringrift.nets.shapes import ARCHITECTURES
 from ringrift.nets.transfer import METHOD, TransferError, transfer
@@ -99,7 +101,7 @@ async def transfer_command(options: argparse.Namespace) -> int:
     async with _log_of(options, needed=options.publish) as log:
         data, _ = await _bytes_of(options.model, log)
         try:
-            new = transfer(_parsed(data), target)
+            new = transfer(_tower(data, f"be transferred; train one for {target.key} from nothing"), target)
         except TransferError as error:
             raise CommandError(str(error)) from error
         if options.output is not None:
@@ -138,7 +140,7 @@ async def export_command(options: argparse.Namespace) -> int:
     """Write a network as an ONNX graph that was compared with it."""
     async with _log_of(options) as log:
         data, model = await _bytes_of(options.model, log)
-    _parsed(data)
+    _tower(data, "be exported: it plays in whole numbers on any CPU as it is")
     try:
         exported, difference = export(data)
     except OnnxError as error:
@@ -152,7 +154,7 @@ async def export_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def count_of(checkpoint: Checkpoint) -> int:
+def count_of(checkpoint: AnyCheckpoint) -> int:
     """Number of weights."""
     return sum(array.size for array in checkpoint.weights.values())
 
@@ -194,11 +196,19 @@ async def _bytes_of(model: str, log: JetStreamLog | None) -> tuple[bytes, str]:
     return await blobs.get(MODEL_BUCKET, found[0]), found[0]
 
 
-def _parsed(data: bytes) -> Checkpoint:
+def _parsed(data: bytes) -> AnyCheckpoint:
     try:
-        return Checkpoint.parse(data)
+        return checkpoint_of(data)
     except CheckpointError as error:
         raise CommandError(str(error)) from error
+
+
+def _tower(data: bytes, what: str) -> Checkpoint:
+    """A network that is no NNUE, which cannot `what`."""
+    found = _parsed(data)
+    if not isinstance(found, Checkpoint):
+        raise CommandError(f"this is an NNUE ({found.header.architecture} for {found.header.config_key}), which cannot {what}")
+    return found
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -212,10 +222,8 @@ async def _history(log: JetStreamLog | None) -> History:
     history = History()
     if log is None:
         return history
-    async for batch in log.read(EVENTS):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # counted as a dead letter once a decider has met it
-                history.fold([decode(entry.body, stream=EVENTS, seq=entry.seq)])
+    async for recorded in events(log):
+        history.fold([recorded])
     return history
 
 
@@ -251,7 +259,7 @@ def _print(card: Card, *, known: bool) -> None:
 
 
 def _facts_of_header(card: Card) -> list[tuple[str, str]]:
-    header: Header = card.header
+    header = card.header
     shape = ", ".join(f"{name} {number}" for name, number in header.shape.items())
     rows = [
         ("model", card.model), ("config", header.config_key), ("architecture", f"{header.architecture}: {shape}"),

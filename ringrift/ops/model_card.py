@@ -136,10 +136,7 @@ class History:
     def card(self, model: str, data: bytes, header: Header, parameters: int) -> Card:
         """All that is known of the network with these bytes."""
         verdict = self.verdicts.get(model)
-        scores = {
-            purpose: {"wins": score.wins, "games": score.games, "share": score.share, "interval_95": score.interval}
-            for purpose, score in self.scores.get(model, {}).items()
-        }
+        scores = {purpose: score.document() for purpose, score in self.scores.get(model, {}).items()}
         return Card(
             model=model, size_bytes=len(data), parameters=parameters, header=header, lineage=self._lineage(header.parents),
             children=tuple(other for other, made in self.made.items() if model in made.parents), training=self._training(model),

@@ -35,6 +35,7 @@ class Alert(Struct, frozen=True):
 ALERTS = (
     Alert("QuorumDegraded", "ringrift_quorum_health_level", "{} < 3", 5, "warning", "a voter is away: start it again"),
     Alert("QuorumLost", "ringrift_quorum_health_level", "{} == 0", 0, "critical", "too few voters: nothing can be written"),
+    Alert("HealthLow", "ringrift_health_level", "{} < 2", 5, "critical", "see the advice of `ringrift status`"),
     Alert("ResilienceLow", "ringrift_resilience_score", "{} < 0.7", 5, "warning", "see the advice of `ringrift status`"),
     Alert("ResilienceWarning", "ringrift_resilience_level", "{} < 2", 5, "warning", "see the advice of `ringrift status`"),
     Alert("DeadLetters", "ringrift_dead_letters_unresolved", "{} >= 50", 0, "warning", "see `ringrift dlq list`"),

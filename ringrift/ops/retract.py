@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
-from msgspec import Struct
 
+from ringrift.analytics.heads import GameEnvelope, GameHead
+from ringrift.analytics.history import events
 from ringrift.consumers.process import node_name
 from ringrift.domain.elo import added
 from ringrift.domain.retraction import retracted
-from ringrift.events import UndecodableEvent, decode, draft, type_of
+from ringrift.events import draft
 from ringrift.events.facts import EvaluationRequested, EvaluationScored, GamesRetracted, ModelDerived, ModelRegistered, Ranking
 from ringrift.events.tickets import tickets_of
 from ringrift.ops.control import known_scope
@@ -43,25 +44,6 @@ class Choice:
     last_seq: int | None = None
     config: str | None = None
     why: str
-
-
-class _Seat(Struct, frozen=True):
-    model: str | None = None
-
-
-class Head(Struct, frozen=True):
-    """The little of a game that tells whether it is chosen: moves and targets are skipped, not decoded."""
-
-    game: str
-    config: str
-    origin: str
-    ticket: str
-    node: str
-    seats: tuple[_Seat, ...]
-
-
-class _Envelope(Struct, frozen=True):
-    data: Head
 
 
 @dataclass(kw_only=True)
@@ -120,8 +102,8 @@ async def retractions(log: Log, asked: Choice, report: Progress | None = None) -
     """The facts to be written, and the newest event of a match that they know of. Raises CommandError."""
     known = await _known(log)
     model = _whole(asked.model, known.models)
-    chosen: dict[str, list[tuple[int, Head]]] = {}
-    decoder = msgspec.json.Decoder(_Envelope)
+    chosen: dict[str, list[tuple[int, GameHead]]] = {}
+    decoder = msgspec.json.Decoder(GameEnvelope)
     filters = [f"ringrift.game.{asked.config or '*'}.completed"]
     async for batch in log.read(GAMES, filters=filters, start_seq=asked.first_seq, until_seq=asked.last_seq, progress=report):
         for entry in batch:
@@ -134,7 +116,7 @@ async def retractions(log: Log, asked: Choice, report: Progress | None = None) -
     return [_fact(asked, model, config, games, known) for config, games in sorted(chosen.items())], known.results_seq
 
 
-def _chosen(asked: Choice, model: str | None, head: Head) -> bool:
+def _chosen(asked: Choice, model: str | None, head: GameHead) -> bool:
     return (
         (asked.node is None or head.node == asked.node)
         and (model is None or any(seat.model == model for seat in head.seats))
@@ -142,7 +124,7 @@ def _chosen(asked: Choice, model: str | None, head: Head) -> bool:
     )
 
 
-def _fact(asked: Choice, model: str | None, config: str, games: list[tuple[int, Head]], known: Known) -> GamesRetracted:
+def _fact(asked: Choice, model: str | None, config: str, games: list[tuple[int, GameHead]], known: Known) -> GamesRetracted:
     """The retraction of these games: with them go the tickets that any of them belongs to."""
     touched = dict.fromkeys(head.ticket for _, head in games if head.origin in ("evaluation", "tournament"))
     fresh = [ticket for ticket in touched if ticket not in known.tickets_gone]
@@ -169,20 +151,16 @@ async def _known(log: Log) -> Known:
     kinds = (EvaluationRequested, EvaluationScored, GamesRetracted, ModelRegistered, ModelDerived)
     known, last = Known(), await log.last(EVENTS, RESULTS)
     known.results_seq = last.seq if last else 0
-    filters = [type_of(kind).subject_filter for kind in kinds]
-    async for batch in log.read(EVENTS, filters=filters, until_seq=await log.tail(EVENTS)):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):
-                event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-                match event:
-                    case EvaluationRequested() if event.candidate.model:
-                        known.candidates |= {ticket.ticket: event.candidate.model for ticket in tickets_of(event, meta.position)}
-                    case EvaluationScored():
-                        known.scored[event.ticket] = event
-                    case GamesRetracted():
-                        known.retractions.append(event)
-                    case ModelRegistered() | ModelDerived():
-                        known.models.add(event.model)
+    async for event, meta in events(log, kinds=kinds, until_seq=await log.tail(EVENTS)):
+        match event:
+            case EvaluationRequested() if event.candidate.model:
+                known.candidates |= {ticket.ticket: event.candidate.model for ticket in tickets_of(event, meta.position)}
+            case EvaluationScored():
+                known.scored[event.ticket] = event
+            case GamesRetracted():
+                known.retractions.append(event)
+            case ModelRegistered() | ModelDerived():
+                known.models.add(event.model)
     return known
 
 

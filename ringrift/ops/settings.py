@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ringrift.consumers.process import node_name
 from ringrift.events import Settings, decode, draft
 from ringrift.events.facts import SettingsChanged
-from ringrift.events.settings import from_arguments, load
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import opened
 from ringrift.streams.jetstream import JetStreamLog

@@ -17,7 +17,8 @@ from ringrift.analytics.simulation.findings import Findings, findings
 from ringrift.analytics.simulation.fleet_file import FleetNode, read_fleet
 from ringrift.analytics.simulation.world import World
 from ringrift.events import Settings
-from ringrift.events.settings import SchedulingSettings, ShardSettings, from_arguments, load
+from ringrift.events.settings import SchedulingSettings, ShardSettings
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import console
 

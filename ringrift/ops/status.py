@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ringrift.analytics.generations import ConfigView, LoopView
-from ringrift.consumers.cluster import ClusterView, Voters, cluster_view, voters
-from ringrift.events import UndecodableEvent, decode
-from ringrift.events.tickets import PRIORITIES
+from ringrift.analytics.history import events
+from ringrift.consumers.cluster import ClusterView, Queue, Voters, cluster_view, voters
 from ringrift.ops.screen import consumers_table, generations_table, ratings_table
 from ringrift.ops.source import console, opened, progress
 from ringrift.streams import api
@@ -23,7 +22,7 @@ from ringrift.streams.errors import LogUnavailable, ServerRefused
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Machine, Presence
 from ringrift.streams.retry import Backoff
-from ringrift.streams.topology import EVENTS, STREAMS, WORK, WORK_KINDS, consumer_of
+from ringrift.streams.topology import EVENTS, STREAMS
 
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
 """a new leader takes 4 to 9 s"""
@@ -39,14 +38,6 @@ class StreamStatus(Struct, frozen=True, kw_only=True):
     last_seq: int
 
 
-class QueueStatus(Struct, frozen=True, kw_only=True):
-    """Tickets of one kind: nobody's yet, and in the hands of workers."""
-
-    kind: str
-    waiting: int
-    in_hand: int
-
-
 class Status(Struct, frozen=True, kw_only=True):
     """Everything `ringrift status` knows; `--json` prints it, with the views as plain objects."""
 
@@ -56,7 +47,8 @@ class Status(Struct, frozen=True, kw_only=True):
     configs: dict[str, Any]
     consumers: list[dict[str, Any]]
     streams: list[StreamStatus]
-    work: list[QueueStatus]
+    work: tuple[Queue, ...]
+    """the same as the cluster's"""
     dead_letters: int
     """that nobody has resolved"""
     cluster: ClusterView
@@ -76,11 +68,12 @@ async def status(options: argparse.Namespace) -> int:
 
 async def _tell(options: argparse.Namespace, log: JetStreamLog) -> int:
     view, heartbeats, tail = await look(log)
+    cluster = await cluster_view(log)
     known = Status(
         server=log.servers[0], version=_version(log), settings_version=view.settings_version,
         configs={name: _config(item) for name, item in view.configs.items()},
-        consumers=[_consumer(beat, tail) for beat in heartbeats], streams=await streams_of(log), work=await queues_of(log),
-        dead_letters=view.dead_letters, cluster=await cluster_view(log),
+        consumers=[_consumer(beat, tail) for beat in heartbeats], streams=await streams_of(log), work=cluster.work,
+        dead_letters=view.dead_letters, cluster=cluster,
     )  # fmt: skip
     if options.json:
         print(msgspec.json.encode(known).decode())
@@ -114,10 +107,8 @@ async def look(log: JetStreamLog) -> tuple[LoopView, list[Heartbeat], int]:
     """The fold of `EVENTS`, who is there, and the newest sequence of `EVENTS`."""
     view = LoopView()
     with progress("folding EVENTS") as report:
-        async for batch in log.read(EVENTS, progress=report):
-            for entry in batch:
-                with contextlib.suppress(UndecodableEvent):  # counted as a dead letter once a decider has met it
-                    view.fold([decode(entry.body, stream=EVENTS, seq=entry.seq)])
+        async for recorded in events(log, progress=report):
+            view.fold([recorded])
     return view, await Presence(log).all(), await log.tail(EVENTS)
 
 
@@ -138,23 +129,6 @@ async def streams_of(log: JetStreamLog) -> list[StreamStatus]:
     return [item for item in found if item]
 
 
-async def queues_of(log: JetStreamLog) -> list[QueueStatus]:
-    """Depth of the work queue by kind."""
-    queues = []
-    for kind in WORK_KINDS:
-        infos = []
-        for priority in PRIORITIES:
-            try:
-                infos.append(await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
-            except ServerRefused as error:
-                if error.code != api.NO_CONSUMER:
-                    raise
-        if infos:
-            waiting, in_hand = (sum(info[name] for info in infos) for name in ("num_pending", "num_ack_pending"))
-            queues.append(QueueStatus(kind=kind, waiting=waiting, in_hand=in_hand))
-    return queues
-
-
 def _version(log: JetStreamLog) -> str:
     version = log.client.connected_server_version
     return f"{version.major}.{version.minor}.{version.patch}"
@@ -168,10 +142,7 @@ def _config(view: ConfigView) -> dict[str, Any]:
     """The view with its generations as a list, and scores with share and 95 % interval."""
     generations = []
     for _, row in sorted(view.generations.items()):
-        scores = {
-            purpose: {"wins": score.wins, "games": score.games, "share": score.share, "interval_95": score.interval}
-            for purpose, score in row.scores.items()
-        }
+        scores = {purpose: score.document() for purpose, score in row.scores.items()}
         generations.append({**msgspec.to_builtins(row), "scores": scores})
     return {**msgspec.to_builtins(view), "generations": generations}
 
@@ -217,6 +188,7 @@ def print_cluster(out: Console, view: ClusterView) -> None:
         about = f"; {_about(node.machine)}" if node.machine else ""
         out.print(f"node {name}: {node.standing}, {node.processes} processes, memory {node.tier}{about}", soft_wrap=True)
     out.print(f"breakers: {', '.join(view.breakers) or 'all closed'}", soft_wrap=True)
+    out.print(f"health: {view.health.score:.0%}, {view.health.level}")
     out.print(f"resilience: {view.resilience.score:.0%}, {view.resilience.level}")
     for line in view.advice:
         out.print(f"→ {line}", soft_wrap=True)

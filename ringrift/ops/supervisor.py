@@ -1,4 +1,4 @@
-"""Consumers as children of this process: started again when they die, drained when told, gone when it is gone.
+"""Consumers as children of this process: started again when they die or hang, drained when told, gone when it is gone.
 
 `ringrift up` and `ringrift node run` keep theirs with `supervise`, `ringrift strength` for as long as its matches last."""
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ringrift.consumers.notify import VARIABLES
+from ringrift.consumers.notify import VARIABLES, Ear
 from ringrift.streams.server import end_with_parent
 
 PLAYING = ("selfplay", "evaluator")
@@ -22,6 +22,9 @@ RESTART_SECONDS_MAX = 30.0
 HEALTHY_SECONDS = 20.0
 """a child that lived this long starts again at once; one that keeps dying waits twice as long each time"""
 DRAIN_SECONDS_MAX = 30.0
+SILENT_SECONDS_MAX = 120.0
+"""a child that has not said for so long that it makes progress is killed, as by systemd (`WatchdogSec` of the units)"""
+LOOK_SECONDS = 1.0
 LOG_BYTES_MAX = 16 * 1024 * 1024
 
 Say = Callable[[str], None]
@@ -58,13 +61,17 @@ class Child:
     async def _live_once(self) -> int:
         if self._path.exists() and self._path.stat().st_size > LOG_BYTES_MAX:
             self._path.replace(self._path.with_suffix(".log.1"))
-        with self._path.open("ab") as log:
+        with self._path.open("ab") as log, Ear(SILENT_SECONDS_MAX) as ear:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", f"ringrift.consumers.{self.name}", "--server", self._url,
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
-                preexec_fn=end_with_parent(),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**self._environment, **ear.environment}, preexec_fn=end_with_parent(),
             )  # fmt: skip
-            return await self.process.wait()
+            ended = asyncio.ensure_future(self.process.wait())
+            while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
+                if ear.silent():
+                    self.signal(signal.SIGKILL)
+            return ended.result()
 
     def signal(self, number: int) -> None:
         """Send a signal if the process lives."""

@@ -8,7 +8,8 @@ import msgspec
 
 from ringrift.events import decode
 from ringrift.events.facts import HyperparametersAdjusted
-from ringrift.events.settings import HYPERPARAMETERS, from_arguments, load
+from ringrift.events.settings import HYPERPARAMETERS
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.arena import settings_in_force
 from ringrift.ops.control import known_scope, tell
 from ringrift.ops.errors import CommandError
@@ -25,19 +26,32 @@ async def tune(options: argparse.Namespace) -> int:
     async with opened(options) as log:
         settings, version = await settings_in_force(log)
         before = await adjusted(log, config)
-        values = {**({} if options.reset else before), **given}
-        load(values, base=settings)
+        values, factors = ({}, {}) if options.reset or before is None else (before.values, before.factors)
+        fact = HyperparametersAdjusted(
+            config=config, values={**values, **given}, why=options.why, settings_version=version,
+            factors={name: factor for name, factor in factors.items() if name not in given},
+        )  # fmt: skip
+        load(fact.values, base=settings)
         if given or options.reset:
-            await tell(log, HyperparametersAdjusted(config=config, values=values, why=options.why, settings_version=version))
+            await tell(log, fact)
+            before = fact
     if options.json:
-        print(msgspec.json.encode({"config": config, "values": values}).decode())
+        print(msgspec.json.encode({"config": config, "values": fact.values, "factors": fact.factors}).decode())
     else:
-        print(f"{config}: {', '.join(f'{name}={value}' for name, value in values.items()) or 'as the settings say'}")
+        print(f"{config}: {_shown(fact)}{f' ({before.why})' if before and before.values else ''}")
     return 0
 
 
-async def adjusted(log: Log, config: str) -> dict[str, str]:
-    """What is other than the settings say, by name."""
+async def adjusted(log: Log, config: str) -> HyperparametersAdjusted | None:
+    """The newest fact of what is other than the settings say."""
     last = await log.last(EVENTS, f"ringrift.hyperparameters.{config}.adjusted")
     event = decode(last.body, stream=EVENTS, seq=last.seq).event if last else None
-    return event.values if isinstance(event, HyperparametersAdjusted) else {}
+    return event if isinstance(event, HyperparametersAdjusted) else None
+
+
+def _shown(fact: HyperparametersAdjusted) -> str:
+    """Names and values; the factor where no person chose it."""
+    return ", ".join(
+        f"{name}={value}" + (f" ({fact.factors[name]:.2f} of the setting)" if name in fact.factors else "")
+        for name, value in fact.values.items()
+    ) or "as the settings say"  # fmt: skip

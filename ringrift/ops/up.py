@@ -6,11 +6,14 @@ Ctrl-C asks all to drain; what was in hand goes back to the queue and `ringrift 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import os
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,21 +22,22 @@ from rich.console import Console
 
 from ringrift.analytics.generations import LoopView
 from ringrift.analytics.plots import elo_over_games
+from ringrift.consumers.cluster import EXPECTED
 from ringrift.consumers.process import node_name
 from ringrift.consumers.process import threads as process_threads
 from ringrift.events import Settings, UndecodableEvent, decode
 from ringrift.events.facts import GameCompleted
+from ringrift.events.settings import SHARED_MACHINE
+from ringrift.events.settings_sources import from_arguments, from_environment, load
 from ringrift.ops.screen import PLAIN_WIDTH, Rates, Screen, print_summary
-from ringrift.ops.settings import apply_settings, settings_in_force
+from ringrift.ops.settings import apply_settings, settings_in_force, with_known_architecture
 from ringrift.ops.supervisor import PLAYING, Child, supervise
 from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import ServerError, StreamError
+from ringrift.streams.errors import StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.server import EmbeddedServer
 
-SINGLE = ("planner", "promoter", "rater", "dispatcher", "exporter", "trainer", "feedback", "clock", "warden")
-CONSUMERS = (*SINGLE, *PLAYING)
 SHOW_SECONDS = 0.5
 MORE_GENERATIONS = 3
 """that the command which goes on asks for"""
@@ -50,7 +54,7 @@ class Loop:
         self.problem: str | None = None
         logs = data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.children = [Child(name, url, logs / f"{name}.log", None) for name in SINGLE]
+        self.children = [Child(name, url, logs / f"{name}.log", None) for name in EXPECTED if name not in PLAYING]
         gpu = torch.cuda.is_available()
         for name in PLAYING:
             for number in range(1 if gpu else process_threads()):
@@ -63,7 +67,7 @@ class Loop:
         with self.screen:
             watchers = [asyncio.create_task(job) for job in (self._follow_events(), self._follow_games(), self._show())]
             if self.server is not None:
-                watchers.append(asyncio.create_task(self._keep_server(self.server)))
+                watchers.append(asyncio.create_task(self.server.keep(self.screen.say)))
                 watchers.append(asyncio.create_task(self._watch_server(self.server)))
             failed = asyncio.create_task(_first_failure(watchers, self.stopping))
             await supervise(self.children, self.stopping, self.screen.say)
@@ -71,19 +75,7 @@ class Loop:
                 task.cancel()
             await asyncio.gather(*watchers, failed, return_exceptions=True)
             if failed.done() and not failed.cancelled() and (error := failed.result()) is not None:
-                self.problem = self.problem or str(error)
-
-    async def _keep_server(self, server: EmbeddedServer) -> None:
-        while not self.stopping.is_set():
-            status = await server.wait()
-            if self.stopping.is_set():
-                return
-            self.screen.say(f"the server ended with status {status}, starts again")
-            try:
-                await server.restart()
-            except ServerError as error:
                 self.problem = str(error)
-                self.stopping.set()
 
     async def _watch_server(self, server: EmbeddedServer) -> None:
         raise await server.fault()
@@ -118,6 +110,29 @@ async def _first_failure(tasks: Sequence[asyncio.Task[None]], stopping: asyncio.
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     stopping.set()
     return next((error for task in done if not task.cancelled() and (error := task.exception())), None)
+
+
+def run(options: argparse.Namespace) -> int:
+    """`ringrift up`. Raises SettingsError, CommandError and what goes wrong with the server."""
+    given = from_arguments(options.set)
+    file = options.settings.read_bytes() if options.settings else None
+    defaults = None if options.server else SHARED_MACHINE
+
+    def settings(in_force: Settings | None) -> Settings:
+        chosen = load(from_environment(os.environ), given, file=file, base=in_force or defaults)
+        if options.config:
+            chosen = load({"configs": ",".join(options.config)}, base=chosen)
+        if options.generations is not None or in_force is None or options.duration is not None:
+            chosen = load({"generations": str(options.generations or 0)}, base=chosen)
+        return with_known_architecture(chosen)
+
+    warnings.filterwarnings("default", category=DeprecationWarning, module="ringrift")  # elsewhere they are hidden
+    settings(None)  # a bad setting is refused before anything starts
+    work = up(
+        settings=settings, data=options.data, server=options.server, for_seconds=options.duration, plain=options.plain,
+        command=options.words,
+    )  # fmt: skip
+    return asyncio.run(work)
 
 
 async def up(

@@ -8,16 +8,18 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from ringrift.analytics.changes import MISSING, changes
 from ringrift.analytics.history import seq_at
 from ringrift.analytics.whatif import Decision, Difference, PolicyError, Sum, WhatIf, policy
 from ringrift.analytics.whatif import whatif as compare
 from ringrift.events import Settings
-from ringrift.events.settings import from_arguments, load
+from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.errors import CommandError
 from ringrift.ops.lines import field_text, important
 from ringrift.ops.source import console, moment, opened, progress
 
 SHOWN_MAX = 40
+PLACES_SHOWN_MAX = 8
 UNKNOWN = (
     "What history cannot tell: games, networks and scores are those of the decisions that were really taken. A plan for more "
     "games, another training window or a network promoted earlier would have made others; so after the first divergence read the "
@@ -93,6 +95,7 @@ def _print(found: WhatIf) -> None:
         say(f"  {_line(item)}")
     if len(found.differences) > SHOWN_MAX:
         say(f"  and {len(found.differences) - SHOWN_MAX} more, see --json")
+    say("what the decisions come to, as far as history tells")
     out.print(_table(found))
     say(f"Of {found.taken_in} events taken in after it, {found.stemming} stem from decisions that would have been others.")
     say(UNKNOWN)
@@ -109,13 +112,19 @@ def _line(item: Difference) -> str:
         return f"{item.kind:<8}{where} {what} {words}"
     assert item.recorded is not None
     assert item.tried is not None
-    fields = " ".join(f"{name}: {field_text(before)} → {field_text(after)}" for name, before, after in item.fields)
+    places = [change for name, before, after in item.fields for change in changes(before, after, (name,))]
+    fields = " ".join(f"{'.'.join(path)}: {_text(before)} → {_text(after)}" for path, before, after in places[:PLACES_SHOWN_MAX])
+    fields += f" and {len(places) - PLACES_SHOWN_MAX} places more" if len(places) > PLACES_SHOWN_MAX else ""
     moved = f" decided on {item.tried.cause.position}, not {item.recorded.cause.position}" if item.kind == "moved" else ""
     return f"{item.kind:<8}{item.recorded.position} {what} generation={getattr(shown.fact, 'generation', '-')}{moved} {fields}"
 
 
+def _text(value: Any) -> str:
+    return repr(value) if value is MISSING else field_text(value)
+
+
 def _table(found: WhatIf) -> Table:
-    table = Table(title="what the decisions come to, as far as history tells", title_justify="left", pad_edge=False)
+    table = Table(pad_edge=False)
     table.add_column("config")
     table.add_column("what")
     for name in ("recorded", "tried"):

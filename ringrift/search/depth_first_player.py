@@ -48,8 +48,6 @@ class DepthFirstPlayer:
         weights: Floats | None = None,
     ) -> None:
         """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`, NNUE `network`. `weights` replace the heuristic's."""
-        if (evaluator == gt.NETWORK) != (evaluate is not None):
-            raise ValueError("a network evaluator goes with an `evaluate` callable, the compiled ones without")
         if (evaluator == gt.NNUE) != (network is not None):
             raise ValueError("the evaluator NNUE goes with a `network`, the others without")
         if (config.seats == 2) != (options.kind == df.MINIMAX):
@@ -61,7 +59,7 @@ class DepthFirstPlayer:
         self._plan = df.Plan(options.kind, evaluator, options.nodes, options.depth_max)
         self._network = no_network() if network is None else network
         self._weights = heuristic_weights(config) if weights is None else weights
-        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate)
+        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK)
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
         """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of the games."""

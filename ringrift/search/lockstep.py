@@ -23,6 +23,7 @@ Evaluate = Callable[[States, Codes, Codes], tuple[Floats, Floats]]
 `codes[offsets[i]:offsets[i + 1]]` (searches that use no policy give one of them), values are by absolute seat in -1..1."""
 
 CHUNKS_PER_THREAD: Final = 2  # so that a thread whose games end early takes over others
+ROOM_UNUSED_MAX: Final = 4  # times the games: chunks that are so much too large are given back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +89,10 @@ C = TypeVar("C", bound=Chunk)
 class Lockstep(Generic[C]):
     """The part of a player that keeps its games moving."""
 
-    def __init__(self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None) -> None:
-        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them, None if none ever asks."""
+    def __init__(self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None, *, asks: bool) -> None:
+        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them if they ever ask."""
+        if asks != (evaluate is not None):
+            raise ValueError("a network evaluator goes with an `evaluate` callable, the compiled ones without")
         self._new_chunk, self._threads, self._evaluate = new_chunk, threads, evaluate
         self._chunks: list[C] = []
 
@@ -111,7 +114,7 @@ class Lockstep(Generic[C]):
         """Chunks with room for so many games, as equal as can be."""
         count = 1 if self._threads == 1 else min(games, self._threads * CHUNKS_PER_THREAD)
         size = -(-games // count)
-        if len(self._chunks) < count or self._chunks[0].room < size:
+        if len(self._chunks) < count or not size <= self._chunks[0].room < ROOM_UNUSED_MAX * size:
             self._chunks = [self._new_chunk(size) for _ in range(count)]
         left = games
         for chunk in self._chunks:

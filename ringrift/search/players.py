@@ -69,13 +69,11 @@ class TreePlayer:
         weights: Floats | None = None,
     ) -> None:
         """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`. `weights` replace the heuristic's own."""
-        if (evaluator == gt.NETWORK) != (evaluate is not None):
-            raise ValueError("a network evaluator goes with an `evaluate` callable, the compiled ones without")
         self.geometry = geometry(config)
         self.options = options
         self._plan = gt.Plan(evaluator, options.settings, options.lookahead)
         self._weights = heuristic_weights(config) if weights is None else weights
-        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate)
+        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK)
 
     @property
     def searches(self) -> bool:

@@ -34,7 +34,10 @@ from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES
 from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
 
-ANSWER_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 2.0
+"""what is sent while nobody leads the stream is lost without a word: it is sent again so soon after there is a new leader"""
+MISSING_SECONDS_MAX = 1.0
+"""who asks whether a stream is there hears nothing either while nobody leads it"""
 IN_FLIGHT_SECONDS = 0.002
 """a conflict with a message still on its way to the replicas: it is decided within about a millisecond"""
 EACH_EVENTS_MAX = 100
@@ -173,7 +176,8 @@ class JetStreamLog:
                 message.subject, message.body, timeout=ANSWER_SECONDS_MAX, headers=message.headers
             )
         except nats.errors.NoRespondersError:
-            await api.stream_state(self.ask, stream)  # raises StreamMissing if that is why
+            async with asyncio.timeout(MISSING_SECONDS_MAX):
+                await api.stream_state(self.ask, stream)  # raises StreamMissing if that is why
             raise
         acknowledged = _ACK.decode(answer.data) if answer.data else {}
         api.raise_for_error(acknowledged)

@@ -213,17 +213,18 @@ class MemoryLog:
         for item, body in zip(drafts, bodies, strict=True):
             _check_size(item.subject, body)
         known = {item.id: seq for item in drafts if (seq := stream.known(item.id)) is not None}
-        if len(known) == len(drafts):
-            return [known[item.id] for item in drafts]
-        if known:
+        if known and len(known) < len(drafts):
             raise PartlyStored(list(known), len(drafts))
-        if expect is not None:
-            _check_last(stream, expect.subject_filter, expect.last_seq)
-        seqs = [
-            stream.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
-            for item, body in zip(drafts, bodies, strict=True)
-        ]
-        stream.wake()
+        if known:
+            seqs = [known[item.id] for item in drafts]
+        else:
+            if expect is not None:
+                _check_last(stream, expect.subject_filter, expect.last_seq)
+            seqs = [
+                stream.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
+                for item, body in zip(drafts, bodies, strict=True)
+            ]
+            stream.wake()
         if expect is None:
             self.ledger.add(drafts, seqs, [len(body) for body in bodies])
         return seqs

@@ -154,6 +154,13 @@ class EmbeddedServer:
         _check_space(self.data)
         await self._launch(self._port)
 
+    async def keep(self, say: Callable[[str], None]) -> None:
+        """Starts the child again whenever it ends, and says so, until cancelled. Raises as `start` when that cannot be."""
+        while True:
+            status = await self.wait()
+            say(f"the server ended with status {status}, starts again")
+            await self.restart()
+
     async def stop(self) -> None:
         """Ends the child in order and gives the data directory free."""
         if self._process is not None and self.running:

@@ -167,9 +167,12 @@ def test_breakers_are_listed_and_reset(run: Any, system: Any) -> None:
 
 
 def test_the_cluster_of_one(run: Any) -> None:
-    view = run.json("status")["cluster"]
+    status = run.json("status")
+    view = status["cluster"]
     assert (view["quorum"], view["voters"], view["voters_alive"]) == ("HEALTHY", 1, 1)
     assert [queue["kind"] for queue in view["work"]] == ["selfplay", "training", "evaluation"]
+    assert {"kind", "waiting", "in_hand"} <= status["work"][0].keys()
+    assert status["work"] == view["work"]
     assert json.dumps(view["resilience"])
 
 

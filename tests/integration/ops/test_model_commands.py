@@ -22,6 +22,8 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
+from ringrift.learning.nnue import FEATURES
+from ringrift.nets import nnue, nnue_checkpoint
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import Checkpoint, digest_of, save
 from ringrift.ops.cli import main
@@ -36,6 +38,29 @@ SHARD = "cd" * 32
 def network(seed: int, key: str = "square8_2p", parents: tuple[str, ...] = ()) -> bytes:
     config = Config.parse(key)
     return save(build("v2-micro", hex_board=config.shape.hex, seed=seed), architecture="v2-micro", config=config, parents=parents)
+
+
+@pytest.fixture(scope="module")
+def nnue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = Config.parse("hex8_3p")
+    path = tmp_path_factory.mktemp("nnue") / "net"
+    path.write_bytes(nnue_checkpoint.save(nnue.build("nnue_mp", config, FEATURES), FEATURES, architecture="nnue_mp", config=config))
+    return path
+
+
+async def put_nnue(system: Any, data: bytes) -> str:
+    """Into the store, with the fact that it exists."""
+    log = await JetStreamLog.open(system.server.url, name="test")
+    try:
+        model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+        fact = ModelRegistered(
+            config="hex8_3p", model=model, generation=1, architecture="nnue_mp", encoder=FEATURES.name, parameters=9, parents=(),
+            ticket="training-events-9",
+        )  # fmt: skip
+        await log.append([draft(fact, cause=None, source="test", key=model)])
+        return model
+    finally:
+        await log.close()
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +191,28 @@ def test_what_is_no_network_gets_one_line(run: Any, models: list[bytes], tmp_pat
         run("model", *words, status=1)
         assert text in run.err
         assert run.err.count("\n") == 1
+
+
+def test_an_nnue_has_a_card_too(run: Any, system: Any, nnue_file: Path) -> None:
+    model = system.call(put_nnue(system, nnue_file.read_bytes()))
+    weights = sum(array.size for array in nnue_checkpoint.NnueCheckpoint.parse(nnue_file.read_bytes(), FEATURES).weights.values())
+    for name in (model[:10], str(nnue_file)):
+        shown = run("model", "show", name)
+        for text in (model, "hex8_3p", "nnue_mp: ", f"{weights:,} in", FEATURES.name):
+            assert text in shown, text
+        assert run.json("model", "show", name)["header"]["architecture"] == "nnue_mp"
+    (listed,) = run.json("model", "list", "--config", "hex8_3p")
+    assert listed["model"] == model
+    assert model[:12] in run("model", "list")
+
+
+def test_an_nnue_is_neither_transferred_nor_exported(run: Any, nnue_file: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    for words, text in (
+        (("transfer", "--to", "hex8_4p"), "be transferred; train one for hex8_4p"),
+        (("export",), "be exported: it plays in whole numbers"),
+    ):
+        run("model", *words, "--model", str(nnue_file), "--output", str(made), status=1)
+        assert f"this is an NNUE (nnue_mp for hex8_3p), which cannot {text}" in run.err
+        assert run.err.count("\n") == 1
+        assert not made.exists()

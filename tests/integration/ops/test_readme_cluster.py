@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from test_roles import port_with_neighbours
 
+from ringrift.consumers.cluster import ROLES
 from ringrift.streams.server import find_binary
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +53,8 @@ class Fleet:
         return out.decode()
 
     async def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self.command("status", "--json"))
+        """What `ringrift status` knows; nothing yet while the servers are too busy to answer: so many processes start at once."""
+        found: dict[str, Any] = json.loads(await self.command("status", "--json", status=None) or "{}")
         return found
 
     async def start(self, name: str, *words: str, cwd: Path, **more: str) -> None:
@@ -111,7 +113,7 @@ async def test_the_readme_leads_to_a_cluster_on_which_the_loop_runs(fleet: Fleet
         while not _judged(known := await fleet.status()):  # noqa: ASYNC110
             await asyncio.sleep(2)
     standing_by = [beat["doing"] for beat in known["consumers"] if beat["doing"].startswith("standing by")]
-    assert {f"standing by for {role}" for role in ("planner", "promoter", "warden")} <= set(standing_by)
+    assert {f"standing by for {role}" for role in ROLES} <= set(standing_by)
     assert known["cluster"]["quorum"] == "HEALTHY"
     assert {name for name, node in known["cluster"]["nodes"].items() if node["processes"]} == set(NODES)
     assert known["dead_letters"] == 0
@@ -119,5 +121,5 @@ async def test_the_readme_leads_to_a_cluster_on_which_the_loop_runs(fleet: Fleet
 
 def _judged(known: dict[str, Any]) -> bool:
     """Whether the first network has been promoted or rejected."""
-    found = [row for config in known["configs"].values() for row in config["generations"]]
+    found = [row for config in known.get("configs", {}).values() for row in config["generations"]]
     return any(row.get("promoted") is not None for row in found)

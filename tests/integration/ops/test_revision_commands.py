@@ -12,6 +12,7 @@ def test_tune_is_kept_and_refuses_what_is_no_hyperparameter(run: Any) -> None:
     values = run.json("tune", *config, "--set", "training.batch=128")["values"]
     assert values == {"training.learning_rate": "0.001", "training.batch": "128"}
     assert run.json("tune", *config)["values"] == values
+    assert "training.batch=128 (by hand)" in run("tune", *config)
     assert run.json("tune", *config, "--reset")["values"] == {}
     run("tune", *config, "--set", "training.window_samples=5", status=1)
     assert "training.window_samples cannot be tuned for one config; these can: training.batch" in run.err

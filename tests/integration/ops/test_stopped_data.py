@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from ringrift.events import draft
-from ringrift.events.facts import SettingsChanged
+from ringrift.events.facts import PipelinePaused, SettingsChanged
 from ringrift.events.settings import Settings
 from ringrift.ops.cli import main
+from ringrift.ops.errors import CommandError
+from ringrift.ops.source import opened
 from ringrift.streams.ensure import ensure
+from ringrift.streams.errors import DiskFull
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.server import EmbeddedServer
 
@@ -24,6 +31,12 @@ async def write_and_stop(data: Path) -> None:
     await log.append([draft(SettingsChanged(version=1, settings=Settings(), why="test"), cause=None, source="test")])
     await log.close()
     await server.stop()
+
+
+@pytest.fixture
+async def stopped_data(tmp_path: Path) -> Path:
+    await write_and_stop(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -52,3 +65,24 @@ def test_a_directory_without_a_log_is_left_as_it_is(tmp_path: Path, capsys: pyte
     assert "no server runs over" in line
     assert not (tmp_path / "none").exists()
 
+
+async def test_a_server_that_was_started_for_a_command_comes_back_when_it_is_killed(stopped_data: Path) -> None:
+    async with opened(argparse.Namespace(server=None, data=stopped_data)) as log:
+        os.kill(json.loads((stopped_data / "server.json").read_bytes())["pid"], signal.SIGKILL)
+        async with asyncio.timeout(20):
+            seqs = await log.append([draft(PipelinePaused(scope="all", kind="all", why="test"), cause=None, source="test")])
+    assert seqs == [2]
+
+
+async def test_a_command_whose_server_cannot_come_back_says_why(stopped_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(server: EmbeddedServer) -> None:
+        raise DiskFull("no space left")
+
+    async def look() -> None:
+        async with opened(argparse.Namespace(server=None, data=stopped_data)):
+            os.kill(json.loads((stopped_data / "server.json").read_bytes())["pid"], signal.SIGKILL)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(EmbeddedServer, "restart", refuse)
+    with pytest.raises(CommandError, match="no space left"):
+        await look()

@@ -15,7 +15,7 @@ from ringrift.analytics.replay import rebuild_elo
 from ringrift.analytics.sql_plots import PLOTS, NothingToPlot
 from ringrift.analytics.tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.events import REGISTRY
-from ringrift.events.facts import DeadLettered, EvaluationScored, GameCompleted, PipelinePaused, TrainingProgressed
+from ringrift.events.facts import DeadLettered, EvaluationScored, GameCompleted, NodeRegistered, PipelinePaused, TrainingProgressed
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -122,6 +122,21 @@ async def test_latencies_are_from_the_causes(world: Any, path: Path) -> None:
 
 async def test_quality_counts_the_games_of_plans(path: Path) -> None:
     assert ask(path, "SELECT generation, games, plies_mean FROM quality") == [(0, 4, 30.0), (1, 4, 30.0), (2, 4, 30.0)]
+
+
+async def test_work_costs_what_the_newest_registration_of_its_node_says(world: Any, path: Path, tmp_path: Path) -> None:
+    assert {cost for (cost,) in ask(path, "SELECT cost FROM cost")} == {None}
+    for node, price in (("n1", 9.0), ("n1", 3.0), ("n2", 1.0)):
+        await world.put(
+            NodeRegistered(node=node, provider="p", accelerator="a", vram_gib=1.0, cost_per_hour=price), key=f"{node}-{price}"
+        )
+    await refresh(world.log, path)
+    rows = ask(path, "SELECT node, hours, cost FROM cost")
+    assert {node for node, _, _ in rows} <= {"n1", "n2"}
+    assert all(cost == pytest.approx(hours * {"n1": 3.0, "n2": 1.0}[node]) for node, hours, cost in rows)
+    connection = open_tables(path)
+    PLOTS["cost"](connection, "hex8_2p", tmp_path / "cost.png")
+    connection.close()
 
 
 @pytest.mark.parametrize("what", sorted(PLOTS.keys() - {"loss"}))

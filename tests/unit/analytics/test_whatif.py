@@ -13,7 +13,7 @@ from ringrift.analytics.whatif import PolicyError, WhatIf, policy, whatif
 from ringrift.analytics.whatif_plot import decisions_over_time
 from ringrift.domain import elo, promotion, selfplay, training
 from ringrift.events.facts import ModelPromoted, PromotionRejected, SelfplayPlanned, TrainingRequested
-from ringrift.events.settings import load
+from ringrift.events.settings_sources import load
 
 FILE = """
 from dataclasses import replace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,10 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringrift.consumers import http
-from ringrift.consumers.condition import LAG_READY_MAX, PORT_AFTER, STALLED_SECONDS_MAX, Condition, health_port, serve_health
+from ringrift.consumers.cluster import EXPECTED
+from ringrift.consumers.condition import (
+    LAG_READY_MAX,
+    PORT_AFTER,
+    STALLED_SECONDS_MAX,
+    WORK_STALLED_SECONDS_MAX,
+    Condition,
+    health_port,
+    serve_health,
+)
 from ringrift.consumers.metrics import METRICS, Metrics
 from ringrift.consumers.process import Process
-from ringrift.ops.up import CONSUMERS
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.memory import MemoryBroker, MemoryLog
 from ringrift.streams.presence import Presence
@@ -148,7 +157,7 @@ def test_no_bytes_make_the_parser_raise_anything_else(head: bytes) -> None:
 def test_the_port_asked_for_is_checked() -> None:
     assert [health_port(text, "warden") for text in (None, "0", "9000")] == [8790, 0, 9000]
     assert (health_port(None, "planner"), health_port(None, "evaluator")) == (8791, 8800)
-    assert set(PORT_AFTER) == set(CONSUMERS), "every consumer has a port of its own"
+    assert set(PORT_AFTER) == set(EXPECTED), "every consumer has a port of its own"
     for text in ("", "x", "-1", "65536"):
         with pytest.raises(OSError, match="give a port between 0 and 65535"):
             health_port(text, "rater")
@@ -191,6 +200,28 @@ def test_who_hears_nothing_is_not_ready() -> None:
     assert condition.ready(9.0)
     assert not condition.ready(10.0)
     assert condition.lag_seconds(10.0) is None
+
+
+def test_a_worker_whose_ticket_does_not_get_on_is_not_alive() -> None:
+    condition = Condition()
+    condition.saw(None, 10, 0.0)
+    assert condition.alive(1e6), "it waits for work"
+    condition.took(10.0)
+    assert condition.alive(9.0 + WORK_STALLED_SECONDS_MAX)
+    condition.worked(100.0)
+    assert condition.alive(99.0 + WORK_STALLED_SECONDS_MAX)
+    assert not condition.alive(100.0 + WORK_STALLED_SECONDS_MAX)
+    condition.gave()
+    condition.worked(200.0)  # a thread that has not seen yet that its ticket is gone
+    assert condition.alive(1e6)
+
+
+async def test_health_says_what_a_worker_hangs_in(process: Process) -> None:
+    process.doing = "playing hex8_2p generation 3, 8 games"
+    process.condition.took(time.monotonic() - WORK_STALLED_SECONDS_MAX - 5)
+    async with served(process) as address:
+        status, body = await say(address, get("/health"))
+    assert (status, body.rstrip(b"56789 s\n")) == (503, b"playing hex8_2p generation 3, 8 games: nothing has come of it for 720")
 
 
 # metrics

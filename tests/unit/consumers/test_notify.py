@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.consumers.notify import ALIVE, READY, STOPPING, keep_alive, notify
+from ringrift.consumers.condition import STALLED_SECONDS_MAX, Condition
+from ringrift.consumers.notify import ALIVE, READY, STOPPING, Ear, keep_alive, notify
 from ringrift.consumers.process import Process
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.memory import MemoryBroker, MemoryLog
@@ -50,6 +51,39 @@ async def test_the_watchdog_hears_of_us_while_we_live(systemd: socket.socket, mo
     assert [systemd.recv(64), systemd.recv(64)] == [ALIVE.encode()] * 2
     with pytest.raises(BlockingIOError):
         systemd.recv(64)
+
+
+async def test_the_watchdog_hears_nothing_more_once_a_decider_is_stuck(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "2000")
+    condition, now = Condition(), iter([1.0, 2.0, 3.0 + STALLED_SECONDS_MAX, 4.0 + STALLED_SECONDS_MAX])
+    condition.saw(5, 6, 2.0)  # behind, and at the same place from here on
+    with contextlib.suppress(RuntimeError):  # it has looked four times
+        await asyncio.create_task(keep_alive(lambda: condition.alive(next(now))))
+    systemd.setblocking(False)
+    assert [systemd.recv(64), systemd.recv(64)] == [ALIVE.encode()] * 2
+    with pytest.raises(BlockingIOError):
+        systemd.recv(64)
+
+
+def test_a_child_is_silent_once_it_was_ready_and_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("ringrift.consumers.notify.time.monotonic", lambda: clock[0])
+    with Ear(10.0) as ear:
+        clock[0] = 1000.0
+        assert not ear.silent(), "it starts"
+        for name, value in ear.environment.items():
+            monkeypatch.setenv(name, value)
+        assert ear.environment["WATCHDOG_USEC"] == "10000000"
+        notify(READY)
+        assert not ear.silent()
+        clock[0] += 9.0
+        notify(ALIVE)
+        assert not ear.silent()
+        clock[0] += 10.5
+        assert ear.silent()
+    notify(ALIVE)  # nobody listens any more
 
 
 @pytest.mark.parametrize("wanted", [None, "", "0", "soon"])

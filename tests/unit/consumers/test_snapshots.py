@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from ringrift.consumers.deciding import act, own_decisions, replayed
 from ringrift.consumers.folds import Folded, code_version, newest, save
 from ringrift.consumers.process import Process
 from ringrift.domain import elo, evaluation, promotion, selfplay, training
-from ringrift.events import Fact, Recorded, Settings, decode, draft
+from ringrift.events import Fact, Recorded, Settings, decode, draft, facts
 from ringrift.events.facts import EvaluationScored, ModelRegistered, PipelinePaused, Ranking, SettingsChanged, ShardExported
 from ringrift.streams import snapshots
 from ringrift.streams.blobs import ObjectBlobs
@@ -145,6 +147,14 @@ async def test_one_whose_newest_event_is_not_in_the_log_is_of_another_log(runner
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
     await save(runner.blobs, elo.DECIDER, replace(good, seq=good.seq + 1, newest=replace(good.newest, id="other")))
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
+
+
+def test_code_is_every_source_of_decisions_and_facts() -> None:
+    folder = Path(inspect.getfile(facts)).parents[1]
+    named = dict(folds._sources("ringrift.events", folder))
+    assert {"ringrift.events/facts/play.py", "ringrift.events/codec.py"} <= named.keys()
+    assert len(named) == len(list(folder.rglob("*.py")))
+    assert named["ringrift.events/facts/play.py"] == (folder / "facts" / "play.py").read_bytes()
 
 
 async def test_one_of_other_code_is_left_aside(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ringrift.consumers import dispatcher, warden, working
-from ringrift.consumers.cluster import EXPECTED, cluster_view
+from ringrift.consumers.cluster import EXPECTED, ROLES, cluster_view
 from ringrift.consumers.letters import dropped, retry, unresolved
 from ringrift.consumers.process import Process, configure_logs
 from ringrift.consumers.working import work
@@ -26,6 +26,7 @@ from ringrift.events.facts import (
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
+    ModelPromoted,
     NodeAssigned,
     NodeJoined,
     NodePresenceChanged,
@@ -34,6 +35,8 @@ from ringrift.events.facts import (
     PipelineResumed,
     SelfplayFinished,
     SelfplayPlanned,
+    TickRecorded,
+    VelocityChanged,
     WorkAged,
 )
 from ringrift.events.registry import REGISTRY
@@ -145,6 +148,38 @@ async def test_what_has_aged_and_is_not_done_is_put_in_front(broker: MemoryBroke
     assert item.subject == "ringrift.work.selfplay.1.hex8_2p"
 
 
+async def test_a_ticket_that_vanished_is_asked_for_again_with_the_tick_but_not_for_ever(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    seq = await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await write(broker, TickRecorded(minute=0), "t0")
+        done = SelfplayFinished(
+            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-1", games=1, plies=1, play_seconds=1.0, node="n"
+        )
+        last = await write(broker, done)
+        await until(lambda: runner.seq == last)
+        assert len(broker.stream("WORK").entries) == 3  # nothing is missing: the tick changed nothing
+        for look in range(1, dispatcher.VANISHED_MAX + 2):
+            await runner.log.purge("WORK", "ringrift.work.selfplay.5.hex8_2p")
+            last = await write(broker, TickRecorded(minute=look * dispatcher.LOOK_MINUTES), f"t{look}")
+            await until(lambda last=last: runner.seq == last)
+            queued = {decode_ticket(entry.body).ticket for entry in broker.stream("WORK").entries.values()}
+            wanted = {f"selfplay-events-{seq}-{number}" for number in (0, 2)}
+            assert queued == (wanted if look <= dispatcher.VANISHED_MAX else set())
+
+
+async def test_a_paused_ticket_has_not_vanished(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await write(broker, paused())
+        last = await write(broker, TickRecorded(minute=dispatcher.LOOK_MINUTES))
+        await until(lambda: runner.seq == last)
+    assert not broker.stream("WORK").entries
+
+
 # pausing
 
 
@@ -192,25 +227,25 @@ async def test_a_pause_outlives_the_process_and_stops_one_config_only(broker: Me
     assert await facts(broker, DeadLettered) == []
 
 
-async def test_the_dispatcher_reads_the_log_again_only_when_a_pause_ends(
+async def test_the_dispatcher_looks_at_the_queue_again_only_when_a_pause_ends(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of resumptions of what was never paused must not keep it from new requests."""
-    runner, readings = process(broker, "dispatcher"), list[int]()
-    outstanding = dispatcher._outstanding
+    runner, looks = process(broker, "dispatcher"), list[int]()
+    bring_back = dispatcher._bring_back
 
-    async def counted(process: Process, until_seq: int) -> object:
-        readings.append(until_seq)
-        return await outstanding(process, until_seq)
+    async def counted(process: Process, known: dispatcher.Outstanding) -> None:
+        looks.append(known.seq)
+        await bring_back(process, known)
 
-    monkeypatch.setattr(dispatcher, "_outstanding", counted)
+    monkeypatch.setattr(dispatcher, "_bring_back", counted)
     async with running(dispatcher.main(runner)):
         await until(lambda: runner.doing == "dispatching")
         for number in range(20):
             await write(broker, PipelineResumed(scope="square19_4p", kind="all", why="test"), number)
         await write(broker, PLAN)
         await until(lambda: len(broker.stream("WORK").entries) == 3)
-    assert len(readings) == 1
+    assert looks == [0]
 
 
 async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each_back_once(broker: MemoryBroker) -> None:
@@ -235,6 +270,26 @@ async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each
         await soon(every + [f"selfplay-events-3-{number}" for number in range(3)])
         await write(broker, PLAN, "after")
         await soon(every + [f"selfplay-events-{seq}-{number}" for seq in (3, 5) for number in range(3)])
+
+
+async def test_a_ticket_that_was_lost_comes_back_with_the_tick_and_one_that_was_done_does_not(broker: MemoryBroker) -> None:
+    runner = process(broker, "dispatcher")
+    seq = await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await write(broker, SelfplayFinished(
+            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-0", games=1, plies=1, play_seconds=1.0, node="n"
+        ))  # fmt: skip
+        broker.stream("WORK").entries.clear()  # a server came back without what it had acknowledged
+        for minute in (dispatcher.LOOK_MINUTES + 1, 2 * dispatcher.LOOK_MINUTES):
+            ticked = await write(broker, TickRecorded(minute=minute), f"{minute}")
+            await until(lambda ticked=ticked: runner.seq == ticked)
+            assert bool(broker.stream("WORK").entries) == (minute % dispatcher.LOOK_MINUTES == 0)
+        await write(broker, TickRecorded(minute=3 * dispatcher.LOOK_MINUTES), "again")
+        await write(broker, PLAN, "after")
+        await until(lambda: len(broker.stream("WORK").entries) == 5)
+    brought = [decode_ticket(entry.body).ticket for entry in await runner.log.queued()]
+    assert brought[:2] == [f"selfplay-events-{seq}-{number}" for number in (1, 2)]
 
 
 async def test_a_dispatcher_that_starts_while_paused_puts_nothing_on_the_queue(broker: MemoryBroker) -> None:
@@ -275,6 +330,62 @@ async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(bro
     await runner.pressure.look({"ram": 0.95})
     assert runner.stopping
     assert runner.why_stopped == "ram is in its emergency tier"
+
+
+async def test_each_tier_of_memory_has_its_action_in_a_worker(broker: MemoryBroker) -> None:
+    """No new tickets; fewer games at once; then the ticket in hand is handed back and the process ends."""
+    runner, began = process(broker), asyncio.Event()
+    seq = await write(broker, PLAN)
+    for ticket in tickets_of(PLAN, f"EVENTS/{seq}")[:2]:
+        await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+
+    async def handle(process: Process, ticket: object, deliveries: int) -> None:
+        began.set()
+        while runner.pressure.worst[1] != "normal":
+            process.check_stop()
+            await asyncio.sleep(0)
+
+    await runner.pressure.look({"ram": 0.72})
+    working_ = asyncio.ensure_future(work(runner, "selfplay", handle, failed))
+    async with running(working_):
+        await until(lambda: runner.doing == "waiting: ram is in its warning tier")
+        assert (runner.pressure.batch(64), began.is_set()) == (32, False)
+        await runner.pressure.look({"ram": 0.5})
+        await until(lambda: began.is_set())
+        began.clear()
+        await until(lambda: runner.doing == "waiting for work")
+        seq = await write(broker, PLAN, "more")
+        (ticket, *_) = tickets_of(PLAN, f"EVENTS/{seq}")
+        await runner.pressure.look({"ram": 0.65})
+        await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+        await began.wait()
+        await runner.pressure.look({"vram": 0.85})
+        assert (runner.pressure.batch(64), runner.stopping) == (16, False)
+        await runner.pressure.look({"vram": 0.95})
+        async with asyncio.timeout(10):
+            await working_
+    assert runner.why_stopped == "vram is in its emergency tier"
+    assert (await process(broker).log.next_ticket("selfplay", wait_seconds=1)).deliveries == 2
+
+
+async def test_an_emergency_hands_the_lease_over_at_once(broker: MemoryBroker) -> None:
+    one, other = process(broker, "planner", "a"), process(broker, "planner", "b")
+    held: list[str] = []
+
+    async def lead(runner: Process) -> None:
+        async with runner.lease("planner"):
+            held.append(runner.node)
+            await runner.wait_for_stop()
+
+    async with running(lead(one)):
+        await until(lambda: held == ["a"])
+        async with running(lead(other)):
+            await until(lambda: other.standing_by)
+            await one.pressure.look({"ram": 0.5})
+            await one.pressure.look({"ram": 0.95})
+            async with asyncio.timeout(5):  # not the 15 s after which a lease expires
+                while held != ["a", "b"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
 
 
 # breakers
@@ -442,6 +553,30 @@ def test_a_node_that_said_goodbye_to_an_earlier_warden_is_not_missed() -> None:
     assert [(item.node, item.present, item.left) for item in known.changes({})] == [("a", False, True), ("b", False, False)]
 
 
+async def test_the_wardens_metrics_tell_how_each_config_stands(broker: MemoryBroker) -> None:
+    runner, model = process(broker, "warden"), "ab" * 32
+    await warden.export_configs(runner)
+    assert "ringrift_generation" not in runner.metrics.text()
+    for generation in (1, 2):
+        promoted = ModelPromoted(
+            config="hex8_2p", generation=generation, model=model, previous=None, evidence=None, why="w", settings_version=1
+        )
+        await write(broker, promoted, f"{generation}")
+    changed = VelocityChanged(
+        config="hex8_2p", model=model, velocity=None, pace=None, gap_to_heuristic=120.5, settings_version=1
+    )  # fmt: skip
+    await write(broker, changed)
+    await write(broker, NodeJoined(node="gpu1", again=False), "1")
+    await write(broker, NodeJoined(node="gpu1", again=True), "2")
+    await warden.export_configs(runner)
+    lines = runner.metrics.text().splitlines()
+    who = 'consumer="warden",node="test"'
+    assert f'ringrift_generation{{{who},config="hex8_2p"}} 2' in lines
+    assert f'ringrift_elo_above_heuristic{{{who},config="hex8_2p"}} 120.5' in lines
+    assert f"ringrift_nodes_reconnected_total{{{who}}} 1" in lines
+    assert not any(line.startswith("ringrift_elo_velocity") for line in lines), "not known before a second network"
+
+
 async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
     log = MemoryLog(broker)
     for name in EXPECTED:
@@ -450,17 +585,31 @@ async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
             tier="warning" if name == "rater" else "normal",
         )  # fmt: skip
         await Presence(log).beat(beat)
-    for role in ("planner", "promoter", "warden"):
+    for role in ROLES:
         await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
     await write(broker, paused(scope="hex8_2p", why="maintenance"))
     await bury_event(broker, b"poison")
     view = await cluster_view(log, dead_letters_max=1)
-    assert view.roles == dict.fromkeys(("planner", "promoter", "warden"), "a.1")
+    assert view.roles == dict.fromkeys(("planner", "promoter", "warden", "feedback", "clock"), "a.1")
     assert (view.memory_tier, view.dead_letters, view.paused) == ("warning", 1, {"hex8_2p/selfplay": "maintenance"})
     assert view.nodes["a"].processes == len(EXPECTED)
     assert view.resilience.score == pytest.approx(0.85)
     assert [line.partition(":")[0] for line in view.advice] == ["memory", "dead letters", "paused"]
     assert "alarm" in view.advice[1]
+
+
+async def test_a_loop_without_feedback_and_clock_is_not_whole(broker: MemoryBroker) -> None:
+    log = MemoryLog(broker)
+    for name in set(EXPECTED) - {"feedback", "clock"}:
+        await Presence(log).beat(Heartbeat(consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={}))
+    for role in ("planner", "promoter", "warden"):
+        await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
+    view = await cluster_view(log)
+    assert (view.roles["feedback"], view.roles["clock"]) == (None, None)
+    assert (view.resilience.coordinator, view.resilience.processes) == (pytest.approx(3 / 5), pytest.approx(9 / 11))
+    assert [line.partition(";")[0] for line in view.advice] == [
+        "coordinator: nobody acts as feedback, clock", "processes: not running: feedback, clock",
+    ]  # fmt: skip
 
 
 # logs

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ringrift.consumers import trainer
 from ringrift.consumers.process import Process
+from ringrift.events import Settings
 from ringrift.events.facts import TrainingRequested
+from ringrift.events.settings import OperationSettings
+from ringrift.events.tickets import TrainingTicket
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import CheckpointError, save
 from ringrift.rules import Config
@@ -23,11 +27,12 @@ def process() -> Process:
     return Process("trainer", "test", log, ObjectBlobs(log), Presence(log))
 
 
-def request(parent: str | None, architecture: str = "v2-micro") -> TrainingRequested:
-    return TrainingRequested(
+def request(parent: str | None, architecture: str = "v2-micro") -> TrainingTicket:
+    wanted = TrainingRequested(
         config="hex8_2p", generation=1, architecture=architecture, parent=parent, shards=(), samples=1, seed=1, reason="r",
         settings_version=0,
     )  # fmt: skip
+    return TrainingTicket(ticket="training-events-1", cause="EVENTS/1", request=wanted)
 
 
 async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Process) -> None:
@@ -38,7 +43,16 @@ async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Proces
     assert await trainer._start(process, request(None)) is None
 
 
+def test_a_training_is_done_under_the_settings_but_for_what_its_request_says() -> None:
+    asked = msgspec.structs.replace(request(None, "v2").request, hyperparameters={"training.batch": "64"}, intensity=0.75)
+    usual = Settings().training
+    found = trainer.settings_of(asked, Settings())
+    assert (found.architecture, found.batch, found.epochs) == ("v2", 64, 0.75 * usual.epochs)
+    assert trainer.settings_of(request(None, usual.architecture).request, Settings()) == usual
+
+
 async def test_a_parent_that_is_away_or_no_network_is_an_error(process: Process) -> None:
+    process.operation = OperationSettings(fetch_tries=1)
     with pytest.raises(BlobMissing):
         await trainer._start(process, request("f" * 64))
     noise = await process.blobs.put(MODEL_BUCKET, b"noise")

@@ -85,7 +85,35 @@ def test_without_cost_awareness_everybody_does_what_it_may(story, settings_chang
 
 def test_a_node_that_costs_nothing_never_stands_by(life):
     life.given(node("a1"), node("a2"), node("own", cost=0.0, speed=0.01))
-    assert told(life)["own"] == PLAYS
+    assert told(life)["own"] == ("selfplay",)
+
+
+def test_a_slow_node_plays_and_leaves_the_matches_to_others(life):
+    life.given(node("a1"), node("a2"), node("slow", cost=0.1, speed=0.2))
+    assert told(life) == {"a1": EVERYTHING, "a2": PLAYS, "slow": ("selfplay",)}
+    assert "matches" in life.state.nodes["slow"].told.why
+
+
+def test_a_slow_node_evaluates_where_nobody_else_may(life):
+    life.given(node("a1", kinds=("training",)), node("b", kinds=("selfplay",)), node("slow", cost=0.1, speed=0.2, kinds=PLAYS))
+    assert told(life)["slow"] == PLAYS
+    life.given(node("a2", kinds=PLAYS), TickRecorded(minute=1))
+    assert told(life)["slow"] == ("selfplay",)
+
+
+def test_a_slow_node_that_may_do_nothing_else_or_is_reserved_evaluates(life):
+    life.given(node("a1"), node("only", cost=0.1, speed=0.2, kinds=("evaluation",)))
+    assert told(life)["only"] == ("evaluation",)
+    life.given(node("kept", cost=0.1, speed=0.2, reserved_for=("evaluation", "selfplay"), reserved_until_minute=100))
+    assert told(life)["kept"] == PLAYS
+
+
+@pytest.mark.parametrize(("slowness", "kinds"), [((2.6, 2.4, 2.6), ("selfplay",)), ((2.0, 2.4, 2.0, 2.4), PLAYS)])
+def test_a_node_near_the_bound_does_not_flap(life, slowness, kinds):
+    life.given(node("a1"), node("a2"))
+    for value in slowness:
+        life.given(node("b", cost=0.1, speed=1.0 / value))
+        assert told(life)["b"] == kinds
 
 
 def test_measured_speed_replaces_the_declared_one(life):

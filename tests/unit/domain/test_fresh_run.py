@@ -18,6 +18,7 @@ from ringrift.domain import (
     scheduling,
     selfplay,
     training,
+    tuning,
     velocity,
 )
 from ringrift.domain.decider import Decider
@@ -46,7 +47,7 @@ from ringrift.events.facts import (
 LOOP = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
 FEEDBACK = (
     loss.DECIDER, quality.DECIDER, velocity.DECIDER, regression.DECIDER, exploration.DECIDER, curriculum.DECIDER,
-    scheduling.DECIDER, architectures.DECIDER,
+    scheduling.DECIDER, architectures.DECIDER, tuning.DECIDER,
 )  # fmt: skip
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DECISIONS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ModelPromoted, PromotionRejected)

@@ -1,122 +1,39 @@
-"""The four deciders of the loop: when to play, train, measure, promote."""
+"""When to play, when to train, and who is rated how; what all deciders of the loop have in common."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from loop_facts import (
+    CONFIG,
+    SMALL,
+    A,
+    B,
+    C,
+    exported,
+    finished,
+    planned,
+    played,
+    promoted,
+    registered,
+    rejected,
+    requested,
+    scored,
+)
 from msgspec.structs import replace
 
 from ringrift.domain import elo, evaluation, promotion, selfplay, training
 from ringrift.domain.decider import seed_from
-from ringrift.domain.promotion import judge, merged, wilson_interval
 from ringrift.events import Settings
 from ringrift.events.facts import (
-    MEASURING,
     EloUpdated,
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    ModelPromoted,
-    ModelRegistered,
     PipelinePaused,
     PipelineResumed,
-    PromotionRejected,
-    Ranking,
-    SelfplayFinished,
     SelfplayPlanned,
-    ShardExported,
     TrainingFailed,
-    TrainingFinished,
     TrainingRequested,
 )
-from ringrift.events.settings import PromotionSettings, SelfplaySettings, TrainingSettings
-
-A, B, C = "a" * 64, "b" * 64, "c" * 64
-CONFIG = "hex8_2p"
-SMALL = SelfplaySettings(games=128, bootstrap_games=64, games_per_ticket=64)
-
-
-def planned(generation: int = 0, games: int = 64, model: str | None = None) -> SelfplayPlanned:
-    return SelfplayPlanned(
-        config=CONFIG,
-        generation=generation,
-        games=games,
-        games_per_ticket=64,
-        simulations=32,
-        model=model,
-        seed=1,
-        settings_version=1,
-    )
-
-
-def played(generation: int = 0, games: int = 64) -> SelfplayFinished:
-    return SelfplayFinished(
-        config=CONFIG, generation=generation, ticket="t", games=games, plies=games * 150, play_seconds=1.0, node="n"
-    )
-
-
-def exported(index: int = 0, games: int = 64, samples: int = 6000, digest: str = A) -> ShardExported:
-    return ShardExported(
-        config=CONFIG, encoder="e", index=index, first_seq=1 + 64 * index, last_seq=64 + 64 * index, games=games, samples=samples,
-        rejected=0, digest=digest, size_bytes=1,
-    )  # fmt: skip
-
-
-def requested(generation: int = 1) -> TrainingRequested:
-    return TrainingRequested(
-        config=CONFIG, generation=generation, architecture="v2-micro", parent=None, shards=(A,), samples=6000, seed=1, reason="r",
-        settings_version=1,
-    )  # fmt: skip
-
-
-def finished(model: str = B, generation: int = 1) -> TrainingFinished:
-    return TrainingFinished(
-        config=CONFIG, generation=generation, ticket="t", model=model, steps=1, samples=1, loss=1.0, policy_loss=1.0,
-        value_loss=1.0,         validation_loss=None, train_seconds=1.0, node="n",
-    )  # fmt: skip
-
-
-def registered(model: str = B, generation: int = 1) -> ModelRegistered:
-    return ModelRegistered(
-        config=CONFIG,
-        model=model,
-        generation=generation,
-        architecture="v2-micro",
-        encoder="e",
-        parameters=1,
-        parents=(),
-        ticket="t",
-    )
-
-
-def promoted(model: str = B, generation: int = 1, previous: str | None = None) -> ModelPromoted:
-    return ModelPromoted(
-        config=CONFIG, generation=generation, model=model, previous=previous, evidence=None, why="w", settings_version=1
-    )
-
-
-def rejected(model: str = B, generation: int = 1, current: str | None = None) -> PromotionRejected:
-    return PromotionRejected(
-        config=CONFIG, generation=generation, model=model, current=current, evidence=None, why="w", settings_version=1
-    )
-
-
-def scored(purpose: Any, wins: int, losses: int, model: str = B, round_: int = 0, config: str = CONFIG) -> EvaluationScored:
-    """`wins` starts won twice, `losses` starts lost twice."""
-    starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
-    me, other = f"{model[:12]}:gumbel:s32", f"{B[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0"
-    rankings = [((me, other), 2 * wins), ((other, me), 2 * losses)]
-    return EvaluationScored(
-        config=config, generation=1, ticket="t", candidate=me, candidate_model=model, opponent=other, purpose=purpose, round=round_,
-        games=2 * (wins + losses), wins=2.0 * wins, starts=starts,
-        rankings=tuple(Ranking(order=order, ranks=(1, 2), count=count) for order, count in rankings if count),
-        play_seconds=1.0, node="n",
-    )  # fmt: skip
-
+from ringrift.events.settings import TrainingSettings
 
 # when do we play?
 
@@ -268,88 +185,6 @@ def test_training_pauses(story, settings_changed):
     life.when(PipelineResumed(scope=CONFIG, kind="training", why="w")).then(TrainingRequested)
 
 
-# what do we measure?
-
-
-def test_the_first_network_is_measured_against_the_baselines(story, settings_changed):
-    asked = story(evaluation.DECIDER).given(settings_changed()).when(registered()).then(EvaluationRequested, EvaluationRequested)
-    assert [item.purpose for item in asked] == ["random", "heuristic"]
-
-
-def test_a_candidate_meets_the_current_network_first(story, settings_changed):
-    life = story(evaluation.DECIDER).given(settings_changed(), registered(B), promoted(B))
-    asked = life.when(registered(C, generation=2)).then(*[EvaluationRequested] * 3)
-    assert [item.purpose for item in asked] == ["promotion", "random", "heuristic"]
-    assert asked[0].opponent.model == B
-
-
-def test_rounds_go_on_while_the_test_is_open(story, settings_changed):
-    life = story(evaluation.DECIDER).given(settings_changed(), registered(B), promoted(B), registered(C, generation=2))
-    (second,) = life.when(scored("promotion", 8, 8, model=C)).then(EvaluationRequested)
-    assert second.round == 1
-    life.when(scored("random", 8, 8, model=C)).then()
-
-
-def test_a_clear_result_ends_the_rounds(story, settings_changed):
-    life = story(evaluation.DECIDER).given(settings_changed(), registered(B), promoted(B), registered(C, generation=2))
-    life.when(scored("promotion", 60, 2, model=C)).then()
-
-
-def test_evaluation_pauses_and_goes_on(story, settings_changed):
-    life = story(evaluation.DECIDER).given(settings_changed(), PipelinePaused(scope="all", kind="evaluation", why="w"))
-    life.when(registered()).then()
-    life.when(PipelineResumed(scope="all", kind="evaluation", why="w")).then(EvaluationRequested, EvaluationRequested)
-
-
-# who is promoted?
-
-
-def test_a_first_network_that_beats_random_is_promoted(story, settings_changed):
-    life = story(promotion.DECIDER).given(settings_changed(), registered(B))
-    life.when(scored("heuristic", 0, 32)).then()
-    (fact,) = life.when(scored("random", 32, 0)).then(ModelPromoted)
-    assert (fact.model, fact.previous) == (B, None)
-    assert fact.evidence.score == 1.0
-
-
-def test_a_first_network_that_does_not_is_rejected(story, settings_changed):
-    story(promotion.DECIDER).given(settings_changed(), registered(B)).when(scored("random", 17, 15)).then(PromotionRejected)
-
-
-def test_results_add_up_until_the_test_decides(story, settings_changed):
-    life = story(promotion.DECIDER).given(settings_changed(), registered(B), scored("random", 32, 0), registered(C, generation=2))
-    life.when(scored("promotion", 9, 7, model=C)).then()
-    life.when(scored("promotion", 10, 6, model=C, round_=1)).then()
-    (fact,) = life.when(scored("promotion", 60, 4, model=C, round_=2)).then(ModelPromoted)
-    assert (fact.model, fact.previous, fact.evidence.starts) == (C, B, 96)
-
-
-def test_a_weaker_candidate_is_rejected(story, settings_changed):
-    life = story(promotion.DECIDER).given(settings_changed(), registered(B), scored("random", 32, 0), registered(C, generation=2))
-    (fact,) = life.when(scored("promotion", 4, 60, model=C)).then(PromotionRejected)
-    assert (fact.model, fact.current) == (C, B)
-
-
-@pytest.mark.parametrize(("wins", "verdict"), [(33, ModelPromoted), (32, PromotionRejected)])
-def test_an_open_test_at_the_cap_goes_by_the_score(story, settings_changed, wins, verdict):
-    cap = PromotionSettings(max_pairs=64, elo0=-1, elo1=1, score_at_cap=0.51)
-    life = story(promotion.DECIDER).given(settings_changed(promotion=cap), registered(B), scored("random", 32, 0), registered(C))
-    life.when(scored("promotion", wins, 64 - wins, model=C)).then(verdict)
-
-
-def test_a_verdict_is_given_once(story, settings_changed):
-    life = story(promotion.DECIDER).given(settings_changed(), registered(B), scored("random", 32, 0))
-    life.when(scored("random", 32, 0)).then()
-
-
-def test_a_failed_evaluation_rejects(story, settings_changed):
-    failed = EvaluationFailed(
-        config=CONFIG, generation=1, ticket="t", candidate_model=B, purpose="random", reason="out of memory", node="n"
-    )
-    (fact,) = story(promotion.DECIDER).given(settings_changed(), registered(B)).when(failed).then(PromotionRejected)
-    assert "out of memory" in fact.why
-
-
 # ratings
 
 
@@ -373,29 +208,6 @@ def test_configs_are_rated_apart(story):
 
 # laws
 
-histograms = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.integers(1, 50)), min_size=1, max_size=4)
-
-
-@for_all(first=histograms, second=histograms)
-def test_merging_histograms_commutes(first, second):
-    assert merged(tuple(first), tuple(second)) == merged(tuple(second), tuple(first))
-
-
-@for_all(starts=histograms)
-def test_a_better_score_never_turns_a_promotion_into_a_rejection(starts):
-    order = ("reject", "open", "promote")
-    verdict = judge(merged(tuple(starts), ()), 100, PromotionSettings(max_pairs=10_000), first=False, config=CONFIG)[0]
-    better = judge(merged(tuple(starts), ((1.0, 20),)), 100, PromotionSettings(max_pairs=10_000), first=False, config=CONFIG)[0]
-    assert order.index(better) >= order.index(verdict)
-
-
-@for_all(wins=st.integers(0, 100), total=st.integers(1, 200))
-def test_the_interval_holds_the_share(wins, total):
-    share = min(wins, total) / total
-    low, high = wilson_interval(share, total)
-    assert 0.0 <= low <= share <= high <= 1.0
-
-
 def test_seeds_follow_from_their_parts_and_are_exact_in_json():
     assert seed_from(1, "a") == seed_from(1, "a") != seed_from(1, "b")
     assert seed_from(1, "a") < 2**48
@@ -416,31 +228,6 @@ def test_replacing_settings_keeps_what_was_counted(story, settings_changed):
 
 
 # matches that only measure
-
-
-def asked(purpose: Any, model: str = B) -> EvaluationRequested:
-    return EvaluationRequested(
-        config=CONFIG, generation=1, candidate=evaluation.network_seat(model, 64), opponent=evaluation.RANDOM, purpose=purpose,
-        round=0, pairs=4, seed=1, settings_version=1,
-    )  # fmt: skip
-
-
-def test_measuring_a_candidate_on_trial_leaves_its_trial_alone(story, settings_changed):
-    paused = PipelinePaused(scope="all", kind="evaluation", why="w")
-    life = story(evaluation.DECIDER).given(settings_changed(), paused, registered(), asked("strength"))
-    life.given(scored("strength", 0, 32))
-    found = life.when(PipelineResumed(scope="all", kind="evaluation", why="w")).then(EvaluationRequested, EvaluationRequested)
-    assert [item.purpose for item in found] == ["random", "heuristic"]
-
-
-@pytest.mark.parametrize("purpose", sorted(MEASURING))
-def test_nobody_is_judged_by_a_match_that_only_measures(story, settings_changed, purpose):
-    life = story(promotion.DECIDER).given(settings_changed(), registered(B))
-    life.when(scored(purpose, 32, 0)).then()
-    life.when(EvaluationFailed(
-        config=CONFIG, generation=1, ticket="t", candidate_model=B, purpose=purpose, reason="r", node="n"
-    )).then()  # fmt: skip
-    life.when(scored("random", 17, 15)).then(PromotionRejected)
 
 
 def test_games_that_only_measure_hold_up_no_training(story, settings_changed):

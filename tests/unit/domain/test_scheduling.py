@@ -25,7 +25,8 @@ from ringrift.events.facts import (
     TickRecorded,
     VelocityChanged,
 )
-from ringrift.events.settings import SchedulingSettings, SelfplaySettings, load
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings
+from ringrift.events.settings_sources import load
 
 HEX, SQUARE, BIG = "hex8_2p", "square8_2p", "square19_4p"
 B = "b" * 64
@@ -111,9 +112,9 @@ def test_time_without_a_shard_brings_more_games(life):
 def test_an_uncertain_rating_brings_more_games(life):
     rows = tuple(Rating(participant=f"{B[:12]}:gumbel:s32", elo=0, se=2.0, games=900) for _ in range(1))
     life.given(promoted(SQUARE), EloUpdated(config=SQUARE, ratings=rows, games=900))
-    terms = scheduling.terms_of(life.state, SQUARE, life.now)
+    terms = scheduling.terms_of(life.state, life.now)[SQUARE]
     assert terms["voi"] == pytest.approx(2 / 52)
-    assert scheduling.terms_of(life.state, HEX, life.now)["voi"] == 1.0
+    assert scheduling.terms_of(life.state, life.now)[HEX]["voi"] == 1.0
 
 
 def test_small_moves_are_not_told(life):

@@ -53,6 +53,32 @@ def test_spare_games_go_by_shares(life):
     assert total[HEX] / sum(total.values()) == pytest.approx(0.75, abs=0.06)
 
 
+def lived(life, plans: int) -> list[str]:
+    """Configs of the spare plans in so many rounds, each played before the next; a ticket of HEX has 384 games, one of SQUARE 8."""
+    found: list[str] = []
+    for _ in range(plans):
+        before = {name: item.progress.spare_planned for name, item in life.state.configs.items()}
+        for name, item in life.state.configs.items():
+            if left := item.progress.games_outstanding:
+                life.given(played(name, left, left * (300.0 if name == SQUARE else 0.1), spare=True))
+        found += [name for name, item in life.state.configs.items() if item.progress.spare_planned > before[name]]
+    return found
+
+
+@pytest.fixture
+def uneven(life):
+    """Games of SQUARE take 3,000 times as long; all generations are played."""
+    life.given(played(HEX, 96, 9.6), played(SQUARE, 96, 28_800.0))
+    return life.given(*(assigned(f"n{i}", seconds=300.0) for i in range(4)))
+
+
+def test_shares_hold_however_different_the_plans_are(uneven):
+    lived(uneven, 200)
+    total = {name: item.progress.spare_planned for name, item in uneven.state.configs.items()}
+    assert selfplay.spare_games(uneven.state, HEX) >= 40 * selfplay.spare_games(uneven.state, SQUARE)
+    assert total[SQUARE] / sum(total.values()) == pytest.approx(0.5, abs=0.1)
+
+
 def test_no_generation_waits_for_them_and_the_plan_of_the_next_is_not_theirs(life):
     life.given(assigned("n0"))
     item = life.state.configs[HEX]

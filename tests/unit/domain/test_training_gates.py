@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ringrift.domain import evaluation, selfplay, training
 from ringrift.domain.progress import Progress
-from ringrift.domain.training import DECIDER, cooldown_seconds
+from ringrift.domain.training import DECIDER, cooldown_seconds, intensity
 from ringrift.events.facts import (
     EvaluationBackpressureEngaged,
     EvaluationBackpressureReleased,
@@ -17,6 +17,8 @@ from ringrift.events.facts import (
     EvaluationRequested,
     ModelRegistered,
     QualityAssessed,
+    QualityDegraded,
+    QualityRecovered,
     SelfplayFinished,
     SelfplayPlanned,
     ShardExported,
@@ -201,6 +203,37 @@ def test_data_that_were_never_assessed_are_trained_on(life):
     life.when(exported()).then(TrainingRequested)
 
 
+def told_of(adjusted: float, digest: str = B) -> QualityAssessed:
+    return msgspec.structs.replace(assessed(adjusted), digest=digest)
+
+
+def newest(digest: str = B) -> ShardExported:
+    return msgspec.structs.replace(exported(wins=(32, 32)), digest=digest)
+
+
+def test_where_data_are_assessed_a_training_waits_for_what_is_found_of_the_newest_shard(life):
+    life.given(told_of(0.9, A)).when(newest()).then()
+    life.when(TICK).then()
+    life.when(told_of(0.8, A)).then()
+    life.when(told_of(0.8)).then(TrainingRequested)
+
+
+def test_the_newest_shard_may_hold_a_training_back_that_the_one_before_would_have_let_start(life):
+    life.given(told_of(0.9, A)).when(newest()).then()
+    (fact,) = life.when(told_of(0.2)).then(TrainingBlocked)
+    assert fact.reason == "quality"
+
+
+def test_a_training_does_not_wait_for_an_assessment_that_never_comes(life):
+    life.given(told_of(0.9, A), newest())
+    life.after(seconds=50).when(TICK).then()
+    life.after(seconds=10).when(TICK).then(TrainingRequested)
+
+
+def test_nobody_waits_for_the_assessment_of_a_shard_that_tells_nothing(life):
+    life.given(told_of(0.9, A)).when(exported()).then(TrainingRequested)
+
+
 def test_the_generation_plays_on_when_its_data_are_poor(story, settings_changed):
     small = msgspec.structs.replace(settings_changed().settings.selfplay, bootstrap_games=64)
     life = story(selfplay.DECIDER).given(settings_changed(selfplay=small), played(), exported())
@@ -224,6 +257,49 @@ def test_stale_data_are_not_trained_on_before_more_were_played(life):
     assert fact.reason == "stale data"
     life.given(planned(), played())
     life.when(exported()).then(TrainingRequested)
+
+
+DEGRADED = QualityDegraded(config=CONFIG, adjusted=0.42, weakest="openings", settings_version=1)
+RECOVERED = QualityRecovered(config=CONFIG, adjusted=0.6, settings_version=1)
+
+
+def test_fewer_samples_are_enough_while_the_quality_is_degraded(life):
+    life.given(exported(samples=4000))
+    (fact,) = life.when(DEGRADED).then(TrainingRequested)
+    assert fact.reason == "4000 new samples, 4000 needed"
+
+
+def test_they_are_not_when_it_has_recovered_or_another_config_is_degraded(life):
+    life.given(DEGRADED, RECOVERED).when(exported(samples=4999)).then()
+    life.when(msgspec.structs.replace(DEGRADED, config=OTHER)).then()
+
+
+def test_self_play_waits_for_the_same_number_of_samples(story, settings_changed):
+    small = msgspec.structs.replace(settings_changed().settings.selfplay, bootstrap_games=64)
+    life = story(selfplay.DECIDER).given(settings_changed(selfplay=small), played())
+    life.given(DEGRADED).when(exported(samples=4000)).then()
+    life.when(RECOVERED).then(SelfplayPlanned)
+
+
+def test_poor_data_that_are_trained_on_are_learned_from_less(life):
+    (fact,) = life.given(assessed(0.42)).when(exported()).then(TrainingRequested)
+    assert fact.intensity == pytest.approx(0.92, abs=1e-3)
+
+
+def test_good_data_are_learned_from_as_usual_unless_that_is_set(story, settings_changed, life):
+    (fact,) = life.given(assessed(0.9)).when(exported()).then(TrainingRequested)
+    assert fact.intensity == 1.0
+    eager = story(DECIDER).given(settings_changed(training=TrainingSettings(intensity_good=1.5)), planned(), played())
+    (fact,) = eager.given(assessed(0.75)).when(exported()).then(TrainingRequested)
+    assert fact.intensity == pytest.approx(1.25, abs=1e-3)
+
+
+@for_all(one=st.floats(0.0, 1.0), other=st.floats(0.0, 1.0), good=st.floats(1.0, 3.0))
+def test_better_data_are_never_learned_from_less(one, other, good):
+    settings = TrainingSettings(intensity_good=good)
+    low, high = (intensity(quality, settings) for quality in sorted((one, other)))
+    assert settings.intensity_poor <= low <= high <= good + 1e-4
+    assert intensity(0.5, settings) == 1.0
 
 
 # one at a time, and the watchdog

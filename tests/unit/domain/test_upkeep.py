@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from ringrift.domain import breaker, letters, nodes
 from ringrift.domain.breaker import Breaker
-from ringrift.domain.pressure import TIERS, frees_caches, must_leave, takes_work, tier_after, worst
+from ringrift.domain.decider import changed
+from ringrift.domain.health import health
+from ringrift.domain.pressure import TIERS, batch_size, frees_caches, must_leave, takes_work, tier_after, worst
 from ringrift.domain.resilience import QUORUM_LEVELS, quorum_level, resilience
 from ringrift.events import EventMeta, Fact, type_of
 from ringrift.events.facts import (
@@ -91,6 +93,13 @@ def test_what_each_tier_asks_for() -> None:
     assert not frees_caches("disk", "critical")
 
 
+def test_fewer_games_at_once_where_memory_is_tight() -> None:
+    assert [batch_size(64, {"ram": tier}) for tier in TIERS] == [64, 64, 32, 16, 16]
+    assert batch_size(64, {"ram": "caution", "vram": "critical", "disk": "emergency"}) == 16, "the tighter of the two"
+    assert batch_size(64, {"disk": "emergency", "files": "critical"}) == 64, "neither needs less for fewer games"
+    assert batch_size(1, {"vram": "emergency"}) == 1
+
+
 # breakers
 
 
@@ -113,9 +122,43 @@ def test_the_more_is_broken_the_more_is_forgiven(one: float, other: float) -> No
     assert 10 <= breaker.threshold(low) <= breaker.threshold(high) <= 20
 
 
+# health
+
+
+FIT: dict[str, Any] = {"nodes": 4, "connected": 4, "quarantined": 0, "wanted": 10, "running": 10}
+
+
+@pytest.mark.parametrize(
+    ("level", "change", "expected"),
+    [
+        ("HEALTHY", {}, "HEALTHY"),
+        ("HEALTHY", {"nodes": 0, "connected": 0}, "HEALTHY"),
+        ("DEGRADED", {}, "HEALTHY"),
+        ("MINIMUM", {}, "WARNING"),
+        ("HEALTHY", {"connected": 0}, "WARNING"),
+        ("HEALTHY", {"connected": 0, "running": 0}, "DEGRADED"),
+        ("MINIMUM", {"connected": 0, "running": 0}, "CRITICAL"),
+        ("LOST", {}, "CRITICAL"),
+    ],
+)
+def test_health_has_the_predecessors_borders_and_a_lost_quorum_is_critical(level: Any, change: Any, expected: str) -> None:
+    assert health(level, **FIT | change).level == expected
+
+
+@given(st.sampled_from(QUORUM_LEVELS), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+def test_one_more_of_anything_never_makes_it_worse(level: Any, nodes: int, connected: int, quarantined: int, running: int) -> None:
+    numbers = {"nodes": nodes, "connected": min(connected, nodes), "quarantined": min(quarantined, nodes), "wanted": 9}
+    found = health(level, running=running, **numbers)
+    assert 0.0 <= found.score <= health(level, running=running + 1, **numbers).score <= 1.0
+    if numbers["connected"] < nodes:
+        assert found.score < health(level, running=running, **numbers | {"connected": numbers["connected"] + 1}).score
+
+
 # resilience
 
-WELL: dict[str, Any] = {"tier": "normal", "roles_wanted": 3, "roles_held": 3, "level": "HEALTHY", "wanted": 9, "running": 9}
+HELD = {"planner": "a.1", "promoter": "a.2", "warden": "b.1"}
+WANTED = ("planner", "promoter", "warden", "rater", "selfplay")
+WELL: dict[str, Any] = {"tier": "normal", "roles": HELD, "level": "HEALTHY", "wanted": WANTED, "running": WANTED}
 
 
 def test_all_well_is_one() -> None:
@@ -123,7 +166,7 @@ def test_all_well_is_one() -> None:
     assert (found.score, found.level, found.advice) == (1.0, "HEALTHY", ())
 
 
-@pytest.mark.parametrize("change", [{"tier": "emergency"}, {"roles_held": 0}, {"running": 0}])
+@pytest.mark.parametrize("change", [{"tier": "emergency"}, {"roles": dict.fromkeys(HELD)}, {"running": ()}])
 def test_a_part_that_is_lost_entirely_warns_whatever_the_sum(change: dict[str, Any]) -> None:
     found = resilience(**WELL | change)
     assert found.score >= 0.70, "the sum alone would not warn"
@@ -135,9 +178,10 @@ def test_a_lost_quorum_is_critical_whatever_the_sum() -> None:
     assert resilience(**WELL | {"level": "LOST"}).level == "CRITICAL"
 
 
-@given(tiers, st.integers(0, 3), st.sampled_from(QUORUM_LEVELS), st.integers(0, 12))
-def test_the_score_is_a_share_and_what_is_not_whole_has_advice(tier: Any, held: int, level: Any, running: int) -> None:
-    found = resilience(tier=tier, roles_wanted=3, roles_held=held, level=level, wanted=9, running=running)
+@given(tiers, st.sets(st.sampled_from(sorted(HELD))), st.sampled_from(QUORUM_LEVELS), st.sets(st.sampled_from([*WANTED, "other"])))
+def test_the_score_is_a_share_and_what_is_not_whole_has_advice(tier: Any, vacant: Any, level: Any, running: Any) -> None:
+    roles = {**HELD, **dict.fromkeys(vacant)}
+    found = resilience(tier=tier, roles=roles, level=level, wanted=WANTED, running=running)
     assert 0.0 <= found.score <= 1.0
     assert (found.score > 1.0 - 1e-12) == (found.advice == ())
 
@@ -232,6 +276,13 @@ def test_a_letter_is_retried_with_growing_delays_then_escalated_once() -> None:
     assert [type(fact) for fact in escalated] == [DeadLetterEscalated]
     assert life.at(now + 1e6, TICK) == []
     assert list(life.state.letters) == ["rater/EVENTS/7"]
+
+
+def test_what_is_said_of_a_stranger_changes_nothing() -> None:
+    known = {"a": Breaker(), "b": Breaker()}
+    assert changed(known, "a", why="slow") == {"a": Breaker(why="slow"), "b": Breaker()}
+    assert changed(known, "c", why="slow") is known
+    assert known["a"] == Breaker()
 
 
 def test_a_resolved_letter_is_forgotten() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from ringrift.events import Settings, SettingsError, UndecodableEvent
 from ringrift.events.facts import EvaluationRequested, Seat, SelfplayPlanned, TrainingRequested
-from ringrift.events.settings import from_arguments, from_environment, load, model_for, names
+from ringrift.events.settings import model_for
+from ringrift.events.settings_sources import from_arguments, from_environment, load, names
 from ringrift.events.tickets import (
     EvaluationTicket,
     SelfplayTicket,

@@ -196,7 +196,7 @@ def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
 
 
 REFUSALS = {
-    "features": ({"encoder": "nnue-0:0"}, "features 'nnue-0:0'.*train it anew"),
+    "features": ({"encoder": "nnue-0:0"}, "encoder 'nnue-0:0'.*train it anew"),
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
     "name": ({"architecture": "nnue_v9"}, "no NNUE is called"),
@@ -222,12 +222,12 @@ def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: st
 def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: Window) -> None:
     with pytest.raises(CheckpointError, match="an NNUE for hex8_2p does not play square8_2p"):
         cp.NnueCheckpoint.parse(data, FEATURES, config=Config.parse("square8_2p"))
-    with pytest.raises(CheckpointError, match="no NNUE: its header is of another kind"):
+    with pytest.raises(CheckpointError, match="of another kind, ringrift and not ringrift-nnue"):
         cp.NnueCheckpoint.parse(Trainer(window, TrainingSettings(), seed=1, steps=1).model(), FEATURES)
     with pytest.raises(CheckpointError, match="expected 00"):
         cp.NnueCheckpoint.parse(data, FEATURES, digest="00" * 32)
     for cut in (0, 7, 100, -1):
-        with pytest.raises(CheckpointError, match="not an NNUE"):
+        with pytest.raises(CheckpointError, match="not a checkpoint"):
             cp.NnueCheckpoint.parse(data[:cut], FEATURES)
 
 
@@ -259,6 +259,19 @@ def test_a_file_is_loaded_once_and_values_are_scores(data: bytes, tmp_path: Path
     assert one.value(state, 1) == -one.value(state, 2) != 0
     assert one.score(state, 1) == -one.score(state, 2)
     assert np.tanh(one.score(state, 1) / 200) == pytest.approx(one.value(state, 1), abs=0.005)
+
+
+def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> None:
+    window = window_of(make_game, "hex8_2p", 2)
+    assert not np.allclose(window.outcome, window.root_value)
+
+    def targets(kind: type[Trainer], settings: TrainingSettings, **chosen: float) -> torch.Tensor:
+        return kind(window, settings, seed=1, steps=1, **chosen)._sampler.take(np.arange(len(window))).values
+
+    by_default = targets(NnueTrainer, SETTINGS)
+    assert torch.equal(by_default, targets(NnueTrainer, SETTINGS, root_value_mix=0.5))
+    assert torch.equal(targets(NnueTrainer, SETTINGS, root_value_mix=0.0), targets(Trainer, TrainingSettings()))
+    assert not torch.equal(by_default, targets(Trainer, TrainingSettings()))
 
 
 def test_families_know_their_own(window: Window, data: bytes) -> None:

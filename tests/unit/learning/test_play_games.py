@@ -111,10 +111,48 @@ def test_progress_counts_games_and_plies() -> None:
     assert [now.decisions for now in seen] == sorted(now.decisions for now in seen)
 
 
+def test_fewer_searched_at_once_are_the_same_games() -> None:
+    """As where memory gets tight in the middle of a ticket and is free again later."""
+    asked: list[int] = []
+
+    def tight(games: int) -> int:
+        asked.append(games)
+        return max(1, games // 2) if len(asked) > 5 else games
+
+    wide = list(play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=1))
+    narrow = list(play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=1, width=tight))
+    assert {game.game: timeless(game) for game in wide} == {game.game: timeless(game) for game in narrow}
+    assert max(asked) == 6
+
+
+def test_a_player_searches_no_more_at_once_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+
+    def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        widths.append(len(states))
+        return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
+
+    item = ticket("hex8_2p", 8, model="c0ffee" + "0" * 58, simulations=2)
+    list(play_games(item, SETTINGS, node="a", model=Model(evaluate), threads=1, width=lambda games: max(1, games // 4)))
+    assert max(widths) == 2
+
+
 def test_games_with_the_pie_rule_replay() -> None:
     settings = SelfplaySettings(temperature_plies=12, considered=8, pie=True)
     games = list(play_games(ticket("square8_2p", 6), settings, node="a", threads=1))
     assert all(game.pie and replayed(game)[-1].over for game in games)
+
+
+def test_random_openings_differ_in_length_and_teach_nothing() -> None:
+    settings = msgspec.structs.replace(SETTINGS, opening_plies=3)
+    games = {game.game: game for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)}
+    plain = {game.game: game for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)}
+    first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
+    assert min(first.values()) == 0  # 0 to 3 random moves; forced ones that follow are nobody's decision either
+    assert len(set(first.values())) > 2
+    assert all(replayed(game)[-1].over for game in games.values())
+    for name, game in games.items():
+        assert (timeless(game) == timeless(plain[name])) == (first[name] == 0)
 
 
 def test_a_game_too_long_is_an_error() -> None:

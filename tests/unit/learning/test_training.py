@@ -295,7 +295,8 @@ def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(make_game, mon
         msgspec.structs.asdict(expected) | {"samples_per_second": found.samples_per_second}, rel=1e-4
     )
     for one, other in zip(whole.network.parameters(), pieces.network.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        # where a gradient is 0, Adam makes a step of nothing but rounding
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_a_card_too_small_for_one_sample_ends_the_training(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:

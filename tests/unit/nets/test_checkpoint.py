@@ -146,7 +146,7 @@ def test_truncated_bytes_are_refused(data: bytes, cut: int) -> None:
 
 
 def test_a_tensor_file_of_somebody_else_is_refused() -> None:
-    with pytest.raises(cp.CheckpointError, match="not of RingRift"):
+    with pytest.raises(cp.CheckpointError, match="no header of ours"):
         cp.Checkpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
 
 

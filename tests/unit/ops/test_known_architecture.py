@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ringrift.events import Settings
-from ringrift.events.settings import load
+from ringrift.events.settings_sources import load
 from ringrift.ops.cli import main
 from ringrift.ops.errors import CommandError
 from ringrift.ops.settings import with_known_architecture

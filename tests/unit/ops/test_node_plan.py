@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
+from ringrift.consumers.cluster import EXPECTED
 from ringrift.ops.errors import CommandError
 from ringrift.ops.node import CONSUMERS_OF, NEEDED_BYTES, parse_roles, plan
-from ringrift.ops.up import CONSUMERS
 from ringrift.streams.presence import Machine
 from ringrift.streams.roles import roles
 
@@ -22,7 +22,7 @@ def counts(machine: Machine) -> Counter[str]:
 
 
 def test_every_consumer_is_started_by_one_role_and_every_role_has_a_user() -> None:
-    assert sorted(consumer for started in CONSUMERS_OF.values() for consumer in started) == sorted(CONSUMERS)
+    assert sorted(consumer for started in CONSUMERS_OF.values() for consumer in started) == sorted(EXPECTED)
     assert set(CONSUMERS_OF) <= roles().keys()
 
 

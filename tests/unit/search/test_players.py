@@ -1,11 +1,16 @@
 """Players over the real game: the search finds wins, repeats itself, and costs what it says."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from ringrift.rules import Config, Position
+from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
 from ringrift.search import players
+from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
+from ringrift.search.descent_player import DescentOptions, DescentPlayer
 from ringrift.search.gumbel import Floats
 from ringrift.search.players import Boards, Codes, Decision, SearchOptions, States, TreePlayer
 
@@ -54,6 +59,24 @@ def test_a_decision_is_complete(key: str) -> None:
         assert np.abs(decision.values).max() <= 1.0
         assert decision.visits.sum() == 24
         assert decision.visits[np.searchsorted(legal, decision.move)] == decision.visits.max()
+
+
+PLAYERS = (
+    lambda evaluator, evaluate: TreePlayer(HEX8, evaluator, SearchOptions(simulations=4), evaluate=evaluate),
+    lambda evaluator, evaluate: DescentPlayer(HEX8, evaluator, DescentOptions(nodes=4), evaluate=evaluate),
+    lambda evaluator, evaluate: DepthFirstPlayer(HEX8, evaluator, DepthFirstOptions(kind=df.MINIMAX, nodes=4), evaluate=evaluate),
+)
+
+
+@pytest.mark.parametrize("new_player", PLAYERS)
+def test_a_player_has_the_evaluator_that_it_asks(new_player: Callable[..., object]) -> None:
+    def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        raise AssertionError
+
+    new_player(gt.NETWORK, evaluate)
+    for evaluator, given in ((gt.NETWORK, None), (gt.HEURISTIC, evaluate)):
+        with pytest.raises(ValueError, match="goes with an `evaluate` callable"):
+            new_player(evaluator, given)
 
 
 def test_moves_depend_on_seed_and_position_only() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringrift.events import REGISTRY
-from ringrift.events.settings import from_environment
+from ringrift.events.settings_sources import from_environment
 from ringrift.streams import roles as roles_module
 from ringrift.streams.errors import Forbidden, Unreachable
 from ringrift.streams.login import AUTHORITY, CREDENTIALS, inbox_prefix, login_for

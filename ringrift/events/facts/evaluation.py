@@ -1,0 +1,195 @@
+"""Matches, ratings, and which network is current."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ringrift.events.facts.play import Ranking, Seat
+from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Pace, Purpose, Severity, Sha256
+
+
+class EvaluationRequested(Fact, frozen=True, kw_only=True):
+    """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat rotation).
+
+    `purpose` tells which decision the result serves; `round` counts the requests of one candidate and opponent."""
+
+    config: ConfigName
+    generation: Count
+    candidate: Seat
+    opponent: Seat
+    purpose: Purpose
+    round: Count
+    pairs: Annotated[int, Meta(ge=1)]
+    seed: Count
+    settings_version: Count
+
+
+class EvaluationScored(Fact, frozen=True, kw_only=True):
+    """Results of one evaluation ticket.
+
+    `starts` is a histogram: (candidate's mean score over all seat rotations of one start in 0..1, number of starts);
+    with two seats the scores are 0, 1/4, 1/2, 3/4, 1, the pentanomial of the sequential test."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    candidate: str
+    candidate_model: Sha256 | None
+    opponent: str
+    purpose: Purpose
+    round: Count
+    games: Count
+    wins: float
+    starts: tuple[tuple[float, int], ...]
+    rankings: tuple[Ranking, ...]
+    play_seconds: float
+    node: str
+
+
+class EvaluationFailed(Fact, frozen=True, kw_only=True):
+    """An evaluation ticket was given up after its last delivery."""
+
+    config: ConfigName
+    generation: Count
+    ticket: str
+    candidate_model: Sha256 | None
+    purpose: Purpose
+    reason: str
+    node: str
+
+
+class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One row of the rating table: Elo with the mean of all at 0, its standard error, games played."""
+
+    participant: str
+    elo: float
+    se: float
+    games: Count
+
+
+class EloUpdated(Fact, frozen=True, kw_only=True):
+    """The rating table of a config after one more evaluation: maximum likelihood over all matches so far."""
+
+    config: ConfigName
+    ratings: tuple[Rating, ...]
+    games: Count
+
+
+class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the sequential test saw when it decided: log-likelihood ratio, its bounds, and the match score."""
+
+    llr: float
+    lower: float
+    upper: float
+    starts: Count
+    games: Count
+    score: float
+    elo: float
+    elo_95_half_width: float
+
+
+class ModelPromoted(Fact, frozen=True, kw_only=True):
+    """`model` is the current network of its config from here on; `previous` was."""
+
+    config: ConfigName
+    generation: Count
+    model: Sha256
+    previous: Sha256 | None
+    evidence: Evidence | None
+    why: str
+    settings_version: Count
+
+
+class PromotionRejected(Fact, frozen=True, kw_only=True):
+    """`model` did not become current; `current` stays."""
+
+    config: ConfigName
+    generation: Count
+    model: Sha256
+    current: Sha256 | None
+    evidence: Evidence | None
+    why: str
+    settings_version: Count
+
+
+class VelocityChanged(Fact, frozen=True, kw_only=True):
+    """How fast this config grows stronger, in Elo an hour, and how far its current network `model` is above the heuristic.
+
+    `velocity` is None, and the pace unknown, until a second network was promoted."""
+
+    config: ConfigName
+    model: Sha256
+    velocity: float | None
+    pace: Pace | None
+    gap_to_heuristic: float
+    settings_version: Count
+
+
+class ProgressStalled(Fact, frozen=True, kw_only=True):
+    """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds until `ProgressRecovered`."""
+
+    config: ConfigName
+    best_gap: float
+    stalled_seconds: float
+    settings_version: Count
+
+
+class ProgressRecovered(Fact, frozen=True, kw_only=True):
+    """The best gap to the heuristic has grown again, by `gain`."""
+
+    config: ConfigName
+    best_gap: float
+    gain: float
+    stalled_seconds: float
+    settings_version: Count
+
+
+class RegressionDetected(Fact, frozen=True, kw_only=True):
+    """The current network `model` is `elo_drop` weaker than `best`, which was current before; said again when it gets more severe.
+
+    `good` is what a critical one is rolled back to: the newest network before that is not itself a regression."""
+
+    config: ConfigName
+    severity: Severity
+    model: Sha256
+    best: Sha256
+    good: Sha256
+    elo_drop: float
+    error: float
+    settings_version: Count
+
+
+class RegressionCleared(Fact, frozen=True, kw_only=True):
+    """The regression of `model` is over: measured again it is not weaker, or another network is current."""
+
+    config: ConfigName
+    model: Sha256
+    why: str
+    settings_version: Count
+
+
+class ModelRolledBack(Fact, frozen=True, kw_only=True):
+    """`model` was current; `current` is again, from here on."""
+
+    config: ConfigName
+    model: Sha256
+    current: Sha256
+    elo_drop: float
+    why: str
+    settings_version: Count
+
+
+class EvaluationBackpressureEngaged(Fact, frozen=True, kw_only=True):
+    """So many matches wait that training more networks is pointless; holds until `EvaluationBackpressureReleased`."""
+
+    waiting: Count
+    settings_version: Count
+
+
+class EvaluationBackpressureReleased(Fact, frozen=True, kw_only=True):
+    """Few enough matches wait again."""
+
+    waiting: Count
+    settings_version: Count

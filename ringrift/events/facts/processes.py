@@ -1,0 +1,107 @@
+"""Consumers, their leases, and messages nobody could use."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from ringrift.events.facts.vocabulary import Count, Fact, Token
+
+
+class LeaseAcquired(Fact, frozen=True, kw_only=True):
+    """`holder` acts for `role`; this fact's sequence is the fencing token of all it writes."""
+
+    role: Token
+    holder: str
+
+
+class ConsumerStarted(Fact, frozen=True, kw_only=True):
+    """A consumer process is up on a node."""
+
+    node: Token
+    consumer: Token
+    instance: str
+    version: str
+
+
+class ConsumerStopped(Fact, frozen=True, kw_only=True):
+    """A consumer process drained and left; a killed one leaves no such fact."""
+
+    node: Token
+    consumer: Token
+    instance: str
+    why: str
+
+
+class AckedLossRepaired(Fact, frozen=True, kw_only=True):
+    """The server had acknowledged what it did not have any more after it came back, between two sequences of that time.
+
+    `written` of these events are in the log again, under their ids; `orphaned` are not, because their cause is gone too."""
+
+    node: Token
+    consumer: Token
+    stream: str
+    first_seq: Count
+    last_seq: Count
+    written: Count
+    orphaned: Count
+
+
+class DeadLettered(Fact, frozen=True, kw_only=True):
+    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
+
+    `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and only a person tries it again."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    reason: str
+    deliveries: Count
+    answered: bool = False
+
+
+class DeadLetterRetryRequested(Fact, frozen=True, kw_only=True):
+    """A dead letter is due to be tried again; `attempt` counts from 1."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    attempt: Annotated[int, Meta(ge=1)]
+
+
+class DeadLetterRetried(Fact, frozen=True, kw_only=True):
+    """A dead letter was tried again and still cannot be used."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    reason: str
+
+
+class DeadLetterResolved(Fact, frozen=True, kw_only=True):
+    """A dead letter needs nobody any more; its bytes stay in `DEAD`.
+
+    `decodes`: this build, with its upcasters, reads the event where it lies, and so does every consumer of it that starts;
+    `sent-again`: the ticket is on the queue once more; `dropped`: a person decided that it is of no use."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    outcome: Literal["decodes", "sent-again", "dropped"]
+    why: str
+
+
+class DeadLetterEscalated(Fact, frozen=True, kw_only=True):
+    """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show DEAD_SEQ`)."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
+    attempts: Count
+    reason: str

@@ -1,0 +1,112 @@
+"""Settings from the command line, the environment and files.
+
+A value is looked for on the command line (`--set training.batch=256`), then in the environment (`RINGRIFT_TRAINING_BATCH`),
+then in a JSON file, then among the defaults. A name or value that does not fit is refused, never replaced by the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.events.errors import SettingsError
+from ringrift.events.settings import Settings
+
+ENV_PREFIX = "RINGRIFT_"
+ENV_OF_PROCESS = frozenset(
+    {"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA", "EDGE", "PROVIDER", "PRICE",
+     "UPDATED"}
+)  # fmt: skip
+"""Environment names that configure one process and are no setting of the system."""
+
+
+def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
+    """Dotted name of every setting, in the order of declaration."""
+    for field in msgspec.structs.fields(kind):
+        if isinstance(field.type, type) and issubclass(field.type, Struct):
+            yield from names(field.type, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings named by `RINGRIFT_...` variables. Raises SettingsError for a variable that names nothing."""
+    known = {name.upper().replace(".", "_"): name for name in names()}
+    found: dict[str, str] = {}
+    for variable, value in environ.items():
+        key = variable.removeprefix(ENV_PREFIX)
+        if key == variable or key in ENV_OF_PROCESS:
+            continue
+        if key not in known:
+            raise SettingsError(f"environment variable {variable} names no setting{_near(key, known)}")
+        found[known[key]] = value
+    return found
+
+
+def from_arguments(arguments: Iterable[str]) -> dict[str, str]:
+    """Settings given as `name=value`. Raises SettingsError if one has no `=`."""
+    found: dict[str, str] = {}
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if not sign:
+            raise SettingsError(f"setting {argument!r} has no value: write {argument}=VALUE")
+        found[name] = value
+    return found
+
+
+def load(*sources: Mapping[str, str], file: bytes | None = None, base: Settings | None = None) -> Settings:
+    """Settings from `base` (the defaults), then a JSON `file`, then `sources`, the last one winning.
+
+    Raises SettingsError that names the setting, the value and what was expected."""
+    tree: dict[str, Any] = msgspec.to_builtins(base or Settings())
+    if file is not None:
+        try:
+            given = msgspec.json.decode(file, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise SettingsError(f"settings file: {error}") from error
+        for name, value in _leaves(given):
+            _put(tree, name, value)
+    for source in sources:
+        for name, text in source.items():
+            _put(tree, name, _parse(text))
+    try:
+        return msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"setting refused: {error}") from error
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _put(tree: dict[str, Any], name: str, value: Any) -> None:
+    known = list(names())
+    if name not in known:
+        raise SettingsError(f"no setting is called {name!r}{_near(name, known)}")
+    *path, last = name.split(".")
+    for part in path:
+        tree = tree[part]
+    if isinstance(tree[last], (list, tuple)) and isinstance(value, str):
+        value = [part for part in value.split(",") if part]
+    tree[last] = value
+
+
+def _parse(text: str) -> Any:
+    """A number or boolean as JSON reads it, anything else as text."""
+    try:
+        return msgspec.json.decode(text.encode())
+    except msgspec.DecodeError:
+        return text
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
