@@ -14,7 +14,7 @@ test: $(READY)
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: $(READY)
-	$(VENV)/bin/python -m pytest tests/faults/test_simulator.py tests/faults/test_cluster_chaos.py -m slow -s $(ARGS)
+	$(VENV)/bin/python -m pytest tests/faults -m slow -s -rs $(ARGS)
 
 setup: $(READY)
 

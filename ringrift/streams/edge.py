@@ -24,7 +24,7 @@ EDGE_BYTES_MAX = 8 * 1024**3
 """a night of games of one node with a GPU"""
 _GAME_SUBJECTS = next(stream.subjects for stream in STREAMS if stream.name == GAMES)
 EDGE_STREAM = StreamConfig(
-    name=EDGE, description="Games finished here, on their way to GAMES.", subjects=_GAME_SUBJECTS, compression="s2",
+    name=EDGE, description="Games finished here, on their way to GAMES.", subjects=_GAME_SUBJECTS,
     max_bytes=EDGE_BYTES_MAX, allow_atomic=True, deny_delete=True,
 )  # fmt: skip
 _TEXT = """\

@@ -1,7 +1,8 @@
 """Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it.
 
-With two exceptions: a stream of an older build gets the subjects of the facts that are new, or nobody could write them; a consumer
-of one that took tickets of every priority is narrowed, or those for the other priorities could not be made."""
+With three exceptions: a stream of an older build gets the subjects of the facts that are new, or nobody could write them, and is
+compressed no more, or a follower could damage its copy; a consumer of one that took tickets of every priority is narrowed, or those
+for the other priorities could not be made."""
 
 from __future__ import annotations
 
@@ -49,9 +50,8 @@ async def ensure(
         actual = await _config(ask, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
         if actual is None:
             actual = await _created(ask, f"STREAM.CREATE.{stream.name}", declared)
-        elif more := [subject for subject in stream.subjects if subject not in actual["subjects"]]:
-            wider = {**actual, "subjects": sorted([*actual["subjects"], *more])}
-            actual = await _created(ask, f"STREAM.UPDATE.{stream.name}", wider)
+        elif (mended := _mended(stream, actual)) != actual:
+            actual = await _created(ask, f"STREAM.UPDATE.{stream.name}", mended)
         if replicas is None:
             del declared["num_replicas"]
         drift += differences(stream.name, declared, actual)
@@ -69,6 +69,14 @@ async def ensure(
             actual = await _created(ask, f"CONSUMER.CREATE.{WORK}.{consumer.name}", narrower)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
+
+
+def _mended(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a stream as it is, with the subjects it lacks and without a compression that is not declared."""
+    more = [subject for subject in stream.subjects if subject not in actual["subjects"]]
+    subjects = sorted([*actual["subjects"], *more]) if more else actual["subjects"]
+    compressed = {"compression": "none"} if stream.compression == "none" != actual.get("compression", "none") else {}
+    return {**actual, "subjects": subjects, **compressed}
 
 
 async def _replicas_there(ask: api.Ask) -> int:

@@ -232,11 +232,10 @@ class EmbeddedServer:
         path = self.data / "nats.log"
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
             path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as log:
+        with path.open("ab", buffering=0) as log:
             async for line in self._process.stderr:
                 with contextlib.suppress(OSError):  # a full disk must not end the listening
                     log.write(line)
-                    log.flush()
                 self._hear(line.decode(errors="replace").strip())
 
     def _hear(self, line: str) -> None:

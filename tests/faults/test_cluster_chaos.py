@@ -2,7 +2,7 @@
 
 Afterwards the whole history is read and checked as the simulator's is: nothing acknowledged is missing, nothing is there twice, the
 order of every subject is kept, one holder an epoch, every decision follows from its cause, every fold is that of the log, every
-ticket has one outcome. One server at a time is harmed, as a cluster of three promises, and now and then all are killed at once.
+ticket has one outcome. One server at a time is harmed, as a cluster of three promises, and now and then all at once.
 `make chaos` prints the table; CHAOS_SEEDS and CHAOS_ROUNDS make it longer.
 """
 
@@ -12,77 +12,35 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import nats.errors
 import pytest
+from chaos import servers
+from chaos.disks import why_none
+from chaos.servers import CALM_SECONDS, DISK_KINDS, KINDS, harm, history, recovered
+from chaos.table import Row
+from chaos.writers import HastyWriter, Writer, watch_leader, writing
 from simulator import checker
-from simulator.checker import Acknowledged, Sample
+from simulator.broken import forgotten
+from simulator.checker import Sample
 from simulator.world import DECIDERS, HELD, MAINS, MODELS, VERDICTS
 
+from ringrift.consumers import deciding
 from ringrift.consumers.process import Process
-from ringrift.events import Draft, Recorded, UndecodableEvent, decode, draft, encode
-from ringrift.events.facts import ConsumerStarted
-from ringrift.ops import local_cluster
-from ringrift.ops.local_cluster import LocalCluster
-from ringrift.streams import api
+from ringrift.domain import selfplay
+from ringrift.events import Draft, Fact, Recorded
+from ringrift.events.facts import SelfplayPlanned
 from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import StreamError
-from ringrift.streams.grow import wait_until_current
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Presence
-from ringrift.streams.topology import EVENTS
 
-WRITERS = 3
-HARM_SECONDS = (1.0, 8.0)
-CALM_SECONDS = (0.5, 2.0)
-READY_SECONDS_MAX = 60.0
 SETTLE_SECONDS_MAX = 180.0
-LOOK_SECONDS = 0.1
 SEEDS_LONG = int(os.environ.get("CHAOS_SEEDS", "10"))
 ROUNDS_LONG = int(os.environ.get("CHAOS_ROUNDS", "20"))
-
-
-class Writer:
-    """Appends one event after the other to a subject of its own; `acknowledged` is what it was told is stored."""
-
-    def __init__(self, log: JetStreamLog, name: str) -> None:
-        self._log, self._name = log, name
-        self.acknowledged: list[Acknowledged] = []
-        self.longest = 0.0
-
-    async def write(self, stop: asyncio.Event) -> None:
-        number = 0
-        while not stop.is_set():
-            fact = ConsumerStarted(node=self._name, consumer="chaos", instance=str(number), version="1")
-            item = draft(fact, cause=None, source="chaos", key=f"{self._name}-{number}")
-            began = time.monotonic()
-            seq = await self.send(item)
-            self.longest = max(self.longest, time.monotonic() - began)
-            self.acknowledged.append(Acknowledged(item, seq, 2 * number, 2 * number + 1))
-            number += 1
-
-    async def send(self, item: Draft) -> int:
-        """Until it is acknowledged: the same id again, whatever comes in between."""
-        while True:
-            with contextlib.suppress(StreamError):
-                return (await self._log.append([item]))[0]
-
-
-class HastyWriter(Writer):
-    """Made wrong on purpose: takes what it has sent for stored."""
-
-    async def send(self, item: Draft) -> int:
-        with contextlib.suppress(nats.errors.Error):
-            await self._log.client.publish(item.subject, encode(item), headers={"Nats-Msg-Id": item.id})
-        await asyncio.sleep(0.001)
-        return 0
 
 
 class Worker(Process):
@@ -97,9 +55,17 @@ class Worker(Process):
         self._samples += [Sample(name, seq, fold.fold_hash) for name, fold in folds.items()]
 
 
+class ForgetfulWorker(Worker):
+    """Made wrong on purpose: a planner names a decision after itself instead of its cause."""
+
+    def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
+        return super().draft(fact, cause=cause, key=f"{key}.{self.node}" if self.name == "planner" else key)
+
+
 async def keep_running(
-    url: str, name: str, consumer: str, main: Callable[[Process], Awaitable[None]], samples: list[Sample]
-) -> None:
+    url: str, name: str, consumer: str, main: Callable[[Process], Awaitable[None]], samples: list[Sample],
+    kind: type[Worker] = Worker,
+) -> None:  # fmt: skip
     """One consumer, started again when the log was away for too long, as its supervisor would."""
     life = 0
     while True:
@@ -107,70 +73,10 @@ async def keep_running(
         with contextlib.suppress(StreamError):
             log = await JetStreamLog.open(url, name=name)
             try:
-                await main(Worker(consumer, f"{name}-{life}", log, samples))
+                await main(kind(consumer, f"{name}-{life}", log, samples))
             finally:
                 await log.close()
         await asyncio.sleep(0.5)
-
-
-async def watch_leader(url: str, longest: list[float]) -> None:
-    """How long nobody could say who leads EVENTS, at most."""
-    log = await JetStreamLog.open(url, name="watch")
-    led = time.monotonic()
-    try:
-        while True:
-            with contextlib.suppress(StreamError, TimeoutError, OSError, nats.errors.Error):
-                info = await api.call(log.ask, f"STREAM.INFO.{EVENTS}", timeout=LOOK_SECONDS * 5)
-                if info["cluster"].get("leader"):
-                    led = time.monotonic()
-            longest[0] = max(longest[0], time.monotonic() - led)
-            await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        await log.close()
-
-
-async def harm(data: Path, cluster: LocalCluster, how: str, plan: random.Random) -> None:
-    """One server loses something for a while and gets it back; `all` of them are killed together."""
-    member = plan.choice(cluster.members)
-    names = [one.name for one in cluster.members] if how == "all" else [member.name]
-    if how in ("kill", "all"):
-        for name in names:
-            local_cluster.kill(data, cluster, name)
-    elif how == "freeze":
-        os.kill(member.pid, signal.SIGSTOP)
-    else:
-        local_cluster.cut(data, cluster, names)
-    try:
-        await asyncio.sleep(plan.uniform(*HARM_SECONDS))
-    finally:
-        if how in ("kill", "all"):
-            for name in names:
-                local_cluster.start_member(data, cluster, name)
-        elif how == "freeze":
-            os.kill(member.pid, signal.SIGCONT)
-        else:
-            local_cluster.cut(data, cluster, [])
-
-
-async def recovered(log: JetStreamLog) -> None:
-    """All three replicas are current, so that the next harm is again the only one."""
-    async with asyncio.timeout(READY_SECONDS_MAX):
-        while True:
-            with contextlib.suppress(StreamError, TimeoutError):
-                await wait_until_current(log.ask, EVENTS, 3, READY_SECONDS_MAX)
-                return
-
-
-async def history(log: JetStreamLog) -> dict[str, list[Recorded]]:
-    """All that is stored, by stream."""
-    found: dict[str, list[Recorded]] = {}
-    for stream in ("EVENTS", "GAMES"):
-        found[stream] = []
-        async for batch in log.read(stream):
-            for entry in batch:
-                with contextlib.suppress(UndecodableEvent):
-                    found[stream].append(decode(entry.body, stream=stream, seq=entry.seq))
-    return found
 
 
 async def settled(log: JetStreamLog) -> dict[str, list[Recorded]]:
@@ -184,85 +90,83 @@ async def settled(log: JetStreamLog) -> dict[str, list[Recorded]]:
             await asyncio.sleep(1.0)
 
 
-@contextlib.asynccontextmanager
-async def three(data: Path) -> AsyncIterator[tuple[LocalCluster, JetStreamLog]]:
-    """A cluster with all streams on three replicas, and a connection."""
-    cluster = local_cluster.create(data, 3, users=False, tls=False)
-    try:
-        local_cluster.start(data, cluster)
-        await local_cluster.wait_until_healthy(data, cluster)
-        log = await JetStreamLog.open(cluster.url, name="chaos")
-        await ensure(log.ask, replicas=3)
-        await recovered(log)
-        yield cluster, log
-        await log.close()
-    finally:
-        local_cluster.stop(data, cluster)
-
-
-async def chaos(data: Path, seed: int, kinds: list[str]) -> None:
+async def chaos(data: Path, seed: int, kinds: list[str], rows: list[Row]) -> None:
     plan, samples, leaderless = random.Random(seed), list[Sample](), [0.0]
-    async with three(data) as (cluster, log), asyncio.TaskGroup() as tasks:
-        stop = asyncio.Event()
-        writers = [Writer(await JetStreamLog.open(cluster.url, name=f"w{number}"), f"w{number}") for number in range(WRITERS)]
-        writing = [tasks.create_task(writer.write(stop)) for writer in writers]
-        beside = [tasks.create_task(watch_leader(cluster.url, leaderless))]
-        beside += [tasks.create_task(keep_running(cluster.url, name, *main, samples)) for name, main in MAINS.items()]
-        for how in kinds:
-            await asyncio.sleep(plan.uniform(*CALM_SECONDS))
-            await harm(data, cluster, how, plan)
-            await recovered(log)
-        stop.set()
-        await asyncio.wait(writing)
-        found = await settled(log)
+    async with servers.cluster(data, disks=bool(set(kinds) & DISK_KINDS.keys())) as made, asyncio.TaskGroup() as tasks:
+        url = made.cluster.url
+        beside = [tasks.create_task(watch_leader(url, leaderless))]
+        beside += [tasks.create_task(keep_running(url, name, *main, samples)) for name, main in MAINS.items()]
+        async with writing(url) as writers:
+            for how in kinds:
+                await asyncio.sleep(plan.uniform(*CALM_SECONDS))
+                await harm(made, how, plan)
+                await recovered(made.log)
+        found = await settled(made.log)
         for task in beside:
             task.cancel()
-        for writer in writers:
-            await writer._log.close()
     ledgers, until = [writer.acknowledged for writer in writers], max(meta.seq for _, meta in found["EVENTS"])
     lost, doubled = checker.lost(found, ledgers, at_seq=True), checker.doubled(found)
     others = [*checker.disordered(ledgers), *checker.uncaused(found), *checker.overheld(found["EVENTS"], HELD)]
     for decider in DECIDERS:
         others += checker.misdecided(found["EVENTS"], decider, samples, until=until)
-    done, acknowledged = Counter(kinds), sum(len(ledger) for ledger in ledgers)
-    print(f"\nseed {seed}: kills {done['kill']}, of all at once {done['all']}, freezes {done['freeze']}, cuts {done['cut']}, "
-          f"acknowledged {acknowledged}, lost {len(lost)}, doubled {len(doubled)}, other violations {len(others)}, folds checked "
-          f"{len(samples)}, longest outage of a writer {max(writer.longest for writer in writers):.1f} s, longest without a leader "
-          f"{leaderless[0]:.1f} s")  # fmt: skip
+    acknowledged, outage = sum(len(ledger) for ledger in ledgers), max(writer.longest for writer in writers)
+    rows.append(Row(f"seed {seed}", Counter(kinds), acknowledged, len(lost), len(doubled), len(others), outage, leaderless[0]))
+    print(f"\nseed {seed}: {', '.join(kinds)}; {acknowledged:,} acknowledged, {len(samples):,} folds compared")
     assert [*lost, *doubled, *others] == []
     assert acknowledged > len(kinds)
     assert samples
 
 
 def kinds_of(seed: int, rounds: int) -> list[str]:
-    """What befalls the cluster, one after the other."""
-    return random.Random(f"kinds {seed}").choices(("kill", "freeze", "cut", "all"), (3, 3, 3, 1), k=rounds)
+    """What befalls the cluster, one after the other; with disks of their own also what takes one."""
+    kinds = KINDS if why_none() else KINDS | DISK_KINDS
+    return random.Random(f"kinds {seed}").choices(list(kinds), list(kinds.values()), k=rounds)
 
 
 @pytest.mark.slow  # starts three servers, and an election alone takes 4 to 9 s: a round is half a minute
 @pytest.mark.parametrize("seed", range(2, SEEDS_LONG + 2))
-async def test_a_cluster_of_three_survives_the_plan(tmp_path: Path, seed: int) -> None:
-    await chaos(tmp_path, seed, kinds_of(seed, ROUNDS_LONG))
+async def test_a_cluster_of_three_survives_the_plan(tmp_path: Path, seed: int, rows: list[Row]) -> None:
+    await chaos(tmp_path, seed, kinds_of(seed, ROUNDS_LONG), rows)
 
 
-async def test_a_cluster_of_three_survives_a_short_plan(tmp_path: Path) -> None:
-    await chaos(tmp_path, 1, ["kill", "all"])
+async def test_a_cluster_of_three_survives_a_short_plan(tmp_path: Path, rows: list[Row]) -> None:
+    await chaos(tmp_path, 1, ["kill", "all"], rows)
 
 
 async def test_a_writer_that_does_not_wait_is_found_out(tmp_path: Path) -> None:
-    async with three(tmp_path) as (cluster, log):
-        stop = asyncio.Event()
-        kinds = {"right": Writer, "hasty": HastyWriter}
-        writers = [kind(await JetStreamLog.open(cluster.url, name=name), name) for name, kind in kinds.items()]
-        writing = [asyncio.create_task(writer.write(stop)) for writer in writers]
-        await asyncio.sleep(1.0)
-        await harm(tmp_path, cluster, "all", random.Random(1))
-        await recovered(log)
-        stop.set()
-        await asyncio.gather(*writing)
-        found = await history(log)
-        for writer in writers:
-            await writer._log.close()
+    async with servers.cluster(tmp_path) as made:
+        async with writing(made.cluster.url, (Writer, HastyWriter)) as writers:
+            await asyncio.sleep(1.0)
+            await harm(made, "all", random.Random(1))
+            await recovered(made.log)
+        found = await history(made.log)
     right, hasty = ([*checker.lost(found, [writer.acknowledged], at_seq=False), *checker.doubled(found)] for writer in writers)
     assert right == []
     assert hasty
+
+
+@pytest.mark.slow  # starts three servers
+async def test_a_planner_that_forgets_what_it_has_decided_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "own_decisions", forgotten)
+
+    async def more_planned(names: tuple[str, ...], before: int) -> int:
+        url = made.cluster.url
+        tasks = [asyncio.create_task(keep_running(url, name, *MAINS[name], [], ForgetfulWorker)) for name in names]
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS_MAX):
+                while (count := planned(await history(made.log))) <= before:  # noqa: ASYNC110  read from the log
+                    await asyncio.sleep(0.5)
+                return count
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def planned(found: dict[str, list[Recorded]]) -> int:
+        return sum(isinstance(event, SelfplayPlanned) for event, _ in found["EVENTS"])
+
+    async with servers.cluster(tmp_path) as made:
+        count = await more_planned(("operator", "planner-a"), 0)
+        await more_planned(("planner-b",), count)
+        found = await history(made.log)
+    assert checker.misdecided(found["EVENTS"], selfplay.DECIDER, [], until=0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ringrift.consumers import deciding
+from ringrift.consumers.deciding import own_decisions
 from ringrift.consumers.process import Process
 from ringrift.consumers.working import work
 from ringrift.events.tickets import Ticket
@@ -18,6 +19,11 @@ from simulator.plan import Fault
 from simulator.world import MAINS, PLANNER, Result, SimulatedProcess, given_up, play, simulate
 
 Broken = Callable[[int, Sequence[Fault]], Result]
+
+
+async def forgotten(log: Any, decider: Any, after: int = 0) -> dict[int, Any]:
+    """In place of `deciding.own_decisions`: a planner has none."""
+    return {} if decider in PLANNER else await own_decisions(log, decider, after)
 
 
 def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
@@ -45,10 +51,7 @@ def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
 
 def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
     """A planner does not look for what it has decided before, and names a decision after itself instead of its cause."""
-    own_decisions, draft = deciding.own_decisions, SimulatedProcess.draft
-
-    async def forgotten(log: Any, decider: Any, after: int = 0) -> dict[int, Any]:
-        return {} if decider in PLANNER else await own_decisions(log, decider, after)
+    draft = SimulatedProcess.draft
 
     def own_name(self: SimulatedProcess, fact: Any, *, cause: str | None, key: str | int = 0) -> Any:
         return draft(self, fact, cause=cause, key=f"{key}.{self.node}" if self.name == "planner" else key)

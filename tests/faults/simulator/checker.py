@@ -137,8 +137,10 @@ def _names(facts: Sequence[Fact]) -> str:
     return ", ".join(type(fact).__name__ for fact in facts) or "nothing"
 
 
-def undone(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
-    """Tickets without exactly one outcome, and finished self-play without all its games."""
+def undone(history: Mapping[str, Sequence[Recorded]], *, until: int | None = None) -> list[str]:
+    """Tickets without exactly one outcome, and finished self-play without all its games.
+
+    What was asked for after `until` may still be to come, but has no two outcomes either."""
     outcomes: Counter[str] = Counter(event.ticket for event, _ in history["EVENTS"] if isinstance(event, OUTCOMES))
     games: Counter[str] = Counter(event.ticket for event, _ in history.get("GAMES", ()) if isinstance(event, GameCompleted))
     found = []
@@ -146,7 +148,8 @@ def undone(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
         if isinstance(event, REQUESTS):
             found += [
                 f"{outcomes[ticket.ticket]} outcomes: ticket {ticket.ticket}"
-                for ticket in tickets_of(event, meta.position) if outcomes[ticket.ticket] != 1
+                for ticket in tickets_of(event, meta.position)
+                if outcomes[ticket.ticket] != 1 and (outcomes[ticket.ticket] or until is None or meta.seq <= until)
             ]  # fmt: skip
         elif isinstance(event, SelfplayFinished) and games[event.ticket] != event.games:
             found.append(f"{games[event.ticket]} games of {event.games}: ticket {event.ticket}")

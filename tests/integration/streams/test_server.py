@@ -363,3 +363,10 @@ async def test_a_reader_leaves_no_consumer_behind(log: JetStreamLog) -> None:
             if not listed["consumers"]:
                 break
             await asyncio.sleep(0.01)
+
+
+async def test_a_compressed_stream_of_an_older_build_is_compressed_no_more(log: JetStreamLog) -> None:
+    config = (await api.call(log.ask, f"STREAM.INFO.{EVENTS}"))["config"]
+    await api.call(log.ask, f"STREAM.UPDATE.{EVENTS}", config | {"compression": "s2"})
+    assert await ensure(log.ask) == []
+    assert (await api.call(log.ask, f"STREAM.INFO.{EVENTS}"))["config"].get("compression", "none") == "none"
