@@ -88,7 +88,10 @@ async def _mend(log: Log, stream: str, kept: Sequence[_Kept]) -> Mended | None:
     since = datetime.fromtimestamp(kept[0].at, UTC) - CLOCK_SKEW
     ids, subjects = [item.draft.id for item in kept], sorted({item.draft.subject for item in kept})
     there = await log.stored(stream, ids, subjects, since)
-    missing = [item for item in kept if item.draft.id not in there and not _expired(item)]
+    missing = [
+        item for item in kept
+        if item.draft.id not in there and not _expired(item) and not await _is_where_it_was(log, stream, item)
+    ]  # fmt: skip
     if not missing:
         return None
     written = 0
@@ -106,6 +109,12 @@ def _expired(item: _Kept) -> bool:
     """Whether the stream may have dropped it by itself."""
     kept_seconds = item.draft.kind.kept_seconds
     return kept_seconds is not None and kept_seconds <= KEPT_SECONDS
+
+
+async def _is_where_it_was(log: Log, stream: str, item: _Kept) -> bool:
+    """Whether it lies where its acknowledgement said: one that came late tells nothing of when it was stored."""
+    entry = await log.get(stream, item.seq)
+    return entry is not None and entry.id == item.draft.id
 
 
 async def _cause_is_there(log: Log, item: _Kept) -> bool:

@@ -52,8 +52,8 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
     num_replicas: int = 1
     discard: Literal["new", "old"] = "new"
     compression: Literal["none", "s2"] = "none"
-    """none, though games take 1.4 times the room: with s2 a follower that has to take messages back, as after kill -9 of the
-    leader, writes what follows where nobody can read it (nats-server 2.15.1; `tests/faults/test_replicas.py`)"""
+    """none, though games take 1.4 times the room: with s2 a follower that takes messages back, as after kill -9 of the leader,
+    writes what follows where nobody can read it (nats-server 2.15.1; `tests/faults/test_replicas.py`)"""
     max_age: int = 0
     max_bytes: int = -1
     max_msgs: int = -1

@@ -85,6 +85,13 @@ async def test_a_fact_whose_cause_is_gone_too_is_left_out(log, clock):
     assert await ids(log) == [note(3).id]
 
 
+async def test_an_acknowledgement_that_came_late_is_no_loss(log, clock):
+    await write(MemoryLog(log.broker), clock, note(1))  # stored, but its writer was not told
+    clock.now += 2 * ledger.CLOCK_SKEW.total_seconds()
+    await write(log, clock, note(1))
+    assert await log.ledger.mend(log) == []
+
+
 async def test_decisions_are_not_kept(log):
     await log.append([note(1)], Expect("ringrift.consumer.>", 0))
     assert len(log.ledger) == 0
