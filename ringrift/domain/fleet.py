@@ -2,7 +2,7 @@
 
     reserved    the kinds that the operator reserved it for, until then
     training    one node for every few configs: not ephemeral and not slow if possible, then the cheapest
-    preemption  a training that waits too long takes another node from what it plays
+    preemption  a training that waits too long takes another node from what it plays, until none has waited for a while
     stand-by    a node on which a game costs much more than on the fleet as a whole; somebody may give it back
     the rest    evaluates and plays, a slow one only plays; trainers do so too while no training waits
 
@@ -47,6 +47,10 @@ TRAINER_SLOWNESS_MAX = 1.25
 EVALUATOR_SLOWNESS_MAX = 2.5
 """the same of a node that evaluates, while another may: a match is one ticket for which a verdict waits, self-play is in many. On
 the list in `ops/fleet.toml` the slownesses lie at 0.6 to 1.6 and from 2.9 on"""
+
+
+GIVEN_BACK_SECONDS = 3600.0
+"""without another training that waited too long, after which a node that was taken for one plays again"""
 
 
 class FleetNode(Struct, frozen=True, kw_only=True):
@@ -112,8 +116,8 @@ def decide(state: FleetState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
     """What is new for which node: when the fleet changes, and every minute."""
     if not state.nodes or not isinstance(event, SettingsChanged | NodeRegistered | NodeSuspected | NodeJoined | TickRecorded):
         return ()
-    taken = _preempted(state, meta.time)
-    wanted = assign(state, (*state.trainers, taken) if taken else state.trainers)
+    taken, trainers = _preempted(state, meta.time), _still_training(state, meta.time)
+    wanted = assign(state, (*trainers, taken) if taken else trainers)
     settings = state.settings.scheduling
     found = []
     for name, (kinds, why) in wanted.items():
@@ -189,7 +193,7 @@ def _trainers(
     able = [name for name, kinds in allowed.items() if "training" in kinds]
     kept = {name for name in before if name in able}
     only = {name for name in able if allowed[name] == ("training",)}
-    wanted = max(1, -(-len(state.settings.configs) // state.settings.scheduling.configs_per_trainer), len(kept | only))
+    wanted = max(enough(state.settings), len(kept | only))
 
     def worth(name: str) -> tuple[bool, bool, float, str]:
         item, margin = state.nodes[name].registered, HYSTERESIS if name in kept else 1.0
@@ -197,6 +201,17 @@ def _trainers(
         return item.ephemeral, slow, item.cost_per_hour * slowness[name] * margin, name
 
     return only | set(sorted(set(able) - only, key=worth)[: max(0, wanted - len(only))])
+
+
+def enough(settings: Settings) -> int:
+    """Nodes that train while no training waits for too long."""
+    return max(1, -(-len(settings.configs) // settings.scheduling.configs_per_trainer))
+
+
+def _still_training(state: FleetState, now: datetime) -> tuple[str, ...]:
+    """Who trains, without those that were taken for trainings that waited, once that is a while ago."""
+    taken = state.taken_at is not None and (now - state.taken_at).total_seconds() < GIVEN_BACK_SECONDS
+    return state.trainers if taken or state.waiting else state.trainers[: enough(state.settings)]
 
 
 def _dear(
