@@ -179,22 +179,23 @@ def _say(text: str) -> None:
 
 async def _await_results(log: JetStreamLog, known: Measurements, waiting: set[str]) -> None:
     """Until every ticket of `waiting` is scored or given up; shows how many games have been played."""
-    size = {ticket: known.tickets[ticket].pairs * known.seats for ticket in waiting}
-    done = dict.fromkeys(waiting, 0)
+    left = {ticket: known.tickets[ticket].pairs * known.seats for ticket in waiting}
+    total, open_ = sum(left.values()), set(waiting)
     with progress("games") as report:
 
-        def show() -> None:
-            report(sum(done.values()), sum(size.values()))
+        def played(ticket: str, games: int) -> None:
+            if ticket in left:
+                left[ticket] = max(0, left[ticket] - games)
+                report(total - sum(left.values()), total)
 
-        show()
+        report(0, total)
         start = await log.tail("GAMES") + 1
-        games = asyncio.create_task(_count_games(log, known.config, start, done, show))
+        games = asyncio.create_task(_count_games(log, known.config, start, played))
         try:
             async for ticket in _outcomes(log, known.config):
-                if ticket in done:
-                    done[ticket] = size[ticket]
-                    show()
-                if done == size:
+                played(ticket, total)
+                open_.discard(ticket)
+                if not open_:
                     return
                 if games.done():
                     games.result()
@@ -213,14 +214,11 @@ async def _outcomes(log: JetStreamLog, config: str) -> AsyncIterator[str]:
                 yield event.ticket
 
 
-async def _count_games(log: JetStreamLog, config: str, start: int, done: dict[str, int], show: Callable[[], None]) -> None:
-    """Count the games of the tickets in `done` as they come."""
+async def _count_games(log: JetStreamLog, config: str, start: int, played: Callable[[str, int], None]) -> None:
+    """Tell whose game has been played, of each as it comes."""
     async for entry in log.follow("GAMES", filters=[f"ringrift.game.{config}.completed"], start_seq=start):
         with contextlib.suppress(msgspec.DecodeError):  # dead-lettered by the exporter
-            ticket = msgspec.json.decode(entry.body, type=_Envelope).data.ticket
-            if ticket in done:
-                done[ticket] += 1
-                show()
+            played(msgspec.json.decode(entry.body, type=_Envelope).data.ticket, 1)
 
 
 class _Game(msgspec.Struct):

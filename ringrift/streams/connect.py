@@ -65,6 +65,16 @@ class Connection(Client):
             raise asyncio.CancelledError
         return answer
 
+    async def close(self) -> None:
+        """See the library. Its search for a server ends too: `wait_for` of Python 3.11 may lose the first cancellation."""
+        try:
+            await super().close()
+        finally:
+            task = self._reconnection_task
+            while task is not None and not task.done() and task is not asyncio.current_task():
+                task.cancel()
+                await asyncio.wait({task}, timeout=RECONNECT_SECONDS)
+
     def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
         """Let `waiting` fail with Forbidden if the server refuses what is published to `subject`."""
         self._asked[waiting] = subject

@@ -35,3 +35,24 @@ async def test_a_cancellation_that_comes_with_the_answer_counts(answer: asyncio.
 async def test_an_answer_arrives(answer: asyncio.Future[str]) -> None:
     answer.set_result("an answer")
     assert await Connection(None).request("anything", timeout=5) == "an answer"
+
+
+async def test_closing_ends_a_search_for_a_server_that_lost_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def close(self: Client) -> None:
+        assert self._reconnection_task is not None
+        self._reconnection_task.cancel()
+
+    monkeypatch.setattr(Client, "close", close)
+
+    async def search() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:  # as `wait_for` does when the cancellation comes with a refused connection
+            await asyncio.Event().wait()
+
+    client = Connection(None)
+    client._reconnection_task = searching = asyncio.create_task(search())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await client.close()
+    assert searching.cancelled()
