@@ -31,9 +31,10 @@ LOCKSTEP: Final = 128
 LOCKSTEP_GPU: Final = 4096
 """the same where a GPU has to be kept busy: what the evaluator takes at once"""
 
-DOUBLINGS: Final = (8, 16, 32, 64, 128)
+SIMULATIONS: Final = (8, 32, 128, 512)
+"""budgets four times those below: a doubling is worth 50 to 60 %, too little to be told from nothing by 100 games"""
 
-DEPTHS: Final = (32, 256, 2048)
+POSITIONS: Final = (32, 256, 2048)
 """budgets of searches that look at every move: a turn has 30 to 150, so that a doubling seldom reaches the next depth"""
 
 MODEL_KINDS: Final[Mapping[str, tuple[str, bool]]] = {
@@ -164,23 +165,23 @@ def _kind(setup: Setup) -> int:
 HARNESSES: Final[Mapping[str, Harness]] = {
     "gumbel": Harness(
         title="Gumbel AlphaZero search; its improved policy is what networks learn from",
-        evaluators=("network", "heuristic"), policy=True, make=_gumbel, ladder=DOUBLINGS,
+        evaluators=("network", "heuristic"), policy=True, make=_gumbel, ladder=SIMULATIONS,
     ),
     "gpu_gumbel": Harness(
         title="the same search with thousands of games in lockstep, for self-play that keeps a GPU busy",
-        evaluators=("network", "heuristic"), policy=True, make=_gumbel, ladder=DOUBLINGS, lockstep=LOCKSTEP_GPU,
+        evaluators=("network", "heuristic"), policy=True, make=_gumbel, ladder=SIMULATIONS, lockstep=LOCKSTEP_GPU,
     ),
     "minimax": Harness(
         title="alpha-beta with iterative deepening and a transposition table; fast evaluations",
-        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.MINIMAX), ladder=DEPTHS, seats=(2,),
+        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.MINIMAX), ladder=POSITIONS, seats=(2,),
     ),
     "maxn": Harness(
         title="max-n: every seat takes the best for itself",
-        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.MAXN), ladder=DEPTHS, seats=(3, 4),
+        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.MAXN), ladder=POSITIONS, seats=(3, 4),
     ),
     "brs": Harness(
         title="best-reply search: of all opponents only the one answers that hurts most, so it looks further than max-n",
-        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.BRS), ladder=DEPTHS, seats=(3, 4),
+        evaluators=("network", "nnue", "heuristic"), policy=False, make=_depth_first(df.BRS), ladder=POSITIONS, seats=(3, 4),
     ),
     "policy": Harness(
         title="the bare policy of a model, without search: baseline and fastest play",
@@ -188,7 +189,7 @@ HARNESSES: Final[Mapping[str, Harness]] = {
     ),
     "descent": Harness(
         title="best-first search that grows the tree along the best lines and solves endgames; research",
-        evaluators=("network", "heuristic"), policy=True, make=_descent, ladder=DEPTHS,
+        evaluators=("network", "heuristic"), policy=True, make=_descent, ladder=POSITIONS,
     ),
     "heuristic": Harness(
         title="the best move by the handcrafted evaluation, one move ahead; baseline and anchor of ratings",
