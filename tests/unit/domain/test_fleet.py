@@ -151,6 +151,18 @@ def test_a_training_that_waits_takes_another_node_once_and_it_plays_again_later(
     assert (fact.node, fact.kinds, fact.preempts) == (taken.node, EVERYTHING, False)
 
 
+def test_a_node_that_was_taken_trains_no_more_once_no_training_has_been_late_for_an_hour(life):
+    life.given(node("a1"), node("a2"), node("a3"), asked())
+    life.after(seconds=900).when(TickRecorded(minute=15)).then(NodeAssigned)
+    taken = life.decided[0].node
+    life.given(TrainingStarted(config=HEX, generation=1, ticket="t", node=taken, device="cuda", resumed_step=0))
+    life.when(TickRecorded(minute=17)).then(NodeAssigned)
+    life.after(seconds=3400).when(TickRecorded(minute=73)).then()
+    (fact,) = life.after(seconds=300).when(TickRecorded(minute=78)).then(NodeAssigned)
+    assert (fact.node, "training" in fact.kinds, "selfplay" in fact.kinds) == (taken, False, True)
+    life.after(seconds=60).when(TickRecorded(minute=79)).then()
+
+
 def test_tickets_are_short_where_the_node_may_vanish(life):
     life.given(node("a1"))
     (fact,) = life.when(node("s1", ephemeral=True)).then(NodeAssigned)
