@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.domain.decider import Decider
+from ringrift.domain.elo import as_tried
 from ringrift.domain.scheduling import bounded
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
@@ -26,7 +27,7 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import ArchitectureSettings
 
-HEURISTIC = "baseline"
+HEURISTIC = "baseline:heuristic"
 PENDING_MAX = 16
 """networks that wait for a rating, remembered: older ones were lost on the way"""
 RATE_MIN = 1.0
@@ -127,7 +128,7 @@ def _registered(state: ArchitecturesState, event: ModelRegistered) -> Architectu
 
 
 def _rated(state: ArchitecturesState, event: EloUpdated) -> ArchitecturesState:
-    item, elo = _of(state, event.config), _by_model(event.ratings)
+    item, elo = _of(state, event.config), _by_model(event.ratings, state.settings.evaluation.simulations)
     accounts = dict(item.accounts)
     settled = []
     for waiting in item.pending:
@@ -141,10 +142,11 @@ def _rated(state: ArchitecturesState, event: EloUpdated) -> ArchitecturesState:
     return _with(state, event.config, pending=left, accounts=accounts, settled=tuple(settled))
 
 
-def _by_model(ratings: tuple[Rating, ...]) -> dict[str, float]:
-    """Elo by the first digits of the network; that of the heuristic under `HEURISTIC`, as its name begins."""
-    baselines = ("baseline:random:", "baseline:policy:")
-    return {row.participant.partition(":")[0]: row.elo for row in ratings if not row.participant.startswith(baselines)}
+def _by_model(ratings: tuple[Rating, ...], simulations: int) -> dict[str, float]:
+    """Elo in trials by the first digits of the network; that of the heuristic under `HEURISTIC`."""
+    elo = {model: row.elo for model, row in as_tried(ratings, simulations).items()}
+    heuristic = next((row.elo for row in ratings if row.participant.startswith(f"{HEURISTIC}:")), None)
+    return elo if heuristic is None else {**elo, HEURISTIC: heuristic}
 
 
 def _of(state: ArchitecturesState, config: str) -> ConfigArchitectures:

@@ -7,6 +7,7 @@ A weak prior keeps a sweep finite. The table is a pure function of the log: the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from ringrift.domain import rating
 from ringrift.domain.decider import Decider
 from ringrift.events import EventMeta, Fact
 from ringrift.events.facts import EloUpdated, EvaluationScored, GamesRetracted, Ranking, Rating
+from ringrift.events.participants import BASELINE
 
 PRIOR_ELO = 400.0
 """Standard deviation of the prior on each player: a 10-0 sweep then reads 592 points instead of infinity."""
@@ -80,6 +82,16 @@ def decide(state: EloState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
     if not isinstance(event, EvaluationScored | GamesRetracted) or (isinstance(event, GamesRetracted) and not event.rankings):
         return ()
     return (table(state, event.config),)
+
+
+def as_tried(ratings: Sequence[Rating], simulations: int) -> dict[str, Rating]:
+    """Ratings of networks as their trials play them, by Gumbel search with that budget; the key is the front of the name.
+
+    Ladders, tiers and gauntlets play a network with other budgets and harnesses, and each of those is rated too: deciders compare
+    networks that play alike."""
+    way = f":gumbel:s{simulations}"
+    rows = (row for row in ratings if row.participant.endswith(way) and not row.participant.startswith(BASELINE))
+    return {row.participant.removesuffix(way): row for row in rows}
 
 
 def table(state: EloState, config: str) -> EloUpdated:

@@ -7,12 +7,14 @@ regression is cleared, which takes a drop below half of the lowest bound, or ano
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.domain.decider import Decider
+from ringrift.domain.elo import as_tried
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
     EloUpdated,
@@ -89,11 +91,11 @@ def decide(state: RegressionState, event: Fact, meta: EventMeta) -> tuple[Fact, 
     return ()
 
 
-def drop_of(models: tuple[str, ...], ratings: tuple[Rating, ...], settings: RegressionSettings) -> Drop | None:
-    """The last of `models` against those before it; None while too few games tell.
+def drop_of(models: tuple[str, ...], ratings: Mapping[str, Rating], settings: RegressionSettings) -> Drop | None:
+    """The last of `models` against those before it, by their ratings in trials; None while too few games tell.
 
     The error takes both ratings as independent, which is too large rather than too small for players of common opponents."""
-    rows = {row.participant.partition(":")[0]: row for row in ratings if row.games >= settings.games_min}
+    rows = {model: row for model, row in ratings.items() if row.games >= settings.games_min}
     known = [(model, rows[model[:12]]) for model in models if model[:12] in rows]
     if len(known) < 2 or known[-1][0] != models[-1]:
         return None
@@ -114,7 +116,7 @@ def level_of(elo: float, error: float, settings: RegressionSettings) -> Severity
 
 def _measured(state: RegressionState, event: EloUpdated) -> tuple[Fact, ...]:
     item, settings = _of(state, event.config), state.settings.regression
-    drop = drop_of(item.models, event.ratings, settings)
+    drop = drop_of(item.models, as_tried(event.ratings, state.settings.evaluation.simulations), settings)
     if drop is None:
         return ()
     if item.level is not None and drop.elo < settings.cleared_below * settings.minor_elo:

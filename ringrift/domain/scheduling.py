@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from ringrift.domain.decider import Decider
+from ringrift.domain.elo import as_tried
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
     AllocationDecided,
@@ -92,7 +93,7 @@ def evolve(state: SchedulingState, event: Fact, meta: EventMeta) -> SchedulingSt
             return _with(state, event.config, current=event.current, error=None)
         case EloUpdated():
             current = _of(state, event.config).current
-            row = next((row for row in event.ratings if current and row.participant.startswith(f"{current[:12]}:")), None)
+            row = as_tried(event.ratings, state.settings.evaluation.simulations).get(current[:12]) if current else None
             return _with(state, event.config, error=row.se) if row else state
         case CurriculumReweighted():
             return replace(state, weights=event.weights)

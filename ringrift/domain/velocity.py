@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.domain.decider import Decider
+from ringrift.domain.elo import as_tried
 from ringrift.events import EventMeta, Fact, Settings
 from ringrift.events.facts import (
     EloUpdated,
@@ -72,7 +73,7 @@ def evolve(state: VelocityState, event: Fact, meta: EventMeta) -> VelocityState:
         case ModelRolledBack():
             return _became_current(state, event.config, event.current, meta.time)
         case EloUpdated():
-            return _with(state, event.config, _rated(_of(state, event.config), event, state.settings.velocity))
+            return _with(state, event.config, _rated(_of(state, event.config), event, state.settings))
         case TickRecorded():
             return _ticked(state, meta.time)
         case VelocityChanged():
@@ -167,14 +168,14 @@ def _became_current(state: VelocityState, config: str, model: str, at: datetime)
     return _with(state, config, replace(item, points=points[-POINTS_MAX:]))
 
 
-def _rated(item: ConfigVelocity, event: EloUpdated, settings: VelocitySettings) -> ConfigVelocity:
+def _rated(item: ConfigVelocity, event: EloUpdated, settings: Settings) -> ConfigVelocity:
     zero = next((row.elo for row in event.ratings if row.participant.startswith(HEURISTIC)), None)
     if zero is None or not item.points:
         return item
-    gaps = {row.participant.partition(":")[0]: row.elo - zero for row in event.ratings}
+    gaps = {model: row.elo - zero for model, row in as_tried(event.ratings, settings.evaluation.simulations).items()}
     points = tuple(replace(point, gap=gaps.get(point.model[:12], point.gap)) for point in item.points)
     gap = points[-1].gap
-    if gap is None or (item.best is not None and gap < item.best + settings.gain_min):
+    if gap is None or (item.best is not None and gap < item.best + settings.velocity.gain_min):
         return replace(item, points=points)
     return replace(item, points=points, best=gap, idle_seconds=item.idle_seconds if item.stalled else 0.0)
 

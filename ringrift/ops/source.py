@@ -57,15 +57,14 @@ async def _served(data: Path) -> AsyncIterator[str]:
     """Address of a server over `data` that runs until the block ends, however that is; one that dies meanwhile comes back.
 
     Raises CommandError out of the block when it cannot."""
-    # SIGTERM as Ctrl-C: what was started for the purpose is ended in order
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    work = asyncio.current_task()
+    assert work is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)  # what was started for the purpose is ended in order
     try:
         server = await EmbeddedServer.start(data)
     except AnotherInstance:
         yield await find_server(data)  # another command started it just now
         return
-    work = asyncio.current_task()
-    assert work is not None
     keeper = asyncio.create_task(server.keep(lambda line: print(f"ringrift: {line}", file=sys.stderr)))
     keeper.add_done_callback(lambda task: None if task.cancelled() else work.cancel())
     try:

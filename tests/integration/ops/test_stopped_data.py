@@ -7,6 +7,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,17 @@ async def test_a_command_whose_server_cannot_come_back_says_why(stopped_data: Pa
     monkeypatch.setattr(EmbeddedServer, "restart", refuse)
     with pytest.raises(CommandError, match="no space left"):
         await look()
+
+
+def test_a_command_that_is_told_to_end_ends_its_server_too(stopped: Path) -> None:
+    """Also where a shell started it in the background, which ignores SIGINT."""
+    command = [sys.executable, "-m", "ringrift.ops.cli", "events", "tail", "--since", "1", "--data", str(stopped)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as tail:
+        signal.signal(signal.SIGINT, ignored)
+        assert tail.stdout is not None
+        assert "SettingsChanged" in tail.stdout.readline()
+        tail.terminate()
+        assert tail.wait(20) == 143
+    assert not (stopped / "server.json").exists()

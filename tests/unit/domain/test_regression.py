@@ -67,6 +67,13 @@ def life(story, settings_changed):
     return story(DECIDER).given(settings_changed(), promoted(B), promoted(C))
 
 
+def test_a_network_that_was_measured_with_smaller_budgets_too_is_not_weaker_for_it(life):
+    """As by a ladder, a gauntlet or the tiers."""
+    table, ways = rated(b=100, c=120), ("gumbel:s8", "minimax:s32", "policy:s0")
+    weak = [Rating(participant=f"{'c' * 12}:{way}", elo=-300.0, se=8.0, games=300) for way in ways]
+    life.when(msgspec.structs.replace(table, ratings=(*table.ratings, *weak))).then()
+
+
 @pytest.mark.parametrize(("drop", "severity"), [(30, "minor"), (75, "major"), (150, "critical")])
 def test_a_weaker_network_is_a_regression(life, drop, severity):
     (fact,) = life.when(rated(b=100, c=100 - drop)).then(RegressionDetected)
