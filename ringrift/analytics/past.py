@@ -14,12 +14,12 @@ import msgspec
 from ringrift.analytics.changes import Change, Path, changes, related
 from ringrift.analytics.deciders import deciders
 from ringrift.analytics.generations import LoopView
-from ringrift.analytics.history import events
 from ringrift.consumers.deciding import DeciderRun, own_decisions
 from ringrift.domain import elo
 from ringrift.domain.pause import Pauses
 from ringrift.events import EventMeta, Recorded, Settings
 from ringrift.events.facts import PipelinePaused, PipelineResumed, Rating, SettingsChanged
+from ringrift.streams.history import events
 from ringrift.streams.log import Log, Progress
 from ringrift.streams.topology import EVENTS
 

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.analytics.heads import GameEnvelope
-from ringrift.analytics.history import events
 from ringrift.domain.retraction import retracted
 from ringrift.events import REGISTRY, Fact, Recorded
 from ringrift.events.facts import (
@@ -29,6 +28,7 @@ from ringrift.events.facts import (
     ShardExported,
     TrainingProgressed,
 )
+from ringrift.streams.history import events
 from ringrift.streams.log import Log, Progress
 from ringrift.streams.topology import EVENTS, GAMES
 

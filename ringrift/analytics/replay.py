@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringrift.analytics.history import events
 from ringrift.consumers.deciding import DeciderRun, own_decisions
 from ringrift.domain import elo
 from ringrift.domain.decider import Decider
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import EloUpdated, EvaluationScored, GamesRetracted
+from ringrift.streams.history import events
 from ringrift.streams.log import Log, Progress
 from ringrift.streams.topology import EVENTS
 

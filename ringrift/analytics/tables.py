@@ -20,9 +20,9 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
-from ringrift.analytics.history import events
 from ringrift.analytics.ready_views import READY_VIEWS
 from ringrift.events import REGISTRY, Fact, Recorded
+from ringrift.streams.history import events
 from ringrift.streams.log import Log, Progress
 from ringrift.streams.topology import EVENTS, GAMES
 

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from ringrift.analytics.deciders import deciders
-from ringrift.analytics.history import events
 from ringrift.consumers.deciding import DeciderRun, own_decisions
 from ringrift.consumers.folds import code_version
 from ringrift.domain.decider import Decider
@@ -22,6 +21,7 @@ from ringrift.events.facts import ModelRegistered, ShardExported, ShardRetired
 from ringrift.streams import snapshots
 from ringrift.streams.blobs import Blobs, ObjectBlobs
 from ringrift.streams.errors import BlobCorrupt, BlobMissing
+from ringrift.streams.history import events
 from ringrift.streams.log import Log, Progress
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET

@@ -17,7 +17,6 @@ from typing import Any, Literal, NamedTuple
 from msgspec.structs import replace
 
 from ringrift.analytics.deciders import deciders
-from ringrift.analytics.history import events
 from ringrift.analytics.references import HISTORY
 from ringrift.consumers.deciding import own_decisions
 from ringrift.domain.decider import Decider
@@ -35,6 +34,7 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingRequested,
 )
+from ringrift.streams.history import events
 from ringrift.streams.log import Log, Progress
 
 Retune = Callable[[Settings], Settings]

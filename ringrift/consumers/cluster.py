@@ -12,7 +12,6 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
-from ringrift.analytics.history import events
 from ringrift.consumers.breakers import Breakers
 from ringrift.consumers.letters import unresolved
 from ringrift.domain import nodes
@@ -27,6 +26,7 @@ from ringrift.events.tickets import PRIORITIES
 from ringrift.streams import api
 from ringrift.streams.breakers import BreakerBucket
 from ringrift.streams.errors import ServerRefused, StreamError
+from ringrift.streams.history import events
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Log, stamp_of
 from ringrift.streams.presence import Heartbeat, Machine, Presence

@@ -15,7 +15,7 @@ from collections import Counter
 from ringrift.consumers.deciding import STREAM, decoded
 from ringrift.consumers.process import Process, run
 from ringrift.domain.pause import Pauses
-from ringrift.events import EventMeta, Fact, UndecodableEvent, decode, type_of
+from ringrift.events import EventMeta, Fact, UndecodableEvent, type_of
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationRequested,
@@ -44,6 +44,7 @@ from ringrift.events.tickets import (
     tickets_of,
 )
 from ringrift.streams.errors import QueueFull
+from ringrift.streams.history import events
 from ringrift.streams.topology import WORK
 
 REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
@@ -142,14 +143,8 @@ async def _bring_back(process: Process, known: Outstanding, *, vanished: bool = 
 
 async def _done_after(process: Process, seq: int) -> set[str]:
     """Tickets with an outcome that is in the log and not folded yet."""
-    found: set[str] = set()
-    async for batch in process.log.read(STREAM, filters=[type_of(kind).subject_filter for kind in OUTCOMES], start_seq=seq + 1):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # dead-lettered when it is folded
-                event = decode(entry.body, stream=STREAM, seq=entry.seq).event
-                if isinstance(event, OUTCOMES):
-                    found.add(event.ticket)
-    return found
+    later = events(process.log, kinds=OUTCOMES, after_seq=seq)
+    return {event.ticket async for event, _ in later if isinstance(event, OUTCOMES)}
 
 
 async def _withdraw(process: Process, pauses: Pauses) -> None:

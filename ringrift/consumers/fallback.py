@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from ringrift.consumers.process import Process
-from ringrift.events import UndecodableEvent, decode, type_of
 from ringrift.events.facts import ModelPromoted, ModelRolledBack, StaleFallbackUsed
 from ringrift.events.tickets import Ticket, config_of
 from ringrift.streams.errors import StreamError
+from ringrift.streams.history import events
 from ringrift.streams.log import Log
 from ringrift.streams.retry import Backoff
-from ringrift.streams.topology import EVENTS
 
 PAUSES = Backoff(first_seconds=1.0, longest_seconds=60.0, budget_seconds=None)
 """between two tries"""
@@ -65,15 +64,11 @@ async def were_current(log: Log, config: str, before: str) -> list[tuple[str, da
     """Networks that were current and when they became so, newest first, without `before`, what came after it, and what was rolled
     back. One that never was current came after all that were."""
     since: dict[str, datetime] = {}
-    filters = [f"ringrift.promotion.{config}.{type_of(kind).fact}" for kind in (ModelPromoted, ModelRolledBack)]
-    async for batch in log.read(EVENTS, filters=filters):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                event = decode(entry.body, stream=EVENTS, seq=entry.seq).event
-                if isinstance(event, ModelRolledBack):
-                    since.pop(event.model, None)
-                elif isinstance(event, ModelPromoted):
-                    since[event.model] = entry.time
+    async for event, meta in events(log, kinds=(ModelPromoted, ModelRolledBack)):
+        if isinstance(event, ModelRolledBack) and event.config == config:
+            since.pop(event.model, None)
+        elif isinstance(event, ModelPromoted) and event.config == config:
+            since[event.model] = meta.time
     models = list(since)
     older = models[: models.index(before)] if before in models else models
     return [(model, since[model]) for model in reversed(older)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from ringrift.consumers.cluster import ClusterView, cluster_view, voters
 from ringrift.consumers.deciding import STREAM, act
@@ -31,6 +31,7 @@ from ringrift.events.facts import (
     QuorumLevelChanged,
     VelocityChanged,
 )
+from ringrift.streams.history import events
 from ringrift.streams.log import Expect
 from ringrift.streams.presence import Presence, Seen
 
@@ -107,7 +108,7 @@ class Known:
 async def watch(process: Process, fence: Expect) -> None:
     """Record which nodes come and go and how the quorum is, every `LOOK_SECONDS`."""
     known = Known()
-    async for event, _ in _recorded(process, SEEN):
+    async for event, _ in events(process.log, kinds=SEEN):
         known.take(event)
     presence = Presence(process.log)
     while True:
@@ -133,7 +134,7 @@ async def answer_requests(process: Process, fence: Expect) -> None:
     """Try the letters that are due and close the breakers a person resets, what an earlier warden left undone first."""
     tail = await process.log.tail(STREAM)
     asked: dict[str, Recorded] = {}
-    async for item in _recorded(process, (*ASKED, *ANSWERED)):
+    async for item in events(process.log, kinds=(*ASKED, *ANSWERED)):
         event = item.event
         if isinstance(event, ANSWERED):
             asked.pop(letters.key_of(event), None)
@@ -208,16 +209,8 @@ async def export_configs(process: Process) -> None:
                 metrics.set("ringrift_elo_above_heuristic", event.gap_to_heuristic, event.config)
                 if event.velocity is not None:
                     metrics.set("ringrift_elo_velocity", event.velocity, event.config)
-    joined = [event async for event, _ in _recorded(process, (NodeJoined,)) if isinstance(event, NodeJoined)]
+    joined = [event async for event, _ in events(process.log, kinds=(NodeJoined,)) if isinstance(event, NodeJoined)]
     metrics.set("ringrift_nodes_reconnected_total", sum(event.again for event in joined))
-
-
-async def _recorded(process: Process, kinds: tuple[type[Fact], ...]) -> AsyncIterator[Recorded]:
-    """Events of these types that are in the log now."""
-    async for batch in process.log.read(STREAM, filters=[type_of(kind).subject_filter for kind in kinds]):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                yield decode(entry.body, stream=STREAM, seq=entry.seq)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ringrift.analytics.deciders import deciders
-from ringrift.analytics.history import events
 from ringrift.analytics.replay import replayed_runs
 from ringrift.consumers import folds
 from ringrift.consumers.deciding import DeciderRun, own_decisions
@@ -39,6 +38,7 @@ from ringrift.events.facts import (
 from ringrift.ops.measured import Measured, measured
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.ensure import ensure
+from ringrift.streams.history import events
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import BATCH_EVENTS_MAX
 from ringrift.streams.server import EmbeddedServer

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
-from ringrift.analytics.history import events
 from ringrift.events import UndecodableEvent, decode, draft, type_of
 from ringrift.events.facts import Fact, ModelDerived, ModelRegistered
 from ringrift.learning.families import AnyCheckpoint, checkpoint_of
@@ -30,6 +29,7 @@ from ringrift.rules.config import BOARDS, Config
 from ringrift.rules.errors import ConfigError
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.errors import Unreachable
+from ringrift.streams.history import events
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Log
 from ringrift.streams.topology import EVENTS, MODEL_BUCKET

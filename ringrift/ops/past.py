@@ -10,11 +10,11 @@ from rich.text import Text
 
 from ringrift.analytics import past
 from ringrift.analytics.changes import MISSING
-from ringrift.analytics.history import seq_at
 from ringrift.analytics.past import Changed
 from ringrift.ops.errors import CommandError
 from ringrift.ops.lines import field_text
 from ringrift.ops.source import console, moment, opened, progress
+from ringrift.streams.history import seq_at
 
 CAUSES_SHOWN = 3
 

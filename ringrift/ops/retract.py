@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ringrift.analytics.heads import GameEnvelope, GameHead
-from ringrift.analytics.history import events
 from ringrift.consumers.process import node_name
 from ringrift.domain.elo import added
 from ringrift.domain.retraction import retracted
@@ -23,6 +22,7 @@ from ringrift.ops.control import known_scope
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import opened, progress
 from ringrift.streams.errors import ConcurrencyError
+from ringrift.streams.history import events
 from ringrift.streams.log import Expect, Log, Progress
 from ringrift.streams.topology import EVENTS, GAMES
 

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ringrift.analytics.generations import ConfigView, LoopView
-from ringrift.analytics.history import events
 from ringrift.consumers.cluster import ClusterView, Queue, Voters, cluster_view, voters
 from ringrift.ops.screen import consumers_table, generations_table, ratings_table
 from ringrift.ops.source import console, opened, progress
 from ringrift.streams import api
 from ringrift.streams.errors import LogUnavailable, ServerRefused
+from ringrift.streams.history import events
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import Heartbeat, Machine, Presence
 from ringrift.streams.retry import Backoff

@@ -9,7 +9,6 @@ import msgspec
 from rich.table import Table
 
 from ringrift.analytics.changes import MISSING, changes
-from ringrift.analytics.history import seq_at
 from ringrift.analytics.whatif import Decision, Difference, PolicyError, Sum, WhatIf, policy
 from ringrift.analytics.whatif import whatif as compare
 from ringrift.events import Settings
@@ -17,6 +16,7 @@ from ringrift.events.settings_sources import from_arguments, load
 from ringrift.ops.errors import CommandError
 from ringrift.ops.lines import field_text, important
 from ringrift.ops.source import console, moment, opened, progress
+from ringrift.streams.history import seq_at
 
 SHOWN_MAX = 40
 PLACES_SHOWN_MAX = 8

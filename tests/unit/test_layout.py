@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "domain": {"events"},
     "streams": {"events"},
     "learning": GAME | {"events"},
-    "consumers": GAME | {"events", "domain", "streams", "learning", "analytics"},
+    "consumers": GAME | {"events", "domain", "streams", "learning"},
     "analytics": GAME | {"events", "domain", "streams", "learning", "consumers"},
     "ops": GAME | {"events", "domain", "streams", "learning", "consumers", "analytics"},
 }

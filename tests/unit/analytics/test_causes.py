@@ -9,7 +9,6 @@ import pytest
 
 from ringrift.analytics import causes_svg
 from ringrift.analytics.causes import Node, find, why
-from ringrift.analytics.history import events
 from ringrift.analytics.lineage import Archive
 from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
@@ -24,6 +23,7 @@ from ringrift.events.facts import (
     TrainingRequested,
 )
 from ringrift.ops.why import text_of
+from ringrift.streams.history import events
 
 
 async def all_of(world: Any, *kinds: type[Fact]) -> list[Recorded]:

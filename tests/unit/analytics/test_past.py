@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ringrift.analytics.changes import MISSING, changes
 from ringrift.analytics.deciders import deciders
-from ringrift.analytics.history import events, seq_at
 from ringrift.analytics.past import at, diff, projections
 from ringrift.analytics.replay import rebuild_elo, replayed_folds
 from ringrift.events.facts import ModelPromoted, PipelinePaused
+from ringrift.streams.history import events, seq_at
 
 values = st.recursive(
     st.none() | st.integers() | st.text(max_size=3), lambda inner: st.dictionaries(st.text(max_size=2), inner) | st.tuples(inner)

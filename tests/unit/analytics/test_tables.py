@@ -9,13 +9,13 @@ import duckdb
 import pytest
 
 from ringrift.analytics import tables
-from ringrift.analytics.history import events
 from ringrift.analytics.ready_views import READY_VIEWS
 from ringrift.analytics.replay import rebuild_elo
 from ringrift.analytics.sql_plots import PLOTS, NothingToPlot
 from ringrift.analytics.tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.events import REGISTRY
 from ringrift.events.facts import DeadLettered, EvaluationScored, GameCompleted, NodeRegistered, PipelinePaused, TrainingProgressed
+from ringrift.streams.history import events
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:

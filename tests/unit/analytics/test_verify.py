@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ringrift.analytics.history import events
 from ringrift.analytics.verify import Report, verify
 from ringrift.consumers.folds import Folded, save
 from ringrift.domain import elo
 from ringrift.events import draft
 from ringrift.events.facts import EloUpdated, EvaluationScored, ModelRegistered, SelfplayPlanned, ShardExported
 from ringrift.streams.blobs import ObjectBlobs
+from ringrift.streams.history import events
 from ringrift.streams.presence import Heartbeat, Presence
 from ringrift.streams.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
 

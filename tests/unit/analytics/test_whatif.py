@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from ringrift.analytics.deciders import deciders
-from ringrift.analytics.history import events
 from ringrift.analytics.whatif import PolicyError, WhatIf, policy, whatif
 from ringrift.analytics.whatif_plot import decisions_over_time
 from ringrift.domain import elo, promotion, selfplay, training
 from ringrift.events.facts import ModelPromoted, PromotionRejected, SelfplayPlanned, TrainingRequested
 from ringrift.events.settings_sources import load
+from ringrift.streams.history import events
 
 FILE = """
 from dataclasses import replace

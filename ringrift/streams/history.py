@@ -24,7 +24,7 @@ async def events(
 ) -> AsyncIterator[Recorded]:
     """Events of `kinds` (all if none is named) after one sequence and up to another, in the order of the log.
 
-    What cannot be decoded is left out, as every fold leaves it out; dead letters count it."""
+    What cannot be decoded is left out, as every fold leaves it out; the deciders dead-letter it."""
     wanted = frozenset(kinds)
     filters = sorted(type_of(kind).subject_filter for kind in wanted) if len(wanted) <= FILTERS_MAX else []
     batches = log.replay(
