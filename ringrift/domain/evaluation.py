@@ -50,6 +50,7 @@ from ringrift.events.participants import seat
 RANDOM = seat("random")
 HEURISTIC = seat("heuristic")
 GENERATIONS_MAX = 16
+"""networks that were current, remembered with their generation: only one that is current again is asked for"""
 BASELINES: tuple[tuple[Purpose, Seat], ...] = (("random", RANDOM), ("heuristic", HEURISTIC))
 ROUND_TICKETS_MAX = 4
 """of a round on a fleet: a small match leaves an accelerator idle, and each ticket is one of those that may wait"""

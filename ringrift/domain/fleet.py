@@ -41,17 +41,6 @@ Kinds = tuple[WorkKind, ...]
 STANDBY: Kinds = ()
 HYSTERESIS = 0.85
 """a node that trains counts as so much cheaper, and one that stands by must be so far below the bound: speeds are estimates"""
-TRAINER_SLOWNESS_MAX = 1.25
-"""times that a node that trains may take what the fleet takes for a game: everybody waits for a training, however cheap it is"""
-
-EVALUATOR_SLOWNESS_MAX = 2.5
-"""the same of a node that evaluates, while another may: a match is one ticket for which a verdict waits, self-play is in many. On
-the list in `ops/fleet.toml` the slownesses lie at 0.6 to 1.6 and from 2.9 on"""
-
-
-GIVEN_BACK_SECONDS = 3600.0
-"""without another training that waited too long, after which a node that was taken for one plays again"""
-
 
 class FleetNode(Struct, frozen=True, kw_only=True):
     """A registered node: what the operator says of it, whether it is there, what it was told last."""
@@ -166,7 +155,7 @@ def _slow(state: FleetState, allowed: dict[str, Kinds], slowness: dict[str, floa
     def bound(name: str) -> float:
         told = state.nodes[name].told
         only_plays = told is not None and "selfplay" in told.kinds and "evaluation" not in told.kinds
-        return EVALUATOR_SLOWNESS_MAX * (HYSTERESIS if only_plays else 1.0)
+        return state.settings.scheduling.evaluator_slowness_max * (HYSTERESIS if only_plays else 1.0)
 
     slow = {name for name in able if slowness[name] > bound(name)}
     reserved = {name for name in slow if allowed[name] != state.nodes[name].registered.kinds}
@@ -197,7 +186,7 @@ def _trainers(
 
     def worth(name: str) -> tuple[bool, bool, float, str]:
         item, margin = state.nodes[name].registered, HYSTERESIS if name in kept else 1.0
-        slow = slowness[name] * margin > TRAINER_SLOWNESS_MAX
+        slow = slowness[name] * margin > state.settings.scheduling.trainer_slowness_max
         return item.ephemeral, slow, item.cost_per_hour * slowness[name] * margin, name
 
     return only | set(sorted(set(able) - only, key=worth)[: max(0, wanted - len(only))])
@@ -210,7 +199,7 @@ def enough(settings: Settings) -> int:
 
 def _still_training(state: FleetState, now: datetime) -> tuple[str, ...]:
     """Who trains, without those that were taken for trainings that waited, once that is a while ago."""
-    taken = state.taken_at is not None and (now - state.taken_at).total_seconds() < GIVEN_BACK_SECONDS
+    taken = state.taken_at is not None and (now - state.taken_at).total_seconds() < state.settings.scheduling.given_back_seconds
     return state.trainers if taken or state.waiting else state.trainers[: enough(state.settings)]
 
 

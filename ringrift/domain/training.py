@@ -70,8 +70,6 @@ from ringrift.events.facts import (
 from ringrift.events.settings import TrainingSettings, model_for
 
 ATTEMPTS_MAX = 3  # requirement G08.07: one try and two more on other nodes
-ASSESSMENT_SECONDS_MAX = 60.0
-"""how long a training waits for what is found of the newest shard: a moment, unless nobody assesses any more"""
 TICK_SECONDS_MAX = 300.0
 """a longer pause between two ticks counts as this towards silence: nobody ran, the trainer did not either"""
 
@@ -242,7 +240,7 @@ def _training(state: TrainingState, config: str, item: ConfigTraining, now: date
     reason = _reason(state, item)
     if not reason or state.pauses.stops(config, "training") or state.held_back or _cooling(state, item, now):
         return ()
-    if not item.failed and _assessing(item, now):
+    if not item.failed and _assessing(item, now, state.settings.training):
         return ()
     held = () if item.failed else _poor(state, config, item, now)
     if held:
@@ -279,11 +277,11 @@ def cooldown_seconds(pace: Pace | None, settings: TrainingSettings) -> float:
     return settings.cooldown_seconds * factors.get(pace or "steady", 1.0)
 
 
-def _assessing(item: ConfigTraining, now: datetime) -> bool:
+def _assessing(item: ConfigTraining, now: datetime, settings: TrainingSettings) -> bool:
     """Whether the quality of the newest shard is about to be told; a config whose data were never assessed does not wait."""
     if item.unassessed is None or item.assessed_at is None or item.exported_at is None:
         return False
-    return (now - item.exported_at).total_seconds() < ASSESSMENT_SECONDS_MAX
+    return (now - item.exported_at).total_seconds() < settings.assessment_seconds_max
 
 
 def _poor(state: TrainingState, config: str, item: ConfigTraining, now: datetime) -> tuple[Fact, ...]:

@@ -111,6 +111,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """times the epochs at a quality of 0, straight up to 1 at the neutral 0.5 (requirement G08.05)"""
     intensity_good: PositiveFloat = 1.0
     """times the epochs at a quality of 1. 1: good data are learned from as usual, until an experiment shows that more pays"""
+    assessment_seconds_max: PositiveFloat = 60.0
+    """how long a training waits for what is found of the newest shard: a moment, unless nobody assesses any more"""
     quality_blocks_max: NonNegative = 3
     """times that bad quality may make one generation play on: better a training on poor data than none"""
     shard_quality_power: NonNegativeFloat = 0.0
@@ -325,6 +327,14 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """one registered node trains for so many configs, first of all"""
     preempt_seconds: PositiveFloat = 900.0
     """a training that waits for so long takes a node from what it plays (requirement G14.17)"""
+    given_back_seconds: PositiveFloat = 3600.0
+    """without another training that waited too long, after which such a node plays again. Where it trained on for good, the
+    simulated fleet saved 10 in place of 25 % (`ringrift simulate --hours 48 --seed 1`)"""
+    trainer_slowness_max: PositiveFloat = 1.25
+    """times that a node that trains may take what the fleet takes for a game: everybody waits for a training, however cheap"""
+    evaluator_slowness_max: PositiveFloat = 2.5
+    """the same of a node that evaluates, while another may: a match is one ticket for which a verdict waits, self-play is in many.
+    On the list in `ops/fleet.toml` the slownesses lie at 0.6 to 1.6 and from 2.9 on"""
     ticket_seconds: PositiveFloat = 1200.0
     """how long a ticket on a registered node should take, by what finished work tells; longer saves no more"""
     ticket_seconds_ephemeral: PositiveFloat = 300.0

@@ -32,7 +32,7 @@ LOCKSTEP_GPU: Final = 4096
 """the same where a GPU has to be kept busy: what the evaluator takes at once"""
 
 SIMULATIONS: Final = (8, 32, 128, 512)
-"""budgets four times those below: a doubling is worth 50 to 60 %, too little to be told from nothing by 100 games"""
+"""budgets four times those below: doublings won 47 to 76 of 100 games on square8_2p, most of them too few to tell"""
 
 POSITIONS: Final = (32, 256, 2048)
 """budgets of searches that look at every move: a turn has 30 to 150, so that a doubling seldom reaches the next depth"""
