@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +16,10 @@ import structlog
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 
-from ringrift.streams.errors import Forbidden, Unreachable
+from ringrift.streams.errors import Forbidden, LeaderChanged, Unreachable
+from ringrift.streams.log import matches
 from ringrift.streams.login import inbox_prefix, login_for, tls_context
+from ringrift.streams.topology import STREAMS
 from ringrift.streams.wire import Wire, forbidden_in, split_servers
 
 RECONNECT_SECONDS = 0.25
@@ -28,6 +32,16 @@ MOVE_SECONDS = 4.0
 itself notices after 10 s and more. In an election, where no other is better, moving costs nothing"""
 UNSENT_BYTES_MAX = 32 * 1024 * 1024
 """room for a few of the largest messages while the connection is away"""
+
+ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED"
+"""a server says so of every stream, 20 ms after a leader stepped down: what was on its way to that one is lost without a word"""
+UNKNOWN_SECONDS, KNOWN_SECONDS = 0.005, 0.5
+"""between tries as long as the others may not know of a new leader yet"""
+_LED = {
+    stream.name: (*stream.subjects, f"$JS.API.STREAM.INFO.{stream.name}", f"$JS.API.STREAM.MSG.GET.{stream.name}")
+    for stream in STREAMS
+}
+"""what a stream's leader answers and may be asked twice"""
 
 _log = structlog.get_logger("ringrift.streams")
 logging.getLogger("asyncio").addFilter(lambda record: "returning true from eof_received" not in record.getMessage())
@@ -44,6 +58,7 @@ class Connection(Client):
         """set when the connection was lost and is back"""
         self._arrived = time.monotonic()
         self._left: str | None = None
+        self._elected, self._elected_at = asyncio.Event(), -math.inf
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
 
     async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, Any] | None = None) -> None:
@@ -78,6 +93,23 @@ class Connection(Client):
     def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
         """Let `waiting` fail with Forbidden if the server refuses what is published to `subject`."""
         self._asked[waiting] = subject
+
+    async def heard_of_leader(self, message: Msg) -> None:
+        """End the waiting for an answer of the leader before, and every `rest`."""
+        stream = message.subject.removeprefix(f"{ELECTED}.")
+        for waiting, subject in list(self._asked.items()):
+            if not waiting.done() and any(matches(led, subject) for led in _LED.get(stream, ())):
+                waiting.set_exception(LeaderChanged(stream))
+        self._elected_at = time.monotonic()
+        self._elected.set()
+        self._elected = asyncio.Event()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long before another try, or until a stream has a new leader; just after, when not all know it, not long."""
+        just_elected = time.monotonic() - self._elected_at < KNOWN_SECONDS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, UNKNOWN_SECONDS) if just_elected else seconds):
+                await self._elected.wait()
 
     async def move(self) -> None:
         """Leave this server for another of those we know, unless we have only just come."""
@@ -116,9 +148,14 @@ async def connect(url: str, *, name: str) -> Connection:
 
     login = login_for(servers[0])
     client = Connection(login.user if login else None)
+    told = set[str]()
 
     async def on_error(error: Exception) -> None:
-        _log.warning("connection", name=name, error=str(error) or type(error).__name__)
+        text = str(error) or type(error).__name__
+        if text not in told:  # once, not at every try to come back
+            _log.warning("connection", name=name, error=text)
+        if client.is_reconnecting:
+            told.add(text)
         client.refused(str(error))
 
     async def on_loss() -> None:
@@ -128,6 +165,7 @@ async def connect(url: str, *, name: str) -> Connection:
 
     async def on_return() -> None:
         client.arrived()
+        told.clear()
         _log.info("connection is back", name=name)
         client.returned.set()
 
@@ -144,6 +182,7 @@ async def connect(url: str, *, name: str) -> Connection:
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(**options)
+            await client.subscribe(f"{ELECTED}.*", cb=client.heard_of_leader)
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise Unreachable(f"no NATS server takes us at {url}: {error}") from error
     return client

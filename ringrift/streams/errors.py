@@ -50,6 +50,13 @@ class LogUnavailable(StreamError):
     """The log did not acknowledge in time; sending the same ids again is safe."""
 
 
+class LeaderChanged(LogUnavailable):
+    """The stream has a new leader, which knows nothing of what was on its way to the one before."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"{stream} has a new leader")
+
+
 class StreamMissing(StreamError):
     """The stream or bucket does not exist on this server."""
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -21,6 +21,7 @@ from ringrift.streams.connect import MOVE_SECONDS, Connection, connect
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
+    LeaderChanged,
     LogUnavailable,
     PartlyStored,
     PayloadTooLarge,
@@ -35,7 +36,7 @@ from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
 
 ANSWER_SECONDS_MAX = 2.0
-"""what is sent while nobody leads the stream is lost without a word: it is sent again so soon after there is a new leader"""
+"""what is sent while nobody leads the stream is lost without a word: it is sent again after so long, or when there is a leader"""
 MISSING_SECONDS_MAX = 1.0
 """who asks whether a stream is there hears nothing either while nobody leads it"""
 IN_FLIGHT_SECONDS = 0.002
@@ -266,7 +267,7 @@ class JetStreamLog:
                 return sorted(found)
 
     async def _retried(self, attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str) -> T:
-        return await retried(attempt, what, self.client.move)
+        return await retried(attempt, what, self.client)
 
     # reading
 
@@ -384,10 +385,10 @@ class JetStreamLog:
 
 
 async def retried(
-    attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str, elsewhere: Callable[[], Awaitable[None]] | None = None
+    attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str, client: Connection | None = None
 ) -> T:
-    """The first result of `attempt` that is not None, tried again while the server is away, for a bounded time. `elsewhere` is
-    called when there was none for `MOVE_SECONDS`, and again after as long.
+    """The first result of `attempt` that is not None, tried again while the server is away, for a bounded time: with a `client` at
+    once when a stream has a new leader, and on another server after `MOVE_SECONDS` without a result.
 
     Raises LogUnavailable when the budget of `QUICK` is used up, at once what another try would not change."""
     why, waiting_since = "refused again and again", time.monotonic()
@@ -404,12 +405,14 @@ async def retried(
             why = str(error)
         except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as error:
             raise LogUnavailable(f"{what}: this process has closed its connection") from error
+        except LeaderChanged as error:
+            pause, why = 0.0, str(error)
         except (nats.errors.Error, LogUnavailable, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
-        if elsewhere is not None and time.monotonic() - waiting_since >= MOVE_SECONDS:
-            await elsewhere()
+        if client is not None and time.monotonic() - waiting_since >= MOVE_SECONDS:
+            await client.move()
             waiting_since = time.monotonic()
-        await asyncio.sleep(pause)
+        await (asyncio.sleep if client is None else client.rest)(pause)
     raise LogUnavailable(f"{what}: not acknowledged within {QUICK.budget_seconds:g} s ({why})")
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from ringrift.events import REGISTRY
 from ringrift.events.tickets import PRIORITIES
+from ringrift.streams.connect import ELECTED
 from ringrift.streams.topology import (
     BREAKER_BUCKET,
     CONTROL_BUCKET,
@@ -96,13 +97,18 @@ def _writing(role: str) -> tuple[str, ...]:
     return (*facts, *(f"ringrift.dead-letter.{name}.>" for name in _CONSUMERS_OF[role]), *_BEAT, *tickets, *_MORE[role])
 
 
+def _listening(role: str) -> tuple[str, ...]:
+    """The answers to itself, and which stream has a new leader."""
+    return (f"_INBOX.{role}.>", f"{ELECTED}.*")
+
+
 def roles() -> dict[str, Role]:
     """Every role by its name, which is its user's."""
     found = {
-        name: Role(publish=_reading() + _writing(name), subscribe=(f"_INBOX.{name}.>",)) for name in _CONSUMERS_OF
+        name: Role(publish=_reading() + _writing(name), subscribe=_listening(name)) for name in _CONSUMERS_OF
     }
     found["operator"] = Role(publish=None, subscribe=None, deny_subscribe=_STORED)
-    found["viewer"] = Role(publish=_reading(), subscribe=("_INBOX.viewer.>",))
+    found["viewer"] = Role(publish=_reading(), subscribe=_listening("viewer"))
     found["edge"] = Role(
         publish=None, subscribe=None, deny=(*_STORED, "$JS.API.>"), deny_subscribe=_STORED, connection="LEAFNODE"
     )  # fmt: skip

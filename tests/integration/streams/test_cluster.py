@@ -10,11 +10,13 @@ from stream_cluster import running_cluster
 
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted
+from ringrift.streams import jetstream
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Expect
 from ringrift.streams.topology import EVENTS
 
 SECONDS_MAX = 120
+STEP_DOWNS, AT_ONCE = 5, 20
 
 
 def event(writer: int, number: int) -> Draft:
@@ -65,4 +67,22 @@ async def test_killing_the_leader_loses_and_doubles_nothing(tmp_path: Path) -> N
         assert [entry.seq async for batch in log.read(EVENTS) for entry in batch] == everything
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
+        await log.close()
+
+
+async def test_what_was_on_its_way_to_a_leader_that_steps_down_is_sent_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not only when its answer is overdue: here that would be after the test."""
+    monkeypatch.setattr(jetstream, "ANSWER_SECONDS_MAX", 2.0 * SECONDS_MAX)
+    async with running_cluster(tmp_path) as cluster, asyncio.timeout(SECONDS_MAX):
+        log = await JetStreamLog.open(cluster.url, name="writer")
+        seqs: list[int] = []
+        for number in range(STEP_DOWNS):
+            leaving = asyncio.create_task(log.call(f"STREAM.LEADER.STEPDOWN.{EVENTS}"))
+            for (seq,) in await asyncio.gather(*(log.append([event(writer, number)]) for writer in range(AT_ONCE))):
+                seqs.append(seq)
+            await leaving
+            seqs += await log.append([event(writer, STEP_DOWNS + number) for writer in range(2)])
+        assert sorted(seqs) == list(range(1, STEP_DOWNS * (AT_ONCE + 2) + 1))
         await log.close()

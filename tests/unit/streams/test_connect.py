@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from ringrift.streams.connect import Connection
+from ringrift.streams.connect import ELECTED, Connection
+from ringrift.streams.errors import LeaderChanged
 
 
 @pytest.fixture
@@ -56,3 +58,35 @@ async def test_closing_ends_a_search_for_a_server_that_lost_a_cancellation(monke
     async with asyncio.timeout(5):
         await client.close()
     assert searching.cancelled()
+
+
+def _elected(client: Connection, stream: str) -> Msg:
+    return Msg(client, subject=f"{ELECTED}.{stream}")
+
+
+async def test_those_who_wait_for_a_leader_hear_that_there_is_another() -> None:
+    client = Connection(None)
+    subjects = [
+        "ringrift.model.hex8_2p.promoted", "$JS.API.STREAM.INFO.EVENTS", "ringrift.game.hex8_2p.completed",
+        "$KV.leases.planner", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.x", "$JS.API.STREAM.DELETE.EVENTS",
+    ]  # fmt: skip
+    asked = {subject: asyncio.get_running_loop().create_future() for subject in subjects}
+    for subject, waiting in asked.items():
+        client.await_answer(waiting, subject)
+    await client.heard_of_leader(_elected(client, "EVENTS"))
+    assert [subject for subject, waiting in asked.items() if waiting.done()] == subjects[:2]
+    assert isinstance(asked[subjects[0]].exception(), LeaderChanged)
+    assert "EVENTS has a new leader" in str(asked[subjects[1]].exception())
+    await client.heard_of_leader(_elected(client, "KV_leases"))
+    await client.heard_of_leader(_elected(client, "of-somebody-else"))
+    assert isinstance(asked[subjects[3]].exception(), LeaderChanged)
+    assert not asked[subjects[2]].done()
+
+
+async def test_a_new_leader_ends_a_rest() -> None:
+    client = Connection(None)
+    resting = asyncio.create_task(client.rest(3600))
+    await asyncio.sleep(0)
+    await client.heard_of_leader(_elected(client, "EVENTS"))
+    await resting
+    await client.rest(3600)  # not every server may know yet

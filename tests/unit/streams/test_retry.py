@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringrift.streams.connect import Connection
 from ringrift.streams.jetstream import retried
 from ringrift.streams.retry import JITTER, PATIENT, QUICK, Backoff
 
@@ -48,8 +49,10 @@ async def test_who_gets_no_answer_for_long_goes_elsewhere(seconds: float, moves:
             raise TimeoutError
         return found
 
-    async def elsewhere() -> None:
+    async def move() -> None:
         gone.append("moved")
 
-    assert await retried(attempt, "test", elsewhere) == 7
+    client = Connection(None)
+    monkeypatch.setattr(client, "move", move)
+    assert await retried(attempt, "test", client) == 7
     assert len(gone) == moves
