@@ -4,13 +4,20 @@ On start, and with the recorded tick every five minutes, it looks at both: what 
 is put there again. A pause takes the tickets it stops off the queue, so that no worker has to hand them back over and over; the end
 of the pause is like a start.
 
+Beside that it looks for streams that have lost their leader for good and makes those anew that hold nothing but what facts give:
+the queue above all. It needs no lease for that, for the leases may be among them.
+
 What has waited for hours is put on the queue once more, in front. The ticket behind is done by then: workers see its outcome.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections import Counter
+
+import msgspec
 
 from ringrift.consumers.deciding import STREAM, decoded
 from ringrift.consumers.process import Process, run
@@ -26,6 +33,7 @@ from ringrift.events.facts import (
     ReanalysisRequested,
     SelfplayFinished,
     SelfplayPlanned,
+    StreamRemade,
     TickRecorded,
     TrainingFailed,
     TrainingFinished,
@@ -43,7 +51,7 @@ from ringrift.events.tickets import (
     subject_of,
     tickets_of,
 )
-from ringrift.streams.errors import QueueFull
+from ringrift.streams.errors import LogUnavailable, QueueFull
 from ringrift.streams.history import events
 from ringrift.streams.topology import WORK
 
@@ -53,6 +61,8 @@ OUTCOMES = (
 )  # fmt: skip
 PAUSES = (PipelinePaused, PipelineResumed)
 FULL_RETRY_SECONDS = 1.0
+HEAL_SECONDS = 5.0
+"""between two looks for streams without a leader"""
 LOOK_MINUTES = 5
 """between two looks at the whole queue: a ticket is lost when a server loses what it acknowledged, or to a hand; not every day"""
 VANISHED_MAX = 3
@@ -80,9 +90,34 @@ class Outstanding:
 
 
 async def main(process: Process) -> None:
+    """Keep the queue filled, and streams led."""
+    healing = asyncio.create_task(process.persist("streams without a leader", lambda: _heal(process)))
+    try:
+        while not process.stopping:
+            try:
+                await _dispatch(process)
+            except LogUnavailable as error:  # while nobody leads the queue: it is for the other half of us to end that
+                process.doing = "waiting: the log does not answer"
+                process.logger.warning("begins again in a moment", error=str(error))
+                await process.wait(FULL_RETRY_SECONDS)
+    finally:
+        healing.cancel()
+        await asyncio.gather(healing, return_exceptions=True)
+
+
+async def _heal(process: Process) -> None:
+    """Tell of what is made anew, for ever."""
+    while True:
+        for found in await process.log.heal():
+            process.logger.error("stream made anew", **msgspec.structs.asdict(found))
+            await process.tell(StreamRemade(**msgspec.structs.asdict(found)), f"{found.stream}.{time.time_ns()}")
+        await asyncio.sleep(HEAL_SECONDS)
+
+
+async def _dispatch(process: Process) -> None:
     """Put what is outstanding on the queue, then every new request as it comes."""
     log = process.log
-    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES, *PAUSES, WorkAged, TickRecorded)]
+    filters = [type_of(kind).subject_filter for kind in (*REQUESTS, *OUTCOMES, *PAUSES, WorkAged, TickRecorded, StreamRemade)]
     position = await log.tail(STREAM)
     known = Outstanding()
     async for batch in log.read(STREAM, filters=filters, until_seq=position):
@@ -111,6 +146,8 @@ async def _act(process: Process, known: Outstanding, event: Fact, position: str,
             await _put(process, ticket, ticket.ticket, known.pauses)
     elif isinstance(event, WorkAged):
         await _hurry(process, event, known)
+    elif isinstance(event, StreamRemade) and event.stream == WORK:
+        await _bring_back(process, known)
     elif isinstance(event, TickRecorded) and event.minute % LOOK_MINUTES == 0:
         await _bring_back(process, known, vanished=True)
 

@@ -291,6 +291,10 @@ REGISTRY: dict[str, EventType] = _listed(
         why_no_consumer=_FOR_PEOPLE,
     ),
     EventType(
+        fact_type=facts.StreamRemade, context="stream", scope="all", fact="remade", emitters=("dispatcher",),
+        consumers=("dispatcher",),
+    ),
+    EventType(
         fact_type=facts.ConsumerStopped, context="consumer", scope="node", fact="stopped",
         emitters=_EVERY_CONSUMER, consumers=("warden",),
     ),

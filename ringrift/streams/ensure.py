@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ringrift.streams import api
 from ringrift.streams.errors import ServerRefused
-from ringrift.streams.jetstream import retried
+from ringrift.streams.retry import retried
 from ringrift.streams.topology import CONSUMERS, EVENTS, STREAMS, WORK, ConsumerConfig, StreamConfig
 
 CLUSTER_REPLICAS = 3
@@ -44,12 +44,12 @@ async def ensure(
 
     Without `replicas` what is new gets what EVENTS has, or as many as the servers allow, and their number is no difference."""
     drift: list[Drift] = []
-    wanted = replicas or await _replicas_there(ask)
+    wanted = replicas or await replicas_there(ask)
     for stream in streams:
         declared = msgspec.to_builtins(stream) | {"num_replicas": wanted}
         actual = await _config(ask, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
         if actual is None:
-            actual = await _created(ask, f"STREAM.CREATE.{stream.name}", declared)
+            actual = await create(ask, stream.name, declared)
         elif (mended := _mended(stream, actual)) != actual:
             actual = await _created(ask, f"STREAM.UPDATE.{stream.name}", mended)
         if replicas is None:
@@ -79,19 +79,24 @@ def _mended(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:
     return {**actual, "subjects": subjects, **compressed}
 
 
-async def _replicas_there(ask: api.Ask) -> int:
+async def replicas_there(ask: api.Ask) -> int:
     """Replicas that a cluster's streams have: those of EVENTS, else three if the servers are a cluster, else one."""
     there = await _config(ask, f"STREAM.INFO.{EVENTS}", api.NO_STREAM)
     if there is not None:
         return int(there["num_replicas"])
     events = next(stream for stream in STREAMS if stream.name == EVENTS)
     try:
-        await _created(ask, f"STREAM.CREATE.{EVENTS}", msgspec.to_builtins(events) | {"num_replicas": CLUSTER_REPLICAS})
+        await create(ask, EVENTS, msgspec.to_builtins(events) | {"num_replicas": CLUSTER_REPLICAS})
     except ServerRefused as error:
         if error.code == api.NOT_CLUSTERED:
             return 1
         raise
     return CLUSTER_REPLICAS
+
+
+async def create(ask: api.Ask, stream: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A new stream; its configuration as the server has it. Raises ServerRefused, LogUnavailable."""
+    return await _created(ask, f"STREAM.CREATE.{stream}", config)
 
 
 async def _config(ask: api.Ask, subject: str, missing: int) -> dict[str, Any] | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -17,11 +15,10 @@ from msgspec import Struct
 
 from ringrift.events import Draft, Recorded, encode
 from ringrift.streams import api, reader
-from ringrift.streams.connect import MOVE_SECONDS, Connection, connect
+from ringrift.streams.connect import Connection, connect
 from ringrift.streams.deadletters import DeadLetter, bury
 from ringrift.streams.errors import (
     ConcurrencyError,
-    LeaderChanged,
     LogUnavailable,
     PartlyStored,
     PayloadTooLarge,
@@ -30,7 +27,8 @@ from ringrift.streams.errors import (
 )
 from ringrift.streams.ledger import Ledger
 from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, stream_of
-from ringrift.streams.retry import JITTER, QUICK
+from ringrift.streams.remake import Remade, Remaker
+from ringrift.streams.retry import retried
 from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
 from ringrift.streams.wire import split_servers
 from ringrift.streams.work import JetStreamWorkItem, take_ticket
@@ -39,8 +37,6 @@ ANSWER_SECONDS_MAX = 2.0
 """what is sent while nobody leads the stream is lost without a word: it is sent again after so long, or when there is a leader"""
 MISSING_SECONDS_MAX = 1.0
 """who asks whether a stream is there hears nothing either while nobody leads it"""
-IN_FLIGHT_SECONDS = 0.002
-"""a conflict with a message still on its way to the replicas: it is decided within about a millisecond"""
 EACH_EVENTS_MAX = 100
 """independent events written together: a batch costs the disk four syncs, single messages one each"""
 HEADER_BYTES_MAX = 2048
@@ -65,6 +61,7 @@ class JetStreamLog:
         self.ledger = Ledger()
         self.returned = client.returned
         self._turns: dict[str, asyncio.Lock] = {}
+        self._remaker = Remaker(self.ask)
 
     @classmethod
     async def open(cls, url: str, *, name: str) -> JetStreamLog:
@@ -375,6 +372,10 @@ class JetStreamLog:
         item: JetStreamWorkItem | None = await take_ticket(self.client, kind, wait_seconds)
         return item
 
+    async def heal(self) -> list[Remade]:
+        """See `Log.heal`."""
+        return await self._remaker.look()
+
     async def dead_letter(
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,
         answered: bool = False,
@@ -382,38 +383,6 @@ class JetStreamLog:
         """See `Log.dead_letter`."""
         letter = DeadLetter(body, subject, stream, seq, consumer, deliveries, reason, source, answered)
         return await bury(self, letter)
-
-
-async def retried(
-    attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str, client: Connection | None = None
-) -> T:
-    """The first result of `attempt` that is not None, tried again while the server is away, for a bounded time: with a `client` at
-    once when a stream has a new leader, and on another server after `MOVE_SECONDS` without a result.
-
-    Raises LogUnavailable when the budget of `QUICK` is used up, at once what another try would not change."""
-    why, waiting_since = "refused again and again", time.monotonic()
-    for pause in QUICK.pauses():
-        try:
-            result = await attempt()
-            if result is not None:
-                return result
-        except ServerRefused as error:
-            if error.code in api.IN_FLIGHT:
-                pause = IN_FLIGHT_SECONDS * random.uniform(*JITTER)
-            elif error.status != 503:
-                raise
-            why = str(error)
-        except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as error:
-            raise LogUnavailable(f"{what}: this process has closed its connection") from error
-        except LeaderChanged as error:
-            pause, why = 0.0, str(error)
-        except (nats.errors.Error, LogUnavailable, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
-        if client is not None and time.monotonic() - waiting_since >= MOVE_SECONDS:
-            await client.move()
-            waiting_since = time.monotonic()
-        await (asyncio.sleep if client is None else client.rest)(pause)
-    raise LogUnavailable(f"{what}: not acknowledged within {QUICK.budget_seconds:g} s ({why})")
 
 
 def _message(item: Draft) -> _Message:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ringrift.streams.ledger import Ledger
+    from ringrift.streams.remake import Remade
 
 BATCH_EVENTS_MAX = 1000
 """events of one atomic batch; the server's own limit"""
@@ -178,6 +179,10 @@ class Log(Protocol):
         answered: bool = False,
     ) -> int:  # fmt: skip
         """Keeps the bytes of an unusable message in `DEAD`, once per message and consumer, and records the fact; its sequence."""
+
+    async def heal(self) -> list[Remade]:
+        """Called again and again: what has lost its leader for good and holds nothing that facts do not give is made anew, empty;
+        what was. Raises LogUnavailable, ServerRefused."""
 
     async def close(self) -> None:
         """Sends what is buffered and disconnects."""

@@ -26,6 +26,7 @@ from ringrift.streams.errors import (
 )
 from ringrift.streams.ledger import Ledger
 from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, header_block, matches, stream_of
+from ringrift.streams.remake import Remade
 from ringrift.streams.topology import MARKER_SECONDS, SECOND, STREAMS, WORK, WORK_ACK_SECONDS, StreamConfig
 
 READ_ENTRIES_MAX = 1000
@@ -388,6 +389,10 @@ class MemoryLog:
             if broker.now() >= end:
                 return None
             await broker.stream(WORK).changed(min([end, *held_until]))
+
+    async def heal(self) -> list[Remade]:
+        """See `Log.heal`: here there is always a leader."""
+        return []
 
     async def dead_letter(
         self, *, body: bytes, subject: str, stream: str, seq: int, consumer: str, deliveries: int, reason: str, source: str,

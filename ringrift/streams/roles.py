@@ -20,8 +20,10 @@ from msgspec import Struct
 from ringrift.events import REGISTRY
 from ringrift.events.tickets import PRIORITIES
 from ringrift.streams.connect import ELECTED
+from ringrift.streams.remake import REMADE
 from ringrift.streams.topology import (
     BREAKER_BUCKET,
+    CONSUMERS,
     CONTROL_BUCKET,
     LEASE_BUCKET,
     MODEL_BUCKET,
@@ -73,9 +75,12 @@ _MORE = {
     "evaluator": _BREAK,
     "brain": ("ringrift.work.>", *(f"$KV.{bucket}.>" for bucket in (LEASE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET)),
               *(f"$O.{bucket}.>" for bucket in (SHARD_BUCKET, SNAPSHOT_BUCKET)), f"$JS.API.STREAM.PURGE.OBJ_{SNAPSHOT_BUCKET}",
-              f"$JS.API.STREAM.PURGE.OBJ_{SHARD_BUCKET}", f"$JS.API.STREAM.PURGE.{WORK}"),
+              f"$JS.API.STREAM.PURGE.OBJ_{SHARD_BUCKET}", f"$JS.API.STREAM.PURGE.{WORK}",
+              *(f"$JS.API.STREAM.{call}.{stream}" for call in ("DELETE", "CREATE") for stream in REMADE),
+              *(f"$JS.API.CONSUMER.CREATE.{WORK}.{consumer.name}" for consumer in CONSUMERS)),
 }  # fmt: skip
-"""buckets a role writes; snapshots and shards that nobody needs, and tickets of what is paused, are all that it may purge"""
+"""buckets a role writes; snapshots and shards that nobody needs, and tickets of what is paused, are all that it may purge, and
+what facts give again is all that it may delete"""
 
 
 def _reading() -> tuple[str, ...]:

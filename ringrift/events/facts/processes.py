@@ -48,6 +48,14 @@ class AckedLossRepaired(Fact, frozen=True, kw_only=True):
     orphaned: Count
 
 
+class StreamRemade(Fact, frozen=True, kw_only=True):
+    """A stream that holds nothing but what facts give had no leader, or was not there, for so long, and was made anew, empty."""
+
+    stream: str
+    was: Literal["leaderless", "missing"]
+    lacked_seconds: Annotated[float, Meta(ge=0)]
+
+
 class DeadLettered(Fact, frozen=True, kw_only=True):
     """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
 

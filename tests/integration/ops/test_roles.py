@@ -21,9 +21,10 @@ from ringrift.streams.errors import Forbidden, Unreachable
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import hold
 from ringrift.streams.login import AUTHORITY, CREDENTIALS
+from ringrift.streams.remake import REMADE, remake
 from ringrift.streams.roles import roles
 from ringrift.streams.server import _free_port, _is_free, find_binary
-from ringrift.streams.topology import EVENTS, GAMES
+from ringrift.streams.topology import EVENTS, GAMES, STREAMS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCOPE = "hex8_2p"
@@ -49,6 +50,7 @@ NOBODY_BUT_THE_OPERATOR = (
     "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.PURGE.GAMES", "$JS.API.STREAM.DELETE.NONE", "$JS.API.STREAM.CREATE.OTHER",
     "$JS.API.STREAM.UPDATE.EVENTS", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.API.STREAM.PURGE.OBJ_models",
     "$JS.API.CONSUMER.CREATE.WORK.mine", "$JS.API.CONSUMER.DELETE.WORK.none", "$JS.API.STREAM.RESTORE.X",
+    *(f"$JS.API.STREAM.DELETE.{stream.name}" for stream in STREAMS if stream.name not in REMADE),
     "$JS.API.STREAM.LEADER.STEPDOWN.NONE", "$JS.API.CONSUMER.PAUSE.WORK.none", "_INBOX.operator.x", "$JS.API.DIRECT.GET.NONE",
 )  # fmt: skip
 
@@ -124,6 +126,19 @@ async def test_only_the_operator_changes_streams_and_throws_away(place: Place, r
     log = await place.log(role)
     assert [subject for subject in NOBODY_BUT_THE_OPERATOR if await may(log, subject)] == []
     await log.close()
+
+
+async def test_the_brain_and_nobody_else_makes_anew_what_facts_give_again(place: Place) -> None:
+    deleting = [f"$JS.API.STREAM.DELETE.{stream}" for stream in REMADE]
+    for role in sorted(set(MAY_WRITE) - {"operator", "brain"}):
+        log = await place.log(role)
+        assert [subject for subject in deleting if await may(log, subject)] == []
+        await log.close()
+    brain = await place.log("brain")
+    for stream in REMADE:
+        await remake(brain.ask, stream)
+    assert await ensure(brain.ask) == []
+    await brain.close()
 
 
 @pytest.mark.parametrize("role", MAY_WRITE)

@@ -254,7 +254,7 @@ async def test_no_server_and_no_storage_are_told_apart(tmp_path: Path, monkeypat
     with pytest.raises(Unreachable, match=f"127.0.0.1:{port}"):
         await JetStreamLog.open(f"nats://127.0.0.1:{port}", name="test")
     bare = await asyncio.create_subprocess_exec(find_binary(), "-a", "127.0.0.1", "-p", str(port), "-l", tmp_path / "log")
-    monkeypatch.setattr("ringrift.streams.jetstream.QUICK", Backoff(first_seconds=0.05, longest_seconds=1.0, budget_seconds=0.3))
+    monkeypatch.setattr("ringrift.streams.retry.QUICK", Backoff(first_seconds=0.05, longest_seconds=1.0, budget_seconds=0.3))
     try:
         async with asyncio.timeout(10):
             while True:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringrift.streams.connect import Connection
-from ringrift.streams.jetstream import retried
-from ringrift.streams.retry import JITTER, PATIENT, QUICK, Backoff
+from ringrift.streams.retry import JITTER, PATIENT, QUICK, Backoff, retried
 
 
 def no_chance(low: float, high: float) -> float:
@@ -41,7 +40,7 @@ def test_time_spent_trying_counts() -> None:
 
 @pytest.mark.parametrize(("seconds", "moves"), [(0.0, 1), (60.0, 0)])
 async def test_who_gets_no_answer_for_long_goes_elsewhere(seconds: float, moves: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringrift.streams.jetstream.MOVE_SECONDS", seconds)
+    monkeypatch.setattr("ringrift.streams.retry.MOVE_SECONDS", seconds)
     answers, gone = iter([None, 7]), list[str]()
 
     async def attempt() -> int:

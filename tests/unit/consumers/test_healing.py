@@ -1,0 +1,58 @@
+"""The dispatcher while the queue has no leader, and after it was made anew."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from test_steering import PLAN, facts, process, running, until, write
+
+from ringrift.consumers import dispatcher
+from ringrift.events.facts import StreamRemade
+from ringrift.streams.errors import LogUnavailable
+from ringrift.streams.log import Entry
+from ringrift.streams.memory import MemoryBroker
+from ringrift.streams.remake import Remade
+
+
+async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_and_more_than_three_times() -> None:
+    broker = MemoryBroker()
+    runner = process(broker, "dispatcher")
+    await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        for time in range(dispatcher.VANISHED_MAX + 2):
+            await until(lambda: len(broker.stream("WORK").entries) == 3)
+            broker.stream("WORK").purge("ringrift.work.>")
+            await write(broker, StreamRemade(stream="KV_leases", was="leaderless", lacked_seconds=61.0), f"other-{time}")
+            await write(broker, StreamRemade(stream="WORK", was="leaderless", lacked_seconds=61.0), f"remade-{time}")
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+
+
+async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "FULL_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(dispatcher, "HEAL_SECONDS", 0.001)
+    broker = MemoryBroker()
+    runner = process(broker, "dispatcher")
+    tries, healed = list[str](), asyncio.Event()
+
+    async def heal() -> list[Remade]:
+        if healed.is_set() or len(tries) < 3:
+            return []
+        healed.set()
+        return [Remade("WORK", "leaderless", 61.0)]
+
+    async def queued() -> list[Entry]:
+        if healed.is_set():
+            return []
+        tries.append(runner.doing)
+        raise LogUnavailable("queue: not acknowledged within 30 s")
+
+    monkeypatch.setattr(runner.log, "heal", heal)
+    monkeypatch.setattr(runner.log, "queued", queued)
+    await write(broker, PLAN)
+    async with running(dispatcher.main(runner)):
+        await until(lambda: len(broker.stream("WORK").entries) == 3)
+        await until(lambda: runner.doing == "dispatching")
+    assert tries[2] == "waiting: the log does not answer"
+    told = [item.event for item in await facts(broker, StreamRemade)]
+    assert told == [StreamRemade(stream="WORK", was="leaderless", lacked_seconds=61.0)]
