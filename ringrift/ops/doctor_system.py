@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from ringrift.streams.errors import ServerRefused, StreamError, Unreachable
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import stamp_of
 from ringrift.streams.presence import Presence
+from ringrift.streams.remake import LEADERLESS_SECONDS_MAX, REMADE, leaderless
 from ringrift.streams.topology import CONSUMERS as DURABLES
 from ringrift.streams.topology import DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
 
@@ -46,13 +47,15 @@ async def system_findings(options: argparse.Namespace) -> AsyncIterator[Finding]
 
 
 async def _log_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
+    async for finding in _copies(log):
+        yield finding
+        if finding.level == "fail":
+            return  # what else there is to ask nobody would answer
     drift, missing = await compare(log)
     if missing:
         yield warn("streams", f"missing: {', '.join(missing)}", "`ringrift contract apply` creates them, so does `ringrift up`")
     for item in drift:
         yield warn("streams", f"not as declared: {item}", "change it with `nats stream edit` or `nats consumer edit`")
-    async for finding in _copies(log):
-        yield finding
     if not missing and not drift:
         yield ok("streams", f"{len(STREAMS)} streams and buckets and {len(DURABLES)} consumers as declared")
     if {EVENTS, DEAD, f"KV_{NODE_BUCKET}"} & set(missing):
@@ -108,6 +111,7 @@ async def _copies(log: JetStreamLog) -> AsyncIterator[Finding]:
     """Streams with fewer copies than others have, and copies that are away or behind; how many there should be is the operator's
     choice, but of a stream with one copy nothing is left when its disk is gone."""
     copies: dict[str, int] = {}
+    unled: list[str] = []
     for stream in STREAMS:
         try:
             info = await log.call(f"STREAM.INFO.{stream.name}")
@@ -116,12 +120,24 @@ async def _copies(log: JetStreamLog) -> AsyncIterator[Finding]:
                 raise
             continue
         copies[stream.name] = info["config"]["num_replicas"]
-        if away := voters_in(info).away:
+        if leaderless(info):
+            unled.append(stream.name)
+        elif away := voters_in(info).away:
             yield warn("copies", f"{stream.name}: {', '.join(away)} away or behind", "start that server; it fetches what it lacks")
+    if unled:
+        yield fail("copies", f"no leader: {', '.join(unled)}", _remedy(unled))
+        return
     most = max(copies.values(), default=1)
     fewer = [f"{name} has {count}" for name, count in copies.items() if count < most]
     if fewer:
         yield warn("copies", f"{', '.join(fewer)}, other streams {most}", f"`ringrift contract apply --replicas {most}`")
+
+
+def _remedy(unled: Sequence[str]) -> str:
+    """What helps if streams stay without a leader."""
+    if set(unled) <= set(REMADE):
+        return f"the dispatcher makes it anew after {LEADERLESS_SECONDS_MAX:g} s; is one running?"
+    return "each needs most of its copies: start the servers that are away; after a power cut see docs/promises.md"
 
 
 async def _consumers(log: JetStreamLog) -> AsyncIterator[Finding]:

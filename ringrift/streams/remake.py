@@ -9,8 +9,8 @@ left to people.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import msgspec
 import nats.errors
@@ -90,8 +90,13 @@ async def leading(ask: api.Ask, stream: str) -> Leading:
         return "missing" if error.code == api.NO_STREAM else "unknown"
     except (LogUnavailable, TimeoutError, nats.errors.Error, OSError):
         return "unknown"
-    group = info.get("cluster")
-    return "leaderless" if group and not group.get("leader") and group.get("replicas") else "led"
+    return "leaderless" if leaderless(info) else "led"
+
+
+def leaderless(info: Mapping[str, Any]) -> bool:
+    """Whether what the servers say of a stream is that none of its replicas leads it."""
+    group = info.get("cluster") or {}
+    return bool(group.get("replicas")) and not group.get("leader")
 
 
 async def remake(ask: api.Ask, stream: str) -> None:

@@ -31,9 +31,8 @@ STALL_SECONDS = (0.05, 1.0)
 READY_SECONDS_MAX = 90.0
 KINDS = {"kill": 3, "freeze": 3, "cut": 3, "all": 1}
 """what befalls servers, with weights: kill -9 of one, SIGSTOP of one, silence of its routes, kill -9 of all at once"""
-DISK_KINDS = {"slow disk": 2}
-"""on disks of their own: one stands still again and again. That all lose power at once, "power", is for `test_power_cut`: after
-it a work queue or a bucket may have no leader any more (nats-server 2.15.1)"""
+DISK_KINDS = {"slow disk": 2, "power": 1}
+"""on disks of their own: one stands still again and again, or all lose power at once and with it what they had not synced"""
 SYNC_OURS, SYNC_DEFAULT = "always", "2m"
 
 

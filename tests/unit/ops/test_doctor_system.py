@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from ringrift.ops.doctor_system import _copies
-from ringrift.ops.findings import warn
+from ringrift.ops.findings import fail, warn
 from ringrift.streams import api
 from ringrift.streams.errors import ServerRefused
+
+UNLED: dict[str, Any] = {"cluster": {"replicas": [{"name": name, "current": False} for name in "abc"]}}
 
 
 class Servers:
@@ -45,6 +47,15 @@ async def test_streams_with_all_their_copies_are_not_spoken_of() -> None:
         (
             {"GAMES": {"cluster": {"leader": "a", "replicas": [{"name": "b", "current": False}, {"name": "c", "current": True}]}}},
             warn("copies", "GAMES: b away or behind", "start that server; it fetches what it lacks"),
+        ),
+        (
+            {"WORK": UNLED, "KV_leases": UNLED},
+            fail("copies", "no leader: WORK, KV_leases", "the dispatcher makes it anew after 60 s; is one running?"),
+        ),
+        (
+            {"GAMES": UNLED, "WORK": UNLED},
+            fail("copies", "no leader: GAMES, WORK", "each needs most of its copies: start the servers that are away; "
+                 "after a power cut see docs/promises.md"),
         ),
     ],
 )
