@@ -40,6 +40,8 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
     temperature_plies: NonNegative = 24
     """plies at the start of a game whose Gumbel noise has full scale; afterwards the best action is played"""
+    even_openings: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    """share of the games that begin with the most even of several random openings, as the search of the players values them"""
     opening_plies: NonNegative = 0
     """a game begins with 0 to so many random moves, which nobody learns from"""
     pie: bool = False
@@ -141,6 +143,8 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     opening_plies: NonNegative = 4
     """random plies before the players take over, so that games of a pair differ from those of the next. After 8 of them on hex8_2p
     a quarter of the starts against the heuristic were decided before anybody had thought: whoever had the better seat won"""
+    even_openings: bool = True
+    """where two networks meet: of several random openings of 2 to 16 plies the one that the opponent's search finds most even"""
 
 
 class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

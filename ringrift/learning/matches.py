@@ -4,15 +4,18 @@ With two seats a start gives two games. With more, the candidate holds one seat 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
-from ringrift.learning.play import GAME_STREAM, OPENING_STREAM, Progress, Start, Width, game_fact, play_out, player_of, seed_of
+from ringrift.learning.openings import Opening, even_openings
+from ringrift.learning.play import GAME_STREAM, OPENING_STREAM, Progress, Start, Width, game_fact, play_out, player_of
 from ringrift.rules.config import Config
 from ringrift.search.harness import HARNESSES, Model
+from ringrift.search.players import Player
+from ringrift.search.splitmix import seed_of
 
 CANDIDATE, OPPONENT = 0, 1
 
@@ -36,10 +39,12 @@ def play_match(
     config = Config.parse(request.config)
     pair = (request.candidate, request.opponent)
     tally = Tally(config, request)
+    players = [player_of(config, seat, model_of(seat.model) if seat.model else None, threads) for seat in pair]
+    networks = all(seat.model for seat in pair)
     games = play_out(
         config,
-        [player_of(config, seat, model_of(seat.model) if seat.model else None, threads) for seat in pair],
-        starts_of(ticket, settings.opening_plies),
+        players,
+        starts_of(ticket, openings_of(ticket, settings, players[OPPONENT] if networks else None, lambda: progress(Progress()))),
         batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
         width=width,
         progress=progress,
@@ -61,18 +66,32 @@ def play_match(
     yield tally.scored(ticket.ticket, node)
 
 
-def starts_of(ticket: EvaluationTicket, opening_plies: int) -> Iterator[Start]:
-    """All games of a match. Games of one start share their random opening; `<ticket>-<start * seats + rotation>` is their id."""
+def openings_of(
+    ticket: EvaluationTicket, settings: EvaluationSettings, referee: Player | None, between: Callable[[], None] = lambda: None
+) -> Iterator[Opening]:
+    """The random opening of each start: the one that the referee finds most even of several, else any of `opening_plies`.
+
+    A network that stands for the opponent is the referee where two networks meet. Each of them plays each opening from each seat,
+    so that its errors favour neither."""
+    request = ticket.request
+    seeds = [seed_of(request.seed, OPENING_STREAM, start) for start in range(request.pairs)]
+    if referee is None or not settings.even_openings:
+        return (Opening(seed, settings.opening_plies) for seed in seeds)
+    return even_openings(Config.parse(request.config), referee, seeds, between=between)
+
+
+def starts_of(ticket: EvaluationTicket, openings: Iterable[Opening]) -> Iterator[Start]:
+    """All games of a match. Games of one start share its opening; `<ticket>-<start * seats + rotation>` is their id."""
     request = ticket.request
     seats = Config.parse(request.config).seats
-    for start in range(request.pairs):
+    for start, opening in enumerate(openings):
         for rotation in range(seats):
             yield Start(
                 game=f"{ticket.ticket}-{start * seats + rotation}",
                 players=tuple(CANDIDATE if seat == rotation else OPPONENT for seat in range(seats)),
                 seed=seed_of(request.seed, GAME_STREAM, start, rotation),
-                opening_seed=seed_of(request.seed, OPENING_STREAM, start),
-                opening_plies=opening_plies,
+                opening_seed=opening.seed,
+                opening_plies=opening.plies,
             )
 
 

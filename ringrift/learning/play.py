@@ -17,6 +17,7 @@ from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
+from ringrift.learning.openings import Opening, even_openings
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.config import Config
@@ -25,13 +26,12 @@ from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.search.harness import HARNESSES, Model, Setup, make_player
 from ringrift.search.players import Boards, Decision, Player
-from ringrift.search.splitmix import mix
+from ringrift.search.splitmix import seed_of, uniform
 from ringrift.search.warm_up import warm_up
 
-SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
 PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of who makes the random moves of openings
-GAME_STREAM, OPENING_STREAM, LENGTH_STREAM = 0, 1, 2  # what a seed is for
+GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # what a seed is for
 
 Width = Callable[[int], int]
 """How many of so many games may be searched at once, asked before every decision: fewer where memory is tight."""
@@ -85,14 +85,6 @@ class Finished:
     decisions: list[targets.Decision]
     end: Position
     seconds: float
-
-
-def seed_of(*parts: int) -> int:
-    """A seed of SEED_BITS bits that depends on all `parts`, in their order."""
-    key = 0
-    for part in parts:
-        key = int(mix(U(key), U(part)))
-    return key >> (64 - SEED_BITS)
 
 
 def play_out(
@@ -249,15 +241,16 @@ def play_games(
     seats = (sits,) * config.seats
     pie = settings.pie and config.seats == 2
     seeds = [seed_of(plan.seed, plan.generation, ticket.first_game + index) for index in range(ticket.games)]
+    openings = _openings(config, player, seeds, settings, pie, lambda: progress(Progress()))
     starts = (
         Start(
             game=f"{ticket.ticket}-{index}",
             players=(0,) * config.seats,
             seed=seed,
-            opening_seed=seed_of(seed, OPENING_STREAM),
-            opening_plies=seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1),
+            opening_seed=opening.seed,
+            opening_plies=opening.plies,
         )
-        for index, seed in enumerate(seeds)
+        for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
     for finished in play_out(
         config,
@@ -272,3 +265,18 @@ def play_games(
         yield game_fact(
             config, finished, seats, origin="selfplay", ticket=ticket.ticket, pie=pie, node=node, version=plan.settings_version
         )
+
+
+def _openings(
+    config: Config, player: Player, seeds: Sequence[int], settings: SelfplaySettings, pie: bool, between: Callable[[], None]
+) -> list[Opening]:
+    """How the game of each seed begins: a share of them with an opening that the player finds even."""
+    even = [uniform(U(seed), EVEN_STREAM) < settings.even_openings for seed in seeds]
+    wanted = [seed_of(seed, OPENING_STREAM) for seed, one in zip(seeds, even, strict=True) if one]
+    chosen = even_openings(config, player, wanted, pie=pie, between=between)
+    return [
+        next(chosen)
+        if one
+        else Opening(seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1))
+        for seed, one in zip(seeds, even, strict=True)
+    ]

@@ -6,10 +6,11 @@ import numpy as np
 
 from ringrift.events.facts import GameCompleted
 from ringrift.learning import targets
-from ringrift.learning.play import seed_of, target_of
+from ringrift.learning.play import target_of
 from ringrift.learning.samples import GameRejected
 from ringrift.rules import Config, Position, RulesError
 from ringrift.search.players import Player
+from ringrift.search.splitmix import seed_of
 
 
 def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:

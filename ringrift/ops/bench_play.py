@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ringrift.events.participants import seat
 from ringrift.events.settings import Settings
-from ringrift.learning.play import Start, game_fact, play_out, player_of, seed_of
+from ringrift.learning.play import Start, game_fact, play_out, player_of
 from ringrift.nets.architectures import build
 from ringrift.nets.batch import Batcher
 from ringrift.nets.evaluator import CHUNK_CPU, CHUNK_GPU, Evaluator
@@ -30,6 +30,7 @@ from ringrift.search.bench import positions
 from ringrift.search.gumbel import Floats
 from ringrift.search.harness import Model
 from ringrift.search.players import Codes, Decision, Evaluate, Player, Seeds, States
+from ringrift.search.splitmix import seed_of
 
 SETTINGS: Final = Settings()
 ARCHITECTURE: Final = SETTINGS.training.architecture

@@ -15,6 +15,7 @@ GOLDEN: Final = U(0x9E3779B97F4A7C15)
 MIX_1: Final = U(0xBF58476D1CE4E5B9)
 MIX_2: Final = U(0x94D049BB133111EB)
 UNIT: Final = 2.0**-53
+SEED_BITS: Final = 53  # seeds in facts are whole numbers for every JSON reader
 
 
 @compiled
@@ -36,3 +37,11 @@ def uniform(key: int, counter: int) -> float:
 def gumbel_noise(key: int, counter: int) -> float:
     """A number from the standard Gumbel distribution: adding one to each logit and taking the largest samples the softmax."""
     return -math.log(-math.log(uniform(key, counter)))
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of SEED_BITS bits that depends on all `parts`, in their order."""
+    key = 0
+    for part in parts:
+        key = int(mix(U(key), U(part)))
+    return key >> (64 - SEED_BITS)

@@ -11,11 +11,13 @@ from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning import targets
-from ringrift.learning.play import Progress, play_games, seed_of
+from ringrift.learning.openings import PLIES
+from ringrift.learning.play import Progress, play_games
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
 from ringrift.search.harness import HARNESSES, HarnessError, Model
 from ringrift.search.players import Codes, States
+from ringrift.search.splitmix import seed_of
 
 SETTINGS = SelfplaySettings(temperature_plies=12, considered=8)
 
@@ -153,6 +155,20 @@ def test_random_openings_differ_in_length_and_teach_nothing() -> None:
     assert all(replayed(game)[-1].over for game in games.values())
     for name, game in games.items():
         assert (timeless(game) == timeless(plain[name])) == (first[name] == 0)
+
+
+def test_a_share_of_the_games_begins_with_an_even_opening_and_replays_with_the_pie_rule_too() -> None:
+    pie = SelfplaySettings(temperature_plies=12, considered=8, pie=True)
+    settings = msgspec.structs.replace(pie, even_openings=0.5)
+    games = {game.game: game for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)}
+    plain = {game.game: game for game in play_games(ticket("square8_2p", 12), pie, node="a", threads=1)}
+    first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
+    assert all(replayed(game)[-1].over for game in games.values())
+    even = {name for name, ply in first.items() if ply >= PLIES[0]}
+    assert 2 <= len(even) <= 10
+    assert {name for name, game in games.items() if timeless(game) != timeless(plain[name])} == even
+    again = play_games(ticket("square8_2p", 12), settings, node="a", threads=1)
+    assert {game.game: timeless(game) for game in again} == {name: timeless(game) for name, game in games.items()}
 
 
 def test_a_game_too_long_is_an_error() -> None:
