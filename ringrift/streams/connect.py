@@ -124,7 +124,11 @@ class Connection(Client):
         self._arrived = time.monotonic()
 
     def choose(self, servers: Sequence[Server], info: Mapping[str, Any]) -> tuple[Server, float]:
-        """The server to connect to next and the pause before: one that failed less often, not the one that was left."""
+        """The server to connect to next and the pause before: one that failed less often, not the one that was left.
+
+        Closes what the try before may have opened, to a server that then did not speak: the library forgets it."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
         chosen = min(servers, key=lambda server: (server.uri.netloc == self._left, server.reconnects))
         self._left = None
         return chosen, RECONNECT_SECONDS if chosen.reconnects else 0.0

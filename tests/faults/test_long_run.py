@@ -142,7 +142,6 @@ def _violations(found: Mapping[str, Sequence[Recorded]], writers: Sequence[Write
     return wrong
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the library leaves writers of lost connections
 @pytest.mark.slow
 async def test_the_loop_lives_through_half_an_hour_of_faults(tmp_path: Path, rows: list[Row]) -> None:
     done, samples, leaderless = Counter[str](), set[Sample](), [0.0]

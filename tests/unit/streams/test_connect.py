@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
-from nats.aio.client import Client
+from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 
 from ringrift.streams.connect import ELECTED, Connection
 from ringrift.streams.errors import LeaderChanged
@@ -90,3 +92,28 @@ async def test_a_new_leader_ends_a_rest() -> None:
     await client.heard_of_leader(_elected(client, "EVENTS"))
     await resting
     await client.rest(3600)  # not every server may know yet
+
+
+async def test_a_connection_to_a_server_that_does_not_speak_is_closed_before_the_next_is_tried() -> None:
+    """A frozen server: the kernel accepts for it, and it says nothing. A writer that nobody closes warns, which fails the test."""
+    accepted: list[asyncio.StreamWriter] = []
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+
+    silent = [await asyncio.start_server(accept, "127.0.0.1", 0) for _ in range(2)]
+    client = Connection(None)
+    opened: list[asyncio.StreamWriter] = []
+    transport = TcpTransport()
+    for server in silent:
+        uri = urlparse(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        client.choose([Server(uri)], {})
+        client._transport = transport
+        await transport.connect(uri, 1024, 1)
+        opened.append(transport._io_writer)
+    assert [writer.is_closing() for writer in opened] == [True, False]
+    transport.close()
+    while len(accepted) < len(silent):  # noqa: ASYNC110  the other ends are told when the loop turns
+        await asyncio.sleep(0)
+    for each in (*silent, *accepted):
+        each.close()
