@@ -19,10 +19,11 @@ from ringrift.ops.cluster_files import LEAF_PORTS_ABOVE, parse_nodes, write_cert
 from ringrift.ops.errors import CommandError
 from ringrift.ops.source import console, opened
 from ringrift.streams import api
+from ringrift.streams.backup import Backup, save
 from ringrift.streams.edge import ensure_edge, source_edge
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import ServerRefused, StreamError
-from ringrift.streams.grow import copy, set_replicas
+from ringrift.streams.grow import Live, copy, set_replicas
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.login import AUTHORITY, CREDENTIALS
 from ringrift.streams.topology import STREAMS
@@ -84,20 +85,37 @@ async def join(options: argparse.Namespace) -> int:
 
 async def grow(options: argparse.Namespace) -> int:
     """More replicas, or the whole of a single server onto this cluster."""
-
-    def report(text: str) -> None:
-        print(text, file=sys.stderr)
-
     async with opened(options) as log:
         if options.origin:
             with _as_nobody():
                 origin = await JetStreamLog.open(options.origin, name="ringrift")
-            await copy(origin, log, replicas=options.replicas, report=report)
+            await copy(Live(origin), log, replicas=options.replicas, report=_report)
             await origin.close()
-        changed = await set_replicas(log.ask, options.replicas, report=report)
+        changed = await set_replicas(log.ask, options.replicas, report=_report)
     done = "copied" if options.origin else f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{done}: every stream has {options.replicas} replicas, all current")
     return 0
+
+
+async def backup(options: argparse.Namespace) -> int:
+    """All streams into a directory, while the cluster works."""
+    async with opened(options) as log:
+        await save(Live(log), options.to, report=_report)
+    print(f"all streams are in {options.to}: ringrift cluster restore --from {options.to}")
+    return 0
+
+
+async def restore(options: argparse.Namespace) -> int:
+    """All streams of a backup onto a new server or cluster."""
+    source = Backup(options.origin)
+    async with opened(options) as log:
+        await copy(source, log, replicas=options.replicas, report=_report)
+    print(f"restored: every stream has {options.replicas} replicas, all current")
+    return 0
+
+
+def _report(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 async def up(options: argparse.Namespace) -> int:

@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from ringrift.streams import api
 from ringrift.streams.connect import Connection
 from ringrift.streams.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.topology import STREAMS
+from ringrift.streams.topology import EVENTS, STREAMS
 
 CHUNK_BYTES = 128 * 1024
 CHUNK_SECONDS_MAX = 30.0
@@ -33,21 +34,54 @@ LEADER_SECONDS_MAX = 30.0
 Report = Callable[[str], None]
 
 
-async def copy(source: JetStreamLog, target: JetStreamLog, *, replicas: int, report: Report = lambda text: None) -> None:
-    """Brings every stream of `source` to `target`, which has none of them, then to `replicas`. Nobody may write to `source`.
+class Snapshot(NamedTuple):
+    """A stream at one moment: its configuration, its state, and everything stored as the server packs it, in chunks."""
+
+    config: Mapping[str, Any]
+    state: Mapping[str, Any]
+    chunks: AsyncIterator[bytes]
+
+
+class Source(Protocol):
+    """Where streams are copied from."""
+
+    async def names(self) -> Sequence[str]:
+        """Of all streams."""
+
+    async def snapshot(self, stream: str) -> Snapshot:
+        """Of one of them. Raises ServerError, ServerRefused, LogUnavailable."""
+
+
+class Live:
+    """The streams of a running server or cluster."""
+
+    def __init__(self, log: JetStreamLog) -> None:
+        self._log = log
+
+    async def names(self) -> Sequence[str]:
+        """Of all streams, facts before what they tell of: a copy that is made while others write then lacks nothing it names."""
+        return sorted(await _names(self._log.ask), key=lambda name: (name != EVENTS, name))
+
+    async def snapshot(self, stream: str) -> Snapshot:
+        """See `Source.snapshot`."""
+        return await _snapshot(self._log.client, stream)
+
+
+async def copy(source: Source, target: JetStreamLog, *, replicas: int, report: Report = lambda text: None) -> None:
+    """Brings every stream of `source` to `target`, which has none of them, then to `replicas`.
 
     Raises ServerError if `target` has one already or a copy is not what it should be, ServerRefused, LogUnavailable."""
-    names = await _names(source.ask)
+    names = await source.names()
     present = sorted(set(names) & set(await _names(target.ask)))
     if present:
         raise ServerError(f"the cluster has streams already ({', '.join(present)}): nothing was copied; it must be a new one")
     for name in names:
-        info = await api.call(source.ask, f"STREAM.INFO.{name}")
-        await _restore(target.client, name, info, _snapshot(source.client, name))
+        snapshot = await source.snapshot(name)
+        await _restore(target.client, name, snapshot)
         copied = (await api.call(target.ask, f"STREAM.INFO.{name}"))["state"]
         for field in ("messages", "last_seq", "first_seq")[: 3 if copied["messages"] else 2]:  # an empty one has no first
-            if copied[field] != info["state"][field]:
-                raise ServerError(f"{name}: {field} is {copied[field]} on the cluster, {info['state'][field]} on the old server")
+            if copied[field] != snapshot.state[field]:
+                raise ServerError(f"{name}: {field} is {copied[field]} on the cluster, {snapshot.state[field]} where it came from")
         report(f"{name}: {copied['messages']} messages")
     await set_replicas(target.ask, replicas, report=report)
     if replicas > 1:
@@ -110,15 +144,26 @@ async def _names(ask: api.Ask) -> list[str]:
     return sorted((await api.call(ask, "STREAM.NAMES"))["streams"] or [])
 
 
-async def _snapshot(client: Connection, stream: str) -> AsyncIterator[bytes]:
-    """The chunks of a stream's snapshot. Raises ServerRefused, LogUnavailable."""
+async def _snapshot(client: Connection, stream: str) -> Snapshot:
+    """A stream as it is now. Raises ServerRefused, LogUnavailable."""
     chunks: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = client.new_inbox()
     subscription = await client.subscribe(inbox, cb=chunks.put)
+    request = {"deliver_subject": inbox, "chunk_size": CHUNK_BYTES, "no_consumers": False, "jsck": True}
     try:
-        request = {"deliver_subject": inbox, "chunk_size": CHUNK_BYTES, "no_consumers": False, "jsck": True}
         answer = await client.request(f"$JS.API.STREAM.SNAPSHOT.{stream}", msgspec.json.encode(request), timeout=CHUNK_SECONDS_MAX)
-        api.raise_for_error(msgspec.json.decode(answer.data))
+        found = msgspec.json.decode(answer.data)
+        api.raise_for_error(found)
+    except (TimeoutError, ServerRefused):
+        await subscription.unsubscribe()
+        raise
+    return Snapshot(found["config"], found["state"], _received(client, stream, chunks, subscription))
+
+
+async def _received(
+    client: Connection, stream: str, chunks: asyncio.Queue[Msg], subscription: Subscription
+) -> AsyncIterator[bytes]:
+    try:
         while True:
             async with asyncio.timeout(CHUNK_SECONDS_MAX):
                 chunk = await chunks.get()
@@ -133,13 +178,13 @@ async def _snapshot(client: Connection, stream: str) -> AsyncIterator[bytes]:
         await subscription.unsubscribe()
 
 
-async def _restore(client: Connection, stream: str, info: dict[str, Any], chunks: AsyncIterator[bytes]) -> None:
+async def _restore(client: Connection, stream: str, snapshot: Snapshot) -> None:
     """Makes the stream on another server. Raises ServerRefused, LogUnavailable."""
-    request = {"config": info["config"], "state": info["state"]}
+    request = {"config": snapshot.config, "state": snapshot.state}
     answer = await client.request(f"$JS.API.STREAM.RESTORE.{stream}", msgspec.json.encode(request), timeout=CHUNK_SECONDS_MAX)
     accepted = msgspec.json.decode(answer.data)
     api.raise_for_error(accepted)
-    async for chunk in chunks:
+    async for chunk in snapshot.chunks:
         await _send(client, accepted["deliver_subject"], chunk, stream)
     await _send(client, accepted["deliver_subject"], b"", stream)
 

@@ -271,12 +271,12 @@ async def follow(
     servers: Sequence[str], stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
 ) -> AsyncGenerator[Entry, None]:
     """What is stored from `start_seq` on and what will be; see `Log.follow`. Raises StreamMissing, LogRewound."""
-    start, before = start_seq, None
+    start, before, told = start_seq, None, False
     while True:
         try:
             async with _session(servers, stream, filters, start, False) as session:
                 before = await session.check_same(start - 1, before) or before
-                heard = time.monotonic()
+                heard, told = time.monotonic(), False
                 while True:
                     for entry in entries_of(await session.receive()):
                         start, before, heard = entry.seq + 1, entry, time.monotonic()
@@ -286,7 +286,9 @@ async def follow(
                         if newest is not None and newest.seq >= start:
                             raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
-            _log.warning("follower lost its place, resuming", stream=stream, next_seq=start, why=str(error))
+            if not told:  # once, not at every try to come back
+                _log.warning("follower lost its place, resuming", stream=stream, next_seq=start, why=str(error))
+                told = True
             await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -36,7 +36,7 @@ from ringrift.analytics.verify import verify
 from ringrift.consumers import feedback, warden
 from ringrift.domain import evaluation, promotion, retention, selfplay, training
 from ringrift.events import Recorded
-from ringrift.events.facts import GameCompleted, LeaseAcquired, ModelPromoted, TrainingFinished
+from ringrift.events.facts import GameCompleted, LeaseAcquired, ModelPromoted, StreamRemade, TrainingFinished
 from ringrift.streams.errors import StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.presence import HEARTBEAT_SECONDS, Presence
@@ -173,7 +173,7 @@ async def test_the_loop_lives_through_half_an_hour_of_faults(tmp_path: Path, row
     name = f"the loop, {MINUTES:g} min, seed {SEED}"
     rows.append(Row(name, done, acknowledged, len(lost), len(doubled), len(others), outage, leaderless[0]))
     kinds = Counter(type(event).__name__ for event, _ in (*found["EVENTS"], *found["GAMES"]))
-    shown = (GameCompleted, TrainingFinished, ModelPromoted, LeaseAcquired)
+    shown = (GameCompleted, TrainingFinished, ModelPromoted, LeaseAcquired, StreamRemade)
     made_facts = [f"{kinds[fact.__name__]:,} {fact.__name__}" for fact in shown]
     print(f"\n{name}: {dict(done)}; {len(found['EVENTS']):,} events, {', '.join(made_facts)}; {len(samples):,} folds compared, "
           f"{report.checked}")  # fmt: skip

@@ -36,7 +36,7 @@ def simulate(commands: Commands) -> None:
 
 def cluster(commands: Commands) -> None:
     """`ringrift cluster`: the files of real voters, then a cluster on this machine to try things on."""
-    names = "init|certs|edge|join|grow|up|down|status|kill|partition|heal"
+    names = "init|certs|edge|join|grow|backup|restore|up|down|status|kill|partition|heal"
     items = group(commands, "cluster", "several servers: their files, a local one for trials", names)
     _files(items)
     _members(items)
@@ -73,6 +73,15 @@ def _members(items: Commands) -> None:
     grow.add_argument("--replicas", type=int, default=3)
     grow.add_argument("--from", dest="origin", help="URL of the single server, which nobody may write to meanwhile")
     grow.set_defaults(run=_cluster("grow"))
+    backup = items.add_parser("backup", help="all streams into a directory, while the cluster works")
+    add_source(backup)
+    backup.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty or new directory")
+    backup.set_defaults(run=_cluster("backup"))
+    restore = items.add_parser("restore", help="a backup onto a new server or cluster, which has no streams yet")
+    add_source(restore)
+    restore.add_argument("--from", dest="origin", type=Path, required=True, metavar="DIR", help="what `cluster backup` has written")
+    restore.add_argument("--replicas", type=int, default=3, help="1 for a single server")
+    restore.set_defaults(run=_cluster("restore"))
 
 
 def _local(items: Commands) -> None:

@@ -18,7 +18,7 @@ from ringrift.ops.cluster import as_role
 from ringrift.streams.blobs import ObjectBlobs
 from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import ServerError
-from ringrift.streams.grow import copy, set_replicas
+from ringrift.streams.grow import Live, copy, set_replicas
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.log import Entry
 from ringrift.streams.server import EmbeddedServer
@@ -110,7 +110,7 @@ async def test_growing_from_one_server_to_three_changes_nothing(tmp_path: Path, 
     await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
     digest = await ObjectBlobs(old).put("models", b"network" * 100_000)
     said: list[str] = []
-    await copy(old, new, replicas=3, report=said.append)
+    await copy(Live(old), new, replicas=3, report=said.append)
     for stream in STREAMS:
         if stream.name != "WORK":
             assert await content(new, stream.name) == await content(old, stream.name), stream.name
@@ -123,7 +123,7 @@ async def test_growing_from_one_server_to_three_changes_nothing(tmp_path: Path, 
     assert item is not None
     assert "EVENTS: 250 messages" in said
     with pytest.raises(ServerError, match="has streams already"):
-        await copy(old, new, replicas=3)
+        await copy(Live(old), new, replicas=3)
     for log in (old, new):
         await log.close()
     await server.stop()
