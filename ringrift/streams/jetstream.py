@@ -26,8 +26,8 @@ from ringrift.streams.errors import (
     ServerRefused,
 )
 from ringrift.streams.ledger import Ledger
-from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, stream_of
-from ringrift.streams.remake import Remade, Remaker
+from ringrift.streams.log import Entry, Expect, Progress, Refuse, Remade, WorkItem, stream_of
+from ringrift.streams.remake import Remaker
 from ringrift.streams.retry import retried
 from ringrift.streams.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES, WORK
 from ringrift.streams.wire import split_servers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import asyncio
 
     from ringrift.streams.ledger import Ledger
-    from ringrift.streams.remake import Remade
 
 BATCH_EVENTS_MAX = 1000
 """events of one atomic batch; the server's own limit"""
@@ -57,6 +56,14 @@ class Expect(Struct, frozen=True):
 
     subject_filter: str
     last_seq: int
+
+
+class Remade(Struct, frozen=True):
+    """A stream that was made anew, and for how long it had been so."""
+
+    stream: str
+    was: Literal["leaderless", "missing"]
+    lacked_seconds: float
 
 
 class WorkItem(Protocol):

@@ -25,8 +25,7 @@ from ringrift.streams.errors import (
     StreamMissing,
 )
 from ringrift.streams.ledger import Ledger
-from ringrift.streams.log import Entry, Expect, Progress, Refuse, WorkItem, header_block, matches, stream_of
-from ringrift.streams.remake import Remade
+from ringrift.streams.log import Entry, Expect, Progress, Refuse, Remade, WorkItem, header_block, matches, stream_of
 from ringrift.streams.topology import MARKER_SECONDS, SECOND, STREAMS, WORK, WORK_ACK_SECONDS, StreamConfig
 
 READ_ENTRIES_MAX = 1000

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import msgspec
 import nats.errors
-from msgspec import Struct
 
 from ringrift.streams import api
 from ringrift.streams.ensure import create, ensure, replicas_there
 from ringrift.streams.errors import LogUnavailable, ServerRefused
+from ringrift.streams.log import Remade
 from ringrift.streams.topology import (
     BREAKER_BUCKET,
     CONTROL_BUCKET,
@@ -40,16 +40,7 @@ from the games, byte for byte; states of folds from the log, and a training whos
 LEADERLESS_SECONDS_MAX = 60.0
 """an election takes 4 to 9 s, a cluster that lost power was back after 8 to 17 s"""
 
-Lacking = Literal["leaderless", "missing"]
 Leading = Literal["led", "leaderless", "missing", "unknown"]
-
-
-class Remade(Struct, frozen=True):
-    """A stream that was made anew, and for how long it had been so."""
-
-    stream: str
-    was: Lacking
-    lacked_seconds: float
 
 
 class Remaker:

@@ -20,7 +20,8 @@ from ringrift.streams.ensure import ensure
 from ringrift.streams.errors import StreamError
 from ringrift.streams.jetstream import JetStreamLog
 from ringrift.streams.leases import try_acquire
-from ringrift.streams.remake import Remade, leading
+from ringrift.streams.log import Remade
+from ringrift.streams.remake import leading
 from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK
 
 LOST = (WORK, f"KV_{LEASE_BUCKET}")

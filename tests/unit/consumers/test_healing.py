@@ -10,9 +10,8 @@ from test_steering import PLAN, facts, process, running, until, write
 from ringrift.consumers import dispatcher
 from ringrift.events.facts import StreamRemade
 from ringrift.streams.errors import LogUnavailable
-from ringrift.streams.log import Entry
+from ringrift.streams.log import Entry, Remade
 from ringrift.streams.memory import MemoryBroker
-from ringrift.streams.remake import Remade
 
 
 async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_and_more_than_three_times() -> None:

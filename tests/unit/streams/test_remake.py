@@ -9,7 +9,8 @@ import pytest
 
 from ringrift.streams import api
 from ringrift.streams.errors import LogUnavailable
-from ringrift.streams.remake import LEADERLESS_SECONDS_MAX, REMADE, Remade, Remaker
+from ringrift.streams.log import Remade
+from ringrift.streams.remake import LEADERLESS_SECONDS_MAX, REMADE, Remaker
 from ringrift.streams.topology import CONSUMERS, EVENTS, STREAMS, WORK
 
 LED: dict[str, Any] = {"leader": "n1", "replicas": [{"name": "n2"}, {"name": "n3"}]}
