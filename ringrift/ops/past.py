@@ -15,6 +15,8 @@ from ringrift.ops.errors import CommandError
 from ringrift.ops.lines import field_text
 from ringrift.ops.source import console, moment, opened, progress
 from ringrift.streams.history import seq_at
+from ringrift.streams.log import Log
+from ringrift.streams.topology import EVENTS
 
 CAUSES_SHOWN = 3
 
@@ -23,7 +25,7 @@ async def at(options: argparse.Namespace) -> int:
     """Print the projections at a point."""
     _check(options.projection)
     async with opened(options) as log:
-        seq = await seq_at(log, moment(options.point))
+        seq = await _seq(log, options.point)
         with progress("folding history") as report:
             found = await past.at(log, seq, options.projection, report)
     document = {"seq": seq, **found.document()}
@@ -44,7 +46,7 @@ async def diff(options: argparse.Namespace) -> int:
     """Print what changed between two points."""
     _check(options.projection)
     async with opened(options) as log:
-        first, second = [await seq_at(log, moment(point)) for point in (options.first, options.second)]
+        first, second = [await _seq(log, point) for point in (options.first, options.second)]
         if first > second:
             raise CommandError(f"{options.first} (EVENTS/{first}) is after {options.second} (EVENTS/{second}): swap them")
         with progress("folding history") as report:
@@ -64,6 +66,14 @@ async def diff(options: argparse.Namespace) -> int:
         more = f"{item.total} events, the newest " if item.total > CAUSES_SHOWN else ""
         out.print(f"  {'.'.join(item.change.path)}: {before} → {after}  ← {more}{newest}", soft_wrap=True, markup=False)
     return 0
+
+
+async def _seq(log: Log, point: str) -> int:
+    """The sequence that a sequence or a time stands for. Raises CommandError for one that is not written yet."""
+    when, tail = moment(point), await log.tail(EVENTS)
+    if isinstance(when, int) and when > tail:
+        raise CommandError(f"EVENTS/{when} is not written yet: the log ends with EVENTS/{tail}")
+    return await seq_at(log, when)
 
 
 def _check(projection: str | None) -> None:

@@ -38,6 +38,9 @@ def test_at_and_diff(run: Any, system: Any) -> None:
     assert run.json("at", str(after), "ratings")["ratings"]["hex8_2p"]
     assert run.json("at", "0d")["seq"] == system.seqs["garbage"]
     assert "generations" in run("at", str(after))
+    for words in (("at", "999999"), ("diff", "1", "999999")):
+        run(*words, status=1)
+        assert f"EVENTS/999999 is not written yet: the log ends with EVENTS/{system.seqs['garbage']}" in run.err
     changes = run.json("diff", str(before), str(after), "elo")["changes"]
     games = next(item for item in changes if item["path"] == "configs.hex8_2p.games")
     assert (games["before"], games["after"]) == (8, 16)
