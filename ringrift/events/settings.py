@@ -41,7 +41,7 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temperature_plies: NonNegative = 24
     """plies at the start of a game whose Gumbel noise has full scale; afterwards the best action is played"""
     even_openings: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
-    """share of the games that begin with the most even of several random openings, as the search of the players values them"""
+    """share of a network's games that begin with the most even of several random openings, as its own search values them"""
     opening_plies: NonNegative = 0
     """a game begins with 0 to so many random moves, which nobody learns from"""
     pie: bool = False

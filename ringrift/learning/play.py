@@ -241,7 +241,8 @@ def play_games(
     seats = (sits,) * config.seats
     pie = settings.pie and config.seats == 2
     seeds = [seed_of(plan.seed, plan.generation, ticket.first_game + index) for index in range(ticket.games)]
-    openings = _openings(config, player, seeds, settings, pie, lambda: progress(Progress()))
+    even = settings.even_openings if plan.model else 0.0
+    openings = _openings(config, player, seeds, settings, even, pie=pie, between=lambda: progress(Progress()))
     starts = (
         Start(
             game=f"{ticket.ticket}-{index}",
@@ -268,15 +269,15 @@ def play_games(
 
 
 def _openings(
-    config: Config, player: Player, seeds: Sequence[int], settings: SelfplaySettings, pie: bool, between: Callable[[], None]
-) -> list[Opening]:
-    """How the game of each seed begins: a share of them with an opening that the player finds even."""
-    even = [uniform(U(seed), EVEN_STREAM) < settings.even_openings for seed in seeds]
+    config: Config, player: Player, seeds: Sequence[int], settings: SelfplaySettings, share: float, *, pie: bool,
+    between: Callable[[], None],
+) -> list[Opening]:  # fmt: skip
+    """How the game of each seed begins: about a `share` of them with an opening that the player finds even."""
+    even = [uniform(U(seed), EVEN_STREAM) < share for seed in seeds]
     wanted = [seed_of(seed, OPENING_STREAM) for seed, one in zip(seeds, even, strict=True) if one]
     chosen = even_openings(config, player, wanted, pie=pie, between=between)
-    return [
-        next(chosen)
-        if one
-        else Opening(seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1))
-        for seed, one in zip(seeds, even, strict=True)
-    ]
+    return [next(chosen) if one else _any_opening(seed, settings) for seed, one in zip(seeds, even, strict=True)]
+
+
+def _any_opening(seed: int, settings: SelfplaySettings) -> Opening:
+    return Opening(seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1))

@@ -157,18 +157,24 @@ def test_random_openings_differ_in_length_and_teach_nothing() -> None:
         assert (timeless(game) == timeless(plain[name])) == (first[name] == 0)
 
 
-def test_a_share_of_the_games_begins_with_an_even_opening_and_replays_with_the_pie_rule_too() -> None:
-    pie = SelfplaySettings(temperature_plies=12, considered=8, pie=True)
+def test_a_share_of_a_networks_games_begins_with_an_even_opening_and_replays_with_the_pie_rule_too() -> None:
+    def all_alike(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
+
+    def played(settings: SelfplaySettings, model: str | None = "a" * 64) -> dict[str, GameCompleted]:
+        network = Model(all_alike) if model else None
+        games = play_games(ticket("square8_2p", 12, model=model), settings, node="a", model=network, threads=1)
+        return {game.game: timeless(game) for game in games}
+
+    pie = SelfplaySettings(temperature_plies=12, considered=8, pie=True, even_openings=0.0)
     settings = msgspec.structs.replace(pie, even_openings=0.5)
-    games = {game.game: game for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)}
-    plain = {game.game: game for game in play_games(ticket("square8_2p", 12), pie, node="a", threads=1)}
-    first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
+    games, plain = played(settings), played(pie)
     assert all(replayed(game)[-1].over for game in games.values())
-    even = {name for name, ply in first.items() if ply >= PLIES[0]}
+    even = {name for name, game in games.items() if targets.decode(game.targets)[1][0].ply >= PLIES[0]}
     assert 2 <= len(even) <= 10
-    assert {name for name, game in games.items() if timeless(game) != timeless(plain[name])} == even
-    again = play_games(ticket("square8_2p", 12), settings, node="a", threads=1)
-    assert {game.game: timeless(game) for game in again} == {name: timeless(game) for name, game in games.items()}
+    assert {name for name in games if games[name] != plain[name]} == even
+    assert played(settings) == games
+    assert played(settings, None) == played(pie, None), "the heuristic does not know what is even"
 
 
 def test_a_game_too_long_is_an_error() -> None:
