@@ -41,7 +41,9 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temperature_plies: NonNegative = 24
     """plies at the start of a game whose Gumbel noise has full scale; afterwards the best action is played"""
     even_openings: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
-    """share of a network's games that begin with the most even of several random openings, as its own search values them"""
+    """share of a network's games that begin with the most even of several random openings, as its own search values them. After
+    eight generations with half of them the network scored 59 to 62 % against that of a run without on hex8_2p, where one seat wins
+    nearly all, and 41 to 50 % on square8_2p"""
     opening_plies: NonNegative = 0
     """a game begins with 0 to so many random moves, which nobody learns from"""
     pie: bool = False
