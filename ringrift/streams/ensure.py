@@ -1,8 +1,8 @@
 """Creates on a server what the topology declares and is missing; reports what differs and changes nothing of it.
 
-With three exceptions: a stream of an older build gets the subjects of the facts that are new, or nobody could write them, and is
-compressed no more, or a follower could damage its copy; a consumer of one that took tickets of every priority is narrowed, or those
-for the other priorities could not be made."""
+With four exceptions: a stream of an older build gets the subjects of the facts that are new, or nobody could write them, gets room
+for all readers of a fleet, and is compressed no more, or a follower could damage its copy; a consumer of one that took tickets of
+every priority is narrowed, or those for the other priorities could not be made."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ async def ensure(
 
 
 def _mended(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a stream as it is, with the subjects it lacks and without a compression that is not declared."""
+    """The configuration of a stream as it is, with the subjects it lacks, room for readers, no compression but a declared one."""
     more = [subject for subject in stream.subjects if subject not in actual["subjects"]]
     subjects = sorted([*actual["subjects"], *more]) if more else actual["subjects"]
     compressed = {"compression": "none"} if stream.compression == "none" != actual.get("compression", "none") else {}
-    return {**actual, "subjects": subjects, **compressed}
+    return {**actual, "subjects": subjects, "max_consumers": stream.max_consumers, **compressed}
 
 
 async def replicas_there(ask: api.Ask) -> int:

@@ -113,7 +113,7 @@ class Session:
         except ServerRefused as error:
             if error.code == api.NO_STREAM:
                 raise StreamMissing(self._stream) from error
-            if error.status == 503:
+            if error.status == 503 or error.code == api.CONSUMERS_FULL:  # those of killed readers go in a minute
                 raise SessionLost(error.text) from error
             raise
 

@@ -30,6 +30,9 @@ WORK_ACK_SECONDS = 30
 """a worker reports progress every third of this; a dead worker's ticket goes to another after it"""
 WORK_PENDING_MAX = 512
 """tickets in the hands of workers at once: 40 nodes with a dozen slots each"""
+CONSUMERS_MAX = 100_000
+"""of one stream; every reader and follower is one, a fleet of 40 nodes with a dozen processes has a thousand, and those of
+processes that were killed stay for a minute. What is not set is 1000 (nats-server 2.15): beyond it nobody can read"""
 DEAD_MESSAGES_MAX = 100_000
 DEAD_BYTES_MAX = 256 * 1024 * 1024
 LEASE_SECONDS = 15
@@ -58,6 +61,7 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
     max_bytes: int = -1
     max_msgs: int = -1
     max_msgs_per_subject: int = -1
+    max_consumers: int = CONSUMERS_MAX
     duplicate_window: int = 120 * SECOND
     allow_direct: bool = True
     allow_atomic: bool = False

@@ -29,6 +29,7 @@ from ringrift.streams.errors import (
     PortInUse,
     ServerError,
     ServerMissing,
+    ServerRefused,
     ServerTooOld,
     Unreachable,
 )
@@ -363,6 +364,38 @@ async def test_a_reader_leaves_no_consumer_behind(log: JetStreamLog) -> None:
             if not listed["consumers"]:
                 break
             await asyncio.sleep(0.01)
+
+
+async def _new_reader(log: JetStreamLog, number: int) -> str:
+    """A consumer that a killed reader has left, as it makes them."""
+    config = {"name": f"left-{number}", "ack_policy": "none", "mem_storage": True, "num_replicas": 1}
+    request = {"stream_name": EVENTS, "config": config, "action": "create"}
+    return str((await api.call(log.ask, f"CONSUMER.CREATE.{EVENTS}.left-{number}", request))["name"])
+
+
+async def test_a_stream_has_room_for_the_readers_of_a_fleet(log: JetStreamLog) -> None:
+    await log.append([event()])
+    for number in range(1001):  # one more than the server gives a stream that does not say how many
+        await _new_reader(log, number)
+    async with asyncio.timeout(10):
+        assert [entry.seq async for batch in log.read(EVENTS) for entry in batch] == [1]
+
+
+async def test_a_stream_of_an_older_build_gets_that_room_and_who_finds_none_waits(log: JetStreamLog) -> None:
+    await log.append([event()])
+    config = (await api.call(log.ask, f"STREAM.INFO.{EVENTS}"))["config"]
+    await api.call(log.ask, f"STREAM.UPDATE.{EVENTS}", config | {"max_consumers": 1})
+    await _new_reader(log, 0)
+    with pytest.raises(ServerRefused, match="maximum consumers"):
+        await _new_reader(log, 1)
+    entries = log.follow(EVENTS)
+    first = asyncio.create_task(anext(entries))
+    done, _ = await asyncio.wait({first}, timeout=0.6)  # more than one try
+    assert not done
+    assert await ensure(log.ask) == []
+    async with asyncio.timeout(10):
+        assert (await first).seq == 1
+    await entries.aclose()
 
 
 async def test_a_compressed_stream_of_an_older_build_is_compressed_no_more(log: JetStreamLog) -> None:
