@@ -48,28 +48,31 @@ class Remaker:
 
     def __init__(self, ask: api.Ask, now: Callable[[], float] = time.monotonic) -> None:
         self._ask, self._now = ask, now
-        self._since: dict[str, float] = {}
+        self._looked: float | None = None
+        self._lacking: dict[str, float] = {}
+        """seconds for which each was seen without a leader, looks in between included if EVENTS had one all the while"""
 
     async def look(self) -> list[Remade]:
-        """What has had no leader for `LEADERLESS_SECONDS_MAX` is made anew, if the cluster works otherwise: EVENTS has one.
+        """What lacks a leader for `LEADERLESS_SECONDS_MAX` is made anew, if the cluster works otherwise: EVENTS has one.
 
         Two that do so at once do no harm: each tells of it afterwards, and what is missing then is brought back. Raises
         LogUnavailable, ServerRefused."""
         if await leading(self._ask, EVENTS) != "led":
-            self._since.clear()
+            self._looked = None
             return []
+        now = self._now()
+        passed, self._looked = now - (now if self._looked is None else self._looked), now
         found = []
         for stream in REMADE:
             was = await leading(self._ask, stream)
             if was == "led":
-                self._since.pop(stream, None)
+                self._lacking.pop(stream, None)
             if was == "led" or was == "unknown":
                 continue
-            seconds = self._now() - self._since.setdefault(stream, self._now())
-            if seconds >= LEADERLESS_SECONDS_MAX:
+            self._lacking[stream] = self._lacking[stream] + passed if stream in self._lacking else 0.0
+            if self._lacking[stream] >= LEADERLESS_SECONDS_MAX:
                 await remake(self._ask, stream)
-                del self._since[stream]
-                found.append(Remade(stream, was, seconds))
+                found.append(Remade(stream, was, self._lacking.pop(stream)))
         return found
 
 

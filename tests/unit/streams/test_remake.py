@@ -110,9 +110,10 @@ async def test_an_election_of_all_is_not_counted() -> None:
     servers.groups[WORK] = LEADERLESS
     await servers.looks(0.0)
     servers.groups[EVENTS] = LEADERLESS
-    await servers.looks(59.0)
+    await servers.looks(59.0, 60.0)
     servers.groups[EVENTS] = LED
-    assert await servers.looks(61.0, 100.0) == []
+    assert await servers.looks(61.0, 120.0) == []
+    assert await servers.looks(121.0) == [Remade(WORK, "leaderless", 60.0)], "but what was seen before is not forgotten"
 
 
 async def test_a_leader_in_between_or_no_answer_at_all_is_no_reason() -> None:
