@@ -18,7 +18,7 @@ from simulator.world import MAINS
 SEEDS = 24
 SEEDS_A_TEST = 8
 SEEDS_LONG = int(os.environ.get("SIMULATOR_SEEDS", "1000"))
-SEEDS_BROKEN_MAX = 40
+SEEDS_BROKEN_MAX = 100  # one in 25 shows that nobody fences
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, SEEDS_A_TEST))

@@ -16,13 +16,15 @@ from ringrift.streams.log import Expect
 
 
 class Acknowledged(NamedTuple):
-    """What a writer was told is stored, and where; `began` and `ended` count what the writer did, one after the other."""
+    """What a writer was told is stored, and where; `began` and `ended` count what the writer did, one after the other. `again`: it
+    had been sent before, by a life that was not told or by somebody else, and may lie where it lay."""
 
     draft: Draft
     seq: int
     began: int
     ended: int
     expect: Expect | None = None
+    again: bool = False
 
 
 class Sample(NamedTuple):
@@ -64,7 +66,7 @@ def disordered(ledgers: Iterable[Sequence[Acknowledged]]) -> list[str]:
                 subject = ended[at].draft.subject
                 newest[subject] = max(newest[subject], ended[at].seq)
                 at += 1
-            if item.seq < newest[item.draft.subject]:
+            if item.seq < newest[item.draft.subject] and not item.again:
                 found.append(f"out of order: {item.draft.id} on {item.draft.subject} at {item.seq}")
     return found
 

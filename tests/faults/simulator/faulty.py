@@ -23,13 +23,15 @@ BEHIND_SECONDS_MAX = 1.0
 class Network:
     """What stands between one host and the server, over all its lives: its faults by call number."""
 
-    def __init__(self, seed: str, faults: Sequence[Fault], crash: Callable[[], None]) -> None:
+    def __init__(self, seed: str, faults: Sequence[Fault], crash: Callable[[], None], sent: set[str]) -> None:
         self.chance = random.Random(seed)
         self.calls = self.ticks = 0
         self.faults = {fault.call: fault for fault in faults}
         self.crash = crash
         self.frozen_until = 0.0
         self.acknowledged: list[Acknowledged] = []
+        self.sent = sent
+        """ids that any host has tried to write"""
 
     def tick(self) -> int:
         """A number that grows with everything that begins or ends."""
@@ -92,10 +94,12 @@ class FaultyLog(MemoryLog):
 
     async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
         began = self.network.tick()
+        again = self.network.sent & {item.id for item in drafts}
+        self.network.sent |= {item.id for item in drafts}
         seqs: list[int] = await self._call(lambda: MemoryLog.append(self, drafts, expect))
         ended = self.network.tick()
         self.network.acknowledged += [
-            Acknowledged(item, seq, began, ended, expect) for item, seq in zip(drafts, seqs, strict=True)
+            Acknowledged(item, seq, began, ended, expect, item.id in again) for item, seq in zip(drafts, seqs, strict=True)
         ]
         return seqs
 

@@ -93,7 +93,7 @@ class Host:
         self.world, self.name, self.consumer, self.main = world, name, consumer, main
         self.lives, self.clock_ahead = 0, 0.0
         faults = [fault for fault in world.faults if fault.kind in AT_CALL and fault.host == name]
-        self.network = Network(f"{world.seed}/{name}", faults, self.kill)
+        self.network = Network(f"{world.seed}/{name}", faults, self.kill, world.sent)
         self.process: SimulatedProcess | None = None
         self._running: asyncio.Future[Any] | None = None
 
@@ -142,6 +142,7 @@ class World:
         self.samples: list[Sample] = []
         self.power_cut = False
         self.accidents: list[str] = []
+        self.sent: set[str] = set()
         self.hosts = {name: Host(self, name, consumer, main) for name, (consumer, main) in mains.items()}
 
     def now(self) -> float:
