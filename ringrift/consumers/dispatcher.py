@@ -60,13 +60,14 @@ OUTCOMES = (
     SelfplayFinished, TrainingFinished, TrainingFailed, TrainingKilled, EvaluationScored, EvaluationFailed, ReanalysisFinished,
 )  # fmt: skip
 PAUSES = (PipelinePaused, PipelineResumed)
-FULL_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+"""before a full queue, or a log that has not answered for as long as its own tries take, is asked again"""
 HEAL_SECONDS = 5.0
 """between two looks for streams without a leader"""
 LOOK_MINUTES = 5
 """between two looks at the whole queue: a ticket is lost when a server loses what it acknowledged, or to a hand; not every day"""
 VANISHED_MAX = 3
-"""looks that bring one ticket back while this process lives: what no worker can read would come for ever"""
+"""looks that bring one ticket back until all is read anew: what no worker can read would come for ever"""
 
 
 class Outstanding:
@@ -99,7 +100,7 @@ async def main(process: Process) -> None:
             except LogUnavailable as error:  # while nobody leads the queue: it is for the other half of us to end that
                 process.doing = "waiting: the log does not answer"
                 process.logger.warning("begins again in a moment", error=str(error))
-                await process.wait(FULL_RETRY_SECONDS)
+                await process.wait(RETRY_SECONDS)
     finally:
         healing.cancel()
         await asyncio.gather(healing, return_exceptions=True)
@@ -212,7 +213,7 @@ async def _put(process: Process, ticket: Ticket, id: str, pauses: Pauses) -> Non
             seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
         except QueueFull:
             process.doing = "waiting: the work queue is full"
-            await process.wait(FULL_RETRY_SECONDS)
+            await process.wait(RETRY_SECONDS)
             continue
         process.logger.info("dispatched", ticket=ticket.ticket, seq=seq, cause=ticket.cause)
         return

@@ -90,8 +90,7 @@ def starts_of(ticket: EvaluationTicket, openings: Iterable[Opening]) -> Iterator
                 game=f"{ticket.ticket}-{start * seats + rotation}",
                 players=tuple(CANDIDATE if seat == rotation else OPPONENT for seat in range(seats)),
                 seed=seed_of(request.seed, GAME_STREAM, start, rotation),
-                opening_seed=opening.seed,
-                opening_plies=opening.plies,
+                opening=opening,
             )
 
 

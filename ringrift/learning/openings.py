@@ -1,7 +1,7 @@
-"""How games of a match begin: with random moves, chosen so that both sides can win where a network can tell.
+"""How games begin that shall tell something: with random moves, chosen so that both sides can win where a network can tell.
 
-On hex8_2p the second seat wins 98 of 100 games between good networks that begin with four random plies: each pair of games is
-split, whatever the networks are worth. Among several random openings there are some that both seats can win (docs/experiments.md).
+On hex8_2p the second seat won 90 to 100 % of the games between good networks that began with four random plies: most pairs of games
+are split, whatever the networks are worth. Among several random openings there are some that both can win (docs/experiments.md).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +20,10 @@ from ringrift.search.splitmix import seed_of
 PLIES: Final = (2, 16)
 """random plies of an opening that is chosen among others, at least and at most: more lengths, more balances to choose from"""
 TRIES: Final = 8
-"""openings to choose from: with 8 as with 16 a third of the pairs between networks of hex8_2p was decided, with 1 a tenth"""
+"""openings to choose from: with 8 as with 16 two in five pairs between networks of hex8_2p were decided, with 1 one in eight"""
 ROOM_PLIES: Final = 256
 """moves that a board holds: those above and the forced ones between them"""
-LENGTH_STREAM: Final = 0
+LENGTH_STREAM: Final = 0  # of the seed of an opening: how long it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class Opening:
 
     seed: int
     plies: int
+
+
+NO_OPENING: Final = Opening(0, 0)
 
 
 def even_openings(

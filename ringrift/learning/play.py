@@ -17,7 +17,7 @@ from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
-from ringrift.learning.openings import Opening, even_openings
+from ringrift.learning.openings import NO_OPENING, Opening, even_openings
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.config import Config
@@ -42,17 +42,16 @@ Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 class Start:
     """A game to be played.
 
-    game           its id
-    players        index of the player at each seat
-    seed           makes the players' choices
-    opening_seed   makes the moves of the first `opening_plies` plies, which are random whoever sits where
+    game       its id
+    players    index of the player at each seat
+    seed       makes the players' choices
+    opening    its first moves, random whoever sits where
     """
 
     game: str
     players: tuple[int, ...]
     seed: int
-    opening_seed: int = 0
-    opening_plies: int = 0
+    opening: Opening = NO_OPENING
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def _one_decision(
     for index, group in _parts(groups, width):
         player = opening if index == OPENING else roster[index]
         starts = [live[slot].start for slot in group]
-        seeds = [start.opening_seed if index == OPENING else start.seed for start in starts]
+        seeds = [start.opening.seed if index == OPENING else start.seed for start in starts]
         for slot, decision in zip(group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True):
             if index != OPENING and player.searches:
                 live[slot].decisions.append(target_of(int(boards.table.plies[slot]), decision))
@@ -160,7 +159,7 @@ def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, li
 
 def _player_of(start: Start, state: NDArray[np.int32]) -> int:
     """Who chooses: chance in the opening, else the seat to move; a swap of the pie rule has made two players trade seats."""
-    if state[la.PLY] < start.opening_plies:
+    if state[la.PLY] < start.opening.plies:
         return OPENING
     seat = int(state[la.TURN])
     return start.players[2 - seat if state[la.SWAPPED] else seat - 1]
@@ -248,8 +247,7 @@ def play_games(
             game=f"{ticket.ticket}-{index}",
             players=(0,) * config.seats,
             seed=seed,
-            opening_seed=opening.seed,
-            opening_plies=opening.plies,
+            opening=opening,
         )
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )

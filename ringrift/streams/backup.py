@@ -1,10 +1,11 @@
 """All streams in a directory, and back: what is left where a cluster is not.
 
-    <directory>/<stream>.json       configuration, state and the digest of its snapshot; written last
     <directory>/<stream>.snapshot   everything stored, as the server packs it
+    <directory>/backup.json         configuration, state and digest of each; written last, so that without it nothing is whole
 
 It is the server's own snapshot: sequences, times, headers and the ids it knows again come along. Facts are saved before what they
-tell of, so that a backup of a cluster at work names nothing that it lacks; what was written meanwhile may be in it or not.
+tell of, so that the facts of a cluster at work name nothing that is lacking. Games that were planned meanwhile may be in it without
+their plan: `ringrift pause` before, where that matters.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from msgspec import Struct
 from ringrift.streams.errors import ServerError
 from ringrift.streams.grow import CHUNK_BYTES, Report, Snapshot, Source
 
+MANIFEST = "backup.json"
+
 
 class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `<stream>.json` says."""
+    """What the manifest says of a stream."""
 
     config: Mapping[str, Any]
     state: Mapping[str, Any]
@@ -34,6 +37,7 @@ class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def save(source: Source, directory: Path, *, report: Report = lambda text: None) -> None:
     """Write all streams into a directory that is empty or new. Raises ServerError if it is not, ServerRefused, LogUnavailable."""
     _make_empty(directory)
+    streams: dict[str, Saved] = {}
     for name in await source.names():
         snapshot = await source.snapshot(name)
         digest, size = hashlib.sha256(), 0
@@ -43,11 +47,11 @@ async def save(source: Source, directory: Path, *, report: Report = lambda text:
                 digest.update(chunk)
                 size += len(chunk)
             _sync(file)
-        saved = Saved(config=snapshot.config, state=snapshot.state, sha256=digest.hexdigest(), size_bytes=size)
-        with (directory / f"{name}.json").open("xb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(saved)))
-            _sync(file)
+        streams[name] = Saved(config=snapshot.config, state=snapshot.state, sha256=digest.hexdigest(), size_bytes=size)
         report(f"{name}: {snapshot.state['messages']} messages, {size / 1e6:.1f} MB")
+    with (directory / MANIFEST).open("xb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(streams)))
+        _sync(file)
 
 
 def _make_empty(directory: Path) -> None:
@@ -62,12 +66,7 @@ class Backup:
     def __init__(self, directory: Path) -> None:
         """Reads all of it once. Raises ServerError if it is no backup, or not whole."""
         self._directory = directory
-        self._saved = {file.stem: _read(file) for file in sorted(directory.glob("*.json"))}
-        if not self._saved:
-            raise ServerError(f"{directory} holds no backup: `ringrift cluster backup --to {directory}` makes one")
-        unfinished = sorted({file.stem for file in directory.glob("*.snapshot")} - set(self._saved))
-        if unfinished:
-            raise ServerError(f"the backup in {directory} ends with {', '.join(unfinished)}: it was broken off; take another")
+        self._saved = _read(directory)
         for name, saved in self._saved.items():
             self._check(name, saved)
 
@@ -107,11 +106,16 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _read(file: Path) -> Saved:
+def _read(directory: Path) -> dict[str, Saved]:
+    file = directory / MANIFEST
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Saved)
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Saved])
+    except FileNotFoundError as error:
+        if any(directory.glob("*.snapshot")):
+            raise ServerError(f"{file} is missing: the backup was broken off; take another") from error
+        raise ServerError(f"{directory} holds no backup: `ringrift cluster backup --to {directory}` makes one") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ServerError(f"{file} is no part of a backup: {error}") from error
+        raise ServerError(f"{file} is no list of a backup: {error}") from error
 
 
 def _sync(file: BinaryIO) -> None:

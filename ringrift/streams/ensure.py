@@ -76,7 +76,8 @@ def _mended(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:
     more = [subject for subject in stream.subjects if subject not in actual["subjects"]]
     subjects = sorted([*actual["subjects"], *more]) if more else actual["subjects"]
     compressed = {"compression": "none"} if stream.compression == "none" != actual.get("compression", "none") else {}
-    return {**actual, "subjects": subjects, "max_consumers": stream.max_consumers, **compressed}
+    room = max(actual.get("max_consumers", -1), stream.max_consumers)
+    return {**actual, "subjects": subjects, "max_consumers": room, **compressed}
 
 
 async def replicas_there(ask: api.Ask) -> int:

@@ -154,7 +154,7 @@ async def _snapshot(client: Connection, stream: str) -> Snapshot:
         answer = await client.request(f"$JS.API.STREAM.SNAPSHOT.{stream}", msgspec.json.encode(request), timeout=CHUNK_SECONDS_MAX)
         found = msgspec.json.decode(answer.data)
         api.raise_for_error(found)
-    except (TimeoutError, ServerRefused):
+    except BaseException:
         await subscription.unsubscribe()
         raise
     return Snapshot(found["config"], found["state"], _received(client, stream, chunks, subscription))

@@ -36,7 +36,8 @@ REMADE = (
     *(f"OBJ_{name}" for name in (SHARD_BUCKET, SNAPSHOT_BUCKET)),
 )  # fmt: skip
 """tickets are asked for again by the dispatcher, leases taken, heartbeats written and quarantines found anew; shards are made again
-from the games, byte for byte; states of folds from the log, and a training whose checkpoint is gone starts over"""
+from the games, byte for byte; states of folds from the log, and a training whose checkpoint is gone starts over; a request to nodes
+to update, the one thing lost, ends by its timeout"""
 LEADERLESS_SECONDS_MAX = 60.0
 """an election takes 4 to 9 s, a cluster that lost power was back after 8 to 17 s"""
 

@@ -28,7 +28,7 @@ async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_
 
 
 async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "FULL_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(dispatcher, "RETRY_SECONDS", 0.001)
     monkeypatch.setattr(dispatcher, "HEAL_SECONDS", 0.001)
     broker = MemoryBroker()
     runner = process(broker, "dispatcher")
