@@ -1,12 +1,13 @@
-"""Records every minute that it has passed, under a lease. Deciders know of time by this and by when events were written."""
+"""Records every minute that it has passed, under a lease. Deciders know of time by this and by when
+events were written."""
 
 from __future__ import annotations
 
 import time
 
-from ringrift.consumers.process import Process, run
 from ringrift.events.facts import TickRecorded
-from ringrift.streams.errors import ConcurrencyError, LeaseLost
+from ringrift.log.errors import ConcurrencyError, LeaseLost
+from ringrift.runtime.process import Process, run
 
 TICK_SECONDS = 60
 
@@ -19,7 +20,9 @@ async def main(process: Process) -> None:
                 while not process.stopping:
                     minute, late = divmod(time.time(), TICK_SECONDS)
                     tick = TickRecorded(minute=int(minute))
-                    await process.log.append([process.draft(tick, cause=None, key=int(minute))], lease.expect)
+                    await process.log.append(
+                        [process.draft(tick, cause=None, key=int(minute))], lease.expect
+                    )
                     await process.wait(TICK_SECONDS - late)
         except (ConcurrencyError, LeaseLost) as error:
             process.logger.warning("overtaken", role="clock", error=str(error))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ringrift.consumers.networks import Networks
-from ringrift.consumers.process import Process, run, threads
-from ringrift.consumers.working import from_thread, is_done, publish_games, work
 from ringrift.events import Fact
 from ringrift.events.facts import EvaluationFailed, GameCompleted
 from ringrift.events.tickets import EvaluationTicket, Ticket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
+from ringrift.runtime.process import Process, run, threads
+from ringrift.runtime.work import from_thread, is_done, publish_games, work
 
 
 async def main(process: Process) -> None:
@@ -28,12 +28,19 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     assert isinstance(ticket, EvaluationTicket)
     request = ticket.request
     return EvaluationFailed(
-        config=request.config, generation=request.generation, ticket=ticket.ticket, candidate_model=request.candidate.model,
-        purpose=request.purpose, reason=reason, node=process.node,
-    )  # fmt: skip
+        config=request.config,
+        generation=request.generation,
+        ticket=ticket.ticket,
+        candidate_model=request.candidate.model,
+        purpose=request.purpose,
+        reason=reason,
+        node=process.node,
+    )
 
 
-async def _measure(process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks) -> None:
+async def _measure(
+    process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
+) -> None:
     request = ticket.request
     if await is_done(process, f"ringrift.evaluation.{request.config}.scored", ticket):
         return
@@ -47,8 +54,13 @@ async def _measure(process: Process, ticket: EvaluationTicket, deliveries: int, 
         match = from_thread(
             process,
             lambda: play_match(
-                ticket, settings.evaluation, node=process.node, model_of=held.__getitem__, threads=threads(),
-                width=process.pressure.batch, progress=lambda _: process.check_stop(),
+                ticket,
+                settings.evaluation,
+                node=process.node,
+                model_of=held.__getitem__,
+                threads=threads(),
+                width=process.pressure.batch,
+                progress=lambda _: process.check_stop(),
             ),
         )
         async for fact in match:

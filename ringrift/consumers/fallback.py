@@ -1,7 +1,8 @@
-"""A network that cannot be fetched: try for a while, then do the work with the newest older one that can be had, and say so.
+"""A network that cannot be fetched: try for a while, then do the work with the newest older one
+that can be had, and say so.
 
-A lost or damaged blob would otherwise stop self-play and training of its config until somebody brings it back (requirement G06.37).
-Matches measure one certain network, so they know no fallback.
+A lost or damaged blob would otherwise stop self-play and training of its config until somebody
+brings it back (requirement G06.37). Matches measure one certain network, so they know no fallback.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ringrift.consumers.process import Process
-from ringrift.events.facts import ModelPromoted, ModelRolledBack, StaleFallbackUsed
+from ringrift.events.facts import FallbackModelUsed, ModelPromoted, ModelRolledBack
 from ringrift.events.tickets import Ticket, config_of
-from ringrift.streams.errors import StreamError
-from ringrift.streams.history import events
-from ringrift.streams.log import Log
-from ringrift.streams.retry import Backoff
+from ringrift.log.errors import StreamError
+from ringrift.log.protocol import Log
+from ringrift.log.read import events
+from ringrift.log.retry import Backoff
+from ringrift.runtime.process import Process
 
 PAUSES = Backoff(first_seconds=1.0, longest_seconds=60.0, budget_seconds=None)
 """between two tries"""
@@ -30,9 +31,11 @@ Found = TypeVar("Found")
 async def wanted_or_older(
     process: Process, ticket: Ticket, wanted: str, fetch: Callable[[str], Awaitable[Found]]
 ) -> tuple[str, Found]:
-    """The network that the ticket wants, or after `operation.fetch_tries` or `fetch_seconds_max` an older one; with its digest.
+    """The network that the ticket wants, or after `operation.fetch_tries` or `fetch_seconds_max` an
+    older one; with its digest.
 
-    Raises the last try's StreamError or TimeoutError if no older one can be had either, Drained when told to stop."""
+    Raises the last try's StreamError or TimeoutError if no older one can be had either, Drained
+    when told to stop."""
     began, tries, pauses = time.monotonic(), 0, PAUSES.pauses()
     limit = process.operation.fetch_seconds_max
     while True:
@@ -44,25 +47,40 @@ async def wanted_or_older(
         tries, seconds = tries + 1, time.monotonic() - began
         if tries >= process.operation.fetch_tries or seconds >= limit:
             break
-        process.logger.warning("network not fetched", model=wanted, tries=tries, reason=_text(failure))
+        process.logger.warning(
+            "network not fetched", model=wanted, tries=tries, reason=_text(failure)
+        )
         await process.wait(min(next(pauses), limit - seconds))
         process.check_stop()
     for model, since in await were_current(process.log, config_of(ticket), before=wanted):
         with contextlib.suppress(StreamError):  # then one that is older still
             found = await fetch(model)
-            fact = StaleFallbackUsed(
-                config=config_of(ticket), ticket=ticket.ticket, wanted=wanted, used=model, tries=tries, seconds=seconds,
-                age_seconds=(datetime.now(UTC) - since).total_seconds(), reason=_text(failure), node=process.node,
-            )  # fmt: skip
-            process.logger.error("an older network is used", ticket=ticket.ticket, wanted=wanted, used=model, reason=fact.reason)
+            fact = FallbackModelUsed(
+                config=config_of(ticket),
+                ticket=ticket.ticket,
+                wanted=wanted,
+                used=model,
+                tries=tries,
+                seconds=seconds,
+                age_seconds=(datetime.now(UTC) - since).total_seconds(),
+                reason=_text(failure),
+                node=process.node,
+            )
+            process.logger.error(
+                "an older network is used",
+                ticket=ticket.ticket,
+                wanted=wanted,
+                used=model,
+                reason=fact.reason,
+            )
             await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
             return model, found
     raise failure
 
 
 async def were_current(log: Log, config: str, before: str) -> list[tuple[str, datetime]]:
-    """Networks that were current and when they became so, newest first, without `before`, what came after it, and what was rolled
-    back. One that never was current came after all that were."""
+    """Networks that were current and when they became so, newest first, without `before`, what came
+    after it, and what was rolled back. One that never was current came after all that were."""
     since: dict[str, datetime] = {}
     async for event, meta in events(log, kinds=(ModelPromoted, ModelRolledBack)):
         if isinstance(event, ModelRolledBack) and event.config == config:

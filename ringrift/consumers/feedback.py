@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from ringrift.consumers.deciding import act
-from ringrift.consumers.process import Process, run
-from ringrift.domain import (
-    ageing,
+from ringrift.deciders.feedback import (
     architectures,
     curriculum,
     exploration,
-    fleet,
     loss,
     quality,
     regression,
-    retraction,
     scheduling,
     tuning,
     velocity,
-    waiting,
 )
+from ringrift.deciders.feedback import deadlock as waiting
+from ringrift.deciders.fleet import ageing
+from ringrift.deciders.fleet import assignment as fleet
+from ringrift.deciders.loop import retraction
+from ringrift.runtime.decide import act
+from ringrift.runtime.process import Process, run
 
 DECIDERS = (
-    loss.DECIDER, quality.DECIDER, velocity.DECIDER, regression.DECIDER, exploration.DECIDER, curriculum.DECIDER,
-    scheduling.DECIDER, architectures.DECIDER, fleet.DECIDER, ageing.DECIDER, waiting.DECIDER, retraction.DECIDER,
+    loss.DECIDER,
+    quality.DECIDER,
+    velocity.DECIDER,
+    regression.DECIDER,
+    exploration.DECIDER,
+    curriculum.DECIDER,
+    scheduling.DECIDER,
+    architectures.DECIDER,
+    fleet.DECIDER,
+    ageing.DECIDER,
+    waiting.DECIDER,
+    retraction.DECIDER,
     tuning.DECIDER,
-)  # fmt: skip
+)
 
 
 async def main(process: Process) -> None:

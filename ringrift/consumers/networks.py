@@ -7,10 +7,10 @@ from collections import OrderedDict
 
 import torch
 
-from ringrift.consumers.process import Process, threads
 from ringrift.learning.families import model_of
+from ringrift.log.topology import MODEL_BUCKET
+from ringrift.runtime.process import Process, threads
 from ringrift.search.harness import Model
-from ringrift.streams.topology import MODEL_BUCKET
 
 NETWORKS_MAX = 4
 """networks held at once: both sides of a match, and those of the next"""

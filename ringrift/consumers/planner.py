@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from ringrift.consumers.deciding import act
-from ringrift.consumers.process import Process, run
-from ringrift.domain import evaluation, retention, selfplay, training
+from ringrift.deciders.loop import evaluation, retention, selfplay, training
+from ringrift.runtime.decide import act
+from ringrift.runtime.process import Process, run
 
 
 async def main(process: Process) -> None:
     """Act as the planner while this process holds the lease, stand by otherwise."""
-    await act(process, (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, retention.DECIDER), role="planner")
+    await act(
+        process,
+        (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, retention.DECIDER),
+        role="planner",
+    )
 
 
 if __name__ == "__main__":

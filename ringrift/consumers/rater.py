@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ringrift.consumers.deciding import act
-from ringrift.consumers.process import Process, run
-from ringrift.domain import elo
+from ringrift.deciders.loop import rating as elo
+from ringrift.runtime.decide import act
+from ringrift.runtime.process import Process, run
 
 
 async def main(process: Process) -> None:

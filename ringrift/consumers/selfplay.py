@@ -1,4 +1,5 @@
-"""Plays games for training: each game is in the log as soon as it ends. Searches old games again where that is asked for."""
+"""Plays games for training: each game is in the log as soon as it ends. Searches old games again
+where that is asked for."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from msgspec.structs import replace
 
 from ringrift.consumers.fallback import wanted_or_older
 from ringrift.consumers.networks import Networks
-from ringrift.consumers.process import Process, run, threads
-from ringrift.consumers.reanalysing import finished, reanalyse
-from ringrift.consumers.working import from_thread, is_done, publish_games, work
+from ringrift.consumers.reanalysis import finished, reanalyse
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket, Ticket
 from ringrift.learning.play import play_games
+from ringrift.runtime.process import Process, run, threads
+from ringrift.runtime.work import from_thread, is_done, publish_games, work
 from ringrift.search.harness import Model
 
 
@@ -33,17 +34,27 @@ async def main(process: Process) -> None:
 
 
 def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
-    """A ticket that cannot be played is finished with the games it has: the generation goes on with fewer."""
+    """A ticket that cannot be played is finished with the games it has: the generation goes on with
+    fewer."""
     if isinstance(ticket, ReanalysisTicket):
         return finished(process, ticket, games=0, seconds=0.0)
     assert isinstance(ticket, SelfplayTicket)
     return SelfplayFinished(
-        config=ticket.plan.config, generation=ticket.plan.generation, ticket=ticket.ticket, games=0, lost=ticket.games,
-        plies=0, play_seconds=0.0, node=process.node, spare=ticket.plan.spare,
-    )  # fmt: skip
+        config=ticket.plan.config,
+        generation=ticket.plan.generation,
+        ticket=ticket.ticket,
+        games=0,
+        lost=ticket.games,
+        plies=0,
+        play_seconds=0.0,
+        node=process.node,
+        spare=ticket.plan.spare,
+    )
 
 
-async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, networks: Networks) -> None:
+async def _play(
+    process: Process, ticket: SelfplayTicket, deliveries: int, networks: Networks
+) -> None:
     plan = ticket.plan
     if await is_done(process, f"ringrift.selfplay.{plan.config}.finished", ticket):
         return
@@ -62,17 +73,28 @@ async def _play(process: Process, ticket: SelfplayTicket, deliveries: int, netwo
         games = from_thread(
             process,
             lambda: play_games(
-                ticket, play, node=process.node, model=model, threads=threads(),
-                width=process.pressure.batch, progress=lambda _: process.check_stop(),
+                ticket,
+                play,
+                node=process.node,
+                model=model,
+                threads=threads(),
+                width=process.pressure.batch,
+                progress=lambda _: process.check_stop(),
             ),
         )
         async for game in games:
             plies += game.plies
             await publish(game)
     fact = SelfplayFinished(
-        config=plan.config, generation=plan.generation, ticket=ticket.ticket, games=ticket.games, plies=plies,
-        play_seconds=time.monotonic() - began, node=process.node, spare=plan.spare,
-    )  # fmt: skip
+        config=plan.config,
+        generation=plan.generation,
+        ticket=ticket.ticket,
+        games=ticket.games,
+        plies=plies,
+        play_seconds=time.monotonic() - began,
+        node=process.node,
+        spare=plan.spare,
+    )
     await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
 
 

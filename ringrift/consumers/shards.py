@@ -1,4 +1,5 @@
-"""Shards as a process meets them: which there are, and the bytes of each, made again from the log where a blob is lost."""
+"""Shards as a process meets them: which there are, and the bytes of each, made again from the log
+where a blob is lost."""
 
 from __future__ import annotations
 
@@ -9,16 +10,22 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ringrift.consumers.process import Process
-from ringrift.domain.retraction import retracted
+from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.codec import EventMeta
-from ringrift.events.facts import GameCompleted, GameReanalysed, GamesRetracted, ShardExported, ShardRecovered
+from ringrift.events.facts import (
+    GameCompleted,
+    GameReanalysed,
+    GamesRetracted,
+    ShardExported,
+    ShardRecovered,
+)
 from ringrift.learning.shards import ShardCounts, build_shard
+from ringrift.log.errors import BlobCorrupt, BlobMissing
+from ringrift.log.protocol import Log
 from ringrift.nets.encoding import ENCODER
 from ringrift.rules import Config
-from ringrift.streams.errors import BlobCorrupt, BlobMissing
-from ringrift.streams.log import Log
+from ringrift.runtime.process import Process
 
 
 class ShardFact(NamedTuple):
@@ -34,8 +41,11 @@ def encoder_version() -> str:
 
 
 def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
-    """Bytes of the shard of these games, the same on every machine, and what is in it; games that only measure are left out."""
-    chosen = [game for game in games if isinstance(game, GameCompleted) and game.origin != "tournament"]
+    """Bytes of the shard of these games, the same on every machine, and what is in it; games that
+    only measure are left out."""
+    chosen = [
+        game for game in games if isinstance(game, GameCompleted) and game.origin != "tournament"
+    ]
     return build_shard(Config.parse(config), chosen)
 
 
@@ -51,21 +61,29 @@ async def exported_shards(log: Log) -> dict[str, list[ShardFact]]:
 
 
 async def shard_bytes(process: Process, fact: ShardExported) -> bytes:
-    """The shard's bytes, from the store if they are there and whole, else from the games, which a fact tells."""
+    """The shard's bytes, from the store if they are there and whole, else from the games, which a
+    fact tells."""
     try:
         return await process.blobs.get("shards", fact.digest)
     except (BlobMissing, BlobCorrupt) as error:
         process.logger.warning("shard is made again", digest=fact.digest, reason=str(error))
         data = await remake(process, fact)
         recovered = ShardRecovered(
-            config=fact.config, digest=fact.digest, index=fact.index, reason=f"{type(error).__name__}: {error}", node=process.node
+            config=fact.config,
+            digest=fact.digest,
+            index=fact.index,
+            reason=f"{type(error).__name__}: {error}",
+            node=process.node,
         )
-        await process.log.append([process.draft(recovered, cause=None, key=f"{process.instance}.{fact.digest}")])
+        await process.log.append(
+            [process.draft(recovered, cause=None, key=f"{process.instance}.{fact.digest}")]
+        )
         return data
 
 
 class RangeOfGames(NamedTuple):
-    """The games of a range that a shard is made of, with their newest targets; `total` with the `retracted` ones, which are not."""
+    """The games of a range that a shard is made of, with their newest targets; `total` with the
+    `retracted` ones, which are not."""
 
     games: list[GameCompleted]
     total: int
@@ -73,9 +91,15 @@ class RangeOfGames(NamedTuple):
 
 
 async def games_in(
-    log: Log, config: str, first_seq: int, last_seq: int, retractions: Sequence[GamesRetracted], targets_seq: int
+    log: Log,
+    config: str,
+    first_seq: int,
+    last_seq: int,
+    retractions: Sequence[GamesRetracted],
+    targets_seq: int,
 ) -> RangeOfGames:
-    """The games from `first_seq` to `last_seq` of `GAMES`, without those retracted, with the targets known at `targets_seq`."""
+    """The games from `first_seq` to `last_seq` of `GAMES`, without those retracted, with the
+    targets known at `targets_seq`."""
     found: list[GameCompleted] = []
     total = 0
     async for event, meta in _games(log, f"ringrift.game.{config}.completed", first_seq, last_seq):
@@ -85,17 +109,25 @@ async def games_in(
                 found.append(event)
     newest: dict[str, bytes] = {}
     if targets_seq:
-        async for event, _ in _games(log, f"ringrift.game.{config}.reanalysed", first_seq, targets_seq):
+        async for event, _ in _games(
+            log, f"ringrift.game.{config}.reanalysed", first_seq, targets_seq
+        ):
             if isinstance(event, GameReanalysed):
                 newest[event.game] = event.targets
-    games = [replace(game, targets=newest[game.game]) if game.game in newest else game for game in found]
+    games = [
+        replace(game, targets=newest[game.game]) if game.game in newest else game for game in found
+    ]
     return RangeOfGames(games, total, total - len(found))
 
 
 async def _games(log: Log, subject: str, first_seq: int, last_seq: int) -> AsyncIterator[Recorded]:
-    async for batch in log.read("GAMES", filters=[subject], start_seq=first_seq, until_seq=last_seq):
+    async for batch in log.read(
+        "GAMES", filters=[subject], start_seq=first_seq, until_seq=last_seq
+    ):
         for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # was left out, and dead-lettered, when the shard was first made
+            with contextlib.suppress(
+                UndecodableEvent
+            ):  # was left out, and dead-lettered, when the shard was first made
                 yield decode(entry.body, stream="GAMES", seq=entry.seq)
 
 
@@ -114,11 +146,16 @@ async def retractions_until(log: Log, config: str, until_seq: int) -> list[Games
 
 
 async def remake(process: Process, fact: ShardExported) -> bytes:
-    """The shard made from its range of games once more and stored. Raises BlobCorrupt if it is not the same."""
+    """The shard made from its range of games once more and stored. Raises BlobCorrupt if it is not
+    the same."""
     retractions = await retractions_until(process.log, fact.config, fact.events_seq)
-    games, _, _ = await games_in(process.log, fact.config, fact.first_seq, fact.last_seq, retractions, fact.targets_seq)
+    games, _, _ = await games_in(
+        process.log, fact.config, fact.first_seq, fact.last_seq, retractions, fact.targets_seq
+    )
     data, _ = await asyncio.to_thread(make_shard, fact.config, games)
     digest = await process.blobs.put("shards", data)
     if digest != fact.digest:
-        raise BlobCorrupt(f"shard {fact.index} of {fact.config} came back as {digest}, its fact says {fact.digest}")
+        raise BlobCorrupt(
+            f"shard {fact.index} of {fact.config} came back as {digest}, its fact says {fact.digest}"
+        )
     return data

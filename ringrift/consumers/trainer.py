@@ -1,8 +1,9 @@
-"""Trains networks: shards in, a network and its facts out. A killed training goes on from its newest checkpoint, on any node.
+"""Trains networks: shards in, a network and its facts out. A killed training goes on from its
+newest checkpoint, on any node.
 
-One training of a config at a time: its request's sequence is the fencing token. What a trainer finishes after a newer training was
-asked for is refused by the log, so a paused one that wakes up registers nothing.
-"""
+One training of a config at a time: its request's sequence is the fencing token. What a trainer
+finishes after a newer training was asked for is refused by the log, so a paused one that wakes up
+registers nothing."""
 
 from __future__ import annotations
 
@@ -15,21 +16,18 @@ from typing import Any, TypeVar
 import torch
 from msgspec.structs import replace
 
-from ringrift.consumers.deciding import decoded
 from ringrift.consumers.fallback import wanted_or_older
-from ringrift.consumers.process import Drained, Process, run, threads
 from ringrift.consumers.shards import exported_shards, shard_bytes
-from ringrift.consumers.working import is_done, work
 from ringrift.events import Fact, type_of
 from ringrift.events.facts import (
     ModelRegistered,
     TrainingCheckpointed,
     TrainingFailed,
     TrainingFinished,
-    TrainingKilled,
     TrainingProgressed,
     TrainingRequested,
     TrainingStarted,
+    TrainingTimedOut,
 )
 from ringrift.events.settings import Settings, TrainingSettings
 from ringrift.events.settings_sources import load
@@ -38,16 +36,20 @@ from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
+from ringrift.log.errors import BlobMissing, ConcurrencyError
+from ringrift.log.protocol import Expect
+from ringrift.log.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
-from ringrift.streams.errors import BlobMissing, ConcurrencyError
-from ringrift.streams.log import Expect
-from ringrift.streams.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
+from ringrift.runtime.decide import decoded
+from ringrift.runtime.process import Drained, Process, run, threads
+from ringrift.runtime.work import is_done, work
 
 Result = TypeVar("Result")
 
 SIGN_OF_LIFE_SECONDS = 600.0
-"""between two facts that a long training is alive: a watchdog that waits two hours misses none, and a short training writes none"""
+"""between two facts that a long training is alive: a watchdog that waits two hours misses none, and
+a short training writes none"""
 
 
 async def main(process: Process) -> None:
@@ -60,7 +62,11 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     assert isinstance(ticket, TrainingTicket)
     request = ticket.request
     return TrainingFailed(
-        config=request.config, generation=request.generation, ticket=ticket.ticket, reason=reason, node=process.node
+        config=request.config,
+        generation=request.generation,
+        ticket=ticket.ticket,
+        reason=reason,
+        node=process.node,
     )
 
 
@@ -74,7 +80,9 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     fence = _fence(ticket)
     newest = await process.log.last("EVENTS", fence.subject_filter)
     if newest is not None and newest.seq != fence.last_seq:
-        process.logger.warning("a newer training was asked for", ticket=ticket.ticket, newest=newest.seq)
+        process.logger.warning(
+            "a newer training was asked for", ticket=ticket.ticket, newest=newest.seq
+        )
         return
     process.doing = f"training {request.config} generation {request.generation}"
     settings, _ = await process.settings(request.settings_version)
@@ -83,56 +91,82 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     start = await _start(process, ticket)
     teacher = await process.blobs.get(MODEL_BUCKET, request.teacher) if request.teacher else None
     trainer = await _trainer(process, ticket, window, chosen, start, teacher)
-    await process.log.append([process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)])
+    await process.log.append(
+        [process.draft(_started(process, ticket, trainer), cause=ticket.cause, key=deliveries)]
+    )
     began = time.monotonic()
     progress = await _run(process, ticket, trainer)
     try:
         await _publish(process, ticket, trainer, progress, time.monotonic() - began)
     except ConcurrencyError as error:
-        process.logger.warning("finished too late, nothing is registered", ticket=ticket.ticket, error=str(error))
+        process.logger.warning(
+            "finished too late, nothing is registered", ticket=ticket.ticket, error=str(error)
+        )
     await process.blobs.delete(SNAPSHOT_BUCKET, ticket.ticket)
 
 
 def settings_of(request: TrainingRequested, settings: Settings) -> TrainingSettings:
     """What the training is done under: the settings, with what the request says otherwise."""
     adjusted = load(request.hyperparameters, base=settings).training
-    return replace(adjusted, architecture=request.architecture, epochs=adjusted.epochs * request.intensity)
+    return replace(
+        adjusted, architecture=request.architecture, epochs=adjusted.epochs * request.intensity
+    )
 
 
-async def _window(process: Process, request: TrainingRequested, settings: TrainingSettings) -> Window:
+async def _window(
+    process: Process, request: TrainingRequested, settings: TrainingSettings
+) -> Window:
     """The requested shards as arrays; lost ones are made again."""
-    facts = {fact.digest: fact for fact, _ in (await exported_shards(process.log)).get(request.config, [])}
+    facts = {
+        fact.digest: fact
+        for fact, _ in (await exported_shards(process.log)).get(request.config, [])
+    }
     missing = [digest for digest in request.shards if digest not in facts]
     if missing:
-        raise TrainingError(f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; another build asked for this training")
+        raise TrainingError(
+            f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; another build asked for this training"
+        )
     blobs = [await shard_bytes(process, facts[digest]) for digest in request.shards]
     weights = request.weights or (1.0,) * len(blobs)
 
     def opened() -> Window:
-        shards = [weighed(read_shard(data), weight) for data, weight in zip(blobs, weights, strict=True)]
+        shards = [
+            weighed(read_shard(data), weight) for data, weight in zip(blobs, weights, strict=True)
+        ]
         return open_window(shards, settings.window_samples)
 
     return await asyncio.to_thread(opened)
 
 
 async def _start(process: Process, ticket: TrainingTicket) -> bytes | None:
-    """The network to start from, or an older one where it is lost. One of another architecture has no weights to give, and the
-    training begins afresh."""
+    """The network to start from, or an older one where it is lost. One of another architecture has
+    no weights to give, and the training begins afresh."""
     request = ticket.request
     if request.parent is None:
         return None
-    parent, data = await wanted_or_older(process, ticket, request.parent, lambda model: process.blobs.get(MODEL_BUCKET, model))
+    parent, data = await wanted_or_older(
+        process, ticket, request.parent, lambda model: process.blobs.get(MODEL_BUCKET, model)
+    )
     found = header_of(data).architecture
     if found != canonical(request.architecture):
-        process.logger.warning("starts afresh", architecture=request.architecture, parent=parent, parent_architecture=found)
+        process.logger.warning(
+            "starts afresh",
+            architecture=request.architecture,
+            parent=parent,
+            parent_architecture=found,
+        )
         return None
     return data
 
 
 async def _trainer(
-    process: Process, ticket: TrainingTicket, window: Window, settings: TrainingSettings, start: bytes | None,
+    process: Process,
+    ticket: TrainingTicket,
+    window: Window,
+    settings: TrainingSettings,
+    start: bytes | None,
     teacher: bytes | None,
-) -> Trainer:  # fmt: skip
+) -> Trainer:
     """A trainer at its newest checkpoint, or at the beginning if there is none that fits."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)  # each replica has a thread of its own
@@ -142,9 +176,15 @@ async def _trainer(
 
     def make(checkpoint: bytes | None) -> Trainer:
         return trainer_of(settings.architecture)(
-            window, settings, seed=ticket.request.seed, start=start, teacher=teacher, resume=checkpoint, device=device,
+            window,
+            settings,
+            seed=ticket.request.seed,
+            start=start,
+            teacher=teacher,
+            resume=checkpoint,
+            device=device,
             replicas=1 if device == "cuda" else threads(),
-        )  # fmt: skip
+        )
 
     try:
         return await asyncio.to_thread(make, resume)
@@ -158,7 +198,8 @@ async def _trainer(
 async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Progress:
     """Train in a thread, with checkpoints and progress going to the log.
 
-    Raises Drained when told to stop, TrainingError when the log says that this training was killed."""
+    Raises Drained when told to stop, TrainingError when the log says that this training was
+    killed."""
     call = _caller(asyncio.get_running_loop())
     request = ticket.request
     killed = asyncio.Event()
@@ -168,10 +209,17 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
     def on_progress(progress: Progress) -> None:
         latest[:] = [progress]
         fact = TrainingProgressed(
-            config=request.config, generation=request.generation, ticket=ticket.ticket, step=progress.step, steps=progress.steps,
-            loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
-            validation_loss=progress.validation_loss, samples_per_second=progress.samples_per_second,
-        )  # fmt: skip
+            config=request.config,
+            generation=request.generation,
+            ticket=ticket.ticket,
+            step=progress.step,
+            steps=progress.steps,
+            loss=progress.loss,
+            policy_loss=progress.policy_loss,
+            value_loss=progress.value_loss,
+            validation_loss=progress.validation_loss,
+            samples_per_second=progress.samples_per_second,
+        )
         call(process.log.append([process.draft(fact, cause=ticket.cause, key=progress.step)]))
 
     def on_checkpoint(data: bytes) -> None:
@@ -180,9 +228,14 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
         if latest and time.monotonic() - told >= SIGN_OF_LIFE_SECONDS:
             told = time.monotonic()
             fact = TrainingCheckpointed(
-                config=request.config, generation=request.generation, ticket=ticket.ticket, step=latest[0].step,
-                steps=latest[0].steps, loss=latest[0].loss, node=process.node,
-            )  # fmt: skip
+                config=request.config,
+                generation=request.generation,
+                ticket=ticket.ticket,
+                step=latest[0].step,
+                steps=latest[0].steps,
+                loss=latest[0].loss,
+                node=process.node,
+            )
             call(process.log.append([process.draft(fact, cause=ticket.cause, key=latest[0].step)]))
 
     def stop() -> bool:
@@ -199,42 +252,71 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     if killed.is_set():
-        raise TrainingError("killed: it gave no sign of life for too long, and another one was asked for")
+        raise TrainingError(
+            "killed: it gave no sign of life for too long, and another one was asked for"
+        )
     if trainer.step < trainer.steps or progress is None:
-        await process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, await asyncio.to_thread(trainer.checkpoint))
+        await process.blobs.put_named(
+            SNAPSHOT_BUCKET, ticket.ticket, await asyncio.to_thread(trainer.checkpoint)
+        )
         raise Drained
     return progress
 
 
 async def _watch(process: Process, ticket: TrainingTicket, killed: asyncio.Event) -> None:
     """Set `killed` once the log says so of this ticket."""
-    filters = [f"ringrift.training.{ticket.request.config}.{type_of(TrainingKilled).fact}"]
-    async for entry in process.log.follow("EVENTS", filters=filters, start_seq=int(ticket.cause.partition("/")[2])):
+    filters = [f"ringrift.training.{ticket.request.config}.{type_of(TrainingTimedOut).fact}"]
+    async for entry in process.log.follow(
+        "EVENTS", filters=filters, start_seq=int(ticket.cause.partition("/")[2])
+    ):
         recorded = await decoded(process, "EVENTS", entry)
-        if recorded is not None and isinstance(recorded.event, TrainingKilled) and recorded.event.ticket == ticket.ticket:
+        if (
+            recorded is not None
+            and isinstance(recorded.event, TrainingTimedOut)
+            and recorded.event.ticket == ticket.ticket
+        ):
             killed.set()
             return
 
 
-async def _publish(process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float) -> None:
-    """The blob first, then both facts as one batch. Raises ConcurrencyError if a newer training was asked for meanwhile."""
+async def _publish(
+    process: Process, ticket: TrainingTicket, trainer: Trainer, progress: Progress, seconds: float
+) -> None:
+    """The blob first, then both facts as one batch. Raises ConcurrencyError if a newer training was
+    asked for meanwhile."""
     request = ticket.request
     data = await asyncio.to_thread(trainer.model)
     model = await process.blobs.put(MODEL_BUCKET, data)
     header = header_of(data)
     registered = ModelRegistered(
-        config=request.config, model=model, generation=request.generation, architecture=header.architecture,
-        encoder=header.encoder, parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
-        parents=header.parents, ticket=ticket.ticket,
-    )  # fmt: skip
+        config=request.config,
+        model=model,
+        generation=request.generation,
+        architecture=header.architecture,
+        encoder=header.encoder,
+        parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
+        parents=header.parents,
+        ticket=ticket.ticket,
+    )
     finished = TrainingFinished(
-        config=request.config, generation=request.generation, ticket=ticket.ticket, model=model, steps=trainer.steps,
-        samples=len(trainer.window), loss=progress.loss, policy_loss=progress.policy_loss, value_loss=progress.value_loss,
-        validation_loss=progress.validation_loss, train_seconds=seconds, node=process.node,
-    )  # fmt: skip
+        config=request.config,
+        generation=request.generation,
+        ticket=ticket.ticket,
+        model=model,
+        steps=trainer.steps,
+        samples=len(trainer.window),
+        loss=progress.loss,
+        policy_loss=progress.policy_loss,
+        value_loss=progress.value_loss,
+        validation_loss=progress.validation_loss,
+        train_seconds=seconds,
+        node=process.node,
+    )
     drafts = [process.draft(fact, cause=ticket.cause) for fact in (finished, registered)]
     await process.log.append(drafts, _fence(ticket))
-    await process.log.append(drafts)  # not written again, but kept in the ledger: nobody would decide this anew if it were lost
+    await process.log.append(
+        drafts
+    )  # not written again, but kept in the ledger: nobody would decide this anew if it were lost
 
 
 def _fence(ticket: TrainingTicket) -> Expect:
@@ -246,9 +328,13 @@ def _fence(ticket: TrainingTicket) -> Expect:
 def _started(process: Process, ticket: TrainingTicket, trainer: Trainer) -> TrainingStarted:
     request = ticket.request
     return TrainingStarted(
-        config=request.config, generation=request.generation, ticket=ticket.ticket, node=process.node,
-        device=str(trainer.device), resumed_step=trainer.step,
-    )  # fmt: skip
+        config=request.config,
+        generation=request.generation,
+        ticket=ticket.ticket,
+        node=process.node,
+        device=str(trainer.device),
+        resumed_step=trainer.step,
+    )
 
 
 def _caller(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, Result]], Result]:

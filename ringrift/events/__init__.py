@@ -1,4 +1,5 @@
-"""Event types, registry, codec and settings: the vocabulary of the log. Imports nothing else of ours."""
+"""Event types, registry, codec and settings: the vocabulary of the log. Imports nothing else of
+ours."""
 
 from ringrift.events.codec import Draft, EventMeta, Recorded, decode, draft, encode, event_id
 from ringrift.events.errors import EventError, SettingsError, UndecodableEvent, UnknownEvent

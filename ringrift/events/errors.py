@@ -6,9 +6,9 @@ EventError
 └── SettingsError      a setting that does not exist or does not fit
 """
 
-
 REASON_CHARS_MAX = 1000
-"""what is wrong with an event may quote it: it goes into log lines and facts, whatever the event's size"""
+"""what is wrong with an event may quote it: it goes into log lines and facts, whatever the event's
+size"""
 
 
 class EventError(Exception):
@@ -16,10 +16,13 @@ class EventError(Exception):
 
 
 class UndecodableEvent(EventError):
-    """The bytes are no event of ours; `reason` says where they part, in at most `REASON_CHARS_MAX` characters."""
+    """The bytes are no event of ours; `reason` says where they part, in at most `REASON_CHARS_MAX`
+    characters."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason if len(reason) <= REASON_CHARS_MAX else f"{reason[:REASON_CHARS_MAX]} ...")
+        super().__init__(
+            reason if len(reason) <= REASON_CHARS_MAX else f"{reason[:REASON_CHARS_MAX]} ..."
+        )
 
 
 class UnknownEvent(UndecodableEvent):

@@ -1,8 +1,8 @@
 """Settings from the command line, the environment and files.
 
-A value is looked for on the command line (`--set training.batch=256`), then in the environment (`RINGRIFT_TRAINING_BATCH`),
-then in a JSON file, then among the defaults. A name or value that does not fit is refused, never replaced by the default.
-"""
+A value is looked for on the command line (`--set training.batch=256`), then in the environment
+(`RINGRIFT_TRAINING_BATCH`), then in a JSON file, then among the defaults. A name or value that does
+not fit is refused, never replaced by the default."""
 
 from __future__ import annotations
 
@@ -18,9 +18,22 @@ from ringrift.events.settings import Settings
 
 ENV_PREFIX = "RINGRIFT_"
 ENV_OF_PROCESS = frozenset(
-    {"SERVER", "DATA", "NODE", "LOG", "THREADS", "HEALTH_PORT", "HEALTH_HOST", "CREDENTIALS", "CA", "EDGE", "PROVIDER", "PRICE",
-     "UPDATED"}
-)  # fmt: skip
+    {
+        "SERVER",
+        "DATA",
+        "NODE",
+        "LOG",
+        "THREADS",
+        "HEALTH_PORT",
+        "HEALTH_HOST",
+        "CREDENTIALS",
+        "CA",
+        "EDGE",
+        "PROVIDER",
+        "PRICE",
+        "UPDATED",
+    }
+)
 """Environment names that configure one process and are no setting of the system."""
 
 
@@ -34,7 +47,8 @@ def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Settings named by `RINGRIFT_...` variables. Raises SettingsError for a variable that names nothing."""
+    """Settings named by `RINGRIFT_...` variables. Raises SettingsError for a variable that names
+    nothing."""
     known = {name.upper().replace(".", "_"): name for name in names()}
     found: dict[str, str] = {}
     for variable, value in environ.items():
@@ -42,7 +56,9 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
         if key == variable or key in ENV_OF_PROCESS:
             continue
         if key not in known:
-            raise SettingsError(f"environment variable {variable} names no setting{_near(key, known)}")
+            raise SettingsError(
+                f"environment variable {variable} names no setting{_near(key, known)}"
+            )
         found[known[key]] = value
     return found
 
@@ -58,8 +74,11 @@ def from_arguments(arguments: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def load(*sources: Mapping[str, str], file: bytes | None = None, base: Settings | None = None) -> Settings:
-    """Settings from `base` (the defaults), then a JSON `file`, then `sources`, the last one winning.
+def load(
+    *sources: Mapping[str, str], file: bytes | None = None, base: Settings | None = None
+) -> Settings:
+    """Settings from `base` (the defaults), then a JSON `file`, then `sources`, the last one
+    winning.
 
     Raises SettingsError that names the setting, the value and what was expected."""
     tree: dict[str, Any] = msgspec.to_builtins(base or Settings())

@@ -1,4 +1,5 @@
-"""Tickets: the commands on `WORK`. They are never history; the fact that asked for the work is, and `cause` names it."""
+"""Tickets: the commands on `WORK`. They are never history; the fact that asked for the work is, and
+`cause` names it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,12 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.events.errors import UndecodableEvent
-from ringrift.events.facts import EvaluationRequested, ReanalysisRequested, SelfplayPlanned, TrainingRequested
+from ringrift.events.facts import (
+    EvaluationRequested,
+    ReanalysisRequested,
+    SelfplayPlanned,
+    TrainingRequested,
+)
 
 
 class SelfplayTicket(Struct, frozen=True, kw_only=True, tag="selfplay"):
@@ -36,7 +42,8 @@ class EvaluationTicket(Struct, frozen=True, kw_only=True, tag="evaluation"):
 
 
 class ReanalysisTicket(Struct, frozen=True, kw_only=True, tag="reanalysis"):
-    """Search the games the request names again. Workers of self-play do it: it needs what they have."""
+    """Search the games the request names again. Workers of self-play do it: it needs what they
+    have."""
 
     ticket: str
     cause: str
@@ -50,27 +57,42 @@ _DECODER: msgspec.json.Decoder[Ticket] = msgspec.json.Decoder(Ticket)
 
 
 def tickets_of(event: Request, position: str) -> list[Ticket]:
-    """The tickets that the request at log `position` asks for; the same request gives the same ids for ever."""
+    """The tickets that the request at log `position` asks for; the same request gives the same ids
+    for ever."""
     match event:
         case TrainingRequested():
-            return [TrainingTicket(ticket=f"training-{_token(position)}", cause=position, request=event)]
+            return [
+                TrainingTicket(ticket=f"training-{_token(position)}", cause=position, request=event)
+            ]
         case EvaluationRequested():
-            return [EvaluationTicket(ticket=f"evaluation-{_token(position)}", cause=position, request=event)]
+            return [
+                EvaluationTicket(
+                    ticket=f"evaluation-{_token(position)}", cause=position, request=event
+                )
+            ]
         case ReanalysisRequested():
-            return [ReanalysisTicket(ticket=f"reanalysis-{_token(position)}", cause=position, request=event)]
+            return [
+                ReanalysisTicket(
+                    ticket=f"reanalysis-{_token(position)}", cause=position, request=event
+                )
+            ]
     step = event.games_per_ticket
     return [
         SelfplayTicket(
-            ticket=f"selfplay-{_token(position)}-{first // step}", cause=position, plan=event, first_game=first,
+            ticket=f"selfplay-{_token(position)}-{first // step}",
+            cause=position,
+            plan=event,
+            first_game=first,
             games=min(step, event.games - first),
         )
         for first in range(0, event.games, step)
-    ]  # fmt: skip
+    ]
 
 
 URGENT, USUAL, SPARE = 1, 5, 9
 PRIORITIES = (URGENT, USUAL, SPARE)
-"""a lower number goes first: what has waited for hours, what a decision waits for, what is played because there is room"""
+"""a lower number goes first: what has waited for hours, what a decision waits for, what is played
+because there is room"""
 
 
 def subject_of(ticket: Ticket, priority: int | None = None) -> str:
@@ -84,13 +106,18 @@ def priority_of(ticket: Ticket) -> int:
 
 
 def request_of(ticket: str) -> str:
-    """The part of a ticket's id that all tickets of its request have: kind and position, such as `selfplay-events-12`."""
+    """The part of a ticket's id that all tickets of its request have: kind and position, such as
+    `selfplay-events-12`."""
     return "-".join(ticket.split("-")[:3])
 
 
 def kind_of(ticket: Ticket) -> str:
     """Who is to do it: workers of selfplay, training or evaluation."""
-    return "selfplay" if isinstance(ticket, ReanalysisTicket) else str(type(ticket).__struct_config__.tag)
+    return (
+        "selfplay"
+        if isinstance(ticket, ReanalysisTicket)
+        else str(type(ticket).__struct_config__.tag)
+    )
 
 
 def config_of(ticket: Ticket) -> str:

@@ -1,4 +1,5 @@
-"""Which samples a training step sees: a pure function of seed and step, so a resumed training goes on exactly."""
+"""Which samples a training step sees: a pure function of seed and step, so a resumed training goes
+on exactly."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Encoded(Protocol):
 
 
 class Encoder(Protocol):
-    """Makes the input of a kind of network; `symmetry[B]` are indices into `grid_tables`, none of them means as it stands."""
+    """Makes the input of a kind of network; `symmetry[B]` are indices into `grid_tables`, none of
+    them means as it stands."""
 
     def encode(
         self,
@@ -51,10 +53,9 @@ class Encoder(Protocol):
 class Ends:
     """How the games of B samples ended, seen from the sample's mover.
 
-    ranks        int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for seats the game does not have
-    owners       int64 [B, H, W] who owns a cell as territory: 0 nobody, 1 + relative seat
-    moves_left   float32 [B] log(1 + plies to the end)
-    """
+    ranks        int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for seats the
+    game does not have owners       int64 [B, H, W] who owns a cell as territory: 0 nobody, 1 +
+    relative seat moves_left   float32 [B] log(1 + plies to the end)"""
 
     ranks: Tensor
     owners: Tensor
@@ -69,12 +70,10 @@ class Ends:
 class Sampled:
     """B samples with M legal moves in all.
 
-    batch    input of the network
-    policy   float32 [M], improved policy; slot int64 [M], index of the move within its sample; moves_max the longest list
-    values   float32 [B, RELATIVE_SEATS] targets by relative seat, `present` 1 for seats of the game, else 0
-    weight   float32 [B]
-    ends     targets of auxiliary heads, None if not asked for
-    """
+    batch    input of the network policy   float32 [M], improved policy; slot int64 [M], index of
+    the move within its sample; moves_max the longest list values   float32 [B, RELATIVE_SEATS]
+    targets by relative seat, `present` 1 for seats of the game, else 0 weight   float32 [B] ends
+    targets of auxiliary heads, None if not asked for"""
 
     batch: Encoded
     policy: Tensor
@@ -90,24 +89,43 @@ class Sampled:
         if self.policy.device == device:
             return self
         return Sampled(
-            self.batch.to(device), self.policy.to(device), self.slot.to(device), self.moves_max,
-            self.values.to(device), self.present.to(device), self.weight.to(device),
+            self.batch.to(device),
+            self.policy.to(device),
+            self.slot.to(device),
+            self.moves_max,
+            self.values.to(device),
+            self.present.to(device),
+            self.weight.to(device),
             self.ends.to(device) if self.ends else None,
-        )  # fmt: skip
+        )
 
 
 class Sampler:
-    """Draws batches from the samples `chosen` of a window, each pass in a new order, each sample under a random symmetry."""
+    """Draws batches from the samples `chosen` of a window, each pass in a new order, each sample
+    under a random symmetry."""
 
     def __init__(
-        self, window: Window, chosen: NDArray[np.int64], *, batch: int, seed: int, root_value_mix: float,
-        features: bool = False, ends: bool = False, encoder: Encoder | None = None,
-    ) -> None:  # fmt: skip
-        """`features` and `ends`: whether the batches hold the threat planes, and the targets of auxiliary heads. `encoder` makes
-        the network's input, by default that of the towers."""
+        self,
+        window: Window,
+        chosen: NDArray[np.int64],
+        *,
+        batch: int,
+        seed: int,
+        root_value_mix: float,
+        features: bool = False,
+        ends: bool = False,
+        encoder: Encoder | None = None,
+    ) -> None:
+        """`features` and `ends`: whether the batches hold the threat planes, and the targets of
+        auxiliary heads. `encoder` makes the network's input, by default that of the towers."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
-        self.window, self.chosen, self.batch, self.seed = window, chosen, min(batch, len(chosen)), seed
+        self.window, self.chosen, self.batch, self.seed = (
+            window,
+            chosen,
+            min(batch, len(chosen)),
+            seed,
+        )
         self._mix = root_value_mix
         self._with_ends = ends
         self._grids = grid_tables(window.config)
@@ -122,18 +140,24 @@ class Sampler:
         return len(self.chosen) // self.batch
 
     def at(self, step: int, part: int = 0, parts: int = 1) -> Sampled:
-        """The batch of training step `step` (from 0), or every `parts`-th sample of it; valid until the next call."""
+        """The batch of training step `step` (from 0), or every `parts`-th sample of it; valid until
+        the next call."""
         epoch, index = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = np.random.default_rng((self.seed, SHUFFLE_STREAM, epoch)).permutation(self.chosen)
+            self._order = np.random.default_rng((self.seed, SHUFFLE_STREAM, epoch)).permutation(
+                self.chosen
+            )
         samples = self._order[index * self.batch : (index + 1) * self.batch]
         random = np.random.default_rng((self.seed, SYMMETRY_STREAM, step)).random(len(samples))
         choices = np.where(self.window.order_bound[samples], len(ORDER_KEEPING), len(self._grids))
         return self.take(samples[part::parts], (random * choices).astype(np.int16)[part::parts])
 
-    def take(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None = None) -> Sampled:
-        """These samples, each moved by the symmetry of its index (`ORDER_KEEPING` come first in every table)."""
+    def take(
+        self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None = None
+    ) -> Sampled:
+        """These samples, each moved by the symmetry of its index (`ORDER_KEEPING` come first in
+        every table)."""
         window = self.window
         lengths = window.offsets[samples + 1] - window.offsets[samples]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -160,7 +184,9 @@ class Sampler:
         ranks[:, :seats] = np.take_along_axis(window.ranks[game], columns, axis=1) - 1
         owners = window.owners[game].astype(np.int64)
         relative = np.where(owners > 0, 1 + (owners - mover) % seats, 0)
-        grids = self._grids[np.zeros(len(samples), np.int16) if symmetry is None else symmetry][:, geo.cell_of]
+        grids = self._grids[np.zeros(len(samples), np.int16) if symmetry is None else symmetry][
+            :, geo.cell_of
+        ]
         cells = np.zeros((len(samples), geo.width**2), np.int64)
         np.put_along_axis(cells, grids.astype(np.int64), relative, axis=1)
         return Ends(
@@ -170,9 +196,12 @@ class Sampler:
         )
 
     def _values(self, samples: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Targets by relative seat: outcome and root value mixed; 0 for seats the game does not have."""
+        """Targets by relative seat: outcome and root value mixed; 0 for seats the game does not
+        have."""
         window, seats = self.window, self.window.config.seats
-        absolute = (1 - self._mix) * window.outcome[samples] + self._mix * window.root_value[samples]
+        absolute = (1 - self._mix) * window.outcome[samples] + self._mix * window.root_value[
+            samples
+        ]
         columns = (np.arange(seats)[None] + window.mover[samples][:, None] - 1) % seats
         values = np.zeros((len(samples), RELATIVE_SEATS), np.float32)
         values[:, :seats] = np.take_along_axis(absolute, columns, axis=1)

@@ -1,4 +1,5 @@
-"""The families of networks: how each is trained, read and put to work. A new family is a row of `FAMILIES`."""
+"""The families of networks: how each is trained, read and put to work. A new family is a row of
+`FAMILIES`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ AnyCheckpoint = Checkpoint | NnueCheckpoint
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How the networks of one family are trained, their bytes read, and positions evaluated by them."""
+    """How the networks of one family are trained, their bytes read, and positions evaluated by
+    them."""
 
     trains: Callable[[str], bool]
     """whether the architecture of this name is of the family"""

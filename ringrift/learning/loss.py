@@ -1,4 +1,5 @@
-"""The loss: cross-entropy of the improved policy over the legal moves, squared error of the values, and the auxiliary heads."""
+"""The loss: cross-entropy of the improved policy over the legal moves, squared error of the values,
+and the auxiliary heads."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -16,8 +17,8 @@ from ringrift.nets.encoding import Plane
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Means over the samples, by weight. `policy` is in nats and includes the entropy of the target; `total` also holds the losses
-    of the auxiliary heads by their weights."""
+    """Means over the samples, by weight. `policy` is in nats and includes the entropy of the
+    target; `total` also holds the losses of the auxiliary heads by their weights."""
 
     total: Tensor
     policy: Tensor
@@ -25,7 +26,8 @@ class Losses:
 
 
 def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Losses:
-    """Policy loss + `value_weight` * value loss of `network` on a batch, and the auxiliary losses that have a weight."""
+    """Policy loss + `value_weight` * value loss of `network` on a batch, and the auxiliary losses
+    that have a weight."""
     logits, values, heads = network.learn(*sampled.batch.arguments())
     weight = sampled.weight / sampled.weight.sum()
     policy = (weight * policy_loss(logits, sampled)).sum()
@@ -34,14 +36,22 @@ def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Loss
     total = policy + settings.value_weight * value
     if sampled.ends is not None:
         on_board = cast(Batch, sampled.batch).planes[:, Plane.ON_BOARD]
-        total = total + (weight * auxiliary_loss(heads, sampled.ends, sampled.present, on_board, settings)).sum()
+        total = (
+            total
+            + (
+                weight * auxiliary_loss(heads, sampled.ends, sampled.present, on_board, settings)
+            ).sum()
+        )
     return Losses(total, policy, value)
 
 
 def policy_loss(logits: Tensor, sampled: Sampled) -> Tensor:
-    """Cross-entropy [B] of each sample: sum over its legal moves of -target * log softmax(logits)."""
+    """Cross-entropy [B] of each sample: sum over its legal moves of -target * log
+    softmax(logits)."""
     positions = sampled.batch.positions
-    expected = logits.new_zeros(len(sampled.weight)).index_add(0, positions, sampled.policy * logits)
+    expected = logits.new_zeros(len(sampled.weight)).index_add(
+        0, positions, sampled.policy * logits
+    )
     return _normaliser(logits, sampled) - expected
 
 
@@ -56,16 +66,21 @@ def _normaliser(logits: Tensor, sampled: Sampled) -> Tensor:
     return table.index_put((sampled.batch.positions, sampled.slot), logits).logsumexp(1)
 
 
-def auxiliary_loss(heads: Auxiliary, ends: Ends, present: Tensor, on_board: Tensor, settings: TrainingSettings) -> Tensor:
-    """[B]: cross-entropies of the ranks of the seats `present[RELATIVE_SEATS]` and of the owners of the cells `on_board[B, H, W]`,
-    each a mean, and the Huber loss of the logarithm of the moves left, by their weights."""
+def auxiliary_loss(
+    heads: Auxiliary, ends: Ends, present: Tensor, on_board: Tensor, settings: TrainingSettings
+) -> Tensor:
+    """[B]: cross-entropies of the ranks of the seats `present[RELATIVE_SEATS]` and of the owners of
+    the cells `on_board[B, H, W]`, each a mean, and the Huber loss of the logarithm of the moves
+    left, by their weights."""
     loss = torch.zeros_like(ends.moves_left)
     if heads.rank is not None:
         by_seat = functional.cross_entropy(heads.rank.transpose(1, 2), ends.ranks, reduction="none")
         loss = loss + settings.rank_weight * (by_seat * present).sum(1) / present.sum()
     if heads.territory is not None:
         by_cell = functional.cross_entropy(heads.territory, ends.owners, reduction="none")
-        loss = loss + settings.territory_weight * (by_cell * on_board).sum((1, 2)) / on_board.sum((1, 2))
+        loss = loss + settings.territory_weight * (by_cell * on_board).sum((1, 2)) / on_board.sum(
+            (1, 2)
+        )
     if heads.moves_left is not None:
         by_sample = functional.huber_loss(heads.moves_left, ends.moves_left, reduction="none")
         loss = loss + settings.moves_left_weight * by_sample

@@ -1,17 +1,33 @@
-"""Matches: every start is played once for each seat the candidate can take, so that neither seat nor start favours anybody.
+"""Matches: every start is played once for each seat the candidate can take, so that neither seat
+nor start favours anybody.
 
-With two seats a start gives two games. With more, the candidate holds one seat and copies of the opponent hold the others.
-"""
+With two seats a start gives two games. With more, the candidate holds one seat and copies of the
+opponent hold the others."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
-from ringrift.events.facts import MEASURING, EvaluationRequested, EvaluationScored, GameCompleted, Ranking
+from ringrift.events.facts import (
+    MEASURING,
+    EvaluationRequested,
+    EvaluationScored,
+    GameCompleted,
+    Ranking,
+)
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning.openings import Opening, even_openings
-from ringrift.learning.play import GAME_STREAM, OPENING_STREAM, Progress, Start, Width, game_fact, play_out, player_of
+from ringrift.learning.play import (
+    GAME_STREAM,
+    OPENING_STREAM,
+    Progress,
+    Start,
+    Width,
+    game_fact,
+    play_out,
+    player_of,
+)
 from ringrift.rules.config import Config
 from ringrift.search.harness import HARNESSES, Model
 from ringrift.search.players import Player
@@ -31,21 +47,36 @@ def play_match(
     width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted | EvaluationScored]:
-    """The games of an evaluation ticket, each as it ends, and at last their score. `model_of` gives the network of a digest.
-    `batch`: games at once, else as many as the wider of the two harnesses plays in lockstep.
+    """The games of an evaluation ticket, each as it ends, and at last their score. `model_of` gives
+    the network of a digest. `batch`: games at once, else as many as the wider of the two harnesses
+    plays in lockstep.
 
     Raises HarnessError if a seat cannot be played."""
     request = ticket.request
     config = Config.parse(request.config)
     pair = (request.candidate, request.opponent)
     tally = Tally(config, request)
-    players = [player_of(config, seat, model_of(seat.model) if seat.model else None, threads) for seat in pair]
+    players = [
+        player_of(config, seat, model_of(seat.model) if seat.model else None, threads)
+        for seat in pair
+    ]
     networks = all(seat.model for seat in pair)
     games = play_out(
         config,
         players,
-        starts_of(ticket, openings_of(ticket, settings, players[OPPONENT] if networks else None, lambda: progress(Progress()))),
-        batch=min(batch or max(HARNESSES[seat.harness].lockstep for seat in pair), request.pairs * config.seats),
+        starts_of(
+            ticket,
+            openings_of(
+                ticket,
+                settings,
+                players[OPPONENT] if networks else None,
+                lambda: progress(Progress()),
+            ),
+        ),
+        batch=min(
+            batch or max(HARNESSES[seat.harness].lockstep for seat in pair),
+            request.pairs * config.seats,
+        ),
         width=width,
         progress=progress,
     )
@@ -67,12 +98,16 @@ def play_match(
 
 
 def openings_of(
-    ticket: EvaluationTicket, settings: EvaluationSettings, referee: Player | None, between: Callable[[], None] = lambda: None
+    ticket: EvaluationTicket,
+    settings: EvaluationSettings,
+    referee: Player | None,
+    between: Callable[[], None] = lambda: None,
 ) -> Iterator[Opening]:
-    """The random opening of each start: the one that the referee finds most even of several, else any of `opening_plies`.
+    """The random opening of each start: the one that the referee finds most even of several, else
+    any of `opening_plies`.
 
-    A network that stands for the opponent is the referee where two networks meet. Each of them plays each opening from each seat,
-    so that its errors favour neither."""
+    A network that stands for the opponent is the referee where two networks meet. Each of them
+    plays each opening from each seat, so that its errors favour neither."""
     request = ticket.request
     seeds = [seed_of(request.seed, OPENING_STREAM, start) for start in range(request.pairs)]
     if referee is None or not settings.even_openings:
@@ -81,7 +116,8 @@ def openings_of(
 
 
 def starts_of(ticket: EvaluationTicket, openings: Iterable[Opening]) -> Iterator[Start]:
-    """All games of a match. Games of one start share its opening; `<ticket>-<start * seats + rotation>` is their id."""
+    """All games of a match. Games of one start share its opening; `<ticket>-<start * seats +
+    rotation>` is their id."""
     request = ticket.request
     seats = Config.parse(request.config).seats
     for start, opening in enumerate(openings):
@@ -99,7 +135,9 @@ class Tally:
 
     def __init__(self, config: Config, request: EvaluationRequested) -> None:
         self._config, self._request = config, request
-        self._points: Counter[int] = Counter()  # of the candidate by start, in units of 1 / (n (n - 1)) of a start's mean
+        self._points: Counter[int] = (
+            Counter()
+        )  # of the candidate by start, in units of 1 / (n (n - 1)) of a start's mean
         self._rankings: Counter[tuple[tuple[str, ...], tuple[int, ...]]] = Counter()
         self._games, self._wins, self._seconds = 0, 0, 0.0
 
@@ -108,7 +146,9 @@ class Tally:
         n = self._config.seats
         index = int(game.game.rpartition("-")[2])
         self._points[index // n] += n - game.ranks[candidate]
-        places = sorted((rank, seat.participant) for rank, seat in zip(game.ranks, game.seats, strict=True))
+        places = sorted(
+            (rank, seat.participant) for rank, seat in zip(game.ranks, game.seats, strict=True)
+        )
         self._rankings[tuple(name for _, name in places), tuple(rank for rank, _ in places)] += 1
         self._games += 1
         self._wins += game.winner == candidate + 1
@@ -131,7 +171,8 @@ class Tally:
             wins=float(self._wins),
             starts=tuple((float(score), count) for score, count in sorted(starts.items())),
             rankings=tuple(
-                Ranking(order=order, ranks=ranks, count=count) for (order, ranks), count in sorted(self._rankings.items())
+                Ranking(order=order, ranks=ranks, count=count)
+                for (order, ranks), count in sorted(self._rankings.items())
             ),
             play_seconds=round(self._seconds, 6),
             node=node,

@@ -1,7 +1,8 @@
-"""Training an NNUE from the shards the towers are trained from: a window holds positions, and their features are taken from those.
+"""Training an NNUE from the shards the towers are trained from: a window holds positions, and their
+features are taken from those.
 
-Here the features of `ringrift.search.nnue_features` and the network of `ringrift.nets.nnue`, which do not know each other, meet.
-"""
+Here the features of `ringrift.search.nnue_features` and the network of `ringrift.nets.nnue`, which
+do not know each other, meet."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +40,8 @@ FEATURES: Final = FeatureSet(
 
 @cache
 def symmetric_places(config: Config) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """`places[K, area]`, `axes[K, AXES]`: where each symmetry of `grid_tables` puts a cell, in scan order, and an axis."""
+    """`places[K, area]`, `axes[K, AXES]`: where each symmetry of `grid_tables` puts a cell, in scan
+    order, and an axis."""
     geo = geometry(config)
     grids = grid_tables(config)
     scan_at = np.full(geo.width**2, -1, np.int16)
@@ -57,7 +59,10 @@ def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
     found = list(range(nf.AXES))
     for axis, delta in enumerate(deltas):
         start = next(int(c) for c in geo.cell_of if grid[c + delta] >= 0)
-        (y0, x0), (y1, x1) = divmod(int(grid[start]), width), divmod(int(grid[start + delta]), width)
+        (y0, x0), (y1, x1) = (
+            divmod(int(grid[start]), width),
+            divmod(int(grid[start + delta]), width),
+        )
         image = (x1 - x0) * stride + y1 - y0
         found[axis] = deltas.index(image) if image in deltas else deltas.index(-image)
     return found
@@ -65,11 +70,12 @@ def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class NnueBatch:
-    """Input of `Nnue.forward` for B positions of n seats, M moves, N rows of bags; without a policy no rows.
+    """Input of `Nnue.forward` for B positions of n seats, M moves, N rows of bags; without a policy
+    no rows.
 
-    features int64, lists one after another; starts int64 [B * n + 1]; globals_ float32 [B * n, GLOBALS]
-    rows     int64 [N]; row_starts int64 [M + 1]; weights float32 [N]; kinds int64 [M]; positions int64 [M]
-    """
+    features int64, lists one after another; starts int64 [B * n + 1]; globals_ float32 [B * n,
+    GLOBALS] rows     int64 [N]; row_starts int64 [M + 1]; weights float32 [N]; kinds int64 [M];
+    positions int64 [M]"""
 
     features: Tensor
     starts: Tensor
@@ -83,8 +89,15 @@ class NnueBatch:
     def arguments(self) -> tuple[Tensor, ...]:
         """In the order of `Nnue.forward`."""
         return (
-            self.features, self.starts, self.globals_, self.rows, self.row_starts, self.weights, self.kinds, self.positions,
-        )  # fmt: skip
+            self.features,
+            self.starts,
+            self.globals_,
+            self.rows,
+            self.row_starts,
+            self.weights,
+            self.kinds,
+            self.positions,
+        )
 
     def to(self, device: torch.device) -> Self:
         """On `device`; itself if it is there."""
@@ -112,7 +125,8 @@ class NnueBatcher:
         offsets: NDArray[np.int64],
         symmetry: NDArray[np.int16] | None = None,
     ) -> NnueBatch:
-        """The batch of `states[B, S]` whose legal moves are `codes[offsets[i]:offsets[i + 1]]`; `symmetry[B]` by `grid_tables`."""
+        """The batch of `states[B, S]` whose legal moves are `codes[offsets[i]:offsets[i + 1]]`;
+        `symmetry[B]` by `grid_tables`."""
         geo, count = self.geometry, len(states)
         chosen = np.zeros(count, np.int16) if symmetry is None else symmetry
         room = count * geo.seats * nf.features_max(geo)
@@ -120,7 +134,17 @@ class NnueBatcher:
             self._indices = np.zeros(room, np.int32)
         starts = np.zeros(count * geo.seats + 1, np.int64)
         globals_ = np.zeros((count * geo.seats, nf.GLOBALS), np.int16)
-        nf.collect(geo, states, self._places, self._axes, chosen, self._cells, self._indices, starts, globals_)
+        nf.collect(
+            geo,
+            states,
+            self._places,
+            self._axes,
+            chosen,
+            self._cells,
+            self._indices,
+            starts,
+            globals_,
+        )
         return NnueBatch(
             torch.from_numpy(self._indices[: starts[-1]].astype(np.int64)),
             torch.from_numpy(starts),
@@ -139,12 +163,27 @@ class NnueBatcher:
         chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
         count, room = len(codes), rows_max(self.geometry, codes) if self._policy else 0
         rows, weights = np.zeros(room, np.int64), np.zeros(room, np.float32)
-        starts, kinds, positions = np.zeros(count + 1, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
+        starts, kinds, positions = (
+            np.zeros(count + 1, np.int64),
+            np.zeros(count, np.int64),
+            np.zeros(count, np.int64),
+        )
         used = 0
         if self._policy:
             used = fill_bags(
-                self.geometry, states, codes, offsets, self._grids, chosen, self._region, rows, weights, starts, kinds, positions,
-            )  # fmt: skip
+                self.geometry,
+                states,
+                codes,
+                offsets,
+                self._grids,
+                chosen,
+                self._region,
+                rows,
+                weights,
+                starts,
+                kinds,
+                positions,
+            )
         rows %= self.geometry.width**2 * ROLES  # from rows of the batch to rows of a position
         made = (rows[:used], starts, weights[:used], kinds, positions)
         one, two, three, four, five = (torch.from_numpy(array) for array in made)
@@ -152,14 +191,18 @@ class NnueBatcher:
 
 
 class NnueTrainer(Trainer):
-    """As `Trainer`, for the architectures of `ringrift.nets.nnue`; these have no auxiliary heads."""
+    """As `Trainer`, for the architectures of `ringrift.nets.nnue`; these have no auxiliary
+    heads."""
 
     ROOT_VALUE_MIX: ClassVar[float] = 0.5
-    """with outcomes alone 240 games of hex8_2p are learnt by heart: after 4 epochs the winners of 60 others were told in 58 % of
-    positions, with half root values in 65 % (before `CELL_SHARE`; one seed)"""
+    """with outcomes alone 240 games of hex8_2p are learnt by heart: after 4 epochs the winners of
+    60 others were told in 58 % of positions, with half root values in 65 % (before `CELL_SHARE`;
+    one seed)"""
 
     def _load_teacher(self, data: bytes) -> Tower:
-        raise TrainingError(f"no network can teach {self.settings.architecture}; empty training.distill_from")
+        raise TrainingError(
+            f"no network can teach {self.settings.architecture}; empty training.distill_from"
+        )
 
     def _new_network(self) -> nn.Module:
         try:
@@ -171,7 +214,12 @@ class NnueTrainer(Trainer):
         shape = NNUES.get(self.settings.architecture)
         encoder = NnueBatcher(self.window.config, policy=shape is not None and shape.policy > 0)
         return Sampler(
-            self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix, encoder=encoder
+            self.window,
+            chosen,
+            batch=self.settings.batch,
+            seed=self.seed,
+            root_value_mix=root_value_mix,
+            encoder=encoder,
         )
 
     def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
@@ -185,18 +233,26 @@ class NnueTrainer(Trainer):
         try:
             parent = checkpoints.NnueCheckpoint.parse(start, FEATURES, config=config)
         except CheckpointError as error:
-            raise TrainingError(f"cannot start {own} for {config.key} from the parent network: {error}") from error
+            raise TrainingError(
+                f"cannot start {own} for {config.key} from the parent network: {error}"
+            ) from error
         if parent.header.architecture != own:
-            raise TrainingError(f"cannot start {own} for {config.key} from a {parent.header.architecture}")
+            raise TrainingError(
+                f"cannot start {own} for {config.key} from a {parent.header.architecture}"
+            )
         load_weights(self.network, parent.weights)
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
         parents = () if self._parent is None else (self._parent,)
         return checkpoints.save(
-            cast(Nnue, self.network), FEATURES, architecture=self.settings.architecture, config=self.window.config,
-            parents=parents, notes=notes,
-        )  # fmt: skip
+            cast(Nnue, self.network),
+            FEATURES,
+            architecture=self.settings.architecture,
+            config=self.window.config,
+            parents=parents,
+            notes=notes,
+        )
 
 
 def nnue_losses(network: Nnue, sampled: Sampled, value_weight: float) -> Losses:
@@ -205,5 +261,9 @@ def nnue_losses(network: Nnue, sampled: Sampled, value_weight: float) -> Losses:
     weight = sampled.weight / sampled.weight.sum()
     squared = (values - sampled.values) ** 2 * sampled.present
     value = (weight * squared.sum(1) / sampled.present.sum()).sum()
-    policy = (weight * policy_loss(logits, sampled)).sum() if network.shape.policy else torch.zeros_like(value)
+    policy = (
+        (weight * policy_loss(logits, sampled)).sum()
+        if network.shape.policy
+        else torch.zeros_like(value)
+    )
     return Losses(policy + value_weight * value, policy, value)

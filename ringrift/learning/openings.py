@@ -1,8 +1,9 @@
-"""How games begin that shall tell something: with random moves, chosen so that both sides can win where a network can tell.
+"""How games begin that shall tell something: with random moves, chosen so that both sides can win
+where a network can tell.
 
-On hex8_2p the second seat won 90 to 100 % of the games between good networks that began with four random plies: most pairs of games
-are split, whatever the networks are worth. Among several random openings there are some that both can win (docs/experiments.md).
-"""
+On hex8_2p the second seat won 90 to 100 % of the games between good networks that began with four
+random plies: most pairs of games are split, whatever the networks are worth. Among several random
+openings there are some that both can win (docs/experiments.md)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from ringrift.search.players import Boards, Player, States
 from ringrift.search.splitmix import seed_of
 
 PLIES: Final = (2, 16)
-"""random plies of an opening that is chosen among others, at least and at most: more lengths, more balances to choose from"""
+"""random plies of an opening that is chosen among others, at least and at most: more lengths, more
+balances to choose from"""
 TRIES: Final = 8
-"""openings to choose from: with 8 as with 16 two in five pairs between networks of hex8_2p were decided, with 1 one in eight"""
+"""openings to choose from: with 8 as with 16 two in five pairs between networks of hex8_2p were
+decided, with 1 one in eight"""
 ROOM_PLIES: Final = 256
 """moves that a board holds: those above and the forced ones between them"""
 LENGTH_STREAM: Final = 0  # of the seed of an opening: how long it is
@@ -38,9 +41,15 @@ NO_OPENING: Final = Opening(0, 0)
 
 
 def even_openings(
-    config: Config, referee: Player, seeds: Sequence[int], *, pie: bool = False, between: Callable[[], None] = lambda: None
+    config: Config,
+    referee: Player,
+    seeds: Sequence[int],
+    *,
+    pie: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> Iterator[Opening]:
-    """An opening for each seed: of TRIES random ones the one after which the referee's values of the seats are the least apart.
+    """An opening for each seed: of TRIES random ones the one after which the referee's values of
+    the seats are the least apart.
 
     `between` is called before the referee is asked about the next of them."""
     step = LOCKSTEP // TRIES
@@ -51,7 +60,9 @@ def even_openings(
         states, over = positions_after(config, found, pie=pie)
         spreads = np.full(len(found), np.inf)
         going = np.flatnonzero(~over)
-        decisions = referee.choose(states[going], np.array([found[number].seed for number in going], np.uint64))
+        decisions = referee.choose(
+            states[going], np.array([found[number].seed for number in going], np.uint64)
+        )
         spreads[going] = [float(np.ptp(decision.values)) for decision in decisions]
         for at, best in enumerate(spreads.reshape(len(some), TRIES).argmin(axis=1)):
             yield found[at * TRIES + int(best)]
@@ -62,8 +73,11 @@ def _opening(seed: int) -> Opening:
     return Opening(seed, least + seed_of(seed, LENGTH_STREAM) % (most - least + 1))
 
 
-def positions_after(config: Config, openings: Sequence[Opening], *, pie: bool = False) -> tuple[States, NDArray[np.bool_]]:
-    """The positions `states[B, S]` after openings, and whether their games are `over[B]` already."""
+def positions_after(
+    config: Config, openings: Sequence[Opening], *, pie: bool = False
+) -> tuple[States, NDArray[np.bool_]]:
+    """The positions `states[B, S]` after openings, and whether their games are `over[B]`
+    already."""
     chance = make_player(config, "random", Setup(evaluator="none", threads=1))
     boards = Boards(config, len(openings), ROOM_PLIES)
     for slot in range(len(openings)):
@@ -71,6 +85,11 @@ def positions_after(config: Config, openings: Sequence[Opening], *, pie: bool = 
     states = boards.table.states
     plies = np.array([opening.plies for opening in openings])
     seeds = np.array([opening.seed for opening in openings], np.uint64)
-    while len(going := np.flatnonzero((states[:, la.PLY] < plies) & (states[:, la.PHASE] != la.OVER))):
-        boards.play(going.tolist(), [decision.move for decision in chance.choose(states[going], seeds[going])])
+    while len(
+        going := np.flatnonzero((states[:, la.PLY] < plies) & (states[:, la.PHASE] != la.OVER))
+    ):
+        boards.play(
+            going.tolist(),
+            [decision.move for decision in chance.choose(states[going], seeds[going])],
+        )
     return states, states[:, la.PHASE] == la.OVER

@@ -1,8 +1,8 @@
 """Playing whole games in lockstep and telling them as facts.
 
-A batch of games is kept full: where one ends, the next begins. A game's moves depend on its own seed and the evaluator's answers,
-never on the games beside it, so a ticket played again gives the same games.
-"""
+A batch of games is kept full: where one ends, the next begins. A game's moves depend on its own
+seed and the evaluator's answers, never on the games beside it, so a ticket played again gives the
+same games."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +34,8 @@ OPENING: Final = -1  # index of who makes the random moves of openings
 GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # what a seed is for
 
 Width = Callable[[int], int]
-"""How many of so many games may be searched at once, asked before every decision: fewer where memory is tight."""
+"""How many of so many games may be searched at once, asked before every decision: fewer where
+memory is tight."""
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 
 
@@ -77,7 +78,8 @@ class _Game:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A game that is over: codes of its moves, its searched decisions, the last position, its share of the time."""
+    """A game that is over: codes of its moves, its searched decisions, the last position, its share
+    of the time."""
 
     start: Start
     moves: list[int]
@@ -97,7 +99,8 @@ def play_out(
     width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Finished]:
-    """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a game without end."""
+    """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a
+    game without end."""
     warm_up()
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))
@@ -124,14 +127,21 @@ def play_out(
                 end = Position(config, boards.table.states[slot].copy())
                 games += 1
                 plies += end.ply
-                yield Finished(start=game.start, moves=boards.moves(slot), decisions=game.decisions, end=end, seconds=game.seconds)
+                yield Finished(
+                    start=game.start,
+                    moves=boards.moves(slot),
+                    decisions=game.decisions,
+                    end=end,
+                    seconds=game.seconds,
+                )
         progress(Progress(games, plies, decisions))
 
 
 def _one_decision(
     roster: Sequence[Player], opening: Player, boards: Boards, live: dict[int, _Game], width: Width
 ) -> None:
-    """Every live game goes on by one decision and the forced plies after it; players get as many positions at once as may be."""
+    """Every live game goes on by one decision and the forced plies after it; players get as many
+    positions at once as may be."""
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
         groups.setdefault(_player_of(game.start, boards.table.states[slot]), []).append(slot)
@@ -141,7 +151,11 @@ def _one_decision(
         player = opening if index == OPENING else roster[index]
         starts = [live[slot].start for slot in group]
         seeds = [start.opening.seed if index == OPENING else start.seed for start in starts]
-        for slot, decision in zip(group, player.choose(boards.table.states[group], np.array(seeds, np.uint64)), strict=True):
+        for slot, decision in zip(
+            group,
+            player.choose(boards.table.states[group], np.array(seeds, np.uint64)),
+            strict=True,
+        ):
             if index != OPENING and player.searches:
                 live[slot].decisions.append(target_of(int(boards.table.plies[slot]), decision))
             slots.append(slot)
@@ -158,7 +172,8 @@ def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, li
 
 
 def _player_of(start: Start, state: NDArray[np.int32]) -> int:
-    """Who chooses: chance in the opening, else the seat to move; a swap of the pie rule has made two players trade seats."""
+    """Who chooses: chance in the opening, else the seat to move; a swap of the pie rule has made
+    two players trade seats."""
     if state[la.PLY] < start.opening.plies:
         return OPENING
     seat = int(state[la.TURN])
@@ -171,7 +186,8 @@ def target_of(ply: int, decision: Decision) -> targets.Decision:
 
 
 def player_of(config: Config, seat: Seat, model: Model | None, threads: int | None) -> Player:
-    """The player that sits at `seat`; `model` is its network. Raises HarnessError if it cannot be made."""
+    """The player that sits at `seat`; `model` is its network. Raises HarnessError if it cannot be
+    made."""
     setup = Setup(
         evaluator=seat.evaluator,
         simulations=seat.simulations,
@@ -184,9 +200,18 @@ def player_of(config: Config, seat: Seat, model: Model | None, threads: int | No
 
 
 def game_fact(
-    config: Config, finished: Finished, seats: tuple[Seat, ...], *, origin: Origin, ticket: str, pie: bool, node: str, version: int
+    config: Config,
+    finished: Finished,
+    seats: tuple[Seat, ...],
+    *,
+    origin: Origin,
+    ticket: str,
+    pie: bool,
+    node: str,
+    version: int,
 ) -> GameCompleted:
-    """The fact of a finished game; `seats` are those of its start, `version` that of the settings."""
+    """The fact of a finished game; `seats` are those of its start, `version` that of the
+    settings."""
     end = finished.end
     return GameCompleted(
         game=finished.start.game,
@@ -225,8 +250,9 @@ def play_games(
 ) -> Iterator[GameCompleted]:
     """The games of a self-play ticket, each as it ends.
 
-    `model` is the network of the plan; without a model the heuristic values the leaves. `batch`: games at once, else the
-    whole ticket as far as the harness plays so many in lockstep. Raises HarnessError if network and plan do not fit."""
+    `model` is the network of the plan; without a model the heuristic values the leaves. `batch`:
+    games at once, else the whole ticket as far as the harness plays so many in lockstep. Raises
+    HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
     sits = seat(
@@ -239,15 +265,17 @@ def play_games(
     player = player_of(config, sits, model, threads)
     seats = (sits,) * config.seats
     pie = settings.pie and config.seats == 2
-    seeds = [seed_of(plan.seed, plan.generation, ticket.first_game + index) for index in range(ticket.games)]
+    seeds = [
+        seed_of(plan.seed, plan.generation, ticket.first_game + index)
+        for index in range(ticket.games)
+    ]
     even = settings.even_openings if plan.model else 0.0
-    openings = _openings(config, player, seeds, settings, even, pie=pie, between=lambda: progress(Progress()))
+    openings = _openings(
+        config, player, seeds, settings, even, pie=pie, between=lambda: progress(Progress())
+    )
     starts = (
         Start(
-            game=f"{ticket.ticket}-{index}",
-            players=(0,) * config.seats,
-            seed=seed,
-            opening=opening,
+            game=f"{ticket.ticket}-{index}", players=(0,) * config.seats, seed=seed, opening=opening
         )
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
@@ -262,20 +290,39 @@ def play_games(
         progress=progress,
     ):
         yield game_fact(
-            config, finished, seats, origin="selfplay", ticket=ticket.ticket, pie=pie, node=node, version=plan.settings_version
+            config,
+            finished,
+            seats,
+            origin="selfplay",
+            ticket=ticket.ticket,
+            pie=pie,
+            node=node,
+            version=plan.settings_version,
         )
 
 
 def _openings(
-    config: Config, player: Player, seeds: Sequence[int], settings: SelfplaySettings, share: float, *, pie: bool,
+    config: Config,
+    player: Player,
+    seeds: Sequence[int],
+    settings: SelfplaySettings,
+    share: float,
+    *,
+    pie: bool,
     between: Callable[[], None],
-) -> list[Opening]:  # fmt: skip
-    """How the game of each seed begins: about a `share` of them with an opening that the player finds even."""
+) -> list[Opening]:
+    """How the game of each seed begins: about a `share` of them with an opening that the player
+    finds even."""
     even = [uniform(U(seed), EVEN_STREAM) < share for seed in seeds]
     wanted = [seed_of(seed, OPENING_STREAM) for seed, one in zip(seeds, even, strict=True) if one]
     chosen = even_openings(config, player, wanted, pie=pie, between=between)
-    return [next(chosen) if one else _any_opening(seed, settings) for seed, one in zip(seeds, even, strict=True)]
+    return [
+        next(chosen) if one else _any_opening(seed, settings)
+        for seed, one in zip(seeds, even, strict=True)
+    ]
 
 
 def _any_opening(seed: int, settings: SelfplaySettings) -> Opening:
-    return Opening(seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1))
+    return Opening(
+        seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1)
+    )

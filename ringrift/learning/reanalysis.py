@@ -1,4 +1,5 @@
-"""Old games searched again: new targets for the same decisions (MuZero Reanalyze, Schrittwieser et al. 2020, appendix H)."""
+"""Old games searched again: new targets for the same decisions (MuZero Reanalyze, Schrittwieser et
+al. 2020, appendix H)."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ from ringrift.search.splitmix import seed_of
 
 
 def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:
-    """Targets of every decision that was searched when `game` was played, searched by `player` now; the moves stay as played.
+    """Targets of every decision that was searched when `game` was played, searched by `player` now;
+    the moves stay as played.
 
-    They depend on the game, the player and `seed` alone. A player without noise is meant. Raises GameRejected, TargetsError."""
+    They depend on the game, the player and `seed` alone. A player without noise is meant. Raises
+    GameRejected, TargetsError."""
     config = Config.parse(game.config)
     plies = [decision.ply for decision in targets.decode(game.targets)[1]]
     position, wanted, states = Position.start(config, pie=game.pie), set(plies), []
@@ -33,4 +36,7 @@ def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:
         return targets.encode(config.seats, [])
     seeds = np.full(len(states), seed_of(seed, game.seed), np.uint64)
     decisions = player.choose(np.stack(states), seeds)
-    return targets.encode(config.seats, [target_of(ply, decision) for ply, decision in zip(plies, decisions, strict=True)])
+    return targets.encode(
+        config.seats,
+        [target_of(ply, decision) for ply, decision in zip(plies, decisions, strict=True)],
+    )

@@ -1,4 +1,5 @@
-"""From a recorded game to what can be learned from it: every game is replayed and checked before it is used."""
+"""From a recorded game to what can be learned from it: every game is replayed and checked before it
+is used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +13,23 @@ from numpy.typing import NDArray
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.targets import Decision, TargetsError, decode
 from ringrift.rules import Config, Position, RulesError
-from ringrift.rules.core import RESIGN, TIMEOUT, Geometry, apply_move, compiled, is_over, legal_moves
+from ringrift.rules.core import (
+    RESIGN,
+    TIMEOUT,
+    Geometry,
+    apply_move,
+    compiled,
+    is_over,
+    legal_moves,
+)
 from ringrift.rules.notation import parse_token
 from ringrift.rules.version import RULES_VERSION
 
 WINNER_VALUE: Final = 1.0
 MOVES_MAX: Final = 1 << 16  # indices of moves are stored in two bytes
-TOKENS_MAX: Final = 1 << 16  # tokens whose codes are remembered: the same few thousand come again and again
+TOKENS_MAX: Final = (
+    1 << 16
+)  # tokens whose codes are remembered: the same few thousand come again and again
 
 
 class GameRejected(ValueError):
@@ -29,11 +40,10 @@ class GameRejected(ValueError):
 class CheckedGame:
     """A game that replays to the end its event tells.
 
-    key        first 8 bytes of the SHA-256 of the game's id: which games validate
-    codes      int64 [plies], the moves
-    outcome    float32 [seats], value of the end for each seat (`outcome_values`)
-    decisions  the searched decisions, in order of ply; none of a game in which some seat does not search
-    """
+    key        first 8 bytes of the SHA-256 of the game's id: which games validate codes      int64
+    [plies], the moves outcome    float32 [seats], value of the end for each seat (`outcome_values`)
+    decisions  the searched decisions, in order of ply; none of a game in which some seat does not
+    search"""
 
     key: int
     pie: bool
@@ -43,10 +53,11 @@ class CheckedGame:
 
 
 def outcome_values(winner: int, ranks: Sequence[int]) -> NDArray[np.float32]:
-    """Value of the end for each seat: the declared winner +1, the others 1 - 2 (rank - 1) / (n - 1).
+    """Value of the end for each seat: the declared winner +1, the others 1 - 2 (rank - 1) / (n -
+    1).
 
-    The winner's rank is not looked at: the declared winner has won whatever the counters say. Without a winner (resignation
-    with three or four seats, section 6.1) ranks alone decide."""
+    The winner's rank is not looked at: the declared winner has won whatever the counters say.
+    Without a winner (resignation with three or four seats, section 6.1) ranks alone decide."""
     n = len(ranks)
     values = [1.0 - 2.0 * (rank - 1) / (n - 1) for rank in ranks]
     if winner:
@@ -60,7 +71,9 @@ def check_game(game: GameCompleted) -> CheckedGame:
         config = Config.parse(game.config)
         seats, decisions = decode(game.targets)
         if game.rules_version != RULES_VERSION:
-            raise GameRejected(f"played under rules version {game.rules_version}, this build has {RULES_VERSION}")
+            raise GameRejected(
+                f"played under rules version {game.rules_version}, this build has {RULES_VERSION}"
+            )
         if seats != config.seats:
             raise GameRejected(f"targets are for {seats} seats, the game has {config.seats}")
         position = Position.start(config, pie=game.pie)
@@ -69,26 +82,40 @@ def check_game(game: GameCompleted) -> CheckedGame:
         raise GameRejected(str(error)) from error
     _compare_end(game, position)
     key = int.from_bytes(sha256(game.game.encode()).digest()[:8], "little")
-    # against an opponent that does not search nearly every position is won: such values would teach that all positions are
+    # against an opponent that does not search nearly every position is won: such values would teach
+    # that all positions are
     learnt = decisions if all(seat.simulations for seat in game.seats) else []
-    return CheckedGame(key, game.pie, codes, outcome_values(position.winner, position.ranks()), learnt)
+    return CheckedGame(
+        key, game.pie, codes, outcome_values(position.winner, position.ranks()), learnt
+    )
 
 
-def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> NDArray[np.int64]:
-    """Play `tokens` from the start; gives their codes. Checks that every policy is over moves that are legal there."""
+def _replay(
+    position: Position, tokens: Sequence[str], decisions: Sequence[Decision]
+) -> NDArray[np.int64]:
+    """Play `tokens` from the start; gives their codes. Checks that every policy is over moves that
+    are legal there."""
     if decisions and decisions[-1].ply >= len(tokens):
-        raise GameRejected(f"a target for ply {decisions[-1].ply}, but the game has {len(tokens)} plies")
+        raise GameRejected(
+            f"a target for ply {decisions[-1].ply}, but the game has {len(tokens)} plies"
+        )
     codes = np.array([_parsed(position.config, text) for text in tokens], np.int64)
     legal = np.zeros(len(codes), np.int64)
     played = play_checked(
-        position.geometry, position.state, codes, np.empty(position.geometry.moves_max, np.int64), legal
+        position.geometry,
+        position.state,
+        codes,
+        np.empty(position.geometry.moves_max, np.int64),
+        legal,
     )
     if played < len(codes):
         position.play(tokens[played])  # raises with the reason
     for decision in decisions:
         last = int(decision.indices[-1])
         if last >= min(int(legal[decision.ply]), MOVES_MAX):
-            raise GameRejected(f"ply {decision.ply}: a target for move {last}, but only {legal[decision.ply]} are legal")
+            raise GameRejected(
+                f"ply {decision.ply}: a target for move {last}, but only {legal[decision.ply]} are legal"
+            )
     return codes
 
 
@@ -97,10 +124,15 @@ _parsed = lru_cache(TOKENS_MAX)(parse_token)
 
 @compiled
 def play_checked(
-    geo: Geometry, state: NDArray[np.int32], codes: NDArray[np.int64], buffer: NDArray[np.int64], legal: NDArray[np.int64]
+    geo: Geometry,
+    state: NDArray[np.int32],
+    codes: NDArray[np.int64],
+    buffer: NDArray[np.int64],
+    legal: NDArray[np.int64],
 ) -> int:
-    """Play `codes` on `state` up to the first that is not legal; number played. `legal[i]` becomes the number of legal moves
-    before move i, `buffer` is scratch. Resigning and losing on time are legal in every phase."""
+    """Play `codes` on `state` up to the first that is not legal; number played. `legal[i]` becomes
+    the number of legal moves before move i, `buffer` is scratch. Resigning and losing on time are
+    legal in every phase."""
     for i in range(codes.size):
         if is_over(state):
             return i
@@ -119,7 +151,16 @@ def _compare_end(game: GameCompleted, position: Position) -> None:
     if not position.over:
         raise GameRejected(f"not over after its {position.ply} plies")
     said = (game.plies, game.winner, game.reason, game.ranks, game.removed, game.territory)
-    found = (position.ply, position.winner, position.reason, position.ranks(), position.removed(), position.territory())
-    for name, one, other in zip(("plies", "winner", "reason", "ranks", "removed", "territory"), said, found, strict=True):
+    found = (
+        position.ply,
+        position.winner,
+        position.reason,
+        position.ranks(),
+        position.removed(),
+        position.territory(),
+    )
+    for name, one, other in zip(
+        ("plies", "winner", "reason", "ranks", "removed", "territory"), said, found, strict=True
+    ):
         if one != other:
             raise GameRejected(f"{name}: the event says {one}, the replay ends with {other}")

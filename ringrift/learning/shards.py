@@ -1,18 +1,17 @@
-"""A shard: checked games as columns in one tensor file, a pure function of the games and byte for byte the same on every machine.
+"""A shard: checked games as columns in one tensor file, a pure function of the games and byte for
+byte the same on every machine.
 
-It holds moves and targets rather than positions, a hundredth of their size; positions come back by replaying, two million plies
-a second (`ringrift.learning.window`). Columns, for G games, P plies, D decisions, E entries of policies, n seats:
+It holds moves and targets rather than positions, a hundredth of their size; positions come back by
+replaying, two million plies a second (`ringrift.learning.window`). Columns, for G games, P plies, D
+decisions, E entries of policies, n seats:
 
-    game_key      int64 [G]     picks the games that validate
-    pie           uint8 [G]     1 if the pie rule was on
-    outcome       float32 [G, n]
-    codes         int64 [P]     moves; those of game g are codes[ply_start[g]:ply_start[g + 1]]
-    ply_start     int64 [G + 1]
-    game, ply     int32 [D]     which game and which of its plies a decision is
-    root_value    float32 [D, n]
-    weight        float32 [D]   weight of the sample in the loss
-    entry_start   int64 [D + 1]
-    move, share   uint16 [E]    improved policy: index into the legal moves by ascending code, and its probability in units of
+    game_key      int64 [G]     picks the games that validate pie           uint8 [G]     1 if the
+    pie rule was on outcome       float32 [G, n] codes         int64 [P]     moves; those of game g
+    are codes[ply_start[g]:ply_start[g + 1]] ply_start     int64 [G + 1] game, ply     int32 [D]
+    which game and which of its plies a decision is root_value    float32 [D, n] weight
+    float32 [D]   weight of the sample in the loss entry_start   int64 [D + 1] move, share   uint16
+    [E]    improved policy: index into the legal moves by ascending code, and its probability in
+    units of
                                 1 / 65535 (rounded: readers divide by the sum)
 """
 
@@ -37,9 +36,19 @@ FORMAT: Final = 1
 HEADER_KEY: Final = "ringrift"
 SHARE_UNIT: Final = 65535
 _COLUMNS: Final = {
-    "game_key": "<i8", "pie": "|u1", "outcome": "<f4", "codes": "<i8", "ply_start": "<i8", "game": "<i4", "ply": "<i4",
-    "root_value": "<f4", "weight": "<f4", "entry_start": "<i8", "move": "<u2", "share": "<u2",
-}  # fmt: skip
+    "game_key": "<i8",
+    "pie": "|u1",
+    "outcome": "<f4",
+    "codes": "<i8",
+    "ply_start": "<i8",
+    "game": "<i4",
+    "ply": "<i4",
+    "root_value": "<f4",
+    "weight": "<f4",
+    "entry_start": "<i8",
+    "move": "<u2",
+    "share": "<u2",
+}
 
 
 class ShardError(ValueError):
@@ -75,7 +84,8 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ShardCounts:
-    """What went into a shard: games in it, samples, and the games left out with the reason for each."""
+    """What went into a shard: games in it, samples, and the games left out with the reason for
+    each."""
 
     games: int
     samples: int
@@ -83,7 +93,8 @@ class ShardCounts:
 
 
 def build_shard(config: Config, games: Iterable[GameCompleted]) -> tuple[bytes, ShardCounts]:
-    """The shard of `games` in their order. Games that do not replay to their recorded end are left out and counted."""
+    """The shard of `games` in their order. Games that do not replay to their recorded end are left
+    out and counted."""
     checked: list[CheckedGame] = []
     rejected: list[tuple[str, str]] = []
     for game in games:
@@ -96,7 +107,12 @@ def build_shard(config: Config, games: Iterable[GameCompleted]) -> tuple[bytes, 
     columns = _columns(config, checked)
     samples = len(columns["game"])
     header = ShardHeader(
-        format=FORMAT, config_key=config.key, encoder=ENCODER, rules_version=RULES_VERSION, games=len(checked), samples=samples
+        format=FORMAT,
+        config_key=config.key,
+        encoder=ENCODER,
+        rules_version=RULES_VERSION,
+        games=len(checked),
+        samples=samples,
     )
     data = pack(columns, {HEADER_KEY: msgspec.json.encode(header, order="sorted").decode()})
     return data, ShardCounts(len(checked), samples, tuple(rejected))
@@ -111,9 +127,13 @@ def _columns(config: Config, games: Sequence[CheckedGame]) -> Arrays:
         "outcome": np.array([game.outcome for game in games], np.float32).reshape(-1, seats),
         "codes": _joined([game.codes for game in games], np.int64),
         "ply_start": _starts([len(game.codes) for game in games]),
-        "game": np.repeat(np.arange(len(games), dtype=np.int32), [len(game.decisions) for game in games]),
+        "game": np.repeat(
+            np.arange(len(games), dtype=np.int32), [len(game.decisions) for game in games]
+        ),
         "ply": np.array([decision.ply for decision in decisions], np.int32),
-        "root_value": np.array([decision.values for decision in decisions], np.float32).reshape(-1, seats),
+        "root_value": np.array([decision.values for decision in decisions], np.float32).reshape(
+            -1, seats
+        ),
         "weight": np.ones(len(decisions), np.float32),
         "entry_start": _starts([len(decision.indices) for decision in decisions]),
         "move": _joined([decision.indices for decision in decisions], np.uint16),
@@ -144,7 +164,11 @@ def read_shard(data: bytes) -> Shard:
         config = Config.parse(header.config_key)
     except (TensorError, msgspec.DecodeError, ConfigError) as error:
         raise ShardError(f"not a shard: {error}") from error
-    if header.format != FORMAT or header.encoder != ENCODER or header.rules_version != RULES_VERSION:
+    if (
+        header.format != FORMAT
+        or header.encoder != ENCODER
+        or header.rules_version != RULES_VERSION
+    ):
         raise ShardError(
             f"shard of format {header.format}, encoder {header.encoder}, rules {header.rules_version}; this build has "
             f"{FORMAT}, {ENCODER}, {RULES_VERSION}: export it again"
@@ -152,7 +176,9 @@ def read_shard(data: bytes) -> Shard:
     shard = Shard(config, columns)
     _check_columns(columns, config.seats)
     if (shard.games, shard.samples) != (header.games, header.samples):
-        raise ShardError(f"the header says {header.games} games and {header.samples} samples, the columns hold others")
+        raise ShardError(
+            f"the header says {header.games} games and {header.samples} samples, the columns hold others"
+        )
     return shard
 
 
@@ -160,11 +186,14 @@ def weighed(shard: Shard, weight: float) -> Shard:
     """The shard with every sample's weight in the loss times `weight`."""
     if weight == 1.0:
         return shard
-    return Shard(shard.config, {**shard.columns, "weight": shard.columns["weight"] * np.float32(weight)})
+    return Shard(
+        shard.config, {**shard.columns, "weight": shard.columns["weight"] * np.float32(weight)}
+    )
 
 
 def _check_columns(columns: Arrays, seats: int) -> None:
-    """The columns exist, have their types and agree with each other, so that no index leaves an array later."""
+    """The columns exist, have their types and agree with each other, so that no index leaves an
+    array later."""
     if columns.keys() != _COLUMNS.keys():
         raise ShardError(f"columns {sorted(columns)} are not those of a shard")
     for name, dtype in _COLUMNS.items():
@@ -172,18 +201,32 @@ def _check_columns(columns: Arrays, seats: int) -> None:
             raise ShardError(f"column {name!r} has type {columns[name].dtype}, expected {dtype}")
     games, decisions = len(columns["game_key"]), len(columns["game"])
     shapes = {
-        "pie": (games,), "outcome": (games, seats), "ply_start": (games + 1,), "codes": (_last(columns["ply_start"]),),
-        "ply": (decisions,), "root_value": (decisions, seats), "weight": (decisions,), "entry_start": (decisions + 1,),
-        "move": (_last(columns["entry_start"]),), "share": (_last(columns["entry_start"]),),
-    }  # fmt: skip
+        "pie": (games,),
+        "outcome": (games, seats),
+        "ply_start": (games + 1,),
+        "codes": (_last(columns["ply_start"]),),
+        "ply": (decisions,),
+        "root_value": (decisions, seats),
+        "weight": (decisions,),
+        "entry_start": (decisions + 1,),
+        "move": (_last(columns["entry_start"]),),
+        "share": (_last(columns["entry_start"]),),
+    }
     for name, shape in shapes.items():
         if columns[name].shape != shape:
             raise ShardError(f"column {name!r} has shape {columns[name].shape}, expected {shape}")
     game, ply, start = columns["game"], columns["ply"], columns["ply_start"]
-    in_order = all((np.diff(columns[name]) >= 0).all() for name in ("ply_start", "entry_start", "game"))
+    in_order = all(
+        (np.diff(columns[name]) >= 0).all() for name in ("ply_start", "entry_start", "game")
+    )
     if not in_order or start[0] != 0 or columns["entry_start"][0] != 0:
         raise ShardError("starts and games must ascend from 0")
-    if decisions and (game.min() < 0 or game.max() >= games or ply.min() < 0 or (ply >= (start[1:] - start[:-1])[game]).any()):
+    if decisions and (
+        game.min() < 0
+        or game.max() >= games
+        or ply.min() < 0
+        or (ply >= (start[1:] - start[:-1])[game]).any()
+    ):
         raise ShardError("a decision lies outside its game")
 
 

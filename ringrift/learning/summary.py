@@ -1,4 +1,5 @@
-"""What the games of a shard were like: whole numbers, so that the same games give the same summary on every machine."""
+"""What the games of a shard were like: whole numbers, so that the same games give the same summary
+on every machine."""
 
 from collections.abc import Iterable, Set
 from typing import Final
@@ -13,30 +14,43 @@ OPENING_TOKENS: Final = 12
 PARTICIPANTS_MAX: Final = 8
 
 
-def summarise(games: Iterable[GameCompleted], left_out: Set[str] = frozenset()) -> ShardSummary | None:
-    """Summary of the self-play games that are not `left_out` (ids of games that did not replay); None if there are none."""
+def summarise(
+    games: Iterable[GameCompleted], left_out: Set[str] = frozenset()
+) -> ShardSummary | None:
+    """Summary of the self-play games that are not `left_out` (ids of games that did not replay);
+    None if there are none."""
     played = [game for game in games if game.origin == "selfplay" and game.game not in left_out]
     if not played:
         return None
     agreements = [agreement(game) for game in played]
     return ShardSummary(
         games=len(played),
-        wins=tuple(sum(game.winner == seat for game in played) for seat in range(1, len(played[0].seats) + 1)),
+        wins=tuple(
+            sum(game.winner == seat for game in played)
+            for seat in range(1, len(played[0].seats) + 1)
+        ),
         plies=sum(game.plies for game in played),
         plies_squared=sum(game.plies**2 for game in played),
-        openings=len({tuple(game.moves.split(maxsplit=OPENING_TOKENS)[:OPENING_TOKENS]) for game in played}),
-        participants=tuple(sorted({seat.participant for game in played for seat in game.seats})[:PARTICIPANTS_MAX]),
+        openings=len(
+            {tuple(game.moves.split(maxsplit=OPENING_TOKENS)[:OPENING_TOKENS]) for game in played}
+        ),
+        participants=tuple(
+            sorted({seat.participant for game in played for seat in game.seats})[:PARTICIPANTS_MAX]
+        ),
         decisions=sum(decisions for decisions, _ in agreements),
         agreed=sum(agreed for _, agreed in agreements),
     )
 
 
 def agreement(game: GameCompleted) -> tuple[int, int]:
-    """Searched decisions of a game with a winner, and those whose root value was highest for that winner."""
+    """Searched decisions of a game with a winner, and those whose root value was highest for that
+    winner."""
     if not game.winner:
         return 0, 0
     try:
         _, decisions = decode(game.targets)
     except TargetsError:
         return 0, 0
-    return len(decisions), sum(int(np.argmax(decision.values)) == game.winner - 1 for decision in decisions)
+    return len(decisions), sum(
+        int(np.argmax(decision.values)) == game.winner - 1 for decision in decisions
+    )

@@ -1,16 +1,17 @@
-"""What the search learned at each decision of a game, as compact bytes: the field `GameCompleted.targets`.
+"""What the search learned at each decision of a game, as compact bytes: the field
+`GameCompleted.targets`.
 
-    game      = version seats decision*            version: byte 1; seats: byte 2, 3 or 4
-    decision  = skip value*seats span kept weight*      the improved policy, moves in ascending order of their codes
-    skip      = varint: plies between this decision and the one before (the first: its ply)
-    value     = int16 little-endian, root value of seat 1, 2, ... in units of 1 / 32767
-    span      = varint, at least 1: index of the last move kept, plus 1
-    kept      = (span + 7) / 8 bytes, one bit a move, lowest bit first: 1 if the move is kept
-    weight    = uint16 little-endian, at least 1, for each move kept; probabilities are weights divided by their sum
-    varint    = little-endian base 128, high bit set on all bytes but the last, at most 4 bytes, no padding
+    game      = version seats decision*            version: byte 1; seats: byte 2, 3 or 4 decision
+    = skip value*seats span kept weight*      the improved policy, moves in ascending order of their
+    codes skip      = varint: plies between this decision and the one before (the first: its ply)
+    value     = int16 little-endian, root value of seat 1, 2, ... in units of 1 / 32767 span      =
+    varint, at least 1: index of the last move kept, plus 1 kept      = (span + 7) / 8 bytes, one
+    bit a move, lowest bit first: 1 if the move is kept weight    = uint16 little-endian, at least
+    1, for each move kept; probabilities are weights divided by their sum varint    = little-endian
+    base 128, high bit set on all bytes but the last, at most 4 bytes, no padding
 
-Indices refer to the legal moves in ascending order of their codes (`ringrift.rules`: `Position.legal_codes`, sorted).
-"""
+Indices refer to the legal moves in ascending order of their codes (`ringrift.rules`:
+`Position.legal_codes`, sorted)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,11 +36,10 @@ class TargetsError(ValueError):
 class Decision:
     """One searched decision.
 
-    ply            index of the decision in the game's moves, from 0
-    values         float32 [seats], root value of each seat, -1..1
-    indices        int64 [K], ascending: moves of the improved policy, as indices into the legal moves by ascending code
-    probabilities  float32 [K], positive, sum 1
-    """
+    ply            index of the decision in the game's moves, from 0 values         float32 [seats],
+    root value of each seat, -1..1 indices        int64 [K], ascending: moves of the improved
+    policy, as indices into the legal moves by ascending code probabilities  float32 [K], positive,
+    sum 1"""
 
     ply: int
     values: NDArray[np.float32]
@@ -48,7 +48,8 @@ class Decision:
 
 
 def encode(seats: int, decisions: Iterable[Decision]) -> bytes:
-    """The bytes of `decisions` in ascending order of ply. Probabilities below `PROBABILITY_MIN` are dropped unless all are.
+    """The bytes of `decisions` in ascending order of ply. Probabilities below `PROBABILITY_MIN` are
+    dropped unless all are.
 
     Raises TargetsError."""
     if not 2 <= seats <= 4:
@@ -73,7 +74,9 @@ def _check(decision: Decision, seats: int, next_ply: int) -> None:
         raise TargetsError(f"{where}: needs {seats} finite values, got {decision.values}")
     indices, p = decision.indices, decision.probabilities
     if indices.shape != p.shape or indices.ndim != 1 or not len(indices):
-        raise TargetsError(f"{where}: {indices.shape} indices and {p.shape} probabilities do not go together")
+        raise TargetsError(
+            f"{where}: {indices.shape} indices and {p.shape} probabilities do not go together"
+        )
     if indices[0] < 0 or (np.diff(indices) <= 0).any():
         raise TargetsError(f"{where}: indices must ascend from 0 on")
     if not np.isfinite(p).all() or (p < 0).any() or not p.max() > 0:
@@ -142,7 +145,9 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
     while reader.at < len(reader.data):
         ply = next_ply + reader.varint("a ply")
         next_ply = ply + 1
-        values = np.frombuffer(reader.take(2 * seats, "root values"), "<i2").astype(np.float32) / np.float32(VALUE_UNIT)
+        values = np.frombuffer(reader.take(2 * seats, "root values"), "<i2").astype(
+            np.float32
+        ) / np.float32(VALUE_UNIT)
         if values.min() < -1.0:
             raise TargetsError(f"byte {reader.at - 2 * seats}: root values {values} leave -1..1")
         indices = _kept(reader)
@@ -155,7 +160,10 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
 def _kept(reader: _Reader) -> NDArray[np.int64]:
     """Indices of the moves a policy keeps, ascending."""
     span = reader.varint("the span of a policy")
-    bits = np.unpackbits(np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8), bitorder="little")
+    bits = np.unpackbits(
+        np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8),
+        bitorder="little",
+    )
     if span == 0 or not bits[span - 1] or bits[span:].any():
         raise TargetsError(f"byte {reader.at}: a policy of span {span} whose last move is another")
     return np.flatnonzero(bits)

@@ -1,8 +1,8 @@
 """Training one network: plain AdamW over a window, exactly resumable.
 
-Batches are a function of seed and step, the learning rate of step and steps; weights and optimizer state are in the checkpoint.
-So a training that is killed and resumed ends with the same bits as one that was not (same machine, same number of threads).
-"""
+Batches are a function of seed and step, the learning rate of step and steps; weights and optimizer
+state are in the checkpoint. So a training that is killed and resumed ends with the same bits as one
+that was not (same machine, same number of threads)."""
 
 import copy
 import math
@@ -42,7 +42,8 @@ class TrainingError(ValueError):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a training stands. Losses are means since the last report; `validation_loss` is policy + weight * value."""
+    """Where a training stands. Losses are means since the last report; `validation_loss` is policy
+    + weight * value."""
 
     step: int
     steps: int
@@ -78,7 +79,9 @@ def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
     if step < warm:
         return settings.learning_rate * (step + 1) / (warm + 1)
     share = (step - warm) / max(1.0, steps - warm)
-    return settings.learning_rate * (RATE_FLOOR + (1 - RATE_FLOOR) * 0.5 * (1 + math.cos(math.pi * share)))
+    return settings.learning_rate * (
+        RATE_FLOOR + (1 - RATE_FLOOR) * 0.5 * (1 + math.cos(math.pi * share))
+    )
 
 
 class Trainer:
@@ -101,15 +104,18 @@ class Trainer:
         root_value_mix: float | None = None,
         replicas: int = 1,
     ) -> None:
-        """`start` is a network's checkpoint to begin from (fresh weights if None), `resume` the bytes `checkpoint()` gave to a
-        training with the same arguments. `teacher` is the checkpoint of a network of the same config, of any architecture, that
-        says a share `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the search's root value
-        in the value target; None: `ROOT_VALUE_MIX`.
+        """`start` is a network's checkpoint to begin from (fresh weights if None), `resume` the
+        bytes `checkpoint()` gave to a training with the same arguments. `teacher` is the checkpoint
+        of a network of the same config, of any architecture, that says a share
+        `settings.distill_weight` of the targets. `root_value_mix` in 0..1 is the share of the
+        search's root value in the value target; None: `ROOT_VALUE_MIX`.
 
-        Each of several `replicas` takes a share of every batch in a thread of its own. They meet once a step, torch's own threads
-        at every layer: on two cores 1,700 to 2,100 samples a second against 1,600, and far more beside other load.
+        Each of several `replicas` takes a share of every batch in a thread of its own. They meet
+        once a step, torch's own threads at every layer: on two cores 1,700 to 2,100 samples a
+        second against 1,600, and far more beside other load.
 
-        Out of GPU memory a step is done in halves, then quarters and so on, whose gradients add up to the same step.
+        Out of GPU memory a step is done in halves, then quarters and so on, whose gradients add up
+        to the same step.
 
         Raises TrainingError, CheckpointError, UnknownArchitecture."""
         settings = msgspec.structs.replace(settings, architecture=canonical(settings.architecture))
@@ -127,7 +133,9 @@ class Trainer:
         validating = window.validating(settings.validation_fraction)
         training = np.flatnonzero(~validating)
         if not len(training):
-            raise TrainingError(f"all {len(window)} samples are of validation games; play more games or lower the fraction")
+            raise TrainingError(
+                f"all {len(window)} samples are of validation games; play more games or lower the fraction"
+            )
         self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
         mix = self.ROOT_VALUE_MIX if root_value_mix is None else root_value_mix
@@ -145,14 +153,24 @@ class Trainer:
 
     def _new_network(self) -> nn.Module:
         hex_board = self.window.config.shape.hex
-        return build(self.settings.architecture, hex_board=hex_board, seed=self.seed, auxiliary=self._auxiliary())
+        return build(
+            self.settings.architecture,
+            hex_board=hex_board,
+            seed=self.seed,
+            auxiliary=self._auxiliary(),
+        )
 
     def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
         towers = (cast(Tower, self.network), self._teacher)
         return Sampler(
-            self.window, chosen, batch=self.settings.batch, seed=self.seed, root_value_mix=root_value_mix,
-            features=any(tower.shape.features for tower in towers if tower), ends=bool(self._auxiliary()),
-        )  # fmt: skip
+            self.window,
+            chosen,
+            batch=self.settings.batch,
+            seed=self.seed,
+            root_value_mix=root_value_mix,
+            features=any(tower.shape.features for tower in towers if tower),
+            ends=bool(self._auxiliary()),
+        )
 
     def _auxiliary(self) -> list[str]:
         """The auxiliary heads that have a weight."""
@@ -166,27 +184,47 @@ class Trainer:
 
     def _load_start(self, start: bytes) -> None:
         parent = networks.Checkpoint.parse(start)
-        if parent.header.architecture != self.settings.architecture or parent.header.config != self.window.config:
+        if (
+            parent.header.architecture != self.settings.architecture
+            or parent.header.config != self.window.config
+        ):
             raise TrainingError(
                 f"cannot start {self.settings.architecture} for {self.window.config.key} from a "
                 f"{parent.header.architecture} for {parent.header.config_key}"
             )
         # auxiliary heads come and go with their weights in the settings; a new one begins afresh
         own = networks.weights_of(self.network)
-        kept = {name: parent.weights.get(name, own[name]) if _of_head(name) else parent.weights.get(name) for name in own}
-        networks.load_weights(self.network, {name: array for name, array in kept.items() if array is not None})
+        kept = {
+            name: parent.weights.get(name, own[name])
+            if _of_head(name)
+            else parent.weights.get(name)
+            for name in own
+        }
+        networks.load_weights(
+            self.network, {name: array for name, array in kept.items() if array is not None}
+        )
 
     def _load_teacher(self, data: bytes) -> Tower:
         teacher = networks.Checkpoint.parse(data)
         if teacher.header.config != self.window.config:
-            raise TrainingError(f"a teacher for {teacher.header.config_key} cannot teach {self.window.config.key}")
+            raise TrainingError(
+                f"a teacher for {teacher.header.config_key} cannot teach {self.window.config.key}"
+            )
         return teacher.network().to(self.device).eval().requires_grad_(False)
 
     def _make_optimizer(self) -> torch.optim.AdamW:
-        """AdamW that decays matrices and kernels but neither biases nor move kinds, which are few and seen unevenly."""
-        decayed = [p for name, p in self.network.named_parameters() if p.dim() > 1 and "kind" not in name]
-        others = [p for name, p in self.network.named_parameters() if p.dim() <= 1 or "kind" in name]
-        groups = [{"params": decayed, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        """AdamW that decays matrices and kernels but neither biases nor move kinds, which are few
+        and seen unevenly."""
+        decayed = [
+            p for name, p in self.network.named_parameters() if p.dim() > 1 and "kind" not in name
+        ]
+        others = [
+            p for name, p in self.network.named_parameters() if p.dim() <= 1 or "kind" in name
+        ]
+        groups = [
+            {"params": decayed, "weight_decay": self.settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
 
     def run(
@@ -196,10 +234,11 @@ class Trainer:
         on_checkpoint: Callable[[bytes], None] = lambda data: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Progress | None:
-        """Train to the last step, or until `stop()` says so between two steps; gives the last report, None if there is none yet.
+        """Train to the last step, or until `stop()` says so between two steps; gives the last
+        report, None if there is none yet.
 
-        Reports every `REPORT_STEPS` and at the end, checkpoints every `settings.checkpoint_steps`. Raises TrainingError if the
-        loss is no longer a number."""
+        Reports every `REPORT_STEPS` and at the end, checkpoints every `settings.checkpoint_steps`.
+        Raises TrainingError if the loss is no longer a number."""
         self.network.train()
         sums = torch.zeros(3, dtype=torch.float64)
         since, started = self.step, time.perf_counter()
@@ -223,12 +262,19 @@ class Trainer:
 
     def _report(self, means: list[float], speed: float) -> Progress:
         if not all(math.isfinite(mean) for mean in means):
-            raise TrainingError(f"the loss became {means[0]} before step {self.step}; lower training.learning_rate")
+            raise TrainingError(
+                f"the loss became {means[0]} before step {self.step}; lower training.learning_rate"
+            )
         loss, policy, value = means
         return Progress(
-            step=self.step, steps=self.steps, loss=loss, policy_loss=policy, value_loss=value,
-            validation_loss=self._validation_loss, samples_per_second=speed,
-        )  # fmt: skip
+            step=self.step,
+            steps=self.steps,
+            loss=loss,
+            policy_loss=policy,
+            value_loss=value,
+            validation_loss=self._validation_loss,
+            samples_per_second=speed,
+        )
 
     def _train_step(self) -> Tensor:
         """One gradient step; gives loss, policy loss and value loss."""
@@ -238,7 +284,8 @@ class Trainer:
         weight = sum(share for share, _ in shares)
         parameters = [list(replica.parameters()) for replica in self._replicas]
         for copies in zip(*parameters, strict=True):
-            # in place: the fused optimizer reads gradients in the memory order of the weights, which a new tensor would not have
+            # in place: the fused optimizer reads gradients in the memory order of the weights,
+            # which a new tensor would not have
             for twin, (share, _) in zip(copies, shares, strict=True):
                 twin.grad.mul_(share / weight)
             for twin in copies[1:]:
@@ -253,7 +300,8 @@ class Trainer:
         return torch.stack([(share / weight) * result for share, result in shares]).sum(0)
 
     def _gradient(self, part: int) -> tuple[float, Tensor]:
-        """One replica's share of a step: the weight of its samples, and its loss, policy loss and value loss."""
+        """One replica's share of a step: the weight of its samples, and its loss, policy loss and
+        value loss."""
         while True:
             pieces = self._pieces
             try:
@@ -273,11 +321,16 @@ class Trainer:
         for piece in range(pieces):
             sampled = self._sampled(part, part + piece * parts, pieces * parts)
             share = float(sampled.weight.sum())
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"
+            ):
                 result = self._losses(replica, sampled)
             (result.total * share).backward()  # type: ignore[no-untyped-call]
             weight += share
-            sums += share * torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
+            sums += (
+                share
+                * torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
+            )
         for parameter in replica.parameters():
             parameter.grad.div_(weight)  # type: ignore[union-attr]
         return weight, sums / weight
@@ -285,10 +338,15 @@ class Trainer:
     def _sampled(self, sampler: int, part: int, parts: int) -> Sampled:
         """A part of this step's batch on the device, with what the teacher says of it."""
         sampled = self._samplers[sampler].at(self.step, part, parts).to(self.device)
-        return soften(sampled, self._teacher, self.settings.distill_weight) if self._teacher else sampled
+        return (
+            soften(sampled, self._teacher, self.settings.distill_weight)
+            if self._teacher
+            else sampled
+        )
 
     def validate(self) -> float | None:
-        """Loss on games that took no part in the gradient, without symmetries; None if there are none."""
+        """Loss on games that took no part in the gradient, without symmetries; None if there are
+        none."""
         if not len(self._validation):
             return None
         self.network.eval()
@@ -309,25 +367,34 @@ class Trainer:
         return total / weight
 
     def _validation_loss_of(self, samples: NDArray[np.int64]) -> float:
-        """Policy and value loss alone, so that trainings with and without auxiliary heads or a teacher can be compared."""
+        """Policy and value loss alone, so that trainings with and without auxiliary heads or a
+        teacher can be compared."""
         with torch.inference_mode():
             result = self._losses(self.network, self._sampler.take(samples).to(self.device))
             return float(result.policy + self.settings.value_weight * result.value)
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
-        parents = tuple(dict.fromkeys(digest for digest in (self._parent, self._teacher_digest) if digest))
+        parents = tuple(
+            dict.fromkeys(digest for digest in (self._parent, self._teacher_digest) if digest)
+        )
         if self._teacher_digest:
             notes = {"distilled_from": self._teacher_digest, **(notes or {})}
         network = cast(Tower, self.network)
         return networks.save(
-            network, architecture=self.settings.architecture, config=self.window.config, parents=parents, notes=notes
+            network,
+            architecture=self.settings.architecture,
+            config=self.window.config,
+            parents=parents,
+            notes=notes,
         )
 
     def checkpoint(self) -> bytes:
         """All that `resume` needs."""
         state = self._state()
-        arrays = {f"weights/{name}": array for name, array in networks.weights_of(self.network).items()}
+        arrays = {
+            f"weights/{name}": array for name, array in networks.weights_of(self.network).items()
+        }
         for name, parameter in self.network.named_parameters():
             for key, tensor in self._optimizer.state[parameter].items():
                 arrays[f"optimizer/{key}/{name}"] = tensor.detach().cpu().numpy()
@@ -335,24 +402,37 @@ class Trainer:
 
     def _state(self) -> _State:
         return _State(
-            format=FORMAT, step=self.step, steps=self.steps, seed=self.seed, window=self._fingerprint, settings=self.settings,
-            parent=self._parent, teacher=self._teacher_digest, progress=self.progress,
-        )  # fmt: skip
+            format=FORMAT,
+            step=self.step,
+            steps=self.steps,
+            seed=self.seed,
+            window=self._fingerprint,
+            settings=self.settings,
+            parent=self._parent,
+            teacher=self._teacher_digest,
+            progress=self.progress,
+        )
 
     def _restore(self, data: bytes) -> None:
         try:
             arrays, metadata = unpack(data)
             state = msgspec.json.decode(metadata.get(HEADER_KEY, ""), type=_State)
         except (TensorError, msgspec.DecodeError) as error:
-            raise TrainingError(f"not a training checkpoint: {error}; start the training anew") from error
+            raise TrainingError(
+                f"not a training checkpoint: {error}; start the training anew"
+            ) from error
         own = self._state()
         for field in ("format", "steps", "seed", "window", "settings", "parent", "teacher"):
             if getattr(state, field) != getattr(own, field):
-                raise TrainingError(f"the checkpoint is of another training, {field} differs; start the training anew")
+                raise TrainingError(
+                    f"the checkpoint is of another training, {field} differs; start the training anew"
+                )
         networks.load_weights(self.network, _group(arrays, "weights/"))
         for name, parameter in self.network.named_parameters():
             moments = _group(arrays, "optimizer/", f"/{name}")
-            self._optimizer.state[parameter] = {key: _like(parameter, array) for key, array in moments.items()}
+            self._optimizer.state[parameter] = {
+                key: _like(parameter, array) for key, array in moments.items()
+            }
         self.step, self.progress = state.step, state.progress
         self._validation_loss = state.progress.validation_loss if state.progress else None
 
@@ -363,7 +443,8 @@ def _of_head(name: str) -> bool:
 
 
 def _like(parameter: Tensor, array: NDArray[Any]) -> Tensor:
-    """`array` on the parameter's device, and in its memory order if it has its shape: the fused optimizer walks both in step."""
+    """`array` on the parameter's device, and in its memory order if it has its shape: the fused
+    optimizer walks both in step."""
     tensor = torch.from_numpy(array.copy())
     if tensor.shape != parameter.shape:
         return tensor.to(parameter.device)

@@ -1,4 +1,5 @@
-"""The samples a training sees, as arrays in memory: the newest decisions of the shards, replayed into positions."""
+"""The samples a training sees, as arrays in memory: the newest decisions of the shards, replayed
+into positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,24 +36,20 @@ KEY_SPAN: Final = 2.0**64
 class Window:
     """D samples with M legal moves in all; n seats, states of S words.
 
-    states       int32 [D, S]
-    codes        int64 [M], ascending within a sample; those of sample i are codes[offsets[i]:offsets[i + 1]]
-    offsets      int64 [D + 1]
-    policy       float32 [M], improved policy
-    outcome      float32 [D, n], value of the end, by absolute seat
-    root_value   float32 [D, n]
-    mover        int64 [D], seat to act
-    weight       float32 [D]
-    order_bound  bool [D], only half-turn symmetry holds (`ringrift.nets.symmetry`)
-    key          uint64 [D], key of the sample's game
-    game         int64 [D], index of the sample's game among the G games of the window
+    states       int32 [D, S] codes        int64 [M], ascending within a sample; those of sample i
+    are codes[offsets[i]:offsets[i + 1]] offsets      int64 [D + 1] policy       float32 [M],
+    improved policy outcome      float32 [D, n], value of the end, by absolute seat root_value
+    float32 [D, n] mover        int64 [D], seat to act weight       float32 [D] order_bound  bool
+    [D], only half-turn symmetry holds (`ringrift.nets.symmetry`) key          uint64 [D], key of
+    the sample's game game         int64 [D], index of the sample's game among the G games of the
+    window
 
-    What became of the games, the targets of auxiliary heads, comes with replaying and is in no shard:
+    What became of the games, the targets of auxiliary heads, comes with replaying and is in no
+    shard:
 
-    plies_left   int32 [D], moves from the sample to the end of its game
-    ranks        int8 [G, n], final rank of each absolute seat, from 1; ties share a rank
-    owners       int8 [G, cells], seat that owns each cell as territory at the end, 0 for nobody; cells in the geometry's order
-    """
+    plies_left   int32 [D], moves from the sample to the end of its game ranks        int8 [G, n],
+    final rank of each absolute seat, from 1; ties share a rank owners       int8 [G, cells], seat
+    that owns each cell as territory at the end, 0 for nobody; cells in the geometry's order"""
 
     config: Config
     states: NDArray[np.int32]
@@ -74,24 +71,35 @@ class Window:
         return len(self.states)
 
     def validating(self, fraction: float) -> NDArray[np.bool_]:
-        """[D]: samples kept out of the gradient. Whole games, and the same ones in every training."""
+        """[D]: samples kept out of the gradient. Whole games, and the same ones in every
+        training."""
         return np.asarray(self.key < np.uint64(min(int(fraction * KEY_SPAN), 2**64 - 1)))
 
     def fingerprint(self) -> str:
         """SHA-256 over what the samples are: a resumed training must see the same ones."""
         digest = sha256(self.config.key.encode())
-        for array in (self.states, self.codes, self.policy, self.outcome, self.root_value, self.weight):
+        for array in (
+            self.states,
+            self.codes,
+            self.policy,
+            self.outcome,
+            self.root_value,
+            self.weight,
+        ):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
 def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
-    """The newest `samples_max` samples of `shards`, which are in order of age, oldest first. Raises ShardError."""
+    """The newest `samples_max` samples of `shards`, which are in order of age, oldest first. Raises
+    ShardError."""
     if not shards:
         raise ShardError("a window needs at least one shard")
     config = shards[0].config
     if any(shard.config != config for shard in shards):
-        raise ShardError(f"shards of several configs in one window: {sorted({shard.config.key for shard in shards})}")
+        raise ShardError(
+            f"shards of several configs in one window: {sorted({shard.config.key for shard in shards})}"
+        )
     parts: list[Window] = []
     wanted = samples_max
     for shard in reversed(shards):
@@ -136,7 +144,17 @@ def _expand(shard: Shard, first: int) -> Window:
     buffer = np.empty(geo.moves_max, np.int64)
     state = np.zeros(geo.state_size, STATE_DTYPE)
     replay_positions(
-        geo, column["pie"], column["codes"], column["ply_start"], game, ply, buffer, state, states, offsets, order_bound
+        geo,
+        column["pie"],
+        column["codes"],
+        column["ply_start"],
+        game,
+        ply,
+        buffer,
+        state,
+        states,
+        offsets,
+        order_bound,
     )
     codes = np.empty(offsets[-1], np.int64)
     list_moves_of(geo, states, offsets, buffer, codes)
@@ -179,7 +197,9 @@ def _policies(shard: Shard, first: int, offsets: NDArray[np.int64]) -> NDArray[n
     move, share = (shard.columns[name][starts[0] :].astype(np.int64) for name in ("move", "share"))
     sample = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     if (move >= np.diff(offsets)[sample]).any():
-        raise ShardError("a policy names a move that is not legal; the shard was made by other rules: export it again")
+        raise ShardError(
+            "a policy names a move that is not legal; the shard was made by other rules: export it again"
+        )
     policy = np.zeros(offsets[-1], np.float32)
     policy[offsets[sample] + move] = share / np.bincount(sample, share)[sample]
     return policy
@@ -199,8 +219,9 @@ def replay_positions(
     offsets: NDArray[np.int64],
     order_bound: NDArray[np.bool_],
 ) -> None:
-    """Write the position of each decision `(game[i], ply[i])`, in ascending order, to `states[i]`; `offsets[i + 1]` counts the
-    legal moves so far, `order_bound[i]` tells whether recovery slides may be on offer. `buffer`, `state` are scratch."""
+    """Write the position of each decision `(game[i], ply[i])`, in ascending order, to `states[i]`;
+    `offsets[i + 1]` counts the legal moves so far, `order_bound[i]` tells whether recovery slides
+    may be on offer. `buffer`, `state` are scratch."""
     current = -1
     at = 0
     offsets[0] = 0
@@ -230,7 +251,8 @@ def replay_ends(
     states: NDArray[np.int32],
     owners: NDArray[np.int8],
 ) -> None:
-    """Write the last state of each game to `states[g]` and who owns its cells, in the geometry's order, to `owners[g]`."""
+    """Write the last state of each game to `states[g]` and who owns its cells, in the geometry's
+    order, to `owners[g]`."""
     for g in range(states.shape[0]):
         init_state(geo, states[g], int(pie[g]), LPS_ROUNDS_DEFAULT)
         for i in range(ply_start[g], ply_start[g + 1]):
@@ -241,9 +263,14 @@ def replay_ends(
 
 @compiled
 def list_moves_of(
-    geo: Geometry, states: NDArray[np.int32], offsets: NDArray[np.int64], buffer: NDArray[np.int64], codes: NDArray[np.int64]
+    geo: Geometry,
+    states: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    buffer: NDArray[np.int64],
+    codes: NDArray[np.int64],
 ) -> None:
-    """Write the legal moves of each state to `codes[offsets[i]:offsets[i + 1]]`. `buffer` is scratch."""
+    """Write the legal moves of each state to `codes[offsets[i]:offsets[i + 1]]`. `buffer` is
+    scratch."""
     for i in range(states.shape[0]):
         count = legal_moves(geo, states[i], buffer)
         for k in range(count):

@@ -21,10 +21,9 @@ RANKS: Final = RELATIVE_SEATS
 class Auxiliary:
     """What the auxiliary heads say, None for those the network has not.
 
-    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat
-    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of who owns a cell as territory at the end: nobody, or a relative seat
-    moves_left   [B] log(1 + plies to the end)
-    """
+    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat territory
+    [B, 1 + RELATIVE_SEATS, H, W] logits of who owns a cell as territory at the end: nobody, or a
+    relative seat moves_left   [B] log(1 + plies to the end)"""
 
     rank: Tensor | None = None
     territory: Tensor | None = None
@@ -32,7 +31,8 @@ class Auxiliary:
 
 
 class Tower(nn.Module):
-    """Trunk and heads: logits of the legal moves, one value per relative seat, and what `shape` has of `Auxiliary`."""
+    """Trunk and heads: logits of the legal moves, one value per relative seat, and what `shape` has
+    of `Auxiliary`."""
 
     def __init__(self, shape: TowerShape, *, hex_board: bool) -> None:
         super().__init__()
@@ -41,24 +41,34 @@ class Tower(nn.Module):
         self.stem = BoardConv(PLANES, shape.channels, hex_board=hex_board)
         self.stem_globals = nn.Linear(GLOBALS, shape.channels, bias=False)
         self.blocks = nn.ModuleList(
-            ResidualBlock(shape.channels, hex_board=hex_board, squeeze=shape.squeeze) for _ in range(shape.blocks)
+            ResidualBlock(shape.channels, hex_board=hex_board, squeeze=shape.squeeze)
+            for _ in range(shape.blocks)
         )
-        self.biases = nn.ModuleList(GlobalBias(shape.channels) for _ in range(shape.blocks // shape.global_every))
+        self.biases = nn.ModuleList(
+            GlobalBias(shape.channels) for _ in range(shape.blocks // shape.global_every)
+        )
         self.pool = Pool()
         context = 2 * shape.channels + GLOBALS
         self.policy = MoveHead(shape.channels, context, ROLES, KINDS, shape.policy_hidden)
-        self.value = nn.Sequential(*_two_layers(context, shape.value_hidden, RELATIVE_SEATS), nn.Tanh())
+        self.value = nn.Sequential(
+            *_two_layers(context, shape.value_hidden, RELATIVE_SEATS), nn.Tanh()
+        )
         if shape.features:
             self.stem_features = BoardConv(FEATURES, shape.channels, hex_board=hex_board)
-        # the auxiliary heads come last, so that fresh weights of all else are the same with and without them
+        # the auxiliary heads come last, so that fresh weights of all else are the same with and
+        # without them
         if shape.rank:
-            self.rank = nn.Sequential(*_two_layers(context, shape.value_hidden, RELATIVE_SEATS * RANKS))
+            self.rank = nn.Sequential(
+                *_two_layers(context, shape.value_hidden, RELATIVE_SEATS * RANKS)
+            )
         if shape.territory:
             self.territory = nn.Conv2d(shape.channels, 1 + RELATIVE_SEATS, 1)
         if shape.moves_left:
             self.moves_left = nn.Sequential(*_two_layers(context, shape.value_hidden, 1))
 
-    def trunk(self, planes: Tensor, globals_: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def trunk(
+        self, planes: Tensor, globals_: Tensor, features: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Features of the cells `[B, C, H, W]` and of the position `[B, 2 C + GLOBALS]`."""
         mask = planes[:, Plane.ON_BOARD : Plane.ON_BOARD + 1]
         x = self.stem(planes) + self.stem_globals(globals_)[:, :, None, None]
@@ -72,34 +82,60 @@ class Tower(nn.Module):
         return x, torch.cat((self.pool(x, mask), globals_), 1)
 
     def forward(
-        self, planes: Tensor, globals_: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor,
+        self,
+        planes: Tensor,
+        globals_: Tensor,
+        rows: Tensor,
+        starts: Tensor,
+        weights: Tensor,
+        kinds: Tensor,
+        positions: Tensor,
         features: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """`planes[B, PLANES, H, W]`, `globals_[B, GLOBALS]` and the bags of M moves -> logits `[M]`, values
-        `[B, RELATIVE_SEATS]` in -1..1, of which a game uses the first as many as it has seats. `features[B, FEATURES, H, W]`
-        go to the shapes that see them."""
+    ) -> tuple[Tensor, Tensor]:
+        """`planes[B, PLANES, H, W]`, `globals_[B, GLOBALS]` and the bags of M moves -> logits
+        `[M]`, values `[B, RELATIVE_SEATS]` in -1..1, of which a game uses the first as many as it
+        has seats. `features[B, FEATURES, H, W]` go to the shapes that see them."""
         x, context = self.trunk(planes, globals_, features)
         return self._heads(x, context, rows, starts, weights, kinds, positions)
 
     def learn(
-        self, planes: Tensor, globals_: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor,
+        self,
+        planes: Tensor,
+        globals_: Tensor,
+        rows: Tensor,
+        starts: Tensor,
+        weights: Tensor,
+        kinds: Tensor,
+        positions: Tensor,
         features: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Auxiliary]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor, Auxiliary]:
         """`forward`, and what the auxiliary heads say."""
         x, context = self.trunk(planes, globals_, features)
         logits, values = self._heads(x, context, rows, starts, weights, kinds, positions)
         with torch.autocast(x.device.type, enabled=False):
             x, context = x.float(), context.float()
-            return logits, values, Auxiliary(
-                self.rank(context).view(-1, RELATIVE_SEATS, RANKS) if self.shape.rank else None,
-                self.territory(x) if self.shape.territory else None,
-                self.moves_left(context).squeeze(1) if self.shape.moves_left else None,
-            )  # fmt: skip
+            return (
+                logits,
+                values,
+                Auxiliary(
+                    self.rank(context).view(-1, RELATIVE_SEATS, RANKS) if self.shape.rank else None,
+                    self.territory(x) if self.shape.territory else None,
+                    self.moves_left(context).squeeze(1) if self.shape.moves_left else None,
+                ),
+            )
 
     def _heads(
-        self, x: Tensor, context: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor
+        self,
+        x: Tensor,
+        context: Tensor,
+        rows: Tensor,
+        starts: Tensor,
+        weights: Tensor,
+        kinds: Tensor,
+        positions: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        # the heads stay in float32 where the trunk runs in bfloat16: they are cheap, and similar moves must keep their own logits
+        # the heads stay in float32 where the trunk runs in bfloat16: they are cheap, and similar
+        # moves must keep their own logits
         with torch.autocast(x.device.type, enabled=False):
             context = context.float()
             logits = self.policy(x.float(), context, rows, starts, weights, kinds, positions)
@@ -111,7 +147,8 @@ def _two_layers(inputs: int, hidden: int, outputs: int) -> tuple[nn.Module, ...]
 
 
 def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[str] = ()) -> Tower:
-    """A network with fresh weights that depend on `seed` alone, with these heads of `AUXILIARY`. Raises UnknownArchitecture."""
+    """A network with fresh weights that depend on `seed` alone, with these heads of `AUXILIARY`.
+    Raises UnknownArchitecture."""
     shape = replace(shape_of(name), **dict.fromkeys(auxiliary, 1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -122,4 +159,7 @@ def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[st
 def parameters(name: str, *, hex_board: bool) -> int:
     """Number of weights of an architecture, without making them. Raises UnknownArchitecture."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Tower(shape_of(name), hex_board=hex_board).parameters())
+        return sum(
+            parameter.numel()
+            for parameter in Tower(shape_of(name), hex_board=hex_board).parameters()
+        )

@@ -1,12 +1,14 @@
 """Legal moves as input of a network: each move is a *bag* of rows of a table the network computes.
 
-The network gives every cell of every position one vector for each role a cell can play in a move (`Role`). A move's embedding is
-the sum of the vectors of its cells in their roles, the vector of its kind (type and count) and a vector of the position; for
-the cells of a line, window or region the mean is taken. Distinct moves of a legal list differ in kind or in a cell, so no two of
-them share an embedding.
+The network gives every cell of every position one vector for each role a cell can play in a move
+(`Role`). A move's embedding is the sum of the vectors of its cells in their roles, the vector of
+its kind (type and count) and a vector of the position; for the cells of a line, window or region
+the mean is taken. Distinct moves of a legal list differ in kind or in a cell, so no two of them
+share an embedding.
 
-    table row of (position i, grid cell g, role r) = (i * width^2 + g) * ROLES + r
-    kind = type * KIND_COUNTS + count, where count is the rings of a placement or the bit length of the number of cells
+    table row of (position i, grid cell g, role r) = (i * width^2 + g) * ROLES + r kind = type *
+    KIND_COUNTS + count, where count is the rings of a placement or the bit length of the number of
+    cells
 """
 
 from enum import IntEnum
@@ -17,7 +19,16 @@ from numpy.typing import NDArray
 
 from ringrift.rules import core as mv
 from ringrift.rules.compile import U, compiled
-from ringrift.rules.core import MOVE_TYPES, Geometry, move_a, move_b, move_c, move_cells, move_n, move_type
+from ringrift.rules.core import (
+    MOVE_TYPES,
+    Geometry,
+    move_a,
+    move_b,
+    move_c,
+    move_cells,
+    move_n,
+    move_type,
+)
 
 
 class Role(IntEnum):
@@ -37,10 +48,17 @@ KINDS: Final = (MOVE_TYPES + 1) * KIND_COUNTS
 CELLS_MAX: Final = 3  # cells of a move besides the collapsing ones
 
 _PLACE, _FROM, _OVER, _TO, _PAYS, _COLLAPSES = (int(r) for r in Role)
-_SETS: Final = sum(1 << t for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM))
+_SETS: Final = sum(
+    1 << t
+    for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM)
+)
 _LEAPS: Final = sum(1 << t for t in (mv.LEAP, mv.CHAIN))
-_SLIDES: Final = sum(1 << t for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.RECOVERY_FALLBACK, mv.RECOVERY_STRIKE))
-_PAYMENTS: Final = sum(1 << t for t in (mv.ELIM_LINE, mv.ELIM_TERRITORY, mv.ELIM_RECOVERY, mv.FORCED))
+_SLIDES: Final = sum(
+    1 << t for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.RECOVERY_FALLBACK, mv.RECOVERY_STRIKE)
+)
+_PAYMENTS: Final = sum(
+    1 << t for t in (mv.ELIM_LINE, mv.ELIM_TERRITORY, mv.ELIM_RECOVERY, mv.FORCED)
+)
 
 
 @compiled
@@ -54,7 +72,9 @@ def rows_max(geo: Geometry, codes: NDArray[np.int64]) -> int:
 
 
 @compiled
-def _named_cells(m: int, base: int, grid_of: NDArray[np.int16], rows: NDArray[np.int64], at: int) -> int:
+def _named_cells(
+    m: int, base: int, grid_of: NDArray[np.int16], rows: NDArray[np.int64], at: int
+) -> int:
     """Write the rows of the cells a move names with a role of their own; number of rows."""
     t = move_type(m)
     used = at
@@ -93,10 +113,12 @@ def fill_bags(
     kinds: NDArray[np.int64],
     positions: NDArray[np.int64],
 ) -> int:
-    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`; returns the number of rows used.
+    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`; returns the
+    number of rows used.
 
-    `rows`, `weights` hold `rows_max` entries; bag `j` is `rows[starts[j]:starts[j + 1]]`, `starts` has one entry more than
-    `codes`. `kinds[j]` and `positions[j]` are the kind and the state of move `j`. `cells` is scratch of `n_cells`."""
+    `rows`, `weights` hold `rows_max` entries; bag `j` is `rows[starts[j]:starts[j + 1]]`, `starts`
+    has one entry more than `codes`. `kinds[j]` and `positions[j]` are the kind and the state of
+    move `j`. `cells` is scratch of `n_cells`."""
     used = 0
     for i in range(states.shape[0]):
         grid_of = grids[U(symmetry[i])]

@@ -36,7 +36,15 @@ class Batch:
 
     def arguments(self) -> tuple[Tensor, ...]:
         """In the order of `Tower.forward`."""
-        always = (self.planes, self.globals_, self.rows, self.starts, self.weights, self.kinds, self.positions)
+        always = (
+            self.planes,
+            self.globals_,
+            self.rows,
+            self.starts,
+            self.weights,
+            self.kinds,
+            self.positions,
+        )
         return always if self.features is None else (*always, self.features)
 
     def to(self, device: torch.device) -> Self:
@@ -47,11 +55,15 @@ class Batch:
 
 
 class Batcher:
-    """Encodes batches into memory of its own, which the next call overwrites; it grows to the largest batch seen."""
+    """Encodes batches into memory of its own, which the next call overwrites; it grows to the
+    largest batch seen."""
 
-    def __init__(self, geometry: Geometry, grids: NDArray[np.int16] | None = None, *, features: bool = False) -> None:
-        """`grids[K, area]` are the placements of the cells that `symmetry` chooses from; by default the plain one. With
-        `features` the batches hold the planes of `ringrift.nets.features` too."""
+    def __init__(
+        self, geometry: Geometry, grids: NDArray[np.int16] | None = None, *, features: bool = False
+    ) -> None:
+        """`grids[K, area]` are the placements of the cells that `symmetry` chooses from; by default
+        the plain one. With `features` the batches hold the planes of `ringrift.nets.features`
+        too."""
         self.geometry = geometry
         self.features = features
         self.grids = geometry.grid_of[None] if grids is None else grids
@@ -64,7 +76,9 @@ class Batcher:
         self._planes = np.zeros((count, self.geometry.width**2, PLANES), np.float32)
         self._globals = np.zeros((count, GLOBALS), np.float32)
         self._plain = np.zeros(count, np.int16)
-        self._threats = np.zeros((count if self.features else 0, self.geometry.width**2, FEATURES), np.float32)
+        self._threats = np.zeros(
+            (count if self.features else 0, self.geometry.width**2, FEATURES), np.float32
+        )
 
     def _reserve_moves(self, count: int) -> None:
         self._starts = np.zeros(count + 1, np.int64)
@@ -82,10 +96,13 @@ class Batcher:
         offsets: NDArray[np.int64],
         symmetry: NDArray[np.int16] | None = None,
     ) -> Batch:
-        """The batch of `states[B, S]` whose legal moves are `codes[offsets[i]:offsets[i + 1]]`; `symmetry[B]` indexes `grids`."""
+        """The batch of `states[B, S]` whose legal moves are `codes[offsets[i]:offsets[i + 1]]`;
+        `symmetry[B]` indexes `grids`."""
         count, moves, width = len(states), len(codes), self.geometry.width
         if len(offsets) != count + 1 or offsets[0] != 0 or offsets[-1] != moves:
-            raise ValueError(f"offsets of {count} states must run from 0 to {moves}, the number of moves")
+            raise ValueError(
+                f"offsets of {count} states must run from 0 to {moves}, the number of moves"
+            )
         if count > len(self._planes):
             self._reserve_states(count)
         if moves > len(self._kinds):
@@ -96,13 +113,31 @@ class Batcher:
         chosen = self._plain[:count] if symmetry is None else symmetry
         encode_batch(self.geometry, states, self.grids, chosen, self._planes, self._globals)
         used = fill_bags(
-            self.geometry, states, codes, offsets, self.grids, chosen, self._cells,
-            self._rows, self._weights, self._starts, self._kinds, self._positions,
-        )  # fmt: skip
+            self.geometry,
+            states,
+            codes,
+            offsets,
+            self.grids,
+            chosen,
+            self._cells,
+            self._rows,
+            self._weights,
+            self._starts,
+            self._kinds,
+            self._positions,
+        )
         if self.features:
             threats_of_batch(self.geometry, states, self.grids, chosen, self._threats)
-        planes = torch.from_numpy(self._planes[:count]).view(count, width, width, PLANES).permute(0, 3, 1, 2)
-        threats = torch.from_numpy(self._threats[:count]).view(-1, width, width, FEATURES).permute(0, 3, 1, 2)
+        planes = (
+            torch.from_numpy(self._planes[:count])
+            .view(count, width, width, PLANES)
+            .permute(0, 3, 1, 2)
+        )
+        threats = (
+            torch.from_numpy(self._threats[:count])
+            .view(-1, width, width, FEATURES)
+            .permute(0, 3, 1, 2)
+        )
         return Batch(
             planes,
             torch.from_numpy(self._globals[:count]),

@@ -8,11 +8,13 @@ from torch.nn import functional
 
 KERNEL: Final = 3
 HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
-"""Kernel taps (row, column) that are no hex neighbours: axial offsets (-1, -1) and (+1, +1) are two steps away."""
+"""Kernel taps (row, column) that are no hex neighbours: axial offsets (-1, -1) and (+1, +1) are two
+steps away."""
 
 
 class BoardConv(nn.Conv2d):
-    """A 3 x 3 convolution over the cells next to a cell. On hex boards the two taps that are no neighbours stay zero."""
+    """A 3 x 3 convolution over the cells next to a cell. On hex boards the two taps that are no
+    neighbours stay zero."""
 
     taps: Tensor
 
@@ -32,13 +34,15 @@ class BoardConv(nn.Conv2d):
                 self.weight.mul_(taps)
 
     def forward(self, x: Tensor) -> Tensor:
-        # a tap that starts at zero and gets no gradient stays zero, so masking is needed where gradients flow and nowhere else
+        # a tap that starts at zero and gets no gradient stays zero, so masking is needed where
+        # gradients flow and nowhere else
         weight = self.weight * self.taps if self.hex_board and self.training else self.weight
         return functional.conv2d(x, weight, self.bias, padding=KERNEL // 2)
 
 
 class Pool(nn.Module):
-    """Mean and maximum of `[B, C, H, W]` over the cells of the board, `[B, 2 C]`; `mask[B, 1, H, W]` is 1 on the board."""
+    """Mean and maximum of `[B, C, H, W]` over the cells of the board, `[B, 2 C]`; `mask[B, 1, H,
+    W]` is 1 on the board."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         masked = x * mask
@@ -47,10 +51,12 @@ class Pool(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so a deep tower starts as the identity and needs
-    no normalisation (Fixup, Zhang et al. 2019): the same function in training and in play.
+    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so a deep tower
+    starts as the identity and needs no normalisation (Fixup, Zhang et al. 2019): the same function
+    in training and in play.
 
-    The gate is 1, or with `squeeze` one factor 0..1 a channel from the pooled board (squeeze and excitation, Hu et al. 2018)."""
+    The gate is 1, or with `squeeze` one factor 0..1 a channel from the pooled board (squeeze and
+    excitation, Hu et al. 2018)."""
 
     def __init__(self, channels: int, *, hex_board: bool, squeeze: int = 0) -> None:
         super().__init__()
@@ -64,7 +70,8 @@ class ResidualBlock(nn.Module):
 
 
 class Gate(nn.Module):
-    """A factor 0..1 for each channel of `[B, C, H, W]`, from its mean and maximum over the board and those of the others."""
+    """A factor 0..1 for each channel of `[B, C, H, W]`, from its mean and maximum over the board
+    and those of the others."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -73,11 +80,14 @@ class Gate(nn.Module):
         self.excite = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return torch.sigmoid(self.excite(functional.relu(self.squeeze(self.pool(x, mask)))))[:, :, None, None]
+        return torch.sigmoid(self.excite(functional.relu(self.squeeze(self.pool(x, mask)))))[
+            :, :, None, None
+        ]
 
 
 class GlobalBias(nn.Module):
-    """Adds to every cell a bias computed from the pooled board: what happens far away (KataGo's global pooling, Wu 2019)."""
+    """Adds to every cell a bias computed from the pooled board: what happens far away (KataGo's
+    global pooling, Wu 2019)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -92,7 +102,8 @@ class GlobalBias(nn.Module):
 
 
 class MoveHead(nn.Module):
-    """Logits of legal moves from their bags (`ringrift.nets.bags`): w . silu(cells in their roles + kind + position)."""
+    """Logits of legal moves from their bags (`ringrift.nets.bags`): w . silu(cells in their roles +
+    kind + position)."""
 
     def __init__(self, channels: int, context: int, roles: int, kinds: int, hidden: int) -> None:
         super().__init__()
@@ -104,11 +115,21 @@ class MoveHead(nn.Module):
         nn.init.normal_(self.kind.weight, std=0.5)
 
     def forward(
-        self, x: Tensor, context: Tensor, rows: Tensor, starts: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor
+        self,
+        x: Tensor,
+        context: Tensor,
+        rows: Tensor,
+        starts: Tensor,
+        weights: Tensor,
+        kinds: Tensor,
+        positions: Tensor,
     ) -> Tensor:
-        """`x[B, C, H, W]`, `context[B, K]`, bags of M moves as `fill_bags` writes them -> logits `[M]`."""
+        """`x[B, C, H, W]`, `context[B, K]`, bags of M moves as `fill_bags` writes them -> logits
+        `[M]`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
-        cells = functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
+        cells = functional.embedding_bag(
+            rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+        )
         rest = self.kind(kinds) + self.context(context).index_select(0, positions)
         logits: Tensor = self.score(functional.silu(cells + rest)).squeeze(1)
         return logits

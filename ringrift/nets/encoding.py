@@ -1,12 +1,14 @@
-"""A state as input of a network: planes on the bounding grid and a vector of globals, seen from the seat to act.
+"""A state as input of a network: planes on the bounding grid and a vector of globals, seen from the
+seat to act.
 
-Seats are *relative*: 0 is the seat to act, 1 the next in cyclic order, and so on; planes and globals of seats a game does not have
-are zero, so 2, 3 and 4 seats share one layout. Planes are stored cell by cell, channels innermost (torch's channels-last): cell
-`(x, y)` of the grid is row `y * width + x`.
+Seats are *relative*: 0 is the seat to act, 1 the next in cyclic order, and so on; planes and
+globals of seats a game does not have are zero, so 2, 3 and 4 seats share one layout. Planes are
+stored cell by cell, channels innermost (torch's channels-last): cell `(x, y)` of the grid is row `y
+* width + x`.
 
-Two states that differ in anything that can still matter get different inputs: `tests/unit/nets/test_encoding.py` holds
-that. What does not count is the past (ply, turn number) and the absolute seat.
-"""
+Two states that differ in anything that can still matter get different inputs:
+`tests/unit/nets/test_encoding.py` holds that. What does not count is the past (ply, turn number)
+and the absolute seat."""
 
 from enum import IntEnum
 from typing import Final
@@ -47,11 +49,12 @@ from ringrift.rules.core import (
     swapped,
     territory,
     to_move,
-)  # fmt: skip
+)
 from ringrift.rules.geometry import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN, Geometry
 
 ENCODER: Final = "planes-1"
-"""Version of this encoding and of the move bags; a network works only with the one it was trained on."""
+"""Version of this encoding and of the move bags; a network works only with the one it was trained
+on."""
 
 RELATIVE_SEATS: Final = 4
 HEIGHT_SCALE: Final = 1 / 8  # few stacks are higher than 8
@@ -129,9 +132,18 @@ SEAT_GLOBALS: Final = 15
 GLOBALS: Final = Global.SEAT + RELATIVE_SEATS * SEAT_GLOBALS
 
 # numba takes plain integers
-_ON_BOARD, _COLUMN, _ROW, _CONTROLLER, _HEIGHT, _HEIGHT_CLASS, _CAP, _CAP_CLASS = (int(p) for p in list(Plane)[:8])
-_RINGS, _SECOND, _BELOW_CAP, _FROM_TOP, _FROM_BOTTOM, _MARKER, _COLLAPSED, _MUST, _ORIGIN = (int(p) for p in list(Plane)[8:])
-_G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = int(Global.DEBT), int(Global.SEATS), int(Global.ROUNDS_DONE), int(Global.SEAT)
+_ON_BOARD, _COLUMN, _ROW, _CONTROLLER, _HEIGHT, _HEIGHT_CLASS, _CAP, _CAP_CLASS = (
+    int(p) for p in list(Plane)[:8]
+)
+_RINGS, _SECOND, _BELOW_CAP, _FROM_TOP, _FROM_BOTTOM, _MARKER, _COLLAPSED, _MUST, _ORIGIN = (
+    int(p) for p in list(Plane)[8:]
+)
+_G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = (
+    int(Global.DEBT),
+    int(Global.SEATS),
+    int(Global.ROUNDS_DONE),
+    int(Global.SEAT),
+)
 
 
 @compiled
@@ -141,7 +153,9 @@ def seat_from(mover: int, seats: int, seat: int) -> int:
 
 
 @compiled
-def _encode_stack(s: NDArray[np.int32], c: int, mover: int, seats: int, row: NDArray[np.float32]) -> None:
+def _encode_stack(
+    s: NDArray[np.int32], c: int, mover: int, seats: int, row: NDArray[np.float32]
+) -> None:
     height = height_at(s, c)
     cap = cap_at(s, c)
     row[U(_CONTROLLER + seat_from(mover, seats, controller_at(s, c)))] = 1.0
@@ -189,7 +203,9 @@ def _encode_seat(geo: Geometry, s: NDArray[np.int32], seat: int, out: NDArray[np
 
 
 @compiled
-def _encode_globals(geo: Geometry, s: NDArray[np.int32], mover: int, out: NDArray[np.float32]) -> None:
+def _encode_globals(
+    geo: Geometry, s: NDArray[np.int32], mover: int, out: NDArray[np.float32]
+) -> None:
     out[:] = 0.0
     out[U(phase(s))] = 1.0
     out[U(_G_DEBT)] = debt(s)
@@ -209,12 +225,17 @@ def _encode_globals(geo: Geometry, s: NDArray[np.int32], mover: int, out: NDArra
 
 @compiled
 def encode(
-    geo: Geometry, s: NDArray[np.int32], grid_of: NDArray[np.int16], planes: NDArray[np.float32], globals_: NDArray[np.float32]
+    geo: Geometry,
+    s: NDArray[np.int32],
+    grid_of: NDArray[np.int16],
+    planes: NDArray[np.float32],
+    globals_: NDArray[np.float32],
 ) -> None:
-    """Write one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting them.
+    """Write one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting
+    them.
 
-    `grid_of[area]` places the cells: `geo.grid_of`, or a symmetric image of it (`ringrift.nets.symmetry`). A finished game is
-    seen from seat 1."""
+    `grid_of[area]` places the cells: `geo.grid_of`, or a symmetric image of it
+    (`ringrift.nets.symmetry`). A finished game is seen from seat 1."""
     mover = 1 if is_over(s) else to_move(s)
     planes[:] = 0.0
     scale = 2.0 / (geo.width - 1)
@@ -249,6 +270,7 @@ def encode_batch(
 ) -> None:
     """Write `states[B, S]` into `planes[B, width * width, PLANES]` and `globals_[B, GLOBALS]`.
 
-    State `i` is placed on the grid by `grids[symmetry[i]]` (`ringrift.nets.symmetry.grid_tables`)."""
+    State `i` is placed on the grid by `grids[symmetry[i]]`
+    (`ringrift.nets.symmetry.grid_tables`)."""
     for i in range(states.shape[0]):
         encode(geo, states[i], grids[U(symmetry[i])], planes[i], globals_[i])

@@ -18,10 +18,14 @@ CHUNK_GPU: Final = 4096
 
 
 class Evaluator:
-    """Evaluates positions of one config with one network. Not safe for use by several threads at once."""
+    """Evaluates positions of one config with one network. Not safe for use by several threads at
+    once."""
 
-    def __init__(self, config: Config, network: Tower, *, device: str | torch.device = "cpu") -> None:
-        """Takes the network over: moves it to `device` and freezes it. On a GPU the trunk runs in bfloat16."""
+    def __init__(
+        self, config: Config, network: Tower, *, device: str | torch.device = "cpu"
+    ) -> None:
+        """Takes the network over: moves it to `device` and freezes it. On a GPU the trunk runs in
+        bfloat16."""
         self.config = config
         self.geometry = geometry(config)
         self.device = torch.device(device)
@@ -39,11 +43,12 @@ class Evaluator:
     def evaluate(
         self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """`states[B, S]`, none of them over, with legal moves `codes[offsets[i]:offsets[i + 1]]` (`codes[M]`, `offsets[B + 1]`)
-        -> logits `[M]` in the order of `codes`, values `[B, seats]` by absolute seat (column 0 is seat 1), -1..1.
+        """`states[B, S]`, none of them over, with legal moves `codes[offsets[i]:offsets[i + 1]]`
+        (`codes[M]`, `offsets[B + 1]`) -> logits `[M]` in the order of `codes`, values `[B, seats]`
+        by absolute seat (column 0 is seat 1), -1..1.
 
-        Out of GPU memory it goes on with batches half as large, from then on. Raises torch.cuda.OutOfMemoryError where one
-        position alone is too large."""
+        Out of GPU memory it goes on with batches half as large, from then on. Raises
+        torch.cuda.OutOfMemoryError where one position alone is too large."""
         count = len(states)
         logits = np.empty(len(codes), np.float32)
         values = np.empty((count, self.config.seats), np.float32)
@@ -69,7 +74,10 @@ class Evaluator:
         self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         batch = self._batcher.encode(states, codes, offsets).to(self.device)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self._half),
+        ):
             logits, relative = self._network(*batch.arguments())
         mover = states[:, TURN, None] - 1
         # seat s (from 0) is relative seat (s - mover) modulo the number of seats

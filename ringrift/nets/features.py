@@ -1,12 +1,14 @@
-"""Threats as planes: the handcrafted knowledge that the heavy networks see besides the state (requirement G04.03).
+"""Threats as planes: the handcrafted knowledge that the heavy networks see besides the state
+(requirement G04.03).
 
-Stacks act along rays of any length, which a tower of 3 x 3 convolutions finds out only layer by layer. These planes hold what the
-terms of the handcrafted evaluation (`ringrift.search.heuristic`: mobile, credit landings, territory crossings, captures, line
-threats) are sums of, but cell by cell, so that the network learns their weights and where they matter. The other terms of that
-evaluation, counts and shares of every seat, are among the globals of `ringrift.nets.encoding` already.
+Stacks act along rays of any length, which a tower of 3 x 3 convolutions finds out only layer by
+layer. These planes hold what the terms of the handcrafted evaluation (`ringrift.search.heuristic`:
+mobile, credit landings, territory crossings, captures, line threats) are sums of, but cell by cell,
+so that the network learns their weights and where they matter. The other terms of that evaluation,
+counts and shares of every seat, are among the globals of `ringrift.nets.encoding` already.
 
-Leaps over stacks of one's own are not counted. All planes are 0 off the board, and they turn with the board.
-"""
+Leaps over stacks of one's own are not counted. All planes are 0 off the board, and they turn with
+the board."""
 
 from enum import IntEnum
 from typing import Final
@@ -21,7 +23,8 @@ from ringrift.rules.geometry import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIR
 from ringrift.rules.layout import word_cap, word_height
 
 FEATURES_VERSION: Final = 1
-"""What `TowerShape.features` names; other planes, or planes with another meaning, are another version."""
+"""What `TowerShape.features` names; other planes, or planes with another meaning, are another
+version."""
 RAYS_SCALE: Final = 1 / 8  # no cell has more directions
 RUN_SCALE: Final = 1 / 4  # lines have 3 to 5 cells
 
@@ -41,15 +44,20 @@ class Feature(IntEnum):
 
 
 FEATURES: Final = 9
-_MOBILE, _CREDITS, _CROSSES, _LEAPS, _LEAPT, _, _REACHED, _, _RUN = (int(feature) for feature in Feature)
+_MOBILE, _CREDITS, _CROSSES, _LEAPS, _LEAPT, _, _REACHED, _, _RUN = (
+    int(feature) for feature in Feature
+)
 
 Words = NDArray[np.int32]
 Planes = NDArray[np.float32]
 
 
 @compiled
-def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: NDArray[np.int16], out: Planes) -> None:
-    """Add what one ray of the stack at core id `at` offers; `other` is 0 for a stack of the mover, else 1."""
+def _add_ray(
+    s: Words, at: int, delta: int, other: int, grid_of: NDArray[np.int16], out: Planes
+) -> None:
+    """Add what one ray of the stack at core id `at` offers; `other` is 0 for a stack of the mover,
+    else 1."""
     stack = i64(s[U(CELLS_AT + at)])
     seat = stack & la.SEAT_BITS
     height = word_height(stack)
@@ -110,7 +118,8 @@ def _longest_run(geo: Geometry, s: Words, at: int) -> int:
 
 @compiled
 def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) -> None:
-    """Write the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in `ringrift.nets.encoding.encode`."""
+    """Write the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in
+    `ringrift.nets.encoding.encode`."""
     out[:] = 0.0
     mover = 1 if is_over(s) else to_move(s)
     for k in range(geo.n_cells):
@@ -128,8 +137,13 @@ def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) ->
 
 @compiled
 def threats_of_batch(
-    geo: Geometry, states: Words, grids: NDArray[np.int16], symmetry: NDArray[np.int16], out: NDArray[np.float32]
+    geo: Geometry,
+    states: Words,
+    grids: NDArray[np.int16],
+    symmetry: NDArray[np.int16],
+    out: NDArray[np.float32],
 ) -> None:
-    """Write `states[B, S]` into `out[B, width * width, FEATURES]`; `grids` and `symmetry` as in `encode_batch`."""
+    """Write `states[B, S]` into `out[B, width * width, FEATURES]`; `grids` and `symmetry` as in
+    `encode_batch`."""
     for i in range(states.shape[0]):
         threats(geo, states[i], grids[U(symmetry[i])], out[i])

@@ -1,12 +1,14 @@
-"""The NNUE as torch trains it: sparse features into a wide first layer, two small layers behind it, one strength a seat.
+"""The NNUE as torch trains it: sparse features into a wide first layer, two small layers behind it,
+one strength a seat.
 
-The same function in whole numbers, for play, is `ringrift.search.nnue`, whose docstring has the formulas; `quantise` gives its
-weights. What the features are does not matter here: `FeatureSet` says how many a cell has and how they are numbered.
+The same function in whole numbers, for play, is `ringrift.search.nnue`, whose docstring has the
+formulas; `quantise` gives its weights. What the features are does not matter here: `FeatureSet`
+says how many a cell has and how they are numbered.
 
-Each feature has a row of its own for its cell and one that all cells share; what plays is the sum. The shared row learns from every
-cell at once (the "feature factorizer" of nnue-pytorch), and the cell's own, counted with `CELL_SHARE`, ten times more slowly. So a
-few hundred games suffice: see `CELL_SHARE`.
-"""
+Each feature has a row of its own for its cell and one that all cells share; what plays is the sum.
+The shared row learns from every cell at once (the "feature factorizer" of nnue-pytorch), and the
+cell's own, counted with `CELL_SHARE`, ten times more slowly. So a few hundred games suffice: see
+`CELL_SHARE`."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,10 +26,12 @@ from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
 CELL_SHARE: Final = 0.1
-"""part of a cell's own row in the sum, hence of its steps: after 240 games of hex8_2p, 4 epochs, half root values, winners of 60
-other games were told in 70 % of positions, with 1.0 in 65 %; with `direct` too in 72 %; the heuristic: 66 % (one seed)"""
+"""part of a cell's own row in the sum, hence of its steps: after 240 games of hex8_2p, 4 epochs,
+half root values, winners of 60 other games were told in 70 % of positions, with 1.0 in 65 %; with
+`direct` too in 72 %; the heuristic: 66 % (one seed)"""
 FIRST_MAX: Final = 1.0
-"""bound on each of the two parts of a feature's row: with it a position of usual fullness uses a part of int16 only"""
+"""bound on each of the two parts of a feature's row: with it a position of usual fullness uses a
+part of int16 only"""
 SECOND_MAX, OUT_MAX = 16.0, 64.0
 """bounds that leave the whole numbers room; trained weights stay far below"""
 FIRST_SPREAD: Final = 0.05  # of fresh weights: about a hundred features are active, which spreads the sums by half a unit
@@ -38,14 +42,16 @@ INT16_MAX: Final = 32767
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSet:
-    """A numbering of features: its name with digest, features of a cell, numbers of the whole position and their unit."""
+    """A numbering of features: its name with digest, features of a cell, numbers of the whole
+    position and their unit."""
 
     name: str
     levels: int
     globals_: int
     global_one: int
     together: tuple[tuple[int, ...], ...]
-    """levels of a cell that may be active together, group by group: they bound what a cell can add to a sum"""
+    """levels of a cell that may be active together, group by group: they bound what a cell can add
+    to a sum"""
 
 
 class Nnue(nn.Module):
@@ -55,26 +61,40 @@ class Nnue(nn.Module):
         super().__init__()
         geo = geometry(config)
         self.shape, self.seats, self.levels = shape, config.seats, features.levels
-        self.first = nn.EmbeddingBag(geo.n_cells * features.levels, shape.hidden, mode="sum", include_last_offset=True)
-        self.shared = nn.EmbeddingBag(features.levels, shape.hidden, mode="sum", include_last_offset=True)
+        self.first = nn.EmbeddingBag(
+            geo.n_cells * features.levels, shape.hidden, mode="sum", include_last_offset=True
+        )
+        self.shared = nn.EmbeddingBag(
+            features.levels, shape.hidden, mode="sum", include_last_offset=True
+        )
         self.first_bias = nn.Parameter(torch.full((shape.hidden,), FIRST_BIAS))
         self.second = nn.Linear(shape.hidden + features.globals_, shape.second)
         self.out = nn.Linear(shape.second, 1)
-        self.direct = nn.Linear(features.globals_, 1, bias=False)  # races are nearly linear, and are learnt first this way
+        self.direct = nn.Linear(
+            features.globals_, 1, bias=False
+        )  # races are nearly linear, and are learnt first this way
         nn.init.zeros_(self.direct.weight)
         nn.init.normal_(self.first.weight, std=FIRST_SPREAD / 2 / CELL_SHARE)
         nn.init.normal_(self.shared.weight, std=FIRST_SPREAD)
         if shape.policy:
-            width = shape.policy + 1  # the last number of a position is 1: what a move is worth everywhere
+            width = (
+                shape.policy + 1
+            )  # the last number of a position is 1: what a move is worth everywhere
             self.query = nn.Linear(shape.hidden + features.globals_, shape.policy)
-            self.roles = nn.EmbeddingBag(geo.width**2 * ROLES, width, mode="sum", include_last_offset=True)
+            self.roles = nn.EmbeddingBag(
+                geo.width**2 * ROLES, width, mode="sum", include_last_offset=True
+            )
             self.kinds = nn.Embedding(KINDS, width)
             nn.init.normal_(self.roles.weight, std=0.1)
             nn.init.normal_(self.kinds.weight, std=0.1)
 
     def inputs(self, features: Tensor, starts: Tensor, globals_: Tensor) -> Tensor:
         """`[B * seats, hidden + globals]`, all in 0..1."""
-        sums = CELL_SHARE * self.first(features, starts) + self.shared(features % self.levels, starts) + self.first_bias
+        sums = (
+            CELL_SHARE * self.first(features, starts)
+            + self.shared(features % self.levels, starts)
+            + self.first_bias
+        )
         return torch.cat((sums.clamp(0.0, 1.0), globals_), 1)
 
     def strengths(self, inputs: Tensor) -> Tensor:
@@ -84,16 +104,27 @@ class Nnue(nn.Module):
         return total.view(-1, self.seats)  # type: ignore[no-any-return]
 
     def forward(
-        self, features: Tensor, starts: Tensor, globals_: Tensor, rows: Tensor, row_starts: Tensor, weights: Tensor,
-        kinds: Tensor, positions: Tensor,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """List l of `features` is `starts[l]..starts[l + 1]`: perspective `l % seats`, counted from the seat to act, of position
-        `l // seats`; `globals_[B * seats, G]`. Bags of the M moves as in `ringrift.nets.bags`, rows within one position.
+        self,
+        features: Tensor,
+        starts: Tensor,
+        globals_: Tensor,
+        rows: Tensor,
+        row_starts: Tensor,
+        weights: Tensor,
+        kinds: Tensor,
+        positions: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """List l of `features` is `starts[l]..starts[l + 1]`: perspective `l % seats`, counted from
+        the seat to act, of position `l // seats`; `globals_[B * seats, G]`. Bags of the M moves as
+        in `ringrift.nets.bags`, rows within one position.
 
-        -> logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for seats the game does not have."""
+        -> logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for seats the
+        game does not have."""
         with torch.autocast(globals_.device.type, enabled=False):
             inputs = self.inputs(features, starts, globals_)
-            values = functional.pad(values_of(self.strengths(inputs)), (0, RELATIVE_SEATS - self.seats))
+            values = functional.pad(
+                values_of(self.strengths(inputs)), (0, RELATIVE_SEATS - self.seats)
+            )
             if not self.shape.policy:
                 return values.new_zeros(len(kinds)), values
             query = self.query(inputs[:: self.seats])
@@ -120,7 +151,8 @@ def values_of(strengths: Tensor) -> Tensor:
 
 
 def build(name: str, config: Config, features: FeatureSet, *, seed: int = 0) -> Nnue:
-    """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownArchitecture, also for seats it does not play with."""
+    """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownArchitecture, also for
+    seats it does not play with."""
     shape = nnue_shape_of(name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -129,10 +161,11 @@ def build(name: str, config: Config, features: FeatureSet, *, seed: int = 0) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantised:
-    """The weights in whole numbers, as `ringrift.search.nnue.Network` wants them, and the policy's in float32.
+    """The weights in whole numbers, as `ringrift.search.nnue.Network` wants them, and the policy's
+    in float32.
 
-    query [H + G, P]; query_bias [P]; roles [width^2 * ROLES, P + 1]; kinds [KINDS, P + 1]; all of P = 0 columns without a policy
-    """
+    query [H + G, P]; query_bias [P]; roles [width^2 * ROLES, P + 1]; kinds [KINDS, P + 1]; all of P
+    = 0 columns without a policy"""
 
     first: NDArray[np.int16]
     first_bias: NDArray[np.int16]
@@ -149,13 +182,22 @@ class Quantised:
 
 
 def quantise(network: Nnue, features: FeatureSet, *, second_one: int, out_one: int) -> Quantised:
-    """`network` in whole numbers. The unit of the first layer is the largest up to ONE_MAX for which no position can overflow."""
-    weights = {name: tensor.detach().cpu().double().numpy() for name, tensor in network.state_dict().items()}
-    first = CELL_SHARE * weights["first.weight"].reshape(-1, features.levels, network.shape.hidden) + weights["shared.weight"]
+    """`network` in whole numbers. The unit of the first layer is the largest up to ONE_MAX for
+    which no position can overflow."""
+    weights = {
+        name: tensor.detach().cpu().double().numpy()
+        for name, tensor in network.state_dict().items()
+    }
+    first = (
+        CELL_SHARE * weights["first.weight"].reshape(-1, features.levels, network.shape.hidden)
+        + weights["shared.weight"]
+    )
     one = _first_unit(first, weights["first_bias"], features)
     hidden = network.shape.hidden
     second = weights["second.weight"] * second_one
-    second[:, hidden:] *= one / features.global_one  # the other inputs come in units of `one`, these in their own
+    second[:, hidden:] *= (
+        one / features.global_one
+    )  # the other inputs come in units of `one`, these in their own
     scale = one * second_one
     empty = np.zeros((0, 0))
     return Quantised(
@@ -165,21 +207,28 @@ def quantise(network: Nnue, features: FeatureSet, *, second_one: int, out_one: i
         second_bias=_whole(weights["second.bias"] * scale, np.int32),
         out=_whole(weights["out.weight"][0] * out_one, np.int16),
         out_bias=round(float(weights["out.bias"][0]) * scale * out_one),
-        direct=_whole(weights["direct.weight"][0] * scale * out_one / features.global_one, np.int32),
+        direct=_whole(
+            weights["direct.weight"][0] * scale * out_one / features.global_one, np.int32
+        ),
         one=one,
         query=np.ascontiguousarray(weights.get("query.weight", empty).T, np.float32),
-        query_bias=np.ascontiguousarray(weights.get("query.bias", empty[0:0, 0:0].ravel()), np.float32),
+        query_bias=np.ascontiguousarray(
+            weights.get("query.bias", empty[0:0, 0:0].ravel()), np.float32
+        ),
         roles=np.ascontiguousarray(weights.get("roles.weight", empty), np.float32),
         kinds=np.ascontiguousarray(weights.get("kinds.weight", empty), np.float32),
     )
 
 
 def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64], features: FeatureSet) -> int:
-    """The largest unit for which the worst position, cell by cell, stays within int16 for every hidden unit."""
+    """The largest unit for which the worst position, cell by cell, stays within int16 for every
+    hidden unit."""
     worst = np.abs(bias) + 0.5
     groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in features.together])
     worst = worst + groups.max(0).sum(0)
-    rounding = first.shape[0] * max(len(group) for group in features.together) * 0.5  # half a unit at most each
+    rounding = (
+        first.shape[0] * max(len(group) for group in features.together) * 0.5
+    )  # half a unit at most each
     return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
 
 

@@ -1,7 +1,8 @@
-"""An NNUE as bytes: safetensors with a header of its own kind, float weights as trained. The SHA-256 of the bytes is its name.
+"""An NNUE as bytes: safetensors with a header of its own kind, float weights as trained. The
+SHA-256 of the bytes is its name.
 
-Whole numbers are made from the floats when it is loaded, the same everywhere: rounding is exact arithmetic.
-"""
+Whole numbers are made from the floats when it is loaded, the same everywhere: rounding is exact
+arithmetic."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -28,12 +29,22 @@ class NnueCheckpoint:
 
     @classmethod
     def parse(
-        cls, data: bytes, features: FeatureSet, *, digest: str | None = None, config: Config | None = None
+        cls,
+        data: bytes,
+        features: FeatureSet,
+        *,
+        digest: str | None = None,
+        config: Config | None = None,
     ) -> "NnueCheckpoint":
-        """The NNUE in `data`, which must have `digest`, and be for `config`, if they are given. Raises CheckpointError."""
-        checkpoint = cls(*checked(data, key=HEADER_KEY, encoder=features.name, shape_of=_shape_of, digest=digest))
+        """The NNUE in `data`, which must have `digest`, and be for `config`, if they are given.
+        Raises CheckpointError."""
+        checkpoint = cls(
+            *checked(data, key=HEADER_KEY, encoder=features.name, shape_of=_shape_of, digest=digest)
+        )
         if config is not None and checkpoint.header.config != config:
-            raise CheckpointError(f"an NNUE for {checkpoint.header.config_key} does not play {config.key}; train one for it")
+            raise CheckpointError(
+                f"an NNUE for {checkpoint.header.config_key} does not play {config.key}; train one for it"
+            )
         checkpoint.network(features)
         return checkpoint
 

@@ -1,15 +1,16 @@
-"""A network as an ONNX graph, checked against the network itself. Needs the extra `onnx` of this package.
+"""A network as an ONNX graph, checked against the network itself. Needs the extra `onnx` of this
+package.
 
 Inputs, for B positions with M legal moves in all and N rows of bags (`ringrift.nets.batch`):
 
-    planes    float32 [B, PLANES, W, W]     globals   float32 [B, GLOBALS]
-    rows      int64 [N], weights float32 [N], bags int64 [N]: row `rows[i]` of the table belongs to move `bags[i]`
-    kinds     int64 [M], positions int64 [M]
-    features  float32 [B, FEATURES, W, W], only where the network sees them
+    planes    float32 [B, PLANES, W, W]     globals   float32 [B, GLOBALS] rows      int64 [N],
+    weights float32 [N], bags int64 [N]: row `rows[i]` of the table belongs to move `bags[i]` kinds
+    int64 [M], positions int64 [M] features  float32 [B, FEATURES, W, W], only where the network
+    sees them
 
-Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. A bag is named by each of its rows, not
-by where it starts as in `Batch`, because summing by index is an operator of ONNX.
-"""
+Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. A bag is
+named by each of its rows, not by where it starts as in `Batch`, because summing by index is an
+operator of ONNX."""
 
 import importlib.util
 import logging
@@ -34,8 +35,15 @@ from ringrift.rules.geometry import geometry
 PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 NAMES: Final = ("planes", "globals", "rows", "bags", "weights", "kinds", "positions", "features")
 AXES: Final = {
-    "planes": "B", "globals": "B", "rows": "N", "bags": "N", "weights": "N", "kinds": "M", "positions": "M", "features": "B",
-}  # fmt: skip
+    "planes": "B",
+    "globals": "B",
+    "rows": "N",
+    "bags": "N",
+    "weights": "N",
+    "kinds": "M",
+    "positions": "M",
+    "features": "B",
+}
 DIFFERENCE_MAX: Final = 1e-4
 """Sums in another order; logits are of the order of 1 to 10."""
 CHECKED_POSITIONS: Final = 24
@@ -54,9 +62,16 @@ class _Graph(nn.Module):
         self.network = network
 
     def forward(
-        self, planes: Tensor, globals_: Tensor, rows: Tensor, bags: Tensor, weights: Tensor, kinds: Tensor, positions: Tensor,
+        self,
+        planes: Tensor,
+        globals_: Tensor,
+        rows: Tensor,
+        bags: Tensor,
+        weights: Tensor,
+        kinds: Tensor,
+        positions: Tensor,
         features: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor]:
         x, context = self.network.trunk(planes, globals_, features)
         head = self.network.policy
         table = head.roles(x.permute(0, 2, 3, 1)).reshape(-1, head.hidden)
@@ -66,20 +81,27 @@ class _Graph(nn.Module):
 
 
 def export(data: bytes) -> tuple[bytes, float]:
-    """The ONNX file of a checkpoint, and the largest difference of an output from the network's own on positions of random play.
+    """The ONNX file of a checkpoint, and the largest difference of an output from the network's own
+    on positions of random play.
 
-    The file's metadata holds the checkpoint's header and digest. Raises CheckpointError, and OnnxError where a package is missing
-    or an output differs by more than `DIFFERENCE_MAX`."""
+    The file's metadata holds the checkpoint's header and digest. Raises CheckpointError, and
+    OnnxError where a package is missing or an output differs by more than `DIFFERENCE_MAX`."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise OnnxError(f"the export needs {', '.join(missing)}: pip install 'ringrift[onnx]'")
     checkpoint = Checkpoint.parse(data)
     graph = _Graph(checkpoint.network().eval())
     batches = [_batch(checkpoint, count) for count in (3, CHECKED_POSITIONS)]
-    exported = _export(graph, inputs(batches[0]), {"digest": checkpoint.digest, HEADER_KEY: unpack(data)[1][HEADER_KEY]})
+    exported = _export(
+        graph,
+        inputs(batches[0]),
+        {"digest": checkpoint.digest, HEADER_KEY: unpack(data)[1][HEADER_KEY]},
+    )
     difference = max(_difference(exported, graph.network, batch) for batch in batches)
     if not difference <= DIFFERENCE_MAX:
-        raise OnnxError(f"the graph differs from the network by {difference:.2g}, more than {DIFFERENCE_MAX:g}")
+        raise OnnxError(
+            f"the graph differs from the network by {difference:.2g}, more than {DIFFERENCE_MAX:g}"
+        )
     return exported, difference
 
 
@@ -87,7 +109,15 @@ def inputs(batch: Batch) -> tuple[Tensor, ...]:
     """The inputs of the graph for a batch, in the order of `NAMES`."""
     lengths = batch.starts.diff()
     bags = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    first = (batch.planes.contiguous(), batch.globals_, batch.rows, bags, batch.weights, batch.kinds, batch.positions)
+    first = (
+        batch.planes.contiguous(),
+        batch.globals_,
+        batch.rows,
+        bags,
+        batch.weights,
+        batch.kinds,
+        batch.positions,
+    )
     return first if batch.features is None else (*first, batch.features.contiguous())
 
 
@@ -98,9 +128,14 @@ def _export(graph: _Graph, arguments: tuple[Tensor, ...], metadata: dict[str, st
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of torch about its own exporter
         program: Any = torch.onnx.export(
-            graph.eval(), arguments, dynamo=True, input_names=names, output_names=("logits", "values"), verbose=False,
+            graph.eval(),
+            arguments,
+            dynamo=True,
+            input_names=names,
+            output_names=("logits", "values"),
+            verbose=False,
             dynamic_shapes=tuple({0: sizes[AXES[name]]} for name in names),
-        )  # fmt: skip
+        )
         program.model.metadata_props.update(metadata)
         path = Path(folder) / "network.onnx"
         program.save(str(path))
@@ -112,20 +147,28 @@ def _difference(exported: bytes, network: Tower, batch: Batch) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    found: list[NDArray[np.float32]] = session.run(None, dict(zip(NAMES, (t.numpy() for t in inputs(batch)), strict=False)))
+    found: list[NDArray[np.float32]] = session.run(
+        None, dict(zip(NAMES, (t.numpy() for t in inputs(batch)), strict=False))
+    )
     with torch.inference_mode():
         expected = network(*batch.arguments())
-    return max(float(np.abs(one - other.numpy()).max()) for one, other in zip(found, expected, strict=True))
+    return max(
+        float(np.abs(one - other.numpy()).max()) for one, other in zip(found, expected, strict=True)
+    )
 
 
 def _batch(checkpoint: Checkpoint, count: int) -> Batch:
     """Positions of random play, half of them from the first moves."""
     config = checkpoint.header.config
     states, codes, offsets = _positions(config, count)
-    return Batcher(geometry(config), features=checkpoint.header.shape.get("features", 0) > 0).encode(states, codes, offsets)
+    return Batcher(
+        geometry(config), features=checkpoint.header.shape.get("features", 0) > 0
+    ).encode(states, codes, offsets)
 
 
-def _positions(config: Config, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+def _positions(
+    config: Config, count: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     random = np.random.default_rng(CHECK_SEED)
     states: list[NDArray[np.int32]] = []
     codes: list[NDArray[np.int64]] = []
@@ -139,4 +182,8 @@ def _positions(config: Config, count: int) -> tuple[NDArray[np.int32], NDArray[n
         for _ in range(int(random.integers(1, 9))):
             if not position.over:
                 position.play_code(int(random.choice(position.legal_codes())))
-    return np.array(states, np.int32), np.concatenate(codes), np.cumsum([0, *(len(legal) for legal in codes)]).astype(np.int64)
+    return (
+        np.array(states, np.int32),
+        np.concatenate(codes),
+        np.cumsum([0, *(len(legal) for legal in codes)]).astype(np.int64),
+    )

@@ -1,4 +1,5 @@
-"""The networks by name, as numbers. A new one is a row of `ARCHITECTURES`; nothing here needs torch."""
+"""The networks by name, as numbers. A new one is a row of `ARCHITECTURES`; nothing here needs
+torch."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -13,12 +14,14 @@ class UnknownArchitecture(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerShape:
-    """A residual tower: `blocks` of `channels`, a global bias after every `global_every` of them, widths of the two heads.
+    """A residual tower: `blocks` of `channels`, a global bias after every `global_every` of them,
+    widths of the two heads.
 
-    squeeze     channels divided by this are the width of a gate in every block (squeeze and excitation); 0: no gate
-    features    version of the threat planes it sees besides the state (`ringrift.nets.features`); 0: none
-    rank, territory, moves_left
-                1 if it has this auxiliary head, which shapes the trunk in training and is not asked in play
+    squeeze     channels divided by this are the width of a gate in every block (squeeze and
+    excitation); 0: no gate features    version of the threat planes it sees besides the state
+    (`ringrift.nets.features`); 0: none rank, territory, moves_left
+                1 if it has this auxiliary head, which shapes the trunk in training and is not asked
+                in play
     """
 
     blocks: int
@@ -38,26 +41,51 @@ AUXILIARY: Final = ("rank", "territory", "moves_left")
 _OPTIONAL: Final = ("squeeze", "features", *AUXILIARY)
 
 ARCHITECTURES: Final[dict[str, TowerShape]] = {
-    # for a laptop: about 14 million multiply-adds a position on hex8, twelve thousand positions a second on two cores
-    "v2-micro": TowerShape(blocks=4, channels=32, global_every=2, policy_hidden=32, value_hidden=64),
-    # parameter counts of requirements G04.01-.05: 2-4, 3-5, 8-12, 25-35 (256 channels) and 40-50 million (320 channels)
+    # for a laptop: about 14 million multiply-adds a position on hex8, twelve thousand positions a
+    # second on two cores
+    "v2-micro": TowerShape(
+        blocks=4, channels=32, global_every=2, policy_hidden=32, value_hidden=64
+    ),
+    # parameter counts of requirements G04.01-.05: 2-4, 3-5, 8-12, 25-35 (256 channels) and 40-50
+    # million (320 channels)
     "v2": TowerShape(blocks=10, channels=128, global_every=5, policy_hidden=64, value_hidden=128),
-    "v4": TowerShape(blocks=12, channels=128, global_every=4, policy_hidden=64, value_hidden=128, squeeze=4),
+    "v4": TowerShape(
+        blocks=12, channels=128, global_every=4, policy_hidden=64, value_hidden=128, squeeze=4
+    ),
     "v5-heavy": TowerShape(
-        blocks=14, channels=192, global_every=7, policy_hidden=96, value_hidden=192, squeeze=8, features=1
+        blocks=14,
+        channels=192,
+        global_every=7,
+        policy_hidden=96,
+        value_hidden=192,
+        squeeze=8,
+        features=1,
     ),
     "v5-heavy-large": TowerShape(
-        blocks=24, channels=256, global_every=6, policy_hidden=128, value_hidden=256, squeeze=8, features=1
+        blocks=24,
+        channels=256,
+        global_every=6,
+        policy_hidden=128,
+        value_hidden=256,
+        squeeze=8,
+        features=1,
     ),
     "v5-heavy-xl": TowerShape(
-        blocks=24, channels=320, global_every=6, policy_hidden=128, value_hidden=320, squeeze=8, features=1
+        blocks=24,
+        channels=320,
+        global_every=6,
+        policy_hidden=128,
+        value_hidden=320,
+        squeeze=8,
+        features=1,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NnueShape:
-    """`hidden` first units a seat, `second` units behind them, `policy` numbers a move is scored by (0: no policy)."""
+    """`hidden` first units a seat, `second` units behind them, `policy` numbers a move is scored by
+    (0: no policy)."""
 
     hidden: int
     second: int
@@ -76,12 +104,19 @@ DEPRECATED: Final = {"v6": "v5-heavy-large", "v6-xl": "v5-heavy-xl"}
 
 
 def canonical(name: str) -> str:
-    """The name an architecture is written under; warns where `name` is deprecated. Raises UnknownArchitecture."""
+    """The name an architecture is written under; warns where `name` is deprecated. Raises
+    UnknownArchitecture."""
     if name in DEPRECATED:
-        warnings.warn(f"architecture {name} is now called {DEPRECATED[name]}", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"architecture {name} is now called {DEPRECATED[name]}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         return DEPRECATED[name]
     if name not in ARCHITECTURES and name not in NNUES:
-        raise UnknownArchitecture(f"no network is called {name!r}; there are {', '.join((*ARCHITECTURES, *NNUES))}")
+        raise UnknownArchitecture(
+            f"no network is called {name!r}; there are {', '.join((*ARCHITECTURES, *NNUES))}"
+        )
     return name
 
 
@@ -94,10 +129,13 @@ def shape_of(name: str) -> TowerShape:
 
 
 def nnue_shape_of(name: str, config: Config) -> NnueShape:
-    """The shape of the NNUE called `name`. Raises UnknownArchitecture, also if it does not play with as many seats."""
+    """The shape of the NNUE called `name`. Raises UnknownArchitecture, also if it does not play
+    with as many seats."""
     if name not in NNUES:
         raise UnknownArchitecture(f"no NNUE is called {name!r}; there are {', '.join(NNUES)}")
-    fitting = [other for other, row in NNUES.items() if row.seats_min <= config.seats <= row.seats_max]
+    fitting = [
+        other for other, row in NNUES.items() if row.seats_min <= config.seats <= row.seats_max
+    ]
     if name not in fitting:
         raise UnknownArchitecture(
             f"{name} does not play {config.key}; with {config.seats} seats there are {', '.join(fitting)}"
@@ -107,4 +145,6 @@ def nnue_shape_of(name: str, config: Config) -> NnueShape:
 
 def describe(shape: TowerShape) -> dict[str, int]:
     """The numbers of a shape for a checkpoint's header; options it does not use are left out."""
-    return {name: number for name, number in asdict(shape).items() if number or name not in _OPTIONAL}
+    return {
+        name: number for name, number in asdict(shape).items() if number or name not in _OPTIONAL
+    }

@@ -1,14 +1,19 @@
-"""Exact symmetries of the boards: moving every cell of a position by one of them moves its legal moves and what they do.
+"""Exact symmetries of the boards: moving every cell of a position by one of them moves its legal
+moves and what they do.
 
 A square has 8 symmetries and a hexagon 12, but the rules break some:
 
-- hex8: the border growth of section 2.4 reaches `(+1, +1)` and `(-1, -1)` besides the six neighbours. Only the 4 symmetries that
-  keep this pair of offsets hold: identity, half turn, and the two reflections that map axial `(q, r)` to `(r, q)` and `(-r, -q)`.
-- every board: which line a recovery slide makes may hang on the order of the axes (13.2, 13.4). In positions where a slide may
-  be on offer only the symmetries that keep every axis hold: identity and half turn. `ORDER_KEEPING` are their indices.
+- hex8: the border growth of section 2.4 reaches `(+1, +1)` and `(-1, -1)` besides the six
+  neighbours. Only the 4 symmetries that
+  keep this pair of offsets hold: identity, half turn, and the two reflections that map axial `(q,
+  r)` to `(r, q)` and `(-r, -q)`.
+- every board: which line a recovery slide makes may hang on the order of the axes (13.2, 13.4). In
+  positions where a slide may
+  be on offer only the symmetries that keep every axis hold: identity and half turn. `ORDER_KEEPING`
+  are their indices.
 
-`tests/unit/nets/test_symmetry.py` proves these claims on random positions and moves, and that the others fail.
-"""
+`tests/unit/nets/test_symmetry.py` proves these claims on random positions and moves, and that the
+others fail."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +44,8 @@ from ringrift.rules.core import (
 
 @dataclass(frozen=True, slots=True)
 class Symmetry:
-    """`(x, y) -> (xx * x + xy * y, yx * x + yy * y)` in coordinates around the centre; axial coordinates on hexes."""
+    """`(x, y) -> (xx * x + xy * y, yx * x + yy * y)` in coordinates around the centre; axial
+    coordinates on hexes."""
 
     name: str
     xx: int
@@ -106,17 +112,26 @@ def cell_table(config: Config, symmetry: Symmetry) -> NDArray[np.int16]:
 
 @cache
 def grid_tables(config: Config) -> NDArray[np.int16]:
-    """`[K, area]`: where each symmetry of `symmetries(config)` puts a cell on the grid; the encoder's `grids`."""
+    """`[K, area]`: where each symmetry of `symmetries(config)` puts a cell on the grid; the
+    encoder's `grids`."""
     geo = geometry(config)
     tables = [cell_table(config, symmetry) for symmetry in symmetries(config)]
     return np.array([np.where(table >= 0, geo.grid_of[table], -1) for table in tables], np.int16)
 
 
 def move_code(config: Config, state: NDArray[np.int32], code: int, table: NDArray[np.int16]) -> int:
-    """The move that does in the image of `state` what `code` does in `state`; `table` is that of `cell_table`."""
+    """The move that does in the image of `state` what `code` does in `state`; `table` is that of
+    `cell_table`."""
     kind = move_type(code)
-    cells = [c if c < 0 else int(table[c]) for c in (move_a(code), move_b(code), move_c(code), move_d(code))]
-    if kind in (LINE, LINE_ALL, LINE_PART):  # named by ends in scan order, which is the order of core ids
+    cells = [
+        c if c < 0 else int(table[c])
+        for c in (move_a(code), move_b(code), move_c(code), move_d(code))
+    ]
+    if kind in (
+        LINE,
+        LINE_ALL,
+        LINE_PART,
+    ):  # named by ends in scan order, which is the order of core ids
         cells[:2] = sorted(cells[:2])
     if kind in (LINE_PART, RECOVERY_PART):
         cells[2:] = sorted(cells[2:])

@@ -1,12 +1,13 @@
-"""Arrays and text as bytes: the safetensors format, written so that equal content gives equal bytes on every machine.
+"""Arrays and text as bytes: the safetensors format, written so that equal content gives equal bytes
+on every machine.
 
-    8 bytes     length of the header, little-endian
-    header      JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}, keys sorted;
+    8 bytes     length of the header, little-endian header      JSON: {"__metadata__": {text: text},
+    name: {"dtype", "shape", "data_offsets"}}, keys sorted;
                 blanks fill it up to a multiple of 8 bytes
     data        the arrays one after another in order of their names, little-endian, C order
 
-The safetensors library reads these files; its own writer orders metadata at random, so digests of its output would differ.
-"""
+The safetensors library reads these files; its own writer orders metadata at random, so digests of
+its output would differ."""
 
 import json
 from collections.abc import Mapping
@@ -20,9 +21,19 @@ Arrays = dict[str, NDArray[Any]]
 METADATA: Final = "__metadata__"
 HEADER_BYTES_MAX: Final = 4 << 20  # a thousand arrays need a tenth of a megabyte
 PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""How files of torch.save and pickles begin. Reading one can run whatever it says, so we never do."""
+"""How files of torch.save and pickles begin. Reading one can run whatever it says, so we never
+do."""
 DIMENSIONS_MAX: Final = 8
-_NAMES: Final = {"F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U16": "<u2", "U8": "|u1", "I8": "|i1"}
+_NAMES: Final = {
+    "F32": "<f4",
+    "F64": "<f8",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "U16": "<u2",
+    "U8": "|u1",
+    "I8": "|i1",
+}
 _CODES: Final = {text: code for code, text in _NAMES.items()}
 
 
@@ -41,7 +52,11 @@ def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> byt
         if text not in _CODES:
             raise TensorError(f"array {name!r}: dtype {array.dtype} cannot be stored")
         parts.append(array.astype(text, copy=False).tobytes())
-        header[name] = {"dtype": _CODES[text], "shape": list(array.shape), "data_offsets": [end, end + len(parts[-1])]}
+        header[name] = {
+            "dtype": _CODES[text],
+            "shape": list(array.shape),
+            "data_offsets": [end, end + len(parts[-1])],
+        }
         end += len(parts[-1])
     text_bytes = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     text_bytes += b" " * (-len(text_bytes) % 8)
@@ -54,9 +69,13 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
         raise TensorError(f"{len(data)} bytes are too short for a header")
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8 and data.startswith(PICKLES):
-        raise TensorError("this is a pickle (a file of torch.save), which is never read here; give a safetensors file of ours")
+        raise TensorError(
+            "this is a pickle (a file of torch.save), which is never read here; give a safetensors file of ours"
+        )
     if length > len(data) - 8:
-        raise TensorError(f"header of {length} bytes does not fit into {len(data)} bytes; the file is truncated or not ours")
+        raise TensorError(
+            f"header of {length} bytes does not fit into {len(data)} bytes; the file is truncated or not ours"
+        )
     if length > HEADER_BYTES_MAX:
         raise TensorError(f"header of {length} bytes; ours have at most {HEADER_BYTES_MAX}")
     try:
@@ -67,7 +86,9 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
         body = memoryview(data)[8 + length :]
         arrays: Arrays = {}
         end = 0
-        for name, entry in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
+        for name, entry in sorted(
+            header.items(), key=lambda item: (item[1]["data_offsets"], item[0])
+        ):
             arrays[name], end = _array(name, entry, body, end)
     except TensorError:
         raise
@@ -78,7 +99,9 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
     return arrays, metadata
 
 
-def _array(name: str, entry: Mapping[str, Any], body: memoryview, start: int) -> tuple[NDArray[Any], int]:
+def _array(
+    name: str, entry: Mapping[str, Any], body: memoryview, start: int
+) -> tuple[NDArray[Any], int]:
     code, shape, (first, last) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     if code not in _NAMES:
         raise TensorError(f"array {name!r}: unknown dtype {code!r}")
@@ -89,7 +112,11 @@ def _array(name: str, entry: Mapping[str, Any], body: memoryview, start: int) ->
     for n in shape:
         size *= n
     if len(shape) > DIMENSIONS_MAX:
-        raise TensorError(f"array {name!r}: {len(shape)} dimensions, at most {DIMENSIONS_MAX} can be")
+        raise TensorError(
+            f"array {name!r}: {len(shape)} dimensions, at most {DIMENSIONS_MAX} can be"
+        )
     if first != start or last - first != size or last > len(body):
-        raise TensorError(f"array {name!r}: bytes {first} to {last} do not hold shape {shape} of {code}")
+        raise TensorError(
+            f"array {name!r}: bytes {first} to {last} do not hold shape {shape} of {code}"
+        )
     return np.frombuffer(body[first:last], dtype).reshape(shape), last

@@ -1,17 +1,22 @@
-"""A network for one config as a start for another: from two seats to three or four, and from board to board (requirement G04.16).
+"""A network for one config as a start for another: from two seats to three or four, and from board
+to board (requirement G04.16).
 
-Nothing in a network depends on the size of a board or the number of seats, so all weights have their place in the other network.
-Those that the source could not learn, because the seats they speak of were absent, are set from what it knows of opponents:
+Nothing in a network depends on the size of a board or the number of seats, so all weights have
+their place in the other network. Those that the source could not learn, because the seats they
+speak of were absent, are set from what it knows of opponents:
 
-- input planes and globals of a new seat get the mean of the weights of the seats that were opponents;
-- the global that says "m seats" gets the weights of the one that said "n seats", which were on in all of the training;
-- the value of each opponent becomes `(n - 1) / (m - 1)` of the mean of the source's opponents (in the last layer, before the
+- input planes and globals of a new seat get the mean of the weights of the seats that were
+  opponents;
+- the global that says "m seats" gets the weights of the one that said "n seats", which were on in
+  all of the training;
+- the value of each opponent becomes `(n - 1) / (m - 1)` of the mean of the source's opponents (in
+  the last layer, before the
   tanh): the values of a game sum to 0, and what the mover wins the opponents lose together.
 
-So on a position in which the new seats have nothing and the number of seats reads n, the policy is that of the source; and
-whatever the new seats have acts as if the opponents of the source had it. Auxiliary heads, which are not asked in play, keep what
-they say of the source's seats and learn the rest.
-"""
+So on a position in which the new seats have nothing and the number of seats reads n, the policy is
+that of the source; and whatever the new seats have acts as if the opponents of the source had it.
+Auxiliary heads, which are not asked in play, keep what they say of the source's seats and learn the
+rest."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -25,7 +30,14 @@ from ringrift.nets.tensors import Arrays
 from ringrift.rules.config import Config
 
 METHOD: Final = "transfer-1"
-SEAT_PLANES: Final = (Plane.CONTROLLER, Plane.RINGS, Plane.SECOND, Plane.BELOW_CAP, Plane.MARKER, Plane.COLLAPSED)
+SEAT_PLANES: Final = (
+    Plane.CONTROLLER,
+    Plane.RINGS,
+    Plane.SECOND,
+    Plane.BELOW_CAP,
+    Plane.MARKER,
+    Plane.COLLAPSED,
+)
 VALUE_WEIGHTS: Final = ("value.2.weight", "value.2.bias")
 
 
@@ -34,7 +46,8 @@ class TransferError(ValueError):
 
 
 def transfer(source: Checkpoint, target: Config) -> bytes:
-    """A checkpoint for `target` from the weights of `source`, which is its parent. Raises TransferError."""
+    """A checkpoint for `target` from the weights of `source`, which is its parent. Raises
+    TransferError."""
     origin = source.header.config
     if origin.shape.hex != target.shape.hex:
         kinds = ("squares", "hexagons")
@@ -42,12 +55,18 @@ def transfer(source: Checkpoint, target: Config) -> bytes:
             f"{origin.key} is played on {kinds[origin.shape.hex]}, {target.key} on {kinds[target.shape.hex]}: no weights fit"
         )
     if target.seats < origin.seats:
-        raise TransferError(f"from {origin.seats} to {target.seats} seats: a transfer can only add seats; train {target.key} anew")
+        raise TransferError(
+            f"from {origin.seats} to {target.seats} seats: a transfer can only add seats; train {target.key} anew"
+        )
     network = source.network()
     networks.load_weights(network, transferred(source.weights, origin.seats, target.seats))
     notes = {"derived": METHOD, "from": origin.key}
     return networks.save(
-        network, architecture=source.header.architecture, config=target, parents=(source.digest,), notes=notes
+        network,
+        architecture=source.header.architecture,
+        config=target,
+        parents=(source.digest,),
+        notes=notes,
     )
 
 
@@ -59,7 +78,15 @@ def transferred(weights: Arrays, n: int, m: int) -> Arrays:
     for name, first in _global_columns(new):
         new[name][:, first + Global.SEATS + m - 2] = weights[name][:, first + Global.SEATS + n - 2]
         for index in range(SEAT_GLOBALS):
-            _spread(new[name], [first + Global.SEAT + seat * SEAT_GLOBALS + index for seat in range(RELATIVE_SEATS)], n, m)
+            _spread(
+                new[name],
+                [
+                    first + Global.SEAT + seat * SEAT_GLOBALS + index
+                    for seat in range(RELATIVE_SEATS)
+                ],
+                n,
+                m,
+            )
     for group in SEAT_PLANES:
         _spread(new["stem.weight"], [group + seat for seat in range(RELATIVE_SEATS)], n, m)
     for name in VALUE_WEIGHTS:
@@ -68,7 +95,8 @@ def transferred(weights: Arrays, n: int, m: int) -> Arrays:
 
 
 def _spread(array: np.ndarray, columns: list[int], n: int, m: int) -> None:
-    """Give the inputs `columns[n:m]`, one a relative seat, the mean of those of the opponents `columns[1:n]`."""
+    """Give the inputs `columns[n:m]`, one a relative seat, the mean of those of the opponents
+    `columns[1:n]`."""
     mean = array[:, columns[1:n]].mean(1)
     for column in columns[n:m]:
         array[:, column] = mean

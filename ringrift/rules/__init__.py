@@ -1,7 +1,7 @@
 """The game of RingRift: boards, positions, legal moves, notation, records.
 
-Plain Python starts here: `Position.start(Config.parse("hex8_2p"))`. Compiled code uses `ringrift.rules.core`.
-"""
+Plain Python starts here: `Position.start(Config.parse("hex8_2p"))`. Compiled code uses
+`ringrift.rules.core`."""
 
 from ringrift.rules.config import BOARDS, CONFIGS, Board, Config
 from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError, TraceError

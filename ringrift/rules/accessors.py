@@ -1,9 +1,20 @@
 """Reading a state, from compiled code or from Python. Cells are core ids; `seat` is 1 to n."""
 
-
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, compiled, i64
-from ringrift.rules.layout import NINE_BITS, OVER, PHASE, SEAT_BITS, STACK, WALL, Words, cell, word_bottom, word_cap, word_height
+from ringrift.rules.layout import (
+    NINE_BITS,
+    OVER,
+    PHASE,
+    SEAT_BITS,
+    STACK,
+    WALL,
+    Words,
+    cell,
+    word_bottom,
+    word_cap,
+    word_height,
+)
 
 
 @compiled
@@ -13,7 +24,8 @@ def is_over(s: Words) -> bool:
 
 @compiled
 def winner(s: Words) -> int:
-    """Winning seat; 0 while the game runs, and when three or four seats end by resignation or timeout."""
+    """Winning seat; 0 while the game runs, and when three or four seats end by resignation or
+    timeout."""
     return i64(s[U(la.WINNER)])
 
 

@@ -1,6 +1,5 @@
 """Playing a move: its effect on the board and the next state of the turn machine (section 6)."""
 
-
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.board import (
@@ -91,7 +90,14 @@ def _play_movement(t: Words, s: Words, seat: int, m: int) -> None:
         _land(t, s, seat, move_b(m), la.CAPTURE, _walk(t, s, seat, move_a(m), move_b(m)))
         return
     if kind == mv.LEAP or kind == mv.CHAIN:
-        _land(t, s, seat, move_c(m), la.CHAIN_CAPTURE, _leap(t, s, seat, move_a(m), move_b(m), move_c(m)))
+        _land(
+            t,
+            s,
+            seat,
+            move_c(m),
+            la.CHAIN_CAPTURE,
+            _leap(t, s, seat, move_a(m), move_b(m), move_c(m)),
+        )
         return
     if mv.RECOVERY_ALL <= kind <= mv.RECOVERY_STRIKE:
         apply_recovery(t, s, seat, m)

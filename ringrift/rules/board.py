@@ -1,6 +1,5 @@
 """Changing cells: markers, territory, stacks. Keeps words, row masks and counters in step."""
 
-
 from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.geometry import (
     CELLS_AT,
@@ -75,23 +74,33 @@ def spread_in_row(mask: int, floor: int) -> int:
 
 @inlined
 def _floor_row(s: Words, land: int, marks: int, border: int) -> int:
-    """A row of the floor of a border colour; `land` and `marks` are offsets of the row in these masks."""
+    """A row of the floor of a border colour; `land` and `marks` are offsets of the row in these
+    masks."""
     return i64(s[U(land)]) & (~i64(s[U(marks)]) if border else -1)
 
 
 @compiled
 def _reconnects_nearby(t: Words, s: Words, border: int, c: int) -> bool:
-    """Whether the floor neighbours of a new wall cell hang together within two rows on either side of it.
+    """Whether the floor neighbours of a new wall cell hang together within two rows on either side
+    of it.
 
     Most cells that might split the floor by their eight neighbours are seen here not to.
     """
     at = slot_of(t, c)
-    land, marks, skew = mask_at(t, LAND_MASK) + at, mask_at(t, MARK_MASK + border) + at, i64(t[U(T_HEX)])
+    land, marks, skew = (
+        mask_at(t, LAND_MASK) + at,
+        mask_at(t, MARK_MASK + border) + at,
+        i64(t[U(T_HEX)]),
+    )
     f0, f1 = _floor_row(s, land - 2, marks - 2, border), _floor_row(s, land - 1, marks - 1, border)
     f2 = _floor_row(s, land, marks, border)
     f3, f4 = _floor_row(s, land + 1, marks + 1, border), _floor_row(s, land + 2, marks + 2, border)
     bit = bit_of(t, c)
-    near1, near2, near3 = f1 & (bit | (bit << skew)), f2 & ((bit << 1) | (bit >> 1)), f3 & (bit | (bit >> skew))
+    near1, near2, near3 = (
+        f1 & (bit | (bit << skew)),
+        f2 & ((bit << 1) | (bit >> 1)),
+        f3 & (bit | (bit >> skew)),
+    )
     r1 = near1 & -near1
     r2 = near2 & -near2 if r1 == 0 else 0
     r1, r2 = spread_in_row(r1, f1), spread_in_row(r2, f2)
@@ -111,7 +120,11 @@ def _reconnects_nearby(t: Words, s: Words, border: int, c: int) -> bool:
 @compiled
 def _floor_loses(t: Words, s: Words, border: int, c: int) -> None:
     """The cell became a wall for a border colour."""
-    if (s[U(ONE_PIECE)] >> border) & 1 and _neighbourhood(t, s, border, c) & MAY_SPLIT and not _reconnects_nearby(t, s, border, c):
+    if (
+        (s[U(ONE_PIECE)] >> border) & 1
+        and _neighbourhood(t, s, border, c) & MAY_SPLIT
+        and not _reconnects_nearby(t, s, border, c)
+    ):
         s[U(ONE_PIECE)] &= ~(1 << border)
 
 
@@ -295,7 +308,8 @@ def discard_cap(t: Words, s: Words, c: int, credit: int) -> None:
 
 @compiled
 def discard_lowest(t: Words, s: Words, c: int, seat: int) -> None:
-    """extract(X) of 13.3: the lowest ring of the seat's colour leaves the stack on `c`, credited to the seat."""
+    """extract(X) of 13.3: the lowest ring of the seat's colour leaves the stack on `c`, credited to
+    the seat."""
     w = cell(s, c)
     height, bottom = word_height(w), word_bottom(w)
     above, found, found_above = bottom, bottom, bottom

@@ -56,10 +56,11 @@ def _write_slide(t: Words, s: Words, m: int, out: NDArray[np.int16]) -> int:
 
 @compiled
 def move_cells(G: Geometry, s: Words, m: int, out: NDArray[np.int16]) -> int:
-    """Write the core ids, in scan order, of the cells that a line, a recovery line slide or a claim takes; gives their number.
+    """Write the core ids, in scan order, of the cells that a line, a recovery line slide or a claim
+    takes; gives their number.
 
-    A claim's border markers are not among them. 0 for all other moves. `out` has room for `n_cells`.
-    """
+    A claim's border markers are not among them. 0 for all other moves. `out` has room for
+    `n_cells`."""
     kind = move_type(m)
     t = G.table
     if kind == mv.LINE or kind == mv.LINE_ALL:

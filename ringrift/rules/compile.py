@@ -1,8 +1,8 @@
 """How the rules are compiled: numba, cached on disk, without reference counting.
 
-Numba notices a change of the file a function stands in, but not of the files it calls into, so the cache folder is named by a
-digest of all sources of this package: an edit anywhere in the rules compiles them anew and can never meet stale machine code.
-"""
+Numba notices a change of the file a function stands in, but not of the files it calls into, so the
+cache folder is named by a digest of all sources of this package: an edit anywhere in the rules
+compiles them anew and can never meet stale machine code."""
 
 import fcntl
 import os
@@ -21,7 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 CACHE_PREFIX = "ringrift-"
 
 
-# Sources without compiled code and without constants that enter it; editing them leaves the cache valid.
+# Sources without compiled code and without constants that enter it; editing them leaves the cache
+# valid.
 _PLAIN = "__init__ bench config core errors notation parity position position_text ranking record trace version"
 PLAIN_SOURCES = frozenset(f"{name}.py" for name in _PLAIN.split())
 
@@ -36,7 +37,8 @@ def _sources_digest() -> str:
 
 
 def _cache_folder() -> Path:
-    """Below `NUMBA_CACHE_DIR` if set, else beside the sources if writable, else in the user's cache."""
+    """Below `NUMBA_CACHE_DIR` if set, else beside the sources if writable, else in the user's
+    cache."""
     name = CACHE_PREFIX + _sources_digest()
     given = os.environ.get("NUMBA_CACHE_DIR", "")
     if given:
@@ -60,7 +62,8 @@ _use_cache_folder()
 
 @contextmanager
 def compiling_alone() -> Iterator[None]:
-    """Let one process at a time compile: the others wait and then find the result in the cache, instead of all doing the same."""
+    """Let one process at a time compile: the others wait and then find the result in the cache,
+    instead of all doing the same."""
     folder = Path(os.environ["NUMBA_CACHE_DIR"])
     with ExitStack() as stack:
         try:
@@ -72,24 +75,32 @@ def compiling_alone() -> Iterator[None]:
         yield
 
 
-# Compile times: every compiled function optimizes anew all it calls, so what is tiny, or called at one place only, is put into its
-# callers instead of being compiled by itself.
+# Compile times: every compiled function optimizes anew all it calls, so what is tiny, or called at
+# one place only, is put into its callers instead of being compiled by itself.
 _njit = cast(Any, numba.njit)  # its stubs do not know _nrt
 
 
 def compiled(function: F) -> F:
-    """Compile `function` at its first call. It must not allocate: reference counting is off, which doubles the speed."""
+    """Compile `function` at its first call. It must not allocate: reference counting is off, which
+    doubles the speed."""
     return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
 
 
 def inlined(function: F) -> F:
-    """As `compiled`, but callers take the source of the function in; from Python it can be called all the same."""
-    return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False, inline="always")(function))
+    """As `compiled`, but callers take the source of the function in; from Python it can be called
+    all the same."""
+    return cast(
+        F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False, inline="always")(function)
+    )
 
 
 # To numba these are the numpy types; to the type checker they give plain ints.
-U = cast(Callable[[Any], int], np.uint64)  # array index: unsigned, so that no code is spent on negative indices
-i64 = cast(Callable[[Any], int], np.int64)  # also keeps numba from compiling once more for each literal argument
+U = cast(
+    Callable[[Any], int], np.uint64
+)  # array index: unsigned, so that no code is spent on negative indices
+i64 = cast(
+    Callable[[Any], int], np.int64
+)  # also keeps numba from compiling once more for each literal argument
 
 
 def _intrinsic(function: Callable[..., Any]) -> Callable[[int], int]:

@@ -25,7 +25,8 @@ class Board:
 
     @property
     def cells(self) -> tuple[tuple[int, int], ...]:
-        """Grid coordinates `(x, y)`, 0-based, of all cells in scan order (2.5). On hexes `x = q + m`, `y = r + m`."""
+        """Grid coordinates `(x, y)`, 0-based, of all cells in scan order (2.5). On hexes `x = q +
+        m`, `y = r + m`."""
         span = range(self.width)
         m = self.radius
         return tuple((x, y) for x in span for y in span if not self.hex or abs(x + y - 2 * m) <= m)

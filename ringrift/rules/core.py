@@ -1,9 +1,8 @@
 """The compiled rules: everything other compiled code may use.
 
-A game is a geometry `G` and a state `s`, one row of `G.state_size` int32 words; copying the row copies the game, a batch is a 2-D
-array. All functions are compiled at their first call and cached on disk. They trust their arguments: cells must be core ids of
-the board, moves legal.
-"""
+A game is a geometry `G` and a state `s`, one row of `G.state_size` int32 words; copying the row
+copies the game, a batch is a 2-D array. All functions are compiled at their first call and cached
+on disk. They trust their arguments: cells must be core ids of the board, moves legal."""
 
 from ringrift.rules.accessors import (
     acted,

@@ -25,7 +25,9 @@ class NotationError(RulesError):
         column = place - (text.rfind("\n", 0, place) + 1) + 1
         where = f"line {line}, column {column}" if "\n" in text else f"column {column}"
         shown = text[place : place + 24]
-        super().__init__(f"{where}: {reason} (at {shown!r})" if shown else f"{where}: {reason} (at the end)")
+        super().__init__(
+            f"{where}: {reason} (at {shown!r})" if shown else f"{where}: {reason} (at the end)"
+        )
 
 
 class IllegalMove(RulesError):

@@ -1,9 +1,9 @@
 """Cell numbering and tables of a board.
 
-Cells have *core ids*: `(x + 1) * stride + (y + 1)` with grid coordinates `x, y` (hexes: `x = q + m`, `y = r + m`) and stride 16 on
-the small boards, 32 on the large ones. Ascending core ids are the scan order, row and bit of a cell are a shift and a mask away,
-and every cell has eight neighbours in the array, border sentinels included. Core ids stand in move codes, so this numbering
-is frozen.
+Cells have *core ids*: `(x + 1) * stride + (y + 1)` with grid coordinates `x, y` (hexes: `x = q +
+m`, `y = r + m`) and stride 16 on the small boards, 32 on the large ones. Ascending core ids are the
+scan order, row and bit of a cell are a shift and a mask away, and every cell has eight neighbours
+in the array, border sentinels included. Core ids stand in move codes, so this numbering is frozen.
 """
 
 from functools import cache
@@ -95,7 +95,8 @@ def geometry(config: Config) -> Geometry:
         n_cells=len(cells),
         area=area,
         state_size=size,
-        moves_max=max(3 * len(cells) + 2, rays, (slides + len(cells)) * config.rings_per_seat) + WRITE_AHEAD,
+        moves_max=max(3 * len(cells) + 2, rays, (slides + len(cells)) * config.rings_per_seat)
+        + WRITE_AHEAD,
         line_length=config.line_length,
         rings_per_seat=config.rings_per_seat,
         hex=int(board.hex),
@@ -107,7 +108,9 @@ def geometry(config: Config) -> Geometry:
     )
 
 
-def _ray_length(core: dict[tuple[int, int], int], cell: tuple[int, int], step: tuple[int, int]) -> int:
+def _ray_length(
+    core: dict[tuple[int, int], int], cell: tuple[int, int], step: tuple[int, int]
+) -> int:
     length = 0
     while (cell[0] + (length + 1) * step[0], cell[1] + (length + 1) * step[1]) in core:
         length += 1
@@ -115,7 +118,13 @@ def _ray_length(core: dict[tuple[int, int], int], cell: tuple[int, int], step: t
 
 
 def _table(
-    config: Config, shift: int, row_slots: int, rows_at: int, links_at: int, scratch_at: int, size: int
+    config: Config,
+    shift: int,
+    row_slots: int,
+    rows_at: int,
+    links_at: int,
+    scratch_at: int,
+    size: int,
 ) -> NDArray[np.int32]:
     board = config.shape
     stride = 1 << shift
@@ -153,11 +162,12 @@ MAY_SPLIT: Final = 2
 
 
 def _neighbourhoods(is_hex: bool) -> list[int]:
-    """For each set of floor cells in the 3 x 3 block around a cell, how the cell hangs together with them (11.1).
+    """For each set of floor cells in the 3 x 3 block around a cell, how the cell hangs together
+    with them (11.1).
 
-    Bit `3 * (dx + 1) + (dy + 1)` of the index is the cell at that offset. TOUCHES: some territory neighbour is floor.
-    MAY_SPLIT: the floor neighbours are not connected within the block, so that without the middle cell the floor might fall apart.
-    """
+    Bit `3 * (dx + 1) + (dy + 1)` of the index is the cell at that offset. TOUCHES: some territory
+    neighbour is floor. MAY_SPLIT: the floor neighbours are not connected within the block, so that
+    without the middle cell the floor might fall apart."""
     ring = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)) if is_hex else SQUARE_DIRECTIONS
     entries = []
     for index in range(512):
@@ -175,6 +185,10 @@ def _groups(around: list[bool], is_neighbour: list[bool]) -> int:
     groups = 0
     for i in range(size):
         if around[i] and not around[i - 1]:
-            run = [i + step for step in range(size) if all(around[(i + part) % size] for part in range(step + 1))]
+            run = [
+                i + step
+                for step in range(size)
+                if all(around[(i + part) % size] for part in range(step + 1))
+            ]
             groups += any(is_neighbour[j % size] for j in run)
     return groups

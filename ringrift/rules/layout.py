@@ -1,10 +1,14 @@
 """One state is one row of int32 words: header, cells, row masks, ring links, scratch.
 
-- Cell word: bits 0-2 seat, 3 wall (collapsed, or border with seat 0), 4 stack, 5-13 height, 14-22 cap height, 23-31 bottom ring.
+- Cell word: bits 0-2 seat, 3 wall (collapsed, or border with seat 0), 4 stack, 5-13 height, 14-22
+  cap height, 23-31 bottom ring.
   An empty cell is 0, a marker its seat.
-- Rings are numbered; ring `(seat - 1) * R + i` is the i-th ring the seat has placed, so none is ever freed. The link word of a
-  ring holds in bits 0-8 the ring below it (the bottom ring links to the top), in bits 9-11 its colour.
-- Row masks, one word a grid row `x`, bit `y + 1` a cell: open (neither stack nor collapsed), land (not collapsed),
+- Rings are numbered; ring `(seat - 1) * R + i` is the i-th ring the seat has placed, so none is
+  ever freed. The link word of a
+  ring holds in bits 0-8 the ring below it (the bottom ring links to the top), in bits 9-11 its
+  colour.
+- Row masks, one word a grid row `x`, bit `y + 1` a cell: open (neither stack nor collapsed), land
+  (not collapsed),
   markers of each seat, stacks of each controller.
 - Scratch is free for use inside one call; its contents mean nothing.
 """
@@ -109,7 +113,9 @@ ON_BOARD: Final = 36  # rings of the colour on the board
 STACKS: Final = 40  # stacks controlled
 MARKERS: Final = 44
 OUT_TURN: Final = 48  # section 18 (4)
-WITNESS: Final = 54  # by border colour, 0 to 4: a cell to look at first when regions are sought, 0 for none
+WITNESS: Final = (
+    54  # by border colour, 0 to 4: a cell to look at first when regions are sought, 0 for none
+)
 HEADER_USED: Final = WITNESS + 5
 
 # Cell words.

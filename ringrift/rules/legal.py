@@ -28,7 +28,8 @@ Moves = NDArray[Any]  # int64: a buffer for move codes
 
 @compiled
 def legal_moves(G: Geometry, s: Words, out: Moves) -> int:
-    """Write the codes of all legal moves to `out[:moves_max]`; gives their number, 0 only when the game is over.
+    """Write the codes of all legal moves to `out[:moves_max]`; gives their number, 0 only when the
+    game is over.
 
     Resignation and timeout are not listed. The order is deterministic but means nothing.
     """

@@ -1,9 +1,16 @@
 """Lines (section 10): runs of the mover's markers."""
 
-
 from ringrift.rules.board import collapse
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
-from ringrift.rules.geometry import ROW_MARGIN, T_AXES, T_AXIS, T_HEX, T_LINE, T_LINE_NOTICED, T_WIDTH
+from ringrift.rules.geometry import (
+    ROW_MARGIN,
+    T_AXES,
+    T_AXIS,
+    T_HEX,
+    T_LINE,
+    T_LINE_NOTICED,
+    T_WIDTH,
+)
 from ringrift.rules.layout import MARK_MASK, MARKERS, Words, cell, core_id, mask_at
 from ringrift.rules.moves import LINE, LINE_ALL, LINE_PART, make_move
 

@@ -1,7 +1,8 @@
-"""Move codes: one int64 each, frozen because games are stored with indices into ascending code order.
+"""Move codes: one int64 each, frozen because games are stored with indices into ascending code
+order.
 
-Bits 0-4 type, 5-14 a, 15-24 b, 25-34 c, 35-44 d, 45-48 n; cells as core ids (`geometry`), 0 for none.
-"""
+Bits 0-4 type, 5-14 a, 15-24 b, 25-34 c, 35-44 d, 45-48 n; cells as core ids (`geometry`), 0 for
+none."""
 
 from typing import Final
 

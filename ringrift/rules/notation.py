@@ -74,7 +74,9 @@ _GRAMMAR: Final = tuple(
 def cell_names(config: Config) -> dict[int, str]:
     """Name of every cell by core id, in scan order."""
     ids = geometry(config).cell_of
-    return {int(c): f"{chr(97 + x)}{y + 1}" for c, (x, y) in zip(ids, config.shape.cells, strict=True)}
+    return {
+        int(c): f"{chr(97 + x)}{y + 1}" for c, (x, y) in zip(ids, config.shape.cells, strict=True)
+    }
 
 
 @cache
@@ -112,7 +114,8 @@ def token(config: Config, code: int) -> str:
 
 
 def parse_token(config: Config, text: str) -> int:
-    """The code of a token. Raises NotationError; whether the move is legal is for the position to say."""
+    """The code of a token. Raises NotationError; whether the move is legal is for the position to
+    say."""
     if text in _WORD_KINDS:
         return encode(_WORD_KINDS[text])
     for kind, pattern in _GRAMMAR:
@@ -140,7 +143,8 @@ def _code_from(config: Config, kind: int, match: re.Match[str], text: str) -> in
 
 
 def _first_bad(text: str) -> int:
-    """Where the reader gives up: behind the opening sign and the first cell, as far as they are there."""
+    """Where the reader gives up: behind the opening sign and the first cell, as far as they are
+    there."""
     return len(re.match(rf"[@>LETRF]?\(?(?:{_CELL})?", text).group())  # type: ignore[union-attr]
 
 

@@ -23,20 +23,35 @@ WORD_BITS = 64
 
 @compiled
 def walkable(s: Words, at: int, diagonal: int) -> tuple[int, int, int]:
-    """Cells of a row from which one, two, three steps in some direction are open (the walk test of 7.2 for these heights).
+    """Cells of a row from which one, two, three steps in some direction are open (the walk test of
+    7.2 for these heights).
 
-    `at` is the offset of the row in the mask of open cells; `diagonal` is 0 on hexes, which lack two of the eight directions,
-    else -1.
-    """
+    `at` is the offset of the row in the mask of open cells; `diagonal` is 0 on hexes, which lack
+    two of the eight directions, else -1."""
     here = i64(s[U(at)])
     p1, p2, p3 = i64(s[U(at + 1)]), i64(s[U(at + 2)]), i64(s[U(at + 3)])
     n1, n2, n3 = i64(s[U(at - 1)]), i64(s[U(at - 2)]), i64(s[U(at - 3)])
     a, b, c, d = (here >> 1) & (here >> 2), (here << 1) & (here << 2), p1 & p2, n1 & n2
     e, f = (p1 << 1) & (p2 << 2), (n1 >> 1) & (n2 >> 2)
     g, h = (p1 >> 1) & (p2 >> 2) & diagonal, (n1 << 1) & (n2 << 2) & diagonal
-    one = (here >> 1) | (here << 1) | p1 | n1 | (p1 << 1) | (n1 >> 1) | (((p1 >> 1) | (n1 << 1)) & diagonal)
+    one = (
+        (here >> 1)
+        | (here << 1)
+        | p1
+        | n1
+        | (p1 << 1)
+        | (n1 >> 1)
+        | (((p1 >> 1) | (n1 << 1)) & diagonal)
+    )
     two = a | b | c | d | e | f | g | h
-    three = (a & (here >> 3)) | (b & (here << 3)) | (c & p3) | (d & n3) | (e & (p3 << 3)) | (f & (n3 >> 3))
+    three = (
+        (a & (here >> 3))
+        | (b & (here << 3))
+        | (c & p3)
+        | (d & n3)
+        | (e & (p3 << 3))
+        | (f & (n3 >> 3))
+    )
     return one, two, three | (g & (p3 >> 3)) | (h & (n3 << 3))
 
 
@@ -44,9 +59,9 @@ def walkable(s: Words, at: int, diagonal: int) -> tuple[int, int, int]:
 def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append all placements of `seat` (7.1 to 7.3).
 
-    As many rows as fit are packed into one 64-bit word, so that the bit index counts core ids on from the first row and loops over
-    cells are few and long: their mispredicted ends are what costs time here.
-    """
+    As many rows as fit are packed into one 64-bit word, so that the bit index counts core ids on
+    from the first row and loops over cells are few and long: their mispredicted ends are what costs
+    time here."""
     hand = i64(s[U(HAND + seat)])
     allow2, allow3 = (-1 if hand >= 2 else 0), (-1 if hand >= RINGS_MAX else 0)
     diagonal = 0 if t[U(T_HEX)] else -1
@@ -85,7 +100,8 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 
 @inlined
 def _alive_on_stack(t: Words, s: Words, c: int, seat: int, walk2: int, walk3: int) -> bool:
-    """Whether one ring of `seat` on the stack at `c` would not be dead; `walk2`, `walk3`: a stack of that height could walk."""
+    """Whether one ring of `seat` on the stack at `c` would not be dead; `walk2`, `walk3`: a stack
+    of that height could walk."""
     w = cell(s, c)
     height = word_height(w) + 1
     cap = word_cap(w) + 1 if w & SEAT_BITS == seat else 1
@@ -98,8 +114,9 @@ def _alive_on_stack(t: Words, s: Words, c: int, seat: int, walk2: int, walk3: in
 
 @inlined
 def _write_cells(base: int, one: int, two: int, three: int, out: Words, k: int) -> int:
-    """Append the placements of one, two and three rings on empty cells, given as bits from core id `base` on; `two` and `three` lie
-    within `one`. May write WRITE_AHEAD words past the end of the list."""
+    """Append the placements of one, two and three rings on empty cells, given as bits from core id
+    `base` on; `two` and `three` lie within `one`. May write WRITE_AHEAD words past the end of the
+    list."""
     ones = PLACE | (base << A_SHIFT) | (1 << N_SHIFT)
     full = two & three
     rest = one & ~full
@@ -138,7 +155,11 @@ def can_place(t: Words, s: Words, seat: int) -> bool:
     first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
     diagonal = 0 if t[U(T_HEX)] else -1
     for slot in range(first, last + 1):
-        before, here, after = i64(s[U(open_rows + slot - 1)]), i64(s[U(open_rows + slot)]), i64(s[U(open_rows + slot + 1)])
+        before, here, after = (
+            i64(s[U(open_rows + slot - 1)]),
+            i64(s[U(open_rows + slot)]),
+            i64(s[U(open_rows + slot + 1)]),
+        )
         near = (here >> 1) | (here << 1) | before | (before >> 1) | after | (after << 1)
         if empty_row(t, s, slot) & (near | (((before << 1) | (after >> 1)) & diagonal)):
             return True

@@ -9,7 +9,8 @@ from ringrift.rules.legal import Moves, list_moves
 
 @compiled
 def next_random(seed: int) -> int:
-    """SplitMix64 (Steele, Lea, Flood 2014): the output for counter `seed`; count up in steps of RANDOM_STEP."""
+    """SplitMix64 (Steele, Lea, Flood 2014): the output for counter `seed`; count up in steps of
+    RANDOM_STEP."""
     z = U(seed)
     z = (z ^ (z >> U(30))) * U(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> U(27))) * U(0x94D049BB133111EB)
@@ -21,7 +22,8 @@ RANDOM_STEP = U(0x9E3779B97F4A7C15)
 
 @compiled
 def random_playout(G: Geometry, s: Words, seed: int, out: Moves) -> int:
-    """Play uniformly random moves to the end of the game; gives the number of plies. `out` is a legal list buffer."""
+    """Play uniformly random moves to the end of the game; gives the number of plies. `out` is a
+    legal list buffer."""
     t = G.table
     plies = 0
     state = U(seed) * RANDOM_STEP
@@ -36,7 +38,8 @@ def random_playout(G: Geometry, s: Words, seed: int, out: Moves) -> int:
 
 @compiled
 def play_games(G: Geometry, s: Words, lps_rounds: int, seed: int, plies: int, out: Moves) -> int:
-    """Play whole random games one after the other until at least `plies` are played; gives how many it were."""
+    """Play whole random games one after the other until at least `plies` are played; gives how many
+    it were."""
     played = 0
     while played < plies:
         start(G.table, s, 0, lps_rounds)

@@ -45,7 +45,9 @@ class Position:
         self._legal: NDArray[np.int64] | None = None
 
     @classmethod
-    def start(cls, config: Config, pie: bool = False, lps_rounds: int = LPS_ROUNDS_DEFAULT) -> "Position":
+    def start(
+        cls, config: Config, pie: bool = False, lps_rounds: int = LPS_ROUNDS_DEFAULT
+    ) -> "Position":
         """The start position (section 5)."""
         warm_up()
         G = geometry(config)
@@ -75,7 +77,8 @@ class Position:
         return self._legal
 
     def legal(self) -> list[str]:
-        """Tokens of all legal moves, in ascending order of their codes; without `resign` and `timeout`."""
+        """Tokens of all legal moves, in ascending order of their codes; without `resign` and
+        `timeout`."""
         return tokens(self.config, self.legal_codes())
 
     def token(self, code: int) -> str:
@@ -83,13 +86,15 @@ class Position:
         return token(self.config, code)
 
     def code(self, text: str) -> int:
-        """The code of a legal move (or of `resign`, `timeout`). Raises NotationError or IllegalMove."""
+        """The code of a legal move (or of `resign`, `timeout`). Raises NotationError or
+        IllegalMove."""
         code = parse_token(self.config, text)
         self._require_legal(code)
         return code
 
     def play(self, text: str) -> None:
-        """Play the move named by a token. Raises NotationError or IllegalMove; the position is unchanged then."""
+        """Play the move named by a token. Raises NotationError or IllegalMove; the position is
+        unchanged then."""
         self._apply(self.code(text))
 
     def play_code(self, code: int) -> None:
@@ -143,17 +148,20 @@ class Position:
 
     @property
     def winner(self) -> int:
-        """Winning seat; 0 while the game runs and where nobody won (resignation with three or four seats)."""
+        """Winning seat; 0 while the game runs and where nobody won (resignation with three or four
+        seats)."""
         return int(self.state[la.WINNER])
 
     @property
     def reason(self) -> str:
-        """Reason of the end in the words of section 16, or `resign`, `timeout`; empty while the game runs."""
+        """Reason of the end in the words of section 16, or `resign`, `timeout`; empty while the
+        game runs."""
         return END_REASONS[self.state[la.REASON]]
 
     @property
     def cause(self) -> str:
-        """Finer than `reason`: keeps bare-board decisions and the two last-player-standing rules apart."""
+        """Finer than `reason`: keeps bare-board decisions and the two last-player-standing rules
+        apart."""
         return END_CAUSES[self.state[la.REASON]]
 
     def hands(self) -> tuple[int, ...]:
@@ -181,20 +189,25 @@ class Position:
             raise ValueError("ranks exist when the game is over")
         bare = self.cause.startswith("stalemate")
         score = [a + b if bare else a for a, b in zip(self.removed(), self.hands(), strict=True)]
-        return ranks(self.winner, self.territory(), score, self.markers(), self._by_seat(la.OUT_TURN))
+        return ranks(
+            self.winner, self.territory(), score, self.markers(), self._by_seat(la.OUT_TURN)
+        )
 
 
 _warm = False
 
 
 def warm_up() -> None:
-    """Load or compile the rules once; a first compilation, which takes up to half a minute, is announced on stderr."""
+    """Load or compile the rules once; a first compilation, which takes up to half a minute, is
+    announced on stderr."""
     global _warm
     if _warm:
         return
     notice = threading.Timer(
         COMPILE_NOTICE_SECONDS,
-        lambda: print("ringrift: compiling the rules, once for this version (up to 30 s) ...", file=sys.stderr),
+        lambda: print(
+            "ringrift: compiling the rules, once for this version (up to 30 s) ...", file=sys.stderr
+        ),
     )
     notice.daemon = True
     notice.start()

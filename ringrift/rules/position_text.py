@@ -1,8 +1,8 @@
 """The text of a position (section 21.4): eight fields separated by single blanks.
 
-Not in the text, hence lost by writing and reading: whether the swap was played, the number of rounds section 17 requires (3 is
-read), the turns in which seats dropped out (18 (4)), the number of the turn (1 is read), and who won a finished game and why.
-"""
+Not in the text, hence lost by writing and reading: whether the swap was played, the number of
+rounds section 17 requires (3 is read), the turns in which seats dropped out (18 (4)), the number of
+the turn (1 is read), and who won a finished game and why."""
 
 import re
 from collections.abc import Iterator
@@ -23,13 +23,18 @@ from ringrift.rules.setup import build_board, refresh_regions
 PHASE_LETTERS: Final = "pmckltfz"
 FIELDS: Final = ("board", "cells", "turn", "hands", "removed", "context", "round tracker", "plies")
 COUNT_MAX: Final = 2**31 - 1  # counters are int32
-_FLAGS: Final = (("debt", la.DEBT), ("owe", la.OWE_CAP), ("acted", la.ACTED), ("rec", la.RECOVERING))
+_FLAGS: Final = (
+    ("debt", la.DEBT),
+    ("owe", la.OWE_CAP),
+    ("acted", la.ACTED),
+    ("rec", la.RECOVERING),
+)
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,9})"
 
 
 def write_position(config: Config, s: NDArray[np.int32]) -> str:
     """The text of a state."""
-    head = s[: CELLS_AT].tolist()
+    head = s[:CELLS_AT].tolist()
     seats = range(1, config.seats + 1)
     return " ".join(
         (
@@ -46,7 +51,8 @@ def write_position(config: Config, s: NDArray[np.int32]) -> str:
 
 
 def _rows(config: Config) -> list[list[int]]:
-    """Core ids row by row as they are written: `y` (or `r`) ascending, in a row `x` (or `q`) ascending."""
+    """Core ids row by row as they are written: `y` (or `r`) ascending, in a row `x` (or `q`)
+    ascending."""
     ids = cell_ids(config)
     rows: dict[int, list[int]] = {}
     for x, y in config.shape.cells:
@@ -130,7 +136,9 @@ class _Reader:
         self.at = [sum(len(part) + 1 for part in self.parts[:i]) for i in range(len(self.parts))]
         if len(self.parts) != len(FIELDS):
             place = self.at[len(FIELDS)] if len(self.parts) > len(FIELDS) else len(text)
-            raise NotationError(text, place, f"a position has {len(FIELDS)} fields, this has {len(self.parts)}")
+            raise NotationError(
+                text, place, f"a position has {len(FIELDS)} fields, this has {len(self.parts)}"
+            )
 
     def error(self, index: int, reason: str, offset: int = 0) -> NotationError:
         return NotationError(self.text, self.at[index] + offset, f"{FIELDS[index]}: {reason}")
@@ -149,11 +157,19 @@ class _Reader:
         return value
 
     def config(self) -> Config:
-        found = self.match(0, rf"({'|'.join(BOARDS)})/([234])", f"one of {', '.join(BOARDS)}, a slash and 2, 3 or 4")
+        found = self.match(
+            0,
+            rf"({'|'.join(BOARDS)})/([234])",
+            f"one of {', '.join(BOARDS)}, a slash and 2, 3 or 4",
+        )
         return Config(found[1], int(found[2]))
 
     def counts(self, index: int, seats: int) -> list[int]:
-        self.match(index, rf"{_NUMBER}(?:,{_NUMBER}){{{seats - 1}}}", f"{seats} numbers separated by commas")
+        self.match(
+            index,
+            rf"{_NUMBER}(?:,{_NUMBER}){{{seats - 1}}}",
+            f"{seats} numbers separated by commas",
+        )
         return [self.count(index, digits) for digits in self.parts[index].split(",")]
 
     def cells(self, config: Config) -> _Cells:
@@ -166,12 +182,16 @@ class _Reader:
             offset += len(part) + 1
         return cells
 
-    def _row(self, config: Config, cells: _Cells, row: list[int], part: str, offset: int, number: int) -> None:
+    def _row(
+        self, config: Config, cells: _Cells, row: list[int], part: str, offset: int, number: int
+    ) -> None:
         column, pos = 0, 0
         while pos < len(part):
             found = re.compile(r"([1-9][0-9]?)|([a-d])|([A-D])|\(([1-4]+)\)").match(part, pos)
             if found is None:
-                raise self.error(1, "expected a number, a marker, a collapsed cell or a stack", offset + pos)
+                raise self.error(
+                    1, "expected a number, a marker, a collapsed cell or a stack", offset + pos
+                )
             width = int(found[1]) if found[1] else 1
             if column + width > len(row):
                 raise self.error(1, f"row {number} has {len(row)} cells, not more", offset + pos)
@@ -181,9 +201,13 @@ class _Reader:
             column += width
             pos = found.end()
         if column != len(row):
-            raise self.error(1, f"row {number} has {len(row)} cells, here are {column}", offset + pos)
+            raise self.error(
+                1, f"row {number} has {len(row)} cells, here are {column}", offset + pos
+            )
 
-    def _cell(self, config: Config, cells: _Cells, c: int, found: re.Match[str], offset: int) -> None:
+    def _cell(
+        self, config: Config, cells: _Cells, c: int, found: re.Match[str], offset: int
+    ) -> None:
         if found[2]:
             content = [ord(found[2]) - 96]
             cells.markers[c] = content[0]
@@ -199,7 +223,9 @@ class _Reader:
             raise self.error(1, f"seat {max(content)} in a game of {config.seats}", offset)
 
     def turn(self, config: Config) -> tuple[int, int]:
-        found = self.match(2, rf"([0-{config.seats}])([{PHASE_LETTERS}])", f"a seat and one of {PHASE_LETTERS}")
+        found = self.match(
+            2, rf"([0-{config.seats}])([{PHASE_LETTERS}])", f"a seat and one of {PHASE_LETTERS}"
+        )
         seat, phase = int(found[1]), PHASE_LETTERS.index(found[2])
         if (seat == 0) != (phase == la.OVER):
             raise self.error(2, "seat 0 and phase z belong together")
@@ -230,7 +256,9 @@ class _Reader:
     def tracker(self, config: Config, s: NDArray[np.int32]) -> None:
         n = config.seats
         found = self.match(
-            6, rf"([0-{n}])/((?:[1-{n}][+-]){{0,{n}}})/({_NUMBER})/([0-{n}])", "first/mask/count/who, as in 2/2+1-/1/2"
+            6,
+            rf"([0-{n}])/((?:[1-{n}][+-]){{0,{n}}})/({_NUMBER})/([0-{n}])",
+            "first/mask/count/who, as in 2/2+1-/1/2",
         )
         seen = mask = 0
         for seat, sign in zip(found[2][::2], found[2][1::2], strict=True):
@@ -241,16 +269,16 @@ class _Reader:
             mask |= bit if sign == "+" else 0
         s[la.LPS_FIRST], s[la.LPS_SEEN], s[la.LPS_MASK] = int(found[1]), seen, mask
         s[la.LPS_COUNT], s[la.LPS_WHO] = self.count(6, found[3]), int(found[4])
-        if _write_tracker(config, s[: CELLS_AT].tolist()) != self.parts[6]:
+        if _write_tracker(config, s[:CELLS_AT].tolist()) != self.parts[6]:
             raise self.error(6, "the mask is written in turn order from `first` on", found.start(2))
 
 
 def read_position(text: str) -> tuple[Config, NDArray[np.int32]]:
     """Config and state of a position text. Raises NotationError.
 
-    Text that cannot come about in play is refused where it would make the rules fail: more rings than there are, a `must` or
-    `from` without the mover's stack, a cost owed in the wrong phase, a seat to act without a legal move.
-    """
+    Text that cannot come about in play is refused where it would make the rules fail: more rings
+    than there are, a `must` or `from` without the mover's stack, a cost owed in the wrong phase, a
+    seat to act without a legal move."""
     reader = _Reader(text)
     config = reader.config()
     cells = reader.cells(config)
@@ -281,7 +309,9 @@ def _check_removed(
     on_board = int(s[la.ON_BOARD + 1 : la.ON_BOARD + 1 + config.seats].sum())
     total = config.seats * config.rings_per_seat
     if sum(hands) + sum(removed) + on_board > total:
-        raise reader.error(4, f"{sum(hands)} rings in hand, {on_board} on the board, more than {total} with these")
+        raise reader.error(
+            4, f"{sum(hands)} rings in hand, {on_board} on the board, more than {total} with these"
+        )
 
 
 def _check_context(reader: _Reader, s: NDArray[np.int32]) -> None:

@@ -12,9 +12,9 @@ def ranks(
 ) -> tuple[int, ...]:
     """Rank of each seat from 1; equals share a rank and the next is skipped (1, 2, 2, 4).
 
-    The winner (a seat, 0 for none) is first; the others are ordered by territory, removed rings, markers, and the turn in which
-    they lost their last ring (0 = never, which is best; else later is better).
-    """
+    The winner (a seat, 0 for none) is first; the others are ordered by territory, removed rings,
+    markers, and the turn in which they lost their last ring (0 = never, which is best; else later
+    is better)."""
     keys = [
         (seat == winner, territory[i], removed[i], markers[i], out_turn[i] == 0, out_turn[i])
         for i, seat in enumerate(range(1, len(territory) + 1))

@@ -12,7 +12,18 @@ from ringrift.rules.position import Position
 
 UNFINISHED: Final = "*"  # result of a game that is not over
 LPS_ROUNDS_MAX: Final = 99
-_OWN_TAGS: Final = ("Game", "Board", "Seats", "Pie", "Rounds", "Seat1", "Seat2", "Seat3", "Seat4", "Result")
+_OWN_TAGS: Final = (
+    "Game",
+    "Board",
+    "Seats",
+    "Pie",
+    "Rounds",
+    "Seat1",
+    "Seat2",
+    "Seat3",
+    "Seat4",
+    "Result",
+)
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _VALUE: Final = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 _TAG: Final = re.compile(rf'\[({_NAME.pattern})[ \t]+"({_VALUE.pattern})"\]')
@@ -28,7 +39,8 @@ def result_of(position: Position) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """A game: config, names of the players by seat (or none), pie rule, tokens of all moves, result, further header tags."""
+    """A game: config, names of the players by seat (or none), pie rule, tokens of all moves,
+    result, further header tags."""
 
     config: Config
     seats: tuple[str, ...] = ()
@@ -44,7 +56,9 @@ class Record:
         if self.pie and self.config.seats != 2:
             raise RulesError("the pie rule is for two seats")
         if not 1 <= self.lps_rounds <= LPS_ROUNDS_MAX:
-            raise RulesError(f"{self.lps_rounds} rounds for last player standing; 1 to {LPS_ROUNDS_MAX} are possible")
+            raise RulesError(
+                f"{self.lps_rounds} rounds for last player standing; 1 to {LPS_ROUNDS_MAX} are possible"
+            )
         for name, value in (*self.tags.items(), *(("Seat", seat) for seat in self.seats)):
             if not _NAME.fullmatch(name) or name in _OWN_TAGS or not _VALUE.fullmatch(value):
                 raise RulesError(f"{name!r}: {value!r} cannot stand in the header of a record")
@@ -60,20 +74,35 @@ class Record:
         tags: Mapping[str, str] | None = None,
         lps_rounds: int = LPS_ROUNDS_DEFAULT,
     ) -> "Record":
-        """The record of a game given by its moves; the result comes from playing it. Raises NotationError, IllegalMove."""
-        record = cls(config, seats, pie, tuple(moves), UNFINISHED, MappingProxyType(dict(tags or {})), lps_rounds)
-        return cls(config, seats, pie, record.moves, result_of(record._play()), record.tags, lps_rounds)
+        """The record of a game given by its moves; the result comes from playing it. Raises
+        NotationError, IllegalMove."""
+        record = cls(
+            config,
+            seats,
+            pie,
+            tuple(moves),
+            UNFINISHED,
+            MappingProxyType(dict(tags or {})),
+            lps_rounds,
+        )
+        return cls(
+            config, seats, pie, record.moves, result_of(record._play()), record.tags, lps_rounds
+        )
 
     @classmethod
     def parse(cls, text: str) -> "Record":
-        """Read a record and check it by playing it. Raises NotationError with the place of what is wrong."""
+        """Read a record and check it by playing it. Raises NotationError with the place of what is
+        wrong."""
         return _Reader(text).record()
 
     def replay(self) -> Position:
-        """The final position. Raises NotationError, IllegalMove, or RulesError if the game ends in another way than recorded."""
+        """The final position. Raises NotationError, IllegalMove, or RulesError if the game ends in
+        another way than recorded."""
         position = self._play()
         if result_of(position) != self.result:
-            raise RulesError(f"the record says {self.result!r}, its moves lead to {result_of(position)!r}")
+            raise RulesError(
+                f"the record says {self.result!r}, its moves lead to {result_of(position)!r}"
+            )
         return position
 
     def start(self) -> Position:
@@ -134,7 +163,10 @@ class _Reader:
         moves, result = self._read_moves(position)
         stated = self.tags.get("Result", result)
         if stated != result:
-            raise self.error(self.places["Result"], f"the header says {stated!r}, the end of the record {result!r}")
+            raise self.error(
+                self.places["Result"],
+                f"the header says {stated!r}, the end of the record {result!r}",
+            )
         extra = {name: value for name, value in self.tags.items() if name not in _OWN_TAGS}
         return Record(config, seats, pie, tuple(moves), result, MappingProxyType(extra), rounds)
 
@@ -165,7 +197,10 @@ class _Reader:
         pie = self._one_of("Pie", ("off", "on") if config.seats == 2 else ("off",), "off") == "on"
         rounds = self.tags.get("Rounds", str(LPS_ROUNDS_DEFAULT))
         if not re.fullmatch("[1-9][0-9]?", rounds):
-            raise self.error(self.places["Rounds"], f"Rounds is a number from 1 to {LPS_ROUNDS_MAX}, not {rounds!r}")
+            raise self.error(
+                self.places["Rounds"],
+                f"Rounds is a number from 1 to {LPS_ROUNDS_MAX}, not {rounds!r}",
+            )
         return config, pie, int(rounds)
 
     def _one_of(self, name: str, values: tuple[str, ...], default: str | None = None) -> str:
@@ -190,14 +225,20 @@ class _Reader:
             self._skip_space()
             found = _WORD.match(self.text, self.at)
             if found is None:
-                raise self.error(self.at, f"the record ends without a result, {result_of(position)!r} by its moves")
+                raise self.error(
+                    self.at,
+                    f"the record ends without a result, {result_of(position)!r} by its moves",
+                )
             if re.fullmatch(r"[0-4*]", found[0]):
                 return moves, self._read_result(position)
             mark = _TURN.fullmatch(found[0])
             if mark:
                 turn = self._read_mark(mark, position, turn)
             elif turn != position.turn_number and not position.over:
-                raise self.error(self.at, f"expected the mark {position.turn_number}/{position.seat}. before this")
+                raise self.error(
+                    self.at,
+                    f"expected the mark {position.turn_number}/{position.seat}. before this",
+                )
             else:
                 self._play(position, found[0])
                 moves.append(found[0])
@@ -205,10 +246,14 @@ class _Reader:
 
     def _read_mark(self, mark: re.Match[str], position: Position, turn: int) -> int:
         if position.over:
-            raise self.error(self.at, f"the game is over here, expected its result {result_of(position)!r}")
+            raise self.error(
+                self.at, f"the game is over here, expected its result {result_of(position)!r}"
+            )
         wanted = (position.turn_number, position.seat)
         if turn == position.turn_number or (int(mark[1]), int(mark[2])) != wanted:
-            raise self.error(self.at, f"here turn {wanted[0]} of seat {wanted[1]} goes on or begins")
+            raise self.error(
+                self.at, f"here turn {wanted[0]} of seat {wanted[1]} goes on or begins"
+            )
         return wanted[0]
 
     def _play(self, position: Position, word: str) -> None:
@@ -217,7 +262,9 @@ class _Reader:
         except NotationError as error:
             raise self.error(self.at + error.place, error.reason) from None
         except IllegalMove as error:
-            raise self.error(self.at, f"ply {error.ply}: {word!r} is not legal: {error.reason}") from None
+            raise self.error(
+                self.at, f"ply {error.ply}: {word!r} is not legal: {error.reason}"
+            ) from None
 
     def _read_result(self, position: Position) -> str:
         start, result = self.at, result_of(position)

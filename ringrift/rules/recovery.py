@@ -1,7 +1,13 @@
 """Recovery slides (section 13): a seat whose rings are all buried moves a marker."""
 
-
-from ringrift.rules.board import add_marker, change_stack, discard_lowest, discard_top, has_buried, take_marker
+from ringrift.rules.board import (
+    add_marker,
+    change_stack,
+    discard_lowest,
+    discard_top,
+    has_buried,
+    take_marker,
+)
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import (
     CELLS_AT,
@@ -38,7 +44,8 @@ def run_through(s: Words, c: int, d: int, seat: int) -> int:
 
 @inlined
 def longest_axis(t: Words, s: Words, c: int, seat: int) -> int:
-    """Axis delta of the longest run through `c`, the first in recovery order if several tie (13.2)."""
+    """Axis delta of the longest run through `c`, the first in recovery order if several tie
+    (13.2)."""
     best, best_axis = 0, i64(t[U(T_RECOVERY_AXIS)])
     for i in range(t[U(T_AXES)]):
         d = i64(t[U(T_RECOVERY_AXIS + i)])
@@ -50,7 +57,8 @@ def longest_axis(t: Words, s: Words, c: int, seat: int) -> int:
 
 @compiled
 def played_axis(t: Words, s: Words, c: int, seat: int) -> int:
-    """Axis delta of the run that a line slide to `c` collapses, 0 if it cannot be played (13.4, E12)."""
+    """Axis delta of the run that a line slide to `c` collapses, 0 if it cannot be played (13.4,
+    E12)."""
     for i in range(t[U(T_AXES)]):
         d = i64(t[U(T_RECOVERY_AXIS + i)])
         run = run_through(s, c, d, seat)
@@ -86,7 +94,9 @@ def list_recovery(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 
 
 @inlined
-def _list_line_slide(t: Words, s: Words, seat: int, a: int, b: int, d: int, out: Words, k: int) -> int:
+def _list_line_slide(
+    t: Words, s: Words, seat: int, a: int, b: int, d: int, out: Words, k: int
+) -> int:
     """Append the choices of a line slide whose longest run lies along `d`."""
     k = _list_payers(t, s, seat, i64(RECOVERY_ALL), a, b, out, k)
     length = i64(t[U(T_LINE)])
@@ -100,7 +110,9 @@ def _list_line_slide(t: Words, s: Words, seat: int, a: int, b: int, d: int, out:
 
 
 @compiled
-def _list_payers(t: Words, s: Words, seat: int, kind: int, a: int, b: int, out: Words, k: int) -> int:
+def _list_payers(
+    t: Words, s: Words, seat: int, kind: int, a: int, b: int, out: Words, k: int
+) -> int:
     """Append the slide once for every stack with a buried ring of the seat."""
     for slot in range(3, 3 + t[U(T_WIDTH)]):
         mask = i64(0)

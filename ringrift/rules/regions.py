@@ -1,6 +1,5 @@
 """Regions and claims (section 11), on row masks."""
 
-
 from ringrift.rules.board import collapse, discard_stack, has_buried, spread_in_row
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import ROW_MARGIN, T_GROWTH, T_HEX, T_SEATS, T_VALID, T_WIDTH
@@ -40,8 +39,13 @@ def colours_present(t: Words, s: Words) -> int:
 
 @compiled
 def make_floor(t: Words, s: Words, border: int) -> None:
-    """FLOOR = cells that are neither collapsed nor markers of colour `border` (0: collapsed cells only are walls)."""
-    floor, land, marks = scratch_mask(t, FLOOR), mask_at(t, LAND_MASK), mask_at(t, MARK_MASK + border)
+    """FLOOR = cells that are neither collapsed nor markers of colour `border` (0: collapsed cells
+    only are walls)."""
+    floor, land, marks = (
+        scratch_mask(t, FLOOR),
+        mask_at(t, LAND_MASK),
+        mask_at(t, MARK_MASK + border),
+    )
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         row = i64(s[U(land + slot)])
         if border:
@@ -51,7 +55,8 @@ def make_floor(t: Words, s: Words, border: int) -> None:
 
 @compiled
 def neighbour_rows(t: Words, s: Words, mask: int, slot: int) -> int:
-    """Territory neighbours, in the row of `slot`, of the mask's cells in the two rows next to it."""
+    """Territory neighbours, in the row of `slot`, of the mask's cells in the two rows next to
+    it."""
     before, after = i64(s[U(mask + slot - 1)]), i64(s[U(mask + slot + 1)])
     if t[U(T_HEX)]:
         return before | (before >> 1) | after | (after << 1)
@@ -60,7 +65,8 @@ def neighbour_rows(t: Words, s: Words, mask: int, slot: int) -> int:
 
 @compiled
 def flood(t: Words, s: Words, c: int) -> None:
-    """REGION = component of FLOOR that contains the cell `c`; sweeps to and fro over the rows reached so far and the next ones."""
+    """REGION = component of FLOOR that contains the cell `c`; sweeps to and fro over the rows
+    reached so far and the next ones."""
     floor, region, hexagonal = scratch_mask(t, FLOOR), scratch_mask(t, REGION), i64(t[U(T_HEX)])
     for slot in range(ROW_MARGIN - 1, ROW_MARGIN + t[U(T_WIDTH)] + 1):
         s[U(region + slot)] = 0
@@ -86,7 +92,8 @@ def flood(t: Words, s: Words, c: int) -> None:
 
 @inlined
 def _grow_row(s: Words, floor: int, region: int, hexagonal: int) -> bool:
-    """Let the region spread into one row from the rows next to it; the arguments are offsets of the row."""
+    """Let the region spread into one row from the rows next to it; the arguments are offsets of the
+    row."""
     before, after, free = i64(s[U(region - 1)]), i64(s[U(region + 1)]), i64(s[U(floor)])
     near = before | after
     if hexagonal:
@@ -140,7 +147,8 @@ def _payable(t: Words, s: Words, seat: int) -> bool:
 
 @inlined
 def _found_with_lower_colour(t: Words, s: Words, border: int) -> bool:
-    """Whether REGION is also a component for a border colour that takes its place in the list (21.2)."""
+    """Whether REGION is also a component for a border colour that takes its place in the list
+    (21.2)."""
     n = i64(t[U(T_SEATS)])
     upto = border if border else n + 1
     for other in range(1, upto):  # noqa: SIM110 (numba compiles no generators)
@@ -151,8 +159,13 @@ def _found_with_lower_colour(t: Words, s: Words, border: int) -> bool:
 
 @inlined
 def _closed_by(t: Words, s: Words, border: int) -> bool:
-    """Whether REGION is a component of the floor of `border`: none of its markers inside, only walls around."""
-    region, marks, land = scratch_mask(t, REGION), mask_at(t, MARK_MASK + border), mask_at(t, LAND_MASK)
+    """Whether REGION is a component of the floor of `border`: none of its markers inside, only
+    walls around."""
+    region, marks, land = (
+        scratch_mask(t, REGION),
+        mask_at(t, MARK_MASK + border),
+        mask_at(t, LAND_MASK),
+    )
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         row = i64(s[U(region + slot)])
         if row & s[U(marks + slot)]:
@@ -227,7 +240,8 @@ def list_claims(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 
 @compiled
 def has_claim(t: Words, s: Words, seat: int) -> bool:
-    """Whether the mover has a processable region. Writes nothing but scratch, ONE_PIECE and WITNESS."""
+    """Whether the mover has a processable region. Writes nothing but scratch, ONE_PIECE and
+    WITNESS."""
     if not may_claim(s, seat):
         return False
     n = i64(t[U(T_SEATS)])
@@ -266,9 +280,14 @@ def _witness_stands(t: Words, s: Words, seat: int, border: int) -> bool:
 
 @inlined
 def _split_by_first_stack(t: Words, s: Words, seat: int, border: int) -> int:
-    """Look at the component of FLOOR around the seat's first stack: 1 if it is all there is, 2 if there are others but all stacks
-    of the seat are in it (so that each other component lacks its colour and can be claimed), 3 otherwise."""
-    floor, region, mine = scratch_mask(t, FLOOR), scratch_mask(t, REGION), mask_at(t, stack_mask(t, seat))
+    """Look at the component of FLOOR around the seat's first stack: 1 if it is all there is, 2 if
+    there are others but all stacks of the seat are in it (so that each other component lacks its
+    colour and can be claimed), 3 otherwise."""
+    floor, region, mine = (
+        scratch_mask(t, FLOOR),
+        scratch_mask(t, REGION),
+        mask_at(t, stack_mask(t, seat)),
+    )
     first = ROW_MARGIN
     while s[U(mine + first)] == 0:
         first += 1
@@ -326,7 +345,9 @@ def _find_border(t: Words, s: Words) -> None:
     for slot in range(first, last + 1):
         s[U(free + slot)] = _markers_outside(t, s, slot)
         row = i64(s[U(region + slot)])
-        s[U(border + slot)] = (neighbour_rows(t, s, region, slot) | (row << 1) | (row >> 1)) & s[U(free + slot)]
+        s[U(border + slot)] = (neighbour_rows(t, s, region, slot) | (row << 1) | (row >> 1)) & s[
+            U(free + slot)
+        ]
     s[U(border + first - 1)] = 0
     s[U(border + last + 1)] = 0
     changed = t[U(T_GROWTH)] != 0

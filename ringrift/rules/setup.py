@@ -30,7 +30,8 @@ def set_collapsed(G: Geometry, s: Words, c: int, seat: int) -> None:
 
 @compiled
 def set_stack(G: Geometry, s: Words, c: int, rings: NDArray[np.int64], height: int) -> None:
-    """Put a stack on an empty cell; `rings[:height]` are seats, top first. Ring numbers are taken in order of use."""
+    """Put a stack on an empty cell; `rings[:height]` are seats, top first. Ring numbers are taken
+    in order of use."""
     t = G.table
     bottom, above = 0, 0
     for i in range(height):
@@ -66,7 +67,8 @@ def build_board(
     collapsed: Mapping[int, int],
     hands: Sequence[int],
 ) -> NDArray[np.int32]:
-    """A state with the given cells (core ids; stacks top first) and hands; the rest is as at the start of a game.
+    """A state with the given cells (core ids; stacks top first) and hands; the rest is as at the
+    start of a game.
 
     Raises RulesError if a seat has more rings than there are.
     """
@@ -75,7 +77,9 @@ def build_board(
     for seat, held in enumerate(hands, 1):
         placed = sum(list(rings).count(seat) for rings in stacks.values())
         if held + placed > R:
-            raise RulesError(f"seat {seat} has {held} rings in hand and {placed} on the board, more than {R}")
+            raise RulesError(
+                f"seat {seat} has {held} rings in hand and {placed} on the board, more than {R}"
+            )
     state = np.zeros(G.state_size, STATE_DTYPE)
     init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
     for c, rings in stacks.items():

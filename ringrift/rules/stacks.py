@@ -1,6 +1,5 @@
 """What a stack may do: plain moves (8) and leaps (9), and where rings may be placed (7)."""
 
-
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import T_DIRECTION, T_DIRECTIONS, T_SEATS, T_STRIDE_LOG2, T_WIDTH
 from ringrift.rules.layout import (
@@ -108,9 +107,19 @@ def list_leaps(t: Words, s: Words, a: int, kind: int, out: Words, k: int) -> int
 
 @inlined
 def _list_landings(
-    s: Words, a: int, over: int, d: int, steps: int, height: int, cap: int, kind: int, out: Words, k: int
+    s: Words,
+    a: int,
+    over: int,
+    d: int,
+    steps: int,
+    height: int,
+    cap: int,
+    kind: int,
+    out: Words,
+    k: int,
 ) -> int:
-    """Append the leaps from `a` over `over`, which is `steps` away in direction `d`, if it may be leapt at all."""
+    """Append the leaps from `a` over `over`, which is `steps` away in direction `d`, if it may be
+    leapt at all."""
     w = cell(s, over)
     if (w & STACK) == 0 or word_cap(w) > cap:
         return k
@@ -177,7 +186,8 @@ def leap_counts(t: Words, s: Words, a: int) -> int:
         w = cell(s, c)
         if (w & STACK) == 0 or (cell(s, c + d) & BLOCK) != 0:
             continue
-        # the landings within three steps reach two steps at least, three if one more cell is free or the stack is farther off
+        # the landings within three steps reach two steps at least, three if one more cell is free
+        # or the stack is farther off
         reach = 2 if near and (cell(s, c + d + d) & BLOCK) != 0 else 3
         cap = word_cap(w)
         if cap <= reach:
@@ -207,4 +217,3 @@ def travel_direction(t: Words, a: int, b: int) -> int:
     elif dy < 0:
         step -= 1
     return step
-

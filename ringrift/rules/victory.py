@@ -1,10 +1,26 @@
 """End of the game: victory tests (16) and the three-round rule (17)."""
 
-
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, compiled, i64, inlined
-from ringrift.rules.geometry import ROW_MARGIN, T_HEX, T_RINGS_TO_WIN, T_SEATS, T_TERRITORY_TO_WIN, T_WIDTH
-from ringrift.rules.layout import HAND, LAND_MASK, MARKERS, ON_BOARD, REMOVED, STACKS, TERRITORY_OF, Words, mask_at
+from ringrift.rules.geometry import (
+    ROW_MARGIN,
+    T_HEX,
+    T_RINGS_TO_WIN,
+    T_SEATS,
+    T_TERRITORY_TO_WIN,
+    T_WIDTH,
+)
+from ringrift.rules.layout import (
+    HAND,
+    LAND_MASK,
+    MARKERS,
+    ON_BOARD,
+    REMOVED,
+    STACKS,
+    TERRITORY_OF,
+    Words,
+    mask_at,
+)
 from ringrift.rules.placement import can_act
 from ringrift.rules.stacks import empty_row
 
@@ -68,7 +84,11 @@ def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
         return False
     land = mask_at(t, LAND_MASK)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
-        before, here, after = i64(s[U(land + slot - 1)]), i64(s[U(land + slot)]), i64(s[U(land + slot + 1)])
+        before, here, after = (
+            i64(s[U(land + slot - 1)]),
+            i64(s[U(land + slot)]),
+            i64(s[U(land + slot + 1)]),
+        )
         near = (here << 1) | (here >> 1) | before | (before >> 1) | after | (after << 1)
         if t[U(T_HEX)] == 0:
             near |= (before << 1) | (after >> 1)

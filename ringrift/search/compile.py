@@ -1,7 +1,8 @@
-"""How search is compiled: as the rules are, with a cache folder that also depends on the sources of this package.
+"""How search is compiled: as the rules are, with a cache folder that also depends on the sources of
+this package.
 
-Numba notices a change of the file a function stands in, but not of the files it calls into; see `ringrift.rules.compile`.
-"""
+Numba notices a change of the file a function stands in, but not of the files it calls into; see
+`ringrift.rules.compile`."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -30,7 +31,8 @@ FOLDER = _folder()
 
 
 def compiled(function: F) -> F:
-    """Compile `function` at its first call, without reference counting (it must not allocate) and without the GIL."""
+    """Compile `function` at its first call, without reference counting (it must not allocate) and
+    without the GIL."""
     outer = _config.CACHE_DIR
     _config.CACHE_DIR = FOLDER
     try:
@@ -40,6 +42,6 @@ def compiled(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Put `function` into its compiled callers. For what calls the rules: each compiled function optimizes all it calls anew, so a
-    chain of five calls would compile the rules five times."""
+    """Put `function` into its compiled callers. For what calls the rules: each compiled function
+    optimizes all it calls anew, so a chain of five calls would compile the rules five times."""
     return cast(F, _njit(inline="always", error_model="numpy", _nrt=False)(function))

@@ -1,34 +1,45 @@
-"""Depth-first search over the real game, compiled: alpha-beta, max-n and best-reply search in one machine with a stack of its own.
+"""Depth-first search over the real game, compiled: alpha-beta, max-n and best-reply search in one
+machine with a stack of its own.
 
-The search deepens by turns: depth 1 looks at the position after one decision, depth d after d - 1 whole turns, the mover's own
-first, so that from depth 2 on no leaf stands in the middle of a turn, where a ring has been placed and has yet to move. The best of
-many such positions is mostly chance: with leaves a number of decisions ahead, minimax of 1500 positions scored 0.66 against the
-heuristic without search and that of 300 did 0.73; with whole turns 1500 scores 0.88 (hex8_2p, 120, 120 and 60 games). Forced plies
-belong to the decision before them, here as everywhere. Because the stack is an array, a search stops at a leaf that
-the caller values and goes on later, and many games advance together.
+The search deepens by turns: depth 1 looks at the position after one decision, depth d after d - 1
+whole turns, the mover's own first, so that from depth 2 on no leaf stands in the middle of a turn,
+where a ring has been placed and has yet to move. The best of many such positions is mostly chance:
+with leaves a number of decisions ahead, minimax of 1500 positions scored 0.66 against the heuristic
+without search and that of 300 did 0.73; with whole turns 1500 scores 0.88 (hex8_2p, 120, 120 and 60
+games). Forced plies belong to the decision before them, here as everywhere. Because the stack is an
+array, a search stops at a leaf that the caller values and goes on later, and many games advance
+together.
 
-MINIMAX  two seats. One seat may move several times in a row, so nothing changes sign from ply to ply: all values are those of the
-         *hero*, the person to move at the root, who raises them where it moves; the other lowers them. Alpha-beta with fail-soft
-         bounds (Knuth & Moore 1975).
-MAXN     three or four seats, a value for each person; who moves takes the largest of its own (Luckhardt & Irani 1986). Equal ones
-         go to the lower move code, so that the result does not depend on the order. Nothing is pruned: shallow pruning (Korf 1991)
-         is sound only where the values have a bounded sum and a seat can come close to it alone, but seats that share a rank share
-         its value, and a network's values sum to what they like. The table of positions met before saves work all the same.
-BRS      three or four seats (Schadd & Winands 2011): between two turns of the hero only one opponent makes a turn, the one whose
-         turn hurts the hero most; alpha-beta then looks twice as far. The others would pass, which the rules do not know, so they
-         are passed over: where the first opponent's turn begins, the legal moves of all opponents stand side by side, whoever of
-         them moves is put on turn and plays its whole turn (placing, moving, captures, lines, regions), and the turn after it is
-         the hero's. A seat put on turn this way counts as able to act for the three-round rule if it has a stack or a ring in hand;
-         rounds are only closed by turns in their natural order. Letting the others play a guessed move instead (BRS+, Esser et al.
-         2013) keeps positions legal, but a good guess costs a look at all moves of every decision passed over.
+MINIMAX  two seats. One seat may move several times in a row, so nothing changes sign from ply to
+ply: all values are those of the
+         *hero*, the person to move at the root, who raises them where it moves; the other lowers
+         them. Alpha-beta with fail-soft bounds (Knuth & Moore 1975).
+MAXN     three or four seats, a value for each person; who moves takes the largest of its own
+(Luckhardt & Irani 1986). Equal ones
+         go to the lower move code, so that the result does not depend on the order. Nothing is
+         pruned: shallow pruning (Korf 1991) is sound only where the values have a bounded sum and a
+         seat can come close to it alone, but seats that share a rank share its value, and a
+         network's values sum to what they like. The table of positions met before saves work all
+         the same.
+BRS      three or four seats (Schadd & Winands 2011): between two turns of the hero only one
+opponent makes a turn, the one whose
+         turn hurts the hero most; alpha-beta then looks twice as far. The others would pass, which
+         the rules do not know, so they are passed over: where the first opponent's turn begins, the
+         legal moves of all opponents stand side by side, whoever of them moves is put on turn and
+         plays its whole turn (placing, moving, captures, lines, regions), and the turn after it is
+         the hero's. A seat put on turn this way counts as able to act for the three-round rule if
+         it has a stack or a ring in hand; rounds are only closed by turns in their natural order.
+         Letting the others play a guessed move instead (BRS+, Esser et al. 2013) keeps positions
+         legal, but a good guess costs a look at all moves of every decision passed over.
 
-Values: an estimate fills [-ESTIMATE_MAX, ESTIMATE_MAX]; a finished game is worth its ranks, but a first or last place less so by
-1 / STEPS for each decision before it, so that a win is better than any estimate, and sooner is better than later.
+Values: an estimate fills [-ESTIMATE_MAX, ESTIMATE_MAX]; a finished game is worth its ranks, but a
+first or last place less so by 1 / STEPS for each decision before it, so that a win is better than
+any estimate, and sooner is better than later.
 
-Positions met before are kept in a table by `position_key`; an entry is used at exactly the depth it was searched to, so that a
-finished depth has the value of the plain search. Moves are tried in this order: the table's, two killers of the level, then by
-history (Schaeffer 1989), and at the root by the values of the depth before.
-"""
+Positions met before are kept in a table by `position_key`; an entry is used at exactly the depth it
+was searched to, so that a finished depth has the value of the plain search. Moves are tried in this
+order: the table's, two killers of the level, then by history (Schaeffer 1989), and at the root by
+the values of the depth before."""
 
 from typing import Any, Final, NamedTuple
 
@@ -81,11 +92,15 @@ CODE_MASK: Final = (1 << CODE_BITS) - 1  # of a move code; above it BRS keeps th
 HISTORY: Final = 1 << 12  # slots a game
 HISTORY_SHIFT: Final = U(64 - 12)
 HISTORY_MAX: Final = 1 << 24
-SHARP_TYPES: Final = sum(1 << kind for kind in (mv.LEAP, mv.CHAIN, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM))
+SHARP_TYPES: Final = sum(
+    1 << kind for kind in (mv.LEAP, mv.CHAIN, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM)
+)
 SHARP_SCORE: Final = 1 << 4  # captures, lines and regions before moves without a history
 KILLER_SCORE: Final = 1 << 27
 TABLE_SCORE: Final = 1 << 29
-ROOT_SCALE: Final = np.float32(1 << 20)  # score for a unit of value at the root: 3 units stay below TABLE_SCORE
+ROOT_SCALE: Final = np.float32(
+    1 << 20
+)  # score for a unit of value at the root: 3 units stay below TABLE_SCORE
 
 FRAME: Final = np.dtype(
     [
@@ -123,7 +138,8 @@ GAME: Final = np.dtype(
 
 
 class Plan(NamedTuple):
-    """How a search is made: one of MINIMAX, MAXN, BRS; one of `game_tree`'s evaluators; positions to look at; depth."""
+    """How a search is made: one of MINIMAX, MAXN, BRS; one of `game_tree`'s evaluators; positions
+    to look at; depth."""
 
     kind: int
     evaluator: int
@@ -132,18 +148,21 @@ class Plan(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """The searches of G games. P is the room of a game's pool of moves, T the size of its table, L = LEVELS.
+    """The searches of G games. P is the room of a game's pool of moves, T the size of its table, L
+    = LEVELS.
 
     game (G,):
-      status, need           how far it is; moves the pool must hold for it to go on, else 0
-      hero                   person to move at the root
-      level, depth           frame in work; depth of this iteration, completed: of the last whole one
-      nodes, nodes_before    positions looked at; when the root's present move was begun
-      hint                   best move of the entry found last; best, line: the move found, moves in `found_line`
-      leaf_move, leaf_key    a legal move of the waiting position, and its key
-    frame (G * L,): a decision in work. Its moves are pool[base:base + count], those before `next` are searched or in work;
-      left                   turns from here to the leaves, 0 in the first iteration; mover: person that moves; best: move or 0
-      alpha, beta            window for the hero's value; low, high: the same on entry
+      status, need           how far it is; moves the pool must hold for it to go on, else 0 hero
+      person to move at the root level, depth           frame in work; depth of this iteration,
+      completed: of the last whole one nodes, nodes_before    positions looked at; when the root's
+      present move was begun hint                   best move of the entry found last; best, line:
+      the move found, moves in `found_line` leaf_move, leaf_key    a legal move of the waiting
+      position, and its key
+    frame (G * L,): a decision in work. Its moves are pool[base:base + count], those before `next`
+    are searched or in work;
+      left                   turns from here to the leaves, 0 in the first iteration; mover: person
+      that moves; best: move or 0 alpha, beta            window for the hero's value; low, high: the
+      same on entry
     """
 
     game: Records
@@ -204,7 +223,8 @@ def new_stack(g: Geometry, games: int, pool: int, table: int, weights: Floats) -
 
 @compiled
 def end_values(plan: Plan, d: Stack, game: int, s: Words, level: int) -> None:
-    """Turn the ranks in `values` of a finished game into its result, `level` decisions after the root."""
+    """Turn the ranks in `values` of a finished game into its result, `level` decisions after the
+    root."""
     late = np.float32(level) / np.float32(STEPS)
     hero = i64(d.game[game].hero)
     for seat in range(1, d.values.shape[1] + 1):
@@ -220,14 +240,19 @@ def end_values(plan: Plan, d: Stack, game: int, s: Words, level: int) -> None:
 
 @compiled
 def estimates(plan: Plan, d: Stack, game: int, s: Words) -> None:
-    """Turn the answer in `values` into a result. With two seats half the difference, which is the hero's value if they sum to 0."""
+    """Turn the answer in `values` into a result. With two seats half the difference, which is the
+    hero's value if they sum to 0."""
     n = d.values.shape[1]
     hero = i64(d.game[game].hero)
     if plan.kind != MAXN:
         d.result[game, 0] = 0.0
     for seat in range(1, n + 1):
         v = d.values[game, seat - 1]
-        v = min(max(v, np.float32(-1.0)), np.float32(1.0)) * ESTIMATE_MAX if v == v else np.float32(0.0)
+        v = (
+            min(max(v, np.float32(-1.0)), np.float32(1.0)) * ESTIMATE_MAX
+            if v == v
+            else np.float32(0.0)
+        )
         person = person_of(s, seat)
         if plan.kind == MAXN:
             d.result[game, person] = v
@@ -238,7 +263,9 @@ def estimates(plan: Plan, d: Stack, game: int, s: Words) -> None:
 
 
 @inlined
-def value_inside(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int, level: int) -> None:
+def value_inside(
+    g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int, level: int
+) -> None:
     """Write to `values` what a compiled evaluator says about the leaf at `level`."""
     s = d.states[game, level]
     if plan.evaluator == NNUE:
@@ -266,9 +293,15 @@ def shifted(v: Value, level: int) -> Value:
 
 @compiled
 def store(d: Stack, game: int, key: int, level: int, left: int, bound: int, move: int) -> None:
-    """Keep the result of a position. A leaf does not drive out another position that was searched."""
+    """Keep the result of a position. A leaf does not drive out another position that was
+    searched."""
     at = i64(key & U(d.table_key.shape[1] - 1))
-    if left == 0 and d.table_key[game, at] != U(0) and d.table_key[game, at] != key and d.table_info[game, at] >> 2 > 0:
+    if (
+        left == 0
+        and d.table_key[game, at] != U(0)
+        and d.table_key[game, at] != key
+        and d.table_info[game, at] >> 2 > 0
+    ):
         return
     d.table_key[game, at] = key
     d.table_move[game, at] = move
@@ -279,7 +312,8 @@ def store(d: Stack, game: int, key: int, level: int, left: int, bound: int, move
 
 @compiled
 def find(d: Stack, game: int, key: int, level: int, left: int, alpha: Value, beta: Value) -> bool:
-    """Write the result of a position if it is known well enough for the window; its best move goes to `hint` in any case."""
+    """Write the result of a position if it is known well enough for the window; its best move goes
+    to `hint` in any case."""
     at = i64(key & U(d.table_key.shape[1] - 1))
     d.game[game].hint = 0
     if d.table_key[game, at] != key:
@@ -319,7 +353,8 @@ def has_ring(s: Words, seat: int) -> bool:
 def list_choices(g: Geometry, plan: Plan, d: Stack, game: int, s: Words) -> int:
     """Write the moves to choose from to `spare`; gives their number, 0 when the game is over.
 
-    BRS: where an opponent's turn begins those of all opponents, each with its seat above the code."""
+    BRS: where an opponent's turn begins those of all opponents, each with its seat above the
+    code."""
     turn = i64(s[U(la.TURN)])
     hero_seat = i64(d.game[game].hero) + 1
     reply = plan.kind == BRS and turn != hero_seat and s[U(la.PHASE)] == la.PLACEMENT
@@ -341,7 +376,8 @@ def list_choices(g: Geometry, plan: Plan, d: Stack, game: int, s: Words) -> int:
 
 @inlined
 def settle(g: Geometry, plan: Plan, d: Stack, game: int, s: Words, move: int) -> int:
-    """Play `move`, if it is not 0, and the forced plies after it; gives the number of choices there, which stand in `spare`."""
+    """Play `move`, if it is not 0, and the forced plies after it; gives the number of choices
+    there, which stand in `spare`."""
     hero_seat = i64(d.game[game].hero) + 1
     forced = i64(move)
     while True:
@@ -353,7 +389,13 @@ def settle(g: Geometry, plan: Plan, d: Stack, game: int, s: Words, move: int) ->
             turns = s[U(la.TURN_NUMBER)]
             apply_move(g, s, forced & CODE_MASK)
             passed = s[U(la.TURN_NUMBER)] != turns and s[U(la.PHASE)] != la.OVER
-            if plan.kind == BRS and passed and before != hero_seat and s[U(la.TURN)] != hero_seat and has_ring(s, hero_seat):
+            if (
+                plan.kind == BRS
+                and passed
+                and before != hero_seat
+                and s[U(la.TURN)] != hero_seat
+                and has_ring(s, hero_seat)
+            ):
                 put_on_turn(s, hero_seat)
         count = list_choices(g, plan, d, game, s)
         if count != 1 or move == 0:
@@ -367,8 +409,19 @@ def history_slot(move: int) -> int:
 
 
 @compiled
-def push(plan: Plan, d: Stack, game: int, level: int, base: int, count: int, left: int, alpha: Value, beta: Value) -> None:
-    """Begin the decision at `level`, whose choices stand in `spare`: moves into the pool, scored for the order."""
+def push(
+    plan: Plan,
+    d: Stack,
+    game: int,
+    level: int,
+    base: int,
+    count: int,
+    left: int,
+    alpha: Value,
+    beta: Value,
+) -> None:
+    """Begin the decision at `level`, whose choices stand in `spare`: moves into the pool, scored
+    for the order."""
     at = game * LEVELS + level
     f = d.frame[at]
     s = d.states[game, level]
@@ -430,7 +483,11 @@ def take(plan: Plan, d: Stack, game: int, level: int) -> None:
     own = i64(f.mover) if plan.kind == MAXN else i64(0)
     sign = np.float32(-1.0) if plan.kind != MAXN and f.mover != hero else np.float32(1.0)
     gain, best = sign * d.result[game, own], sign * d.best[at, own]
-    if f.best == 0 or gain > best or (plan.kind == MAXN and level > 0 and gain == best and move < f.best):
+    if (
+        f.best == 0
+        or gain > best
+        or (plan.kind == MAXN and level > 0 and gain == best and move < f.best)
+    ):
         f.best = move
         for i in range(d.result.shape[1]):
             d.best[at, i] = d.result[game, i]
@@ -455,7 +512,8 @@ def take(plan: Plan, d: Stack, game: int, level: int) -> None:
 
 @compiled
 def close(plan: Plan, d: Stack, game: int, level: int) -> None:
-    """The decision at `level` is made: its value becomes the result, and what was learned is kept."""
+    """The decision at `level` is made: its value becomes the result, and what was learned is
+    kept."""
     at = game * LEVELS + level
     f = d.frame[at]
     for i in range(d.result.shape[1]):
@@ -472,7 +530,9 @@ def close(plan: Plan, d: Stack, game: int, level: int) -> None:
     store(d, game, f.key, level, i64(f.left), bound, i64(f.best) if useful else i64(0))
     if useful:
         slot = history_slot(i64(f.best))
-        d.history[game, slot] = min(d.history[game, slot] + (f.left + 1) * (f.left + 1), HISTORY_MAX)
+        d.history[game, slot] = min(
+            d.history[game, slot] + (f.left + 1) * (f.left + 1), HISTORY_MAX
+        )
         if d.killers[game, level, 0] != f.best:
             d.killers[game, level, 1] = d.killers[game, level, 0]
             d.killers[game, level, 0] = f.best
@@ -497,7 +557,8 @@ def begin(d: Stack, game: int, depth: int) -> None:
 
 @compiled
 def keep_result(plan: Plan, d: Stack, game: int) -> bool:
-    """Make the best root move of this iteration, finished or not, the result; gives whether nothing deeper can change it."""
+    """Make the best root move of this iteration, finished or not, the result; gives whether nothing
+    deeper can change it."""
     f = d.frame[game * LEVELS]
     d.game[game].best = f.best
     d.game[game].line = d.lengths[game, 0]
@@ -510,7 +571,9 @@ def keep_result(plan: Plan, d: Stack, game: int) -> bool:
 
 
 @inlined
-def start_search(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int) -> bool:
+def start_search(
+    g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int
+) -> bool:
     """Set up the root of a new search; False if the pool has no room for its moves."""
     s = d.states[game, 0]
     d.game[game].hero = person_of(s, i64(s[U(la.TURN)]))
@@ -534,7 +597,8 @@ def start_search(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulat
 
 @compiled
 def close_level(plan: Plan, d: Stack, game: int) -> None:
-    """Close the decision in work: go on with the one above it, or at the root with the next iteration, or be done."""
+    """Close the decision in work: go on with the one above it, or at the root with the next
+    iteration, or be done."""
     level = i64(d.game[game].level)
     close(plan, d, game, level)
     if level > 0:
@@ -551,8 +615,8 @@ def close_level(plan: Plan, d: Stack, game: int) -> None:
 
 @compiled
 def turns_left(d: Stack, game: int, level: int) -> int:
-    """Turns left to look ahead at the position below the decision at `level`; the first iteration ends there, and every line at
-    LEVELS decisions."""
+    """Turns left to look ahead at the position below the decision at `level`; the first iteration
+    ends there, and every line at LEVELS decisions."""
     if d.game[game].depth == 1 or level + 1 == LEVELS:
         return i64(0)
     left = i64(d.frame[game * LEVELS + level].left)
@@ -562,7 +626,8 @@ def turns_left(d: Stack, game: int, level: int) -> int:
 
 @inlined
 def try_move(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int) -> None:
-    """Try the next move of the decision in work: its result is known at once, the decision after it begins, or the leaf waits."""
+    """Try the next move of the decision in work: its result is known at once, the decision after it
+    begins, or the leaf waits."""
     level = i64(d.game[game].level)
     f = d.frame[game * LEVELS + level]
     if level == 0:
@@ -615,7 +680,9 @@ def take_leaf(plan: Plan, d: Stack, game: int) -> None:
 
 
 @inlined
-def search_game(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int) -> None:
+def search_game(
+    g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, game: int
+) -> None:
     """Search until the game waits for the caller, needs a larger pool, or is done."""
     if d.game[game].status == NEW:
         if not start_search(g, plan, d, net, acc, game):
@@ -637,8 +704,8 @@ def search_game(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulato
 
 @compiled
 def drive(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators, games: int) -> None:
-    """Go on with each of the first `games` that is not done and does not wait. `net` and `acc`, with `LEVELS + 1` nodes a game, are
-    those of the evaluator NNUE."""
+    """Go on with each of the first `games` that is not done and does not wait. `net` and `acc`,
+    with `LEVELS + 1` nodes a game, are those of the evaluator NNUE."""
     for game in range(games):
         if d.game[game].status not in (WAITING, DONE):
             search_game(g, plan, d, net, acc, game)

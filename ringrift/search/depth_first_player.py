@@ -1,4 +1,5 @@
-"""Depth-first search as a player: many games in lockstep, one call of the evaluator a step for all of them."""
+"""Depth-first search as a player: many games in lockstep, one call of the evaluator a step for all
+of them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,13 +18,19 @@ from ringrift.search.nnue import Network, new_accumulators, no_network
 from ringrift.search.warm_up import announced
 from ringrift.search.weights import heuristic_weights
 
-POOL_START: Final = 1024  # moves a game: enough for most small searches; the pool grows when it has to
-TABLE_LOG2_MIN, TABLE_LOG2_MAX = 8, 16  # a position takes 20 bytes and 4 a seat: 2 MB a game at most
+POOL_START: Final = (
+    1024  # moves a game: enough for most small searches; the pool grows when it has to
+)
+TABLE_LOG2_MIN, TABLE_LOG2_MAX = (
+    8,
+    16,
+)  # a position takes 20 bytes and 4 a seat: 2 MB a game at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFirstOptions:
-    """How a `DepthFirstPlayer` searches: one of `depth_first`'s kinds, positions to look at, depth at most."""
+    """How a `DepthFirstPlayer` searches: one of `depth_first`'s kinds, positions to look at, depth
+    at most."""
 
     kind: int
     nodes: int
@@ -32,8 +39,9 @@ class DepthFirstOptions:
 
 
 class DepthFirstPlayer:
-    """Iterative deepening on many games in lockstep. It looks at `nodes` positions, at all moves of the root in any case, and plays
-    the best move of the last depth completed, or a better one of the next. Equal moves are drawn by the game's seed."""
+    """Iterative deepening on many games in lockstep. It looks at `nodes` positions, at all moves of
+    the root in any case, and plays the best move of the last depth completed, or a better one of
+    the next. Equal moves are drawn by the game's seed."""
 
     searches = False  # the policy is all on one move
 
@@ -47,7 +55,8 @@ class DepthFirstPlayer:
         network: Network | None = None,
         weights: Floats | None = None,
     ) -> None:
-        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`, NNUE `network`. `weights` replace the heuristic's."""
+        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`, NNUE `network`. `weights`
+        replace the heuristic's."""
         if (evaluator == gt.NNUE) != (network is not None):
             raise ValueError("the evaluator NNUE goes with a `network`, the others without")
         if (config.seats == 2) != (options.kind == df.MINIMAX):
@@ -59,10 +68,13 @@ class DepthFirstPlayer:
         self._plan = df.Plan(options.kind, evaluator, options.nodes, options.depth_max)
         self._network = no_network() if network is None else network
         self._weights = heuristic_weights(config) if weights is None else weights
-        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK)
+        self._lockstep = Lockstep(
+            self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK
+        )
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
-        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of the games."""
+        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of
+        the games."""
         load()
         return self._lockstep.choose(states, seeds)
 
@@ -84,7 +96,9 @@ def load() -> None:
 class _Chunk:
     """Some of the games of a player; see `lockstep.Chunk`."""
 
-    def __init__(self, g: Geometry, room: int, plan: df.Plan, weights: Floats, network: Network) -> None:
+    def __init__(
+        self, g: Geometry, room: int, plan: df.Plan, weights: Floats, network: Network
+    ) -> None:
         self.geometry, self.room, self.games = g, room, 0
         self._plan = plan
         log2 = min(max((2 * plan.budget - 1).bit_length(), TABLE_LOG2_MIN), TABLE_LOG2_MAX)
@@ -107,9 +121,12 @@ class _Chunk:
         d.history[: self.games] = 0
 
     def advance(self) -> None:
-        """Go on with all games until each waits or is done, with a larger pool when one is needed."""
+        """Go on with all games until each waits or is done, with a larger pool when one is
+        needed."""
         while True:
-            df.drive(self.geometry, self._plan, self.stack, self._network, self._accumulators, self.games)
+            df.drive(
+                self.geometry, self._plan, self.stack, self._network, self._accumulators, self.games
+            )
             need = int(self.stack.game["need"].max())
             if need == 0:
                 return
@@ -118,7 +135,9 @@ class _Chunk:
     def _enlarge_pool(self, need: int) -> None:
         d = self.stack
         more = ((0, 0), (0, max(need, 2 * d.pool.shape[1]) - d.pool.shape[1]))
-        self.stack = d._replace(pool=np.pad(d.pool, more), order=np.pad(d.order, more), effort=np.pad(d.effort, more))
+        self.stack = d._replace(
+            pool=np.pad(d.pool, more), order=np.pad(d.order, more), effort=np.pad(d.effort, more)
+        )
         self.stack.game["need"] = 0
 
     def ask(self) -> Question | None:
@@ -127,7 +146,11 @@ class _Chunk:
         games = self._asked = np.flatnonzero(d.game["status"] == df.WAITING)
         if not len(games):
             return None
-        return Question(d.states[games, d.game["level"][games] + 1], d.game["leaf_move"][games], np.ones(len(games), np.int64))
+        return Question(
+            d.states[games, d.game["level"][games] + 1],
+            d.game["leaf_move"][games],
+            np.ones(len(games), np.int64),
+        )
 
     def answer(self, logits: Floats, values: Floats) -> None:
         """Values by seat; logits go unused."""

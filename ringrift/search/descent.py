@@ -1,18 +1,20 @@
-"""Best-first search that grows the tree where both sides play best, compiled: unbounded best-first minimax with completion.
+"""Best-first search that grows the tree where both sides play best, compiled: unbounded best-first
+minimax with completion.
 
-Cohen-Solal, "Learning to play two-player perfect-information games without knowledge" (2020): the search of that paper's player,
-and of its Descent if that stopped at the first new position in place of the end of the game, which at our budgets would be one
-line. A step walks from the root along the best moves to a position not yet expanded, values all its children in one batch, and
-carries the values up. A node is worth its best child for whoever moves there; with a vector of values, one a person, that holds
-for two to four seats.
+Cohen-Solal, "Learning to play two-player perfect-information games without knowledge" (2020): the
+search of that paper's player, and of its Descent if that stopped at the first new position in place
+of the end of the game, which at our budgets would be one line. A step walks from the root along the
+best moves to a position not yet expanded, values all its children in one batch, and carries the
+values up. A node is worth its best child for whoever moves there; with a vector of values, one a
+person, that holds for two to four seats.
 
-Completion: a node is *solved* if a child is a solved win of its mover, or if all children are solved. Its value is exact then,
-solved children are not entered any more, and a solved root ends the search. At the end the safest move is played: a solved win,
-no solved last place if there is anything else, and otherwise the most visited, then the better value.
+Completion: a node is *solved* if a child is a solved win of its mover, or if all children are
+solved. Its value is exact then, solved children are not entered any more, and a solved root ends
+the search. At the end the safest move is played: a solved win, no solved last place if there is
+anything else, and otherwise the most visited, then the better value.
 
-Values are those of `depth_first`: estimates fill [-ESTIMATE_MAX, ESTIMATE_MAX], a first or last place lies outside, a sooner win
-higher.
-"""
+Values are those of `depth_first`: estimates fill [-ESTIMATE_MAX, ESTIMATE_MAX], a first or last
+place lies outside, a sooner win higher."""
 
 from typing import Final, NamedTuple
 
@@ -25,14 +27,26 @@ from ringrift.rules.core import apply_move, copy_state, legal_moves
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words
 from ringrift.search.compile import compiled, inlined
-from ringrift.search.depth_first import ANSWERED, DONE, ESTIMATE_MAX, NEW, RUNNING, STEPS, WAITING, Codes, Records
+from ringrift.search.depth_first import (
+    ANSWERED,
+    DONE,
+    ESTIMATE_MAX,
+    NEW,
+    RUNNING,
+    STEPS,
+    WAITING,
+    Codes,
+    Records,
+)
 from ringrift.search.game_tree import HEURISTIC, NETWORK, person_of
 from ringrift.search.gumbel import NONE, Floats, Ints
 from ringrift.search.heuristic import SCRATCH, evaluate
 from ringrift.search.outcome import final_values
 from ringrift.search.splitmix import mix
 
-DEPTH_MAX: Final = 200  # decisions a line may have: a win there is still worth more than an estimate (STEPS)
+DEPTH_MAX: Final = (
+    200  # decisions a line may have: a win there is still worth more than an estimate (STEPS)
+)
 
 NODE: Final = np.dtype(
     [
@@ -72,14 +86,14 @@ class Plan(NamedTuple):
 
 
 class Grove(NamedTuple):
-    """Trees of G games with up to N nodes each, node 0 the root, of which X may be expanded; Q places for positions to be valued.
+    """Trees of G games with up to N nodes each, node 0 the root, of which X may be expanded; Q
+    places for positions to be valued.
 
     game (G,):
-      status, need     how far it is (`depth_first`'s); nodes the tree must hold for it to go on, else 0
-      top, expanded    nodes, and of these the expanded
-      leaf             node whose children are valued
-      asked, asked_count  their places among `questions`
-      depth            of the deepest node
+      status, need     how far it is (`depth_first`'s); nodes the tree must hold for it to go on,
+      else 0 top, expanded    nodes, and of these the expanded leaf             node whose children
+      are valued asked, asked_count  their places among `questions` depth            of the deepest
+      node
     node (G, N):
       move, tie        that led here; number by lot that decides between equals
       first, count     its children, a run; no count: not expanded, or the game is over
@@ -107,8 +121,11 @@ class Grove(NamedTuple):
     seat_values: Floats  # [n]
 
 
-def new_grove(g: Geometry, games: int, nodes: int, expanded: int, questions: int, weights: Floats) -> Grove:
-    """Room for so many games with so many nodes and expanded nodes each, and for so many positions to be valued at once."""
+def new_grove(
+    g: Geometry, games: int, nodes: int, expanded: int, questions: int, weights: Floats
+) -> Grove:
+    """Room for so many games with so many nodes and expanded nodes each, and for so many positions
+    to be valued at once."""
     return Grove(
         game=np.zeros(games, GAME).view(np.recarray),
         node=np.zeros((games, nodes), NODE).view(np.recarray),
@@ -139,14 +156,19 @@ def set_value(d: Grove, game: int, node: int, values: Floats, exact: bool) -> No
             if abs(v) == np.float32(1.0):
                 v -= v * late
         else:
-            v = min(max(v, np.float32(-1.0)), np.float32(1.0)) * ESTIMATE_MAX if v == v else np.float32(0.0)
+            v = (
+                min(max(v, np.float32(-1.0)), np.float32(1.0)) * ESTIMATE_MAX
+                if v == v
+                else np.float32(0.0)
+            )
         d.value[game, node, 2 - seat if x.swapped else seat - 1] = v
     x.solved = 1 if exact else 0
 
 
 @compiled
 def verdict(d: Grove, game: int, node: int, person: int) -> int:
-    """What is known about a child for the person who moves to it: 1 a solved win, -1 a solved last place, 0 anything else."""
+    """What is known about a child for the person who moves to it: 1 a solved win, -1 a solved last
+    place, 0 anything else."""
     if d.node[game, node].solved == 0:
         return 0
     v = d.value[game, node, person]
@@ -155,7 +177,8 @@ def verdict(d: Grove, game: int, node: int, person: int) -> int:
 
 @compiled
 def best_child(d: Grove, game: int, node: int, to_enter: bool) -> int:
-    """The best child for the mover by verdict, value, then visits, the fewest first `to_enter` (which leaves out solved ones)."""
+    """The best child for the mover by verdict, value, then visits, the fewest first `to_enter`
+    (which leaves out solved ones)."""
     x = d.node[game, node]
     person = i64(x.mover)
     best = i64(NONE)
@@ -172,7 +195,8 @@ def best_child(d: Grove, game: int, node: int, to_enter: bool) -> int:
         better = best == NONE or known > best_verdict
         if not better and known == best_verdict:
             better = value > best_value or (
-                value == best_value and (visits > best_visits or (visits == best_visits and tie > best_tie))
+                value == best_value
+                and (visits > best_visits or (visits == best_visits and tie > best_tie))
             )
         if better:
             best, best_verdict, best_value, best_visits, best_tie = child, known, value, visits, tie
@@ -191,7 +215,9 @@ def safest_child(d: Grove, game: int) -> int:
         value, best_value = d.value[game, child, person], d.value[game, best, person]
         if known != best_known:
             better = known > best_known
-        elif y.visits == z.visits or (y.solved and z.solved):  # of solved ones the sooner win, or the later loss
+        elif y.visits == z.visits or (
+            y.solved and z.solved
+        ):  # of solved ones the sooner win, or the later loss
             better = value > best_value or (value == best_value and y.tie > z.tie)
         else:
             better = y.visits > z.visits
@@ -219,7 +245,8 @@ def back_up(d: Grove, game: int, node: int) -> None:
 
 @compiled
 def walk(d: Grove, game: int) -> int:
-    """The node to expand next: down from the root along the best children that are not solved, counting the visits."""
+    """The node to expand next: down from the root along the best children that are not solved,
+    counting the visits."""
     node = i64(0)
     while d.node[game, node].count > 0:
         node = best_child(d, game, node, True)
@@ -238,7 +265,8 @@ def undo_walk(d: Grove, game: int, node: int) -> None:
 
 @inlined
 def settle(g: Geometry, d: Grove, s: Words, move: int, moves: Codes) -> int:
-    """Play `move`, if it is not 0, and the forced plies after it; gives the number of legal moves there, which stand in `moves`."""
+    """Play `move`, if it is not 0, and the forced plies after it; gives the number of legal moves
+    there, which stand in `moves`."""
     forced = i64(move)
     while True:
         if forced != 0:
@@ -251,7 +279,8 @@ def settle(g: Geometry, d: Grove, s: Words, move: int, moves: Codes) -> int:
 
 @inlined
 def expand(g: Geometry, plan: Plan, d: Grove, game: int, node: int, count: int) -> None:
-    """Make the children of `node`, whose `count` moves stand in `moves`; those that need the caller's values become questions."""
+    """Make the children of `node`, whose `count` moves stand in `moves`; those that need the
+    caller's values become questions."""
     at = d.game[game]
     parent_state = d.states[game, at.expanded]
     person = person_of(parent_state, i64(parent_state[U(la.TURN)]))
@@ -294,7 +323,14 @@ def search_game(g: Geometry, plan: Plan, d: Grove, game: int) -> None:
     if at.status == NEW:
         at.top, at.expanded, at.depth = 1, 0, 0
         root = d.node[game, 0]
-        root.parent, root.first, root.count, root.visits, root.solved, root.level = NONE, 0, 0, 0, 0, 0
+        root.parent, root.first, root.count, root.visits, root.solved, root.level = (
+            NONE,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
         at.seed = mix(at.seed, i64(d.states[game, 0][U(la.PLY)]))
         at.status = RUNNING
     elif at.status == ANSWERED:
@@ -315,7 +351,9 @@ def search_game(g: Geometry, plan: Plan, d: Grove, game: int) -> None:
             copy_state(s, d.states[game, d.node[game, d.node[game, node].parent].place])
         count = settle(g, d, s, move, d.moves)
         room = at.top + count <= d.node.shape[1]
-        if at.top > 1 and (at.top - 1 + count > plan.budget or d.node[game, node].level >= DEPTH_MAX):
+        if at.top > 1 and (
+            at.top - 1 + count > plan.budget or d.node[game, node].level >= DEPTH_MAX
+        ):
             undo_walk(d, game, node)
             at.status = DONE
         elif not room or (plan.evaluator == NETWORK and d.asked[0] + count > d.questions.shape[0]):

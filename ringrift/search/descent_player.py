@@ -1,4 +1,5 @@
-"""Best-first search as a player: many games in lockstep, one call of the evaluator for the new positions of all of them."""
+"""Best-first search as a player: many games in lockstep, one call of the evaluator for the new
+positions of all of them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,9 @@ from ringrift.search.warm_up import announced
 from ringrift.search.weights import heuristic_weights
 
 CHILDREN_TYPICAL: Final = 32  # of an expanded node; the arrays grow where there are fewer
-QUESTIONS_START: Final = 64  # positions a game may ask about at once, in the mean over games; grows too
+QUESTIONS_START: Final = (
+    64  # positions a game may ask about at once, in the mean over games; grows too
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,8 @@ class DescentOptions:
 
 
 class DescentPlayer:
-    """Best-first search on many games in lockstep. It looks at `nodes` positions, at all moves of the root in any case."""
+    """Best-first search on many games in lockstep. It looks at `nodes` positions, at all moves of
+    the root in any case."""
 
     searches = False  # visits say what was looked at, not how good it is
 
@@ -43,15 +47,19 @@ class DescentPlayer:
         evaluate: Evaluate | None = None,
         weights: Floats | None = None,
     ) -> None:
-        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`. `weights` replace the heuristic's own."""
+        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`. `weights` replace the
+        heuristic's own."""
         self.geometry = geometry(config)
         self.options = options
         self._plan = de.Plan(evaluator, options.nodes)
         self._weights = heuristic_weights(config) if weights is None else weights
-        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK)
+        self._lockstep = Lockstep(
+            self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK
+        )
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
-        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of the games."""
+        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of
+        the games."""
         load()
         return self._lockstep.choose(states, seeds)
 
@@ -99,16 +107,29 @@ class _Chunk:
             self._enlarge(need)
 
     def _enlarge(self, need: int) -> None:
-        """Room for a game with `need` nodes, for one more expanded node and for as many questions."""
+        """Room for a game with `need` nodes, for one more expanded node and for as many
+        questions."""
         d = self.grove
         games, nodes = d.node.shape
         nodes = max(nodes, need)
         expanded = d.states.shape[1]
         if d.game["expanded"].max() >= expanded - 1:
             expanded *= 2
-        questions = max(len(d.questions), 2 * (int(d.asked[0]) + need) if self._plan.evaluator == gt.NETWORK else 0)
+        questions = max(
+            len(d.questions),
+            2 * (int(d.asked[0]) + need) if self._plan.evaluator == gt.NETWORK else 0,
+        )
         more = de.new_grove(self.geometry, games, nodes, expanded, questions, d.weights)
-        for name in ("game", "node", "value", "states", "questions", "question_move", "question_node", "asked"):
+        for name in (
+            "game",
+            "node",
+            "value",
+            "states",
+            "questions",
+            "question_move",
+            "question_node",
+            "asked",
+        ):
             old = getattr(d, name)
             getattr(more, name)[tuple(slice(0, size) for size in old.shape)] = old
         more.game["need"] = 0
@@ -146,7 +167,9 @@ class _Chunk:
         move = int(d.node["move"][game, chosen])
         weights = visits if visits.any() else moves == move
         values = np.clip(d.value[game, chosen] / df.ESTIMATE_MAX, -1.0, 1.0).astype(np.float32)
-        persons = [gt.person_of(d.states[game, 0], seat) for seat in range(1, self.geometry.seats + 1)]
+        persons = [
+            gt.person_of(d.states[game, 0], seat) for seat in range(1, self.geometry.seats + 1)
+        ]
         return Decision(
             move=move,
             moves=moves,

@@ -1,11 +1,12 @@
-"""Gumbel search over the real game, compiled: two to four seats, several moves in a row by one seat, forced plies for free.
+"""Gumbel search over the real game, compiled: two to four seats, several moves in a row by one
+seat, forced plies for free.
 
-The tree is that of `ringrift.search.gumbel`; here are the positions behind its nodes. One compiled function, `drive`, does all
-that touches the rules, because every compiled function that calls them carries a copy of their machine code.
+The tree is that of `ringrift.search.gumbel`; here are the positions behind its nodes. One compiled
+function, `drive`, does all that touches the rules, because every compiled function that calls them
+carries a copy of their machine code.
 
-Values in the tree are by *person*, the seat a player had before any swap of the pie rule: a swap changes who moves, not what a
-number means.
-"""
+Values in the tree are by *person*, the seat a player had before any swap of the pie rule: a swap
+changes who moves, not what a number means."""
 
 from typing import Final, NamedTuple
 
@@ -53,11 +54,13 @@ class Plan(NamedTuple):
     evaluator: int
     settings: Settings
     lookahead: float
-    """HEURISTIC: a root's logits are this times the value after each move, forced plies played; 0: equal logits"""
+    """HEURISTIC: a root's logits are this times the value after each move, forced plies played; 0:
+    equal logits"""
 
 
 class Grove(NamedTuple):
-    """The games of one forest: G games, nodes as in the forest, A the longest possible legal list."""
+    """The games of one forest: G games, nodes as in the forest, A the longest possible legal
+    list."""
 
     states: Words  # [nodes, S] position of a node, forced plies played
     edge_move: Codes  # [E]
@@ -113,7 +116,12 @@ class Table(NamedTuple):
 
 def no_table(g: Geometry) -> Table:
     """A table without games, for searches."""
-    return Table(np.zeros((0, g.state_size), np.int32), np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
+    return Table(
+        np.zeros((0, g.state_size), np.int32),
+        np.zeros(0, np.int64),
+        np.zeros((0, 1), np.int64),
+        np.zeros(0, np.int64),
+    )
 
 
 @compiled
@@ -124,9 +132,11 @@ def person_of(s: Words, seat: int) -> int:
 
 @inlined
 def forced_plies(g: Geometry, s: Words, moves: Codes, record: Codes, at: int) -> int:
-    """Play on while there is one legal move only; plies go to `record[at:]`, unless `record` is empty, and stop at its end.
+    """Play on while there is one legal move only; plies go to `record[at:]`, unless `record` is
+    empty, and stop at its end.
 
-    Leaves the legal list in `moves` and returns its length (0: the game is over) + the number of plies played << FORCED_SHIFT."""
+    Leaves the legal list in `moves` and returns its length (0: the game is over) + the number of
+    plies played << FORCED_SHIFT."""
     played = i64(0)
     count = i64(legal_moves(g, s, moves))
     while count == 1 and (record.size == 0 or at + played < record.size):
@@ -183,7 +193,8 @@ def answer_inside(g: Geometry, plan: Plan, d: Grove, game: int, node: int, root:
 
 @compiled
 def grow(f: Forest, d: Grove, game: int, node: int, root: bool) -> bool:
-    """Give the tree the pending node with its answer. False if the edge pool has no room: nothing has changed then."""
+    """Give the tree the pending node with its answer. False if the edge pool has no room: nothing
+    has changed then."""
     s = d.states[node]
     count = i64(d.legal[game])
     for seat in range(1, d.values.shape[1] + 1):
@@ -193,7 +204,12 @@ def grow(f: Forest, d: Grove, game: int, node: int, root: bool) -> bool:
         key = mix(d.seeds[game], i64(s[U(la.PLY)]))
         for i in range(count):
             d.noise[i] = d.scale[game] * gumbel_noise(key, i) if d.scale[game] > 0.0 else 0.0
-        if tree.plant(f, game, mover, d.logits[game, :count], d.seat_values, d.noise[:count], False) == NONE:
+        if (
+            tree.plant(
+                f, game, mover, d.logits[game, :count], d.seat_values, d.noise[:count], False
+            )
+            == NONE
+        ):
             return False
     else:
         if tree.expand(f, game, mover, d.logits[game, :count], d.seat_values) == NONE:
@@ -264,7 +280,8 @@ def search_game(g: Geometry, f: Forest, plan: Plan, d: Grove, considered: Ints, 
 
 @inlined
 def play_game(g: Geometry, t: Table, b: int, spare: Codes) -> None:
-    """Play the chosen move and the forced plies after it, and record them as far as the record has room."""
+    """Play the chosen move and the forced plies after it, and record them as far as the record has
+    room."""
     s = t.states[b]
     at = i64(t.plies[b])
     if at == t.record.shape[1]:
@@ -276,8 +293,11 @@ def play_game(g: Geometry, t: Table, b: int, spare: Codes) -> None:
 
 
 @compiled
-def drive(task: int, g: Geometry, f: Forest, plan: Plan, d: Grove, considered: Ints, t: Table) -> None:
-    """SEARCH: go on with every game of the forest that is not done and does not wait. PLAY: play on at the table."""
+def drive(
+    task: int, g: Geometry, f: Forest, plan: Plan, d: Grove, considered: Ints, t: Table
+) -> None:
+    """SEARCH: go on with every game of the forest that is not done and does not wait. PLAY: play on
+    at the table."""
     if task == SEARCH:
         for game in range(d.status.size):
             if d.status[game] not in (WAITING, DONE):
@@ -290,7 +310,8 @@ def drive(task: int, g: Geometry, f: Forest, plan: Plan, d: Grove, considered: I
 
 @compiled
 def principal_lines(f: Forest, d: Grove, games: int, lines: Codes, lengths: Ints) -> None:
-    """For each of the first `games`, whose searches are done: the move to play and the most visited after it, into lines[game]."""
+    """For each of the first `games`, whose searches are done: the move to play and the most visited
+    after it, into lines[game]."""
     for game in range(games):
         node = i64(game * f.stride)
         edge = i64(f.node[node].first_edge)
@@ -304,7 +325,9 @@ def principal_lines(f: Forest, d: Grove, games: int, lines: Codes, lengths: Ints
             edge = i64(NONE)
             if node != NONE:
                 visits = 0
-                for e in range(f.node[node].first_edge, f.node[node].first_edge + f.node[node].edge_count):
+                for e in range(
+                    f.node[node].first_edge, f.node[node].first_edge + f.node[node].edge_count
+                ):
                     if f.edge[e].visits > visits:
                         visits = f.edge[e].visits
                         edge = i64(e)

@@ -1,21 +1,23 @@
 """Gumbel AlphaZero search on trees in flat arrays: the compiled kernel.
 
-Sequential halving over Gumbel-sampled root moves, completed Q values inside and the improved policy as target (Danihelka et al.,
-"Policy improvement by planning with Gumbel", ICLR 2022; the details are those of DeepMind's mctx, to which two players come down).
-Values are vectors with one entry a seat, and each node names its mover, so that two to four seats and several moves in a row by one
+Sequential halving over Gumbel-sampled root moves, completed Q values inside and the improved policy
+as target (Danihelka et al., "Policy improvement by planning with Gumbel", ICLR 2022; the details
+are those of DeepMind's mctx, to which two players come down). Values are vectors with one entry a
+seat, and each node names its mover, so that two to four seats and several moves in a row by one
 seat need no special case: whoever moves at a node reads its own entry.
 
 A `Forest` holds one tree for each of G games, which advance together:
 
-    plant(forest, game, ...)                     a root with its evaluation, for each game
-    while next_leaves(f, s, considered):        one simulation on for each game, stopping where an evaluation is needed
+    plant(forest, game, ...)                     a root with its evaluation, for each game while
+    next_leaves(f, s, considered):        one simulation on for each game, stopping where an
+    evaluation is needed
         evaluate the move leaf_edge[game] of the position at leaf_node[game], for all games at once
         node = expand(f, game, ...); backup(f, node)
     best_edge(f, s, game), improved_policy(f, s, game, out)
 
-Visits to known ends (a finished game, the depth limit) need no evaluation and are backed up on the way, so each game that is not
-done has a leaf to evaluate. Arrays are float32, as in play; sums of one row are formed in float64.
-"""
+Visits to known ends (a finished game, the depth limit) need no evaluation and are backed up on the
+way, so each game that is not done has a leaf to evaluate. Arrays are float32, as in play; sums of
+one row are formed in float64."""
 
 from functools import lru_cache
 from math import ceil, log2
@@ -30,20 +32,21 @@ NONE: Final = -1  # no node, no edge
 DEPTH_UNLIMITED: Final = 1 << 30
 LOW_SCORE: Final = -1e9  # floor of a root score, as in mctx
 RANGE_SHARE_MIN: Final = 1e-5
-"""Completed Q values whose range is below this share of the scale of values (1, or their largest magnitude if above) are taken as
-equal: rescaling would stretch float32 rounding noise, some 1e-7, over the whole range and turn it into targets (the reference found
-policies wrong by up to 0.69)."""
+"""Completed Q values whose range is below this share of the scale of values (1, or their largest
+magnitude if above) are taken as equal: rescaling would stretch float32 rounding noise, some 1e-7,
+over the whole range and turn it into targets (the reference found policies wrong by up to 0.69)."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 
 class Settings(NamedTuple):
-    """How Q values weigh against priors. Defaults are the paper's for rescaled values: c_visit 50, c_scale 0.1.
+    """How Q values weigh against priors. Defaults are the paper's for rescaled values: c_visit 50,
+    c_scale 0.1.
 
-    `rescale`: map the completed Q values of a node onto [0, 1]; `mixed`: complete with the mix of the node's value and its visited
-    children, not with the value alone; `depth_max`: nodes this deep are evaluated but not descended from.
-    """
+    `rescale`: map the completed Q values of a node onto [0, 1]; `mixed`: complete with the mix of
+    the node's value and its visited children, not with the value alone; `depth_max`: nodes this
+    deep are evaluated but not descended from."""
 
     value_scale: float = 0.1
     maxvisit_init: float = 50.0
@@ -65,29 +68,37 @@ NODE: Final = np.dtype(
     ]
 )
 EDGE: Final = np.dtype(
-    [("logit", np.float32), ("gumbel", np.float32), ("score", np.float32), ("visits", np.int32), ("child", np.int32)]
+    [
+        ("logit", np.float32),
+        ("gumbel", np.float32),
+        ("score", np.float32),
+        ("visits", np.int32),
+        ("child", np.int32),
+    ]
 )
 GAME: Final = np.dtype([("node_count", np.int32), ("leaf_node", np.int32), ("leaf_edge", np.int32)])
 Records = np.recarray[Any, np.dtype[np.record]]
-Index = int | np.int64  # widened to int64 where it is handed on, so that a function is compiled once
+Index = (
+    int | np.int64
+)  # widened to int64 where it is handed on, so that a function is compiled once
 
 
 class Forest(NamedTuple):
-    """Trees of G games with up to S = stride nodes each, E edges in one pool, P seats. Node g * S is the root of game g.
+    """Trees of G games with up to S = stride nodes each, E edges in one pool, P seats. Node g * S
+    is the root of game g.
 
     node (G * S,):
-      first_edge, edge_count  its edges (legal moves) are first_edge .. first_edge + edge_count - 1; none: the game is over there
-      mover                   seat index 0..P-1 that moves
-      visits                  1 + simulations through it
-      parent, in_edge         how it was reached; NONE at a root
-      keep                    what is added above it is multiplied by this: 1, or 0 after an edge that ends the game in a table
-      illegal                 1: the environment has further actions here that are illegal (see `completed_scores`)
-    edge (E,): logit (the largest of a node is 0), gumbel (noise, at roots), score (scratch), visits, child (node or NONE)
-    game (G,): node_count, and the edge leaf_edge of node leaf_node that waits for an evaluation (NONE: all simulations are done)
-    raw, mean, reward (G * S, P): evaluation of a node, mean of all values backed up to it, reward on the edge into it
-    carry (G, P): scratch of `backup`
-    edge_top (1,): edges taken from the pool
-    """
+      first_edge, edge_count  its edges (legal moves) are first_edge .. first_edge + edge_count - 1;
+      none: the game is over there mover                   seat index 0..P-1 that moves visits
+      1 + simulations through it parent, in_edge         how it was reached; NONE at a root keep
+      what is added above it is multiplied by this: 1, or 0 after an edge that ends the game in a
+      table illegal                 1: the environment has further actions here that are illegal
+      (see `completed_scores`)
+    edge (E,): logit (the largest of a node is 0), gumbel (noise, at roots), score (scratch),
+    visits, child (node or NONE) game (G,): node_count, and the edge leaf_edge of node leaf_node
+    that waits for an evaluation (NONE: all simulations are done) raw, mean, reward (G * S, P):
+    evaluation of a node, mean of all values backed up to it, reward on the edge into it carry (G,
+    P): scratch of `backup` edge_top (1,): edges taken from the pool"""
 
     stride: int
     node: Records
@@ -101,9 +112,12 @@ class Forest(NamedTuple):
 
 
 def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Forest:
-    """Empty trees for `games` searches of up to `simulations_max` simulations, with a pool of `edges` (see `with_edges`)."""
+    """Empty trees for `games` searches of up to `simulations_max` simulations, with a pool of
+    `edges` (see `with_edges`)."""
     if games < 1 or simulations_max < 1 or not 2 <= seats <= 4 or edges < 1:
-        raise ValueError(f"forest of {games} games, {simulations_max} simulations, {seats} seats, {edges} edges: too small")
+        raise ValueError(
+            f"forest of {games} games, {simulations_max} simulations, {seats} seats, {edges} edges: too small"
+        )
     stride = simulations_max + 1
     nodes = games * stride
     return Forest(
@@ -120,7 +134,8 @@ def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Fore
 
 
 def with_edges(forest: Forest, room: int) -> Forest:
-    """`forest` with at least `room` edges free: itself, or a copy with a larger pool (the node arrays stay shared)."""
+    """`forest` with at least `room` edges free: itself, or a copy with a larger pool (the node
+    arrays stay shared)."""
     needed = int(forest.edge_top[0]) + room
     if needed <= len(forest.edge):
         return forest
@@ -137,7 +152,8 @@ def clear(forest: Forest) -> None:
 
 
 def considered_visits(considered: int, simulations: int) -> Ints:
-    """Visits a root move must have to be in turn, for each simulation (n,), with `considered` moves in sequential halving."""
+    """Visits a root move must have to be in turn, for each simulation (n,), with `considered` moves
+    in sequential halving."""
     sequence: list[int] = []
     if considered <= 1:
         return np.arange(simulations, dtype=np.int32)
@@ -154,20 +170,26 @@ def considered_visits(considered: int, simulations: int) -> Ints:
 
 @lru_cache(maxsize=64)
 def considered_table(considered_max: int, simulations: int) -> Ints:
-    """Row m of (considered_max + 1, n): `considered_visits(m, n)`, for roots with m legal moves up to the most considered."""
+    """Row m of (considered_max + 1, n): `considered_visits(m, n)`, for roots with m legal moves up
+    to the most considered."""
     if considered_max < 1 or simulations < 1:
-        raise ValueError(f"{considered_max} considered moves, {simulations} simulations: give at least 1 of each")
+        raise ValueError(
+            f"{considered_max} considered moves, {simulations} simulations: give at least 1 of each"
+        )
     table = np.stack([considered_visits(m, simulations) for m in range(considered_max + 1)])
     table.setflags(write=False)
     return table
 
 
 @compiled
-def plant(f: Forest, game: int, mover: int, logits: Floats, values: Floats, gumbel: Floats, illegal: bool) -> int:
-    """Start the tree of `game`: logits (K,) and Gumbel noise (K,) of its K legal moves, values (P,). Returns the root node.
+def plant(
+    f: Forest, game: int, mover: int, logits: Floats, values: Floats, gumbel: Floats, illegal: bool
+) -> int:
+    """Start the tree of `game`: logits (K,) and Gumbel noise (K,) of its K legal moves, values
+    (P,). Returns the root node.
 
-    NONE if the pool lacks room for K edges (`with_edges`, then again). `illegal`: there are actions besides the K.
-    """
+    NONE if the pool lacks room for K edges (`with_edges`, then again). `illegal`: there are actions
+    besides the K."""
     f.game[game].node_count = 0
     node = _add_node(f, game, mover, logits, values)
     if node != NONE:
@@ -180,10 +202,11 @@ def plant(f: Forest, game: int, mover: int, logits: Floats, values: Floats, gumb
 
 @compiled
 def expand(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> int:
-    """Add the node behind the leaf of `game`; no logits if the game is over there, `values` (P,) then its result.
+    """Add the node behind the leaf of `game`; no logits if the game is over there, `values` (P,)
+    then its result.
 
-    Returns the node, to be handed to `backup`; NONE if the pool lacks room (nothing has changed then).
-    """
+    Returns the node, to be handed to `backup`; NONE if the pool lacks room (nothing has changed
+    then)."""
     node = _add_node(f, game, mover, logits, values)
     if node != NONE:
         f.node[node].parent = f.game[game].leaf_node
@@ -225,14 +248,18 @@ def _add_node(f: Forest, game: int, mover: int, logits: Floats, values: Floats) 
 
 @compiled
 def edge_value(f: Forest, edge: int, seat: int) -> float:
-    """Q of a visited edge for `seat`: reward on the edge plus what is kept of the mean value behind it."""
+    """Q of a visited edge for `seat`: reward on the edge plus what is kept of the mean value behind
+    it."""
     child = f.edge[edge].child
-    return np.float64(f.reward[child, seat]) + np.float64(f.node[child].keep) * np.float64(f.mean[child, seat])
+    return np.float64(f.reward[child, seat]) + np.float64(f.node[child].keep) * np.float64(
+        f.mean[child, seat]
+    )
 
 
 @compiled
 def mixed_value(f: Forest, s: Settings, node: Index) -> float:
-    """Value for the mover that stands in for unvisited edges: (value + N * prior-weighted mean Q of visited edges) / (N + 1)."""
+    """Value for the mover that stands in for unvisited edges: (value + N * prior-weighted mean Q of
+    visited edges) / (N + 1)."""
     seat = f.node[node].mover
     value = np.float64(f.raw[node, seat])
     if not s.mixed:
@@ -258,9 +285,9 @@ def mixed_value(f: Forest, s: Settings, node: Index) -> float:
 def completed_scores(f: Forest, s: Settings, node: Index) -> None:
     """Write to `score` of each edge of `node` how far its Q lifts its logit: sigma(completed Q).
 
-    sigma(q) = (maxvisit_init + max visits) * value_scale * q, with q mapped onto [0, 1] over the node if `rescale`. Where the
-    environment has illegal actions besides the edges, they are never visited, so their completed value takes part in the range.
-    """
+    sigma(q) = (maxvisit_init + max visits) * value_scale * q, with q mapped onto [0, 1] over the
+    node if `rescale`. Where the environment has illegal actions besides the edges, they are never
+    visited, so their completed value takes part in the range."""
     first, count = f.node[node].first_edge, f.node[node].edge_count
     seat = f.node[node].mover
     unvisited = mixed_value(f, s, node)
@@ -304,23 +331,30 @@ def _softmax(f: Forest, node: Index) -> None:
 
 @compiled
 def _best_root_edge(f: Forest, s: Settings, root: int, visits: Index) -> int:
-    """Among root edges with exactly `visits`: arg-max of gumbel + logit + sigma(Q), the first of equals."""
+    """Among root edges with exactly `visits`: arg-max of gumbel + logit + sigma(Q), the first of
+    equals."""
     completed_scores(f, s, root)
     best, best_score = NONE, -np.inf
     first = f.node[root].first_edge
     for edge in range(first, first + f.node[root].edge_count):
         if f.edge[edge].visits == visits:
             score = max(
-                LOW_SCORE, np.float64(f.edge[edge].gumbel) + np.float64(f.edge[edge].logit) + np.float64(f.edge[edge].score)
+                LOW_SCORE,
+                np.float64(f.edge[edge].gumbel)
+                + np.float64(f.edge[edge].logit)
+                + np.float64(f.edge[edge].score),
             )
-            if best == NONE or score > best_score:  # never NONE, even if an evaluation was not a number
+            if (
+                best == NONE or score > best_score
+            ):  # never NONE, even if an evaluation was not a number
                 best, best_score = edge, score
     return best
 
 
 @compiled
 def select_root(f: Forest, s: Settings, game: int, considered: Ints) -> int:
-    """Edge of the next simulation at the root, by sequential halving; `considered` as of `considered_table`, its n the budget."""
+    """Edge of the next simulation at the root, by sequential halving; `considered` as of
+    `considered_table`, its n the budget."""
     root = game * f.stride
     row = min(considered.shape[0] - 1, f.node[root].edge_count)
     return _best_root_edge(f, s, root, np.int64(considered[row, f.node[root].visits - 1]))
@@ -328,7 +362,8 @@ def select_root(f: Forest, s: Settings, game: int, considered: Ints) -> int:
 
 @compiled
 def select_inner(f: Forest, s: Settings, node: Index) -> int:
-    """Edge whose visits lag most behind its improved policy: arg-max of policy - N(a) / (1 + sum N), the first of equals."""
+    """Edge whose visits lag most behind its improved policy: arg-max of policy - N(a) / (1 + sum
+    N), the first of equals."""
     completed_scores(f, s, node)
     _softmax(f, node)
     first, count = f.node[node].first_edge, f.node[node].edge_count
@@ -345,11 +380,11 @@ def select_inner(f: Forest, s: Settings, node: Index) -> int:
 
 @compiled
 def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
-    """Walk from the root of `game` to an edge without a node: returns it and leaves it in leaf_edge, its node in leaf_node.
+    """Walk from the root of `game` to an edge without a node: returns it and leaves it in
+    leaf_edge, its node in leaf_node.
 
-    Where the walk ends at a known node instead (no edges, or at the depth limit), that node's evaluation is backed up once more
-    and NONE is returned: the simulation is complete.
-    """
+    Where the walk ends at a known node instead (no edges, or at the depth limit), that node's
+    evaluation is backed up once more and NONE is returned: the simulation is complete."""
     node: Index = game * f.stride
     depth = 0
     edge = select_root(f, s, game, considered)
@@ -370,7 +405,8 @@ def descend(f: Forest, s: Settings, game: int, considered: Ints) -> int:
 
 @compiled
 def backup(f: Forest, node: Index) -> None:
-    """Carry the evaluation of `node` up to the root: v <- reward + keep * v, into each mean on the way, one visit more each."""
+    """Carry the evaluation of `node` up to the root: v <- reward + keep * v, into each mean on the
+    way, one visit more each."""
     seats = f.raw.shape[1]
     carry = f.carry[node // f.stride]
     for seat in range(seats):
@@ -382,14 +418,16 @@ def backup(f: Forest, node: Index) -> None:
         f.node[parent].visits = count
         for seat in range(seats):
             carry[seat] = f.reward[node, seat] + f.node[node].keep * carry[seat]
-            # this form of (mean * n + v) / (n + 1) adds no rounding error where all values are equal
+            # this form of (mean * n + v) / (n + 1) adds no rounding error where all values are
+            # equal
             f.mean[parent, seat] += (carry[seat] - f.mean[parent, seat]) / count
         node = parent
 
 
 @compiled
 def next_leaf(f: Forest, s: Settings, game: int, considered: Ints) -> int:
-    """Run simulations of `game` until one needs an evaluation: its edge, or NONE when all n are done (also in leaf_edge).
+    """Run simulations of `game` until one needs an evaluation: its edge, or NONE when all n are
+    done (also in leaf_edge).
 
     A root without edges has nothing to search and is done at once.
     """
@@ -414,7 +452,8 @@ def next_leaves(f: Forest, s: Settings, games: int, considered: Ints) -> int:
 
 @compiled
 def best_edge(f: Forest, s: Settings, game: int) -> int:
-    """Edge to play at the root: the best score, noise included, among the most visited. NONE at a root without edges."""
+    """Edge to play at the root: the best score, noise included, among the most visited. NONE at a
+    root without edges."""
     root = game * f.stride
     visits_max = 0
     for edge in range(f.node[root].first_edge, f.node[root].first_edge + f.node[root].edge_count):
@@ -424,7 +463,8 @@ def best_edge(f: Forest, s: Settings, game: int) -> int:
 
 @compiled
 def improved_policy(f: Forest, s: Settings, game: int, out: Floats) -> None:
-    """The policy target of the root, softmax(logit + sigma(completed Q)) without noise, into out (K,)."""
+    """The policy target of the root, softmax(logit + sigma(completed Q)) without noise, into out
+    (K,)."""
     root = game * f.stride
     completed_scores(f, s, root)
     _softmax(f, root)

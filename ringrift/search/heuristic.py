@@ -1,12 +1,14 @@
-"""The handcrafted evaluation: material, races and threats of every seat, weighted and set against the others.
+"""The handcrafted evaluation: material, races and threats of every seat, weighted and set against
+the others.
 
-A state becomes one row of features a seat (`features`). The weighted sum `u` of a row is the seat's strength on a logistic scale:
-seat a ends before seat b with probability `sigmoid(u_a - u_b)` (Bradley-Terry, Plackett-Luce), so its expected value by rank is
+A state becomes one row of features a seat (`features`). The weighted sum `u` of a row is the seat's
+strength on a logistic scale: seat a ends before seat b with probability `sigmoid(u_a - u_b)`
+(Bradley-Terry, Plackett-Luce), so its expected value by rank is
 
     v_a = mean over b of tanh((u_a - u_b) / 2),
 
-between -1 and +1 and summing to 0. The weights were fitted, not chosen: see `ringrift.search.heuristic_fit`.
-"""
+between -1 and +1 and summing to 0. The weights were fitted, not chosen: see
+`ringrift.tools.heuristic_fit`."""
 
 from typing import Final
 
@@ -93,7 +95,8 @@ Row = NDArray[np.float32]
 
 @compiled
 def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: int, f: Row) -> bool:
-    """Add what one ray of the stack at core id `at` offers its controller; returns whether it can move along it."""
+    """Add what one ray of the stack at core id `at` offers its controller; returns whether it can
+    move along it."""
     c = at + delta
     distance = 1
     crossed = False  # an own marker lies on the way, before the cell looked at
@@ -192,7 +195,8 @@ def _header_features(g: Geometry, s: Words, f: Row) -> None:
 
 @compiled
 def features(g: Geometry, s: Words, f: Row) -> None:
-    """Write the features of a running game, row `seat - 1` of `f` seen as [seats, FEATURES]; `f` has SCRATCH words."""
+    """Write the features of a running game, row `seat - 1` of `f` seen as [seats, FEATURES]; `f`
+    has SCRATCH words."""
     t = g.table
     for i in range(g.seats * FEATURES):
         f[U(i)] = 0.0
@@ -223,7 +227,8 @@ def features(g: Geometry, s: Words, f: Row) -> None:
 
 @compiled
 def evaluate(g: Geometry, s: Words, w: Row, f: Row, values: Row) -> None:
-    """Write the value of a state for every seat, `values[seat - 1]`; exact when the game is over. `f` is scratch."""
+    """Write the value of a state for every seat, `values[seat - 1]`; exact when the game is over.
+    `f` is scratch."""
     if s[U(la.PHASE)] == la.OVER:
         final_values(s, g.seats, values)
         return

@@ -1,8 +1,8 @@
-"""Many searches side by side: compiled code goes on with each until it needs an evaluation, one call answers them all.
+"""Many searches side by side: compiled code goes on with each until it needs an evaluation, one
+call answers them all.
 
-The games of a player are divided into chunks, each worked on by one thread at a time. A chunk holds searches that stop and go on,
-so that no thread or call stack belongs to a game.
-"""
+The games of a player are divided into chunks, each worked on by one thread at a time. A chunk holds
+searches that stop and go on, so that no thread or call stack belongs to a game."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +19,9 @@ States = NDArray[np.int32]  # [B, S]
 Codes = NDArray[np.int64]
 Seeds = NDArray[np.uint64]  # [B]
 Evaluate = Callable[[States, Codes, Codes], tuple[Floats, Floats]]
-"""`(states[B, S], codes[M], offsets[B + 1]) -> (logits[M], values[B, n])`: position i has the legal moves
-`codes[offsets[i]:offsets[i + 1]]` (searches that use no policy give one of them), values are by absolute seat in -1..1."""
+"""`(states[B, S], codes[M], offsets[B + 1]) -> (logits[M], values[B, n])`: position i has the legal
+moves `codes[offsets[i]:offsets[i + 1]]` (searches that use no policy give one of them), values are
+by absolute seat in -1..1."""
 
 CHUNKS_PER_THREAD: Final = 2  # so that a thread whose games end early takes over others
 ROOM_UNUSED_MAX: Final = 4  # times the games: chunks that are so much too large are given back
@@ -30,18 +31,19 @@ ROOM_UNUSED_MAX: Final = 4  # times the games: chunks that are so much too large
 class Decision:
     """A move and why.
 
-    move    code of the move to play
-    moves   int64 [K], all legal codes, ascending
-    policy  float32 [K], sums to 1: the improved policy (without simulations: the policy; depth-first: all on the move played)
-    values  float32 [n] by seat in -1..1: Gumbel the mean over the search, depth-first and descent the value of the best line
-            (best-reply search and minimax know the mover's only and divide the negative among the others); without a search the
-            evaluator's
+    move    code of the move to play moves   int64 [K], all legal codes, ascending policy  float32
+    [K], sums to 1: the improved policy (without simulations: the policy; depth-first: all on the
+    move played) values  float32 [n] by seat in -1..1: Gumbel the mean over the search, depth-first
+    and descent the value of the best line
+            (best-reply search and minimax know the mover's only and divide the negative among the
+            others); without a search the evaluator's
     visits  int32 [K], how often a move was searched (depth-first: positions looked at below it)
-    nodes   positions looked at, the root not counted; 0 without a search
-    depth   decisions looked ahead: descent the longest line, Gumbel that of `line`; depth-first the last depth completed, which is
+    nodes   positions looked at, the root not counted; 0 without a search depth   decisions looked
+    ahead: descent the longest line, Gumbel that of `line`; depth-first the last depth completed,
+    which is
             1 after one decision and d after d - 1 whole turns
-    line    codes of the principal variation from `move` on, forced plies left out; the move alone where there is none
-    """
+    line    codes of the principal variation from `move` on, forced plies left out; the move alone
+    where there is none"""
 
     move: int
     moves: Codes
@@ -54,7 +56,8 @@ class Decision:
 
 
 class Question(NamedTuple):
-    """Positions to evaluate: states [K, S], their moves one list after another, how many each has [K]."""
+    """Positions to evaluate: states [K, S], their moves one list after another, how many each has
+    [K]."""
 
     states: States
     moves: Codes
@@ -89,15 +92,21 @@ C = TypeVar("C", bound=Chunk)
 class Lockstep(Generic[C]):
     """The part of a player that keeps its games moving."""
 
-    def __init__(self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None, *, asks: bool) -> None:
-        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them if they ever ask."""
+    def __init__(
+        self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None, *, asks: bool
+    ) -> None:
+        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them if they ever
+        ask."""
         if asks != (evaluate is not None):
-            raise ValueError("a network evaluator goes with an `evaluate` callable, the compiled ones without")
+            raise ValueError(
+                "a network evaluator goes with an `evaluate` callable, the compiled ones without"
+            )
         self._new_chunk, self._threads, self._evaluate = new_chunk, threads, evaluate
         self._chunks: list[C] = []
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
-        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of the games."""
+        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of
+        the games."""
         chunks = self._chunks_for(len(states))
         first = 0
         for chunk in chunks:
@@ -105,7 +114,9 @@ class Lockstep(Generic[C]):
             first += chunk.games
         while True:
             self._advance(chunks)
-            asking = [(chunk, question) for chunk in chunks if (question := chunk.ask()) is not None]
+            asking = [
+                (chunk, question) for chunk in chunks if (question := chunk.ask()) is not None
+            ]
             if not asking:
                 return [decision for chunk in chunks for decision in chunk.decisions()]
             self._answer(asking)
@@ -137,7 +148,9 @@ class Lockstep(Generic[C]):
         offsets = np.zeros(len(counts) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
         states = np.concatenate([question.states for question in questions])
-        logits, values = self._evaluate(states, np.concatenate([question.moves for question in questions]), offsets)
+        logits, values = self._evaluate(
+            states, np.concatenate([question.moves for question in questions]), offsets
+        )
         at_move, at_state = 0, 0
         for chunk, question in asking:
             moves, positions = len(question.moves), len(question.states)

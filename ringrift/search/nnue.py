@@ -1,26 +1,27 @@
-"""Inference of an NNUE in whole numbers, compiled: accumulators that follow the game by differences, and values from them.
+"""Inference of an NNUE in whole numbers, compiled: accumulators that follow the game by
+differences, and values from them.
 
 For the seat p that looks, with f the features of `nnue_features` and clip(x) = min(max(x, 0), 1):
 
-    a_p = bias + sum over active f of first[f]           H numbers, kept for every seat and updated, not computed anew
-    h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers
-    u_p = out h_p + direct globals_p + bias              strength on a logistic scale
-    v_p = mean over the other seats q of tanh((u_p - u_q) / 2)
+    a_p = bias + sum over active f of first[f]           H numbers, kept for every seat and updated,
+    not computed anew h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers u_p = out h_p +
+    direct globals_p + bias              strength on a logistic scale v_p = mean over the other
+    seats q of tanh((u_p - u_q) / 2)
 
-so values are within -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta needs. The last line is that of the
-handcrafted heuristic (Bradley-Terry, Plackett-Luce).
+so values are within -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta needs.
+The last line is that of the handcrafted heuristic (Bradley-Terry, Plackett-Luce).
 
-Whole numbers: a unit of `a` is `one` (at most 127, so chosen that no position can overflow int16), weights of the second layer
-are in units of 1 / SECOND_ONE, those of the output of 1 / OUT_ONE. All weights are int16, which here is faster than int8: the
-compiler multiplies many of them at once and int8 one by one. Sums of whole numbers do not depend on their order, so an updated
-accumulator equals a fresh one bit for bit. The scheme is that of Stockfish's NNUE (Nasu 2018;
-nnue-pytorch, docs/nnue.md).
+Whole numbers: a unit of `a` is `one` (at most 127, so chosen that no position can overflow int16),
+weights of the second layer are in units of 1 / SECOND_ONE, those of the output of 1 / OUT_ONE. All
+weights are int16, which here is faster than int8: the compiler multiplies many of them at once and
+int8 one by one. Sums of whole numbers do not depend on their order, so an updated accumulator
+equals a fresh one bit for bit. The scheme is that of Stockfish's NNUE (Nasu 2018; nnue-pytorch,
+docs/nnue.md).
 
 A depth-first search keeps one `Accumulators` with a node a ply:
 
-    refresh(g, net, root, acc, 0)
-    update(g, net, acc, ply, child, ply + 1)      # child is the state one move after the one at `ply`, or any other
-    value(g, net, acc, ply + 1, child, values)
+    refresh(g, net, root, acc, 0) update(g, net, acc, ply, child, ply + 1)      # child is the state
+    one move after the one at `ply`, or any other value(g, net, acc, ply + 1, child, values)
 """
 
 from typing import Final, NamedTuple
@@ -120,8 +121,11 @@ def _subtract(sums: Int16s, row: Int16s) -> None:
 
 
 @compiled
-def _change_cell(g: Geometry, net: Network, acc: Accumulators, place: int, old: int, new: int, node: int) -> None:
-    """Make the sums of `node` those of a position whose cell `place` has the word `new` instead of `old`."""
+def _change_cell(
+    g: Geometry, net: Network, acc: Accumulators, place: int, old: int, new: int, node: int
+) -> None:
+    """Make the sums of `node` those of a position whose cell `place` has the word `new` instead of
+    `old`."""
     for p in range(g.seats):
         sums = acc.sums[U(node), U(p)]
         olds = cell_features(old, place, p + 1, g.seats, acc.axes, acc.before, 0)
@@ -154,7 +158,8 @@ def refresh(g: Geometry, net: Network, s: Words, acc: Accumulators, node: int) -
 
 @compiled
 def update(g: Geometry, net: Network, acc: Accumulators, parent: int, s: Words, child: int) -> None:
-    """Compute the accumulators of node `child` for state `s` from those of node `parent` by what differs; not the same node."""
+    """Compute the accumulators of node `child` for state `s` from those of node `parent` by what
+    differs; not the same node."""
     for p in range(g.seats):
         for j in range(net.first_bias.size):
             acc.sums[U(child), U(p), U(j)] = acc.sums[U(parent), U(p), U(j)]
@@ -166,7 +171,9 @@ def update(g: Geometry, net: Network, acc: Accumulators, parent: int, s: Words, 
 
 
 @inlined
-def _write_inputs(g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, seat: int) -> None:
+def _write_inputs(
+    g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, seat: int
+) -> None:
     """Write the inputs of the second layer for `seat`: clipped sums, then globals."""
     sums, one = acc.sums[U(node), U(seat - 1)], i64(net.one)
     for j in range(sums.size):
@@ -176,7 +183,8 @@ def _write_inputs(g: Geometry, net: Network, acc: Accumulators, node: int, s: Wo
 
 @inlined
 def _dot(x: Int16s, row: Int16s) -> int:
-    """Sum of products; rows of 288 so took half the time of adding columns, which skips inputs that are 0 (0.34, 0.64 us)."""
+    """Sum of products; rows of 288 so took half the time of adding columns, which skips inputs that
+    are 0 (0.34, 0.64 us)."""
     total = i64(0)
     for j in range(x.size):
         total += i64(x[U(j)]) * i64(row[U(j)])
@@ -184,7 +192,9 @@ def _dot(x: Int16s, row: Int16s) -> int:
 
 
 @inlined
-def _strength(g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, seat: int) -> float:
+def _strength(
+    g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, seat: int
+) -> float:
     """u of `seat`."""
     _write_inputs(g, net, acc, node, s, seat)
     first, limit = net.first_bias.size, i64(net.one) * SECOND_ONE
@@ -198,8 +208,11 @@ def _strength(g: Geometry, net: Network, acc: Accumulators, node: int, s: Words,
 
 
 @compiled
-def value(g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, values: Floats) -> None:
-    """Write the value of state `s`, whose accumulators are at `node`, for every seat, `values[seat - 1]`; exact when it is over."""
+def value(
+    g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, values: Floats
+) -> None:
+    """Write the value of state `s`, whose accumulators are at `node`, for every seat, `values[seat
+    - 1]`; exact when it is over."""
     if s[U(la.PHASE)] == la.OVER:
         final_values(s, g.seats, values)
         return
@@ -214,7 +227,9 @@ def value(g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, val
 
 
 @compiled
-def evaluate_batch(g: Geometry, net: Network, acc: Accumulators, states: NDArray[np.int32], values: Floats) -> None:
+def evaluate_batch(
+    g: Geometry, net: Network, acc: Accumulators, states: NDArray[np.int32], values: Floats
+) -> None:
     """`values[B, n]` by seat of `states[B, S]`; the accumulators of state i stay in node i."""
     for i in range(states.shape[0]):
         refresh(g, net, states[i], acc, i)
@@ -222,10 +237,11 @@ def evaluate_batch(g: Geometry, net: Network, acc: Accumulators, states: NDArray
 
 
 class Policy(NamedTuple):
-    """Scores moves from the accumulator of the seat to act; P numbers q a position, and a 1 behind them.
+    """Scores moves from the accumulator of the seat to act; P numbers q a position, and a 1 behind
+    them.
 
-    q = query [clip(a), globals] + bias;  logit of a move = [q, 1] . (sum of weight * roles[row] over its bag + kinds[kind]),
-    bags as in `ringrift.nets.bags`, rows within one position."""
+    q = query [clip(a), globals] + bias;  logit of a move = [q, 1] . (sum of weight * roles[row]
+    over its bag + kinds[kind]), bags as in `ringrift.nets.bags`, rows within one position."""
 
     query: Floats  # [H + GLOBALS, P]
     query_bias: Floats  # [P]
@@ -234,8 +250,16 @@ class Policy(NamedTuple):
 
 
 @compiled
-def queries(g: Geometry, net: Network, policy: Policy, acc: Accumulators, states: NDArray[np.int32], out: Floats) -> None:
-    """Write `[q, 1]` of each state `i` of `states[B, S]`, whose accumulators are at node i, to `out[B, P + 1]`."""
+def queries(
+    g: Geometry,
+    net: Network,
+    policy: Policy,
+    acc: Accumulators,
+    states: NDArray[np.int32],
+    out: Floats,
+) -> None:
+    """Write `[q, 1]` of each state `i` of `states[B, S]`, whose accumulators are at node i, to
+    `out[B, P + 1]`."""
     width, first = policy.query_bias.size, net.first_bias.size
     for i in range(states.shape[0]):
         _write_inputs(g, net, acc, i, states[i], i64(states[U(i), U(la.TURN)]))
@@ -260,7 +284,8 @@ def score_moves(
     positions: NDArray[np.int64],
     logits: Floats,
 ) -> None:
-    """Write the logits of M moves: move m belongs to position `positions[m]`, its bag is `rows[starts[m]:starts[m + 1]]`."""
+    """Write the logits of M moves: move m belongs to position `positions[m]`, its bag is
+    `rows[starts[m]:starts[m + 1]]`."""
     for m in range(logits.size):
         q = query[U(positions[U(m)])]
         total = np.float32(0.0)

@@ -1,26 +1,26 @@
 """The sparse features `nnue-1`: a position as a short list of numbers, seen from each seat in turn.
 
-26 planes over the cells and 32 numbers of the whole position. Seats are *relative* to the perspective: 0 is the seat that looks, 1
-the next in cyclic order, so that 2, 3 and 4 seats share one layout and one network serves every seat.
+26 planes over the cells and 32 numbers of the whole position. Seats are *relative* to the
+perspective: 0 is the seat that looks, 1 the next in cyclic order, so that 2, 3 and 4 seats share
+one layout and one network serves every seat.
 
-| planes | what is set on a cell |
-|---|---|
-| 0-3 rings | the stack holds a ring of relative seat r, at any depth |
-| 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height reaches |
-| 8-11 territory | r owns the collapsed cell |
-| 12-15 markers | r's marker |
-| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap reaches 1: plane 4-7 says it) |
-| 20-23 line threats | the marker is of a run along this axis at most one short of a line; level 0: own, level 1: another's |
-| 24 vulnerable | an own stack that another seat's stack could leap over now, were it to move |
-| 25 opportunity | another's stack that an own stack could leap over now |
+| planes | what is set on a cell | |---|---| | 0-3 rings | the stack holds a ring of relative seat
+r, at any depth | | 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the
+height reaches | | 8-11 territory | r owns the collapsed cell | | 12-15 markers | r's marker | |
+16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap
+reaches 1: plane 4-7 says it) | | 20-23 line threats | the marker is of a run along this axis at
+most one short of a line; level 0: own, level 1: another's | | 24 vulnerable | an own stack that
+another seat's stack could leap over now, were it to move | | 25 opportunity | another's stack that
+an own stack could leap over now |
 
-Heights and caps are thermometers: a ring more switches one feature on and leaves the others, so neighbouring heights share their
-weights and an update of the accumulator stays small; one class a height would share nothing, one number would be no sparse feature.
-A hexagonal board has three axes and leaves plane 23 empty.
+Heights and caps are thermometers: a ring more switches one feature on and leaves the others, so
+neighbouring heights share their weights and an update of the accumulator stays small; one class a
+height would share nothing, one number would be no sparse feature. A hexagonal board has three axes
+and leaves plane 23 empty.
 
-What a cell holds is first written as one word that knows no perspective (`describe`); features of a perspective come from the word
-(`cell_features`). Two positions differ in few words: that is what makes an update cheap.
-"""
+What a cell holds is first written as one word that knows no perspective (`describe`); features of a
+perspective come from the word (`cell_features`). Two positions differ in few words: that is what
+makes an update cheap."""
 
 import json
 from hashlib import sha256
@@ -48,7 +48,15 @@ FEATURE_SET: Final = "nnue-1"
 
 RELATIVE_SEATS: Final = 4
 AXES: Final = 4
-HEIGHT_FROM: Final = (1, 2, 3, 4, 5, 7, 10)  # few stacks are higher than 8; the height decides which cells a stack reaches
+HEIGHT_FROM: Final = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    10,
+)  # few stacks are higher than 8; the height decides which cells a stack reaches
 CAP_FROM: Final = (2, 3, 4, 6)  # caps are compared with each other when stacks meet
 PLANE_LEVELS: Final = (
     (("rings", 1),) * RELATIVE_SEATS
@@ -61,19 +69,30 @@ PLANE_LEVELS: Final = (
 )
 """Name and number of levels of each of the 26 planes."""
 PLANES: Final = len(PLANE_LEVELS)
-FIRST_LEVEL: Final = tuple(sum(levels for _, levels in PLANE_LEVELS[:plane]) for plane in range(PLANES))
+FIRST_LEVEL: Final = tuple(
+    sum(levels for _, levels in PLANE_LEVELS[:plane]) for plane in range(PLANES)
+)
 LEVELS: Final = sum(levels for _, levels in PLANE_LEVELS)
-"""Features of one cell: feature `place * LEVELS + level`, where place is the cell's number in scan order."""
-CELL_FEATURES_MAX: Final = RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1  # of one cell at once
+"""Features of one cell: feature `place * LEVELS + level`, where place is the cell's number in scan
+order."""
+CELL_FEATURES_MAX: Final = (
+    RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1
+)  # of one cell at once
 
 SEAT_GLOBALS: Final = ("to_move", "hand", "removed", "territory", "on_board", "alone")
-"""Of each relative seat: 1 if it acts; rings in hand and on the board / R; removed / V; collapsed cells / territory minimum; rounds
-as the only seat able to act / rounds required."""
+"""Of each relative seat: 1 if it acts; rings in hand and on the board / R; removed / V; collapsed
+cells / territory minimum; rounds as the only seat able to act / rounds required."""
 GLOBAL_NAMES: Final = (
-    "placement", "movement", "capture", "chain_capture", "line_processing", "territory_processing", "forced_elimination",
+    "placement",
+    "movement",
+    "capture",
+    "chain_capture",
+    "line_processing",
+    "territory_processing",
+    "forced_elimination",
     "owes",  # a line or region cost is owed
     *(f"{name}_{seat}" for seat in range(RELATIVE_SEATS) for name in SEAT_GLOBALS),
-)  # fmt: skip
+)
 GLOBALS: Final = len(GLOBAL_NAMES)
 GLOBAL_ONE: Final = 127  # globals are whole numbers 0 .. GLOBAL_ONE for 0 .. 1
 
@@ -90,18 +109,26 @@ def levels_together() -> tuple[tuple[int, ...], ...]:
     groups: list[tuple[int, ...]] = []
     for r in range(RELATIVE_SEATS):
         heights, caps = range(len(HEIGHT_FROM)), range(len(CAP_FROM))
-        stack = (*first[:4], *(first[4 + r] + i for i in heights), *(first[16 + r] + i for i in caps), first[24 if r == 0 else 25])
+        stack = (
+            *first[:4],
+            *(first[4 + r] + i for i in heights),
+            *(first[16 + r] + i for i in caps),
+            first[24 if r == 0 else 25],
+        )
         lines = tuple(first[20 + axis] + (1 if r else 0) for axis in range(AXES))
         groups += [stack, (first[12 + r], *lines), (first[8 + r],)]
     return tuple(groups)
 
 
-_RINGS, _HEIGHT, _TERRITORY, _MARKER, _CAP, _LINE = (FIRST_LEVEL[plane] for plane in range(0, 24, 4))
+_RINGS, _HEIGHT, _TERRITORY, _MARKER, _CAP, _LINE = (
+    FIRST_LEVEL[plane] for plane in range(0, 24, 4)
+)
 _VULNERABLE, _OPPORTUNITY = FIRST_LEVEL[24:]
 _HEIGHTS, _CAPS = len(HEIGHT_FROM), len(CAP_FROM)
 _G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
 
-# The word of a cell: kind, seat (owner or controller), ring colours, levels reached, axes of line threats, seats that attack.
+# The word of a cell: kind, seat (owner or controller), ring colours, levels reached, axes of line
+# threats, seats that attack.
 MARKER, TERRITORY, STACK = 1, 2, 3
 SEAT_SHIFT, RINGS_SHIFT, HEIGHT_SHIFT, CAP_SHIFT, LINE_SHIFT, ATTACK_SHIFT = 2, 5, 9, 12, 15, 19
 
@@ -133,7 +160,8 @@ def _colours(s: Words, w: int) -> int:
 
 @inlined
 def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
-    """Note with every foreign stack that the stack at core id `at` could leap over (9.1) who attacks it."""
+    """Note with every foreign stack that the stack at core id `at` could leap over (9.1) who
+    attacks it."""
     t = g.table
     seat, height, cap = w & la.SEAT_BITS, word_height(w), word_cap(w)
     for i in range(t[U(T_DIRECTIONS)]):
@@ -157,7 +185,8 @@ def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
 
 @inlined
 def _threaten(g: Geometry, s: Words, at: int, seat: int, cells: Cells) -> None:
-    """Note the axes along which a run of markers begins at core id `at` that is long enough to threaten a line."""
+    """Note the axes along which a run of markers begins at core id `at` that is long enough to
+    threaten a line."""
     t = g.table
     for axis in range(t[U(T_AXES)]):
         delta = i64(t[U(T_AXIS + axis)])
@@ -185,7 +214,9 @@ def describe(g: Geometry, s: Words, cells: Cells) -> None:
         if w & la.WALL:
             cells[U(k)] |= TERRITORY | (seat << SEAT_SHIFT)
         elif w & la.STACK:
-            levels = (_reached(word_height(w), HEIGHT_FROM) << HEIGHT_SHIFT) | (_reached(word_cap(w), CAP_FROM) << CAP_SHIFT)
+            levels = (_reached(word_height(w), HEIGHT_FROM) << HEIGHT_SHIFT) | (
+                _reached(word_cap(w), CAP_FROM) << CAP_SHIFT
+            )
             cells[U(k)] |= STACK | (seat << SEAT_SHIFT) | (_colours(s, w) << RINGS_SHIFT) | levels
             _attack(g, s, at, w, cells)
         else:
@@ -194,7 +225,9 @@ def describe(g: Geometry, s: Words, cells: Cells) -> None:
 
 
 @inlined
-def _stack_features(word: int, base: int, perspective: int, seats: int, out: Indices, k: int) -> int:
+def _stack_features(
+    word: int, base: int, perspective: int, seats: int, out: Indices, k: int
+) -> int:
     seat = (word >> SEAT_SHIFT) & 7
     relative = (seat - perspective + seats) % seats
     for r in range(seats):
@@ -218,7 +251,15 @@ def _stack_features(word: int, base: int, perspective: int, seats: int, out: Ind
 
 
 @inlined
-def _marker_features(word: int, base: int, perspective: int, seats: int, axes: NDArray[np.int16], out: Indices, k: int) -> int:
+def _marker_features(
+    word: int,
+    base: int,
+    perspective: int,
+    seats: int,
+    axes: NDArray[np.int16],
+    out: Indices,
+    k: int,
+) -> int:
     relative = (((word >> SEAT_SHIFT) & 7) - perspective + seats) % seats
     out[U(k)] = base + _MARKER + relative
     k += 1
@@ -231,9 +272,16 @@ def _marker_features(word: int, base: int, perspective: int, seats: int, axes: N
 
 @compiled
 def cell_features(
-    word: int, place: int, perspective: int, seats: int, axes: NDArray[np.int16], out: Indices, k: int
+    word: int,
+    place: int,
+    perspective: int,
+    seats: int,
+    axes: NDArray[np.int16],
+    out: Indices,
+    k: int,
 ) -> int:
-    """Append to `out[k:]` the features of a cell for the seat `perspective` (from 1), ascending if `axes` is; gives the new `k`."""
+    """Append to `out[k:]` the features of a cell for the seat `perspective` (from 1), ascending if
+    `axes` is; gives the new `k`."""
     base = place * LEVELS
     kind = word & 3
     if kind == STACK:
@@ -248,16 +296,25 @@ def cell_features(
 
 @compiled
 def active_features(
-    g: Geometry, cells: Cells, perspective: int, places: NDArray[np.int16], axes: NDArray[np.int16], out: Indices
+    g: Geometry,
+    cells: Cells,
+    perspective: int,
+    places: NDArray[np.int16],
+    axes: NDArray[np.int16],
+    out: Indices,
 ) -> int:
-    """Write the features of a described position for one seat; gives their number, at most `features_max(g)`.
+    """Write the features of a described position for one seat; gives their number, at most
+    `features_max(g)`.
 
-    `places[area]` is the number of each cell, `axes[AXES]` that of each axis: `plain_places`, or those of a symmetric image."""
+    `places[area]` is the number of each cell, `axes[AXES]` that of each axis: `plain_places`, or
+    those of a symmetric image."""
     k = i64(0)
     for i in range(g.n_cells):
         word = i64(cells[U(i)])
         if word:
-            k = cell_features(word, i64(places[U(g.cell_of[U(i)])]), perspective, g.seats, axes, out, k)
+            k = cell_features(
+                word, i64(places[U(g.cell_of[U(i)])]), perspective, g.seats, axes, out, k
+            )
     return k
 
 
@@ -269,7 +326,8 @@ def _share(part: int, whole: int) -> int:
 
 @compiled
 def global_features(g: Geometry, s: Words, perspective: int, out: NDArray[np.int16]) -> None:
-    """Write the GLOBALS numbers of a running game, seen from one seat, in units of 1 / GLOBAL_ONE."""
+    """Write the GLOBALS numbers of a running game, seen from one seat, in units of 1 /
+    GLOBAL_ONE."""
     t = g.table
     for i in range(GLOBALS):
         out[U(i)] = 0
@@ -310,10 +368,12 @@ def collect(
     starts: NDArray[np.int64],
     globals_: NDArray[np.int16],
 ) -> None:
-    """Features of many positions: perspective j of state i, j counted from the seat to act, is list `i * seats + j`.
+    """Features of many positions: perspective j of state i, j counted from the seat to act, is list
+    `i * seats + j`.
 
-    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is seen under `places[symmetry[i]]`,
-    `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells` is scratch of `n_cells`."""
+    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is seen
+    under `places[symmetry[i]]`, `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells`
+    is scratch of `n_cells`."""
     used = i64(0)
     for i in range(states.shape[0]):
         s = states[i]
@@ -322,6 +382,8 @@ def collect(
             seat = (max(i64(s[U(la.TURN)]), 1) - 1 + j) % g.seats + 1
             at = i * g.seats + j
             starts[U(at)] = used
-            used += active_features(g, cells, seat, places[U(symmetry[U(i)])], axes[U(symmetry[U(i)])], indices[used:])
+            used += active_features(
+                g, cells, seat, places[U(symmetry[U(i)])], axes[U(symmetry[U(i)])], indices[used:]
+            )
             global_features(g, s, seat, globals_[U(at)])
     starts[U(states.shape[0] * g.seats)] = used

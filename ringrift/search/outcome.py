@@ -1,8 +1,8 @@
 """What a finished game is worth to each seat.
 
-The winner always gets +1. The others are ranked by section 18 of the rules and get `1 - 2 (rank - 1) / (n - 1)`, so that with two
-seats the loser has -1 and with more a second place is worth more than a last. Seats that share a rank share its value.
-"""
+The winner always gets +1. The others are ranked by section 18 of the rules and get `1 - 2 (rank -
+1) / (n - 1)`, so that with two seats the loser has -1 and with more a second place is worth more
+than a last. Seats that share a rank share its value."""
 
 from typing import Final
 

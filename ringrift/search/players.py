@@ -1,9 +1,9 @@
 """Players: something that chooses moves for a batch of positions.
 
-Four of them are one search with different parts (`TreePlayer`): Gumbel search, the bare policy of a network (no simulations), the
-handcrafted heuristic (no simulations; logits are the value after each move), random play (equal logits, sampled). A move depends on
-the position, the game's seed and the evaluator's answer only, never on the games beside it.
-"""
+Four of them are one search with different parts (`TreePlayer`): Gumbel search, the bare policy of a
+network (no simulations), the handcrafted heuristic (no simulations; logits are the value after each
+move), random play (equal logits, sampled). A move depends on the position, the game's seed and the
+evaluator's answer only, never on the games beside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,25 @@ from ringrift.search.gumbel import Floats, Forest
 from ringrift.search.lockstep import Codes, Decision, Evaluate, Lockstep, Question, Seeds, States
 from ringrift.search.weights import heuristic_weights
 
-__all__ = ["Boards", "Codes", "Decision", "Evaluate", "Player", "SearchOptions", "Seeds", "States", "TreePlayer"]
+__all__ = [
+    "Boards",
+    "Codes",
+    "Decision",
+    "Evaluate",
+    "Player",
+    "SearchOptions",
+    "Seeds",
+    "States",
+    "TreePlayer",
+]
 
 PAPER: Final = tree.Settings()
 EDGES_PER_NODE: Final = 48  # mean legal moves where there is a choice (rules, section 24); the pool grows when it has to
 LINE_MOVES_MAX: Final = 16  # of a principal variation
 NO_SIMULATIONS: Final = np.zeros((1, 0), np.int32)
-NO_SIMULATIONS.setflags(write=False)  # like `considered_table`: another type of array would be compiled for again
+NO_SIMULATIONS.setflags(
+    write=False
+)  # like `considered_table`: another type of array would be compiled for again
 
 
 class Player(Protocol):
@@ -37,7 +49,8 @@ class Player(Protocol):
         """Whether its policy is a target worth learning."""
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
-        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of the games."""
+        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of
+        the games."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +64,8 @@ class SearchOptions:
     noise_plies: int = 1 << 30
     """plies from the start with noise; afterwards the best move is played"""
     lookahead: float = 0.0
-    """heuristic only: root logits are this times the value after each move, forced plies played; 0: equal logits"""
+    """heuristic only: root logits are this times the value after each move, forced plies played; 0:
+    equal logits"""
     settings: tree.Settings = PAPER
     threads: int = 1
 
@@ -68,19 +82,23 @@ class TreePlayer:
         evaluate: Evaluate | None = None,
         weights: Floats | None = None,
     ) -> None:
-        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`. `weights` replace the heuristic's own."""
+        """`evaluator` is one of `game_tree`'s; NETWORK needs `evaluate`. `weights` replace the
+        heuristic's own."""
         self.geometry = geometry(config)
         self.options = options
         self._plan = gt.Plan(evaluator, options.settings, options.lookahead)
         self._weights = heuristic_weights(config) if weights is None else weights
-        self._lockstep = Lockstep(self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK)
+        self._lockstep = Lockstep(
+            self._new_chunk, options.threads, evaluate, asks=evaluator == gt.NETWORK
+        )
 
     @property
     def searches(self) -> bool:
         return self.options.simulations > 0
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
-        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of the games."""
+        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of
+        the games."""
         return self._lockstep.choose(states, seeds)
 
     def _new_chunk(self, games: int) -> "_Chunk":
@@ -90,11 +108,17 @@ class TreePlayer:
 class _Chunk:
     """Some of the games of a player in one forest; see `lockstep.Chunk`."""
 
-    def __init__(self, g: Geometry, room: int, plan: gt.Plan, options: SearchOptions, weights: Floats) -> None:
+    def __init__(
+        self, g: Geometry, room: int, plan: gt.Plan, options: SearchOptions, weights: Floats
+    ) -> None:
         self.geometry, self.room, self.games = g, room, 0
         self._plan, self._options = plan, options
         simulations = options.simulations
-        self._considered = tree.considered_table(options.considered, simulations) if simulations else NO_SIMULATIONS
+        self._considered = (
+            tree.considered_table(options.considered, simulations)
+            if simulations
+            else NO_SIMULATIONS
+        )
         edges = room * (simulations + 1) * EDGES_PER_NODE
         self._forest: Forest = tree.new_forest(room, max(simulations, 1), g.seats, edges)
         self.grove = gt.new_grove(g, room, room * self._forest.stride, edges, weights)
@@ -109,14 +133,25 @@ class _Chunk:
         d, stride = self.grove, self._forest.stride
         d.states[: self.games * stride : stride] = states
         d.seeds[: self.games] = seeds
-        d.scale[: self.games] = np.where(states[:, la.PLY] < self._options.noise_plies, self._options.noise, 0.0)
+        d.scale[: self.games] = np.where(
+            states[:, la.PLY] < self._options.noise_plies, self._options.noise, 0.0
+        )
         d.status[: self.games] = gt.NEW
         d.status[self.games :] = gt.DONE
 
     def advance(self) -> None:
-        """Go on with all games until each waits or is done, with a larger edge pool when one is needed."""
+        """Go on with all games until each waits or is done, with a larger edge pool when one is
+        needed."""
         while True:
-            gt.drive(gt.SEARCH, self.geometry, self._forest, self._plan, self.grove, self._considered, self._table)
+            gt.drive(
+                gt.SEARCH,
+                self.geometry,
+                self._forest,
+                self._plan,
+                self.grove,
+                self._considered,
+                self._table,
+            )
             if not (self.grove.status == gt.FULL).any():
                 return
             self._forest = tree.with_edges(self._forest, int(self.grove.legal.max()))
@@ -189,13 +224,16 @@ class Boards:
         self.table.plies[slot] = 0
 
     def play(self, slots: Sequence[int], moves: Sequence[int]) -> None:
-        """Play a move in each of `slots`, and the forced plies after it. Raises RuntimeError for a game without end."""
+        """Play a move in each of `slots`, and the forced plies after it. Raises RuntimeError for a
+        game without end."""
         t = self.table
         t.chosen[:] = 0
         t.chosen[list(slots)] = moves
         gt.drive(gt.PLAY, self.geometry, self._forest, NO_PLAN, self._grove, NO_SIMULATIONS, t)
         if (t.plies[list(slots)] >= self._plies_max).any():
-            raise RuntimeError(f"a game has reached {self._plies_max} plies: the rules bound every game below that")
+            raise RuntimeError(
+                f"a game has reached {self._plies_max} plies: the rules bound every game below that"
+            )
 
     def over(self, slot: int) -> bool:
         """Whether the game in `slot` has ended."""

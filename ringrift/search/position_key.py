@@ -1,9 +1,9 @@
 """A 64-bit key of a position, for tables of positions met before.
 
-Equal positions have equal keys however they came about: rings are told apart by colour only, and the numbers of plies and turns
-played are left out, as nothing that is still to come depends on them. Different positions share a key with a probability of 2^-64
-a pair, which is one search of 2^16 positions in eight thousand million.
-"""
+Equal positions have equal keys however they came about: rings are told apart by colour only, and
+the numbers of plies and turns played are left out, as nothing that is still to come depends on
+them. Different positions share a key with a probability of 2^-64 a pair, which is one search of
+2^16 positions in eight thousand million."""
 
 from typing import Final
 
@@ -14,13 +14,16 @@ from ringrift.rules.layout import Words, word_bottom, word_cap, word_height
 from ringrift.search.compile import compiled
 from ringrift.search.splitmix import GOLDEN, MIX_1
 
-CELL_BITS: Final = (1 << la.BOTTOM_SHIFT) - 1  # seat, wall, stack, height, cap: all but the number of the bottom ring
+CELL_BITS: Final = (
+    1 << la.BOTTOM_SHIFT
+) - 1  # seat, wall, stack, height, cap: all but the number of the bottom ring
 COLOUR: Final = 7 << la.COLOUR_SHIFT
 
 
 @compiled
 def _stir(key: int, word: int) -> int:
-    """Both factors and the shift can be undone, so two keys that differ never meet over equal words."""
+    """Both factors and the shift can be undone, so two keys that differ never meet over equal
+    words."""
     z = (key ^ U(word)) * MIX_1
     return z ^ (z >> U(32))
 

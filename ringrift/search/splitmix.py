@@ -1,4 +1,5 @@
-"""Random numbers that depend on a key and a counter only, so that a game's choices never depend on what is played beside it.
+"""Random numbers that depend on a key and a counter only, so that a game's choices never depend on
+what is played beside it.
 
 SplitMix64 (Steele, Lea, Flood 2014): a Weyl sequence through a finalizer.
 """
@@ -35,7 +36,8 @@ def uniform(key: int, counter: int) -> float:
 
 @compiled
 def gumbel_noise(key: int, counter: int) -> float:
-    """A number from the standard Gumbel distribution: adding one to each logit and taking the largest samples the softmax."""
+    """A number from the standard Gumbel distribution: adding one to each logit and taking the
+    largest samples the softmax."""
     return -math.log(-math.log(uniform(key, counter)))
 
 

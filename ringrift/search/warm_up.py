@@ -32,7 +32,8 @@ def announced(what: str) -> Iterator[None]:
 
 @cache
 def warm_up() -> None:
-    """Load the compiled rules and search; a first compilation, which takes up to half a minute, is announced on stderr."""
+    """Load the compiled rules and search; a first compilation, which takes up to half a minute, is
+    announced on stderr."""
     position.warm_up()
     with announced("the search"):
         config = Config("square8", 2)

@@ -1,4 +1,5 @@
-"""The fitted weights of the heuristic, for two seats and for more; made by `ringrift.search.heuristic_fit`."""
+"""The fitted weights of the heuristic, for two seats and for more; made by
+`ringrift.tools.heuristic_fit`."""
 
 from functools import cache
 from typing import Final

@@ -1,4 +1,5 @@
-"""The machine under the server dies and its newest writes with it: an older copy of the store comes back, and all is well again."""
+"""The machine under the server dies and its newest writes with it: an older copy of the store comes
+back, and all is well again."""
 
 from __future__ import annotations
 
@@ -11,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.consumers.process import Process
 from ringrift.events import Draft, Recorded, decode, draft
-from ringrift.events.facts import AckedLossRepaired, ConsumerStarted
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import LogRewound
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.server import EmbeddedServer
+from ringrift.events.facts import ConsumerStarted, LostEventsRepublished
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import LogRewound
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Presence
+from ringrift.runtime.process import Process
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.server.ensure import ensure
 
 WAIT_SECONDS_MAX = 30.0
 
@@ -38,7 +39,11 @@ def note(number: int) -> Draft:
 
 
 async def history(log: JetStreamLog) -> list[Recorded]:
-    return [decode(entry.body, stream="EVENTS", seq=entry.seq) async for batch in log.read("EVENTS") for entry in batch]
+    return [
+        decode(entry.body, stream="EVENTS", seq=entry.seq)
+        async for batch in log.read("EVENTS")
+        for entry in batch
+    ]
 
 
 async def power_cut(server: EmbeddedServer, copy: Path) -> None:
@@ -50,7 +55,9 @@ async def power_cut(server: EmbeddedServer, copy: Path) -> None:
     await server.restart()
 
 
-async def test_what_an_older_store_lacks_is_written_again_once(server: EmbeddedServer, tmp_path: Path) -> None:
+async def test_what_an_older_store_lacks_is_written_again_once(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
     log = await JetStreamLog.open(server.url, name="test")
     await ensure(log.ask)
     process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
@@ -75,5 +82,11 @@ async def test_what_an_older_store_lacks_is_written_again_once(server: EmbeddedS
     await log.close()
     assert [meta.id for _, meta in found[:-1]] == [item.id for item in drafts]
     event = found[-1].event
-    assert isinstance(event, AckedLossRepaired)
-    assert (event.stream, event.first_seq, event.last_seq, event.written, event.orphaned) == ("EVENTS", 7, 10, 4, 0)
+    assert isinstance(event, LostEventsRepublished)
+    assert (event.stream, event.first_seq, event.last_seq, event.written, event.orphaned) == (
+        "EVENTS",
+        7,
+        10,
+        4,
+        0,
+    )

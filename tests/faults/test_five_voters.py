@@ -1,4 +1,5 @@
-"""Five voters go on with three: two are killed at once, and come back to what was written meanwhile."""
+"""Five voters go on with three: two are killed at once, and come back to what was written
+meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from chaos.servers import history, recovered
 from chaos.writers import writing
 from simulator import checker
 
-from ringrift.streams.topology import EVENTS
+from ringrift.log.topology import EVENTS
 
 VOTERS = 5
 WRITTEN = 20
@@ -28,9 +29,16 @@ async def test_five_voters_write_on_without_two_of_them(tmp_path: Path) -> None:
             async with asyncio.timeout(WRITE_SECONDS_MAX):
                 made.kill(gone)
                 before = [len(writer.acknowledged) for writer in writers]
-                while any(len(one.acknowledged) < count + WRITTEN for one, count in zip(writers, before, strict=True)):  # noqa: ASYNC110
+                while any(  # noqa: ASYNC110
+                    len(one.acknowledged) < count + WRITTEN
+                    for one, count in zip(writers, before, strict=True)
+                ):
                     await asyncio.sleep(0.1)
             made.start(gone)
             await recovered(made.log, VOTERS)
         found, ledgers = await history(made.log), [writer.acknowledged for writer in writers]
-    assert [*checker.lost(found, ledgers, at_seq=True), *checker.doubled(found), *checker.disordered(ledgers)] == []
+    assert [
+        *checker.lost(found, ledgers, at_seq=True),
+        *checker.doubled(found),
+        *checker.disordered(ledgers),
+    ] == []

@@ -1,4 +1,5 @@
-"""A disk that has no room left: who writes is told in one line, nothing acknowledged is damaged, and with room it goes on."""
+"""A disk that has no room left: who writes is told in one line, nothing acknowledged is damaged,
+and with room it goes on."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ from simulator import checker
 
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
-from ringrift.streams import server as server_module
-from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import DiskFull, StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.server import EmbeddedServer
-from ringrift.streams.topology import EVENTS
+from ringrift.log.errors import DiskFull, StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
+from ringrift.server import embedded as server_module
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.server.ensure import ensure
 
 DISK_BYTES = 64 * 1024**2
 EVENT_BYTES = 64 * 1024
@@ -39,12 +40,18 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def _big(number: int) -> ConsumerStarted:
-    return ConsumerStarted(node="n", consumer="full", instance=str(number), version="x" * EVENT_BYTES)
+    return ConsumerStarted(
+        node="n", consumer="full", instance=str(number), version="x" * EVENT_BYTES
+    )
 
 
 @pytest.mark.slow  # fills a disk and starts two servers
-async def test_a_server_whose_disk_is_full_says_so_and_loses_nothing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "DISK_FREE_BYTES_MIN", 0)  # it would not have started so near the end
+async def test_a_server_whose_disk_is_full_says_so_and_loses_nothing(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        server_module, "DISK_FREE_BYTES_MIN", 0
+    )  # it would not have started so near the end
     server = await EmbeddedServer.start(disk.at)
     log = await JetStreamLog.open(server.url, name="full")
     await ensure(log.ask)
@@ -57,7 +64,10 @@ async def test_a_server_whose_disk_is_full_says_so_and_loses_nothing(disk: Disk,
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
     assert isinstance(error, DiskFull)
-    assert str(error) == f"no space left for {disk.at}: free some and start again; what was acknowledged is safe"
+    assert (
+        str(error)
+        == f"no space left for {disk.at}: free some and start again; what was acknowledged is safe"
+    )
     await server.stop()
     filler.unlink()
     await _restarted_with_all(disk.at, acknowledged)
@@ -94,14 +104,21 @@ async def test_a_cluster_goes_on_without_the_server_whose_disk_is_full(tmp_path:
             await _says_no_space(made, name)
             before = [len(writer.acknowledged) for writer in writers]
             async with asyncio.timeout(TELL_SECONDS_MAX):
-                while any(len(one.acknowledged) < count + WRITTEN for one, count in zip(writers, before, strict=True)):  # noqa: ASYNC110
+                while any(  # noqa: ASYNC110
+                    len(one.acknowledged) < count + WRITTEN
+                    for one, count in zip(writers, before, strict=True)
+                ):
                     await asyncio.sleep(0.1)
             filler.unlink()
             made.kill([name])
             made.start([name])
             await recovered(made.log)
         found, ledgers = await history(made.log), [writer.acknowledged for writer in writers]
-    assert [*checker.lost(found, ledgers, at_seq=True), *checker.doubled(found), *checker.disordered(ledgers)] == []
+    assert [
+        *checker.lost(found, ledgers, at_seq=True),
+        *checker.doubled(found),
+        *checker.disordered(ledgers),
+    ] == []
 
 
 async def _says_no_space(made: Servers, name: str) -> None:

@@ -1,7 +1,8 @@
-"""Kill -9 of any consumer and of the server, again and again, while the loop runs: it ends as if nothing had happened.
+"""Kill -9 of any consumer and of the server, again and again, while the loop runs: it ends as if
+nothing had happened.
 
-The plan of kills follows from a seed. A producer beside the loop keeps a ledger of what was acknowledged to it.
-"""
+The plan of kills follows from a seed. A producer beside the loop keeps a ledger of what was
+acknowledged to it."""
 
 from __future__ import annotations
 
@@ -16,25 +17,25 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.domain import elo
+from ringrift.deciders.loop import rating as elo
 from ringrift.events import Recorded, decode, draft
 from ringrift.events.facts import (
-    EloUpdated,
     GameCompleted,
     ModelPromoted,
     ModelRegistered,
     PipelineResumed,
     PromotionRejected,
+    RatingsUpdated,
     SelfplayFinished,
     SelfplayPlanned,
     ShardExported,
     TrainingFinished,
     TrainingRequested,
 )
-from ringrift.streams.errors import StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.server import read_address
+from ringrift.log.errors import StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Presence
+from ringrift.server.embedded import read_address
 
 SETTINGS = {
     "selfplay.games": 16,
@@ -58,11 +59,24 @@ KILLS = 14
 
 
 async def started(data: Path) -> asyncio.subprocess.Process:
-    words = [sys.executable, "-m", "ringrift.ops.cli", "up", "--data", str(data), "--config", "hex8_2p", "--generations", "2"]
+    words = [
+        sys.executable,
+        "-m",
+        "ringrift.cli.main",
+        "up",
+        "--data",
+        str(data),
+        "--config",
+        "hex8_2p",
+        "--generations",
+        "2",
+    ]
     words.append("--plain")
     for name, value in SETTINGS.items():
         words += ["--set", f"{name}={value}"]
-    return await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    return await asyncio.create_subprocess_exec(
+        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
 
 
 async def connected(data: Path) -> JetStreamLog:
@@ -77,7 +91,12 @@ async def connected(data: Path) -> JetStreamLog:
 async def produce(log: JetStreamLog, ledger: list[str]) -> None:
     """Facts nobody reacts to, one after another; the ledger holds those that were acknowledged."""
     for number in range(1_000_000):
-        item = draft(PipelineResumed(scope="square19_4p", why=f"ledger {number}"), cause=None, source="test", key=number)
+        item = draft(
+            PipelineResumed(scope="square19_4p", why=f"ledger {number}"),
+            cause=None,
+            source="test",
+            key=number,
+        )
         with contextlib.suppress(StreamError):
             await log.append([item])
             ledger.append(item.id)
@@ -90,18 +109,26 @@ async def kill(log: JetStreamLog, data: Path, seed: int) -> None:
         await asyncio.sleep(chance.uniform(*KILL_EVERY_SECONDS))
         victims = [read_address(data).pid] if chance.random() < 0.25 else []
         with contextlib.suppress(StreamError, TimeoutError):
-            victims = victims or [beat.pid for beat in sorted(await Presence(log).all(), key=lambda beat: beat.consumer)]
+            victims = victims or [
+                beat.pid
+                for beat in sorted(await Presence(log).all(), key=lambda beat: beat.consumer)
+            ]
         if victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chance.choice(victims), signal.SIGKILL)
 
 
 async def history(log: JetStreamLog, stream: str) -> list[Recorded]:
-    return [decode(entry.body, stream=stream, seq=entry.seq) async for batch in log.read(stream) for entry in batch]
+    return [
+        decode(entry.body, stream=stream, seq=entry.seq)
+        async for batch in log.read(stream)
+        for entry in batch
+    ]
 
 
 def check(events: list[Recorded], games: list[Recorded], ledger: list[str]) -> None:
-    """The promises: nothing acknowledged lost, nothing twice, each game in one shard, one verdict a network."""
+    """The promises: nothing acknowledged lost, nothing twice, each game in one shard, one verdict a
+    network."""
     ids = Counter(meta.id for _, meta in (*events, *games))
     assert not [name for name, count in ids.items() if count > 1]
     assert not set(ledger) - ids.keys()
@@ -111,24 +138,32 @@ def check(events: list[Recorded], games: list[Recorded], ledger: list[str]) -> N
     played = Counter(event.ticket for event, _ in games if isinstance(event, GameCompleted))
     for event, _ in of[SelfplayFinished]:
         assert played[event.ticket] == event.games
-    assert sum(event.games for event, _ in of[SelfplayPlanned]) == sum(event.games for event, _ in of[SelfplayFinished])
+    assert sum(event.games for event, _ in of[SelfplayPlanned]) == sum(
+        event.games for event, _ in of[SelfplayFinished]
+    )
     after = 0
     for event, _ in of[ShardExported]:
         assert event.first_seq > after
         assert sum(after < meta.seq <= event.last_seq for _, meta in games) == event.games
         after = event.last_seq
-    verdicts = Counter(event.model for kind in (ModelPromoted, PromotionRejected) for event, _ in of.get(kind, []))
+    verdicts = Counter(
+        event.model for kind in (ModelPromoted, PromotionRejected) for event, _ in of.get(kind, [])
+    )
     assert verdicts == Counter(event.model for event, _ in of[ModelRegistered])
     assert len(of[TrainingRequested]) == len(of[TrainingFinished]) == 2
-    rated, rating = of[EloUpdated][-1]
+    rated, rating = of[RatingsUpdated][-1]
     state = elo.DECIDER.initial()
     for event, meta in events:
-        if meta.seq <= int((rating.cause or "").removeprefix("EVENTS/")):  # one that was killed last is behind
+        if meta.seq <= int(
+            (rating.cause or "").removeprefix("EVENTS/")
+        ):  # one that was killed last is behind
             state = elo.evolve(state, event, meta)
     assert elo.table(state, "hex8_2p") == rated
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))]
+)
 async def test_the_loop_survives_kills(tmp_path: Path, seed: int) -> None:
     loop = await started(tmp_path)
     log = await connected(tmp_path)
@@ -153,7 +188,7 @@ async def test_the_loop_survives_kills(tmp_path: Path, seed: int) -> None:
 
 async def audit(data: Path, ledger: list[str]) -> None:
     """Start the server alone on the data and read the whole history."""
-    from ringrift.streams.server import EmbeddedServer
+    from ringrift.server.embedded import EmbeddedServer
 
     server = await EmbeddedServer.start(data)
     try:

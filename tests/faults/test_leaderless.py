@@ -1,4 +1,5 @@
-"""A cluster whose stores are all older than their snapshots: streams without a leader, for good, are made anew by the brain itself.
+"""A cluster whose stores are all older than their snapshots: streams without a leader, for good,
+are made anew by the coordinator itself.
 
 Slow: three servers start twice, and nothing is known to be stuck before an election has failed.
 """
@@ -14,22 +15,23 @@ import pytest
 from chaos import servers
 from chaos.servers import recovered
 
-from ringrift.ops import local_cluster
-from ringrift.streams import remake
-from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.leases import try_acquire
-from ringrift.streams.log import Remade
-from ringrift.streams.remake import leading
-from ringrift.streams.topology import EVENTS, LEASE_BUCKET, WORK
+from ringrift.cluster import local as local_cluster
+from ringrift.log import recreate as remake
+from ringrift.log.errors import StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.leases import try_acquire
+from ringrift.log.protocol import Remade
+from ringrift.log.recreate import leading
+from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK
+from ringrift.server.ensure import ensure
 
 LOST = (WORK, f"KV_{LEASE_BUCKET}")
 HEALED_SECONDS_MAX = 120
 
 
 async def _emptied(made: servers.Servers) -> None:
-    """Stop all servers, so that each notes how far it is, and take away what two streams had stored on them."""
+    """Stop all servers, so that each notes how far it is, and take away what two streams had stored
+    on them."""
     for name in made.names:
         local_cluster.stop_member(made.data, made.cluster, name)
     for stream in LOST:
@@ -42,11 +44,16 @@ async def _emptied(made: servers.Servers) -> None:
 
 
 @pytest.mark.slow
-async def test_a_queue_and_leases_without_a_leader_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_and_leases_without_a_leader_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(remake, "LEADERLESS_SECONDS_MAX", 20.0)
     async with servers.cluster(tmp_path) as made:
         log = made.log
-        before = [await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", f"t{number}") for number in range(3)]
+        before = [
+            await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", f"t{number}")
+            for number in range(3)
+        ]
         held = await log.next_ticket("selfplay", wait_seconds=10)
         assert held is not None
         assert await try_acquire(log, "planner", "first", "test") is not None
@@ -58,14 +65,21 @@ async def test_a_queue_and_leases_without_a_leader_are_made_anew(tmp_path: Path,
                 with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
                     found += await log.heal()
                 await asyncio.sleep(0.5)
-        assert {(item.stream, item.was) for item in found} == {(stream, "leaderless") for stream in LOST}
+        assert {(item.stream, item.was) for item in found} == {
+            (stream, "leaderless") for stream in LOST
+        }
         assert [await leading(log.ask, stream) for stream in LOST] == ["led"] * 2
         assert await ensure(log.ask, replicas=3) == [], "as declared, with all its consumers"
-        after = [await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", f"t{number}") for number in range(3)]
+        after = [
+            await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", f"t{number}")
+            for number in range(3)
+        ]
         assert after[0] > 1_000_000_000_000 > before[-1], "no sequence means two messages"
         with contextlib.suppress(StreamError):
             await held.ack()
-        assert [entry.seq for entry in await log.queued()] == after, "who held an old ticket takes off none of the new"
+        assert [entry.seq for entry in await log.queued()] == after, (
+            "who held an old ticket takes off none of the new"
+        )
         again = await JetStreamLog.open(made.cluster.url, name="second")
         assert await try_acquire(again, "planner", "second", "test") is not None
         await again.close()

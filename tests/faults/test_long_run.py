@@ -1,8 +1,10 @@
-"""The whole loop on a cluster of three, for half an hour, while servers, disks, consumers and messages are harmed without a pause.
+"""The whole loop on a cluster of three, for half an hour, while servers, disks, consumers and
+messages are harmed without a pause.
 
-`ringrift up` runs every consumer on one node and `ringrift node run` a second brain on another, so that leases change hands. Two
-plans that follow from a seed run beside each other: one for the servers, one for consumers and messages. When both have ended, all
-that was asked for meanwhile must come to its end, and the history must be what it must always be.
+`ringrift up` runs every consumer on one node and `ringrift node run` a second coordinator on
+another, so that leases change hands. Two plans that follow from a seed run beside each other: one
+for the servers, one for consumers and messages. When both have ended, all that was asked for
+meanwhile must come to its end, and the history must be what it must always be.
 
 CHAOS_MINUTES (30) says for how long, CHAOS_SEED (1) by which plan.
 """
@@ -31,16 +33,23 @@ from simulator import checker
 from simulator.checker import Sample
 from test_kills import SETTINGS
 
-from ringrift.analytics.deciders import deciders
-from ringrift.analytics.verify import verify
-from ringrift.consumers import feedback, warden
-from ringrift.domain import evaluation, promotion, retention, selfplay, training
+from ringrift.consumers import feedback
+from ringrift.consumers import monitor as monitor
+from ringrift.deciders.loop import evaluation, promotion, retention, selfplay, training
 from ringrift.events import Recorded
-from ringrift.events.facts import GameCompleted, LeaseAcquired, ModelPromoted, StreamRemade, TrainingFinished
-from ringrift.streams.errors import StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import HEARTBEAT_SECONDS, Presence
-from ringrift.streams.topology import EVENTS
+from ringrift.events.facts import (
+    GameCompleted,
+    LeaseAcquired,
+    ModelPromoted,
+    StreamRecreated,
+    TrainingFinished,
+)
+from ringrift.insight.deciders import deciders
+from ringrift.insight.verify import verify
+from ringrift.log.errors import StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import HEARTBEAT_SECONDS, Presence
+from ringrift.log.topology import EVENTS
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "30"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -51,9 +60,11 @@ BETWEEN_SECONDS = (1.0, 10.0)
 SETTLE_SECONDS_MAX = 900.0
 DRAIN_SECONDS_MAX = 90.0
 HELD = {
-    "planner": (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, retention.DECIDER), "promoter": (promotion.DECIDER,),
-    "feedback": feedback.DECIDERS, "warden": warden.DECIDERS,
-}  # fmt: skip
+    "planner": (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, retention.DECIDER),
+    "promoter": (promotion.DECIDER,),
+    "feedback": feedback.DECIDERS,
+    "monitor": monitor.DECIDERS,
+}
 """roles and what only their holder decides"""
 
 
@@ -62,17 +73,38 @@ async def _command(data: Path, node: str, *words: str) -> asyncio.subprocess.Pro
     with (data / f"{node}.log").open("ab") as said:
         environment = os.environ | {"RINGRIFT_NODE": node, "RINGRIFT_HEALTH_PORT": "0"}
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ringrift.ops.cli", *words, "--data", str(data / node), stdout=said, stderr=said, env=environment
+            sys.executable,
+            "-m",
+            "ringrift.cli.main",
+            *words,
+            "--data",
+            str(data / node),
+            stdout=said,
+            stderr=said,
+            env=environment,
         )
 
 
 @contextlib.asynccontextmanager
 async def _loop(data: Path, url: str) -> AsyncIterator[list[asyncio.subprocess.Process]]:
-    """The loop on one node and a second brain on another, drained when the block ends."""
+    """The loop on one node and a second coordinator on another, drained when the block ends."""
     settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
     running = [
-        await _command(data, "first", "up", "--server", url, "--config", "hex8_2p", "--plain", *settings),
-        await _command(data, "second", "node", "run", "--roles", "brain", "--node", "second", "--server", url),
+        await _command(
+            data, "first", "up", "--server", url, "--config", "hex8_2p", "--plain", *settings
+        ),
+        await _command(
+            data,
+            "second",
+            "node",
+            "run",
+            "--roles",
+            "coordinator",
+            "--node",
+            "second",
+            "--server",
+            url,
+        ),
     ]
     try:
         yield running
@@ -116,7 +148,11 @@ async def _look_at_folds(log: JetStreamLog, samples: set[Sample]) -> None:
     presence = Presence(log)
     while True:
         with contextlib.suppress(StreamError):
-            samples |= {Sample(name, beat.seq, hash) for beat in await presence.all() for name, hash in beat.folds.items()}
+            samples |= {
+                Sample(name, beat.seq, hash)
+                for beat in await presence.all()
+                for name, hash in beat.folds.items()
+            }
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
@@ -130,11 +166,21 @@ async def _settled(log: JetStreamLog, until_seq: int) -> None:
             await asyncio.sleep(5.0)
 
 
-def _violations(found: Mapping[str, Sequence[Recorded]], writers: Sequence[Writer], samples: set[Sample], until: int) -> list[str]:
+def _violations(
+    found: Mapping[str, Sequence[Recorded]],
+    writers: Sequence[Writer],
+    samples: set[Sample],
+    until: int,
+) -> list[str]:
     """All that the history must not be, but for what is lost or doubled."""
     events = found["EVENTS"]
-    wrong = [*checker.disordered([writer.acknowledged for writer in writers]), *checker.uncaused(found)]
-    wrong += checker.overheld(events, {role: [kind for one in of for kind in one.writes] for role, of in HELD.items()})
+    wrong = [
+        *checker.disordered([writer.acknowledged for writer in writers]),
+        *checker.uncaused(found),
+    ]
+    wrong += checker.overheld(
+        events, {role: [kind for one in of for kind in one.writes] for role, of in HELD.items()}
+    )
     wrong += checker.undone(found, until=until)
     for name, decider in deciders().items():
         decided = max((sample.seq for sample in samples if sample.decider == name), default=0)
@@ -143,14 +189,24 @@ def _violations(found: Mapping[str, Sequence[Recorded]], writers: Sequence[Write
 
 
 @pytest.mark.slow
-async def test_the_loop_lives_through_half_an_hour_of_faults(tmp_path: Path, rows: list[Row]) -> None:
+async def test_the_loop_lives_through_half_an_hour_of_faults(
+    tmp_path: Path, rows: list[Row]
+) -> None:
     done, samples, leaderless = Counter[str](), set[Sample](), [0.0]
     until = time.monotonic() + 60 * MINUTES
-    async with servers.cluster(tmp_path, disks=not why_none()) as made, _loop(tmp_path, made.cluster.url) as running:
+    async with (
+        servers.cluster(tmp_path, disks=not why_none()) as made,
+        _loop(tmp_path, made.cluster.url) as running,
+    ):
         url = made.cluster.url
-        mischief = Mischief(await JetStreamLog.open(url, name="mischief"), random.Random(f"mischief {SEED}"))
+        mischief = Mischief(
+            await JetStreamLog.open(url, name="mischief"), random.Random(f"mischief {SEED}")
+        )
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(watch_leader(url, leaderless)), tasks.create_task(_look_at_folds(made.log, samples))]
+            beside = [
+                tasks.create_task(watch_leader(url, leaderless)),
+                tasks.create_task(_look_at_folds(made.log, samples)),
+            ]
             harming = [_harm_servers(made, until, done), _harm_consumers(mischief, until, done)]
             async with writing(url, [Writer] * WRITERS, WRITE_EVERY_SECONDS) as writers:
                 await asyncio.gather(*(tasks.create_task(one) for one in harming))
@@ -158,25 +214,40 @@ async def test_the_loop_lives_through_half_an_hour_of_faults(tmp_path: Path, row
             await _settled(made.log, harmed_to)
             for task in beside:
                 task.cancel()
-        assert [process.returncode for process in running] == [None, None], f"ended by itself: see {tmp_path}/*.log"
+        assert [process.returncode for process in running] == [None, None], (
+            f"ended by itself: see {tmp_path}/*.log"
+        )
         for process in running:
             process.send_signal(signal.SIGTERM)
         await asyncio.gather(*(process.wait() for process in running))
-        found, report, unburied = await history(made.log), await verify(made.log), await mischief.unburied()
+        found, report, unburied = (
+            await history(made.log),
+            await verify(made.log),
+            await mischief.unburied(),
+        )
         await mischief.log.close()
     lost = checker.lost(found, [writer.acknowledged for writer in writers], at_seq=True)
     doubled = [*checker.doubled(found), *mischief.stored_twice]
     others = _violations(found, writers, samples, harmed_to)
-    others += [f"{item.kind} {item.name}: {item.text}" for item in report.problems if item.level == "fail"]
+    others += [
+        f"{item.kind} {item.name}: {item.text}" for item in report.problems if item.level == "fail"
+    ]
     others += [f"no dead letter: {body[:80]!r}" for body in unburied]
-    acknowledged, outage = sum(len(writer.acknowledged) for writer in writers), max(writer.longest for writer in writers)
+    acknowledged, outage = (
+        sum(len(writer.acknowledged) for writer in writers),
+        max(writer.longest for writer in writers),
+    )
     name = f"the loop, {MINUTES:g} min, seed {SEED}"
-    rows.append(Row(name, done, acknowledged, len(lost), len(doubled), len(others), outage, leaderless[0]))
+    rows.append(
+        Row(name, done, acknowledged, len(lost), len(doubled), len(others), outage, leaderless[0])
+    )
     kinds = Counter(type(event).__name__ for event, _ in (*found["EVENTS"], *found["GAMES"]))
-    shown = (GameCompleted, TrainingFinished, ModelPromoted, LeaseAcquired, StreamRemade)
+    shown = (GameCompleted, TrainingFinished, ModelPromoted, LeaseAcquired, StreamRecreated)
     made_facts = [f"{kinds[fact.__name__]:,} {fact.__name__}" for fact in shown]
-    print(f"\n{name}: {dict(done)}; {len(found['EVENTS']):,} events, {', '.join(made_facts)}; {len(samples):,} folds compared, "
-          f"{report.checked}")  # fmt: skip
+    print(
+        f"\n{name}: {dict(done)}; {len(found['EVENTS']):,} events, {', '.join(made_facts)}; {len(samples):,} folds compared, "
+        f"{report.checked}"
+    )
     assert [*lost, *doubled, *others] == []
     assert samples
     assert kinds[TrainingFinished.__name__]

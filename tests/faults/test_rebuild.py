@@ -1,4 +1,5 @@
-"""Everything but the streams may be lost: folds start from snapshots after kill -9, and come back with shards without them."""
+"""Everything but the streams may be lost: folds start from snapshots after kill -9, and come back
+with shards without them."""
 
 from __future__ import annotations
 
@@ -13,33 +14,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringrift.analytics.replay import replayed_folds
 from ringrift.consumers import exporter
-from ringrift.consumers.deciding import act
-from ringrift.consumers.process import Process
-from ringrift.domain import elo, evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Settings, decode, draft
 from ringrift.events.facts import (
-    EloUpdated,
     EvaluationScored,
     GameCompleted,
     PipelineResumed,
     Ranking,
+    RatingsUpdated,
     Seat,
     SettingsChanged,
     ShardExported,
 )
 from ringrift.events.settings import SelfplaySettings, ShardSettings
+from ringrift.insight.replay import replayed_folds
 from ringrift.learning.targets import Decision, encode
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Presence
+from ringrift.log.snapshots import stored
+from ringrift.log.topology import EVENTS, SHARD_BUCKET, SNAPSHOT_BUCKET
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.ensure import ensure
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.server import EmbeddedServer
-from ringrift.streams.snapshots import stored
-from ringrift.streams.topology import EVENTS, SHARD_BUCKET, SNAPSHOT_BUCKET
+from ringrift.runtime.decide import act
+from ringrift.runtime.process import Process
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.server.ensure import ensure
 
 DECIDERS = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
 WAIT_SECONDS_MAX = 60.0
@@ -64,11 +66,26 @@ async def log(server: EmbeddedServer) -> AsyncIterator[JetStreamLog]:
 
 def scored(wins: int) -> EvaluationScored:
     names = ("bbbbbbbbbbbb:gumbel:s32", "baseline:random:s0")
-    rankings = (Ranking(order=names, ranks=(1, 2), count=wins), Ranking(order=names[::-1], ranks=(1, 2), count=20 - wins))
+    rankings = (
+        Ranking(order=names, ranks=(1, 2), count=wins),
+        Ranking(order=names[::-1], ranks=(1, 2), count=20 - wins),
+    )
     return EvaluationScored(
-        config="hex8_2p", generation=1, ticket=f"t{wins}", candidate=names[0], candidate_model=None, opponent=names[1],
-        purpose="random", round=0, games=20, wins=wins, starts=((0.5, 10),), rankings=rankings, play_seconds=1.0, node="n",
-    )  # fmt: skip
+        config="hex8_2p",
+        generation=1,
+        ticket=f"t{wins}",
+        candidate=names[0],
+        candidate_model=None,
+        opponent=names[1],
+        purpose="random",
+        round=0,
+        games=20,
+        wins=wins,
+        starts=((0.5, 10),),
+        rankings=rankings,
+        play_seconds=1.0,
+        node="n",
+    )
 
 
 def random_game(seed: int) -> GameCompleted:
@@ -78,23 +95,49 @@ def random_game(seed: int) -> GameCompleted:
         codes = position.legal_codes()
         chosen = int(rng.integers(len(codes)))
         if len(codes) > 1:
-            decisions.append(Decision(position.ply, np.zeros(2, np.float32), np.array([chosen]), np.ones(1, np.float32)))
+            decisions.append(
+                Decision(
+                    position.ply,
+                    np.zeros(2, np.float32),
+                    np.array([chosen]),
+                    np.ones(1, np.float32),
+                )
+            )
         moves.append(position.token(int(codes[chosen])))
         position.play_code(int(codes[chosen]))
     return GameCompleted(
-        game=f"game-{seed}", config="hex8_2p", origin="selfplay", ticket="t", pie=False, seed=seed, moves=" ".join(moves),
-        seats=(Seat(participant="test:gumbel:s8", harness="gumbel", simulations=8),) * 2, plies=position.ply,
-        winner=position.winner, reason=position.reason, ranks=position.ranks(), removed=position.removed(),
-        territory=position.territory(), targets=encode(2, decisions), rules_version=RULES_VERSION, play_seconds=0.0, node="n",
+        game=f"game-{seed}",
+        config="hex8_2p",
+        origin="selfplay",
+        ticket="t",
+        pie=False,
+        seed=seed,
+        moves=" ".join(moves),
+        seats=(Seat(participant="test:gumbel:s8", harness="gumbel", simulations=8),) * 2,
+        plies=position.ply,
+        winner=position.winner,
+        reason=position.reason,
+        ranks=position.ranks(),
+        removed=position.removed(),
+        territory=position.territory(),
+        targets=encode(2, decisions),
+        rules_version=RULES_VERSION,
+        play_seconds=0.0,
+        node="n",
         settings_version=1,
-    )  # fmt: skip
+    )
 
 
 async def write(log: JetStreamLog, *facts: Fact) -> None:
     for at in range(0, len(facts), 1000):
         batch = facts[at : at + 1000]
         tail = await log.tail(EVENTS)
-        await log.append([draft(fact, cause=None, source="test", key=f"{tail}.{i}") for i, fact in enumerate(batch)])
+        await log.append(
+            [
+                draft(fact, cause=None, source="test", key=f"{tail}.{i}")
+                for i, fact in enumerate(batch)
+            ]
+        )
 
 
 async def until(log: JetStreamLog, kind: type[Fact], count: int) -> None:
@@ -110,7 +153,15 @@ async def until(log: JetStreamLog, kind: type[Fact], count: int) -> None:
 async def rater(url: str, said: Path) -> asyncio.subprocess.Process:
     environment = {**os.environ, "RINGRIFT_LOG": "json"}
     with said.open("wb") as errors:
-        words = (sys.executable, "-m", "ringrift.consumers.rater", "--server", url, "--node", "test")
+        words = (
+            sys.executable,
+            "-m",
+            "ringrift.consumers.rater",
+            "--server",
+            url,
+            "--node",
+            "test",
+        )
         return await asyncio.create_subprocess_exec(*words, stderr=errors, env=environment)
 
 
@@ -125,7 +176,7 @@ async def test_a_killed_rater_starts_from_its_snapshot_on_a_killed_server(
     blobs = ObjectBlobs(log)
     first = await rater(server.url, tmp_path / "first")
     await write(log, scored(15), scored(12))
-    await until(log, EloUpdated, 2)
+    await until(log, RatingsUpdated, 2)
     await write(log, *(PipelineResumed(scope="all", why="noise") for _ in range(NOISE)))
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while not await stored(blobs, "elo"):  # noqa: ASYNC110  a bucket has no event to wait for
@@ -137,7 +188,7 @@ async def test_a_killed_rater_starts_from_its_snapshot_on_a_killed_server(
     second = await rater(server.url, tmp_path / "second")
     try:
         await write(log, scored(9))
-        await until(log, EloUpdated, 3)
+        await until(log, RatingsUpdated, 3)
         (snapshot, *_) = await stored(blobs, "elo")
         assert f'"deciders": {{"elo": {snapshot.seq}}}' in (tmp_path / "second").read_text()
         (beat,) = await beats(log, snapshot.seq + 1)
@@ -150,17 +201,27 @@ async def beats(log: JetStreamLog, seq: int) -> list[Any]:
     """Heartbeats of the rater, once it has folded beyond `seq`."""
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while True:
-            found = [beat for beat in await Presence(log).all() if beat.consumer == "rater" and beat.seq > seq]
+            found = [
+                beat
+                for beat in await Presence(log).all()
+                if beat.consumer == "rater" and beat.seq > seq
+            ]
             if found:
                 return found[-1:]
             await asyncio.sleep(0.1)
 
 
 async def run_to_the_end(url: str) -> dict[str, str]:
-    """All deciders and the exporter until they have folded the whole log; the digests of the states."""
+    """All deciders and the exporter until they have folded the whole log; the digests of the
+    states."""
     logs = [await JetStreamLog.open(url, name="test") for _ in range(2)]
-    deciding, exporting = (Process("test", "test", log, ObjectBlobs(log), Presence(log)) for log in logs)
-    tasks = [asyncio.create_task(act(deciding, DECIDERS, None)), asyncio.create_task(exporter.main(exporting))]
+    deciding, exporting = (
+        Process("test", "test", log, ObjectBlobs(log), Presence(log)) for log in logs
+    )
+    tasks = [
+        asyncio.create_task(act(deciding, DECIDERS, None)),
+        asyncio.create_task(exporter.main(exporting)),
+    ]
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         await until(logs[0], ShardExported, 3)
         while exporting.doing != "exporting" or deciding.seq < await logs[0].tail(EVENTS):  # noqa: ASYNC110  a fold has no event
@@ -177,11 +238,18 @@ async def run_to_the_end(url: str) -> dict[str, str]:
 async def test_shards_and_snapshots_come_back_from_the_streams(
     server: EmbeddedServer, log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringrift.consumers.folds.SNAPSHOT_EVENTS", 3)
+    monkeypatch.setattr("ringrift.runtime.folds.SNAPSHOT_EVENTS", 3)
     blobs = ObjectBlobs(log)
-    settings = Settings(shard=ShardSettings(games=2), selfplay=SelfplaySettings(bootstrap_games=6, games_per_ticket=6))
-    await write(log, SettingsChanged(version=1, settings=settings, why="test"), scored(15), scored(12))
-    await log.append_each([draft(random_game(seed), cause=None, source="test", key=seed) for seed in range(6)])
+    settings = Settings(
+        shard=ShardSettings(games=2),
+        selfplay=SelfplaySettings(bootstrap_games=6, games_per_ticket=6),
+    )
+    await write(
+        log, SettingsChanged(version=1, settings=settings, why="test"), scored(15), scored(12)
+    )
+    await log.append_each(
+        [draft(random_game(seed), cause=None, source="test", key=seed) for seed in range(6)]
+    )
     before = await run_to_the_end(server.url)
     shards, taken = await blobs.names(SHARD_BUCKET), await blobs.names(SNAPSHOT_BUCKET)
     assert len(shards) == 3

@@ -1,9 +1,10 @@
-"""Every replica has what the others have, byte for byte, after its server was killed as the leader, again and again.
+"""Every replica has what the others have, byte for byte, after its server was killed as the leader,
+again and again.
 
-A history that is read whole does not show it: whoever answers may be the replica that is well. With streams that are compressed
-(s2), nats-server 2.15.1 fails this: a killed leader takes back what it had not replicated, compresses the block it goes on
-writing, and writes the next message where it would lie in the uncompressed one. Reading that block ends in "s2: unsupported input".
-"""
+A history that is read whole does not show it: whoever answers may be the replica that is well. With
+streams that are compressed (s2), nats-server 2.15.1 fails this: a killed leader takes back what it
+had not replicated, compresses the block it goes on writing, and writes the next message where it
+would lie in the uncompressed one. Reading that block ends in "s2: unsupported input"."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from chaos.messages import insist
 from chaos.servers import Servers, recovered
 from chaos.writers import writing
 
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.topology import EVENTS
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
 
 KILLS = 6
 WRITE_SECONDS = 1.0
@@ -53,10 +54,14 @@ async def digest_of(log: JetStreamLog, last_seq: int) -> str:
 
     async def message(seq: int) -> bytes:
         async with turns:
-            found: dict[str, Any] = await insist(lambda: log.call(f"STREAM.MSG.GET.{EVENTS}", {"seq": seq}))
+            found: dict[str, Any] = await insist(
+                lambda: log.call(f"STREAM.MSG.GET.{EVENTS}", {"seq": seq})
+            )
             return msgspec.json.encode(found["message"])
 
-    return hashlib.sha256(b"\n".join(await asyncio.gather(*map(message, range(1, last_seq + 1))))).hexdigest()
+    return hashlib.sha256(
+        b"\n".join(await asyncio.gather(*map(message, range(1, last_seq + 1))))
+    ).hexdigest()
 
 
 @pytest.mark.slow  # an election after each kill

@@ -1,4 +1,5 @@
-"""Many seeds of faults on the in-memory log break nothing; consumers that make a mistake are found out. See `simulator`.
+"""Many seeds of faults on the in-memory log break nothing; consumers that make a mistake are found
+out. See `simulator`.
 
 `make chaos` runs SIMULATOR_SEEDS of them.
 """

@@ -1,11 +1,15 @@
-"""The facts: every event type of the system, a module for each part of it. Whoever reads or writes facts imports them from here.
+"""The facts: every event type of the system, a module for each part of it. Whoever reads or writes
+facts imports them from here.
 
-A fact is frozen, keyword-only and versioned. Fields are never renamed or given another meaning: a change is a new
-version and an upcaster (`ringrift.events.registry`). Shared vocabulary of the fields:
+A fact is frozen, keyword-only and versioned. Fields are never renamed or given another meaning: a
+change is a new version and an upcaster (`ringrift.events.registry`). Shared vocabulary of the
+fields:
 
-- `config`: key of a board and seat count, such as `hex8_2p`; it is also the scope token of the subject.
+- `config`: key of a board and seat count, such as `hex8_2p`; it is also the scope token of the
+  subject.
 - `model`: SHA-256 of a network's blob, 64 hex digits, or None where no network took part.
-- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<config of the search>`, the unit that has a rating; made
+- `participant`: `<first 12 digits of model, or "baseline">:<harness>:<config of the search>`, the
+  unit that has a rating; made
   by `ringrift.events.participants`.
 - `settings_version`: version of the `SettingsChanged` in force when the decision was taken.
 - times are in the envelope, durations are in seconds and end in `_seconds`.

@@ -7,13 +7,23 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ringrift.events.facts.play import Ranking, Seat
-from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Pace, Purpose, Severity, Sha256
+from ringrift.events.facts.vocabulary import (
+    ConfigName,
+    Count,
+    Fact,
+    Pace,
+    Purpose,
+    Severity,
+    Sha256,
+)
 
 
 class EvaluationRequested(Fact, frozen=True, kw_only=True):
-    """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat rotation).
+    """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat
+    rotation).
 
-    `purpose` tells which decision the result serves; `round` counts the requests of one candidate and opponent."""
+    `purpose` tells which decision the result serves; `round` counts the requests of one candidate
+    and opponent."""
 
     config: ConfigName
     generation: Count
@@ -29,8 +39,9 @@ class EvaluationRequested(Fact, frozen=True, kw_only=True):
 class EvaluationScored(Fact, frozen=True, kw_only=True):
     """Results of one evaluation ticket.
 
-    `starts` is a histogram: (candidate's mean score over all seat rotations of one start in 0..1, number of starts);
-    with two seats the scores are 0, 1/4, 1/2, 3/4, 1, the pentanomial of the sequential test."""
+    `starts` is a histogram: (candidate's mean score over all seat rotations of one start in 0..1,
+    number of starts); with two seats the scores are 0, 1/4, 1/2, 3/4, 1, the pentanomial of the
+    sequential test."""
 
     config: ConfigName
     generation: Count
@@ -61,7 +72,8 @@ class EvaluationFailed(Fact, frozen=True, kw_only=True):
 
 
 class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of the rating table: Elo with the mean of all at 0, its standard error, games played."""
+    """One row of the rating table: Elo with the mean of all at 0, its standard error, games
+    played."""
 
     participant: str
     elo: float
@@ -69,8 +81,9 @@ class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     games: Count
 
 
-class EloUpdated(Fact, frozen=True, kw_only=True):
-    """The rating table of a config after one more evaluation: maximum likelihood over all matches so far."""
+class RatingsUpdated(Fact, frozen=True, kw_only=True):
+    """The rating table of a config after one more evaluation: maximum likelihood over all matches
+    so far."""
 
     config: ConfigName
     ratings: tuple[Rating, ...]
@@ -78,7 +91,8 @@ class EloUpdated(Fact, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the sequential test saw when it decided: log-likelihood ratio, its bounds, and the match score."""
+    """What the sequential test saw when it decided: log-likelihood ratio, its bounds, and the match
+    score."""
 
     llr: float
     lower: float
@@ -115,7 +129,8 @@ class PromotionRejected(Fact, frozen=True, kw_only=True):
 
 
 class VelocityChanged(Fact, frozen=True, kw_only=True):
-    """How fast this config grows stronger, in Elo an hour, and how far its current network `model` is above the heuristic.
+    """How fast this config grows stronger, in Elo an hour, and how far its current network `model`
+    is above the heuristic.
 
     `velocity` is None, and the pace unknown, until a second network was promoted."""
 
@@ -128,7 +143,8 @@ class VelocityChanged(Fact, frozen=True, kw_only=True):
 
 
 class ProgressStalled(Fact, frozen=True, kw_only=True):
-    """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds until `ProgressRecovered`."""
+    """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds
+    until `ProgressRecovered`."""
 
     config: ConfigName
     best_gap: float
@@ -147,9 +163,11 @@ class ProgressRecovered(Fact, frozen=True, kw_only=True):
 
 
 class RegressionDetected(Fact, frozen=True, kw_only=True):
-    """The current network `model` is `elo_drop` weaker than `best`, which was current before; said again when it gets more severe.
+    """The current network `model` is `elo_drop` weaker than `best`, which was current before; said
+    again when it gets more severe.
 
-    `good` is what a critical one is rolled back to: the newest network before that is not itself a regression."""
+    `good` is what a critical one is rolled back to: the newest network before that is not itself a
+    regression."""
 
     config: ConfigName
     severity: Severity
@@ -162,7 +180,8 @@ class RegressionDetected(Fact, frozen=True, kw_only=True):
 
 
 class RegressionCleared(Fact, frozen=True, kw_only=True):
-    """The regression of `model` is over: measured again it is not weaker, or another network is current."""
+    """The regression of `model` is over: measured again it is not weaker, or another network is
+    current."""
 
     config: ConfigName
     model: Sha256
@@ -182,7 +201,8 @@ class ModelRolledBack(Fact, frozen=True, kw_only=True):
 
 
 class EvaluationBackpressureEngaged(Fact, frozen=True, kw_only=True):
-    """So many matches wait that training more networks is pointless; holds until `EvaluationBackpressureReleased`."""
+    """So many matches wait that training more networks is pointless; holds until
+    `EvaluationBackpressureReleased`."""
 
     waiting: Count
     settings_version: Count

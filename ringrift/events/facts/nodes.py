@@ -10,9 +10,11 @@ from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Token
 
 
 class NodePresenceChanged(Fact, frozen=True, kw_only=True):
-    """The warden saw a node's heartbeats begin or end: an observation, from which the other facts of nodes are decided.
+    """The monitor saw a node's heartbeats begin or end: an observation, from which the other facts
+    of nodes are decided.
 
-    The last heartbeat was `silent_seconds` before this fact. `left`: all its processes said goodbye, so nobody misses them."""
+    The last heartbeat was `silent_seconds` before this fact. `left`: all its processes said
+    goodbye, so nobody misses them."""
 
     node: Token
     present: bool
@@ -43,7 +45,8 @@ class NodeDegraded(Fact, frozen=True, kw_only=True):
 
 
 class NodeLost(Fact, frozen=True, kw_only=True):
-    """A degraded node is still silent: count on it no longer. Its tickets went elsewhere long ago."""
+    """A degraded node is still silent: count on it no longer. Its tickets went elsewhere long
+    ago."""
 
     node: Token
     silent_seconds: float
@@ -53,10 +56,12 @@ WorkKind = Literal["selfplay", "training", "evaluation"]
 
 
 class NodeRegistered(Fact, frozen=True, kw_only=True):
-    """What a node is and may do, from the operator's list of the fleet; a later one of the same node replaces it.
+    """What a node is and may do, from the operator's list of the fleet; a later one of the same
+    node replaces it.
 
-    `speed` is that of self-play against the reference accelerator (RTX 4090 = 1), a first guess until finished work tells.
-    A reservation narrows the kinds until a minute (of `TickRecorded`)."""
+    `speed` is that of self-play against the reference accelerator (RTX 4090 = 1), a first guess
+    until finished work tells. A reservation narrows the kinds until a minute (of
+    `TickRecorded`)."""
 
     node: Token
     provider: Token
@@ -72,9 +77,11 @@ class NodeRegistered(Fact, frozen=True, kw_only=True):
 
 
 class NodeAssigned(Fact, frozen=True, kw_only=True):
-    """A registered node takes tickets of these kinds from here on, none: it stands by and may be given back.
+    """A registered node takes tickets of these kinds from here on, none: it stands by and may be
+    given back.
 
-    `ticket_seconds` is how long a ticket on it should take. With `preempts` it hands back at once what is of another kind."""
+    `ticket_seconds` is how long a ticket on it should take. With `preempts` it hands back at once
+    what is of another kind."""
 
     node: Token
     kinds: tuple[WorkKind, ...]
@@ -84,8 +91,9 @@ class NodeAssigned(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class WorkAged(Fact, frozen=True, kw_only=True):
-    """Tickets of the request at `request` have waited for so long that those left go first from now on."""
+class WorkEscalated(Fact, frozen=True, kw_only=True):
+    """Tickets of the request at `request` have waited for so long that those left go first from now
+    on."""
 
     config: ConfigName
     kind: WorkKind
@@ -95,7 +103,8 @@ class WorkAged(Fact, frozen=True, kw_only=True):
 
 
 class DeadlockBroken(Fact, frozen=True, kw_only=True):
-    """Nothing was asked of any worker for this config, for each part of its loop waited for another, as `cycle` tells.
+    """Nothing was asked of any worker for this config, for each part of its loop waited for
+    another, as `cycle` tells.
 
     Its generation is played on and trained anew."""
 
@@ -112,7 +121,8 @@ Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
 class NodePressureChanged(Fact, frozen=True, kw_only=True):
     """A resource of a node went into another tier; `used` is the share in use, 0..1.
 
-    `consumer` names the process where the resource is its own (`vram`, `files`) and is empty where it is the node's."""
+    `consumer` names the process where the resource is its own (`vram`, `files`) and is empty where
+    it is the node's."""
 
     node: Token
     resource: Resource
@@ -123,7 +133,8 @@ class NodePressureChanged(Fact, frozen=True, kw_only=True):
 
 
 class BreakerOpened(Fact, frozen=True, kw_only=True):
-    """So many failures in a row that `target` is left alone until a probe succeeds; `node-<name>` is a quarantined node."""
+    """So many failures in a row that `target` is left alone until a probe succeeds; `node-<name>`
+    is a quarantined node."""
 
     target: Token
     failures: Count
@@ -139,8 +150,9 @@ class BreakerReset(Fact, frozen=True, kw_only=True):
 
 
 class QuorumLevelChanged(Fact, frozen=True, kw_only=True):
-    """How many voters can still be lost: two or more HEALTHY, one DEGRADED, none MINIMUM; with LOST nothing can be written, so that
-    level is seen on `/status` and in the metrics only. A single server is its own quorum and HEALTHY."""
+    """How many voters can still be lost: two or more HEALTHY, one DEGRADED, none MINIMUM; with LOST
+    nothing can be written, so that level is seen on `/status` and in the metrics only. A single
+    server is its own quorum and HEALTHY."""
 
     level: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
     previous: Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]

@@ -12,8 +12,9 @@ from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Harness, S
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who sat at one seat of a game.
 
-    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued the leaves. What follows are the
-    other options that change play. Their defaults are part of the names of participants and therefore never change."""
+    `simulations` is the search budget a decision, 0 without search; `evaluator` tells what valued
+    the leaves. What follows are the other options that change play. Their defaults are part of the
+    names of participants and therefore never change."""
 
     participant: str
     harness: Harness
@@ -29,10 +30,11 @@ class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class GameCompleted(Fact, frozen=True, kw_only=True):
     """One whole game, with all that training needs.
 
-    `moves` are the tokens of the rules' notation separated by blanks, bookkeeping included. `targets` holds the improved
-    policy and root value of every searched decision in the format of `ringrift.learning.targets` (base64 in JSON).
-    `ranks[i]` is the final rank of seat i + 1, ties share a rank. `seed` made the game's choices. Games of origin `tournament`
-    only measure (`MEASURING`): they are in no shard."""
+    `moves` are the tokens of the rules' notation separated by blanks, bookkeeping included.
+    `targets` holds the improved policy and root value of every searched decision in the format of
+    `ringrift.learning.targets` (base64 in JSON). `ranks[i]` is the final rank of seat i + 1, ties
+    share a rank. `seed` made the game's choices. Games of origin `tournament` only measure
+    (`MEASURING`): they are in no shard."""
 
     game: str
     config: ConfigName
@@ -56,9 +58,11 @@ class GameCompleted(Fact, frozen=True, kw_only=True):
 
 
 class GameReanalysed(Fact, frozen=True, kw_only=True):
-    """New targets of an old game, searched again by another network; the game itself stays as it was played.
+    """New targets of an old game, searched again by another network; the game itself stays as it
+    was played.
 
-    `seq` is where the game is in `GAMES`. Shards that are made from here on use the newest targets there are."""
+    `seq` is where the game is in `GAMES`. Shards that are made from here on use the newest targets
+    there are."""
 
     game: str
     config: ConfigName
@@ -73,7 +77,8 @@ class GameReanalysed(Fact, frozen=True, kw_only=True):
 
 
 class SelfplayPlanned(Fact, frozen=True, kw_only=True):
-    """Play `games` games of one generation, in tickets of `games_per_ticket`; the last ticket may be smaller.
+    """Play `games` games of one generation, in tickets of `games_per_ticket`; the last ticket may
+    be smaller.
 
     Without a `model` the search values leaves with the handcrafted heuristic."""
 
@@ -107,7 +112,8 @@ class SelfplayFinished(Fact, frozen=True, kw_only=True):
 
 
 class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`count` games ended with these participants from best to worst; `ranks` shows ties, such as 1, 2, 2, 4."""
+    """`count` games ended with these participants from best to worst; `ranks` shows ties, such as
+    1, 2, 2, 4."""
 
     order: tuple[str, ...]
     ranks: tuple[int, ...]
@@ -115,11 +121,14 @@ class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class GamesRetracted(Fact, frozen=True, kw_only=True):
-    """Games of a config that count as if they had never come: in ratings, shards and the windows of trainings from here on.
+    """Games of a config that count as if they had never come: in ratings, shards and the windows of
+    trainings from here on.
 
-    They are those from `first_seq` to `last_seq` of `GAMES` that `node` played, in which `model` sat, and that `games` names, each
-    as far as it is given. A score is of a whole ticket, so a ticket with one such game is left out of the ratings whole: rather
-    lose good results than keep bad ones. `rankings` is what these tickets had brought (`scored_games` games), to be taken back."""
+    They are those from `first_seq` to `last_seq` of `GAMES` that `node` played, in which `model`
+    sat, and that `games` names, each as far as it is given. A score is of a whole ticket, so a
+    ticket with one such game is left out of the ratings whole: rather lose good results than keep
+    bad ones. `rankings` is what these tickets had brought (`scored_games` games), to be taken
+    back."""
 
     config: ConfigName
     node: str | None = None
@@ -140,7 +149,8 @@ class GamesRetracted(Fact, frozen=True, kw_only=True):
 
 
 class ReanalysisRequested(Fact, frozen=True, kw_only=True):
-    """Search the self-play games of `GAMES` from `first_seq` to `last_seq` again with `model`: one ticket."""
+    """Search the self-play games of `GAMES` from `first_seq` to `last_seq` again with `model`: one
+    ticket."""
 
     config: ConfigName
     model: Sha256
@@ -153,7 +163,8 @@ class ReanalysisRequested(Fact, frozen=True, kw_only=True):
 
 
 class ReanalysisFinished(Fact, frozen=True, kw_only=True):
-    """The new targets of one ticket are in `GAMES`, but of `lost` games that could not be searched."""
+    """The new targets of one ticket are in `GAMES`, but of `lost` games that could not be
+    searched."""
 
     config: ConfigName
     ticket: str

@@ -34,10 +34,12 @@ class ConsumerStopped(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class AckedLossRepaired(Fact, frozen=True, kw_only=True):
-    """The server had acknowledged what it did not have any more after it came back, between two sequences of that time.
+class LostEventsRepublished(Fact, frozen=True, kw_only=True):
+    """The server had acknowledged what it did not have any more after it came back, between two
+    sequences of that time.
 
-    `written` of these events are in the log again, under their ids; `orphaned` are not, because their cause is gone too."""
+    `written` of these events are in the log again, under their ids; `orphaned` are not, because
+    their cause is gone too."""
 
     node: Token
     consumer: Token
@@ -48,18 +50,20 @@ class AckedLossRepaired(Fact, frozen=True, kw_only=True):
     orphaned: Count
 
 
-class StreamRemade(Fact, frozen=True, kw_only=True):
-    """A stream that holds nothing but what facts give had no leader, or was not there, for so long, and was made anew, empty."""
+class StreamRecreated(Fact, frozen=True, kw_only=True):
+    """A stream that holds nothing but what facts give had no leader, or was not there, for so long,
+    and was made anew, empty."""
 
     stream: str
     was: Literal["leaderless", "missing"]
     lacked_seconds: Annotated[float, Meta(ge=0)]
 
 
-class DeadLettered(Fact, frozen=True, kw_only=True):
+class DeadLetterStored(Fact, frozen=True, kw_only=True):
     """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
 
-    `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and only a person tries it again."""
+    `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and
+    only a person tries it again."""
 
     consumer: Token
     stream: str
@@ -93,8 +97,9 @@ class DeadLetterRetried(Fact, frozen=True, kw_only=True):
 class DeadLetterResolved(Fact, frozen=True, kw_only=True):
     """A dead letter needs nobody any more; its bytes stay in `DEAD`.
 
-    `decodes`: this build, with its upcasters, reads the event where it lies, and so does every consumer of it that starts;
-    `sent-again`: the ticket is on the queue once more; `dropped`: a person decided that it is of no use."""
+    `decodes`: this build, with its upcasters, reads the event where it lies, and so does every
+    consumer of it that starts; `sent-again`: the ticket is on the queue once more; `dropped`: a
+    person decided that it is of no use."""
 
     consumer: Token
     stream: str
@@ -105,7 +110,8 @@ class DeadLetterResolved(Fact, frozen=True, kw_only=True):
 
 
 class DeadLetterEscalated(Fact, frozen=True, kw_only=True):
-    """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show DEAD_SEQ`)."""
+    """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show
+    DEAD_SEQ`)."""
 
     consumer: Token
     stream: str

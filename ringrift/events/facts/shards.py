@@ -10,14 +10,15 @@ from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Sha256, To
 
 
 class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the self-play games of a shard were like, in whole numbers so that every machine finds the same.
+    """What the self-play games of a shard were like, in whole numbers so that every machine finds
+    the same.
 
-    games         self-play games that replay to their recorded end
-    wins          of them, won by seat 1, 2, ...; the rest had no winner
-    plies, plies_squared   sums over games
-    openings      distinct sequences of the first `OPENING_TOKENS` moves (`ringrift.learning.summary`)
+    games         self-play games that replay to their recorded end wins          of them, won by
+    seat 1, 2, ...; the rest had no winner plies, plies_squared   sums over games openings
+    distinct sequences of the first `OPENING_TOKENS` moves (`ringrift.learning.summary`)
     participants  who sat at the boards, in alphabetical order, at most `PARTICIPANTS_MAX`
-    decisions, agreed   searched decisions, and those whose root value was highest for the seat that won"""
+    decisions, agreed   searched decisions, and those whose root value was highest for the seat that
+    won"""
 
     games: Annotated[int, Meta(ge=1)]
     wins: tuple[Count, ...]
@@ -30,9 +31,11 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ShardExported(Fact, frozen=True, kw_only=True):
-    """Games `first_seq..last_seq` of this config in `GAMES` as training samples; a pure function of that range and `encoder`.
+    """Games `first_seq..last_seq` of this config in `GAMES` as training samples; a pure function of
+    that range and `encoder`.
 
-    The next shard begins at `last_seq + 1`, so every game is in exactly one shard per encoder version."""
+    The next shard begins at `last_seq + 1`, so every game is in exactly one shard per encoder
+    version."""
 
     config: ConfigName
     encoder: str
@@ -47,17 +50,20 @@ class ShardExported(Fact, frozen=True, kw_only=True):
     summary: ShardSummary | None = None
     """None in a shard without self-play games, and in facts of older builds"""
     supersedes: Sha256 | None = None
-    """the shard of the same range that this one takes the place of, because games were retracted or reanalysed"""
+    """the shard of the same range that this one takes the place of, because games were retracted or
+    reanalysed"""
     retracted: Count = 0
     """games of the range that were left out because they are retracted"""
     events_seq: Count = 0
     """retractions and reanalyses up to this sequence of `EVENTS` are heeded; 0: none"""
     targets_seq: Count = 0
-    """the newest targets up to this sequence of `GAMES` are taken; 0: those that the games came with"""
+    """the newest targets up to this sequence of `GAMES` are taken; 0: those that the games came
+    with"""
 
 
 class ShardRetired(Fact, frozen=True, kw_only=True):
-    """No window and no training can reach this shard any more: its blob is deleted. The games are there; it can be made again."""
+    """No window and no training can reach this shard any more: its blob is deleted. The games are
+    there; it can be made again."""
 
     config: ConfigName
     digest: Sha256
@@ -67,7 +73,8 @@ class ShardRetired(Fact, frozen=True, kw_only=True):
 
 
 class ShardRecovered(Fact, frozen=True, kw_only=True):
-    """The blob of a shard was lost or damaged when a training wanted it, and was made again from the games, byte for byte."""
+    """The blob of a shard was lost or damaged when a training wanted it, and was made again from
+    the games, byte for byte."""
 
     config: ConfigName
     digest: Sha256
@@ -77,9 +84,11 @@ class ShardRecovered(Fact, frozen=True, kw_only=True):
 
 
 class QualityAssessed(Fact, frozen=True, kw_only=True):
-    """How good the newest self-play data of a config are, from `games` games up to the shard `digest`.
+    """How good the newest self-play data of a config are, from `games` games up to the shard
+    `digest`.
 
-    `score` is the weighted mean of `components`, each 0..1; `adjusted` is drawn towards the neutral 0.5 by lack of `confidence`."""
+    `score` is the weighted mean of `components`, each 0..1; `adjusted` is drawn towards the neutral
+    0.5 by lack of `confidence`."""
 
     config: ConfigName
     digest: Sha256

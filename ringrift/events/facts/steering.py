@@ -35,14 +35,16 @@ class PipelineResumed(Fact, frozen=True, kw_only=True):
 
 
 class TickRecorded(Fact, frozen=True, kw_only=True):
-    """A minute has passed. Decisions that wait for time wait for this: what the log does not tell, no decision knows."""
+    """A minute has passed. Decisions that wait for time wait for this: what the log does not tell,
+    no decision knows."""
 
     minute: Count
     """whole minutes since 1970 (UTC)"""
 
 
 class ExplorationAdjusted(Fact, frozen=True, kw_only=True):
-    """Self-play of this config explores `boost` times as long as the settings say, from its next plan on; it was `previous`."""
+    """Self-play of this config explores `boost` times as long as the settings say, from its next
+    plan on; it was `previous`."""
 
     config: ConfigName
     boost: float
@@ -52,27 +54,32 @@ class ExplorationAdjusted(Fact, frozen=True, kw_only=True):
 
 
 class CurriculumReweighted(Fact, frozen=True, kw_only=True):
-    """Weights of the configs that are switched on, 1 = as usual; not normalised. `config` is where the cause lies, None: all over.
+    """Weights of the configs that are switched on, 1 = as usual; not normalised. `config` is where
+    the cause lies, None: all over.
 
     `amplitude` is how much of its full effect the cause had, 0..1."""
 
     config: ConfigName | None
-    reason: Literal["promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"]
+    reason: Literal[
+        "promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"
+    ]
     amplitude: float
     weights: dict[str, float]
     settings_version: Count
 
 
 class AllocationDecided(Fact, frozen=True, kw_only=True):
-    """The share of self-play that each config gets, summing to 1, and the `terms` (0..1) that its priority came from."""
+    """The share of self-play that each config gets, summing to 1, and the `terms` (0..1) that its
+    priority came from."""
 
     shares: dict[str, float]
     terms: dict[str, dict[str, float]]
     settings_version: Count
 
 
-class ArchitecturesWeighed(Fact, frozen=True, kw_only=True):
-    """Elo that each architecture gained per hour of training in this config, and the share of training it deserves."""
+class ArchitectureSharesDecided(Fact, frozen=True, kw_only=True):
+    """Elo that each architecture gained per hour of training in this config, and the share of
+    training it deserves."""
 
     config: ConfigName
     elo_per_hour: dict[str, float]

@@ -10,9 +10,11 @@ from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Severity, 
 
 
 class ModelTainted(Fact, frozen=True, kw_only=True):
-    """`model` learned from games that are retracted, itself or (`inherited`) through the weights it began from.
+    """`model` learned from games that are retracted, itself or (`inherited`) through the weights it
+    began from.
 
-    `retraction` is the position of the retraction, `clean` the nearest network before it that did not."""
+    `retraction` is the position of the retraction, `clean` the nearest network before it that did
+    not."""
 
     config: ConfigName
     model: Sha256
@@ -23,9 +25,11 @@ class ModelTainted(Fact, frozen=True, kw_only=True):
 
 
 class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
-    """What trainings of this config do other than the settings say, whole, from the next request on; empty: nothing.
+    """What trainings of this config do other than the settings say, whole, from the next request
+    on; empty: nothing.
 
-    `values` by the dotted name of the setting, as text like on the command line. A person or the log decides it."""
+    `values` by the dotted name of the setting, as text like on the command line. A person or the
+    log decides it."""
 
     config: ConfigName
     values: dict[str, str]
@@ -36,8 +40,8 @@ class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
 
 
 class TrainingRequested(Fact, frozen=True, kw_only=True):
-    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one. A `teacher` is a network whose
-    policy and values are mixed into the targets."""
+    """Train `architecture` on `shards`, starting from the weights of `parent` if there is one. A
+    `teacher` is a network whose policy and values are mixed into the targets."""
 
     config: ConfigName
     generation: Annotated[int, Meta(ge=1)]
@@ -69,7 +73,8 @@ class TrainingStarted(Fact, frozen=True, kw_only=True):
 
 
 class TrainingCheckpointed(Fact, frozen=True, kw_only=True):
-    """A training that takes long is alive: written with a checkpoint, some minutes apart, and kept, for decisions depend on it."""
+    """A training that takes long is alive: written with a checkpoint, some minutes apart, and kept,
+    for decisions depend on it."""
 
     config: ConfigName
     generation: Count
@@ -136,7 +141,8 @@ class ModelRegistered(Fact, frozen=True, kw_only=True):
 
 
 class ModelDerived(Fact, frozen=True, kw_only=True):
-    """An immutable network was made from others without training, by `method`; trainings can start from it."""
+    """An immutable network was made from others without training, by `method`; trainings can start
+    from it."""
 
     config: ConfigName
     model: Sha256
@@ -147,11 +153,12 @@ class ModelDerived(Fact, frozen=True, kw_only=True):
     method: str
 
 
-class StaleFallbackUsed(Fact, frozen=True, kw_only=True):
-    """A worker could not fetch the network `wanted`, and did this ticket with `used`, which had been current before it.
+class FallbackModelUsed(Fact, frozen=True, kw_only=True):
+    """A worker could not fetch the network `wanted`, and did this ticket with `used`, which had
+    been current before it.
 
-    `age_seconds` is how long ago `used` became current; `tries` and `seconds` what was spent on the wanted one, `reason` why the
-    last try failed."""
+    `age_seconds` is how long ago `used` became current; `tries` and `seconds` what was spent on the
+    wanted one, `reason` why the last try failed."""
 
     config: ConfigName
     ticket: str
@@ -165,9 +172,11 @@ class StaleFallbackUsed(Fact, frozen=True, kw_only=True):
 
 
 class LossAnomalyDetected(Fact, frozen=True, kw_only=True):
-    """A training ended with, or ran into, a loss far above what this config's trainings led to expect.
+    """A training ended with, or ran into, a loss far above what this config's trainings led to
+    expect.
 
-    `deviations` tells how far above `expected` in (robust) standard deviations; `severity` follows from it."""
+    `deviations` tells how far above `expected` in (robust) standard deviations; `severity` follows
+    from it."""
 
     config: ConfigName
     generation: Count
@@ -180,7 +189,8 @@ class LossAnomalyDetected(Fact, frozen=True, kw_only=True):
 
 
 class PlateauDetected(Fact, frozen=True, kw_only=True):
-    """The loss of this config has not fallen for `trainings` trainings; said again when that makes it more severe."""
+    """The loss of this config has not fallen for `trainings` trainings; said again when that makes
+    it more severe."""
 
     config: ConfigName
     generation: Count
@@ -201,7 +211,8 @@ class PlateauCleared(Fact, frozen=True, kw_only=True):
 
 
 class TrainingBlocked(Fact, frozen=True, kw_only=True):
-    """A training is due but its data are not good enough: the generation plays on, and what is new is looked at again."""
+    """A training is due but its data are not good enough: the generation plays on, and what is new
+    is looked at again."""
 
     config: ConfigName
     generation: Count
@@ -210,8 +221,9 @@ class TrainingBlocked(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class TrainingKilled(Fact, frozen=True, kw_only=True):
-    """A training gave no sign of life for `silent_seconds` of recorded time; its ticket is void, whoever holds it."""
+class TrainingTimedOut(Fact, frozen=True, kw_only=True):
+    """A training gave no sign of life for `silent_seconds` of recorded time; its ticket is void,
+    whoever holds it."""
 
     config: ConfigName
     generation: Count

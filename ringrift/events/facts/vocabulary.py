@@ -13,14 +13,30 @@ if TYPE_CHECKING:
     ConfigName = str
 else:  # a choice is checked ten times as fast as a pattern, which was half the time of decoding an event
     ConfigName = Literal[
-        "square8_2p", "square8_3p", "square8_4p", "square19_2p", "square19_3p", "square19_4p",
-        "hex8_2p", "hex8_3p", "hex8_4p", "hexagonal_2p", "hexagonal_3p", "hexagonal_4p",
-    ]  # fmt: skip
-Harness = Literal["gumbel", "gpu_gumbel", "minimax", "maxn", "brs", "policy", "descent", "heuristic", "random"]
-Purpose = Literal["promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"]
-"""what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for by people"""
+        "square8_2p",
+        "square8_3p",
+        "square8_4p",
+        "square19_2p",
+        "square19_3p",
+        "square19_4p",
+        "hex8_2p",
+        "hex8_3p",
+        "hex8_4p",
+        "hexagonal_2p",
+        "hexagonal_3p",
+        "hexagonal_4p",
+    ]
+Harness = Literal[
+    "gumbel", "gpu_gumbel", "minimax", "maxn", "brs", "policy", "descent", "heuristic", "random"
+]
+Purpose = Literal[
+    "promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"
+]
+"""what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for
+by people"""
 MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
-"""purposes of matches that only measure: everyone in them is rated, but nobody is judged by them or learns from their games"""
+"""purposes of matches that only measure: everyone in them is rated, but nobody is judged by them or
+learns from their games"""
 Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
 """how fast a config grows stronger, slowest first; the bounds are settings (`velocity`)"""
@@ -29,4 +45,5 @@ Pace = Literal["regressing", "stalled", "steady", "fast"]
 class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Base of every fact; see `ringrift.events.registry` for its subject, emitter and consumers.
 
-    `gc=False`: facts hold values only and form no cycles, so the collector need not walk the thousands of a replay."""
+    `gc=False`: facts hold values only and form no cycles, so the collector need not walk the
+    thousands of a replay."""

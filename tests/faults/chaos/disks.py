@@ -1,9 +1,10 @@
-"""A file system of its own for a server's store, that can lose power, stand still and run full: ext4 in a file, on a loop device.
+"""A file system of its own for a server's store, that can lose power, stand still and run full:
+ext4 in a file, on a loop device.
 
-Losing power is what file-system developers test with: the kernel shuts the file system down without flushing its journal, so that
-what no sync has brought to the device is gone, and the next mount replays the journal. Standing still is a frozen file system: who
-writes waits. The device itself keeps what it was given: a disk that lies about its own cache is not modelled.
-"""
+Losing power is what file-system developers test with: the kernel shuts the file system down without
+flushing its journal, so that what no sync has brought to the device is gone, and the next mount
+replays the journal. Standing still is a frozen file system: who writes waits. The device itself
+keeps what it was given: a disk that lies about its own cache is not modelled."""
 
 from __future__ import annotations
 

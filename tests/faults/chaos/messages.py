@@ -1,4 +1,5 @@
-"""What befalls consumers and their messages: kill -9, SIGSTOP, messages nobody can use, a full queue, messages twice and late."""
+"""What befalls consumers and their messages: kill -9, SIGSTOP, messages nobody can use, a full
+queue, messages twice and late."""
 
 from __future__ import annotations
 
@@ -10,12 +11,19 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ringrift.streams.errors import LogUnavailable, QueueFull, StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.topology import DEAD, EVENTS, GAMES, WORK, WORK_KINDS, WORK_TICKETS_MAX
+from ringrift.log.errors import LogUnavailable, QueueFull, StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Presence
+from ringrift.log.topology import DEAD, EVENTS, GAMES, WORK, WORK_KINDS, WORK_TICKETS_MAX
 
-KINDS = {"consumer killed": 4, "consumer frozen": 2, "poison": 1, "full queue": 1, "twice": 2, "late": 2}
+KINDS = {
+    "consumer killed": 4,
+    "consumer frozen": 2,
+    "poison": 1,
+    "full queue": 1,
+    "twice": 2,
+    "late": 2,
+}
 FROZEN_SECONDS = (2.0, 40.0)
 """also longer than a lease and than a worker's time for a ticket"""
 FULL_SECONDS = (2.0, 8.0)
@@ -30,7 +38,7 @@ POISON = (
     (GAMES, "ringrift.game.hex8_2p.completed", b"[" * 10_000),
     (WORK, "ringrift.work.selfplay.5.hex8_2p", b'{"type":"selfplay"'),
     (WORK, "ringrift.work.evaluation.5.hex8_2p", b"null"),
-)  # fmt: skip
+)
 SUPERVISORS = ("node",)
 """their end is that of all they keep, and nobody starts them again here"""
 
@@ -45,7 +53,8 @@ async def insist(call: Callable[[], Awaitable[T]]) -> T:
 
 
 class Mischief:
-    """Does to consumers and messages what a seeded plan says; `poisoned` are the bodies nobody can use."""
+    """Does to consumers and messages what a seeded plan says; `poisoned` are the bodies nobody can
+    use."""
 
     def __init__(self, log: JetStreamLog, plan: random.Random) -> None:
         self.log, self._plan = log, plan
@@ -53,7 +62,8 @@ class Mischief:
         self.stored_twice: list[str] = []
 
     async def do(self, how: str) -> None:
-        """One of `KINDS`, to its end. Raises StreamError if the log went away in the middle of it."""
+        """One of `KINDS`, to its end. Raises StreamError if the log went away in the middle of
+        it."""
         match how:
             case "consumer killed":
                 await self._signal(signal.SIGKILL)
@@ -108,27 +118,45 @@ class Mischief:
 
         async def one(number: int) -> None:
             with contextlib.suppress(QueueFull):
-                await insist(lambda: self.log.publish_ticket(FILLER_SUBJECT, b"filler", f"filler-{chance}-{number}"))
+                await insist(
+                    lambda: self.log.publish_ticket(
+                        FILLER_SUBJECT, b"filler", f"filler-{chance}-{number}"
+                    )
+                )
 
         await asyncio.gather(*(one(number) for number in range(WORK_TICKETS_MAX)))
         await asyncio.sleep(self._plan.uniform(*FULL_SECONDS))
         await insist(lambda: self.log.purge(WORK, FILLER_SUBJECT))
 
     async def _repeat(self) -> None:
-        """Messages of the log and of the queue come once more, byte for byte, as from a writer who was not told."""
+        """Messages of the log and of the queue come once more, byte for byte, as from a writer who
+        was not told."""
         tail = await insist(lambda: self.log.tail(EVENTS))
-        newest = [entry async for batch in self.log.read(EVENTS, start_seq=max(1, tail - 10 * TWICE_EVENTS)) for entry in batch]
+        newest = [
+            entry
+            async for batch in self.log.read(EVENTS, start_seq=max(1, tail - 10 * TWICE_EVENTS))
+            for entry in batch
+        ]
         for entry in self._plan.sample(newest, min(TWICE_EVENTS, len(newest))):
             if entry.id is not None:
-                seq = await insist(lambda entry=entry: self.log.publish(EVENTS, entry.subject, entry.body, id=entry.id))
+                seq = await insist(
+                    lambda entry=entry: self.log.publish(
+                        EVENTS, entry.subject, entry.body, id=entry.id
+                    )
+                )
                 self.stored_twice += [entry.id] if seq != entry.seq else []
         for entry in (await insist(self.log.queued))[:TWICE_EVENTS]:
             if entry.id is not None:
                 with contextlib.suppress(QueueFull):
-                    await insist(lambda entry=entry: self.log.publish_ticket(entry.subject, entry.body, entry.id))
+                    await insist(
+                        lambda entry=entry: self.log.publish_ticket(
+                            entry.subject, entry.body, entry.id
+                        )
+                    )
 
     async def _delay(self) -> None:
-        """Tickets are delivered to somebody who hands them back late, or never: then they come again by their time limit."""
+        """Tickets are delivered to somebody who hands them back late, or never: then they come
+        again by their time limit."""
         for kind in WORK_KINDS:
             item = await insist(lambda kind=kind: self.log.next_ticket(kind, wait_seconds=1.0))
             if item is not None:

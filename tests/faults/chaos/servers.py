@@ -1,4 +1,5 @@
-"""A cluster with all streams, and what befalls its servers: one at a time, as a cluster of three promises, or all at once."""
+"""A cluster with all streams, and what befalls its servers: one at a time, as a cluster of three
+promises, or all at once."""
 
 from __future__ import annotations
 
@@ -16,23 +17,25 @@ import nats.errors
 import pytest
 
 from chaos.disks import Disk, why_none
+from ringrift.cluster import local as local_cluster
+from ringrift.cluster.local import LocalCluster, Member
 from ringrift.events import Recorded, UndecodableEvent, decode
-from ringrift.ops import local_cluster
-from ringrift.ops.local_cluster import LocalCluster, Member
-from ringrift.streams import api
-from ringrift.streams.ensure import ensure
-from ringrift.streams.errors import StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.topology import EVENTS
+from ringrift.log import api
+from ringrift.log.errors import StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
+from ringrift.server.ensure import ensure
 
 HARM_SECONDS = (1.0, 8.0)
 CALM_SECONDS = (0.5, 2.0)
 STALL_SECONDS = (0.05, 1.0)
 READY_SECONDS_MAX = 90.0
 KINDS = {"kill": 3, "freeze": 3, "cut": 3, "all": 1}
-"""what befalls servers, with weights: kill -9 of one, SIGSTOP of one, silence of its routes, kill -9 of all at once"""
+"""what befalls servers, with weights: kill -9 of one, SIGSTOP of one, silence of its routes, kill
+-9 of all at once"""
 DISK_KINDS = {"slow disk": 2, "power": 1}
-"""on disks of their own: one stands still again and again, or all lose power at once and with it what they had not synced"""
+"""on disks of their own: one stands still again and again, or all lose power at once and with it
+what they had not synced"""
 SYNC_OURS, SYNC_DEFAULT = "always", "2m"
 
 
@@ -76,7 +79,9 @@ class Servers(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def cluster(data: Path, count: int = 3, *, disks: bool = False, sync: str = SYNC_OURS) -> AsyncIterator[Servers]:
+async def cluster(
+    data: Path, count: int = 3, *, disks: bool = False, sync: str = SYNC_OURS
+) -> AsyncIterator[Servers]:
     """`count` servers with all streams, one replica on each; `sync` is their `sync_interval`."""
     if disks and why_none():
         pytest.skip(why_none())
@@ -87,7 +92,9 @@ async def cluster(data: Path, count: int = 3, *, disks: bool = False, sync: str 
         for name, home in homes.items():
             conf = (home / "nats.conf").read_text()
             assert SYNC_OURS in conf
-            (home / "nats.conf").write_text(conf.replace(f"sync_interval: {SYNC_OURS}", f"sync_interval: {sync}"))
+            (home / "nats.conf").write_text(
+                conf.replace(f"sync_interval: {SYNC_OURS}", f"sync_interval: {sync}")
+            )
             if disks:
                 mounted[name] = Disk(data / f"{name}.img", home / "nats")
                 stack.callback(mounted[name].unmount)
@@ -104,13 +111,17 @@ async def cluster(data: Path, count: int = 3, *, disks: bool = False, sync: str 
 
 
 async def recovered(log: JetStreamLog, count: int = 3) -> None:
-    """EVENTS has a leader and all its followers keep up, so that the next harm is again the only one. Raises TimeoutError."""
+    """EVENTS has a leader and all its followers keep up, so that the next harm is again the only
+    one. Raises TimeoutError."""
     async with asyncio.timeout(READY_SECONDS_MAX):
         while True:
             with contextlib.suppress(StreamError, TimeoutError, OSError, nats.errors.Error):
                 group = (await api.call(log.ask, f"STREAM.INFO.{EVENTS}")).get("cluster") or {}
                 followers = group.get("replicas") or []
-                if group.get("leader") and sum(peer.get("current", False) for peer in followers) == count - 1:
+                if (
+                    group.get("leader")
+                    and sum(peer.get("current", False) for peer in followers) == count - 1
+                ):
                     return
             await asyncio.sleep(0.1)
 

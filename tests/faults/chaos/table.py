@@ -8,13 +8,25 @@ from typing import NamedTuple
 
 KILLS = ("kill", "all", "consumer killed")
 COLUMNS = (
-    "run", "kills", "power cuts", "frozen", "cuts", "slow disks", "other faults", "acknowledged", "lost", "doubled",
-    "other violations", "longest outage of writes", "longest without a leader",
-)  # fmt: skip
+    "run",
+    "kills",
+    "power cuts",
+    "frozen",
+    "cuts",
+    "slow disks",
+    "other faults",
+    "acknowledged",
+    "lost",
+    "doubled",
+    "other violations",
+    "longest outage of writes",
+    "longest without a leader",
+)
 
 
 class Row(NamedTuple):
-    """`done` counts what befell the run by kind; `lost` and `doubled` of the events that were `acknowledged` to writers."""
+    """`done` counts what befell the run by kind; `lost` and `doubled` of the events that were
+    `acknowledged` to writers."""
 
     run: str
     done: Counter[str]
@@ -29,7 +41,12 @@ class Row(NamedTuple):
         """In the order of `COLUMNS`."""
         done = Counter(self.done)
         kills = sum(done.pop(kind, 0) for kind in KILLS)
-        counts = [kills, done.pop("power", 0), done.pop("freeze", 0) + done.pop("consumer frozen", 0), done.pop("cut", 0)]
+        counts = [
+            kills,
+            done.pop("power", 0),
+            done.pop("freeze", 0) + done.pop("consumer frozen", 0),
+            done.pop("cut", 0),
+        ]
         counts.append(done.pop("slow disk", 0))
         counts.append(done.total())
         numbers = [*counts, self.acknowledged, self.lost, self.doubled, self.others]

@@ -12,16 +12,17 @@ from simulator.checker import Acknowledged
 
 from ringrift.events import Draft, draft, encode
 from ringrift.events.facts import ConsumerStarted
-from ringrift.streams import api
-from ringrift.streams.errors import StreamError
-from ringrift.streams.jetstream import JetStreamLog
-from ringrift.streams.topology import EVENTS
+from ringrift.log import api
+from ringrift.log.errors import StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
 
 LOOK_SECONDS = 0.1
 
 
 class Writer:
-    """Appends one event after the other, of a kind that moves no decider; `acknowledged` is what it was told is stored."""
+    """Appends one event after the other, of a kind that moves no decider; `acknowledged` is what it
+    was told is stored."""
 
     def __init__(self, log: JetStreamLog, name: str, pause_seconds: float = 0.0) -> None:
         self._log, self._name, self._pause = log, name, pause_seconds
@@ -33,7 +34,9 @@ class Writer:
         """Until told to stop; what was begun is ended."""
         number = 0
         while not stop.is_set():
-            fact = ConsumerStarted(node=self._name, consumer="chaos", instance=str(number), version="1")
+            fact = ConsumerStarted(
+                node=self._name, consumer="chaos", instance=str(number), version="1"
+            )
             item = draft(fact, cause=None, source="chaos", key=f"{self._name}-{number}")
             began = time.monotonic()
             seq = await self.send(item)
@@ -55,7 +58,9 @@ class HastyWriter(Writer):
 
     async def send(self, item: Draft) -> int:
         with contextlib.suppress(nats.errors.Error):
-            await self._log.client.publish(item.subject, encode(item), headers={"Nats-Msg-Id": item.id})
+            await self._log.client.publish(
+                item.subject, encode(item), headers={"Nats-Msg-Id": item.id}
+            )
         await asyncio.sleep(0.001)
         return 0
 
@@ -67,7 +72,10 @@ async def writing(
     """Writers that write until the block ends, one of each kind; what they began they end."""
     stop = asyncio.Event()
     logs = [await JetStreamLog.open(url, name=f"w{number}") for number in range(len(kinds))]
-    writers = [kind(log, f"w{number}", pause_seconds) for number, (kind, log) in enumerate(zip(kinds, logs, strict=True))]
+    writers = [
+        kind(log, f"w{number}", pause_seconds)
+        for number, (kind, log) in enumerate(zip(kinds, logs, strict=True))
+    ]
     tasks = [asyncio.create_task(writer.write(stop)) for writer in writers]
     try:
         yield writers

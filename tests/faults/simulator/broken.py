@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from ringrift.consumers import deciding
-from ringrift.consumers.deciding import own_decisions
-from ringrift.consumers.process import Process
-from ringrift.consumers.working import work
 from ringrift.events.tickets import Ticket
-from ringrift.streams.log import WorkItem
-from ringrift.streams.memory import MemoryLog
+from ringrift.log.memory import MemoryLog
+from ringrift.log.protocol import WorkItem
+from ringrift.runtime import decide as deciding
+from ringrift.runtime.decide import own_decisions
+from ringrift.runtime.process import Process
+from ringrift.runtime.work import work
 from simulator.faulty import FaultyLog
 from simulator.plan import Fault
 from simulator.world import MAINS, PLANNER, Result, SimulatedProcess, given_up, play, simulate
@@ -27,7 +27,8 @@ async def forgotten(log: Any, decider: Any, after: int = 0) -> dict[int, Any]:
 
 
 def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
-    """Players acknowledge a ticket before its facts are in the log: what dies in between is forgotten."""
+    """Players acknowledge a ticket before its facts are in the log: what dies in between is
+    forgotten."""
 
     async def player(process: Process) -> None:
         take = process.log.next_ticket
@@ -46,15 +47,22 @@ def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
         process.log.next_ticket = remembered  # type: ignore[method-assign]
         await work(process, "selfplay", handle, given_up)
 
-    return simulate(seed, faults, MAINS | dict.fromkeys(("player-a", "player-b"), ("selfplay", player)))
+    return simulate(
+        seed, faults, MAINS | dict.fromkeys(("player-a", "player-b"), ("selfplay", player))
+    )
 
 
 def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
-    """A planner does not look for what it has decided before, and names a decision after itself instead of its cause."""
+    """A planner does not look for what it has decided before, and names a decision after itself
+    instead of its cause."""
     draft = SimulatedProcess.draft
 
-    def own_name(self: SimulatedProcess, fact: Any, *, cause: str | None, key: str | int = 0) -> Any:
-        return draft(self, fact, cause=cause, key=f"{key}.{self.node}" if self.name == "planner" else key)
+    def own_name(
+        self: SimulatedProcess, fact: Any, *, cause: str | None, key: str | int = 0
+    ) -> Any:
+        return draft(
+            self, fact, cause=cause, key=f"{key}.{self.node}" if self.name == "planner" else key
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deciding, "own_decisions", forgotten)
@@ -63,7 +71,8 @@ def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
 
 
 def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
-    """Nobody writes under an expectation: a holder that was frozen goes on as if it still were one."""
+    """Nobody writes under an expectation: a holder that was frozen goes on as if it still were
+    one."""
 
     async def append(self: FaultyLog, drafts: Any, expect: Any = None) -> Any:
         return await self._call(lambda: MemoryLog.append(self, drafts))
@@ -73,4 +82,8 @@ def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
         return simulate(seed, faults)
 
 
-BROKEN: dict[str, Broken] = {"acks-early": acks_early, "decides-twice": decides_twice, "unfenced": unfenced}
+BROKEN: dict[str, Broken] = {
+    "acks-early": acks_early,
+    "decides-twice": decides_twice,
+    "unfenced": unfenced,
+}

@@ -1,4 +1,5 @@
-"""What must hold of a whole history, however it came about. For the simulator and for real servers alike."""
+"""What must hold of a whole history, however it came about. For the simulator and for real servers
+alike."""
 
 from __future__ import annotations
 
@@ -6,18 +7,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ringrift.consumers import folds
 from ringrift.consumers.dispatcher import OUTCOMES, REQUESTS
-from ringrift.domain.decider import Decider
+from ringrift.deciders.kit import Decider
 from ringrift.events import Draft, Fact, Recorded
-from ringrift.events.facts import DeadLettered, GameCompleted, LeaseAcquired, SelfplayFinished
+from ringrift.events.facts import DeadLetterStored, GameCompleted, LeaseAcquired, SelfplayFinished
 from ringrift.events.tickets import tickets_of
-from ringrift.streams.log import Expect
+from ringrift.log.protocol import Expect
+from ringrift.runtime import folds
 
 
 class Acknowledged(NamedTuple):
-    """What a writer was told is stored, and where; `began` and `ended` count what the writer did, one after the other. `again`: it
-    had been sent before, by a life that was not told or by somebody else, and may lie where it lay."""
+    """What a writer was told is stored, and where; `began` and `ended` count what the writer did,
+    one after the other. `again`: it had been sent before, by a life that was not told or by
+    somebody else, and may lie where it lay."""
 
     draft: Draft
     seq: int
@@ -35,14 +37,20 @@ class Sample(NamedTuple):
     fold_hash: str
 
 
-def lost(history: Mapping[str, Sequence[Recorded]], ledgers: Iterable[Sequence[Acknowledged]], *, at_seq: bool) -> list[str]:
+def lost(
+    history: Mapping[str, Sequence[Recorded]],
+    ledgers: Iterable[Sequence[Acknowledged]],
+    *,
+    at_seq: bool,
+) -> list[str]:
     """What was acknowledged and is not there; with `at_seq`, not where it was said to be."""
     at = {meta.id: meta.seq for events in history.values() for _, meta in events}
     return [
         f"lost: {item.draft.id}, acknowledged at {item.seq}, is at {at.get(item.draft.id)}"
-        for ledger in ledgers for item in ledger
+        for ledger in ledgers
+        for item in ledger
         if (at.get(item.draft.id) != item.seq if at_seq else item.draft.id not in at)
-    ]  # fmt: skip
+    ]
 
 
 def doubled(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
@@ -52,12 +60,15 @@ def doubled(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
 
 
 def disordered(ledgers: Iterable[Sequence[Acknowledged]]) -> list[str]:
-    """What lies before something on its subject that its writer had been acknowledged before it wrote this."""
+    """What lies before something on its subject that its writer had been acknowledged before it
+    wrote this."""
     found = []
     for ledger in ledgers:
         first: dict[str, Acknowledged] = {}
         for item in ledger:
-            first.setdefault(item.draft.id, item)  # told once more after a restart, it lies where it lay
+            first.setdefault(
+                item.draft.id, item
+            )  # told once more after a restart, it lies where it lay
         ended = sorted(first.values(), key=lambda item: item.ended)
         newest: dict[str, int] = defaultdict(int)
         at = 0
@@ -89,11 +100,14 @@ def uncaused(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
 
 
 def _is_letter(id: str) -> bool:
-    return id.startswith(DeadLettered.__name__)  # its cause is no event: that is why it was written
+    return id.startswith(
+        DeadLetterStored.__name__
+    )  # its cause is no event: that is why it was written
 
 
 def overheld(events: Sequence[Recorded], roles: Mapping[str, Iterable[type[Fact]]]) -> list[str]:
-    """Facts of a role that its holder of that epoch did not write; `roles`: what only the holder writes, by role."""
+    """Facts of a role that its holder of that epoch did not write; `roles`: what only the holder
+    writes, by role."""
     of = {kind: role for role, kinds in roles.items() for kind in kinds}
     holders: dict[str, str] = {}
     found = []
@@ -103,11 +117,15 @@ def overheld(events: Sequence[Recorded], roles: Mapping[str, Iterable[type[Fact]
         elif (role := of.get(type(event))) is not None:
             node = meta.source.partition("@")[2]
             if not holders.get(role, "").startswith(f"{node}."):
-                found.append(f"two holders: {meta.id} by {meta.source} while {holders.get(role)} holds {role}")
+                found.append(
+                    f"two holders: {meta.id} by {meta.source} while {holders.get(role)} holds {role}"
+                )
     return found
 
 
-def misdecided(events: Sequence[Recorded], decider: Decider[Any], samples: Iterable[Sample], *, until: int) -> list[str]:
+def misdecided(
+    events: Sequence[Recorded], decider: Decider[Any], samples: Iterable[Sample], *, until: int
+) -> list[str]:
     """Decisions that do not follow from the log, once each, and states that its fold does not give.
 
     What is due on events after `until` may still be to come."""
@@ -127,11 +145,15 @@ def misdecided(events: Sequence[Recorded], decider: Decider[Any], samples: Itera
             wanted = decider.decide(state, event, meta)
             there = tuple(item.event for item in own.get(meta.seq, ()))
             if there != wanted and (there or meta.seq <= until):
-                found.append(f"misdecided: {decider.name} on {meta.position} wrote {_names(there)}, due is {_names(wanted)}")
+                found.append(
+                    f"misdecided: {decider.name} on {meta.position} wrote {_names(there)}, due is {_names(wanted)}"
+                )
             for decision, its_meta in own.get(meta.seq, ()):
                 state = decider.evolve(state, decision, its_meta)
         if meta.seq in hashes and hashes[meta.seq] != {folds.fold_hash(state)}:
-            found.append(f"other fold: {decider.name} at {meta.seq} was {sorted(hashes[meta.seq])}, the log gives another")
+            found.append(
+                f"other fold: {decider.name} at {meta.seq} was {sorted(hashes[meta.seq])}, the log gives another"
+            )
     return found
 
 
@@ -143,16 +165,21 @@ def undone(history: Mapping[str, Sequence[Recorded]], *, until: int | None = Non
     """Tickets without exactly one outcome, and finished self-play without all its games.
 
     What was asked for after `until` may still be to come, but has no two outcomes either."""
-    outcomes: Counter[str] = Counter(event.ticket for event, _ in history["EVENTS"] if isinstance(event, OUTCOMES))
-    games: Counter[str] = Counter(event.ticket for event, _ in history.get("GAMES", ()) if isinstance(event, GameCompleted))
+    outcomes: Counter[str] = Counter(
+        event.ticket for event, _ in history["EVENTS"] if isinstance(event, OUTCOMES)
+    )
+    games: Counter[str] = Counter(
+        event.ticket for event, _ in history.get("GAMES", ()) if isinstance(event, GameCompleted)
+    )
     found = []
     for event, meta in history["EVENTS"]:
         if isinstance(event, REQUESTS):
             found += [
                 f"{outcomes[ticket.ticket]} outcomes: ticket {ticket.ticket}"
                 for ticket in tickets_of(event, meta.position)
-                if outcomes[ticket.ticket] != 1 and (outcomes[ticket.ticket] or until is None or meta.seq <= until)
-            ]  # fmt: skip
+                if outcomes[ticket.ticket] != 1
+                and (outcomes[ticket.ticket] or until is None or meta.seq <= until)
+            ]
         elif isinstance(event, SelfplayFinished) and games[event.ticket] != event.games:
             found.append(f"{games[event.ticket]} games of {event.games}: ticket {event.ticket}")
     return found

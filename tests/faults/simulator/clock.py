@@ -1,4 +1,5 @@
-"""An event loop whose time jumps to whatever comes next: an hour of waiting costs nothing, and every run is the same."""
+"""An event loop whose time jumps to whatever comes next: an hour of waiting costs nothing, and
+every run is the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The in-memory log as one host sees it: slow, forgetful of acknowledgements, gone with the process."""
+"""The in-memory log as one host sees it: slow, forgetful of acknowledgements, gone with the
+process."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 from ringrift.events import Draft
-from ringrift.streams.errors import LogUnavailable
-from ringrift.streams.log import Entry, Expect
-from ringrift.streams.memory import MemoryBroker, MemoryLog
+from ringrift.log.errors import LogUnavailable
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.protocol import Entry, Expect
 from simulator.checker import Acknowledged
 from simulator.plan import Fault
 
@@ -21,9 +22,12 @@ BEHIND_SECONDS_MAX = 1.0
 
 
 class Network:
-    """What stands between one host and the server, over all its lives: its faults by call number."""
+    """What stands between one host and the server, over all its lives: its faults by call
+    number."""
 
-    def __init__(self, seed: str, faults: Sequence[Fault], crash: Callable[[], None], sent: set[str]) -> None:
+    def __init__(
+        self, seed: str, faults: Sequence[Fault], crash: Callable[[], None], sent: set[str]
+    ) -> None:
         self.chance = random.Random(seed)
         self.calls = self.ticks = 0
         self.faults = {fault.call: fault for fault in faults}
@@ -51,7 +55,8 @@ class Network:
 
 
 class FaultyLog(MemoryLog):
-    """One life of a host's connection. Once `dead`, nothing gets through any more, as after kill -9."""
+    """One life of a host's connection. Once `dead`, nothing gets through any more, as after kill
+    -9."""
 
     def __init__(self, broker: MemoryBroker, network: Network) -> None:
         super().__init__(broker)
@@ -99,7 +104,8 @@ class FaultyLog(MemoryLog):
         seqs: list[int] = await self._call(lambda: MemoryLog.append(self, drafts, expect))
         ended = self.network.tick()
         self.network.acknowledged += [
-            Acknowledged(item, seq, began, ended, expect, item.id in again) for item, seq in zip(drafts, seqs, strict=True)
+            Acknowledged(item, seq, began, ended, expect, item.id in again)
+            for item, seq in zip(drafts, seqs, strict=True)
         ]
         return seqs
 
@@ -128,7 +134,8 @@ class FaultyLog(MemoryLog):
         self._alive()
 
     async def follow(self, *args: Any, **named: Any) -> AsyncGenerator[Entry, None]:
-        """In order, but behind by a time of its own: followers of different subjects see them in different orders."""
+        """In order, but behind by a time of its own: followers of different subjects see them in
+        different orders."""
         chance = self.network.chance
         async for entry in MemoryLog.follow(self, *args, **named):
             if chance.random() < 0.1:
@@ -158,7 +165,12 @@ class FaultyItem:
 
     def __init__(self, log: FaultyLog, item: Any) -> None:
         self._log, self._item = log, item
-        self.subject, self.body, self.seq, self.deliveries = item.subject, item.body, item.seq, item.deliveries
+        self.subject, self.body, self.seq, self.deliveries = (
+            item.subject,
+            item.body,
+            item.seq,
+            item.deliveries,
+        )
 
     async def in_progress(self) -> None:
         await self._log._call(self._item.in_progress)

@@ -10,18 +10,31 @@ FAULT_SECONDS = 45.0
 """after this nothing goes wrong any more, and all must become well"""
 CALLS_MAX = 60
 AT_CALL = {
-    "ack lost": 4, "log away": 1, "stored but log away": 2, "slow": 2, "crash before": 3, "crash after": 4,
-}  # fmt: skip
+    "ack lost": 4,
+    "log away": 1,
+    "stored but log away": 2,
+    "slow": 2,
+    "crash before": 3,
+    "crash after": 4,
+}
 """faults of one call to the log, with their weights"""
 AT_TIME = {
-    "kill": 3, "freeze": 3, "clock step": 2, "redeliver": 2, "expire lease": 2, "drain": 1, "poison": 1, "server restart": 1,
+    "kill": 3,
+    "freeze": 3,
+    "clock step": 2,
+    "redeliver": 2,
+    "expire lease": 2,
+    "drain": 1,
+    "poison": 1,
+    "server restart": 1,
     "power cut": 1,
-}  # fmt: skip
+}
 """faults of a moment"""
 
 
 class Fault(NamedTuple):
-    """`kind` befalls `host` at its call number `call`, or at `at` seconds; `amount` is how much or how long, in seconds."""
+    """`kind` befalls `host` at its call number `call`, or at `at` seconds; `amount` is how much or
+    how long, in seconds."""
 
     kind: str
     host: str
@@ -43,14 +56,23 @@ def plan_of(seed: int, hosts: list[str]) -> list[Fault]:
 
 
 def _fault(chance: random.Random, kind: str, hosts: list[str]) -> Fault:
-    amount = chance.uniform(0.05, 2.0) if kind == "power cut" else chance.choice((-1, 1) if kind == "clock step" else (1,)) * (
-        chance.uniform(0.5, 40.0)
+    amount = (
+        chance.uniform(0.05, 2.0)
+        if kind == "power cut"
+        else chance.choice((-1, 1) if kind == "clock step" else (1,)) * (chance.uniform(0.5, 40.0))
     )
-    return Fault(kind, chance.choice(hosts), chance.randint(1, CALLS_MAX), chance.uniform(0.0, FAULT_SECONDS), amount)
+    return Fault(
+        kind,
+        chance.choice(hosts),
+        chance.randint(1, CALLS_MAX),
+        chance.uniform(0.0, FAULT_SECONDS),
+        amount,
+    )
 
 
 def shrunk(count: int, fails: Callable[[list[int]], bool]) -> list[int]:
-    """Numbers of the faults, of `count`, that suffice to fail: none of them can be left out alone."""
+    """Numbers of the faults, of `count`, that suffice to fail: none of them can be left out
+    alone."""
     kept = list(range(count))
     number = 0
     while number < len(kept):

@@ -1,4 +1,5 @@
-"""One run: hosts that live, die and are started again, a workload, and the faults of a plan; then calm, and the check."""
+"""One run: hosts that live, die and are started again, a workload, and the faults of a plan; then
+calm, and the check."""
 
 from __future__ import annotations
 
@@ -10,10 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ringrift.consumers import dispatcher
-from ringrift.consumers.deciding import act
-from ringrift.consumers.process import Process
-from ringrift.consumers.working import is_done, publish_games, work
-from ringrift.domain import evaluation, promotion, selfplay
+from ringrift.deciders.loop import evaluation, promotion, selfplay
 from ringrift.events import Draft, Fact, Recorded, Settings, UndecodableEvent, decode, event_id
 from ringrift.events.facts import (
     EvaluationFailed,
@@ -28,11 +26,14 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import EvaluationSettings, PromotionSettings, SelfplaySettings
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.errors import StreamError
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.topology import LEASE_BUCKET
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import StreamError
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.log.topology import LEASE_BUCKET
+from ringrift.runtime.decide import act
+from ringrift.runtime.process import Process
+from ringrift.runtime.work import is_done, publish_games, work
 from simulator import checker
 from simulator.checker import Sample
 from simulator.clock import VirtualLoop, run
@@ -42,9 +43,10 @@ from simulator.plan import AT_CALL, FAULT_SECONDS, Fault
 EPOCH = 1_800_000_000.0
 SETTLE_SECONDS_MAX = 400.0
 SETTINGS = Settings(
-    selfplay=SelfplaySettings(bootstrap_games=4, games=4, games_per_ticket=2), promotion=PromotionSettings(max_pairs=8),
+    selfplay=SelfplaySettings(bootstrap_games=4, games=4, games_per_ticket=2),
+    promotion=PromotionSettings(max_pairs=8),
     evaluation=EvaluationSettings(pairs_per_ticket=4, baseline_pairs=16),
-)  # fmt: skip
+)
 PLANNER = (selfplay.DECIDER, evaluation.DECIDER)
 DECIDERS = (*PLANNER, promotion.DECIDER)
 HELD = {"planner": [kind for decider in PLANNER for kind in decider.writes]}
@@ -72,22 +74,33 @@ class SimulatedProcess(Process):
     log: FaultyLog
 
     def __init__(self, host: Host, log: FaultyLog) -> None:
-        super().__init__(host.consumer, f"{host.name}-{host.lives}", log, ObjectBlobs(log), Presence(log))
+        super().__init__(
+            host.consumer, f"{host.name}-{host.lives}", log, ObjectBlobs(log), Presence(log)
+        )
         self.instance, self.logger, self._host = str(host.lives), Quiet(), host
         self.clock = lambda: host.world.loop.time() + host.clock_ahead
 
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
         time = datetime.fromtimestamp(self._host.world.now(), UTC)
-        return Draft(event=fact, id=event_id(type(fact), cause, key), cause=cause, source=self.source, time=time)
+        return Draft(
+            event=fact,
+            id=event_id(type(fact), cause, key),
+            cause=cause,
+            source=self.source,
+            time=time,
+        )
 
     def folded(self, seq: int, folds: Any) -> None:
         super().folded(seq, folds)
         if not self.log.dead and self._host.network.chance.random() < 0.2:
-            self._host.world.samples += [Sample(name, seq, fold.fold_hash) for name, fold in folds.items()]
+            self._host.world.samples += [
+                Sample(name, seq, fold.fold_hash) for name, fold in folds.items()
+            ]
 
 
 class Host:
-    """A place where one consumer runs: started again a while after it has ended, as its supervisor would."""
+    """A place where one consumer runs: started again a while after it has ended, as its supervisor
+    would."""
 
     def __init__(self, world: World, name: str, consumer: str, main: Main) -> None:
         self.world, self.name, self.consumer, self.main = world, name, consumer, main
@@ -118,7 +131,8 @@ class Host:
             await asyncio.sleep(self.network.chance.uniform(0.2, 5.0))
 
     def kill(self) -> None:
-        """Kill -9: whatever it awaits, it awaits no longer, and nothing it still tries gets through."""
+        """Kill -9: whatever it awaits, it awaits no longer, and nothing it still tries gets
+        through."""
         if self.process is not None and self._running is not None:
             self.process.log.dead = True
             self._running.cancel()
@@ -136,14 +150,22 @@ class Result(NamedTuple):
 class World:
     """A server, the hosts, and what befalls them."""
 
-    def __init__(self, seed: int, faults: Sequence[Fault], loop: VirtualLoop, mains: dict[str, tuple[str, Main]]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Sequence[Fault],
+        loop: VirtualLoop,
+        mains: dict[str, tuple[str, Main]],
+    ) -> None:
         self.seed, self.faults, self.loop = seed, faults, loop
         self.broker = MemoryBroker(self.now)
         self.samples: list[Sample] = []
         self.power_cut = False
         self.accidents: list[str] = []
         self.sent: set[str] = set()
-        self.hosts = {name: Host(self, name, consumer, main) for name, (consumer, main) in mains.items()}
+        self.hosts = {
+            name: Host(self, name, consumer, main) for name, (consumer, main) in mains.items()
+        }
 
     def now(self) -> float:
         """The server's clock, seconds since 1970."""
@@ -152,7 +174,11 @@ class World:
     async def run(self) -> Result:
         """Faults, then calm until nothing is left to do, then the check."""
         jobs = [asyncio.ensure_future(host.live()) for host in self.hosts.values()]
-        jobs += [asyncio.ensure_future(self._strike(fault)) for fault in self.faults if fault.kind not in AT_CALL]
+        jobs += [
+            asyncio.ensure_future(self._strike(fault))
+            for fault in self.faults
+            if fault.kind not in AT_CALL
+        ]
         try:
             await asyncio.sleep(FAULT_SECONDS)
             for host in self.hosts.values():
@@ -180,7 +206,9 @@ class World:
             case "drain" if host.process is not None:
                 host.process.stop()
             case "redeliver":
-                self.broker.held = {seq: (deliveries, 0.0) for seq, (deliveries, _) in self.broker.held.items()}
+                self.broker.held = {
+                    seq: (deliveries, 0.0) for seq, (deliveries, _) in self.broker.held.items()
+                }
                 self.broker.wake()
             case "expire lease":
                 store = self.broker.stream(f"KV_{LEASE_BUCKET}")
@@ -188,8 +216,12 @@ class World:
                 self.broker.wake()
             case "poison":
                 log = MemoryLog(self.broker)
-                await log.publish("EVENTS", "ringrift.model.hex8_2p.registered", b"\xff{", id=f"poison {fault.at}")
-                await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b'{"type":"selfplay"', f"poison {fault.at}")
+                await log.publish(
+                    "EVENTS", "ringrift.model.hex8_2p.registered", b"\xff{", id=f"poison {fault.at}"
+                )
+                await log.publish_ticket(
+                    "ringrift.work.selfplay.5.hex8_2p", b'{"type":"selfplay"', f"poison {fault.at}"
+                )
             case "server restart":
                 self.broker.crash()
             case "power cut":
@@ -231,22 +263,34 @@ class World:
         return found
 
     def _judged(self, settled: bool) -> Result:
-        history, ledgers = self.history(), [host.network.acknowledged for host in self.hosts.values()]
+        history, ledgers = (
+            self.history(),
+            [host.network.acknowledged for host in self.hosts.values()],
+        )
         events = history["EVENTS"]
         if self.power_cut:  # what follows from what the server forgot is decided and done again, observations are written again
-            ledgers = [[item for item in ledger if item.expect is None and item.draft.cause is None] for ledger in ledgers]
+            ledgers = [
+                [item for item in ledger if item.expect is None and item.draft.cause is None]
+                for ledger in ledgers
+            ]
             violations = [*checker.lost(history, ledgers, at_seq=False), *checker.doubled(history)]
         else:
             violations = [
-                *checker.lost(history, ledgers, at_seq=True), *checker.doubled(history), *checker.disordered(ledgers),
-                *checker.uncaused(history), *checker.overheld(events, HELD), *checker.undone(history),
-            ]  # fmt: skip
+                *checker.lost(history, ledgers, at_seq=True),
+                *checker.doubled(history),
+                *checker.disordered(ledgers),
+                *checker.uncaused(history),
+                *checker.overheld(events, HELD),
+                *checker.undone(history),
+            ]
             until = self.broker.stream("EVENTS").last_seq if settled else 0
             for decider in DECIDERS:
                 violations += checker.misdecided(events, decider, self.samples, until=until)
             if not settled:
                 violations.append(f"not settled within {SETTLE_SECONDS_MAX:g} s")
-        return Result([*self.accidents, *violations], len(events), len(history["GAMES"]), self.loop.time())
+        return Result(
+            [*self.accidents, *violations], len(events), len(history["GAMES"]), self.loop.time()
+        )
 
 
 async def planner(process: Process) -> None:
@@ -267,20 +311,29 @@ async def measurer(process: Process) -> None:
 
 
 async def operator(process: Process) -> None:
-    """Switches the config on and registers three networks, one after the other; every fact until it is acknowledged."""
+    """Switches the config on and registers three networks, one after the other; every fact until it
+    is acknowledged."""
     facts: list[Fact] = [SettingsChanged(version=1, settings=SETTINGS, why="simulated")]
     facts += [
         ModelRegistered(
-            config="hex8_2p", model=model, generation=number, architecture="v2-micro", encoder="e", parameters=1, parents=(),
+            config="hex8_2p",
+            model=model,
+            generation=number,
+            architecture="v2-micro",
+            encoder="e",
+            parameters=1,
+            parents=(),
             ticket=f"trained-{number}",
         )
         for number, model in enumerate(MODELS, 1)
-    ]  # fmt: skip
+    ]
     for number, fact in enumerate(facts):
         await asyncio.sleep(some_seconds(process, fact, 0.0, 12.0))
         while True:
             with contextlib.suppress(StreamError):
-                await process.log.append([process.draft(fact, cause=None, key=f"simulated-{number}")])
+                await process.log.append(
+                    [process.draft(fact, cause=None, key=f"simulated-{number}")]
+                )
                 break
             await asyncio.sleep(1.0)
     await process.wait_for_stop()
@@ -303,18 +356,39 @@ async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
             process.check_stop()
             await publish(game(process, ticket, name))
     fact = SelfplayFinished(
-        config="hex8_2p", generation=ticket.plan.generation, ticket=ticket.ticket, games=ticket.games, plies=1, play_seconds=1.0,
+        config="hex8_2p",
+        generation=ticket.plan.generation,
+        ticket=ticket.ticket,
+        games=ticket.games,
+        plies=1,
+        play_seconds=1.0,
         node=process.node,
-    )  # fmt: skip
+    )
     await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
 
 
 def game(process: Process, ticket: SelfplayTicket, name: str) -> GameCompleted:
     return GameCompleted(
-        game=name, config="hex8_2p", origin="selfplay", ticket=ticket.ticket, seats=(), pie=False, seed=1, moves="", plies=0,
-        winner=1, reason="r", ranks=(1, 2), removed=(0, 0), territory=(0, 0), targets=b"", rules_version=1, play_seconds=0.0,
-        node=process.node, settings_version=0,
-    )  # fmt: skip
+        game=name,
+        config="hex8_2p",
+        origin="selfplay",
+        ticket=ticket.ticket,
+        seats=(),
+        pie=False,
+        seed=1,
+        moves="",
+        plies=0,
+        winner=1,
+        reason="r",
+        ranks=(1, 2),
+        removed=(0, 0),
+        territory=(0, 0),
+        targets=b"",
+        rules_version=1,
+        play_seconds=0.0,
+        node=process.node,
+        settings_version=0,
+    )
 
 
 async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
@@ -326,11 +400,21 @@ async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
     await asyncio.sleep(some_seconds(process, ticket.ticket, 0.1, 4.0))
     me, other, pairs = request.candidate.participant, request.opponent.participant, request.pairs
     fact = EvaluationScored(
-        config="hex8_2p", generation=request.generation, ticket=ticket.ticket, candidate=me,
-        candidate_model=request.candidate.model, opponent=other, purpose=request.purpose, round=request.round, games=2 * pairs,
-        wins=2.0 * pairs, starts=((1.0, pairs),), rankings=(Ranking(order=(me, other), ranks=(1, 2), count=2 * pairs),),
-        play_seconds=1.0, node=process.node,
-    )  # fmt: skip
+        config="hex8_2p",
+        generation=request.generation,
+        ticket=ticket.ticket,
+        candidate=me,
+        candidate_model=request.candidate.model,
+        opponent=other,
+        purpose=request.purpose,
+        round=request.round,
+        games=2 * pairs,
+        wins=2.0 * pairs,
+        starts=((1.0, pairs),),
+        rankings=(Ranking(order=(me, other), ranks=(1, 2), count=2 * pairs),),
+        play_seconds=1.0,
+        node=process.node,
+    )
     await process.log.append([process.draft(fact, cause=ticket.cause)])
 
 
@@ -338,25 +422,44 @@ def given_up(process: Process, ticket: Ticket, reason: str) -> Fact:
     """What the log says of a ticket that could not be done."""
     if isinstance(ticket, SelfplayTicket):
         return SelfplayFinished(
-            config="hex8_2p", generation=ticket.plan.generation, ticket=ticket.ticket, games=0, lost=ticket.games, plies=0,
-            play_seconds=0.0, node=process.node,
-        )  # fmt: skip
+            config="hex8_2p",
+            generation=ticket.plan.generation,
+            ticket=ticket.ticket,
+            games=0,
+            lost=ticket.games,
+            plies=0,
+            play_seconds=0.0,
+            node=process.node,
+        )
     assert isinstance(ticket, EvaluationTicket)
     return EvaluationFailed(
-        config="hex8_2p", generation=ticket.request.generation, ticket=ticket.ticket, purpose=ticket.request.purpose,
-        candidate_model=ticket.request.candidate.model, reason=reason, node=process.node,
-    )  # fmt: skip
+        config="hex8_2p",
+        generation=ticket.request.generation,
+        ticket=ticket.ticket,
+        purpose=ticket.request.purpose,
+        candidate_model=ticket.request.candidate.model,
+        reason=reason,
+        node=process.node,
+    )
 
 
 MAINS: dict[str, tuple[str, Main]] = {
-    "planner-a": ("planner", planner), "planner-b": ("planner", planner), "promoter-a": ("promoter", promoter),
-    "promoter-b": ("promoter", promoter), "dispatcher": ("dispatcher", dispatcher.main), "player-a": ("selfplay", player),
-    "player-b": ("selfplay", player), "measurer": ("evaluator", measurer), "operator": ("operator", operator),
-}  # fmt: skip
+    "planner-a": ("planner", planner),
+    "planner-b": ("planner", planner),
+    "promoter-a": ("promoter", promoter),
+    "promoter-b": ("promoter", promoter),
+    "dispatcher": ("dispatcher", dispatcher.main),
+    "player-a": ("selfplay", player),
+    "player-b": ("selfplay", player),
+    "measurer": ("evaluator", measurer),
+    "operator": ("operator", operator),
+}
 """the hosts: the consumer that runs there, and what it runs"""
 
 
-def simulate(seed: int, faults: Sequence[Fault], mains: dict[str, tuple[str, Main]] | None = None) -> Result:
+def simulate(
+    seed: int, faults: Sequence[Fault], mains: dict[str, tuple[str, Main]] | None = None
+) -> Result:
     """One run of a plan, from the beginning to the check."""
     random.seed(seed)  # the jitter of pauses
     return run(lambda loop: World(seed, faults, loop, mains or MAINS).run())

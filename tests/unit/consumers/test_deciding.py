@@ -9,26 +9,27 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ringrift.consumers import dispatcher
-from ringrift.consumers.deciding import act, own_decisions, replayed
-from ringrift.consumers.process import Process
-from ringrift.domain import elo, evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import rating as elo
 from ringrift.events import Recorded, Settings, decode, draft
 from ringrift.events.facts import (
-    DeadLettered,
-    EloUpdated,
+    DeadLetterStored,
     EvaluationScored,
     Fact,
     ModelRegistered,
     Ranking,
+    RatingsUpdated,
     SelfplayFinished,
     SelfplayPlanned,
     SettingsChanged,
 )
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import decode_ticket
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.runtime.decide import act, own_decisions, replayed
+from ringrift.runtime.process import Process
 
 PLANNER = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER)
 SETTINGS = Settings(selfplay=SelfplaySettings(bootstrap_games=20, games_per_ticket=8))
@@ -48,7 +49,10 @@ def process(broker: MemoryBroker, name: str = "planner") -> Process:
 async def write(broker: MemoryBroker, *facts: Fact) -> list[int]:
     log = MemoryLog(broker)
     before = await log.tail("EVENTS")
-    return [(await log.append([draft(fact, cause=None, source="test", key=f"{before}.{i}")]))[0] for i, fact in enumerate(facts)]
+    return [
+        (await log.append([draft(fact, cause=None, source="test", key=f"{before}.{i}")]))[0]
+        for i, fact in enumerate(facts)
+    ]
 
 
 async def wait_for(broker: MemoryBroker, kind: type[Fact], count: int = 1) -> list[Recorded]:
@@ -57,7 +61,11 @@ async def wait_for(broker: MemoryBroker, kind: type[Fact], count: int = 1) -> li
     async with asyncio.timeout(20):
         async for entry in MemoryLog(broker).follow("EVENTS"):
             with contextlib.suppress(ValueError):
-                recorded = decode(entry.body, stream="EVENTS", seq=entry.seq) if entry.body.startswith(b"{") else None
+                recorded = (
+                    decode(entry.body, stream="EVENTS", seq=entry.seq)
+                    if entry.body.startswith(b"{")
+                    else None
+                )
                 if recorded and isinstance(recorded.event, kind):
                     found.append(recorded)
             if len(found) == count:
@@ -67,12 +75,18 @@ async def wait_for(broker: MemoryBroker, kind: type[Fact], count: int = 1) -> li
 
 async def all_of(broker: MemoryBroker, kind: type[Fact]) -> list[Recorded]:
     entries = [entry async for batch in MemoryLog(broker).read("EVENTS") for entry in batch]
-    events = [decode(entry.body, stream="EVENTS", seq=entry.seq) for entry in entries if entry.body.startswith(b"{")]
+    events = [
+        decode(entry.body, stream="EVENTS", seq=entry.seq)
+        for entry in entries
+        if entry.body.startswith(b"{")
+    ]
     return [item for item in events if isinstance(item.event, kind)]
 
 
 @contextlib.asynccontextmanager
-async def running(runner: Process, *deciders, role: str | None = "planner") -> AsyncIterator[asyncio.Task[None]]:
+async def running(
+    runner: Process, *deciders, role: str | None = "planner"
+) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(act(runner, deciders or PLANNER, role))
     try:
         yield task
@@ -91,12 +105,23 @@ def scored(wins: int, losses: int) -> EvaluationScored:
     me, other = f"{B[:12]}:gumbel:s32", "baseline:random:s0"
     orders = [((me, other), wins), ((other, me), losses)]
     return EvaluationScored(
-        config="hex8_2p", generation=1, ticket="t", candidate=me, candidate_model=B, opponent=other, purpose="random", round=0,
-        games=2 * (wins + losses), wins=2.0 * wins,
+        config="hex8_2p",
+        generation=1,
+        ticket="t",
+        candidate=me,
+        candidate_model=B,
+        opponent=other,
+        purpose="random",
+        round=0,
+        games=2 * (wins + losses),
+        wins=2.0 * wins,
         starts=tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count),
-        rankings=tuple(Ranking(order=order, ranks=(1, 2), count=2 * count) for order, count in orders if count),
-        play_seconds=1.0, node="n",
-    )  # fmt: skip
+        rankings=tuple(
+            Ranking(order=order, ranks=(1, 2), count=2 * count) for order, count in orders if count
+        ),
+        play_seconds=1.0,
+        node="n",
+    )
 
 
 async def test_a_decision_names_its_cause(broker):
@@ -110,9 +135,20 @@ async def test_a_restart_repeats_nothing_and_goes_on(broker):
     await write(broker, settings())
     async with running(process(broker)):
         await wait_for(broker, SelfplayPlanned)
-    await write(broker, settings(2), ModelRegistered(
-        config="hex8_2p", model=B, generation=1, architecture="v2-micro", encoder="e", parameters=1, parents=(), ticket="t"
-    ))  # fmt: skip
+    await write(
+        broker,
+        settings(2),
+        ModelRegistered(
+            config="hex8_2p",
+            model=B,
+            generation=1,
+            architecture="v2-micro",
+            encoder="e",
+            parameters=1,
+            parents=(),
+            ticket="t",
+        ),
+    )
     async with running(process(broker)):
         await wait_for(broker, evaluation.EvaluationRequested, 2)
     assert len(await all_of(broker, SelfplayPlanned)) == 1
@@ -124,19 +160,32 @@ async def test_a_second_planner_stands_by_and_takes_over(broker):
     async with running(second):
         async with running(first):
             await wait_for(broker, SelfplayPlanned)
-        await write(broker, ModelRegistered(
-            config="hex8_2p", model=B, generation=1, architecture="v2-micro", encoder="e", parameters=1, parents=(), ticket="t"
-        ))  # fmt: skip
+        await write(
+            broker,
+            ModelRegistered(
+                config="hex8_2p",
+                model=B,
+                generation=1,
+                architecture="v2-micro",
+                encoder="e",
+                parameters=1,
+                parents=(),
+                ticket="t",
+            ),
+        )
         await wait_for(broker, evaluation.EvaluationRequested, 2)
     assert len(await all_of(broker, SelfplayPlanned)) == 1
 
 
 async def test_two_raters_write_each_table_once(broker):
-    async with running(process(broker, "rater"), elo.DECIDER, role=None), running(process(broker, "rater"), elo.DECIDER, role=None):
+    async with (
+        running(process(broker, "rater"), elo.DECIDER, role=None),
+        running(process(broker, "rater"), elo.DECIDER, role=None),
+    ):
         for wins in range(20, 25):
             await write(broker, scored(wins, 2))
-        await wait_for(broker, EloUpdated, 5)
-    causes = [meta.cause for _, meta in await all_of(broker, EloUpdated)]
+        await wait_for(broker, RatingsUpdated, 5)
+    causes = [meta.cause for _, meta in await all_of(broker, RatingsUpdated)]
     assert len(causes) == len(set(causes)) == 5
 
 
@@ -145,7 +194,7 @@ async def test_a_poison_event_is_dead_lettered_and_the_decider_goes_on(broker):
     await log.publish("EVENTS", "ringrift.settings.all.changed", b"not json", id="poison")
     await write(broker, settings())
     async with running(process(broker)):
-        ((letter, _),) = await wait_for(broker, DeadLettered)
+        ((letter, _),) = await wait_for(broker, DeadLetterStored)
         await wait_for(broker, SelfplayPlanned)
     assert letter.stream == "EVENTS"
     kept = await log.get("DEAD", letter.dead_seq)
@@ -156,12 +205,16 @@ async def test_the_fold_of_a_running_decider_is_that_of_the_log(broker):
     await write(broker, settings(), scored(8, 8))
     runner = process(broker, "rater")
     async with running(runner, elo.DECIDER, role=None):
-        await wait_for(broker, EloUpdated)
+        await wait_for(broker, RatingsUpdated)
         await write(broker, settings(2))
         while runner.seq < await runner.log.tail("EVENTS"):  # noqa: ASYNC110  the fold has no event to wait for
             await asyncio.sleep(0)
         live = runner._folds["elo"].fold_hash
-    events = [decode(entry.body, stream="EVENTS", seq=entry.seq) async for batch in runner.log.read("EVENTS") for entry in batch]
+    events = [
+        decode(entry.body, stream="EVENTS", seq=entry.seq)
+        async for batch in runner.log.read("EVENTS")
+        for entry in batch
+    ]
     assert replayed(elo.DECIDER, events).fold_hash == live
 
 
@@ -175,7 +228,14 @@ async def test_own_decisions_are_found_by_their_cause(broker):
 
 async def test_the_promoter_needs_no_planner(broker):
     registered = ModelRegistered(
-        config="hex8_2p", model=B, generation=1, architecture="v2-micro", encoder="e", parameters=1, parents=(), ticket="t"
+        config="hex8_2p",
+        model=B,
+        generation=1,
+        architecture="v2-micro",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        ticket="t",
     )
     await write(broker, settings(), registered, scored(32, 0))
     async with running(process(broker, "promoter"), promotion.DECIDER, role="promoter"):
@@ -213,9 +273,18 @@ async def test_a_lost_ticket_comes_back_and_a_finished_one_does_not(broker):
     log = MemoryLog(broker)
     while (item := await log.next_ticket("selfplay", wait_seconds=0.01)) is not None:
         await item.ack()  # off the queue, with no fact to show for it
-    await write(broker, SelfplayFinished(
-        config="hex8_2p", generation=0, ticket="selfplay-events-3-1", games=8, plies=1, play_seconds=1.0, node="n"
-    ))  # fmt: skip
+    await write(
+        broker,
+        SelfplayFinished(
+            config="hex8_2p",
+            generation=0,
+            ticket="selfplay-events-3-1",
+            games=8,
+            plies=1,
+            play_seconds=1.0,
+            node="n",
+        ),
+    )
     assert await dispatched(broker, 2) == ["selfplay-events-3-0", "selfplay-events-3-2"]
 
 

@@ -1,4 +1,5 @@
-"""A network that cannot be fetched: tries, then an older one and a fact that says so; on the in-memory log."""
+"""A network that cannot be fetched: tries, then an older one and a fact that says so; on the
+in-memory log."""
 
 from __future__ import annotations
 
@@ -11,37 +12,46 @@ import pytest
 from ringrift.consumers import fallback, selfplay, trainer
 from ringrift.consumers.fallback import wanted_or_older
 from ringrift.consumers.networks import Networks
-from ringrift.consumers.process import Drained, Process
 from ringrift.events import Fact, decode, draft
 from ringrift.events.facts import (
+    FallbackModelUsed,
     ModelPromoted,
     ModelRolledBack,
     SelfplayFinished,
     SelfplayPlanned,
-    StaleFallbackUsed,
     TrainingRequested,
 )
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import SelfplayTicket, TrainingTicket, tickets_of
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import BlobMissing, LogUnavailable
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.log.retry import Backoff
+from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import save
 from ringrift.rules import Config
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.errors import BlobMissing, LogUnavailable
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.retry import Backoff
-from ringrift.streams.topology import MODEL_BUCKET
+from ringrift.runtime.process import Drained, Process
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 PLAN = SelfplayPlanned(
-    config="hex8_2p", generation=3, games=2, games_per_ticket=2, simulations=4, model=C, seed=1, settings_version=0
+    config="hex8_2p",
+    generation=3,
+    games=2,
+    games_per_ticket=2,
+    simulations=4,
+    model=C,
+    seed=1,
+    settings_version=0,
 )
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fallback, "PAUSES", Backoff(first_seconds=0.0, longest_seconds=0.0, budget_seconds=None))
+    monkeypatch.setattr(
+        fallback, "PAUSES", Backoff(first_seconds=0.0, longest_seconds=0.0, budget_seconds=None)
+    )
 
 
 @pytest.fixture
@@ -52,7 +62,11 @@ def process() -> Process:
 
 async def write(process: Process, *facts: Fact) -> int:
     key = await process.log.tail("EVENTS")
-    return (await process.log.append([draft(fact, cause=None, source="test", key=key + i) for i, fact in enumerate(facts)]))[-1]
+    return (
+        await process.log.append(
+            [draft(fact, cause=None, source="test", key=key + i) for i, fact in enumerate(facts)]
+        )
+    )[-1]
 
 
 async def ticket(process: Process, *history: Fact) -> SelfplayTicket:
@@ -63,17 +77,27 @@ async def ticket(process: Process, *history: Fact) -> SelfplayTicket:
 
 
 def promoted(model: str, config: str = "hex8_2p") -> ModelPromoted:
-    return ModelPromoted(config=config, generation=1, model=model, previous=None, evidence=None, why="w", settings_version=1)
+    return ModelPromoted(
+        config=config,
+        generation=1,
+        model=model,
+        previous=None,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
 
 
 def rolled_back(model: str, current: str) -> ModelRolledBack:
-    return ModelRolledBack(config="hex8_2p", model=model, current=current, elo_drop=200.0, why="w", settings_version=1)
+    return ModelRolledBack(
+        config="hex8_2p", model=model, current=current, elo_drop=200.0, why="w", settings_version=1
+    )
 
 
-async def told(process: Process) -> list[StaleFallbackUsed]:
+async def told(process: Process) -> list[FallbackModelUsed]:
     entries = [entry async for batch in process.log.read("EVENTS") for entry in batch]
     facts = [decode(entry.body, stream="EVENTS", seq=entry.seq).event for entry in entries]
-    return [fact for fact in facts if isinstance(fact, StaleFallbackUsed)]
+    return [fact for fact in facts if isinstance(fact, FallbackModelUsed)]
 
 
 class Store:
@@ -94,7 +118,9 @@ class Store:
 
 async def test_four_failures_are_forgiven(process: Process) -> None:
     store = Store(B, after=4)
-    assert await wanted_or_older(process, await ticket(process, promoted(B), promoted(C)), C, store.fetch) == (C, C)
+    assert await wanted_or_older(
+        process, await ticket(process, promoted(B), promoted(C)), C, store.fetch
+    ) == (C, C)
     assert (store.tries, await told(process)) == (5, [])
 
 
@@ -102,7 +128,13 @@ async def test_after_five_the_network_before_is_used_and_told(process: Process) 
     item, store = await ticket(process, promoted(A), promoted(B), promoted(C)), Store(A, B)
     assert await wanted_or_older(process, item, C, store.fetch) == (B, B)
     (fact,) = await told(process)
-    assert (fact.ticket, fact.wanted, fact.used, fact.tries, fact.node) == (item.ticket, C, B, 5, "test")
+    assert (fact.ticket, fact.wanted, fact.used, fact.tries, fact.node) == (
+        item.ticket,
+        C,
+        B,
+        5,
+        "test",
+    )
     assert fact.reason == "BlobMissing: no such blob"
     assert 0.0 <= fact.age_seconds < 60.0
 
@@ -123,9 +155,17 @@ async def test_a_ticket_that_comes_again_tells_it_once(process: Process) -> None
         ((promoted(A), promoted(B)), (A, B), B),
         ((promoted(A), promoted(B, config="square8_2p"), promoted(C)), (A, B), A),
     ],
-    ids=["older still", "not one rolled back", "not one that came later", "wanted was never current", "of its own config"],
+    ids=[
+        "older still",
+        "not one rolled back",
+        "not one that came later",
+        "wanted was never current",
+        "of its own config",
+    ],
 )
-async def test_which_one_is_used(process: Process, history: tuple[Fact, ...], there: tuple[str, ...], used: str) -> None:
+async def test_which_one_is_used(
+    process: Process, history: tuple[Fact, ...], there: tuple[str, ...], used: str
+) -> None:
     item = await ticket(process, *history)
     assert await wanted_or_older(process, item, C, Store(*there).fetch) == (used, used)
 
@@ -144,7 +184,9 @@ async def test_a_fetch_that_hangs_is_given_up_in_time(process: Process) -> None:
             await asyncio.Event().wait()
         return model
 
-    assert await wanted_or_older(process, await ticket(process, promoted(B), promoted(C)), C, fetch) == (B, B)
+    assert await wanted_or_older(
+        process, await ticket(process, promoted(B), promoted(C)), C, fetch
+    ) == (B, B)
     (fact,) = await told(process)
     assert (fact.tries, fact.reason) == (1, "TimeoutError")
 
@@ -159,10 +201,14 @@ async def test_a_log_that_is_away_counts_and_a_drain_ends_the_trying(process: Pr
 
 
 def blob() -> bytes:
-    return save(build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_2p"))
+    return save(
+        build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_2p")
+    )
 
 
-async def test_games_are_played_by_the_older_network_and_say_so(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_games_are_played_by_the_older_network_and_say_so(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     older = await process.blobs.put(MODEL_BUCKET, blob())
     item = await ticket(process, promoted(older), promoted(C))
     plans: list[SelfplayPlanned] = []
@@ -185,9 +231,16 @@ async def test_a_training_begins_with_the_older_network(process: Process) -> Non
     data = blob()
     older = await process.blobs.put(MODEL_BUCKET, data)
     request = TrainingRequested(
-        config="hex8_2p", generation=1, architecture="v2-micro", parent=C, shards=(), samples=1, seed=1, reason="r",
+        config="hex8_2p",
+        generation=1,
+        architecture="v2-micro",
+        parent=C,
+        shards=(),
+        samples=1,
+        seed=1,
+        reason="r",
         settings_version=0,
-    )  # fmt: skip
+    )
     (item,) = tickets_of(request, f"EVENTS/{await write(process, promoted(older), request)}")
     assert isinstance(item, TrainingTicket)
     assert await trainer._start(process, item) == data

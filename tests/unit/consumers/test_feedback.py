@@ -9,14 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ringrift.consumers import clock, feedback
-from ringrift.consumers.deciding import act, replayed
-from ringrift.consumers.process import Process
-from ringrift.domain import evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.events import Fact, Recorded, Settings, decode, draft
 from ringrift.events.facts import (
     AllocationDecided,
     CurriculumReweighted,
-    EloUpdated,
     ExplorationAdjusted,
     LossAnomalyDetected,
     ModelPromoted,
@@ -24,6 +21,7 @@ from ringrift.events.facts import (
     PlateauDetected,
     QualityAssessed,
     Rating,
+    RatingsUpdated,
     RegressionDetected,
     SelfplayFinished,
     SelfplayPlanned,
@@ -37,15 +35,20 @@ from ringrift.events.facts import (
     VelocityChanged,
 )
 from ringrift.events.settings import SelfplaySettings
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.runtime.decide import act, replayed
+from ringrift.runtime.process import Process
 
 REACTION_SECONDS_MAX = 10.0
 """of each loop, on a machine that does other things too; milliseconds otherwise"""
 CONFIG = "hex8_2p"
 A, B, C = "a" * 64, "b" * 64, "c" * 64
-SETTINGS = Settings(configs=(CONFIG, "hexagonal_2p"), selfplay=SelfplaySettings(bootstrap_games=64, games_per_ticket=64))
+SETTINGS = Settings(
+    configs=(CONFIG, "hexagonal_2p"),
+    selfplay=SelfplaySettings(bootstrap_games=64, games_per_ticket=64),
+)
 PLANNER = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER)
 ROLES = {"planner": PLANNER, "promoter": (promotion.DECIDER,), "feedback": feedback.DECIDERS}
 
@@ -64,7 +67,9 @@ def broker() -> MemoryBroker:
 async def system(broker: MemoryBroker) -> AsyncIterator[list[Process]]:
     """Every decider of the loop and of the feedback, as in life."""
     runners = [process(broker, role) for role in ROLES]
-    tasks = [asyncio.create_task(act(runner, ROLES[runner.name], runner.name)) for runner in runners]
+    tasks = [
+        asyncio.create_task(act(runner, ROLES[runner.name], runner.name)) for runner in runners
+    ]
     try:
         yield runners
     finally:
@@ -76,7 +81,9 @@ async def system(broker: MemoryBroker) -> AsyncIterator[list[Process]]:
 
 async def write(broker: MemoryBroker, fact: Fact) -> int:
     log = MemoryLog(broker)
-    (seq,) = await log.append([draft(fact, cause=None, source="test", key=await log.tail("EVENTS"))])
+    (seq,) = await log.append(
+        [draft(fact, cause=None, source="test", key=await log.tail("EVENTS"))]
+    )
     return seq
 
 
@@ -95,7 +102,8 @@ def _cause(recorded: Recorded) -> int:
 
 
 async def one_hop(broker: MemoryBroker, first: Recorded, last: Recorded) -> None:
-    """`last` answers `first` at once: one step along the causes in the log, and soon by their times."""
+    """`last` answers `first` at once: one step along the causes in the log, and soon by their
+    times."""
     count, log, at = 0, MemoryLog(broker), last
     while at.meta.seq != first.meta.seq:
         entry = await log.get("EVENTS", _cause(at))
@@ -110,31 +118,67 @@ def changed() -> SettingsChanged:
 
 
 def promoted(model: str = B) -> ModelPromoted:
-    return ModelPromoted(config=CONFIG, generation=1, model=model, previous=None, evidence=None, why="w", settings_version=1)
+    return ModelPromoted(
+        config=CONFIG,
+        generation=1,
+        model=model,
+        previous=None,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
 
 
-def rated(**elo: float) -> EloUpdated:
-    rows = [Rating(participant=f"{name * 12}:gumbel:s32", elo=value, se=5, games=200) for name, value in elo.items()]
+def rated(**elo: float) -> RatingsUpdated:
+    rows = [
+        Rating(participant=f"{name * 12}:gumbel:s32", elo=value, se=5, games=200)
+        for name, value in elo.items()
+    ]
     heuristic = Rating(participant="baseline:heuristic:s0", elo=0, se=5, games=200)
-    return EloUpdated(config=CONFIG, ratings=(*rows, heuristic), games=400)
+    return RatingsUpdated(config=CONFIG, ratings=(*rows, heuristic), games=400)
 
 
 def trained(loss: float) -> TrainingFinished:
     return TrainingFinished(
-        config=CONFIG, generation=1, ticket="t", model=B, steps=1, samples=1, loss=loss, policy_loss=1.0, value_loss=1.0,
-        validation_loss=None, train_seconds=1.0, node="n",
-    )  # fmt: skip
+        config=CONFIG,
+        generation=1,
+        ticket="t",
+        model=B,
+        steps=1,
+        samples=1,
+        loss=loss,
+        policy_loss=1.0,
+        value_loss=1.0,
+        validation_loss=None,
+        train_seconds=1.0,
+        node="n",
+    )
 
 
 def exported(openings: int, wins: tuple[int, int], digest: str = A) -> ShardExported:
     summary = ShardSummary(
-        games=500, wins=wins, plies=15_000, plies_squared=460_000, openings=openings, participants=("a",), decisions=1000,
+        games=500,
+        wins=wins,
+        plies=15_000,
+        plies_squared=460_000,
+        openings=openings,
+        participants=("a",),
+        decisions=1000,
         agreed=500,
     )
     return ShardExported(
-        config=CONFIG, encoder="e", index=0, first_seq=1, last_seq=64, games=64, samples=6000, rejected=0, digest=digest,
-        size_bytes=1, summary=summary,
-    )  # fmt: skip
+        config=CONFIG,
+        encoder="e",
+        index=0,
+        first_seq=1,
+        last_seq=64,
+        games=64,
+        samples=6000,
+        rejected=0,
+        digest=digest,
+        size_bytes=1,
+        summary=summary,
+    )
 
 
 async def test_loop_1_quality_to_training(broker):
@@ -143,7 +187,12 @@ async def test_loop_1_quality_to_training(broker):
         await caused(broker, SelfplayPlanned)
         await write(broker, exported(openings=1, wins=(1, 0)))
         assessed = await caused(broker, QualityAssessed)
-        await write(broker, SelfplayFinished(config=CONFIG, generation=0, ticket="t", games=64, plies=1, play_seconds=1, node="n"))
+        await write(
+            broker,
+            SelfplayFinished(
+                config=CONFIG, generation=0, ticket="t", games=64, plies=1, play_seconds=1, node="n"
+            ),
+        )
         blocked = await caused(broker, TrainingBlocked)
         await write(broker, exported(openings=500, wins=(250, 250), digest=B))
         better = await caused(broker, QualityAssessed, _last(await events(broker, ShardExported)))
@@ -155,7 +204,11 @@ async def test_loop_1_quality_to_training(broker):
 
 async def events(broker: MemoryBroker, kind: type[Fact]) -> list[Recorded]:
     read = MemoryLog(broker).read("EVENTS")
-    found = [decode(entry.body, stream="EVENTS", seq=entry.seq) async for batch in read for entry in batch]
+    found = [
+        decode(entry.body, stream="EVENTS", seq=entry.seq)
+        async for batch in read
+        for entry in batch
+    ]
     return [recorded for recorded in found if isinstance(recorded.event, kind)]
 
 
@@ -244,7 +297,10 @@ async def test_loop_5_promotion_to_curriculum(broker):
     async with system(broker):
         seq = await write(broker, promoted(B))
         weights = await caused(broker, CurriculumReweighted, seq)
-    assert (weights.event.reason, weights.event.weights) == ("promotion", dict.fromkeys(SETTINGS.configs, 1.0))
+    assert (weights.event.reason, weights.event.weights) == (
+        "promotion",
+        dict.fromkeys(SETTINGS.configs, 1.0),
+    )
 
 
 async def test_the_clock_ticks_and_two_of_them_tick_once(broker):
@@ -260,7 +316,8 @@ async def test_the_clock_ticks_and_two_of_them_tick_once(broker):
 
 
 async def test_every_state_is_that_of_the_log(broker):
-    """What lives in the processes is what a replay finds: decisions depend on nothing but the log."""
+    """What lives in the processes is what a replay finds: decisions depend on nothing but the
+    log."""
     await write(broker, changed())
     async with system(broker) as runners:
         for loss in (1.0, 1.01, 0.99, 1.0, 9.0):
@@ -278,5 +335,9 @@ async def test_every_state_is_that_of_the_log(broker):
                 await asyncio.sleep(0)
         live = {name: fold.fold_hash for runner in runners for name, fold in runner._folds.items()}
     history = await events(broker, Fact)
-    found = {decider.name: replayed(decider, history).fold_hash for deciders in ROLES.values() for decider in deciders}
+    found = {
+        decider.name: replayed(decider, history).fold_hash
+        for deciders in ROLES.values()
+        for decider in deciders
+    }
     assert found == live

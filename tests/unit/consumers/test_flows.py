@@ -1,6 +1,8 @@
-"""The critical flows from end to end: deciders, dispatcher and exporter as they run, workers that answer at once, one log.
+"""The critical flows from end to end: deciders, dispatcher and exporter as they run, workers that
+answer at once, one log.
 
-Each flow is a chain of causes in the log: every event names the one before it (requirement G15.20)."""
+Each flow is a chain of causes in the log: every event names the one before it (requirement
+G15.20)."""
 
 from __future__ import annotations
 
@@ -13,13 +15,11 @@ import numpy as np
 import pytest
 
 from ringrift.consumers import dispatcher, exporter, feedback, planner, promoter, rater
-from ringrift.consumers.deciding import replayed
-from ringrift.consumers.process import Process
-from ringrift.domain import elo, evaluation, promotion, retention, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, retention, selfplay, training
+from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Recorded, Settings, decode, draft
 from ringrift.events.facts import (
     CurriculumReweighted,
-    EloUpdated,
     EvaluationRequested,
     EvaluationScored,
     ExplorationAdjusted,
@@ -31,6 +31,7 @@ from ringrift.events.facts import (
     ModelRolledBack,
     QualityAssessed,
     Ranking,
+    RatingsUpdated,
     RegressionDetected,
     Seat,
     SelfplayFinished,
@@ -42,25 +43,47 @@ from ringrift.events.facts import (
     TrainingRequested,
     VelocityChanged,
 )
-from ringrift.events.settings import EvaluationSettings, SelfplaySettings, ShardSettings, TrainingSettings
-from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket, TrainingTicket, decode_ticket
+from ringrift.events.settings import (
+    EvaluationSettings,
+    SelfplaySettings,
+    ShardSettings,
+    TrainingSettings,
+)
+from ringrift.events.tickets import (
+    EvaluationTicket,
+    SelfplayTicket,
+    Ticket,
+    TrainingTicket,
+    decode_ticket,
+)
 from ringrift.learning.targets import Decision, encode
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.runtime.decide import replayed
+from ringrift.runtime.process import Process
 
 CONFIG, GENERATIONS = "hex8_2p", 6
 SETTINGS = Settings(
-    configs=(CONFIG,), generations=GENERATIONS, shard=ShardSettings(games=2), training=TrainingSettings(min_samples=1),
+    configs=(CONFIG,),
+    generations=GENERATIONS,
+    shard=ShardSettings(games=2),
+    training=TrainingSettings(min_samples=1),
     selfplay=SelfplaySettings(bootstrap_games=2, games=2, games_per_ticket=1),
     evaluation=EvaluationSettings(pairs_per_ticket=64, baseline_pairs=64),
-)  # fmt: skip
+)
 ROLES = (planner, promoter, rater, feedback, dispatcher, exporter)
 DECIDERS = (
-    selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, retention.DECIDER, promotion.DECIDER, elo.DECIDER, *feedback.DECIDERS,
-)  # fmt: skip
+    selfplay.DECIDER,
+    training.DECIDER,
+    evaluation.DECIDER,
+    retention.DECIDER,
+    promotion.DECIDER,
+    elo.DECIDER,
+    *feedback.DECIDERS,
+)
 FAILING, ABNORMAL = 2, 6
 """generations whose training fails at first, and whose loss jumps"""
 SECONDS_MAX = 10.0
@@ -70,22 +93,52 @@ FLOWS: dict[str, tuple[type[Fact], ...]] = {
     "a plan becomes games, and those samples": (SelfplayPlanned, GameCompleted, ShardExported),
     "samples are assessed": (ShardExported, QualityAssessed),
     "samples become a network, which is measured": (
-        ShardExported, TrainingRequested, ModelRegistered, EvaluationRequested, EvaluationScored,
+        ShardExported,
+        TrainingRequested,
+        ModelRegistered,
+        EvaluationRequested,
+        EvaluationScored,
     ),
-    "results become ratings and a pace": (EvaluationScored, EloUpdated, VelocityChanged),
-    "results promote, and the new network plays": (EvaluationScored, ModelPromoted, SelfplayPlanned),
+    "results become ratings and a pace": (EvaluationScored, RatingsUpdated, VelocityChanged),
+    "results promote, and the new network plays": (
+        EvaluationScored,
+        ModelPromoted,
+        SelfplayPlanned,
+    ),
     "a promotion moves the curriculum": (EvaluationScored, ModelPromoted, CurriculumReweighted),
-    "a training that fails is asked for again": (TrainingRequested, TrainingFailed, TrainingRequested, TrainingFinished),
-    "a loss that jumps moves exploration": (TrainingFinished, LossAnomalyDetected, ExplorationAdjusted),
-    "a loss that jumps moves the next training": (TrainingFinished, LossAnomalyDetected, HyperparametersAdjusted),
-    "a regression is rolled back": (EvaluationScored, EloUpdated, RegressionDetected, ModelRolledBack),
-}  # fmt: skip
+    "a training that fails is asked for again": (
+        TrainingRequested,
+        TrainingFailed,
+        TrainingRequested,
+        TrainingFinished,
+    ),
+    "a loss that jumps moves exploration": (
+        TrainingFinished,
+        LossAnomalyDetected,
+        ExplorationAdjusted,
+    ),
+    "a loss that jumps moves the next training": (
+        TrainingFinished,
+        LossAnomalyDetected,
+        HyperparametersAdjusted,
+    ),
+    "a regression is rolled back": (
+        EvaluationScored,
+        RatingsUpdated,
+        RegressionDetected,
+        ModelRolledBack,
+    ),
+}
 
 
 @functools.cache
 def game(number: int) -> GameCompleted:
     """A random game with a target at its first choice."""
-    rng, position, moves = np.random.default_rng(number), Position.start(Config.parse(CONFIG)), list[str]()
+    rng, position, moves = (
+        np.random.default_rng(number),
+        Position.start(Config.parse(CONFIG)),
+        list[str](),
+    )
     while not position.over:
         code = int(rng.choice(position.legal_codes()))
         moves.append(position.token(code))
@@ -93,11 +146,26 @@ def game(number: int) -> GameCompleted:
     seat = Seat(participant="x:gumbel:s8", harness="gumbel", simulations=8)
     target = Decision(0, np.zeros(2, np.float32), np.array([0]), np.ones(1, np.float32))
     return GameCompleted(
-        game=f"game-{number}", config=CONFIG, origin="selfplay", ticket="t", seats=(seat, seat), pie=False, seed=number,
-        moves=" ".join(moves), plies=position.ply, winner=position.winner, reason=position.reason, ranks=position.ranks(),
-        removed=position.removed(), territory=position.territory(), targets=encode(2, [target]), rules_version=RULES_VERSION,
-        play_seconds=0.0, node="n", settings_version=1,
-    )  # fmt: skip
+        game=f"game-{number}",
+        config=CONFIG,
+        origin="selfplay",
+        ticket="t",
+        seats=(seat, seat),
+        pie=False,
+        seed=number,
+        moves=" ".join(moves),
+        plies=position.ply,
+        winner=position.winner,
+        reason=position.reason,
+        ranks=position.ranks(),
+        removed=position.removed(),
+        territory=position.territory(),
+        targets=encode(2, [target]),
+        rules_version=RULES_VERSION,
+        play_seconds=0.0,
+        node="n",
+        settings_version=1,
+    )
 
 
 def model(generation: int) -> str:
@@ -108,11 +176,23 @@ def scored(request: EvaluationRequested, ticket: str, *, wins: bool = True) -> E
     """Everything won, or lost; no games, or the exporter would wait for them."""
     order = (request.candidate.participant, request.opponent.participant)
     return EvaluationScored(
-        config=CONFIG, generation=request.generation, ticket=ticket, candidate=order[0], candidate_model=request.candidate.model,
-        opponent=order[1], purpose=request.purpose, round=request.round, games=0, wins=0.0,
-        starts=((float(wins), request.pairs),), play_seconds=1.0, node="n",
-        rankings=(Ranking(order=order if wins else order[::-1], ranks=(1, 2), count=2 * request.pairs),),
-    )  # fmt: skip
+        config=CONFIG,
+        generation=request.generation,
+        ticket=ticket,
+        candidate=order[0],
+        candidate_model=request.candidate.model,
+        opponent=order[1],
+        purpose=request.purpose,
+        round=request.round,
+        games=0,
+        wins=0.0,
+        starts=((float(wins), request.pairs),),
+        play_seconds=1.0,
+        node="n",
+        rankings=(
+            Ranking(order=order if wins else order[::-1], ranks=(1, 2), count=2 * request.pairs),
+        ),
+    )
 
 
 def answers(ticket: Ticket, failed: set[int]) -> Iterator[Fact]:
@@ -122,7 +202,13 @@ def answers(ticket: Ticket, failed: set[int]) -> Iterator[Fact]:
             plan = ticket.plan
             yield game(2 * plan.generation + ticket.first_game)
             yield SelfplayFinished(
-                config=CONFIG, generation=plan.generation, ticket=ticket.ticket, games=1, plies=1, play_seconds=1.0, node="n"
+                config=CONFIG,
+                generation=plan.generation,
+                ticket=ticket.ticket,
+                games=1,
+                plies=1,
+                play_seconds=1.0,
+                node="n",
             )
         case TrainingTicket():
             generation = ticket.request.generation
@@ -133,11 +219,24 @@ def answers(ticket: Ticket, failed: set[int]) -> Iterator[Fact]:
                 return
             loss = 9.0 if generation == ABNORMAL else 2.0
             yield TrainingFinished(
-                **named, model=model(generation), steps=1, samples=1, loss=loss, policy_loss=1.0, value_loss=1.0,
-                validation_loss=None, train_seconds=1.0, node="n",
-            )  # fmt: skip
+                **named,
+                model=model(generation),
+                steps=1,
+                samples=1,
+                loss=loss,
+                policy_loss=1.0,
+                value_loss=1.0,
+                validation_loss=None,
+                train_seconds=1.0,
+                node="n",
+            )
             yield ModelRegistered(
-                **named, model=model(generation), architecture="v2-micro", encoder="e", parameters=1, parents=()
+                **named,
+                model=model(generation),
+                architecture="v2-micro",
+                encoder="e",
+                parameters=1,
+                parents=(),
             )
         case EvaluationTicket():
             yield scored(ticket.request, ticket.ticket)
@@ -151,7 +250,9 @@ async def labour(log: MemoryLog) -> None:
             while (item := await log.next_ticket(kind, wait_seconds=0.0)) is not None:
                 ticket = decode_ticket(item.body)
                 for fact in answers(ticket, failed):
-                    await log.append([draft(fact, cause=ticket.cause, source="test", key=ticket.ticket)])
+                    await log.append(
+                        [draft(fact, cause=ticket.cause, source="test", key=ticket.ticket)]
+                    )
                 await item.ack()
         await asyncio.sleep(0)
 
@@ -167,21 +268,50 @@ async def until(log: MemoryLog, kind: type[Fact], count: int = 1) -> Recorded:
 
 
 async def live(log: MemoryLog) -> None:
-    """Generations one after another, then a match that the newest network loses against the one before."""
+    """Generations one after another, then a match that the newest network loses against the one
+    before."""
     names = [role.__name__.rpartition(".")[2] for role in ROLES]
-    runners = [Process(name, "test", MemoryLog(log.broker), ObjectBlobs(log), Presence(log)) for name in names]
-    tasks = [asyncio.create_task(role.main(runner)) for role, runner in zip(ROLES, runners, strict=True)]
+    runners = [
+        Process(name, "test", MemoryLog(log.broker), ObjectBlobs(log), Presence(log))
+        for name in names
+    ]
+    tasks = [
+        asyncio.create_task(role.main(runner)) for role, runner in zip(ROLES, runners, strict=True)
+    ]
     tasks.append(asyncio.create_task(labour(MemoryLog(log.broker))))
     try:
         async with asyncio.timeout(60):
-            await log.append([draft(SettingsChanged(version=1, settings=SETTINGS, why="test"), cause=None, source="test")])
+            await log.append(
+                [
+                    draft(
+                        SettingsChanged(version=1, settings=SETTINGS, why="test"),
+                        cause=None,
+                        source="test",
+                    )
+                ]
+            )
             await until(log, ModelPromoted, GENERATIONS)
             lost = EvaluationRequested(
-                config=CONFIG, generation=GENERATIONS, candidate=evaluation.network_seat(model(GENERATIONS), 32),
-                opponent=evaluation.network_seat(model(GENERATIONS - 1), 32), purpose="tournament", round=0, pairs=1000, seed=1,
+                config=CONFIG,
+                generation=GENERATIONS,
+                candidate=evaluation.network_seat(model(GENERATIONS), 32),
+                opponent=evaluation.network_seat(model(GENERATIONS - 1), 32),
+                purpose="tournament",
+                round=0,
+                pairs=1000,
+                seed=1,
                 settings_version=1,
-            )  # fmt: skip
-            await log.append([draft(scored(lost, "by-hand", wins=False), cause=None, source="test", key="by-hand")])
+            )
+            await log.append(
+                [
+                    draft(
+                        scored(lost, "by-hand", wins=False),
+                        cause=None,
+                        source="test",
+                        key="by-hand",
+                    )
+                ]
+            )
             await until(log, ModelRolledBack)
             await until(log, ExplorationAdjusted)
     finally:
@@ -199,8 +329,10 @@ def history() -> dict[str, Recorded]:
         await live(log)
         return [
             decode(entry.body, stream=stream, seq=entry.seq)
-            for stream in ("EVENTS", "GAMES") async for batch in log.read(stream) for entry in batch
-        ]  # fmt: skip
+            for stream in ("EVENTS", "GAMES")
+            async for batch in log.read(stream)
+            for entry in batch
+        ]
 
     return {recorded.meta.position: recorded for recorded in asyncio.run(read())}
 
@@ -209,7 +341,11 @@ def chains(kinds: tuple[type[Fact], ...]) -> list[list[Recorded]]:
     """Every chain of causes through these types, its end first."""
     found = [[item] for item in history().values() if isinstance(item.event, kinds[-1])]
     for kind in reversed(kinds[:-1]):
-        longer = ([*chain, history()[cause]] for chain in found if (cause := chain[-1].meta.cause) in history())
+        longer = (
+            [*chain, history()[cause]]
+            for chain in found
+            if (cause := chain[-1].meta.cause) in history()
+        )
         found = [chain for chain in longer if isinstance(chain[-1].event, kind)]
     return found
 
@@ -224,7 +360,11 @@ def test_the_flow_runs_from_end_to_end_each_event_the_cause_of_the_next(flow: st
 
 
 def test_each_step_of_the_loop_is_taken_once_a_generation() -> None:
-    for kind, count in ((TrainingFinished, GENERATIONS), (ModelPromoted, GENERATIONS), (TrainingRequested, GENERATIONS + 1)):
+    for kind, count in (
+        (TrainingFinished, GENERATIONS),
+        (ModelPromoted, GENERATIONS),
+        (TrainingRequested, GENERATIONS + 1),
+    ):
         assert sum(isinstance(item.event, kind) for item in history().values()) == count
 
 
@@ -236,12 +376,16 @@ def test_every_decision_is_derived_again_from_the_log() -> None:
             if type(item.event) in decider.writes and item.meta.cause:
                 own.setdefault(int(item.meta.cause.partition("/")[2]), []).append(item)
         for event, meta in events:
-            if type(event) not in (*decider.reads, *decider.writes) or (type(event) in decider.writes and meta.cause):
+            if type(event) not in (*decider.reads, *decider.writes) or (
+                type(event) in decider.writes and meta.cause
+            ):
                 continue
             state = decider.evolve(state, event, meta)
             decided = decider.decide(state, event, meta)
             recorded = own.get(meta.seq, [])
-            assert decided == tuple(item.event for item in recorded) or meta.seq > max(own, default=0), decider.name
+            assert decided == tuple(item.event for item in recorded) or meta.seq > max(
+                own, default=0
+            ), decider.name
             for fact in recorded:
                 state = decider.evolve(state, *fact)
         assert state == replayed(decider, events).state

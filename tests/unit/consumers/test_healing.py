@@ -8,13 +8,15 @@ import pytest
 from test_steering import PLAN, facts, process, running, until, write
 
 from ringrift.consumers import dispatcher
-from ringrift.events.facts import StreamRemade
-from ringrift.streams.errors import LogUnavailable
-from ringrift.streams.log import Entry, Remade
-from ringrift.streams.memory import MemoryBroker
+from ringrift.events.facts import StreamRecreated
+from ringrift.log.errors import LogUnavailable
+from ringrift.log.memory import MemoryBroker
+from ringrift.log.protocol import Entry, Remade
 
 
-async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_and_more_than_three_times() -> None:
+async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_and_more_than_three_times() -> (
+    None
+):
     broker = MemoryBroker()
     runner = process(broker, "dispatcher")
     await write(broker, PLAN)
@@ -22,12 +24,22 @@ async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_
         for time in range(dispatcher.VANISHED_MAX + 2):
             await until(lambda: len(broker.stream("WORK").entries) == 3)
             broker.stream("WORK").purge("ringrift.work.>")
-            await write(broker, StreamRemade(stream="KV_leases", was="leaderless", lacked_seconds=61.0), f"other-{time}")
-            await write(broker, StreamRemade(stream="WORK", was="leaderless", lacked_seconds=61.0), f"remade-{time}")
+            await write(
+                broker,
+                StreamRecreated(stream="KV_leases", was="leaderless", lacked_seconds=61.0),
+                f"other-{time}",
+            )
+            await write(
+                broker,
+                StreamRecreated(stream="WORK", was="leaderless", lacked_seconds=61.0),
+                f"remade-{time}",
+            )
         await until(lambda: len(broker.stream("WORK").entries) == 3)
 
 
-async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dispatcher, "RETRY_SECONDS", 0.001)
     monkeypatch.setattr(dispatcher, "HEAL_SECONDS", 0.001)
     broker = MemoryBroker()
@@ -53,5 +65,5 @@ async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_s
         await until(lambda: len(broker.stream("WORK").entries) == 3)
         await until(lambda: runner.doing == "dispatching")
     assert tries[2] == "waiting: the log does not answer"
-    told = [item.event for item in await facts(broker, StreamRemade)]
-    assert told == [StreamRemade(stream="WORK", was="leaderless", lacked_seconds=61.0)]
+    told = [item.event for item in await facts(broker, StreamRecreated)]
+    assert told == [StreamRecreated(stream="WORK", was="leaderless", lacked_seconds=61.0)]

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringrift.consumers import http
-from ringrift.consumers.cluster import EXPECTED
-from ringrift.consumers.condition import (
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.runtime import http
+from ringrift.runtime.cluster_state import EXPECTED
+from ringrift.runtime.health import (
     LAG_READY_MAX,
     PORT_AFTER,
     STALLED_SECONDS_MAX,
@@ -23,11 +26,8 @@ from ringrift.consumers.condition import (
     health_port,
     serve_health,
 )
-from ringrift.consumers.metrics import METRICS, Metrics
-from ringrift.consumers.process import Process
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.runtime.metrics import METRICS, Metrics
+from ringrift.runtime.process import Process
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ async def test_a_process_that_is_well(process: Process) -> None:
         assert any(line.startswith("coordinator:") for line in known["cluster"]["advice"])
 
 
-async def test_a_process_that_has_not_heard_of_the_server_is_alive_but_not_ready(process: Process) -> None:
+async def test_a_process_that_has_not_heard_of_the_server_is_alive_but_not_ready(
+    process: Process,
+) -> None:
     async with served(process) as address:
         assert (await say(address, get("/health")))[0] == 200
         assert await say(address, get("/ready")) == (503, b"the server does not answer\n")
@@ -112,7 +114,9 @@ async def test_a_head_has_no_body(process: Process) -> None:
         (b"x" * (http.HEAD_BYTES_MAX * 4), 431),
     ],
 )
-async def test_what_is_no_plain_request_is_refused_with_one_line(process: Process, request_: bytes, status: int) -> None:
+async def test_what_is_no_plain_request_is_refused_with_one_line(
+    process: Process, request_: bytes, status: int
+) -> None:
     async with served(process) as address:
         found, body = await say(address, request_)
         assert found in (status, 0), "0: reset, with what it still wanted to send"
@@ -125,13 +129,17 @@ async def test_half_a_request_is_refused_when_it_ends(process: Process) -> None:
         assert (await say(address, b"GET /health HT", end=True))[0] == 400
 
 
-async def test_a_slow_request_is_refused_in_time(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_request_is_refused_in_time(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http, "HEAD_SECONDS_MAX", 0.05)
     async with served(process) as address:
         assert (await say(address, b"GET /heal"))[0] == 408
 
 
-async def test_more_connections_than_there_are_slots_are_sent_away(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_connections_than_there_are_slots_are_sent_away(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http, "CONNECTIONS_MAX", 2)
     async with served(process) as address:
         host, _, port = address.rpartition(":")
@@ -155,7 +163,7 @@ def test_no_bytes_make_the_parser_raise_anything_else(head: bytes) -> None:
 
 
 def test_the_port_asked_for_is_checked() -> None:
-    assert [health_port(text, "warden") for text in (None, "0", "9000")] == [8790, 0, 9000]
+    assert [health_port(text, "monitor") for text in (None, "0", "9000")] == [8790, 0, 9000]
     assert (health_port(None, "planner"), health_port(None, "evaluator")) == (8791, 8800)
     assert set(PORT_AFTER) == set(EXPECTED), "every consumer has a port of its own"
     for text in ("", "x", "-1", "65536"):
@@ -172,7 +180,7 @@ async def test_a_taken_port_is_refused_if_it_was_asked_for_and_replaced_if_not(
         with pytest.raises(OSError, match=f"RINGRIFT_HEALTH_PORT={port}: cannot listen"):
             await serve_health(process)
         monkeypatch.delenv("RINGRIFT_HEALTH_PORT")
-        monkeypatch.setattr("ringrift.consumers.condition.HEALTH_PORT", port - PORT_AFTER["rater"])
+        monkeypatch.setattr("ringrift.runtime.health.HEALTH_PORT", port - PORT_AFTER["rater"])
         async with served(process) as other:
             assert other != address
 
@@ -183,9 +191,17 @@ async def test_a_taken_port_is_refused_if_it_was_asked_for_and_replaced_if_not(
 def test_who_is_behind_and_does_not_move_is_not_alive() -> None:
     condition = Condition()
     condition.saw(10, 10, 0.0)
-    assert (condition.alive(1e6), condition.ready(1.0), condition.lag_seconds(1.0)) == (True, True, 0.0)
+    assert (condition.alive(1e6), condition.ready(1.0), condition.lag_seconds(1.0)) == (
+        True,
+        True,
+        0.0,
+    )
     condition.saw(10, 11 + LAG_READY_MAX, 5.0)
-    assert (condition.alive(6.0), condition.ready(6.0), condition.lag_seconds(7.0)) == (True, False, 2.0)
+    assert (condition.alive(6.0), condition.ready(6.0), condition.lag_seconds(7.0)) == (
+        True,
+        False,
+        2.0,
+    )
     condition.saw(10, 500, 5.0 + STALLED_SECONDS_MAX)
     assert not condition.alive(5.0 + STALLED_SECONDS_MAX)
     condition.saw(11, 500, 70.0)
@@ -221,7 +237,10 @@ async def test_health_says_what_a_worker_hangs_in(process: Process) -> None:
     process.condition.took(time.monotonic() - WORK_STALLED_SECONDS_MAX - 5)
     async with served(process) as address:
         status, body = await say(address, get("/health"))
-    assert (status, body.rstrip(b"56789 s\n")) == (503, b"playing hex8_2p generation 3, 8 games: nothing has come of it for 720")
+    assert (status, body.rstrip(b"56789 s\n")) == (
+        503,
+        b"playing hex8_2p generation 3, 8 games: nothing has come of it for 720",
+    )
 
 
 # metrics
@@ -249,4 +268,7 @@ def test_only_what_is_registered_can_be_measured() -> None:
         Metrics().set("ringrift_unknown", 1)
     with pytest.raises(AssertionError):
         Metrics().set("ringrift_work_pending", 1)
-    assert all(metric.name.startswith("ringrift_") and metric.help.endswith(".") for metric in METRICS.values())
+    assert all(
+        metric.name.startswith("ringrift_") and metric.help.endswith(".")
+        for metric in METRICS.values()
+    )

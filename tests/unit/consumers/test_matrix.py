@@ -1,11 +1,13 @@
-"""The matrix of `schemas/` is true: what deciders read and write is what the registry says of their consumers."""
+"""The matrix of `schemas/` is true: what deciders read and write is what the registry says of their
+consumers."""
 
 from __future__ import annotations
 
 import pytest
 
 from ringrift.consumers import feedback
-from ringrift.domain import elo, evaluation, promotion, retention, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, retention, selfplay, training
+from ringrift.deciders.loop import rating as elo
 from ringrift.events import REGISTRY, type_of
 from ringrift.events.facts import LeaseAcquired, NodePressureChanged
 
@@ -38,13 +40,19 @@ def test_what_is_written_is_listed(role: str) -> None:
 
 
 def test_each_decision_has_one_decider() -> None:
-    written = [kind for deciders in ROLES.values() for decider in deciders for kind in decider.writes]
+    written = [
+        kind for deciders in ROLES.values() for decider in deciders for kind in decider.writes
+    ]
     assert len(written) == len(set(written))
 
 
 def test_an_event_type_is_added_on_purpose() -> None:
-    """Requirement G15.02 wants about 60 (the predecessor had 280): so many tell of playing, learning and deciding. The others tell
-    of the machines under them, and an operator asked for each: nodes, processes, dead letters, breakers, the quorum,
-    streams made anew."""
-    machines = [kind for kind in REGISTRY.values() if kind.context in {"consumer", "dead", "node", "breaker", "quorum", "stream"}]
+    """Requirement G15.02 wants about 60 (the predecessor had 280): so many tell of playing,
+    learning and deciding. The others tell of the machines under them, and an operator asked for
+    each: nodes, processes, dead letters, breakers, the quorum, streams made anew."""
+    machines = [
+        kind
+        for kind in REGISTRY.values()
+        if kind.context in {"consumer", "dead", "node", "breaker", "quorum", "stream"}
+    ]
     assert (len(REGISTRY) - len(machines), len(machines)) == (56, 18)

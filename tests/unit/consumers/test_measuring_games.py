@@ -16,12 +16,25 @@ from ringrift.learning.matches import play_match
 
 def games_of(purpose: Any) -> list[GameCompleted]:
     request = EvaluationRequested(
-        config="hex8_2p", generation=1, candidate=seat("heuristic"), opponent=seat("random"), purpose=purpose, round=0, pairs=1,
-        seed=1, settings_version=0,
-    )  # fmt: skip
+        config="hex8_2p",
+        generation=1,
+        candidate=seat("heuristic"),
+        opponent=seat("random"),
+        purpose=purpose,
+        round=0,
+        pairs=1,
+        seed=1,
+        settings_version=0,
+    )
     (ticket,) = tickets_of(request, "EVENTS/1")
     assert isinstance(ticket, EvaluationTicket)
-    played = play_match(ticket, EvaluationSettings(), node="n", model_of=lambda _: pytest.fail("no network plays"), threads=1)
+    played = play_match(
+        ticket,
+        EvaluationSettings(),
+        node="n",
+        model_of=lambda _: pytest.fail("no network plays"),
+        threads=1,
+    )
     return [fact for fact in played if isinstance(fact, GameCompleted)]
 
 
@@ -29,7 +42,9 @@ def games_of(purpose: Any) -> list[GameCompleted]:
 def test_only_the_loops_own_games_are_learned_from(purpose: Any) -> None:
     games = games_of(purpose)
     assert len(games) == 2
-    assert {game.origin for game in games} == {"tournament" if purpose in MEASURING else "evaluation"}
+    assert {game.origin for game in games} == {
+        "tournament" if purpose in MEASURING else "evaluation"
+    }
     _, counts = make_shard("hex8_2p", games)
     assert counts.games == (0 if purpose in MEASURING else 2)
     assert counts.rejected == ()

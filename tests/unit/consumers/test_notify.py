@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.consumers.condition import STALLED_SECONDS_MAX, Condition
-from ringrift.consumers.notify import ALIVE, READY, STOPPING, Ear, keep_alive, notify
-from ringrift.consumers.process import Process
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.runtime.health import STALLED_SECONDS_MAX, Condition
+from ringrift.runtime.notify import ALIVE, READY, STOPPING, Ear, keep_alive, notify
+from ringrift.runtime.process import Process
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def test_a_process_that_stops_says_so_once(systemd: socket.socket) -> None:
     assert [systemd.recv(64), systemd.recv(64)] == [STOPPING.encode(), READY.encode()]
 
 
-async def test_the_watchdog_hears_of_us_while_we_live(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_watchdog_hears_of_us_while_we_live(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "2000")
     looks = iter([True, False, False, True])
     told = asyncio.create_task(keep_alive(lambda: next(looks)))
@@ -57,7 +59,10 @@ async def test_the_watchdog_hears_nothing_more_once_a_decider_is_stuck(
     systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "2000")
-    condition, now = Condition(), iter([1.0, 2.0, 3.0 + STALLED_SECONDS_MAX, 4.0 + STALLED_SECONDS_MAX])
+    condition, now = (
+        Condition(),
+        iter([1.0, 2.0, 3.0 + STALLED_SECONDS_MAX, 4.0 + STALLED_SECONDS_MAX]),
+    )
     condition.saw(5, 6, 2.0)  # behind, and at the same place from here on
     with contextlib.suppress(RuntimeError):  # it has looked four times
         await asyncio.create_task(keep_alive(lambda: condition.alive(next(now))))
@@ -67,9 +72,11 @@ async def test_the_watchdog_hears_nothing_more_once_a_decider_is_stuck(
         systemd.recv(64)
 
 
-def test_a_child_is_silent_once_it_was_ready_and_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_is_silent_once_it_was_ready_and_says_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = [0.0]
-    monkeypatch.setattr("ringrift.consumers.notify.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ringrift.runtime.notify.time.monotonic", lambda: clock[0])
     with Ear(10.0) as ear:
         clock[0] = 1000.0
         assert not ear.silent(), "it starts"
@@ -87,7 +94,9 @@ def test_a_child_is_silent_once_it_was_ready_and_says_nothing_more(monkeypatch: 
 
 
 @pytest.mark.parametrize("wanted", [None, "", "0", "soon"])
-async def test_without_a_watchdog_nobody_is_told(wanted: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_watchdog_nobody_is_told(
+    wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     if wanted is not None:
         monkeypatch.setenv("WATCHDOG_USEC", wanted)

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ringrift.consumers import resources
-from ringrift.consumers.process import Process
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.runtime import resources
+from ringrift.runtime.process import Process
 
 GIB = 1024**3
 
@@ -35,7 +35,9 @@ class Gpu:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    (tmp_path / "meminfo").write_text("MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    400 kB\n")
+    (tmp_path / "meminfo").write_text(
+        "MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    400 kB\n"
+    )
     return tmp_path
 
 
@@ -43,7 +45,9 @@ def test_memory_is_what_cannot_be_had_without_swapping(machine: Path) -> None:
     assert resources.ram(machine, machine / "none") == pytest.approx(0.6)
 
 
-def test_the_limit_of_a_container_counts_if_it_is_tighter_and_file_caches_do_not(machine: Path) -> None:
+def test_the_limit_of_a_container_counts_if_it_is_tighter_and_file_caches_do_not(
+    machine: Path,
+) -> None:
     (machine / "memory.max").write_text(f"{4 * GIB}\n")
     (machine / "memory.current").write_text(f"{4 * GIB}\n")
     (machine / "memory.stat").write_text(f"anon 7\ninactive_file {GIB}\n")
@@ -59,15 +63,21 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_not_made_yet_is_that_of_its_parent(tmp_path: Path) -> None:
-    assert resources.disk(tmp_path / "not" / "yet") == pytest.approx(resources.disk(tmp_path), abs=0.01)
+    assert resources.disk(tmp_path / "not" / "yet") == pytest.approx(
+        resources.disk(tmp_path), abs=0.01
+    )
 
 
-async def test_gpu_memory_that_is_critical_is_given_back_from_the_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gpu_memory_that_is_critical_is_given_back_from_the_caches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gpu = Gpu(used=85, cached=40)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=gpu))
     log = MemoryLog(MemoryBroker())
     process = Process("selfplay", "test", log, ObjectBlobs(log), Presence(log))
-    monkeypatch.setattr("ringrift.consumers.pressure.used_shares", lambda data: {"vram": resources.vram()})
+    monkeypatch.setattr(
+        "ringrift.runtime.pressure.used_shares", lambda data: {"vram": resources.vram()}
+    )
     await process.pressure.look()
     assert (process.pressure.tiers, process.pressure.takes_work) == ({"vram": "critical"}, False)
     await process.pressure.look()

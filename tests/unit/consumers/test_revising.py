@@ -1,4 +1,5 @@
-"""Shards follow what is retracted and reanalysed, from facts alone; the originals can be made again."""
+"""Shards follow what is retracted and reanalysed, from facts alone; the originals can be made
+again."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from ringrift.consumers.process import Process
-from ringrift.consumers.revising import READ, Ledger, revise
+from ringrift.cli.retract import Choice, retractions
+from ringrift.consumers.shard_revision import READ, Ledger, revise
 from ringrift.consumers.shards import encoder_version, exported_shards, make_shard, remake
 from ringrift.events import Fact, decode, draft, type_of
 from ringrift.events.facts import (
@@ -24,12 +25,12 @@ from ringrift.events.facts import (
     ShardRetired,
 )
 from ringrift.learning.targets import Decision, encode
-from ringrift.ops.retract import Choice, retractions
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.runtime.process import Process
 
 CONFIG = "hex8_2p"
 MODEL = "a" * 64
@@ -48,16 +49,33 @@ def played(number: int, node: str, seed: int = 0) -> GameCompleted:
         position.play_code(code)
     seat = Seat(participant="x:gumbel:s8", harness="gumbel", simulations=8)
     return GameCompleted(
-        game=f"game-{number}", config=CONFIG, origin="selfplay", ticket="t", seats=(seat, seat), pie=False, seed=number,
-        moves=" ".join(moves), plies=position.ply, winner=position.winner, reason=position.reason, ranks=position.ranks(),
-        removed=position.removed(), territory=position.territory(), targets=aim(0), rules_version=RULES_VERSION,
-        play_seconds=0.0, node=node, settings_version=1,
-    )  # fmt: skip
+        game=f"game-{number}",
+        config=CONFIG,
+        origin="selfplay",
+        ticket="t",
+        seats=(seat, seat),
+        pie=False,
+        seed=number,
+        moves=" ".join(moves),
+        plies=position.ply,
+        winner=position.winner,
+        reason=position.reason,
+        ranks=position.ranks(),
+        removed=position.removed(),
+        territory=position.territory(),
+        targets=aim(0),
+        rules_version=RULES_VERSION,
+        play_seconds=0.0,
+        node=node,
+        settings_version=1,
+    )
 
 
 def aim(move: int) -> bytes:
     """Targets with one decision, all on one move."""
-    return encode(2, [Decision(0, np.zeros(2, np.float32), np.array([move]), np.ones(1, np.float32))])
+    return encode(
+        2, [Decision(0, np.zeros(2, np.float32), np.array([move]), np.ones(1, np.float32))]
+    )
 
 
 class System:
@@ -74,10 +92,20 @@ class System:
             await self.put(game)
         for index in range(2):
             data, counts = make_shard(CONFIG, self.games[2 * index : 2 * index + 2])
-            await self.put(ShardExported(
-                config=CONFIG, encoder=encoder_version(), index=index, first_seq=1 + 2 * index, last_seq=2 + 2 * index, games=2,
-                samples=counts.samples, rejected=0, digest=await self.blobs.put("shards", data), size_bytes=len(data),
-            ))  # fmt: skip
+            await self.put(
+                ShardExported(
+                    config=CONFIG,
+                    encoder=encoder_version(),
+                    index=index,
+                    first_seq=1 + 2 * index,
+                    last_seq=2 + 2 * index,
+                    games=2,
+                    samples=counts.samples,
+                    rejected=0,
+                    digest=await self.blobs.put("shards", data),
+                    size_bytes=len(data),
+                )
+            )
 
     async def put(self, *facts: Fact, cause: str | None = None) -> None:
         for fact in facts:
@@ -90,7 +118,9 @@ class System:
     async def revised(self) -> list[ShardExported]:
         """What revising from the log adds."""
         before, ledger = len(await self.shards()), Ledger()
-        async for batch in self.log.read("EVENTS", filters=[type_of(kind).subject_filter for kind in READ]):
+        async for batch in self.log.read(
+            "EVENTS", filters=[type_of(kind).subject_filter for kind in READ]
+        ):
             for entry in batch:
                 ledger.take(*decode(entry.body, stream="EVENTS", seq=entry.seq))
         await revise(self.process, ledger)
@@ -138,25 +168,49 @@ async def test_what_is_retracted_twice_is_refused(system: System) -> None:
     with pytest.raises(Exception, match="retracted already"):
         await retract(system, node="n1", last_seq=2)
     assert (await retract(system, node="n1")).first_seq == 3
-    assert [(fact.index, fact.games - fact.retracted) for fact in await system.revised()] == [(0, 0), (1, 1)]
+    assert [(fact.index, fact.games - fact.retracted) for fact in await system.revised()] == [
+        (0, 0),
+        (1, 1),
+    ]
 
 
 async def test_new_targets_make_a_new_shard_and_the_newest_count(system: System) -> None:
     async def reanalysed(move: int) -> None:
         for seq in (1, 2):
-            await system.put(GameReanalysed(
-                game=f"game-{seq - 1}", config=CONFIG, seq=seq, ticket=f"r{move}", model=MODEL, simulations=8, targets=aim(move),
-                search_seconds=0.1, node="n1", settings_version=1,
-            ))  # fmt: skip
-        await system.put(ReanalysisFinished(
-            config=CONFIG, ticket=f"r{move}", model=MODEL, first_seq=1, last_seq=2, games=2, search_seconds=0.2, node="n1"
-        ))  # fmt: skip
+            await system.put(
+                GameReanalysed(
+                    game=f"game-{seq - 1}",
+                    config=CONFIG,
+                    seq=seq,
+                    ticket=f"r{move}",
+                    model=MODEL,
+                    simulations=8,
+                    targets=aim(move),
+                    search_seconds=0.1,
+                    node="n1",
+                    settings_version=1,
+                )
+            )
+        await system.put(
+            ReanalysisFinished(
+                config=CONFIG,
+                ticket=f"r{move}",
+                model=MODEL,
+                first_seq=1,
+                last_seq=2,
+                games=2,
+                search_seconds=0.2,
+                node="n1",
+            )
+        )
 
     digests = [(await system.shards())[0].digest]
     for move in (1, 2):
         await reanalysed(move)
         (new,) = await system.revised()
-        data, _ = make_shard(CONFIG, [replace(game, targets=aim(move)) for game in system.games[:2]])
+        data, _ = make_shard(
+            CONFIG, [replace(game, targets=aim(move)) for game in system.games[:2]]
+        )
         assert (await system.blobs.get("shards", new.digest), new.retracted) == (data, 0)
         digests.append(new.digest)
     assert len(set(digests)) == 3
@@ -168,6 +222,8 @@ async def test_new_targets_make_a_new_shard_and_the_newest_count(system: System)
 
 async def test_a_retired_shard_is_not_revised(system: System) -> None:
     old = (await system.shards())[1]
-    await system.put(ShardRetired(config=CONFIG, digest=old.digest, index=1, why="far back", settings_version=1))
+    await system.put(
+        ShardRetired(config=CONFIG, digest=old.digest, index=1, why="far back", settings_version=1)
+    )
     await retract(system, node="n2")
     assert await system.revised() == []

@@ -1,4 +1,5 @@
-"""Snapshots of folds: a fold that starts from one is the fold from the start, and a bad one is left aside. In memory."""
+"""Snapshots of folds: a fold that starts from one is the fold from the start, and a bad one is left
+aside. In memory."""
 
 from __future__ import annotations
 
@@ -11,18 +12,26 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from ringrift.consumers import folds
-from ringrift.consumers.deciding import act, own_decisions, replayed
-from ringrift.consumers.folds import Folded, code_version, newest, save
-from ringrift.consumers.process import Process
-from ringrift.domain import elo, evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Recorded, Settings, decode, draft, facts
-from ringrift.events.facts import EvaluationScored, ModelRegistered, PipelinePaused, Ranking, SettingsChanged, ShardExported
-from ringrift.streams import snapshots
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.topology import SNAPSHOT_BUCKET
+from ringrift.events.facts import (
+    EvaluationScored,
+    ModelRegistered,
+    PipelinePaused,
+    Ranking,
+    SettingsChanged,
+    ShardExported,
+)
+from ringrift.log import snapshots
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.log.topology import SNAPSHOT_BUCKET
+from ringrift.runtime import folds
+from ringrift.runtime.decide import act, own_decisions, replayed
+from ringrift.runtime.folds import Folded, code_version, newest, save
+from ringrift.runtime.process import Process
 
 DECIDERS = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
 A, B = "a" * 64, "b" * 64
@@ -30,23 +39,60 @@ A, B = "a" * 64, "b" * 64
 
 def scored(wins: int) -> EvaluationScored:
     names = (f"{B[:12]}:gumbel:s32", "baseline:random:s0")
-    rankings = (Ranking(order=names, ranks=(1, 2), count=wins), Ranking(order=names[::-1], ranks=(1, 2), count=8 - wins))
+    rankings = (
+        Ranking(order=names, ranks=(1, 2), count=wins),
+        Ranking(order=names[::-1], ranks=(1, 2), count=8 - wins),
+    )
     return EvaluationScored(
-        config="hex8_2p", generation=1, ticket=f"t{wins}", candidate=names[0], candidate_model=B, opponent=names[1],
-        purpose="random", round=0, games=8, wins=wins, starts=((0.25, 4 - wins // 2), (1.0, 1 + wins // 2)), rankings=rankings,
-        play_seconds=1.0, node="n",
-    )  # fmt: skip
+        config="hex8_2p",
+        generation=1,
+        ticket=f"t{wins}",
+        candidate=names[0],
+        candidate_model=B,
+        opponent=names[1],
+        purpose="random",
+        round=0,
+        games=8,
+        wins=wins,
+        starts=((0.25, 4 - wins // 2), (1.0, 1 + wins // 2)),
+        rankings=rankings,
+        play_seconds=1.0,
+        node="n",
+    )
 
 
 def history() -> list[Fact]:
-    configs = ("square8_2p", "hex8_2p")  # not in the order of the alphabet: decisions follow this one
+    configs = (
+        "square8_2p",
+        "hex8_2p",
+    )  # not in the order of the alphabet: decisions follow this one
     shard = ShardExported(
-        config="hex8_2p", encoder="e", index=0, first_seq=1, last_seq=2, games=2, samples=20, rejected=0, digest=A, size_bytes=9
+        config="hex8_2p",
+        encoder="e",
+        index=0,
+        first_seq=1,
+        last_seq=2,
+        games=2,
+        samples=20,
+        rejected=0,
+        digest=A,
+        size_bytes=9,
     )
     network = ModelRegistered(
-        config="hex8_2p", model=B, generation=1, architecture="v2-micro", encoder="e", parameters=1, parents=(), ticket="t"
+        config="hex8_2p",
+        model=B,
+        generation=1,
+        architecture="v2-micro",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        ticket="t",
     )
-    facts = [SettingsChanged(version=1, settings=Settings(configs=configs), why="test"), shard, network]
+    facts = [
+        SettingsChanged(version=1, settings=Settings(configs=configs), why="test"),
+        shard,
+        network,
+    ]
     return [*facts, scored(3), PipelinePaused(scope="all", why="test"), scored(5)]
 
 
@@ -60,10 +106,13 @@ class Runner:
 
     async def write(self, *facts: Fact) -> None:
         for fact in facts:
-            await self.log.append([draft(fact, cause=None, source="test", key=await self.log.tail("EVENTS"))])
+            await self.log.append(
+                [draft(fact, cause=None, source="test", key=await self.log.tail("EVENTS"))]
+            )
 
     async def live(self) -> dict[str, Folded]:
-        """The folds of a runner that has caught up with the log and its own decisions, then stops."""
+        """The folds of a runner that has caught up with the log and its own decisions, then
+        stops."""
         process = Process("planner", "test", MemoryLog(self.broker), self.blobs, Presence(self.log))
         found: dict[str, Any] = {}
 
@@ -77,11 +126,17 @@ class Runner:
         return found
 
     async def events(self) -> list[Recorded]:
-        return [decode(item.body, stream="EVENTS", seq=item.seq) async for batch in self.log.read("EVENTS") for item in batch]
+        return [
+            decode(item.body, stream="EVENTS", seq=item.seq)
+            async for batch in self.log.read("EVENTS")
+            for item in batch
+        ]
 
     async def hashes(self) -> dict[str, str]:
         """Digests of the folds of the whole log, from its first event."""
-        return {decider.name: replayed(decider, await self.events()).fold_hash for decider in DECIDERS}
+        return {
+            decider.name: replayed(decider, await self.events()).fold_hash for decider in DECIDERS
+        }
 
 
 @pytest.fixture
@@ -94,10 +149,14 @@ async def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
 
 
 async def test_the_fold_from_a_snapshot_is_that_from_the_start(runner: Runner) -> None:
-    start = {decider.name: (await newest(runner.blobs, runner.log, decider)).seq for decider in DECIDERS}
+    start = {
+        decider.name: (await newest(runner.blobs, runner.log, decider)).seq for decider in DECIDERS
+    }
     assert all(seq > 0 for seq in start.values())
     await runner.write(*history()[4:])
-    assert {name: fold.fold_hash for name, fold in (await runner.live()).items()} == await runner.hashes()
+    assert {
+        name: fold.fold_hash for name, fold in (await runner.live()).items()
+    } == await runner.hashes()
 
 
 async def test_a_snapshot_keeps_the_order_of_the_configs(runner: Runner) -> None:
@@ -111,7 +170,11 @@ async def test_only_the_rest_of_the_log_is_read(runner: Runner) -> None:
 
     class Watched(MemoryLog):
         def read(self, stream: str, **where: Any) -> Any:
-            first.extend([where.get("start_seq", 1)] if stream == "EVENTS" and not where.get("filters") else [])
+            first.extend(
+                [where.get("start_seq", 1)]
+                if stream == "EVENTS" and not where.get("filters")
+                else []
+            )
             return super().read(stream, **where)
 
     runner.log, log = Watched(runner.broker), runner.log
@@ -145,7 +208,11 @@ async def test_one_ahead_of_the_log_is_of_another_log(runner: Runner) -> None:
 
 async def test_one_whose_newest_event_is_not_in_the_log_is_of_another_log(runner: Runner) -> None:
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
-    await save(runner.blobs, elo.DECIDER, replace(good, seq=good.seq + 1, newest=replace(good.newest, id="other")))
+    await save(
+        runner.blobs,
+        elo.DECIDER,
+        replace(good, seq=good.seq + 1, newest=replace(good.newest, id="other")),
+    )
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
 
 
@@ -157,17 +224,26 @@ def test_code_is_every_source_of_decisions_and_facts() -> None:
     assert named["ringrift.events/facts/play.py"] == (folder / "facts" / "play.py").read_bytes()
 
 
-async def test_one_of_other_code_is_left_aside(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_of_other_code_is_left_aside(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(folds, "code_version", lambda: "0" * 16)
     with structlog.testing.capture_logs() as said:
         assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == 0
     assert said[0]["log_level"] == "warning"
 
 
-@pytest.mark.parametrize("damage", [
-    lambda body: body[:-10], lambda body: b"", lambda body: body.replace(b'"games":8', b'"games":9'),
-])  # fmt: skip
-async def test_a_damaged_one_is_left_aside_and_the_fold_rebuilt(runner: Runner, damage: Any) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda body: body[:-10],
+        lambda body: b"",
+        lambda body: body.replace(b'"games":8', b'"games":9'),
+    ],
+)
+async def test_a_damaged_one_is_left_aside_and_the_fold_rebuilt(
+    runner: Runner, damage: Any
+) -> None:
     for name in await snapshots.stored(runner.blobs, "elo"):
         body = await runner.blobs.get_named(SNAPSHOT_BUCKET, str(name))
         await runner.blobs.put_named(SNAPSHOT_BUCKET, str(name), damage(body))
@@ -181,21 +257,29 @@ async def test_a_damaged_one_is_left_aside_and_the_fold_rebuilt(runner: Runner, 
 async def test_a_state_that_is_not_what_it_was_is_left_aside(runner: Runner) -> None:
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
     snapshot = snapshots.Snapshot(
-        decider="elo", seq=good.seq + 1, code=code_version(), fold_hash=good.fold_hash, mark=None,
+        decider="elo",
+        seq=good.seq + 1,
+        code=code_version(),
+        fold_hash=good.fold_hash,
+        mark=None,
         state=msgspec.Raw(b'{"configs":{}}'),
-    )  # fmt: skip
+    )
     await snapshots.write(runner.blobs, snapshot)
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
 
 
-async def test_a_snapshot_that_cannot_be_written_only_costs_time(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_snapshot_that_cannot_be_written_only_costs_time(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def refuse(*_: Any) -> None:
         raise snapshots.BlobCorrupt("no room")
 
     monkeypatch.setattr(folds, "save", refuse)
     await runner.write(*history()[4:])
     with structlog.testing.capture_logs() as said:
-        assert {name: fold.fold_hash for name, fold in (await runner.live()).items()} == await runner.hashes()
+        assert {
+            name: fold.fold_hash for name, fold in (await runner.live()).items()
+        } == await runner.hashes()
     assert any(line["event"] == "snapshot not written" for line in said)
 
 
@@ -215,4 +299,6 @@ async def test_own_decisions_before_the_snapshot_are_not_read(runner: Runner) ->
 async def test_checkpoints_of_trainings_are_no_snapshots(runner: Runner) -> None:
     await runner.blobs.put_named(SNAPSHOT_BUCKET, "training-events-5", b"x")
     assert await snapshots.stored(runner.blobs, "training")
-    assert all(name.decider == "training" for name in await snapshots.stored(runner.blobs, "training"))
+    assert all(
+        name.decider == "training" for name in await snapshots.stored(runner.blobs, "training")
+    )

@@ -10,22 +10,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ringrift.consumers import dispatcher, warden, working
-from ringrift.consumers.cluster import EXPECTED, ROLES, cluster_view
-from ringrift.consumers.letters import dropped, retry, unresolved
-from ringrift.consumers.process import Process, configure_logs
-from ringrift.consumers.working import work
-from ringrift.domain.breaker import THRESHOLD_MIN, Breaker
+from ringrift.consumers import dispatcher
+from ringrift.consumers import monitor as monitor
+from ringrift.deciders.fleet.breaker import THRESHOLD_MIN, Breaker
 from ringrift.events import Fact, Recorded, codec, decode, draft, encode
 from ringrift.events.facts import (
     BreakerOpened,
     BreakerReset,
     ConsumerStarted,
     ConsumerStopped,
-    DeadLettered,
     DeadLetterResolved,
     DeadLetterRetried,
     DeadLetterRetryRequested,
+    DeadLetterStored,
     ModelPromoted,
     NodeAssigned,
     NodeJoined,
@@ -37,17 +34,29 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     TickRecorded,
     VelocityChanged,
-    WorkAged,
+    WorkEscalated,
 )
 from ringrift.events.registry import REGISTRY
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of, tickets_of
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.log import Entry
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Heartbeat, Presence
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Heartbeat, Presence
+from ringrift.log.protocol import Entry
+from ringrift.runtime import work as working
+from ringrift.runtime.cluster_state import EXPECTED, ROLES, cluster_view
+from ringrift.runtime.dead_letters import dropped, retry, unresolved
+from ringrift.runtime.process import Process, configure_logs
+from ringrift.runtime.work import work
 
 PLAN = SelfplayPlanned(
-    config="hex8_2p", generation=0, games=3, games_per_ticket=1, simulations=4, model=None, seed=1, settings_version=0
+    config="hex8_2p",
+    generation=0,
+    games=3,
+    games_per_ticket=1,
+    simulations=4,
+    model=None,
+    seed=1,
+    settings_version=0,
 )
 
 
@@ -74,7 +83,11 @@ async def write(broker: MemoryBroker, fact: Fact, key: str = "0") -> int:
 
 async def facts(broker: MemoryBroker, kind: type[Fact]) -> list[Recorded]:
     entries = [entry async for batch in MemoryLog(broker).read("EVENTS") for entry in batch]
-    events = [decode(entry.body, stream="EVENTS", seq=entry.seq) for entry in entries if entry.body.startswith(b'{"spec')]
+    events = [
+        decode(entry.body, stream="EVENTS", seq=entry.seq)
+        for entry in entries
+        if entry.body.startswith(b'{"spec')
+    ]
     return [item for item in events if isinstance(item.event, kind)]
 
 
@@ -106,7 +119,9 @@ def paused(**changes: str) -> PipelinePaused:
 # assignment and ageing
 
 
-async def test_a_node_assigned_to_other_work_takes_no_ticket_and_one_preempted_hands_back(broker: MemoryBroker) -> None:
+async def test_a_node_assigned_to_other_work_takes_no_ticket_and_one_preempted_hands_back(
+    broker: MemoryBroker,
+) -> None:
     runner, began = process(broker, node="gpu1"), list[str]()
     seq = await write(broker, PLAN)
     for ticket in tickets_of(PLAN, f"EVENTS/{seq}")[:1]:
@@ -129,7 +144,14 @@ async def test_a_node_assigned_to_other_work_takes_no_ticket_and_one_preempted_h
 
 
 def assigned(node: str, kind: str) -> NodeAssigned:
-    return NodeAssigned(node=node, kinds=(kind,), ticket_seconds=1.0, why="w", preempts=kind == "training", settings_version=1)
+    return NodeAssigned(
+        node=node,
+        kinds=(kind,),
+        ticket_seconds=1.0,
+        why="w",
+        preempts=kind == "training",
+        settings_version=1,
+    )
 
 
 async def test_what_has_aged_and_is_not_done_is_put_in_front(broker: MemoryBroker) -> None:
@@ -138,33 +160,59 @@ async def test_what_has_aged_and_is_not_done_is_put_in_front(broker: MemoryBroke
     async with running(dispatcher.main(runner)):
         await until(lambda: len(broker.stream("WORK").entries) == 3)
         done = SelfplayFinished(
-            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-0", games=1, plies=1, play_seconds=1.0, node="n"
+            config="hex8_2p",
+            generation=0,
+            ticket=f"selfplay-events-{seq}-0",
+            games=1,
+            plies=1,
+            play_seconds=1.0,
+            node="n",
         )
         await write(broker, done)
-        request = WorkAged(config="hex8_2p", kind="selfplay", request=f"EVENTS/{seq}", waited_seconds=1.0, settings_version=1)
+        request = WorkEscalated(
+            config="hex8_2p",
+            kind="selfplay",
+            request=f"EVENTS/{seq}",
+            waited_seconds=1.0,
+            settings_version=1,
+        )
         await write(broker, request)
         await until(lambda: len(broker.stream("WORK").entries) == 5)
     item = await runner.log.next_ticket("selfplay", wait_seconds=1)
     assert item.subject == "ringrift.work.selfplay.1.hex8_2p"
 
 
-async def test_a_ticket_that_vanished_is_asked_for_again_with_the_tick_but_not_for_ever(broker: MemoryBroker) -> None:
+async def test_a_ticket_that_vanished_is_asked_for_again_with_the_tick_but_not_for_ever(
+    broker: MemoryBroker,
+) -> None:
     runner = process(broker, "dispatcher")
     seq = await write(broker, PLAN)
     async with running(dispatcher.main(runner)):
         await until(lambda: len(broker.stream("WORK").entries) == 3)
         await write(broker, TickRecorded(minute=0), "t0")
         done = SelfplayFinished(
-            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-1", games=1, plies=1, play_seconds=1.0, node="n"
+            config="hex8_2p",
+            generation=0,
+            ticket=f"selfplay-events-{seq}-1",
+            games=1,
+            plies=1,
+            play_seconds=1.0,
+            node="n",
         )
         last = await write(broker, done)
         await until(lambda: runner.seq == last)
-        assert len(broker.stream("WORK").entries) == 3  # nothing is missing: the tick changed nothing
+        assert (
+            len(broker.stream("WORK").entries) == 3
+        )  # nothing is missing: the tick changed nothing
         for look in range(1, dispatcher.VANISHED_MAX + 2):
             await runner.log.purge("WORK", "ringrift.work.selfplay.5.hex8_2p")
-            last = await write(broker, TickRecorded(minute=look * dispatcher.LOOK_MINUTES), f"t{look}")
+            last = await write(
+                broker, TickRecorded(minute=look * dispatcher.LOOK_MINUTES), f"t{look}"
+            )
             await until(lambda last=last: runner.seq == last)
-            queued = {decode_ticket(entry.body).ticket for entry in broker.stream("WORK").entries.values()}
+            queued = {
+                decode_ticket(entry.body).ticket for entry in broker.stream("WORK").entries.values()
+            }
             wanted = {f"selfplay-events-{seq}-{number}" for number in (0, 2)}
             assert queued == (wanted if look <= dispatcher.VANISHED_MAX else set())
 
@@ -183,7 +231,9 @@ async def test_a_paused_ticket_has_not_vanished(broker: MemoryBroker) -> None:
 # pausing
 
 
-async def test_a_paused_worker_takes_no_ticket_finishes_the_one_in_hand_and_goes_on_when_resumed(broker: MemoryBroker) -> None:
+async def test_a_paused_worker_takes_no_ticket_finishes_the_one_in_hand_and_goes_on_when_resumed(
+    broker: MemoryBroker,
+) -> None:
     runner, done = process(broker), list[str]()
     seq = await write(broker, PLAN)
     for ticket in tickets_of(PLAN, f"EVENTS/{seq}"):
@@ -219,12 +269,18 @@ async def test_a_pause_outlives_the_process_and_stops_one_config_only(broker: Me
         done.append(ticket.plan.config)
 
     for config in ("hex8_2p", "hex8_3p"):
-        plan = SelfplayPlanned(**{**{f: getattr(PLAN, f) for f in PLAN.__struct_fields__}, "config": config, "games": 1})
+        plan = SelfplayPlanned(
+            **{
+                **{f: getattr(PLAN, f) for f in PLAN.__struct_fields__},
+                "config": config,
+                "games": 1,
+            }
+        )
         (ticket,) = tickets_of(plan, f"EVENTS/{await write(broker, plan, config)}")
         await other.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
     async with running(work(other, "selfplay", handle, failed)):
         await until(lambda: done == ["hex8_3p"])
-    assert await facts(broker, DeadLettered) == []
+    assert await facts(broker, DeadLetterStored) == []
 
 
 async def test_the_dispatcher_looks_at_the_queue_again_only_when_a_pause_ends(
@@ -242,13 +298,17 @@ async def test_the_dispatcher_looks_at_the_queue_again_only_when_a_pause_ends(
     async with running(dispatcher.main(runner)):
         await until(lambda: runner.doing == "dispatching")
         for number in range(20):
-            await write(broker, PipelineResumed(scope="square19_4p", kind="all", why="test"), number)
+            await write(
+                broker, PipelineResumed(scope="square19_4p", kind="all", why="test"), number
+            )
         await write(broker, PLAN)
         await until(lambda: len(broker.stream("WORK").entries) == 3)
     assert looks == [0]
 
 
-async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each_back_once(broker: MemoryBroker) -> None:
+async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each_back_once(
+    broker: MemoryBroker,
+) -> None:
     runner = process(broker, "dispatcher")
     await write(broker, PLAN)
 
@@ -269,17 +329,30 @@ async def test_the_dispatcher_takes_paused_tickets_off_the_queue_and_brings_each
         await write(broker, PipelineResumed(scope="all", kind="selfplay", why="test"))
         await soon(every + [f"selfplay-events-3-{number}" for number in range(3)])
         await write(broker, PLAN, "after")
-        await soon(every + [f"selfplay-events-{seq}-{number}" for seq in (3, 5) for number in range(3)])
+        await soon(
+            every + [f"selfplay-events-{seq}-{number}" for seq in (3, 5) for number in range(3)]
+        )
 
 
-async def test_a_ticket_that_was_lost_comes_back_with_the_tick_and_one_that_was_done_does_not(broker: MemoryBroker) -> None:
+async def test_a_ticket_that_was_lost_comes_back_with_the_tick_and_one_that_was_done_does_not(
+    broker: MemoryBroker,
+) -> None:
     runner = process(broker, "dispatcher")
     seq = await write(broker, PLAN)
     async with running(dispatcher.main(runner)):
         await until(lambda: len(broker.stream("WORK").entries) == 3)
-        await write(broker, SelfplayFinished(
-            config="hex8_2p", generation=0, ticket=f"selfplay-events-{seq}-0", games=1, plies=1, play_seconds=1.0, node="n"
-        ))  # fmt: skip
+        await write(
+            broker,
+            SelfplayFinished(
+                config="hex8_2p",
+                generation=0,
+                ticket=f"selfplay-events-{seq}-0",
+                games=1,
+                plies=1,
+                play_seconds=1.0,
+                node="n",
+            ),
+        )
         broker.stream("WORK").entries.clear()  # a server came back without what it had acknowledged
         for minute in (dispatcher.LOOK_MINUTES + 1, 2 * dispatcher.LOOK_MINUTES):
             ticked = await write(broker, TickRecorded(minute=minute), f"{minute}")
@@ -292,7 +365,9 @@ async def test_a_ticket_that_was_lost_comes_back_with_the_tick_and_one_that_was_
     assert brought[:2] == [f"selfplay-events-{seq}-{number}" for number in (1, 2)]
 
 
-async def test_a_dispatcher_that_starts_while_paused_puts_nothing_on_the_queue(broker: MemoryBroker) -> None:
+async def test_a_dispatcher_that_starts_while_paused_puts_nothing_on_the_queue(
+    broker: MemoryBroker,
+) -> None:
     await write(broker, PLAN)
     await write(broker, paused(scope="hex8_2p", kind="all"))
     runner = process(broker, "dispatcher")
@@ -310,17 +385,31 @@ async def test_pressure_is_told_once_a_node_and_stops_new_tickets(broker: Memory
         await runner.pressure.look({"ram": 0.72, "disk": 0.1, "files": 0.0})
         await runner.pressure.look({"ram": 0.71, "disk": 0.1, "files": 0.0})
     ((fact, _),) = await facts(broker, NodePressureChanged)
-    assert (fact.node, fact.resource, fact.consumer, fact.tier, fact.previous) == ("test", "ram", "", "warning", "normal")
+    assert (fact.node, fact.resource, fact.consumer, fact.tier, fact.previous) == (
+        "test",
+        "ram",
+        "",
+        "warning",
+        "normal",
+    )
     assert not one.pressure.takes_work
     await one.pressure.look({"ram": 0.66})
     assert not one.pressure.takes_work, "hysteresis"
     await one.pressure.look({"ram": 0.1})
     assert one.pressure.takes_work
-    assert [item.event.tier for item in await facts(broker, NodePressureChanged)] == ["warning", "normal"]
-    assert 'ringrift_resource_used_ratio{consumer="selfplay",node="test",resource="ram"} 0.1' in one.metrics.text()
+    assert [item.event.tier for item in await facts(broker, NodePressureChanged)] == [
+        "warning",
+        "normal",
+    ]
+    assert (
+        'ringrift_resource_used_ratio{consumer="selfplay",node="test",resource="ram"} 0.1'
+        in one.metrics.text()
+    )
 
 
-async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(broker: MemoryBroker) -> None:
+async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(
+    broker: MemoryBroker,
+) -> None:
     born_into, runner = process(broker), process(broker)
     await born_into.pressure.look({"ram": 0.95})
     assert not born_into.stopping
@@ -333,7 +422,8 @@ async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(bro
 
 
 async def test_each_tier_of_memory_has_its_action_in_a_worker(broker: MemoryBroker) -> None:
-    """No new tickets; fewer games at once; then the ticket in hand is handed back and the process ends."""
+    """No new tickets; fewer games at once; then the ticket in hand is handed back and the process
+    ends."""
     runner, began = process(broker), asyncio.Event()
     seq = await write(broker, PLAN)
     for ticket in tickets_of(PLAN, f"EVENTS/{seq}")[:2]:
@@ -391,7 +481,9 @@ async def test_an_emergency_hands_the_lease_over_at_once(broker: MemoryBroker) -
 # breakers
 
 
-async def test_a_node_that_fails_again_and_again_is_quarantined_probed_and_released(broker: MemoryBroker) -> None:
+async def test_a_node_that_fails_again_and_again_is_quarantined_probed_and_released(
+    broker: MemoryBroker,
+) -> None:
     runner, other = process(broker), process(broker, "evaluator")
     clock = [datetime.now(UTC).timestamp()]
     runner.breakers._now = other.breakers._now = lambda: clock[0]
@@ -439,19 +531,35 @@ async def test_a_quarantined_node_takes_no_tickets(broker: MemoryBroker) -> None
 async def bury_event(broker: MemoryBroker, body: bytes) -> int:
     runner = process(broker, "rater")
     seq = await runner.log.publish("EVENTS", "ringrift.settings.all.changed", body)
-    await runner.bury((await runner.log.get("EVENTS", seq)), stream="EVENTS", deliveries=1, reason="undecodable")
+    await runner.bury(
+        (await runner.log.get("EVENTS", seq)), stream="EVENTS", deliveries=1, reason="undecodable"
+    )
     return seq
 
 
-async def test_a_letter_is_told_once_however_much_later_it_is_met_again(broker: MemoryBroker) -> None:
+async def test_a_letter_is_told_once_however_much_later_it_is_met_again(
+    broker: MemoryBroker,
+) -> None:
     seq = await bury_event(broker, b"poison")
     broker.stream("EVENTS")._ids.clear()  # more than an hour later
     runner = process(broker, "rater")
-    await runner.bury(Entry(seq, "ringrift.settings.all.changed", 0, b"poison"), stream="EVENTS", deliveries=1, reason="again")
-    assert len(await facts(broker, DeadLettered)) == 1
-    broker.stream("EVENTS").purge("ringrift.dead.rater.lettered")  # a crash had come between letter and fact
-    await runner.bury(Entry(seq, "ringrift.settings.all.changed", 0, b"poison"), stream="EVENTS", deliveries=1, reason="again")
-    assert len(await facts(broker, DeadLettered)) == 1
+    await runner.bury(
+        Entry(seq, "ringrift.settings.all.changed", 0, b"poison"),
+        stream="EVENTS",
+        deliveries=1,
+        reason="again",
+    )
+    assert len(await facts(broker, DeadLetterStored)) == 1
+    broker.stream("EVENTS").purge(
+        "ringrift.dead.rater.lettered"
+    )  # a crash had come between letter and fact
+    await runner.bury(
+        Entry(seq, "ringrift.settings.all.changed", 0, b"poison"),
+        stream="EVENTS",
+        deliveries=1,
+        reason="again",
+    )
+    assert len(await facts(broker, DeadLetterStored)) == 1
 
 
 async def test_an_event_of_an_older_version_decodes_once_there_is_an_upcaster(
@@ -466,9 +574,14 @@ async def test_an_event_of_an_older_version_decodes_once_there_is_an_upcaster(
     import msgspec
 
     newer = msgspec.structs.replace(
-        REGISTRY["PipelinePaused"], version=2,
-        upcasters={1: lambda data: {("why" if name == "reason" else name): value for name, value in data.items()}},
-    )  # fmt: skip
+        REGISTRY["PipelinePaused"],
+        version=2,
+        upcasters={
+            1: lambda data: {
+                ("why" if name == "reason" else name): value for name, value in data.items()
+            }
+        },
+    )
     monkeypatch.setitem(codec.REGISTRY, "PipelinePaused", newer)
     monkeypatch.setattr(codec, "_CURRENT", msgspec.json.Decoder(codec._typed_envelope(newer)))
     outcome = await retry(log, letter)
@@ -485,7 +598,9 @@ async def test_a_ticket_goes_on_the_queue_again(broker: MemoryBroker) -> None:
     assert letter.answered
     outcome = await retry(runner.log, letter)
     assert isinstance(outcome, DeadLetterResolved)
-    assert [decode_ticket(item.body).ticket for item in await runner.log.queued()] == [ticket.ticket]
+    assert [decode_ticket(item.body).ticket for item in await runner.log.queued()] == [
+        ticket.ticket
+    ]
     await write(broker, outcome)
     assert (await unresolved(runner.log)).letters == {}
 
@@ -499,22 +614,35 @@ async def test_a_dropped_letter_is_resolved_and_its_bytes_stay(broker: MemoryBro
     assert (await log.get("DEAD", letter.dead_seq)).body == b"poison"
 
 
-# the warden
+# the monitor
 
 
-async def test_the_warden_tells_of_nodes_tries_letters_and_closes_breakers(
+async def test_the_monitor_tells_of_nodes_tries_letters_and_closes_breakers(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warden, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(warden, "MEASURE_SECONDS", 0.01)
+    monkeypatch.setattr(monitor, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(monitor, "MEASURE_SECONDS", 0.01)
     seq = await bury_event(broker, b"poison")
-    runner = process(broker, "warden")
+    runner = process(broker, "monitor")
     await runner.breakers._put("node-test", Breaker(state="open", until=9e12, why="w"))
     await Presence(runner.log).beat(
-        Heartbeat(consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={})
+        Heartbeat(
+            consumer="selfplay",
+            node="gpu1",
+            instance="i",
+            pid=1,
+            doing="",
+            seq=0,
+            errors=0,
+            folds={},
+        )
     )
-    request = DeadLetterRetryRequested(consumer="rater", stream="EVENTS", seq=seq, dead_seq=1, attempt=1)
-    (asked,) = await runner.log.append([draft(request, cause="EVENTS/1", source="warden@before")])  # unanswered by one who died
+    request = DeadLetterRetryRequested(
+        consumer="rater", stream="EVENTS", seq=seq, dead_seq=1, attempt=1
+    )
+    (asked,) = await runner.log.append(
+        [draft(request, cause="EVENTS/1", source="monitor@before")]
+    )  # unanswered by one who died
 
     async def told(kind: type[Fact]) -> list[Recorded]:
         async with asyncio.timeout(10):
@@ -522,7 +650,7 @@ async def test_the_warden_tells_of_nodes_tries_letters_and_closes_breakers(
                 await asyncio.sleep(0.01)
         return found
 
-    async with running(warden.main(runner)):
+    async with running(monitor.main(runner)):
         assert [item.event.node for item in await told(NodeJoined)] == ["gpu1"]
         ((retried, meta),) = await told(DeadLetterRetried)
         assert (retried.seq, meta.cause) == (seq, f"EVENTS/{asked}")
@@ -530,18 +658,30 @@ async def test_the_warden_tells_of_nodes_tries_letters_and_closes_breakers(
         await until(lambda: runner.breakers.allows("node-test"))
         await until(lambda: "ringrift_dead_letters_unresolved" in runner.metrics.text())
         await Presence(runner.log).beat(
-            Heartbeat(consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={}, left=True)
+            Heartbeat(
+                consumer="selfplay",
+                node="gpu1",
+                instance="i",
+                pid=1,
+                doing="",
+                seq=0,
+                errors=0,
+                folds={},
+                left=True,
+            )
         )
         async with asyncio.timeout(10):
             while len(await told(NodePresenceChanged)) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-    seen = [(item.event.present, item.event.left) for item in await facts(broker, NodePresenceChanged)]
+    seen = [
+        (item.event.present, item.event.left) for item in await facts(broker, NodePresenceChanged)
+    ]
     assert seen == [(True, False), (False, True)]
     assert len(await facts(broker, DeadLetterRetried)) == 1
 
 
-def test_a_node_that_said_goodbye_to_an_earlier_warden_is_not_missed() -> None:
-    known = warden.Known()
+def test_a_node_that_said_goodbye_to_an_earlier_monitor_is_not_missed() -> None:
+    known = monitor.Known()
     for event in (
         NodePresenceChanged(node="a", present=True, left=False, silent_seconds=0, processes=1),
         ConsumerStarted(node="a", consumer="rater", instance="1", version="1"),
@@ -550,48 +690,77 @@ def test_a_node_that_said_goodbye_to_an_earlier_warden_is_not_missed() -> None:
         ConsumerStarted(node="b", consumer="rater", instance="2", version="1"),
     ):
         known.take(event)
-    assert [(item.node, item.present, item.left) for item in known.changes({})] == [("a", False, True), ("b", False, False)]
+    assert [(item.node, item.present, item.left) for item in known.changes({})] == [
+        ("a", False, True),
+        ("b", False, False),
+    ]
 
 
-async def test_the_wardens_metrics_tell_how_each_config_stands(broker: MemoryBroker) -> None:
-    runner, model = process(broker, "warden"), "ab" * 32
-    await warden.export_configs(runner)
+async def test_the_monitors_metrics_tell_how_each_config_stands(broker: MemoryBroker) -> None:
+    runner, model = process(broker, "monitor"), "ab" * 32
+    await monitor.export_configs(runner)
     assert "ringrift_generation" not in runner.metrics.text()
     for generation in (1, 2):
         promoted = ModelPromoted(
-            config="hex8_2p", generation=generation, model=model, previous=None, evidence=None, why="w", settings_version=1
+            config="hex8_2p",
+            generation=generation,
+            model=model,
+            previous=None,
+            evidence=None,
+            why="w",
+            settings_version=1,
         )
         await write(broker, promoted, f"{generation}")
     changed = VelocityChanged(
-        config="hex8_2p", model=model, velocity=None, pace=None, gap_to_heuristic=120.5, settings_version=1
-    )  # fmt: skip
+        config="hex8_2p",
+        model=model,
+        velocity=None,
+        pace=None,
+        gap_to_heuristic=120.5,
+        settings_version=1,
+    )
     await write(broker, changed)
     await write(broker, NodeJoined(node="gpu1", again=False), "1")
     await write(broker, NodeJoined(node="gpu1", again=True), "2")
-    await warden.export_configs(runner)
+    await monitor.export_configs(runner)
     lines = runner.metrics.text().splitlines()
-    who = 'consumer="warden",node="test"'
+    who = 'consumer="monitor",node="test"'
     assert f'ringrift_generation{{{who},config="hex8_2p"}} 2' in lines
     assert f'ringrift_elo_above_heuristic{{{who},config="hex8_2p"}} 120.5' in lines
     assert f"ringrift_nodes_reconnected_total{{{who}}} 1" in lines
-    assert not any(line.startswith("ringrift_elo_velocity") for line in lines), "not known before a second network"
+    assert not any(line.startswith("ringrift_elo_velocity") for line in lines), (
+        "not known before a second network"
+    )
 
 
 async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
     log = MemoryLog(broker)
     for name in EXPECTED:
         beat = Heartbeat(
-            consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={},
+            consumer=name,
+            node="a",
+            instance=name,
+            pid=1,
+            doing="",
+            seq=0,
+            errors=0,
+            folds={},
             tier="warning" if name == "rater" else "normal",
-        )  # fmt: skip
+        )
         await Presence(log).beat(beat)
     for role in ROLES:
         await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
     await write(broker, paused(scope="hex8_2p", why="maintenance"))
     await bury_event(broker, b"poison")
     view = await cluster_view(log, dead_letters_max=1)
-    assert view.roles == dict.fromkeys(("planner", "promoter", "warden", "feedback", "clock"), "a.1")
-    assert (view.memory_tier, view.dead_letters, view.paused) == ("warning", 1, {"hex8_2p/selfplay": "maintenance"})
+    assert view.roles == dict.fromkeys(
+        ("planner", "promoter", "monitor", "feedback", "clock"), "a.1"
+    )
+    assert (view.memory_tier, view.dead_letters, view.paused) == (
+        "warning",
+        1,
+        {"hex8_2p/selfplay": "maintenance"},
+    )
     assert view.nodes["a"].processes == len(EXPECTED)
     assert view.resilience.score == pytest.approx(0.85)
     assert [line.partition(":")[0] for line in view.advice] == ["memory", "dead letters", "paused"]
@@ -601,21 +770,31 @@ async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
 async def test_a_loop_without_feedback_and_clock_is_not_whole(broker: MemoryBroker) -> None:
     log = MemoryLog(broker)
     for name in set(EXPECTED) - {"feedback", "clock"}:
-        await Presence(log).beat(Heartbeat(consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={}))
-    for role in ("planner", "promoter", "warden"):
+        await Presence(log).beat(
+            Heartbeat(
+                consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={}
+            )
+        )
+    for role in ("planner", "promoter", "monitor"):
         await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
     view = await cluster_view(log)
     assert (view.roles["feedback"], view.roles["clock"]) == (None, None)
-    assert (view.resilience.coordinator, view.resilience.processes) == (pytest.approx(3 / 5), pytest.approx(9 / 11))
+    assert (view.resilience.coordinator, view.resilience.processes) == (
+        pytest.approx(3 / 5),
+        pytest.approx(9 / 11),
+    )
     assert [line.partition(";")[0] for line in view.advice] == [
-        "coordinator: nobody acts as feedback, clock", "processes: not running: feedback, clock",
-    ]  # fmt: skip
+        "coordinator: nobody acts as feedback, clock",
+        "processes: not running: feedback, clock",
+    ]
 
 
 # logs
 
 
-def test_logs_are_json_lines_with_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_are_json_lines_with_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import structlog
 
     monkeypatch.setenv("RINGRIFT_LOG", "json")
@@ -624,9 +803,16 @@ def test_logs_are_json_lines_with_the_traceback(monkeypatch: pytest.MonkeyPatch,
         try:
             raise ValueError("no luck")
         except ValueError:
-            structlog.get_logger().error("failed", id="X:EVENTS/1:0", cause="EVENTS/1", exc_info=True)
+            structlog.get_logger().error(
+                "failed", id="X:EVENTS/1:0", cause="EVENTS/1", exc_info=True
+            )
     finally:
         structlog.reset_defaults()
     line = json.loads(capsys.readouterr().err)
-    assert (line["event"], line["id"], line["cause"], line["level"]) == ("failed", "X:EVENTS/1:0", "EVENTS/1", "error")
+    assert (line["event"], line["id"], line["cause"], line["level"]) == (
+        "failed",
+        "X:EVENTS/1:0",
+        "EVENTS/1",
+        "error",
+    )
     assert "ValueError: no luck" in line["exception"]

@@ -1,4 +1,5 @@
-"""What a training begins with: the parent's weights, fresh ones where they cannot fit, and a teacher; on the in-memory log."""
+"""What a training begins with: the parent's weights, fresh ones where they cannot fit, and a
+teacher; on the in-memory log."""
 
 from __future__ import annotations
 
@@ -6,19 +7,19 @@ import msgspec
 import pytest
 
 from ringrift.consumers import trainer
-from ringrift.consumers.process import Process
 from ringrift.events import Settings
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import TrainingTicket
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import BlobMissing
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import CheckpointError, save
 from ringrift.rules import Config
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.errors import BlobMissing
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
-from ringrift.streams.topology import MODEL_BUCKET
+from ringrift.runtime.process import Process
 
 
 @pytest.fixture
@@ -29,14 +30,23 @@ def process() -> Process:
 
 def request(parent: str | None, architecture: str = "v2-micro") -> TrainingTicket:
     wanted = TrainingRequested(
-        config="hex8_2p", generation=1, architecture=architecture, parent=parent, shards=(), samples=1, seed=1, reason="r",
+        config="hex8_2p",
+        generation=1,
+        architecture=architecture,
+        parent=parent,
+        shards=(),
+        samples=1,
+        seed=1,
+        reason="r",
         settings_version=0,
-    )  # fmt: skip
+    )
     return TrainingTicket(ticket="training-events-1", cause="EVENTS/1", request=wanted)
 
 
 async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Process) -> None:
-    data = save(build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_2p"))
+    data = save(
+        build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_2p")
+    )
     parent = await process.blobs.put(MODEL_BUCKET, data)
     assert await trainer._start(process, request(parent)) == data
     assert await trainer._start(process, request(parent, "v2")) is None
@@ -44,7 +54,9 @@ async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Proces
 
 
 def test_a_training_is_done_under_the_settings_but_for_what_its_request_says() -> None:
-    asked = msgspec.structs.replace(request(None, "v2").request, hyperparameters={"training.batch": "64"}, intensity=0.75)
+    asked = msgspec.structs.replace(
+        request(None, "v2").request, hyperparameters={"training.batch": "64"}, intensity=0.75
+    )
     usual = Settings().training
     found = trainer.settings_of(asked, Settings())
     assert (found.architecture, found.batch, found.epochs) == ("v2", 64, 0.75 * usual.epochs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringrift.consumers.cluster import voters_in
+from ringrift.runtime.cluster_state import voters_in
 
 HERE: dict[str, Any] = {"name": "b", "current": True}
 BEHIND: dict[str, Any] = {"name": "b", "current": False}
@@ -25,6 +25,8 @@ AWAY: dict[str, Any] = {"name": "c", "current": True, "offline": True}
         ({"leader": "", "replicas": [HERE, AWAY, AWAY]}, None, 1, 3, "LOST"),
     ],
 )
-def test_voters(cluster: dict[str, Any] | None, leader: str | None, alive: int, voters: int, level: str) -> None:
+def test_voters(
+    cluster: dict[str, Any] | None, leader: str | None, alive: int, voters: int, level: str
+) -> None:
     found = voters_in({"cluster": cluster} if cluster else {})
     assert (found.leader, found.alive, found.voters, found.level) == (leader, alive, voters, level)

@@ -1,4 +1,5 @@
-"""Doing tickets: retries, handing back, giving up, and games that are written once; on the in-memory log."""
+"""Doing tickets: retries, handing back, giving up, and games that are written once; on the
+in-memory log."""
 
 from __future__ import annotations
 
@@ -8,19 +9,32 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ringrift.consumers import working
-from ringrift.consumers.process import Process
-from ringrift.consumers.working import Drained, from_thread, is_done, publish_games, work
 from ringrift.events import Fact, draft
-from ringrift.events.facts import DeadLettered, GameCompleted, SelfplayFinished, SelfplayPlanned, TrainingFailed
+from ringrift.events.facts import (
+    DeadLetterStored,
+    GameCompleted,
+    SelfplayFinished,
+    SelfplayPlanned,
+    TrainingFailed,
+)
 from ringrift.events.tickets import SelfplayTicket, encode_ticket, subject_of, tickets_of
-from ringrift.streams.blobs import ObjectBlobs
-from ringrift.streams.errors import LogUnavailable
-from ringrift.streams.memory import MemoryBroker, MemoryLog
-from ringrift.streams.presence import Presence
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import LogUnavailable
+from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
+from ringrift.runtime import work as working
+from ringrift.runtime.process import Process
+from ringrift.runtime.work import Drained, from_thread, is_done, publish_games, work
 
 PLAN = SelfplayPlanned(
-    config="hex8_2p", generation=0, games=3, games_per_ticket=3, simulations=4, model=None, seed=1, settings_version=0
+    config="hex8_2p",
+    generation=0,
+    games=3,
+    games_per_ticket=3,
+    simulations=4,
+    model=None,
+    seed=1,
+    settings_version=0,
 )
 
 
@@ -39,15 +53,33 @@ async def ticket(process: Process) -> SelfplayTicket:
 
 
 def failed(process: Process, ticket: SelfplayTicket, reason: str) -> Fact:
-    return TrainingFailed(config="hex8_2p", generation=0, ticket=ticket.ticket, reason=reason, node="test")
+    return TrainingFailed(
+        config="hex8_2p", generation=0, ticket=ticket.ticket, reason=reason, node="test"
+    )
 
 
 def game(ticket: SelfplayTicket, number: int) -> GameCompleted:
     return GameCompleted(
-        game=f"{ticket.ticket}-{number}", config="hex8_2p", origin="selfplay", ticket=ticket.ticket, seats=(), pie=False, seed=1,
-        moves="", plies=0, winner=1, reason="r", ranks=(1, 2), removed=(0, 0), territory=(0, 0), targets=b"", rules_version=1,
-        play_seconds=0.0, node="test", settings_version=0,
-    )  # fmt: skip
+        game=f"{ticket.ticket}-{number}",
+        config="hex8_2p",
+        origin="selfplay",
+        ticket=ticket.ticket,
+        seats=(),
+        pie=False,
+        seed=1,
+        moves="",
+        plies=0,
+        winner=1,
+        reason="r",
+        ranks=(1, 2),
+        removed=(0, 0),
+        territory=(0, 0),
+        targets=b"",
+        rules_version=1,
+        play_seconds=0.0,
+        node="test",
+        settings_version=0,
+    )
 
 
 async def test_done_work_is_acknowledged(process):
@@ -112,7 +144,7 @@ async def test_bytes_that_are_no_ticket_are_dead_lettered(process):
     running = asyncio.create_task(work(process, "selfplay", handle, failed))
     async with asyncio.timeout(10):
         async for entry in process.log.follow("EVENTS"):
-            if DeadLettered.__name__.encode() in entry.body:
+            if DeadLetterStored.__name__.encode() in entry.body:
                 break
     process.stop()
     await running
@@ -124,7 +156,13 @@ async def test_a_ticket_whose_outcome_is_in_the_log_is_known(process):
     item = await ticket(process)
     assert not await is_done(process, "ringrift.selfplay.hex8_2p.finished", item)
     outcome = SelfplayFinished(
-        config="hex8_2p", generation=0, ticket=item.ticket, games=3, plies=1, play_seconds=1.0, node="test"
+        config="hex8_2p",
+        generation=0,
+        ticket=item.ticket,
+        games=3,
+        plies=1,
+        play_seconds=1.0,
+        node="test",
     )
     await process.log.append([draft(outcome, cause=item.cause, source="test")])
     assert await is_done(process, "ringrift.selfplay.hex8_2p.finished", item)
@@ -169,7 +207,9 @@ async def test_a_thread_is_left_when_told_to_stop(process):
     assert left.wait(5)
 
 
-async def collect(process: Process, make: Callable[[], Iterator[int]], into: list[int], stop_at: int = -1) -> None:
+async def collect(
+    process: Process, make: Callable[[], Iterator[int]], into: list[int], stop_at: int = -1
+) -> None:
     async for number in from_thread(process, make):
         into.append(number)
         if number == stop_at:

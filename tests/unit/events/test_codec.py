@@ -1,4 +1,5 @@
-"""Events as bytes: what is written is read, of every type; what is none of ours is refused with its place and the reason."""
+"""Events as bytes: what is written is read, of every type; what is none of ours is refused with its
+place and the reason."""
 
 from __future__ import annotations
 
@@ -45,14 +46,15 @@ _PATTERNS = {
 
 
 def sample(kind: Any) -> Any:
-    """A JSON value of a type, found by its structure, so that a new event type needs no new test."""
+    """A JSON value of a type, found by its structure, so that a new event type needs no new
+    test."""
     info = msgspec.inspect
     match kind:
         case info.StructType():
             fields = {field.encode_name: sample(field.type) for field in kind.fields}
             return fields if kind.tag is None else {kind.tag_field: kind.tag, **fields}
         case info.StrType():
-            return _PATTERNS[kind.pattern] if kind.pattern else "text \N{SNOWMAN} \"quoted\""
+            return _PATTERNS[kind.pattern] if kind.pattern else 'text \N{SNOWMAN} "quoted"'
         case info.BytesType():
             return "AAEC/w=="
         case info.IntType():
@@ -147,7 +149,9 @@ def test_what_is_no_envelope_is_refused_with_its_place(body: bytes, reason: str)
     ],
 )
 def test_unknown_types_and_versions_are_told_apart_from_damage(name: str, reason: str) -> None:
-    stored = json.loads(encode(draft(example(REGISTRY["ModelPromoted"]), cause=None, source="test")))
+    stored = json.loads(
+        encode(draft(example(REGISTRY["ModelPromoted"]), cause=None, source="test"))
+    )
     with pytest.raises(UnknownEvent, match=reason):
         decode(json.dumps(stored | {"type": name}).encode(), stream="EVENTS", seq=1)
 
@@ -178,35 +182,58 @@ def test_old_bytes_are_brought_up_version_by_version(monkeypatch: pytest.MonkeyP
 
     newer = msgspec.structs.replace(kind, version=3, upcasters={1: second, 2: third})
     monkeypatch.setitem(codec.REGISTRY, "PipelinePaused", newer)
-    stored = json.loads(encode(draft(PipelinePaused(scope="all", why="w"), cause=None, source="test")))
+    stored = json.loads(
+        encode(draft(PipelinePaused(scope="all", why="w"), cause=None, source="test"))
+    )
     for version, data in ((1, {"scope": "all", "reason": "w"}), (2, {"scope": "all", "why": "w"})):
         old = stored | {"type": f"ringrift.PipelinePaused.v{version}", "data": data}
         monkeypatch.setattr(codec, "_CURRENT", msgspec.json.Decoder(codec._typed_envelope(newer)))
         recorded = decode(json.dumps(old).encode(), stream="EVENTS", seq=1)
         assert recorded.event == PipelinePaused(scope="all", kind="all", why="w")
     with pytest.raises(UnknownEvent, match="up to version 3"):
-        decode(json.dumps(stored | {"type": "ringrift.PipelinePaused.v4"}).encode(), stream="EVENTS", seq=1)
+        decode(
+            json.dumps(stored | {"type": "ringrift.PipelinePaused.v4"}).encode(),
+            stream="EVENTS",
+            seq=1,
+        )
 
 
-@pytest.mark.parametrize("upcaster", [lambda data: {"wrong": data}, lambda data: data["missing"], lambda data: data["why"].year])
-def test_an_upcast_that_does_not_fit_is_undecodable_not_a_crash(upcaster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "upcaster",
+    [lambda data: {"wrong": data}, lambda data: data["missing"], lambda data: data["why"].year],
+)
+def test_an_upcast_that_does_not_fit_is_undecodable_not_a_crash(
+    upcaster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     newer = msgspec.structs.replace(REGISTRY["PipelinePaused"], version=2, upcasters={1: upcaster})
     monkeypatch.setitem(codec.REGISTRY, "PipelinePaused", newer)
     monkeypatch.setattr(codec, "_CURRENT", msgspec.json.Decoder(codec._typed_envelope(newer)))
-    stored = json.loads(encode(draft(PipelinePaused(scope="all", why="w"), cause=None, source="test")))
+    stored = json.loads(
+        encode(draft(PipelinePaused(scope="all", why="w"), cause=None, source="test"))
+    )
     with pytest.raises(UndecodableEvent, match="EVENTS/1"):
-        decode(json.dumps(stored | {"type": "ringrift.PipelinePaused.v1"}).encode(), stream="EVENTS", seq=1)
+        decode(
+            json.dumps(stored | {"type": "ringrift.PipelinePaused.v1"}).encode(),
+            stream="EVENTS",
+            seq=1,
+        )
 
 
 def test_ids_follow_from_cause_and_key() -> None:
     assert event_id(LeaseAcquired, "EVENTS/4", 1) == "LeaseAcquired:EVENTS/4:1"
     assert event_id(LeaseAcquired, None, "k") == "LeaseAcquired:-:k"
     first = draft(LeaseAcquired(role="r", holder="a"), cause="EVENTS/4", source="one", key=0)
-    assert first.id == draft(LeaseAcquired(role="r", holder="b"), cause="EVENTS/4", source="two", key=0).id
+    assert (
+        first.id
+        == draft(LeaseAcquired(role="r", holder="b"), cause="EVENTS/4", source="two", key=0).id
+    )
 
 
 def test_the_subject_follows_from_the_event() -> None:
-    assert draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t").subject == "ringrift.lease.planner.acquired"
+    assert (
+        draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t").subject
+        == "ringrift.lease.planner.acquired"
+    )
     settings = example(REGISTRY["SettingsChanged"])
     assert isinstance(settings, SettingsChanged)
     assert draft(settings, cause=None, source="t").subject == "ringrift.settings.all.changed"
@@ -217,7 +244,9 @@ def test_the_subject_follows_from_the_event() -> None:
 
 
 def test_values_out_of_bounds_are_refused() -> None:
-    stored = json.loads(encode(draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t")))
+    stored = json.loads(
+        encode(draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t"))
+    )
     stored["data"]["role"] = "no.dots or blanks"
     with pytest.raises(UndecodableEvent, match="role"):
         decode(json.dumps(stored).encode(), stream="EVENTS", seq=1)

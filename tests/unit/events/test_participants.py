@@ -28,11 +28,15 @@ def test_usual_players_have_the_names_that_old_logs_know(found: Seat, name: str)
 
 
 def test_an_option_adds_a_digest_that_never_changes() -> None:
-    assert seat("gumbel", simulations=32, noise_plies=24).participant == "baseline:gumbel:s32-bc70c2"
+    assert (
+        seat("gumbel", simulations=32, noise_plies=24).participant == "baseline:gumbel:s32-bc70c2"
+    )
 
 
 def test_a_seat_without_a_name_is_named_after_its_options() -> None:
-    old = msgspec.json.decode(b'{"participant":"x","harness":"gumbel","simulations":4,"evaluator":"heuristic"}', type=Seat)
+    old = msgspec.json.decode(
+        b'{"participant":"x","harness":"gumbel","simulations":4,"evaluator":"heuristic"}', type=Seat
+    )
     assert participant(old) == "baseline:gumbel:s4"
 
 
@@ -55,6 +59,8 @@ options = st.fixed_dictionaries(
 
 @settings(max_examples=200)
 @given(one=options, other=options)
-def test_two_names_are_equal_only_for_equal_play(one: dict[str, object], other: dict[str, object]) -> None:
+def test_two_names_are_equal_only_for_equal_play(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
     first, second = seat(**one), seat(**other)  # type: ignore[arg-type]
     assert (first.participant == second.participant) == (first == second)

@@ -1,4 +1,5 @@
-"""Settings from four places, refused by name; tickets that follow from the fact that asked for them."""
+"""Settings from four places, refused by name; tickets that follow from the fact that asked for
+them."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ from ringrift.events.tickets import (
 
 def test_the_later_source_wins() -> None:
     file = json.dumps({"training": {"batch": 1, "min_samples": 2}, "seed": 3}).encode()
-    environment = from_environment({"RINGRIFT_TRAINING_BATCH": "10", "RINGRIFT_SEED": "30", "HOME": "/"})
+    environment = from_environment(
+        {"RINGRIFT_TRAINING_BATCH": "10", "RINGRIFT_SEED": "30", "HOME": "/"}
+    )
     arguments = from_arguments(["seed=300", "configs=hex8_2p,square8_3p", "selfplay.pie=true"])
     settings = load(environment, arguments, file=file)
     assert (settings.training.min_samples, settings.training.batch, settings.seed) == (2, 10, 300)
@@ -39,7 +42,13 @@ def test_the_defaults_are_valid_and_every_name_can_be_set_to_its_own_value() -> 
         value = Settings()
         for part in name.split("."):
             value = getattr(value, part)
-        text = ",".join(value) if isinstance(value, tuple) else json.dumps(value) if not isinstance(value, str) else value
+        text = (
+            ",".join(value)
+            if isinstance(value, tuple)
+            else json.dumps(value)
+            if not isinstance(value, str)
+            else value
+        )
         assert load(from_arguments([f"{name}={text}"])) == Settings(), name
 
 
@@ -69,13 +78,20 @@ def test_a_bad_setting_is_refused_by_name(arguments: list[str], reason: str) -> 
 
 
 def test_a_variable_that_names_nothing_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"RINGRIFT_TRAINING_BACTH.*did you mean TRAINING_BATCH"):
+    with pytest.raises(
+        SettingsError, match=r"RINGRIFT_TRAINING_BACTH.*did you mean TRAINING_BATCH"
+    ):
         from_environment({"RINGRIFT_TRAINING_BACTH": "1"})
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"{", "settings file"), (b"[]", "settings file"), (b'{"training":{"x":1}}', "training.x"), (b'{"seed":-1}', "seed")],
+    [
+        (b"{", "settings file"),
+        (b"[]", "settings file"),
+        (b'{"training":{"x":1}}', "training.x"),
+        (b'{"seed":-1}', "seed"),
+    ],
 )
 def test_a_bad_file_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
@@ -83,7 +99,9 @@ def test_a_bad_file_is_refused(content: bytes, reason: str) -> None:
 
 
 def test_networks_are_named_by_config() -> None:
-    chosen = load(from_arguments([f"training.init=hex8_4p={'a' * 64},square8_2p={'b' * 64}"])).training
+    chosen = load(
+        from_arguments([f"training.init=hex8_4p={'a' * 64},square8_2p={'b' * 64}"])
+    ).training
     assert model_for(chosen.init, "hex8_4p") == "a" * 64
     assert model_for(chosen.init, "square8_2p") == "b" * 64
     assert model_for(chosen.init, "hex8_2p") is None
@@ -95,22 +113,48 @@ def test_networks_are_named_by_config() -> None:
 # tickets
 
 PLAN = SelfplayPlanned(
-    config="hex8_2p", generation=1, games=130, games_per_ticket=64, simulations=8, model=None, seed=1, settings_version=1
+    config="hex8_2p",
+    generation=1,
+    games=130,
+    games_per_ticket=64,
+    simulations=8,
+    model=None,
+    seed=1,
+    settings_version=1,
 )
 TRAINING = TrainingRequested(
-    config="hex8_3p", generation=1, architecture="v2", parent=None, shards=(), samples=1, seed=1, reason="r", settings_version=1
+    config="hex8_3p",
+    generation=1,
+    architecture="v2",
+    parent=None,
+    shards=(),
+    samples=1,
+    seed=1,
+    reason="r",
+    settings_version=1,
 )
 _SEAT = Seat(participant="p", harness="random")
 EVALUATION = EvaluationRequested(
-    config="square8_2p", generation=1, candidate=_SEAT, opponent=_SEAT, purpose="random", round=0, pairs=1, seed=1,
+    config="square8_2p",
+    generation=1,
+    candidate=_SEAT,
+    opponent=_SEAT,
+    purpose="random",
+    round=0,
+    pairs=1,
+    seed=1,
     settings_version=1,
 )
 
 
 def test_a_plan_becomes_tickets_that_cover_its_games_once() -> None:
     tickets = tickets_of(PLAN, "EVENTS/12")
-    assert all(isinstance(ticket, SelfplayTicket) and ticket.cause == "EVENTS/12" for ticket in tickets)
-    games = [n for ticket in tickets for n in range(ticket.first_game, ticket.first_game + ticket.games)]
+    assert all(
+        isinstance(ticket, SelfplayTicket) and ticket.cause == "EVENTS/12" for ticket in tickets
+    )
+    games = [
+        n for ticket in tickets for n in range(ticket.first_game, ticket.first_game + ticket.games)
+    ]
     assert games == list(range(130))
     assert len({ticket.ticket for ticket in tickets}) == 3
     assert tickets == tickets_of(PLAN, "EVENTS/12")
@@ -133,7 +177,14 @@ def test_tickets_come_back_as_they_were(request_, kind, subject) -> None:
     assert decode_ticket(encode_ticket(ticket)) == ticket
 
 
-BROKEN = [b"", b"\xff", b"{}", b'{"type":"cooking"}', b'{"type":"training","ticket":"t"}', b'{"type":"training","ticket":"\xff"}']
+BROKEN = [
+    b"",
+    b"\xff",
+    b"{}",
+    b'{"type":"cooking"}',
+    b'{"type":"training","ticket":"t"}',
+    b'{"type":"training","ticket":"\xff"}',
+]
 
 
 @pytest.mark.parametrize("body", [*BROKEN, b'{"x":' + b"[" * 100_000])

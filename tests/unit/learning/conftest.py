@@ -42,12 +42,26 @@ def play_game(key: str, seed: int) -> GameCompleted:
         position.play_code(code)
     seats = position.config.seats
     return GameCompleted(
-        game=f"{key}-{seed}", config=key, origin="selfplay", ticket="t", pie=False, seed=seed, moves=" ".join(moves),
+        game=f"{key}-{seed}",
+        config=key,
+        origin="selfplay",
+        ticket="t",
+        pie=False,
+        seed=seed,
+        moves=" ".join(moves),
         seats=(Seat(participant="test:gumbel:s8", harness="gumbel", simulations=8),) * seats,
-        plies=position.ply, winner=position.winner, reason=position.reason, ranks=position.ranks(),
-        removed=position.removed(), territory=position.territory(), targets=encode(seats, decisions),
-        rules_version=RULES_VERSION, play_seconds=0.0, node="n", settings_version=1,
-    )  # fmt: skip
+        plies=position.ply,
+        winner=position.winner,
+        reason=position.reason,
+        ranks=position.ranks(),
+        removed=position.removed(),
+        territory=position.territory(),
+        targets=encode(seats, decisions),
+        rules_version=RULES_VERSION,
+        play_seconds=0.0,
+        node="n",
+        settings_version=1,
+    )
 
 
 @pytest.fixture(scope="session")

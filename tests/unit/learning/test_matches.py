@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from ringrift.events.facts import EvaluationRequested, EvaluationScored, GameCompleted, Harness, Seat
+from ringrift.events.facts import (
+    EvaluationRequested,
+    EvaluationScored,
+    GameCompleted,
+    Harness,
+    Seat,
+)
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import play_match
@@ -15,7 +21,9 @@ from ringrift.search.harness import HarnessError, Model
 
 RANDOM = Seat(participant="baseline:random:s0", harness="random")
 HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
-GUMBEL = Seat(participant="baseline:gumbel:s4", harness="gumbel", evaluator="heuristic", simulations=4)
+GUMBEL = Seat(
+    participant="baseline:gumbel:s4", harness="gumbel", evaluator="heuristic", simulations=4
+)
 SETTINGS = EvaluationSettings(opening_plies=8)
 
 
@@ -41,10 +49,19 @@ def no_network(model: str) -> Model:
 
 
 def played(
-    config: str, candidate: Seat, opponent: Seat, pairs: int, model_of: Callable[[str], Model] = no_network
+    config: str,
+    candidate: Seat,
+    opponent: Seat,
+    pairs: int,
+    model_of: Callable[[str], Model] = no_network,
 ) -> tuple[list[GameCompleted], EvaluationScored]:
     *games, score = play_match(
-        ticket(config, candidate, opponent, pairs), SETTINGS, node="here", model_of=model_of, batch=16, threads=1
+        ticket(config, candidate, opponent, pairs),
+        SETTINGS,
+        node="here",
+        model_of=model_of,
+        batch=16,
+        threads=1,
     )
     assert isinstance(score, EvaluationScored)
     assert all(isinstance(game, GameCompleted) for game in games)
@@ -118,11 +135,14 @@ def test_a_seat_that_cannot_be_played_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "harness"), [("hex8_2p", "minimax"), ("square8_3p", "brs"), ("square8_3p", "maxn"), ("hex8_2p", "descent")]
+    ("config", "harness"),
+    [("hex8_2p", "minimax"), ("square8_3p", "brs"), ("square8_3p", "maxn"), ("hex8_2p", "descent")],
 )
 def test_every_search_plays_matches(config: str, harness: Harness) -> None:
     """Looking at the moves of the root is enough against random play."""
-    seat = Seat(participant=f"baseline:{harness}:s1", harness=harness, evaluator="heuristic", simulations=1)
+    seat = Seat(
+        participant=f"baseline:{harness}:s1", harness=harness, evaluator="heuristic", simulations=1
+    )
     games, score = played(config, seat, RANDOM, 6)
     assert score.wins / score.games > 0.7
     assert all(not decode(game.targets)[1] for game in games), "their policies are no targets"

@@ -1,4 +1,5 @@
-"""The NNUE: trained from shards, quantised within a bound, stored and read with checks, played as any network."""
+"""The NNUE: trained from shards, quantised within a bound, stored and read with checks, played as
+any network."""
 
 from __future__ import annotations
 
@@ -33,10 +34,17 @@ from ringrift.search import nnue as kernels
 from ringrift.search import nnue_features as nf
 from ringrift.search.harness import HarnessError, Model, Setup, make_player
 
-SETTINGS = TrainingSettings(architecture="nnue", batch=32, checkpoint_steps=4, validation_fraction=0.3)
+SETTINGS = TrainingSettings(
+    architecture="nnue", batch=32, checkpoint_steps=4, validation_fraction=0.3
+)
 POLICY = msgspec.structs.replace(SETTINGS, architecture="nnue_policy")
 HEX8 = Config.parse("hex8_2p")
-NAMES = (("nnue", "hex8_2p"), ("nnue_policy", "square8_2p"), ("nnue_mp", "square8_3p"), ("nnue_policy", "hex8_4p"))
+NAMES = (
+    ("nnue", "hex8_2p"),
+    ("nnue_policy", "square8_2p"),
+    ("nnue_mp", "square8_3p"),
+    ("nnue_policy", "hex8_4p"),
+)
 
 
 def window_of(make_game, key: str, games: int) -> Window:
@@ -52,12 +60,21 @@ def window(make_game) -> Window:
 @pytest.fixture(scope="module")
 def data() -> bytes:
     network = nets.build("nnue_policy", HEX8, FEATURES, seed=4)
-    return cp.save(network, FEATURES, architecture="nnue_policy", config=HEX8, parents=("0f" * 32,), notes={"step": "12"})
+    return cp.save(
+        network,
+        FEATURES,
+        architecture="nnue_policy",
+        config=HEX8,
+        parents=("0f" * 32,),
+        notes={"step": "12"},
+    )
 
 
 def trained_a_little(make_game, name: str, key: str) -> tuple[NnueTrainer, Window]:
     window = window_of(make_game, key, 2)
-    settings = msgspec.structs.replace(SETTINGS, architecture=name, validation_fraction=0.0, learning_rate=1e-2)
+    settings = msgspec.structs.replace(
+        SETTINGS, architecture=name, validation_fraction=0.0, learning_rate=1e-2
+    )
     trainer = NnueTrainer(window, settings, seed=1, steps=12)
     trainer.run()
     return trainer, window
@@ -74,7 +91,9 @@ def test_whole_numbers_follow_the_floats(make_game, name: str, key: str) -> None
         float_logits, relative = (tensor.numpy() for tensor in network(*drawn.batch.arguments()))
     flat = np.concatenate([np.arange(window.offsets[i], window.offsets[i + 1]) for i in some])
     offsets = np.concatenate(([0], np.cumsum(np.diff(window.offsets)[some])))
-    logits, values = NnueEvaluator(window.config, network).evaluate(window.states[some], window.codes[flat], offsets)
+    logits, values = NnueEvaluator(window.config, network).evaluate(
+        window.states[some], window.codes[flat], offsets
+    )
     columns = (np.arange(n)[None] - (window.mover[some, None] - 1)) % n
     floats = np.take_along_axis(relative, columns, axis=1)
     assert floats.std() > 0.05
@@ -122,17 +141,22 @@ def test_a_symmetric_image_has_the_features_of_its_cells_and_axes(key: str) -> N
         assert sorted(axes[index].tolist()) == [0, 1, 2, 3]
         for axis, delta in enumerate(geo.table[32 : 32 + geo.table[12]].tolist()):
             image = int(geo.table[32 + axes[index, axis]])
-            pairs = [(int(c), int(c) + delta) for c in geo.cell_of if geo.scan_of[int(c) + delta] >= 0]
+            pairs = [
+                (int(c), int(c) + delta) for c in geo.cell_of if geo.scan_of[int(c) + delta] >= 0
+            ]
             assert all(abs(int(table[b]) - int(table[a])) == image for a, b in pairs)
     assert len(places) == len(grid_tables(config))
 
 
 def test_perspectives_are_counted_from_the_seat_to_act(make_game) -> None:
     window = window_of(make_game, "square8_3p", 1)
-    batch = NnueBatcher(window.config, policy=False).encode(window.states, window.codes, window.offsets)
+    batch = NnueBatcher(window.config, policy=False).encode(
+        window.states, window.codes, window.offsets
+    )
     acting = [name.startswith("to_move") for name in nf.GLOBAL_NAMES]
     shown = batch.globals_.view(-1, 3, nf.GLOBALS)[:, :, acting]
-    # from the seat to act it is itself that acts; the next seat sees the actor two seats on, and so round
+    # from the seat to act it is itself that acts; the next seat sees the actor two seats on, and so
+    # round
     for perspective, actor in enumerate((0, 2, 1)):
         assert shown[:, perspective].argmax(1).unique().tolist() == [actor]
 
@@ -141,7 +165,13 @@ def test_perspectives_are_counted_from_the_seat_to_act(make_game) -> None:
 def test_training_fits_what_it_is_shown(make_game, name: str, key: str) -> None:
     window = window_of(make_game, key, 2)
     some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
-    settings = TrainingSettings(architecture=name, batch=32, learning_rate=1e-2, validation_fraction=0.0, checkpoint_steps=1000)
+    settings = TrainingSettings(
+        architecture=name,
+        batch=32,
+        learning_rate=1e-2,
+        validation_fraction=0.0,
+        checkpoint_steps=1000,
+    )
     trainer = NnueTrainer(window, settings, seed=3, steps=60)
     trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
     reports: list[Progress] = []
@@ -155,7 +185,9 @@ def test_training_fits_what_it_is_shown(make_game, name: str, key: str) -> None:
 
 
 def test_training_a_tiny_window_lowers_the_loss(window: Window) -> None:
-    trainer = NnueTrainer(window, msgspec.structs.replace(POLICY, checkpoint_steps=100), seed=1, steps=40)
+    trainer = NnueTrainer(
+        window, msgspec.structs.replace(POLICY, checkpoint_steps=100), seed=1, steps=40
+    )
     reports: list[Progress] = []
     trainer.run(on_progress=reports.append)
     assert reports[-1].loss < reports[0].loss - 0.1
@@ -173,7 +205,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
 
 
 def test_weights_stay_in_the_range_of_whole_numbers(window: Window) -> None:
-    trainer = NnueTrainer(window, msgspec.structs.replace(SETTINGS, learning_rate=0.5), seed=1, steps=8)
+    trainer = NnueTrainer(
+        window, msgspec.structs.replace(SETTINGS, learning_rate=0.5), seed=1, steps=8
+    )
     trainer.run()
     network = trainer.network
     assert isinstance(network, nets.Nnue)
@@ -191,7 +225,14 @@ def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, original[name])
     header = loaded.header
-    again = cp.save(network, FEATURES, architecture=header.architecture, config=HEX8, parents=header.parents, notes=header.notes)
+    again = cp.save(
+        network,
+        FEATURES,
+        architecture=header.architecture,
+        config=HEX8,
+        parents=header.parents,
+        notes=header.notes,
+    )
     assert again == data
 
 
@@ -200,7 +241,10 @@ REFUSALS = {
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
     "name": ({"architecture": "nnue_v9"}, "no NNUE is called"),
-    "seats": ({"architecture": "nnue_mp"}, "nnue_mp does not play hex8_2p; with 2 seats there are nnue, nnue_policy"),
+    "seats": (
+        {"architecture": "nnue_mp"},
+        "nnue_mp does not play hex8_2p; with 2 seats there are nnue, nnue_policy",
+    ),
     "shape": ({"shape": {"hidden": 9}}, "shape"),
     "config": ({"config_key": "hex9_2p"}, "hex9_2p"),
     "another board": ({"config_key": "square8_2p"}, "first.weight"),
@@ -213,7 +257,9 @@ REFUSALS = {
 def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: str) -> None:
     changes, message = REFUSALS[case]
     weights, metadata = unpack(data)
-    changed = pack(weights, {cp.HEADER_KEY: json.dumps(json.loads(metadata[cp.HEADER_KEY]) | changes)})
+    changed = pack(
+        weights, {cp.HEADER_KEY: json.dumps(json.loads(metadata[cp.HEADER_KEY]) | changes)}
+    )
     with pytest.raises(CheckpointError, match=message) as caught:
         cp.NnueCheckpoint.parse(changed, FEATURES)
     assert "\n" not in str(caught.value)
@@ -223,7 +269,9 @@ def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: 
     with pytest.raises(CheckpointError, match="an NNUE for hex8_2p does not play square8_2p"):
         cp.NnueCheckpoint.parse(data, FEATURES, config=Config.parse("square8_2p"))
     with pytest.raises(CheckpointError, match="of another kind, ringrift and not ringrift-nnue"):
-        cp.NnueCheckpoint.parse(Trainer(window, TrainingSettings(), seed=1, steps=1).model(), FEATURES)
+        cp.NnueCheckpoint.parse(
+            Trainer(window, TrainingSettings(), seed=1, steps=1).model(), FEATURES
+        )
     with pytest.raises(CheckpointError, match="expected 00"):
         cp.NnueCheckpoint.parse(data, FEATURES, digest="00" * 32)
     for cut in (0, 7, 100, -1):
@@ -234,7 +282,10 @@ def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: 
 def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, data: bytes) -> None:
     child = NnueTrainer(window, POLICY, seed=9, steps=1, start=data)
     parent = cp.NnueCheckpoint.parse(data, FEATURES).network(FEATURES)
-    assert all(torch.equal(tensor, parent.state_dict()[name]) for name, tensor in child.network.state_dict().items())
+    assert all(
+        torch.equal(tensor, parent.state_dict()[name])
+        for name, tensor in child.network.state_dict().items()
+    )
     assert header_of(child.model()).parents == (digest_of(data),)
     with pytest.raises(TrainingError, match="cannot start nnue for hex8_2p from a nnue_policy"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=data)
@@ -242,7 +293,9 @@ def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, d
     with pytest.raises(TrainingError, match="another kind"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=tower)
     with pytest.raises(TrainingError, match="nnue_mp does not play hex8_2p"):
-        NnueTrainer(window, msgspec.structs.replace(SETTINGS, architecture="nnue_mp"), seed=9, steps=1)
+        NnueTrainer(
+            window, msgspec.structs.replace(SETTINGS, architecture="nnue_mp"), seed=9, steps=1
+        )
 
 
 def test_a_file_is_loaded_once_and_values_are_scores(data: bytes, tmp_path: Path) -> None:
@@ -266,11 +319,17 @@ def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> Non
     assert not np.allclose(window.outcome, window.root_value)
 
     def targets(kind: type[Trainer], settings: TrainingSettings, **chosen: float) -> torch.Tensor:
-        return kind(window, settings, seed=1, steps=1, **chosen)._sampler.take(np.arange(len(window))).values
+        return (
+            kind(window, settings, seed=1, steps=1, **chosen)
+            ._sampler.take(np.arange(len(window)))
+            .values
+        )
 
     by_default = targets(NnueTrainer, SETTINGS)
     assert torch.equal(by_default, targets(NnueTrainer, SETTINGS, root_value_mix=0.5))
-    assert torch.equal(targets(NnueTrainer, SETTINGS, root_value_mix=0.0), targets(Trainer, TrainingSettings()))
+    assert torch.equal(
+        targets(NnueTrainer, SETTINGS, root_value_mix=0.0), targets(Trainer, TrainingSettings())
+    )
     assert not torch.equal(by_default, targets(Trainer, TrainingSettings()))
 
 
@@ -295,7 +354,9 @@ def test_families_know_their_own(window: Window, data: bytes) -> None:
 def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
     """What it answers does not depend on the batch it is asked in."""
     evaluator = NnueEvaluator.load(data)
-    player = make_player(HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1))
+    player = make_player(
+        HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1)
+    )
     seeds = np.zeros(300, np.uint64)
     states = np.resize(window.states[:100], (300, window.states.shape[1]))
     together = player.choose(states, seeds)
@@ -308,15 +369,21 @@ def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
 
 @pytest.mark.slow
 def test_a_small_network_predicts_winners_better_than_chance() -> None:
-    """Trained on 240 games the heuristic searched, it knows who wins 60 others from the middle of the game on."""
+    """Trained on 240 games the heuristic searched, it knows who wins 60 others from the middle of
+    the game on."""
     games = heuristic_games(300)
-    window, others = (open_window([read_shard(build_shard(HEX8, part)[0])], 10**6) for part in (games[:240], games[240:]))
+    window, others = (
+        open_window([read_shard(build_shard(HEX8, part)[0])], 10**6)
+        for part in (games[:240], games[240:])
+    )
     settings = TrainingSettings(architecture="nnue", epochs=4.0, validation_fraction=0.0)
     trainer = NnueTrainer(window, settings, seed=1)
     trainer.run()
     evaluator = NnueEvaluator.load(trainer.model())
     late = others.states[:, la.PLY] >= 30
-    values = evaluator.evaluate(others.states[late], np.zeros(0, np.int64), np.zeros(late.sum() + 1, np.int64))[1]
+    values = evaluator.evaluate(
+        others.states[late], np.zeros(0, np.int64), np.zeros(late.sum() + 1, np.int64)
+    )[1]
     assert late.sum() > 500
     assert np.mean((values[:, 0] > 0) == (others.outcome[late, 0] > 0)) > 0.65
 
@@ -324,13 +391,22 @@ def test_a_small_network_predicts_winners_better_than_chance() -> None:
 def heuristic_games(count: int) -> list[GameCompleted]:
     """Games of Gumbel search with the handcrafted evaluation."""
     plan = SelfplayPlanned(
-        config="hex8_2p", generation=0, games=count, games_per_ticket=count, simulations=8, model=None, seed=5, settings_version=0
+        config="hex8_2p",
+        generation=0,
+        games=count,
+        games_per_ticket=count,
+        simulations=8,
+        model=None,
+        seed=5,
+        settings_version=0,
     )
     ticket = SelfplayTicket(ticket="t", cause="EVENTS/1", plan=plan, first_game=0, games=count)
     return list(play_games(ticket, SelfplaySettings(), node="n"))
 
 
-def test_a_seat_valued_by_an_nnue_searches_with_its_whole_numbers(data: bytes, window: Window) -> None:
+def test_a_seat_valued_by_an_nnue_searches_with_its_whole_numbers(
+    data: bytes, window: Window
+) -> None:
     digest = digest_of(data)
     model = model_of(data, digest=digest)
     sits = seat("minimax", model=digest, simulations=200, evaluator="nnue")

@@ -1,4 +1,5 @@
-"""Openings that both seats can win: chosen by what a referee thinks, the same whenever they are made."""
+"""Openings that both seats can win: chosen by what a referee thinks, the same whenever they are
+made."""
 
 import numpy as np
 import pytest
@@ -18,7 +19,13 @@ from ringrift.search.lockstep import Codes, Decision, Seeds, States
 
 HEX8 = Config.parse("hex8_2p")
 NETWORKS = tuple(
-    Seat(participant=f"{digit * 12}:gumbel:s2", harness="gumbel", evaluator="network", model=digit * 64, simulations=2)
+    Seat(
+        participant=f"{digit * 12}:gumbel:s2",
+        harness="gumbel",
+        evaluator="network",
+        model=digit * 64,
+        simulations=2,
+    )
     for digit in "ab"
 )
 HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
@@ -26,7 +33,9 @@ HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evalu
 
 def opinion(state: States) -> float:
     """Any value in -1..1 that differs from position to position."""
-    return float(int(np.abs(state.astype(np.int64)) @ np.arange(1, len(state) + 1)) % 1999) / 999.5 - 1
+    return (
+        float(int(np.abs(state.astype(np.int64)) @ np.arange(1, len(state) + 1)) % 1999) / 999.5 - 1
+    )
 
 
 class Referee:
@@ -42,20 +51,32 @@ class Referee:
         values = [opinion(state) for state in states]
         self.asked += [abs(value) for value in values]
         nothing = np.zeros(0)
-        return [Decision(0, nothing, nothing, np.array([value, -value], np.float32), nothing) for value in values]
+        return [
+            Decision(0, nothing, nothing, np.array([value, -value], np.float32), nothing)
+            for value in values
+        ]
 
 
 def same(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
     """A network to which all moves are alike."""
     values = [opinion(state) for state in states]
-    return np.zeros(len(codes), np.float32), np.array([[value, -value] for value in values], np.float32)
+    return np.zeros(len(codes), np.float32), np.array(
+        [[value, -value] for value in values], np.float32
+    )
 
 
 def ticket(candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
     request = EvaluationRequested(
-        config="hex8_2p", generation=2, candidate=candidate, opponent=opponent, purpose="promotion", round=0, pairs=pairs, seed=9,
+        config="hex8_2p",
+        generation=2,
+        candidate=candidate,
+        opponent=opponent,
+        purpose="promotion",
+        round=0,
+        pairs=pairs,
+        seed=9,
         settings_version=1,
-    )  # fmt: skip
+    )
     (found,) = tickets_of(request, "EVENTS/3")
     assert isinstance(found, EvaluationTicket)
     return found
@@ -64,19 +85,25 @@ def ticket(candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
 def test_the_most_even_of_several_is_chosen() -> None:
     referee, seeds = Referee(), list(range(LOCKSTEP // TRIES + 3))
     looked: list[int] = []
-    chosen = list(even_openings(HEX8, referee, seeds, between=lambda: looked.append(len(referee.asked))))
+    chosen = list(
+        even_openings(HEX8, referee, seeds, between=lambda: looked.append(len(referee.asked)))
+    )
     assert looked == [0, LOCKSTEP], "more than are asked about at once"
     assert len(referee.asked) == len(seeds) * TRIES
     assert len(set(chosen)) == len(seeds)
     assert all(PLIES[0] <= opening.plies <= PLIES[1] for opening in chosen)
     states, over = positions_after(HEX8, chosen)
     assert not over.any()
-    by_seed = [referee.asked[first : first + TRIES] for first in range(0, len(referee.asked), TRIES)]
+    by_seed = [
+        referee.asked[first : first + TRIES] for first in range(0, len(referee.asked), TRIES)
+    ]
     assert [abs(opinion(state)) for state in states] == [min(asked) for asked in by_seed]
     assert list(even_openings(HEX8, Referee(), seeds[:2])) == chosen[:2]
 
 
-def test_an_opening_after_which_the_game_is_over_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opening_after_which_the_game_is_over_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(openings, "PLIES", (2, 240))
     referee = Referee()
     chosen = list(even_openings(HEX8, referee, range(6)))
@@ -93,7 +120,9 @@ def test_networks_meet_after_the_openings_that_were_chosen() -> None:
     match, settings = ticket(*NETWORKS, pairs=3), EvaluationSettings()
     opponent = player_of(HEX8, NETWORKS[1], Model(same), 1)
     states, _ = positions_after(HEX8, list(openings_of(match, settings, opponent)))
-    *games, _ = play_match(match, settings, node="here", model_of=lambda digest: Model(same), batch=16, threads=1)
+    *games, _ = play_match(
+        match, settings, node="here", model_of=lambda digest: Model(same), batch=16, threads=1
+    )
     assert len(games) == 6
     for game in games:
         expected = Position(HEX8, states[int(game.game.rpartition("-")[2]) // 2])

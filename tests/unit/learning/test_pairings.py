@@ -31,17 +31,34 @@ def test_every_searching_harness_climbs_each_step(key: str) -> None:
     config = Config.parse(key)
     found = pairings.ladder(config, [8, 16, 32])
     climbers = Counter(one.harness for one, _ in found)
-    wanted = [n for n, h in HARNESSES.items() if h.searches and config.seats in h.seats and "heuristic" in h.evaluators]
+    wanted = [
+        n
+        for n, h in HARNESSES.items()
+        if h.searches and config.seats in h.seats and "heuristic" in h.evaluators
+    ]
     assert climbers == dict.fromkeys(wanted, 2)
     for one, other in found:
-        assert (one.harness, one.model, one.simulations) == (other.harness, None, 2 * other.simulations)
+        assert (one.harness, one.model, one.simulations) == (
+            other.harness,
+            None,
+            2 * other.simulations,
+        )
         assert player_of(config, one, None, 1)
 
 
 def test_without_budgets_each_harness_climbs_its_own_ladder() -> None:
-    steps = [(one.simulations, other.simulations) for one, other in pairings.ladder(HEX8) if one.harness == "minimax"]
+    steps = [
+        (one.simulations, other.simulations)
+        for one, other in pairings.ladder(HEX8)
+        if one.harness == "minimax"
+    ]
     assert steps == [(256, 32), (2048, 256)]
-    assert {one.harness for one, _ in pairings.ladder(HEX8)} == {"gumbel", "gpu_gumbel", "minimax", "descent"}
+    assert {one.harness for one, _ in pairings.ladder(HEX8)} == {
+        "gumbel",
+        "gpu_gumbel",
+        "minimax",
+        "descent",
+    }
 
 
 def test_a_network_adds_its_own_ladders() -> None:
@@ -51,14 +68,20 @@ def test_a_network_adds_its_own_ladders() -> None:
 
 def test_a_gauntlet_has_every_harness_that_takes_the_network() -> None:
     players = pairings.compatible(HEX8, MODEL, 32)
-    assert {player.harness for player in players} == {n for n, h in HARNESSES.items() if "network" in h.evaluators and 2 in h.seats}
-    assert all((player.simulations == 32) == HARNESSES[player.harness].searches for player in players)
+    assert {player.harness for player in players} == {
+        n for n, h in HARNESSES.items() if "network" in h.evaluators and 2 in h.seats
+    }
+    assert all(
+        (player.simulations == 32) == HARNESSES[player.harness].searches for player in players
+    )
     assert len(pairings.gauntlet(HEX8, MODEL, 32)) == 2 * len(players)
 
 
 def test_a_gauntlet_of_an_nnue_has_what_its_kind_can_play() -> None:
     def players(config: str, architecture: str) -> set[tuple[str, str]]:
-        pairs = pairings.gauntlet(Config.parse(config), MODEL, 30, kind=pairings.kind_of(architecture))
+        pairs = pairings.gauntlet(
+            Config.parse(config), MODEL, 30, kind=pairings.kind_of(architecture)
+        )
         return {(pair.candidate.harness, pair.candidate.evaluator) for pair in pairs}
 
     assert players("hex8_2p", "nnue") == {("minimax", "nnue")}

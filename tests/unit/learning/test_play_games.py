@@ -69,18 +69,28 @@ def test_every_game_replays_to_its_end(key: str) -> None:
         assert (end.removed(), end.territory()) == (game.removed, game.territory)
         seats, decisions = targets.decode(game.targets)
         assert seats == end.config.seats == len(game.seats)
-        choices = [ply for ply, position in enumerate(positions[:-1]) if len(position.legal_codes()) > 1]
-        assert [decision.ply for decision in decisions] == choices, "every choice is searched, no forced ply is"
+        choices = [
+            ply for ply, position in enumerate(positions[:-1]) if len(position.legal_codes()) > 1
+        ]
+        assert [decision.ply for decision in decisions] == choices, (
+            "every choice is searched, no forced ply is"
+        )
         for decision in decisions:
             assert decision.indices.max() < len(positions[decision.ply].legal_codes())
 
 
 def test_a_game_depends_on_its_number_only() -> None:
-    whole = {game.game.rpartition("-")[2]: game for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=2)}
-    in_twos = {
-        game.game.rpartition("-")[2]: game for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", batch=2, threads=1)
+    whole = {
+        game.game.rpartition("-")[2]: game
+        for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=2)
     }
-    assert {n: timeless(game) for n, game in whole.items()} == {n: timeless(game) for n, game in in_twos.items()}
+    in_twos = {
+        game.game.rpartition("-")[2]: game
+        for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", batch=2, threads=1)
+    }
+    assert {n: timeless(game) for n, game in whole.items()} == {
+        n: timeless(game) for n, game in in_twos.items()
+    }
     assert len({game.moves for game in whole.values()}) == 6
     second = tickets_of(plan("hex8_2p", 6, games_per_ticket=4), "EVENTS/7")[1]
     assert isinstance(second, SelfplayTicket)
@@ -96,10 +106,14 @@ def test_a_network_is_named_and_asked() -> None:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
     model = "c0ffee" + "0" * 58
-    (game,) = play_games(ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", model=Model(evaluate))
+    (game,) = play_games(
+        ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", model=Model(evaluate)
+    )
     assert asked
     (name,) = {seat.participant for seat in game.seats}
-    assert name.startswith("c0ffee000000:gumbel:s2-")  # the noise of self-play makes it another player than the one in matches
+    assert name.startswith(
+        "c0ffee000000:gumbel:s2-"
+    )  # the noise of self-play makes it another player than the one in matches
     assert game.seats[0].evaluator == "network"
     assert game.seats[0].model == model
     with pytest.raises(HarnessError, match="network"):
@@ -108,7 +122,9 @@ def test_a_network_is_named_and_asked() -> None:
 
 def test_progress_counts_games_and_plies() -> None:
     seen: list[Progress] = []
-    games = list(play_games(ticket("square8_2p", 3), SETTINGS, node="a", threads=1, progress=seen.append))
+    games = list(
+        play_games(ticket("square8_2p", 3), SETTINGS, node="a", threads=1, progress=seen.append)
+    )
     assert (seen[-1].games, seen[-1].plies) == (3, sum(game.plies for game in games))
     assert [now.decisions for now in seen] == sorted(now.decisions for now in seen)
 
@@ -123,7 +139,9 @@ def test_fewer_searched_at_once_are_the_same_games() -> None:
 
     wide = list(play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=1))
     narrow = list(play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=1, width=tight))
-    assert {game.game: timeless(game) for game in wide} == {game.game: timeless(game) for game in narrow}
+    assert {game.game: timeless(game) for game in wide} == {
+        game.game: timeless(game) for game in narrow
+    }
     assert max(asked) == 6
 
 
@@ -135,7 +153,16 @@ def test_a_player_searches_no_more_at_once_than_it_may(monkeypatch: pytest.Monke
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
     item = ticket("hex8_2p", 8, model="c0ffee" + "0" * 58, simulations=2)
-    list(play_games(item, SETTINGS, node="a", model=Model(evaluate), threads=1, width=lambda games: max(1, games // 4)))
+    list(
+        play_games(
+            item,
+            SETTINGS,
+            node="a",
+            model=Model(evaluate),
+            threads=1,
+            width=lambda games: max(1, games // 4),
+        )
+    )
     assert max(widths) == 2
 
 
@@ -147,30 +174,46 @@ def test_games_with_the_pie_rule_replay() -> None:
 
 def test_random_openings_differ_in_length_and_teach_nothing() -> None:
     settings = msgspec.structs.replace(SETTINGS, opening_plies=3)
-    games = {game.game: game for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)}
-    plain = {game.game: game for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)}
+    games = {
+        game.game: game
+        for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)
+    }
+    plain = {
+        game.game: game
+        for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)
+    }
     first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
-    assert min(first.values()) == 0  # 0 to 3 random moves; forced ones that follow are nobody's decision either
+    assert (
+        min(first.values()) == 0
+    )  # 0 to 3 random moves; forced ones that follow are nobody's decision either
     assert len(set(first.values())) > 2
     assert all(replayed(game)[-1].over for game in games.values())
     for name, game in games.items():
         assert (timeless(game) == timeless(plain[name])) == (first[name] == 0)
 
 
-def test_a_share_of_a_networks_games_begins_with_an_even_opening_and_replays_with_the_pie_rule_too() -> None:
+def test_a_share_of_a_networks_games_begins_with_an_even_opening_and_replays_with_the_pie_rule_too() -> (
+    None
+):
     def all_alike(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
-    def played(settings: SelfplaySettings, model: str | None = "a" * 64) -> dict[str, GameCompleted]:
+    def played(
+        settings: SelfplaySettings, model: str | None = "a" * 64
+    ) -> dict[str, GameCompleted]:
         network = Model(all_alike) if model else None
-        games = play_games(ticket("square8_2p", 12, model=model), settings, node="a", model=network, threads=1)
+        games = play_games(
+            ticket("square8_2p", 12, model=model), settings, node="a", model=network, threads=1
+        )
         return {game.game: timeless(game) for game in games}
 
     pie = SelfplaySettings(temperature_plies=12, considered=8, pie=True, even_openings=0.0)
     settings = msgspec.structs.replace(pie, even_openings=0.5)
     games, plain = played(settings), played(pie)
     assert all(replayed(game)[-1].over for game in games.values())
-    even = {name for name, game in games.items() if targets.decode(game.targets)[1][0].ply >= PLIES[0]}
+    even = {
+        name for name, game in games.items() if targets.decode(game.targets)[1][0].ply >= PLIES[0]
+    }
     assert 2 <= len(even) <= 10
     assert {name for name in games if games[name] != plain[name]} == even
     assert played(settings) == games
@@ -191,14 +234,24 @@ def test_seeds_fit_a_json_number_and_differ() -> None:
 
 
 def test_the_lockstep_is_as_wide_as_the_harness_plays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same games under either name; one keeps two of them going at a time, the other all five."""
+    """The same games under either name; one keeps two of them going at a time, the other all
+    five."""
     narrow = dataclasses.replace(HARNESSES["gumbel"], lockstep=2)
     monkeypatch.setattr("ringrift.learning.play.HARNESSES", {**HARNESSES, "gumbel": narrow})
     moves, widths = {}, {}
     names: tuple[Literal["gumbel", "gpu_gumbel"], ...] = ("gumbel", "gpu_gumbel")
     for harness in names:
         steps: list[Progress] = []
-        games = list(play_games(ticket("hex8_2p", 5), SETTINGS, node="here", threads=1, harness=harness, progress=steps.append))
+        games = list(
+            play_games(
+                ticket("hex8_2p", 5),
+                SETTINGS,
+                node="here",
+                threads=1,
+                harness=harness,
+                progress=steps.append,
+            )
+        )
         (name,) = {seat.participant for game in games for seat in game.seats}
         assert name.startswith(f"baseline:{harness}:s8-")
         assert {seat.harness for game in games for seat in game.seats} == {harness}

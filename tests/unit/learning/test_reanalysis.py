@@ -31,13 +31,17 @@ def game(make_game: Callable[[str, int], GameCompleted]) -> GameCompleted:
     return make_game("hex8_2p", 3)
 
 
-def test_the_same_decisions_get_other_targets_and_the_same_ones_again(game: GameCompleted, player: Player) -> None:
+def test_the_same_decisions_get_other_targets_and_the_same_ones_again(
+    game: GameCompleted, player: Player
+) -> None:
     found = reanalyse(game, player, 1)
     assert found == reanalyse(game, player, 1)
     assert found != game.targets
     old, new = targets.decode(game.targets)[1], targets.decode(found)[1]
     assert [decision.ply for decision in new] == [decision.ply for decision in old]
-    assert len(check_game(replace(game, targets=found)).decisions) == len(old)  # every policy is over moves that are legal there
+    assert len(check_game(replace(game, targets=found)).decisions) == len(
+        old
+    )  # every policy is over moves that are legal there
 
 
 def test_targets_do_not_depend_on_the_games_before(

@@ -1,4 +1,5 @@
-"""Shards hold games that replay, byte for byte the same, and give back their positions, policies and values."""
+"""Shards hold games that replay, byte for byte the same, and give back their positions, policies
+and values."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def test_a_shard_is_a_function_of_its_games(games, key: str) -> None:
 def test_games_against_a_seat_that_does_not_search_are_kept_and_not_learnt_from(games) -> None:
     game = games["hex8_2p"][0]
     baseline = Seat(participant="baseline:random:s0", harness="random")
-    _, counts = build_shard(Config.parse("hex8_2p"), [msgspec.structs.replace(game, seats=(game.seats[0], baseline))])
+    _, counts = build_shard(
+        Config.parse("hex8_2p"), [msgspec.structs.replace(game, seats=(game.seats[0], baseline))]
+    )
     assert (counts.games, counts.samples, counts.rejected) == (1, 0, ())
 
 
@@ -58,7 +61,10 @@ def test_a_window_holds_the_positions_policies_and_values_of_the_games(games, ke
                 np.testing.assert_allclose(window.policy[moves], policy, atol=1e-4)
                 assert window.policy[moves].sum() == pytest.approx(1.0)
                 assert np.array_equal(window.root_value[sample], decisions[ply].values)
-                assert window.outcome[sample].tolist() == outcome_values(game.winner, game.ranks).tolist()
+                assert (
+                    window.outcome[sample].tolist()
+                    == outcome_values(game.winner, game.ranks).tolist()
+                )
                 assert window.outcome[sample][game.winner - 1] == 1.0
                 assert window.mover[sample] == position.seat
                 assert window.weight[sample] == 1.0
@@ -87,7 +93,9 @@ def test_validation_games_are_whole_and_the_same_ones_in_every_window(games) -> 
     chosen = window.validating(0.5)
     for key in np.unique(window.key):
         assert len(set(chosen[window.key == key].tolist())) == 1
-    assert np.array_equal(open_window(shards[1:], 10**6).validating(0.5), chosen[shards[0].samples :])
+    assert np.array_equal(
+        open_window(shards[1:], 10**6).validating(0.5), chosen[shards[0].samples :]
+    )
     assert not window.validating(0.0).any()
     assert window.validating(1.0).all()
 
@@ -157,12 +165,18 @@ def test_games_told_wrongly_are_left_out_and_counted(games) -> None:
         (1, (1, 2), (1, -1)),
         (2, (2, 1), (-1, 1)),
         (3, (2, 3, 1), (0, -1, 1)),
-        (1, (2, 1, 3), (1, 1, -1)),  # counters that contradict the declared winner do not take its +1
+        (
+            1,
+            (2, 1, 3),
+            (1, 1, -1),
+        ),  # counters that contradict the declared winner do not take its +1
         (4, (4, 2, 2, 1), (-1, 1 / 3, 1 / 3, 1)),
         (0, (1, 2, 3), (1, 0, -1)),
     ],
 )
-def test_the_declared_winner_is_always_worth_one(winner: int, ranks: tuple[int, ...], values: tuple[float, ...]) -> None:
+def test_the_declared_winner_is_always_worth_one(
+    winner: int, ranks: tuple[int, ...], values: tuple[float, ...]
+) -> None:
     np.testing.assert_allclose(outcome_values(winner, ranks), values, atol=1e-6)
 
 

@@ -20,7 +20,11 @@ def decisions(draw: st.DrawFn) -> tuple[int, list[Decision]]:
         weights = draw(st.lists(st.floats(0.01, 1.0), min_size=len(indices), max_size=len(indices)))
         values = draw(st.lists(st.floats(-1.0, 1.0, width=32), min_size=seats, max_size=seats))
         p = np.array(weights) / np.sum(weights)
-        found.append(Decision(ply, np.array(values, np.float32), np.array(indices, np.int64), p.astype(np.float32)))
+        found.append(
+            Decision(
+                ply, np.array(values, np.float32), np.array(indices, np.int64), p.astype(np.float32)
+            )
+        )
     return seats, found
 
 
@@ -33,8 +37,12 @@ def test_round_trip(case: tuple[int, list[Decision]]) -> None:
     for one, other in zip(given_decisions, found, strict=True):
         np.testing.assert_allclose(other.values, one.values, atol=1 / 32000)
         kept = one.probabilities >= PROBABILITY_MIN
-        assert set(other.indices.tolist()) >= set(one.indices[one.probabilities > 1.01 * PROBABILITY_MIN].tolist())
-        assert set(other.indices.tolist()) <= set(one.indices[one.probabilities > 0.99 * PROBABILITY_MIN].tolist())
+        assert set(other.indices.tolist()) >= set(
+            one.indices[one.probabilities > 1.01 * PROBABILITY_MIN].tolist()
+        )
+        assert set(other.indices.tolist()) <= set(
+            one.indices[one.probabilities > 0.99 * PROBABILITY_MIN].tolist()
+        )
         assert other.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
         full = np.zeros(1501)
         full[one.indices[kept]] = one.probabilities[kept]
@@ -42,7 +50,9 @@ def test_round_trip(case: tuple[int, list[Decision]]) -> None:
 
 
 @given(decisions())
-def test_plies_and_values_survive_a_second_trip_to_the_bit(case: tuple[int, list[Decision]]) -> None:
+def test_plies_and_values_survive_a_second_trip_to_the_bit(
+    case: tuple[int, list[Decision]],
+) -> None:
     seats, given_decisions = case
     once = decode(encode(seats, given_decisions))[1]
     twice = decode(encode(seats, once))[1]
@@ -59,17 +69,26 @@ def test_any_bytes_are_targets_or_refused(data: bytes) -> None:
         except TargetsError:
             continue
         assert 2 <= seats <= 4
-        assert all(len(d.indices) and (np.diff(d.indices) > 0).all() and (d.probabilities > 0).all() for d in found)
+        assert all(
+            len(d.indices) and (np.diff(d.indices) > 0).all() and (d.probabilities > 0).all()
+            for d in found
+        )
 
 
-def decision(ply: int = 3, values: object = (0.5, -0.5), indices: object = (0, 4), p: object = (0.25, 0.75)) -> Decision:
-    return Decision(ply, np.array(values, np.float32), np.array(indices, np.int64), np.array(p, np.float32))
+def decision(
+    ply: int = 3, values: object = (0.5, -0.5), indices: object = (0, 4), p: object = (0.25, 0.75)
+) -> Decision:
+    return Decision(
+        ply, np.array(values, np.float32), np.array(indices, np.int64), np.array(p, np.float32)
+    )
 
 
 def test_the_documented_bytes() -> None:
     data = encode(2, [decision(), decision(ply=300, indices=(130,), p=(1.0,), values=(1.0, -1.0))])
     first = b"\x03" + b"\x00\x40" + b"\x00\xc0" + b"\x05" + b"\x11" + b"\x00\x40" + b"\xff\xbf"
-    second = b"\xa8\x02" + b"\xff\x7f" + b"\x01\x80" + b"\x83\x01" + bytes(16) + b"\x04" + b"\xff\xff"
+    second = (
+        b"\xa8\x02" + b"\xff\x7f" + b"\x01\x80" + b"\x83\x01" + bytes(16) + b"\x04" + b"\xff\xff"
+    )
     assert data == b"\x01\x02" + first + second
 
 
@@ -113,7 +132,10 @@ BAD_BYTES = {
     "version": (b"\x02\x02", "version 2"),
     "seats": (b"\x01\x05", "5 seats"),
     "cut": (GOOD[:-1], "ends within weights"),
-    "cut in the moves": (b"\x01\x02\x00" + bytes(4) + b"\x09\x00", "ends within the moves of a policy"),
+    "cut in the moves": (
+        b"\x01\x02\x00" + bytes(4) + b"\x09\x00",
+        "ends within the moves of a policy",
+    ),
     "no move": (b"\x01\x02\x00" + bytes(4) + b"\x00", "span 0"),
     "last move not kept": (b"\x01\x02\x00" + bytes(4) + b"\x02\x01\xff\xff", "span 2"),
     "move beyond the span": (b"\x01\x02\x00" + bytes(4) + b"\x01\x03\xff\xff\xff\xff", "span 1"),

@@ -106,22 +106,33 @@ def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
     child = Trainer(window, SETTINGS, seed=9, steps=1, start=parent.model())
     for name, tensor in child.network.state_dict().items():
         assert torch.equal(tensor, parent.network.state_dict()[name])
-    assert Checkpoint.parse(child.model()).header.parents == (Checkpoint.parse(parent.model()).digest,)
+    assert Checkpoint.parse(child.model()).header.parents == (
+        Checkpoint.parse(parent.model()).digest,
+    )
 
 
 def test_a_parent_of_another_config_is_refused(window: Window, make_game) -> None:
     parent = Trainer(window, SETTINGS, seed=1, steps=1).model()
     other = window_of(make_game, "hex8_3p", 2)
     with pytest.raises(TrainingError, match="hex8_3p from a v2-micro for hex8_2p"):
-        Trainer(other, msgspec.structs.replace(SETTINGS, validation_fraction=0.0), seed=1, steps=1, start=parent)
+        Trainer(
+            other,
+            msgspec.structs.replace(SETTINGS, validation_fraction=0.0),
+            seed=1,
+            steps=1,
+            start=parent,
+        )
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_3p"])
 def test_training_fits_what_it_is_shown(make_game, key: str) -> None:
-    """Thirty-two samples are learnt by heart: the policy approaches its entropy, the value its target."""
+    """Thirty-two samples are learnt by heart: the policy approaches its entropy, the value its
+    target."""
     window = window_of(make_game, key, 2)
     some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
-    settings = TrainingSettings(batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000)
+    settings = TrainingSettings(
+        batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000
+    )
     trainer = Trainer(window, settings, seed=3, steps=120)
     trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
     reports: list[Progress] = []
@@ -185,7 +196,10 @@ def test_a_batch_is_a_function_of_seed_and_step(window: Window) -> None:
         if before is not None:
             sampler.at(before)
         drawn = sampler.at(step)
-        return [t.numpy().tobytes() for t in (*drawn.batch.arguments(), drawn.policy, drawn.values, drawn.slot)]
+        return [
+            t.numpy().tobytes()
+            for t in (*drawn.batch.arguments(), drawn.policy, drawn.values, drawn.slot)
+        ]
 
     assert batch(11) == batch(11, before=3)
     assert batch(11) != batch(12)
@@ -207,14 +221,20 @@ def test_values_are_turned_to_the_mover_and_mixed(make_game) -> None:
         assert plain.values[row, 3] == 0
 
 
-def test_samples_are_shown_under_every_symmetry_and_bound_ones_only_under_two(window: Window) -> None:
+def test_samples_are_shown_under_every_symmetry_and_bound_ones_only_under_two(
+    window: Window,
+) -> None:
     sampler = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0)
     shown = sampler.at(0)
-    plain = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0).take(sampler._order[:64])
+    plain = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0).take(
+        sampler._order[:64]
+    )
     assert not torch.equal(shown.batch.planes, plain.batch.planes)
     assert torch.equal(shown.batch.globals_, plain.batch.globals_)
     for channel in (Plane.HEIGHT, Plane.MARKER, Plane.COLLAPSED):  # the same cells in other places
-        assert torch.allclose(shown.batch.planes[:, channel].sum((1, 2)), plain.batch.planes[:, channel].sum((1, 2)))
+        assert torch.allclose(
+            shown.batch.planes[:, channel].sum((1, 2)), plain.batch.planes[:, channel].sum((1, 2))
+        )
 
 
 def test_the_policy_loss_is_the_cross_entropy_over_the_legal_moves(window: Window) -> None:
@@ -264,20 +284,30 @@ def test_replicas_share_the_work_and_not_the_result(make_game) -> None:
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_gradients_lie_in_memory_as_the_weights_do(make_game, replicas: int) -> None:
-    """The fused optimizer walks both in memory order: another order trains, but with the gradients of other weights."""
+    """The fused optimizer walks both in memory order: another order trains, but with the gradients
+    of other weights."""
     settings = TrainingSettings(batch=32, validation_fraction=0.0, checkpoint_steps=1000)
-    trainer = Trainer(window_of(make_game, "hex8_2p", 1), settings, seed=3, steps=1, replicas=replicas)
+    trainer = Trainer(
+        window_of(make_game, "hex8_2p", 1), settings, seed=3, steps=1, replicas=replicas
+    )
     trainer.run()
-    parameters = [parameter for parameter in trainer.network.parameters() if parameter.grad is not None]
+    parameters = [
+        parameter for parameter in trainer.network.parameters() if parameter.grad is not None
+    ]
     assert any(not parameter.is_contiguous() for parameter in parameters)
     assert all(parameter.grad.stride() == parameter.stride() for parameter in parameters)
 
 
-def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(make_game, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samples of several weights and a batch that halves unevenly: the gradients add up all the same."""
+def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(
+    make_game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples of several weights and a batch that halves unevenly: the gradients add up all the
+    same."""
     window = window_of(make_game, "hex8_2p", 8)
     window.weight[::3] = 0.25
-    settings = TrainingSettings(batch=33, validation_fraction=0.3, checkpoint_steps=1, territory_weight=0.5)
+    settings = TrainingSettings(
+        batch=33, validation_fraction=0.3, checkpoint_steps=1, territory_weight=0.5
+    )
     whole, pieces = (Trainer(window, settings, seed=3, steps=2) for _ in range(2))
     expected = whole.run()
     sizes: list[int] = []
@@ -290,16 +320,27 @@ def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(make_game, mon
 
     monkeypatch.setattr(training, "losses", small_card)
     found = pieces.run()
-    assert sizes[:7] == [33, 17, 9, 8, 8, 8, min(len(pieces._validation), training.VALIDATION_BATCH)]
+    assert sizes[:7] == [
+        33,
+        17,
+        9,
+        8,
+        8,
+        8,
+        min(len(pieces._validation), training.VALIDATION_BATCH),
+    ]
     assert msgspec.structs.asdict(found) == pytest.approx(
-        msgspec.structs.asdict(expected) | {"samples_per_second": found.samples_per_second}, rel=1e-4
+        msgspec.structs.asdict(expected) | {"samples_per_second": found.samples_per_second},
+        rel=1e-4,
     )
     for one, other in zip(whole.network.parameters(), pieces.network.parameters(), strict=True):
         # where a gradient is 0, Adam makes a step of nothing but rounding
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_a_card_too_small_for_one_sample_ends_the_training(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_too_small_for_one_sample_ends_the_training(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_card(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("out of memory")
 
@@ -322,7 +363,9 @@ def test_the_ends_of_games_are_turned_to_the_mover_and_moved_with_the_board(make
             end = Position.start(window.config)
             for token in game.moves.split():
                 end.play(token)
-            assert drawn.ends.ranks[row].tolist() == [game.ranks[(mover - 1 + r) % 3] - 1 for r in range(3)] + [0]
+            assert drawn.ends.ranks[row].tolist() == [
+                game.ranks[(mover - 1 + r) % 3] - 1 for r in range(3)
+            ] + [0]
             owners = drawn.ends.owners[row].flatten()
             for cell in geo.cell_of:
                 owner = collapsed_at(end.state, int(cell))
@@ -348,9 +391,14 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
     window = window_of(make_game, "square8_3p", 2)
     some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
     settings = TrainingSettings(
-        batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000, rank_weight=1.0, territory_weight=1.0,
+        batch=32,
+        learning_rate=5e-3,
+        validation_fraction=0.0,
+        checkpoint_steps=1000,
+        rank_weight=1.0,
+        territory_weight=1.0,
         moves_left_weight=1.0,
-    )  # fmt: skip
+    )
     trainer = Trainer(window, settings, seed=3, steps=30)
     drawn = trainer._sampler.take(some)
     trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
@@ -359,15 +407,29 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
         with torch.no_grad():
             heads = trainer.network.learn(*drawn.batch.arguments())[2]
             planes = drawn.batch.planes[:, Plane.ON_BOARD]
-            only = ({f"{name}_weight": float(name == chosen) for name in AUXILIARY} for chosen in AUXILIARY)
+            only = (
+                {f"{name}_weight": float(name == chosen) for name in AUXILIARY}
+                for chosen in AUXILIARY
+            )
             return [
-                float(auxiliary_loss(heads, drawn.ends, drawn.present, planes, msgspec.structs.replace(settings, **weights)).mean())
+                float(
+                    auxiliary_loss(
+                        heads,
+                        drawn.ends,
+                        drawn.present,
+                        planes,
+                        msgspec.structs.replace(settings, **weights),
+                    ).mean()
+                )
                 for weights in only
             ]
 
     before = each()
     trainer.run()
-    assert all(after < 0.75 * first for after, first in zip(each(), before, strict=True)), (before, each())
+    assert all(after < 0.75 * first for after, first in zip(each(), before, strict=True)), (
+        before,
+        each(),
+    )
     assert Checkpoint.parse(trainer.model()).header.shape["territory"] == 1
 
 
@@ -377,10 +439,17 @@ def test_heads_come_and_go_with_their_weights(window: Window) -> None:
     plain.run()
     grown = Trainer(window, with_rank, seed=2, steps=1, start=plain.model())
     kept = dict(plain.network.named_parameters())
-    assert all(torch.equal(p, kept[name]) for name, p in grown.network.named_parameters() if not name.startswith("rank"))
+    assert all(
+        torch.equal(p, kept[name])
+        for name, p in grown.network.named_parameters()
+        if not name.startswith("rank")
+    )
     grown.run()
     again = Trainer(window, with_rank, seed=3, steps=1, start=grown.model())
-    assert all(torch.equal(*pair) for pair in zip(again.network.parameters(), grown.network.parameters(), strict=True))
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(again.network.parameters(), grown.network.parameters(), strict=True)
+    )
     shrunk = Trainer(window, SETTINGS, seed=3, steps=1, start=grown.model())
     assert shrunk.network.state_dict().keys() == plain.network.state_dict().keys()
     assert torch.equal(shrunk.network.stem.weight, grown.network.stem.weight)
@@ -402,13 +471,24 @@ def test_soft_targets_are_the_share_of_the_teacher(window: Window) -> None:
     torch.testing.assert_close(all_.values, values * drawn.present)
 
 
-def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(window: Window, monkeypatch) -> None:
-    monkeypatch.setitem(ARCHITECTURES, "student", replace(ARCHITECTURES["v2-micro"], blocks=2, channels=16, features=1, squeeze=4))
+def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
+    window: Window, monkeypatch
+) -> None:
+    monkeypatch.setitem(
+        ARCHITECTURES,
+        "student",
+        replace(ARCHITECTURES["v2-micro"], blocks=2, channels=16, features=1, squeeze=4),
+    )
     teacher = build("v2-micro", hex_board=True, seed=8)
     data = save(teacher, architecture="v2-micro", config=window.config)
     settings = TrainingSettings(
-        architecture="student", batch=32, distill_weight=1.0, learning_rate=1e-2, checkpoint_steps=99, validation_fraction=0.3
-    )  # fmt: skip
+        architecture="student",
+        batch=32,
+        distill_weight=1.0,
+        learning_rate=1e-2,
+        checkpoint_steps=99,
+        validation_fraction=0.3,
+    )
     trainer = Trainer(window, settings, seed=1, steps=20, teacher=data)
 
     def distance() -> float:
@@ -416,7 +496,9 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(windo
         with torch.no_grad():
             logits, values = trainer.network(*drawn.batch.arguments())
         seen = drawn.present > 0
-        return float((policy_loss(logits, drawn).mean()) + ((values - drawn.values)[:, seen] ** 2).mean())
+        return float(
+            (policy_loss(logits, drawn).mean()) + ((values - drawn.values)[:, seen] ** 2).mean()
+        )
 
     before = distance()
     trainer.run()
@@ -429,29 +511,42 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(windo
 
 
 def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
-    data = save(build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_3p"))
+    data = save(
+        build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_3p")
+    )
     with pytest.raises(TrainingError, match="hex8_3p cannot teach hex8_2p"):
         Trainer(window, SETTINGS, seed=1, steps=1, teacher=data)
 
 
-def test_an_old_name_trains_the_architecture_it_means(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_name_trains_the_architecture_it_means(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(DEPRECATED, "v1", "v2-micro")
     with pytest.warns(DeprecationWarning, match="v2-micro"):
-        trainer = Trainer(window, msgspec.structs.replace(SETTINGS, architecture="v1"), seed=1, steps=1)
+        trainer = Trainer(
+            window, msgspec.structs.replace(SETTINGS, architecture="v1"), seed=1, steps=1
+        )
     assert Checkpoint.parse(trainer.model()).header.architecture == "v2-micro"
 
 
 def prefer_kinds(window: Window) -> Window:
-    """The window with a policy that can be learnt for two seats and holds for four: some kinds of moves rather than others."""
-    liked = np.array([move_type(int(code)) in (LEAP, CHAIN) or move_n(int(code)) == 2 for code in window.codes])
+    """The window with a policy that can be learnt for two seats and holds for four: some kinds of
+    moves rather than others."""
+    liked = np.array(
+        [move_type(int(code)) in (LEAP, CHAIN) or move_n(int(code)) == 2 for code in window.codes]
+    )
     strength = np.where(liked, 20.0, 1.0)
     sums = np.add.reduceat(strength, window.offsets[:-1])
-    return replace(window, policy=(strength / np.repeat(sums, np.diff(window.offsets))).astype(np.float32))
+    return replace(
+        window, policy=(strength / np.repeat(sums, np.diff(window.offsets))).astype(np.float32)
+    )
 
 
 def test_a_transferred_network_starts_lower_than_a_fresh_one(make_game) -> None:
     two, four = (prefer_kinds(window_of(make_game, key, 2)) for key in ("square8_2p", "square8_4p"))
-    settings = TrainingSettings(batch=64, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=999)
+    settings = TrainingSettings(
+        batch=64, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=999
+    )
     source = Trainer(two, settings, seed=1, steps=30)
     source.run()
     start = transfer(Checkpoint.parse(source.model()), four.config)

@@ -31,7 +31,9 @@ PARENT = "0123456789abcdef" * 4
 @pytest.fixture(scope="module")
 def data() -> bytes:
     network = build("v2-micro", hex_board=True, seed=4)
-    return cp.save(network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"})
+    return cp.save(
+        network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"}
+    )
 
 
 def with_header(data: bytes, **changes: object) -> bytes:
@@ -54,14 +56,18 @@ def test_a_network_comes_back_as_it_was(data: bytes) -> None:
 
 def test_saving_what_was_loaded_gives_the_same_bytes(data: bytes) -> None:
     network = cp.Checkpoint.parse(data).network()
-    again = cp.save(network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"})
+    again = cp.save(
+        network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"}
+    )
     assert again == data
 
 
 def test_an_evaluator_plays_from_the_bytes(data: bytes) -> None:
     position = Position.start(CONFIG)
     codes = position.legal_codes()
-    logits, values = Evaluator.load(data).evaluate(position.state[None], codes, np.array([0, len(codes)]))
+    logits, values = Evaluator.load(data).evaluate(
+        position.state[None], codes, np.array([0, len(codes)])
+    )
     assert logits.shape == codes.shape
     assert values.shape == (1, 2)
 
@@ -164,13 +170,18 @@ def test_a_pickle_is_refused_and_never_read(kind: str | int) -> None:
         pickle.dump(Bomb(), out, kind)
     else:
         torch.save({"stem.weight": torch.zeros(4), "bomb": Bomb()}, out)
-    with pytest.raises(cp.CheckpointError, match="pickle" if kind not in (0, 1) else "not a checkpoint"):
+    with pytest.raises(
+        cp.CheckpointError, match="pickle" if kind not in (0, 1) else "not a checkpoint"
+    ):
         cp.Checkpoint.parse(out.getvalue())
 
 
 @given(st.integers(0, 4000), st.binary(min_size=1, max_size=3))
-def test_no_damage_to_a_header_does_anything_but_be_refused(data: bytes, at: int, noise: bytes) -> None:
-    """No other error comes out, whatever was damaged; a letter of a note may change unnoticed, which is what digests are for."""
+def test_no_damage_to_a_header_does_anything_but_be_refused(
+    data: bytes, at: int, noise: bytes
+) -> None:
+    """No other error comes out, whatever was damaged; a letter of a note may change unnoticed,
+    which is what digests are for."""
     damaged = data[:at] + noise + data[at + len(noise) :]
     with contextlib.suppress(cp.CheckpointError):
         cp.Checkpoint.parse(damaged)
@@ -179,7 +190,10 @@ def test_no_damage_to_a_header_does_anything_but_be_refused(data: bytes, at: int
             cp.Checkpoint.parse(damaged, digest=cp.digest_of(data))
 
 
-@given(st.binary(max_size=300).map(lambda text: len(text).to_bytes(8, "little") + text) | st.binary(max_size=40))
+@given(
+    st.binary(max_size=300).map(lambda text: len(text).to_bytes(8, "little") + text)
+    | st.binary(max_size=40)
+)
 def test_noise_is_no_tensor_file(noise: bytes) -> None:
     with contextlib.suppress(TensorError):
         unpack(noise)

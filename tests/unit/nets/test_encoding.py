@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ringrift.nets.encoding import GLOBALS, PLANES, SEAT_GLOBALS, Global, Plane, SeatGlobal, encode, encode_batch
+from ringrift.nets.encoding import (
+    GLOBALS,
+    PLANES,
+    SEAT_GLOBALS,
+    Global,
+    Plane,
+    SeatGlobal,
+    encode,
+    encode_batch,
+)
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.rules import CONFIGS, Config, Position, geometry
 
@@ -27,10 +36,18 @@ EMPTY_ROWS = "8/8/8/8/8/8"
 
 
 def square(
-    cells: str, *, seats: int = 2, turn: str = "1m", hands: str = "", context: str = "-", rounds: str = "0//0/0"
+    cells: str,
+    *,
+    seats: int = 2,
+    turn: str = "1m",
+    hands: str = "",
+    context: str = "-",
+    rounds: str = "0//0/0",
 ) -> Position:
     hands = hands or ",".join(["2"] * seats)
-    return Position.parse(f"square8/{seats} {cells} {turn} {hands} {','.join('1' * seats)} {context} {rounds} 30")
+    return Position.parse(
+        f"square8/{seats} {cells} {turn} {hands} {','.join('1' * seats)} {context} {rounds} 30"
+    )
 
 
 STACK = f"(12)3(2)3/8/{EMPTY_ROWS}"
@@ -38,18 +55,36 @@ STACK = f"(12)3(2)3/8/{EMPTY_ROWS}"
 PAIRS = {
     "height 5 and 9": (square(f"(11111)7/8/{EMPTY_ROWS}"), square(f"(111111111)7/8/{EMPTY_ROWS}")),
     "buried ring": (square(f"(1121)7/8/{EMPTY_ROWS}"), square(f"(1122)7/8/{EMPTY_ROWS}")),
-    "order of buried rings": (square(f"(11212)7/8/{EMPTY_ROWS}"), square(f"(11221)7/8/{EMPTY_ROWS}")),
-    "ring 8 of 14": (square(f"(12121212121212)7/8/{EMPTY_ROWS}"), square(f"(12121211221212)7/8/{EMPTY_ROWS}")),
-    "stack of seat 3 or 4": (square(f"(3)7/8/{EMPTY_ROWS}", seats=4), square(f"(4)7/8/{EMPTY_ROWS}", seats=4)),
-    "marker of seat 2 or 3": (square(f"b7/8/{EMPTY_ROWS}", seats=3), square(f"c7/8/{EMPTY_ROWS}", seats=3)),
+    "order of buried rings": (
+        square(f"(11212)7/8/{EMPTY_ROWS}"),
+        square(f"(11221)7/8/{EMPTY_ROWS}"),
+    ),
+    "ring 8 of 14": (
+        square(f"(12121212121212)7/8/{EMPTY_ROWS}"),
+        square(f"(12121211221212)7/8/{EMPTY_ROWS}"),
+    ),
+    "stack of seat 3 or 4": (
+        square(f"(3)7/8/{EMPTY_ROWS}", seats=4),
+        square(f"(4)7/8/{EMPTY_ROWS}", seats=4),
+    ),
+    "marker of seat 2 or 3": (
+        square(f"b7/8/{EMPTY_ROWS}", seats=3),
+        square(f"c7/8/{EMPTY_ROWS}", seats=3),
+    ),
     "collapsed for 1 or 2": (square(f"A7/8/{EMPTY_ROWS}"), square(f"B7/8/{EMPTY_ROWS}")),
-    "must": (square(f"(1)1(1)5/8/{EMPTY_ROWS}", context="must=a1"), square(f"(1)1(1)5/8/{EMPTY_ROWS}", context="must=c1")),
+    "must": (
+        square(f"(1)1(1)5/8/{EMPTY_ROWS}", context="must=a1"),
+        square(f"(1)1(1)5/8/{EMPTY_ROWS}", context="must=c1"),
+    ),
     "must or none": (square(STACK, context="must=a1"), square(STACK)),
     "origin": (
         square(f"(1)1(1)1(2)3/8/{EMPTY_ROWS}", turn="1k", context="from=a1"),
         square(f"(1)1(1)1(2)3/8/{EMPTY_ROWS}", turn="1k", context="from=c1"),
     ),
-    "capture or chain": (square(STACK, turn="1c", context="from=a1"), square(STACK, turn="1k", context="from=a1")),
+    "capture or chain": (
+        square(STACK, turn="1c", context="from=a1"),
+        square(STACK, turn="1k", context="from=a1"),
+    ),
     "debt": (square(STACK, turn="1l"), square(STACK, turn="1l", context="debt")),
     "owed cap": (square(STACK, turn="1t"), square(STACK, turn="1t", context="owe")),
     "acted": (square(STACK), square(STACK, context="acted")),
@@ -74,14 +109,19 @@ def test_positions_that_differ_in_one_thing_have_different_inputs(name: str) -> 
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_3p", "hex8_4p"])
-def test_positions_of_random_play_share_an_input_only_if_they_are_the_same(key: str, random_positions) -> None:
+def test_positions_of_random_play_share_an_input_only_if_they_are_the_same(
+    key: str, random_positions
+) -> None:
     seen: dict[bytes, str] = {}
     for position in random_positions(key, count=400, every=1):
         planes, globals_ = inputs(position)
         assert np.isfinite(planes).all()
         assert np.isfinite(globals_).all()
         text = position.text().rsplit(" ", 1)[0]  # without the number of plies
-        assert seen.setdefault(planes.tobytes() + globals_.tobytes() + bytes([position.seat]), text) == text
+        assert (
+            seen.setdefault(planes.tobytes() + globals_.tobytes() + bytes([position.seat]), text)
+            == text
+        )
 
 
 def test_planes_say_what_they_are_named() -> None:
@@ -113,14 +153,25 @@ def test_planes_say_what_they_are_named() -> None:
 
 def test_seats_a_game_does_not_have_are_zero() -> None:
     planes, globals_ = inputs(square(STACK))
-    for group in (Plane.CONTROLLER, Plane.RINGS, Plane.SECOND, Plane.BELOW_CAP, Plane.MARKER, Plane.COLLAPSED):
+    for group in (
+        Plane.CONTROLLER,
+        Plane.RINGS,
+        Plane.SECOND,
+        Plane.BELOW_CAP,
+        Plane.MARKER,
+        Plane.COLLAPSED,
+    ):
         assert not planes[:, group + 2 : group + 4].any()
     assert not globals_[Global.SEAT + 2 * SEAT_GLOBALS :].any()
 
 
 def test_the_same_position_with_seats_turned_has_the_same_input() -> None:
-    one = square(f"(12)a1A4/8/{EMPTY_ROWS}", turn="1m", hands="2,3", context="last=2", rounds="1/1+/1/2")
-    other = square(f"(21)b1B4/8/{EMPTY_ROWS}", turn="2m", hands="3,2", context="last=1", rounds="2/2+/1/1")
+    one = square(
+        f"(12)a1A4/8/{EMPTY_ROWS}", turn="1m", hands="2,3", context="last=2", rounds="1/1+/1/2"
+    )
+    other = square(
+        f"(21)b1B4/8/{EMPTY_ROWS}", turn="2m", hands="3,2", context="last=1", rounds="2/2+/1/1"
+    )
     for a, b in zip(inputs(one), inputs(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -134,7 +185,9 @@ def test_no_two_cells_look_alike_on_an_empty_board(config: Config) -> None:
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_2p"])
-def test_a_batch_is_its_positions_one_by_one_each_moved_by_its_symmetry(key: str, random_positions) -> None:
+def test_a_batch_is_its_positions_one_by_one_each_moved_by_its_symmetry(
+    key: str, random_positions
+) -> None:
     positions = random_positions(key, count=24)
     config, geo = positions[0].config, positions[0].geometry
     grids = grid_tables(config)
@@ -148,6 +201,8 @@ def test_a_batch_is_its_positions_one_by_one_each_moved_by_its_symmetry(key: str
         alone, alone_globals = inputs(position)
         np.testing.assert_array_equal(globals_[i], alone_globals)
         for c in geo.cell_of:
-            np.testing.assert_array_equal(planes[i, geo.grid_of[table[c]]][moving], alone[geo.grid_of[c]][moving])
+            np.testing.assert_array_equal(
+                planes[i, geo.grid_of[table[c]]][moving], alone[geo.grid_of[c]][moving]
+            )
         # columns and rows belong to the board and stay
         np.testing.assert_array_equal(planes[i][:, Plane.COLUMN], alone[:, Plane.COLUMN])

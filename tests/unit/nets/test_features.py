@@ -1,4 +1,5 @@
-"""Threat planes: what they say of positions made by hand, and that they turn with the board and count what the moves do."""
+"""Threat planes: what they say of positions made by hand, and that they turn with the board and
+count what the moves do."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.rules import Position
 from ringrift.rules.core import LEAP, WALK, move_a, move_b, move_type
 
-# mover 1: a stack of 2 on d4 looks east over a marker at the enemy on g4; nothing stands behind the enemy
+# mover 1: a stack of 2 on d4 looks east over a marker at the enemy on g4; nothing stands behind the
+# enemy
 DUEL = "square8/2 4bb2/8/8/8/3(11)1a(2)1/8/8/8 1m 5,5 0,0 last=2 0//0/0 9"
 
 
@@ -19,7 +21,9 @@ def planes_of(position: Position, symmetry: int = 0) -> np.ndarray:
     """[width, width, FEATURES]."""
     codes = position.legal_codes()
     batcher = Batcher(position.geometry, grid_tables(position.config), features=True)
-    batch = batcher.encode(position.state[None], codes, np.array([0, len(codes)]), np.array([symmetry], np.int16))
+    batch = batcher.encode(
+        position.state[None], codes, np.array([0, len(codes)]), np.array([symmetry], np.int16)
+    )
     assert batch.features is not None
     return batch.features[0].permute(1, 2, 0).numpy().copy()
 
@@ -38,13 +42,20 @@ def test_a_position_made_by_hand() -> None:
     assert planes[row, 5, Feature.REACHED_BY_MOVER] == RAYS_SCALE
     assert planes[row, 5, Feature.REACHED_BY_OTHERS] == RAYS_SCALE
     assert planes[row, 5, Feature.RUN] == RUN_SCALE
-    assert sorted(planes[:, :, Feature.RUN][planes[:, :, Feature.RUN] > 0].tolist()) == [RUN_SCALE, 2 * RUN_SCALE, 2 * RUN_SCALE]
+    assert sorted(planes[:, :, Feature.RUN][planes[:, :, Feature.RUN] > 0].tolist()) == [
+        RUN_SCALE,
+        2 * RUN_SCALE,
+        2 * RUN_SCALE,
+    ]
 
 
 def test_the_planes_count_the_walks_and_leaps_that_are_legal(random_positions) -> None:
-    """A stack can walk or leap where the planes say so: on the positions in which every move of a stack is on offer."""
+    """A stack can walk or leap where the planes say so: on the positions in which every move of a
+    stack is on offer."""
     seen = 0
-    for position in random_positions("square8_2p", count=80) + random_positions("hex8_3p", count=60):
+    for position in random_positions("square8_2p", count=80) + random_positions(
+        "hex8_3p", count=60
+    ):
         codes = [int(code) for code in position.legal_codes()]
         must = position.geometry.grid_of[max(position.state[4], 0)] if position.state[4] else None
         walks = {int(position.geometry.grid_of[move_a(c)]) for c in codes if move_type(c) == WALK}
@@ -54,14 +65,19 @@ def test_the_planes_count_the_walks_and_leaps_that_are_legal(random_positions) -
         planes = planes_of(position).reshape(-1, FEATURES)
         controller = position.state[0]
         own = {
-            int(position.geometry.grid_of[c]) for c in position.geometry.cell_of
+            int(position.geometry.grid_of[c])
+            for c in position.geometry.cell_of
             if position.state[64 + c] & 16 and position.state[64 + c] & 7 == controller
-        }  # fmt: skip
+        }
         assert {g for g in own if planes[g, Feature.MOBILE] > 0} == walks
-        landings = {int(position.geometry.grid_of[move_b(c)]) for c in codes if move_type(c) == WALK}
+        landings = {
+            int(position.geometry.grid_of[move_b(c)]) for c in codes if move_type(c) == WALK
+        }
         assert set(np.flatnonzero(planes[:, Feature.REACHED_BY_MOVER])) == landings
         leapers = {int(position.geometry.grid_of[move_a(c)]) for c in codes if move_type(c) == LEAP}
-        assert {g for g in own if planes[g, Feature.LEAPS] > 0} <= leapers  # leaps over own stacks are not counted
+        assert {
+            g for g in own if planes[g, Feature.LEAPS] > 0
+        } <= leapers  # leaps over own stacks are not counted
     assert seen >= 15
 
 

@@ -1,4 +1,5 @@
-"""Networks score legal moves: no two share a logit, logits follow their move, values follow their seat."""
+"""Networks score legal moves: no two share a logit, logits follow their move, values follow their
+seat."""
 
 from __future__ import annotations
 
@@ -32,12 +33,20 @@ def network(config: Config) -> torch.nn.Module:
 
 
 def test_no_two_legal_moves_share_a_logit(random_positions, arrays_of) -> None:
-    for key, count in (("square8_2p", 120), ("hex8_2p", 120), ("square8_4p", 60), ("square19_2p", 6), ("hexagonal_3p", 4)):
+    for key, count in (
+        ("square8_2p", 120),
+        ("hex8_2p", 120),
+        ("square8_4p", 60),
+        ("square19_2p", 6),
+        ("hexagonal_3p", 4),
+    ):
         positions = random_positions(key, count=count, every=4)
         if key == "square8_2p":
             positions += [Position.parse(text) for text in (LINES, REGIONS, RECOVERIES)]
         states, codes, offsets = arrays_of(positions)
-        logits, _ = Evaluator(positions[0].config, network(positions[0].config)).evaluate(states, codes, offsets)
+        logits, _ = Evaluator(positions[0].config, network(positions[0].config)).evaluate(
+            states, codes, offsets
+        )
         for first, last in itertools.pairwise(offsets):
             assert len(np.unique(logits[first:last])) == last - first, key
 
@@ -59,7 +68,10 @@ def test_a_trunk_in_half_precision_still_tells_moves_apart(random_positions, arr
 
 
 def test_the_hand_made_positions_offer_the_moves_they_stand_for() -> None:
-    kinds = [{move_type(int(c)) for c in Position.parse(text).legal_codes()} for text in (LINES, REGIONS, RECOVERIES)]
+    kinds = [
+        {move_type(int(c)) for c in Position.parse(text).legal_codes()}
+        for text in (LINES, REGIONS, RECOVERIES)
+    ]
     assert LINE_ALL in kinds[0]
     assert CLAIM in kinds[1]
     assert RECOVERY_PART in kinds[2]
@@ -67,13 +79,17 @@ def test_the_hand_made_positions_offer_the_moves_they_stand_for() -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
 def test_one_network_serves_every_board(config: Config, arrays_of) -> None:
-    logits, values = Evaluator(config, network(config)).evaluate(*arrays_of([Position.start(config)]))
+    logits, values = Evaluator(config, network(config)).evaluate(
+        *arrays_of([Position.start(config)])
+    )
     assert logits.shape == (3 * config.shape.width**2,) or config.shape.hex
     assert values.shape == (1, config.seats)
     assert np.abs(values).max() < 1
 
 
-def test_logits_and_values_do_not_depend_on_the_rest_of_the_batch(random_positions, arrays_of) -> None:
+def test_logits_and_values_do_not_depend_on_the_rest_of_the_batch(
+    random_positions, arrays_of
+) -> None:
     positions = random_positions("hex8_2p", count=150)  # more than one chunk
     evaluator = Evaluator(positions[0].config, network(positions[0].config))
     logits, values = evaluator.evaluate(*arrays_of(positions))
@@ -100,20 +116,28 @@ def test_values_are_given_by_absolute_seat() -> None:
     one = Position.parse(f"square8/3 (1)a(2)1(3)3/8/{rows} 1m 5,6,7 1,2,3 last=3 0//0/0 9")
     other = Position.parse(f"square8/3 (2)b(3)1(1)3/8/{rows} 2m 7,5,6 3,1,2 last=1 0//0/0 9")
     evaluator = Evaluator(one.config, network(one.config))
-    values = [evaluator.evaluate(p.state[None], p.legal_codes(), np.array([0, len(p.legal_codes())]))[1][0] for p in (one, other)]
+    values = [
+        evaluator.evaluate(p.state[None], p.legal_codes(), np.array([0, len(p.legal_codes())]))[1][
+            0
+        ]
+        for p in (one, other)
+    ]
     np.testing.assert_allclose(values[1], np.roll(values[0], 1), atol=1e-6)
     assert len(np.unique(values[0])) == 3
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_2p", "hex8_4p"])
 def test_bags_move_with_the_board(key: str, random_positions, arrays_of) -> None:
-    """Encoding a position under a symmetry gives the bags of the moved moves: board and policy never part."""
+    """Encoding a position under a symmetry gives the bags of the moved moves: board and policy
+    never part."""
     positions = random_positions(key, count=30)
     config, geo = positions[0].config, positions[0].geometry
     states, codes, offsets = arrays_of(positions)
     for k, symmetry in enumerate(symmetries(config)):
         table = cell_table(config, symmetry)
-        batch = Batcher(geo, grid_tables(config)).encode(states, codes, offsets, np.full(len(positions), k, np.int16))
+        batch = Batcher(geo, grid_tables(config)).encode(
+            states, codes, offsets, np.full(len(positions), k, np.int16)
+        )
         starts, rows, kinds = batch.starts.numpy(), batch.rows.numpy(), batch.kinds.numpy()
         for i, position in enumerate(positions):
             for j in range(offsets[i], offsets[i + 1]):
@@ -132,14 +156,21 @@ def named_rows(geo, i: int, code: int) -> set[int]:
     if move_type(code) == PLACE:
         return {(base + int(geo.grid_of[a])) * ROLES + Role.PLACE}
     if a and b and not (code >> 25) & 1023:  # from and to, or the ends of a line
-        first, last = (Role.COLLAPSES, Role.COLLAPSES) if move_type(code) >= 15 else (Role.FROM, Role.TO)
-        return {(base + int(geo.grid_of[a])) * ROLES + first, (base + int(geo.grid_of[b])) * ROLES + last}
+        first, last = (
+            (Role.COLLAPSES, Role.COLLAPSES) if move_type(code) >= 15 else (Role.FROM, Role.TO)
+        )
+        return {
+            (base + int(geo.grid_of[a])) * ROLES + first,
+            (base + int(geo.grid_of[b])) * ROLES + last,
+        }
     return set()
 
 
 def test_the_bag_of_a_claim_is_its_region() -> None:
     position = Position.parse(REGIONS)
-    codes = np.array([c for c in position.legal_codes() if position.token(int(c)).startswith("Ta1/")])
+    codes = np.array(
+        [c for c in position.legal_codes() if position.token(int(c)).startswith("Ta1/")]
+    )
     batch = Batcher(position.geometry).encode(position.state[None], codes, np.array([0, 1]))
     assert batch.rows.tolist() == [0 * ROLES + Role.COLLAPSES]  # region {a1}, grid cell 0
     assert batch.weights.tolist() == [1.0]
@@ -147,7 +178,9 @@ def test_the_bag_of_a_claim_is_its_region() -> None:
 
 
 def test_convolutions_on_hexes_never_see_the_two_corners_that_are_no_neighbours() -> None:
-    conv = copy.deepcopy(BoardConv(3, 5, hex_board=True))  # a copy is as good: replicas of a training are copies
+    conv = copy.deepcopy(
+        BoardConv(3, 5, hex_board=True)
+    )  # a copy is as good: replicas of a training are copies
     optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1)
     for _ in range(3):
         conv(torch.randn(2, 3, 9, 9)).square().sum().backward()
@@ -182,14 +215,22 @@ def test_an_unknown_architecture_is_refused_with_those_that_exist() -> None:
 def test_offsets_that_do_not_fit_are_refused() -> None:
     position = Position.start(Config.parse("hex8_2p"))
     with pytest.raises(ValueError, match="offsets"):
-        Batcher(position.geometry).encode(position.state[None], position.legal_codes(), np.array([0, 3]))
+        Batcher(position.geometry).encode(
+            position.state[None], position.legal_codes(), np.array([0, 3])
+        )
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_gradients_reach_every_weight(name: str, random_positions, arrays_of) -> None:
     """Of a tower with the blocks of the architecture, small enough for a test."""
     positions = random_positions("hex8_2p", count=64)
-    shape = replace(shape_of(name), blocks=2, channels=16, global_every=1, squeeze=min(shape_of(name).squeeze, 4))
+    shape = replace(
+        shape_of(name),
+        blocks=2,
+        channels=16,
+        global_every=1,
+        squeeze=min(shape_of(name).squeeze, 4),
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         net = Tower(replace(shape, rank=1, territory=1, moves_left=1), hex_board=True)
@@ -197,16 +238,28 @@ def test_gradients_reach_every_weight(name: str, random_positions, arrays_of) ->
             for parameter in net.parameters():
                 if not parameter.any():
                     parameter.normal_(std=0.1)
-    batch = Batcher(positions[0].geometry, features=shape.features > 0).encode(*arrays_of(positions))
+    batch = Batcher(positions[0].geometry, features=shape.features > 0).encode(
+        *arrays_of(positions)
+    )
     logits, values, more = net.learn(*batch.arguments())
-    assert all(torch.equal(*pair) for pair in zip(net(*batch.arguments()), (logits, values), strict=True))
-    sum(out.square().sum() for out in (logits, values, more.rank, more.territory, more.moves_left)).backward()
+    assert all(
+        torch.equal(*pair) for pair in zip(net(*batch.arguments()), (logits, values), strict=True)
+    )
+    sum(
+        out.square().sum() for out in (logits, values, more.rank, more.territory, more.moves_left)
+    ).backward()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
     assert net.stem.weight.shape[1] == PLANES
     assert net.stem_globals.weight.shape[1] == GLOBALS
 
 
-MILLIONS = {"v2": (2, 4), "v4": (3, 5), "v5-heavy": (8, 12), "v5-heavy-large": (25, 35), "v5-heavy-xl": (40, 50)}
+MILLIONS = {
+    "v2": (2, 4),
+    "v4": (3, 5),
+    "v5-heavy": (8, 12),
+    "v5-heavy-large": (25, 35),
+    "v5-heavy-xl": (40, 50),
+}
 
 
 @pytest.mark.parametrize("name", MILLIONS)
@@ -220,7 +273,9 @@ def test_networks_have_the_size_their_name_promises_on_every_board(name: str) ->
 
 def test_the_counted_parameters_are_those_of_the_network() -> None:
     for name in ("v2-micro", "v2"):
-        assert parameters(name, hex_board=True) == sum(p.numel() for p in build(name, hex_board=True).parameters())
+        assert parameters(name, hex_board=True) == sum(
+            p.numel() for p in build(name, hex_board=True).parameters()
+        )
 
 
 def test_the_micro_network_is_the_one_that_old_checkpoints_hold() -> None:
@@ -228,17 +283,38 @@ def test_the_micro_network_is_the_one_that_old_checkpoints_hold() -> None:
     net = build("v2-micro", hex_board=True, seed=7)
     data = save(net, architecture="v2-micro", config=Config.parse("hex8_2p"))
     header, _ = read(data)
-    assert header.shape == {"blocks": 4, "channels": 32, "global_every": 2, "policy_hidden": 32, "value_hidden": 64}
+    assert header.shape == {
+        "blocks": 4,
+        "channels": 32,
+        "global_every": 2,
+        "policy_hidden": 32,
+        "value_hidden": 64,
+    }
     assert sum(p.numel() for p in net.parameters()) == 127_396
-    assert {name.split(".")[0] for name in net.state_dict()} == {"stem", "stem_globals", "blocks", "biases", "policy", "value"}
+    assert {name.split(".")[0] for name in net.state_dict()} == {
+        "stem",
+        "stem_globals",
+        "blocks",
+        "biases",
+        "policy",
+        "value",
+    }
 
 
-def test_auxiliary_heads_change_neither_the_fresh_weights_nor_what_is_played(random_positions, arrays_of) -> None:
+def test_auxiliary_heads_change_neither_the_fresh_weights_nor_what_is_played(
+    random_positions, arrays_of
+) -> None:
     positions = random_positions("hex8_2p", count=8)
-    plain, more = (build("v2-micro", hex_board=True, seed=7, auxiliary=heads).eval() for heads in ((), AUXILIARY))
+    plain, more = (
+        build("v2-micro", hex_board=True, seed=7, auxiliary=heads).eval()
+        for heads in ((), AUXILIARY)
+    )
     with torch.no_grad():
         batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
-        assert all(torch.equal(*pair) for pair in zip(plain(*batch.arguments()), more(*batch.arguments()), strict=True))
+        assert all(
+            torch.equal(*pair)
+            for pair in zip(plain(*batch.arguments()), more(*batch.arguments()), strict=True)
+        )
         heads = more.learn(*batch.arguments())[2]
     width = positions[0].geometry.width
     assert heads.rank.shape == (8, 4, 4)

@@ -33,9 +33,13 @@ def checkpoint(monkeypatch: pytest.MonkeyPatch, key: str) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_3p"])
-def test_the_graph_gives_the_outputs_of_the_network(key: str, monkeypatch, random_positions, arrays_of) -> None:
+def test_the_graph_gives_the_outputs_of_the_network(
+    key: str, monkeypatch, random_positions, arrays_of
+) -> None:
     for package in onnx_export.PACKAGES:
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'")
+        pytest.importorskip(
+            package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'"
+        )
     import onnxruntime
 
     data = checkpoint(monkeypatch, key)
@@ -60,7 +64,9 @@ def test_the_graph_gives_the_outputs_of_the_network(key: str, monkeypatch, rando
 @pytest.mark.slow
 def test_a_graph_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for package in onnx_export.PACKAGES:
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'")
+        pytest.importorskip(
+            package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'"
+        )
     monkeypatch.setattr(onnx_export, "DIFFERENCE_MAX", 0.0)
     with pytest.raises(OnnxError, match="differs from the network"):
         export(checkpoint(monkeypatch, "hex8_2p"))
@@ -68,5 +74,7 @@ def test_a_graph_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyP
 
 def test_without_the_packages_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(OnnxError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'ringrift\[onnx\]'"):
+    with pytest.raises(
+        OnnxError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'ringrift\[onnx\]'"
+    ):
         export(b"")

@@ -7,7 +7,16 @@ import re
 import numpy as np
 import pytest
 
-from ringrift.nets.symmetry import HEX, ORDER_KEEPING, SQUARE, Symmetry, cell_table, grid_tables, move_code, symmetries
+from ringrift.nets.symmetry import (
+    HEX,
+    ORDER_KEEPING,
+    SQUARE,
+    Symmetry,
+    cell_table,
+    grid_tables,
+    move_code,
+    symmetries,
+)
 from ringrift.rules.config import Config
 from ringrift.rules.core import CLAIM, SKIP_RECOVERY, geometry, move_type
 from ringrift.rules.position import Position
@@ -50,12 +59,19 @@ def image_of_text(config: Config, text: str, symmetry: Symmetry) -> str:
                 empty += 1
         rows.append(row + (str(empty) if empty else ""))
     fields[1] = "/".join(rows)
-    fields[5] = re.sub(r"(must|from)=([a-z]\d+)", lambda m: f"{m[1]}={cell_name(*moved(*parse_cell(m[2])))}", fields[5])
+    fields[5] = re.sub(
+        r"(must|from)=([a-z]\d+)",
+        lambda m: f"{m[1]}={cell_name(*moved(*parse_cell(m[2])))}",
+        fields[5],
+    )
     return " ".join(fields)
 
 
-def differences(config: Config, symmetry: Symmetry, *, games: int, every: int, seed: int) -> tuple[int, int]:
-    """Positions of random games that were compared, and those whose image has other legal moves or another effect of one."""
+def differences(
+    config: Config, symmetry: Symmetry, *, games: int, every: int, seed: int
+) -> tuple[int, int]:
+    """Positions of random games that were compared, and those whose image has other legal moves or
+    another effect of one."""
     rng = np.random.default_rng(seed)
     table = cell_table(config, symmetry)
     compared = wrong = 0
@@ -99,10 +115,15 @@ def test_every_symmetry_in_use_holds_on_the_large_boards(key: str) -> None:
 
 
 def recovery_position(config: Config, rng: np.random.Generator) -> Position:
-    """Seat 1 controls nothing, has a ring buried twice and many markers: slides in plenty, some of them making lines."""
+    """Seat 1 controls nothing, has a ring buried twice and many markers: slides in plenty, some of
+    them making lines."""
     rows = []
     for y in range(config.shape.width):
-        kinds = rng.choice(["1", "a", "b", "A"], p=[0.5, 0.4, 0.05, 0.05], size=sum(cell[1] == y for cell in config.shape.cells))
+        kinds = rng.choice(
+            ["1", "a", "b", "A"],
+            p=[0.5, 0.4, 0.05, 0.05],
+            size=sum(cell[1] == y for cell in config.shape.cells),
+        )
         rows.append(list(kinds))
     for y in (2, 5):
         rows[y][int(rng.integers(len(rows[y])))] = "(21)"
@@ -147,8 +168,13 @@ def holds(position: Position, symmetry: Symmetry) -> bool:
 def test_only_the_half_turn_holds_where_recovery_is_on_offer(key: str) -> None:
     config = Config.parse(key)
     rng = np.random.default_rng(5)
-    positions = [recovery_position(config, rng) for _ in range(1 if key.startswith("hexagonal") else 25)]
-    assert all(SKIP_RECOVERY in {move_type(int(c)) for c in position.legal_codes()} for position in positions)
+    positions = [
+        recovery_position(config, rng) for _ in range(1 if key.startswith("hexagonal") else 25)
+    ]
+    assert all(
+        SKIP_RECOVERY in {move_type(int(c)) for c in position.legal_codes()}
+        for position in positions
+    )
     failing = set()
     for index, symmetry in enumerate(symmetries(config)):
         if index in ORDER_KEEPING:
@@ -159,16 +185,23 @@ def test_only_the_half_turn_holds_where_recovery_is_on_offer(key: str) -> None:
 
 
 def test_the_symmetries_left_out_on_hex8_break_the_border_growth() -> None:
-    """The worked example of section 11.4: the border grows over (+1, +1), so its image has another border."""
+    """The worked example of section 11.4: the border grows over (+1, +1), so its image has another
+    border."""
     position = Position.parse(BORDER_GROWTH)
     config = position.config
-    [claim] = [int(c) for c in position.legal_codes() if move_type(int(c)) == CLAIM and position.token(int(c)).startswith("Ta5")]
+    [claim] = [
+        int(c)
+        for c in position.legal_codes()
+        if move_type(int(c)) == CLAIM and position.token(int(c)).startswith("Ta5")
+    ]
     kept = {symmetry.name for symmetry in symmetries(config)}
     for symmetry in HEX:
         image = Position.parse(image_of_text(config, position.text(), symmetry))
         after, image_after = position.copy(), image.copy()
         after.play_code(claim)
-        image_after.play_code(move_code(config, position.state, claim, cell_table(config, symmetry)))
+        image_after.play_code(
+            move_code(config, position.state, claim, cell_table(config, symmetry))
+        )
         same = image_of_text(config, after.text(), symmetry) == image_after.text()
         assert same == (symmetry.name in kept), symmetry.name
 
@@ -183,5 +216,7 @@ def test_tables_are_permutations_with_distinct_images() -> None:
         cells = geometry(config).cell_of
         images = {tuple(table[cells].tolist()) for table in tables}
         assert len(images) == len(tables) == len(symmetries(config))
-        assert all(sorted(image) == sorted(geometry(config).grid_of[cells].tolist()) for image in images)
+        assert all(
+            sorted(image) == sorted(geometry(config).grid_of[cells].tolist()) for image in images
+        )
     assert (len(SQUARE), len(HEX)) == (8, 12)

@@ -1,4 +1,5 @@
-"""A transferred network plays as its source where the new seats have nothing, and treats them as opponents where they have."""
+"""A transferred network plays as its source where the new seats have nothing, and treats them as
+opponents where they have."""
 
 from __future__ import annotations
 
@@ -37,8 +38,13 @@ def said_to_have(batch: Batch, seats: int) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize(("source", "target"), [("square8_2p", "square8_4p"), ("hex8_2p", "hex8_3p"), ("hex8_3p", "hexagonal_4p")])
-def test_the_policy_is_that_of_the_source_where_the_new_seats_have_nothing(source, target, random_positions, arrays_of) -> None:
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("square8_2p", "square8_4p"), ("hex8_2p", "hex8_3p"), ("hex8_3p", "hexagonal_4p")],
+)
+def test_the_policy_is_that_of_the_source_where_the_new_seats_have_nothing(
+    source, target, random_positions, arrays_of
+) -> None:
     old, new = both(source, target)
     positions = random_positions(source, count=20)
     seats = Config.parse(target).seats
@@ -52,18 +58,23 @@ def test_the_policy_is_that_of_the_source_where_the_new_seats_have_nothing(sourc
     torch.testing.assert_close(more, logits)
     torch.testing.assert_close(turned[:, 0], values[:, 0])
     opponents = torch.atanh(values[:, 1 : Config.parse(source).seats]).sum(1)
-    torch.testing.assert_close(torch.atanh(turned[:, 1:seats]).sum(1), opponents, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        torch.atanh(turned[:, 1:seats]).sum(1), opponents, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_opponents_are_alike() -> None:
-    """What one opponent has and another has not may change hands: move and values of the mover stay."""
+    """What one opponent has and another has not may change hands: move and values of the mover
+    stay."""
     _, new = both("square8_2p", "square8_4p")
     position = Position.start(Config.parse("square8_4p"))
     rng = np.random.default_rng(3)
     for _ in range(60):
         position.play_code(int(rng.choice(position.legal_codes())))
     codes = position.legal_codes()
-    batch = Batcher(position.geometry).encode(position.state[None], codes, np.array([0, len(codes)]))
+    batch = Batcher(position.geometry).encode(
+        position.state[None], codes, np.array([0, len(codes)])
+    )
     with torch.inference_mode():
         logits, values = new(*batch.arguments())
         seats = [0, 2, 3, 1]

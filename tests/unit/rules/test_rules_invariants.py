@@ -1,4 +1,5 @@
-"""What must hold after every ply (section 19), and that text and copies say the same as the position."""
+"""What must hold after every ply (section 19), and that text and copies say the same as the
+position."""
 
 import random
 
@@ -7,7 +8,15 @@ import pytest
 
 from ringrift.rules import CONFIGS, Config, Position, Record, core
 from ringrift.rules.geometry import T_SCRATCH_AT
-from ringrift.rules.layout import LAND_MASK, MARK_MASK, OPEN_MASK, bit_of, mask_at, slot_of, stack_mask
+from ringrift.rules.layout import (
+    LAND_MASK,
+    MARK_MASK,
+    OPEN_MASK,
+    bit_of,
+    mask_at,
+    slot_of,
+    stack_mask,
+)
 
 
 def check_board(position: Position) -> int:
@@ -36,13 +45,17 @@ def check_board(position: Position) -> int:
         assert core.stacks_controlled(s, seat) == controlled[seat]
         assert core.markers(s, seat) == markers[seat]
         assert core.territory(s, seat) == collapsed[seat]
-    assert sum(position.hands()) + sum(rings) + sum(position.removed()) == n * position.config.rings_per_seat
+    assert (
+        sum(position.hands()) + sum(rings) + sum(position.removed())
+        == n * position.config.rings_per_seat
+    )
     return sum(markers[1:]) + sum(collapsed[1:]) + sum(position.removed())
 
 
 def check_masks(position: Position, c: int) -> None:
     """The row masks agree with the cell."""
     s, t = position.state, position.geometry.table
+
     def has(mask: int) -> bool:
         return bool(s[mask_at(t, mask) + slot_of(t, c)] & bit_of(t, c))
 
@@ -71,7 +84,9 @@ def test_random_games_keep_the_invariants(config: Config) -> None:
             position.play(moves[-1])
             if len(moves) % every == 0 or position.over:
                 now = check_board(position)
-                assert total <= now <= len(config.shape.cells) + config.seats * config.rings_per_seat
+                assert (
+                    total <= now <= len(config.shape.cells) + config.seats * config.rings_per_seat
+                )
                 total = now
         assert position.legal() == []
         assert position.winner in range(1, config.seats + 1)
@@ -104,7 +119,9 @@ def test_a_copied_row_is_a_whole_game(config: Config) -> None:
     two = np.empty_like(one)
     core.copy_state(two, one)
     assert core.random_playout(board, one, 7, out) == core.random_playout(board, two, 7, out)
-    assert np.array_equal(one[: board.table[T_SCRATCH_AT]], two[: board.table[T_SCRATCH_AT]])  # up to scratch
+    assert np.array_equal(
+        one[: board.table[T_SCRATCH_AT]], two[: board.table[T_SCRATCH_AT]]
+    )  # up to scratch
 
 
 def test_what_a_seat_may_do_does_not_depend_on_unused_words() -> None:

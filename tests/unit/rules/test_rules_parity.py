@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringrift.rules.errors import TraceError
-from ringrift.rules.parity import check, parity_main
+from ringrift.tools.parity import check, parity_main
 
 Edit = Callable[[list[dict[str, object]]], None]
 
@@ -54,9 +54,20 @@ def drop_legal(lines: list[dict[str, object]]) -> None:
 @pytest.mark.parametrize(
     ("edit", "shown"),
     [
-        (set_in(1, p=2), ["seat or phase", "expected seat 2 ring_placement", "found seat 1 ring_placement", "step 0"]),
+        (
+            set_in(1, p=2),
+            [
+                "seat or phase",
+                "expected seat 2 ring_placement",
+                "found seat 1 ring_placement",
+                "step 0",
+            ],
+        ),
         (set_in(1, nl=5), ["legal moves differ", "expected 5 moves", "missing: none"]),
-        (drop_legal, ["legal moves differ", 'missing: {"p":1,"t":"skip_capture"}', "surplus: ", "step 1"]),
+        (
+            drop_legal,
+            ["legal moves differ", 'missing: {"p":1,"t":"skip_capture"}', "surplus: ", "step 1"],
+        ),
         (set_in(3, sh="0" * 16), ["state after", "expected hash 0000000000000000", "step 2"]),
         (set_in(2, m={"p": 1, "t": "skip_capture"}), ["the move played is not legal"]),
         (set_in(-1, winner=9), ["the end differs", "winner: expected 9, found"]),
@@ -66,7 +77,11 @@ def drop_legal(lines: list[dict[str, object]]) -> None:
     ],
 )
 def test_a_difference_is_shown(
-    parity_small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], edit: Edit, shown: list[str]
+    parity_small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    edit: Edit,
+    shown: list[str],
 ) -> None:
     path = edited(parity_small / "hex8_2p_uniform.jsonl.gz", tmp_path / "trace.jsonl", edit)
     assert parity_main([str(path)]) == 1
@@ -76,7 +91,9 @@ def test_a_difference_is_shown(
     assert re.fullmatch(r"games=0 steps=\d+ mismatches=1", out.splitlines()[-1])
 
 
-def test_differing_state_lines_are_shown(parity_small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_differing_state_lines_are_shown(
+    parity_small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def spoil(lines: list[dict[str, object]]) -> None:
         step = next(line for line in lines if "S" in line)
         step.update(S=str(step["S"]).replace("elim 0,0", "elim 3,0"), sh="0" * 16)
@@ -88,8 +105,12 @@ def test_differing_state_lines_are_shown(parity_small: Path, tmp_path: Path, cap
     assert "found    elim 0,0" in out
 
 
-def test_wrong_end_positions_are_found(parity_small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = edited(parity_small / "victory_dev.jsonl.gz", tmp_path / "victory.jsonl", set_in(0, winner=4))
+def test_wrong_end_positions_are_found(
+    parity_small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = edited(
+        parity_small / "victory_dev.jsonl.gz", tmp_path / "victory.jsonl", set_in(0, winner=4)
+    )
     assert parity_main([str(path)]) == 1
     assert "end-of-game test" in capsys.readouterr().out
 
@@ -129,7 +150,11 @@ def test_a_cut_file_is_refused(parity_small: Path, tmp_path: Path) -> None:
     cut.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(TraceError, match="cannot be read"):
         check([cut])
-    path = edited(parity_small / "hex8_2p_uniform.jsonl.gz", tmp_path / "trace.jsonl", lambda lines: lines.pop())
+    path = edited(
+        parity_small / "hex8_2p_uniform.jsonl.gz",
+        tmp_path / "trace.jsonl",
+        lambda lines: lines.pop(),
+    )
     with pytest.raises(TraceError, match="without an end line"):
         check([path])
 

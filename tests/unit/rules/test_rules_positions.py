@@ -7,7 +7,14 @@ import pytest
 from ringrift.rules import Config, IllegalMove, Position
 
 
-def make(key: str, cells: Mapping[str, str], turn: str, context: str = "-", hands: str = "", plies: int = 10) -> Position:
+def make(
+    key: str,
+    cells: Mapping[str, str],
+    turn: str,
+    context: str = "-",
+    hands: str = "",
+    plies: int = 10,
+) -> Position:
     """A position from cell contents in the letters of section 21.4."""
     config = Config.parse(key)
     rows: dict[int, str] = {}
@@ -15,7 +22,9 @@ def make(key: str, cells: Mapping[str, str], turn: str, context: str = "-", hand
         rows[y] = rows.get(y, "") + cells.get(f"{chr(97 + x)}{y + 1}", "1")
     board = "/".join(_counted(rows[y]) for y in sorted(rows))
     zeros = ",".join("0" * config.seats)
-    return Position.parse(f"{config.board}/{config.seats} {board} {turn} {hands or zeros} {zeros} {context} 0//0/0 {plies}")
+    return Position.parse(
+        f"{config.board}/{config.seats} {board} {turn} {hands or zeros} {zeros} {context} 0//0/0 {plies}"
+    )
 
 
 def _counted(row: str) -> str:
@@ -53,12 +62,16 @@ def cell(position: Position, name: str) -> str:
 
 
 def test_plain_move_recolours_and_collapses() -> None:
-    position = make("square8_2p", {"a1": "(11)", "c1": "b", "e1": "a", "h8": "(2)"}, "1m", "last=2", plies=1)
+    position = make(
+        "square8_2p", {"a1": "(11)", "c1": "b", "e1": "a", "h8": "(2)"}, "1m", "last=2", plies=1
+    )
     east = {move for move in position.legal() if move.startswith("a1-") and move.endswith("1")}
     assert east == {"a1-c1", "a1-d1", "a1-e1", "a1-f1", "a1-g1", "a1-h1"}
     onto_marker = position.copy()
     position.play("a1-f1")
-    assert position.text() == "square8/2 a1a1A(11)2/8/8/8/8/8/8/7(2) 1l 0,0 0,0 acted,last=1 0//0/0 2"
+    assert (
+        position.text() == "square8/2 a1a1A(11)2/8/8/8/8/8/8/7(2) 1l 0,0 0,0 acted,last=1 0//0/0 2"
+    )
     assert position.territory() == (1, 0)
     onto_marker.play("a1-c1")
     assert (cell(onto_marker, "a1"), cell(onto_marker, "c1")) == ("a", "(1)")
@@ -85,7 +98,11 @@ def test_lone_ring_landing_on_a_marker_leaves_the_captured_ring() -> None:
     assert position.legal() == ["-l"]
 
 
-TWO_LINES = dict.fromkeys(("a1", "b1", "c1", "d1", "a3", "b3", "c3", "d3"), "a") | {"h8": "(1)", "g7": "(1)", "e5": "(2)"}
+TWO_LINES = dict.fromkeys(("a1", "b1", "c1", "d1", "a3", "b3", "c3", "d3"), "a") | {
+    "h8": "(1)",
+    "g7": "(1)",
+    "e5": "(2)",
+}
 
 
 def test_one_ring_pays_for_two_lines() -> None:
@@ -103,7 +120,12 @@ def test_one_ring_pays_for_two_lines() -> None:
 def test_part_of_a_long_line_cancels_the_debt() -> None:
     cells = dict(TWO_LINES) | {"e3": "a"}
     position = make("square8_2p", cells, "1l", "acted,last=1")
-    assert set(position.legal()) == {"L(a1..d1)", "L(a3..e3)=all", "L(a3..e3)=a3..d3", "L(a3..e3)=b3..e3"}
+    assert set(position.legal()) == {
+        "L(a1..d1)",
+        "L(a3..e3)=all",
+        "L(a3..e3)=a3..d3",
+        "L(a3..e3)=b3..e3",
+    }
     position.play("L(a1..d1)")
     position.play("L(a3..e3)=b3..e3")
     assert position.removed() == (0, 0)
@@ -124,7 +146,13 @@ def test_claim_takes_the_connected_border_of_any_colour() -> None:
     position = make("square8_2p", cells, "2t", "acted,last=2")
     assert "Ta1/1" in position.legal()
     position.play("Ta1/1")
-    assert [cell(position, name) for name in ("a1", "b1", "a2", "c2", "f1")] == ["B", "B", "B", "B", "a"]
+    assert [cell(position, name) for name in ("a1", "b1", "a2", "c2", "f1")] == [
+        "B",
+        "B",
+        "B",
+        "B",
+        "a",
+    ]
     assert position.territory() == (0, 4)
     assert position.legal() == ["Ef6.t"]
     position.play("Ef6.t")
@@ -141,7 +169,9 @@ def hex_cell(q: int, r: int) -> str:
 def test_border_growth_depends_on_the_board(key: str, radius: int, taken: int) -> None:
     marks = {(-3, 0): "b", (-4, 1): "b", (-3, -1): "b", (-2, 1): "a", (-1, 0): "b"}
     shift = radius - 4  # the same corner of the larger hexagon
-    cells = {f"{chr(97 + q - shift + radius)}{r + radius + 1}": mark for (q, r), mark in marks.items()}
+    cells = {
+        f"{chr(97 + q - shift + radius)}{r + radius + 1}": mark for (q, r), mark in marks.items()
+    }
     cells |= {f"{chr(97 + radius)}{radius + 1}": "(1)", f"{chr(98 + radius)}{radius + 1}": "(2)"}
     position = make(key, cells, "1t", "acted,last=1")
     corner = f"a{radius + 1}"
@@ -224,7 +254,12 @@ def test_pie_rule_is_open_for_the_second_seat_once() -> None:
 def test_resignation_ends_the_game(key: str, winner: int) -> None:
     position = Position.start(Config.parse(key))
     position.play("resign")
-    assert (position.over, position.winner, position.reason, position.legal()) == (True, winner, "resign", [])
+    assert (position.over, position.winner, position.reason, position.legal()) == (
+        True,
+        winner,
+        "resign",
+        [],
+    )
     with pytest.raises(IllegalMove, match="the game is over"):
         position.play("timeout")
 

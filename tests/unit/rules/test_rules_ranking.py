@@ -21,7 +21,11 @@ def test_the_example_of_the_document() -> None:
     ],
 )
 def test_each_criterion_in_its_turn(
-    territory: tuple[int, ...], removed: tuple[int, ...], markers: tuple[int, ...], out: tuple[int, ...], expected: tuple[int, ...]
+    territory: tuple[int, ...],
+    removed: tuple[int, ...],
+    markers: tuple[int, ...],
+    out: tuple[int, ...],
+    expected: tuple[int, ...],
 ) -> None:
     assert ranks(1, territory, removed, markers, out) == expected
 

@@ -1,4 +1,5 @@
-"""Regions (section 11) against a plain search over sets of cells, and the shortcuts of the compiled search."""
+"""Regions (section 11) against a plain search over sets of cells, and the shortcuts of the compiled
+search."""
 
 import random
 
@@ -22,12 +23,17 @@ class PlainBoard:
         grid = dict(zip(shape.cells, ids, strict=True))
         steps = HEXAGONAL if shape.hex else ORTHOGONAL
         self.near = {
-            c: [grid[x + dx, y + dy] for dx, dy in steps if (x + dx, y + dy) in grid] for (x, y), c in grid.items()
+            c: [grid[x + dx, y + dy] for dx, dy in steps if (x + dx, y + dy) in grid]
+            for (x, y), c in grid.items()
         }
         self.seats = range(1, position.config.seats + 1)
         self.marks = {seat: {c for c in ids if core.marker_at(s, c) == seat} for seat in self.seats}
         self.land = {c for c in ids if core.collapsed_at(s, c) == 0}
-        self.stacks = {c: [core.ring_at(s, c, i) for i in range(core.height_at(s, c))] for c in ids if core.height_at(s, c)}
+        self.stacks = {
+            c: [core.ring_at(s, c, i) for i in range(core.height_at(s, c))]
+            for c in ids
+            if core.height_at(s, c)
+        }
 
     def components(self, border: int) -> list[Cells]:
         """Components of the floor of a border colour, by first cell."""
@@ -51,15 +57,23 @@ class PlainBoard:
         for border in (*(seat for seat in self.seats if self.marks[seat]), 0):
             for cells in self.components(border):
                 inside = {stack[0] for c, stack in self.stacks.items() if c in cells}
-                is_region = len(inside) < len(present) if border else len(inside) == 1 and len(present) >= 2
+                is_region = (
+                    len(inside) < len(present) if border else len(inside) == 1 and len(present) >= 2
+                )
                 outside = [stack for c, stack in self.stacks.items() if c not in cells]
-                payable = any(mover in stack[1:] for stack in outside) if recovering else any(mover == s[0] for s in outside)
+                payable = (
+                    any(mover in stack[1:] for stack in outside)
+                    if recovering
+                    else any(mover == s[0] for s in outside)
+                )
                 if is_region and payable:
                     found.setdefault(cells, border)
         return found
 
 
-@pytest.mark.parametrize("key", ["square8_2p", "square8_3p", "square8_4p", "hex8_2p", "hex8_3p", "hex8_4p"])
+@pytest.mark.parametrize(
+    "key", ["square8_2p", "square8_3p", "square8_4p", "hex8_2p", "hex8_3p", "hex8_4p"]
+)
 def test_claims_agree_with_a_plain_search(key: str) -> None:
     config = Config.parse(key)
     names = cell_names(config)

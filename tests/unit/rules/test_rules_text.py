@@ -1,4 +1,5 @@
-"""Notation, position texts and records: bad text is refused with the place and the reason, and nothing ever crashes."""
+"""Notation, position texts and records: bad text is refused with the place and the reason, and
+nothing ever crashes."""
 
 import random
 import re
@@ -9,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringrift.rules import CONFIGS, Config, ConfigError, IllegalMove, NotationError, Position, Record, RulesError
+from ringrift.rules import (
+    CONFIGS,
+    Config,
+    ConfigError,
+    IllegalMove,
+    NotationError,
+    Position,
+    Record,
+    RulesError,
+)
 from ringrift.rules.notation import cell_ids, parse_token, token
 
 T = TypeVar("T")
@@ -32,7 +42,9 @@ TOKENS = sorted({move for seed in range(3) for move in played(HEX8, seed)})
 
 
 def test_cells_have_the_names_of_the_document() -> None:
-    assert [len(cell_ids(Config(board, 2))) for board in ("square8", "square19", "hex8", "hexagonal")] == [64, 361, 61, 469]
+    assert [
+        len(cell_ids(Config(board, 2))) for board in ("square8", "square19", "hex8", "hexagonal")
+    ] == [64, 361, 61, 469]
     assert list(cell_ids(Config("square8", 2)))[:3] == ["a1", "a2", "a3"]
     assert list(cell_ids(Config("square19", 2)))[-1] == "s19"
     assert "m13" in cell_ids(Config("hexagonal", 2))
@@ -120,7 +132,12 @@ def mutated(text: str, data: st.DataObject) -> str:
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text)))
         gone = data.draw(st.integers(0, 3))
-        new = data.draw(st.one_of(st.text(max_size=3), st.text('()[]{}/.,-~*<>@!=+0123456789abcdABCDxLRTEFpmlt \n"', max_size=3)))
+        new = data.draw(
+            st.one_of(
+                st.text(max_size=3),
+                st.text('()[]{}/.,-~*<>@!=+0123456789abcdABCDxLRTEFpmlt \n"', max_size=3),
+            )
+        )
         text = text[:at] + new + text[at + gone :]
     return text
 
@@ -175,7 +192,20 @@ def test_records_read_back(config: Config) -> None:
 
 def test_the_record_of_the_document_is_written_like_there() -> None:
     config = Config.parse("square8_2p")
-    moves = ["@a2*3", "a2-f7", "-l", "-t", "@d2*2", "d2-a2", "-l", "-t", "@g2*2", "g2-c6", "-l", "-t"]
+    moves = [
+        "@a2*3",
+        "a2-f7",
+        "-l",
+        "-t",
+        "@d2*2",
+        "d2-a2",
+        "-l",
+        "-t",
+        "@g2*2",
+        "g2-c6",
+        "-l",
+        "-t",
+    ]
     text = str(Record.of(config, moves, seats=("alpha", "beta")))
     assert text.split("\n") == [
         '[Game "RingRift"]',
@@ -194,7 +224,9 @@ def test_the_record_of_the_document_is_written_like_there() -> None:
 
 
 def test_comments_and_blanks_are_free() -> None:
-    loose = RECORD.replace(" -l", "\n {quiet {}".replace("{}", "}") + "  -l").replace("[Seats", "{header} [Seats")
+    loose = RECORD.replace(" -l", "\n {quiet {}".replace("{}", "}") + "  -l").replace(
+        "[Seats", "{header} [Seats"
+    )
     assert Record.parse(loose) == Record.parse(RECORD)
 
 
@@ -239,10 +271,16 @@ def test_a_wrong_result_is_refused() -> None:
         ("square8/2 8/8/8/8/8/8/8/9 1p 18,18 0,0 - 0//0/0 0", "row 8 has 8 cells"),
         ("square8/2 8/8/8/8/8/8/8/7 1p 18,18 0,0 - 0//0/0 0", "here are 7"),
         ("square8/2 c7/8/8/8/8/8/8/8 1p 18,18 0,0 - 0//0/0 0", "seat 3 in a game of 2"),
-        ("square8/2 (1)7/8/8/8/8/8/8/8 1p 18,18 0,0 - 0//0/0 0", "18 rings in hand and 1 on the board"),
+        (
+            "square8/2 (1)7/8/8/8/8/8/8/8 1p 18,18 0,0 - 0//0/0 0",
+            "18 rings in hand and 1 on the board",
+        ),
         ("square8/2 8/8/8/8/8/8/8/8 1p 18,18 1,0 - 0//0/0 0", "more than 36"),
         ("square8/2 8/8/8/8/8/8/8/8 1c 18,18 0,0 - 0//0/0 0", "needs from=cell"),
-        ("square8/2 8/8/8/8/8/8/8/8 1m 18,18 0,0 must=a1 0//0/0 0", "name a stack of the seat to act"),
+        (
+            "square8/2 8/8/8/8/8/8/8/8 1m 18,18 0,0 must=a1 0//0/0 0",
+            "name a stack of the seat to act",
+        ),
         ("square8/2 8/8/8/8/8/8/8/8 1p 18,18 0,0 debt 0//0/0 0", "debt belongs to phase l"),
         ("square8/2 8/8/8/8/8/8/8/8 1p 18,18 0,0 actedlast=1 0//0/0 0", "in this order"),
         ("square8/2 8/8/8/8/8/8/8/8 1p 18,18 0,0 acted, 0//0/0 0", "in this order"),

@@ -50,7 +50,10 @@ def sequences(position: Position, plies: int) -> int:
     return total
 
 
-@pytest.mark.parametrize(("key", "plies", "count"), [(k, i, n) for k, row in COUNTS.items() for i, n in enumerate(row, 1)])
+@pytest.mark.parametrize(
+    ("key", "plies", "count"),
+    [(k, i, n) for k, row in COUNTS.items() for i, n in enumerate(row, 1)],
+)
 def test_number_of_move_sequences(key: str, plies: int, count: int) -> None:
     assert sequences(Position.start(Config.parse(key)), plies) == count
 
@@ -65,6 +68,10 @@ def test_whole_game_by_fixed_rule(key: str) -> None:
         played.append(tokens[(17 * len(played) + 5) % len(tokens)])
         position.play(played[-1])
     assert (len(played), position.winner, position.reason) == (plies, winner, reason)
-    assert (position.removed(), position.territory(), sum(position.markers())) == (removed, territory, markers)
+    assert (position.removed(), position.territory(), sum(position.markers())) == (
+        removed,
+        territory,
+        markers,
+    )
     first = FIRST_PLIES.get(key, "").split()
     assert played[: len(first)] == first

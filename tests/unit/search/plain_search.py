@@ -1,5 +1,5 @@
-"""Slow, obvious searches to a fixed depth over the real rules: no window, no table, no order. What they say is what
-`ringrift.search.depth_first` has to find."""
+"""Slow, obvious searches to a fixed depth over the real rules: no window, no table, no order. What
+they say is what `ringrift.search.depth_first` has to find."""
 
 from dataclasses import dataclass
 
@@ -32,12 +32,18 @@ class Plain:
         buffer = np.zeros(g.moves_max, np.int64)
         seats = [int(s[la.TURN])]
         if self.kind == df.BRS and s[la.PHASE] == la.PLACEMENT and s[la.TURN] != self.hero + 1:
-            seats = [seat for seat in range(1, g.seats + 1) if seat != self.hero + 1 and self.has_ring(s, seat)]
+            seats = [
+                seat
+                for seat in range(1, g.seats + 1)
+                if seat != self.hero + 1 and self.has_ring(s, seat)
+            ]
         found = []
         for seat in seats:
             turned = s.copy()
             turned[la.TURN] = seat
-            found += [(seat, code) for code in sorted(buffer[: legal_moves(g, turned, buffer)].tolist())]
+            found += [
+                (seat, code) for code in sorted(buffer[: legal_moves(g, turned, buffer)].tolist())
+            ]
         return found
 
     def after(self, s: State, choice: Choice) -> State:
@@ -82,28 +88,38 @@ class Plain:
         return found
 
     def value(self, s: State, left: int, level: int = 0) -> list[float]:
-        """Values by person of position `s`, `level` decisions after the root and `left` turns before the leaves."""
+        """Values by person of position `s`, `level` decisions after the root and `left` turns
+        before the leaves."""
         self.nodes += 1
         g = geometry(self.config)
         values = np.zeros(g.seats, np.float32)
         if s[la.PHASE] == la.OVER:
             final_values(s, g.seats, values)
-            return [v * (1 - level / df.STEPS) if abs(v) == 1 else v for v in self.by_person(s, values)]
+            return [
+                v * (1 - level / df.STEPS) if abs(v) == 1 else v for v in self.by_person(s, values)
+            ]
         if left == 0:
             evaluate(g, s, heuristic_weights(self.config), np.zeros(SCRATCH, np.float32), values)
             return [v * float(df.ESTIMATE_MAX) for v in self.by_person(s, values)]
         person = self.person(s, int(s[la.TURN]))
         below = [self.child_value(s, choice, left, level) for choice in self.choices(s)]
         if self.kind == df.MAXN or person == self.hero:
-            return max(below, key=lambda values: values[person])  # the first of equals: the lowest code
+            return max(
+                below, key=lambda values: values[person]
+            )  # the first of equals: the lowest code
         return min(below, key=lambda values: values[self.hero])
 
     def root_values(self, s: State, depth: int) -> dict[int, float]:
-        """For each legal move its value for the hero, searched to `depth`: 1 is one decision, d are d - 1 turns."""
-        return {choice[1]: self.child_value(s, choice, depth - 1, 0)[self.hero] for choice in self.choices(s)}
+        """For each legal move its value for the hero, searched to `depth`: 1 is one decision, d are
+        d - 1 turns."""
+        return {
+            choice[1]: self.child_value(s, choice, depth - 1, 0)[self.hero]
+            for choice in self.choices(s)
+        }
 
     def child_value(self, s: State, choice: Choice, left: int, level: int) -> list[float]:
-        """The values after a choice, where a turn may have ended; with none left there is a leaf at once."""
+        """The values after a choice, where a turn may have ended; with none left there is a leaf at
+        once."""
         after = self.after(s, choice)
         ended = after[la.TURN_NUMBER] != s[la.TURN_NUMBER]
         return self.value(after, max(left - int(ended), 0), level + 1)

@@ -6,14 +6,19 @@ from ringrift.rules import Config, Position
 from ringrift.search.players import Decision, Player, States
 
 
-def states_in_play(config: Config, count: int, *, seed: int = 5, plies: int = 90, moves_max: int = 1 << 30) -> States:
-    """Positions with a choice of at most `moves_max` moves, up to `plies` plies and a little more into random games."""
+def states_in_play(
+    config: Config, count: int, *, seed: int = 5, plies: int = 90, moves_max: int = 1 << 30
+) -> States:
+    """Positions with a choice of at most `moves_max` moves, up to `plies` plies and a little more
+    into random games."""
     rng = np.random.default_rng(seed)
     found: list[np.ndarray] = []
     while len(found) < count:
         position = Position.start(config)
         stop = int(rng.integers(0, plies))
-        while not position.over and not (position.ply >= stop and 2 <= len(position.legal_codes()) <= moves_max):
+        while not position.over and not (
+            position.ply >= stop and 2 <= len(position.legal_codes()) <= moves_max
+        ):
             position.play_code(int(rng.choice(position.legal_codes())))
         if not position.over:
             found.append(position.state)
@@ -26,7 +31,8 @@ def choose_one(player: Player, position: Position, seed: int = 1) -> Decision:
 
 
 def endings(config: Config, games: int, *, before: int, seed: int = 1) -> States:
-    """From each of so many random games the position with a choice `before` decisions before its end."""
+    """From each of so many random games the position with a choice `before` decisions before its
+    end."""
     rng = np.random.default_rng(seed)
     found: list[np.ndarray] = []
     for _ in range(games):

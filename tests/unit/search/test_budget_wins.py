@@ -1,4 +1,5 @@
-"""More budget plays better, harness by harness: paired games from random openings, on the heuristic."""
+"""More budget plays better, harness by harness: paired games from random openings, on the
+heuristic."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ PLIES_MAX = 4000
 
 
 def share(config: Config, candidate: Player, opponent: Player, starts: int) -> float:
-    """Mean place of the candidate, 1 first and 0 last, who sits at each seat once a start; opponents hold the other seats."""
+    """Mean place of the candidate, 1 first and 0 last, who sits at each seat once a start;
+    opponents hold the other seats."""
     n = config.seats
     openings = states_in_play(config, starts, plies=24, seed=17)
     boards = Boards(config, starts * n, PLIES_MAX)
@@ -22,12 +24,18 @@ def share(config: Config, candidate: Player, opponent: Player, starts: int) -> f
     live = list(range(starts * n))
     while live:
         for player, chosen in ((candidate, True), (opponent, False)):
-            slots = [slot for slot in live if (int(boards.table.states[slot, 0]) - 1 == slot % n) == chosen]
+            slots = [
+                slot
+                for slot in live
+                if (int(boards.table.states[slot, 0]) - 1 == slot % n) == chosen
+            ]
             if slots:
                 decisions = player.choose(boards.table.states[slots], np.array(slots, np.uint64))
                 boards.play(slots, [decision.move for decision in decisions])
             live = [slot for slot in live if not boards.over(slot)]
-    ranks = [Position(config, boards.table.states[slot]).ranks()[slot % n] for slot in range(starts * n)]
+    ranks = [
+        Position(config, boards.table.states[slot]).ranks()[slot % n] for slot in range(starts * n)
+    ]
     return 1 - (float(np.mean(ranks)) - 1) / (n - 1)
 
 
@@ -42,9 +50,14 @@ def share(config: Config, candidate: Player, opponent: Player, starts: int) -> f
         ("hex8_2p", "gpu_gumbel", 4, 64, 20, 0.6),
     ],
 )
-def test_more_budget_wins(key: str, name: str, small: int, large: int, starts: int, least: float) -> None:
+def test_more_budget_wins(
+    key: str, name: str, small: int, large: int, starts: int, least: float
+) -> None:
     config = Config.parse(key)
-    candidate, opponent = (make_player(config, name, Setup(evaluator="heuristic", simulations=n)) for n in (large, small))
+    candidate, opponent = (
+        make_player(config, name, Setup(evaluator="heuristic", simulations=n))
+        for n in (large, small)
+    )
     result = share(config, candidate, opponent, starts)
     print(f"{key} {name} {large} against {small}: {result:.3f} of {starts * config.seats} games")
     assert result >= least

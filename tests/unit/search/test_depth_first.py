@@ -1,4 +1,5 @@
-"""Alpha-beta, max-n and best-reply search: what they find is what a plain search finds, at less cost."""
+"""Alpha-beta, max-n and best-reply search: what they find is what a plain search finds, at less
+cost."""
 
 import numpy as np
 import pytest
@@ -22,11 +23,19 @@ from ringrift.search.weights import heuristic_weights
 
 HEX8 = Config.parse("hex8_2p")
 PLENTY = 1 << 22
-KINDS = [("hex8_2p", df.MINIMAX), ("square8_3p", df.MAXN), ("hex8_4p", df.MAXN), ("square8_3p", df.BRS), ("hex8_4p", df.BRS)]
+KINDS = [
+    ("hex8_2p", df.MINIMAX),
+    ("square8_3p", df.MAXN),
+    ("hex8_4p", df.MAXN),
+    ("square8_3p", df.BRS),
+    ("hex8_4p", df.BRS),
+]
 
 
 def player(config: Config, kind: int, nodes: int, **options: int) -> DepthFirstPlayer:
-    return DepthFirstPlayer(config, gt.HEURISTIC, DepthFirstOptions(kind=kind, nodes=nodes, **options))
+    return DepthFirstPlayer(
+        config, gt.HEURISTIC, DepthFirstOptions(kind=kind, nodes=nodes, **options)
+    )
 
 
 def seeds(count: int) -> np.ndarray:
@@ -53,7 +62,9 @@ def test_a_finished_depth_is_the_plain_search(key: str, kind: int, depth: int) -
     tried = 0
     few = depth == 3  # two whole turns: only positions with few moves can be searched plainly
     budget = 2000 if kind == df.MAXN else 300
-    for state in states_in_play(config, 80 if few else 12, seed=depth, plies=300 if few else 150, moves_max=6 if few else 40):
+    for state in states_in_play(
+        config, 80 if few else 12, seed=depth, plies=300 if few else 150, moves_max=6 if few else 40
+    ):
         position = Position(config, state)
         decision = choose_one(player(config, kind, budget, depth_max=depth), position)
         if decision.nodes >= budget:
@@ -62,7 +73,9 @@ def test_a_finished_depth_is_the_plain_search(key: str, kind: int, depth: int) -
         plain = Plain(config, kind, position.seat - 1)
         values = plain.root_values(state, decision.depth)
         assert values[decision.move] == max(values.values())
-        assert np.clip(max(values.values()), -0.75, 0.75) == pytest.approx(value_of(decision, position), abs=1e-6)
+        assert np.clip(max(values.values()), -0.75, 0.75) == pytest.approx(
+            value_of(decision, position), abs=1e-6
+        )
         if tried == 3:
             return
     assert tried > 0
@@ -83,7 +96,12 @@ def test_alpha_beta_looks_at_a_part_of_the_tree() -> None:
     found = [
         (state, decision.nodes)
         for state in states_in_play(HEX8, 60, moves_max=6, plies=200)
-        if (decision := choose_one(player(HEX8, df.MINIMAX, 500, depth_max=3), Position(HEX8, state))).nodes < 500
+        if (
+            decision := choose_one(
+                player(HEX8, df.MINIMAX, 500, depth_max=3), Position(HEX8, state)
+            )
+        ).nodes
+        < 500
         and decision.depth == 3
     ]
     state, nodes = max(found, key=lambda one: one[1])
@@ -94,7 +112,11 @@ def test_alpha_beta_looks_at_a_part_of_the_tree() -> None:
 
 WINS = [
     # one of 25 moves wins, by a second one after it
-    ("AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB 2m 0,0 7,10 last=2 2/2+/0/0 92", 2, 1),
+    (
+        "AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB 2m 0,0 7,10 last=2 2/2+/0/0 92",
+        2,
+        1,
+    ),
     # 2 of 22 moves win, by a second one in the same turn
     (
         "a1Ba(21122)1AA/b(22)1(2)2AA/1(111212)B1BAAA/(22)a(1)1a1BA/1a1(11222)b(1)1A/1bAAA3/6b1/1a1aA1(22)a "
@@ -131,15 +153,24 @@ def test_the_budget_is_kept_but_depth_one_is_always_whole(key: str, kind: int) -
         for decision in player(config, kind, nodes).choose(states, seeds(6)):
             assert decision.nodes <= max(nodes, len(decision.moves))
             assert decision.depth >= 1
-            assert decision.nodes >= min(nodes, len(decision.moves)) or abs(decision.values).max() == 1.0
+            assert (
+                decision.nodes >= min(nodes, len(decision.moves))
+                or abs(decision.values).max() == 1.0
+            )
             assert decision.visits.sum() <= decision.nodes
             assert decision.move in decision.moves
-            assert decision.policy[np.searchsorted(decision.moves, decision.move)] == decision.policy.sum() == 1.0
+            assert (
+                decision.policy[np.searchsorted(decision.moves, decision.move)]
+                == decision.policy.sum()
+                == 1.0
+            )
             assert np.abs(decision.values).max() <= 1.0
 
 
 @pytest.mark.parametrize(("key", "kind"), KINDS)
-def test_games_beside_each_other_do_not_matter(key: str, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_games_beside_each_other_do_not_matter(
+    key: str, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = Config.parse(key)
     states = states_in_play(config, 7)
     together = player(config, kind, 500).choose(states, seeds(7))
@@ -168,7 +199,9 @@ def test_a_network_that_says_the_same_is_searched_the_same(key: str, kind: int) 
             heuristic(g, state, heuristic_weights(config), np.zeros(SCRATCH, np.float32), values[i])
         return np.zeros(len(codes), np.float32), values
 
-    network = DepthFirstPlayer(config, gt.NETWORK, DepthFirstOptions(kind=kind, nodes=300), evaluate=evaluate)
+    network = DepthFirstPlayer(
+        config, gt.NETWORK, DepthFirstOptions(kind=kind, nodes=300), evaluate=evaluate
+    )
     inside = player(config, kind, 300).choose(states, seeds(5))
     assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
     assert calls[0] == 5
@@ -176,7 +209,9 @@ def test_a_network_that_says_the_same_is_searched_the_same(key: str, kind: int) 
 
 
 @pytest.mark.parametrize(("key", "kind"), [("hex8_2p", df.MINIMAX), ("square8_3p", df.BRS)])
-def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(key: str, kind: int) -> None:
+def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(
+    key: str, kind: int
+) -> None:
     config = Config.parse(key)
     g, net = geometry(config), network(key)
     states = states_in_play(config, 4, moves_max=12)
@@ -189,14 +224,17 @@ def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(key: s
 
     options = DepthFirstOptions(kind=kind, nodes=400)
     inside = DepthFirstPlayer(config, gt.NNUE, options, network=net).choose(states, seeds(4))
-    outside = DepthFirstPlayer(config, gt.NETWORK, options, evaluate=evaluate).choose(states, seeds(4))
+    outside = DepthFirstPlayer(config, gt.NETWORK, options, evaluate=evaluate).choose(
+        states, seeds(4)
+    )
     assert all(same(a, b) for a, b in zip(inside, outside, strict=True))
     assert any(decision.depth > 1 for decision in inside)
     assert all(np.ptp(decision.values) > 0 for decision in inside)
 
 
 def test_from_depth_two_on_leaves_stand_between_turns() -> None:
-    """The first depth sees positions in which a ring has been placed and has yet to move, the others none."""
+    """The first depth sees positions in which a ring has been placed and has yet to move, the
+    others none."""
     phases: list[int] = []
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
@@ -205,7 +243,9 @@ def test_from_depth_two_on_leaves_stand_between_turns() -> None:
 
     (state,) = states_in_play(HEX8, 1, moves_max=20, plies=40, seed=3)
     options = DepthFirstOptions(kind=df.MINIMAX, nodes=PLENTY, depth_max=1)
-    one = DepthFirstPlayer(HEX8, gt.NETWORK, options, evaluate=evaluate).choose(state[None], seeds(1))[0]
+    one = DepthFirstPlayer(HEX8, gt.NETWORK, options, evaluate=evaluate).choose(
+        state[None], seeds(1)
+    )[0]
     first = len(phases)
     options = DepthFirstOptions(kind=df.MINIMAX, nodes=2000, depth_max=3)
     DepthFirstPlayer(HEX8, gt.NETWORK, options, evaluate=evaluate).choose(state[None], seeds(1))
@@ -245,11 +285,16 @@ def test_the_swap_is_a_change_of_sides() -> None:
     plain.hero = gt.person_of(position.state, position.seat)
     values = plain.root_values(position.state, 1)
     assert plain.hero == 0
-    assert max(values.values()) == values[after.move] == pytest.approx(value_of(after, position), abs=1e-6)
+    assert (
+        max(values.values())
+        == values[after.move]
+        == pytest.approx(value_of(after, position), abs=1e-6)
+    )
 
 
 def test_keys_tell_positions_apart_and_nothing_else() -> None:
-    """Over all positions two decisions deep from a few starts: one key, one text without the ply."""
+    """Over all positions two decisions deep from a few starts: one key, one text without the
+    ply."""
     for key in ("hex8_2p", "square8_3p"):
         config = Config.parse(key)
         g = geometry(config)
@@ -268,7 +313,8 @@ def test_keys_tell_positions_apart_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
 def test_rings_are_told_apart_by_colour_only(key: str) -> None:
-    """A position read from its text has the key of the one that was played, though its rings are numbered anew."""
+    """A position read from its text has the key of the one that was played, though its rings are
+    numbered anew."""
     renumbered = 0
     for state in states_in_play(Config.parse(key), 12, plies=200):
         position = Position(Config.parse(key), state)

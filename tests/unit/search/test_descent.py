@@ -1,4 +1,5 @@
-"""Best-first search: it solves endings exactly, values whole families of positions at once, and keeps to its budget."""
+"""Best-first search: it solves endings exactly, values whole families of positions at once, and
+keeps to its budget."""
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ WIN = "square8/2 AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(1
 
 
 def test_a_win_in_two_decisions_is_found() -> None:
-    """One of 25 moves wins (tests of the depth-first search prove it); a first look at the moves takes another."""
+    """One of 25 moves wins (tests of the depth-first search prove it); a first look at the moves
+    takes another."""
     position = Position.parse(WIN)
     first = choose_one(player(position.config, 1), position)
     deep = choose_one(player(position.config, 1500), position)
@@ -114,7 +116,9 @@ def test_games_beside_each_other_do_not_matter(key: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("questions", [1, 64])
 @pytest.mark.parametrize("key", CONFIGS)
-def test_a_network_gets_the_children_of_all_games_at_once(key: str, questions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_gets_the_children_of_all_games_at_once(
+    key: str, questions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(descent_player, "QUESTIONS_START", questions)
     config = Config.parse(key)
     g, weights = geometry(config), heuristic_weights(config)
@@ -145,8 +149,12 @@ def test_the_swap_is_a_change_of_sides() -> None:
     swap = position.code("swap")
     for first_seat in (0.6, -0.6):
 
-        def answer(states: States, codes: Codes, offsets: Codes, value: float = first_seat) -> tuple[Floats, Floats]:
-            return np.zeros(len(codes), np.float32), np.tile(np.array([value, -value], np.float32), (len(states), 1))
+        def answer(
+            states: States, codes: Codes, offsets: Codes, value: float = first_seat
+        ) -> tuple[Floats, Floats]:
+            return np.zeros(len(codes), np.float32), np.tile(
+                np.array([value, -value], np.float32), (len(states), 1)
+            )
 
         network = DescentPlayer(config, gt.NETWORK, DescentOptions(nodes=300), evaluate=answer)
         decision = choose_one(network, position)

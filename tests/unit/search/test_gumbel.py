@@ -7,15 +7,20 @@ from hypothesis import strategies as st
 
 from ringrift.search import gumbel
 from ringrift.search.gumbel import NONE, Settings, considered_table, new_forest
-from ringrift.search.table import Outcome, Table, search_table, two_player_table
+from ringrift.tools.search_tables import Outcome, Table, search_table, two_player_table
 
 ACTIONS = 4
 
 
-def random_table(seed: int, *, seats: int = 2, states: int = 24, actions: int = ACTIONS, noise: float = 1.0) -> Table:
-    """A game without cycles: moves lead to higher states, the last ones are ends. Values are guesses of that quality."""
+def random_table(
+    seed: int, *, seats: int = 2, states: int = 24, actions: int = ACTIONS, noise: float = 1.0
+) -> Table:
+    """A game without cycles: moves lead to higher states, the last ones are ends. Values are
+    guesses of that quality."""
     generator = np.random.default_rng(seed)
-    child = np.array([generator.integers(min(s + 1, states - 1), states, actions) for s in range(states)])
+    child = np.array(
+        [generator.integers(min(s + 1, states - 1), states, actions) for s in range(states)]
+    )
     terminal = np.arange(states) >= states - 6
     ranks = np.array([generator.permutation(seats) for _ in range(states)])
     result = (1.0 - 2.0 * ranks / (seats - 1)).astype(np.float32)
@@ -31,9 +36,23 @@ def random_table(seed: int, *, seats: int = 2, states: int = 24, actions: int = 
     )
 
 
-def run(table: Table, seed: int, *, simulations: int, considered: int = ACTIONS, how: Settings | None = None) -> Outcome:
+def run(
+    table: Table,
+    seed: int,
+    *,
+    simulations: int,
+    considered: int = ACTIONS,
+    how: Settings | None = None,
+) -> Outcome:
     noise = np.random.default_rng(seed).gumbel(size=table.logits.shape[1]).astype(np.float32)
-    return search_table(table, root=0, noise=noise, simulations=simulations, considered_max=considered, settings=how or Settings())
+    return search_table(
+        table,
+        root=0,
+        noise=noise,
+        simulations=simulations,
+        considered_max=considered,
+        settings=how or Settings(),
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -44,9 +63,17 @@ def run(table: Table, seed: int, *, simulations: int, considered: int = ACTIONS,
     considered=st.integers(1, 8),
     depth_max=st.integers(1, 12),
 )
-def test_laws_of_a_search(seed: int, seats: int, simulations: int, considered: int, depth_max: int) -> None:
+def test_laws_of_a_search(
+    seed: int, seats: int, simulations: int, considered: int, depth_max: int
+) -> None:
     table = random_table(seed, seats=seats)
-    outcome = run(table, seed, simulations=simulations, considered=considered, how=Settings(depth_max=depth_max))
+    outcome = run(
+        table,
+        seed,
+        simulations=simulations,
+        considered=considered,
+        how=Settings(depth_max=depth_max),
+    )
     assert outcome.visits.sum() == simulations
     assert (outcome.visits > 0).sum() <= max(1, considered)
     assert outcome.policy.sum() == pytest.approx(1.0, abs=1e-5)
@@ -91,7 +118,8 @@ def solve(table: Table) -> np.ndarray:
 
 
 def test_more_simulations_find_better_moves() -> None:
-    """Mean true value, for the mover, of the chosen root moves rises with the budget toward the solved best."""
+    """Mean true value, for the mover, of the chosen root moves rises with the budget toward the
+    solved best."""
     tables = [random_table(seed) for seed in range(300)]
     solved = [solve(table) for table in tables]
 
@@ -102,14 +130,17 @@ def test_more_simulations_find_better_moves() -> None:
             gains.append(values[table.child[0, action], table.mover[0]])
         return float(np.mean(gains))
 
-    best = float(np.mean([values[0, table.mover[0]] for table, values in zip(tables, solved, strict=True)]))
+    best = float(
+        np.mean([values[0, table.mover[0]] for table, values in zip(tables, solved, strict=True)])
+    )
     few, some, many = strength(1), strength(16), strength(256)
     assert few + 0.1 < some < many <= best
     assert many > best - 0.1 * (best - few)
 
 
 def test_improved_policy_improves() -> None:
-    """The target is worth at least the prior under the search's own values (the policy improvement theorem of the paper)."""
+    """The target is worth at least the prior under the search's own values (the policy improvement
+    theorem of the paper)."""
     for seed in range(50):
         table = random_table(seed)
         outcome = run(table, seed, simulations=64)
@@ -120,9 +151,14 @@ def test_improved_policy_improves() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10**6), level=st.sampled_from([0.0, 0.1, 1.0, 300.0]), turn=st.sampled_from([-1.0, 1.0]))
+@given(
+    seed=st.integers(0, 10**6),
+    level=st.sampled_from([0.0, 0.1, 1.0, 300.0]),
+    turn=st.sampled_from([-1.0, 1.0]),
+)
 def test_rounding_is_no_target(seed: int, level: float, turn: float) -> None:
-    """Rewards make up for every difference in value, so all true Q are equal and the policy must stay the prior."""
+    """Rewards make up for every difference in value, so all true Q are equal and the policy must
+    stay the prior."""
     generator = np.random.default_rng(seed)
     child = generator.integers(0, 12, (12, ACTIONS))
     value = level * generator.choice([-1.0, 1.0], 12) + generator.normal(size=12)
@@ -147,7 +183,9 @@ def test_forced_single_move() -> None:
     assert (outcome.action, outcome.visits.tolist(), outcome.policy.tolist()) == (0, [5], [1.0])
 
 
-def _search_together(tables: list[Table], noises: list[np.ndarray], simulations: int, pool: int) -> gumbel.Forest:
+def _search_together(
+    tables: list[Table], noises: list[np.ndarray], simulations: int, pool: int
+) -> gumbel.Forest:
     """All tables in one forest in lockstep, the pool grown whenever it is full."""
     games, how = len(tables), Settings()
     forest = new_forest(games, simulations, 2, pool)
@@ -155,7 +193,9 @@ def _search_together(tables: list[Table], noises: list[np.ndarray], simulations:
     states = np.zeros((games, simulations + 1), np.int64)
     for game, (table, noise) in enumerate(zip(tables, noises, strict=True)):
         forest = gumbel.with_edges(forest, ACTIONS)
-        gumbel.plant(forest, game, int(table.mover[0]), table.logits[0], table.values[0], noise, False)
+        gumbel.plant(
+            forest, game, int(table.mover[0]), table.logits[0], table.values[0], noise, False
+        )
     while gumbel.next_leaves(forest, how, games, considered):
         for game, table in enumerate(tables):
             parent, edge = int(forest.game[game].leaf_node), int(forest.game[game].leaf_edge)
@@ -177,7 +217,9 @@ def _search_together(tables: list[Table], noises: list[np.ndarray], simulations:
 
 def test_games_in_lockstep_equal_games_alone() -> None:
     tables = [random_table(seed) for seed in range(8)]
-    noises = [np.random.default_rng(seed).gumbel(size=ACTIONS).astype(np.float32) for seed in range(8)]
+    noises = [
+        np.random.default_rng(seed).gumbel(size=ACTIONS).astype(np.float32) for seed in range(8)
+    ]
     forest = _search_together(tables, noises, simulations=20, pool=5)
     for game, table in enumerate(tables):
         alone = run(table, game, simulations=20)
@@ -194,7 +236,10 @@ def test_games_in_lockstep_equal_games_alone() -> None:
 def test_a_full_pool_changes_nothing() -> None:
     forest = new_forest(1, 4, 2, 3)
     three, two = np.zeros(3, np.float32), np.zeros(2, np.float32)
-    assert gumbel.plant(forest, 0, 0, np.zeros(4, np.float32), two, np.zeros(4, np.float32), False) == NONE
+    assert (
+        gumbel.plant(forest, 0, 0, np.zeros(4, np.float32), two, np.zeros(4, np.float32), False)
+        == NONE
+    )
     assert gumbel.plant(forest, 0, 0, three, two, three, False) == 0
     assert gumbel.next_leaf(forest, Settings(), 0, considered_table(3, 4)) == 0
     assert gumbel.expand(forest, 0, 1, three, two) == NONE

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.search.check import check_file, search_check_main
 from ringrift.search.gumbel import considered_visits
+from ringrift.tools.search_check import check_file, search_check_main
 
 DATA = Path(__file__).parents[2] / "data" / "search"
 REFERENCE = Path(__file__).parents[4] / "shared" / "search"
@@ -23,7 +23,9 @@ def test_command_counts_cases(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[-1] == "cases=203 failures=0"
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference folder is not beside the repository")
+@pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason="the reference folder is not beside the repository"
+)
 def test_all_reference_files_at_hand() -> None:
     assert search_check_main(sorted(REFERENCE.glob("gumbel_*.json"))) == 0
 
@@ -61,7 +63,9 @@ def _altered(folder: Path, name: str, **changes: object) -> Path:
         ("expected__considered_visit_sequence", [1], "considered_visit_sequence"),
     ],
 )
-def test_a_wrong_value_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, value: object, what: str) -> None:
+def test_a_wrong_value_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, value: object, what: str
+) -> None:
     path = _altered(tmp_path, "gumbel_vectors.json", **{field: value})
     assert search_check_main([path]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -89,7 +93,12 @@ def test_a_wrong_value_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ],
 )
 def test_a_corrupt_case_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, field: str, value: object, reason: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    field: str,
+    value: object,
+    reason: str,
 ) -> None:
     assert search_check_main([_altered(tmp_path, name, **{field: value})]) == 2
     out, err = capsys.readouterr()
@@ -98,8 +107,12 @@ def test_a_corrupt_case_is_refused(
     assert name in err
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"format": "other", "cases": []}', b'{"cases": []}'])
-def test_a_corrupt_file_is_refused_and_the_others_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff", b"[]", b'{"format": "other", "cases": []}', b'{"cases": []}']
+)
+def test_a_corrupt_file_is_refused_and_the_others_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
     path = tmp_path / "corrupt.json"
     path.write_bytes(content)
     assert search_check_main([path, tmp_path / "missing.json", DATA / "gumbel_equal_q.json"]) == 2

@@ -55,18 +55,42 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
     ("name", "setup", "text"),
     [
         ("minimaxx", GOOD["random"], "unknown harness 'minimaxx'; there are gumbel"),
-        ("policy", Setup(evaluator="heuristic"), "policy needs evaluator network or nnue, not 'heuristic'"),
+        (
+            "policy",
+            Setup(evaluator="heuristic"),
+            "policy needs evaluator network or nnue, not 'heuristic'",
+        ),
         ("random", Setup(evaluator="network", model=Model(flat)), "random needs evaluator none"),
-        ("gumbel", Setup(evaluator="network", simulations=4), "a network goes with evaluator 'network'"),
-        ("heuristic", Setup(evaluator="heuristic", model=Model(flat)), "a network goes with evaluator 'network'"),
+        (
+            "gumbel",
+            Setup(evaluator="network", simulations=4),
+            "a network goes with evaluator 'network'",
+        ),
+        (
+            "heuristic",
+            Setup(evaluator="heuristic", model=Model(flat)),
+            "a network goes with evaluator 'network'",
+        ),
         ("gumbel", Setup(evaluator="heuristic"), "gumbel needs at least 1 simulation"),
         ("random", Setup(evaluator="none", simulations=3), "does not search"),
         ("maxn", GOOD["maxn"], "harness maxn plays with 3 or 4 seats, not 2"),
         ("brs", GOOD["maxn"], "harness brs plays with 3 or 4 seats, not 2"),
         ("gumbel", GOOD["minimax"], "gumbel needs evaluator network or heuristic, not 'nnue'"),
-        ("policy", Setup(evaluator="nnue", model=FLAT_NNUE), "needs a model with a policy; without one play minimax"),
-        ("policy", Setup(evaluator="network", model=FLAT_NNUE), "needs a model with a policy; without one play minimax"),
-        ("minimax", Setup(evaluator="nnue", simulations=20, model=Model(flat)), "the model is no NNUE"),
+        (
+            "policy",
+            Setup(evaluator="nnue", model=FLAT_NNUE),
+            "needs a model with a policy; without one play minimax",
+        ),
+        (
+            "policy",
+            Setup(evaluator="network", model=FLAT_NNUE),
+            "needs a model with a policy; without one play minimax",
+        ),
+        (
+            "minimax",
+            Setup(evaluator="nnue", simulations=20, model=Model(flat)),
+            "the model is no NNUE",
+        ),
         ("minimax", Setup(evaluator="heuristic"), "minimax needs at least 1 simulation"),
     ],
 )
@@ -80,11 +104,22 @@ def test_the_policy_plays_its_best_move_after_the_noise() -> None:
     best = int(position.legal_codes()[5])
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
-        return np.where(codes == best, 0.5, 0.0).astype(np.float32), np.zeros((len(states), 2), np.float32)
+        return np.where(codes == best, 0.5, 0.0).astype(np.float32), np.zeros(
+            (len(states), 2), np.float32
+        )
 
     def moves(noise_plies: int) -> set[int]:
-        player = make_player(HEX8, "policy", Setup(evaluator="network", model=Model(evaluate), noise_plies=noise_plies))
-        return {decision.move for decision in player.choose(np.array([position.state] * 20), np.arange(20).astype(np.uint64))}
+        player = make_player(
+            HEX8,
+            "policy",
+            Setup(evaluator="network", model=Model(evaluate), noise_plies=noise_plies),
+        )
+        return {
+            decision.move
+            for decision in player.choose(
+                np.array([position.state] * 20), np.arange(20).astype(np.uint64)
+            )
+        }
 
     assert moves(0) == {best}
     assert len(moves(10)) > 5
@@ -96,7 +131,14 @@ def test_what_a_model_can_play() -> None:
     assert set(compatible("network", 4)) == {*everywhere, "maxn", "brs"}
     assert compatible("nnue", 2) == ("minimax",)
     assert compatible("nnue_policy", 3) == ("maxn", "brs", "policy")
-    assert set(compatible("none", 2)) == {"gumbel", "gpu_gumbel", "minimax", "descent", "heuristic", "random"}
+    assert set(compatible("none", 2)) == {
+        "gumbel",
+        "gpu_gumbel",
+        "minimax",
+        "descent",
+        "heuristic",
+        "random",
+    }
     with pytest.raises(HarnessError, match="unknown kind of model 'cnn'"):
         compatible("cnn", 2)
 

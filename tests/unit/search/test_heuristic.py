@@ -25,7 +25,13 @@ def random_game(key: str, seed: int) -> list[Position]:
 
 def values_of(position: Position) -> np.ndarray:
     values = np.zeros(position.config.seats, np.float32)
-    evaluate(position.geometry, position.state, heuristic_weights(position.config), np.zeros(SCRATCH, np.float32), values)
+    evaluate(
+        position.geometry,
+        position.state,
+        heuristic_weights(position.config),
+        np.zeros(SCRATCH, np.float32),
+        values,
+    )
     return values
 
 
@@ -60,8 +66,11 @@ def test_a_finished_game_is_worth_its_ranks(key: str, seed: int) -> None:
 
 
 def test_features_of_a_small_position() -> None:
-    # a1 [1,1] may leap over c1 [2]; its other rays are free; d1 marker of 2, b2 marker of 1 on the diagonal
-    position = Position.parse("square8/2 (11)1(2)b4/1a6/8/8/8/8/8/7(22) 1m 6,8 9,7 acted,last=1 0//0/0 9")
+    # a1 [1,1] may leap over c1 [2]; its other rays are free; d1 marker of 2, b2 marker of 1 on the
+    # diagonal
+    position = Position.parse(
+        "square8/2 (11)1(2)b4/1a6/8/8/8/8/8/7(22) 1m 6,8 9,7 acted,last=1 0//0/0 9"
+    )
     first, second = features_of(position)
     assert first["caps"] == pytest.approx(2 / 18)
     assert second["caps"] == pytest.approx(3 / 18)
@@ -95,4 +104,9 @@ def test_positions_are_not_changed() -> None:
     before = position.text()
     values_of(position)
     assert position.text() == before
-    assert legal_moves(position.geometry, position.state, np.zeros(position.geometry.moves_max, np.int64)) > 0
+    assert (
+        legal_moves(
+            position.geometry, position.state, np.zeros(position.geometry.moves_max, np.int64)
+        )
+        > 0
+    )

@@ -1,4 +1,5 @@
-"""Whole-number inference: an updated accumulator is a fresh one, values are shares of one result."""
+"""Whole-number inference: an updated accumulator is a fresh one, values are shares of one
+result."""
 
 from __future__ import annotations
 
@@ -30,10 +31,15 @@ def network(key: str) -> nnue.Network:
         return rng.integers(low, high, shape).astype(np.int16)
 
     return nnue.Network(
-        first=whole(-20, 21, geo.n_cells * nf.LEVELS, HIDDEN), first_bias=whole(-20, 90, HIDDEN),
-        second=whole(-200, 201, SECOND, HIDDEN + nf.GLOBALS), second_bias=np.zeros(SECOND, np.int32),
-        out=whole(-150, 151, SECOND), out_bias=100, direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32), one=127,
-    )  # fmt: skip
+        first=whole(-20, 21, geo.n_cells * nf.LEVELS, HIDDEN),
+        first_bias=whole(-20, 90, HIDDEN),
+        second=whole(-200, 201, SECOND, HIDDEN + nf.GLOBALS),
+        second_bias=np.zeros(SECOND, np.int32),
+        out=whole(-150, 151, SECOND),
+        out_bias=100,
+        direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32),
+        one=127,
+    )
 
 
 def random_game(key: str, seed: int) -> list[Position]:
@@ -47,7 +53,10 @@ def random_game(key: str, seed: int) -> list[Position]:
 
 
 def same(acc: nnue.Accumulators, one: int, other: int) -> bool:
-    return bool(np.array_equal(acc.sums[one], acc.sums[other]) and np.array_equal(acc.cells[one], acc.cells[other]))
+    return bool(
+        np.array_equal(acc.sums[one], acc.sums[other])
+        and np.array_equal(acc.cells[one], acc.cells[other])
+    )
 
 
 def reference_sums(geo: Geometry, net: nnue.Network, position: Position, seat: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from ringrift.rules import Config, Position
 from ringrift.rules.notation import cell_ids
 from ringrift.search import nnue_features as nf
 
-# c1 [1 1 2] tall, f1 [2] alone, a3 b3 c3 markers of 1, e5 f5 markers of 2, a8 collapsed for 1, h8 for 2
+# c1 [1 1 2] tall, f1 [2] alone, a3 b3 c3 markers of 1, e5 f5 markers of 2, a8 collapsed for 1, h8
+# for 2
 SQUARE = "square8/2 2(112)2(2)2/8/aaa5/8/4bb2/8/8/A6B 1m 6,8 5,4 acted,last=1 0//0/0 9"
 
 
@@ -23,7 +24,10 @@ def features_of(position: Position, seat: int) -> set[str]:
     used = nf.active_features(geo, cells, seat, places, axes, out)
     assert (np.diff(out[:used]) > 0).all()
     names = {int(geo.scan_of[core]): name for name, core in cell_ids(position.config).items()}
-    return {f"{names[index // nf.LEVELS]} {level_name(index % nf.LEVELS)}" for index in out[:used].tolist()}
+    return {
+        f"{names[index // nf.LEVELS]} {level_name(index % nf.LEVELS)}"
+        for index in out[:used].tolist()
+    }
 
 
 def level_name(level: int) -> str:
@@ -99,15 +103,25 @@ def test_line_threats_along_each_axis_and_whose(axis: int) -> None:
     for cell in cells.split():
         assert on(own, cell, "line") == {f"{cell} line{axis}.0"}
         assert on(other, cell, "line") == {f"{cell} line{axis}.1"}
-    assert not any(" line" in feature for feature in features_of(parsed(SQUARE.replace("aaa5", "aa6")), 1))
+    assert not any(
+        " line" in feature for feature in features_of(parsed(SQUARE.replace("aaa5", "aa6")), 1)
+    )
 
 
 def test_vulnerability_and_opportunity_are_the_two_sides_of_one_threat() -> None:
-    position = parsed(SQUARE)  # c1, height 3 and cap 2, may leap over f1 to g1, h1; f1's cap is too low for c1
+    position = parsed(
+        SQUARE
+    )  # c1, height 3 and cap 2, may leap over f1 to g1, h1; f1's cap is too low for c1
     for seat, name in ((1, "opportunity.0"), (2, "vulnerable.0")):
-        found = {feature for feature in features_of(position, seat) if "vulnerable" in feature or "opportunity" in feature}
+        found = {
+            feature
+            for feature in features_of(position, seat)
+            if "vulnerable" in feature or "opportunity" in feature
+        }
         assert found == {f"f1 {name}"}
-    too_near = parsed(SQUARE.replace("2(112)2(2)2", "5(1111112)(2)1"))  # no room to land seven steps on
+    too_near = parsed(
+        SQUARE.replace("2(112)2(2)2", "5(1111112)(2)1")
+    )  # no room to land seven steps on
     assert not any("opportunity" in feature for feature in features_of(too_near, 1))
 
 
@@ -125,17 +139,28 @@ def test_with_three_seats_each_sees_itself_first_and_a_threat_to_another_is_not_
 def globals_of(position: Position, seat: int) -> dict[str, float]:
     out = np.zeros(nf.GLOBALS, np.int16)
     nf.global_features(position.geometry, position.state, seat, out)
-    return {name: value / nf.GLOBAL_ONE for name, value in zip(nf.GLOBAL_NAMES, out.tolist(), strict=True) if value}
+    return {
+        name: value / nf.GLOBAL_ONE
+        for name, value in zip(nf.GLOBAL_NAMES, out.tolist(), strict=True)
+        if value
+    }
 
 
 def test_globals_are_shares_seen_from_the_seat() -> None:
     first, second = globals_of(parsed(SQUARE), 1), globals_of(parsed(SQUARE), 2)
     near = pytest.approx
     assert first == {
-        "movement": 1, "to_move_0": 1, "hand_0": near(6 / 18, abs=0.004), "hand_1": near(8 / 18, abs=0.004),
-        "removed_0": near(5 / 18, abs=0.004), "removed_1": near(4 / 18, abs=0.004), "territory_0": near(1 / 33, abs=0.004),
-        "territory_1": near(1 / 33, abs=0.004), "on_board_0": near(2 / 18, abs=0.004), "on_board_1": near(2 / 18, abs=0.004),
-    }  # fmt: skip
+        "movement": 1,
+        "to_move_0": 1,
+        "hand_0": near(6 / 18, abs=0.004),
+        "hand_1": near(8 / 18, abs=0.004),
+        "removed_0": near(5 / 18, abs=0.004),
+        "removed_1": near(4 / 18, abs=0.004),
+        "territory_0": near(1 / 33, abs=0.004),
+        "territory_1": near(1 / 33, abs=0.004),
+        "on_board_0": near(2 / 18, abs=0.004),
+        "on_board_1": near(2 / 18, abs=0.004),
+    }
     assert second["to_move_1"] == 1
     assert "to_move_0" not in second
     assert second["hand_0"] == first["hand_1"]
@@ -161,5 +186,7 @@ def test_features_stay_within_their_bounds_and_absent_seats_have_none(key: str) 
         assert found
         planes = {feature.split()[1].split(".")[0] for feature in found}
         names = ("rings", "height", "territory", "marker", "cap")
-        assert not planes & {f"{name}{r}" for name in names for r in range(position.config.seats, 4)}
+        assert not planes & {
+            f"{name}{r}" for name in names for r in range(position.config.seats, 4)
+        }
         assert not (position.config.shape.hex and "line3" in planes)

@@ -42,14 +42,18 @@ def choose_one(player: TreePlayer, position: Position, seed: int = 1) -> Decisio
 
 def same(one: Decision, other: Decision) -> bool:
     arrays = ("moves", "policy", "values", "visits")
-    return one.move == other.move and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    return one.move == other.move and all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays
+    )
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_3p", "hex8_4p", "square19_2p"])
 def test_a_decision_is_complete(key: str) -> None:
     config = Config.parse(key)
     states = states_in_play(config, 6)
-    for state, decision in zip(states, gumbel(config, 24).choose(states, np.arange(6).astype(np.uint64)), strict=True):
+    for state, decision in zip(
+        states, gumbel(config, 24).choose(states, np.arange(6).astype(np.uint64)), strict=True
+    ):
         legal = Position(config, state.copy()).legal_codes()
         assert np.array_equal(decision.moves, legal)
         assert decision.move in legal
@@ -62,9 +66,15 @@ def test_a_decision_is_complete(key: str) -> None:
 
 
 PLAYERS = (
-    lambda evaluator, evaluate: TreePlayer(HEX8, evaluator, SearchOptions(simulations=4), evaluate=evaluate),
-    lambda evaluator, evaluate: DescentPlayer(HEX8, evaluator, DescentOptions(nodes=4), evaluate=evaluate),
-    lambda evaluator, evaluate: DepthFirstPlayer(HEX8, evaluator, DepthFirstOptions(kind=df.MINIMAX, nodes=4), evaluate=evaluate),
+    lambda evaluator, evaluate: TreePlayer(
+        HEX8, evaluator, SearchOptions(simulations=4), evaluate=evaluate
+    ),
+    lambda evaluator, evaluate: DescentPlayer(
+        HEX8, evaluator, DescentOptions(nodes=4), evaluate=evaluate
+    ),
+    lambda evaluator, evaluate: DepthFirstPlayer(
+        HEX8, evaluator, DepthFirstOptions(kind=df.MINIMAX, nodes=4), evaluate=evaluate
+    ),
 )
 
 
@@ -98,7 +108,9 @@ def test_a_small_edge_pool_grows_and_changes_nothing(monkeypatch: pytest.MonkeyP
     seeds = np.arange(5).astype(np.uint64)
     expected = gumbel(HEX8, 16).choose(states, seeds)
     monkeypatch.setattr(players, "EDGES_PER_NODE", 1)
-    assert all(same(a, b) for a, b in zip(gumbel(HEX8, 16).choose(states, seeds), expected, strict=True))
+    assert all(
+        same(a, b) for a, b in zip(gumbel(HEX8, 16).choose(states, seeds), expected, strict=True)
+    )
 
 
 WIN_BY_ONE_MOVE = "square8/2 (11)2b4/8/8/8/8/8/8/7(22) 1m 0,0 17,15 acted,last=1 0//0/0 9"
@@ -115,7 +127,8 @@ def test_the_search_finds_a_win(simulations: int) -> None:
 
 
 def test_forced_plies_cost_no_simulation() -> None:
-    # in the tree, as at the table, a node has a choice or is the end: the moves after it are those of the next decision
+    # in the tree, as at the table, a node has a choice or is the end: the moves after it are those
+    # of the next decision
     position = Position.start(HEX8)
     asked: list[tuple[States, Codes]] = []
 
@@ -146,12 +159,14 @@ def test_a_network_gets_all_games_in_one_call() -> None:
         assert offsets[0] == 0
         assert offsets[-1] == len(codes)
         for state, first, last in zip(states, offsets[:-1], offsets[1:], strict=True):
-            assert np.array_equal(np.sort(codes[first:last]), Position(HEX8, state.copy()).legal_codes())
+            assert np.array_equal(
+                np.sort(codes[first:last]), Position(HEX8, state.copy()).legal_codes()
+            )
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
-    TreePlayer(HEX8, gt.NETWORK, SearchOptions(simulations=10, threads=2), evaluate=evaluate).choose(
-        states, np.arange(8).astype(np.uint64)
-    )
+    TreePlayer(
+        HEX8, gt.NETWORK, SearchOptions(simulations=10, threads=2), evaluate=evaluate
+    ).choose(states, np.arange(8).astype(np.uint64))
     assert sizes[0] == 8
     assert max(sizes) == 8
     assert len(sizes) <= 11
@@ -162,10 +177,14 @@ def test_logits_lead_the_search() -> None:
     wanted = int(position.legal_codes()[77])
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
-        return np.where(codes == wanted, 20.0, 0.0).astype(np.float32), np.zeros((len(states), 2), np.float32)
+        return np.where(codes == wanted, 20.0, 0.0).astype(np.float32), np.zeros(
+            (len(states), 2), np.float32
+        )
 
     for simulations in (0, 8):
-        player = TreePlayer(HEX8, gt.NETWORK, SearchOptions(simulations=simulations, noise=0.0), evaluate=evaluate)
+        player = TreePlayer(
+            HEX8, gt.NETWORK, SearchOptions(simulations=simulations, noise=0.0), evaluate=evaluate
+        )
         assert choose_one(player, position).move == wanted
 
 
@@ -177,9 +196,13 @@ def test_values_are_those_of_the_seats_also_after_a_swap() -> None:
     assert position.seat == 2
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
-        return np.zeros(len(codes), np.float32), np.tile(np.array([-0.25, 0.75], np.float32), (len(states), 1))
+        return np.zeros(len(codes), np.float32), np.tile(
+            np.array([-0.25, 0.75], np.float32), (len(states), 1)
+        )
 
-    decision = choose_one(TreePlayer(HEX8, gt.NETWORK, SearchOptions(simulations=8), evaluate=evaluate), position)
+    decision = choose_one(
+        TreePlayer(HEX8, gt.NETWORK, SearchOptions(simulations=8), evaluate=evaluate), position
+    )
     assert decision.values == pytest.approx([-0.25, 0.75])
 
 
@@ -191,7 +214,9 @@ def test_swapping_is_valued_for_the_person_who_swaps() -> None:
     swap = position.code("swap")
     for first_seat in (0.8, -0.8):
 
-        def evaluate(states: States, codes: Codes, offsets: Codes, value: float = first_seat) -> tuple[Floats, Floats]:
+        def evaluate(
+            states: States, codes: Codes, offsets: Codes, value: float = first_seat
+        ) -> tuple[Floats, Floats]:
             values = np.tile(np.array([value, -value], np.float32), (len(states), 1))
             return np.where(codes == swap, 3.0, 0.0).astype(np.float32), values
 
@@ -210,12 +235,23 @@ def score(config: Config, one: TreePlayer, other: TreePlayer, games: int) -> flo
     while live:
         turn = boards.table.states[live, 0]
         for player, side in ((one, 0), (other, 1)):
-            slots = [slot for slot, seat in zip(live, turn.tolist(), strict=True) if (slot + seat - 1) % 2 == side]
+            slots = [
+                slot
+                for slot, seat in zip(live, turn.tolist(), strict=True)
+                if (slot + seat - 1) % 2 == side
+            ]
             if slots:
                 decisions = player.choose(boards.table.states[slots], seeds[slots])
                 boards.play(slots, [decision.move for decision in decisions])
         live = [slot for slot in live if not boards.over(slot)]
-    return float(np.mean([Position(config, boards.table.states[slot]).winner - 1 == slot % 2 for slot in range(games)]))
+    return float(
+        np.mean(
+            [
+                Position(config, boards.table.states[slot]).winner - 1 == slot % 2
+                for slot in range(games)
+            ]
+        )
+    )
 
 
 def test_more_simulations_play_better() -> None:

@@ -1,0 +1,120 @@
+"""Searches old games again with a newer network. The games stay; the new targets are facts beside
+them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from ringrift.consumers.networks import Networks
+from ringrift.consumers.shards import retractions_until
+from ringrift.deciders.loop.retraction import retracted
+from ringrift.events import UndecodableEvent, decode, event_id
+from ringrift.events.facts import GameCompleted, GameReanalysed, ReanalysisFinished
+from ringrift.events.participants import seat
+from ringrift.events.tickets import ReanalysisTicket
+from ringrift.learning import reanalysis
+from ringrift.learning.play import player_of
+from ringrift.learning.samples import GameRejected
+from ringrift.learning.targets import TargetsError
+from ringrift.log.topology import EVENTS, GAMES
+from ringrift.rules import Config
+from ringrift.runtime.process import Process, threads
+from ringrift.runtime.work import caused_at, from_thread, is_done
+
+
+def finished(
+    process: Process, ticket: ReanalysisTicket, *, games: int, seconds: float
+) -> ReanalysisFinished:
+    """The outcome of a ticket."""
+    request = ticket.request
+    return ReanalysisFinished(
+        config=request.config,
+        ticket=ticket.ticket,
+        model=request.model,
+        first_seq=request.first_seq,
+        last_seq=request.last_seq,
+        games=games,
+        lost=max(0, request.games - games),
+        search_seconds=seconds,
+        node=process.node,
+    )
+
+
+async def reanalyse(
+    process: Process, ticket: ReanalysisTicket, deliveries: int, networks: Networks
+) -> None:
+    """One ticket: the new targets of its games, then that it is done. What an earlier delivery left
+    is not written again."""
+    request = ticket.request
+    if await is_done(process, f"ringrift.reanalysis.{request.config}.finished", ticket):
+        return
+    process.doing = f"reanalysing {request.games} games of {request.config}"
+    games = await _games(process, ticket)
+    model = await networks.get(request.model)
+    sits = seat("gumbel", model=request.model, simulations=request.simulations)
+    player = player_of(Config.parse(request.config), sits, model, threads())
+    began, present = time.monotonic(), dict[str, int]()
+    if deliveries > 1:
+        names = [event_id(GameReanalysed, ticket.cause, game.game) for _, game in games]
+        filters = [f"ringrift.game.{request.config}.reanalysed"]
+        present = await process.log.stored(GAMES, names, filters, await caused_at(process, ticket))
+    waiting = [
+        (seq, game)
+        for seq, game in games
+        if event_id(GameReanalysed, ticket.cause, game.game) not in present
+    ]
+    done = len(present)
+
+    def search() -> Iterator[GameReanalysed]:
+        for seq, game in waiting:
+            start = time.perf_counter()
+            try:
+                found = reanalysis.reanalyse(game, player, request.seed)
+            except (GameRejected, TargetsError) as error:
+                process.logger.error("game not reanalysed", game=game.game, reason=str(error))
+                continue
+            yield GameReanalysed(
+                game=game.game,
+                config=game.config,
+                seq=seq,
+                ticket=ticket.ticket,
+                model=request.model,
+                simulations=request.simulations,
+                targets=found,
+                search_seconds=round(time.perf_counter() - start, 6),
+                node=process.node,
+                settings_version=request.settings_version,
+            )
+
+    async for fact in from_thread(process, search):
+        await process.log.append([process.draft(fact, cause=ticket.cause, key=fact.game)])
+        done += 1
+    outcome = finished(process, ticket, games=done, seconds=time.monotonic() - began)
+    await process.log.append([process.draft(outcome, cause=ticket.cause, key=ticket.ticket)])
+
+
+async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, GameCompleted]]:
+    """The self-play games of the ticket's range with their sequences, without those that are
+    retracted."""
+    request = ticket.request
+    retractions = await retractions_until(
+        process.log, request.config, await process.log.tail(EVENTS)
+    )
+    found = []
+    subject = f"ringrift.game.{request.config}.completed"
+    async for batch in process.log.read(
+        GAMES, filters=[subject], start_seq=request.first_seq, until_seq=request.last_seq
+    ):
+        for entry in batch:
+            try:
+                game = decode(entry.body, stream=GAMES, seq=entry.seq).event
+            except UndecodableEvent:
+                continue  # is in no shard either
+            if (
+                isinstance(game, GameCompleted)
+                and game.origin == "selfplay"
+                and not retracted(retractions, game, entry.seq)
+            ):
+                found.append((entry.seq, game))
+    return found

@@ -1,0 +1,106 @@
+"""How much the cluster can still lose, as one score and, where it matters, as plain rules that no
+sum can hide.
+
+Weights are those of requirement G19.04: 30 memory, 30 coordinator, 25 quorum, 15 processes. Two
+corrections to the predecessor's numbers (requirements, "known defects"): a part that is lost
+entirely warns whatever the sum, and a lost quorum is critical."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from ringrift.deciders.fleet.pressure import TIERS
+from ringrift.events.facts import Tier
+
+Quorum = Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
+QUORUM_LEVELS: tuple[Quorum, ...] = ("LOST", "MINIMUM", "DEGRADED", "HEALTHY")
+"""in the order of the gauge `ringrift_quorum_health_level`, 0 to 3 (requirement G23.02)"""
+MEMORY_WEIGHT, COORDINATOR_WEIGHT, QUORUM_WEIGHT, PROCESS_WEIGHT = 0.30, 0.30, 0.25, 0.15
+WARN_BELOW = 0.70
+
+Level = Literal["HEALTHY", "WARNING", "CRITICAL"]
+
+
+class Resilience(Struct, frozen=True, kw_only=True):
+    """Each part 0..1; `score` is their weighted mean and `level` what to make of it."""
+
+    memory: float
+    coordinator: float
+    quorum: float
+    processes: float
+    score: float
+    level: Level
+    advice: tuple[str, ...]
+
+
+def quorum_level(voters: int, alive: int) -> Quorum:
+    """How many more voters may go: two or more, one, none, or too many are gone. One server alone
+    needs nobody."""
+    if voters <= 1:
+        return "HEALTHY" if alive else "LOST"
+    margin = alive - (voters // 2 + 1)
+    if margin < 0:
+        return "LOST"
+    if margin == 0:
+        return "MINIMUM"
+    return "HEALTHY" if margin >= 2 or alive == voters else "DEGRADED"
+
+
+def resilience(
+    *,
+    tier: Tier,
+    roles: Mapping[str, str | None],
+    level: Quorum,
+    wanted: Collection[str],
+    running: Collection[str],
+) -> Resilience:
+    """From the worst memory tier, the singleton roles and who holds them, the quorum, and which of
+    the wanted consumers run."""
+    vacant = [role for role, holder in roles.items() if holder is None]
+    missing = [name for name in wanted if name not in running]
+    memory = 1.0 - TIERS.index(tier) / (len(TIERS) - 1)
+    coordinator = 1.0 - len(vacant) / len(roles) if roles else 1.0
+    quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
+    processes = 1.0 - len(missing) / len(wanted) if wanted else 1.0
+    score = (
+        MEMORY_WEIGHT * memory
+        + COORDINATOR_WEIGHT * coordinator
+        + QUORUM_WEIGHT * quorum
+        + PROCESS_WEIGHT * processes
+    )
+    parts = (memory, coordinator, quorum, processes)
+    verdict: Level = "HEALTHY"
+    if level == "LOST":
+        verdict = "CRITICAL"
+    elif score < WARN_BELOW or 0.0 in parts:
+        verdict = "WARNING"
+    return Resilience(
+        memory=memory,
+        coordinator=coordinator,
+        quorum=quorum,
+        processes=processes,
+        score=score,
+        level=verdict,
+        advice=_advice(memory, quorum, vacant, missing),
+    )
+
+
+def _advice(memory: float, quorum: float, vacant: list[str], missing: list[str]) -> tuple[str, ...]:
+    """What to do about each part that is not whole, one line each."""
+    found = []
+    if quorum < 1.0:
+        found.append("quorum: start the voters that are away, one at a time")
+    if vacant:
+        found.append(
+            f"coordinator: nobody acts as {', '.join(vacant)}; what they decide waits until one is started"
+        )
+    if memory < 1.0:
+        found.append("memory: run fewer workers on the node that is tight, or give it more")
+    if missing:
+        found.append(
+            f"processes: not running: {', '.join(missing)}; start them with `ringrift up` or their systemd units"
+        )
+    return tuple(found)

@@ -1,0 +1,199 @@
+"""Blobs in JetStream object buckets: immutable ones named by SHA-256, mutable ones by a name. Every
+read is verified.
+
+The layout is that of NATS clients (`nats object get models <digest>` works): chunks on
+`$O.<bucket>.C.<id>`, one record on `$O.<bucket>.M.<name in base64>`. Chunks are read with the bulk
+reader; the general client reads 20 MB/s, this one 440 and more."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.log.errors import BlobCorrupt, BlobMissing
+from ringrift.log.protocol import Log
+
+CHUNK_BYTES = 1024 * 1024
+"""512 kB to 1 MB was fastest, and far below the server's limit of a message"""
+READS_MAX = 3
+"""a blob replaced while it is read is read again"""
+
+
+class Blobs(Protocol):
+    """Where models, shards and snapshots are kept."""
+
+    async def put(self, bucket: str, data: bytes) -> str:
+        """Stores `data` once; its SHA-256 in hex, which is its name."""
+
+    async def get(self, bucket: str, digest: str) -> bytes:
+        """The blob with this SHA-256. Raises BlobMissing, BlobCorrupt."""
+
+    async def has(self, bucket: str, digest: str) -> bool:
+        """Whether the blob is there."""
+
+    async def put_named(self, bucket: str, name: str, data: bytes) -> None:
+        """Stores `data` under a name, in the place of what was there."""
+
+    async def get_named(self, bucket: str, name: str) -> bytes:
+        """What was stored last under a name. Raises BlobMissing, BlobCorrupt."""
+
+    async def delete(self, bucket: str, name: str) -> None:
+        """Removes a blob by digest or name; nothing happens if it is not there."""
+
+    async def names(self, bucket: str) -> list[str]:
+        """Digests and names of the blobs in a bucket, sorted."""
+
+
+class _Info(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The record of one object, as NATS clients write it."""
+
+    name: str
+    bucket: str
+    nuid: str
+    size: int = 0
+    chunks: int = 0
+    digest: str = ""
+    mtime: str = "0001-01-01T00:00:00Z"
+    deleted: bool = False
+    options: Mapping[str, int] = msgspec.field(
+        default_factory=lambda: {"max_chunk_size": CHUNK_BYTES}
+    )
+
+
+class ObjectBlobs:
+    """`Blobs` in the object buckets of a log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def put(self, bucket: str, data: bytes) -> str:
+        """See `Blobs.put`."""
+        found = await _sha256(data)
+        if not await self.has(bucket, found.hex()):
+            await self._put(bucket, found.hex(), data, found)
+        return found.hex()
+
+    async def get(self, bucket: str, digest: str) -> bytes:
+        """See `Blobs.get`."""
+        data, found = await self._get(bucket, digest)
+        if found.hex() != digest:
+            raise BlobCorrupt(f"{bucket}/{digest}: the bytes stored under this digest are others")
+        return data
+
+    async def has(self, bucket: str, digest: str) -> bool:
+        """See `Blobs.has`."""
+        return await self._info(bucket, digest) is not None
+
+    async def put_named(self, bucket: str, name: str, data: bytes) -> None:
+        """See `Blobs.put_named`."""
+        await self._put(bucket, name, data, await _sha256(data))
+
+    async def _put(self, bucket: str, name: str, data: bytes, digest: bytes) -> None:
+        before = await self._info(bucket, name)
+        nuid = uuid4().hex
+        pieces = range(0, len(data), CHUNK_BYTES)
+        for number, at in enumerate(
+            pieces
+        ):  # one after another: their order in the stream is their order in the blob
+            await self._publish(
+                bucket, f"C.{nuid}", data[at : at + CHUNK_BYTES], id=f"{nuid}-{number}"
+            )
+        info = _Info(
+            name=name,
+            bucket=bucket,
+            nuid=nuid,
+            size=len(data),
+            chunks=len(pieces),
+            digest=_digest_field(digest),
+            mtime=datetime.now(UTC).isoformat(),
+        )
+        await self._publish(bucket, _record(name), msgspec.json.encode(info), rollup=True)
+        if before is not None:
+            await self._purge(bucket, f"C.{before.nuid}")
+
+    async def get_named(self, bucket: str, name: str) -> bytes:
+        """See `Blobs.get_named`."""
+        return (await self._get(bucket, name))[0]
+
+    async def _get(self, bucket: str, name: str) -> tuple[bytes, bytes]:
+        """A blob and its SHA-256, which is the recorded one."""
+        for _ in range(READS_MAX):
+            info = await self._info(bucket, name)
+            if info is None:
+                raise BlobMissing(f"{bucket}/{name}: no such blob")
+            data, digest = await self._chunks(info)
+            if len(data) == info.size and _digest_field(digest) == info.digest:
+                return data, digest
+            if await self._info(bucket, name) == info:  # nobody replaced it while we read
+                break
+        raise BlobCorrupt(
+            f"{bucket}/{name}: the stored bytes do not have the digest that was recorded; delete it and put it again"
+        )
+
+    async def delete(self, bucket: str, name: str) -> None:
+        """See `Blobs.delete`."""
+        info = await self._info(bucket, name)
+        if info is not None:
+            await self._purge(bucket, _record(name))
+            await self._purge(bucket, f"C.{info.nuid}")
+
+    async def names(self, bucket: str) -> list[str]:
+        """See `Blobs.names`."""
+        prefix = f"$O.{bucket}.M."
+        found = await self._log.subjects(f"OBJ_{bucket}", f"{prefix}>")
+        return sorted(
+            base64.urlsafe_b64decode(subject.removeprefix(prefix)).decode() for subject in found
+        )
+
+    async def _info(self, bucket: str, name: str) -> _Info | None:
+        record = await self._log.last(f"OBJ_{bucket}", f"$O.{bucket}.{_record(name)}")
+        if record is None:
+            return None
+        try:
+            info = msgspec.json.decode(record.body, type=_Info)
+        except msgspec.DecodeError as error:
+            raise BlobCorrupt(f"{bucket}/{name}: its record cannot be read: {error}") from error
+        return None if info.deleted else info
+
+    async def _chunks(self, info: _Info) -> tuple[bytes, bytes]:
+        """The stored bytes and their SHA-256, computed in a thread while more of them arrive."""
+        pieces: list[bytes] = []
+        digest = hashlib.sha256()
+        if info.chunks:
+            async for batch in self._log.read(
+                f"OBJ_{info.bucket}", filters=[f"$O.{info.bucket}.C.{info.nuid}"]
+            ):
+                for entry in batch:
+                    pieces.append(entry.body)
+                    await asyncio.to_thread(digest.update, entry.body)
+        return b"".join(pieces), digest.digest()
+
+    async def _publish(
+        self, bucket: str, tail: str, body: bytes, *, id: str | None = None, rollup: bool = False
+    ) -> None:
+        await self._log.publish(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", body, id=id, rollup=rollup)
+
+    async def _purge(self, bucket: str, tail: str) -> None:
+        await self._log.purge(f"OBJ_{bucket}", f"$O.{bucket}.{tail}")
+
+
+def _record(name: str) -> str:
+    return f"M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+async def _sha256(data: bytes) -> bytes:
+    """The digest, computed beside the event loop: at half a gigabyte a second it would hold up
+    heartbeats."""
+    return (await asyncio.to_thread(hashlib.sha256, data)).digest()
+
+
+def _digest_field(digest: bytes) -> str:
+    return f"SHA-256={base64.urlsafe_b64encode(digest).decode()}"

@@ -1,0 +1,227 @@
+"""Leases: one holder a role, taken over within a moment of its end, fenced by the log itself.
+
+A lease has two halves. Liveness is a key of the bucket `leases` that expires unless it is renewed.
+Authority is the fact `LeaseAcquired`: its sequence is the fencing token, and what the holder writes
+is expected to find it still the newest of its subject (`Lease.expect`). A holder that was paused
+and wakes up may believe what it likes, the log refuses its writes.
+
+The order that makes two streams safe: the newest epoch is read *before* the key is taken, and the
+new epoch is appended under the expectation that it still is the newest. Who was overtaken between
+the two has its epoch refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.events import draft, type_of
+from ringrift.events.facts import LeaseAcquired
+from ringrift.log.errors import ConcurrencyError, LeaseLost, StreamError
+from ringrift.log.protocol import Entry, Expect, Log
+from ringrift.log.topology import EVENTS, LEASE_BUCKET, LEASE_SECONDS
+
+RENEW_SECONDS = LEASE_SECONDS / 3
+SURE_SECONDS = LEASE_SECONDS * 2 / 3
+"""a holder that could not renew for so long must not think that it still is one: its clock may run
+slower than the server's"""
+RENEW_RETRY_SECONDS = 0.5
+_STREAM = f"KV_{LEASE_BUCKET}"
+
+
+class Lease(Struct, frozen=True):
+    """A role held. `token` grows with every holder; `expect` is what the holder writes under."""
+
+    role: str
+    holder: str
+    token: int
+    election_seconds: float = 0.0
+    """from finding it free to holding it"""
+
+    @property
+    def expect(self) -> Expect:
+        """The expectation that nobody has taken over."""
+        return Expect(_epoch_subject(self.role), self.token)
+
+
+class _Key(Struct, frozen=True):
+    """The value of a lease's key."""
+
+    holder: str
+    claim: str
+
+
+class _Claim:
+    """The key of one role in the hands of one holder, renewed by publishing it again: a client's
+    own update loses the TTL."""
+
+    def __init__(self, log: Log, role: str, holder: str, now: Callable[[], float]) -> None:
+        self._log = log
+        self._subject = f"$KV.{LEASE_BUCKET}.{role}"
+        self._value = msgspec.json.encode(_Key(holder, uuid4().hex))
+        self._now = now
+        self._seq = 0
+        self.sure_until = 0.0
+        """on the holder's clock"""
+
+    @property
+    def seq(self) -> int:
+        """Revision of the key when it was written last."""
+        return self._seq
+
+    async def take(self, last_seq: int) -> None:
+        """Writes the key if `last_seq` still is its revision. Raises ConcurrencyError."""
+        asked = self._now()  # before sending: the server's count begins later, never earlier
+        self._seq = await self._log.publish(
+            _STREAM,
+            self._subject,
+            self._value,
+            id=uuid4().hex,
+            expect_last=last_seq,
+            kept_seconds=LEASE_SECONDS,
+        )
+        self.sure_until = asked + SURE_SECONDS
+
+    async def renew(self) -> None:
+        """Writes it again. Raises ConcurrencyError if somebody else has it."""
+        await self.take(self._seq)
+
+    async def release(self) -> None:
+        """Gives it up, if it was taken, so that the next holder need not wait for it to expire.
+
+        A renewal that was cancelled before its answer may have been stored: then the key's revision
+        is newer than we know."""
+        if self._seq == 0:
+            return
+        with contextlib.suppress(StreamError):  # it expires by itself
+            try:
+                await self._delete()
+            except ConcurrencyError:
+                key = await self._log.last(_STREAM, self._subject)
+                if key is not None and key.body == self._value:
+                    self._seq = key.seq
+                    await self._delete()
+
+    async def _delete(self) -> None:
+        await self._log.publish(
+            _STREAM,
+            self._subject,
+            b"",
+            id=uuid4().hex,
+            expect_last=self._seq,
+            headers={"KV-Operation": "DEL"},
+        )
+
+
+async def try_acquire(
+    log: Log, role: str, holder: str, source: str, *, now: Callable[[], float] = time.monotonic
+) -> tuple[Lease, _Claim] | None:
+    """The lease if it is free. Raises LogUnavailable."""
+    epoch = await log.last(EVENTS, _epoch_subject(role))
+    key = await log.last(_STREAM, f"$KV.{LEASE_BUCKET}.{role}")
+    if not _is_free(key):
+        return None
+    claim = _Claim(log, role, holder, now)
+    try:
+        await claim.take(key.seq if key else 0)
+        fact = LeaseAcquired(role=role, holder=holder)
+        item = draft(fact, cause=None, source=source, key=f"{role}:{holder}:{claim.seq}")
+        (token,) = await log.append([item], Expect(_epoch_subject(role), epoch.seq if epoch else 0))
+    except (
+        ConcurrencyError
+    ):  # overtaken at the key, or paused so long that another has acquired and written its epoch
+        await claim.release()
+        return None
+    return Lease(role, holder, token), claim
+
+
+@contextlib.asynccontextmanager
+async def hold(
+    log: Log, role: str, holder: str, source: str, *, now: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Lease]:
+    """The lease of `role`, as soon as it is free; renewed while the block runs, released when it
+    ends.
+
+    When it is lost the block is cancelled and LeaseLost raised. Raises LogUnavailable while
+    waiting."""
+    free = now()
+    while (acquired := await try_acquire(log, role, holder, source, now=now)) is None:
+        await _until_free(log, role)
+        free = now()
+    lease, claim = msgspec.structs.replace(acquired[0], election_seconds=now() - free), acquired[1]
+    body = asyncio.current_task()
+    assert body is not None
+    cancelling = body.cancelling()
+    lost: list[LeaseLost] = []
+
+    async def keep() -> None:
+        try:
+            await _keep(claim, role, now)
+        except LeaseLost as error:
+            lost.append(error)
+            body.cancel()
+
+    keeper = asyncio.create_task(keep())
+    try:
+        try:
+            yield lease
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            if not lost:
+                await claim.release()
+    except asyncio.CancelledError:
+        if lost and body.uncancel() <= cancelling:  # by us, not by whoever runs the block
+            raise lost[0] from None
+        raise
+
+
+async def _keep(claim: _Claim, role: str, now: Callable[[], float]) -> None:
+    """Renews for ever. Raises LeaseLost when someone else has the key, or when nobody can tell."""
+    pause = RENEW_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        left = claim.sure_until - now()
+        try:
+            async with asyncio.timeout(max(left, 0)):
+                await claim.renew()
+            pause = RENEW_SECONDS
+        except ConcurrencyError as error:
+            raise LeaseLost(f"{role}: another holder has the lease") from error
+        except (StreamError, TimeoutError) as error:
+            if now() >= claim.sure_until:
+                raise LeaseLost(f"{role}: not renewed for {SURE_SECONDS:g} s") from error
+            pause = RENEW_RETRY_SECONDS
+
+
+async def _until_free(log: Log, role: str) -> None:
+    """Returns when the key was released or has expired; at the latest after the time a key
+    lives."""
+    subject = f"$KV.{LEASE_BUCKET}.{role}"
+    key = await log.last(_STREAM, subject)
+    if _is_free(key):
+        return
+    changes = log.follow(_STREAM, filters=[subject], start_seq=key.seq + 1 if key else 1)
+    try:
+        async with asyncio.timeout(LEASE_SECONDS):
+            async for entry in changes:
+                if _is_free(entry):
+                    return
+    except TimeoutError:
+        return
+    finally:
+        await changes.aclose()
+
+
+def _is_free(key: Entry | None) -> bool:
+    """No key, a released one, or the marker that the server leaves of an expired one."""
+    return key is None or not key.body
+
+
+def _epoch_subject(role: str) -> str:
+    return f"ringrift.lease.{role}.{type_of(LeaseAcquired).fact}"

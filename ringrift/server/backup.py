@@ -1,0 +1,133 @@
+"""All streams in a directory, and back: what is left where a cluster is not.
+
+    <directory>/<stream>.snapshot   everything stored, as the server packs it
+    <directory>/backup.json         configuration, state and digest of each; written last, so that
+    without it nothing is whole
+
+It is the server's own snapshot: sequences, times, headers and the ids it knows again come along.
+Facts are saved before what they tell of, so that the facts of a cluster at work name nothing that
+is lacking. Games that were planned meanwhile may be in it without their plan: `ringrift pause`
+before, where that matters."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.log.errors import ServerError
+from ringrift.server.grow import CHUNK_BYTES, Report, Snapshot, Source
+
+MANIFEST = "backup.json"
+
+
+class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the manifest says of a stream."""
+
+    config: Mapping[str, Any]
+    state: Mapping[str, Any]
+    sha256: str
+    size_bytes: int
+
+
+async def save(source: Source, directory: Path, *, report: Report = lambda text: None) -> None:
+    """Write all streams into a directory that is empty or new. Raises ServerError if it is not,
+    ServerRefused, LogUnavailable."""
+    _make_empty(directory)
+    streams: dict[str, Saved] = {}
+    for name in await source.names():
+        snapshot = await source.snapshot(name)
+        digest, size = hashlib.sha256(), 0
+        with (directory / f"{name}.snapshot").open("xb") as file:
+            async for chunk in snapshot.chunks:
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+            _sync(file)
+        streams[name] = Saved(
+            config=snapshot.config, state=snapshot.state, sha256=digest.hexdigest(), size_bytes=size
+        )
+        report(f"{name}: {snapshot.state['messages']} messages, {size / 1e6:.1f} MB")
+    with (directory / MANIFEST).open("xb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(streams)))
+        _sync(file)
+
+
+def _make_empty(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise ServerError(f"{directory} is not empty: a backup takes a directory of its own")
+
+
+class Backup:
+    """A directory that `save` has written, as a `Source`."""
+
+    def __init__(self, directory: Path) -> None:
+        """Reads all of it once. Raises ServerError if it is no backup, or not whole."""
+        self._directory = directory
+        self._saved = _read(directory)
+        for name, saved in self._saved.items():
+            self._check(name, saved)
+
+    def _check(self, name: str, saved: Saved) -> None:
+        digest, size = hashlib.sha256(), 0
+        try:
+            with self._file(name).open("rb") as file:
+                for chunk in _chunks(file):
+                    digest.update(chunk)
+                    size += len(chunk)
+        except FileNotFoundError as error:
+            raise ServerError(f"{self._file(name)} is missing: take another backup") from error
+        if (digest.hexdigest(), size) != (saved.sha256, saved.size_bytes):
+            raise ServerError(
+                f"{self._file(name)} is not what was written ({size} bytes of {saved.size_bytes}): take another"
+            )
+
+    def _file(self, name: str) -> Path:
+        return self._directory / f"{name}.snapshot"
+
+    async def names(self) -> Sequence[str]:
+        """Of all streams."""
+        return list(self._saved)
+
+    async def snapshot(self, stream: str) -> Snapshot:
+        """See `Source.snapshot`."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            with self._file(stream).open("rb") as file:
+                for chunk in _chunks(file):
+                    yield chunk
+
+        saved = self._saved[stream]
+        return Snapshot(saved.config, saved.state, chunks())
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _read(directory: Path) -> dict[str, Saved]:
+    file = directory / MANIFEST
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Saved])
+    except FileNotFoundError as error:
+        if any(directory.glob("*.snapshot")):
+            raise ServerError(
+                f"{file} is missing: the backup was broken off; take another"
+            ) from error
+        raise ServerError(
+            f"{directory} holds no backup: `ringrift cluster backup --to {directory}` makes one"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ServerError(f"{file} is no list of a backup: {error}") from error
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

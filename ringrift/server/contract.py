@@ -1,0 +1,141 @@
+"""The contract at the root of the repository, written from the declarations: streams, consumers,
+schemas, server settings.
+
+nats.conf                  a server as it stands
+ops/voter.conf             what differs between servers, as the single node
+streams/<name>.json        as `nats stream add --config` takes it
+consumers/<stream>.<name>.json  as `nats consumer add --config` takes it
+schemas/<Event>.v<n>.json  JSON Schema of the whole envelope; the files of earlier versions stay
+schemas/README.md          which event is emitted and consumed by whom
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ringrift.events import REGISTRY, EventType
+from ringrift.log.topology import CONSUMERS, STREAMS, WORK
+from ringrift.server.configuration import VOTER_FILE, Voter, shipped_conf, voter_conf
+
+_OWNED = ("streams", "consumers", "schemas")
+
+
+def files() -> dict[str, str]:
+    """Content of every file of the contract, by its path from the root."""
+    found = {
+        "nats.conf": shipped_conf(),
+        VOTER_FILE: voter_conf(Voter()),
+        "schemas/README.md": event_matrix(),
+    }
+    for stream in STREAMS:
+        found[f"streams/{stream.name}.json"] = _pretty(msgspec.to_builtins(stream))
+    for consumer in CONSUMERS:
+        found[f"consumers/{WORK}.{consumer.name}.json"] = _pretty(msgspec.to_builtins(consumer))
+    for kind in REGISTRY.values():
+        found[f"schemas/{kind.name}.v{kind.version}.json"] = _pretty(schema(kind))
+    return found
+
+
+def export(root: Path) -> list[str]:
+    """Writes the contract under `root`; the paths that changed, those of removed files included."""
+    changed = check(root)
+    wanted = files()
+    for path in changed:
+        target = root / path
+        if path in wanted:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(wanted[path])
+        else:
+            target.unlink()
+    return changed
+
+
+def check(root: Path) -> list[str]:
+    """Paths under `root` that differ from the declarations: missing, other content, or declared no
+    more."""
+    wanted = files()
+    differing = {path for path, content in wanted.items() if _content(root / path) != content}
+    present = {
+        f"{folder}/{path.name}" for folder in _OWNED for path in (root / folder).glob("*.json")
+    }
+    return sorted(
+        differing | {path for path in present - wanted.keys() if not _is_earlier_version(path)}
+    )
+
+
+def schema(kind: EventType) -> dict[str, Any]:
+    """JSON Schema of the envelope and data of one event type."""
+    (data,), parts = msgspec.json.schema_components([kind.fact_type], ref_template="#/$defs/{name}")
+    scope = "all" if kind.scope == "all" else "[^.]+"
+    text = {"type": "string"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": kind.wire_name,
+        "description": _summary(kind),
+        "type": "object",
+        "required": ["specversion", "id", "type", "source", "subject", "time", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {**text, "description": "Derived from the cause: writing twice is writing once."},
+            "type": {"const": kind.wire_name},
+            "source": {**text, "description": "The writer, <consumer>@<node>."},
+            "subject": {**text, "pattern": rf"^ringrift\.{kind.context}\.{scope}\.{kind.fact}$"},
+            "time": {**text, "format": "date-time"},
+            "cause": {
+                "type": ["string", "null"],
+                "description": "The message that led to it, <stream>/<sequence>.",
+            },
+            "data": data,
+        },
+        "$defs": parts,
+    }
+
+
+def event_matrix() -> str:
+    """The table of events as Markdown."""
+    lines = [
+        "# Events",
+        "",
+        "Written by `ringrift contract export` from `ringrift/events`; a test compares. One JSON Schema a type and version,",
+        "of the whole CloudEvents envelope.",
+        "",
+        "| event | what it says | subject | stream | emitted by | consumed by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in REGISTRY.values():
+        subject = f"ringrift.{kind.context}.<{kind.scope}>.{kind.fact}".replace("<all>", "all")
+        consumers = ", ".join(kind.consumers) or f"nobody: {kind.why_no_consumer}"
+        kept = f", kept {kind.kept_seconds // 86400} days" if kind.kept_seconds else ""
+        name = f"[{kind.name}]({kind.name}.v{kind.version}.json)"
+        emitters = ", ".join(kind.emitters)
+        lines.append(
+            f"| {name} | {_summary(kind)} | `{subject}` | {kind.stream}{kept} | {emitters} | {consumers} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _summary(kind: EventType) -> str:
+    """First paragraph of the fact's docstring, on one line."""
+    return " ".join((kind.fact_type.__doc__ or "").split("\n\n")[0].split())
+
+
+def _is_earlier_version(path: str) -> bool:
+    """Whether a schema is of a version that events in the log may still have."""
+    name, _, version = path.removeprefix("schemas/").removesuffix(".json").partition(".v")
+    return (
+        path.startswith("schemas/")
+        and name in REGISTRY
+        and version.isdigit()
+        and int(version) < REGISTRY[name].version
+    )
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None

@@ -1,0 +1,149 @@
+"""`ringrift cluster backup|restore` on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringrift.cli.main import main
+from ringrift.events import draft
+from ringrift.events.facts import ConsumerStarted
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import ServerError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.protocol import Entry
+from ringrift.log.topology import EVENTS, STREAMS, WORK
+from ringrift.server.backup import Backup, save
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.server.ensure import ensure
+from ringrift.server.grow import Live, copy
+
+NETWORK = b"network" * 100_000
+
+
+async def content(log: JetStreamLog, stream: str) -> list[Entry]:
+    return (
+        await log.queued()
+        if stream == WORK
+        else [entry async for batch in log.read(stream) for entry in batch]
+    )
+
+
+def started(number: int) -> Any:
+    fact = ConsumerStarted(node="n", consumer="test", instance=str(number), version="1")
+    return draft(fact, cause=None, source="test", key=f"backup-{number}")
+
+
+async def test_a_backup_has_everything_and_a_restored_server_goes_on_where_it_was(
+    tmp_path: Path,
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [await EmbeddedServer.start(tmp_path / name) for name in ("old", "new")]
+        for server in servers:
+            stack.push_async_callback(server.stop)
+        old, new = [await JetStreamLog.open(server.url, name="test") for server in servers]
+        for log in (old, new):
+            stack.push_async_callback(log.close)
+        await ensure(old.ask)
+        await old.append_each([started(number) for number in range(250)])
+        await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
+        digest = await ObjectBlobs(old).put("models", NETWORK)
+
+        before = {stream.name: await content(old, stream.name) for stream in STREAMS}
+        writing = asyncio.create_task(
+            old.append_each([started(number) for number in range(250, 2000)])
+        )
+        await save(Live(old), tmp_path / "backup")
+        await writing
+        said: list[str] = []
+        await copy(Backup(tmp_path / "backup"), new, replicas=1, report=said.append)
+        assert sorted(line.split(":")[0] for line in said) == sorted(
+            stream.name for stream in STREAMS
+        )
+        for stream in STREAMS:
+            found = await content(new, stream.name)
+            assert found[: len(before[stream.name])] == before[stream.name], stream.name
+        everything = await content(old, EVENTS)
+        events = await content(new, EVENTS)
+        assert events == everything[: len(events)], "what was written meanwhile, up to some point"
+        assert await ObjectBlobs(new).get("models", digest) == NETWORK
+        assert await ensure(new.ask) == []
+        item = await new.next_ticket("selfplay", wait_seconds=10)
+        assert item is not None
+        await item.ack()
+        assert await new.append([started(5000)]) == [len(events) + 1]
+
+
+def test_the_commands(
+    run: Any, system: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "backup"
+    assert f"ringrift cluster restore --from {directory}" in run(
+        "cluster", "backup", "--to", str(directory)
+    )
+    assert "EVENTS: " in run.err
+    run("cluster", "backup", "--to", str(directory), status=1)
+    assert f"{directory} is not empty" in run.err
+    run("cluster", "restore", "--from", str(directory), status=1)
+    assert "the cluster has streams already" in run.err
+    server = system.call(EmbeddedServer.start(tmp_path / "new"))
+    try:
+        assert (
+            main(
+                [
+                    "cluster",
+                    "restore",
+                    "--from",
+                    str(directory),
+                    "--replicas",
+                    "1",
+                    "--server",
+                    server.url,
+                ]
+            )
+            == 0
+        )
+        assert "restored: every stream has 1 replicas" in capsys.readouterr().out
+    finally:
+        system.call(server.stop())
+
+
+async def test_a_backup_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    server = await EmbeddedServer.start(tmp_path / "server")
+    log = await JetStreamLog.open(server.url, name="test")
+    await ensure(log.ask)
+    await log.append([started(1)])
+    await save(Live(log), tmp_path / "backup")
+    await log.close()
+    await server.stop()
+    with pytest.raises(ServerError, match="holds no backup"):
+        Backup(tmp_path)
+    snapshot, manifest = (
+        tmp_path / "backup" / "EVENTS.snapshot",
+        tmp_path / "backup" / "backup.json",
+    )
+    whole, said = snapshot.read_bytes(), manifest.read_bytes()
+    snapshot.write_bytes(whole[:-1])
+    with pytest.raises(
+        ServerError, match=r"EVENTS\.snapshot is not what was written \(\d+ bytes of \d+\)"
+    ):
+        Backup(tmp_path / "backup")
+    snapshot.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    with pytest.raises(ServerError, match=r"EVENTS\.snapshot is not what was written"):
+        Backup(tmp_path / "backup")
+    snapshot.unlink()
+    with pytest.raises(ServerError, match=r"EVENTS\.snapshot is missing"):
+        Backup(tmp_path / "backup")
+    snapshot.write_bytes(whole)
+    manifest.write_bytes(b"{")
+    with pytest.raises(ServerError, match=r"backup\.json is no list of a backup"):
+        Backup(tmp_path / "backup")
+    manifest.unlink()
+    with pytest.raises(ServerError, match=r"backup\.json is missing: the backup was broken off"):
+        Backup(tmp_path / "backup")
+    manifest.write_bytes(said)
+    assert EVENTS in await Backup(tmp_path / "backup").names()

@@ -1,0 +1,86 @@
+"""`ringrift doctor` and `ringrift contract apply` against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringrift.cli.main import main
+from ringrift.log import api
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.runtime.cluster_state import EXPECTED
+
+
+def by_name(known: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in known["checks"]}
+
+
+def test_a_running_system(run: Any) -> None:
+    known = run.json("doctor")
+    assert known["healthy"]
+    found = by_name(known)
+    absent = found["consumers"]["text"].removeprefix("not running: ").split(", ")
+    assert "in use" in found["data"]["text"]
+    assert {
+        name: found[name]["level"] for name in ("server", "streams", "dead letters", "clock")
+    } == dict.fromkeys(("server", "streams", "dead letters", "clock"), "ok")
+    assert set(EXPECTED) - {"rater"} <= set(absent), (
+        "the rater was heard when the system was made, which may be a while ago"
+    )
+
+
+def test_no_system(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--data", str(tmp_path)]) == 0
+    assert "warn server        none runs over" in capsys.readouterr().out
+
+
+def test_an_address_where_nobody_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["doctor", "--data", str(tmp_path), "--server", "nats://127.0.0.1:9", "--json"]) == 1
+    )
+    assert by_name(json.loads(capsys.readouterr().out))["server"]["level"] == "fail"
+
+
+def test_a_stream_of_an_older_build_gets_the_subjects_that_are_new(run: Any, system: Any) -> None:
+    async def subjects(change: bool) -> list[str]:
+        log = await JetStreamLog.open(system.server.url, name="test")
+        try:
+            config = (await api.call(log.ask, "STREAM.INFO.EVENTS"))["config"]
+            if change:
+                older = [subject for subject in config["subjects"] if subject != "ringrift.node.>"]
+                await api.call(log.ask, "STREAM.UPDATE.EVENTS", {**config, "subjects": older})
+            return config["subjects"]
+        finally:
+            await log.close()
+
+    before = asyncio.run(subjects(change=True))
+    assert run.json("contract", "apply") == {"drift": []}
+    assert asyncio.run(subjects(change=False)) == before
+
+
+def test_drift_and_what_is_missing(run: Any, system: Any) -> None:
+    async def change(description: str) -> None:
+        log = await JetStreamLog.open(system.server.url, name="test")
+        try:
+            config = (await api.call(log.ask, "STREAM.INFO.DEAD"))["config"]
+            await api.call(log.ask, "STREAM.UPDATE.DEAD", {**config, "description": description})
+            await api.call(log.ask, "CONSUMER.DELETE.WORK.training")
+        finally:
+            await log.close()
+
+    before = run.json("contract", "apply")
+    assert before == {"drift": []}
+    asyncio.run(change("changed by hand"))
+    texts = [check["text"] for check in run.json("doctor")["checks"] if check["name"] == "streams"]
+    assert texts[0] == "missing: WORK.training"
+    assert "DEAD: description is 'changed by hand'" in texts[1]
+    assert "not as declared: DEAD: description" in run("contract", "apply", status=1)
+    assert [
+        check["text"] for check in run.json("doctor")["checks"] if check["name"] == "streams"
+    ] == texts[1:]

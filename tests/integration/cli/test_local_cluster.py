@@ -1,0 +1,157 @@
+"""`ringrift cluster up|status|kill|partition|heal|down` on real servers, and growing from one
+server to three."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ringrift.cli.cluster import as_role
+from ringrift.cli.main import main
+from ringrift.cluster import local as local_cluster
+from ringrift.events import Draft, draft
+from ringrift.events.facts import ConsumerStarted
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import ServerError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.protocol import Entry
+from ringrift.log.topology import EVENTS, STREAMS
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.server.ensure import ensure
+from ringrift.server.grow import Live, copy, set_replicas
+
+SETTLE_SECONDS_MAX = 30
+
+
+def event(number: int) -> Draft:
+    fact = ConsumerStarted(
+        node=f"n{number % 3}", consumer="test", instance=str(number), version="1"
+    )
+    return draft(fact, cause=None, source="test", key=f"cluster-{number}")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    if (tmp_path / "cluster.json").exists():
+        local_cluster.stop(tmp_path, local_cluster.read(tmp_path))
+
+
+@pytest.fixture
+async def cluster(data: Path) -> local_cluster.LocalCluster:
+    made = local_cluster.create(data, 3, users=False, tls=False)
+    local_cluster.start(data, made)
+    await local_cluster.wait_until_healthy(data, made)
+    return made
+
+
+async def content(log: JetStreamLog, stream: str) -> list[Entry]:
+    return [entry async for batch in log.read(stream) for entry in batch]
+
+
+async def leader_of(log: JetStreamLog) -> str | None:
+    info = json.loads(await log.ask(f"$JS.API.STREAM.INFO.{EVENTS}", b"", 3))
+    leader: str | None = info.get("cluster", {}).get("leader")
+    return leader
+
+
+@pytest.mark.slow
+def test_the_commands_make_a_secured_cluster_kill_in_it_and_stop_it(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--data", str(data)]
+    assert main(["cluster", "up", *where, "--users", "--tls"]) == 0
+    assert "RINGRIFT_CREDENTIALS" in capsys.readouterr().out
+    assert main(["cluster", "status", *where, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["quorum"] == "HEALTHY"
+    assert {stream["name"]: stream["replicas"] for stream in shown["streams"]} == {
+        stream.name: 3 for stream in STREAMS
+    }
+    assert main(["cluster", "kill", "n9", *where]) == 1
+    assert "no voter 'n9': there are n1, n2, n3" in capsys.readouterr().err
+    assert main(["cluster", "kill", "n2", *where]) == 0
+    capsys.readouterr()
+    assert main(["cluster", "status", *where, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["quorum"] == "MINIMUM"
+    assert main(["cluster", "up", *where]) == 0
+    assert main(["cluster", "down", *where]) == 0
+    assert main(["cluster", "status", *where]) == 1
+    assert "quorum LOST" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
+    data: Path, cluster: local_cluster.LocalCluster
+) -> None:
+    log = await JetStreamLog.open(cluster.url, name="test")
+    await ensure(log.ask, replicas=None)
+    await log.append([event(1)])
+    leader = await leader_of(log)
+    assert leader is not None
+    await log.close()
+    others = ",".join(
+        f"nats://127.0.0.1:{member.port}" for member in cluster.members if member.name != leader
+    )
+    log = await JetStreamLog.open(others, name="test")
+    local_cluster.cut(data, cluster, [leader])
+    async with asyncio.timeout(SETTLE_SECONDS_MAX):
+        assert await log.append([event(2)]) == [2]
+        while (await leader_of(log)) in (leader, None):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    local_cluster.cut(data, cluster, [])
+    await log.close()
+    log = await JetStreamLog.open(f"nats://127.0.0.1:{cluster.member(leader).port}", name="test")
+    async with asyncio.timeout(SETTLE_SECONDS_MAX):
+        assert [entry.seq for entry in await content(log, EVENTS)] == [1, 2]
+    await log.close()
+
+
+@pytest.mark.slow
+async def test_growing_from_one_server_to_three_changes_nothing(
+    tmp_path: Path, cluster: local_cluster.LocalCluster
+) -> None:
+    server = await EmbeddedServer.start(tmp_path / "single")
+    old, new = [await JetStreamLog.open(url, name="test") for url in (server.url, cluster.url)]
+    await ensure(old.ask)
+    await old.append_each([event(number) for number in range(250)])
+    await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
+    digest = await ObjectBlobs(old).put("models", b"network" * 100_000)
+    said: list[str] = []
+    await copy(Live(old), new, replicas=3, report=said.append)
+    for stream in STREAMS:
+        if stream.name != "WORK":
+            assert await content(new, stream.name) == await content(old, stream.name), stream.name
+    assert await ObjectBlobs(new).get("models", digest) == b"network" * 100_000
+    assert await ensure(new.ask, replicas=3) == []
+    assert await set_replicas(new.ask, 3) == []
+    assert await new.append([event(7)]) == [8], "an id that the old server knew is known again"
+    assert await new.append([event(250)]) == [251]
+    item = await new.next_ticket("selfplay", wait_seconds=5)
+    assert item is not None
+    assert "EVENTS: 250 messages" in said
+    with pytest.raises(ServerError, match="has streams already"):
+        await copy(Live(old), new, replicas=3)
+    for log in (old, new):
+        await log.close()
+    await server.stop()
+
+
+@pytest.mark.slow
+async def test_the_cluster_goes_on_when_one_server_is_killed(
+    data: Path, cluster: local_cluster.LocalCluster
+) -> None:
+    with as_role(data, cluster, "operator"):
+        log = await JetStreamLog.open(cluster.url, name="test")
+    await ensure(log.ask, replicas=None)
+    await log.append([event(1)])
+    local_cluster.kill(data, cluster, "n1")
+    began = time.monotonic()
+    assert await log.append([event(2)]) == [2]
+    assert time.monotonic() - began < SETTLE_SECONDS_MAX
+    await log.close()

@@ -1,0 +1,359 @@
+"""`ringrift model` on a real server: lists, cards, transfer into the store, and what it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringrift.cli.main import main
+from ringrift.events import draft
+from ringrift.events.facts import (
+    EvaluationScored,
+    Fact,
+    ModelPromoted,
+    ModelRegistered,
+    Rating,
+    RatingsUpdated,
+    ShardExported,
+    TrainingFinished,
+    TrainingRequested,
+    TrainingStarted,
+)
+from ringrift.learning.nnue import FEATURES
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import MODEL_BUCKET
+from ringrift.nets import nnue, nnue_checkpoint
+from ringrift.nets.architectures import build
+from ringrift.nets.checkpoint import Checkpoint, digest_of, save
+from ringrift.rules import Config
+
+SHARD = "cd" * 32
+
+
+def network(seed: int, key: str = "square8_2p", parents: tuple[str, ...] = ()) -> bytes:
+    config = Config.parse(key)
+    return save(
+        build("v2-micro", hex_board=config.shape.hex, seed=seed),
+        architecture="v2-micro",
+        config=config,
+        parents=parents,
+    )
+
+
+@pytest.fixture(scope="module")
+def nnue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = Config.parse("hex8_3p")
+    path = tmp_path_factory.mktemp("nnue") / "net"
+    path.write_bytes(
+        nnue_checkpoint.save(
+            nnue.build("nnue_mp", config, FEATURES), FEATURES, architecture="nnue_mp", config=config
+        )
+    )
+    return path
+
+
+async def put_nnue(system: Any, data: bytes) -> str:
+    """Into the store, with the fact that it exists."""
+    log = await JetStreamLog.open(system.server.url, name="test")
+    try:
+        model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+        fact = ModelRegistered(
+            config="hex8_3p",
+            model=model,
+            generation=1,
+            architecture="nnue_mp",
+            encoder=FEATURES.name,
+            parameters=9,
+            parents=(),
+            ticket="training-events-9",
+        )
+        await log.append([draft(fact, cause=None, source="test", key=model)])
+        return model
+    finally:
+        await log.close()
+
+
+@pytest.fixture(scope="module")
+def models(system: Any) -> list[bytes]:
+    """Two generations of square8_2p: the first promoted, the second its child, neither of them in
+    the other's tests."""
+    first = network(1)
+    second = network(2, parents=(digest_of(first),))
+    system.call(history(system, first, second))
+    return [first, second]
+
+
+async def history(system: Any, first: bytes, second: bytes) -> None:
+    log = await JetStreamLog.open(system.server.url, name="test")
+    config, numbers = "square8_2p", itertools.count()
+
+    async def put(fact: Fact, cause: int | None = None) -> int:
+        where = f"EVENTS/{cause}" if cause else None
+        return (
+            await log.append(
+                [draft(fact, cause=where, source="test", key=f"models-{next(numbers)}")]
+            )
+        )[0]
+
+    try:
+        await put(
+            ShardExported(
+                config=config,
+                encoder="planes-1",
+                index=0,
+                first_seq=11,
+                last_seq=74,
+                games=64,
+                samples=5000,
+                rejected=0,
+                digest=SHARD,
+                size_bytes=1,
+            )
+        )
+        for generation, data in enumerate((first, second), 1):
+            model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+            parents = Checkpoint.parse(data).header.parents
+            ticket = f"training-events-{generation}"
+            asked = await put(
+                TrainingRequested(
+                    config=config,
+                    generation=generation,
+                    architecture="v2-micro",
+                    parent=parents[0] if parents else None,
+                    shards=(SHARD,),
+                    samples=5000,
+                    seed=generation,
+                    reason="5000 new samples",
+                    settings_version=1,
+                )
+            )
+            await put(
+                TrainingStarted(
+                    config=config,
+                    generation=generation,
+                    ticket=ticket,
+                    node="test",
+                    device="cpu",
+                    resumed_step=0,
+                ),
+                asked,
+            )
+            await put(
+                TrainingFinished(
+                    config=config,
+                    generation=generation,
+                    ticket=ticket,
+                    model=model,
+                    steps=40,
+                    samples=5000,
+                    loss=2.5,
+                    policy_loss=2.0,
+                    value_loss=0.5,
+                    validation_loss=None,
+                    train_seconds=9.0,
+                    node="test",
+                ),
+                asked,
+            )
+            await put(
+                ModelRegistered(
+                    config=config,
+                    model=model,
+                    generation=generation,
+                    architecture="v2-micro",
+                    encoder="planes-1",
+                    parameters=127_396,
+                    parents=parents,
+                    ticket=ticket,
+                ),
+                asked,
+            )
+        model = digest_of(first)
+        names = f"{model[:12]}:gumbel:s8", "baseline:random:s0"
+        await put(
+            EvaluationScored(
+                config=config,
+                generation=1,
+                ticket="e",
+                candidate=names[0],
+                candidate_model=model,
+                opponent=names[1],
+                purpose="random",
+                round=0,
+                games=40,
+                wins=30.0,
+                starts=((0.75, 20),),
+                rankings=(),
+                play_seconds=1.0,
+                node="test",
+            )
+        )
+        ratings = tuple(
+            Rating(participant=name, elo=elo, se=20.0, games=40)
+            for name, elo in ((names[0], 95.0), (names[1], -95.0))
+        )
+        await put(RatingsUpdated(config=config, ratings=ratings, games=40))
+        await put(
+            ModelPromoted(
+                config=config,
+                generation=1,
+                model=model,
+                previous=None,
+                evidence=None,
+                why="beats random",
+                settings_version=1,
+            )
+        )
+    finally:
+        await log.close()
+
+
+def test_the_list_names_every_network(run: Any, models: list[bytes]) -> None:
+    first, second = (digest_of(data)[:12] for data in models)
+    shown = run("model", "list")
+    lines = {line.split()[0]: line for line in shown.splitlines()[1:]}
+    assert "current" in lines[first]
+    assert "+95 (gumbel:s8)" in lines[first]
+    assert first in lines[second]
+    assert "current" not in lines[second]
+    assert [item["generation"] for item in run.json("model", "list", "--config", "square8_2p")][
+        :2
+    ] == [1, 2]
+    assert "no networks for hex8_4p" in run("model", "list", "--config", "hex8_4p")
+
+
+def test_a_card_tells_what_the_network_is_and_where_it_came_from(
+    run: Any, models: list[bytes]
+) -> None:
+    first, second = map(digest_of, models)
+    shown = run("model", "show", first[:12])
+    for text in (
+        "v2-micro: blocks 4",
+        "127,396 in",
+        "encoder planes-1",
+        "40 steps on 5,000 samples",
+        "GAMES 11 to 74",
+        "64 of 1 shards",
+        "75.0% of 40 games",
+        "+95.0 ± 20.0",
+        "promoted: beats random",
+        second[:12],
+    ):
+        assert text in shown, text
+    card = run.json("model", "show", second)
+    assert card["lineage"] == [
+        {
+            "model": first,
+            "config": "square8_2p",
+            "generation": 1,
+            "architecture": "v2-micro",
+            "promoted": True,
+        }
+    ]
+    assert card["training"]["device"] == "cpu"
+    assert card["games"]["last_seq"] == 74
+    assert card["header"]["config_key"] == "square8_2p"
+
+
+def test_a_file_shows_its_header_without_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net").write_bytes(network(3))
+    assert main(["model", "show", str(tmp_path / "net"), "--data", str(tmp_path / "nothing")]) == 0
+    out = capsys.readouterr().out
+    assert "square8_2p" in out
+    assert "what the file says alone" in out
+
+
+def test_a_transfer_is_published_once_and_names_its_parent(
+    run: Any, models: list[bytes], tmp_path: Path
+) -> None:
+    first = digest_of(models[0])
+    words = (
+        "model",
+        "transfer",
+        "--model",
+        first[:8],
+        "--to",
+        "square8_4p",
+        "--publish",
+        "--output",
+        str(tmp_path / "new"),
+    )
+    new = run.json(*words)["model"]
+    assert digest_of((tmp_path / "new").read_bytes()) == new
+    assert f"--set training.init=square8_4p={new}" in run(*words)
+    (derived,) = run.json("model", "list", "--config", "square8_4p")
+    assert derived["parents"] == [first]
+    assert derived["method"] == "transfer-1"
+    card = run.json("model", "show", new)
+    assert [ancestor["model"] for ancestor in card["lineage"]] == [first]
+    assert card["header"]["config_key"] == "square8_4p"
+    assert new in run.json("model", "show", first)["children"]
+
+
+def test_what_is_no_network_gets_one_line(run: Any, models: list[bytes], tmp_path: Path) -> None:
+    cases = {
+        "pickle": (pickle.dumps({"weights": [1.0]}), "this is a pickle"),
+        "truncated": (models[0][:-100], "do not hold shape"),
+        "text": (b"weights" * 9, "truncated or not ours"),
+        "empty": (b"", "too short"),
+    }
+    for name, (data, text) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        run("model", "show", str(tmp_path / name), status=1)
+        assert text in run.err
+        assert run.err.count("\n") == 1
+    for words, text in (
+        (("show", "no-such-file"), "cannot read no-such-file"),
+        (("show", "f" * 64), "no network ffff"),
+        (
+            ("transfer", "--model", digest_of(models[0]), "--to", "hex8_4p", "--publish"),
+            "on squares, hex8_4p on hexagons",
+        ),
+        (
+            ("transfer", "--model", digest_of(models[0]), "--to", "square9_4p", "--publish"),
+            "square9",
+        ),
+        (("transfer", "--model", digest_of(models[0]), "--to", "square8_4p"), "where to?"),
+    ):
+        run("model", *words, status=1)
+        assert text in run.err
+        assert run.err.count("\n") == 1
+
+
+def test_an_nnue_has_a_card_too(run: Any, system: Any, nnue_file: Path) -> None:
+    model = system.call(put_nnue(system, nnue_file.read_bytes()))
+    weights = sum(
+        array.size
+        for array in nnue_checkpoint.NnueCheckpoint.parse(
+            nnue_file.read_bytes(), FEATURES
+        ).weights.values()
+    )
+    for name in (model[:10], str(nnue_file)):
+        shown = run("model", "show", name)
+        for text in (model, "hex8_3p", "nnue_mp: ", f"{weights:,} in", FEATURES.name):
+            assert text in shown, text
+        assert run.json("model", "show", name)["header"]["architecture"] == "nnue_mp"
+    (listed,) = run.json("model", "list", "--config", "hex8_3p")
+    assert listed["model"] == model
+    assert model[:12] in run("model", "list")
+
+
+def test_an_nnue_is_neither_transferred_nor_exported(
+    run: Any, nnue_file: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    for words, text in (
+        (("transfer", "--to", "hex8_4p"), "be transferred; train one for hex8_4p"),
+        (("export",), "be exported: it plays in whole numbers"),
+    ):
+        run("model", *words, "--model", str(nnue_file), "--output", str(made), status=1)
+        assert f"this is an NNUE (nnue_mp for hex8_3p), which cannot {text}" in run.err
+        assert run.err.count("\n") == 1
+        assert not made.exists()

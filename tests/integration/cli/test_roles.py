@@ -1,0 +1,333 @@
+"""A server with users and TLS: what each role may do, what it must not, and what it hears then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from nats.errors import NoRespondersError
+
+from ringrift.cluster.files import LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE, parse_nodes, write_cluster
+from ringrift.events import draft
+from ringrift.events.facts import ConsumerStarted
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import Forbidden, Unreachable
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.leases import hold
+from ringrift.log.login import AUTHORITY, CREDENTIALS
+from ringrift.log.recreate import REMADE, remake
+from ringrift.log.topology import EVENTS, GAMES, STREAMS
+from ringrift.server.embedded import _free_port, _is_free, find_binary
+from ringrift.server.ensure import ensure
+from ringrift.server.roles import roles
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SCOPE = "hex8_2p"
+FACTS = {
+    "game": f"ringrift.game.{SCOPE}.completed",
+    "played": f"ringrift.selfplay.{SCOPE}.finished",
+    "planned": f"ringrift.selfplay.{SCOPE}.planned",
+    "trained": f"ringrift.training.{SCOPE}.finished",
+    "registered": f"ringrift.model.{SCOPE}.registered",
+    "scored": f"ringrift.evaluation.{SCOPE}.scored",
+    "promoted": f"ringrift.promotion.{SCOPE}.promoted",
+    "rejected": f"ringrift.promotion.{SCOPE}.rejected",
+    "lease": "ringrift.lease.nobody.acquired",
+    "settings": "ringrift.settings.all.changed",
+    "started": "ringrift.consumer.node.started",
+    "dead": "ringrift.dead-letter.selfplay.GAMES.1",
+    "ticket": f"ringrift.work.selfplay.5.{SCOPE}",
+    "heartbeat": "$KV.nodes.x",
+    "key": "$KV.leases.nobody",
+    "model": "$O.models.C.x",
+    "checkpoint": "$O.snapshots.C.x",
+}
+MAY_WRITE = {
+    "worker": {"game", "played", "started", "dead", "heartbeat"},
+    "trainer": {"trained", "registered", "started", "heartbeat", "model", "checkpoint"},
+    "evaluator": {"game", "scored", "started", "heartbeat"},
+    "coordinator": {
+        "planned",
+        "promoted",
+        "rejected",
+        "lease",
+        "started",
+        "ticket",
+        "heartbeat",
+        "key",
+        "checkpoint",
+    },
+    "operator": set(FACTS),
+    "viewer": set(),
+}
+NOBODY_BUT_THE_OPERATOR = (
+    "$JS.API.STREAM.PURGE.EVENTS",
+    "$JS.API.STREAM.PURGE.GAMES",
+    "$JS.API.STREAM.DELETE.NONE",
+    "$JS.API.STREAM.CREATE.OTHER",
+    "$JS.API.STREAM.UPDATE.EVENTS",
+    "$JS.API.STREAM.MSG.DELETE.EVENTS",
+    "$JS.API.STREAM.PURGE.OBJ_models",
+    "$JS.API.CONSUMER.CREATE.WORK.mine",
+    "$JS.API.CONSUMER.DELETE.WORK.none",
+    "$JS.API.STREAM.RESTORE.X",
+    *(f"$JS.API.STREAM.DELETE.{stream.name}" for stream in STREAMS if stream.name not in REMADE),
+    "$JS.API.STREAM.LEADER.STEPDOWN.NONE",
+    "$JS.API.CONSUMER.PAUSE.WORK.none",
+    "_INBOX.operator.x",
+    "$JS.API.DIRECT.GET.NONE",
+)
+
+
+class Place:
+    """A running server and the files of its cluster."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+
+    async def log(self, role: str) -> JetStreamLog:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(AUTHORITY, str(self.folder / "authority" / "ca.pem"))
+            user, _, password = (
+                (self.folder / "credentials" / f"{role}.txt").read_text().strip().partition(":")
+            )
+            return await JetStreamLog.open(
+                self.url.replace("tls://", f"tls://{user}:{password}@"), name=role
+            )
+
+
+def port_with_neighbours() -> int:
+    while True:
+        port = _free_port()
+        if (
+            port + MONITOR_PORTS_ABOVE < 65536
+            and _is_free(port + MONITOR_PORTS_ABOVE)
+            and _is_free(port + LEAF_PORTS_ABOVE)
+        ):
+            return port
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    folder = tmp_path_factory.mktemp("secured")
+    (voter,) = write_cluster(
+        folder, parse_nodes(f"n1=127.0.0.1:{port_with_neighbours()}"), users=True, tls=True
+    )
+    home = folder / "voters" / "n1"
+    with (home / "log").open("wb") as log:
+        server = await asyncio.create_subprocess_exec(
+            find_binary(), "-c", "nats.conf", cwd=home, stdout=log, stderr=log
+        )
+    place = Place(folder, f"tls://127.0.0.1:{voter.port}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(AUTHORITY, str(folder / "authority" / "ca.pem"))
+        try:
+            async with asyncio.timeout(10):
+                while True:
+                    with suppress(Unreachable):
+                        operator = await place.log("operator")
+                        break
+                    await asyncio.sleep(0.02)
+            assert await ensure(operator.ask) == []
+            fact = ConsumerStarted(node="node", consumer="test", instance="1", version="1")
+            await operator.append([draft(fact, cause=None, source="test", key=1)])
+            await operator.close()
+            yield place
+        finally:
+            server.terminate()
+            await server.wait()
+
+
+async def may(log: JetStreamLog, subject: str) -> bool:
+    """Whether the server lets us publish there, whatever comes of it."""
+    body = b'{"batch":1,"no_wait":true}' if "MSG.NEXT" in subject else b"{"
+    try:
+        await log.client.request(subject, body, timeout=3)
+    except Forbidden as error:
+        return (error.subject, error.role) != (subject, log.client.role)
+    except NoRespondersError:  # it was let through, and nobody listens there
+        return True
+    return True
+
+
+@pytest.mark.parametrize("role", MAY_WRITE)
+async def test_a_role_writes_its_own_facts_and_nothing_else(place: Place, role: str) -> None:
+    log = await place.log(role)
+    assert {name for name, subject in FACTS.items() if await may(log, subject)} == MAY_WRITE[role]
+    await log.close()
+
+
+@pytest.mark.parametrize("role", sorted(set(MAY_WRITE) - {"operator"}))
+async def test_only_the_operator_changes_streams_and_throws_away(place: Place, role: str) -> None:
+    log = await place.log(role)
+    assert [subject for subject in NOBODY_BUT_THE_OPERATOR if await may(log, subject)] == []
+    await log.close()
+
+
+async def test_the_coordinator_and_nobody_else_makes_anew_what_facts_give_again(
+    place: Place,
+) -> None:
+    deleting = [f"$JS.API.STREAM.DELETE.{stream}" for stream in REMADE]
+    for role in sorted(set(MAY_WRITE) - {"operator", "coordinator"}):
+        log = await place.log(role)
+        assert [subject for subject in deleting if await may(log, subject)] == []
+        await log.close()
+    coordinator = await place.log("coordinator")
+    for stream in REMADE:
+        await remake(coordinator.ask, stream)
+    assert await ensure(coordinator.ask) == []
+    await coordinator.close()
+
+
+@pytest.mark.parametrize("role", MAY_WRITE)
+async def test_every_role_reads_the_whole_log_over_tls(place: Place, role: str) -> None:
+    log = await place.log(role)
+    assert [entry.seq async for batch in log.read(EVENTS, until_seq=1) for entry in batch] == [1]
+    entries = log.follow(EVENTS)
+    async with asyncio.timeout(5):
+        assert (await anext(entries)).seq == 1
+    await entries.aclose()
+    assert (await log.last(EVENTS, "ringrift.consumer.>")) is not None
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "other"),
+    [
+        ("worker", "selfplay", "training"),
+        ("trainer", "training", "selfplay"),
+        ("evaluator", "evaluation", "selfplay"),
+    ],
+)
+async def test_a_worker_takes_tickets_of_its_kind_only(
+    place: Place, role: str, kind: str, other: str
+) -> None:
+    coordinator, log = await place.log("coordinator"), await place.log(role)
+    await coordinator.publish_ticket(f"ringrift.work.{kind}.5.{SCOPE}", b"{}", f"ticket of {kind}")
+    item = await log.next_ticket(kind, wait_seconds=3)
+    assert item is not None
+    await item.in_progress()
+    await item.ack()
+    with pytest.raises(Forbidden, match=rf"{role}.*WORK\.{other}"):
+        await log.next_ticket(other, wait_seconds=3)
+    await coordinator.close()
+    await log.close()
+
+
+async def test_a_denied_append_names_the_subject_and_the_role_at_once(place: Place) -> None:
+    log = await place.log("viewer")
+    fact = ConsumerStarted(node="node", consumer="test", instance="2", version="1")
+    with pytest.raises(
+        Forbidden,
+        match=r"user 'viewer' may not publish to ringrift\.consumer\.node\.started: use the credentials",
+    ):
+        async with asyncio.timeout(3):
+            await log.append([draft(fact, cause=None, source="test", key=2)])
+    with pytest.raises(Forbidden):
+        await log.purge(EVENTS, ">")
+    with pytest.raises(Forbidden):
+        _ = [batch async for batch in log.read("WORK")]
+    await log.close()
+
+
+async def test_the_coordinator_holds_leases_and_the_trainer_keeps_checkpoints(place: Place) -> None:
+    coordinator, trainer = await place.log("coordinator"), await place.log("trainer")
+    async with hold(coordinator, "promoter", "here", "test") as lease:
+        assert lease.token > 0
+    blobs = ObjectBlobs(trainer)
+    for content in (b"one", b"two"):
+        await blobs.put_named("snapshots", "ticket", content)
+    assert await ObjectBlobs(coordinator).get_named("snapshots", "ticket") == b"two"
+    await blobs.delete("snapshots", "ticket")
+    digest = await blobs.put("models", b"network")
+    worker = await place.log("worker")
+    assert await ObjectBlobs(worker).get("models", digest) == b"network"
+    with pytest.raises(Forbidden):
+        await ObjectBlobs(worker).delete("models", digest)
+    for log in (coordinator, trainer, worker):
+        await log.close()
+
+
+async def test_nobody_overhears_the_answers_to_another_role(place: Place) -> None:
+    viewer, operator = await place.log("viewer"), await place.log("operator")
+    heard = []
+
+    async def hear(message: object) -> None:
+        heard.append(message)
+
+    for subject in ("_INBOX.>", "_INBOX.operator.>", "ringrift.>", ">"):
+        await viewer.client.subscribe(subject, cb=hear)
+    await viewer.client.flush()
+    await operator.tail(EVENTS)
+    await viewer.tail(EVENTS)
+    assert heard == []
+    await viewer.close()
+    await operator.close()
+
+
+async def test_a_consumer_that_delivers_elsewhere_writes_nothing_there(place: Place) -> None:
+    """A push consumer publishes for its maker: it must not be a way around the maker's rights."""
+    worker, operator = await place.log("worker"), await place.log("operator")
+    await worker.publish(GAMES, FACTS["game"], b"{}")
+    before = [await operator.tail(stream) for stream in (EVENTS, "KV_leases")]
+    await operator.client.subscribe("ringrift.>")
+    await operator.client.subscribe(">")
+    await operator.client.flush()
+    for number, target in enumerate(
+        (FACTS["promoted"], FACTS["key"], "$JS.API.STREAM.PURGE.GAMES")
+    ):
+        config = {
+            "name": f"forger{number}",
+            "deliver_subject": target,
+            "ack_policy": "none",
+            "mem_storage": True,
+        }
+        request = json.dumps({"stream_name": GAMES, "config": config}).encode()
+        await worker.ask(f"$JS.API.CONSUMER.CREATE.{GAMES}.forger{number}", request, 3)
+    await asyncio.sleep(0.3)
+    assert [await operator.tail(stream) for stream in (EVENTS, "KV_leases")] == before
+    assert [batch async for batch in operator.read(GAMES)]
+    await worker.close()
+    await operator.close()
+
+
+async def test_who_has_no_password_or_the_wrong_one_is_not_let_in(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Unreachable, match="Authorization Violation"):
+        await JetStreamLog.open(place.url, name="test")
+    with pytest.raises(Unreachable, match="Authorization Violation") as caught:
+        await JetStreamLog.open(place.url.replace("tls://", "tls://operator:hunter2@"), name="test")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(Unreachable, match="Authorization Violation"):
+        await place.log("edge")
+    monkeypatch.setenv(CREDENTIALS, str(tmp_path / "missing.txt"))
+    with pytest.raises(Unreachable, match=r"missing\.txt cannot be read"):
+        await JetStreamLog.open(place.url, name="test")
+    monkeypatch.setenv(CREDENTIALS, str(place.folder / "credentials" / "viewer.txt"))
+    log = await JetStreamLog.open(place.url, name="test")
+    assert log.client.role == "viewer"
+    await log.close()
+
+
+async def test_a_server_that_our_authority_did_not_sign_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(AUTHORITY)
+    with pytest.raises(Unreachable, match=r"not trusted.*RINGRIFT_CA"):
+        await JetStreamLog.open(place.url, name="test")
+
+
+async def test_secrets_are_for_their_owner_only(place: Place) -> None:
+    secret = [
+        *place.folder.glob("credentials/*"),
+        *place.folder.rglob("*.key"),
+        *place.folder.rglob("users.conf"),
+    ]
+    assert len(secret) == len(roles()) + 4
+    assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}

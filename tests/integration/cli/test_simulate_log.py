@@ -1,0 +1,32 @@
+"""The log of a simulated fleet, looked at with the commands for real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ringrift.cli.main import main
+
+FLEET = Path(__file__).parents[3] / "ops" / "fleet.toml"
+
+
+def test_a_simulated_log_is_looked_into_as_a_real_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", "--nodes", str(FLEET), "--hours", "0.1", "--log", str(tmp_path)]
+    main([*words, "--json"])
+    events = json.loads(capsys.readouterr().out)[0]["events"]
+    assert main(["at", str(events), "fleet", "--json", "--data", str(tmp_path)]) == 0
+    assert len(json.loads(capsys.readouterr().out)["fleet"]["nodes"]) == 40
+    assert main(words) == 1
+    assert (
+        f"{tmp_path} holds a log of {events} events already: name another directory for --log"
+        in capsys.readouterr().err
+    )
+
+
+def test_one_log_holds_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--nodes", str(FLEET), "--seeds", "2", "--log", str(tmp_path)]) == 1
+    assert "has room for one run: leave out --seeds" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from ringrift.cli.main import main
+from ringrift.cli.settings import with_known_architecture
+from ringrift.errors import CommandError
+from ringrift.events import Settings
+from ringrift.events.settings_sources import load
+
+
+def settings_with(name: str) -> Settings:
+    return load({"training.architecture": name})
+
+
+def test_old_names_become_new_ones_before_the_log_sees_them() -> None:
+    with pytest.warns(DeprecationWarning, match="v6 is now called v5-heavy-large"):
+        assert (
+            with_known_architecture(settings_with("v6")).training.architecture == "v5-heavy-large"
+        )
+    assert with_known_architecture(Settings()) == Settings()
+
+
+def test_an_unknown_architecture_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path
+) -> None:
+    with pytest.raises(CommandError, match="no network is called 'v7'; there are v2-micro, v2, v4"):
+        with_known_architecture(settings_with("v7"))
+    assert main(["up", "--set", "training.architecture=v7", "--data", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.startswith(
+        "ringrift: training.architecture: no network is called 'v7'"
+    )
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_table_of_architectures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "architectures"]) == 0
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["architecture"] == ["square8", "square19", "hex8", "hexagonal"]
+    assert lines["v2-micro"] == ["127,396"] * 4
+
+
+def test_an_nnue_has_to_play_every_config() -> None:
+    def chosen(name: str) -> Settings:
+        return load({"training.architecture": name, "configs": "hex8_2p,hex8_3p"})
+
+    assert with_known_architecture(chosen("nnue_policy")) == chosen("nnue_policy")
+    for name, text in (
+        ("nnue", "nnue does not play hex8_3p; with 3 seats"),
+        ("nnue_mp", "nnue_mp does not play hex8_2p"),
+    ):
+        with pytest.raises(CommandError, match=text):
+            with_known_architecture(chosen(name))

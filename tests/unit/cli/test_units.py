@@ -1,0 +1,179 @@
+"""What an operator installs: systemd units and launchd files start commands of ours that are there,
+with keys that are known."""
+
+from __future__ import annotations
+
+import plistlib
+import re
+import shlex
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from ringrift.cli.main import parser
+from ringrift.cluster.node import CONSUMERS_OF
+from ringrift.cluster.supervisor import SILENT_SECONDS_MAX
+from ringrift.runtime.cluster_state import EXPECTED
+from ringrift.runtime.health import PORT_AFTER
+from ringrift.server.roles import roles
+
+OPS = Path(__file__).parents[3] / "ops"
+UNITS = sorted((OPS / "systemd").iterdir())
+SERVICES = [path for path in UNITS if path.suffix == ".service"]
+CONSUMER_MODULES = sorted((OPS.parent / "ringrift" / "consumers").glob("*.py"))
+PLISTS = sorted((OPS / "launchd").iterdir())
+PROGRAMS = "/opt/ringrift/.venv/bin"
+SECTIONS = {".service": {"Unit", "Service", "Install"}, ".timer": {"Unit", "Timer", "Install"}}
+KNOWN = {
+    "Unit": {"Description", "After", "Wants", "Requisite", "StartLimitIntervalSec"},
+    "Service": {
+        "Type",
+        "WatchdogSec",
+        "User",
+        "WorkingDirectory",
+        "EnvironmentFile",
+        "Environment",
+        "ExecStart",
+        "ExecReload",
+        "KillSignal",
+        "KillMode",
+        "TimeoutStopSec",
+        "Restart",
+        "RestartSec",
+        "StateDirectory",
+        "CacheDirectory",
+        "OOMScoreAdjust",
+        "OOMPolicy",
+        "MemoryHigh",
+        "MemoryMax",
+        "TasksMax",
+        "LimitNOFILE",
+        "ProtectSystem",
+        "ProtectHome",
+        "PrivateTmp",
+        "NoNewPrivileges",
+        "ReadWritePaths",
+    },
+    "Timer": {"OnActiveSec", "OnUnitActiveSec"},
+    "Install": {"WantedBy"},
+}
+"""of systemd.unit(5), .service(5), .exec(5), .kill(5), .resource-control(5) and .timer(5); those
+that we use"""
+
+
+def entries(path: Path) -> list[tuple[str, str, str]]:
+    """Section, key and value of every setting; a key may come twice, which no configparser
+    takes."""
+    found, section = [], ""
+    for line in path.read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.append((section, key, value))
+    return found
+
+
+def values(path: Path, key: str) -> list[str]:
+    return [value for _, name, value in entries(path) if name == key]
+
+
+def accept(words: list[str]) -> None:
+    """A command line of ours is one that our parsers take."""
+    program = words[0].removeprefix(f"{PROGRAMS}/")
+    if program == "ringrift":
+        parser().parse_args([word.replace("${ROLES}", "worker,evaluator") for word in words[1:]])
+    elif program == "python":
+        assert words[1] == "-m"
+        assert find_spec(words[2].replace("%i", "rater")) is not None
+    else:
+        assert (program, words[1:]) == ("nats-server", ["-c", "nats.conf"])
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_every_setting_is_known_to_systemd(path: Path) -> None:
+    assert {section for section, _, _ in entries(path)} <= SECTIONS[path.suffix]
+    assert [key for section, key, _ in entries(path) if key not in KNOWN[section]] == []
+    assert all(value for _, _, value in entries(path))
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
+def test_what_is_started_is_there(path: Path) -> None:
+    (start,) = values(path, "ExecStart")
+    words = shlex.split(start)
+    if words[0] != "/bin/sh":
+        accept(words)
+
+
+@pytest.mark.parametrize("name", ["ringrift@.service", "ringrift-node.service"])
+def test_who_is_watched_speaks_to_systemd_and_has_bounds(name: str) -> None:
+    path = OPS / "systemd" / name
+    assert values(path, "Type") == ["notify"]
+    assert values(path, "WatchdogSec") == [f"{SILENT_SECONDS_MAX:.0f}"], (
+        "as the supervisor of `ringrift up`"
+    )
+    assert values(path, "Restart") == ["always"]
+    assert all(
+        values(path, key) for key in ("MemoryMax", "TasksMax", "LimitNOFILE", "TimeoutStopSec")
+    )
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not there")
+def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
+    for path in UNITS:  # the programs are not installed here
+        (tmp_path / path.name).write_text(path.read_text().replace(f"{PROGRAMS}/", "/bin/true /"))
+    found = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in UNITS)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "ringrift" not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("path", PLISTS, ids=lambda path: path.name)
+def test_launchd_files_are_property_lists_that_start_what_is_there(path: Path) -> None:
+    with path.open("rb") as file:
+        found = plistlib.load(file)
+    assert found["Label"] == path.stem
+    assert found["KeepAlive"] is True
+    accept(found["ProgramArguments"])
+    assert all(isinstance(value, str) for value in found.get("EnvironmentVariables", {}).values())
+
+
+def test_every_consumer_module_is_started_by_a_role_and_expected_to_run() -> None:
+    """A process that nobody starts, or one that a role names and is not there, is a gap nobody sees
+    (requirement G19.13)."""
+    started = re.compile(r'^    run\("([a-z]+)", main\)$', re.M)
+    modules = {name for path in CONSUMER_MODULES for name in started.findall(path.read_text())}
+    assert len(modules) >= 11
+    assert modules == {name for names in CONSUMERS_OF.values() for name in names} == set(EXPECTED)
+
+
+def test_the_readme_names_every_consumer_role_and_port() -> None:
+    text = (OPS / "README.md").read_text()
+    assert "ringrift@{" + ",".join(CONSUMERS_OF["coordinator"]) + "}" in text
+    assert [role for role in roles() if f"| {role} | " not in text] == []
+    ports, consumers = (
+        re.search(rf"^\| {first} \|.*$", text, re.M) for first in ("8790", "monitor")
+    )
+    assert ports is not None
+    assert consumers is not None
+    told = dict(
+        zip(
+            consumers[0].strip("| ").split(" | "),
+            map(int, ports[0].strip("| ").split(" | ")),
+            strict=True,
+        )
+    )
+    assert told == {name: 8790 + after for name, after in PORT_AFTER.items()}
+
+
+def test_every_file_the_readme_installs_is_there() -> None:
+    named = set(re.findall(r"ops/[a-z]+/[A-Za-z0-9@.*-]+", (OPS / "README.md").read_text()))
+    assert len(named) >= 6
+    assert [name for name in sorted(named) if not list(OPS.parent.glob(name))] == []

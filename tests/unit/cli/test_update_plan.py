@@ -1,0 +1,53 @@
+"""In which order nodes and servers are updated, and when a node is back."""
+
+from __future__ import annotations
+
+from ringrift.cluster.update import missing, plan
+from ringrift.log.presence import Heartbeat, Machine
+from ringrift.runtime.health import LAG_READY_MAX
+
+
+def machine(*roles: str, consumers: tuple[str, ...] = ()) -> Machine:
+    return Machine(roles=roles, cores=1, memory_bytes=1, consumers=consumers)
+
+
+def beat(consumer: str, seq: int = 0, folds: dict[str, str] | None = None) -> Heartbeat:
+    return Heartbeat(
+        consumer=consumer,
+        node="n",
+        instance="i",
+        pid=1,
+        doing="",
+        seq=seq,
+        errors=0,
+        folds=folds or {},
+    )
+
+
+def test_nodes_without_the_coordinator_go_together_those_with_it_one_by_one() -> None:
+    machines = {
+        "b": machine("coordinator"),
+        "w2": machine("worker"),
+        "a": machine("worker", "coordinator"),
+        "w1": machine("trainer"),
+    }
+    steps = plan(machines, ["n1", "n2", "n3"], local=True)
+    assert (steps.together, steps.one_by_one) == (("w1", "w2"), ("a", "b"))
+    assert (steps.servers, steps.by_hand) == (("n1", "n2", "n3"), ())
+
+
+def test_servers_on_other_machines_are_a_persons_work() -> None:
+    steps = plan({}, ["n1"], local=False)
+    assert (steps.servers, steps.by_hand) == ((), ("n1",))
+
+
+def test_a_node_is_back_when_all_it_keeps_is_there_and_has_caught_up() -> None:
+    node = machine("worker", "coordinator", consumers=("selfplay", "selfplay", "planner"))
+    playing, tail = [beat("selfplay"), beat("selfplay")], 500
+    assert missing(node, playing[:1], tail) == "selfplay is not there"
+    assert missing(node, playing, tail) == "planner is not there"
+    late = beat("planner", tail - LAG_READY_MAX - 1, {"fold": "0"})
+    assert missing(node, [*playing, late], tail) == f"planner is {LAG_READY_MAX + 1} events behind"
+    assert (
+        missing(node, [*playing, beat("planner", tail - LAG_READY_MAX, {"fold": "0"})], tail) == ""
+    )

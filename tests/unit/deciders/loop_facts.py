@@ -1,0 +1,163 @@
+"""Facts of one config as its loop writes them, for the tests of the deciders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ringrift.events.facts import (
+    EvaluationScored,
+    ModelPromoted,
+    ModelRegistered,
+    PromotionRejected,
+    Ranking,
+    SelfplayFinished,
+    SelfplayPlanned,
+    ShardExported,
+    TrainingFinished,
+    TrainingRequested,
+)
+from ringrift.events.settings import SelfplaySettings
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+CONFIG = "hex8_2p"
+SMALL = SelfplaySettings(games=128, bootstrap_games=64, games_per_ticket=64)
+
+
+def planned(generation: int = 0, games: int = 64, model: str | None = None) -> SelfplayPlanned:
+    return SelfplayPlanned(
+        config=CONFIG,
+        generation=generation,
+        games=games,
+        games_per_ticket=64,
+        simulations=32,
+        model=model,
+        seed=1,
+        settings_version=1,
+    )
+
+
+def played(generation: int = 0, games: int = 64) -> SelfplayFinished:
+    return SelfplayFinished(
+        config=CONFIG,
+        generation=generation,
+        ticket="t",
+        games=games,
+        plies=games * 150,
+        play_seconds=1.0,
+        node="n",
+    )
+
+
+def exported(
+    index: int = 0, games: int = 64, samples: int = 6000, digest: str = A
+) -> ShardExported:
+    return ShardExported(
+        config=CONFIG,
+        encoder="e",
+        index=index,
+        first_seq=1 + 64 * index,
+        last_seq=64 + 64 * index,
+        games=games,
+        samples=samples,
+        rejected=0,
+        digest=digest,
+        size_bytes=1,
+    )
+
+
+def requested(generation: int = 1) -> TrainingRequested:
+    return TrainingRequested(
+        config=CONFIG,
+        generation=generation,
+        architecture="v2-micro",
+        parent=None,
+        shards=(A,),
+        samples=6000,
+        seed=1,
+        reason="r",
+        settings_version=1,
+    )
+
+
+def finished(model: str = B, generation: int = 1) -> TrainingFinished:
+    return TrainingFinished(
+        config=CONFIG,
+        generation=generation,
+        ticket="t",
+        model=model,
+        steps=1,
+        samples=1,
+        loss=1.0,
+        policy_loss=1.0,
+        value_loss=1.0,
+        validation_loss=None,
+        train_seconds=1.0,
+        node="n",
+    )
+
+
+def registered(model: str = B, generation: int = 1) -> ModelRegistered:
+    return ModelRegistered(
+        config=CONFIG,
+        model=model,
+        generation=generation,
+        architecture="v2-micro",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        ticket="t",
+    )
+
+
+def promoted(model: str = B, generation: int = 1, previous: str | None = None) -> ModelPromoted:
+    return ModelPromoted(
+        config=CONFIG,
+        generation=generation,
+        model=model,
+        previous=previous,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
+
+
+def rejected(model: str = B, generation: int = 1, current: str | None = None) -> PromotionRejected:
+    return PromotionRejected(
+        config=CONFIG,
+        generation=generation,
+        model=model,
+        current=current,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
+
+
+def scored(
+    purpose: Any, wins: int, losses: int, model: str = B, round_: int = 0, config: str = CONFIG
+) -> EvaluationScored:
+    """`wins` starts won twice, `losses` starts lost twice."""
+    starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
+    me, other = (
+        f"{model[:12]}:gumbel:s32",
+        f"{B[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0",
+    )
+    rankings = [((me, other), 2 * wins), ((other, me), 2 * losses)]
+    return EvaluationScored(
+        config=config,
+        generation=1,
+        ticket="t",
+        candidate=me,
+        candidate_model=model,
+        opponent=other,
+        purpose=purpose,
+        round=round_,
+        games=2 * (wins + losses),
+        wins=2.0 * wins,
+        starts=starts,
+        rankings=tuple(
+            Ranking(order=order, ranks=(1, 2), count=count) for order, count in rankings if count
+        ),
+        play_seconds=1.0,
+        node="n",
+    )

@@ -1,0 +1,250 @@
+"""A short run of one config decides with feedback what it decides without: the demo is neither held
+back nor changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ringrift.deciders.feedback import (
+    architectures,
+    curriculum,
+    exploration,
+    loss,
+    quality,
+    regression,
+    scheduling,
+    tuning,
+    velocity,
+)
+from ringrift.deciders.kit import Decider
+from ringrift.deciders.loop import evaluation, promotion, selfplay, training
+from ringrift.deciders.loop import rating as elo
+from ringrift.events import EventMeta, Fact, Settings, type_of
+from ringrift.events.facts import (
+    AllocationDecided,
+    CurriculumReweighted,
+    EvaluationRequested,
+    EvaluationScored,
+    ModelPromoted,
+    ModelRegistered,
+    PromotionRejected,
+    QualityAssessed,
+    Ranking,
+    SelfplayFinished,
+    SelfplayPlanned,
+    SettingsChanged,
+    ShardExported,
+    ShardSummary,
+    TickRecorded,
+    TrainingFinished,
+    TrainingRequested,
+    VelocityChanged,
+)
+
+LOOP = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
+FEEDBACK = (
+    loss.DECIDER,
+    quality.DECIDER,
+    velocity.DECIDER,
+    regression.DECIDER,
+    exploration.DECIDER,
+    curriculum.DECIDER,
+    scheduling.DECIDER,
+    architectures.DECIDER,
+    tuning.DECIDER,
+)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DECISIONS = (
+    SelfplayPlanned,
+    TrainingRequested,
+    EvaluationRequested,
+    ModelPromoted,
+    PromotionRejected,
+)
+
+
+class Run:
+    """Deciders over one log, with workers that answer every request at once and a clock that ticks
+    every minute of it."""
+
+    def __init__(self, deciders: tuple[Decider[Any], ...], ticks: bool) -> None:
+        self.deciders, self.ticks = deciders, ticks
+        self.states = {decider.name: decider.initial() for decider in deciders}
+        self.log: list[Fact] = []
+        self.now = START
+
+    def write(self, *facts: Fact) -> None:
+        """Put facts on the log and everything that follows from them."""
+        waiting = list(facts)
+        while waiting:
+            event = waiting.pop(0)
+            self.log.append(event)
+            meta = self._meta(event)
+            for decider in self.deciders:
+                if (
+                    type(event) not in (*decider.reads, *decider.writes)
+                    or type(event) in decider.writes
+                ):
+                    continue
+                self.states[decider.name] = decider.evolve(self.states[decider.name], event, meta)
+                for fact in decider.decide(self.states[decider.name], event, meta):
+                    self.states[decider.name] = decider.evolve(
+                        self.states[decider.name], fact, meta
+                    )
+                    waiting.append(fact)
+            waiting += self._work(event)
+
+    def _meta(self, event: Fact) -> EventMeta:
+        self.now += timedelta(seconds=2)
+        seq = len(self.log)
+        return EventMeta(
+            "EVENTS", seq, type_of(event).subject(event), f"e{seq}", "test", self.now, None
+        )
+
+    def _work(self, event: Fact) -> list[Fact]:
+        tick = (
+            [TickRecorded(minute=len(self.log))]
+            if self.ticks and not isinstance(event, TickRecorded)
+            else []
+        )
+        match event:
+            case SelfplayPlanned():
+                return [*tick, *_play(event)]
+            case TrainingRequested():
+                return [*tick, *_train(event)]
+            case EvaluationRequested():
+                return [*tick, *_measure(event)]
+        return []
+
+
+def _play(plan: SelfplayPlanned) -> list[Fact]:
+    shards: list[Fact] = []
+    for index in range(plan.games // 64):
+        summary = ShardSummary(
+            games=64,
+            wins=(33, 31),
+            plies=64 * 150,
+            plies_squared=64 * 150**2 + 64 * 900,
+            openings=64,
+            participants=(f"{(plan.model or 'none')[:12]}:gumbel:s32",),
+            decisions=64 * 60,
+            agreed=64 * 38,
+        )
+        shards.append(
+            ShardExported(
+                config=plan.config,
+                encoder="e",
+                index=index,
+                first_seq=1,
+                last_seq=64,
+                games=64,
+                samples=64 * 60,
+                rejected=0,
+                digest=f"{plan.generation * 100 + index:064x}",
+                size_bytes=1,
+                summary=summary,
+            )
+        )
+    done = SelfplayFinished(
+        config=plan.config,
+        generation=plan.generation,
+        ticket="t",
+        games=plan.games,
+        plies=1,
+        play_seconds=1.0,
+        node="n",
+    )
+    return [*shards, done]
+
+
+def _train(request: TrainingRequested) -> list[Fact]:
+    model = f"{request.generation:x}" * 64
+    shared = {"config": request.config, "generation": request.generation, "ticket": "t"}
+    return [
+        TrainingFinished(
+            **shared,
+            model=model,
+            steps=1,
+            samples=1,
+            loss=3.0 / request.generation,
+            policy_loss=1.0,
+            value_loss=1.0,
+            validation_loss=None,
+            train_seconds=40.0,
+            node="n",
+        ),
+        ModelRegistered(
+            **shared, model=model, architecture="v2-micro", encoder="e", parameters=1, parents=()
+        ),
+    ]
+
+
+def _measure(request: EvaluationRequested) -> list[Fact]:
+    """Generations 1 and 2 are stronger than what they meet, generation 3 is weaker; the games are
+    exported, without samples."""
+    won = request.purpose != "promotion" or request.generation < 3
+    wins, losses = (request.pairs - 4, 4) if won else (4, request.pairs - 4)
+    names = (request.candidate.participant, request.opponent.participant)
+    rankings = tuple(
+        Ranking(order=order, ranks=(1, 2), count=2 * count)
+        for order, count in ((names, wins), (names[::-1], losses))
+    )
+    score = EvaluationScored(
+        config=request.config,
+        generation=request.generation,
+        ticket="t",
+        candidate=names[0],
+        opponent=names[1],
+        candidate_model=request.candidate.model,
+        purpose=request.purpose,
+        round=request.round,
+        games=2 * request.pairs,
+        wins=2.0 * wins,
+        starts=((0.0, losses), (1.0, wins)),
+        rankings=rankings,
+        play_seconds=1.0,
+        node="n",
+    )
+    shard = ShardExported(
+        config=request.config,
+        encoder="e",
+        index=0,
+        first_seq=1,
+        last_seq=64,
+        games=2 * request.pairs,
+        samples=0,
+        rejected=0,
+        digest="0" * 64,
+        size_bytes=1,
+    )
+    return [shard, score]
+
+
+def run(deciders: tuple[Decider[Any], ...], ticks: bool) -> list[Fact]:
+    """The log of three generations."""
+    life = Run(deciders, ticks)
+    life.write(SettingsChanged(version=1, settings=Settings(generations=3), why="test"))
+    return life.log
+
+
+def test_feedback_changes_nothing_in_a_fresh_run_of_one_config() -> None:
+    with_it, without = run((*LOOP, *FEEDBACK), ticks=True), run(LOOP, ticks=False)
+
+    def decided(log: list[Fact]) -> dict[str, list[Fact]]:
+        return {
+            kind.__name__: [fact for fact in log if isinstance(fact, kind)] for kind in DECISIONS
+        }
+
+    assert decided(with_it) == decided(without)
+    assert len(decided(without)["SelfplayPlanned"]) == 3
+    assert len(decided(without)["PromotionRejected"]) == 1
+
+
+def test_feedback_tells_what_it_found_meanwhile() -> None:
+    kinds = {type(fact) for fact in run((*LOOP, *FEEDBACK), ticks=True)}
+    assert {QualityAssessed, VelocityChanged, CurriculumReweighted, AllocationDecided} <= kinds
+
+
+def test_the_same_facts_give_the_same_log() -> None:
+    assert run((*LOOP, *FEEDBACK), ticks=True) == run((*LOOP, *FEEDBACK), ticks=True)

@@ -1,0 +1,191 @@
+"""Rounds of a match on a fleet: long games go in several tickets side by side; elsewhere a round is
+one ticket, as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringrift.deciders.loop import evaluation
+from ringrift.deciders.loop.evaluation import DECIDER, ROUND_TICKETS_MAX
+from ringrift.events.facts import (
+    EvaluationRequested,
+    EvaluationScored,
+    ModelPromoted,
+    ModelRegistered,
+    NodeAssigned,
+    Ranking,
+)
+from ringrift.events.participants import seat
+from ringrift.events.settings import EvaluationSettings
+
+BIG = "hexagonal_4p"
+B, C = "b" * 64, "c" * 64
+HEURISTIC = seat("heuristic").participant
+
+
+def assigned(name: str, kinds=("evaluation", "selfplay"), seconds: float = 1200.0) -> NodeAssigned:
+    return NodeAssigned(node=name, kinds=kinds, ticket_seconds=seconds, why="w", settings_version=1)
+
+
+def registered(model: str) -> ModelRegistered:
+    return ModelRegistered(
+        config=BIG,
+        model=model,
+        generation=1,
+        architecture="a",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        ticket="t",
+    )
+
+
+def promoted(model: str) -> ModelPromoted:
+    return ModelPromoted(
+        config=BIG,
+        generation=1,
+        model=model,
+        previous=None,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
+
+
+def scored(
+    model: str,
+    *,
+    rival: str | None = None,
+    starts: int = 8,
+    game_seconds: float = 60.0,
+    round_: int = 0,
+) -> EvaluationScored:
+    """An even match; a game takes so long."""
+    candidate = seat("gumbel", model=model, simulations=32).participant
+    opponent = seat("gumbel", model=rival, simulations=32).participant if rival else HEURISTIC
+    games = starts * 4
+    return EvaluationScored(
+        config=BIG,
+        generation=1,
+        ticket=f"t{round_}",
+        candidate=candidate,
+        candidate_model=model,
+        opponent=opponent,
+        purpose="promotion" if rival else "heuristic",
+        round=round_,
+        games=games,
+        wins=games / 4,
+        starts=((0.0, starts // 2), (1.0, starts // 2)),
+        rankings=(
+            Ranking(
+                order=(candidate, opponent, opponent, opponent), ranks=(1, 2, 3, 4), count=games
+            ),
+        ),
+        play_seconds=games * game_seconds,
+        node="n",
+    )
+
+
+@pytest.fixture
+def life(story, settings_changed):
+    """A current network, whose games are known to take a minute."""
+    return story(DECIDER).given(
+        settings_changed(configs=(BIG,)), registered(B), promoted(B), scored(B)
+    )
+
+
+def asked(life) -> list[EvaluationRequested]:
+    return [
+        fact
+        for fact in life.decided
+        if isinstance(fact, EvaluationRequested) and fact.purpose == "promotion"
+    ]
+
+
+def test_on_a_laptop_a_round_is_one_ticket_however_long(life):
+    (request,) = asked(life.when(registered(C)))
+    assert (request.round, request.pairs) == (0, 32)
+
+
+def test_on_a_fleet_a_round_of_long_games_is_played_side_by_side(life):
+    requests = asked(life.given(assigned("n1")).when(registered(C)))
+    assert [request.round for request in requests] == [0, 1, 2, 3]
+    assert [request.pairs for request in requests] == [8, 8, 8, 8]
+    assert len({request.seed for request in requests}) == 4
+
+
+def test_a_round_that_fits_the_time_of_a_ticket_stays_whole(life):
+    life.given(*(scored(B, game_seconds=1.0) for _ in range(200)))
+    (request,) = asked(life.given(assigned("n1")).when(registered(C)))
+    assert request.pairs == 32
+
+
+def test_the_node_that_may_vanish_first_sets_the_size(life):
+    life.given(
+        *(scored(B, game_seconds=4.0) for _ in range(200)), assigned("stays", seconds=1200.0)
+    )
+    assert len(evaluation.round_pairs(life.state, BIG)) == 1
+    life.given(assigned("spot", seconds=300.0))
+    assert len(evaluation.round_pairs(life.state, BIG)) == 2
+
+
+def test_a_node_that_only_plays_does_not_count(life):
+    life.given(assigned("n1"), assigned("spot", kinds=("selfplay",), seconds=1.0))
+    life.given(*(scored(B, game_seconds=1.0) for _ in range(200)))
+    assert evaluation.round_pairs(life.state, BIG) == (32,)
+    life.given(assigned("n1", kinds=()))
+    assert not life.state.evaluators
+
+
+def test_before_anything_was_measured_a_round_is_whole(story, settings_changed):
+    life = story(DECIDER).given(settings_changed(configs=(BIG,)), assigned("n1", seconds=1.0))
+    assert evaluation.round_pairs(life.state, BIG) == (32,)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 100.0, 1000.0, 3000.0])
+@pytest.mark.parametrize("pairs", [1, 2, 3, 7, 32])
+def test_no_start_is_lost_and_tickets_are_few(story, settings_changed, pairs, seconds):
+    settings = settings_changed(
+        configs=(BIG,), evaluation=EvaluationSettings(pairs_per_ticket=pairs)
+    )
+    life = story(DECIDER).given(settings, registered(B), promoted(B))
+    found = evaluation.round_pairs(
+        life.given(scored(B), assigned("n1", seconds=seconds)).state, BIG
+    )
+    assert sum(found) == pairs
+    assert 1 <= len(found) <= ROUND_TICKETS_MAX
+    assert min(found) >= 1
+    assert max(found) - min(found) <= 1
+
+
+def test_the_next_round_waits_for_all_tickets_of_this_one(life):
+    life.given(assigned("n1"), registered(C))
+    for number in (2, 0, 3):
+        assert not asked(life.when(scored(C, rival=B, round_=number)))
+    assert [request.round for request in asked(life.when(scored(C, rival=B, round_=1)))] == [
+        4,
+        5,
+        6,
+        7,
+    ]
+
+
+def test_tickets_of_a_round_come_in_any_order(life, story, settings_changed):
+    life.given(
+        assigned("n1"), registered(C), *(scored(C, rival=B, round_=number) for number in range(4))
+    )
+    other = story(DECIDER).given(
+        settings_changed(configs=(BIG,)), registered(B), promoted(B), scored(B)
+    )
+    other.given(
+        assigned("n1"),
+        registered(C),
+        *(scored(C, rival=B, round_=number) for number in (3, 1, 0, 2)),
+    )
+    assert other.state.configs[BIG].trials == life.state.configs[BIG].trials
+
+
+def test_baselines_are_one_ticket_each_for_the_first_network_is_judged_by_one(life):
+    life.given(assigned("n1", seconds=1.0)).when(registered(C))
+    baselines = [fact for fact in life.decided if fact.purpose != "promotion"]
+    assert [(fact.purpose, fact.pairs) for fact in baselines] == [("random", 48), ("heuristic", 48)]

@@ -1,0 +1,264 @@
+"""Regressions: levels that only rise, a bound to clear them, and the rollback of a critical one."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
+from ringrift.deciders.feedback import regression
+from ringrift.deciders.feedback.regression import DECIDER, level_of
+from ringrift.deciders.loop import evaluation, promotion, selfplay, training
+from ringrift.events.facts import (
+    EvaluationRequested,
+    EvaluationScored,
+    ModelPromoted,
+    ModelRegistered,
+    ModelRolledBack,
+    PromotionRejected,
+    Rating,
+    RatingsUpdated,
+    RegressionCleared,
+    RegressionDetected,
+    SelfplayPlanned,
+)
+from ringrift.events.settings import RegressionSettings
+
+CONFIG = "hex8_2p"
+B, C, D, E = "b" * 64, "c" * 64, "d" * 64, "e" * 64
+
+
+def promoted(model: str, config: str = CONFIG) -> ModelPromoted:
+    return ModelPromoted(
+        config=config,
+        generation=1,
+        model=model,
+        previous=None,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
+
+
+def rated(
+    games: int = 200, error: float = 8.0, config: str = CONFIG, **elo: float
+) -> RatingsUpdated:
+    rows = [
+        Rating(participant=f"{name * 12}:gumbel:s32", elo=value, se=error, games=games)
+        for name, value in elo.items()
+    ]
+    return RatingsUpdated(config=config, ratings=tuple(rows), games=400)
+
+
+def detected(severity="critical", model: str = C, good: str = B) -> RegressionDetected:
+    return RegressionDetected(
+        config=CONFIG,
+        severity=severity,
+        model=model,
+        best=B,
+        good=good,
+        elo_drop=160.0,
+        error=10.0,
+        settings_version=1,
+    )
+
+
+def rolled_back() -> ModelRolledBack:
+    return ModelRolledBack(
+        config=CONFIG, model=C, current=B, elo_drop=160.0, why="w", settings_version=1
+    )
+
+
+def registered(model: str) -> ModelRegistered:
+    return ModelRegistered(
+        config=CONFIG,
+        model=model,
+        generation=3,
+        architecture="v2-micro",
+        encoder="e",
+        parameters=1,
+        parents=(),
+        ticket="t",
+    )
+
+
+def scored(wins: int, losses: int, opponent: str, model: str = D) -> EvaluationScored:
+    starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
+    return EvaluationScored(
+        config=CONFIG,
+        generation=3,
+        ticket="t",
+        candidate=f"{model[:12]}:gumbel:s32",
+        candidate_model=model,
+        opponent=f"{opponent[:12]}:gumbel:s32",
+        purpose="promotion",
+        round=0,
+        games=2 * (wins + losses),
+        wins=2.0 * wins,
+        starts=starts,
+        rankings=(),
+        play_seconds=1.0,
+        node="n",
+    )
+
+
+@pytest.fixture
+def life(story, settings_changed):
+    return story(DECIDER).given(settings_changed(), promoted(B), promoted(C))
+
+
+def test_a_network_that_was_measured_with_smaller_budgets_too_is_not_weaker_for_it(life):
+    """As by a ladder, a gauntlet or the tiers."""
+    table, ways = rated(b=100, c=120), ("gumbel:s8", "minimax:s32", "policy:s0")
+    weak = [Rating(participant=f"{'c' * 12}:{way}", elo=-300.0, se=8.0, games=300) for way in ways]
+    life.when(msgspec.structs.replace(table, ratings=(*table.ratings, *weak))).then()
+
+
+@pytest.mark.parametrize(("drop", "severity"), [(30, "minor"), (75, "major"), (150, "critical")])
+def test_a_weaker_network_is_a_regression(life, drop, severity):
+    (fact,) = life.when(rated(b=100, c=100 - drop)).then(RegressionDetected)
+    assert (fact.severity, fact.model, fact.best, fact.good, fact.elo_drop) == (
+        severity,
+        C,
+        B,
+        B,
+        drop,
+    )
+
+
+def test_a_small_drop_is_none(life):
+    life.when(rated(b=100, c=75)).then()
+
+
+def test_a_drop_within_its_error_is_none(life):
+    life.when(rated(error=40, b=100, c=20)).then()
+
+
+def test_few_games_prove_nothing(life):
+    life.when(rated(games=90, b=300, c=0)).then()
+
+
+def test_a_first_network_cannot_regress(story, settings_changed):
+    story(DECIDER).given(settings_changed(), promoted(B)).when(rated(b=-500, c=100)).then()
+
+
+def test_a_level_is_told_once_and_again_when_it_rises(life):
+    life.when(rated(b=100, c=60)).then(RegressionDetected)
+    life.when(rated(b=100, c=65)).then()
+    (fact,) = life.when(rated(b=100, c=20)).then(RegressionDetected)
+    assert fact.severity == "major"
+    life.when(rated(b=100, c=60)).then()
+
+
+def test_it_is_cleared_below_half_the_lowest_bound(life):
+    life.given(rated(b=100, c=60))
+    life.when(rated(b=100, c=80)).then()
+    life.when(rated(b=100, c=86)).then(RegressionCleared)
+    life.when(rated(b=100, c=86)).then()
+
+
+def test_a_promotion_clears_it(life):
+    (fact,) = life.given(rated(b=100, c=60)).when(promoted(D)).then(RegressionCleared)
+    assert fact.model == C
+
+
+def test_a_rollback_clears_it_and_the_good_network_is_measured_against_older_ones(life):
+    life.given(rated(b=100, c=-100)).when(rolled_back()).then(RegressionCleared)
+    life.when(rated(b=100, c=-100)).then()
+
+
+def test_the_good_network_is_the_newest_that_is_no_regression_itself(story, settings_changed):
+    life = story(DECIDER).given(settings_changed(), *map(promoted, (B, C, D, E)))
+    (fact,) = life.when(rated(b=100, c=90, d=20, e=-80)).then(RegressionDetected)
+    assert (fact.best, fact.good) == (B, C)
+
+
+def test_configs_are_apart(life):
+    life.when(rated(config="square8_2p", b=300, c=0)).then()
+
+
+def test_the_state_survives_json(life):
+    life.given(rated(b=100, c=60))
+    assert (
+        msgspec.json.decode(msgspec.json.encode(life.state), type=regression.RegressionState)
+        == life.state
+    )
+
+
+@for_all(drops=st.lists(st.floats(-50, 300), max_size=30))
+def test_levels_do_not_flap(drops):
+    """Between two detections of the same level lies a clearing."""
+    state, level = regression.RegressionState(), None
+    for event in (promoted(B), promoted(C), *(rated(b=100, c=100 - drop) for drop in drops)):
+        state = regression.evolve(state, event, None)
+        for fact in regression.decide(state, event, None):
+            state = regression.evolve(state, fact, None)
+            if isinstance(fact, RegressionDetected):
+                assert level is None or regression.LEVELS.index(
+                    fact.severity
+                ) > regression.LEVELS.index(level)
+                level = fact.severity
+            else:
+                level = None
+
+
+@for_all(drop=st.floats(0, 500), error=st.floats(0, 200))
+def test_no_level_within_the_error(drop, error):
+    assert level_of(drop, error, RegressionSettings()) is None or drop >= 2 * error
+
+
+# what a critical regression does
+
+
+@pytest.fixture
+def promoter(story, settings_changed):
+    return story(promotion.DECIDER).given(settings_changed(), promoted(B), promoted(C))
+
+
+def test_a_critical_regression_is_rolled_back(promoter):
+    (fact,) = promoter.when(detected()).then(ModelRolledBack)
+    assert (fact.model, fact.current) == (C, B)
+    promoter.when(detected()).then()
+
+
+def test_a_lesser_one_and_one_of_another_network_are_not(promoter):
+    promoter.when(detected("major")).then()
+    promoter.when(detected(model=D)).then()
+
+
+def test_after_a_rollback_nothing_is_promoted_for_a_while_and_the_loop_goes_on(promoter):
+    promoter.given(detected(), registered(D))
+    (fact,) = promoter.when(scored(60, 2, opponent=B)).then(PromotionRejected)
+    assert "after the rollback" in fact.why
+    assert fact.current == B
+    promoter.after(seconds=600).given(registered(E)).when(scored(60, 2, opponent=B, model=E)).then(
+        ModelPromoted
+    )
+
+
+def test_results_against_a_network_that_was_rolled_back_do_not_count(promoter):
+    promoter.given(registered(D), scored(5, 5, opponent=C), detected()).after(hours=1)
+    promoter.when(scored(60, 2, opponent=C)).then()
+    (fact,) = promoter.when(scored(60, 2, opponent=B)).then(ModelPromoted)
+    assert (fact.previous, fact.evidence.starts) == (B, 62)
+
+
+def test_a_candidate_on_trial_meets_the_good_network_instead(story, settings_changed):
+    life = story(evaluation.DECIDER).given(
+        settings_changed(), registered(C), promoted(C), registered(D)
+    )
+    (request,) = life.when(rolled_back()).then(EvaluationRequested)
+    assert (request.opponent.model, request.purpose, request.round) == (B, "promotion", 0)
+    life.when(scored(10, 8, opponent=C)).then()
+
+
+def test_the_good_network_plays_and_is_trained_on(story, settings_changed):
+    life = story(selfplay.DECIDER).given(settings_changed(), promoted(C), rolled_back())
+    rejected = PromotionRejected(
+        config=CONFIG, generation=3, model=D, current=B, evidence=None, why="w", settings_version=1
+    )
+    (plan,) = life.when(rejected).then(SelfplayPlanned)
+    assert plan.model == B
+    trainer = story(training.DECIDER).given(settings_changed(), rolled_back())
+    assert trainer.state.configs[CONFIG].newest == B

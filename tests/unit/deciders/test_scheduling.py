@@ -1,0 +1,334 @@
+"""Allocation: shares sum to one, nobody starves, nothing drowns the rest; plans and budgets
+follow."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
+from ringrift.deciders.feedback import scheduling
+from ringrift.deciders.feedback.scheduling import (
+    DECIDER,
+    allocate,
+    bounded,
+    budget,
+    priority,
+    starvation,
+)
+from ringrift.deciders.loop import selfplay
+from ringrift.events import SettingsError
+from ringrift.events.facts import (
+    AllocationDecided,
+    CurriculumReweighted,
+    ModelPromoted,
+    QualityAssessed,
+    Rating,
+    RatingsUpdated,
+    SelfplayFinished,
+    SelfplayPlanned,
+    ShardExported,
+    TickRecorded,
+    VelocityChanged,
+)
+from ringrift.events.settings import SchedulingSettings, SelfplaySettings
+from ringrift.events.settings_sources import load
+
+HEX, SQUARE, BIG = "hex8_2p", "square8_2p", "square19_4p"
+B = "b" * 64
+DEFAULT = SchedulingSettings()
+
+
+def played(config: str, games: int = 1000) -> SelfplayFinished:
+    return SelfplayFinished(
+        config=config, generation=0, ticket="t", games=games, plies=1, play_seconds=1.0, node="n"
+    )
+
+
+def exported(config: str) -> ShardExported:
+    return ShardExported(
+        config=config,
+        encoder="e",
+        index=0,
+        first_seq=1,
+        last_seq=64,
+        games=64,
+        samples=1,
+        rejected=0,
+        digest=B,
+        size_bytes=1,
+    )
+
+
+def pace(config: str, name) -> VelocityChanged:
+    return VelocityChanged(
+        config=config, model=B, velocity=1.0, pace=name, gap_to_heuristic=10.0, settings_version=1
+    )
+
+
+def promoted(config: str) -> ModelPromoted:
+    return ModelPromoted(
+        config=config,
+        generation=1,
+        model=B,
+        previous=None,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
+
+
+def assessed(config: str, adjusted: float) -> QualityAssessed:
+    return QualityAssessed(
+        config=config,
+        digest=B,
+        games=500,
+        score=adjusted,
+        confidence=1.0,
+        adjusted=adjusted,
+        components={},
+        settings_version=1,
+    )
+
+
+def reweighted(**weights: float) -> CurriculumReweighted:
+    return CurriculumReweighted(
+        config=None, reason="outage", amplitude=1.0, weights=weights, settings_version=1
+    )
+
+
+@pytest.fixture
+def life(story, settings_changed):
+    """Three configs with as many games each."""
+    return story(DECIDER).given(
+        settings_changed(configs=(HEX, SQUARE, BIG)), *map(played, (HEX, SQUARE, BIG))
+    )
+
+
+def test_configs_about_which_nothing_is_known_have_equal_shares(story, settings_changed):
+    (fact,) = (
+        story(DECIDER).when(settings_changed(configs=(HEX, SQUARE, BIG))).then(AllocationDecided)
+    )
+    assert fact.shares == pytest.approx(dict.fromkeys((HEX, SQUARE, BIG), 1 / 3))
+
+
+def test_one_config_alone_has_everything_and_that_is_told_once(story, settings_changed):
+    life = story(DECIDER)
+    (fact,) = life.when(settings_changed()).then(AllocationDecided)
+    assert fact.shares == {HEX: 1.0}
+    life.when(played(HEX)).then()
+    life.when(pace(HEX, "fast")).then()
+
+
+def test_a_new_config_beside_old_ones_is_starved(story, settings_changed):
+    life = story(DECIDER).given(
+        settings_changed(configs=(HEX, SQUARE)), played(HEX), played(SQUARE)
+    )
+    (fact,) = life.when(settings_changed(version=2, configs=(HEX, SQUARE, BIG))).then(
+        AllocationDecided
+    )
+    assert fact.shares[BIG] == pytest.approx(2 / 3)
+    assert fact.shares[HEX] == pytest.approx(1 / 6)
+
+
+def test_velocity_moves_shares_in_one_hop(life):
+    (fact,) = life.given(pace(SQUARE, "stalled")).when(pace(HEX, "fast")).then(AllocationDecided)
+    assert fact.shares[HEX] > fact.shares[BIG] > fact.shares[SQUARE]
+
+
+def test_the_curriculum_moves_shares(life):
+    (fact,) = life.when(reweighted(**{HEX: 2.0, SQUARE: 1.0, BIG: 1.0})).then(AllocationDecided)
+    assert fact.shares[HEX] > fact.shares[SQUARE] == pytest.approx(fact.shares[BIG])
+    assert fact.terms[SQUARE]["curriculum"] == 0.5
+
+
+def test_poor_data_bring_more_games(life):
+    (fact,) = life.given(assessed(SQUARE, 0.9)).when(assessed(HEX, 0.1)).then(AllocationDecided)
+    assert fact.shares[HEX] > fact.shares[SQUARE]
+
+
+def test_time_without_a_shard_brings_more_games(life):
+    life.given(*map(exported, (HEX, SQUARE, BIG))).after(hours=2).given(
+        exported(SQUARE), exported(BIG)
+    ).after(hours=2)
+    life.given(TickRecorded(minute=1))
+    assert life.state.told[HEX] > life.state.told[SQUARE]
+
+
+def test_an_uncertain_rating_brings_more_games(life):
+    rows = tuple(
+        Rating(participant=f"{B[:12]}:gumbel:s32", elo=0, se=2.0, games=900) for _ in range(1)
+    )
+    life.given(promoted(SQUARE), RatingsUpdated(config=SQUARE, ratings=rows, games=900))
+    terms = scheduling.terms_of(life.state, life.now)[SQUARE]
+    assert terms["voi"] == pytest.approx(2 / 52)
+    assert scheduling.terms_of(life.state, life.now)[HEX]["voi"] == 1.0
+
+
+def test_small_moves_are_not_told(life):
+    life.when(played(HEX, 10)).then()
+
+
+def test_plans_have_games_by_share(story, settings_changed):
+    life = story(selfplay.DECIDER).given(
+        settings_changed(configs=(HEX, SQUARE), selfplay=SelfplaySettings(games=192))
+    )
+    life.given(AllocationDecided(shares={HEX: 0.75, SQUARE: 0.25}, terms={}, settings_version=1))
+    (plan,) = life.when(promoted(HEX)).then(SelfplayPlanned)
+    (other,) = life.when(promoted(SQUARE)).then(SelfplayPlanned)
+    assert (plan.games, other.games) == (288, 96)
+
+
+def test_one_config_alone_plays_as_the_settings_say(story, settings_changed):
+    life = story(selfplay.DECIDER).given(
+        settings_changed(selfplay=SelfplaySettings(games=192, simulations=32))
+    )
+    life.given(AllocationDecided(shares={HEX: 1.0}, terms={}, settings_version=1))
+    (plan,) = life.when(promoted(HEX)).then(SelfplayPlanned)
+    assert (plan.games, plan.simulations) == (192, 32)
+
+
+def test_budgets_follow_games_where_they_are_wanted(story, settings_changed):
+    tiers = SelfplaySettings(budget="tiers")
+    (plan,) = story(selfplay.DECIDER).when(settings_changed(selfplay=tiers)).then(SelfplayPlanned)
+    assert plan.simulations == 64
+
+
+@pytest.mark.parametrize(
+    ("games", "gap", "simulations"),
+    [
+        (0, None, 64),
+        (99, 900, 64),
+        (100, None, 150),
+        (499, None, 150),
+        (500, 0, 200),
+        (999, 0, 200),
+        (1000, None, 200),
+        (1000, 99, 200),
+        (1000, 100, 400),
+        (5000, 300, 800),
+        (5000, 700, 1600),
+    ],
+)
+def test_budgets(games, gap, simulations):
+    assert budget(games, gap) == simulations
+
+
+@pytest.mark.parametrize(
+    ("games", "factor"), [(0, 200), (19, 200), (20, 50), (99, 50), (100, 20), (499, 20), (500, 1)]
+)
+def test_starvation_has_three_tiers(games, factor):
+    assert starvation(games, DEFAULT) == factor
+
+
+def test_the_state_survives_json(life):
+    life.given(pace(HEX, "fast"), promoted(HEX), exported(HEX))
+    assert (
+        msgspec.json.decode(msgspec.json.encode(life.state), type=scheduling.SchedulingState)
+        == life.state
+    )
+
+
+names = [
+    f"{board}_{seats}p"
+    for board in ("square8", "square19", "hex8", "hexagonal")
+    for seats in (2, 3, 4)
+]
+unit = st.floats(0.0, 1.0)
+loads = st.dictionaries(
+    st.sampled_from(names), st.tuples(unit, st.integers(0, 100_000)), min_size=1
+)
+
+
+@for_all(loads=loads)
+def test_shares_sum_to_one_nobody_starves_and_nobody_has_all(loads):
+    shares = allocate(
+        {k: v[0] for k, v in loads.items()}, {k: v[1] for k, v in loads.items()}, DEFAULT
+    )
+    count = len(shares)
+    assert sum(shares.values()) == pytest.approx(1.0, abs=1e-9)
+    assert min(shares.values()) >= 0.25 / count - 1e-9
+    assert max(shares.values()) <= min(1.0, max(0.4, 2 / count)) + 1e-9
+
+
+@for_all(loads=loads, more=unit)
+def test_a_higher_priority_never_means_a_smaller_share(loads, more):
+    games = {k: v[1] for k, v in loads.items()}
+    priorities = {k: v[0] for k, v in loads.items()}
+    name = min(loads)
+    raised = {**priorities, name: max(priorities[name], more)}
+    assert (
+        allocate(raised, games, DEFAULT)[name] >= allocate(priorities, games, DEFAULT)[name] - 1e-9
+    )
+
+
+terms = st.fixed_dictionaries(
+    dict.fromkeys(("staleness", "velocity", "curriculum", "quality", "diversity", "voi"), unit)
+)
+
+
+@for_all(
+    terms=terms,
+    name=st.sampled_from(["staleness", "velocity", "curriculum", "quality", "diversity", "voi"]),
+    value=unit,
+)
+def test_no_term_moves_a_priority_by_more_than_its_weight(terms, name, value):
+    weights = msgspec.structs.asdict(DEFAULT.weights)
+    moved = abs(priority({**terms, name: value}, DEFAULT) - priority(terms, DEFAULT))
+    assert moved <= weights[name] / sum(weights.values()) + 1e-12
+    assert 0.0 <= priority(terms, DEFAULT) <= 1.0 + 1e-12
+
+
+@for_all(raw=st.dictionaries(st.sampled_from(names), st.floats(1e-3, 1e3), min_size=2))
+def test_bounds_do_not_change_the_order(raw):
+    shares = bounded(
+        raw, dict.fromkeys(raw, 0.25 / len(raw)), dict.fromkeys(raw, max(0.4, 2 / len(raw)))
+    )
+    ordered = sorted(raw, key=lambda name: raw[name])
+    assert all(shares[one] <= shares[two] + 1e-9 for one, two in pairwise(ordered))
+
+
+CONFIGS = [
+    f"{board}_{seats}p"
+    for board in ("square8", "square19", "hex8", "hexagonal")
+    for seats in (2, 3, 4)
+]
+
+
+@for_all(
+    st.dictionaries(
+        st.sampled_from(CONFIGS), st.tuples(st.floats(0.0, 1.0), st.integers(0, 2000)), min_size=2
+    ),
+    st.dictionaries(
+        st.sampled_from(["square8", "hex8", "hexagonal", "hex8_2p", "square19_4p"]),
+        st.sampled_from([0.05, 0.2, 0.5]),
+    ),
+)
+def test_quotas_hold_but_for_floors_and_shares_still_sum_to_one(found, quotas):
+    settings = SchedulingSettings(quotas=tuple(f"{name}={most}" for name, most in quotas.items()))
+    games = {config: count for config, (_, count) in found.items()}
+    shares = allocate({config: value for config, (value, _) in found.items()}, games, settings)
+    floor = settings.floor / len(shares)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert min(shares.values()) >= floor * (1 - 1e-9)
+    free = [
+        config
+        for config in shares
+        if config not in quotas and config.partition("_")[0] not in quotas
+    ]
+    if len(free) >= 3:  # somebody may take what others may not have
+        for name, most in quotas.items():
+            mine = [
+                share
+                for config, share in shares.items()
+                if name in (config, config.partition("_")[0])
+            ]
+            assert sum(mine) <= max(most, floor * len(mine)) + 1e-9
+
+
+def test_a_quota_that_is_none_is_refused():
+    with pytest.raises(SettingsError, match="quotas"):
+        load({"scheduling.quotas": "square8:0.3"})

@@ -1,0 +1,189 @@
+"""Spare games: planned where registered nodes would idle, by shares, in tickets that fit; never on
+a laptop."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringrift.deciders.loop import selfplay
+from ringrift.deciders.loop.selfplay import DECIDER
+from ringrift.events.facts import (
+    AllocationDecided,
+    NodeAssigned,
+    SelfplayFinished,
+    SelfplayPlanned,
+    ShardExported,
+)
+from ringrift.events.settings import SelfplaySettings
+from ringrift.events.tickets import SPARE, USUAL, SelfplayTicket, subject_of, tickets_of
+
+HEX, SQUARE = "hex8_2p", "square8_2p"
+
+
+def assigned(name: str, kinds=("evaluation", "selfplay"), seconds: float = 1200.0) -> NodeAssigned:
+    return NodeAssigned(node=name, kinds=kinds, ticket_seconds=seconds, why="w", settings_version=1)
+
+
+def played(config: str, games: int, seconds: float = 10.0, **changes) -> SelfplayFinished:
+    return SelfplayFinished(
+        config=config,
+        generation=0,
+        ticket="t",
+        games=games,
+        plies=1,
+        play_seconds=seconds,
+        node="n",
+        **changes,
+    )
+
+
+@pytest.fixture
+def life(story, settings_changed):
+    return story(DECIDER).given(
+        settings_changed(configs=(HEX, SQUARE), selfplay=SelfplaySettings(bootstrap_games=96))
+    )
+
+
+def test_nodes_that_nobody_registered_get_no_spare_games(life):
+    life.when(played(HEX, 96)).then()
+
+
+def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):
+    life.given(*(assigned(f"n{i}") for i in range(4)))
+    plans = [life.state.configs[HEX], life.state.configs[SQUARE]]
+    tickets = sum(
+        item.progress.games_outstanding / selfplay.ticket_games(life.state, HEX) for item in plans
+    )
+    assert tickets >= 2 * 4, "two tickets a node, one in hand and one waiting"
+    life.when(assigned("n0")).then()
+
+
+def test_tickets_are_small_until_it_is_known_what_a_game_takes(life):
+    assert selfplay.ticket_games(life.state, HEX) == 96, "nobody is registered"
+    life.given(assigned("n0"))
+    assert selfplay.ticket_games(life.state, HEX) == selfplay.TICKET_GAMES_MIN
+    life.given(played(HEX, 96, 96.0))
+    assert selfplay.ticket_games(life.state, HEX) == 4 * 96
+    assert selfplay.ticket_games(life.state, SQUARE) == selfplay.TICKET_GAMES_MIN
+
+
+def test_spare_games_go_by_shares(life):
+    life.given(AllocationDecided(shares={HEX: 0.75, SQUARE: 0.25}, terms={}, settings_version=1))
+    life.given(played(HEX, 96), played(SQUARE, 96))
+    life.given(*(assigned(f"n{i}") for i in range(4)))
+    for _ in range(200):
+        for config in (HEX, SQUARE):
+            progress = life.state.configs[config].progress
+            if progress.spare_planned > progress.spare_played:
+                life.given(played(config, 96, spare=True))
+    total = {config: life.state.configs[config].progress.spare_planned for config in (HEX, SQUARE)}
+    assert sum(total.values()) > 5000
+    assert total[HEX] / sum(total.values()) == pytest.approx(0.75, abs=0.06)
+
+
+def lived(life, plans: int) -> list[str]:
+    """Configs of the spare plans in so many rounds, each played before the next; a ticket of HEX
+    has 384 games, one of SQUARE 8."""
+    found: list[str] = []
+    for _ in range(plans):
+        before = {name: item.progress.spare_planned for name, item in life.state.configs.items()}
+        for name, item in life.state.configs.items():
+            if left := item.progress.games_outstanding:
+                life.given(
+                    played(name, left, left * (300.0 if name == SQUARE else 0.1), spare=True)
+                )
+        found += [
+            name
+            for name, item in life.state.configs.items()
+            if item.progress.spare_planned > before[name]
+        ]
+    return found
+
+
+@pytest.fixture
+def uneven(life):
+    """Games of SQUARE take 3,000 times as long; all generations are played."""
+    life.given(played(HEX, 96, 9.6), played(SQUARE, 96, 28_800.0))
+    return life.given(*(assigned(f"n{i}", seconds=300.0) for i in range(4)))
+
+
+def test_shares_hold_however_different_the_plans_are(uneven):
+    lived(uneven, 200)
+    total = {name: item.progress.spare_planned for name, item in uneven.state.configs.items()}
+    assert selfplay.spare_games(uneven.state, HEX) >= 40 * selfplay.spare_games(
+        uneven.state, SQUARE
+    )
+    assert total[SQUARE] / sum(total.values()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_no_generation_waits_for_them_and_the_plan_of_the_next_is_not_theirs(life):
+    life.given(assigned("n0"))
+    item = life.state.configs[HEX]
+    assert item.plans == 1
+    assert item.progress.games_planned == 96
+    life.given(played(HEX, 96))
+    assert life.state.configs[HEX].progress.idle(10**9)
+
+
+def test_tickets_fit_the_node_that_may_vanish_first(life):
+    life.given(played(HEX, 10, 100.0), played(HEX, 10, 100.0), assigned("stays", seconds=1200.0))
+    assert selfplay.ticket_games(life.state, HEX) == 120
+    life.given(assigned("spot", seconds=300.0))
+    assert selfplay.ticket_games(life.state, HEX) == 30
+    life.given(assigned("spot", kinds=()))
+    assert selfplay.ticket_games(life.state, HEX) == 120
+
+
+def test_a_ticket_is_neither_too_small_nor_too_large(life):
+    life.given(assigned("n0", seconds=300.0), played(HEX, 1, 1e6), played(SQUARE, 10**6, 1.0))
+    assert selfplay.ticket_games(life.state, HEX) == selfplay.TICKET_GAMES_MIN
+    assert selfplay.ticket_games(life.state, SQUARE) == 4 * 96
+
+
+def test_spare_tickets_come_last():
+    usual = SelfplayPlanned(
+        config=HEX,
+        generation=0,
+        games=1,
+        games_per_ticket=1,
+        simulations=1,
+        model=None,
+        seed=1,
+        settings_version=1,
+    )
+    (ticket,) = tickets_of(usual, "EVENTS/1")
+    assert subject_of(ticket) == f"ringrift.work.selfplay.{USUAL}.{HEX}"
+    assert isinstance(ticket, SelfplayTicket)
+    spare = SelfplayPlanned(
+        config=HEX,
+        generation=0,
+        games=1,
+        games_per_ticket=1,
+        simulations=1,
+        model=None,
+        seed=1,
+        settings_version=1,
+        spare=True,
+    )
+    (ticket,) = tickets_of(spare, "EVENTS/1")
+    assert subject_of(ticket) == f"ringrift.work.selfplay.{SPARE}.{HEX}"
+
+
+def test_shards_count_spare_games_as_played(life):
+    life.given(assigned("n0"), played(HEX, 96), played(HEX, 96, spare=True))
+    assert not life.state.configs[HEX].progress.idle(64), "192 games wait for a shard"
+    life.given(
+        ShardExported(
+            config=HEX,
+            encoder="e",
+            index=0,
+            first_seq=1,
+            last_seq=192,
+            games=192,
+            samples=9999,
+            rejected=0,
+            digest="0" * 64,
+            size_bytes=1,
+        )
+    )
+    assert life.state.configs[HEX].progress.idle(64)

@@ -1,0 +1,107 @@
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from ringrift.cli.game import at_ply, read_record
+from ringrift.insight.board import text, trace, view
+from ringrift.insight.board_svg import SEAT_COLOURS, svg
+from ringrift.rules import CONFIGS, Config, Position
+
+SQUARE = "square8/2 a1a1A(11)2/8/8/3(1221)4/8/8/8/7(2) 1l 0,0 0,0 acted,last=1 0//0/0 2"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_text_shows_stacks_markers_and_collapsed_cells() -> None:
+    lines = text(view(Position.parse(SQUARE))).plain.splitlines()
+    assert lines[0] == "square8_2p, ply 2: seat 1 to act, line processing"
+    assert lines[3].split() == ["1", "o1", "·", "o1", "·", "#1", "1:2", "·", "·", "1"]
+    assert lines[6].split() == ["4", "·", "·", "·", "1:4/1", "·", "·", "·", "·", "4"]
+    assert lines[10].split()[-2:] == ["2:1", "8"]
+    assert "buried rings, top first: d4 (1221)" in lines
+
+
+def test_every_cell_of_every_board_is_where_its_coordinates_say() -> None:
+    for config in CONFIGS:
+        board = view(Position.start(config))
+        assert {(cell.x, cell.y) for cell in board.cells} == set(config.shape.cells)
+        drawn = [line for line in text(board).plain.splitlines() if "·" in line]
+        assert len(drawn) == config.shape.width
+        assert sum(line.count("·") for line in drawn) == len(config.shape.cells)
+
+
+def test_hex_columns_run_down_to_the_right() -> None:
+    lines = text(view(Position.start(Config.parse("hex8_2p")))).plain.splitlines()
+    rows = [line for line in lines if "·" in line]
+    assert [line.index("·") for line in rows[:5]] == sorted(
+        (line.index("·") for line in rows[:5]), reverse=True
+    )
+    assert [line.split()[-1] for line in rows] == [str(row) for row in range(1, 10)]
+    assert rows[0].split()[0] == "d"  # stands left of and above d2, the first cell of its column
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "cells"),
+    [
+        ("@x5", (), ("x5",)),
+        ("@d4*2", (), ("d4",)),
+        ("d4-d7", ("d4", "d7"), ("d4", "d7")),
+        ("x12-x14", ("x12", "x14"), ("x12", "x14")),
+        (">d8xf8-h8", ("d8", "f8", "h8"), ("d8", "f8", "h8")),
+        ("Rc3-d4=P(b4..e4)", ("c3", "d4"), ("c3", "d4", "b4", "e4")),
+        ("L(a1..e1)=b1..e1", (), ("a1", "e1", "b1", "e1")),
+        ("Ta1/2", (), ("a1",)),
+        ("-l", (), ()),
+        ("swap", (), ()),
+    ],
+)
+def test_a_move_is_traced_to_its_cells(
+    token: str, path: tuple[str, ...], cells: tuple[str, ...]
+) -> None:
+    assert (trace(token).path, trace(token).cells) == (path, cells)
+
+
+def test_the_picture_has_every_ring_marker_and_collapsed_cell() -> None:
+    board = view(Position.parse(SQUARE), names=["a<b", "beta"], last_turn=["f1-c1"], title="x & y")
+    root = ElementTree.fromstring(svg(board))
+    words = [element.text for element in root.iter(f"{SVG}text")]
+    assert "seat 1 · a<b" in words
+    assert "x & y" in words
+    sides = [element for element in root.iter(f"{SVG}path") if "a16" in element.attrib["d"]]
+    assert len(sides) == 2 + 4 + 1
+    tints = [
+        element for element in root.iter(f"{SVG}polygon") if element.attrib.get("fill-opacity")
+    ]
+    assert [element.attrib["fill"] for element in tints] == [SEAT_COLOURS[1]]
+    assert len(list(root.iter(f"{SVG}line"))) == 1
+
+
+def test_everything_lies_inside_the_picture() -> None:
+    for config in CONFIGS:
+        root = ElementTree.fromstring(svg(view(Position.start(config))))
+        width, height = (float(root.attrib[name]) for name in ("width", "height"))
+        points = [
+            point
+            for element in root.iter(f"{SVG}polygon")
+            for point in element.attrib["points"].split(" ")
+        ]
+        assert len(points) == len(config.shape.cells) * (6 if config.shape.hex else 4)
+        for point in points:
+            x, y = map(float, point.split(","))
+            assert 0 < x < width
+            assert 0 < y < height
+
+
+def test_the_end_of_a_game_is_told() -> None:
+    position = Position.start(Config.parse("square8_2p"))
+    position.play("resign")
+    assert re.search(r"ply 1: seat 2 wins by resign", view(position).caption)
+
+
+def test_the_picture_in_the_docs_is_what_the_command_draws() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    board, _ = at_ply(read_record(docs / "game.txt"), 88)
+    assert svg(board) == (docs / "board.svg").read_text(), (
+        "ringrift game show docs/game.txt --ply 88 --svg docs/board.svg"
+    )

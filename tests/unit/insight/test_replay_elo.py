@@ -1,0 +1,112 @@
+"""The rating tables rebuilt from the log, against those written while it grew; on the in-memory
+log."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ringrift.deciders.loop import rating as elo
+from ringrift.events import decode, draft
+from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
+from ringrift.insight.replay import rebuild_elo
+from ringrift.log.memory import MemoryLog
+
+
+def scored(config: str, wins: int) -> EvaluationScored:
+    names = ("aaaaaaaaaaaa:gumbel:s4", "baseline:random:s0")
+    rankings = (
+        Ranking(order=names, ranks=(1, 2), count=wins),
+        Ranking(order=names[::-1], ranks=(1, 2), count=10 - wins),
+    )
+    return EvaluationScored(
+        config=config,
+        generation=1,
+        ticket="evaluation-events-1",
+        candidate=names[0],
+        candidate_model="a" * 64,
+        opponent=names[1],
+        purpose="random",
+        round=0,
+        games=10,
+        wins=wins,
+        starts=((0.5, 5),),
+        rankings=rankings,
+        play_seconds=1.0,
+        node="test",
+    )
+
+
+class Rated:
+    """A log in which every evaluation is followed by the table it leads to."""
+
+    def __init__(self) -> None:
+        self.log, self.state, self.count = MemoryLog(), elo.EloState(), 0
+
+    async def put(self, fact: EvaluationScored | RatingsUpdated, cause: int | None = None) -> int:
+        self.count += 1
+        where = f"EVENTS/{cause}" if cause else None
+        (seq,) = await self.log.append([draft(fact, cause=where, source="test", key=self.count)])
+        return seq
+
+    async def rate(self, fact: EvaluationScored, *, wrong_by: float = 0.0) -> None:
+        seq = await self.put(fact)
+        entry = await self.log.get("EVENTS", seq)
+        assert entry is not None
+        recorded = decode(entry.body, stream="EVENTS", seq=seq)
+        self.state = elo.evolve(self.state, recorded.event, recorded.meta)
+        table = elo.table(self.state, fact.config)
+        first, *others = table.ratings
+        await self.put(
+            replace(table, ratings=(replace(first, elo=first.elo + wrong_by), *others)), seq
+        )
+
+
+async def test_every_config_has_the_bits_of_its_live_table() -> None:
+    rated = Rated()
+    for wins in (7, 4):
+        await rated.rate(scored("hex8_2p", wins))
+        await rated.rate(scored("square8_2p", wins - 1))
+    found = await rebuild_elo(rated.log)
+    assert [(item.config, item.identical, item.unrated, item.table.games) for item in found] == [
+        ("hex8_2p", True, 0, 20),
+        ("square8_2p", True, 0, 20),
+    ]
+    assert found[0].live is not None
+    assert found[0].table == found[0].live.event
+
+
+async def test_one_changed_bit_is_seen() -> None:
+    rated = Rated()
+    await rated.rate(scored("hex8_2p", 7), wrong_by=1e-12)
+    (item,) = await rebuild_elo(rated.log)
+    assert item.identical is False
+
+
+async def test_evaluations_after_the_live_table_are_counted() -> None:
+    rated = Rated()
+    await rated.rate(scored("hex8_2p", 7))
+    await rated.put(scored("hex8_2p", 2))
+    (item,) = await rebuild_elo(rated.log)
+    assert (item.identical, item.unrated, item.table.games) == (True, 1, 20)
+
+
+async def test_a_table_without_its_cause_is_different() -> None:
+    rated = Rated()
+    await rated.put(scored("hex8_2p", 7))
+    await rated.put(RatingsUpdated(config="hex8_2p", ratings=(), games=0), 77)
+    (item,) = await rebuild_elo(rated.log)
+    assert (item.identical, item.at_live) == (False, None)
+
+
+async def test_the_table_as_it_was() -> None:
+    rated = Rated()
+    await rated.rate(scored("hex8_2p", 7))
+    then = await rated.log.tail("EVENTS")
+    stored = await rated.log.get("EVENTS", then)
+    assert stored is not None
+    before = (await rebuild_elo(rated.log))[0].table
+    await rated.rate(scored("hex8_2p", 2))
+    for until in (then, stored.time):
+        (item,) = await rebuild_elo(rated.log, until=until)
+        assert (item.table, item.identical) == (before, True)
+    assert await rebuild_elo(rated.log, until=0) == []

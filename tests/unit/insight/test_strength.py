@@ -1,0 +1,236 @@
+"""Reports on strength: folds of recorded matches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ringrift.events import EventMeta, Fact, Recorded, type_of
+from ringrift.events.facts import (
+    EvaluationRequested,
+    EvaluationScored,
+    ModelRegistered,
+    Seat,
+    TrainingRequested,
+)
+from ringrift.events.participants import seat
+from ringrift.events.tickets import tickets_of
+from ringrift.insight.plots import score_over_games
+from ringrift.insight.strength import (
+    Measurements,
+    Result,
+    highest_beaten,
+    markdown,
+    rungs,
+    strength_report,
+)
+from ringrift.learning.pairings import HEURISTIC, RANDOM
+from ringrift.learning.tiers import TIERS
+
+CONFIG, MODEL = "hex8_2p", "ab" * 32
+ME = seat("gumbel", model=MODEL, simulations=64)
+
+
+class History:
+    """A log in the making."""
+
+    def __init__(self) -> None:
+        self.events: list[Recorded] = []
+
+    def put(self, fact: Fact) -> str:
+        seq = len(self.events) + 1
+        meta = EventMeta(
+            "EVENTS",
+            seq,
+            type_of(fact).subject(fact),
+            f"e{seq}",
+            "test",
+            datetime(2026, 1, 1, tzinfo=UTC),
+            None,
+        )
+        self.events.append(Recorded(fact, meta))
+        return meta.position
+
+    def match(
+        self, purpose: Any, candidate: Seat, opponent: Seat, wins: int, games: int, round_: int = 0
+    ) -> None:
+        request = EvaluationRequested(
+            config=CONFIG,
+            generation=1,
+            candidate=candidate,
+            opponent=opponent,
+            purpose=purpose,
+            round=round_,
+            pairs=games // 2,
+            seed=round_,
+            settings_version=1,
+        )
+        (ticket,) = tickets_of(request, self.put(request))
+        self.put(
+            EvaluationScored(
+                config=CONFIG,
+                generation=1,
+                ticket=ticket.ticket,
+                candidate=candidate.participant,
+                candidate_model=candidate.model,
+                opponent=opponent.participant,
+                purpose=purpose,
+                round=round_,
+                games=games,
+                wins=wins,
+                starts=(),
+                rankings=(),
+                play_seconds=1.5,
+                node="n",
+            )
+        )
+
+    def known(self) -> Measurements:
+        found = Measurements(config=CONFIG)
+        found.fold(self.events)
+        return found
+
+
+@pytest.fixture
+def history() -> History:
+    """A network of generation 1, measured by the loop against both baselines."""
+    history = History()
+    history.put(
+        TrainingRequested(
+            config=CONFIG,
+            generation=1,
+            architecture="a",
+            parent=None,
+            shards=(),
+            samples=1,
+            seed=1,
+            reason="r",
+            settings_version=1,
+        )
+    )
+    history.put(
+        ModelRegistered(
+            config=CONFIG,
+            model=MODEL,
+            generation=1,
+            architecture="a",
+            encoder="e",
+            parameters=1,
+            parents=(),
+            ticket="t",
+        )
+    )
+    history.match("random", replace(ME, simulations=32), RANDOM, 90, 96)
+    history.match("heuristic", replace(ME, simulations=32), HEURISTIC, 50, 96)
+    return history
+
+
+def test_rounds_of_a_match_add_up_and_have_one_interval(history: History) -> None:
+    history.match("strength", ME, HEURISTIC, 120, 200)
+    history.match("strength", ME, HEURISTIC, 120, 200, round_=1)
+    (row,) = strength_report(history.known(), MODEL).results
+    assert (row.games, row.wins, row.score, row.play_seconds) == (400, 240, 0.6, 3.0)
+    assert (round(row.low, 4), round(row.high, 4)) == (0.5513, 0.6468)  # Wilson at 240 of 400
+    assert (row.fair, row.verdict) == (0.5, "stronger")
+
+
+def test_the_loops_own_matches_make_the_curve_and_only_it(history: History) -> None:
+    history.match("strength", ME, RANDOM, 200, 200)
+    report = strength_report(history.known(), MODEL)
+    assert [row.opponent for row in report.results] == ["baseline:random:s0"]
+    (point,) = report.curve
+    assert point.random is not None
+    assert point.random[0] == 90 / 96
+    assert point.heuristic is not None
+    assert point.heuristic[0] == 50 / 96
+
+
+def test_a_match_without_a_result_is_no_line(history: History) -> None:
+    before = strength_report(history.known(), MODEL)
+    history.put(
+        EvaluationRequested(
+            config=CONFIG,
+            generation=1,
+            candidate=ME,
+            opponent=RANDOM,
+            purpose="strength",
+            round=0,
+            pairs=1,
+            seed=9,
+            settings_version=1,
+        )
+    )
+    assert strength_report(history.known(), MODEL) == before
+
+
+def test_matches_of_other_networks_are_no_lines(history: History) -> None:
+    history.match("strength", seat("gumbel", model="cd" * 32, simulations=64), RANDOM, 1, 2)
+    assert strength_report(history.known(), MODEL).results == ()
+
+
+def test_the_page_and_the_plot_hold_the_numbers(history: History, tmp_path: Path) -> None:
+    history.match("strength", ME, HEURISTIC, 240, 400)
+    report = strength_report(history.known(), MODEL)
+    page = markdown(report, "plot.png")
+    assert (
+        "| abababababab:gumbel:s64 | baseline:heuristic:s0 | 400 | 60.0% | 55.1% to 64.7% | 50.0% | stronger |"
+        in page
+    )
+    assert "| 1 | 0 | 93.8% (" in page
+    score_over_games(report, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+def test_a_ladder_is_ordered_by_player_and_budget(history: History) -> None:
+    steps = [seat("gumbel", simulations=budget) for budget in (8, 16, 32)]
+    history.match("ladder", steps[2], steps[1], 58, 100)
+    history.match("ladder", steps[1], steps[0], 80, 100)
+    history.match("ladder", ME, replace(ME, simulations=32), 50, 100)
+    found = [
+        (rung.player, rung.budget, rung.below, rung.result.verdict)
+        for rung in rungs(history.known())
+    ]
+    assert found == [
+        ("gumbel with abababababab", 64, 32, "open"),
+        ("gumbel with the heuristic", 16, 8, "stronger"),
+        ("gumbel with the heuristic", 32, 16, "open"),
+    ]
+
+
+def beats(opponent: str, low: float, high: float) -> Result:
+    return Result(
+        candidate="me",
+        opponent=opponent,
+        games=100,
+        wins=60,
+        score=0.6,
+        low=low,
+        high=high,
+        fair=0.5,
+        play_seconds=1.0,
+    )
+
+
+def test_the_highest_tier_is_the_last_one_beaten_beyond_doubt() -> None:
+    tiers = [("D1", "a"), ("D2", "b"), ("D3", "c")]
+    assert highest_beaten([], tiers) is None
+    assert (
+        highest_beaten([beats("a", 0.6, 0.8), beats("b", 0.51, 0.7), beats("c", 0.5, 0.7)], tiers)
+        == "D2"
+    )
+    assert (
+        highest_beaten([beats("b", 0.6, 0.8)], tiers) is None
+    )  # one that skipped D1 has shown nothing
+    assert beats("a", 0.2, 0.4).verdict == "weaker"
+
+
+def test_ten_tiers_of_rising_budget_without_a_network() -> None:
+    assert [tier.name for tier in TIERS] == [f"D{number}" for number in range(1, 11)]
+    budgets = [tier.seat.simulations for tier in TIERS]
+    assert budgets == sorted(budgets)
+    assert len({tier.seat.participant for tier in TIERS}) == 10
+    assert all(tier.seat.model is None for tier in TIERS)

@@ -1,0 +1,224 @@
+"""The log as DuckDB tables: typed, brought up to date, made anew when lost, damaged or of another
+log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ringrift.events import REGISTRY
+from ringrift.events.facts import (
+    DeadLetterStored,
+    EvaluationScored,
+    GameCompleted,
+    NodeRegistered,
+    PipelinePaused,
+    TrainingProgressed,
+)
+from ringrift.insight import tables
+from ringrift.insight.ready_views import READY_VIEWS
+from ringrift.insight.replay import rebuild_elo
+from ringrift.insight.sql_plots import PLOTS, NothingToPlot
+from ringrift.insight.tables import FILE, columns, open_tables, refresh, rows_of, view_name
+from ringrift.log.read import events
+
+
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    connection = open_tables(path)
+    try:
+        return [tuple(row.values()) for row in rows_of(connection, sql)]
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+async def path(world: Any, tmp_path: Path) -> Path:
+    await refresh(world.log, tmp_path / FILE)
+    return tmp_path / FILE
+
+
+async def test_every_event_is_a_row_of_its_type(world: Any, path: Path) -> None:
+    recorded = [item async for item in events(world.log)] + [
+        item async for item in events(world.log, stream="GAMES")
+    ]
+    assert ask(path, "SELECT count(*) FROM log") == [(len(recorded),)]
+    for kind in REGISTRY.values():
+        count = sum(isinstance(item.event, kind.fact_type) for item in recorded)
+        assert ask(path, f"SELECT count(*) FROM {view_name(kind.fact_type)}") == [(count,)]
+
+
+async def test_values_are_those_of_the_events(world: Any, path: Path) -> None:
+    event, meta = await anext(events(world.log, kinds=[EvaluationScored]))
+    row = ask(
+        path,
+        f'SELECT seq, time, cause, candidate, games, wins, starts, rankings[1]."order" FROM evaluation_scored '
+        f"WHERE seq = {meta.seq}",
+    )[0]
+    starts = [list(pair) for pair in event.starts]
+    first = list(event.rankings[0].order)
+    assert row == (
+        meta.seq,
+        meta.time.replace(tzinfo=None),
+        meta.cause,
+        event.candidate,
+        event.games,
+        event.wins,
+        starts,
+        first,
+    )
+
+
+def test_types_are_those_of_the_fields() -> None:
+    game = columns(GameCompleted)
+    assert [game[name] for name in ("plies", "play_seconds", "pie", "ranks")] == [
+        "BIGINT",
+        "DOUBLE",
+        "BOOLEAN",
+        "BIGINT[]",
+    ]
+    assert "targets" not in game
+    assert columns(DeadLetterStored)["fact_seq"] == "BIGINT"
+    assert columns(TrainingProgressed)["validation_loss"] == "DOUBLE"
+
+
+async def test_it_reads_on_from_where_it_was(
+    world: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await refresh(world.log, path) == 0
+    await world.put(PipelinePaused(scope="all", why='it\'s a test; "quoted"'))
+    assert await refresh(world.log, path) == 1
+    assert ask(path, "SELECT scope, why FROM pipeline_paused") == [
+        ("all", 'it\'s a test; "quoted"')
+    ]
+
+
+async def test_small_steps_give_the_same(
+    world: Any, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "FLUSH_EVENTS", 7)
+    await refresh(world.log, tmp_path / "other" / FILE)
+    for view in ("log", "game_completed", "ratings_updated"):
+        question = f"FROM {view} ORDER BY seq, id"
+        assert ask(path, question) == ask(tmp_path / "other" / FILE, question)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b"no database"),
+        lambda path: (
+            duckdb.connect(str(path)).execute("UPDATE raw.shape SET digest = 'old'").close()
+        ),
+    ],
+)
+async def test_a_lost_or_damaged_file_comes_back(world: Any, path: Path, damage: Any) -> None:
+    before = ask(path, "FROM log ORDER BY stream, seq")
+    damage(path)
+    assert await refresh(world.log, path) == len(before)
+    assert ask(path, "FROM log ORDER BY stream, seq") == before
+
+
+async def test_another_log_makes_another_file(world: Any, path: Path) -> None:
+    other = type(world)()
+    await other.put(PipelinePaused(scope="all", why="x"))
+    await refresh(other.log, path)
+    assert ask(path, "SELECT count(*) FROM log") == [(1,)]
+
+
+async def test_a_busy_file_is_said_to_be(
+    world: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any, **__: Any) -> None:
+        raise duckdb.IOException("Could not set lock on file")
+
+    monkeypatch.setattr(duckdb, "connect", busy)
+    with pytest.raises(tables.TablesBusy, match="in use by another process"):
+        await refresh(world.log, path)
+    monkeypatch.undo()
+    assert await refresh(world.log, path) == 0  # nothing was thrown away
+
+
+@pytest.mark.parametrize("view", sorted(READY_VIEWS))
+async def test_ready_views_have_rows(path: Path, view: str) -> None:
+    assert ask(path, f"FROM {view}")
+
+
+async def test_the_leaderboard_is_the_table_of_the_log(world: Any, path: Path) -> None:
+    (table,) = await rebuild_elo(world.log)
+    rows = ask(path, "SELECT participant, elo, se, games FROM leaderboard ORDER BY place")
+    assert rows == [(row.participant, row.elo, row.se, row.games) for row in table.table.ratings]
+
+
+async def test_latencies_are_from_the_causes(world: Any, path: Path) -> None:
+    recorded = [item async for item in events(world.log)]
+    caused = sum((item.meta.cause or "").startswith(("EVENTS/", "GAMES/")) for item in recorded)
+    games = ask(path, "SELECT count(*) FROM game_completed")[0][0]
+    assert ask(path, "SELECT sum(times)::INT FROM loop_latency") == [(caused + games,)]
+    assert ask(path, "SELECT min(seconds_max) > 0 FROM loop_latency") == [(True,)]
+
+
+async def test_quality_counts_the_games_of_plans(path: Path) -> None:
+    assert ask(path, "SELECT generation, games, plies_mean FROM quality") == [
+        (0, 4, 30.0),
+        (1, 4, 30.0),
+        (2, 4, 30.0),
+    ]
+
+
+async def test_work_costs_what_the_newest_registration_of_its_node_says(
+    world: Any, path: Path, tmp_path: Path
+) -> None:
+    assert {cost for (cost,) in ask(path, "SELECT cost FROM cost")} == {None}
+    for node, price in (("n1", 9.0), ("n1", 3.0), ("n2", 1.0)):
+        await world.put(
+            NodeRegistered(
+                node=node, provider="p", accelerator="a", vram_gib=1.0, cost_per_hour=price
+            ),
+            key=f"{node}-{price}",
+        )
+    await refresh(world.log, path)
+    rows = ask(path, "SELECT node, hours, cost FROM cost")
+    assert {node for node, _, _ in rows} <= {"n1", "n2"}
+    assert all(
+        cost == pytest.approx(hours * {"n1": 3.0, "n2": 1.0}[node]) for node, hours, cost in rows
+    )
+    connection = open_tables(path)
+    PLOTS["cost"](connection, "hex8_2p", tmp_path / "cost.png")
+    connection.close()
+
+
+@pytest.mark.parametrize("what", sorted(PLOTS.keys() - {"loss"}))
+async def test_pictures_are_drawn(path: Path, tmp_path: Path, what: str) -> None:
+    connection = open_tables(path)
+    PLOTS[what](connection, "hex8_2p", tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(NothingToPlot, match="configs that were played: hex8_2p"):
+        PLOTS[what](connection, "square8_2p", tmp_path / "y.png")
+    connection.close()
+
+
+async def test_loss_curves_are_drawn(world: Any, tmp_path: Path) -> None:
+    for step in (1, 2):
+        await world.put(
+            TrainingProgressed(
+                config="hex8_2p",
+                generation=1,
+                ticket="t",
+                step=step,
+                steps=2,
+                loss=3.0 / step,
+                policy_loss=1.0,
+                value_loss=1.0,
+                validation_loss=None if step == 1 else 2.0,
+                samples_per_second=1.0,
+            )
+        )
+    await refresh(world.log, tmp_path / FILE)
+    connection = open_tables(tmp_path / FILE)
+    PLOTS["loss"](connection, "hex8_2p", tmp_path / "x.png")
+    connection.close()
+    assert (tmp_path / "x.png").exists()
