@@ -15,11 +15,11 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from ringrift.cli.lines import important
 from ringrift.cli.source import console, moment, opened, progress
 from ringrift.errors import CommandError
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import EvaluationRequested, SelfplayPlanned
+from ringrift.insight.describe import important
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Entry
 from ringrift.log.topology import DEAD, EVENTS, GAMES, WORK

@@ -16,8 +16,8 @@ from ringrift.cli.source import console, opened, progress
 from ringrift.errors import CommandError
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import EvaluationRequested, GameCompleted, SelfplayPlanned
-from ringrift.insight.board import BoardView, text, view
-from ringrift.insight.board_svg import svg
+from ringrift.insight.board.board_svg import svg
+from ringrift.insight.board.drawing import BoardView, text, view
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.rules import Config, Position, Record, RulesError

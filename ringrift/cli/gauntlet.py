@@ -15,10 +15,10 @@ from ringrift.cluster.screen import ratings_table
 from ringrift.errors import CommandError
 from ringrift.events.facts import Purpose, Rating
 from ringrift.events.participants import seat
-from ringrift.insight.arena import Arena, chosen_model, measurements, opened, play
 from ringrift.insight.generations import ConfigView
 from ringrift.insight.replay import rebuild_elo
-from ringrift.insight.strength import Measurements, Result, highest_beaten
+from ringrift.insight.strength.arena import Arena, chosen_model, measurements, opened, play
+from ringrift.insight.strength.measurements import Measurements, Result, highest_beaten
 from ringrift.learning import pairings
 from ringrift.learning.pairings import Pairing
 from ringrift.learning.tiers import TIERS

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
-from ringrift.cli.lines import DIGEST_SHOWN, field_text
 from ringrift.cli.source import console, opened
 from ringrift.errors import CommandError
 from ringrift.events import UndecodableEvent, decode, draft, type_of
 from ringrift.events.facts import Fact, ModelDerived, ModelRegistered
+from ringrift.insight.describe import DIGEST_SHOWN, field_text
 from ringrift.insight.model_card import Card, History, document
 from ringrift.learning.families import AnyCheckpoint, checkpoint_of
 from ringrift.log.blobs import ObjectBlobs

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from ringrift.cli.lines import field_text
 from ringrift.cli.source import console, moment, opened, progress
 from ringrift.errors import CommandError
 from ringrift.insight import past
 from ringrift.insight.changes import MISSING
+from ringrift.insight.describe import field_text
 from ringrift.insight.past import Changed
 from ringrift.log.protocol import Log
 from ringrift.log.read import seq_at

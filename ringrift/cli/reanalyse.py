@@ -14,7 +14,7 @@ from ringrift.deciders.loop.retraction import retracted
 from ringrift.errors import CommandError
 from ringrift.events import Settings, UndecodableEvent, decode, draft
 from ringrift.events.facts import GameCompleted, GamesRetracted, ReanalysisRequested, ShardExported
-from ringrift.insight.arena import chosen_model, measurements, settings_in_force
+from ringrift.insight.strength.arena import chosen_model, measurements, settings_in_force
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime.process import node_name

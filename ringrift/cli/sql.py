@@ -15,11 +15,11 @@ import duckdb
 import msgspec
 from rich.table import Table
 
-from ringrift.cli.lines import field_text
 from ringrift.cli.source import console, opened, progress
 from ringrift.errors import CommandError
-from ringrift.insight.ready_views import READY_VIEWS
-from ringrift.insight.tables import FILE, Connection, TablesBusy, open_tables, refresh, rows_of
+from ringrift.insight.describe import field_text
+from ringrift.insight.sql.ready_views import READY_VIEWS
+from ringrift.insight.sql.tables import FILE, Connection, TablesBusy, open_tables, refresh, rows_of
 
 ROWS_SHOWN_MAX = 200
 PROMPT, MORE = "ringrift> ", "     ...> "
@@ -51,7 +51,7 @@ async def sql(options: argparse.Namespace) -> int:
 
 async def plot(options: argparse.Namespace) -> int:
     """Draw one picture."""
-    from ringrift.insight import sql_plots
+    from ringrift.insight.sql import sql_plots
 
     await _refresh(options)
     connection = _open(options)

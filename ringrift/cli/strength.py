@@ -12,8 +12,15 @@ from rich.table import Table
 
 from ringrift.cli.source import console
 from ringrift.errors import CommandError
-from ringrift.insight.arena import chosen_model, measurements, opened, play
-from ringrift.insight.strength import Measurements, Result, Rung, markdown, rungs, strength_report
+from ringrift.insight.strength.arena import chosen_model, measurements, opened, play
+from ringrift.insight.strength.measurements import (
+    Measurements,
+    Result,
+    Rung,
+    markdown,
+    rungs,
+    strength_report,
+)
 from ringrift.learning import pairings
 from ringrift.rules import Config
 

@@ -14,7 +14,7 @@ from ringrift.events import decode
 from ringrift.events.facts import HyperparametersAdjusted
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.insight.arena import settings_in_force
+from ringrift.insight.strength.arena import settings_in_force
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 

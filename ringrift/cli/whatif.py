@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from ringrift.cli.lines import field_text, important
 from ringrift.cli.source import console, moment, opened, progress
 from ringrift.errors import CommandError
 from ringrift.events import Settings
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.insight.changes import MISSING, changes
+from ringrift.insight.describe import field_text, important
 from ringrift.insight.whatif import Decision, Difference, PolicyError, Sum, WhatIf, policy
 from ringrift.insight.whatif import whatif as compare
 from ringrift.log.read import seq_at

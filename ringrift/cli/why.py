@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from ringrift.cli.lines import DIGEST_SHOWN, important
 from ringrift.cli.source import console, opened, progress
 from ringrift.errors import CommandError
-from ringrift.insight import causes_svg
-from ringrift.insight.causes import Node, find
-from ringrift.insight.causes import why as causal_tree
+from ringrift.insight.describe import DIGEST_SHOWN, important
 from ringrift.insight.lineage import MODEL_DIGITS_MIN, Archive, Exposure, Lineage
-from ringrift.insight.references import HEURISTIC
+from ringrift.insight.why import causes_svg
+from ringrift.insight.why.causes import Node, find
+from ringrift.insight.why.causes import why as causal_tree
+from ringrift.insight.why.references import HEURISTIC
 
 SHARDS_SHOWN_MAX = 12
 CLOSED = {"open": "", "elsewhere": "  (opened elsewhere)", "deeper": "  …"}

@@ -19,7 +19,7 @@ from ringrift.events.facts import (
     ShardExported,
     TrainingRequested,
 )
-from ringrift.insight.references import GameIndex, Games, Index, index, index_games, shard_facts
+from ringrift.insight.why.references import GameIndex, Games, Index, index, index_games, shard_facts
 from ringrift.log.protocol import Log, Progress
 
 MODEL_DIGITS_MIN = 6

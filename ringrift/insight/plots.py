@@ -12,7 +12,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from ringrift.insight.generations import ConfigView
-from ringrift.insight.strength import StrengthReport
+from ringrift.insight.strength.measurements import StrengthReport
 
 INK, PROMOTED, REJECTED = "#2b2b2b", "#1f6f4a", "#b0563a"
 AGAINST_RANDOM, AGAINST_HEURISTIC = "#0072b2", "#e69f00"

@@ -33,7 +33,7 @@ from ringrift.events.facts import (
     TrainingRequested,
 )
 from ringrift.insight.deciders import deciders
-from ringrift.insight.references import HISTORY
+from ringrift.insight.why.references import HISTORY
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.read import events
 from ringrift.runtime.decide import own_decisions

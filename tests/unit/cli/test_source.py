@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ringrift.cli.lines import important
 from ringrift.cli.source import moment, progress
 from ringrift.errors import CommandError
 from ringrift.events.facts import PipelinePaused, Rating, RatingsUpdated, SettingsChanged
 from ringrift.events.settings import Settings
+from ringrift.insight.describe import important
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

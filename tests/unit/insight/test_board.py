@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from ringrift.cli.game import at_ply, read_record
-from ringrift.insight.board import text, trace, view
-from ringrift.insight.board_svg import SEAT_COLOURS, svg
+from ringrift.insight.board.board_svg import SEAT_COLOURS, svg
+from ringrift.insight.board.drawing import text, trace, view
 from ringrift.rules import CONFIGS, Config, Position
 
 SQUARE = "square8/2 a1a1A(11)2/8/8/3(1221)4/8/8/8/7(2) 1l 0,0 0,0 acted,last=1 0//0/0 2"

@@ -20,9 +20,9 @@ from ringrift.events.facts import (
     ShardExported,
     TrainingRequested,
 )
-from ringrift.insight import causes_svg
-from ringrift.insight.causes import Node, find, why
 from ringrift.insight.lineage import Archive
+from ringrift.insight.why import causes_svg
+from ringrift.insight.why.causes import Node, find, why
 from ringrift.log.read import events
 
 

@@ -20,7 +20,7 @@ from ringrift.events.facts import (
 from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.plots import score_over_games
-from ringrift.insight.strength import (
+from ringrift.insight.strength.measurements import (
     Measurements,
     Result,
     highest_beaten,

@@ -18,11 +18,11 @@ from ringrift.events.facts import (
     PipelinePaused,
     TrainingProgressed,
 )
-from ringrift.insight import tables
-from ringrift.insight.ready_views import READY_VIEWS
 from ringrift.insight.replay import rebuild_elo
-from ringrift.insight.sql_plots import PLOTS, NothingToPlot
-from ringrift.insight.tables import FILE, columns, open_tables, refresh, rows_of, view_name
+from ringrift.insight.sql import tables
+from ringrift.insight.sql.ready_views import READY_VIEWS
+from ringrift.insight.sql.sql_plots import PLOTS, NothingToPlot
+from ringrift.insight.sql.tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.log.read import events
 
 

@@ -31,7 +31,7 @@ from ringrift.events.facts import (
     Purpose,
     SettingsChanged,
 )
-from ringrift.insight.strength import Measurements, identity
+from ringrift.insight.strength.measurements import Measurements, identity
 from ringrift.learning.pairings import Pairing
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence

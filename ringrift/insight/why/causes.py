@@ -12,7 +12,7 @@ from typing import Literal
 
 from ringrift.events import Recorded, UndecodableEvent, decode
 from ringrift.events.facts import EvaluationScored, SelfplayFinished, ShardExported
-from ringrift.insight.references import GameIndex, Games, Index, index, index_games, shard_facts
+from ringrift.insight.why.references import GameIndex, Games, Index, index, index_games, shard_facts
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from ringrift.insight.board import BoardView, Cell, SeatView, Trace
+from ringrift.insight.board.drawing import BoardView, Cell, SeatView, Trace
 
 SEAT_COLOURS: Final = ("", "#0072b2", "#e69f00", "#009e73", "#cc79a7")
 """by seat, index 0 unused"""

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.events import REGISTRY, Fact, Recorded
-from ringrift.insight.ready_views import READY_VIEWS
+from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.read import events
 from ringrift.log.topology import EVENTS, GAMES

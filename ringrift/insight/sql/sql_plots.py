@@ -15,8 +15,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from ringrift.insight.plots import INK, PROMOTED, REJECTED
-from ringrift.insight.ready_views import PRICES
-from ringrift.insight.tables import Connection, rows_of
+from ringrift.insight.sql.ready_views import PRICES
+from ringrift.insight.sql.tables import Connection, rows_of
 
 BUCKETS = 40
 """steps of a time axis"""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from xml.sax.saxutils import escape
 
-from ringrift.insight.causes import Node
+from ringrift.insight.why.causes import Node
 
 ROW, INDENT, MARGIN, LETTER = 24.0, 22.0, 16.0, 7.2
 """pixels: height of a row, step to the right a level, margin, width of a letter of the monospaced
