@@ -12,7 +12,7 @@ from ringrift.learning.nnue_evaluator import NnueEvaluator
 from ringrift.learning.training import Trainer
 from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.evaluator import Evaluator
-from ringrift.nets.nnue_checkpoint import NnueCheckpoint, is_nnue
+from ringrift.nets.nnue.checkpoint import NnueCheckpoint, is_nnue
 from ringrift.nets.shapes import NNUES
 from ringrift.search.harness import Model
 

@@ -1,7 +1,7 @@
 """Training an NNUE from the shards the towers are trained from: a window holds positions, and their
 features are taken from those.
 
-Here the features of `ringrift.search.nnue_features` and the network of `ringrift.nets.nnue`, which
+Here the features of `ringrift.nets.nnue.features` and the network of `ringrift.nets.nnue.network`, which
 do not know each other, meet."""
 
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, policy_loss
 from ringrift.learning.training import Trainer, TrainingError
-from ringrift.nets import nnue_checkpoint as checkpoints
 from ringrift.nets.architectures import Tower
 from ringrift.nets.bags import ROLES, fill_bags, rows_max
 from ringrift.nets.checkpoint import CheckpointError, load_weights
-from ringrift.nets.nnue import FeatureSet, Nnue, build
+from ringrift.nets.nnue import checkpoint as checkpoints
+from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue.network import FeatureSet, Nnue, build
 from ringrift.nets.shapes import NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
 from ringrift.rules.core import geometry
 from ringrift.rules.geometry import T_AXES, T_AXIS, T_STRIDE_LOG2
-from ringrift.search import nnue_features as nf
 
 FEATURES: Final = FeatureSet(
     name=f"{nf.FEATURE_SET}:{nf.feature_digest()}",
@@ -191,7 +191,7 @@ class NnueBatcher:
 
 
 class NnueTrainer(Trainer):
-    """As `Trainer`, for the architectures of `ringrift.nets.nnue`; these have no auxiliary
+    """As `Trainer`, for the architectures of `ringrift.nets.nnue.network`; these have no auxiliary
     heads."""
 
     ROOT_VALUE_MIX: ClassVar[float] = 0.5

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ringrift.learning.nnue import FEATURES, NnueBatcher
 from ringrift.nets.checkpoint import digest_of
-from ringrift.nets.nnue import Nnue, quantise
-from ringrift.nets.nnue_checkpoint import NnueCheckpoint
+from ringrift.nets.nnue import inference as kernels
+from ringrift.nets.nnue.checkpoint import NnueCheckpoint
+from ringrift.nets.nnue.network import Nnue, quantise
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
-from ringrift.search import nnue as kernels
 
 CHUNK: Final = 256
 """positions at once: their accumulators of two seats are a quarter of a megabyte and stay in the
@@ -30,7 +30,7 @@ CERTAIN: Final = 0.9999
 class NnueEvaluator:
     """Evaluates positions of one config with one NNUE. Not safe for use by several threads at once.
 
-    `network` are the weights for `ringrift.search.nnue`, to be used by as many threads as like."""
+    `network` are the weights for `ringrift.nets.nnue.inference`, to be used by as many threads as like."""
 
     def __init__(self, config: Config, network: Nnue) -> None:
         whole = quantise(network, FEATURES, second_one=kernels.SECOND_ONE, out_one=kernels.OUT_ONE)

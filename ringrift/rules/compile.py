@@ -1,16 +1,17 @@
-"""How the rules are compiled: numba, cached on disk, without reference counting.
+"""How compiled code is built: numba, cached on disk, without reference counting.
 
-Numba notices a change of the file a function stands in, but not of the files it calls into, so the
-cache folder is named by a digest of all sources of this package: an edit anywhere in the rules
-compiles them anew and can never meet stale machine code."""
+Numba recompiles a function when its own file changes, but not when a file it calls into does. So
+each cache folder is named by a digest of all sources that its functions may depend on: stale
+machine code is never loaded.
+"""
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
@@ -18,52 +19,55 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CACHE_PREFIX = "ringrift-"
+CACHE_PREFIX: Final = "ringrift-"
+PLAIN_SOURCES: Final = frozenset(
+    f"{name}.py"
+    for name in (
+        *("__init__", "config", "core", "errors", "notation"),
+        *("position", "position_text", "record", "version"),
+    )
+)
+"""Sources without compiled code and without constants that enter it; editing them leaves the cache
+valid."""
+
+_config = cast(Any, numba.config)  # numba fills this module at run time
+_njit = cast(Any, numba.njit)  # its stubs do not know _nrt
 
 
-# Sources without compiled code and without constants that enter it; editing them leaves the cache
-# valid.
-_PLAIN = "__init__ bench config core errors notation parity position position_text ranking record trace version"
-PLAIN_SOURCES = frozenset(f"{name}.py" for name in _PLAIN.split())
-
-
-def _sources_digest() -> str:
+def _digest(sources: Iterable[Path]) -> str:
     digest = sha256(f"{numba.__version__} {np.__version__}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name in PLAIN_SOURCES:
-            continue
+    for path in sorted(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _cache_folder() -> Path:
-    """Below `NUMBA_CACHE_DIR` if set, else beside the sources if writable, else in the user's
-    cache."""
-    name = CACHE_PREFIX + _sources_digest()
+    """Return the folder of the compiled rules.
+
+    It is below `NUMBA_CACHE_DIR` if set, else beside the sources if that is writable, else in the
+    user's cache."""
+    here = Path(__file__).parent
+    sources = [path for path in here.glob("*.py") if path.name not in PLAIN_SOURCES]
+    name = CACHE_PREFIX + _digest(sources)
     given = os.environ.get("NUMBA_CACHE_DIR", "")
     if given:
         path = Path(given)
+        # a parent process has already appended the name
         return (path.parent if path.name.startswith(CACHE_PREFIX) else path) / name
-    here = Path(__file__).parent
     if os.access(here, os.W_OK):
         return here / "__pycache__" / name
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ringrift" / name
 
 
-def _use_cache_folder() -> None:
-    """Point numba to the folder, and through the environment also our child processes."""
-    folder = str(_cache_folder())
-    os.environ["NUMBA_CACHE_DIR"] = folder
-    setattr(numba.config, "CACHE_DIR", folder)  # noqa: B010 (numba fills this module at run time)
-
-
-_use_cache_folder()
+# The environment variable also reaches child processes.
+_config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())
 
 
 @contextmanager
 def compiling_alone() -> Iterator[None]:
-    """Let one process at a time compile: the others wait and then find the result in the cache,
-    instead of all doing the same."""
+    """Hold a lock that lets one process compile at a time.
+
+    The others wait and then find the machine code in the cache."""
     folder = Path(os.environ["NUMBA_CACHE_DIR"])
     with ExitStack() as stack:
         try:
@@ -71,40 +75,63 @@ def compiling_alone() -> Iterator[None]:
             lock = stack.enter_context((folder / "lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:
-            pass  # no place to write: nothing will be cached either, so there is nothing to wait for
+            pass  # not writable: nothing will be cached either, so waiting would gain nothing
         yield
 
 
-# Compile times: every compiled function optimizes anew all it calls, so what is tiny, or called at
-# one place only, is put into its callers instead of being compiled by itself.
-_njit = cast(Any, numba.njit)  # its stubs do not know _nrt
+class Compiler:
+    """Compiles the functions of one package into a cache folder of their own.
+
+    The folder is below that of the rules and also depends on `sources`, all files besides the rules
+    that the functions may call into."""
+
+    def __init__(self, name: str, sources: Iterable[Path]) -> None:
+        self._folder = str(Path(_config.CACHE_DIR) / f"{name}-{_digest(sources)}")
+
+    def compiled(self, function: F) -> F:
+        """As `compiled`, in the folder of this compiler."""
+        return self._in_folder(compiled, function)
+
+    def inlined(self, function: F) -> F:
+        """As `inlined`, in the folder of this compiler."""
+        return self._in_folder(inlined, function)
+
+    def _in_folder(self, decorate: Callable[[F], F], function: F) -> F:
+        # numba reads the folder when it decorates a function
+        outer, _config.CACHE_DIR = _config.CACHE_DIR, self._folder
+        try:
+            return decorate(function)
+        finally:
+            _config.CACHE_DIR = outer
 
 
 def compiled(function: F) -> F:
-    """Compile `function` at its first call. It must not allocate: reference counting is off, which
-    doubles the speed."""
+    """Compile `function` at its first call, without the GIL.
+
+    Reference counting is off, which doubles the speed, so it must not allocate."""
     return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
 
 
 def inlined(function: F) -> F:
-    """As `compiled`, but callers take the source of the function in; from Python it can be called
-    all the same."""
+    """As `compiled`, but compiled callers take in the source of the function.
+
+    Every compiled function optimizes all that it calls again, so a chain of five calls would
+    compile the last one five times. Inlining what is tiny or has one caller avoids that."""
     return cast(
         F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False, inline="always")(function)
     )
 
 
-# To numba these are the numpy types; to the type checker they give plain ints.
-U = cast(
-    Callable[[Any], int], np.uint64
-)  # array index: unsigned, so that no code is spent on negative indices
-i64 = cast(
-    Callable[[Any], int], np.int64
-)  # also keeps numba from compiling once more for each literal argument
+# To numba these are the numpy types; to the type checker they return plain ints.
+
+# For array indices: unsigned, so that no code is spent on negative indices.
+U = cast(Callable[[Any], int], np.uint64)
+
+# For arguments: numba would compile a function again for every literal it is called with.
+i64 = cast(Callable[[Any], int], np.int64)
 
 
 def _intrinsic(function: Callable[..., Any]) -> Callable[[int], int]:
-    """Numba inserts the machine instruction; callers see a function of one int."""
     return cast(Callable[[int], int], intrinsic(function))
 
 

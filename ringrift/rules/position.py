@@ -17,8 +17,8 @@ from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.layout import END_CAUSES, END_REASONS, STATE_DTYPE, init_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.notation import parse_token, token, tokens
+from ringrift.rules.outcome import final_rank
 from ringrift.rules.position_text import read_position, write_position
-from ringrift.rules.ranking import ranks
 
 PHASES: Final = (
     "ring_placement",
@@ -187,11 +187,8 @@ class Position:
         """Final rank of each seat (section 18). Raises ValueError while the game runs."""
         if not self.over:
             raise ValueError("ranks exist when the game is over")
-        bare = self.cause.startswith("stalemate")
-        score = [a + b if bare else a for a, b in zip(self.removed(), self.hands(), strict=True)]
-        return ranks(
-            self.winner, self.territory(), score, self.markers(), self._by_seat(la.OUT_TURN)
-        )
+        n = self.config.seats
+        return tuple(int(final_rank(self.state, n, seat)) for seat in range(1, n + 1))
 
 
 _warm = False

@@ -46,19 +46,19 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ringrift.nets.nnue.inference import Accumulators, Network, refresh, update
+from ringrift.nets.nnue.inference import value as nnue_value
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, i64
 from ringrift.rules.core import apply_move, copy_state, legal_moves
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words
+from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.game_tree import HEURISTIC, NETWORK, NNUE, person_of
 from ringrift.search.gumbel import Floats, Ints
 from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.nnue import Accumulators, Network, refresh, update
-from ringrift.search.nnue import value as nnue_value
-from ringrift.search.outcome import final_values
 from ringrift.search.position_key import position_key
 from ringrift.search.splitmix import mix
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from ringrift.nets.nnue.inference import Network, new_accumulators, no_network
 from ringrift.rules.compile import compiling_alone
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry, geometry
@@ -14,7 +15,6 @@ from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
 from ringrift.search.gumbel import Floats
 from ringrift.search.lockstep import Codes, Decision, Evaluate, Lockstep, Question, Seeds, States
-from ringrift.search.nnue import Network, new_accumulators, no_network
 from ringrift.search.warm_up import announced
 from ringrift.search.weights import heuristic_weights
 

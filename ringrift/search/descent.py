@@ -26,6 +26,7 @@ from ringrift.rules.compile import U, i64
 from ringrift.rules.core import apply_move, copy_state, legal_moves
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words
+from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.depth_first import (
     ANSWERED,
@@ -41,7 +42,6 @@ from ringrift.search.depth_first import (
 from ringrift.search.game_tree import HEURISTIC, NETWORK, person_of
 from ringrift.search.gumbel import NONE, Floats, Ints
 from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.outcome import final_values
 from ringrift.search.splitmix import mix
 
 DEPTH_MAX: Final = (

@@ -18,11 +18,11 @@ from ringrift.rules.compile import U, i64
 from ringrift.rules.core import apply_move, copy_state, legal_moves
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words
+from ringrift.rules.outcome import final_values
 from ringrift.search import gumbel as tree
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.gumbel import NONE, Floats, Forest, Ints, Settings
 from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.outcome import final_values
 from ringrift.search.splitmix import gumbel_noise, mix
 
 Codes = NDArray[np.int64]

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ringrift.nets.nnue.inference import Network
 from ringrift.rules.config import Config
 from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
 from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
 from ringrift.search.descent_player import DescentOptions, DescentPlayer
-from ringrift.search.nnue import Network
 from ringrift.search.players import Evaluate, Player, SearchOptions, TreePlayer
 
 SHARP: Final = 1e4

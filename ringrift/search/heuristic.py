@@ -28,8 +28,8 @@ from ringrift.rules.geometry import (
     Geometry,
 )
 from ringrift.rules.layout import Words, word_cap, word_height
+from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled
-from ringrift.search.outcome import final_values
 
 FEATURE_NAMES: Final = (
     "removed",  # credited rings / V

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
+from ringrift.rules.outcome import final_rank
 from ringrift.search import game_tree as gt
 from ringrift.search.harness import SHARP
 from ringrift.search.heuristic import FEATURE_NAMES, FEATURES, SCRATCH, features
-from ringrift.search.outcome import final_rank
 from ringrift.search.players import Boards, SearchOptions, TreePlayer
 from ringrift.search.weights import heuristic_weights
 

@@ -13,7 +13,7 @@ LOG = {"events", "log"}
 PROCESS = GAME | LOG | {"server", "deciders", "learning", "runtime"}
 MAY_IMPORT: dict[str, set[str]] = {
     "rules": set(),
-    "search": {"rules"},
+    "search": {"rules", "nets"},
     "nets": {"rules"},
     "learning": GAME | {"events"},
     "events": set(),

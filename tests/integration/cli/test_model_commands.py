@@ -27,9 +27,10 @@ from ringrift.learning.nnue import FEATURES
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
-from ringrift.nets import nnue, nnue_checkpoint
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import Checkpoint, digest_of, save
+from ringrift.nets.nnue import checkpoint
+from ringrift.nets.nnue.network import build as build_nnue
 from ringrift.rules import Config
 
 SHARD = "cd" * 32
@@ -50,8 +51,8 @@ def nnue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Config.parse("hex8_3p")
     path = tmp_path_factory.mktemp("nnue") / "net"
     path.write_bytes(
-        nnue_checkpoint.save(
-            nnue.build("nnue_mp", config, FEATURES), FEATURES, architecture="nnue_mp", config=config
+        checkpoint.save(
+            build_nnue("nnue_mp", config, FEATURES), FEATURES, architecture="nnue_mp", config=config
         )
     )
     return path
@@ -331,7 +332,7 @@ def test_an_nnue_has_a_card_too(run: Any, system: Any, nnue_file: Path) -> None:
     model = system.call(put_nnue(system, nnue_file.read_bytes()))
     weights = sum(
         array.size
-        for array in nnue_checkpoint.NnueCheckpoint.parse(
+        for array in checkpoint.NnueCheckpoint.parse(
             nnue_file.read_bytes(), FEATURES
         ).weights.values()
     )

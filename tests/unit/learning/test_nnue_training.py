@@ -22,16 +22,16 @@ from ringrift.learning.play import play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
-from ringrift.nets import nnue as nets
-from ringrift.nets import nnue_checkpoint as cp
 from ringrift.nets.checkpoint import CheckpointError, digest_of
+from ringrift.nets.nnue import checkpoint as cp
+from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue import inference as kernels
+from ringrift.nets.nnue import network as nets
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.rules.core import geometry
-from ringrift.search import nnue as kernels
-from ringrift.search import nnue_features as nf
 from ringrift.search.harness import HarnessError, Model, Setup, make_player
 
 SETTINGS = TrainingSettings(

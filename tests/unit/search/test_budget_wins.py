@@ -3,7 +3,7 @@ heuristic."""
 
 import numpy as np
 import pytest
-from positions import states_in_play
+from support.positions import states_in_play
 
 from ringrift.rules import Config, Position
 from ringrift.search.harness import Setup, make_player

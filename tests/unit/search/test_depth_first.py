@@ -3,15 +3,16 @@ cost."""
 
 import numpy as np
 import pytest
-from plain_search import Plain
-from positions import choose_one, states_in_play
-from test_nnue import network
+from support.networks import random_nnue
+from support.plain_search import Plain
+from support.positions import choose_one, states_in_play
 
+from ringrift.nets.nnue import inference as nnue
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.rules.geometry import T_SCRATCH_AT, geometry
 from ringrift.search import depth_first as df
-from ringrift.search import depth_first_player, nnue
+from ringrift.search import depth_first_player
 from ringrift.search import game_tree as gt
 from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
 from ringrift.search.gumbel import Floats
@@ -213,7 +214,7 @@ def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(
     key: str, kind: int
 ) -> None:
     config = Config.parse(key)
-    g, net = geometry(config), network(key)
+    g, net = geometry(config), random_nnue(key)
     states = states_in_play(config, 4, moves_max=12)
     accumulators = nnue.new_accumulators(g, net, 4)
 

@@ -3,8 +3,8 @@ keeps to its budget."""
 
 import numpy as np
 import pytest
-from plain_search import Plain
-from positions import choose_one, endings, states_in_play
+from support.plain_search import Plain
+from support.positions import choose_one, endings, states_in_play
 
 from ringrift.rules import Config, Position
 from ringrift.rules.geometry import geometry

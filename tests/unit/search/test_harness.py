@@ -1,12 +1,15 @@
 """Players by name, and refusals that say what would work."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from ringrift.nets.nnue.inference import no_network
 from ringrift.rules import Config, Position
 from ringrift.search.gumbel import Floats
 from ringrift.search.harness import HARNESSES, HarnessError, Model, Setup, compatible, make_player
-from ringrift.search.nnue import no_network
 from ringrift.search.players import Codes, States
 
 HEX8 = Config.parse("hex8_2p")
@@ -154,3 +157,9 @@ def test_the_same_search_under_two_names() -> None:
         (alone,) = player.choose(start[None], seeds[i : i + 1])
         assert (alone.move, alone.line) == (many[i].move, many[i].line)
     assert len({decision.move for decision in many}) > 20
+
+
+def test_searches_need_no_torch() -> None:
+    """They call the compiled kernels of NNUE, which must not import it."""
+    code = "import sys, ringrift.search.harness; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

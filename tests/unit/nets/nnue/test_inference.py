@@ -3,53 +3,22 @@ result."""
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.networks import random_nnue
+from support.positions import random_game
 
+from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue import inference as nnue
 from ringrift.rules import Config, Position
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import CHAIN_CAPTURE
-from ringrift.search import nnue
-from ringrift.search import nnue_features as nf
 
 CONFIGS = ("square8_2p", "hex8_2p", "square8_3p", "hex8_4p")
-HIDDEN, SECOND = 16, 8
-
-
-@cache
-def network(key: str) -> nnue.Network:
-    """Random weights."""
-    geo = Position.start(Config.parse(key)).geometry
-    rng = np.random.default_rng(7)
-
-    def whole(low: int, high: int, *shape: int) -> np.ndarray:
-        return rng.integers(low, high, shape).astype(np.int16)
-
-    return nnue.Network(
-        first=whole(-20, 21, geo.n_cells * nf.LEVELS, HIDDEN),
-        first_bias=whole(-20, 90, HIDDEN),
-        second=whole(-200, 201, SECOND, HIDDEN + nf.GLOBALS),
-        second_bias=np.zeros(SECOND, np.int32),
-        out=whole(-150, 151, SECOND),
-        out_bias=100,
-        direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32),
-        one=127,
-    )
-
-
-def random_game(key: str, seed: int) -> list[Position]:
-    rng = np.random.default_rng(seed)
-    position = Position.start(Config.parse(key))
-    found = [position.copy()]
-    while not position.over:
-        position.play_code(int(rng.choice(position.legal_codes())))
-        found.append(position.copy())
-    return found
 
 
 def same(acc: nnue.Accumulators, one: int, other: int) -> bool:
@@ -73,7 +42,7 @@ def reference_sums(geo: Geometry, net: nnue.Network, position: Position, seat: i
 @given(seed=st.integers(0, 10_000))
 def test_an_updated_accumulator_equals_a_fresh_one(key: str, seed: int) -> None:
     game = random_game(key, seed)
-    geo, net = game[0].geometry, network(key)
+    geo, net = game[0].geometry, random_nnue(key)
     acc = nnue.new_accumulators(geo, net, 3)
     nnue.refresh(geo, net, game[0].state, acc, 0)
     at = 0
@@ -101,7 +70,7 @@ def test_the_random_games_see_captures_and_collapses() -> None:
 
 def test_an_update_may_jump_to_any_position() -> None:
     game = random_game("hex8_2p", 3)
-    geo, net = game[0].geometry, network("hex8_2p")
+    geo, net = game[0].geometry, random_nnue("hex8_2p")
     acc = nnue.new_accumulators(geo, net, 3)
     nnue.refresh(geo, net, game[-10].state, acc, 0)
     nnue.update(geo, net, acc, 0, game[5].state, 1)
@@ -112,7 +81,7 @@ def test_an_update_may_jump_to_any_position() -> None:
 @pytest.mark.parametrize("key", CONFIGS)
 def test_values_are_shares_of_one_result_and_exact_at_the_end(key: str) -> None:
     game = random_game(key, 5)
-    geo, net, n = game[0].geometry, network(key), game[0].config.seats
+    geo, net, n = game[0].geometry, random_nnue(key), game[0].config.seats
     states = np.array([position.state for position in game])
     values = np.zeros((len(game), n), np.float32)
     nnue.evaluate_batch(geo, net, nnue.new_accumulators(geo, net, len(game)), states, values)

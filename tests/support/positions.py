@@ -44,3 +44,14 @@ def endings(config: Config, games: int, *, before: int, seed: int = 1) -> States
             position.play_code(int(rng.choice(position.legal_codes())))
         found.append(choices[-before])
     return np.array(found)
+
+
+def random_game(key: str, seed: int) -> list[Position]:
+    """All positions of a random game, the start and the end included."""
+    rng = np.random.default_rng(seed)
+    position = Position.start(Config.parse(key))
+    found = [position.copy()]
+    while not position.over:
+        position.play_code(int(rng.choice(position.legal_codes())))
+        found.append(position.copy())
+    return found

@@ -29,6 +29,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ringrift.nets.compile import compiled, inlined
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import (
@@ -42,7 +43,6 @@ from ringrift.rules.geometry import (
     Geometry,
 )
 from ringrift.rules.layout import NINE_BITS, Words, word_bottom, word_cap, word_height
-from ringrift.search.compile import compiled, inlined
 
 FEATURE_SET: Final = "nnue-1"
 

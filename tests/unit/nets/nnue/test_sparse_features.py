@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ringrift.nets.nnue import features as nf
 from ringrift.rules import Config, Position
 from ringrift.rules.notation import cell_ids
-from ringrift.search import nnue_features as nf
 
 # c1 [1 1 2] tall, f1 [2] alone, a3 b3 c3 markers of 1, e5 f5 markers of 2, a8 collapsed for 1, h8
 # for 2

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from ringrift.nets.checkpoint import FORMAT, CheckpointError, Header, checked, load_weights, write
-from ringrift.nets.nnue import FeatureSet, Nnue, build
+from ringrift.nets.nnue.network import FeatureSet, Nnue, build
 from ringrift.nets.shapes import nnue_shape_of
 from ringrift.nets.tensors import Arrays, TensorError, unpack
 from ringrift.rules.config import Config

@@ -9,9 +9,9 @@ from ringrift.rules import Config
 from ringrift.rules import layout as la
 from ringrift.rules.core import apply_move, legal_moves
 from ringrift.rules.geometry import geometry
+from ringrift.rules.outcome import final_values
 from ringrift.search import depth_first as df
 from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.outcome import final_values
 from ringrift.search.weights import heuristic_weights
 
 State = np.ndarray

@@ -1,7 +1,7 @@
 """The NNUE as torch trains it: sparse features into a wide first layer, two small layers behind it,
 one strength a seat.
 
-The same function in whole numbers, for play, is `ringrift.search.nnue`, whose docstring has the
+The same function in whole numbers, for play, is `ringrift.nets.nnue.inference`, whose docstring has the
 formulas; `quantise` gives its weights. What the features are does not matter here: `FeatureSet`
 says how many a cell has and how they are numbered.
 
@@ -161,7 +161,7 @@ def build(name: str, config: Config, features: FeatureSet, *, seed: int = 0) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantised:
-    """The weights in whole numbers, as `ringrift.search.nnue.Network` wants them, and the policy's
+    """The weights in whole numbers, as `ringrift.nets.nnue.inference.Network` wants them, and the policy's
     in float32.
 
     query [H + G, P]; query_bias [P]; roles [width^2 * ROLES, P + 1]; kinds [KINDS, P + 1]; all of P

@@ -29,12 +29,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules import layout as la
-from ringrift.rules.compile import U, i64
-from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words
-from ringrift.search.compile import compiled, inlined
-from ringrift.search.nnue_features import (
+from ringrift.nets.compile import compiled, inlined
+from ringrift.nets.nnue.features import (
     CELL_FEATURES_MAX,
     GLOBAL_ONE,
     GLOBALS,
@@ -45,7 +41,11 @@ from ringrift.search.nnue_features import (
     global_features,
     plain_places,
 )
-from ringrift.search.outcome import final_values
+from ringrift.rules import layout as la
+from ringrift.rules.compile import U, i64
+from ringrift.rules.geometry import Geometry
+from ringrift.rules.layout import Words
+from ringrift.rules.outcome import final_values
 
 SECOND_ONE: Final = 256  # weights of the second layer reach +-128
 OUT_ONE: Final = 256

@@ -1,0 +1,31 @@
+"""Networks with random weights."""
+
+from functools import cache
+
+import numpy as np
+
+from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue.inference import Network
+from ringrift.rules import Config, geometry
+
+HIDDEN, SECOND = 16, 8
+
+
+@cache
+def random_nnue(key: str) -> Network:
+    """A small NNUE for the config `key`."""
+    rng = np.random.default_rng(7)
+
+    def whole(low: int, high: int, *shape: int) -> np.ndarray:
+        return rng.integers(low, high, shape).astype(np.int16)
+
+    return Network(
+        first=whole(-20, 21, geometry(Config.parse(key)).n_cells * nf.LEVELS, HIDDEN),
+        first_bias=whole(-20, 90, HIDDEN),
+        second=whole(-200, 201, SECOND, HIDDEN + nf.GLOBALS),
+        second_bias=np.zeros(SECOND, np.int32),
+        out=whole(-150, 151, SECOND),
+        out_bias=100,
+        direct=rng.integers(-9000, 9000, nf.GLOBALS).astype(np.int32),
+        one=127,
+    )
