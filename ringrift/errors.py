@@ -1,8 +1,15 @@
-"""The error of the commands themselves; those of the log and of events have their own trees.
+"""The root of the errors that are reported to people in one line.
 
-CommandError    what was asked for cannot be done; the text says why and what to do instead
+RingRiftError
+├── CommandError    a command cannot be carried out
+├── EventError      `ringrift.events.errors`
+└── StreamError     `ringrift.log.errors`
 """
 
 
-class CommandError(Exception):
-    """What was asked for cannot be done; the text is for the person who asked."""
+class RingRiftError(Exception):
+    """An error that is expected to happen; its text says what happened and what to do."""
+
+
+class CommandError(RingRiftError):
+    """A command cannot be carried out; the text is for the person who typed it."""

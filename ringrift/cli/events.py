@@ -3,19 +3,18 @@ came from and what it led to."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from ringrift.cli.source import console, moment, opened, progress
+from ringrift.cli.common import HERE, Json, Moment, Source, console, opened, progress, show
 from ringrift.errors import CommandError
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import EvaluationRequested, SelfplayPlanned
@@ -35,46 +34,61 @@ thousands"""
 WIDTH = 200
 
 
-async def tail(options: argparse.Namespace) -> int:
-    """Print stored events from `--since` on, then those to come."""
-    out = Console(
-        width=console().width if sys.stdout.isatty() else WIDTH, highlight=False, soft_wrap=True
-    )
-    async with opened(options) as log:
-        stream = _stream_of(options.subject)
-        async for entry in entries(log, stream, options):
-            if options.json:
-                print(msgspec.json.encode(document(stream, entry)).decode(), flush=True)
+async def tail(
+    *,
+    subject: str = "ringrift.>",
+    since: Moment | None = None,
+    no_follow: bool = False,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Print the newest events, then those to come.
+
+    Args:
+        subject: Subject filter, such as 'ringrift.promotion.>'.
+        since: Start at this point, such as 120, 2026-11-21T04:00 or 10m [default: the last 20].
+        no_follow: End when all stored events are printed.
+    """
+    width = console().width if sys.stdout.isatty() else WIDTH
+    out = Console(width=width, highlight=False, soft_wrap=True)
+    stream = _stream_of(subject)
+    async with opened(source) as log:
+        async for entry in entries(log, stream, _filters(subject), since, follow=not no_follow):
+            if json:
+                show(document(stream, entry), json)
             else:
                 out.print(line(stream, entry))
     return 0
 
 
 async def entries(
-    log: JetStreamLog, stream: str, options: argparse.Namespace
+    log: JetStreamLog,
+    stream: str,
+    filters: list[str],
+    start: int | datetime | None,
+    *,
+    follow: bool,
 ) -> AsyncIterator[Entry]:
-    """Stored messages under `--subject` from `--since` on, then those to come, for ever unless
-    `--no-follow`."""
-    filters = _filters(options.subject)
-    start = moment(options.since) if options.since else None
+    """Stored messages that match `filters` from `start` on (None: the last `SHOWN_BEFORE`), then,
+    with `follow`, those to come, without end."""
     at = 1
     if start is None:
         for entry in await _newest(log, stream, filters):
             at = entry.seq + 1
             yield entry
     else:
-        where: dict[str, Any] = (
-            {"start_time": start} if isinstance(start, datetime) else {"start_seq": max(1, start)}
-        )
-        at = max(1, start) if isinstance(start, int) else await log.tail(stream) + 1
+        where: dict[str, Any] = {"start_time": start}
+        at = await log.tail(stream) + 1
+        if isinstance(start, int):
+            at = max(1, start)
+            where = {"start_seq": at}
         async for batch in log.read(stream, filters=filters, **where):
             for entry in batch:
                 at = entry.seq + 1
                 yield entry
-    if options.no_follow:
-        return
-    async for entry in log.follow(stream, filters=filters, start_seq=at):
-        yield entry
+    if follow:
+        async for entry in log.follow(stream, filters=filters, start_seq=at):
+            yield entry
 
 
 async def _newest(log: JetStreamLog, stream: str, filters: list[str]) -> deque[Entry]:
@@ -148,48 +162,58 @@ def _own_headers(entry: Entry) -> dict[str, str]:
     return {name: value for name, value in entry.headers.items() if not name.startswith("Nats-")}
 
 
-async def show(options: argparse.Namespace) -> int:
-    """Print one event whole, its cause, and the events that it caused."""
-    async with opened(options) as log:
-        entry = await log.get(options.stream, options.seq)
+async def show_event(
+    seq: int,
+    /,
+    *,
+    stream: Literal["EVENTS", "GAMES"] = "EVENTS",
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Print one event whole, its cause, and the events that it caused.
+
+    Args:
+        seq: Sequence of the event in its stream.
+    """
+    async with opened(source) as log:
+        entry = await log.get(stream, seq)
         if entry is None:
-            newest = await log.tail(options.stream)
+            newest = await log.tail(stream)
             raise CommandError(
-                f"no message {options.stream}/{options.seq}: the newest is {newest}, and old ones may have expired"
+                f"no message {stream}/{seq}: the newest is {newest}, and old ones may have expired"
             )
-        cause = await _cause(log, options.stream, entry)
-        effects = [found async for found in _effects(log, options.stream, entry)]
-        if options.json:
-            known = {
-                "event": document(options.stream, entry),
-                "cause": document(*cause) if cause else None,
-            }
-            print(
-                msgspec.json.encode(
-                    known | {"effects": [document(*effect) for effect in effects]}
-                ).decode()
-            )
-            return 0
-        out = console()
-        out.print(_pretty(document(options.stream, entry)), soft_wrap=True, markup=False)
-        out.print("\ncaused by", style="bold")
-        out.print(_one_line(*cause) if cause else Text("  nothing in the log"), soft_wrap=True)
-        out.print("led to", style="bold")
-        for stream, effect in effects[:EFFECTS_SHOWN_MAX]:
-            out.print(_one_line(stream, effect), soft_wrap=True)
-        if len(effects) > EFFECTS_SHOWN_MAX:
-            out.print(f"  and {len(effects) - EFFECTS_SHOWN_MAX} more, see --json")
-        if not effects:
-            out.print("  nothing so far")
+        cause = await _cause(log, stream, entry)
+        effects = [found async for found in _effects(log, stream, entry)]
+    known = {
+        "event": document(stream, entry),
+        "cause": document(*cause) if cause else None,
+        "effects": [document(*effect) for effect in effects],
+    }
+    show(known, json, lambda out: _print_event(out, document(stream, entry), cause, effects))
     return 0
+
+
+def _print_event(
+    out: Console,
+    event: dict[str, Any],
+    cause: tuple[str, Entry] | None,
+    effects: list[tuple[str, Entry]],
+) -> None:
+    pretty = msgspec.json.format(msgspec.json.encode(_shortened(event)), indent=2).decode()
+    out.print(pretty, soft_wrap=True, markup=False)
+    out.print("\ncaused by", style="bold")
+    out.print(_one_line(*cause) if cause else Text("  nothing in the log"), soft_wrap=True)
+    out.print("led to", style="bold")
+    for stream, effect in effects[:EFFECTS_SHOWN_MAX]:
+        out.print(_one_line(stream, effect), soft_wrap=True)
+    if len(effects) > EFFECTS_SHOWN_MAX:
+        out.print(f"  and {len(effects) - EFFECTS_SHOWN_MAX} more, see --json")
+    if not effects:
+        out.print("  nothing so far")
 
 
 def _one_line(stream: str, entry: Entry) -> Text:
     return Text(f"  {stream:<6} ").append_text(line(stream, entry))
-
-
-def _pretty(envelope: dict[str, Any]) -> str:
-    return msgspec.json.format(msgspec.json.encode(_shortened(envelope)), indent=2).decode()
 
 
 def _shortened(value: Any) -> Any:

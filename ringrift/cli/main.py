@@ -1,98 +1,237 @@
-"""The command line: `ringrift COMMAND`. The parsers are in `ringrift.ops.commands`, each command in
-a module of its own.
+"""The command line: `ringrift COMMAND`.
 
-Commands that need numba or torch import them when they run, so that `ringrift status` starts at
-once."""
+`COMMANDS` names the function of each command; `ringrift.cli.common` explains how to write one. A
+command's module is imported only when the command runs or its own help page is shown. Summaries in
+lists of commands are the first lines of the functions' docstrings, read without importing them."""
 
 from __future__ import annotations
 
-import argparse
+import ast
 import asyncio
+import difflib
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 
 from ringrift import __version__
-from ringrift.cli.commands import checks, fleet, history, loop, players, steering
-from ringrift.errors import CommandError
-from ringrift.events import EventError
-from ringrift.log.errors import StreamError
+from ringrift.cli import WORDS
+from ringrift.errors import RingRiftError
 
-COMMANDS = (
-    loop.up,
-    loop.status,
-    loop.events,
-    loop.game,
-    steering.pause,
-    steering.retract,
-    steering.reanalyse,
-    steering.tune,
-    steering.dlq,
-    steering.breakers,
-    checks.metrics,
-    steering.settings,
-    history.replay,
-    checks.contract,
-    checks.doctor,
-    history.why,
-    history.lineage,
-    history.at,
-    history.diff,
-    history.verify,
-    history.query,
-    history.plot,
-    history.whatif,
-    checks.references,
-    players.harnesses,
-    checks.rating,
-    checks.bench,
-    fleet.fleet,
-    fleet.simulate,
-    players.strength,
-    players.gauntlet,
-    players.tiers,
-    players.model,
-    fleet.cluster,
-    fleet.node,
-    fleet.update,
-)
-"""what adds their parsers, in the order of `ringrift --help`"""
+COMMANDS = {
+    "Run the loop": {
+        "up": "old:up",
+        "pause": "old:pause",
+        "resume": "old:resume",
+        "settings": "old:settings",
+        "tune": "old:tune",
+    },
+    "Look": {
+        "status": "status:status",
+        "events tail": "events:tail",
+        "events show": "events:show_event",
+        "game show": "old:game",
+        "at": "old:at",
+        "diff": "old:diff",
+        "query": "old:query",
+        "sql": "old:sql",
+        "plot": "old:plot",
+    },
+    "Explain": {
+        "why": "old:why",
+        "lineage": "old:lineage",
+        "whatif": "old:whatif",
+        "replay elo": "old:replay",
+        "verify": "old:verify",
+    },
+    "Play and measure": {
+        "strength": "old:strength",
+        "gauntlet": "old:gauntlet",
+        "tiers": "old:tiers",
+        "harnesses": "old:harnesses",
+        "model list": "old:model",
+        "model show": "old:model",
+        "model transfer": "old:model",
+        "model export": "old:model",
+        "model architectures": "old:model",
+        "rating fit": "old:rating",
+        "rating sprt": "old:rating",
+        "bench": "old:bench",
+        "simulate": "old:simulate",
+    },
+    "Repair": {
+        "dlq list": "old:dlq",
+        "dlq show": "old:dlq",
+        "dlq retry": "old:dlq",
+        "dlq drop": "old:dlq",
+        "breakers list": "old:breakers",
+        "breakers reset": "old:breakers",
+        "retract": "old:retract",
+        "reanalyse": "old:reanalyse",
+    },
+    "Cluster": {
+        "cluster init": "old:cluster",
+        "cluster certs": "old:cluster",
+        "cluster edge": "old:cluster",
+        "cluster join": "old:cluster",
+        "cluster grow": "old:cluster",
+        "cluster backup": "old:cluster",
+        "cluster restore": "old:cluster",
+        "cluster up": "old:cluster",
+        "cluster down": "old:cluster",
+        "cluster status": "old:cluster",
+        "cluster kill": "old:cluster",
+        "cluster partition": "old:cluster",
+        "cluster heal": "old:cluster",
+        "node run": "old:node",
+        "update": "old:update",
+        "fleet register": "old:fleet",
+    },
+    "Check": {
+        "doctor": "old:doctor",
+        "contract export": "old:contract",
+        "contract check": "old:contract",
+        "contract apply": "old:contract",
+        "metrics list": "old:metrics",
+        "metrics export": "old:metrics",
+        "metrics check": "old:metrics",
+        "parity check": "old:parity",
+        "search check": "old:search",
+    },
+}
+"""`module:function` in `ringrift.cli` of every command, grouped as `ringrift --help` shows them"""
+
+FAMILIES = {
+    "events": "Look at events in the log.",
+    "game": "Look at a game.",
+    "replay": "Rebuild a projection from the log alone.",
+    "model": "Look at networks and derive new ones.",
+    "rating": "Compute ratings and sequential tests.",
+    "dlq": "Look at dead letters and resolve them.",
+    "breakers": "Look at nodes and targets that are left alone after failures.",
+    "cluster": "Write the files of a cluster, grow and back it up, or run one on this machine.",
+    "node": "Run this machine as a node of a cluster.",
+    "fleet": "Register the nodes of the fleet.",
+    "contract": "Streams, consumers and schemas as files.",
+    "metrics": "Metrics, alert rules and the Grafana board.",
+    "parity": "Compare the rules with the reference engine.",
+    "search": "Compare the search with reference cases.",
+}
+"""summaries of the commands that only hold others"""
+EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status. Errors of ours become one line and status 1."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(words)
-    options.words = words
+    """Run one command and return its exit status.
+
+    Prints an error of ours in one line (status 1), wrong usage too (status 2)."""
+    words = tuple(sys.argv[1:] if arguments is None else arguments)
+    WORDS.set(words)
     try:
-        return int(options.run(options))
-    except (StreamError, EventError, CommandError) as error:
-        print(f"ringrift: {error}", file=sys.stderr)
+        if words and _is_old(words):
+            from ringrift.cli import old
+
+            return old.run(words)
+        return int(application(words)(words) or 0)
+    except UnknownCommandError as error:
+        _complain(_unknown(error))
+        return EXIT_USAGE
+    except CycloptsError as error:
+        page = " ".join(("ringrift", *(error.command_chain or ()), "--help"))
+        _complain(f"{error}\nsee `{page}`")
+        return EXIT_USAGE
+    except RingRiftError as error:
+        _complain(str(error))
         return 1
     except TimeoutError:
-        print(
-            "ringrift: the server did not answer in time; try again, and see `ringrift status`",
-            file=sys.stderr,
-        )
+        _complain("the server did not answer in time; try again, and see `ringrift status`")
         return 1
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     except asyncio.CancelledError:  # by SIGTERM
-        return 143
+        return EXIT_TERMINATED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
         return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands; `run` of what it returns is the function to call."""
-    found = argparse.ArgumentParser(
-        prog="ringrift", description="Self-play learning for RingRift on an event log."
+def application(words: Sequence[str]) -> App:
+    """The parser of all commands. Summaries of commands are set only if `words` ask for a list of
+    commands: elsewhere they would replace the commands' own help pages."""
+    named = " ".join(takewhile(lambda word: not word.startswith("-"), words))
+    app = App(
+        name="ringrift",
+        help="Self-play learning for the board game RingRift on an event log.",
+        version=f"ringrift {__version__}",
+        help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=_shown_default),
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
     )
-    found.add_argument("--version", action="version", version=f"ringrift {__version__}")
-    commands = found.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in COMMANDS:
-        add(commands)
-    return found
+    app.register_install_completion_command(help="Install completion for this shell.")
+    parents = {"": app}
+    for title, commands in COMMANDS.items():
+        group = Group.create_ordered(title)
+        for number, (name, place) in enumerate(commands.items()):
+            family, _, last = name.rpartition(" ")
+            if family not in parents:
+                parents[family] = App(
+                    name=family, help=FAMILIES[family], group=group, sort_key=number
+                )
+                app.command(parents[family])
+            parents[family].command(
+                f"ringrift.cli.{place}",
+                name=last,
+                help=_summary(place) if named == family else None,
+                group=None if family else group,
+                sort_key=number,
+            )
+    app.group_commands = Group.create_ordered("This program")
+    return app
+
+
+def _is_old(words: Sequence[str]) -> bool:
+    """Whether argparse still reads this command: see `ringrift.cli.old`."""
+    return any(
+        name.split()[0] == words[0] and place.startswith("old:")
+        for commands in COMMANDS.values()
+        for name, place in commands.items()
+    )
+
+
+def _shown_default(value: object) -> str | None:
+    """How a help page shows the default of an option; None does not show it."""
+    return None if value in (None, False, "", ()) else str(value)
+
+
+def _summary(place: str) -> str:
+    """The first paragraph of the docstring of the function `module:function` of `ringrift.cli`."""
+    module, _, name = place.partition(":")
+    if module == "old":
+        return "..."
+    for item in ast.parse(Path(__file__).with_name(f"{module}.py").read_text()).body:
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name == name:
+            return (ast.get_docstring(item) or "").partition("\n\n")[0]
+    raise AssertionError(f"{place} does not exist")
+
+
+def _unknown(error: UnknownCommandError) -> str:
+    """What to type instead of a command that does not exist."""
+    assert error.app is not None
+    assert error.unused_tokens
+    *family, wrong = *(error.command_chain or ()), error.unused_tokens[0]
+    known = [name for name in error.app if not name.startswith("-")]
+    near = difflib.get_close_matches(wrong, known, n=1)
+    hint = f"; did you mean `{' '.join((*family, *near))}`?" if near else ""
+    return f"there is no command `{' '.join((*family, wrong))}`{hint}\ncommands: {', '.join(known)}"
+
+
+def _complain(text: str) -> None:
+    print(f"ringrift: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

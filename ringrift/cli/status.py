@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 from typing import Any
@@ -12,7 +11,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from ringrift.cli.source import console, opened, progress
+from ringrift.cli.common import HERE, Json, Source, opened, progress, show
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.insight.generations import ConfigView, LoopView
 from ringrift.log import api
@@ -54,20 +53,21 @@ class Status(Struct, frozen=True, kw_only=True):
     cluster: ClusterView
 
 
-async def status(options: argparse.Namespace) -> int:
-    """Print the state of the system; 1 when the log cannot be written, for then only the voters can
-    be told of."""
-    async with opened(options) as log:
+async def status(*, source: Source = HERE, json: Json = False) -> int:
+    """Show what the system is doing: generations, ratings, consumers, streams and advice.
+
+    The exit status is 1 when the cluster has lost its quorum: then only the voters are known."""
+    async with opened(source) as log:
         who = await settled_voters(log)
         if who.level != "LOST":
             with contextlib.suppress(LogUnavailable):  # the quorum was lost just now
-                return await _tell(options, log)
+                return await _show_status(log, json)
             who = await voters(log)
-    _print_lost(options, who)
+    _show_lost(who, json)
     return 1
 
 
-async def _tell(options: argparse.Namespace, log: JetStreamLog) -> int:
+async def _show_status(log: JetStreamLog, json: bool) -> int:
     view, heartbeats, tail = await look(log)
     cluster = await cluster_view(log)
     known = Status(
@@ -81,10 +81,7 @@ async def _tell(options: argparse.Namespace, log: JetStreamLog) -> int:
         dead_letters=view.dead_letters,
         cluster=cluster,
     )
-    if options.json:
-        print(msgspec.json.encode(known).decode())
-    else:
-        _print(console(), known, view, heartbeats, tail)
+    show(known, json, lambda out: _print(out, known, view, heartbeats, tail))
     return 0
 
 
@@ -98,26 +95,22 @@ async def settled_voters(log: JetStreamLog) -> Voters:
     return who
 
 
-def _print_lost(options: argparse.Namespace, who: Voters) -> None:
-    advice = (
-        [f"start the voters that do not answer, one at a time: {', '.join(who.away)}"]
-        if who.away
-        else []
-    )
-    if options.json:
-        shown = {
-            "quorum": who.level,
-            "voters": who.voters,
-            "voters_alive": who.alive,
-            "advice": advice,
-        }
-        print(msgspec.json.encode(shown).decode())
-        return
-    print(
-        f"quorum: {who.level}, {who.alive} of {who.voters} voters answer, no leader: nothing can be written or read"
-    )
-    for line in advice:
-        print(f"→ {line}")
+def _show_lost(who: Voters, json: bool) -> None:
+    advice = []
+    if who.away:
+        advice = [f"start the voters that do not answer, one at a time: {', '.join(who.away)}"]
+    lines = [
+        f"quorum: {who.level}, {who.alive} of {who.voters} voters answer, no leader: "
+        "the log can be neither written nor read",
+        *(f"→ {line}" for line in advice),
+    ]
+    document = {
+        "quorum": who.level,
+        "voters": who.voters,
+        "voters_alive": who.alive,
+        "advice": advice,
+    }
+    show(document, json, "\n".join(lines))
 
 
 async def look(log: JetStreamLog) -> tuple[LoopView, list[Heartbeat], int]:

@@ -13,13 +13,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ringrift.cluster.terminal import PLAIN_WIDTH, clock
 from ringrift.insight.generations import ConfigView, Generation, LoopView, Score
 from ringrift.log.presence import Heartbeat
 
 RATE_WINDOW_SECONDS = 20.0
 PLAIN_LINE_SECONDS = 10.0
-PLAIN_WIDTH = 132
-"""columns of tables that are not on a terminal"""
 
 
 class Rates:
@@ -238,10 +237,3 @@ def _training(view: ConfigView) -> str:
     return (
         f"step {now.step}/{now.steps}, loss {now.loss:.3f}, {now.samples_per_second:,.0f} samples/s"
     )
-
-
-def clock(seconds: float) -> str:
-    """A length of time as people write it, such as 4:09 or 1:00:00."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -22,8 +22,9 @@ import torch
 from rich.console import Console
 
 from ringrift.cli.settings import apply_settings, settings_in_force, with_known_architecture
-from ringrift.cluster.screen import PLAIN_WIDTH, Rates, Screen, print_summary
+from ringrift.cluster.screen import Rates, Screen, print_summary
 from ringrift.cluster.supervisor import PLAYING, Child, supervise
+from ringrift.cluster.terminal import PLAIN_WIDTH
 from ringrift.events import Settings, UndecodableEvent, decode
 from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE

@@ -6,12 +6,14 @@ EventError
 └── SettingsError      a setting that does not exist or does not fit
 """
 
+from ringrift.errors import RingRiftError
+
 REASON_CHARS_MAX = 1000
 """what is wrong with an event may quote it: it goes into log lines and facts, whatever the event's
 size"""
 
 
-class EventError(Exception):
+class EventError(RingRiftError):
     """Base of the errors of `ringrift.events`."""
 
 

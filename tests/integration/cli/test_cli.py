@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 from pathlib import Path
@@ -12,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from ringrift.cli import events
+from ringrift.cli.common import Source, opened
 from ringrift.cli.main import main
-from ringrift.cli.source import opened
 from ringrift.events import draft
 from ringrift.events.facts import PipelineResumed
 
@@ -86,8 +85,8 @@ def test_tail_filters_by_subject_and_start(run: Any, system: Any) -> None:
     )
     assert run("events", "tail", "--no-follow", "--since", "2100-01-01") == ""
     assert system.game in run("events", "tail", "--no-follow", "--subject", "ringrift.game.>")
-    run("events", "tail", "--no-follow", "--since", "yesterday", status=1)
-    assert "'yesterday' is no point in the log" in run.err
+    run("events", "tail", "--no-follow", "--since", "yesterday", status=2)
+    assert "'yesterday' is not a point in the log" in run.err
 
 
 def test_tail_as_json_is_an_envelope_a_line(run: Any) -> None:
@@ -174,14 +173,10 @@ def test_ratings_as_they_were(run: Any, system: Any) -> None:
     assert run.json("replay", "elo", "--until", "2000-01-01")["configs"] == []
 
 
-def test_tail_goes_on_with_what_comes(system: Any) -> None:
-    options = argparse.Namespace(
-        server=system.server.url, subject="ringrift.pipeline.>", since=None, no_follow=False
-    )
-
+def test_tail_follows_new_events(system: Any) -> None:
     async def follow() -> list[int]:
-        async with opened(options) as log:
-            shown = events.entries(log, "EVENTS", options)
+        async with opened(Source(server=system.server.url)) as log:
+            shown = events.entries(log, "EVENTS", ["ringrift.pipeline.>"], None, follow=True)
             seen = [(await anext(shown)).seq]
             fact = PipelineResumed(scope="square19_4p", why="test")
             stored = await log.append([draft(fact, cause=None, source="test", key="follow")])

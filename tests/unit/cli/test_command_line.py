@@ -1,77 +1,77 @@
-"""The parsers: every command leads to a function that is there, and finding it loads nothing that
-takes time."""
+"""The command line: every command leads to a function with a help page, wrong usage gets a remedy,
+and a command loads only what it needs."""
 
 from __future__ import annotations
 
-import argparse
-import ast
+import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import import_module
 
 import pytest
 
-from ringrift.cli.commands import options
-from ringrift.cli.main import COMMANDS, main, parser
+from ringrift.cli.main import COMMANDS, FAMILIES, application, main
 
+NAMES = [name for commands in COMMANDS.values() for name in commands]
+PLACES = [
+    place
+    for commands in COMMANDS.values()
+    for place in commands.values()
+    if not place.startswith("old:")
+]
 SLOW_TO_IMPORT = {"numba", "torch", "duckdb", "matplotlib", "safetensors"}
 
 
-def leaves(item: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    groups = [action for action in item._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
-        yield item
-    for group in groups:
-        for inner in group.choices.values():
-            yield from leaves(inner)
+@pytest.mark.parametrize("place", PLACES)
+def test_every_command_is_a_documented_function(place: str) -> None:
+    module, _, name = place.partition(":")
+    command = getattr(import_module(f"ringrift.cli.{module}"), name)
+    assert inspect.getdoc(command)
+    assert inspect.signature(command).return_annotation == "int"
 
 
-@pytest.mark.parametrize("leaf", list(leaves(parser())), ids=lambda leaf: leaf.prog)
-def test_every_command_has_a_help_and_leads_to_a_function(leaf: argparse.ArgumentParser) -> None:
-    assert leaf.format_help().startswith(f"usage: {leaf.prog}")
-    call = leaf.get_default("run")
-    assert call.func is options._call
-    module, name = call.args
-    spec = find_spec(module)
-    assert spec is not None, module
-    tree = ast.parse(Path(str(spec.origin)).read_text())
-    assert name in {
-        item.name for item in tree.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
+def test_every_family_holds_commands() -> None:
+    assert set(FAMILIES) == {name.split()[0] for name in NAMES if " " in name}
 
 
-def test_each_command_is_named_once() -> None:
-    (group,) = (
-        action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    assert len(COMMANDS) == len(set(COMMANDS))
-    assert {"up", "status", "pause", "resume", "model", "cluster", "update"} <= set(group.choices)
+@pytest.mark.parametrize("words", [(), ("--help",), ("status", "--help"), ("status", "--daat")])
+def test_help_and_errors_load_nothing_slow(words: tuple[str, ...]) -> None:
+    look = "import sys; from ringrift.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-c", look, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not SLOW_TO_IMPORT & set(done.stdout.splitlines()[-1].split())
 
 
-def test_the_command_line_starts_without_what_is_slow_to_import() -> None:
-    look = "import sys, ringrift.cli.main as cli; cli.parser(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert not SLOW_TO_IMPORT & set(done.stdout.split())
+def test_help_lists_commands_by_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    titles = [shown.index(title) for title in COMMANDS]
+    assert titles == sorted(titles)
+    assert "Show what the system is doing" in shown
+
+
+def test_a_command_page_shows_its_whole_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "lost its quorum" in shown
+    assert "RINGRIFT_SERVER" in shown
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (
-            ["up", "--for", "soon"],
-            "'soon' is no time; write a number with s, m, h or d, such as 30m",
-        ),
-        (
-            ["strength", "--config", "hex8_2p", "--budgets", "8,none"],
-            "'8,none': give whole numbers above 0 with commas",
-        ),
+        (["statsu"], "there is no command `statsu`; did you mean `status`?\ncommands: up,"),
+        (["status", "--daat"], "Unknown option: --daat. Did you mean --data?"),
     ],
 )
-def test_a_word_of_no_use_is_refused_with_its_remedy(
+def test_wrong_usage_names_the_remedy(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        main(words)
+    assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_completion_knows_the_commands() -> None:
+    script = application(()).generate_completion(shell="bash")
+    assert "gauntlet" in script
+    assert "--server" in script

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ringrift.cli.source import moment, progress
-from ringrift.errors import CommandError
+from ringrift.cli.common import age, moment, numbers, progress, words
 from ringrift.events.facts import PipelinePaused, Rating, RatingsUpdated, SettingsChanged
 from ringrift.events.settings import Settings
 from ringrift.insight.describe import important
@@ -26,17 +25,30 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
         ("2026-11-21T04:00+02:00", datetime(2026, 11, 21, 4, tzinfo=timezone(timedelta(hours=2)))),
     ],
 )
-def test_points_in_the_log(text: str, point: int | datetime) -> None:
+def test_a_moment_is_a_sequence_a_time_or_an_age(text: str, point: int | datetime) -> None:
     assert moment(text, now=NOW) == point
 
 
 @pytest.mark.parametrize("text", ["", "-5", "10x", "tomorrow", "2026-13-01", "m"])
-def test_what_is_no_point(text: str) -> None:
-    with pytest.raises(CommandError, match="no point in the log"):
+def test_other_moments_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a point in the log"):
         moment(text)
 
 
-def test_progress_off_a_terminal_says_nothing_when_it_is_quick(
+def test_words_and_numbers_are_separated_by_commas() -> None:
+    assert words("random,heuristic,") == ("random", "heuristic")
+    assert numbers("8,16") == (8, 16)
+    with pytest.raises(ValueError, match="'8,none': give positive whole numbers"):
+        numbers("8,none")
+
+
+def test_a_length_of_time_has_a_unit() -> None:
+    assert age("1.5h") == timedelta(minutes=90)
+    with pytest.raises(ValueError, match="'soon' is not a length of time"):
+        age("soon")
+
+
+def test_quick_work_without_a_terminal_prints_no_progress(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with progress("reading") as report:
@@ -44,7 +56,7 @@ def test_progress_off_a_terminal_says_nothing_when_it_is_quick(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_line_shows_what_matters() -> None:
+def test_a_line_shows_the_important_fields() -> None:
     pause = PipelinePaused(scope="hex8_2p", why="two words, " + "much " * 20)
     assert list(important(pause)) == [("kind", "all"), ("why", f'"{pause.why[:59]}…"')]
     assert dict(important(SettingsChanged(version=2, settings=Settings(), why="test"))) == {

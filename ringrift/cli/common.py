@@ -1,0 +1,243 @@
+"""What commands share: the types of their parameters, opening the log, printing a result, progress.
+
+How to write a command
+----------------------
+A command is one function. Its signature is its parser and its docstring is its help page:
+
+    async def pause(
+        *,
+        config: Config | None = None,
+        kind: PauseKind = "all",
+        why: str,
+        source: Source = HERE,
+        json: Json = False,
+    ) -> int:
+        \"\"\"Stop new work; tickets in hand are finished.
+
+        Args:
+            config: Pause only this config.
+            kind: What to pause.
+            why: The reason, recorded with the pause.
+        \"\"\"
+        async with opened(source) as log:
+            paused = await steering.pause(log, config or "all", kind, why)
+        show({"paused": paused}, json, f"{kind} is paused")
+        return 0
+
+- Keep the description of a parameter within one line; the help page wraps it.
+- Parameters before `/` are positional, those after `*` are options. An option without a default is
+  required; a tuple is an option that may be given several times.
+- `Source`, `Json`, `Config`, `Words`, `Numbers`, `Assignments`, `Duration` and `Moment` are the
+  shared types. Use `Annotated[T, Parameter(name="--for")]` where the option's name is not the parameter's.
+- The function parses, opens the log and prints. The work is done by a function of `insight`,
+  `cluster` or `tools`, which takes typed parameters and returns values.
+- What takes long to import (torch, numba, duckdb, matplotlib) is imported inside the function.
+- Return the exit status. Raise `CommandError` when the request cannot be carried out: `main` prints
+  it in one line and exits with 1. A value that cannot be parsed is wrong usage and exits with 2:
+  raise ValueError in a converter.
+- `ringrift.cli.main.COMMANDS` names the function; it is imported only when the command runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from cyclopts import Parameter, Token
+from rich.console import Console, RenderableType
+
+from ringrift.cluster.terminal import console, progress
+from ringrift.errors import CommandError
+from ringrift.events import facts
+from ringrift.log.errors import AnotherInstance, Unreachable
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.server.embedded import EmbeddedServer, find_server
+
+__all__ = [
+    "HERE",
+    "Assignments",
+    "Config",
+    "Duration",
+    "Json",
+    "Moment",
+    "Numbers",
+    "Source",
+    "Words",
+    "console",
+    "opened",
+    "progress",
+    "server_url",
+    "show",
+]
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which log a command reads or writes: that of `server` if given, else the one in `data`."""
+
+    data: Annotated[
+        Path, Parameter(env_var="RINGRIFT_DATA", help="Data directory of `ringrift up`.")
+    ] = Path(".ringrift")
+    server: Annotated[
+        str | None, Parameter(env_var="RINGRIFT_SERVER", help="URL of a NATS server.")
+    ] = None
+
+
+HERE = Source()
+"""the default of a parameter of type `Source`"""
+
+
+def parsed(read: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], Any]:
+    """A converter that reads the one word of an option with `read`, which may raise ValueError."""
+    return lambda _, tokens: read(tokens[0].value)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words separated by commas."""
+    return tuple(word for word in text.split(",") if word)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Positive whole numbers separated by commas. Raises ValueError."""
+    found = words(text)
+    if not all(word.isdecimal() and int(word) for word in found):
+        raise ValueError(
+            f"{text!r}: give positive whole numbers separated by commas, such as 8,16,32"
+        )
+    return tuple(int(word) for word in found)
+
+
+def age(text: str) -> timedelta:
+    """A length of time such as 90s, 30m, 2h, 1d. Raises ValueError."""
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"{text!r} is not a length of time: give a number with s, m, h or d, such as 30m"
+        )
+    return timedelta(**{_AGE_UNITS[match[2]]: float(match[1])})
+
+
+def moment(text: str, *, now: datetime | None = None) -> int | datetime:
+    """The point in the log that SEQ, TIME or AGE names: `120`, `2026-11-21T04:00` (UTC unless it
+    has an offset), `10m` before `now`. Raises ValueError."""
+    if text.isdecimal():
+        return int(text)
+    if _AGE.fullmatch(text):
+        return (now or datetime.now(UTC)) - age(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        forms = "a sequence such as 120, a UTC time such as 2026-11-21T04:00, or an age such as 10m"
+        raise ValueError(f"{text!r} is not a point in the log: give {forms}") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+Json: TypeAlias = Annotated[bool, Parameter(help="Print JSON for scripts.")]
+Config: TypeAlias = facts.ConfigName
+"""Board and number of seats, such as hex8_2p."""
+Assignments: TypeAlias = Annotated[tuple[str, ...], Parameter(name="--set", metavar="NAME=VALUE")]
+"""Assignments to settings, for `settings_sources.from_arguments`."""
+Words: TypeAlias = Annotated[
+    tuple[str, ...], Parameter(converter=parsed(words), n_tokens=1, metavar="A,B,...")
+]
+Numbers: TypeAlias = Annotated[
+    tuple[int, ...], Parameter(converter=parsed(numbers), n_tokens=1, metavar="N,N,...")
+]
+Duration: TypeAlias = Annotated[
+    timedelta, Parameter(converter=parsed(age), n_tokens=1, metavar="TIME")
+]
+Moment: TypeAlias = Annotated[
+    int | datetime, Parameter(converter=parsed(moment), n_tokens=1, metavar="SEQ|TIME|AGE")
+]
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    source: Source, *, create: bool = False, start: bool = True
+) -> AsyncIterator[JetStreamLog]:
+    """The log of `source`: of its server, else of the server that runs over its data directory,
+    else of one that is started for the command and stopped.
+
+    A directory without a log is an error unless `create` is true; unless `start` is true no server
+    is started at all. Raises Unreachable, ServerTooOld, and what `EmbeddedServer.start` raises."""
+    logs_to_stderr()
+    async with contextlib.AsyncExitStack() as leaving:
+        try:
+            url = await server_url(source)
+        except Unreachable:
+            if source.server or not start or not (create or (source.data / "nats").is_dir()):
+                raise
+            url = await leaving.enter_async_context(_served(source.data))
+        log = await JetStreamLog.open(url, name="ringrift")
+        leaving.push_async_callback(log.close)
+        yield log
+
+
+@contextlib.asynccontextmanager
+async def _served(data: Path) -> AsyncIterator[str]:
+    """Address of a server over `data` that runs until the block ends and is restarted if it dies.
+
+    Raises CommandError out of the block when it cannot be restarted."""
+    work = asyncio.current_task()
+    assert work is not None
+    # SIGTERM ends the block by cancellation, so that the server is stopped in order
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    try:
+        server = await EmbeddedServer.start(data)
+    except AnotherInstance:
+        yield await find_server(data)  # another command started it just now
+        return
+    keeper = asyncio.create_task(
+        server.keep(lambda line: print(f"ringrift: {line}", file=sys.stderr))
+    )
+    keeper.add_done_callback(lambda task: None if task.cancelled() else work.cancel())
+    try:
+        yield server.url
+    except asyncio.CancelledError:
+        if keeper.done() and (error := keeper.exception()) is not None:
+            work.uncancel()
+            raise CommandError(str(error)) from error
+        raise
+    finally:
+        keeper.cancel()
+        await server.stop()
+
+
+async def server_url(source: Source) -> str:
+    """Address of the server of `source`. Raises Unreachable if none runs."""
+    return source.server or await find_server(source.data)
+
+
+def logs_to_stderr() -> None:
+    """Write structured logs to standard error: standard output is for results."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
+def show(
+    document: object, json: bool, text: RenderableType | Callable[[Console], object] | None = None
+) -> None:
+    """Print a result: `document` as one line of JSON if `json`, else `text` for people.
+
+    `text` is something that rich prints, a function that prints to the console it is given, or
+    None to print nothing."""
+    if json:
+        print(msgspec.json.encode(document).decode(), flush=True)
+    elif callable(text):
+        text(console())
+    elif text is not None:
+        console().print(text, soft_wrap=True, markup=False)

@@ -1,0 +1,77 @@
+"""Writing to a terminal, or plain lines where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+
+PLAIN_WIDTH = 132
+"""columns of tables that are not written to a terminal"""
+PLAIN_PROGRESS_SECONDS = 2.0
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or plain lines of a fixed width."""
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
+        return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, width=PLAIN_WIDTH, highlight=False, force_terminal=False)
+
+
+def clock(seconds: float) -> str:
+    """A length of time as people write it, such as 4:09 or 1:00:00."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback (done, total) that draws a bar on standard error; without a terminal it writes a
+    line every `PLAIN_PROGRESS_SECONDS`."""
+    if not sys.stderr.isatty():
+        yield _plain_progress(title)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, rate="")
+
+        def report(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.1f}/s" if speed else "")
+
+        yield report
+
+
+def _plain_progress(title: str) -> Callable[[int, int], None]:
+    first = last = time.monotonic()
+    start: int | None = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal last, start
+        start = done if start is None else start
+        if (now := time.monotonic()) - last >= PLAIN_PROGRESS_SECONDS:
+            last = now
+            rate = (done - start) / (now - first)
+            pace = f", {rate:,.1f}/s, {clock((total - done) / rate)} left" if rate else ""
+            print(f"{title}: {done:,} of {total:,}{pace}", file=sys.stderr, flush=True)
+
+    return report
