@@ -1,68 +1,274 @@
-"""What a decision is: a pure function of the facts so far.
+"""Deciders: pure functions from recorded facts to decisions.
 
-    initial() -> State
-    evolve(State, Fact, EventMeta) -> State              total, never raises on a valid event
-    decide(State, Fact, EventMeta) -> tuple[Fact, ...]   after evolve; may be empty
+A decider is declared by its name, the type of its state, and handlers:
 
-A decider folds `EVENTS` in the order of the log, with one exception that makes it exact: its own
-decisions are folded right after the event that caused them, wherever they landed in the log. So the
-state in which a decision was taken is a function of the log and every decision can be derived again
-from its cause (`ringrift.consumers.runner` lives by this order).
+    DECIDER = Decider("exploration", Configs[ConfigExploration])
 
-States are msgspec Structs, so that they can be saved and compared by digest.
+    @DECIDER.evolves
+    def paced(item: ConfigExploration, fact: f.VelocityChanged) -> ConfigExploration: ...
+
+    @DECIDER.decides
+    def boost(
+        item: ConfigExploration, fact: f.PlateauDetected, context: Context
+    ) -> Iterator[f.ExplorationAdjusted]: ...
+
+The annotations say which facts a handler takes, a union for several and `Fact` for all of `EVENTS`;
+what the decider reads and writes is derived from them. A handler takes the whole state, or the item
+of the config that the fact names. The context may be left out. Handlers of one fact run in the
+order in which they are defined. A `decides` handler without a fact runs after every fact that the
+decider reads.
+
+`EVENTS` is folded in the order of the log, with one exception: a decider's own decisions are folded
+right after the event that caused them, wherever they are stored in the log. The state in which a
+decision was taken is therefore a function of the log, and every decision can be derived again from
+its cause. `ringrift.runtime.decide.DeciderRun` implements this order.
+
+States are msgspec Structs, so that they can be stored in snapshots and compared by digest.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import inspect
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import cached_property
+from types import UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.events import EventMeta, Fact
+from ringrift.deciders.pauses import Pauses
+from ringrift.events import REGISTRY, EventMeta, Fact, Settings
+from ringrift.events import facts as f
 
 State = TypeVar("State")
 Key = TypeVar("Key")
 Item = TypeVar("Item", bound=Struct)
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+Evolve = Callable[[Any, Any, "Context"], Any]
+Decide = Callable[[Any, Any, "Context"], Iterable[Fact]]
+Kinds = tuple[type[Fact], ...]
+
+STEERING: Kinds = (f.SettingsChanged, f.PipelinePaused, f.PipelineResumed)
+"""facts that change the context of every decider"""
+TICK_SECONDS_MAX = 300.0
+"""a longer gap between two ticks counts as this: no coordinator ran meanwhile"""
 
 
-@dataclass(frozen=True, kw_only=True)
+class InForce(Struct, frozen=True):
+    """What operators have put in force: the newest settings, their version, and the pauses."""
+
+    settings: Settings = Settings(configs=())
+    settings_version: int = 0
+    pauses: Pauses = Pauses()
+
+    def after(self, fact: Fact) -> InForce:
+        """What is in force once `fact` is recorded."""
+        if isinstance(fact, f.SettingsChanged):
+            return InForce(fact.settings, fact.version, self.pauses)
+        if isinstance(fact, f.PipelinePaused | f.PipelineResumed):
+            return InForce(self.settings, self.settings_version, self.pauses.after(fact))
+        return self
+
+
+class Context(Struct, frozen=True, gc=False):
+    """The circumstances of a fact: its place in `EVENTS`, time, cause, author and id, and what was
+    in force."""
+
+    seq: int
+    time: datetime
+    cause: str | None
+    author: str
+    id: str
+    settings: Settings
+    settings_version: int
+    pauses: Pauses
+
+    @classmethod
+    def of(cls, meta: EventMeta, now: InForce = InForce()) -> Context:  # noqa: B008
+        """The context of a stored event while `now` was in force."""
+        return cls(
+            meta.seq,
+            meta.time,
+            meta.cause,
+            meta.source,
+            meta.id,
+            now.settings,
+            now.settings_version,
+            now.pauses,
+        )
+
+    @property
+    def position(self) -> str:
+        """`EVENTS/<sequence>`, by which a later event names this one as its cause."""
+        return f"EVENTS/{self.seq}"
+
+
+class Configs(Struct, Generic[Item], frozen=True, kw_only=True):
+    """A state with one item for each config that it has met, in the order of their first facts."""
+
+    configs: dict[str, Item] = {}
+
+
 class Decider(Generic[State]):
-    """One subject's three functions, with the event types it folds (`reads`) and decides
-    (`writes`)."""
+    """One subject: how facts change its state, and what it decides.
 
-    name: str
-    state: type[State]
-    reads: tuple[type[Fact], ...]
-    writes: tuple[type[Fact], ...]
-    initial: Callable[[], State]
-    evolve: Callable[[State, Fact, EventMeta], State]
-    decide: Callable[[State, Fact, EventMeta], tuple[Fact, ...]]
+    `wakes` are facts that change only the context, after which the handlers without a fact decide
+    all the same."""
+
+    def __init__(self, name: str, state: type[State], *, wakes: Kinds = ()) -> None:
+        self.name, self.state, self.wakes = name, state, wakes
+        self._item = _item_of(state)
+        self._evolves: dict[type[Fact], list[Evolve]] = {}
+        self._decides: dict[type[Fact], list[Decide]] = {}
+        self._decides_always: list[Decide] = []
+        self._writes: dict[type[Fact], None] = {}
+
+    def evolves(self, handler: Handler) -> Handler:
+        """Register a handler that returns the state, or the item, after a fact."""
+        first, kinds, call = self._read(handler)
+        evolve = _evolve_item(call, self._item) if first is self._item else call
+        for kind in kinds:
+            self._evolves.setdefault(kind, []).append(evolve)
+        return handler
+
+    def decides(self, handler: Handler) -> Handler:
+        """Register a handler that yields the decisions after a fact."""
+        first, kinds, call = self._read(handler)
+        decide = _decide_item(call, self._item) if first is self._item else call
+        for kind in kinds:
+            self._decides.setdefault(kind, []).append(decide)
+        if not kinds:
+            self._decides_always.append(decide)
+        (written,) = get_args(get_type_hints(handler)["return"])
+        self._writes |= dict.fromkeys(_kinds(written))
+        return handler
+
+    def but(self, decide: Decide) -> Decider[State]:
+        """A copy of this decider that decides otherwise, to try a policy on recorded history."""
+        other = copy.copy(self)
+        other._decides, other._decides_always = {}, [decide]
+        return other
+
+    def initial(self) -> State:
+        """State before the first fact."""
+        return self.state()
+
+    def evolve(self, state: State, fact: Fact, context: Context) -> State:
+        """State after one more fact."""
+        for handler in self._evolves.get(type(fact), ()):
+            state = handler(state, fact, context)
+        return state
+
+    def decide(self, state: State, fact: Fact, context: Context) -> tuple[Fact, ...]:
+        """Decisions in the state after `fact`."""
+        handlers = self._deciding.get(type(fact), ())
+        return tuple(found for handler in handlers for found in handler(state, fact, context))
+
+    @cached_property
+    def writes(self) -> Kinds:
+        """Types of its decisions."""
+        return tuple(self._writes)
+
+    @cached_property
+    def reads(self) -> Kinds:
+        """Types of the facts that it folds or decides on, but for its own decisions."""
+        kinds = dict.fromkeys((*self.wakes, *self._evolves, *self._decides))
+        return tuple(kind for kind in kinds if kind not in self._writes)
+
+    @cached_property
+    def _deciding(self) -> dict[type[Fact], tuple[Decide, ...]]:
+        return {
+            kind: (*self._decides_always, *self._decides.get(kind, ()))
+            for kind in (*self.reads, *self.writes)
+        }
+
+    def _read(self, handler: Callable[..., Any]) -> tuple[Any, Kinds, Evolve]:
+        """Annotation of the handler's first parameter, the types of its fact, and the handler
+        called with a context."""
+        names, hints = list(inspect.signature(handler).parameters), get_type_hints(handler)
+        first = hints.get(names[0])
+        if first not in (self.state, self._item):
+            raise TypeError(f"{handler.__qualname__} takes {first}, not the state of {self.name}")
+        if "fact" not in names:
+            return first, (), lambda state, fact, context: handler(state, context)
+        kinds = _kinds(hints["fact"])
+        if "context" in names:
+            return first, kinds, handler
+        return first, kinds, lambda state, fact, context: handler(state, fact)
 
 
-def fold(
-    decider: Decider[State], history: list[tuple[Fact, EventMeta]], state: State | None = None
-) -> State:
-    """State after `history`, which holds the decider's own decisions at their causes."""
-    state = decider.initial() if state is None else state
-    for event, meta in history:
-        state = decider.evolve(state, event, meta)
-    return state
+class Classic(Decider[State]):
+    """A decider of two functions that match on the fact, until all have handlers."""
+
+    def __init__(
+        self,
+        name: str,
+        state: type[State],
+        reads: Kinds,
+        writes: Kinds,
+        initial: Callable[[], State],
+        evolve: Evolve,
+        decide: Decide,
+    ) -> None:
+        super().__init__(name, state)
+        self.__dict__ |= {"reads": reads, "writes": writes, "evolve": evolve, "decide": decide}
+
+
+def _item_of(state: Any) -> Any:
+    """Type of the items of a state that is a `Configs`, else None."""
+    aliases = (state, *getattr(state, "__orig_bases__", ()))
+    return next((get_args(one)[0] for one in aliases if get_origin(one) is Configs), None)
+
+
+def _kinds(annotation: Any) -> Kinds:
+    if annotation is Fact:
+        return tuple(kind.fact_type for kind in REGISTRY.values() if kind.stream == "EVENTS")
+    if get_origin(annotation) in (Union, UnionType):
+        return get_args(annotation)
+    return (annotation,)
+
+
+def _evolve_item(handler: Evolve, item_type: Any) -> Evolve:
+    unseen = item_type()
+
+    def evolve(state: Any, fact: Any, context: Context) -> Any:
+        item = state.configs.get(fact.config, unseen)
+        changed = handler(item, fact, context)
+        if changed is item:
+            return state
+        return replace(state, configs={**state.configs, fact.config: changed})
+
+    return evolve
+
+
+def _decide_item(handler: Decide, item_type: Any) -> Decide:
+    unseen = item_type()
+
+    def decide(state: Any, fact: Any, context: Context) -> Iterable[Fact]:
+        return handler(state.configs.get(fact.config, unseen), fact, context)
+
+    return decide
 
 
 def changed(items: dict[Key, Item], key: Key, **changes: object) -> dict[Key, Item]:
-    """`items` with these changes to the one under `key`; as they are where there is none, for
-    nothing is known of a stranger."""
+    """`items` with these changes to the one under `key`; unchanged if `key` is unknown."""
     return items if key not in items else {**items, key: replace(items[key], **changes)}
+
+
+def tick_seconds(before: datetime | None, now: datetime) -> float:
+    """Recorded time between two ticks, at most `TICK_SECONDS_MAX`; 0 at the first one."""
+    passed = (now - before).total_seconds() if before else 0.0
+    return min(max(passed, 0.0), TICK_SECONDS_MAX)
 
 
 SEED_BITS = 48  # exact in JSON readers that hold numbers as doubles
 
 
 def seed_from(*parts: object) -> int:
-    """A seed that follows from what it is for: the first 48 bits of SHA-256 over the parts."""
+    """A seed derived from its purpose: the first 48 bits of SHA-256 over the parts."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[: SEED_BITS // 8])

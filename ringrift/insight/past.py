@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.deciders.pauses import Pauses
 from ringrift.events import EventMeta, Recorded, Settings
@@ -43,7 +44,7 @@ class Past:
         self.settings: tuple[int, Settings] | None = None
         self.pauses = Pauses()
         self.view = LoopView()
-        self.matches = elo.EloState()
+        self.matches = elo.DECIDER.initial()
         self._rated: tuple[elo.EloState, dict[str, dict[str, Rating]]] = (self.matches, {})
 
     @property
@@ -85,7 +86,7 @@ class Past:
         elif isinstance(event, PipelinePaused | PipelineResumed):
             self.pauses = self.pauses.after(event)
         if RATINGS in self.wanted:
-            self.matches = elo.evolve(self.matches, event, meta)
+            self.matches = elo.DECIDER.evolve(self.matches, event, Context.of(meta))
         if GENERATIONS in self.wanted:
             self.view.fold([recorded])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Context, Decider
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import EvaluationScored, GamesRetracted, RatingsUpdated
@@ -51,13 +51,13 @@ async def rebuild_elo(
     async for recorded in _events(log, RatingsUpdated, until):
         if isinstance(recorded.event, RatingsUpdated):
             live[recorded.event.config] = recorded
-    state = elo.EloState()
+    state = elo.DECIDER.initial()
     at_live: dict[str, RatingsUpdated] = {}
     unrated: dict[str, int] = {}
     async for event, meta in _events(log, EvaluationScored, until, progress, GamesRetracted):
         if not isinstance(event, EvaluationScored | GamesRetracted):
             continue
-        state = elo.evolve(state, event, meta)
+        state = elo.DECIDER.evolve(state, event, Context.of(meta))
         unrated[event.config] = unrated.get(event.config, 0) + (
             isinstance(event, EvaluationScored) or bool(event.rankings)
         )

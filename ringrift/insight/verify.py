@@ -81,8 +81,7 @@ class Audit(DeciderRun):
         yield from self.settle(meta.seq - 1)
         if type(event) not in self.types or self.is_own(event, meta):
             return
-        self.state = self.decider.evolve(self.state, event, meta)
-        derived = self.decider.decide(self.state, event, meta)
+        derived = self.decider.decide(self.state, event, self.fold(event, meta))
         found = self.own.pop(meta.seq, [])
         self.decisions += len(found)
         if meta.seq <= self.decided_to:
@@ -93,7 +92,7 @@ class Audit(DeciderRun):
             level: Literal["warn", "fail"] = "fail" if self.live_seq > meta.seq else "warn"
             yield self._problem(level, f"has not decided on {meta.position}: {_names(derived)} due")
         for decision, its_meta in found:
-            self.state = self.decider.evolve(self.state, decision, its_meta)
+            self.fold(decision, its_meta)
 
     def settle(self, seq: int) -> Iterator[Problem]:
         """Compare the claims about the fold up to `seq`."""

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import STEERING, Context, Decider, InForce
 from ringrift.events import EventMeta, Fact, Recorded, Settings
 from ringrift.events.facts import (
     EvaluationRequested,
@@ -186,25 +186,30 @@ def _tried(
 ) -> Iterator[Decision]:
     """The decisions of the policy after `since`."""
     state, settings, live = decider.initial(), None, False
-    types = {*decider.reads, *decider.writes}
+    in_force = InForce()
+    types = {*decider.reads, *decider.writes, *STEERING}
     for event, meta in history:
         if meta.seq > since and not live:
             live = True
             if settings is not None:
-                state = decider.evolve(state, _retuned(settings.event, retune), settings.meta)
+                retuned = _retuned(settings.event, retune)
+                in_force = in_force.after(retuned)
+                state = decider.evolve(state, retuned, Context.of(settings.meta, in_force))
         if type(event) not in types or (type(event) in decider.writes and meta.cause is not None):
             continue
         if isinstance(event, SettingsChanged):
             settings = Recorded(event, meta)
             event = _retuned(event, retune) if live else event
-        state = decider.evolve(state, event, meta)
+        in_force = in_force.after(event)
+        context = Context.of(meta, in_force)
+        state = decider.evolve(state, event, context)
         if not live:
             for decision, its_meta in own.get(meta.seq, ()):
-                state = decider.evolve(state, decision, its_meta)
+                state = decider.evolve(state, decision, Context.of(its_meta, in_force))
             continue
-        for fact in decider.decide(state, event, meta):
+        for fact in decider.decide(state, event, context):
             yield Decision(fact, meta, None)
-            state = decider.evolve(state, fact, meta)
+            state = decider.evolve(state, fact, context)
 
 
 def _retuned(event: Fact, retune: Retune) -> Fact:

@@ -18,6 +18,7 @@ from ringrift.deciders.fleet.breaker import node_target
 from ringrift.deciders.fleet.health import Health, health
 from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import Quorum, Resilience, quorum_level, resilience
+from ringrift.deciders.kit import Context
 from ringrift.deciders.pauses import Pauses
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import LeaseAcquired, PipelinePaused, PipelineResumed, Tier
@@ -248,7 +249,7 @@ async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
         for entry in batch:
             with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
                 event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-                state = nodes.evolve(state, event, meta)
+                state = nodes.DECIDER.evolve(state, event, Context.of(meta))
     found, running = {}, [beat.node for beat in beats]
     machines = {beat.node: beat.machine for beat in beats if beat.machine is not None}
     for name in sorted({*running, *state.nodes}):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ringrift.deciders.fleet import dead_letters as letters
 from ringrift.deciders.fleet.dead_letters import AnyLetter, Letter, LettersState
+from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import DeadLetterResolved, DeadLetterRetried, DeadLetterRetryRequested
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of
@@ -26,7 +27,7 @@ async def unresolved(log: Log) -> LettersState:
         for entry in batch:
             with contextlib.suppress(UndecodableEvent):  # a letter itself by now
                 event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-                state = letters.evolve(state, event, meta)
+                state = letters.DECIDER.evolve(state, event, Context.of(meta))
     return state
 
 

@@ -1,17 +1,15 @@
-"""Giving deciders life: rebuild from the log, then follow it and publish what they decide.
+"""Running deciders: rebuild their states from the log, then follow it and publish decisions.
 
-1. Become the one that acts for the role (deciders without a role may run anywhere; the log lets one
-   win).
-2. Take each decider's newest usable snapshot, read its own decisions since then and index them by
+1. Acquire the lease of the role. Deciders without a role may run anywhere; optimistic concurrency
+   control resolves conflicts.
+2. Load each decider's newest usable snapshot, read its own decisions since then and index them by
    cause.
 3. Rebuild: fold the rest of the log, every own decision right after its cause. Events up to the
    last decided cause are folded only.
-4. Go on: fold, decide, append the decisions as one atomic batch under the expectation that nobody
-   else wrote, fold them. Every
-   `SNAPSHOT_EVENTS` events write a snapshot.
+4. Follow: fold, decide, append the decisions as one atomic batch under the expectation that no
+   other instance wrote, and fold them. Write a snapshot every `SNAPSHOT_EVENTS` events.
 
-A crash between 4's append and anything after it repeats nothing: the next start finds the decision
-in step 2."""
+A crash after the append of step 4 repeats nothing: the next start finds the decision in step 2."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import STEERING, Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamError
 from ringrift.log.protocol import Entry, Expect, Log
@@ -31,45 +29,52 @@ STREAM = "EVENTS"
 
 
 class DeciderRun:
-    """One decider with its state, as it was right after the newest event it has folded."""
+    """A decider with its state, and what is in force, right after the newest event that it took."""
 
     def __init__(
         self, decider: Decider[Any], own: dict[int, list[Recorded]], start: Folded | None = None
     ) -> None:
         start = start or Folded(0, decider.initial())
         self.decider = decider
-        self.state, self.newest = start.state, start.newest
+        self.state, self.newest, self.in_force = start.state, start.newest, start.in_force
         self.own = own
+        """its decisions by the sequence of their cause, until they are folded"""
         self.start_seq = self.saved_seq = start.seq
-        """sequences that it starts after, and of its newest snapshot"""
+        """sequence that it starts after, and that of its newest snapshot"""
         self.decided_to = max(own, default=start.seq)
-        self.types = frozenset((*decider.reads, *decider.writes))
+        self.types = frozenset((*decider.reads, *decider.writes, *STEERING))
 
     def take(self, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
-        """Fold an event of the log and, if it was not decided on before, decide."""
+        """Fold an event of the log and return the decisions on it, unless it was decided before."""
         if meta.seq <= self.start_seq or type(event) not in self.types or self.is_own(event, meta):
             return ()
-        self.state, self.newest = self.decider.evolve(self.state, event, meta), meta
+        context, self.newest = self.fold(event, meta), meta
         for decision, its_meta in self.own.pop(meta.seq, ()):
-            self.state = self.decider.evolve(self.state, decision, its_meta)
-        return self.decider.decide(self.state, event, meta) if meta.seq > self.decided_to else ()
+            self.fold(decision, its_meta)
+        if meta.seq <= self.decided_to:
+            return ()
+        return self.decider.decide(self.state, event, context)
 
-    def adopt(self, decision: Fact, meta: EventMeta) -> None:
-        """Fold a decision that was just written."""
-        self.state = self.decider.evolve(self.state, decision, meta)
+    def fold(self, event: Fact, meta: EventMeta) -> Context:
+        """Fold an event, or a decision right after its cause; return its context."""
+        if type(event) in STEERING:
+            self.in_force = self.in_force.after(event)
+        context = Context.of(meta, self.in_force)
+        self.state = self.decider.evolve(self.state, event, context)
+        return context
 
     def is_own(self, event: Fact, meta: EventMeta) -> bool:
-        """Whether the event is a decision of this decider, folded at its cause and not where it
-        lies in the log."""
+        """Whether the event is a decision of this decider, which is folded at its cause rather than
+        at its place in the log."""
         return type(event) in self.decider.writes and meta.cause is not None
 
     def folded(self, seq: int) -> Folded:
-        """The state now that everything up to `seq` has been taken and its decisions adopted."""
-        return Folded(seq, self.state, self.newest)
+        """The state once everything up to `seq` was taken and the decisions on it were folded."""
+        return Folded(seq, self.state, self.newest, self.in_force)
 
     @property
     def fold_hash(self) -> str:
-        """First 16 hex digits of the SHA-256 of the state: equal folds, equal hashes."""
+        """First 16 hex digits of the SHA-256 of the state: equal folds have equal hashes."""
         return folds.fold_hash(self.state)
 
 
@@ -84,7 +89,7 @@ async def own_decisions(
             try:
                 recorded = decode(entry.body, stream=STREAM, seq=entry.seq)
             except UndecodableEvent:
-                continue  # met again, and dead-lettered, when the log is folded
+                continue  # dead-lettered when the log is folded
             cause = recorded.meta.cause
             if (
                 cause is not None
@@ -96,8 +101,8 @@ async def own_decisions(
 
 
 Beside = Callable[[Process, Expect], Awaitable[None]]
-"""What the holder of a role does besides deciding, until it stops acting. What it writes, it writes
-under the expectation."""
+"""A task that the holder of a role runs besides deciding; it appends under the expectation, and is
+cancelled when the role is lost."""
 
 
 async def act(
@@ -107,10 +112,10 @@ async def act(
     *,
     beside: Beside | None = None,
 ) -> None:
-    """Run `deciders` until the process is told to stop; under the lease of `role` if one is given.
+    """Run `deciders` until the process stops, under the lease of `role` if one is given.
 
-    A decision that meets another writer's is given up, and all is rebuilt from the log, as it is
-    when the server lost some."""
+    After a conflict with another writer, or after the server lost events, the states are rebuilt
+    from the log."""
     while not process.stopping:
         try:
             if role is None:
@@ -131,7 +136,7 @@ async def act(
 async def _with(
     beside: Beside | None, process: Process, fence: Expect, acting: Coroutine[Any, Any, None]
 ) -> None:
-    """Act, with what is done beside it; the end or failure of one ends the other."""
+    """Run both tasks; the end or failure of one ends the other."""
     if beside is None:
         await acting
         return
@@ -170,18 +175,18 @@ async def _act_once(
 
 
 def _note(process: Process, runs: Sequence[DeciderRun], seq: int) -> None:
-    """Let the heartbeat tell sequence and states that belong together, whenever it comes."""
+    """Give the heartbeat a sequence and the states that belong to it."""
     process.folded(seq, {run.decider.name: run.folded(seq) for run in runs if run.start_seq <= seq})
 
 
 async def _resumed(process: Process, decider: Decider[Any]) -> DeciderRun:
-    """A decider at its newest usable snapshot, with what it has decided since."""
+    """A decider at its newest usable snapshot, with its decisions since then."""
     start = await folds.newest(process.blobs, process.log, decider)
     return DeciderRun(decider, await own_decisions(process.log, decider, start.seq), start)
 
 
 async def _save(process: Process, run: DeciderRun, seq: int) -> None:
-    """Write a snapshot. If that fails the fold goes on: a snapshot only saves time."""
+    """Write a snapshot. Errors are logged only: a snapshot just saves time."""
     run.saved_seq = seq
     try:
         await folds.save(process.blobs, run.decider, run.folded(seq))
@@ -206,7 +211,7 @@ async def _publish(
         expects[run.decider.name] = Expect(expect.subject_filter, seqs[-1])
     for item, seq in zip(drafts, seqs, strict=True):
         process.metrics.add("ringrift_decisions_total", type(item.event).__name__)
-        run.adopt(
+        run.fold(
             item.event,
             EventMeta(STREAM, seq, item.subject, item.id, item.source, item.time, item.cause),
         )
@@ -216,7 +221,7 @@ async def _publish(
 
 
 async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:
-    """Nobody else may have written to the decider's own context since it last looked."""
+    """The expectation that no other instance has written to the decider's subjects."""
     (context,) = {type_of(kind).context for kind in decider.writes}
     subject_filter = f"ringrift.{context}.>"
     last = await log.last(STREAM, subject_filter)
@@ -224,7 +229,8 @@ async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:
 
 
 async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
-    """Every event from a sequence on, for ever; what cannot be decoded is dead-lettered once."""
+    """Every event from a sequence on, until the process stops; undecodable ones are dead-lettered
+    once."""
     log = process.log
     async for batch in log.read(STREAM, start_seq=start):
         for entry in batch:
@@ -234,11 +240,11 @@ async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
     async for entry in process.until_stopped(log.follow(STREAM, start_seq=start)):
         if (recorded := await decoded(process, STREAM, entry)) is not None:
             yield recorded
-        process.seq = entry.seq  # what could not be read is not waited for either
+        process.seq = entry.seq  # an undecodable event does not count as lag
 
 
 async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:
-    """The event of an entry; None, after a dead letter, if the bytes are none."""
+    """The event of an entry; None, after dead-lettering it, if it cannot be decoded."""
     try:
         return decode(entry.body, stream=stream, seq=entry.seq)
     except UndecodableEvent as error:
@@ -247,8 +253,8 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
 
 
 def replayed(decider: Decider[Any], events: Sequence[Recorded]) -> DeciderRun:
-    """A decider folded over recorded events, its own decisions at their causes; nothing is decided
-    anew."""
+    """A decider folded over recorded events, its own decisions at their causes; it decides
+    nothing."""
     own: dict[int, list[Recorded]] = {}
     for event, meta in events:
         if type(event) in decider.writes and meta.cause is not None:

@@ -1,8 +1,9 @@
-"""The state of a decider as bytes: its digest, and its snapshots, from which a runner starts
-instead of from the first event."""
+"""Snapshots of folds: the state of a decider as bytes, its digest, and the newest one to start
+from."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import msgspec
 import structlog
 from msgspec import Raw, Struct
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Decider, InForce
 from ringrift.events import EventMeta, UndecodableEvent, decode
 from ringrift.log import snapshots
 from ringrift.log.blobs import Blobs
@@ -24,24 +25,32 @@ from ringrift.log.snapshots import Mark, Snapshot, SnapshotName
 from ringrift.log.topology import EVENTS
 
 SNAPSHOT_EVENTS = 5_000
-"""events between two snapshots: fewer are folded in well under a second, and a snapshot every few
-hours costs nothing at the design's ten million events a year"""
+"""events between two snapshots: folding fewer takes well under a second, and at the design's ten
+million events a year a snapshot every few hours costs nothing"""
 
 _log = structlog.get_logger("ringrift.consumers")
 
 
 class Folded(Struct, frozen=True):
-    """A decider's state after `EVENTS` up to `seq` and its own decisions on them; `newest` is the
-    last event that went in."""
+    """A decider's state after `EVENTS` up to `seq` and its own decisions on them, with what was in
+    force; `newest` is the last event that was folded."""
 
     seq: int
     state: Any
     newest: Mark | EventMeta | None = None
+    in_force: InForce = InForce()
 
     @property
     def fold_hash(self) -> str:
-        """First 16 hex digits of the SHA-256 of the state: equal folds, equal hashes."""
+        """First 16 hex digits of the SHA-256 of the state: equal folds have equal hashes."""
         return fold_hash(self.state)
+
+
+class _Stored(Struct, frozen=True):
+    """The content of a snapshot."""
+
+    state: Raw
+    in_force: InForce
 
 
 def fold_hash(state: Any) -> str:
@@ -51,38 +60,56 @@ def fold_hash(state: Any) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """First 16 hex digits of the SHA-256 over the sources of `ringrift.deciders` and
-    `ringrift.events`.
+    """First 16 hex digits of the SHA-256 over what `ringrift.deciders` and `ringrift.events` do.
 
-    A digest rather than a number in the code, because nobody can forget to raise it; over all of
-    both rather than one decider's imports, because a needless rebuild costs a minute and a fold by
-    the wrong code costs every decision after it."""
+    A digest rather than a number in the code, because a number can be forgotten; over both packages
+    rather than one decider's imports, because a needless rebuild costs a minute and a fold by other
+    code makes every later decision wrong."""
     digest = hashlib.sha256()
     for package in ("ringrift.deciders", "ringrift.events"):
         for name, source in _sources(package, resources.files(package)):
-            digest.update(f"{name}\n".encode() + source)
+            digest.update(f"{name}\n{meaning(source)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _sources(name: str, folder: Traversable) -> Iterator[tuple[str, bytes]]:
-    """Name and text of every source in a package and in those within it."""
+def meaning(source: str) -> str:
+    """The syntax tree of a module as text, without docstrings, comments and formatting."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [line for line in node.body if not _is_prose(line)]
+    return ast.dump(tree)
+
+
+def _is_prose(line: ast.stmt) -> bool:
+    """Whether a statement is a string by itself: a docstring, or the one of a field or constant."""
+    return (
+        isinstance(line, ast.Expr)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    )
+
+
+def _sources(name: str, folder: Traversable) -> Iterator[tuple[str, str]]:
+    """Name and text of every module in a package and its subpackages."""
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
             yield from _sources(f"{name}/{item.name}", item)
         elif item.name.endswith(".py"):
-            yield f"{name}/{item.name}", item.read_bytes()
+            yield f"{name}/{item.name}", item.read_text(encoding="utf-8")
 
 
 async def save(blobs: Blobs, decider: Decider[Any], folded: Folded) -> None:
     """Write a snapshot of a fold and prune old ones. Raises StreamError."""
-    # in the order of its keys, not sorted: configs are decided on in the order in which they came
-    state, mark = Raw(msgspec.json.encode(folded.state)), folded.newest
+    # keys keep their order, which is the order in which configs are decided on
+    state = Raw(msgspec.json.encode(folded.state))
+    mark = folded.newest
     snapshot = Snapshot(
         decider=decider.name,
         seq=folded.seq,
         code=code_version(),
         fold_hash=folded.fold_hash,
-        state=state,
+        state=Raw(msgspec.json.encode(_Stored(state, folded.in_force))),
         mark=Mark(mark.seq, mark.id, mark.time) if mark else None,
     )
     name = await snapshots.write(blobs, snapshot)
@@ -92,15 +119,16 @@ async def save(blobs: Blobs, decider: Decider[Any], folded: Folded) -> None:
 async def newest(blobs: Blobs, log: Log, decider: Decider[Any]) -> Folded:
     """The newest usable snapshot of a decider, or its initial state before the first event.
 
-    One that is unreadable, of other code or of another log is left aside with a warning."""
+    A snapshot that is unreadable, or was written by other code or from another log, is skipped with
+    a warning."""
     for name in await snapshots.stored(blobs, decider.name):
         if name.code != code_version():
-            _log.warning("snapshot of other code left aside", name=str(name), code=code_version())
+            _log.warning("snapshot of other code skipped", name=str(name), code=code_version())
             continue
         try:
             return await _restored(blobs, log, decider, name)
         except (BlobMissing, BlobCorrupt) as error:
-            _log.warning("snapshot left aside", name=str(name), reason=str(error))
+            _log.warning("snapshot skipped", name=str(name), reason=str(error))
     return Folded(0, decider.initial())
 
 
@@ -108,16 +136,17 @@ async def _restored(blobs: Blobs, log: Log, decider: Decider[Any], name: Snapsho
     """The fold in a snapshot. Raises BlobMissing, BlobCorrupt."""
     snapshot = await snapshots.read(blobs, name)
     try:
-        state = msgspec.json.decode(snapshot.state, type=decider.state)
+        stored = msgspec.json.decode(snapshot.state, type=_Stored)
+        state = msgspec.json.decode(stored.state, type=decider.state)
     except msgspec.DecodeError as error:
         raise BlobCorrupt(f"it holds no state of {decider.name}: {error}") from error
     if fold_hash(state) != snapshot.fold_hash:
         raise BlobCorrupt(f"its state has the digest {fold_hash(state)}, not {snapshot.fold_hash}")
     if not await _is_in(log, snapshot.mark) or snapshot.seq > await log.tail(EVENTS):
         raise BlobCorrupt(
-            f"it was made from another log: this one has no such event as {snapshot.mark}"
+            f"it was written from another log: this one has no such event as {snapshot.mark}"
         )
-    return Folded(snapshot.seq, state, snapshot.mark)
+    return Folded(snapshot.seq, state, snapshot.mark, stored.in_force)
 
 
 async def _is_in(log: Log, mark: Mark | None) -> bool:

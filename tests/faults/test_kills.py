@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import Recorded, decode, draft
 from ringrift.events.facts import (
@@ -157,7 +158,7 @@ def check(events: list[Recorded], games: list[Recorded], ledger: list[str]) -> N
         if meta.seq <= int(
             (rating.cause or "").removeprefix("EVENTS/")
         ):  # one that was killed last is behind
-            state = elo.evolve(state, event, meta)
+            state = elo.DECIDER.evolve(state, event, Context.of(meta))
     assert elo.table(state, "hex8_2p") == rated
 
 

@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.feedback.scheduling import bounded
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.loop.rating import as_tried
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     ArchitectureSharesDecided,
     ModelPromoted,
@@ -74,7 +74,7 @@ class ArchitecturesState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigArchitectures] = {}
 
 
-def evolve(state: ArchitecturesState, event: Fact, meta: EventMeta) -> ArchitecturesState:
+def evolve(state: ArchitecturesState, event: Fact, meta: Context) -> ArchitecturesState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -92,7 +92,7 @@ def evolve(state: ArchitecturesState, event: Fact, meta: EventMeta) -> Architect
     return state
 
 
-def decide(state: ArchitecturesState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: ArchitecturesState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Shares after a table that rated a new network."""
     if not isinstance(event, RatingsUpdated) or not (item := _of(state, event.config)).settled:
         return ()
@@ -179,7 +179,7 @@ def _with(state: ArchitecturesState, config: str, **changes: object) -> Architec
     return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="architectures",
     state=ArchitecturesState,
     reads=(

@@ -19,8 +19,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.deciders.kit import Classic, Context
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     CurriculumReweighted,
     LossAnomalyDetected,
@@ -59,7 +59,7 @@ class CurriculumState(Struct, frozen=True, kw_only=True):
     """between the last two ticks"""
 
 
-def evolve(state: CurriculumState, event: Fact, meta: EventMeta) -> CurriculumState:
+def evolve(state: CurriculumState, event: Fact, meta: Context) -> CurriculumState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -81,7 +81,7 @@ def evolve(state: CurriculumState, event: Fact, meta: EventMeta) -> CurriculumSt
     return state
 
 
-def decide(state: CurriculumState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: CurriculumState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The weights after what happened to one config."""
     settings = state.settings.curriculum
     match event:
@@ -193,7 +193,7 @@ def _weight(state: CurriculumState, config: str) -> float:
     return state.weights.get(config, USUAL)
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="curriculum",
     state=CurriculumState,
     reads=(

@@ -18,9 +18,9 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     DeadlockBroken,
     EvaluationFailed,
@@ -81,7 +81,7 @@ class WaitingState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigWaiting] = {}
 
 
-def evolve(state: WaitingState, event: Fact, meta: EventMeta) -> WaitingState:
+def evolve(state: WaitingState, event: Fact, meta: Context) -> WaitingState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -151,7 +151,7 @@ def moved(item: ConfigWaiting, event: Fact) -> ConfigWaiting:
     return replace(item, idle_seconds=0.0, **changes)
 
 
-def decide(state: WaitingState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: WaitingState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Each minute, the circles that have lasted for too long."""
     if not isinstance(event, TickRecorded):
         return ()
@@ -208,7 +208,7 @@ def _ticked(state: WaitingState, now: datetime) -> WaitingState:
     return replace(state, ticked=now, configs=configs)
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="waiting",
     state=WaitingState,
     reads=(

@@ -13,8 +13,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.deciders.kit import Classic, Context
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     ExplorationAdjusted,
     LossAnomalyDetected,
@@ -48,7 +48,7 @@ class ExplorationState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigExploration] = {}
 
 
-def evolve(state: ExplorationState, event: Fact, meta: EventMeta) -> ExplorationState:
+def evolve(state: ExplorationState, event: Fact, meta: Context) -> ExplorationState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -60,7 +60,7 @@ def evolve(state: ExplorationState, event: Fact, meta: EventMeta) -> Exploration
     return state
 
 
-def decide(state: ExplorationState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: ExplorationState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The boost after an anomaly, a plateau or a generation."""
     settings = state.settings.exploration
     match event:
@@ -111,7 +111,7 @@ def _with(state: ExplorationState, config: str, item: ConfigExploration) -> Expl
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="exploration",
     state=ExplorationState,
     reads=(

@@ -13,8 +13,8 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.deciders.kit import Classic, Context
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     LossAnomalyDetected,
     PlateauCleared,
@@ -53,7 +53,7 @@ class LossState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigLoss] = {}
 
 
-def evolve(state: LossState, event: Fact, meta: EventMeta) -> LossState:
+def evolve(state: LossState, event: Fact, meta: Context) -> LossState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -75,7 +75,7 @@ def evolve(state: LossState, event: Fact, meta: EventMeta) -> LossState:
     return state
 
 
-def decide(state: LossState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: LossState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """What the training that just ended tells."""
     if not isinstance(event, TrainingFinished):
         return ()
@@ -182,7 +182,7 @@ def _with(state: LossState, config: str, item: ConfigLoss) -> LossState:
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="loss",
     state=LossState,
     reads=(SettingsChanged, TrainingFinished),

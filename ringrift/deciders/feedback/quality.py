@@ -20,8 +20,8 @@ import math
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from ringrift.deciders.kit import Decider
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.deciders.kit import Classic, Context
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     QualityAssessed,
     QualityDegraded,
@@ -61,7 +61,7 @@ class QualityState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigQuality] = {}
 
 
-def evolve(state: QualityState, event: Fact, meta: EventMeta) -> QualityState:
+def evolve(state: QualityState, event: Fact, meta: Context) -> QualityState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -92,7 +92,7 @@ def evolve(state: QualityState, event: Fact, meta: EventMeta) -> QualityState:
     return state
 
 
-def decide(state: QualityState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: QualityState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The assessment after one more shard, and whether it crossed a bound."""
     if not isinstance(event, ShardExported) or (event.summary is None and not event.supersedes):
         return ()
@@ -206,7 +206,7 @@ def _with(state: QualityState, config: str, item: ConfigQuality) -> QualityState
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="quality",
     state=QualityState,
     reads=(SettingsChanged, ShardExported),

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.loop.rating import as_tried
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     ModelPromoted,
     ModelRolledBack,
@@ -61,7 +61,7 @@ class Drop(NamedTuple):
     good: str
 
 
-def evolve(state: RegressionState, event: Fact, meta: EventMeta) -> RegressionState:
+def evolve(state: RegressionState, event: Fact, meta: Context) -> RegressionState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -91,7 +91,7 @@ def evolve(state: RegressionState, event: Fact, meta: EventMeta) -> RegressionSt
     return state
 
 
-def decide(state: RegressionState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: RegressionState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Whether the current network has got worse, or is no longer the one that had."""
     match event:
         case RatingsUpdated():
@@ -176,7 +176,7 @@ def _with(state: RegressionState, config: str, item: ConfigRegression) -> Regres
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="regression",
     state=RegressionState,
     reads=(SettingsChanged, RatingsUpdated, ModelPromoted, ModelRolledBack),

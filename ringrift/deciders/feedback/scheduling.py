@@ -20,9 +20,9 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.loop.rating import as_tried
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     AllocationDecided,
     CurriculumReweighted,
@@ -84,7 +84,7 @@ class SchedulingState(Struct, frozen=True, kw_only=True):
     told: Shares = {}
 
 
-def evolve(state: SchedulingState, event: Fact, meta: EventMeta) -> SchedulingState:
+def evolve(state: SchedulingState, event: Fact, meta: Context) -> SchedulingState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -116,7 +116,7 @@ def evolve(state: SchedulingState, event: Fact, meta: EventMeta) -> SchedulingSt
     return state
 
 
-def decide(state: SchedulingState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: SchedulingState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """New shares, once one of them has moved far enough to matter."""
     configs, settings = state.settings.configs, state.settings.scheduling
     if not configs:
@@ -262,7 +262,7 @@ def _with(state: SchedulingState, config: str, **changes: object) -> SchedulingS
     return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="scheduling",
     state=SchedulingState,
     reads=(

@@ -19,8 +19,8 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.deciders.kit import Classic, Context
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     HyperparametersAdjusted,
     LossAnomalyDetected,
@@ -61,7 +61,7 @@ class TuningState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigTuning] = {}
 
 
-def evolve(state: TuningState, event: Fact, meta: EventMeta) -> TuningState:
+def evolve(state: TuningState, event: Fact, meta: Context) -> TuningState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -90,7 +90,7 @@ def evolve(state: TuningState, event: Fact, meta: EventMeta) -> TuningState:
     return state
 
 
-def decide(state: TuningState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: TuningState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The factors after what a training or a match showed."""
     settings = state.settings.tuning
     match event:
@@ -179,7 +179,7 @@ def _with(state: TuningState, config: str, **changes: object) -> TuningState:
     return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="tuning",
     state=TuningState,
     reads=(

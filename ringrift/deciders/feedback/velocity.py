@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.loop.rating import as_tried
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     ModelPromoted,
     ModelRolledBack,
@@ -66,7 +66,7 @@ class VelocityState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigVelocity] = {}
 
 
-def evolve(state: VelocityState, event: Fact, meta: EventMeta) -> VelocityState:
+def evolve(state: VelocityState, event: Fact, meta: Context) -> VelocityState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -94,7 +94,7 @@ def evolve(state: VelocityState, event: Fact, meta: EventMeta) -> VelocityState:
     return state
 
 
-def decide(state: VelocityState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: VelocityState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """What a new rating table or a minute more tells."""
     match event:
         case RatingsUpdated():
@@ -235,7 +235,7 @@ def _with(state: VelocityState, config: str, item: ConfigVelocity) -> VelocitySt
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="velocity",
     state=VelocityState,
     reads=(SettingsChanged, ModelPromoted, ModelRolledBack, RatingsUpdated, TickRecorded),

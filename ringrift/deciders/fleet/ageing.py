@@ -11,9 +11,9 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationRequested,
@@ -54,7 +54,7 @@ class AgeingState(Struct, frozen=True, kw_only=True):
     waiting: dict[str, Waiting] = {}
 
 
-def evolve(state: AgeingState, event: Fact, meta: EventMeta) -> AgeingState:
+def evolve(state: AgeingState, event: Fact, meta: Context) -> AgeingState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -91,7 +91,7 @@ def evolve(state: AgeingState, event: Fact, meta: EventMeta) -> AgeingState:
     return state
 
 
-def decide(state: AgeingState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: AgeingState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Each minute, the requests that have become old."""
     if not isinstance(event, TickRecorded):
         return ()
@@ -141,7 +141,7 @@ def _done(state: AgeingState, ticket: str) -> AgeingState:
     return replace(state, waiting=waiting)
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="ageing",
     state=AgeingState,
     reads=(

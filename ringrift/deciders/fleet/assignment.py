@@ -20,8 +20,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.fleet.durations import Durations
-from ringrift.deciders.kit import Decider, changed
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.deciders.kit import Classic, Context, changed
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     NodeAssigned,
     NodeJoined,
@@ -71,7 +71,7 @@ class FleetState(Struct, frozen=True, kw_only=True):
     minute: int = 0
 
 
-def evolve(state: FleetState, event: Fact, meta: EventMeta) -> FleetState:
+def evolve(state: FleetState, event: Fact, meta: Context) -> FleetState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -111,7 +111,7 @@ def evolve(state: FleetState, event: Fact, meta: EventMeta) -> FleetState:
     return state
 
 
-def _told(state: FleetState, event: NodeAssigned, meta: EventMeta) -> FleetState:
+def _told(state: FleetState, event: NodeAssigned, meta: Context) -> FleetState:
     others = tuple(name for name in state.trainers if name != event.node)
     trainers = (*others, event.node) if "training" in event.kinds else others
     trainers = (
@@ -123,7 +123,7 @@ def _told(state: FleetState, event: NodeAssigned, meta: EventMeta) -> FleetState
     return _with(state, event.node, told=event)
 
 
-def decide(state: FleetState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: FleetState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """What is new for which node: when the fleet changes, and every minute."""
     if not state.nodes or not isinstance(
         event, SettingsChanged | NodeRegistered | NodeSuspected | NodeJoined | TickRecorded
@@ -335,7 +335,7 @@ def _with(state: FleetState, name: str, **changes: object) -> FleetState:
     return replace(state, nodes=changed(state.nodes, name, **changes))
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="fleet",
     state=FleetState,
     reads=(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider, changed
-from ringrift.events import REGISTRY, EventMeta, Fact
+from ringrift.deciders.kit import Classic, Context, changed
+from ringrift.events import REGISTRY, Fact
 from ringrift.events.facts import (
     DeadLetterEscalated,
     DeadLetterResolved,
@@ -63,7 +63,7 @@ class LettersState(Struct, frozen=True, kw_only=True):
     resolved: int = 0
 
 
-def evolve(state: LettersState, event: Fact, meta: EventMeta) -> LettersState:
+def evolve(state: LettersState, event: Fact, meta: Context) -> LettersState:
     """Take in one fact."""
     now = meta.time.timestamp()
     match event:
@@ -96,7 +96,7 @@ def evolve(state: LettersState, event: Fact, meta: EventMeta) -> LettersState:
     return state
 
 
-def decide(state: LettersState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: LettersState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Tries and escalations that are due at the time of the event."""
     now = meta.time.timestamp()
     due = [
@@ -140,7 +140,7 @@ def _with(state: LettersState, event: AnyLetter, **changes: object) -> LettersSt
     return replace(state, letters=changed(state.letters, key_of(event), **changes))
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="letters",
     state=LettersState,
     reads=tuple(

@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider, changed
-from ringrift.events import REGISTRY, EventMeta, Fact
+from ringrift.deciders.kit import Classic, Context, changed
+from ringrift.events import REGISTRY, Fact
 from ringrift.events.facts import (
     NodeDegraded,
     NodeJoined,
@@ -48,7 +48,7 @@ class NodesState(Struct, frozen=True, kw_only=True):
     nodes: dict[str, Node] = {}
 
 
-def evolve(state: NodesState, event: Fact, meta: EventMeta) -> NodesState:
+def evolve(state: NodesState, event: Fact, meta: Context) -> NodesState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -66,7 +66,7 @@ def evolve(state: NodesState, event: Fact, meta: EventMeta) -> NodesState:
     return state
 
 
-def decide(state: NodesState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: NodesState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Every node whose standing is not what its silence makes it by now."""
     now = meta.time.timestamp()
     found: list[Fact] = []
@@ -113,7 +113,7 @@ def _with(state: NodesState, name: str, **changes: object) -> NodesState:
     return replace(state, nodes=changed(state.nodes, name, **changes))
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="nodes",
     state=NodesState,
     reads=tuple(

@@ -23,10 +23,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.fleet.durations import Spread
-from ringrift.deciders.kit import Decider, seed_from
+from ringrift.deciders.kit import Classic, Context, seed_from
 from ringrift.deciders.loop.promotion import Starts, judge, merged
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     MEASURING,
     EvaluationBackpressureEngaged,
@@ -119,7 +119,7 @@ def network_seat(model: str, simulations: int) -> Seat:
     return seat("gumbel", model=model, simulations=simulations)
 
 
-def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationState:
+def evolve(state: EvaluationState, event: Fact, meta: Context) -> EvaluationState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -183,7 +183,7 @@ def evolve(state: EvaluationState, event: Fact, meta: EventMeta) -> EvaluationSt
     return state
 
 
-def decide(state: EvaluationState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: EvaluationState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Ask for every match that is due, and hold training back while too many wait."""
     requests = [
         request
@@ -395,7 +395,7 @@ def _with(state: EvaluationState, config: str, item: ConfigEvaluation) -> Evalua
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="evaluation",
     state=EvaluationState,
     reads=(

@@ -18,9 +18,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.stats.sprt import Sprt, evaluate
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationScored,
@@ -73,7 +73,7 @@ class PromotionState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigPromotion] = {}
 
 
-def evolve(state: PromotionState, event: Fact, meta: EventMeta) -> PromotionState:
+def evolve(state: PromotionState, event: Fact, meta: Context) -> PromotionState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -97,7 +97,7 @@ def evolve(state: PromotionState, event: Fact, meta: EventMeta) -> PromotionStat
     return state
 
 
-def decide(state: PromotionState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: PromotionState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The verdict on the candidate that `event` is about, once there is one; a rollback where one
     is due."""
     if isinstance(event, RegressionDetected):
@@ -337,7 +337,7 @@ def _with(state: PromotionState, config: str, item: ConfigPromotion) -> Promotio
     return replace(state, configs={**state.configs, config: item})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="promotion",
     state=PromotionState,
     reads=(

@@ -15,9 +15,9 @@ from itertools import groupby
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.stats import plackett_luce as rating
-from ringrift.events import EventMeta, Fact
+from ringrift.events import Fact
 from ringrift.events.facts import EvaluationScored, GamesRetracted, Ranking, Rating, RatingsUpdated
 from ringrift.events.participants import BASELINE
 
@@ -45,7 +45,7 @@ class EloState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigElo] = {}
 
 
-def evolve(state: EloState, event: Fact, meta: EventMeta) -> EloState:
+def evolve(state: EloState, event: Fact, meta: Context) -> EloState:
     """Take in one evaluation, or that some are retracted."""
     if not isinstance(event, EvaluationScored | GamesRetracted):
         return state
@@ -96,7 +96,7 @@ def added(
     )
 
 
-def decide(state: EloState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: EloState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The rating table after one more evaluation, or fewer."""
     if not isinstance(event, EvaluationScored | GamesRetracted) or (
         isinstance(event, GamesRetracted) and not event.rankings
@@ -141,7 +141,7 @@ def _groups(ranking: str) -> rating.Ranking:
     )
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="elo",
     state=EloState,
     reads=(EvaluationScored, GamesRetracted),

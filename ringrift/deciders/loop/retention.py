@@ -9,9 +9,9 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Classic, Context
 from ringrift.deciders.loop.training import newest_shards
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     SettingsChanged,
     ShardExported,
@@ -49,7 +49,7 @@ class RetentionState(Struct, frozen=True, kw_only=True):
     configs: dict[str, ConfigRetention] = {}
 
 
-def evolve(state: RetentionState, event: Fact, meta: EventMeta) -> RetentionState:
+def evolve(state: RetentionState, event: Fact, meta: Context) -> RetentionState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -78,7 +78,7 @@ def evolve(state: RetentionState, event: Fact, meta: EventMeta) -> RetentionStat
     return state
 
 
-def decide(state: RetentionState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: RetentionState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """On the tick, the shards that are out of reach, oldest first."""
     if not isinstance(event, TickRecorded):
         return ()
@@ -113,7 +113,7 @@ def _with(state: RetentionState, config: str, **changes: object) -> RetentionSta
     return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="retention",
     state=RetentionState,
     reads=(SettingsChanged, ShardExported, TrainingRequested, TrainingFinished, TickRecorded),

@@ -17,8 +17,8 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Decider
-from ringrift.events import EventMeta, Fact
+from ringrift.deciders.kit import Classic, Context
+from ringrift.events import Fact
 from ringrift.events.facts import (
     GamesRetracted,
     ModelRegistered,
@@ -113,7 +113,7 @@ def retracted(retractions: Iterable[GamesRetracted], game: Played, seq: int) -> 
     return any(covers(retraction, game, seq) for retraction in retractions)
 
 
-def evolve(state: RetractionState, event: Fact, meta: EventMeta) -> RetractionState:
+def evolve(state: RetractionState, event: Fact, meta: Context) -> RetractionState:
     """Take in one fact."""
     match event:
         case ShardExported():
@@ -159,7 +159,7 @@ def evolve(state: RetractionState, event: Fact, meta: EventMeta) -> RetractionSt
     return state
 
 
-def decide(state: RetractionState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: RetractionState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """The networks that a shard without its retracted games taints, or the new one that was trained
     meanwhile."""
     match event:
@@ -187,7 +187,7 @@ def decide(state: RetractionState, event: Fact, meta: EventMeta) -> tuple[Fact, 
     return ()
 
 
-def _exported(state: RetractionState, event: ShardExported, meta: EventMeta) -> RetractionState:
+def _exported(state: RetractionState, event: ShardExported, meta: Context) -> RetractionState:
     item = _of(state, event.config)
     span = Span(first_seq=event.first_seq, last_seq=event.last_seq)
     shards = {
@@ -246,7 +246,7 @@ def _with(state: RetractionState, config: str, **changes: object) -> RetractionS
     return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="retraction",
     state=RetractionState,
     reads=(ShardExported, ShardRetired, TrainingRequested, ModelRegistered),

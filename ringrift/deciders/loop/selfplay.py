@@ -23,10 +23,10 @@ from msgspec.structs import replace
 
 from ringrift.deciders.feedback import exploration, scheduling
 from ringrift.deciders.fleet.durations import Spread
-from ringrift.deciders.kit import Decider, seed_from
+from ringrift.deciders.kit import Classic, Context, seed_from
 from ringrift.deciders.loop.progress import Progress
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     AllocationDecided,
     DeadlockBroken,
@@ -100,7 +100,7 @@ class SelfplayState(Struct, frozen=True, kw_only=True):
     """registered nodes that play, with the seconds that a ticket on them should take"""
 
 
-def evolve(state: SelfplayState, event: Fact, meta: EventMeta) -> SelfplayState:
+def evolve(state: SelfplayState, event: Fact, meta: Context) -> SelfplayState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -187,7 +187,7 @@ def _planned(state: SelfplayState, event: SelfplayPlanned) -> SelfplayState:
     return replace(state, configs=configs)
 
 
-def decide(state: SelfplayState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: SelfplayState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Plan every config whose generation is due, and spare games where nodes would have nothing to
     do."""
     due = tuple(
@@ -303,7 +303,7 @@ def _with(state: SelfplayState, config: str, **changes: object) -> SelfplayState
     return replace(state, configs={**state.configs, config: replace(play, **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="selfplay",
     state=SelfplayState,
     reads=(

@@ -33,10 +33,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.feedback.quality import NEUTRAL, faded
-from ringrift.deciders.kit import Decider, seed_from
+from ringrift.deciders.kit import Classic, Context, seed_from
 from ringrift.deciders.loop.progress import Progress
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     ArchitectureSharesDecided,
     DeadlockBroken,
@@ -141,7 +141,7 @@ class TrainingState(Struct, frozen=True, kw_only=True):
     ticked: datetime | None = None
 
 
-def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
+def evolve(state: TrainingState, event: Fact, meta: Context) -> TrainingState:
     """Take in one fact."""
     match event:
         case SettingsChanged():
@@ -234,7 +234,7 @@ def evolve(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
             return _signalled(state, event, meta)
 
 
-def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingState:
+def _signalled(state: TrainingState, event: Fact, meta: Context) -> TrainingState:
     """Take in what other deciders found, and time."""
     match event:
         case VelocityChanged():
@@ -287,7 +287,7 @@ def _signalled(state: TrainingState, event: Fact, meta: EventMeta) -> TrainingSt
     return state
 
 
-def decide(state: TrainingState, event: Fact, meta: EventMeta) -> tuple[Fact, ...]:
+def decide(state: TrainingState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     """Void the trainings that are silent, and request that of every config that is ready for
     one."""
     return tuple(
@@ -578,7 +578,7 @@ def _with(state: TrainingState, config: str, **changes: object) -> TrainingState
     return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
 
 
-DECIDER = Decider(
+DECIDER = Classic(
     name="training",
     state=TrainingState,
     reads=(

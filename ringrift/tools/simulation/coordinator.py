@@ -97,7 +97,7 @@ class Coordinator:
                         fact, now, source=name, cause=meta.position, key=f"{name}.{number}"
                     )
                     if stored is not None:
-                        run.adopt(*stored)
+                        run.fold(*stored)
 
     def differing(self) -> list[str]:
         """Deciders whose state is not that of a replay of the log; none, or the simulation shows a

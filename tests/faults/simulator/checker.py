@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ringrift.consumers.dispatcher import OUTCOMES, REQUESTS
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import STEERING, Context, Decider, InForce
 from ringrift.events import Draft, Fact, Recorded
 from ringrift.events.facts import DeadLetterStored, GameCompleted, LeaseAcquired, SelfplayFinished
 from ringrift.events.tickets import tickets_of
@@ -138,18 +138,21 @@ def misdecided(
         if sample.decider == decider.name:
             hashes[sample.seq].add(sample.fold_hash)
     state, found = decider.initial(), []
-    read = frozenset((*decider.reads, *decider.writes))
+    read = frozenset((*decider.reads, *decider.writes, *STEERING))
+    in_force = InForce()
     for event, meta in events:
         if type(event) in read and not (type(event) in decider.writes and meta.cause is not None):
-            state = decider.evolve(state, event, meta)
-            wanted = decider.decide(state, event, meta)
+            in_force = in_force.after(event)
+            context = Context.of(meta, in_force)
+            state = decider.evolve(state, event, context)
+            wanted = decider.decide(state, event, context)
             there = tuple(item.event for item in own.get(meta.seq, ()))
             if there != wanted and (there or meta.seq <= until):
                 found.append(
                     f"misdecided: {decider.name} on {meta.position} wrote {_names(there)}, due is {_names(wanted)}"
                 )
             for decision, its_meta in own.get(meta.seq, ()):
-                state = decider.evolve(state, decision, its_meta)
+                state = decider.evolve(state, decision, Context.of(its_meta, in_force))
         if meta.seq in hashes and hashes[meta.seq] != {folds.fold_hash(state)}:
             found.append(
                 f"other fold: {decider.name} at {meta.seq} was {sorted(hashes[meta.seq])}, the log gives another"

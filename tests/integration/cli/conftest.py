@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from ringrift.cli.main import main
+from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Settings, decode, draft
 from ringrift.events.facts import (
@@ -120,13 +121,13 @@ async def _history(system: System) -> None:
             node="test",
         )
         await put("finished", finished, plan)
-        state = elo.EloState()
+        state = elo.DECIDER.initial()
         for number, wins in enumerate((3, 5)):
             seq = await put(f"scored{number}", scored(wins), key=number)
             entry = await log.get("EVENTS", seq)
             assert entry is not None
             event, meta = decode(entry.body, stream="EVENTS", seq=seq)
-            state = elo.evolve(state, event, meta)
+            state = elo.DECIDER.evolve(state, event, Context.of(meta))
             await put(f"rated{number}", elo.table(state, "hex8_2p"), seq)
         note["garbage"] = await log.publish(
             "EVENTS", "ringrift.pipeline.all.paused", b'{"not": "ours"', headers={}

@@ -62,7 +62,7 @@ from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
-from ringrift.runtime.decide import replayed
+from ringrift.runtime.decide import DeciderRun, replayed
 from ringrift.runtime.process import Process
 
 CONFIG, GENERATIONS = "hex8_2p", 6
@@ -371,21 +371,16 @@ def test_each_step_of_the_loop_is_taken_once_a_generation() -> None:
 def test_every_decision_is_derived_again_from_the_log() -> None:
     events = [item for item in history().values() if item.meta.stream == "EVENTS"]
     for decider in DECIDERS:
-        state, own = decider.initial(), dict[int, list[Recorded]]()
+        run, own = DeciderRun(decider, {}), dict[int, list[Recorded]]()
         for item in events:
             if type(item.event) in decider.writes and item.meta.cause:
                 own.setdefault(int(item.meta.cause.partition("/")[2]), []).append(item)
         for event, meta in events:
-            if type(event) not in (*decider.reads, *decider.writes) or (
-                type(event) in decider.writes and meta.cause
-            ):
-                continue
-            state = decider.evolve(state, event, meta)
-            decided = decider.decide(state, event, meta)
+            decided = run.take(event, meta)
             recorded = own.get(meta.seq, [])
             assert decided == tuple(item.event for item in recorded) or meta.seq > max(
                 own, default=0
             ), decider.name
             for fact in recorded:
-                state = decider.evolve(state, *fact)
-        assert state == replayed(decider, events).state
+                run.fold(*fact)
+        assert run.state == replayed(decider, events).state

@@ -4,6 +4,7 @@ aside. In memory."""
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +222,45 @@ def test_code_is_every_source_of_decisions_and_facts() -> None:
     named = dict(folds._sources("ringrift.events", folder))
     assert {"ringrift.events/facts/play.py", "ringrift.events/codec.py"} <= named.keys()
     assert len(named) == len(list(folder.rglob("*.py")))
-    assert named["ringrift.events/facts/play.py"] == (folder / "facts" / "play.py").read_bytes()
+    assert named["ringrift.events/facts/play.py"] == (folder / "facts" / "play.py").read_text()
+
+
+@pytest.fixture
+def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Replace a piece of text in the modules of deciders and events."""
+    sources = folds._sources
+
+    def replaced(old: str, new: str) -> None:
+        def edited(name: str, folder: Any) -> Iterator[tuple[str, str]]:
+            return ((path, text.replace(old, new)) for path, text in sources(name, folder))
+
+        monkeypatch.setattr(folds, "_sources", edited)
+        code_version.cache_clear()
+
+    yield replaced
+    code_version.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Deciders: pure functions', '"""Deciders are pure functions'),
+        ('    """State before the first fact."""', '    """The first state."""'),
+        ("# exact in JSON readers", "# fits JSON readers"),
+    ],
+    ids=["of a module", "of a function", "comment"],
+)
+async def test_a_changed_docstring_keeps_a_snapshot_valid(
+    runner: Runner, edit: Any, old: str, new: str
+) -> None:
+    before = (await newest(runner.blobs, runner.log, elo.DECIDER)).seq
+    edit(old, new)
+    assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == before > 0
+
+
+async def test_a_changed_constant_invalidates_a_snapshot(runner: Runner, edit: Any) -> None:
+    edit("SEED_BITS = 48", "SEED_BITS = 40")
+    assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == 0
 
 
 async def test_one_of_other_code_is_left_aside(
@@ -250,7 +289,7 @@ async def test_a_damaged_one_is_left_aside_and_the_fold_rebuilt(
     with structlog.testing.capture_logs() as said:
         assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == 0
     assert said
-    assert {line["event"] for line in said} == {"snapshot left aside"}
+    assert {line["event"] for line in said} == {"snapshot skipped"}
     assert (await runner.live())["elo"].fold_hash == (await runner.hashes())["elo"]
 
 

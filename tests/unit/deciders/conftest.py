@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Context, Decider, InForce
 from ringrift.events import EventMeta, Fact, Settings, type_of
 from ringrift.events.facts import SettingsChanged
 
@@ -19,7 +19,7 @@ class Story:
 
     def __init__(self, decider: Decider[Any]) -> None:
         self.decider, self.state, self.seq = decider, decider.initial(), 0
-        self.now = START
+        self.now, self.in_force = START, InForce()
         self.decided: tuple[Fact, ...] = ()
 
     def after(self, *, seconds: float = 0.0, hours: float = 0.0) -> Story:
@@ -45,18 +45,19 @@ class Story:
         return self.decided
 
     def _take(self, event: Fact) -> tuple[Fact, ...]:
-        meta = self._meta(event)
-        self.state = self.decider.evolve(self.state, event, meta)
-        decided = self.decider.decide(self.state, event, meta)
+        self.in_force = self.in_force.after(event)
+        context = self._context(event)
+        self.state = self.decider.evolve(self.state, event, context)
+        decided = self.decider.decide(self.state, event, context)
         for fact in decided:
             assert type(fact) in self.decider.writes
-            self.state = self.decider.evolve(self.state, fact, self._meta(fact))
+            self.state = self.decider.evolve(self.state, fact, self._context(fact))
         return decided
 
-    def _meta(self, event: Fact) -> EventMeta:
+    def _context(self, event: Fact) -> Context:
         self.seq += 1
         self.now += timedelta(seconds=1)
-        return EventMeta(
+        meta = EventMeta(
             "EVENTS",
             self.seq,
             type_of(event).subject(event),
@@ -65,6 +66,7 @@ class Story:
             self.now,
             None,
         )
+        return Context.of(meta, self.in_force)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ class World:
         event, meta = decode(entry.body, stream="EVENTS", seq=seq)
         for run in self.runs:
             for number, decision in enumerate(run.take(event, meta)):
-                run.adopt(decision, meta)
+                run.fold(decision, meta)
                 await self.put(
                     decision, meta.position, f"{run.decider.name}.{number}", "planner@n1"
                 )

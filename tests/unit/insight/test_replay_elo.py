@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import decode, draft
 from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
@@ -40,7 +41,7 @@ class Rated:
     """A log in which every evaluation is followed by the table it leads to."""
 
     def __init__(self) -> None:
-        self.log, self.state, self.count = MemoryLog(), elo.EloState(), 0
+        self.log, self.state, self.count = MemoryLog(), elo.DECIDER.initial(), 0
 
     async def put(self, fact: EvaluationScored | RatingsUpdated, cause: int | None = None) -> int:
         self.count += 1
@@ -53,7 +54,7 @@ class Rated:
         entry = await self.log.get("EVENTS", seq)
         assert entry is not None
         recorded = decode(entry.body, stream="EVENTS", seq=seq)
-        self.state = elo.evolve(self.state, recorded.event, recorded.meta)
+        self.state = elo.DECIDER.evolve(self.state, recorded.event, Context.of(recorded.meta))
         table = elo.table(self.state, fact.config)
         first, *others = table.ratings
         await self.put(

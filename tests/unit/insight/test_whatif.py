@@ -23,13 +23,12 @@ from ringrift.insight.whatif_plot import decisions_over_time
 from ringrift.log.read import events
 
 FILE = """
-from dataclasses import replace
 from ringrift.deciders.loop import selfplay
 
-def decide(state, event, meta):
-    return selfplay.decide(state, event, meta)[:0]
+def decide(state, fact, context):
+    return selfplay.DECIDER.decide(state, fact, context)[:0]
 
-DECIDER = replace(selfplay.DECIDER, decide=decide)
+DECIDER = selfplay.DECIDER.but(decide)
 """
 
 
