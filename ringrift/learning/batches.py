@@ -15,7 +15,7 @@ from ringrift.learning.window import Window
 from ringrift.nets.batch import Batcher
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
-from ringrift.rules.core import geometry
+from ringrift.rules.geometry import geometry
 
 SHUFFLE_STREAM: Final = 0
 SYMMETRY_STREAM: Final = 1

@@ -25,8 +25,7 @@ from ringrift.nets.nnue.network import FeatureSet, Nnue, build
 from ringrift.nets.shapes import NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
-from ringrift.rules.core import geometry
-from ringrift.rules.geometry import T_AXES, T_AXIS, T_STRIDE_LOG2
+from ringrift.rules.geometry import T_AXES, T_AXIS, T_STRIDE_LOG2, geometry
 
 FEATURES: Final = FeatureSet(
     name=f"{nf.FEATURE_SET}:{nf.feature_digest()}",

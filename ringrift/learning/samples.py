@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.targets import Decision, TargetsError, decode
 from ringrift.rules import Config, Position, RulesError
-from ringrift.rules.core import (
-    RESIGN,
-    TIMEOUT,
-    Geometry,
-    apply_move,
-    compiled,
-    is_over,
-    legal_moves,
-)
+from ringrift.rules import layout as la
+from ringrift.rules.apply import apply_move
+from ringrift.rules.compile import compiled
+from ringrift.rules.geometry import Geometry
+from ringrift.rules.legal import legal_moves
+from ringrift.rules.moves import RESIGN, TIMEOUT
 from ringrift.rules.notation import parse_token
 from ringrift.rules.version import RULES_VERSION
 
@@ -134,7 +131,7 @@ def play_checked(
     the number of legal moves before move i, `buffer` is scratch. Resigning and losing on time are
     legal in every phase."""
     for i in range(codes.size):
-        if is_over(state):
+        if state[la.PHASE] == la.OVER:
             return i
         count = legal_moves(geo, state, buffer)
         legal[i] = count

@@ -11,23 +11,15 @@ from numpy.typing import NDArray
 
 from ringrift.learning.shards import Shard, ShardError
 from ringrift.rules import Position
+from ringrift.rules import layout as la
+from ringrift.rules.accessors import collapsed_at
+from ringrift.rules.apply import apply_move
+from ringrift.rules.compile import compiled
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
-from ringrift.rules.core import (
-    MOVEMENT,
-    SKIP_RECOVERY,
-    STATE_DTYPE,
-    Geometry,
-    apply_move,
-    collapsed_at,
-    compiled,
-    copy_state,
-    geometry,
-    init_state,
-    legal_moves,
-    move_type,
-    phase,
-    to_move,
-)
+from ringrift.rules.geometry import Geometry, geometry
+from ringrift.rules.layout import MOVEMENT, STATE_DTYPE, copy_state, init_state
+from ringrift.rules.legal import legal_moves
+from ringrift.rules.moves import SKIP_RECOVERY, move_type
 
 KEY_SPAN: Final = 2.0**64
 
@@ -170,7 +162,7 @@ def _expand(shard: Shard, first: int) -> Window:
         policy=policy,
         outcome=column["outcome"][game],
         root_value=column["root_value"][first:],
-        mover=np.array([to_move(s) for s in states], np.int64),
+        mover=np.array([s[la.TURN] for s in states], np.int64),
         weight=column["weight"][first:],
         order_bound=order_bound,
         key=column["game_key"].astype(np.uint64)[game],
@@ -237,7 +229,7 @@ def replay_positions(
         count = legal_moves(geo, state, buffer)
         offsets[i + 1] = offsets[i] + count
         order_bound[i] = False
-        if phase(state) == MOVEMENT:
+        if state[la.PHASE] == MOVEMENT:
             for k in range(count):
                 order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
 

@@ -17,18 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules import core as mv
+from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, compiled
-from ringrift.rules.core import (
-    MOVE_TYPES,
-    Geometry,
-    move_a,
-    move_b,
-    move_c,
-    move_cells,
-    move_n,
-    move_type,
-)
+from ringrift.rules.geometry import Geometry
+from ringrift.rules.move_cells import move_cells
+from ringrift.rules.moves import MOVE_TYPES, move_a, move_b, move_c, move_n, move_type
 
 
 class Role(IntEnum):

@@ -16,40 +16,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules.compile import U, compiled
-from ringrift.rules.core import (
-    acted,
+from ringrift.rules import layout as la
+from ringrift.rules.accessors import (
     cap_at,
     collapsed_at,
     controller_at,
-    debt,
-    hand,
+    header,
     height_at,
-    is_over,
-    last_actor,
-    lps_count,
-    lps_first,
-    lps_mask,
-    lps_rounds,
-    lps_seen,
-    lps_who,
     marker_at,
-    markers,
-    must_cell,
-    on_board,
-    origin_cell,
-    out_turn,
-    owe_cap,
-    phase,
-    recovering,
-    removed,
     ring_at,
-    stacks_controlled,
-    swap_open,
-    swapped,
-    territory,
-    to_move,
 )
+from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN, Geometry
 
 ENCODER: Final = "planes-1"
@@ -186,20 +163,20 @@ def _encode_stack(
 def _encode_seat(geo: Geometry, s: NDArray[np.int32], seat: int, out: NDArray[np.float32]) -> None:
     bit = seat - 1
     out[U(0)] = 1.0
-    out[U(1)] = hand(s, seat) / geo.rings_per_seat
-    out[U(2)] = 1.0 if hand(s, seat) > 0 else 0.0
-    out[U(3)] = removed(s, seat) / geo.table[U(T_RINGS_TO_WIN)]
-    out[U(4)] = territory(s, seat) / geo.table[U(T_TERRITORY_TO_WIN)]
-    out[U(5)] = on_board(s, seat) / geo.rings_per_seat
-    out[U(6)] = stacks_controlled(s, seat) * STACKS_SCALE
-    out[U(7)] = markers(s, seat) / geo.n_cells
-    out[U(8)] = 1.0 if last_actor(s) == seat else 0.0
-    out[U(9)] = 1.0 if lps_first(s) == seat else 0.0
-    out[U(10)] = (lps_seen(s) >> bit) & 1
-    out[U(11)] = (lps_mask(s) >> bit) & 1
-    out[U(12)] = 1.0 if lps_who(s) == seat else 0.0
-    out[U(13)] = 1.0 if out_turn(s, seat) > 0 else 0.0
-    out[U(14)] = out_turn(s, seat) * TURN_SCALE
+    out[U(1)] = header(s, la.HAND + seat) / geo.rings_per_seat
+    out[U(2)] = 1.0 if header(s, la.HAND + seat) > 0 else 0.0
+    out[U(3)] = header(s, la.REMOVED + seat) / geo.table[U(T_RINGS_TO_WIN)]
+    out[U(4)] = header(s, la.TERRITORY_OF + seat) / geo.table[U(T_TERRITORY_TO_WIN)]
+    out[U(5)] = header(s, la.ON_BOARD + seat) / geo.rings_per_seat
+    out[U(6)] = header(s, la.STACKS + seat) * STACKS_SCALE
+    out[U(7)] = header(s, la.MARKERS + seat) / geo.n_cells
+    out[U(8)] = 1.0 if header(s, la.LAST_ACTOR) == seat else 0.0
+    out[U(9)] = 1.0 if header(s, la.LPS_FIRST) == seat else 0.0
+    out[U(10)] = (header(s, la.LPS_SEEN) >> bit) & 1
+    out[U(11)] = (header(s, la.LPS_MASK) >> bit) & 1
+    out[U(12)] = 1.0 if header(s, la.LPS_WHO) == seat else 0.0
+    out[U(13)] = 1.0 if header(s, la.OUT_TURN + seat) > 0 else 0.0
+    out[U(14)] = header(s, la.OUT_TURN + seat) * TURN_SCALE
 
 
 @compiled
@@ -207,16 +184,16 @@ def _encode_globals(
     geo: Geometry, s: NDArray[np.int32], mover: int, out: NDArray[np.float32]
 ) -> None:
     out[:] = 0.0
-    out[U(phase(s))] = 1.0
-    out[U(_G_DEBT)] = debt(s)
-    out[U(_G_DEBT + 1)] = owe_cap(s)
-    out[U(_G_DEBT + 2)] = acted(s)
-    out[U(_G_DEBT + 3)] = recovering(s)
-    out[U(_G_DEBT + 4)] = swap_open(s)
-    out[U(_G_DEBT + 5)] = swapped(s)
+    out[U(header(s, la.PHASE))] = 1.0
+    out[U(_G_DEBT)] = header(s, la.DEBT)
+    out[U(_G_DEBT + 1)] = header(s, la.OWE_CAP)
+    out[U(_G_DEBT + 2)] = header(s, la.ACTED)
+    out[U(_G_DEBT + 3)] = header(s, la.RECOVERING)
+    out[U(_G_DEBT + 4)] = header(s, la.SWAP_OPEN)
+    out[U(_G_DEBT + 5)] = header(s, la.SWAPPED)
     out[U(_G_SEATS + geo.seats - 2)] = 1.0
-    rounds = max(lps_rounds(s), 1)
-    out[U(_G_ROUNDS_DONE)] = lps_count(s) / rounds
+    rounds = max(header(s, la.LPS_ROUNDS), 1)
+    out[U(_G_ROUNDS_DONE)] = header(s, la.LPS_COUNT) / rounds
     out[U(_G_ROUNDS_DONE + 1)] = 1.0 / rounds
     for seat in range(1, geo.seats + 1):
         at = _G_SEAT + seat_from(mover, geo.seats, seat) * SEAT_GLOBALS
@@ -236,7 +213,7 @@ def encode(
 
     `grid_of[area]` places the cells: `geo.grid_of`, or a symmetric image of it
     (`ringrift.nets.symmetry`). A finished game is seen from seat 1."""
-    mover = 1 if is_over(s) else to_move(s)
+    mover = max(header(s, la.TURN), 1)  # 0 when the game is over
     planes[:] = 0.0
     scale = 2.0 / (geo.width - 1)
     for k in range(geo.n_cells):
@@ -252,10 +229,10 @@ def encode(
             row[U(_MARKER + seat_from(mover, geo.seats, marker_at(s, c)))] = 1.0
         elif collapsed_at(s, c) > 0:
             row[U(_COLLAPSED + seat_from(mover, geo.seats, collapsed_at(s, c)))] = 1.0
-    if must_cell(s) >= 0:
-        planes[U(grid_of[U(must_cell(s))]), U(_MUST)] = 1.0
-    if origin_cell(s) >= 0:
-        planes[U(grid_of[U(origin_cell(s))]), U(_ORIGIN)] = 1.0
+    if header(s, la.MUST) > 0:
+        planes[U(grid_of[U(header(s, la.MUST))]), U(_MUST)] = 1.0
+    if header(s, la.ORIGIN) > 0:
+        planes[U(grid_of[U(header(s, la.ORIGIN))]), U(_ORIGIN)] = 1.0
     _encode_globals(geo, s, mover, globals_)
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
+from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled, i64
-from ringrift.rules.core import Geometry, is_over, to_move
-from ringrift.rules.geometry import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
+from ringrift.rules.geometry import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS, Geometry
 from ringrift.rules.layout import word_cap, word_height
 
 FEATURES_VERSION: Final = 1
@@ -121,7 +121,7 @@ def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) ->
     """Write the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in
     `ringrift.nets.encoding.encode`."""
     out[:] = 0.0
-    mover = 1 if is_over(s) else to_move(s)
+    mover = max(header(s, la.TURN), 1)  # 0 when the game is over
     for k in range(geo.n_cells):
         at = i64(geo.cell_of[U(k)])
         w = i64(s[U(CELLS_AT + at)])

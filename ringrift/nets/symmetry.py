@@ -23,19 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules.config import Config
-from ringrift.rules.core import (
+from ringrift.rules.geometry import geometry
+from ringrift.rules.move_cells import move_cells
+from ringrift.rules.moves import (
     CLAIM,
     LINE,
     LINE_ALL,
     LINE_PART,
     PLACE,
     RECOVERY_PART,
-    geometry,
     make_move,
     move_a,
     move_b,
     move_c,
-    move_cells,
     move_d,
     move_n,
     move_type,

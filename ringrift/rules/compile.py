@@ -23,7 +23,7 @@ CACHE_PREFIX: Final = "ringrift-"
 PLAIN_SOURCES: Final = frozenset(
     f"{name}.py"
     for name in (
-        *("__init__", "config", "core", "errors", "notation"),
+        *("__init__", "config", "errors", "notation"),
         *("position", "position_text", "record", "version"),
     )
 )

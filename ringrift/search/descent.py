@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
+from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import U, i64
-from ringrift.rules.core import apply_move, copy_state, legal_moves
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words
+from ringrift.rules.layout import Words, copy_state
+from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.depth_first import (

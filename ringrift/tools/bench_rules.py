@@ -13,8 +13,8 @@ import numpy as np
 from ringrift.rules.config import CONFIGS, LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.geometry import geometry
 from ringrift.rules.layout import STATE_DTYPE, init_state
-from ringrift.rules.playout import copy_many, play_games
 from ringrift.rules.position import warm_up
+from ringrift.tools.playout import copy_many, play_games
 
 RUNS_DEFAULT: Final = 5
 SECONDS_DEFAULT: Final = 1.0  # a run

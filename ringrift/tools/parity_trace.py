@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
-from ringrift.rules.cells import move_cells
 from ringrift.rules.config import Config
 from ringrift.rules.errors import RulesError, TraceError
 from ringrift.rules.geometry import CELLS_AT, Geometry, geometry
+from ringrift.rules.move_cells import move_cells
 from ringrift.rules.notation import fields
 from ringrift.rules.setup import build_board
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from ringrift.rules import Config
 from ringrift.rules import layout as la
-from ringrift.rules.core import apply_move, legal_moves
+from ringrift.rules.apply import apply_move
 from ringrift.rules.geometry import geometry
+from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
 from ringrift.search import depth_first as df
 from ringrift.search.heuristic import SCRATCH, evaluate

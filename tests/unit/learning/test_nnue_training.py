@@ -31,7 +31,7 @@ from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
-from ringrift.rules.core import geometry
+from ringrift.rules.geometry import geometry
 from ringrift.search.harness import HarnessError, Model, Setup, make_player
 
 SETTINGS = TrainingSettings(

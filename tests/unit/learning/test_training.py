@@ -25,7 +25,9 @@ from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, DEPRECATED
 from ringrift.nets.symmetry import grid_tables
 from ringrift.nets.transfer import transfer
 from ringrift.rules import Config, Position
-from ringrift.rules.core import CHAIN, LEAP, collapsed_at, geometry, move_n, move_type
+from ringrift.rules.accessors import collapsed_at
+from ringrift.rules.geometry import geometry
+from ringrift.rules.moves import CHAIN, LEAP, move_n, move_type
 
 SETTINGS = TrainingSettings(batch=32, checkpoint_steps=4, validation_fraction=0.3)
 

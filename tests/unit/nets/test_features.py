@@ -10,7 +10,7 @@ from ringrift.nets.batch import Batcher
 from ringrift.nets.features import FEATURES, RAYS_SCALE, RUN_SCALE, Feature
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.rules import Position
-from ringrift.rules.core import LEAP, WALK, move_a, move_b, move_type
+from ringrift.rules.moves import LEAP, WALK, move_a, move_b, move_type
 
 # mover 1: a stack of 2 on d4 looks east over a marker at the enemy on g4; nothing stands behind the
 # enemy

@@ -21,7 +21,7 @@ from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, UnknownArchitecture, shape_of
 from ringrift.nets.symmetry import cell_table, grid_tables, move_code, symmetries
 from ringrift.rules import CONFIGS, Config, Position
-from ringrift.rules.core import CLAIM, LINE_ALL, PLACE, RECOVERY_PART, move_type
+from ringrift.rules.moves import CLAIM, LINE_ALL, PLACE, RECOVERY_PART, move_type
 
 LINES = "square8/2 aaaaa3/8/2b5/8/8/(1)7/8/7(2) 1l 2,2 0,0 acted,last=1 0//0/0 9"
 REGIONS = "square8/2 1a3a2/a1b5/8/8/8/5(21)2/6(1)1/8 2t 2,2 0,0 acted,last=2 0//0/0 9"

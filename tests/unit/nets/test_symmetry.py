@@ -18,7 +18,8 @@ from ringrift.nets.symmetry import (
     symmetries,
 )
 from ringrift.rules.config import Config
-from ringrift.rules.core import CLAIM, SKIP_RECOVERY, geometry, move_type
+from ringrift.rules.geometry import geometry
+from ringrift.rules.moves import CLAIM, SKIP_RECOVERY, move_type
 from ringrift.rules.position import Position
 
 

@@ -6,7 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from ringrift.rules import CONFIGS, Config, Position, Record, core
+from ringrift.rules import CONFIGS, Config, Position, Record, geometry
+from ringrift.rules import accessors as ac
+from ringrift.rules import layout as la
 from ringrift.rules.geometry import T_SCRATCH_AT
 from ringrift.rules.layout import (
     LAND_MASK,
@@ -17,6 +19,7 @@ from ringrift.rules.layout import (
     slot_of,
     stack_mask,
 )
+from ringrift.tools.playout import random_playout
 
 
 def check_board(position: Position) -> int:
@@ -25,26 +28,26 @@ def check_board(position: Position) -> int:
     rings = [0] * (n + 1)
     controlled, markers, collapsed = [0] * (n + 1), [0] * (n + 1), [0] * (n + 1)
     for c in position.geometry.cell_of:
-        height = core.height_at(s, c)
-        contents = (core.marker_at(s, c) > 0, core.collapsed_at(s, c) > 0, height > 0)
+        height = ac.height_at(s, c)
+        contents = (ac.marker_at(s, c) > 0, ac.collapsed_at(s, c) > 0, height > 0)
         assert sum(contents) <= 1
-        markers[core.marker_at(s, c)] += 1
-        collapsed[core.collapsed_at(s, c)] += 1
-        stack = [core.ring_at(s, c, i) for i in range(height)]
-        assert core.ring_at(s, c, height) == 0
+        markers[ac.marker_at(s, c)] += 1
+        collapsed[ac.collapsed_at(s, c)] += 1
+        stack = [ac.ring_at(s, c, i) for i in range(height)]
+        assert ac.ring_at(s, c, height) == 0
         if stack:
             cap = next((i for i, ring in enumerate(stack) if ring != stack[0]), height)
-            assert (core.controller_at(s, c), core.cap_at(s, c)) == (stack[0], cap)
+            assert (ac.controller_at(s, c), ac.cap_at(s, c)) == (stack[0], cap)
             controlled[stack[0]] += 1
         for ring in stack:
             rings[ring] += 1
         check_masks(position, int(c))
     for seat in range(1, n + 1):
-        assert rings[seat] == core.on_board(s, seat)
-        assert core.hand(s, seat) + rings[seat] <= position.config.rings_per_seat
-        assert core.stacks_controlled(s, seat) == controlled[seat]
-        assert core.markers(s, seat) == markers[seat]
-        assert core.territory(s, seat) == collapsed[seat]
+        assert rings[seat] == s[la.ON_BOARD + seat]
+        assert s[la.HAND + seat] + rings[seat] <= position.config.rings_per_seat
+        assert s[la.STACKS + seat] == controlled[seat]
+        assert s[la.MARKERS + seat] == markers[seat]
+        assert s[la.TERRITORY_OF + seat] == collapsed[seat]
     assert (
         sum(position.hands()) + sum(rings) + sum(position.removed())
         == n * position.config.rings_per_seat
@@ -59,11 +62,11 @@ def check_masks(position: Position, c: int) -> None:
     def has(mask: int) -> bool:
         return bool(s[mask_at(t, mask) + slot_of(t, c)] & bit_of(t, c))
 
-    assert has(OPEN_MASK) == (core.height_at(s, c) == 0 and core.collapsed_at(s, c) == 0)
-    assert has(LAND_MASK) == (core.collapsed_at(s, c) == 0)
+    assert has(OPEN_MASK) == (ac.height_at(s, c) == 0 and ac.collapsed_at(s, c) == 0)
+    assert has(LAND_MASK) == (ac.collapsed_at(s, c) == 0)
     for seat in range(1, position.config.seats + 1):
-        assert has(MARK_MASK + seat) == (core.marker_at(s, c) == seat)
-        assert has(stack_mask(t, seat)) == (core.controller_at(s, c) == seat)
+        assert has(MARK_MASK + seat) == (ac.marker_at(s, c) == seat)
+        assert has(stack_mask(t, seat)) == (ac.controller_at(s, c) == seat)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
@@ -113,12 +116,12 @@ def test_text_and_tokens_round_trip_in_random_games(config: Config) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
 def test_a_copied_row_is_a_whole_game(config: Config) -> None:
-    board = core.geometry(config)
+    board = geometry(config)
     out = np.empty(board.moves_max, np.int64)
     one = Position.start(config).state
     two = np.empty_like(one)
-    core.copy_state(two, one)
-    assert core.random_playout(board, one, 7, out) == core.random_playout(board, two, 7, out)
+    la.copy_state(two, one)
+    assert random_playout(board, one, 7, out) == random_playout(board, two, 7, out)
     assert np.array_equal(
         one[: board.table[T_SCRATCH_AT]], two[: board.table[T_SCRATCH_AT]]
     )  # up to scratch

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from ringrift.rules import Config, Position, core
-from ringrift.rules.layout import ONE_PIECE
+from ringrift.rules import Config, Position
+from ringrift.rules import accessors as ac
+from ringrift.rules import layout as la
 from ringrift.rules.notation import cell_names
 
 ORTHOGONAL = ((1, 0), (0, 1), (-1, 0), (0, -1))
@@ -27,12 +28,12 @@ class PlainBoard:
             for (x, y), c in grid.items()
         }
         self.seats = range(1, position.config.seats + 1)
-        self.marks = {seat: {c for c in ids if core.marker_at(s, c) == seat} for seat in self.seats}
-        self.land = {c for c in ids if core.collapsed_at(s, c) == 0}
+        self.marks = {seat: {c for c in ids if ac.marker_at(s, c) == seat} for seat in self.seats}
+        self.land = {c for c in ids if ac.collapsed_at(s, c) == 0}
         self.stacks = {
-            c: [core.ring_at(s, c, i) for i in range(core.height_at(s, c))]
+            c: [ac.ring_at(s, c, i) for i in range(ac.height_at(s, c))]
             for c in ids
-            if core.height_at(s, c)
+            if ac.height_at(s, c)
         }
 
     def components(self, border: int) -> list[Cells]:
@@ -81,9 +82,9 @@ def test_claims_agree_with_a_plain_search(key: str) -> None:
     for seed in range(6):
         rng, position = random.Random(seed), Position.start(config)
         while not position.over:
-            if position.phase == core.TERRITORY and not core.owe_cap(position.state):
+            if position.phase == la.TERRITORY and not position.state[la.OWE_CAP]:
                 board = PlainBoard(position)
-                expected = board.claims(position.seat, bool(core.recovering(position.state)))
+                expected = board.claims(position.seat, bool(position.state[la.RECOVERING]))
                 tokens = {f"T{names[min(cells)]}/{border}" for cells, border in expected.items()}
                 assert set(position.legal()) == (tokens | {"~t"} if tokens else {"-t"})
                 seen += len(tokens)
@@ -102,5 +103,5 @@ def test_a_floor_known_to_be_in_one_piece_is(key: str) -> None:
             if position.ply % every == 0:
                 board = PlainBoard(position)
                 for border in (0, *board.seats):
-                    if int(position.state[ONE_PIECE]) >> border & 1:
+                    if int(position.state[la.ONE_PIECE]) >> border & 1:
                         assert len(board.components(border)) <= 1

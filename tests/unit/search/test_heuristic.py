@@ -5,7 +5,7 @@ import pytest
 from support.positions import random_game
 
 from ringrift.rules import Config, Position
-from ringrift.rules.core import legal_moves
+from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
 from ringrift.search.heuristic import FEATURE_NAMES, FEATURES, SCRATCH, evaluate, features
 from ringrift.search.weights import heuristic_weights
