@@ -21,11 +21,11 @@ from ringrift.events.facts import Fact, ModelDerived, ModelRegistered
 from ringrift.insight.describe import DIGEST_SHOWN, field_text
 from ringrift.insight.model_card import Card, History, document
 from ringrift.learning.families import AnyCheckpoint, checkpoint_of
+from ringrift.log import read
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS, MODEL_BUCKET
 from ringrift.nets.architectures import parameters
 from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of
@@ -272,7 +272,7 @@ async def _history(log: JetStreamLog | None) -> History:
     history = History()
     if log is None:
         return history
-    async for recorded in events(log):
+    async for recorded in read.facts(log):
         history.fold([recorded])
     return history
 

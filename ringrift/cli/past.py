@@ -15,8 +15,8 @@ from ringrift.insight import past
 from ringrift.insight.changes import MISSING
 from ringrift.insight.describe import field_text
 from ringrift.insight.past import Changed
+from ringrift.log import read
 from ringrift.log.protocol import Log
-from ringrift.log.read import seq_at
 from ringrift.log.topology import EVENTS
 
 CAUSES_SHOWN = 3
@@ -87,7 +87,7 @@ async def _seq(log: Log, point: str) -> int:
     when, tail = moment(point), await log.tail(EVENTS)
     if isinstance(when, int) and when > tail:
         raise CommandError(f"EVENTS/{when} is not written yet: the log ends with EVENTS/{tail}")
-    return await seq_at(log, when)
+    return await read.seq_at(log, when)
 
 
 def _check(projection: str | None) -> None:

@@ -28,9 +28,9 @@ from ringrift.events.facts import (
 )
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.heads import GameEnvelope, GameHead
+from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect, Log, Progress
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime.process import node_name
 
@@ -207,7 +207,7 @@ async def _known(log: Log) -> Known:
     kinds = (EvaluationRequested, EvaluationScored, GamesRetracted, ModelRegistered, ModelDerived)
     known, last = Known(), await log.last(EVENTS, RESULTS)
     known.results_seq = last.seq if last else 0
-    async for event, meta in events(log, kinds=kinds, until_seq=await log.tail(EVENTS)):
+    async for event, meta in read.facts(log, *kinds, until=await log.tail(EVENTS)):
         match event:
             case EvaluationRequested() if event.candidate.model:
                 known.candidates |= {

@@ -14,11 +14,10 @@ from rich.table import Table
 from ringrift.cli.common import HERE, Json, Source, opened, progress, show
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.insight.generations import ConfigView, LoopView
-from ringrift.log import api
+from ringrift.log import api, read
 from ringrift.log.errors import LogUnavailable, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
-from ringrift.log.read import events
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.runtime.cluster_state import ClusterView, Queue, Voters, cluster_view, voters
@@ -117,7 +116,7 @@ async def look(log: JetStreamLog) -> tuple[LoopView, list[Heartbeat], int]:
     """The fold of `EVENTS`, who is there, and the newest sequence of `EVENTS`."""
     view = LoopView()
     with progress("folding EVENTS") as report:
-        async for recorded in events(log, progress=report):
+        async for recorded in read.facts(log, progress=report):
             view.fold([recorded])
     return view, await Presence(log).all(), await log.tail(EVENTS)
 

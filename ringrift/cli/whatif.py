@@ -17,7 +17,7 @@ from ringrift.insight.changes import MISSING, changes
 from ringrift.insight.describe import field_text, important
 from ringrift.insight.whatif import Decision, Difference, PolicyError, Sum, WhatIf, policy
 from ringrift.insight.whatif import whatif as compare
-from ringrift.log.read import seq_at
+from ringrift.log import read
 
 SHOWN_MAX = 40
 PLACES_SHOWN_MAX = 8
@@ -41,8 +41,8 @@ async def whatif(options: argparse.Namespace) -> int:
         return load(given, base=settings)
 
     async with opened(options) as log:
-        since = await seq_at(log, moment(options.since)) if options.since else 0
-        until = await seq_at(log, moment(options.until) if options.until else 2**62)
+        since = await read.seq_at(log, moment(options.since)) if options.since else 0
+        until = await read.seq_at(log, moment(options.until) if options.until else 2**62)
         with progress("replaying history") as report:
             found = await compare(log, decider, retune, since=since, until=until, progress=report)
     if options.plot:

@@ -51,8 +51,8 @@ from ringrift.events.tickets import (
     subject_of,
     tickets_of,
 )
+from ringrift.log import read
 from ringrift.log.errors import LogUnavailable, QueueFull
-from ringrift.log.read import events
 from ringrift.log.topology import WORK
 from ringrift.runtime.decide import STREAM, decoded
 from ringrift.runtime.process import Process, run
@@ -228,7 +228,7 @@ async def _bring_back(process: Process, known: Outstanding, *, vanished: bool = 
 
 async def _done_after(process: Process, seq: int) -> set[str]:
     """Tickets with an outcome that is in the log and not folded yet."""
-    later = events(process.log, kinds=OUTCOMES, after_seq=seq)
+    later = read.facts(process.log, *OUTCOMES, after=seq)
     return {event.ticket async for event, _ in later if isinstance(event, OUTCOMES)}
 
 

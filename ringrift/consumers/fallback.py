@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from ringrift.events.facts import FallbackModelUsed, ModelPromoted, ModelRolledBack
 from ringrift.events.tickets import Ticket, config_of
+from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
-from ringrift.log.read import events
 from ringrift.log.retry import Backoff
 from ringrift.runtime.process import Process
 
@@ -82,7 +82,7 @@ async def were_current(log: Log, config: str, before: str) -> list[tuple[str, da
     """Networks that were current and when they became so, newest first, without `before`, what came
     after it, and what was rolled back. One that never was current came after all that were."""
     since: dict[str, datetime] = {}
-    async for event, meta in events(log, kinds=(ModelPromoted, ModelRolledBack)):
+    async for event, meta in read.facts(log, ModelPromoted, ModelRolledBack):
         if isinstance(event, ModelRolledBack) and event.config == config:
             since.pop(event.model, None)
         elif isinstance(event, ModelPromoted) and event.config == config:

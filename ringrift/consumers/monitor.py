@@ -29,9 +29,9 @@ from ringrift.events.facts import (
     QuorumLevelChanged,
     VelocityChanged,
 )
+from ringrift.log import read
 from ringrift.log.presence import Presence, Seen
 from ringrift.log.protocol import Expect
-from ringrift.log.read import events
 from ringrift.runtime.cluster_state import ClusterView, cluster_view, voters
 from ringrift.runtime.dead_letters import retry
 from ringrift.runtime.decide import STREAM, act
@@ -116,7 +116,7 @@ class Known:
 async def watch(process: Process, fence: Expect) -> None:
     """Record which nodes come and go and how the quorum is, every `LOOK_SECONDS`."""
     known = Known()
-    async for event, _ in events(process.log, kinds=SEEN):
+    async for event, _ in read.facts(process.log, *SEEN):
         known.take(event)
     presence = Presence(process.log)
     while True:
@@ -149,7 +149,7 @@ async def answer_requests(process: Process, fence: Expect) -> None:
     left undone first."""
     tail = await process.log.tail(STREAM)
     asked: dict[str, Recorded] = {}
-    async for item in events(process.log, kinds=(*ASKED, *ANSWERED)):
+    async for item in read.facts(process.log, *ASKED, *ANSWERED):
         event = item.event
         if isinstance(event, ANSWERED):
             asked.pop(letters.key_of(event), None)
@@ -237,7 +237,7 @@ async def export_configs(process: Process) -> None:
                     metrics.set("ringrift_elo_velocity", event.velocity, event.config)
     joined = [
         event
-        async for event, _ in events(process.log, kinds=(NodeJoined,))
+        async for event, _ in read.facts(process.log, NodeJoined)
         if isinstance(event, NodeJoined)
     ]
     metrics.set("ringrift_nodes_reconnected_total", sum(event.again for event in joined))

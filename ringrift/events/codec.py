@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, Union
+from typing import Any, Generic, Literal, NamedTuple, Union
 
 import msgspec
 from msgspec import Raw, Struct
+from typing_extensions import TypeVar
 
 from ringrift.events.errors import UndecodableEvent, UnknownEvent
 from ringrift.events.facts import Fact
@@ -59,10 +60,13 @@ class EventMeta(Struct, frozen=True, gc=False):
         return f"{self.stream}/{self.seq}"
 
 
-class Recorded(NamedTuple):
+F = TypeVar("F", bound=Fact, covariant=True, default=Fact)
+
+
+class Recorded(NamedTuple, Generic[F]):
     """A stored event with its metadata."""
 
-    event: Fact
+    event: F
     meta: EventMeta
 
 

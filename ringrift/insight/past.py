@@ -20,8 +20,8 @@ from ringrift.events.facts import PipelinePaused, PipelineResumed, Rating, Setti
 from ringrift.insight.changes import Change, Path, changes, related
 from ringrift.insight.deciders import deciders
 from ringrift.insight.generations import LoopView
+from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import DeciderRun, own_decisions
 
@@ -114,7 +114,7 @@ async def at(
 ) -> Past:
     """Every projection, or one, as it was after `EVENTS` up to `seq`."""
     past = await Past.open(log, projection)
-    async for recorded in events(log, until_seq=seq, progress=progress):
+    async for recorded in read.facts(log, until=seq, progress=progress):
         past.take(recorded)
     return past
 
@@ -142,7 +142,7 @@ async def diff(
     touched: dict[str, list[tuple[Path, EventMeta]]] = {}
     start: dict[str, Any] | None = None
     old: dict[str, Any] = {}
-    async for recorded in events(log, until_seq=second, progress=progress):
+    async for recorded in read.facts(log, until=second, progress=progress):
         if recorded.meta.seq > first and start is None:
             start = old = past.states()
         past.take(recorded)

@@ -13,8 +13,8 @@ from ringrift.deciders.kit import Context, Decider
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.events.facts import EvaluationScored, GamesRetracted, RatingsUpdated
+from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import DeciderRun, own_decisions
 
@@ -105,7 +105,7 @@ async def replayed_runs(
     for run in runs:
         run.decided_to = tail
     kinds = {kind for run in runs for kind in run.types}
-    async for event, meta in events(log, kinds=kinds, until_seq=until, progress=progress):
+    async for event, meta in read.facts(log, *kinds, until=until, progress=progress):
         for run in runs:
             run.take(event, meta)
     return runs

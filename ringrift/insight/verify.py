@@ -15,12 +15,11 @@ from ringrift.deciders.kit import Decider
 from ringrift.events import EventMeta, Fact, Recorded
 from ringrift.events.facts import ModelRegistered, ShardExported, ShardRetired
 from ringrift.insight.deciders import deciders
-from ringrift.log import snapshots
+from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs, ObjectBlobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.read import events
 from ringrift.log.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
 from ringrift.runtime.decide import DeciderRun, own_decisions
 from ringrift.runtime.folds import code_version
@@ -158,7 +157,7 @@ async def verify(log: Log, progress: Progress | None = None) -> Report:
     problems += [_unknown(name) for name in sorted(unknown)]
     tail = await log.tail("EVENTS")
     models, shards = dict[str, str](), dict[str, str]()
-    async for event, meta in events(log, until_seq=tail, progress=progress):
+    async for event, meta in read.facts(log, until=tail, progress=progress):
         for audit in audits:
             problems += audit.audit(event, meta)
         if isinstance(event, ModelRegistered):

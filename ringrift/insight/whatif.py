@@ -34,8 +34,8 @@ from ringrift.events.facts import (
 )
 from ringrift.insight.deciders import deciders
 from ringrift.insight.why.references import HISTORY
+from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.read import events
 from ringrift.runtime.decide import own_decisions
 
 Retune = Callable[[Settings], Settings]
@@ -144,9 +144,7 @@ async def whatif(
 ) -> WhatIf:
     """Try a decider, under settings that `retune` makes of those in force, on the events after
     `since` up to `until`."""
-    history = [
-        item async for item in events(log, kinds=HISTORY, until_seq=until, progress=progress)
-    ]
+    history = [item async for item in read.facts(log, *HISTORY, until=until, progress=progress)]
     own = {seq: found for seq, found in (await own_decisions(log, decider)).items() if seq <= until}
     recorded = [
         Decision(item.event, meta, item.meta.position)

@@ -325,6 +325,7 @@ class JetStreamLog:
         refuse: Refuse,
         filters: Sequence[str] = (),
         start_seq: int = 1,
+        start_time: datetime | None = None,
         until_seq: int | None = None,
         progress: Progress | None = None,
     ) -> AsyncGenerator[list[Recorded], None]:
@@ -335,6 +336,7 @@ class JetStreamLog:
             reader.recorder(stream, refuse),
             filters=filters,
             start_seq=start_seq,
+            start_time=start_time,
             until_seq=until_seq,
             progress=progress,
         )

@@ -315,12 +315,18 @@ class MemoryLog:
         refuse: Refuse,
         filters: Sequence[str] = (),
         start_seq: int = 1,
+        start_time: datetime | None = None,
         until_seq: int | None = None,
         progress: Progress | None = None,
     ) -> AsyncGenerator[list[Recorded], None]:
         """See `Log.replay`."""
         async for batch in self.read(
-            stream, filters=filters, start_seq=start_seq, until_seq=until_seq, progress=progress
+            stream,
+            filters=filters,
+            start_seq=start_seq,
+            start_time=start_time,
+            until_seq=until_seq,
+            progress=progress,
         ):
             found: list[Recorded] = []
             for entry in batch:

@@ -132,6 +132,7 @@ class Log(Protocol):
         refuse: Refuse,
         filters: Sequence[str] = (),
         start_seq: int = 1,
+        start_time: datetime | None = None,
         until_seq: int | None = None,
         progress: Progress | None = None,
     ) -> AsyncGenerator[list[Recorded], None]:

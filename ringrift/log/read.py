@@ -1,59 +1,224 @@
-"""Reading recorded history: typed events between two points, and the points themselves."""
+"""Reading events from the log: stored and future ones, the newest of a kind, the settings in force.
+
+Everything that needs typed events reads them here. Messages that cannot be decoded are skipped,
+because the consumers that should have processed them store dead letters.
+
+All functions raise StreamMissing and LogUnavailable.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
+from typing import Any, TypeVar, overload
 
-from ringrift.events import Fact, Recorded, UndecodableEvent, type_of
+import msgspec
+
+from ringrift.events import (
+    Fact,
+    Recorded,
+    Settings,
+    SettingsError,
+    UndecodableEvent,
+    decode,
+    type_of,
+)
+from ringrift.events.facts import SettingsChanged
 from ringrift.log.protocol import Entry, Log, Progress
-from ringrift.log.topology import EVENTS
+from ringrift.log.topology import EVENTS, GAMES
 
 FILTERS_MAX = 6
-"""more are matched here: a server takes twice as long to match twenty subjects as to send
-everything"""
+"""subject filters of one read; the server needs twice as long to match twenty filters as to send
+every message"""
+
+F = TypeVar("F", bound=Fact)
+T = TypeVar("T")
 
 
-async def events(
+@overload
+def facts(
     log: Log,
     *,
-    kinds: Iterable[type[Fact]] = (),
-    after_seq: int = 0,
-    until_seq: int | None = None,
     stream: str = EVENTS,
+    after: int = 0,
+    since: datetime | None = None,
+    until: int | None = None,
     progress: Progress | None = None,
-) -> AsyncIterator[Recorded]:
-    """Events of `kinds` (all if none is named) after one sequence and up to another, in the order
-    of the log.
+) -> AsyncGenerator[Recorded, None]: ...
 
-    What cannot be decoded is left out, as every fold leaves it out; the deciders dead-letter it."""
-    wanted = frozenset(kinds)
-    filters = (
-        sorted(type_of(kind).subject_filter for kind in wanted)
-        if len(wanted) <= FILTERS_MAX
-        else []
-    )
+
+@overload
+def facts(
+    log: Log,
+    *kinds: type[F],
+    scope: str | None = None,
+    stream: str | None = None,
+    after: int = 0,
+    since: datetime | None = None,
+    until: int | None = None,
+    progress: Progress | None = None,
+) -> AsyncGenerator[Recorded[F], None]: ...
+
+
+async def facts(
+    log: Log,
+    *kinds: type[F],
+    scope: str | None = None,
+    stream: str | None = None,
+    after: int = 0,
+    since: datetime | None = None,
+    until: int | None = None,
+    progress: Progress | None = None,
+) -> AsyncGenerator[Recorded[Any], None]:
+    """Yield the stored events of `kinds` (all kinds if none is given) in the order of the log.
+
+    `scope` is a config, a node or `all`; without it events of every scope are read. The stream is
+    that of `kinds`, `EVENTS` if none is given. The first event is the one after sequence `after`,
+    or the first one stored at or after `since`; the last is the one at sequence `until`.
+    """
+    where = stream or _stream(kinds)
     batches = log.replay(
-        stream,
-        refuse=_leave_out,
-        filters=filters,
-        start_seq=after_seq + 1,
-        until_seq=until_seq,
+        where,
+        refuse=_skip,
+        filters=_filters(kinds, scope),
+        start_seq=after + 1,
+        start_time=since,
+        until_seq=until,
         progress=progress,
     )
-    async for batch in batches:
-        for recorded in batch:
-            if filters or not wanted or type(recorded.event) in wanted:
-                yield recorded
+    wanted = frozenset(kinds)
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            for recorded in batch:
+                if not wanted or type(recorded.event) in wanted:
+                    yield recorded
 
 
-def _leave_out(entry: Entry, error: UndecodableEvent) -> None:
-    """Nothing to do: the consumers have dead-lettered it."""
+async def follow(
+    log: Log, *kinds: type[F], scope: str | None = None, stream: str | None = None, after: int = 0
+) -> AsyncGenerator[Recorded[F], None]:
+    """Yield the stored events after sequence `after`, then every new one as it is stored.
+
+    The parameters are those of `facts`. Never ends. Raises LogRewound."""
+    where, wanted = stream or _stream(kinds), frozenset(kinds)
+    entries = log.follow(where, filters=_filters(kinds, scope), start_seq=after + 1)
+    async with contextlib.aclosing(entries):
+        async for entry in entries:
+            recorded = _decoded(where, entry)
+            if recorded is not None and (not wanted or type(recorded.event) in wanted):
+                yield recorded  # type: ignore[misc]
+
+
+async def search(
+    log: Log,
+    marks: Sequence[bytes],
+    *kinds: type[F],
+    scope: str | None = None,
+    stream: str | None = None,
+    after: int = 0,
+    since: datetime | None = None,
+    progress: Progress | None = None,
+) -> AsyncGenerator[Recorded[F], None]:
+    """Yield the events whose bytes contain one of `marks`; the parameters are those of `facts`.
+
+    Only messages with a mark are decoded, which makes searching for an id or a digest fast."""
+    where, wanted = stream or _stream(kinds), frozenset(kinds)
+    batches = log.read(
+        where,
+        filters=_filters(kinds, scope),
+        start_seq=after + 1,
+        start_time=since,
+        progress=progress,
+    )
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            for entry in batch:
+                if not any(mark in entry.body for mark in marks):
+                    continue
+                recorded = _decoded(where, entry)
+                if recorded is not None and (not wanted or type(recorded.event) in wanted):
+                    yield recorded  # type: ignore[misc]
+
+
+async def partial(
+    log: Log,
+    shape: type[T],
+    kind: type[Fact],
+    *,
+    scopes: Sequence[str] = (),
+    after: int = 0,
+    until: int | None = None,
+    progress: Progress | None = None,
+) -> AsyncGenerator[tuple[int, T], None]:
+    """Yield sequence and content of the events of `kind`, decoded as `shape`.
+
+    `shape` is an envelope that names only the fields of interest; the decoder skips the others. A
+    game is counted this way without decoding its moves and targets."""
+    filters = [filter for scope in scopes for filter in _filters([kind], scope)]
+    decoder = msgspec.json.Decoder(shape)
+    batches = log.read(
+        type_of(kind).stream,
+        filters=filters or _filters([kind], None),
+        start_seq=after + 1,
+        until_seq=until,
+        progress=progress,
+    )
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            for entry in batch:
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    yield entry.seq, decoder.decode(entry.body)
+
+
+async def latest(log: Log, kind: type[F], scope: str | None = None) -> Recorded[F] | None:
+    """Return the newest event of `kind` in a scope, or of all scopes."""
+    (subject_filter,) = _filters([kind], scope)
+    return await _newest(log, kind, subject_filter)
+
+
+async def latest_of_each(log: Log, kind: type[F]) -> list[Recorded[F]]:
+    """Return the newest event of `kind` in each scope, ordered by subject."""
+    subjects = await log.subjects(type_of(kind).stream, type_of(kind).subject_filter)
+    found = [await _newest(log, kind, subject) for subject in subjects]
+    return [item for item in found if item is not None]
+
+
+async def fact_at(log: Log, position: str) -> Recorded | None:
+    """Return the event at a position such as `EVENTS/12`; None if nothing is stored there.
+
+    A position in a stream that holds no events, such as `WORK/3`, gives None. Raises
+    UndecodableEvent."""
+    stream, _, seq = position.partition("/")
+    if stream not in (EVENTS, GAMES) or not seq.isdecimal():
+        return None
+    entry = await log.get(stream, int(seq))
+    return decode(entry.body, stream=stream, seq=entry.seq) if entry else None
+
+
+async def settings_in_force(log: Log, version: int | None = None) -> tuple[Settings, int]:
+    """Return the settings in force, or those of a version, and their version.
+
+    Before the first settings are stored these are the defaults, version 0. Raises SettingsError if
+    no settings have this version."""
+    if version is None:
+        newest = await latest(log, SettingsChanged)
+    else:
+        newest = None
+        async for item in facts(log, SettingsChanged):
+            if item.event.version == version:
+                newest = item
+    if newest is not None:
+        return newest.event.settings, newest.event.version
+    if version:
+        raise SettingsError(f"no settings of version {version} are stored")
+    return Settings(), 0
 
 
 async def seq_at(log: Log, moment: int | datetime) -> int:
-    """The newest sequence of `EVENTS` at a point: the sequence itself, at most the last there is,
-    or that of a time."""
+    """Return the sequence of the newest event in `EVENTS` at a time, at most that of the last one.
+
+    A sequence stands for itself."""
     tail = await log.tail(EVENTS)
     if isinstance(moment, int):
         return min(moment, tail)
@@ -64,3 +229,49 @@ async def seq_at(log: Log, moment: int | datetime) -> int:
         break
     await batches.aclose()
     return found
+
+
+def _stream(kinds: Sequence[type[Fact]]) -> str:
+    streams = {str(type_of(kind).stream) for kind in kinds} or {EVENTS}
+    if len(streams) > 1:
+        raise ValueError("events of one read are stored in one stream")
+    return streams.pop()
+
+
+def _filters(kinds: Sequence[type[Fact]], scope: str | None) -> list[str]:
+    """Subject filters that match at least the events of `kinds`: few, at the price of more events
+    than asked for."""
+    types = [type_of(kind) for kind in kinds]
+    exact = sorted({item.subject_filter.replace("*", scope or "*") for item in types})
+    if scope is not None or len(exact) <= FILTERS_MAX:
+        return exact
+    by_context = sorted({f"ringrift.{item.context}.>" for item in types})
+    return by_context if len(by_context) <= FILTERS_MAX else []
+
+
+async def _newest(log: Log, kind: type[F], subject_filter: str) -> Recorded[F] | None:
+    stream = type_of(kind).stream
+    entry = await log.last(stream, subject_filter)
+    if entry is None:
+        return None
+    newest = _decoded(stream, entry)
+    if newest is not None and type(newest.event) is kind:
+        return newest  # type: ignore[return-value]
+    # The last message is damaged or of a newer build: look for the last one that can be read.
+    newest = None
+    async for batch in log.replay(stream, refuse=_skip, filters=[subject_filter]):
+        for item in batch:
+            if type(item.event) is kind:
+                newest = item
+    return newest  # type: ignore[return-value]
+
+
+def _decoded(stream: str, entry: Entry) -> Recorded | None:
+    try:
+        return decode(entry.body, stream=stream, seq=entry.seq)
+    except UndecodableEvent:
+        return None
+
+
+def _skip(entry: Entry, error: UndecodableEvent) -> None:
+    """Ignore a message that cannot be decoded."""

@@ -23,13 +23,12 @@ from ringrift.deciders.pauses import Pauses
 from ringrift.events import Fact, UndecodableEvent, decode, type_of
 from ringrift.events.facts import LeaseAcquired, PipelinePaused, PipelineResumed, Tier
 from ringrift.events.tickets import PRIORITIES
-from ringrift.log import api
+from ringrift.log import api, read
 from ringrift.log.breakers import BreakerBucket
 from ringrift.log.errors import ServerRefused, StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.protocol import Log, stamp_of
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
 from ringrift.log.wire import Wire
 from ringrift.runtime.breakers import Breakers
@@ -235,7 +234,7 @@ def _last_ack_seconds(info: dict[str, Any]) -> float | None:
 async def pauses(log: Log) -> dict[str, str]:
     """What is paused, `<scope>/<kind>`, and why."""
     state, why = Pauses(), dict[str, str]()
-    async for event, _ in events(log, kinds=(PipelinePaused, PipelineResumed)):
+    async for event, _ in read.facts(log, PipelinePaused, PipelineResumed):
         if isinstance(event, (PipelinePaused, PipelineResumed)):
             state = state.after(event)
             why[f"{event.scope}/{event.kind}"] = event.why

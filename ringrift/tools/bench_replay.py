@@ -34,10 +34,10 @@ from ringrift.events.facts import (
 )
 from ringrift.insight.deciders import deciders
 from ringrift.insight.replay import replayed_runs
+from ringrift.log import read
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import BATCH_EVENTS_MAX
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS
 from ringrift.runtime import folds
 from ringrift.runtime.decide import DeciderRun, own_decisions
@@ -106,7 +106,7 @@ async def _from_snapshots(log: JetStreamLog, blobs: ObjectBlobs) -> dict[str, st
         start = await folds.newest(blobs, log, decider)
         runs.append(DeciderRun(decider, await own_decisions(log, decider, start.seq), start))
         runs[-1].decided_to = await log.tail(EVENTS)
-    async for event, meta in events(log, after_seq=min(run.start_seq for run in runs)):
+    async for event, meta in read.facts(log, after=min(run.start_seq for run in runs)):
         for run in runs:
             run.take(event, meta)
     return {run.decider.name: run.fold_hash for run in runs}

@@ -22,8 +22,8 @@ from msgspec import Struct
 
 from ringrift.events import REGISTRY, Fact, Recorded
 from ringrift.insight.sql.ready_views import READY_VIEWS
+from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS, GAMES
 
 FILE = "events.duckdb"
@@ -199,7 +199,7 @@ async def _read_on(
     row = connection.execute("SELECT seq FROM raw.known WHERE stream = ?", [stream]).fetchone()
     after, added = (row[0] if row else 0), 0
     waiting: list[Recorded] = []
-    async for recorded in events(log, after_seq=after, stream=stream, progress=progress):
+    async for recorded in read.facts(log, after=after, stream=stream, progress=progress):
         waiting.append(recorded)
         if len(waiting) >= FLUSH_EVENTS:
             added += _flush(connection, stream, first, waiting)

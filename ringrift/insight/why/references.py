@@ -29,8 +29,8 @@ from ringrift.events.facts import (
     TrainingProgressed,
 )
 from ringrift.insight.heads import GameEnvelope
+from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.read import events
 from ringrift.log.topology import EVENTS, GAMES
 
 CHATTER = (TrainingProgressed, ConsumerStarted, ConsumerStopped, LeaseAcquired, DeadLetterStored)
@@ -160,7 +160,7 @@ def models_in(event: Fact) -> list[str]:
 async def index(log: Log, until_seq: int | None = None, progress: Progress | None = None) -> Index:
     """Everything that leads to anything, up to a sequence of `EVENTS`."""
     found = Index()
-    async for recorded in events(log, kinds=HISTORY, until_seq=until_seq, progress=progress):
+    async for recorded in read.facts(log, *HISTORY, until=until_seq, progress=progress):
         found.add(recorded)
     return found
 

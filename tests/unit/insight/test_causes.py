@@ -23,11 +23,11 @@ from ringrift.events.facts import (
 from ringrift.insight.lineage import Archive
 from ringrift.insight.why import causes_svg
 from ringrift.insight.why.causes import Node, find, why
-from ringrift.log.read import events
+from ringrift.log import read
 
 
 async def all_of(world: Any, *kinds: type[Fact]) -> list[Recorded]:
-    return [item async for item in events(world.log, kinds=kinds)]
+    return [item async for item in read.facts(world.log, *kinds)]
 
 
 def kinds(top: Node) -> set[type]:

@@ -13,7 +13,7 @@ from ringrift.insight.changes import MISSING, changes
 from ringrift.insight.deciders import deciders
 from ringrift.insight.past import at, diff, projections
 from ringrift.insight.replay import rebuild_elo, replayed_folds
-from ringrift.log.read import events, seq_at
+from ringrift.log import read
 
 values = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
@@ -54,7 +54,7 @@ async def test_at_every_point_it_is_the_fold_to_there(world: Any) -> None:
 
 
 async def test_the_ratings_are_those_of_the_rebuilt_table(world: Any) -> None:
-    promoted = [item async for item in events(world.log, kinds=[ModelPromoted])][1].meta.seq
+    promoted = [item async for item in read.facts(world.log, ModelPromoted)][1].meta.seq
     past = await at(world.log, promoted, "ratings")
     (table,) = await rebuild_elo(world.log, until=promoted)
     assert tuple(past.ratings["hex8_2p"].values()) == table.table.ratings
@@ -62,7 +62,7 @@ async def test_the_ratings_are_those_of_the_rebuilt_table(world: Any) -> None:
 
 
 async def test_the_network_was_another_before_the_promotion(world: Any) -> None:
-    first, second, *_ = [item async for item in events(world.log, kinds=[ModelPromoted])]
+    first, second, *_ = [item async for item in read.facts(world.log, ModelPromoted)]
     before, after = [
         (await at(world.log, seq, "generations")).document()
         for seq in (second.meta.seq - 1, second.meta.seq)
@@ -83,7 +83,7 @@ async def test_settings_and_pauses_as_they_were(world: Any) -> None:
 
 
 async def test_a_diff_names_the_event_that_did_it(world: Any) -> None:
-    promoted = [item async for item in events(world.log, kinds=[ModelPromoted])][1]
+    promoted = [item async for item in read.facts(world.log, ModelPromoted)][1]
     found = await diff(world.log, promoted.meta.seq - 1, promoted.meta.seq)
     (current,) = [
         item
@@ -114,5 +114,5 @@ async def test_a_time_is_a_sequence(world: Any) -> None:
     tail = await world.log.tail("EVENTS")
     for seq in (1, tail // 2, tail):
         entry = await world.log.get("EVENTS", seq)
-        assert seq <= await seq_at(world.log, entry.time) <= tail
-    assert await seq_at(world.log, 10_000) == tail
+        assert seq <= await read.seq_at(world.log, entry.time) <= tail
+    assert await read.seq_at(world.log, 10_000) == tail

@@ -23,7 +23,7 @@ from ringrift.insight.sql import tables
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.insight.sql.sql_plots import PLOTS, NothingToPlot
 from ringrift.insight.sql.tables import FILE, columns, open_tables, refresh, rows_of, view_name
-from ringrift.log.read import events
+from ringrift.log import read
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -41,8 +41,8 @@ async def path(world: Any, tmp_path: Path) -> Path:
 
 
 async def test_every_event_is_a_row_of_its_type(world: Any, path: Path) -> None:
-    recorded = [item async for item in events(world.log)] + [
-        item async for item in events(world.log, stream="GAMES")
+    recorded = [item async for item in read.facts(world.log)] + [
+        item async for item in read.facts(world.log, stream="GAMES")
     ]
     assert ask(path, "SELECT count(*) FROM log") == [(len(recorded),)]
     for kind in REGISTRY.values():
@@ -51,7 +51,7 @@ async def test_every_event_is_a_row_of_its_type(world: Any, path: Path) -> None:
 
 
 async def test_values_are_those_of_the_events(world: Any, path: Path) -> None:
-    event, meta = await anext(events(world.log, kinds=[EvaluationScored]))
+    event, meta = await anext(read.facts(world.log, EvaluationScored))
     row = ask(
         path,
         f'SELECT seq, time, cause, candidate, games, wins, starts, rankings[1]."order" FROM evaluation_scored '
@@ -154,7 +154,7 @@ async def test_the_leaderboard_is_the_table_of_the_log(world: Any, path: Path) -
 
 
 async def test_latencies_are_from_the_causes(world: Any, path: Path) -> None:
-    recorded = [item async for item in events(world.log)]
+    recorded = [item async for item in read.facts(world.log)]
     caused = sum((item.meta.cause or "").startswith(("EVENTS/", "GAMES/")) for item in recorded)
     games = ask(path, "SELECT count(*) FROM game_completed")[0][0]
     assert ask(path, "SELECT sum(times)::INT FROM loop_latency") == [(caused + games,)]

@@ -17,9 +17,9 @@ from ringrift.events.facts import (
     ShardExported,
 )
 from ringrift.insight.verify import Report, verify
+from ringrift.log import read
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.log.read import events
 from ringrift.log.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
 from ringrift.runtime.folds import Folded, save
 
@@ -56,7 +56,7 @@ async def test_a_sound_system(world: Any) -> None:
     report = await verify(world.log)
     assert await failures(world) == []
     assert report.checked["fold"] == report.checked["snapshot"] == len(world.runs)
-    own = [item async for item in events(world.log) if item.meta.source == "planner@n1"]
+    own = [item async for item in read.facts(world.log) if item.meta.source == "planner@n1"]
     assert report.checked["decision"] == len(own)
 
 
@@ -75,7 +75,7 @@ async def test_networks_and_shards_without_blobs(world: Any) -> None:
         "models": "fail",
         "shards": "warn",
     }
-    named = [item async for item in events(world.log, kinds=[ModelRegistered, ShardExported])]
+    named = [item async for item in read.facts(world.log, ModelRegistered, ShardExported)]
     assert len(found) == len(named)
     assert {item.level for item in report.problems if item not in found} == {"warn"}
 
@@ -94,7 +94,7 @@ async def test_a_live_fold_that_is_behind_is_compared_where_it_is(world: Any) ->
 
 
 async def first(world: Any) -> Any:
-    return (await anext(events(world.log, kinds=[EvaluationScored]))).event
+    return (await anext(read.facts(world.log, EvaluationScored))).event
 
 
 def elo_input(scored: Any) -> Any:
@@ -153,7 +153,7 @@ async def test_a_decision_with_other_values(world: Any) -> None:
 
 
 async def test_a_decision_that_was_never_due(world: Any) -> None:
-    plan = (await anext(events(world.log, kinds=[SelfplayPlanned]))).event
+    plan = (await anext(read.facts(world.log, SelfplayPlanned))).event
     await world.log.append([draft_of(plan, "EVENTS/1")])
     assert any(
         name == "selfplay" and "EVENTS/1 the log has" in text
@@ -162,7 +162,7 @@ async def test_a_decision_that_was_never_due(world: Any) -> None:
 
 
 async def test_a_decision_on_nothing(world: Any) -> None:
-    plan = (await anext(events(world.log, kinds=[SelfplayPlanned]))).event
+    plan = (await anext(read.facts(world.log, SelfplayPlanned))).event
     await world.log.append([draft_of(plan, "EVENTS/99999")])
     assert any("name EVENTS/99999 as their cause" in text for _, _, text in await failures(world))
 
@@ -198,7 +198,7 @@ async def test_a_decision_that_a_running_consumer_owes(world: Any) -> None:
 
 
 async def test_a_table_of_other_bits(world: Any) -> None:
-    table = [item async for item in events(world.log, kinds=[RatingsUpdated])][-1]
+    table = [item async for item in read.facts(world.log, RatingsUpdated)][-1]
     elo_text = str(table.event.ratings[0].elo).encode()
     tamper(
         world, RatingsUpdated, elo_text, elo_text[:-1] + (b"1" if elo_text[-1:] != b"1" else b"2")

@@ -20,7 +20,7 @@ from ringrift.events.settings_sources import load
 from ringrift.insight.deciders import deciders
 from ringrift.insight.whatif import PolicyError, WhatIf, policy, whatif
 from ringrift.insight.whatif_plot import decisions_over_time
-from ringrift.log.read import events
+from ringrift.log import read
 
 FILE = """
 from ringrift.deciders.loop import selfplay
@@ -90,12 +90,12 @@ async def test_a_higher_threshold_drops_or_moves_trainings(world: Any) -> None:
     found = await tried(world, training.DECIDER, training__min_samples="1000000")
     assert found.tried == []
     assert [item.kind for item in found.differences] == ["dropped"] * len(found.recorded)
-    requests = [item.meta.position async for item in events(world.log, kinds=[TrainingRequested])]
+    requests = [item.meta.position async for item in read.facts(world.log, TrainingRequested)]
     assert [item.recorded.position for item in found.differences] == requests
 
 
 async def test_before_since_all_is_as_it_was(world: Any) -> None:
-    promoted = [item async for item in events(world.log, kinds=[ModelPromoted])]
+    promoted = [item async for item in read.facts(world.log, ModelPromoted)]
     found = await tried(world, selfplay.DECIDER, promoted[0].meta.seq + 2, selfplay__games="6")
     assert len(found.differences) == 1
     assert found.differences[0].seq == promoted[1].meta.seq
@@ -107,7 +107,7 @@ async def test_a_policy_from_a_file(world: Any, tmp_path: Path) -> None:
     path = tmp_path / "lazy.py"
     path.write_text(FILE)
     found = await tried(world, policy(str(path)))
-    plans = [item async for item in events(world.log, kinds=[SelfplayPlanned])]
+    plans = [item async for item in read.facts(world.log, SelfplayPlanned)]
     assert [item.kind for item in found.differences] == ["dropped"] * len(plans)
 
 
