@@ -22,8 +22,9 @@ from ringrift.log.protocol import stamp_of
 from ringrift.log.recreate import LEADERLESS_SECONDS_MAX, REMADE, leaderless
 from ringrift.log.topology import CONSUMERS as DURABLES
 from ringrift.log.topology import DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
-from ringrift.runtime.cluster_state import EXPECTED, cluster_view, voters_in
+from ringrift.runtime.cluster_state import cluster_view, voters_in
 from ringrift.runtime.dead_letters import unresolved
+from ringrift.runtime.processes import PROCESSES
 from ringrift.server.ensure import Drift, differences
 
 LAG_EVENTS_MAX = 1000
@@ -187,7 +188,7 @@ def _remedy(unled: Sequence[str]) -> str:
 
 async def _consumers(log: JetStreamLog) -> AsyncIterator[Finding]:
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
-    absent = [name for name in EXPECTED if name not in {beat.consumer for beat in beats}]
+    absent = [name for name in PROCESSES if name not in {beat.consumer for beat in beats}]
     if absent:
         remedy = (
             "start `ringrift up`, or each with `python -m ringrift.consumers.NAME --server URL`"

@@ -22,6 +22,7 @@ from msgspec import Struct
 from ringrift.cluster.certificates import make_authority, make_server
 from ringrift.errors import CommandError
 from ringrift.log.login import read_login
+from ringrift.runtime.processes import PROCESSES
 from ringrift.server.configuration import (
     DEFAULT_PORT,
     USERS_FILE,
@@ -32,7 +33,7 @@ from ringrift.server.configuration import (
     voter_conf,
 )
 from ringrift.server.edge import edge_conf
-from ringrift.server.roles import new_passwords, users_conf
+from ringrift.server.roles import new_passwords, roles, users_conf
 
 ROUTE_PORTS_ABOVE, LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE = 2000, 3200, 4000
 """distance of a server's other ports from its client port: 4222 comes with 6222, 7422 and 8222"""
@@ -115,8 +116,9 @@ def write_cluster(folder: Path, nodes: Sequence[Node], *, users: bool, tls: bool
 def write_voters(folder: Path, voters: Sequence[Voter], hosts: dict[str, str]) -> None:
     """The folders of the voters, and what they share. `hosts`: under which address each is
     reached."""
+    rights = roles(PROCESSES.values())
     passwords = (
-        {name: _password(folder, name, given) for name, given in new_passwords().items()}
+        {name: _password(folder, name, given) for name, given in new_passwords(rights).items()}
         if _users(voters)
         else {}
     )
@@ -126,7 +128,7 @@ def write_voters(folder: Path, voters: Sequence[Voter], hosts: dict[str, str]) -
         (home / "nats.conf").write_text(shipped_conf())
         write_secret(home / VOTER_FILE, voter_conf(voter))
         if voter.users:
-            write_secret(home / "ops" / USERS_FILE, users_conf(passwords))
+            write_secret(home / "ops" / USERS_FILE, users_conf(rights, passwords))
         if voter.tls:
             write_certificates(folder, voter.name, hosts[voter.name])
 

@@ -24,7 +24,7 @@ import structlog
 from msgspec.structs import replace
 
 import ringrift
-from ringrift.cluster.supervisor import PLAYING, Child, supervise
+from ringrift.cluster.supervisor import Child, supervise
 from ringrift.errors import CommandError
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
@@ -41,33 +41,9 @@ from ringrift.log.topology import CONTROL_BUCKET
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
 from ringrift.runtime.process import node_name
 from ringrift.runtime.process import threads as process_threads
+from ringrift.runtime.processes import MIB, ROLES, of_roles
 from ringrift.runtime.resources import memory_bytes
 
-CONSUMERS_OF = {
-    "worker": ("selfplay",),
-    "trainer": ("trainer",),
-    "evaluator": ("evaluator",),
-    "coordinator": (
-        "planner",
-        "promoter",
-        "rater",
-        "dispatcher",
-        "exporter",
-        "feedback",
-        "clock",
-        "monitor",
-    ),
-}
-_MIB = 1024**2
-NEEDED_BYTES = {
-    "selfplay": 768 * _MIB,
-    "evaluator": 768 * _MIB,
-    "trainer": 1536 * _MIB,
-    "exporter": 384 * _MIB,
-}
-"""seen on hex8_2p without a GPU: 480, 520, 640 and 190 MB; the rest is for larger boards"""
-DECIDER_BYTES = 96 * _MIB
-"""seen: 36 to 48 MB"""
 UPDATED = "RINGRIFT_UPDATED"
 """id of the update that this process is the outcome of, kept over the exec"""
 COMMAND_SECONDS_MAX = 900.0
@@ -86,37 +62,31 @@ class Planned(msgspec.Struct, frozen=True):
 def parse_roles(text: str) -> tuple[str, ...]:
     """Roles of `worker,trainer`, each once. Raises CommandError."""
     roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [role for role in roles if role not in CONSUMERS_OF]
+    unknown = [role for role in roles if role not in ROLES]
     if unknown or not roles:
-        raise CommandError(f"--roles {text!r}: give one or more of {','.join(CONSUMERS_OF)}")
+        raise CommandError(f"--roles {text!r}: give one or more of {','.join(ROLES)}")
     return roles
 
 
 def plan(machine: Machine) -> list[Planned]:
     """What this machine can run of its roles. Raises CommandError if the memory does not do for one
     process of each."""
-    wanted = [(consumer, role) for role in machine.roles for consumer in CONSUMERS_OF[role]]
-    least = sum(_needs(consumer) for consumer, _ in wanted)
+    wanted = of_roles(machine.roles)
+    least = sum(spec.memory for spec in wanted)
     if least > machine.memory_bytes:
-        have = f"{machine.memory_bytes / _MIB:,.0f} MB of memory"
+        have = f"{machine.memory_bytes / MIB:,.0f} MB of memory"
         raise CommandError(
-            f"{have} are too little for {','.join(machine.roles)}, which need {least / _MIB:,.0f}: give fewer roles"
+            f"{have} are too little for {','.join(machine.roles)}, which need {least / MIB:,.0f}: give fewer roles"
         )
-    playing = [consumer for consumer, _ in wanted if consumer in PLAYING]
-    spare = machine.memory_bytes - least
-    more = (
-        spare // sum(_needs(consumer) for consumer in playing) if playing and not machine.gpu else 0
-    )
-    copies = 1 if machine.gpu else min(machine.cores, 1 + more)
+    each = sum(spec.memory for spec in wanted if spec.per_core)
+    copies = 1
+    if each and not machine.gpu:
+        copies = min(machine.cores, 1 + (machine.memory_bytes - least) // each)
     return [
-        Planned(consumer, role, None if machine.gpu or consumer not in PLAYING else 1)
-        for consumer, role in wanted
-        for _ in range(copies if consumer in PLAYING else 1)
+        Planned(spec.name, spec.role, None if machine.gpu or not spec.per_core else 1)
+        for spec in wanted
+        for _ in range(copies if spec.per_core else 1)
     ]
-
-
-def _needs(consumer: str) -> int:
-    return NEEDED_BYTES.get(consumer, DECIDER_BYTES)
 
 
 def machine_of(options: argparse.Namespace) -> Machine:

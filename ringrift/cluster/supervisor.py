@@ -18,9 +18,6 @@ from pathlib import Path
 from ringrift.runtime.notify import VARIABLES, Ear
 from ringrift.server.embedded import end_with_parent
 
-PLAYING = ("selfplay", "evaluator")
-"""without a GPU one process of one thread a core: threads that wait for each other at every layer
-lose to other load"""
 RESTART_SECONDS_MAX = 30.0
 HEALTHY_SECONDS = 20.0
 """a child that lived this long starts again at once; one that keeps dying waits twice as long each

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from ringrift.cli.settings import apply_settings, settings_in_force, with_known_architecture
 from ringrift.cluster.screen import Rates, Screen, print_summary
-from ringrift.cluster.supervisor import PLAYING, Child, supervise
+from ringrift.cluster.supervisor import Child, supervise
 from ringrift.cluster.terminal import PLAIN_WIDTH
 from ringrift.events import Settings, UndecodableEvent, decode
 from ringrift.events.facts import GameCompleted
@@ -34,9 +34,9 @@ from ringrift.insight.plots import elo_over_games
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.runtime.cluster_state import EXPECTED
 from ringrift.runtime.process import node_name
 from ringrift.runtime.process import threads as process_threads
+from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
@@ -63,10 +63,12 @@ class Loop:
         logs = data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         self.children = [
-            Child(name, url, logs / f"{name}.log", None) for name in EXPECTED if name not in PLAYING
+            Child(spec.name, url, logs / f"{spec.name}.log", None)
+            for spec in PROCESSES.values()
+            if not spec.per_core
         ]
         gpu = torch.cuda.is_available()
-        for name in PLAYING:
+        for name in (spec.name for spec in PROCESSES.values() if spec.per_core):
             for number in range(1 if gpu else process_threads()):
                 self.children.append(
                     Child(name, url, logs / f"{name}-{number}.log", None if gpu else 1)

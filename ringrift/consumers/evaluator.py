@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ringrift.consumers.networks import Networks
 from ringrift.events import Fact
-from ringrift.events.facts import EvaluationFailed, GameCompleted
+from ringrift.events.facts import EvaluationFailed, EvaluationScored, GameCompleted
 from ringrift.events.tickets import EvaluationTicket, Ticket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
@@ -42,7 +42,7 @@ async def _measure(
     process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
 ) -> None:
     request = ticket.request
-    if await is_done(process, f"ringrift.evaluation.{request.config}.scored", ticket):
+    if await is_done(process, EvaluationScored, ticket):
         return
     process.doing = f"measuring {request.config} generation {request.generation} against {request.opponent.participant}"
     settings, _ = await process.settings(request.settings_version)

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from ringrift.deciders.fleet import dead_letters as letters
-from ringrift.deciders.fleet import nodes
 from ringrift.deciders.fleet.health import HEALTH_LEVELS
 from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, Quorum
 from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
@@ -20,7 +19,7 @@ from ringrift.events.facts import (
     ConsumerStarted,
     ConsumerStopped,
     DeadLetterResolved,
-    DeadLetterRetried,
+    DeadLetterRetryFailed,
     DeadLetterRetryRequested,
     ModelPromoted,
     NodeJoined,
@@ -36,21 +35,21 @@ from ringrift.runtime.cluster_state import ClusterView, cluster_view, voters
 from ringrift.runtime.dead_letters import retry
 from ringrift.runtime.decide import STREAM, act
 from ringrift.runtime.process import Process, run
+from ringrift.runtime.processes import PROCESSES
 
-DECIDERS = (nodes.DECIDER, letters.DECIDER)
 LOOK_SECONDS = 2.0
 MEASURE_SECONDS = 10.0
 """how old the metrics of the cluster may be"""
 SEEN = (NodePresenceChanged, QuorumLevelChanged, ConsumerStarted, ConsumerStopped)
 ASKED = (DeadLetterRetryRequested, BreakerReset)
-ANSWERED = (DeadLetterRetried, DeadLetterResolved)
+ANSWERED = (DeadLetterRetryFailed, DeadLetterResolved)
 STANDINGS = (ModelPromoted, QualityAssessed, VelocityChanged)
 """what the metrics of a config come from"""
 
 
 async def main(process: Process) -> None:
     """Act as the monitor while this process holds the lease, stand by otherwise."""
-    await act(process, DECIDERS, role="monitor", beside=attend)
+    await act(process, PROCESSES["monitor"].deciders, role="monitor", beside=attend)
 
 
 async def attend(process: Process, fence: Expect) -> None:

@@ -1,15 +1,15 @@
-"""Rates everyone after each evaluation; needs no lease, the log settles who writes."""
+"""Rates the participants of each evaluation; needs no lease, the log settles who writes."""
 
 from __future__ import annotations
 
-from ringrift.deciders.loop import rating as elo
 from ringrift.runtime.decide import act
 from ringrift.runtime.process import Process, run
+from ringrift.runtime.processes import PROCESSES
 
 
 async def main(process: Process) -> None:
     """Keep the rating tables up to date."""
-    await act(process, (elo.DECIDER,), role=None)
+    await act(process, PROCESSES["rater"].deciders, role=None)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ async def reanalyse(
     """One ticket: the new targets of its games, then that it is done. What an earlier delivery left
     is not written again."""
     request = ticket.request
-    if await is_done(process, f"ringrift.reanalysis.{request.config}.finished", ticket):
+    if await is_done(process, ReanalysisFinished, ticket):
         return
     process.doing = f"reanalysing {request.games} games of {request.config}"
     games = await _games(process, ticket)

@@ -56,7 +56,7 @@ async def _play(
     process: Process, ticket: SelfplayTicket, deliveries: int, networks: Networks
 ) -> None:
     plan = ticket.plan
-    if await is_done(process, f"ringrift.selfplay.{plan.config}.finished", ticket):
+    if await is_done(process, SelfplayFinished, ticket):
         return
     process.doing = f"playing {plan.config} generation {plan.generation}, {ticket.games} games"
     settings, _ = await process.settings(plan.settings_version)

@@ -134,7 +134,7 @@ async def _games(log: Log, subject: str, first_seq: int, last_seq: int) -> Async
 async def retractions_until(log: Log, config: str, until_seq: int) -> list[GamesRetracted]:
     """Retractions of games of a config up to a sequence of `EVENTS`."""
     found: list[GamesRetracted] = []
-    subject = f"ringrift.retraction.{config}.retracted"
+    subject = type_of(GamesRetracted).filter(config)
     if not until_seq:
         return found
     async for batch in log.read("EVENTS", filters=[subject], until_seq=until_seq):

@@ -74,8 +74,8 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     """One training, from the shards to the registered network."""
     assert isinstance(ticket, TrainingTicket)
     request = ticket.request
-    for outcome in ("finished", "killed"):
-        if await is_done(process, f"ringrift.training.{request.config}.{outcome}", ticket):
+    for outcome in (TrainingFinished, TrainingTimedOut):
+        if await is_done(process, outcome, ticket):
             return
     fence = _fence(ticket)
     newest = await process.log.last("EVENTS", fence.subject_filter)
@@ -265,7 +265,7 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
 
 async def _watch(process: Process, ticket: TrainingTicket, killed: asyncio.Event) -> None:
     """Set `killed` once the log says so of this ticket."""
-    filters = [f"ringrift.training.{ticket.request.config}.{type_of(TrainingTimedOut).fact}"]
+    filters = [type_of(TrainingTimedOut).filter(ticket.request.config)]
     async for entry in process.log.follow(
         "EVENTS", filters=filters, start_seq=int(ticket.cause.partition("/")[2])
     ):
@@ -321,7 +321,7 @@ async def _publish(
 
 def _fence(ticket: TrainingTicket) -> Expect:
     """That this ticket's request is the config's newest one."""
-    subject = f"ringrift.training.{ticket.request.config}.{type_of(TrainingRequested).fact}"
+    subject = type_of(TrainingRequested).filter(ticket.request.config)
     return Expect(subject, int(ticket.cause.partition("/")[2]))
 
 

@@ -18,12 +18,12 @@ from ringrift.deciders.pauses import Pauses
 from ringrift.events import EventMeta, Recorded, Settings
 from ringrift.events.facts import PipelinePaused, PipelineResumed, Rating, SettingsChanged
 from ringrift.insight.changes import Change, Path, changes, related
-from ringrift.insight.deciders import deciders
 from ringrift.insight.generations import LoopView
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import DeciderRun, own_decisions
+from ringrift.runtime.processes import deciders
 
 RATINGS, GENERATIONS, SETTINGS, PAUSES = "ratings", "generations", "settings", "pauses"
 CAUSES_KEPT_MAX = 20

@@ -14,7 +14,6 @@ from msgspec import Struct
 from ringrift.deciders.kit import Decider
 from ringrift.events import EventMeta, Fact, Recorded
 from ringrift.events.facts import ModelRegistered, ShardExported, ShardRetired
-from ringrift.insight.deciders import deciders
 from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs, ObjectBlobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
@@ -23,6 +22,7 @@ from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
 from ringrift.runtime.decide import DeciderRun, own_decisions
 from ringrift.runtime.folds import code_version
+from ringrift.runtime.processes import deciders
 
 Kind = Literal["fold", "snapshot", "decision", "blob"]
 

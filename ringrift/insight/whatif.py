@@ -32,11 +32,11 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingRequested,
 )
-from ringrift.insight.deciders import deciders
 from ringrift.insight.why.references import HISTORY
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.runtime.decide import own_decisions
+from ringrift.runtime.processes import deciders
 
 Retune = Callable[[Settings], Settings]
 IDENTITY = ("config", "generation", "model", "purpose", "round", "index")

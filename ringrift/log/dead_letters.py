@@ -12,7 +12,7 @@ from ringrift.events import draft
 from ringrift.events.facts import DeadLetterStored
 from ringrift.log.errors import ConcurrencyError, PayloadTooLarge
 from ringrift.log.protocol import Log
-from ringrift.log.topology import DEAD, EVENTS
+from ringrift.log.topology import DEAD, DEAD_PREFIX, EVENTS
 
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 REASON_BYTES_MAX = 1024
@@ -48,7 +48,7 @@ async def bury(log: Log, letter: DeadLetter) -> int:
         "Deliveries": str(letter.deliveries),
         "Subject": letter.subject,
     }
-    target = f"ringrift.dead-letter.{letter.consumer}.{letter.stream}.{letter.seq}"
+    target = f"{DEAD_PREFIX}.{letter.consumer}.{letter.stream}.{letter.seq}"
     try:
         dead_seq = await _kept(log, target, letter.body, headers)
     except (

@@ -224,4 +224,4 @@ def _is_free(key: Entry | None) -> bool:
 
 
 def _epoch_subject(role: str) -> str:
-    return f"ringrift.lease.{role}.{type_of(LeaseAcquired).fact}"
+    return type_of(LeaseAcquired).filter(role)

@@ -17,6 +17,8 @@ GAMES, EVENTS, WORK, DEAD = "GAMES", "EVENTS", "WORK", "DEAD"
 STREAM_NAMES = (GAMES, EVENTS, WORK, DEAD)
 WORK_KINDS = ("selfplay", "training", "evaluation")
 LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
+DEAD_PREFIX = "ringrift.dead"
+"""subjects of `DEAD`; the facts about dead letters have the context `dead-letter` in `EVENTS`"""
 MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET = "models", "shards", "snapshots"
 
 SECOND = 1_000_000_000
@@ -152,17 +154,15 @@ STREAMS: tuple[StreamConfig, ...] = (
     ),
     StreamConfig(
         name=DEAD,
-        description="Messages nobody could use, byte for byte.",
-        subjects=("ringrift.dead-letter.>",),
+        description="Messages that a consumer could not use, byte for byte.",
+        subjects=(f"{DEAD_PREFIX}.>",),
         discard="old",
         max_msgs=DEAD_MESSAGES_MAX,
         max_bytes=DEAD_BYTES_MAX,
     ),
     _bucket(LEASE_BUCKET, "Who runs a singleton; a key lives 15 s.", marker_seconds=MARKER_SECONDS),
     _bucket(NODE_BUCKET, "Heartbeats of the nodes.", seconds=NODE_SECONDS),
-    _bucket(
-        CONTROL_BUCKET, "Pause switches and the version of the settings.", history=CONTROL_HISTORY
-    ),
+    _bucket(CONTROL_BUCKET, "Update requests to nodes.", history=CONTROL_HISTORY),
     _bucket(
         BREAKER_BUCKET,
         "Quarantined nodes and targets; expiry is the decay.",

@@ -20,8 +20,8 @@ from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.deciders.kit import Context
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import Fact, UndecodableEvent, decode, type_of
-from ringrift.events.facts import LeaseAcquired, PipelinePaused, PipelineResumed, Tier
+from ringrift.events import Fact, UndecodableEvent, decode
+from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log import api, read
 from ringrift.log.breakers import BreakerBucket
@@ -33,23 +33,7 @@ from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consum
 from ringrift.log.wire import Wire
 from ringrift.runtime.breakers import Breakers
 from ringrift.runtime.dead_letters import unresolved
-
-ROLES = type_of(LeaseAcquired).emitters
-"""of which one process at a time acts, under a lease"""
-EXPECTED = (
-    "planner",
-    "promoter",
-    "rater",
-    "dispatcher",
-    "exporter",
-    "trainer",
-    "feedback",
-    "clock",
-    "monitor",
-    "selfplay",
-    "evaluator",
-)
-"""consumers that a whole loop needs, each at least once"""
+from ringrift.runtime.processes import LEASED, PROCESSES
 
 
 class Voters(Struct, frozen=True, kw_only=True):
@@ -111,7 +95,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
 async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     """Look at everything once. Raises StreamError."""
     who = await voters(log)
-    roles = {role: await _holder(log, role) for role in ROLES}
+    roles = {role: await _holder(log, role) for role in LEASED}
     beats = await Presence(log).all()
     known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(item.tier) for item in known.values()), default=0)]
@@ -124,14 +108,16 @@ async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
     }
     letters, paused = await unresolved(log), await pauses(log)
     running = {beat.consumer for beat in beats}
-    found = resilience(tier=tier, roles=roles, level=who.level, wanted=EXPECTED, running=running)
+    found = resilience(
+        tier=tier, roles=roles, level=who.level, wanted=tuple(PROCESSES), running=running
+    )
     well = health(
         who.level,
         nodes=len(known),
         connected=sum(item.standing == "there" for item in known.values()),
         quarantined=sum(node_target(name) in broken for name in known),
-        wanted=len(EXPECTED),
-        running=len(running & set(EXPECTED)),
+        wanted=len(PROCESSES),
+        running=len(running & set(PROCESSES)),
     )
     advice = [
         *found.advice,

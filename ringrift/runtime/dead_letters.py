@@ -9,13 +9,17 @@ from ringrift.deciders.fleet import dead_letters as letters
 from ringrift.deciders.fleet.dead_letters import AnyLetter, Letter, LettersState
 from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
-from ringrift.events.facts import DeadLetterResolved, DeadLetterRetried, DeadLetterRetryRequested
+from ringrift.events.facts import (
+    DeadLetterResolved,
+    DeadLetterRetryFailed,
+    DeadLetterRetryRequested,
+)
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of
 from ringrift.log.errors import QueueFull
 from ringrift.log.protocol import Entry, Log
 from ringrift.log.topology import DEAD, EVENTS, WORK
 
-SUBJECTS = "ringrift.dead.>"
+SUBJECTS = "ringrift.dead-letter.>"
 Outcome = Literal["decodes", "sent-again"]
 
 
@@ -33,7 +37,7 @@ async def unresolved(log: Log) -> LettersState:
 
 async def retry(
     log: Log, letter: Letter | DeadLetterRetryRequested
-) -> DeadLetterResolved | DeadLetterRetried:
+) -> DeadLetterResolved | DeadLetterRetryFailed:
     """Try the letter's bytes with this build, upcasters included; the fact that says what came of
     it, not written yet.
 
@@ -92,8 +96,8 @@ def _resolved(
     )
 
 
-def _failed(letter: Letter | DeadLetterRetryRequested, reason: str) -> DeadLetterRetried:
-    return DeadLetterRetried(
+def _failed(letter: Letter | DeadLetterRetryRequested, reason: str) -> DeadLetterRetryFailed:
+    return DeadLetterRetryFailed(
         consumer=letter.consumer,
         stream=letter.stream,
         seq=letter.seq,

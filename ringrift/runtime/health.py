@@ -22,27 +22,11 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import HEARTBEAT_SECONDS, HEARTBEATS_MISSED_MAX
 from ringrift.runtime import http
 from ringrift.runtime.cluster_state import ClusterView, cluster_view
+from ringrift.runtime.processes import HEALTH_PORT, PROCESSES
 
 if TYPE_CHECKING:
     from ringrift.runtime.process import Process
 
-HEALTH_PORT = 8790
-"""requirement G17.05; the monitor has it, who knows the cluster, and the others the ports behind
-it, see `PORT_AFTER`"""
-PORT_AFTER = {
-    "monitor": 0,
-    "planner": 1,
-    "promoter": 2,
-    "rater": 3,
-    "dispatcher": 4,
-    "exporter": 5,
-    "feedback": 6,
-    "clock": 7,
-    "selfplay": 8,
-    "trainer": 9,
-    "evaluator": 10,
-}
-"""places are kept: whoever scrapes names them"""
 STALLED_SECONDS_MAX = 60.0
 """a decider that is behind and has folded nothing for so long does not move any more"""
 WORK_STALLED_SECONDS_MAX = 7200.0
@@ -254,7 +238,7 @@ def health_port(given: str | None, consumer: str) -> int:
     """The port that `RINGRIFT_HEALTH_PORT` names, by default the consumer's own. Raises OSError if
     it names none."""
     if given is None:
-        return HEALTH_PORT + PORT_AFTER.get(consumer, 0)
+        return PROCESSES[consumer].port if consumer in PROCESSES else HEALTH_PORT
     if not given.isdigit() or int(given) > 65535:
         raise OSError(
             f"RINGRIFT_HEALTH_PORT={given!r}: give a port between 0 and 65535, 0 for a free one"

@@ -85,7 +85,7 @@ class Pressure:
         """Append the change unless the log has it from another process of this node."""
         process, log = self._process, self._process.log
         consumer = "" if resource in NODE_WIDE else process.name
-        subject = f"ringrift.node.{process.node}.{type_of(NodePressureChanged).fact}"
+        subject = type_of(NodePressureChanged).filter(process.node)
         known: Tier = "normal"
         last = 0
         async for batch in log.read(EVENTS, filters=[subject]):

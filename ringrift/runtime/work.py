@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from ringrift.deciders.fleet.breaker import node_target
-from ringrift.events import Draft, Fact, UndecodableEvent, decode, event_id
+from ringrift.events import Draft, Fact, UndecodableEvent, decode, event_id, type_of
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.log.errors import StreamError
@@ -177,20 +177,15 @@ async def _keep_alive(item: WorkItem) -> None:
             await item.in_progress()
 
 
-async def is_done(process: Process, subject: str, ticket: Ticket) -> bool:
-    """Whether a fact on `subject`, written since the ticket was caused, names this ticket."""
+async def is_done(process: Process, kind: type[Fact], ticket: Ticket) -> bool:
+    """Whether a fact of `kind`, written since the ticket was caused, names this ticket."""
+    subject = type_of(kind).filter(config_of(ticket))
     start = int(ticket.cause.partition("/")[2])
     async for batch in process.log.read("EVENTS", filters=[subject], start_seq=start):
         for entry in batch:
-            with contextlib.suppress(
-                UndecodableEvent
-            ):  # no fact of ours, so not the one we look for
-                if (
-                    getattr(
-                        decode(entry.body, stream="EVENTS", seq=entry.seq).event, "ticket", None
-                    )
-                    == ticket.ticket
-                ):
+            with contextlib.suppress(UndecodableEvent):  # not the fact we look for
+                event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
+                if getattr(event, "ticket", None) == ticket.ticket:
                     return True
     return False
 

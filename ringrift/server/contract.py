@@ -11,6 +11,7 @@ schemas/README.md          which event is emitted and consumed by whom
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ from ringrift.events import REGISTRY, EventType
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK
 from ringrift.server.configuration import VOTER_FILE, Voter, shipped_conf, voter_conf
 
+Matrix = Mapping[str, tuple[str, str]]
+"""who writes and who reads the events of each type, in words"""
 _OWNED = ("streams", "consumers", "schemas")
 
 
-def files() -> dict[str, str]:
+def files(matrix: Matrix) -> dict[str, str]:
     """Content of every file of the contract, by its path from the root."""
     found = {
         "nats.conf": shipped_conf(),
         VOTER_FILE: voter_conf(Voter()),
-        "schemas/README.md": event_matrix(),
+        "schemas/README.md": event_matrix(matrix),
     }
     for stream in STREAMS:
         found[f"streams/{stream.name}.json"] = _pretty(msgspec.to_builtins(stream))
@@ -39,10 +42,10 @@ def files() -> dict[str, str]:
     return found
 
 
-def export(root: Path) -> list[str]:
+def export(root: Path, matrix: Matrix) -> list[str]:
     """Writes the contract under `root`; the paths that changed, those of removed files included."""
-    changed = check(root)
-    wanted = files()
+    changed = check(root, matrix)
+    wanted = files(matrix)
     for path in changed:
         target = root / path
         if path in wanted:
@@ -53,10 +56,10 @@ def export(root: Path) -> list[str]:
     return changed
 
 
-def check(root: Path) -> list[str]:
+def check(root: Path, matrix: Matrix) -> list[str]:
     """Paths under `root` that differ from the declarations: missing, other content, or declared no
     more."""
-    wanted = files()
+    wanted = files(matrix)
     differing = {path for path, content in wanted.items() if _content(root / path) != content}
     present = {
         f"{folder}/{path.name}" for folder in _OWNED for path in (root / folder).glob("*.json")
@@ -82,7 +85,7 @@ def schema(kind: EventType) -> dict[str, Any]:
             "id": {**text, "description": "Derived from the cause: writing twice is writing once."},
             "type": {"const": kind.wire_name},
             "source": {**text, "description": "The writer, <consumer>@<node>."},
-            "subject": {**text, "pattern": rf"^ringrift\.{kind.context}\.{scope}\.{kind.fact}$"},
+            "subject": {**text, "pattern": rf"^ringrift\.{kind.context}\.{scope}\.{kind.word}$"},
             "time": {**text, "format": "date-time"},
             "cause": {
                 "type": ["string", "null"],
@@ -94,25 +97,25 @@ def schema(kind: EventType) -> dict[str, Any]:
     }
 
 
-def event_matrix() -> str:
+def event_matrix(matrix: Matrix) -> str:
     """The table of events as Markdown."""
     lines = [
         "# Events",
         "",
-        "Written by `ringrift contract export` from `ringrift/events`; a test compares. One JSON Schema a type and version,",
-        "of the whole CloudEvents envelope.",
+        "Written by `ringrift contract export` from `ringrift.events` and the table of processes; a test compares.",
+        "One JSON Schema a type and version, of the whole CloudEvents envelope. `ringrift` is the command line. `monitor`",
+        "also takes the time from every event.",
         "",
-        "| event | what it says | subject | stream | emitted by | consumed by |",
+        "| event | what it says | subject | stream | written by | read by |",
         "|---|---|---|---|---|---|",
     ]
     for kind in REGISTRY.values():
-        subject = f"ringrift.{kind.context}.<{kind.scope}>.{kind.fact}".replace("<all>", "all")
-        consumers = ", ".join(kind.consumers) or f"nobody: {kind.why_no_consumer}"
+        subject = f"ringrift.{kind.context}.<{kind.scope}>.{kind.word}".replace("<all>", "all")
+        writers, readers = matrix[kind.name]
         kept = f", kept {kind.kept_seconds // 86400} days" if kind.kept_seconds else ""
         name = f"[{kind.name}]({kind.name}.v{kind.version}.json)"
-        emitters = ", ".join(kind.emitters)
         lines.append(
-            f"| {name} | {_summary(kind)} | `{subject}` | {kind.stream}{kept} | {emitters} | {consumers} |"
+            f"| {name} | {_summary(kind)} | `{subject}` | {kind.stream}{kept} | {writers} | {readers} |"
         )
     return "\n".join(lines) + "\n"
 

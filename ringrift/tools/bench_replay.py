@@ -32,7 +32,6 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingRequested,
 )
-from ringrift.insight.deciders import deciders
 from ringrift.insight.replay import replayed_runs
 from ringrift.log import read
 from ringrift.log.blobs import ObjectBlobs
@@ -41,6 +40,7 @@ from ringrift.log.protocol import BATCH_EVENTS_MAX
 from ringrift.log.topology import EVENTS
 from ringrift.runtime import folds
 from ringrift.runtime.decide import DeciderRun, own_decisions
+from ringrift.runtime.processes import deciders
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 from ringrift.tools.measured import Measured, measured

@@ -33,7 +33,6 @@ from simulator import checker
 from simulator.checker import Sample
 from test_kills import SETTINGS
 
-from ringrift.consumers import feedback
 from ringrift.consumers import monitor as monitor
 from ringrift.deciders.loop import evaluation, promotion, retention, selfplay, training
 from ringrift.events import Recorded
@@ -44,12 +43,12 @@ from ringrift.events.facts import (
     StreamRecreated,
     TrainingFinished,
 )
-from ringrift.insight.deciders import deciders
 from ringrift.insight.verify import verify
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import HEARTBEAT_SECONDS, Presence
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.processes import PROCESSES, deciders
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "30"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -62,8 +61,8 @@ DRAIN_SECONDS_MAX = 90.0
 HELD = {
     "planner": (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, retention.DECIDER),
     "promoter": (promotion.DECIDER,),
-    "feedback": feedback.DECIDERS,
-    "monitor": monitor.DECIDERS,
+    "feedback": PROCESSES["feedback"].deciders,
+    "monitor": PROCESSES["monitor"].deciders,
 }
 """roles and what only their holder decides"""
 

@@ -15,7 +15,7 @@ from ringrift.events import REGISTRY, Fact
 from ringrift.events.facts import (
     DeadLetterEscalated,
     DeadLetterResolved,
-    DeadLetterRetried,
+    DeadLetterRetryFailed,
     DeadLetterRetryRequested,
     DeadLetterStored,
     SettingsChanged,
@@ -31,7 +31,7 @@ WRITES = (DeadLetterRetryRequested, DeadLetterEscalated)
 AnyLetter = (
     DeadLetterStored
     | DeadLetterRetryRequested
-    | DeadLetterRetried
+    | DeadLetterRetryFailed
     | DeadLetterResolved
     | DeadLetterEscalated
 )
@@ -84,7 +84,7 @@ def evolve(state: LettersState, event: Fact, meta: Context) -> LettersState:
             return replace(state, letters={**state.letters, key_of(event): letter})
         case DeadLetterRetryRequested():
             return _with(state, event, attempts=event.attempt, waiting=True, since=now)
-        case DeadLetterRetried():
+        case DeadLetterRetryFailed():
             return _with(state, event, waiting=False, reason=event.reason, since=now)
         case DeadLetterEscalated():
             return _with(state, event, escalated=True)

@@ -18,7 +18,7 @@ from ringrift.events.facts.vocabulary import (
 )
 
 
-class EvaluationRequested(Fact, frozen=True, kw_only=True):
+class EvaluationRequested(Fact, subject="evaluation.{config}.requested"):
     """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat
     rotation).
 
@@ -36,7 +36,7 @@ class EvaluationRequested(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class EvaluationScored(Fact, frozen=True, kw_only=True):
+class EvaluationScored(Fact, subject="evaluation.{config}.scored"):
     """Results of one evaluation ticket.
 
     `starts` is a histogram: (candidate's mean score over all seat rotations of one start in 0..1,
@@ -59,7 +59,7 @@ class EvaluationScored(Fact, frozen=True, kw_only=True):
     node: str
 
 
-class EvaluationFailed(Fact, frozen=True, kw_only=True):
+class EvaluationFailed(Fact, subject="evaluation.{config}.failed"):
     """An evaluation ticket was given up after its last delivery."""
 
     config: ConfigName
@@ -81,7 +81,7 @@ class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     games: Count
 
 
-class RatingsUpdated(Fact, frozen=True, kw_only=True):
+class RatingsUpdated(Fact, subject="ratings.{config}.updated"):
     """The rating table of a config after one more evaluation: maximum likelihood over all matches
     so far."""
 
@@ -104,7 +104,7 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     elo_95_half_width: float
 
 
-class ModelPromoted(Fact, frozen=True, kw_only=True):
+class ModelPromoted(Fact, subject="promotion.{config}.model-promoted"):
     """`model` is the current network of its config from here on; `previous` was."""
 
     config: ConfigName
@@ -116,7 +116,7 @@ class ModelPromoted(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class PromotionRejected(Fact, frozen=True, kw_only=True):
+class PromotionRejected(Fact, subject="promotion.{config}.rejected"):
     """`model` did not become current; `current` stays."""
 
     config: ConfigName
@@ -128,7 +128,7 @@ class PromotionRejected(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class VelocityChanged(Fact, frozen=True, kw_only=True):
+class VelocityChanged(Fact, subject="velocity.{config}.changed"):
     """How fast this config grows stronger, in Elo an hour, and how far its current network `model`
     is above the heuristic.
 
@@ -142,7 +142,7 @@ class VelocityChanged(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class ProgressStalled(Fact, frozen=True, kw_only=True):
+class ProgressStalled(Fact, subject="velocity.{config}.progress-stalled"):
     """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds
     until `ProgressRecovered`."""
 
@@ -152,7 +152,7 @@ class ProgressStalled(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class ProgressRecovered(Fact, frozen=True, kw_only=True):
+class ProgressRecovered(Fact, subject="velocity.{config}.progress-recovered"):
     """The best gap to the heuristic has grown again, by `gain`."""
 
     config: ConfigName
@@ -162,7 +162,7 @@ class ProgressRecovered(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class RegressionDetected(Fact, frozen=True, kw_only=True):
+class RegressionDetected(Fact, subject="regression.{config}.detected"):
     """The current network `model` is `elo_drop` weaker than `best`, which was current before; said
     again when it gets more severe.
 
@@ -179,7 +179,7 @@ class RegressionDetected(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class RegressionCleared(Fact, frozen=True, kw_only=True):
+class RegressionCleared(Fact, subject="regression.{config}.cleared"):
     """The regression of `model` is over: measured again it is not weaker, or another network is
     current."""
 
@@ -189,7 +189,7 @@ class RegressionCleared(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class ModelRolledBack(Fact, frozen=True, kw_only=True):
+class ModelRolledBack(Fact, subject="promotion.{config}.model-rolled-back"):
     """`model` was current; `current` is again, from here on."""
 
     config: ConfigName
@@ -200,7 +200,7 @@ class ModelRolledBack(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class EvaluationBackpressureEngaged(Fact, frozen=True, kw_only=True):
+class EvaluationBackpressureEngaged(Fact, subject="evaluation.all.backpressure-engaged"):
     """So many matches wait that training more networks is pointless; holds until
     `EvaluationBackpressureReleased`."""
 
@@ -208,7 +208,7 @@ class EvaluationBackpressureEngaged(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class EvaluationBackpressureReleased(Fact, frozen=True, kw_only=True):
+class EvaluationBackpressureReleased(Fact, subject="evaluation.all.backpressure-released"):
     """Few enough matches wait again."""
 
     waiting: Count

@@ -8,8 +8,10 @@ from msgspec import Meta
 
 from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Token
 
+PRESSURE_KEPT_SECONDS = 30 * 24 * 3600
 
-class NodePresenceChanged(Fact, frozen=True, kw_only=True):
+
+class NodePresenceChanged(Fact, subject="node.{node}.presence-changed"):
     """The monitor saw a node's heartbeats begin or end: an observation, from which the other facts
     of nodes are decided.
 
@@ -23,28 +25,28 @@ class NodePresenceChanged(Fact, frozen=True, kw_only=True):
     processes: Count
 
 
-class NodeJoined(Fact, frozen=True, kw_only=True):
+class NodeJoined(Fact, subject="node.{node}.joined"):
     """A node is there; `again` after it had been suspected or worse."""
 
     node: Token
     again: bool
 
 
-class NodeSuspected(Fact, frozen=True, kw_only=True):
+class NodeSuspected(Fact, subject="node.{node}.suspected"):
     """No process of the node has been heard for `silent_seconds`."""
 
     node: Token
     silent_seconds: float
 
 
-class NodeDegraded(Fact, frozen=True, kw_only=True):
+class NodeDegraded(Fact, subject="node.{node}.degraded"):
     """A suspected node is still silent."""
 
     node: Token
     silent_seconds: float
 
 
-class NodeLost(Fact, frozen=True, kw_only=True):
+class NodeLost(Fact, subject="node.{node}.lost"):
     """A degraded node is still silent: count on it no longer. Its tickets went elsewhere long
     ago."""
 
@@ -55,7 +57,7 @@ class NodeLost(Fact, frozen=True, kw_only=True):
 WorkKind = Literal["selfplay", "training", "evaluation"]
 
 
-class NodeRegistered(Fact, frozen=True, kw_only=True):
+class NodeRegistered(Fact, subject="node.{node}.registered"):
     """What a node is and may do, from the operator's list of the fleet; a later one of the same
     node replaces it.
 
@@ -76,7 +78,7 @@ class NodeRegistered(Fact, frozen=True, kw_only=True):
     reserved_until_minute: Count = 0
 
 
-class NodeAssigned(Fact, frozen=True, kw_only=True):
+class NodeAssigned(Fact, subject="node.{node}.assigned"):
     """A registered node takes tickets of these kinds from here on, none: it stands by and may be
     given back.
 
@@ -91,7 +93,7 @@ class NodeAssigned(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class WorkEscalated(Fact, frozen=True, kw_only=True):
+class WorkEscalated(Fact, subject="ageing.{config}.work-escalated"):
     """Tickets of the request at `request` have waited for so long that those left go first from now
     on."""
 
@@ -102,7 +104,7 @@ class WorkEscalated(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class DeadlockBroken(Fact, frozen=True, kw_only=True):
+class DeadlockBroken(Fact, subject="deadlock.{config}.broken"):
     """Nothing was asked of any worker for this config, for each part of its loop waited for
     another, as `cycle` tells.
 
@@ -118,7 +120,9 @@ Resource = Literal["ram", "vram", "disk", "files"]
 Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
 
 
-class NodePressureChanged(Fact, frozen=True, kw_only=True):
+class NodePressureChanged(
+    Fact, subject="node.{node}.pressure-changed", kept_seconds=PRESSURE_KEPT_SECONDS
+):
     """A resource of a node went into another tier; `used` is the share in use, 0..1.
 
     `consumer` names the process where the resource is its own (`vram`, `files`) and is empty where
@@ -132,7 +136,7 @@ class NodePressureChanged(Fact, frozen=True, kw_only=True):
     used: float
 
 
-class BreakerOpened(Fact, frozen=True, kw_only=True):
+class BreakerOpened(Fact, subject="breaker.{target}.opened"):
     """So many failures in a row that `target` is left alone until a probe succeeds; `node-<name>`
     is a quarantined node."""
 
@@ -142,14 +146,14 @@ class BreakerOpened(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class BreakerReset(Fact, frozen=True, kw_only=True):
+class BreakerReset(Fact, subject="breaker.{target}.reset"):
     """`target` is used again: a probe succeeded, or a person said so."""
 
     target: Token
     why: str
 
 
-class QuorumLevelChanged(Fact, frozen=True, kw_only=True):
+class QuorumLevelChanged(Fact, subject="quorum.all.level-changed"):
     """How many voters can still be lost: two or more HEALTHY, one DEGRADED, none MINIMUM; with LOST
     nothing can be written, so that level is seen on `/status` and in the metrics only. A single
     server is its own quorum and HEALTHY."""

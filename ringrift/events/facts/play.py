@@ -27,7 +27,7 @@ class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """plies at the start of a game in which moves are sampled with noise"""
 
 
-class GameCompleted(Fact, frozen=True, kw_only=True):
+class GameCompleted(Fact, subject="game.{config}.completed", stream="GAMES"):
     """One whole game, with all that training needs.
 
     `moves` are the tokens of the rules' notation separated by blanks, bookkeeping included.
@@ -57,7 +57,7 @@ class GameCompleted(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class GameReanalysed(Fact, frozen=True, kw_only=True):
+class GameReanalysed(Fact, subject="game.{config}.reanalysed", stream="GAMES"):
     """New targets of an old game, searched again by another network; the game itself stays as it
     was played.
 
@@ -76,7 +76,7 @@ class GameReanalysed(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class SelfplayPlanned(Fact, frozen=True, kw_only=True):
+class SelfplayPlanned(Fact, subject="selfplay.{config}.planned"):
     """Play `games` games of one generation, in tickets of `games_per_ticket`; the last ticket may
     be smaller.
 
@@ -96,7 +96,7 @@ class SelfplayPlanned(Fact, frozen=True, kw_only=True):
     """played because the fleet had room: the generation does not wait for these games"""
 
 
-class SelfplayFinished(Fact, frozen=True, kw_only=True):
+class SelfplayFinished(Fact, subject="selfplay.{config}.finished"):
     """Every game of one ticket is in the log, but `lost` ones that could not be played."""
 
     config: ConfigName
@@ -120,7 +120,7 @@ class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     count: Annotated[int, Meta(ge=1)]
 
 
-class GamesRetracted(Fact, frozen=True, kw_only=True):
+class GamesRetracted(Fact, subject="retraction.{config}.games-retracted"):
     """Games of a config that count as if they had never come: in ratings, shards and the windows of
     trainings from here on.
 
@@ -148,7 +148,7 @@ class GamesRetracted(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class ReanalysisRequested(Fact, frozen=True, kw_only=True):
+class ReanalysisRequested(Fact, subject="reanalysis.{config}.requested"):
     """Search the self-play games of `GAMES` from `first_seq` to `last_seq` again with `model`: one
     ticket."""
 
@@ -162,7 +162,7 @@ class ReanalysisRequested(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class ReanalysisFinished(Fact, frozen=True, kw_only=True):
+class ReanalysisFinished(Fact, subject="reanalysis.{config}.finished"):
     """The new targets of one ticket are in `GAMES`, but of `lost` games that could not be
     searched."""
 

@@ -9,14 +9,14 @@ from msgspec import Meta
 from ringrift.events.facts.vocabulary import Count, Fact, Token
 
 
-class LeaseAcquired(Fact, frozen=True, kw_only=True):
+class LeaseAcquired(Fact, subject="lease.{role}.acquired"):
     """`holder` acts for `role`; this fact's sequence is the fencing token of all it writes."""
 
     role: Token
     holder: str
 
 
-class ConsumerStarted(Fact, frozen=True, kw_only=True):
+class ConsumerStarted(Fact, subject="consumer.{node}.started"):
     """A consumer process is up on a node."""
 
     node: Token
@@ -25,7 +25,7 @@ class ConsumerStarted(Fact, frozen=True, kw_only=True):
     version: str
 
 
-class ConsumerStopped(Fact, frozen=True, kw_only=True):
+class ConsumerStopped(Fact, subject="consumer.{node}.stopped"):
     """A consumer process drained and left; a killed one leaves no such fact."""
 
     node: Token
@@ -34,7 +34,7 @@ class ConsumerStopped(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class LostEventsRepublished(Fact, frozen=True, kw_only=True):
+class LostEventsRepublished(Fact, subject="consumer.{node}.lost-events-republished"):
     """The server had acknowledged what it did not have any more after it came back, between two
     sequences of that time.
 
@@ -50,7 +50,7 @@ class LostEventsRepublished(Fact, frozen=True, kw_only=True):
     orphaned: Count
 
 
-class StreamRecreated(Fact, frozen=True, kw_only=True):
+class StreamRecreated(Fact, subject="stream.all.recreated"):
     """A stream that holds nothing but what facts give had no leader, or was not there, for so long,
     and was made anew, empty."""
 
@@ -59,7 +59,7 @@ class StreamRecreated(Fact, frozen=True, kw_only=True):
     lacked_seconds: Annotated[float, Meta(ge=0)]
 
 
-class DeadLetterStored(Fact, frozen=True, kw_only=True):
+class DeadLetterStored(Fact, subject="dead-letter.{consumer}.stored"):
     """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
 
     `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and
@@ -74,7 +74,7 @@ class DeadLetterStored(Fact, frozen=True, kw_only=True):
     answered: bool = False
 
 
-class DeadLetterRetryRequested(Fact, frozen=True, kw_only=True):
+class DeadLetterRetryRequested(Fact, subject="dead-letter.{consumer}.retry-requested"):
     """A dead letter is due to be tried again; `attempt` counts from 1."""
 
     consumer: Token
@@ -84,7 +84,7 @@ class DeadLetterRetryRequested(Fact, frozen=True, kw_only=True):
     attempt: Annotated[int, Meta(ge=1)]
 
 
-class DeadLetterRetried(Fact, frozen=True, kw_only=True):
+class DeadLetterRetryFailed(Fact, subject="dead-letter.{consumer}.retry-failed"):
     """A dead letter was tried again and still cannot be used."""
 
     consumer: Token
@@ -94,7 +94,7 @@ class DeadLetterRetried(Fact, frozen=True, kw_only=True):
     reason: str
 
 
-class DeadLetterResolved(Fact, frozen=True, kw_only=True):
+class DeadLetterResolved(Fact, subject="dead-letter.{consumer}.resolved"):
     """A dead letter needs nobody any more; its bytes stay in `DEAD`.
 
     `decodes`: this build, with its upcasters, reads the event where it lies, and so does every
@@ -109,7 +109,7 @@ class DeadLetterResolved(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class DeadLetterEscalated(Fact, frozen=True, kw_only=True):
+class DeadLetterEscalated(Fact, subject="dead-letter.{consumer}.escalated"):
     """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show
     DEAD_SEQ`)."""
 

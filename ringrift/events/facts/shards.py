@@ -30,7 +30,7 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     agreed: Count
 
 
-class ShardExported(Fact, frozen=True, kw_only=True):
+class ShardExported(Fact, subject="shard.{config}.exported"):
     """Games `first_seq..last_seq` of this config in `GAMES` as training samples; a pure function of
     that range and `encoder`.
 
@@ -61,7 +61,7 @@ class ShardExported(Fact, frozen=True, kw_only=True):
     with"""
 
 
-class ShardRetired(Fact, frozen=True, kw_only=True):
+class ShardRetired(Fact, subject="shard.{config}.retired"):
     """No window and no training can reach this shard any more: its blob is deleted. The games are
     there; it can be made again."""
 
@@ -72,7 +72,7 @@ class ShardRetired(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class ShardRecovered(Fact, frozen=True, kw_only=True):
+class ShardRecovered(Fact, subject="shard.{config}.recovered"):
     """The blob of a shard was lost or damaged when a training wanted it, and was made again from
     the games, byte for byte."""
 
@@ -83,7 +83,7 @@ class ShardRecovered(Fact, frozen=True, kw_only=True):
     node: Token
 
 
-class QualityAssessed(Fact, frozen=True, kw_only=True):
+class QualityAssessed(Fact, subject="quality.{config}.assessed"):
     """How good the newest self-play data of a config are, from `games` games up to the shard
     `digest`.
 
@@ -100,7 +100,7 @@ class QualityAssessed(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class QualityDegraded(Fact, frozen=True, kw_only=True):
+class QualityDegraded(Fact, subject="quality.{config}.degraded"):
     """The adjusted quality fell below the bound; holds until `QualityRecovered`."""
 
     config: ConfigName
@@ -110,7 +110,7 @@ class QualityDegraded(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class QualityRecovered(Fact, frozen=True, kw_only=True):
+class QualityRecovered(Fact, subject="quality.{config}.recovered"):
     """The adjusted quality is back above the upper bound."""
 
     config: ConfigName

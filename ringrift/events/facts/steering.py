@@ -10,7 +10,7 @@ from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Token
 from ringrift.events.settings import Settings
 
 
-class SettingsChanged(Fact, frozen=True, kw_only=True):
+class SettingsChanged(Fact, subject="settings.all.changed"):
     """The settings in force from here on, whole; `version` counts from 1."""
 
     version: Annotated[int, Meta(ge=1)]
@@ -18,7 +18,7 @@ class SettingsChanged(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class PipelinePaused(Fact, frozen=True, kw_only=True):
+class PipelinePaused(Fact, subject="pipeline.{scope}.paused"):
     """No new work of `kind` is planned in `scope` (a config, or `all`) until `PipelineResumed`."""
 
     scope: Token
@@ -26,7 +26,7 @@ class PipelinePaused(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class PipelineResumed(Fact, frozen=True, kw_only=True):
+class PipelineResumed(Fact, subject="pipeline.{scope}.resumed"):
     """Ends a `PipelinePaused` of the same scope and kind."""
 
     scope: Token
@@ -34,7 +34,7 @@ class PipelineResumed(Fact, frozen=True, kw_only=True):
     why: str
 
 
-class TickRecorded(Fact, frozen=True, kw_only=True):
+class TickRecorded(Fact, subject="clock.all.tick-recorded"):
     """A minute has passed. Decisions that wait for time wait for this: what the log does not tell,
     no decision knows."""
 
@@ -42,7 +42,7 @@ class TickRecorded(Fact, frozen=True, kw_only=True):
     """whole minutes since 1970 (UTC)"""
 
 
-class ExplorationAdjusted(Fact, frozen=True, kw_only=True):
+class ExplorationAdjusted(Fact, subject="exploration.{config}.adjusted"):
     """Self-play of this config explores `boost` times as long as the settings say, from its next
     plan on; it was `previous`."""
 
@@ -53,7 +53,7 @@ class ExplorationAdjusted(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class CurriculumReweighted(Fact, frozen=True, kw_only=True):
+class CurriculumReweighted(Fact, subject="curriculum.all.reweighted"):
     """Weights of the configs that are switched on, 1 = as usual; not normalised. `config` is where
     the cause lies, None: all over.
 
@@ -68,7 +68,7 @@ class CurriculumReweighted(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class AllocationDecided(Fact, frozen=True, kw_only=True):
+class AllocationDecided(Fact, subject="allocation.all.decided"):
     """The share of self-play that each config gets, summing to 1, and the `terms` (0..1) that its
     priority came from."""
 
@@ -77,7 +77,7 @@ class AllocationDecided(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class ArchitectureSharesDecided(Fact, frozen=True, kw_only=True):
+class ArchitectureSharesDecided(Fact, subject="architecture.{config}.shares-decided"):
     """Elo that each architecture gained per hour of training in this config, and the share of
     training it deserves."""
 

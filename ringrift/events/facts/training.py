@@ -8,8 +8,11 @@ from msgspec import Meta
 
 from ringrift.events.facts.vocabulary import ConfigName, Count, Fact, Severity, Sha256, Token
 
+PROGRESS_KEPT_SECONDS = 7 * 24 * 3600
+"""loss curves are read for days, and no decision depends on them"""
 
-class ModelTainted(Fact, frozen=True, kw_only=True):
+
+class ModelTainted(Fact, subject="model.{config}.tainted"):
     """`model` learned from games that are retracted, itself or (`inherited`) through the weights it
     began from.
 
@@ -24,7 +27,7 @@ class ModelTainted(Fact, frozen=True, kw_only=True):
     clean: Sha256 | None
 
 
-class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
+class HyperparametersAdjusted(Fact, subject="hyperparameters.{config}.adjusted"):
     """What trainings of this config do other than the settings say, whole, from the next request
     on; empty: nothing.
 
@@ -39,7 +42,7 @@ class HyperparametersAdjusted(Fact, frozen=True, kw_only=True):
     """of `values`, those that no person set: times what the setting says"""
 
 
-class TrainingRequested(Fact, frozen=True, kw_only=True):
+class TrainingRequested(Fact, subject="training.{config}.requested"):
     """Train `architecture` on `shards`, starting from the weights of `parent` if there is one. A
     `teacher` is a network whose policy and values are mixed into the targets."""
 
@@ -61,7 +64,7 @@ class TrainingRequested(Fact, frozen=True, kw_only=True):
     """times the epochs of the settings: poor data are learned from less"""
 
 
-class TrainingStarted(Fact, frozen=True, kw_only=True):
+class TrainingStarted(Fact, subject="training.{config}.started"):
     """A trainer took the ticket; `resumed_step` > 0 if it goes on from a checkpoint."""
 
     config: ConfigName
@@ -72,7 +75,7 @@ class TrainingStarted(Fact, frozen=True, kw_only=True):
     resumed_step: Count
 
 
-class TrainingCheckpointed(Fact, frozen=True, kw_only=True):
+class TrainingCheckpointed(Fact, subject="training.{config}.checkpointed"):
     """A training that takes long is alive: written with a checkpoint, some minutes apart, and kept,
     for decisions depend on it."""
 
@@ -85,7 +88,9 @@ class TrainingCheckpointed(Fact, frozen=True, kw_only=True):
     node: str
 
 
-class TrainingProgressed(Fact, frozen=True, kw_only=True):
+class TrainingProgressed(
+    Fact, subject="training.{config}.progressed", kept_seconds=PROGRESS_KEPT_SECONDS
+):
     """Loss curves while training runs; kept for days only, no decision may depend on it."""
 
     config: ConfigName
@@ -100,7 +105,7 @@ class TrainingProgressed(Fact, frozen=True, kw_only=True):
     samples_per_second: float
 
 
-class TrainingFinished(Fact, frozen=True, kw_only=True):
+class TrainingFinished(Fact, subject="training.{config}.finished"):
     """Training ended and `model` is in the object store."""
 
     config: ConfigName
@@ -117,7 +122,7 @@ class TrainingFinished(Fact, frozen=True, kw_only=True):
     node: str
 
 
-class TrainingFailed(Fact, frozen=True, kw_only=True):
+class TrainingFailed(Fact, subject="training.{config}.failed"):
     """Training of this ticket was given up after its last delivery."""
 
     config: ConfigName
@@ -127,7 +132,7 @@ class TrainingFailed(Fact, frozen=True, kw_only=True):
     node: str
 
 
-class ModelRegistered(Fact, frozen=True, kw_only=True):
+class ModelRegistered(Fact, subject="model.{config}.registered"):
     """An immutable network exists: what its header says and where it came from."""
 
     config: ConfigName
@@ -140,7 +145,7 @@ class ModelRegistered(Fact, frozen=True, kw_only=True):
     ticket: str
 
 
-class ModelDerived(Fact, frozen=True, kw_only=True):
+class ModelDerived(Fact, subject="model.{config}.derived"):
     """An immutable network was made from others without training, by `method`; trainings can start
     from it."""
 
@@ -153,7 +158,7 @@ class ModelDerived(Fact, frozen=True, kw_only=True):
     method: str
 
 
-class FallbackModelUsed(Fact, frozen=True, kw_only=True):
+class FallbackModelUsed(Fact, subject="model.{config}.fallback-model-used"):
     """A worker could not fetch the network `wanted`, and did this ticket with `used`, which had
     been current before it.
 
@@ -171,7 +176,7 @@ class FallbackModelUsed(Fact, frozen=True, kw_only=True):
     node: Token
 
 
-class LossAnomalyDetected(Fact, frozen=True, kw_only=True):
+class LossAnomalyDetected(Fact, subject="loss.{config}.anomaly-detected"):
     """A training ended with, or ran into, a loss far above what this config's trainings led to
     expect.
 
@@ -188,7 +193,7 @@ class LossAnomalyDetected(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class PlateauDetected(Fact, frozen=True, kw_only=True):
+class PlateauDetected(Fact, subject="loss.{config}.plateau-detected"):
     """The loss of this config has not fallen for `trainings` trainings; said again when that makes
     it more severe."""
 
@@ -200,7 +205,7 @@ class PlateauDetected(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class PlateauCleared(Fact, frozen=True, kw_only=True):
+class PlateauCleared(Fact, subject="loss.{config}.plateau-cleared"):
     """The loss fell again, to `best`, after `trainings` trainings in which it did not."""
 
     config: ConfigName
@@ -210,7 +215,7 @@ class PlateauCleared(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class TrainingBlocked(Fact, frozen=True, kw_only=True):
+class TrainingBlocked(Fact, subject="training.{config}.blocked"):
     """A training is due but its data are not good enough: the generation plays on, and what is new
     is looked at again."""
 
@@ -221,7 +226,7 @@ class TrainingBlocked(Fact, frozen=True, kw_only=True):
     settings_version: Count
 
 
-class TrainingTimedOut(Fact, frozen=True, kw_only=True):
+class TrainingTimedOut(Fact, subject="training.{config}.timed-out"):
     """A training gave no sign of life for `silent_seconds` of recorded time; its ticket is void,
     whoever holds it."""
 

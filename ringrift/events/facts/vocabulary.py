@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from ringrift.events.fact import Fact as Fact
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Token = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")]
@@ -40,10 +42,3 @@ learns from their games"""
 Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
 """how fast a config grows stronger, slowest first; the bounds are settings (`velocity`)"""
-
-
-class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """Base of every fact; see `ringrift.events.registry` for its subject, emitter and consumers.
-
-    `gc=False`: facts hold values only and form no cycles, so the collector need not walk the
-    thousands of a replay."""

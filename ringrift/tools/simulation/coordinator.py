@@ -9,25 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Any
 
-from ringrift.consumers import feedback
-from ringrift.deciders.fleet import nodes
-from ringrift.deciders.kit import Decider
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
 from ringrift.events import EventMeta, Fact, Recorded, event_id, type_of
 from ringrift.runtime.decide import STREAM, DeciderRun, replayed
+from ringrift.runtime.processes import deciders
 
-PLANNER = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER)
-DECIDERS: tuple[Decider[Any], ...] = (
-    *PLANNER,
-    promotion.DECIDER,
-    elo.DECIDER,
-    *feedback.DECIDERS,
-    nodes.DECIDER,
-)
-"""all that a running system decides with, in the order of its processes"""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -60,7 +46,7 @@ class SimulatedLog:
 
 
 class Coordinator:
-    """Every decider over one log."""
+    """Every decider of a running system over one log, in the order of the processes."""
 
     def __init__(self, log: SimulatedLog) -> None:
         self.log = log
@@ -73,7 +59,7 @@ class Coordinator:
     def restart(self) -> None:
         """Begin anew, from the log alone: what was decided before is folded, not decided again."""
         self.runs = []
-        for decider in DECIDERS:
+        for decider in deciders().values():
             own: dict[int, list[Recorded]] = defaultdict(list)
             for item in self.log.events:
                 if type(item.event) in decider.writes and item.meta.cause is not None:

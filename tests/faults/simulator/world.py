@@ -347,7 +347,7 @@ def some_seconds(process: Process, what: object, least: float, most: float) -> f
 async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
     """As the self-play worker does, but for the games."""
     assert isinstance(ticket, SelfplayTicket)
-    if await is_done(process, "ringrift.selfplay.hex8_2p.finished", ticket):
+    if await is_done(process, SelfplayFinished, ticket):
         return
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
     async with publish_games(process, ticket, "hex8_2p", ids, deliveries) as publish:
@@ -395,7 +395,7 @@ async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
     """As the evaluator does, but for the match: a stronger network wins each start."""
     assert isinstance(ticket, EvaluationTicket)
     request = ticket.request
-    if await is_done(process, "ringrift.evaluation.hex8_2p.scored", ticket):
+    if await is_done(process, EvaluationScored, ticket):
         return
     await asyncio.sleep(some_seconds(process, ticket.ticket, 0.1, 4.0))
     me, other, pairs = request.candidate.participant, request.opponent.participant, request.pairs

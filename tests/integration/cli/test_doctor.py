@@ -12,7 +12,7 @@ import pytest
 from ringrift.cli.main import main
 from ringrift.log import api
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.runtime.cluster_state import EXPECTED
+from ringrift.runtime.processes import PROCESSES
 
 
 def by_name(known: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -28,7 +28,7 @@ def test_a_running_system(run: Any) -> None:
     assert {
         name: found[name]["level"] for name in ("server", "streams", "dead letters", "clock")
     } == dict.fromkeys(("server", "streams", "dead letters", "clock"), "ok")
-    assert set(EXPECTED) - {"rater"} <= set(absent), (
+    assert PROCESSES.keys() - {"rater"} <= set(absent), (
         "the rater was heard when the system was made, which may be a while ago"
     )
 

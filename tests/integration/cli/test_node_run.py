@@ -14,15 +14,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ringrift.cluster.node import CONSUMERS_OF
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence, UpdateRequest, update_subject
+from ringrift.runtime.processes import of_roles
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
 SECONDS_MAX = 90
 """eight processes start on a machine with other load"""
 ORPHANS_SECONDS_MAX = 45
+COORDINATOR = tuple(spec.name for spec in of_roles(["coordinator"]))
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def beats(log: JetStreamLog, enough: Callable[[list[Heartbeat]], bool]) ->
 
 
 def all_there(found: list[Heartbeat]) -> bool:
-    return {beat.consumer for beat in found} >= {"node", *CONSUMERS_OF["coordinator"]}
+    return {beat.consumer for beat in found} >= {"node", *COORDINATOR}
 
 
 async def ask(log: JetStreamLog, request: UpdateRequest) -> None:
@@ -104,7 +105,7 @@ async def test_a_node_tells_what_it_is_drains_and_leaves_nobody_behind(
         "vast",
         0.35,
     )
-    assert machine.consumers == CONSUMERS_OF["coordinator"]
+    assert machine.consumers == COORDINATOR
     assert machine.memory_bytes > 0
     assert {beat.node for beat in found} == {"gpu1"}
     node.send_signal(signal.SIGTERM)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from test_roles import port_with_neighbours
 
-from ringrift.runtime.cluster_state import ROLES
+from ringrift.runtime.processes import LEASED
 from ringrift.server.embedded import find_binary
 
 ROOT = Path(__file__).parents[3]
@@ -176,7 +176,7 @@ async def test_the_readme_leads_to_a_cluster_on_which_the_loop_runs(fleet: Fleet
     standing_by = [
         beat["doing"] for beat in known["consumers"] if beat["doing"].startswith("standing by")
     ]
-    assert {f"standing by for {role}" for role in ROLES} <= set(standing_by)
+    assert {f"standing by for {role}" for role in LEASED} <= set(standing_by)
     assert known["cluster"]["quorum"] == "HEALTHY"
     assert {name for name, node in known["cluster"]["nodes"].items() if node["processes"]} == set(
         NODES

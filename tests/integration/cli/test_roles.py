@@ -22,6 +22,7 @@ from ringrift.log.leases import hold
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.recreate import REMADE, remake
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
+from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import _free_port, _is_free, find_binary
 from ringrift.server.ensure import ensure
 from ringrift.server.roles import roles
@@ -35,12 +36,12 @@ FACTS = {
     "trained": f"ringrift.training.{SCOPE}.finished",
     "registered": f"ringrift.model.{SCOPE}.registered",
     "scored": f"ringrift.evaluation.{SCOPE}.scored",
-    "promoted": f"ringrift.promotion.{SCOPE}.promoted",
+    "promoted": f"ringrift.promotion.{SCOPE}.model-promoted",
     "rejected": f"ringrift.promotion.{SCOPE}.rejected",
     "lease": "ringrift.lease.nobody.acquired",
     "settings": "ringrift.settings.all.changed",
     "started": "ringrift.consumer.node.started",
-    "dead": "ringrift.dead-letter.selfplay.GAMES.1",
+    "dead": "ringrift.dead.selfplay.GAMES.1",
     "ticket": f"ringrift.work.selfplay.5.{SCOPE}",
     "heartbeat": "$KV.nodes.x",
     "key": "$KV.leases.nobody",
@@ -329,5 +330,5 @@ async def test_secrets_are_for_their_owner_only(place: Place) -> None:
         *place.folder.rglob("*.key"),
         *place.folder.rglob("users.conf"),
     ]
-    assert len(secret) == len(roles()) + 4
+    assert len(secret) == len(roles(PROCESSES.values())) + 4
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}

@@ -555,7 +555,7 @@ async def test_a_dead_letter_keeps_the_bytes_once_and_becomes_a_fact(
     facts = [
         each.event
         async for batch in log.replay(
-            EVENTS, filters=["ringrift.dead.rater.lettered"], refuse=lambda *_: None
+            EVENTS, filters=["ringrift.dead-letter.rater.stored"], refuse=lambda *_: None
         )
         for each in batch
         if each.event.seq == number

@@ -7,11 +7,10 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
-from ringrift.cluster.node import CONSUMERS_OF, NEEDED_BYTES, parse_roles, plan
+from ringrift.cluster.node import parse_roles, plan
 from ringrift.errors import CommandError
 from ringrift.log.presence import Machine
-from ringrift.runtime.cluster_state import EXPECTED
-from ringrift.server.roles import roles
+from ringrift.runtime.processes import PROCESSES, of_roles
 
 GIB = 1024**3
 LARGE = Machine(roles=("worker",), cores=8, memory_bytes=64 * GIB)
@@ -19,13 +18,6 @@ LARGE = Machine(roles=("worker",), cores=8, memory_bytes=64 * GIB)
 
 def counts(machine: Machine) -> Counter[str]:
     return Counter(item.consumer for item in plan(machine))
-
-
-def test_every_consumer_is_started_by_one_role_and_every_role_has_a_user() -> None:
-    assert sorted(consumer for started in CONSUMERS_OF.values() for consumer in started) == sorted(
-        EXPECTED
-    )
-    assert set(CONSUMERS_OF) <= roles().keys()
 
 
 def test_roles_are_given_with_commas_each_counted_once() -> None:
@@ -46,7 +38,7 @@ def test_one_process_a_core_without_a_gpu_and_one_with_it() -> None:
 
 
 def test_memory_bounds_the_number_of_players() -> None:
-    needed = NEEDED_BYTES["selfplay"]
+    needed = PROCESSES["selfplay"].memory
     assert counts(replace(LARGE, memory_bytes=3 * needed)) == {"selfplay": 3}
     both = replace(LARGE, roles=("worker", "evaluator"), memory_bytes=5 * needed)
     assert counts(both) == {"selfplay": 2, "evaluator": 2}
@@ -64,6 +56,6 @@ def test_too_little_memory_is_refused_with_what_is_needed() -> None:
 def test_the_coordinator_has_each_of_its_consumers_once_with_its_own_credentials() -> None:
     found = plan(replace(LARGE, roles=("coordinator", "worker")))
     assert Counter(item.consumer for item in found if item.role == "coordinator") == Counter(
-        CONSUMERS_OF["coordinator"]
+        spec.name for spec in of_roles(["coordinator"])
     )
     assert {item.role for item in found if item.consumer == "selfplay"} == {"worker"}

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from ringrift.cli.main import parser
-from ringrift.cluster.node import CONSUMERS_OF
 from ringrift.cluster.supervisor import SILENT_SECONDS_MAX
-from ringrift.runtime.cluster_state import EXPECTED
-from ringrift.runtime.health import PORT_AFTER
+from ringrift.runtime.processes import PROCESSES, of_roles
 from ringrift.server.roles import roles
 
 OPS = Path(__file__).parents[3] / "ops"
@@ -151,13 +149,13 @@ def test_every_consumer_module_is_started_by_a_role_and_expected_to_run() -> Non
     started = re.compile(r'^    run\("([a-z]+)", main\)$', re.M)
     modules = {name for path in CONSUMER_MODULES for name in started.findall(path.read_text())}
     assert len(modules) >= 11
-    assert modules == {name for names in CONSUMERS_OF.values() for name in names} == set(EXPECTED)
+    assert modules == PROCESSES.keys()
 
 
 def test_the_readme_names_every_consumer_role_and_port() -> None:
     text = (OPS / "README.md").read_text()
-    assert "ringrift@{" + ",".join(CONSUMERS_OF["coordinator"]) + "}" in text
-    assert [role for role in roles() if f"| {role} | " not in text] == []
+    assert "ringrift@{" + ",".join(spec.name for spec in of_roles(["coordinator"])) + "}" in text
+    assert [role for role in roles(PROCESSES.values()) if f"| {role} | " not in text] == []
     ports, consumers = (
         re.search(rf"^\| {first} \|.*$", text, re.M) for first in ("8790", "monitor")
     )
@@ -170,7 +168,7 @@ def test_the_readme_names_every_consumer_role_and_port() -> None:
             strict=True,
         )
     )
-    assert told == {name: 8790 + after for name, after in PORT_AFTER.items()}
+    assert told == {spec.name: spec.port for spec in PROCESSES.values()}
 
 
 def test_every_file_the_readme_installs_is_there() -> None:

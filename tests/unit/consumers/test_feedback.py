@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringrift.consumers import clock, feedback
+from ringrift.consumers import clock
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.events import Fact, Recorded, Settings, decode, draft
 from ringrift.events.facts import (
@@ -40,6 +40,7 @@ from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.runtime.decide import act, replayed
 from ringrift.runtime.process import Process
+from ringrift.runtime.processes import PROCESSES
 
 REACTION_SECONDS_MAX = 10.0
 """of each loop, on a machine that does other things too; milliseconds otherwise"""
@@ -50,7 +51,11 @@ SETTINGS = Settings(
     selfplay=SelfplaySettings(bootstrap_games=64, games_per_ticket=64),
 )
 PLANNER = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER)
-ROLES = {"planner": PLANNER, "promoter": (promotion.DECIDER,), "feedback": feedback.DECIDERS}
+ROLES = {
+    "planner": PLANNER,
+    "promoter": (promotion.DECIDER,),
+    "feedback": PROCESSES["feedback"].deciders,
+}
 
 
 def process(broker: MemoryBroker, name: str) -> Process:

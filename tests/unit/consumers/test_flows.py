@@ -64,6 +64,7 @@ from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.runtime.decide import DeciderRun, replayed
 from ringrift.runtime.process import Process
+from ringrift.runtime.processes import PROCESSES
 
 CONFIG, GENERATIONS = "hex8_2p", 6
 SETTINGS = Settings(
@@ -82,7 +83,7 @@ DECIDERS = (
     retention.DECIDER,
     promotion.DECIDER,
     elo.DECIDER,
-    *feedback.DECIDERS,
+    *PROCESSES["feedback"].deciders,
 )
 FAILING, ABNORMAL = 2, 6
 """generations whose training fails at first, and whose loss jumps"""

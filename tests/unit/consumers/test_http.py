@@ -16,10 +16,8 @@ from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.runtime import http
-from ringrift.runtime.cluster_state import EXPECTED
 from ringrift.runtime.health import (
     LAG_READY_MAX,
-    PORT_AFTER,
     STALLED_SECONDS_MAX,
     WORK_STALLED_SECONDS_MAX,
     Condition,
@@ -28,6 +26,7 @@ from ringrift.runtime.health import (
 )
 from ringrift.runtime.metrics import METRICS, Metrics
 from ringrift.runtime.process import Process
+from ringrift.runtime.processes import PROCESSES
 
 
 @pytest.fixture
@@ -165,7 +164,7 @@ def test_no_bytes_make_the_parser_raise_anything_else(head: bytes) -> None:
 def test_the_port_asked_for_is_checked() -> None:
     assert [health_port(text, "monitor") for text in (None, "0", "9000")] == [8790, 0, 9000]
     assert (health_port(None, "planner"), health_port(None, "evaluator")) == (8791, 8800)
-    assert set(PORT_AFTER) == set(EXPECTED), "every consumer has a port of its own"
+    assert len({spec.port for spec in PROCESSES.values()}) == len(PROCESSES)
     for text in ("", "x", "-1", "65536"):
         with pytest.raises(OSError, match="give a port between 0 and 65535"):
             health_port(text, "rater")
@@ -180,7 +179,8 @@ async def test_a_taken_port_is_refused_if_it_was_asked_for_and_replaced_if_not(
         with pytest.raises(OSError, match=f"RINGRIFT_HEALTH_PORT={port}: cannot listen"):
             await serve_health(process)
         monkeypatch.delenv("RINGRIFT_HEALTH_PORT")
-        monkeypatch.setattr("ringrift.runtime.health.HEALTH_PORT", port - PORT_AFTER["rater"])
+        monkeypatch.setattr("ringrift.runtime.health.PROCESSES", {})
+        monkeypatch.setattr("ringrift.runtime.health.HEALTH_PORT", port)
         async with served(process) as other:
             assert other != address
 

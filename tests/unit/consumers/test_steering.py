@@ -20,7 +20,7 @@ from ringrift.events.facts import (
     ConsumerStarted,
     ConsumerStopped,
     DeadLetterResolved,
-    DeadLetterRetried,
+    DeadLetterRetryFailed,
     DeadLetterRetryRequested,
     DeadLetterStored,
     ModelPromoted,
@@ -43,9 +43,10 @@ from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Entry
 from ringrift.runtime import work as working
-from ringrift.runtime.cluster_state import EXPECTED, ROLES, cluster_view
+from ringrift.runtime.cluster_state import cluster_view
 from ringrift.runtime.dead_letters import dropped, retry, unresolved
 from ringrift.runtime.process import Process, configure_logs
+from ringrift.runtime.processes import LEASED, PROCESSES
 from ringrift.runtime.work import work
 
 PLAN = SelfplayPlanned(
@@ -551,7 +552,7 @@ async def test_a_letter_is_told_once_however_much_later_it_is_met_again(
     )
     assert len(await facts(broker, DeadLetterStored)) == 1
     broker.stream("EVENTS").purge(
-        "ringrift.dead.rater.lettered"
+        "ringrift.dead-letter.rater.stored"
     )  # a crash had come between letter and fact
     await runner.bury(
         Entry(seq, "ringrift.settings.all.changed", 0, b"poison"),
@@ -570,7 +571,7 @@ async def test_an_event_of_an_older_version_decodes_once_there_is_an_upcaster(
     await bury_event(broker, json.dumps(stored).encode())
     log = MemoryLog(broker)
     (letter,) = (await unresolved(log)).letters.values()
-    assert isinstance(await retry(log, letter), DeadLetterRetried)
+    assert isinstance(await retry(log, letter), DeadLetterRetryFailed)
     import msgspec
 
     newer = msgspec.structs.replace(
@@ -652,7 +653,7 @@ async def test_the_monitor_tells_of_nodes_tries_letters_and_closes_breakers(
 
     async with running(monitor.main(runner)):
         assert [item.event.node for item in await told(NodeJoined)] == ["gpu1"]
-        ((retried, meta),) = await told(DeadLetterRetried)
+        ((retried, meta),) = await told(DeadLetterRetryFailed)
         assert (retried.seq, meta.cause) == (seq, f"EVENTS/{asked}")
         await write(broker, BreakerReset(target="node-test", why="repaired"))
         await until(lambda: runner.breakers.allows("node-test"))
@@ -677,7 +678,7 @@ async def test_the_monitor_tells_of_nodes_tries_letters_and_closes_breakers(
         (item.event.present, item.event.left) for item in await facts(broker, NodePresenceChanged)
     ]
     assert seen == [(True, False), (False, True)]
-    assert len(await facts(broker, DeadLetterRetried)) == 1
+    assert len(await facts(broker, DeadLetterRetryFailed)) == 1
 
 
 def test_a_node_that_said_goodbye_to_an_earlier_monitor_is_not_missed() -> None:
@@ -735,7 +736,7 @@ async def test_the_monitors_metrics_tell_how_each_config_stands(broker: MemoryBr
 
 async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
     log = MemoryLog(broker)
-    for name in EXPECTED:
+    for name in PROCESSES:
         beat = Heartbeat(
             consumer=name,
             node="a",
@@ -748,7 +749,7 @@ async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
             tier="warning" if name == "rater" else "normal",
         )
         await Presence(log).beat(beat)
-    for role in ROLES:
+    for role in LEASED:
         await log.publish("KV_leases", f"$KV.leases.{role}", b'{"holder":"a.1","claim":"c"}')
     await write(broker, paused(scope="hex8_2p", why="maintenance"))
     await bury_event(broker, b"poison")
@@ -761,7 +762,7 @@ async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
         1,
         {"hex8_2p/selfplay": "maintenance"},
     )
-    assert view.nodes["a"].processes == len(EXPECTED)
+    assert view.nodes["a"].processes == len(PROCESSES)
     assert view.resilience.score == pytest.approx(0.85)
     assert [line.partition(":")[0] for line in view.advice] == ["memory", "dead letters", "paused"]
     assert "alarm" in view.advice[1]
@@ -769,7 +770,7 @@ async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:
 
 async def test_a_loop_without_feedback_and_clock_is_not_whole(broker: MemoryBroker) -> None:
     log = MemoryLog(broker)
-    for name in set(EXPECTED) - {"feedback", "clock"}:
+    for name in PROCESSES.keys() - {"feedback", "clock"}:
         await Presence(log).beat(
             Heartbeat(
                 consumer=name, node="a", instance=name, pid=1, doing="", seq=0, errors=0, folds={}

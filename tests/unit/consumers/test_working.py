@@ -107,7 +107,7 @@ async def test_failures_are_retried_then_told_and_dead_lettered(process, monkeyp
     assert seen == [1, 2, 3, 4]
     assert await process.log.queued() == []
     assert await process.log.last("EVENTS", "ringrift.training.hex8_2p.failed") is not None
-    assert await process.log.last("EVENTS", "ringrift.dead.selfplay.lettered") is not None
+    assert await process.log.last("EVENTS", "ringrift.dead-letter.selfplay.stored") is not None
 
 
 async def test_a_ticket_in_hand_goes_back_when_told_to_stop(process):
@@ -148,13 +148,13 @@ async def test_bytes_that_are_no_ticket_are_dead_lettered(process):
                 break
     process.stop()
     await running
-    letter = await process.log.last("DEAD", "ringrift.dead-letter.>")
+    letter = await process.log.last("DEAD", "ringrift.dead.>")
     assert letter.body == b"{}"
 
 
 async def test_a_ticket_whose_outcome_is_in_the_log_is_known(process):
     item = await ticket(process)
-    assert not await is_done(process, "ringrift.selfplay.hex8_2p.finished", item)
+    assert not await is_done(process, SelfplayFinished, item)
     outcome = SelfplayFinished(
         config="hex8_2p",
         generation=0,
@@ -165,7 +165,7 @@ async def test_a_ticket_whose_outcome_is_in_the_log_is_known(process):
         node="test",
     )
     await process.log.append([draft(outcome, cause=item.cause, source="test")])
-    assert await is_done(process, "ringrift.selfplay.hex8_2p.finished", item)
+    assert await is_done(process, SelfplayFinished, item)
 
 
 async def test_games_of_an_earlier_delivery_are_not_written_again(process):

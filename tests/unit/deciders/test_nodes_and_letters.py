@@ -16,7 +16,7 @@ from ringrift.events.facts import (
     ConsumerStarted,
     DeadLetterEscalated,
     DeadLetterResolved,
-    DeadLetterRetried,
+    DeadLetterRetryFailed,
     DeadLetterRetryRequested,
     DeadLetterStored,
     NodeDegraded,
@@ -102,8 +102,8 @@ def buried(**changes: Any) -> DeadLetterStored:
     )
 
 
-def answered(attempt: int) -> DeadLetterRetried:
-    return DeadLetterRetried(
+def answered(attempt: int) -> DeadLetterRetryFailed:
+    return DeadLetterRetryFailed(
         consumer="rater", stream="EVENTS", seq=7, dead_seq=1, reason=f"still, {attempt}"
     )
 

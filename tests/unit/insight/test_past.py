@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ringrift.events.facts import ModelPromoted, PipelinePaused
 from ringrift.insight.changes import MISSING, changes
-from ringrift.insight.deciders import deciders
 from ringrift.insight.past import at, diff, projections
 from ringrift.insight.replay import rebuild_elo, replayed_folds
 from ringrift.log import read
+from ringrift.runtime.processes import deciders
 
 values = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),

@@ -17,10 +17,10 @@ from ringrift.events.facts import (
     TrainingRequested,
 )
 from ringrift.events.settings_sources import load
-from ringrift.insight.deciders import deciders
 from ringrift.insight.whatif import PolicyError, WhatIf, policy, whatif
 from ringrift.insight.whatif_plot import decisions_over_time
 from ringrift.log import read
+from ringrift.runtime.processes import deciders
 
 FILE = """
 from ringrift.deciders.loop import selfplay

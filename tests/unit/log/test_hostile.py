@@ -111,7 +111,7 @@ async def test_the_largest_message_can_be_buried() -> None:
     entry = await log.get("EVENTS", seq)
     assert entry is not None
     await process.bury(entry, stream="EVENTS", deliveries=1, reason="y" * size)
-    kept, told = await log.last("DEAD", ">"), await log.last("EVENTS", "ringrift.dead.>")
+    kept, told = await log.last("DEAD", ">"), await log.last("EVENTS", "ringrift.dead-letter.>")
     assert kept is not None
     assert told is not None
     assert len(kept.body) == PAYLOAD_BYTES_MAX

@@ -4,37 +4,33 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.events import REGISTRY
 from ringrift.events.settings_sources import from_environment
 from ringrift.log.errors import Forbidden, Unreachable
 from ringrift.log.login import AUTHORITY, CREDENTIALS, inbox_prefix, login_for
 from ringrift.log.wire import forbidden_in
-from ringrift.server import roles as roles_module
+from ringrift.runtime.processes import PROCESSES
 from ringrift.server.configuration import Voter, nats_conf, shipped_conf, voter_conf
 from ringrift.server.roles import new_passwords, roles, users_conf
 
-
-def test_every_consumer_that_writes_facts_belongs_to_a_role() -> None:
-    writing = {name for kind in REGISTRY.values() for name in kind.emitters} - {"ringrift"}
-    assert writing == {name for names in roles_module._CONSUMERS_OF.values() for name in names}
+ROLES = roles(PROCESSES.values())
 
 
 def test_only_the_coordinator_and_the_operator_promote() -> None:
     promoting = {
         name
-        for name, role in roles().items()
+        for name, role in ROLES.items()
         if (role.publish is None and "ringrift.>" not in role.deny)
-        or "ringrift.promotion.*.promoted" in (role.publish or ())
+        or "ringrift.promotion.*.model-promoted" in (role.publish or ())
     }
     assert promoting == {"coordinator", "operator"}
 
 
 def test_passwords_are_new_every_time_and_long() -> None:
-    one, other = new_passwords(), new_passwords()
-    assert one.keys() == roles().keys()
+    one, other = new_passwords(ROLES), new_passwords(ROLES)
+    assert one.keys() == ROLES.keys()
     assert not set(one.values()) & set(other.values())
     assert min(map(len, one.values())) > 40
-    assert all(password in users_conf(one) for password in one.values())
+    assert all(password in users_conf(ROLES, one) for password in one.values())
 
 
 def test_the_login_is_that_of_the_address_else_of_the_file(

@@ -1,0 +1,111 @@
+"""What a fact is: a class that declares its own subject, stream, version and retention.
+
+    class TrainingRequested(Fact, subject="training.{config}.requested"):
+        config: ConfigName
+
+The keywords of the class become its `EventType`. Structs are frozen, keyword-only and refuse
+unknown fields; the metaclass sees to it, so no fact repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+import msgspec
+from msgspec import Struct, StructMeta
+
+StreamName = Literal["GAMES", "EVENTS"]
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+_Meta = TypeVar("_Meta", bound="FactMeta")
+
+
+class EventType(Struct, frozen=True, kw_only=True):
+    """One event type: what a fact's class declares.
+
+    Subjects are `ringrift.<context>.<scope>.<word>`. `scope` is the name of the field that holds
+    the token, or `all`; `word` is the event's name in lower case with hyphens, without the context
+    if the name begins with it. `upcasters[v]` turns the data of version v into version v + 1.
+    Events expire after `kept_seconds`, if given."""
+
+    fact_type: type[Fact]
+    context: str
+    scope: str
+    word: str
+    stream: StreamName
+    version: int
+    kept_seconds: int | None
+    upcasters: dict[int, Upcaster]
+
+    @property
+    def name(self) -> str:
+        """Name without version, such as `GameCompleted`."""
+        return self.fact_type.__name__
+
+    @property
+    def wire_name(self) -> str:
+        """`type` attribute of the envelope, such as `ringrift.GameCompleted.v1`."""
+        return f"ringrift.{self.name}.v{self.version}"
+
+    @property
+    def subject_filter(self) -> str:
+        """Filter that matches the events of this type in every scope."""
+        return self.filter("*")
+
+    def filter(self, scope: str) -> str:
+        """Subject of the events of this type in one scope: a config, a node, `all`, ..."""
+        return f"ringrift.{self.context}.{scope}.{self.word}"
+
+    def subject(self, event: Fact) -> str:
+        """Subject this event is stored under."""
+        return self.filter("all" if self.scope == "all" else getattr(event, self.scope))
+
+
+class FactMeta(StructMeta):
+    """Creates the struct of a fact and, from the class keywords, its `event_type`."""
+
+    event_type: EventType
+
+    def __new__(
+        mcs: type[_Meta],
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        /,
+        *,
+        subject: str | None = None,
+        stream: StreamName = "EVENTS",
+        version: int = 1,
+        kept_seconds: int | None = None,
+        upcasters: dict[int, Upcaster] | None = None,
+        frozen: bool = True,
+    ) -> _Meta:
+        """`subject` without the leading `ringrift.`, such as `training.{config}.requested`."""
+        fact: Any = super().__new__(
+            mcs,
+            name,
+            bases,
+            namespace,
+            frozen=frozen,
+            kw_only=True,
+            forbid_unknown_fields=True,
+            gc=False,  # facts form no cycles, and a replay holds thousands
+        )
+        if subject is not None:
+            context, scope, word = subject.split(".")
+            fact.event_type = EventType(
+                fact_type=fact,
+                context=context,
+                scope=scope.strip("{}"),
+                word=word,
+                stream=stream,
+                version=version,
+                kept_seconds=kept_seconds,
+                upcasters=upcasters or {},
+            )
+        created: _Meta = fact
+        return created
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class Fact(Struct, metaclass=FactMeta, frozen=True):
+    """Base of every fact; mypy reads the defaults of the decorator."""

@@ -1,0 +1,384 @@
+"""The table of processes: what runs, in which role, on which port, with which deciders, and what
+each writes and reads.
+
+Permissions, the plan of a node, health ports, the expected processes, the simulator, `verify` and
+the tables of `schemas/` and `docs/` are derived from it. To add a process, add a row here and a
+module `ringrift.consumers.<name>`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from ringrift.deciders.kit import Decider
+from ringrift.events import REGISTRY, Fact
+from ringrift.events import facts as f
+from ringrift.log.topology import (
+    BREAKER_BUCKET,
+    LEASE_BUCKET,
+    MODEL_BUCKET,
+    NODE_BUCKET,
+    SHARD_BUCKET,
+    SNAPSHOT_BUCKET,
+    WORK,
+)
+
+Role = Literal["worker", "trainer", "evaluator", "coordinator"]
+Facts = tuple[type[Fact], ...]
+
+ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator")
+MIB = 1024**2
+HEALTH_PORT = 8790
+"""of the monitor, which knows the cluster (requirement G17.05); the others have the ports after
+it"""
+
+WRITTEN_BY_ALL: Facts = (
+    f.ConsumerStarted,
+    f.ConsumerStopped,
+    f.DeadLetterStored,
+    f.LostEventsRepublished,
+    f.NodePressureChanged,
+)
+READ_BY_ALL: Facts = (
+    f.SettingsChanged,
+    f.PipelinePaused,
+    f.PipelineResumed,
+    f.NodeAssigned,
+    f.NodePressureChanged,
+)
+COMMANDS = "ringrift"
+"""name of the command line among writers and readers"""
+WRITTEN_BY_COMMANDS: Facts = (
+    f.SettingsChanged,
+    f.PipelinePaused,
+    f.PipelineResumed,
+    f.GamesRetracted,
+    f.ReanalysisRequested,
+    f.HyperparametersAdjusted,
+    f.ModelDerived,
+    f.EvaluationRequested,
+    f.DeadLetterRetryFailed,
+    f.DeadLetterResolved,
+    f.NodeRegistered,
+    f.BreakerReset,
+)
+READ_BY_PEOPLE: Facts = (
+    f.ShardRecovered,
+    f.TrainingProgressed,
+    f.ModelDerived,
+    f.FallbackModelUsed,
+    f.PlateauCleared,
+    f.RegressionCleared,
+    f.LostEventsRepublished,
+    f.DeadLetterEscalated,
+    f.NodeDegraded,
+    f.NodeLost,
+    f.BreakerOpened,
+)
+"""no process reads these: they are for `ringrift status`, `ringrift events tail` and the live
+screen"""
+
+
+class ProcessSpec(Struct, frozen=True, dict=True):
+    """One kind of process, `ringrift.consumers.<name>`.
+
+    `port` is where it answers `/health`, `memory` what one needs, in bytes. `work` is the kind of
+    tickets it takes. On a machine without a GPU a `per_core` process runs once a core. Of a
+    `leased` process only the holder of the lease of its name acts, the others are hot standbys.
+    `decides` names the modules of `ringrift.deciders` it runs, in this order. `own_writes`,
+    `own_reads`, `own_stores` and `own_purges` come besides what follows from the rest: facts,
+    streams behind the buckets and the queue that it writes, and those of them that it empties.
+    The process that `recreates` may delete and create streams."""
+
+    name: str
+    role: Role
+    port: int
+    memory: int = 96 * MIB
+    work: f.WorkKind | None = None
+    per_core: bool = False
+    leased: bool = False
+    decides: tuple[str, ...] = ()
+    own_writes: Facts = ()
+    own_reads: Facts = ()
+    own_stores: tuple[str, ...] = ()
+    own_purges: tuple[str, ...] = ()
+    recreates: bool = False
+
+    @cached_property
+    def deciders(self) -> tuple[Decider[Any], ...]:
+        """Its deciders, imported on first use: `ringrift status` needs the table without them."""
+        return tuple(
+            importlib.import_module(f"ringrift.deciders.{module}").DECIDER
+            for module in self.decides
+        )
+
+    @property
+    def writes(self) -> set[type[Fact]]:
+        """Every fact it writes."""
+        found = {*WRITTEN_BY_ALL, *self.own_writes}
+        if self.leased:
+            found.add(f.LeaseAcquired)
+        if self.work:
+            found |= {f.BreakerOpened, f.BreakerReset}
+        return found.union(*(decider.writes for decider in self.deciders))
+
+    @property
+    def reads(self) -> set[type[Fact]]:
+        """Every fact it reads, without those that a decider only takes the time from."""
+        found = {*READ_BY_ALL, *self.own_reads}
+        if self.leased:
+            found.add(f.LeaseAcquired)
+        return found.union(
+            *(decider.reads for decider in self.deciders if not reads_every_event(decider))
+        )
+
+    @property
+    def stores(self) -> set[str]:
+        """Names of the streams behind the buckets and the queue it writes."""
+        found = {f"KV_{NODE_BUCKET}", *self.own_stores, *self.purges}
+        if self.leased:
+            found.add(f"KV_{LEASE_BUCKET}")
+        if self.work:
+            found.add(f"KV_{BREAKER_BUCKET}")
+        return found
+
+    @property
+    def purges(self) -> set[str]:
+        """Names of the streams it may empty; who decides prunes its snapshots."""
+        return {*self.own_purges, _SNAPSHOTS} if self.decides else {*self.own_purges}
+
+
+_MODELS, _SHARDS, _SNAPSHOTS = (
+    f"OBJ_{bucket}" for bucket in (MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET)
+)
+
+# memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter 190,
+# deciders 36 to 48 MB), with room for larger boards
+PROCESSES: dict[str, ProcessSpec] = {
+    spec.name: spec
+    for spec in (
+        ProcessSpec(
+            "planner",
+            "coordinator",
+            port=HEALTH_PORT + 1,
+            leased=True,
+            decides=("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention"),
+        ),
+        ProcessSpec(
+            "promoter",
+            "coordinator",
+            port=HEALTH_PORT + 2,
+            leased=True,
+            decides=("loop.promotion",),
+        ),
+        ProcessSpec("rater", "coordinator", port=HEALTH_PORT + 3, decides=("loop.rating",)),
+        ProcessSpec(
+            "dispatcher",
+            "coordinator",
+            port=HEALTH_PORT + 4,
+            own_writes=(f.StreamRecreated,),
+            own_reads=(
+                f.SelfplayPlanned,
+                f.TrainingRequested,
+                f.EvaluationRequested,
+                f.ReanalysisRequested,
+                f.SelfplayFinished,
+                f.TrainingFinished,
+                f.TrainingFailed,
+                f.TrainingTimedOut,
+                f.EvaluationScored,
+                f.EvaluationFailed,
+                f.ReanalysisFinished,
+                f.WorkEscalated,
+                f.StreamRecreated,
+                f.TickRecorded,
+            ),
+            own_purges=(WORK,),
+            recreates=True,
+        ),
+        ProcessSpec(
+            "exporter",
+            "coordinator",
+            port=HEALTH_PORT + 5,
+            memory=384 * MIB,
+            own_writes=(f.ShardExported,),
+            own_reads=(
+                f.GameCompleted,
+                f.GameReanalysed,
+                f.ShardExported,
+                f.ShardRetired,
+                f.GamesRetracted,
+                f.ReanalysisFinished,
+            ),
+            own_purges=(_SHARDS,),
+        ),
+        ProcessSpec(
+            "feedback",
+            "coordinator",
+            port=HEALTH_PORT + 6,
+            leased=True,
+            decides=(
+                "feedback.loss",
+                "feedback.quality",
+                "feedback.velocity",
+                "feedback.regression",
+                "feedback.exploration",
+                "feedback.curriculum",
+                "feedback.scheduling",
+                "feedback.architectures",
+                "fleet.assignment",
+                "fleet.ageing",
+                "feedback.deadlock",
+                "loop.retraction",
+                "feedback.tuning",
+            ),
+        ),
+        ProcessSpec(
+            "clock", "coordinator", port=HEALTH_PORT + 7, leased=True, own_writes=(f.TickRecorded,)
+        ),
+        ProcessSpec(
+            "monitor",
+            "coordinator",
+            port=HEALTH_PORT,
+            leased=True,
+            decides=("fleet.nodes", "fleet.dead_letters"),
+            own_writes=(
+                f.NodePresenceChanged,
+                f.QuorumLevelChanged,
+                f.DeadLetterRetryFailed,
+                f.DeadLetterResolved,
+            ),
+            own_reads=(
+                f.NodePresenceChanged,
+                f.NodeJoined,
+                f.QuorumLevelChanged,
+                f.ConsumerStarted,
+                f.ConsumerStopped,
+                f.DeadLetterStored,
+                f.DeadLetterRetryRequested,
+                f.DeadLetterRetryFailed,
+                f.DeadLetterResolved,
+                f.BreakerReset,
+                f.ModelPromoted,
+                f.QualityAssessed,
+                f.VelocityChanged,
+            ),
+            own_stores=(f"KV_{BREAKER_BUCKET}", WORK),
+        ),
+        ProcessSpec(
+            "selfplay",
+            "worker",
+            port=HEALTH_PORT + 8,
+            memory=768 * MIB,
+            work="selfplay",
+            per_core=True,
+            own_writes=(
+                f.GameCompleted,
+                f.GameReanalysed,
+                f.SelfplayFinished,
+                f.ReanalysisFinished,
+                f.FallbackModelUsed,
+            ),
+            own_reads=(
+                f.GameCompleted,
+                f.GameReanalysed,
+                f.SelfplayFinished,
+                f.ReanalysisFinished,
+                f.GamesRetracted,
+                f.ModelPromoted,
+                f.ModelRolledBack,
+            ),
+        ),
+        ProcessSpec(
+            "trainer",
+            "trainer",
+            port=HEALTH_PORT + 9,
+            memory=1536 * MIB,
+            work="training",
+            own_writes=(
+                f.TrainingStarted,
+                f.TrainingCheckpointed,
+                f.TrainingProgressed,
+                f.TrainingFinished,
+                f.TrainingFailed,
+                f.ModelRegistered,
+                f.ShardRecovered,
+                f.FallbackModelUsed,
+            ),
+            own_reads=(
+                f.GameCompleted,
+                f.GameReanalysed,
+                f.GamesRetracted,
+                f.ShardExported,
+                f.TrainingRequested,
+                f.TrainingFinished,
+                f.TrainingFailed,
+                f.TrainingTimedOut,
+                f.ModelPromoted,
+                f.ModelRolledBack,
+            ),
+            own_stores=(_MODELS, _SHARDS),
+            own_purges=(_SNAPSHOTS,),
+        ),
+        ProcessSpec(
+            "evaluator",
+            "evaluator",
+            port=HEALTH_PORT + 10,
+            memory=768 * MIB,
+            work="evaluation",
+            per_core=True,
+            own_writes=(f.GameCompleted, f.EvaluationScored, f.EvaluationFailed),
+            own_reads=(f.GameCompleted, f.EvaluationScored),
+        ),
+    )
+}
+LEASED = tuple(spec.name for spec in PROCESSES.values() if spec.leased)
+"""processes of which one at a time acts, under a lease of the same name"""
+
+
+def of_roles(roles: Iterable[str]) -> list[ProcessSpec]:
+    """The processes of these roles, in the order of the roles and of the table."""
+    return [spec for role in roles for spec in PROCESSES.values() if spec.role == role]
+
+
+def deciders() -> dict[str, Decider[Any]]:
+    """Every decider of a running system by name, in the order of the table."""
+    return {decider.name: decider for spec in PROCESSES.values() for decider in spec.deciders}
+
+
+def reads_every_event(decider: Decider[Any]) -> bool:
+    """Whether a decider reads all of `EVENTS`: it wants the time of whatever happens."""
+    every = {kind.fact_type for kind in REGISTRY.values() if kind.stream == "EVENTS"}
+    return every <= {*decider.reads, *decider.writes}
+
+
+def writers(kind: type[Fact]) -> list[str]:
+    """Names of the processes that write facts of a kind, and `ringrift` if a command does."""
+    names = [spec.name for spec in PROCESSES.values() if kind in spec.writes]
+    return [*names, COMMANDS] if kind in WRITTEN_BY_COMMANDS else names
+
+
+def readers(kind: type[Fact]) -> list[str]:
+    """Names of the processes that read facts of a kind."""
+    return [spec.name for spec in PROCESSES.values() if kind in spec.reads]
+
+
+def matrix() -> dict[str, tuple[str, str]]:
+    """Who writes and who reads the events of each type, in words, by its name."""
+    found = {}
+    for kind in REGISTRY.values():
+        fact = kind.fact_type
+        who_reads = f"{_PEOPLE}" if fact in READ_BY_PEOPLE else _names(readers(fact))
+        found[kind.name] = _names(writers(fact)), who_reads
+    return found
+
+
+_PEOPLE = "people: `ringrift status`, `ringrift events tail` and the live screen"
+
+
+def _names(names: list[str]) -> str:
+    return "every process" if set(names) >= PROCESSES.keys() else ", ".join(names)
