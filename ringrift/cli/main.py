@@ -58,7 +58,7 @@ COMMANDS = {
         "model architectures": "old:model",
         "rating fit": "old:rating",
         "rating sprt": "old:rating",
-        "bench": "old:bench",
+        "bench": "bench:bench",
         "simulate": "old:simulate",
     },
     "Repair": {

@@ -87,20 +87,3 @@ def rating(commands: Commands) -> None:
     sprt.add_argument("--model", choices=("logistic", "normalized"), default="logistic")
     sprt.add_argument("--json", action="store_true")
     sprt.set_defaults(run=later("ringrift.tools.rating", "sprt_command"))
-
-
-def bench(commands: Commands) -> None:
-    """`ringrift bench`."""
-    item = commands.add_parser("bench", help="measure speed: medians of several runs")
-    parts = "rules|log|search|selfplay|loop|replay|cluster"
-    item.add_argument("part", nargs="*", metavar=parts, help="parts to measure (default: all)")
-    item.add_argument(
-        "--config", action="append", help="configs to measure (default: one of every board)"
-    )
-    item.add_argument("--runs", type=int, default=5)
-    item.add_argument(
-        "--events", type=int, default=1_000_000, help="length of the log that is replayed"
-    )
-    item.add_argument("--seconds", type=float, default=2.0, help="length of one run")
-    item.add_argument("--json", action="store_true")
-    item.set_defaults(run=later("ringrift.tools.bench", "bench"))

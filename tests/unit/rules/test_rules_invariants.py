@@ -19,7 +19,7 @@ from ringrift.rules.layout import (
     slot_of,
     stack_mask,
 )
-from ringrift.tools.playout import random_playout
+from ringrift.tools.bench.playout import random_playout
 
 
 def check_board(position: Position) -> int:

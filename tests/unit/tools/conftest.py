@@ -1,4 +1,4 @@
-"""Shared by the tests of the rules."""
+"""Recorded traces of the reference engine, for the tests of the parity check."""
 
 from pathlib import Path
 

@@ -1,0 +1,1 @@
+"""Benchmarks of `ringrift bench`: one harness, one subject a file."""
