@@ -7,13 +7,12 @@ does. One acts, under a lease."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from ringrift.deciders.fleet import dead_letters as letters
 from ringrift.deciders.fleet.health import HEALTH_LEVELS
 from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, Quorum
-from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
+from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
     BreakerReset,
     ConsumerStarted,
@@ -156,10 +155,8 @@ async def answer_requests(process: Process, fence: Expect) -> None:
             asked[letters.key_of(event)] = item
     for item in asked.values():
         await _do(process, fence, item)
-    filters = [type_of(kind).subject_filter for kind in ASKED]
-    async for entry in process.log.follow(STREAM, filters=filters, start_seq=tail + 1):
-        with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-            await _do(process, fence, decode(entry.body, stream=STREAM, seq=entry.seq))
+    async for item in read.follow(process.log, *ASKED, after=tail):
+        await _do(process, fence, item)
 
 
 async def _do(process: Process, fence: Expect, item: Recorded) -> None:
@@ -221,11 +218,7 @@ async def export_configs(process: Process) -> None:
     the facts that say so."""
     metrics = process.metrics
     for kind in STANDINGS:
-        for subject in await process.log.subjects(STREAM, type_of(kind).subject_filter):
-            entry = await process.log.last(STREAM, subject)
-            event = None
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                event = entry and decode(entry.body, stream=STREAM, seq=entry.seq).event
+        for event, _ in await read.latest_of_each(process.log, kind):
             if isinstance(event, ModelPromoted):
                 metrics.set("ringrift_generation", event.generation, event.config)
             elif isinstance(event, QualityAssessed):
@@ -234,11 +227,7 @@ async def export_configs(process: Process) -> None:
                 metrics.set("ringrift_elo_above_heuristic", event.gap_to_heuristic, event.config)
                 if event.velocity is not None:
                     metrics.set("ringrift_elo_velocity", event.velocity, event.config)
-    joined = [
-        event
-        async for event, _ in read.facts(process.log, NodeJoined)
-        if isinstance(event, NodeJoined)
-    ]
+    joined = [event async for event, _ in read.facts(process.log, NodeJoined)]
     metrics.set("ringrift_nodes_reconnected_total", sum(event.again for event in joined))
 
 

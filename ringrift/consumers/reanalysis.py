@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ringrift.consumers.networks import Networks
 from ringrift.consumers.shards import retractions_until
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import UndecodableEvent, decode, event_id
+from ringrift.events import event_id, type_of
 from ringrift.events.facts import GameCompleted, GameReanalysed, ReanalysisFinished
 from ringrift.events.participants import seat
 from ringrift.events.tickets import ReanalysisTicket
@@ -17,6 +17,7 @@ from ringrift.learning import reanalysis
 from ringrift.learning.play import player_of
 from ringrift.learning.samples import GameRejected
 from ringrift.learning.targets import TargetsError
+from ringrift.log import read
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.rules import Config
 from ringrift.runtime.process import Process, threads
@@ -57,7 +58,7 @@ async def reanalyse(
     began, present = time.monotonic(), dict[str, int]()
     if deliveries > 1:
         names = [event_id(GameReanalysed, ticket.cause, game.game) for _, game in games]
-        filters = [f"ringrift.game.{request.config}.reanalysed"]
+        filters = [type_of(GameReanalysed).filter(request.config)]
         present = await process.log.stored(GAMES, names, filters, await caused_at(process, ticket))
     waiting = [
         (seq, game)
@@ -101,20 +102,15 @@ async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, 
     retractions = await retractions_until(
         process.log, request.config, await process.log.tail(EVENTS)
     )
-    found = []
-    subject = f"ringrift.game.{request.config}.completed"
-    async for batch in process.log.read(
-        GAMES, filters=[subject], start_seq=request.first_seq, until_seq=request.last_seq
-    ):
-        for entry in batch:
-            try:
-                game = decode(entry.body, stream=GAMES, seq=entry.seq).event
-            except UndecodableEvent:
-                continue  # is in no shard either
-            if (
-                isinstance(game, GameCompleted)
-                and game.origin == "selfplay"
-                and not retracted(retractions, game, entry.seq)
-            ):
-                found.append((entry.seq, game))
-    return found
+    games = read.facts(
+        process.log,
+        GameCompleted,
+        scope=request.config,
+        after=request.first_seq - 1,
+        until=request.last_seq,
+    )
+    return [
+        (meta.seq, game)
+        async for game, meta in games
+        if game.origin == "selfplay" and not retracted(retractions, game, meta.seq)
+    ]

@@ -8,13 +8,13 @@ deleted too. All of them can be made again from their facts."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import NamedTuple
 
 from ringrift.consumers.shards import ShardFact, encoder_version, games_in, make_shard, remake
-from ringrift.events import EventMeta, Fact, UndecodableEvent, decode, type_of
+from ringrift.events import EventMeta, Fact
 from ringrift.events.facts import GamesRetracted, ReanalysisFinished, ShardExported, ShardRetired
 from ringrift.learning.summary import summarise
+from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES, SHARD_BUCKET
@@ -112,24 +112,17 @@ def _meets(event: GamesRetracted | ReanalysisFinished, shard: ShardExported) -> 
 async def keep(process: Process) -> None:
     """Bring the shards in order, then revise them as facts come, until told to stop. Raises
     ConcurrencyError."""
-    ledger, filters = Ledger(), [type_of(kind).subject_filter for kind in READ]
-    tail = await process.log.tail(EVENTS)
-    async for batch in process.log.read(EVENTS, filters=filters, until_seq=tail):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                ledger.take(*decode(entry.body, stream=EVENTS, seq=entry.seq))
+    ledger, tail = Ledger(), await process.log.tail(EVENTS)
+    async for event, meta in read.facts(process.log, *READ, until=tail):
+        ledger.take(event, meta)
     await _restore(process, ledger)
     await revise(process, ledger)
-    async for entry in process.until_stopped(
-        process.log.follow(EVENTS, filters=filters, start_seq=tail + 1)
-    ):
-        with contextlib.suppress(UndecodableEvent):
-            event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-            ledger.take(event, meta)
-            if isinstance(event, ShardRetired):
-                await _delete(process, ledger, event.digest)
-            else:
-                await revise(process, ledger)
+    async for event, meta in process.until_stopped(read.follow(process.log, *READ, after=tail)):
+        ledger.take(event, meta)
+        if isinstance(event, ShardRetired):
+            await _delete(process, ledger, event.digest)
+        else:
+            await revise(process, ledger)
 
 
 async def _restore(process: Process, ledger: Ledger) -> None:

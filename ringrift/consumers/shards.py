@@ -4,14 +4,13 @@ where a blob is lost."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import Fact, Recorded, UndecodableEvent, decode, type_of
+from ringrift.events import Fact
 from ringrift.events.codec import EventMeta
 from ringrift.events.facts import (
     GameCompleted,
@@ -21,6 +20,7 @@ from ringrift.events.facts import (
     ShardRecovered,
 )
 from ringrift.learning.shards import ShardCounts, build_shard
+from ringrift.log import read
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.nets.encoding import ENCODER
@@ -52,11 +52,9 @@ def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
 async def exported_shards(log: Log) -> dict[str, list[ShardFact]]:
     """All shards of this build's encoder version, oldest first, by config."""
     found: dict[str, list[ShardFact]] = {}
-    async for batch in log.read("EVENTS", filters=[type_of(ShardExported).subject_filter]):
-        for entry in batch:
-            event, meta = decode(entry.body, stream="EVENTS", seq=entry.seq)
-            if isinstance(event, ShardExported) and event.encoder == encoder_version():
-                found.setdefault(event.config, []).append(ShardFact(event, meta))
+    async for event, meta in read.facts(log, ShardExported):
+        if event.encoder == encoder_version():
+            found.setdefault(event.config, []).append(ShardFact(event, meta))
     return found
 
 
@@ -102,47 +100,31 @@ async def games_in(
     targets known at `targets_seq`."""
     found: list[GameCompleted] = []
     total = 0
-    async for event, meta in _games(log, f"ringrift.game.{config}.completed", first_seq, last_seq):
-        if isinstance(event, GameCompleted) and event.origin != "tournament":
+    async for event, meta in read.facts(
+        log, GameCompleted, scope=config, after=first_seq - 1, until=last_seq
+    ):
+        if event.origin != "tournament":
             total += 1
             if not retracted(retractions, event, meta.seq):
                 found.append(event)
     newest: dict[str, bytes] = {}
     if targets_seq:
-        async for event, _ in _games(
-            log, f"ringrift.game.{config}.reanalysed", first_seq, targets_seq
+        async for reanalysed, _ in read.facts(
+            log, GameReanalysed, scope=config, after=first_seq - 1, until=targets_seq
         ):
-            if isinstance(event, GameReanalysed):
-                newest[event.game] = event.targets
+            newest[reanalysed.game] = reanalysed.targets
     games = [
         replace(game, targets=newest[game.game]) if game.game in newest else game for game in found
     ]
     return RangeOfGames(games, total, total - len(found))
 
 
-async def _games(log: Log, subject: str, first_seq: int, last_seq: int) -> AsyncIterator[Recorded]:
-    async for batch in log.read(
-        "GAMES", filters=[subject], start_seq=first_seq, until_seq=last_seq
-    ):
-        for entry in batch:
-            with contextlib.suppress(
-                UndecodableEvent
-            ):  # was left out, and dead-lettered, when the shard was first made
-                yield decode(entry.body, stream="GAMES", seq=entry.seq)
-
-
 async def retractions_until(log: Log, config: str, until_seq: int) -> list[GamesRetracted]:
     """Retractions of games of a config up to a sequence of `EVENTS`."""
-    found: list[GamesRetracted] = []
-    subject = type_of(GamesRetracted).filter(config)
     if not until_seq:
-        return found
-    async for batch in log.read("EVENTS", filters=[subject], until_seq=until_seq):
-        for entry in batch:
-            event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-            if isinstance(event, GamesRetracted):
-                found.append(event)
-    return found
+        return []
+    retractions = read.facts(log, GamesRetracted, scope=config, until=until_seq)
+    return [event async for event, _ in retractions]
 
 
 async def remake(process: Process, fact: ShardExported) -> bytes:

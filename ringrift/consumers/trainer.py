@@ -36,12 +36,12 @@ from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
 from ringrift.learning.training import Progress, Trainer, TrainingError
 from ringrift.learning.window import Window, open_window
+from ringrift.log import read
 from ringrift.log.errors import BlobMissing, ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
-from ringrift.runtime.decide import decoded
 from ringrift.runtime.process import Drained, Process, run, threads
 from ringrift.runtime.work import is_done, work
 
@@ -265,16 +265,11 @@ async def _run(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Pr
 
 async def _watch(process: Process, ticket: TrainingTicket, killed: asyncio.Event) -> None:
     """Set `killed` once the log says so of this ticket."""
-    filters = [type_of(TrainingTimedOut).filter(ticket.request.config)]
-    async for entry in process.log.follow(
-        "EVENTS", filters=filters, start_seq=int(ticket.cause.partition("/")[2])
+    cause = int(ticket.cause.partition("/")[2])
+    async for event, _ in read.follow(
+        process.log, TrainingTimedOut, scope=ticket.request.config, after=cause
     ):
-        recorded = await decoded(process, "EVENTS", entry)
-        if (
-            recorded is not None
-            and isinstance(recorded.event, TrainingTimedOut)
-            and recorded.event.ticket == ticket.ticket
-        ):
+        if event.ticket == ticket.ticket:
             killed.set()
             return
 

@@ -20,8 +20,17 @@ from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.deciders.kit import Context
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import Fact, UndecodableEvent, decode
-from ringrift.events.facts import PipelinePaused, PipelineResumed, Tier
+from ringrift.events import Fact
+from ringrift.events.facts import (
+    NodeDegraded,
+    NodeJoined,
+    NodeLost,
+    NodePresenceChanged,
+    NodeSuspected,
+    PipelinePaused,
+    PipelineResumed,
+    Tier,
+)
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log import api, read
 from ringrift.log.breakers import BreakerBucket
@@ -230,11 +239,9 @@ async def pauses(log: Log) -> dict[str, str]:
 async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
     """Nodes with a heartbeat, and those that are missed as the facts say."""
     state = nodes.DECIDER.initial()
-    async for batch in log.read(EVENTS, filters=["ringrift.node.>"]):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-                state = nodes.DECIDER.evolve(state, event, Context.of(meta))
+    kinds = (NodePresenceChanged, NodeJoined, NodeSuspected, NodeDegraded, NodeLost)
+    async for event, meta in read.facts(log, *kinds):
+        state = nodes.DECIDER.evolve(state, event, Context.of(meta))
     found, running = {}, [beat.node for beat in beats]
     machines = {beat.node: beat.machine for beat in beats if beat.machine is not None}
     for name in sorted({*running, *state.nodes}):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Literal
 
 from ringrift.deciders.fleet import dead_letters as letters
@@ -10,16 +9,25 @@ from ringrift.deciders.fleet.dead_letters import AnyLetter, Letter, LettersState
 from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import (
+    DeadLetterEscalated,
     DeadLetterResolved,
     DeadLetterRetryFailed,
     DeadLetterRetryRequested,
+    DeadLetterStored,
 )
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of
+from ringrift.log import read
 from ringrift.log.errors import QueueFull
 from ringrift.log.protocol import Entry, Log
-from ringrift.log.topology import DEAD, EVENTS, WORK
+from ringrift.log.topology import DEAD, WORK
 
-SUBJECTS = "ringrift.dead-letter.>"
+FACTS = (
+    DeadLetterStored,
+    DeadLetterRetryRequested,
+    DeadLetterRetryFailed,
+    DeadLetterResolved,
+    DeadLetterEscalated,
+)
 Outcome = Literal["decodes", "sent-again"]
 
 
@@ -27,11 +35,8 @@ async def unresolved(log: Log) -> LettersState:
     """The letters nobody has resolved, as the facts say, those of deciders that have not been told
     yet included."""
     state = letters.DECIDER.initial()
-    async for batch in log.read(EVENTS, filters=[SUBJECTS]):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # a letter itself by now
-                event, meta = decode(entry.body, stream=EVENTS, seq=entry.seq)
-                state = letters.DECIDER.evolve(state, event, Context.of(meta))
+    async for event, meta in read.facts(log, *FACTS):
+        state = letters.DECIDER.evolve(state, event, Context.of(meta))
     return state
 
 
@@ -55,6 +60,7 @@ async def retry(
                 subject_of(ticket), encode_ticket(ticket), f"{ticket.ticket}.dead.{letter.dead_seq}"
             )
             return _resolved(letter, "sent-again", f"{ticket.ticket} is on the queue again")
+        # by hand, because the error is the outcome of the retry
         event = decode(entry.body, stream=letter.stream, seq=letter.seq).event
     except (UndecodableEvent, QueueFull) as error:
         return _failed(letter, str(error))

@@ -19,6 +19,7 @@ from typing import Any
 
 from ringrift.deciders.kit import STEERING, Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
+from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamError
 from ringrift.log.protocol import Entry, Expect, Log
 from ringrift.runtime import folds
@@ -82,21 +83,11 @@ async def own_decisions(
     log: Log, decider: Decider[Any], after: int = 0
 ) -> dict[int, list[Recorded]]:
     """The decider's decisions on causes after a sequence, by the sequence of their cause."""
-    filters = [type_of(kind).subject_filter for kind in decider.writes]
     found: dict[int, list[Recorded]] = {}
-    async for batch in log.read(STREAM, filters=filters, start_seq=after + 1):
-        for entry in batch:
-            try:
-                recorded = decode(entry.body, stream=STREAM, seq=entry.seq)
-            except UndecodableEvent:
-                continue  # dead-lettered when the log is folded
-            cause = recorded.meta.cause
-            if (
-                cause is not None
-                and cause.startswith(f"{STREAM}/")
-                and (seq := int(cause.partition("/")[2])) > after
-            ):
-                found.setdefault(seq, []).append(recorded)
+    async for recorded in read.facts(log, *decider.writes, after=after):
+        stream, _, seq = (recorded.meta.cause or "").partition("/")
+        if stream == STREAM and int(seq) > after:
+            found.setdefault(int(seq), []).append(recorded)
     return found
 
 

@@ -16,8 +16,8 @@ import structlog
 from msgspec import Raw, Struct
 
 from ringrift.deciders.kit import Decider, InForce
-from ringrift.events import EventMeta, UndecodableEvent, decode
-from ringrift.log import snapshots
+from ringrift.events import EventMeta, UndecodableEvent
+from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
@@ -152,11 +152,8 @@ async def _restored(blobs: Blobs, log: Log, decider: Decider[Any], name: Snapsho
 async def _is_in(log: Log, mark: Mark | None) -> bool:
     if mark is None:
         return True
-    entry = await log.get(EVENTS, mark.seq)
-    if entry is None:
-        return False
     try:
-        meta = decode(entry.body, stream=EVENTS, seq=entry.seq).meta
-        return Mark(meta.seq, meta.id, meta.time) == mark
+        found = await read.fact_at(log, f"{EVENTS}/{mark.seq}")
     except UndecodableEvent:
         return False
+    return found is not None and Mark(found.meta.seq, found.meta.id, found.meta.time) == mark

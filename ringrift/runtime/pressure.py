@@ -16,8 +16,9 @@ from ringrift.deciders.fleet.pressure import (
     tier_after,
     worst,
 )
-from ringrift.events import UndecodableEvent, decode, type_of
+from ringrift.events import type_of
 from ringrift.events.facts import NodePressureChanged, Resource, Tier
+from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
@@ -86,20 +87,12 @@ class Pressure:
         process, log = self._process, self._process.log
         consumer = "" if resource in NODE_WIDE else process.name
         subject = type_of(NodePressureChanged).filter(process.node)
+        newest = await log.last(EVENTS, subject)
+        last = newest.seq if newest else 0
         known: Tier = "normal"
-        last = 0
-        async for batch in log.read(EVENTS, filters=[subject]):
-            for entry in batch:
-                last = entry.seq
-                try:
-                    event = decode(entry.body, stream=EVENTS, seq=entry.seq).event
-                except UndecodableEvent:
-                    continue  # the deciders dead-letter it
-                if isinstance(event, NodePressureChanged) and (event.resource, event.consumer) == (
-                    resource,
-                    consumer,
-                ):
-                    known = event.tier
+        async for event, _ in read.facts(log, NodePressureChanged, scope=process.node, until=last):
+            if (event.resource, event.consumer) == (resource, consumer):
+                known = event.tier
         tier = self.tiers[resource]
         if tier == known:
             return

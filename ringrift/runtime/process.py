@@ -30,16 +30,7 @@ import structlog
 
 import ringrift
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import (
-    Draft,
-    Fact,
-    Settings,
-    SettingsError,
-    UndecodableEvent,
-    decode,
-    event_id,
-    type_of,
-)
+from ringrift.events import Draft, Fact, Recorded, Settings, event_id
 from ringrift.events.facts import (
     ConsumerStarted,
     ConsumerStopped,
@@ -50,6 +41,7 @@ from ringrift.events.facts import (
     SettingsChanged,
 )
 from ringrift.events.settings import OperationSettings
+from ringrift.log import read
 from ringrift.log.blobs import Blobs, ObjectBlobs
 from ringrift.log.breakers import BreakerBucket
 from ringrift.log.errors import LogRewound, StreamError
@@ -65,10 +57,7 @@ from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
 from ringrift.runtime.pressure import Pressure
 
-CONTROLS = [
-    type_of(kind).subject_filter
-    for kind in (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)
-]
+CONTROLS = (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)
 FAREWELL_SECONDS_MAX = 5.0
 """a server that is gone for good is not told that we leave"""
 Item = TypeVar("Item")
@@ -194,20 +183,19 @@ class Process:
 
     async def load_controls(self) -> int:
         """Read the pauses and settings in force; the sequence from which on to follow them."""
-        start = await self.log.tail(EVENTS) + 1
-        async for batch in self.log.read(EVENTS, filters=CONTROLS, until_seq=start - 1):
-            for entry in batch:
-                self._control(entry)
-        return start
+        tail = await self.log.tail(EVENTS)
+        async for item in read.facts(self.log, *CONTROLS, until=tail):
+            self._control(item)
+        return tail
 
-    async def follow_controls(self, start_seq: int) -> None:
+    async def follow_controls(self, after: int) -> None:
         """Obey pauses and settings as they come, for ever."""
         while True:
             try:
-                async for entry in self.log.follow(EVENTS, filters=CONTROLS, start_seq=start_seq):
-                    self._control(entry)
+                async for item in read.follow(self.log, *CONTROLS, after=after):
+                    self._control(item)
             except LogRewound:
-                start_seq = await self.load_controls()
+                after = await self.load_controls()
 
     async def mend(self) -> None:
         """Whenever the connection comes back: write again what was acknowledged and is gone, and
@@ -231,22 +219,21 @@ class Process:
                 fact, f"{self.instance}.{found.stream}.{found.first_seq}.{time.time_ns()}"
             )
 
-    def _control(self, entry: Entry) -> None:
-        with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-            event = decode(entry.body, stream=EVENTS, seq=entry.seq).event
-            if isinstance(event, SettingsChanged):
-                self.operation = event.settings.operation
-            elif isinstance(event, NodeAssigned):
-                self._assign(event)
-            elif isinstance(event, (PipelinePaused, PipelineResumed)):
-                self.pauses = self.pauses.after(event)
-                self.logger.info(
-                    type(event).__name__,
-                    scope=event.scope,
-                    kind=event.kind,
-                    why=event.why,
-                    id=entry.id,
-                )
+    def _control(self, item: Recorded) -> None:
+        event = item.event
+        if isinstance(event, SettingsChanged):
+            self.operation = event.settings.operation
+        elif isinstance(event, NodeAssigned):
+            self._assign(event)
+        elif isinstance(event, (PipelinePaused, PipelineResumed)):
+            self.pauses = self.pauses.after(event)
+            self.logger.info(
+                type(event).__name__,
+                scope=event.scope,
+                kind=event.kind,
+                why=event.why,
+                id=item.meta.id,
+            )
 
     def _assign(self, event: NodeAssigned) -> None:
         if event.node == self.node:
@@ -259,20 +246,7 @@ class Process:
 
         Work that a fact asked for is done under the settings that the fact cites. Raises
         SettingsError for an unknown version."""
-        found: SettingsChanged | None = None
-        async for batch in self.log.read(
-            "EVENTS", filters=[type_of(SettingsChanged).subject_filter]
-        ):
-            for entry in batch:
-                with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                    event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-                    if isinstance(event, SettingsChanged) and (
-                        version is None or event.version == version
-                    ):
-                        found = event
-        if found is None and version:
-            raise SettingsError(f"the log has no settings of version {version}")
-        return (found.settings, found.version) if found else (Settings(), 0)
+        return await read.settings_in_force(self.log, version)
 
     async def bury(
         self, entry: Entry, *, stream: str, deliveries: int, reason: str, answered: bool = False

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from ringrift.deciders.fleet.breaker import node_target
-from ringrift.events import Draft, Fact, UndecodableEvent, decode, event_id, type_of
+from ringrift.events import Draft, Fact, UndecodableEvent, event_id, type_of
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
+from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Entry, WorkItem
 from ringrift.log.retry import Backoff
@@ -178,15 +179,11 @@ async def _keep_alive(item: WorkItem) -> None:
 
 
 async def is_done(process: Process, kind: type[Fact], ticket: Ticket) -> bool:
-    """Whether a fact of `kind`, written since the ticket was caused, names this ticket."""
-    subject = type_of(kind).filter(config_of(ticket))
-    start = int(ticket.cause.partition("/")[2])
-    async for batch in process.log.read("EVENTS", filters=[subject], start_seq=start):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):  # not the fact we look for
-                event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-                if getattr(event, "ticket", None) == ticket.ticket:
-                    return True
+    """Whether a fact of `kind`, stored since the ticket was caused, names this ticket."""
+    cause = int(ticket.cause.partition("/")[2])
+    async for item in read.facts(process.log, kind, scope=config_of(ticket), after=cause):
+        if getattr(item.event, "ticket", None) == ticket.ticket:
+            return True
     return False
 
 
@@ -202,7 +199,7 @@ async def publish_games(
     present: dict[str, int] = {}
     if deliveries > 1:
         names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
-        filters = [f"ringrift.game.{config}.completed"]
+        filters = [type_of(GameCompleted).filter(config)]
         present = await process.log.stored(
             "GAMES", names, filters, await caused_at(process, ticket)
         )
@@ -243,7 +240,7 @@ async def _until_fetched(process: Process, ticket: Ticket, config: str, written:
                 written
                 <= (
                     await process.log.stored(
-                        GAMES, sorted(written), [f"ringrift.game.{config}.completed"], since
+                        GAMES, sorted(written), [type_of(GameCompleted).filter(config)], since
                     )
                 ).keys()
             ):
