@@ -9,7 +9,7 @@ import pytest
 
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted, TrainingProgressed
-from ringrift.events.registry import PROGRESS_KEPT_SECONDS
+from ringrift.events.facts.training import PROGRESS_KEPT_SECONDS
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.leases import try_acquire
 from ringrift.log.memory import MemoryBroker, MemoryLog
