@@ -54,8 +54,10 @@ class Ends:
     """How the games of B samples ended, seen from the sample's mover.
 
     ranks        int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for seats the
-    game does not have owners       int64 [B, H, W] who owns a cell as territory: 0 nobody, 1 +
-    relative seat moves_left   float32 [B] log(1 + plies to the end)"""
+                 game does not have
+    owners       int64 [B, H, W] who owns a cell as territory: 0 nobody, 1 + relative seat
+    moves_left   float32 [B] log(1 + plies to the end)
+    """
 
     ranks: Tensor
     owners: Tensor
@@ -70,10 +72,14 @@ class Ends:
 class Sampled:
     """B samples with M legal moves in all.
 
-    batch    input of the network policy   float32 [M], improved policy; slot int64 [M], index of
-    the move within its sample; moves_max the longest list values   float32 [B, RELATIVE_SEATS]
-    targets by relative seat, `present` 1 for seats of the game, else 0 weight   float32 [B] ends
-    targets of auxiliary heads, None if not asked for"""
+    batch    input of the network
+    policy   float32 [M], improved policy; slot int64 [M], index of the move within its sample;
+             moves_max the longest list
+    values   float32 [B, RELATIVE_SEATS] targets by relative seat, `present` 1 for seats of the
+             game, else 0
+    weight   float32 [B]
+    ends     targets of auxiliary heads, None if not asked for
+    """
 
     batch: Encoded
     policy: Tensor

@@ -73,8 +73,10 @@ class NnueBatch:
     no rows.
 
     features int64, lists one after another; starts int64 [B * n + 1]; globals_ float32 [B * n,
-    GLOBALS] rows     int64 [N]; row_starts int64 [M + 1]; weights float32 [N]; kinds int64 [M];
-    positions int64 [M]"""
+    GLOBALS]
+    rows     int64 [N]; row_starts int64 [M + 1]; weights float32 [N]; kinds int64 [M]; positions
+             int64 [M]
+    """
 
     features: Tensor
     starts: Tensor

@@ -37,10 +37,12 @@ class GameRejected(ValueError):
 class CheckedGame:
     """A game that replays to the end its event tells.
 
-    key        first 8 bytes of the SHA-256 of the game's id: which games validate codes      int64
-    [plies], the moves outcome    float32 [seats], value of the end for each seat (`outcome_values`)
+    key        first 8 bytes of the SHA-256 of the game's id: which games validate
+    codes      int64 [plies], the moves
+    outcome    float32 [seats], value of the end for each seat (`outcome_values`)
     decisions  the searched decisions, in order of ply; none of a game in which some seat does not
-    search"""
+               search
+    """
 
     key: int
     pie: bool

@@ -5,13 +5,17 @@ It holds moves and targets rather than positions, a hundredth of their size; pos
 replaying, two million plies a second (`ringrift.learning.window`). Columns, for G games, P plies, D
 decisions, E entries of policies, n seats:
 
-    game_key      int64 [G]     picks the games that validate pie           uint8 [G]     1 if the
-    pie rule was on outcome       float32 [G, n] codes         int64 [P]     moves; those of game g
-    are codes[ply_start[g]:ply_start[g + 1]] ply_start     int64 [G + 1] game, ply     int32 [D]
-    which game and which of its plies a decision is root_value    float32 [D, n] weight
-    float32 [D]   weight of the sample in the loss entry_start   int64 [D + 1] move, share   uint16
-    [E]    improved policy: index into the legal moves by ascending code, and its probability in
-    units of
+    game_key      int64 [G]     picks the games that validate
+    pie           uint8 [G]     1 if the pie rule was on
+    outcome       float32 [G, n]
+    codes         int64 [P]     moves; those of game g are codes[ply_start[g]:ply_start[g + 1]]
+    ply_start     int64 [G + 1]
+    game, ply     int32 [D]     which game and which of its plies a decision is
+    root_value    float32 [D, n]
+    weight        float32 [D]   weight of the sample in the loss
+    entry_start   int64 [D + 1]
+    move, share   uint16 [E]    improved policy: index into the legal moves by ascending code, and
+                  its probability in units of
                                 1 / 65535 (rounded: readers divide by the sum)
 """
 

@@ -1,17 +1,21 @@
 """What the search learned at each decision of a game, as compact bytes: the field
 `GameCompleted.targets`.
 
-    game      = version seats decision*            version: byte 1; seats: byte 2, 3 or 4 decision
-    = skip value*seats span kept weight*      the improved policy, moves in ascending order of their
-    codes skip      = varint: plies between this decision and the one before (the first: its ply)
-    value     = int16 little-endian, root value of seat 1, 2, ... in units of 1 / 32767 span      =
-    varint, at least 1: index of the last move kept, plus 1 kept      = (span + 7) / 8 bytes, one
-    bit a move, lowest bit first: 1 if the move is kept weight    = uint16 little-endian, at least
-    1, for each move kept; probabilities are weights divided by their sum varint    = little-endian
-    base 128, high bit set on all bytes but the last, at most 4 bytes, no padding
+    game      = version seats decision*            version: byte 1; seats: byte 2, 3 or 4
+    decision  = skip value*seats span kept weight*      the improved policy, moves in ascending
+              order of their codes
+    skip      = varint: plies between this decision and the one before (the first: its ply)
+    value     = int16 little-endian, root value of seat 1, 2, ... in units of 1 / 32767
+    span      = varint, at least 1: index of the last move kept, plus 1
+    kept      = (span + 7) / 8 bytes, one bit a move, lowest bit first: 1 if the move is kept
+    weight    = uint16 little-endian, at least 1, for each move kept; probabilities are weights
+              divided by their sum
+    varint    = little-endian base 128, high bit set on all bytes but the last, at most 4 bytes, no
+              padding
 
 Indices refer to the legal moves in ascending order of their codes (`ringrift.rules`:
-`Position.legal_codes`, sorted)."""
+`Position.legal_codes`, sorted).
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,10 +40,12 @@ class TargetsError(ValueError):
 class Decision:
     """One searched decision.
 
-    ply            index of the decision in the game's moves, from 0 values         float32 [seats],
-    root value of each seat, -1..1 indices        int64 [K], ascending: moves of the improved
-    policy, as indices into the legal moves by ascending code probabilities  float32 [K], positive,
-    sum 1"""
+    ply            index of the decision in the game's moves, from 0
+    values         float32 [seats], root value of each seat, -1..1
+    indices        int64 [K], ascending: moves of the improved policy, as indices into the legal
+                   moves by ascending code
+    probabilities  float32 [K], positive, sum 1
+    """
 
     ply: int
     values: NDArray[np.float32]

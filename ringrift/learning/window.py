@@ -28,20 +28,27 @@ KEY_SPAN: Final = 2.0**64
 class Window:
     """D samples with M legal moves in all; n seats, states of S words.
 
-    states       int32 [D, S] codes        int64 [M], ascending within a sample; those of sample i
-    are codes[offsets[i]:offsets[i + 1]] offsets      int64 [D + 1] policy       float32 [M],
-    improved policy outcome      float32 [D, n], value of the end, by absolute seat root_value
-    float32 [D, n] mover        int64 [D], seat to act weight       float32 [D] order_bound  bool
-    [D], only half-turn symmetry holds (`ringrift.nets.symmetry`) key          uint64 [D], key of
-    the sample's game game         int64 [D], index of the sample's game among the G games of the
-    window
+    states       int32 [D, S]
+    codes        int64 [M], ascending within a sample; those of sample i are
+                 codes[offsets[i]:offsets[i + 1]]
+    offsets      int64 [D + 1]
+    policy       float32 [M], improved policy
+    outcome      float32 [D, n], value of the end, by absolute seat
+    root_value   float32 [D, n]
+    mover        int64 [D], seat to act
+    weight       float32 [D]
+    order_bound  bool [D], only half-turn symmetry holds (`ringrift.nets.symmetry`)
+    key          uint64 [D], key of the sample's game
+    game         int64 [D], index of the sample's game among the G games of the window
 
     What became of the games, the targets of auxiliary heads, comes with replaying and is in no
     shard:
 
-    plies_left   int32 [D], moves from the sample to the end of its game ranks        int8 [G, n],
-    final rank of each absolute seat, from 1; ties share a rank owners       int8 [G, cells], seat
-    that owns each cell as territory at the end, 0 for nobody; cells in the geometry's order"""
+    plies_left   int32 [D], moves from the sample to the end of its game
+    ranks        int8 [G, n], final rank of each absolute seat, from 1; ties share a rank
+    owners       int8 [G, cells], seat that owns each cell as territory at the end, 0 for nobody;
+                 cells in the geometry's order
+    """
 
     config: Config
     states: NDArray[np.int32]

@@ -21,9 +21,11 @@ RANKS: Final = RELATIVE_SEATS
 class Auxiliary:
     """What the auxiliary heads say, None for those the network has not.
 
-    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat territory
-    [B, 1 + RELATIVE_SEATS, H, W] logits of who owns a cell as territory at the end: nobody, or a
-    relative seat moves_left   [B] log(1 + plies to the end)"""
+    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat
+    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of who owns a cell as territory at the end:
+                 nobody, or a relative seat
+    moves_left   [B] log(1 + plies to the end)
+    """
 
     rank: Tensor | None = None
     territory: Tensor | None = None

@@ -3,14 +3,16 @@ package.
 
 Inputs, for B positions with M legal moves in all and N rows of bags (`ringrift.nets.batch`):
 
-    planes    float32 [B, PLANES, W, W]     globals   float32 [B, GLOBALS] rows      int64 [N],
-    weights float32 [N], bags int64 [N]: row `rows[i]` of the table belongs to move `bags[i]` kinds
-    int64 [M], positions int64 [M] features  float32 [B, FEATURES, W, W], only where the network
-    sees them
+    planes    float32 [B, PLANES, W, W]     globals   float32 [B, GLOBALS]
+    rows      int64 [N], weights float32 [N], bags int64 [N]: row `rows[i]` of the table belongs to
+              move `bags[i]`
+    kinds     int64 [M], positions int64 [M]
+    features  float32 [B, FEATURES, W, W], only where the network sees them
 
 Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. A bag is
 named by each of its rows, not by where it starts as in `Batch`, because summing by index is an
-operator of ONNX."""
+operator of ONNX.
+"""
 
 import importlib.util
 import logging

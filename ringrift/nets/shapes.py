@@ -18,8 +18,10 @@ class TowerShape:
     widths of the two heads.
 
     squeeze     channels divided by this are the width of a gate in every block (squeeze and
-    excitation); 0: no gate features    version of the threat planes it sees besides the state
-    (`ringrift.nets.features`); 0: none rank, territory, moves_left
+                excitation); 0: no gate
+    features    version of the threat planes it sees besides the state (`ringrift.nets.features`);
+                0: none
+    rank, territory, moves_left
                 1 if it has this auxiliary head, which shapes the trunk in training and is not asked
                 in play
     """

@@ -1,13 +1,15 @@
 """Arrays and text as bytes: the safetensors format, written so that equal content gives equal bytes
 on every machine.
 
-    8 bytes     length of the header, little-endian header      JSON: {"__metadata__": {text: text},
-    name: {"dtype", "shape", "data_offsets"}}, keys sorted;
+    8 bytes     length of the header, little-endian
+    header      JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}, keys
+                sorted;
                 blanks fill it up to a multiple of 8 bytes
     data        the arrays one after another in order of their names, little-endian, C order
 
 The safetensors library reads these files; its own writer orders metadata at random, so digests of
-its output would differ."""
+its output would differ.
+"""
 
 import json
 from collections.abc import Mapping

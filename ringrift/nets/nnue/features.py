@@ -4,14 +4,18 @@
 perspective: 0 is the seat that looks, 1 the next in cyclic order, so that 2, 3 and 4 seats share
 one layout and one network serves every seat.
 
-| planes | what is set on a cell | |---|---| | 0-3 rings | the stack holds a ring of relative seat
-r, at any depth | | 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the
-height reaches | | 8-11 territory | r owns the collapsed cell | | 12-15 markers | r's marker | |
-16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap
-reaches 1: plane 4-7 says it) | | 20-23 line threats | the marker is of a run along this axis at
-most one short of a line; level 0: own, level 1: another's | | 24 vulnerable | an own stack that
-another seat's stack could leap over now, were it to move | | 25 opportunity | another's stack that
-an own stack could leap over now |
+| planes | what is set on a cell |
+|---|---|
+| 0-3 rings | the stack holds a ring of relative seat r, at any depth |
+| 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height reaches |
+| 8-11 territory | r owns the collapsed cell |
+| 12-15 markers | r's marker |
+| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap
+reaches 1: plane 4-7 says it) |
+| 20-23 line threats | the marker is of a run along this axis at most one short of a line; level 0:
+own, level 1: another's |
+| 24 vulnerable | an own stack that another seat's stack could leap over now, were it to move |
+| 25 opportunity | another's stack that an own stack could leap over now |
 
 Heights and caps are thermometers: a ring more switches one feature on and leaves the others, so
 neighbouring heights share their weights and an update of the accumulator stays small; one class a
@@ -20,7 +24,8 @@ and leaves plane 23 empty.
 
 What a cell holds is first written as one word that knows no perspective (`describe`); features of a
 perspective come from the word (`cell_features`). Two positions differ in few words: that is what
-makes an update cheap."""
+makes an update cheap.
+"""
 
 import json
 from hashlib import sha256

@@ -4,9 +4,10 @@ differences, and values from them.
 For the seat p that looks, with f the features of `nnue_features` and clip(x) = min(max(x, 0), 1):
 
     a_p = bias + sum over active f of first[f]           H numbers, kept for every seat and updated,
-    not computed anew h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers u_p = out h_p +
-    direct globals_p + bias              strength on a logistic scale v_p = mean over the other
-    seats q of tanh((u_p - u_q) / 2)
+    not computed anew
+    h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers
+    u_p = out h_p + direct globals_p + bias              strength on a logistic scale
+    v_p = mean over the other seats q of tanh((u_p - u_q) / 2)
 
 so values are within -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta needs.
 The last line is that of the handcrafted heuristic (Bradley-Terry, Plackett-Luce).
@@ -20,8 +21,10 @@ docs/nnue.md).
 
 A depth-first search keeps one `Accumulators` with a node a ply:
 
-    refresh(g, net, root, acc, 0) update(g, net, acc, ply, child, ply + 1)      # child is the state
-    one move after the one at `ply`, or any other value(g, net, acc, ply + 1, child, values)
+    refresh(g, net, root, acc, 0)
+    update(g, net, acc, ply, child, ply + 1)      # child is the state one move after the one at
+    `ply`, or any other
+    value(g, net, acc, ply + 1, child, values)
 """
 
 from typing import Final, NamedTuple
@@ -241,7 +244,8 @@ class Policy(NamedTuple):
     them.
 
     q = query [clip(a), globals] + bias;  logit of a move = [q, 1] . (sum of weight * roles[row]
-    over its bag + kinds[kind]), bags as in `ringrift.nets.bags`, rows within one position."""
+                                          over its bag + kinds[kind]),
+    bags as in `ringrift.nets.bags`, rows within one position."""
 
     query: Floats  # [H + GLOBALS, P]
     query_bias: Floats  # [P]
