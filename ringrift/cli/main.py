@@ -56,8 +56,8 @@ COMMANDS = {
         "model transfer": "old:model",
         "model export": "old:model",
         "model architectures": "old:model",
-        "rating fit": "old:rating",
-        "rating sprt": "old:rating",
+        "rating fit": "rating:fit",
+        "rating sprt": "rating:sprt",
         "bench": "bench:bench",
         "simulate": "old:simulate",
     },
@@ -97,8 +97,8 @@ COMMANDS = {
         "metrics list": "old:metrics",
         "metrics export": "old:metrics",
         "metrics check": "old:metrics",
-        "parity check": "old:parity",
-        "search check": "old:search",
+        "parity check": "checks:parity",
+        "search check": "checks:search",
     },
 }
 """`module:function` in `ringrift.cli` of every command, grouped as `ringrift --help` shows them"""

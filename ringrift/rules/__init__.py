@@ -7,7 +7,7 @@ functions trust their arguments: cells must be core ids of the board, and moves 
 """
 
 from ringrift.rules.config import BOARDS, CONFIGS, Board, Config
-from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError, TraceError
+from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.position import PHASES, Position, warm_up
 from ringrift.rules.record import Record
@@ -25,7 +25,6 @@ __all__ = [
     "Position",
     "Record",
     "RulesError",
-    "TraceError",
     "geometry",
     "warm_up",
 ]

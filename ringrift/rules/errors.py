@@ -3,8 +3,7 @@
 RulesError
 ├── ConfigError      unknown config, board or option
 ├── NotationError    text that is no move, cell, position or record; says where
-├── IllegalMove      a well-formed move that is not legal in the position
-└── TraceError       a parity trace file that cannot be read
+└── IllegalMove      a well-formed move that is not legal in the position
 """
 
 
@@ -36,7 +35,3 @@ class IllegalMove(RulesError):
     def __init__(self, token: str, reason: str, ply: int) -> None:
         self.token, self.reason, self.ply = token, reason, ply
         super().__init__(f"ply {ply}: {token!r} is not legal: {reason}")
-
-
-class TraceError(RulesError):
-    """A parity trace that is unreadable or not of the expected format."""

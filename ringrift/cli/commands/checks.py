@@ -56,34 +56,3 @@ def doctor(commands: Commands) -> None:
     )
     add_source(item)
     item.set_defaults(run=later("ringrift.cli.doctor", "doctor"))
-
-
-def references(commands: Commands) -> None:
-    """`ringrift parity check` and `ringrift search check`."""
-    for name, module, text in (
-        (
-            "parity",
-            "ringrift.tools.parity_command",
-            "compare the rules with recorded games of the reference engine",
-        ),
-        ("search", "ringrift.tools.search_command", "compare the search with reference cases"),
-    ):
-        check = group(commands, name, text, "check").add_parser("check", help=text)
-        check.add_argument("files", nargs="+", metavar="FILE")
-        check.set_defaults(run=later(module, "check"))
-
-
-def rating(commands: Commands) -> None:
-    """`ringrift rating fit|sprt`."""
-    items = group(commands, "rating", "ratings and the sequential test", "fit|sprt")
-    fit = items.add_parser("fit", help="ratings of the games in a CSV file")
-    fit.add_argument("file")
-    fit.add_argument("--json", action="store_true")
-    fit.set_defaults(run=later("ringrift.tools.rating", "fit_command"))
-    sprt = items.add_parser("sprt", help="where a sequential test stands")
-    sprt.add_argument("--results", required=True, help="counts, worst first: L,D,W or LL,LD,..,WW")
-    for name, default in (("elo0", 0.0), ("elo1", 5.0), ("alpha", 0.05), ("beta", 0.05)):
-        sprt.add_argument(f"--{name}", type=float, default=default)
-    sprt.add_argument("--model", choices=("logistic", "normalized"), default="logistic")
-    sprt.add_argument("--json", action="store_true")
-    sprt.set_defaults(run=later("ringrift.tools.rating", "sprt_command"))

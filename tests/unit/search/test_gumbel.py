@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ringrift.search import gumbel
 from ringrift.search.gumbel import NONE, Settings, considered_table, new_forest
-from ringrift.tools.search_tables import Outcome, Table, search_table, two_player_table
+from ringrift.tools.search_check.tables import Outcome, Table, search_table, two_player_table
 
 ACTIONS = 4
 

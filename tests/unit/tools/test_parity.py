@@ -1,4 +1,4 @@
-"""Recorded games of the reference engine, and how the checker reports differences."""
+"""The rules agree with recorded games of the reference engine, and the check reports differences."""
 
 import gzip
 import json
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.rules.errors import TraceError
-from ringrift.tools.parity import check, parity_main
+from ringrift.cli.main import main
+from ringrift.tools.parity.check import check
+from ringrift.tools.parity.lines import TraceError
 
 Edit = Callable[[list[dict[str, object]]], None]
 
@@ -25,6 +26,11 @@ def edited(source: Path, target: Path, edit: Edit) -> Path:
     edit(lines)
     target.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return target
+
+
+def parity(*paths: Path) -> int:
+    """The exit status of the command."""
+    return main(["parity", "check", *map(str, paths)])
 
 
 def test_the_kept_traces_agree(parity_small: Path) -> None:
@@ -84,7 +90,7 @@ def test_a_difference_is_shown(
     shown: list[str],
 ) -> None:
     path = edited(parity_small / "hex8_2p_uniform.jsonl.gz", tmp_path / "trace.jsonl", edit)
-    assert parity_main([str(path)]) == 1
+    assert parity(path) == 1
     out = capsys.readouterr().out
     for text in shown:
         assert text in out
@@ -99,7 +105,7 @@ def test_differing_state_lines_are_shown(
         step.update(S=str(step["S"]).replace("elim 0,0", "elim 3,0"), sh="0" * 16)
 
     path = edited(parity_small / "hex8_2p_uniform.jsonl.gz", tmp_path / "trace.jsonl", spoil)
-    assert parity_main([str(path)]) == 1
+    assert parity(path) == 1
     out = capsys.readouterr().out
     assert "expected elim 3,0" in out
     assert "found    elim 0,0" in out
@@ -111,12 +117,12 @@ def test_wrong_end_positions_are_found(
     path = edited(
         parity_small / "victory_dev.jsonl.gz", tmp_path / "victory.jsonl", set_in(0, winner=4)
     )
-    assert parity_main([str(path)]) == 1
+    assert parity(path) == 1
     assert "end-of-game test" in capsys.readouterr().out
 
 
 def test_end_positions_alone_pass(parity_small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert parity_main([str(parity_small / "victory_dev.jsonl.gz")]) == 0
+    assert parity(parity_small / "victory_dev.jsonl.gz") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "games=100 steps=0 mismatches=0"
 
 
@@ -140,7 +146,7 @@ def test_unreadable_files_are_refused(
     path = tmp_path / "trace.jsonl.gz"
     if content is not None:
         path.write_bytes(content)
-    assert parity_main([str(path)]) == 2
+    assert parity(path) == 2
     assert reason in capsys.readouterr().err
 
 
@@ -160,5 +166,5 @@ def test_a_cut_file_is_refused(parity_small: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_to_check_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
-    assert parity_main([]) == 1
+    assert parity() == 1
     assert capsys.readouterr().out.splitlines()[-1] == "games=0 steps=0 mismatches=0"

@@ -1,14 +1,22 @@
+"""The search gives what the reference gives, and the check reports differences."""
+
 import json
 from pathlib import Path
 
 import pytest
 
+from ringrift.cli.main import main
 from ringrift.search.gumbel import considered_visits
-from ringrift.tools.search_check import check_file, search_check_main
+from ringrift.tools.search_check.check import check_file
 
 DATA = Path(__file__).parents[2] / "data" / "search"
 REFERENCE = Path(__file__).parents[4] / "shared" / "search"
 FILES = {"gumbel_vectors.json": 143, "gumbel_maxn_vectors.json": 40, "gumbel_equal_q.json": 20}
+
+
+def search(*paths: Path) -> int:
+    """The exit status of the command."""
+    return main(["search", "check", *map(str, paths)])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -19,7 +27,7 @@ def test_reference_cases(name: str) -> None:
 
 
 def test_command_counts_cases(capsys: pytest.CaptureFixture[str]) -> None:
-    assert search_check_main([DATA / name for name in FILES]) == 0
+    assert search(*(DATA / name for name in FILES)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "cases=203 failures=0"
 
 
@@ -27,11 +35,11 @@ def test_command_counts_cases(capsys: pytest.CaptureFixture[str]) -> None:
     not REFERENCE.is_dir(), reason="the reference folder is not beside the repository"
 )
 def test_all_reference_files_at_hand() -> None:
-    assert search_check_main(sorted(REFERENCE.glob("gumbel_*.json"))) == 0
+    assert search(*sorted(REFERENCE.glob("gumbel_*.json"))) == 0
 
 
 def test_command_without_cases_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    assert search_check_main([]) == 1
+    assert search() == 1
     assert capsys.readouterr().out == "cases=0 failures=0\n"
 
 
@@ -67,7 +75,7 @@ def test_a_wrong_value_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, value: object, what: str
 ) -> None:
     path = _altered(tmp_path, "gumbel_vectors.json", **{field: value})
-    assert search_check_main([path]) == 1
+    assert search(path) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"bandit-default-000: {what}"
     assert lines[1] == f"  expected {value}"
@@ -78,8 +86,13 @@ def test_a_wrong_value_is_shown(
 @pytest.mark.parametrize(
     ("name", "field", "value", "reason"),
     [
-        ("gumbel_vectors.json", "game__child", [[9, 0], [0, 0]], "child names a state beyond 0..1"),
-        ("gumbel_vectors.json", "game__child", [[0, 0], [0]], "child is no rectangular table"),
+        (
+            "gumbel_vectors.json",
+            "game__child",
+            [[9, 0], [0, 0]],
+            "child names a state outside 0..1",
+        ),
+        ("gumbel_vectors.json", "game__child", [[0, 0], [0]], "child is not a rectangular table"),
         ("gumbel_vectors.json", "game__logits", [[0, 0]], "logits has shape"),
         ("gumbel_vectors.json", "gumbel", [0.0], "gumbel has shape"),
         ("gumbel_vectors.json", "root_state", -1, "root_state -1"),
@@ -89,7 +102,7 @@ def test_a_wrong_value_is_shown(
         ("gumbel_vectors.json", "invalid", [1, 1], "all actions are invalid"),
         ("gumbel_vectors.json", "game", 3, "Expected `object`"),
         ("gumbel_maxn_vectors.json", "players", 9, "9 players"),
-        ("gumbel_maxn_vectors.json", "game__mover", [7] * 8, "mover beyond"),
+        ("gumbel_maxn_vectors.json", "game__mover", [7] * 8, "mover outside"),
     ],
 )
 def test_a_corrupt_case_is_refused(
@@ -100,7 +113,7 @@ def test_a_corrupt_case_is_refused(
     value: object,
     reason: str,
 ) -> None:
-    assert search_check_main([_altered(tmp_path, name, **{field: value})]) == 2
+    assert search(_altered(tmp_path, name, **{field: value})) == 2
     out, err = capsys.readouterr()
     assert out == "cases=0 failures=0\n"
     assert reason in err
@@ -115,7 +128,7 @@ def test_a_corrupt_file_is_refused_and_the_others_run(
 ) -> None:
     path = tmp_path / "corrupt.json"
     path.write_bytes(content)
-    assert search_check_main([path, tmp_path / "missing.json", DATA / "gumbel_equal_q.json"]) == 2
+    assert search(path, tmp_path / "missing.json", DATA / "gumbel_equal_q.json") == 2
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "cases=20 failures=0"
     assert "corrupt.json" in err

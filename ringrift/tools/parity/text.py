@@ -1,5 +1,4 @@
-"""Canonical texts of the parity traces (format `ringrift-parity-trace/1`): cells, moves and states
-as the oracle writes them."""
+"""Canonical texts of the traces: cells, moves and states as the reference engine writes them."""
 
 import json
 import re
@@ -12,11 +11,12 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.config import Config
-from ringrift.rules.errors import RulesError, TraceError
+from ringrift.rules.errors import RulesError
 from ringrift.rules.geometry import CELLS_AT, Geometry, geometry
 from ringrift.rules.move_cells import move_cells
 from ringrift.rules.notation import fields
 from ringrift.rules.setup import build_board
+from ringrift.tools.parity.lines import TraceError
 
 FORMAT: Final = "ringrift-parity-trace/1"
 PHASES: Final = (
@@ -103,7 +103,7 @@ class Tracer:
         self._span = np.empty(self.geometry.n_cells, np.int16)
 
     def legal(self, s: NDArray[np.int32], codes: Sequence[int]) -> dict[str, int]:
-        """Canonical string of each move code of the seat to act."""
+        """The move codes of the seat to act by their canonical strings."""
         seat = int(s[la.TURN])
         known, found = self._simple, {}
         for code in codes:
@@ -177,29 +177,24 @@ class Tracer:
     def state(self, s: NDArray[np.int32]) -> str:
         """Canonical state text: nine lines."""
         header = s[:CELLS_AT].tolist()
-        phase = header[la.PHASE]
+        seats, phase = self.config.seats, header[la.PHASE]
         focus = header[la.MUST] if phase == la.MOVEMENT else header[la.ORIGIN]
-        seats = self.config.seats
+        status = "completed" if phase == la.OVER else "active"
+        counts = (("hand", la.HAND), ("elim", la.REMOVED), ("terr", la.TERRITORY_OF))
         stacks, markers, collapsed = self._contents(s)
-        return "\n".join(
-            (
-                f"ringrift/1 {self.config.board} {seats}",
-                f"turn {header[la.TURN]} {PHASES[phase]} focus {self.name[focus] if focus else '-'} "
-                f"pend {header[la.DEBT]} swap {header[la.SWAPPED]}",
-                f"status {'completed' if phase == la.OVER else 'active'} winner {header[la.WINNER]}",
-                *(
-                    f"{word} {','.join(map(str, header[at + 1 : at + 1 + seats]))}"
-                    for word, at in (
-                        ("hand", la.HAND),
-                        ("elim", la.REMOVED),
-                        ("terr", la.TERRITORY_OF),
-                    )
-                ),
-                f"stacks {';'.join(stacks)}",
-                f"markers {';'.join(markers)}",
-                f"collapsed {';'.join(collapsed)}",
-            )
-        )
+        lines = [
+            f"ringrift/1 {self.config.board} {seats}",
+            f"turn {header[la.TURN]} {PHASES[phase]} focus {self.name[focus] if focus else '-'} "
+            f"pend {header[la.DEBT]} swap {header[la.SWAPPED]}",
+            f"status {status} winner {header[la.WINNER]}",
+        ]
+        for word, at in counts:
+            numbers = header[at + 1 : at + 1 + seats]
+            lines.append(f"{word} {','.join(map(str, numbers))}")
+        lines.append(f"stacks {';'.join(stacks)}")
+        lines.append(f"markers {';'.join(markers)}")
+        lines.append(f"collapsed {';'.join(collapsed)}")
+        return "\n".join(lines)
 
     def _contents(self, s: NDArray[np.int32]) -> tuple[list[str], list[str], list[str]]:
         stacks: list[str] = []
@@ -238,8 +233,8 @@ class Tracer:
         return sorted(self._seats, key=lambda seat: key[seat - 1])
 
     def read_state(self, text: str) -> NDArray[np.int32]:
-        """The state of a canonical text with an active game; what the text lacks is as at the
-        start. Raises RulesError."""
+        """The state that a canonical text of an active game describes; fields that the text does
+        not contain have their start values. Raises RulesError."""
         lines = text.split("\n")
         if len(lines) != len(_STATE_LINES):
             raise RulesError(f"a state has {len(_STATE_LINES)} lines, this has {len(lines)}")
@@ -267,7 +262,7 @@ class Tracer:
         return numbers
 
     def _entries(self, text: str) -> dict[int, str]:
-        """Content by core id of a list `cell:content;...`."""
+        """The contents of a list `cell:content;...`, by cell id."""
         out: dict[int, str] = {}
         for part in filter(None, text.split(";")):
             name, content = part.split(":")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringrift.tools.rating_files import RatingFileError, read_games
+from ringrift.tools.rating import RatingFileError, read_games
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -53,7 +53,7 @@ def test_ranking_with_a_shared_rank(tmp_path: Path) -> None:
         ("first_player,second_player,winner\na,a,a\n", 2, "against itself"),
         ("first_player,second_player,winner\n\na,b\n", 3, "3 filled cells"),
         ("first_player,second_player,score_of_first\na,b,2\n", 2, "use 0, 0.5 or 1"),
-        ("first_player,second_player,score_of_first\na,b,x\n", 2, "is no number"),
+        ("first_player,second_player,score_of_first\na,b,x\n", 2, "is not a number"),
         ("ranking_best_to_worst\na b a\n", 2, "appears twice"),
         ("ranking_best_to_worst\na b c d e\n", 2, "5 players"),
         ("ranking_best_to_worst\na\n", 2, "1 players"),

@@ -1,15 +1,27 @@
+"""`ringrift rating fit` and `ringrift rating sprt`."""
+
 import json
 from pathlib import Path
 
 import pytest
 
-from ringrift.tools.rating import rating_fit_main, rating_sprt_main
+from ringrift.cli.main import main
 
 DATA = Path(__file__).parents[2] / "data" / "rating"
 
 
+def fit(file: Path, *options: str) -> int:
+    """The exit status of the command."""
+    return main(["rating", "fit", str(file), *options])
+
+
+def sprt(results: str, *options: str) -> int:
+    """The exit status of the command, testing for 35 Elo against 0."""
+    return main(["rating", "sprt", "--results", results, "--elo1", "35", *options])
+
+
 def test_fit_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert rating_fit_main(DATA / "rating_games_A.csv", as_json=True) == 0
+    assert fit(DATA / "rating_games_A.csv", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["model"] == "bradley-terry"
     assert document["players"][0].keys() == {"name", "elo", "se", "games"}
@@ -19,7 +31,7 @@ def test_fit_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_fit_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert rating_fit_main(DATA / "rating_games_A.csv", as_json=False) == 0
+    assert fit(DATA / "rating_games_A.csv") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "bradley-terry, mean of all players 0"
     assert lines[2].split() == ["9", "+312.5", "14.6", "1009"]
@@ -30,7 +42,7 @@ def test_a_sweep_says_that_it_took_a_prior(
 ) -> None:
     path = tmp_path / "sweep.csv"
     path.write_text("first_player,second_player,winner\n" + "a,b,a\n" * 10)
-    assert rating_fit_main(path, as_json=True) == 0
+    assert fit(path, "--json") == 0
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert document["prior_elo"] == 400
@@ -43,20 +55,19 @@ def test_bad_input_is_one_line_and_exit_2(
 ) -> None:
     path = tmp_path / "bad.csv"
     path.write_text("first_player,second_player,winner\na,b,c\n")
-    assert rating_fit_main(path, as_json=True) == 2
-    assert rating_fit_main(tmp_path / "missing.csv", as_json=True) == 2
-    assert rating_sprt_main("1,2,x", 0, 35, 0.05, 0.05, "logistic", as_json=True) == 2
-    assert rating_sprt_main("1,2,3,4", 0, 35, 0.05, 0.05, "logistic", as_json=True) == 2
-    assert rating_sprt_main("1,2,3", 0, 35, 0.05, 0.05, "bayes", as_json=True) == 2
+    assert fit(path, "--json") == 2
+    assert fit(tmp_path / "missing.csv", "--json") == 2
+    assert sprt("1,2,x", "--json") == 2
+    assert sprt("1,2,3,4", "--json") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert len(err.splitlines()) == 5
+    assert len(err.splitlines()) == 4
     assert "line 2" in err
 
 
 @pytest.mark.parametrize("results", ["5,30,80,60,25", "5 30 80 60 25", "[5, 30, 80, 60, 25]"])
 def test_sprt_as_json(results: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rating_sprt_main(results, 0, 35, 0.05, 0.05, "logistic", as_json=True) == 0
+    assert sprt(results, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document.keys() == {"llr", "lower", "upper", "state", "elo", "elo_95_half_width", "los"}
     assert document["llr"] == pytest.approx(10.011721150191972)
@@ -64,5 +75,5 @@ def test_sprt_as_json(results: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_sprt_as_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert rating_sprt_main("5,30,80,60,25", 0, 35, 0.05, 0.05, "logistic", as_json=False) == 0
+    assert sprt("5,30,80,60,25") == 0
     assert "accepted" in capsys.readouterr().out

@@ -1,0 +1,109 @@
+"""`ringrift rating fit` and `ringrift rating sprt`: the statistics of the loop on games or counts
+of one's own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ringrift.cli.common import Json, show
+from ringrift.deciders.stats.plackett_luce import RatingError, Ratings
+from ringrift.deciders.stats.sprt import Model, Sprt, SprtError, SprtResult, evaluate
+from ringrift.deciders.stats.sprt_bias import UnbiasedElo, unbiased_elo
+from ringrift.tools.rating import RatingFileError, rate, read_counts
+
+EXIT_UNUSABLE = 2
+
+
+def fit(file: Path, /, *, json: Json = False) -> int:
+    """Compute the ratings of the games in a CSV file.
+
+    A prior is used, and named, where the games alone have no finite rating.
+
+    Args:
+        file: The games, under the header `first_player,second_player,winner`,
+            `first_player,second_player,score_of_first` or `ranking_best_to_worst`.
+    """
+    try:
+        ratings, note = rate(file)
+    except OSError as error:
+        return _refuse(f"cannot read {file}: {error.strerror}; give an existing CSV file")
+    except (RatingFileError, RatingError) as error:
+        return _refuse(error)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+    show(_document(ratings), json, lambda out: _print_ratings(out, ratings))
+    return 0
+
+
+def sprt(
+    *,
+    results: str,
+    elo0: float = 0.0,
+    elo1: float = 5.0,
+    alpha: float = 0.05,
+    beta: float = 0.05,
+    model: Model = "logistic",
+    json: Json = False,
+) -> int:
+    """Evaluate a sequential test on the counts of its results.
+
+    Args:
+        results: Counts, worst result first: L,D,W or LL,LD,LW+DD,DW,WW.
+        elo0: Strength that the test rejects.
+        elo1: Strength that the test accepts.
+        alpha: Probability to accept a candidate of strength `elo0`.
+        beta: Probability to reject a candidate of strength `elo1`.
+        model: Scale of the strengths.
+    """
+    try:
+        counts = read_counts(results)
+        test = Sprt(elo0=elo0, elo1=elo1, alpha=alpha, beta=beta, model=model)
+        result = evaluate(test, counts)
+    except SprtError as error:
+        return _refuse(error)
+    show(asdict(result), json, lambda out: _print_sprt(out, result, unbiased_elo(test, counts)))
+    return 0
+
+
+def _refuse(reason: object) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return EXIT_UNUSABLE
+
+
+def _document(ratings: Ratings) -> dict[str, object]:
+    prior = {} if ratings.prior_elo is None else {"prior_elo": ratings.prior_elo}
+    players = [asdict(player) | {"games": _count(player.games)} for player in ratings.ranked()]
+    return {"model": ratings.model, **prior, "players": players}
+
+
+def _print_ratings(out: Console, ratings: Ratings) -> None:
+    table = Table(box=None)
+    table.add_column("player")
+    for heading in ("Elo", "±SE", "games"):
+        table.add_column(heading, justify="right")
+    for player in ratings.ranked():
+        games = str(_count(player.games))
+        table.add_row(player.name, f"{player.elo:+.1f}", f"{player.se:.1f}", games)
+    out.print(f"{ratings.model}, mean of all players 0")
+    out.print(table, markup=False)
+
+
+def _print_sprt(out: Console, result: SprtResult, unbiased: UnbiasedElo) -> None:
+    elo = f"{result.elo:.2f} ± {result.elo_95_half_width:.2f} (95 %)"
+    corrected = f"{unbiased.elo:.2f} in ({unbiased.low:.2f}, {unbiased.high:.2f})"
+    table = Table(box=None, show_header=False)
+    table.add_row("state", result.state or "undecided: play on")
+    table.add_row("llr", f"{result.llr:.4f} in ({result.lower:.4f}, {result.upper:.4f})")
+    table.add_row("Elo", elo)
+    table.add_row("Elo, unbiased by stopping", corrected)
+    table.add_row("probability of being stronger", f"{result.los:.4f}")
+    out.print(table)
+
+
+def _count(games: float) -> int | float:
+    return int(games) if games == int(games) else games

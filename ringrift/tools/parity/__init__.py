@@ -1,0 +1,1 @@
+"""The rules against recorded traces of the reference engine (format `ringrift-parity-trace/1`)."""
