@@ -70,7 +70,9 @@ class Known:
     def tickets_gone(self) -> set[str]:
         """Tickets that an earlier retraction took back."""
         return {
-            ticket for event in self.retractions for ticket in (*event.tickets, *event.unscored)
+            ticket
+            for event in self.retractions
+            for ticket in (*event.scored_tickets, *event.unscored_tickets)
         }
 
 
@@ -183,8 +185,8 @@ def _fact(
         first_seq=games[0][0],
         last_seq=games[-1][0],
         count=len(games),
-        tickets=tuple(event.ticket for event in scored),
-        unscored=tuple(ticket for ticket in fresh if ticket not in known.scored),
+        scored_tickets=tuple(event.ticket for event in scored),
+        unscored_tickets=tuple(ticket for ticket in fresh if ticket not in known.scored),
         candidates=tuple(
             dict.fromkeys(
                 known.candidates[ticket] for ticket in fresh if ticket in known.candidates
@@ -241,8 +243,8 @@ def _say(options: argparse.Namespace, facts: list[GamesRetracted]) -> int:
         return 0
     for fact in facts:
         matches = (
-            f", with {len(fact.tickets) + len(fact.unscored)} matches"
-            if fact.tickets or fact.unscored
+            f", with {len(fact.scored_tickets) + len(fact.unscored_tickets)} matches"
+            if fact.scored_tickets or fact.unscored_tickets
             else ""
         )
         print(f"{fact.config}: {fact.count:,} games are retracted{matches}")

@@ -49,7 +49,7 @@ async def _measure(
     models = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
     held = {model: await networks.get(model) for model in sorted(models)}
     seats = Config.parse(request.config).seats
-    ids = [f"{ticket.ticket}-{index}" for index in range(request.pairs * seats)]
+    ids = [f"{ticket.ticket}-{index}" for index in range(request.starts * seats)]
     async with publish_games(process, ticket, request.config, ids, deliveries) as publish:
         match = from_thread(
             process,

@@ -224,11 +224,11 @@ async def export_configs(process: Process) -> None:
             elif isinstance(event, QualityAssessed):
                 metrics.set("ringrift_data_quality", event.adjusted, event.config)
             elif isinstance(event, VelocityChanged):
-                metrics.set("ringrift_elo_above_heuristic", event.gap_to_heuristic, event.config)
-                if event.velocity is not None:
-                    metrics.set("ringrift_elo_velocity", event.velocity, event.config)
+                metrics.set("ringrift_elo_above_heuristic", event.elo_above_heuristic, event.config)
+                if event.elo_per_hour is not None:
+                    metrics.set("ringrift_elo_velocity", event.elo_per_hour, event.config)
     joined = [event async for event, _ in read.facts(process.log, NodeJoined)]
-    metrics.set("ringrift_nodes_reconnected_total", sum(event.again for event in joined))
+    metrics.set("ringrift_nodes_reconnected_total", sum(event.rejoined for event in joined))
 
 
 if __name__ == "__main__":

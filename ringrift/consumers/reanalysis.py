@@ -78,7 +78,7 @@ async def reanalyse(
             yield GameReanalysed(
                 game=game.game,
                 config=game.config,
-                seq=seq,
+                game_seq=seq,
                 ticket=ticket.ticket,
                 model=request.model,
                 simulations=request.simulations,

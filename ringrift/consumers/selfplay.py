@@ -61,8 +61,8 @@ async def _play(
     process.doing = f"playing {plan.config} generation {plan.generation}, {ticket.games} games"
     settings, _ = await process.settings(plan.settings_version)
     play = settings.selfplay
-    if plan.temperature_plies is not None:
-        play = replace(play, temperature_plies=plan.temperature_plies)
+    if plan.noise_plies is not None:
+        play = replace(play, noise_plies=plan.noise_plies)
     model: Model | None = None
     if plan.model:
         played_by, model = await wanted_or_older(process, ticket, plan.model, networks.get)

@@ -127,7 +127,7 @@ async def _window(
             f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; another build asked for this training"
         )
     blobs = [await shard_bytes(process, facts[digest]) for digest in request.shards]
-    weights = request.weights or (1.0,) * len(blobs)
+    weights = request.shard_weights or (1.0,) * len(blobs)
 
     def opened() -> Window:
         shards = [

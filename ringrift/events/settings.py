@@ -43,7 +43,7 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     G14.12); needs accelerators"""
     considered: Positive = 16
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
-    temperature_plies: NonNegative = 24
+    noise_plies: NonNegative = 24
     """plies at the start of a game whose Gumbel noise has full scale; afterwards the best action is
     played"""
     even_openings: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
@@ -152,9 +152,9 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How a candidate is measured."""
 
     simulations: Positive = 32
-    pairs_per_ticket: Positive = 32
+    starts_per_ticket: Positive = 32
     """starts of one promotion ticket; the sequential test looks after each"""
-    baseline_pairs: Positive = 48
+    baseline_starts: Positive = 48
     """starts against random and against the heuristic, once a candidate"""
     waiting_max: Positive = 70
     """matches that wait before training pauses (requirement G09.02)"""
@@ -180,7 +180,7 @@ class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     elo1: float = 40.0
     alpha: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
     beta: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
-    max_pairs: Positive = 64
+    starts_max: Positive = 64
     """starts after which an undecided test goes by `score_at_cap`"""
     score_at_cap: Fraction = 0.52
     """share of points that promotes when the test is still open at the cap"""
@@ -293,7 +293,7 @@ class RegressionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """share of `minor_elo` that ends a regression: half, so that it does not flap"""
     games_min: Positive = 100
     """games both must have played"""
-    errors_min: PositiveFloat = 2.0
+    standard_errors_min: PositiveFloat = 2.0
     """standard errors of the difference by which it must be below"""
 
 
@@ -335,7 +335,7 @@ class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     curriculum: PositiveFloat = 0.20
     quality: PositiveFloat = 0.15
     diversity: PositiveFloat = 0.10
-    voi: PositiveFloat = 0.05
+    value_of_information: PositiveFloat = 0.05
 
 
 class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -381,7 +381,7 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """one registered node trains for so many configs, first of all"""
     preempt_seconds: PositiveFloat = 900.0
     """a training that waits for so long takes a node from what it plays (requirement G14.17)"""
-    given_back_seconds: PositiveFloat = 3600.0
+    release_seconds: PositiveFloat = 3600.0
     """without another training that waited too long, after which such a node plays again. Where it
     trained on for good, the simulated fleet saved 10 in place of 25 % (`ringrift simulate --hours
     48 --seed 1`)"""

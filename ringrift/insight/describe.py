@@ -53,7 +53,14 @@ SHOWN: dict[type[Fact], tuple[str, ...]] = {
     ),
     facts.ModelRegistered: ("generation", "model", "architecture", "parameters"),
     facts.ModelDerived: ("model", "architecture", "parents", "method"),
-    facts.EvaluationRequested: ("generation", "purpose", "round", "candidate", "opponent", "pairs"),
+    facts.EvaluationRequested: (
+        "generation",
+        "purpose",
+        "round",
+        "candidate",
+        "opponent",
+        "starts",
+    ),
     facts.EvaluationScored: (
         "generation",
         "purpose",

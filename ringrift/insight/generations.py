@@ -70,7 +70,7 @@ class Score:
         """Count one more result of the same match, or with the sign -1 one less."""
         self.wins += sign * event.wins
         self.games += sign * event.games
-        self.starts += sign * sum(count for _, count in event.starts)
+        self.starts += sign * sum(count for _, count in event.scores)
 
 
 @dataclass(kw_only=True)
@@ -248,8 +248,8 @@ class LoopView:
         """Take the results of the retracted tickets back."""
         view = self.of(event.config)
         view.retracted += event.count
-        self.left_out.update(event.unscored)
-        for ticket in event.tickets:
+        self.left_out.update(event.unscored_tickets)
+        for ticket in event.scored_tickets:
             if (result := self.scored.pop(ticket, None)) is not None:
                 scores = view.generation(result.generation).scores
                 scores[result.purpose].add(result, -1)

@@ -305,7 +305,7 @@ def _sum(config: str, decisions: list[Decision], history: list[Recorded]) -> Sum
             case SelfplayPlanned():
                 found.games += fact.games
             case EvaluationRequested():
-                found.evaluation_starts += fact.pairs
+                found.evaluation_starts += fact.starts
             case TrainingRequested():
                 found.trainings, found.samples = found.trainings + 1, found.samples + fact.samples
             case ModelPromoted() | PromotionRejected():

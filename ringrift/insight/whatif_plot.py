@@ -16,7 +16,7 @@ from ringrift.insight.whatif import Decision, WhatIf
 AMOUNTS = {
     "SelfplayPlanned": "games",
     "TrainingRequested": "samples",
-    "EvaluationRequested": "pairs",
+    "EvaluationRequested": "starts",
 }
 """what a decision asks for so many of"""
 MARGIN = 0.05

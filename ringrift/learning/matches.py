@@ -75,7 +75,7 @@ def play_match(
         ),
         batch=min(
             batch or max(HARNESSES[seat.harness].lockstep for seat in pair),
-            request.pairs * config.seats,
+            request.starts * config.seats,
         ),
         width=width,
         progress=progress,
@@ -109,7 +109,7 @@ def openings_of(
     A network that stands for the opponent is the referee where two networks meet. Each of them
     plays each opening from each seat, so that its errors favour neither."""
     request = ticket.request
-    seeds = [seed_of(request.seed, OPENING_STREAM, start) for start in range(request.pairs)]
+    seeds = [seed_of(request.seed, OPENING_STREAM, start) for start in range(request.starts)]
     if referee is None or not settings.even_openings:
         return (Opening(seed, settings.opening_plies) for seed in seeds)
     return even_openings(Config.parse(request.config), referee, seeds, between=between)
@@ -169,7 +169,7 @@ class Tally:
             round=request.round,
             games=self._games,
             wins=float(self._wins),
-            starts=tuple((float(score), count) for score, count in sorted(starts.items())),
+            scores=tuple((float(score), count) for score, count in sorted(starts.items())),
             rankings=tuple(
                 Ranking(order=order, ranks=ranks, count=count)
                 for (order, ranks), count in sorted(self._rankings.items())

@@ -260,7 +260,7 @@ def play_games(
         model=plan.model,
         simulations=plan.simulations,
         considered=settings.considered,
-        noise_plies=settings.temperature_plies,
+        noise_plies=settings.noise_plies,
     )
     player = player_of(config, sits, model, threads)
     seats = (sits,) * config.seats

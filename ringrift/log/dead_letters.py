@@ -64,7 +64,7 @@ async def bury(log: Log, letter: DeadLetter) -> int:
         dead_seq=dead_seq,
         reason=letter.reason[:REASON_CHARS_MAX],
         deliveries=letter.deliveries,
-        answered=letter.answered,
+        failure_recorded=letter.answered,
     )
     item = draft(
         fact, cause=f"{letter.stream}/{letter.seq}", source=letter.source, key=letter.consumer

@@ -65,8 +65,8 @@ class Remade(Struct, frozen=True):
     """A stream that was made anew, and for how long it had been so."""
 
     stream: str
-    was: Literal["leaderless", "missing"]
-    lacked_seconds: float
+    reason: Literal["leaderless", "missing"]
+    unavailable_seconds: float
 
 
 class WorkItem(Protocol):

@@ -28,7 +28,7 @@ FACTS = (
     DeadLetterResolved,
     DeadLetterEscalated,
 )
-Outcome = Literal["decodes", "sent-again"]
+Outcome = Literal["decodes", "requeued"]
 
 
 async def unresolved(log: Log) -> LettersState:
@@ -59,7 +59,7 @@ async def retry(
             await log.publish_ticket(
                 subject_of(ticket), encode_ticket(ticket), f"{ticket.ticket}.dead.{letter.dead_seq}"
             )
-            return _resolved(letter, "sent-again", f"{ticket.ticket} is on the queue again")
+            return _resolved(letter, "requeued", f"{ticket.ticket} is on the queue again")
         # by hand, because the error is the outcome of the retry
         event = decode(entry.body, stream=letter.stream, seq=letter.seq).event
     except (UndecodableEvent, QueueFull) as error:

@@ -83,7 +83,7 @@ async def test_what_an_older_store_lacks_is_written_again_once(
     assert [meta.id for _, meta in found[:-1]] == [item.id for item in drafts]
     event = found[-1].event
     assert isinstance(event, LostEventsRepublished)
-    assert (event.stream, event.first_seq, event.last_seq, event.written, event.orphaned) == (
+    assert (event.stream, event.first_seq, event.last_seq, event.republished, event.orphaned) == (
         "EVENTS",
         7,
         10,

@@ -50,9 +50,9 @@ SETTINGS = {
     "training.batch": 64,
     "training.checkpoint_steps": 5,
     "evaluation.simulations": 4,
-    "evaluation.pairs_per_ticket": 4,
-    "evaluation.baseline_pairs": 4,
-    "promotion.max_pairs": 8,
+    "evaluation.starts_per_ticket": 4,
+    "evaluation.baseline_starts": 4,
+    "promotion.starts_max": 8,
 }
 FINISH_SECONDS_MAX = 400.0
 KILL_EVERY_SECONDS = (1.0, 4.0)

@@ -65,7 +65,7 @@ async def test_a_queue_and_leases_without_a_leader_are_made_anew(
                 with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
                     found += await log.heal()
                 await asyncio.sleep(0.5)
-        assert {(item.stream, item.was) for item in found} == {
+        assert {(item.stream, item.reason) for item in found} == {
             (stream, "leaderless") for stream in LOST
         }
         assert [await leading(log.ask, stream) for stream in LOST] == ["led"] * 2

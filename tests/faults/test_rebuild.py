@@ -81,7 +81,7 @@ def scored(wins: int) -> EvaluationScored:
         round=0,
         games=20,
         wins=wins,
-        starts=((0.5, 10),),
+        scores=((0.5, 10),),
         rankings=rankings,
         play_seconds=1.0,
         node="n",

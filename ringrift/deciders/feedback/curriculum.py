@@ -72,7 +72,7 @@ def evolve(state: CurriculumState, event: Fact, meta: Context) -> CurriculumStat
                 state, before={**state.before, event.config: state.weights.get(event.config, USUAL)}
             )
         case VelocityChanged():
-            return replace(state, gaps={**state.gaps, event.config: event.gap_to_heuristic})
+            return replace(state, gaps={**state.gaps, event.config: event.elo_above_heuristic})
         case TickRecorded():
             silent = (meta.time - state.ticked).total_seconds() if state.ticked else 0.0
             return replace(state, ticked=meta.time, silent_seconds=silent)

@@ -155,7 +155,7 @@ def _plateau(state: LossState, event: TrainingFinished, item: ConfigLoss) -> tup
                 config=event.config,
                 generation=event.generation,
                 trainings=item.waited,
-                best=best,
+                best_loss=best,
                 settings_version=state.version,
             ),
         )
@@ -168,7 +168,7 @@ def _plateau(state: LossState, event: TrainingFinished, item: ConfigLoss) -> tup
             generation=event.generation,
             severity=severity,
             trainings=item.trainings,
-            best=best,
+            best_loss=best,
             settings_version=state.version,
         ),
     )

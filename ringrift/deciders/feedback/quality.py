@@ -105,7 +105,7 @@ def decide(state: QualityState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     adjusted = weigh(score, sure)
     assessed = QualityAssessed(
         config=event.config,
-        digest=event.digest,
+        shard=event.digest,
         games=games,
         score=score,
         confidence=sure,

@@ -123,7 +123,7 @@ def drop_of(
 
 def level_of(elo: float, error: float, settings: RegressionSettings) -> Severity | None:
     """Level of a drop; None where it is small or within its error."""
-    if elo < settings.errors_min * error:
+    if elo < settings.standard_errors_min * error:
         return None
     bounds = (settings.minor_elo, settings.major_elo, settings.critical_elo)
     reached = [level for level, bound in zip(LEVELS, bounds, strict=True) if elo >= bound]
@@ -151,9 +151,9 @@ def _measured(state: RegressionState, event: RatingsUpdated) -> tuple[Fact, ...]
             severity=level,
             model=item.models[-1],
             best=drop.best,
-            good=drop.good,
+            rollback_to=drop.good,
             elo_drop=drop.elo,
-            error=drop.error,
+            standard_error=drop.error,
             settings_version=state.version,
         ),
     )

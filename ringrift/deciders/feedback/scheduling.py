@@ -6,7 +6,7 @@ how starved it is; within bounds.
     curriculum  its weight against the largest
     quality     1 - quality: poor data need replacing
     diversity   games it lacks against the config with most
-    voi         value of information: how uncertain the rating of its current network is
+    value_of_information  value of information: how uncertain the rating of its current network is
 
 A config with hardly any games gets its priority times 20, 50 or 200, and every share stays between
 a floor and a cap: so neither can one starved config drown all others, nor can all others starve
@@ -160,7 +160,9 @@ def terms_of(state: SchedulingState, now: datetime) -> dict[str, dict[str, float
             "curriculum": weights[config] / heaviest,
             "quality": 1.0 - item.quality,
             "diversity": 1.0 - item.games / most,
-            "voi": 1.0 if item.error is None else item.error / (item.error + UNCERTAIN_ELO),
+            "value_of_information": 1.0
+            if item.error is None
+            else item.error / (item.error + UNCERTAIN_ELO),
         }
         for config, item in items.items()
     }

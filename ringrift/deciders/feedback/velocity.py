@@ -87,7 +87,11 @@ def evolve(state: VelocityState, event: Fact, meta: Context) -> VelocityState:
             return _with(
                 state,
                 event.config,
-                replace(_of(state, event.config), stalled=True, stalled_at=event.best_gap),
+                replace(
+                    _of(state, event.config),
+                    stalled=True,
+                    stalled_at=event.best_elo_above_heuristic,
+                ),
             )
         case ProgressRecovered():
             return _with(state, event.config, replace(_of(state, event.config), stalled=False))
@@ -146,13 +150,15 @@ def _change(state: VelocityState, config: str, now: datetime, pace_only: bool) -
     fact = VelocityChanged(
         config=config,
         model=item.points[-1].model,
-        velocity=value,
+        elo_per_hour=value,
         pace=pace_of(value, settings),
-        gap_to_heuristic=gap,
+        elo_above_heuristic=gap,
         settings_version=state.version,
     )
     if told is not None and told.pace == fact.pace:
-        moved = max(abs((value or 0.0) - (told.velocity or 0.0)), abs(gap - told.gap_to_heuristic))
+        moved = max(
+            abs((value or 0.0) - (told.elo_per_hour or 0.0)), abs(gap - told.elo_above_heuristic)
+        )
         if pace_only or (told.model == fact.model and moved < settings.change_min):
             return ()
     return (fact,)
@@ -169,7 +175,7 @@ def _stall(state: VelocityState, config: str) -> tuple[Fact, ...]:
     return (
         ProgressStalled(
             config=config,
-            best_gap=item.best,
+            best_elo_above_heuristic=item.best,
             stalled_seconds=item.idle_seconds,
             settings_version=state.version,
         ),
@@ -183,8 +189,8 @@ def _recovery(state: VelocityState, config: str) -> tuple[Fact, ...]:
     return (
         ProgressRecovered(
             config=config,
-            best_gap=item.best,
-            gain=item.best - item.stalled_at,
+            best_elo_above_heuristic=item.best,
+            elo_gain=item.best - item.stalled_at,
             stalled_seconds=item.idle_seconds,
             settings_version=state.version,
         ),

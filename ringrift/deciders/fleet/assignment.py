@@ -272,7 +272,7 @@ def _still_training(state: FleetState, now: datetime) -> tuple[str, ...]:
     ago."""
     taken = (
         state.taken_at is not None
-        and (now - state.taken_at).total_seconds() < state.settings.scheduling.given_back_seconds
+        and (now - state.taken_at).total_seconds() < state.settings.scheduling.release_seconds
     )
     return state.trainers if taken or state.waiting else state.trainers[: enough(state.settings)]
 

@@ -79,7 +79,7 @@ def evolve(state: LettersState, event: Fact, meta: Context) -> LettersState:
                 dead_seq=event.dead_seq,
                 reason=event.reason,
                 since=now,
-                answered=event.answered,
+                answered=event.failure_recorded,
             )
             return replace(state, letters={**state.letters, key_of(event): letter})
         case DeadLetterRetryRequested():

@@ -73,7 +73,7 @@ def decide(state: NodesState, event: Fact, meta: Context) -> tuple[Fact, ...]:
     for name, node in state.nodes.items():
         if node.standing == "there":
             if not node.announced:
-                found.append(NodeJoined(node=name, again=node.returns))
+                found.append(NodeJoined(node=name, rejoined=node.returns))
             continue
         silent = now - node.silent_since
         due = standing_after(silent, state.settings)

@@ -145,7 +145,7 @@ def evolve(state: EvaluationState, event: Fact, meta: Context) -> EvaluationStat
             return _with(
                 state,
                 event.config,
-                replace(item, trials=trials, left_out=(*item.left_out, *event.unscored)),
+                replace(item, trials=trials, left_out=(*item.left_out, *event.unscored_tickets)),
             )
         case ModelTainted():
             item = _of(state, event.config)
@@ -229,7 +229,7 @@ def _due(
         ]
     if not trial.baselines:
         due += [
-            (purpose, opponent, trial.rounds, settings.baseline_pairs)
+            (purpose, opponent, trial.rounds, settings.baseline_starts)
             for purpose, opponent in BASELINES
         ]
     return [
@@ -240,7 +240,7 @@ def _due(
             opponent=opponent,
             purpose=purpose,
             round=number if purpose == "promotion" else 0,
-            pairs=pairs,
+            starts=pairs,
             seed=seed_from(state.settings.seed, config, "evaluation", model, purpose, number),
             settings_version=state.version,
         )
@@ -252,7 +252,7 @@ def round_pairs(state: EvaluationState, config: str) -> tuple[int, ...]:
     """Starts of each ticket of a round: all in one or, on a fleet, in as few as most nodes finish
     in the time that the shortest-lived should take for one. Any node may take any ticket, so they
     fit all."""
-    pairs, game = state.settings.evaluation.pairs_per_ticket, _of(state, config).seconds
+    pairs, game = state.settings.evaluation.starts_per_ticket, _of(state, config).seconds
     if not state.evaluators or not game.count:
         return (pairs,)
     seconds = pairs * int(config[-2]) * game.careful
@@ -279,7 +279,7 @@ def _again(
             opponent=opponent,
             purpose=purpose,
             round=retest.due,
-            pairs=settings.baseline_pairs,
+            starts=settings.baseline_starts,
             seed=seed_from(
                 state.settings.seed, config, "evaluation", model, purpose, "tainted", retest.due
             ),
@@ -339,7 +339,7 @@ def _scored(state: EvaluationState, event: EvaluationScored, now: datetime) -> E
     trial = replace(trial, answered=trial.answered + 1)
     if event.ticket not in item.left_out:
         trial = replace(
-            trial, starts=merged(trial.starts, event.starts), games=trial.games + event.games
+            trial, starts=merged(trial.starts, event.scores), games=trial.games + event.games
         )
     return _with(
         state,

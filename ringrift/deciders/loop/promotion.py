@@ -2,7 +2,7 @@
 current network.
 
 The first network of a config has no rival; it is promoted once it beats random play beyond doubt. A
-test still open after `max_pairs` starts goes by the score. Each verdict is a fact with its
+test still open after `starts_max` starts goes by the score. Each verdict is a fact with its
 evidence.
 
 A current network with a critical regression is rolled back to the last good one. For a cool-down
@@ -170,9 +170,9 @@ def _rollback(state: PromotionState, event: RegressionDetected) -> tuple[Fact, .
         ModelRolledBack(
             config=event.config,
             model=event.model,
-            current=event.good,
+            current=event.rollback_to,
             elo_drop=event.elo_drop,
-            why=f"critical regression: {event.elo_drop:.0f} Elo below {event.best[:12]}, error {event.error:.0f}",
+            why=f"critical regression: {event.elo_drop:.0f} Elo below {event.best[:12]}, error {event.standard_error:.0f}",
             settings_version=state.version,
         ),
     )
@@ -223,7 +223,7 @@ def judge(
             evidence,
             f"llr {result.llr:.2f} fell to {result.lower:.2f}: {score:.1%} of {games} games",
         )
-    if total < settings.max_pairs:
+    if total < settings.starts_max:
         return "open", evidence, ""
     passed = score >= settings.score_at_cap
     text = f"undecided after {total} starts: {score:.1%} {'reaches' if passed else 'is below'} {settings.score_at_cap:.1%}"
@@ -275,7 +275,7 @@ def _retracted(state: PromotionState, event: GamesRetracted) -> PromotionState:
     return _with(
         state,
         event.config,
-        replace(item, candidates=candidates, left_out=(*item.left_out, *event.unscored)),
+        replace(item, candidates=candidates, left_out=(*item.left_out, *event.unscored_tickets)),
     )
 
 
@@ -294,7 +294,7 @@ def _scored(state: PromotionState, event: EvaluationScored) -> PromotionState:
     candidate = item.candidates[model]
     candidate = replace(
         candidate,
-        starts=merged(candidate.starts, event.starts),
+        starts=merged(candidate.starts, event.scores),
         games=candidate.games + event.games,
     )
     return _with(

@@ -52,7 +52,7 @@ def evolve(state: EloState, event: Fact, meta: Context) -> EloState:
     item = state.configs.get(event.config, ConfigElo())
     if isinstance(event, GamesRetracted):
         rankings = _counted(item.rankings, event.rankings, -1)
-        left_out = (*item.left_out, *event.unscored)
+        left_out = (*item.left_out, *event.unscored_tickets)
         item = ConfigElo(
             rankings=rankings, games=max(0, item.games - event.scored_games), left_out=left_out
         )

@@ -219,7 +219,7 @@ def _taint(
             generation=known.generation,
             retraction=retraction,
             inherited=name not in direct,
-            clean=_clean(models, known.parents, bad),
+            clean_ancestor=_clean(models, known.parents, bad),
         )
         for name, known in models.items()
         if name in bad and known.tainted != retraction

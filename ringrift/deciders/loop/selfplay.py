@@ -130,7 +130,7 @@ def evolve(state: SelfplayState, event: Fact, meta: Context) -> SelfplayState:
         case AllocationDecided():
             return replace(state, shares=event.shares)
         case VelocityChanged():
-            return _with(state, event.config, gap=event.gap_to_heuristic)
+            return _with(state, event.config, gap=event.elo_above_heuristic)
         case TrainingBlocked():
             return _with(state, event.config, blocked=True)
         case SelfplayPlanned():
@@ -278,7 +278,7 @@ def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanne
         model=play.model,
         seed=seed_from(state.settings.seed, config, "selfplay", play.generation, play.plans),
         settings_version=state.version,
-        temperature_plies=exploration.plies(settings.temperature_plies, play.boost),
+        noise_plies=exploration.plies(settings.noise_plies, play.boost),
     )
 
 

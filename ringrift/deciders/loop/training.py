@@ -248,19 +248,19 @@ def _signalled(state: TrainingState, event: Fact, meta: Context) -> TrainingStat
                 event.config,
                 assessed=event.adjusted,
                 assessed_at=meta.time,
-                qualities={**item.qualities, event.digest: event.adjusted},
-                unassessed=None if item.unassessed == event.digest else item.unassessed,
+                qualities={**item.qualities, event.shard: event.adjusted},
+                unassessed=None if item.unassessed == event.shard else item.unassessed,
             )
         case ModelTainted():
             item = _of(state, event.config)
             lines = {
-                name: event.clean if model == event.model else model
+                name: event.clean_ancestor if model == event.model else model
                 for name, model in item.lines.items()
             }
             return _with(
                 state,
                 event.config,
-                newest=event.clean if item.newest == event.model else item.newest,
+                newest=event.clean_ancestor if item.newest == event.model else item.newest,
                 lines={name: model for name, model in lines.items() if model},
             )
         case HyperparametersAdjusted():
@@ -466,7 +466,7 @@ def _request(
         seed=seed_from(state.settings.seed, config, "training", item.generation + 1, item.attempts),
         reason=reason,
         settings_version=state.version,
-        weights=weights(window, item.qualities, state.settings.training.shard_quality_power),
+        shard_weights=weights(window, item.qualities, state.settings.training.shard_quality_power),
         hyperparameters=item.hyperparameters,
         intensity=intensity(_quality(state, item, now), state.settings.training),
     )

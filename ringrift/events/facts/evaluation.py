@@ -31,7 +31,7 @@ class EvaluationRequested(Fact, subject="evaluation.{config}.requested"):
     opponent: Seat
     purpose: Purpose
     round: Count
-    pairs: Annotated[int, Meta(ge=1)]
+    starts: Annotated[int, Meta(ge=1)]
     seed: Count
     settings_version: Count
 
@@ -53,7 +53,7 @@ class EvaluationScored(Fact, subject="evaluation.{config}.scored"):
     round: Count
     games: Count
     wins: float
-    starts: tuple[tuple[float, int], ...]
+    scores: tuple[tuple[float, int], ...]
     rankings: tuple[Ranking, ...]
     play_seconds: float
     node: str
@@ -136,9 +136,9 @@ class VelocityChanged(Fact, subject="velocity.{config}.changed"):
 
     config: ConfigName
     model: Sha256
-    velocity: float | None
+    elo_per_hour: float | None
     pace: Pace | None
-    gap_to_heuristic: float
+    elo_above_heuristic: float
     settings_version: Count
 
 
@@ -147,7 +147,7 @@ class ProgressStalled(Fact, subject="velocity.{config}.progress-stalled"):
     until `ProgressRecovered`."""
 
     config: ConfigName
-    best_gap: float
+    best_elo_above_heuristic: float
     stalled_seconds: float
     settings_version: Count
 
@@ -156,8 +156,8 @@ class ProgressRecovered(Fact, subject="velocity.{config}.progress-recovered"):
     """The best gap to the heuristic has grown again, by `gain`."""
 
     config: ConfigName
-    best_gap: float
-    gain: float
+    best_elo_above_heuristic: float
+    elo_gain: float
     stalled_seconds: float
     settings_version: Count
 
@@ -173,9 +173,9 @@ class RegressionDetected(Fact, subject="regression.{config}.detected"):
     severity: Severity
     model: Sha256
     best: Sha256
-    good: Sha256
+    rollback_to: Sha256
     elo_drop: float
-    error: float
+    standard_error: float
     settings_version: Count
 
 

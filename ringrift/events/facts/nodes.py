@@ -29,7 +29,7 @@ class NodeJoined(Fact, subject="node.{node}.joined"):
     """A node is there; `again` after it had been suspected or worse."""
 
     node: Token
-    again: bool
+    rejoined: bool
 
 
 class NodeSuspected(Fact, subject="node.{node}.suspected"):

@@ -66,7 +66,7 @@ class GameReanalysed(Fact, subject="game.{config}.reanalysed", stream="GAMES"):
 
     game: str
     config: ConfigName
-    seq: Annotated[int, Meta(ge=1)]
+    game_seq: Annotated[int, Meta(ge=1)]
     ticket: str
     model: Sha256
     simulations: Annotated[int, Meta(ge=1)]
@@ -90,7 +90,7 @@ class SelfplayPlanned(Fact, subject="selfplay.{config}.planned"):
     model: Sha256 | None
     seed: Count
     settings_version: Count
-    temperature_plies: Count | None = None
+    noise_plies: Count | None = None
     """plies with noise where exploration was adjusted; None: as the settings say"""
     spare: bool = False
     """played because the fleet had room: the generation does not wait for these games"""
@@ -137,9 +137,9 @@ class GamesRetracted(Fact, subject="retraction.{config}.games-retracted"):
     first_seq: Annotated[int, Meta(ge=1)]
     last_seq: Annotated[int, Meta(ge=1)]
     count: Annotated[int, Meta(ge=1)]
-    tickets: tuple[str, ...] = ()
+    scored_tickets: tuple[str, ...] = ()
     """evaluation tickets whose scores are taken back"""
-    unscored: tuple[str, ...] = ()
+    unscored_tickets: tuple[str, ...] = ()
     """evaluation tickets whose scores will not count when they come"""
     candidates: tuple[Sha256, ...] = ()
     """networks whose results are among those taken back"""

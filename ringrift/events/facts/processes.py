@@ -46,7 +46,7 @@ class LostEventsRepublished(Fact, subject="consumer.{node}.lost-events-republish
     stream: str
     first_seq: Count
     last_seq: Count
-    written: Count
+    republished: Count
     orphaned: Count
 
 
@@ -55,8 +55,8 @@ class StreamRecreated(Fact, subject="stream.all.recreated"):
     and was made anew, empty."""
 
     stream: str
-    was: Literal["leaderless", "missing"]
-    lacked_seconds: Annotated[float, Meta(ge=0)]
+    reason: Literal["leaderless", "missing"]
+    unavailable_seconds: Annotated[float, Meta(ge=0)]
 
 
 class DeadLetterStored(Fact, subject="dead-letter.{consumer}.stored"):
@@ -71,7 +71,7 @@ class DeadLetterStored(Fact, subject="dead-letter.{consumer}.stored"):
     dead_seq: Count
     reason: str
     deliveries: Count
-    answered: bool = False
+    failure_recorded: bool = False
 
 
 class DeadLetterRetryRequested(Fact, subject="dead-letter.{consumer}.retry-requested"):
@@ -98,14 +98,14 @@ class DeadLetterResolved(Fact, subject="dead-letter.{consumer}.resolved"):
     """A dead letter needs nobody any more; its bytes stay in `DEAD`.
 
     `decodes`: this build, with its upcasters, reads the event where it lies, and so does every
-    consumer of it that starts; `sent-again`: the ticket is on the queue once more; `dropped`: a
+    consumer of it that starts; `requeued`: the ticket is on the queue once more; `dropped`: a
     person decided that it is of no use."""
 
     consumer: Token
     stream: str
     seq: Count
     dead_seq: Count
-    outcome: Literal["decodes", "sent-again", "dropped"]
+    outcome: Literal["decodes", "requeued", "dropped"]
     why: str
 
 

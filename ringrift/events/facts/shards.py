@@ -91,7 +91,7 @@ class QualityAssessed(Fact, subject="quality.{config}.assessed"):
     0.5 by lack of `confidence`."""
 
     config: ConfigName
-    digest: Sha256
+    shard: Sha256
     games: Count
     score: float
     confidence: float

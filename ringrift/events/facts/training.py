@@ -24,7 +24,7 @@ class ModelTainted(Fact, subject="model.{config}.tainted"):
     generation: Count
     retraction: str
     inherited: bool
-    clean: Sha256 | None
+    clean_ancestor: Sha256 | None
 
 
 class HyperparametersAdjusted(Fact, subject="hyperparameters.{config}.adjusted"):
@@ -56,7 +56,7 @@ class TrainingRequested(Fact, subject="training.{config}.requested"):
     seed: Count
     reason: str
     settings_version: Count
-    weights: tuple[float, ...] = ()
+    shard_weights: tuple[float, ...] = ()
     """what the samples of each shard weigh in the loss; empty: all alike"""
     hyperparameters: dict[str, str] = {}
     """settings that are others for this training"""
@@ -170,8 +170,8 @@ class FallbackModelUsed(Fact, subject="model.{config}.fallback-model-used"):
     wanted: Sha256
     used: Sha256
     age_seconds: float
-    tries: Count
-    seconds: float
+    fetch_tries: Count
+    fetch_seconds: float
     reason: str
     node: Token
 
@@ -201,7 +201,7 @@ class PlateauDetected(Fact, subject="loss.{config}.plateau-detected"):
     generation: Count
     severity: Severity
     trainings: Annotated[int, Meta(ge=1)]
-    best: float
+    best_loss: float
     settings_version: Count
 
 
@@ -211,7 +211,7 @@ class PlateauCleared(Fact, subject="loss.{config}.plateau-cleared"):
     config: ConfigName
     generation: Count
     trainings: Annotated[int, Meta(ge=1)]
-    best: float
+    best_loss: float
     settings_version: Count
 
 

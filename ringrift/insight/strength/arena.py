@@ -126,12 +126,12 @@ async def play(
         request
         for pairing in pairings
         for request in rounds(
-            known, purpose, pairing, pairs, settings.evaluation.pairs_per_ticket, seed, version
+            known, purpose, pairing, pairs, settings.evaluation.starts_per_ticket, seed, version
         )
     ]
     fresh = [request for request in requests if identity(request) not in known.asked]
     if fresh:
-        names = [f"{purpose}-{request.seed}-{request.pairs}" for request in fresh]
+        names = [f"{purpose}-{request.seed}-{request.starts}" for request in fresh]
         drafts = [
             draft(request, cause=None, source=f"ringrift@{node_name()}", key=name)
             for request, name in zip(fresh, names, strict=True)
@@ -157,7 +157,7 @@ def rounds(
     purpose: Purpose,
     pairing: Pairing,
     pairs: int,
-    pairs_per_ticket: int,
+    starts_per_ticket: int,
     seed: int,
     version: int,
 ) -> list[EvaluationRequested]:
@@ -172,11 +172,11 @@ def rounds(
             opponent=pairing.opponent,
             purpose=purpose,
             round=number,
-            pairs=min(pairs_per_ticket, pairs - first),
+            starts=min(starts_per_ticket, pairs - first),
             seed=seed_from(seed, known.config, purpose, *names, number),
             settings_version=version,
         )
-        for number, first in enumerate(range(0, pairs, pairs_per_ticket))
+        for number, first in enumerate(range(0, pairs, starts_per_ticket))
     ]
 
 
@@ -222,7 +222,7 @@ def _say(text: str) -> None:
 async def _await_results(log: JetStreamLog, known: Measurements, waiting: set[str]) -> None:
     """Until every ticket of `waiting` is scored or given up; shows how many games have been
     played."""
-    left = {ticket: known.tickets[ticket].pairs * known.seats for ticket in waiting}
+    left = {ticket: known.tickets[ticket].starts * known.seats for ticket in waiting}
     total, open_ = sum(left.values()), set(waiting)
     with progress("games") as report:
 

@@ -192,7 +192,7 @@ def identity(request: EvaluationRequested) -> Identity:
         request.purpose,
         request.candidate.participant,
         request.opponent.participant,
-        request.pairs,
+        request.starts,
         request.seed,
     )
 

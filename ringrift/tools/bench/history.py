@@ -198,7 +198,7 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
             opponent=opponent,
             purpose="random" if opponent is RANDOM else "heuristic",
             round=0,
-            pairs=48,
+            starts=48,
             seed=1,
             settings_version=1,
         )
@@ -218,7 +218,7 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
             round=0,
             games=96,
             wins=80,
-            starts=((0.5, 16), (1.0, 32)),
+            scores=((0.5, 16), (1.0, 32)),
             play_seconds=30.0,
             node="node1",
             rankings=(

@@ -193,7 +193,7 @@ def _seat(network: bool, simulations: int) -> Seat:
         model=NO_MODEL if network else None,
         simulations=simulations,
         considered=SETTINGS.considered,
-        noise_plies=SETTINGS.temperature_plies,
+        noise_plies=SETTINGS.noise_plies,
     )
 
 

@@ -82,7 +82,7 @@ class SimulatedNode:
                     / self.info.speed
                 )
             case EvaluationTicket():
-                games = ticket.request.pairs * workload.seats_of(ticket.request.config)
+                games = ticket.request.starts * workload.seats_of(ticket.request.config)
                 return (
                     games
                     * workload.game_seconds(ticket.request.config)

@@ -181,7 +181,7 @@ def match(
     worth = 10.0 ** ((elo - rival) / 400.0)
     starts: Counter[float] = Counter()
     places: Counter[int] = Counter()
-    for _ in range(request.pairs):
+    for _ in range(request.starts):
         points = 0
         for _ in range(seats):
             place = next(
@@ -208,9 +208,9 @@ def match(
         opponent=request.opponent.participant,
         purpose=request.purpose,
         round=request.round,
-        games=request.pairs * seats,
+        games=request.starts * seats,
         wins=float(places[0]),
-        starts=tuple(sorted(starts.items())),
+        scores=tuple(sorted(starts.items())),
         rankings=rankings,
         play_seconds=seconds,
         node=node,

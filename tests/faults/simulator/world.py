@@ -44,8 +44,8 @@ EPOCH = 1_800_000_000.0
 SETTLE_SECONDS_MAX = 400.0
 SETTINGS = Settings(
     selfplay=SelfplaySettings(bootstrap_games=4, games=4, games_per_ticket=2),
-    promotion=PromotionSettings(max_pairs=8),
-    evaluation=EvaluationSettings(pairs_per_ticket=4, baseline_pairs=16),
+    promotion=PromotionSettings(starts_max=8),
+    evaluation=EvaluationSettings(starts_per_ticket=4, baseline_starts=16),
 )
 PLANNER = (selfplay.DECIDER, evaluation.DECIDER)
 DECIDERS = (*PLANNER, promotion.DECIDER)
@@ -398,7 +398,7 @@ async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
     if await is_done(process, EvaluationScored, ticket):
         return
     await asyncio.sleep(some_seconds(process, ticket.ticket, 0.1, 4.0))
-    me, other, pairs = request.candidate.participant, request.opponent.participant, request.pairs
+    me, other, pairs = request.candidate.participant, request.opponent.participant, request.starts
     fact = EvaluationScored(
         config="hex8_2p",
         generation=request.generation,
@@ -410,7 +410,7 @@ async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
         round=request.round,
         games=2 * pairs,
         wins=2.0 * pairs,
-        starts=((1.0, pairs),),
+        scores=((1.0, pairs),),
         rankings=(Ranking(order=(me, other), ranks=(1, 2), count=2 * pairs),),
         play_seconds=1.0,
         node=process.node,

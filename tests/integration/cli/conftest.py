@@ -212,7 +212,7 @@ def scored(wins: int) -> EvaluationScored:
         round=0,
         games=8,
         wins=wins,
-        starts=((0.5, 4),),
+        scores=((0.5, 4),),
         rankings=rankings,
         play_seconds=1.0,
         node="test",

@@ -156,7 +156,7 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
     checks = {check["name"]: check for check in run.json("doctor")["checks"]}
     assert "2 unresolved" in checks["dead letters"]["text"]
     assert "still of no use" in run("dlq", "retry", str(event["dead_seq"]), status=1)
-    assert "sent-again" in run("dlq", "retry", str(ticket["dead_seq"]))
+    assert "requeued" in run("dlq", "retry", str(ticket["dead_seq"]))
     run("dlq", "retry", str(ticket["dead_seq"]), status=1)
     assert "no unresolved letter has the number" in run.err
     run("dlq", "retry", status=1)

@@ -188,7 +188,7 @@ async def history(system: Any, first: bytes, second: bytes) -> None:
                 round=0,
                 games=40,
                 wins=30.0,
-                starts=((0.75, 20),),
+                scores=((0.75, 20),),
                 rankings=(),
                 play_seconds=1.0,
                 node="test",

@@ -49,7 +49,7 @@ async def published(data: Path, blob: bytes) -> None:
     try:
         await ensure(log.ask)
         model = await ObjectBlobs(log).put(MODEL_BUCKET, blob)
-        settings = Settings(evaluation=EvaluationSettings(opening_plies=60, pairs_per_ticket=1))
+        settings = Settings(evaluation=EvaluationSettings(opening_plies=60, starts_per_ticket=1))
         facts = (
             SettingsChanged(version=1, settings=settings, why="test"),
             ModelRegistered(

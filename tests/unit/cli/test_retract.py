@@ -81,7 +81,7 @@ def scored(ticket: str) -> EvaluationScored:
         round=0,
         games=2,
         wins=2,
-        starts=((1.0, 1),),
+        scores=((1.0, 1),),
         rankings=(Ranking(order=names, ranks=(1, 2), count=2),),
         play_seconds=1.0,
         node="n2",
@@ -116,7 +116,7 @@ async def log() -> MemoryLog:
                 opponent=RIVALS[1],
                 purpose="random",
                 round=0,
-                pairs=1,
+                starts=1,
                 seed=number,
                 settings_version=1,
             ),
@@ -134,7 +134,10 @@ async def log() -> MemoryLog:
 async def test_a_match_with_one_bad_game_is_left_out_whole(log: MemoryLog) -> None:
     (fact,), newest = await retractions(log, Choice(node="n1", why="w"))
     assert (fact.count, fact.first_seq, fact.last_seq) == (3, 1, 5)
-    assert (fact.tickets, fact.unscored) == (("evaluation-events-2",), ("evaluation-events-3",))
+    assert (fact.scored_tickets, fact.unscored_tickets) == (
+        ("evaluation-events-2",),
+        ("evaluation-events-3",),
+    )
     assert (fact.rankings, fact.scored_games, fact.candidates) == (
         scored("x").rankings,
         2,
@@ -155,7 +158,12 @@ async def test_a_match_is_not_taken_back_twice(log: MemoryLog) -> None:
     await put(log, first)
     (second,), _ = await retractions(log, Choice(node="n2", why="w"))
     assert isinstance(second, GamesRetracted)
-    assert (second.count, second.tickets, second.unscored, second.rankings) == (2, (), (), ())
+    assert (second.count, second.scored_tickets, second.unscored_tickets, second.rankings) == (
+        2,
+        (),
+        (),
+        (),
+    )
     await put(log, second)
     with pytest.raises(CommandError, match="retracted already"):
         await retractions(log, Choice(model="aaa", why="w"))

@@ -115,7 +115,7 @@ def scored(wins: int, losses: int) -> EvaluationScored:
         round=0,
         games=2 * (wins + losses),
         wins=2.0 * wins,
-        starts=tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count),
+        scores=tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count),
         rankings=tuple(
             Ranking(order=order, ranks=(1, 2), count=2 * count) for order, count in orders if count
         ),

@@ -128,7 +128,7 @@ async def test_after_five_the_network_before_is_used_and_told(process: Process) 
     item, store = await ticket(process, promoted(A), promoted(B), promoted(C)), Store(A, B)
     assert await wanted_or_older(process, item, C, store.fetch) == (B, B)
     (fact,) = await told(process)
-    assert (fact.ticket, fact.wanted, fact.used, fact.tries, fact.node) == (
+    assert (fact.ticket, fact.wanted, fact.used, fact.fetch_tries, fact.node) == (
         item.ticket,
         C,
         B,
@@ -188,7 +188,7 @@ async def test_a_fetch_that_hangs_is_given_up_in_time(process: Process) -> None:
         process, await ticket(process, promoted(B), promoted(C)), C, fetch
     ) == (B, B)
     (fact,) = await told(process)
-    assert (fact.tries, fact.reason) == (1, "TimeoutError")
+    assert (fact.fetch_tries, fact.reason) == (1, "TimeoutError")
 
 
 async def test_a_log_that_is_away_counts_and_a_drain_ends_the_trying(process: Process) -> None:

@@ -284,7 +284,7 @@ async def test_loop_4_anomaly_to_exploration(broker):
         plan = await caused(broker, SelfplayPlanned, verdict)
     await one_hop(broker, found, adjusted)
     await one_hop(broker, found, weights)
-    assert plan.event.temperature_plies == 36
+    assert plan.event.noise_plies == 36
 
 
 async def test_a_plateau_reaches_exploration_in_one_hop(broker):

@@ -73,7 +73,7 @@ SETTINGS = Settings(
     shard=ShardSettings(games=2),
     training=TrainingSettings(min_samples=1),
     selfplay=SelfplaySettings(bootstrap_games=2, games=2, games_per_ticket=1),
-    evaluation=EvaluationSettings(pairs_per_ticket=64, baseline_pairs=64),
+    evaluation=EvaluationSettings(starts_per_ticket=64, baseline_starts=64),
 )
 ROLES = (planner, promoter, rater, feedback, dispatcher, exporter)
 DECIDERS = (
@@ -187,11 +187,11 @@ def scored(request: EvaluationRequested, ticket: str, *, wins: bool = True) -> E
         round=request.round,
         games=0,
         wins=0.0,
-        starts=((float(wins), request.pairs),),
+        scores=((float(wins), request.starts),),
         play_seconds=1.0,
         node="n",
         rankings=(
-            Ranking(order=order if wins else order[::-1], ranks=(1, 2), count=2 * request.pairs),
+            Ranking(order=order if wins else order[::-1], ranks=(1, 2), count=2 * request.starts),
         ),
     )
 
@@ -299,7 +299,7 @@ async def live(log: MemoryLog) -> None:
                 opponent=evaluation.network_seat(model(GENERATIONS - 1), 32),
                 purpose="tournament",
                 round=0,
-                pairs=1000,
+                starts=1000,
                 seed=1,
                 settings_version=1,
             )

@@ -26,12 +26,12 @@ async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_
             broker.stream("WORK").purge("ringrift.work.>")
             await write(
                 broker,
-                StreamRecreated(stream="KV_leases", was="leaderless", lacked_seconds=61.0),
+                StreamRecreated(stream="KV_leases", reason="leaderless", unavailable_seconds=61.0),
                 f"other-{time}",
             )
             await write(
                 broker,
-                StreamRecreated(stream="WORK", was="leaderless", lacked_seconds=61.0),
+                StreamRecreated(stream="WORK", reason="leaderless", unavailable_seconds=61.0),
                 f"remade-{time}",
             )
         await until(lambda: len(broker.stream("WORK").entries) == 3)
@@ -66,4 +66,4 @@ async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_s
         await until(lambda: runner.doing == "dispatching")
     assert tries[2] == "waiting: the log does not answer"
     told = [item.event for item in await facts(broker, StreamRecreated)]
-    assert told == [StreamRecreated(stream="WORK", was="leaderless", lacked_seconds=61.0)]
+    assert told == [StreamRecreated(stream="WORK", reason="leaderless", unavailable_seconds=61.0)]

@@ -22,7 +22,7 @@ def games_of(purpose: Any) -> list[GameCompleted]:
         opponent=seat("random"),
         purpose=purpose,
         round=0,
-        pairs=1,
+        starts=1,
         seed=1,
         settings_version=0,
     )

@@ -181,7 +181,7 @@ async def test_new_targets_make_a_new_shard_and_the_newest_count(system: System)
                 GameReanalysed(
                     game=f"game-{seq - 1}",
                     config=CONFIG,
-                    seq=seq,
+                    game_seq=seq,
                     ticket=f"r{move}",
                     model=MODEL,
                     simulations=8,

@@ -55,7 +55,7 @@ def scored(wins: int) -> EvaluationScored:
         round=0,
         games=8,
         wins=wins,
-        starts=((0.25, 4 - wins // 2), (1.0, 1 + wins // 2)),
+        scores=((0.25, 4 - wins // 2), (1.0, 1 + wins // 2)),
         rankings=rankings,
         play_seconds=1.0,
         node="n",

@@ -715,14 +715,14 @@ async def test_the_monitors_metrics_tell_how_each_config_stands(broker: MemoryBr
     changed = VelocityChanged(
         config="hex8_2p",
         model=model,
-        velocity=None,
+        elo_per_hour=None,
         pace=None,
-        gap_to_heuristic=120.5,
+        elo_above_heuristic=120.5,
         settings_version=1,
     )
     await write(broker, changed)
-    await write(broker, NodeJoined(node="gpu1", again=False), "1")
-    await write(broker, NodeJoined(node="gpu1", again=True), "2")
+    await write(broker, NodeJoined(node="gpu1", rejoined=False), "1")
+    await write(broker, NodeJoined(node="gpu1", rejoined=True), "2")
     await monitor.export_configs(runner)
     lines = runner.metrics.text().splitlines()
     who = 'consumer="monitor",node="test"'

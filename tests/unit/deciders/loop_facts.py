@@ -154,7 +154,7 @@ def scored(
         round=round_,
         games=2 * (wins + losses),
         wins=2.0 * wins,
-        starts=starts,
+        scores=starts,
         rankings=tuple(
             Ranking(order=order, ranks=(1, 2), count=count) for order, count in rankings if count
         ),

@@ -70,7 +70,7 @@ MATCH = EvaluationRequested(
     opponent=seat("random"),
     purpose="random",
     round=0,
-    pairs=1,
+    starts=1,
     seed=1,
     settings_version=1,
 )
@@ -148,7 +148,7 @@ def test_a_match_that_was_played_does_not_age(old):
         round=0,
         games=2,
         wins=1.0,
-        starts=(),
+        scores=(),
         rankings=(),
         play_seconds=1.0,
         node="n",

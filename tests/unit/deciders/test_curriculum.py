@@ -62,26 +62,37 @@ def regressed(drop: float = 150.0, config: str = HEX) -> RegressionDetected:
         severity="critical",
         model=B,
         best=B,
-        good=B,
+        rollback_to=B,
         elo_drop=drop,
-        error=1.0,
+        standard_error=1.0,
         settings_version=1,
     )
 
 
 def gap(config: str, value: float) -> VelocityChanged:
     return VelocityChanged(
-        config=config, model=B, velocity=None, pace=None, gap_to_heuristic=value, settings_version=1
+        config=config,
+        model=B,
+        elo_per_hour=None,
+        pace=None,
+        elo_above_heuristic=value,
+        settings_version=1,
     )
 
 
 def stalled(config: str = HEX) -> ProgressStalled:
-    return ProgressStalled(config=config, best_gap=1.0, stalled_seconds=1.0, settings_version=1)
+    return ProgressStalled(
+        config=config, best_elo_above_heuristic=1.0, stalled_seconds=1.0, settings_version=1
+    )
 
 
 def recovered(config: str = HEX) -> ProgressRecovered:
     return ProgressRecovered(
-        config=config, best_gap=1.0, gain=10.0, stalled_seconds=1.0, settings_version=1
+        config=config,
+        best_elo_above_heuristic=1.0,
+        elo_gain=10.0,
+        stalled_seconds=1.0,
+        settings_version=1,
     )
 
 

@@ -71,7 +71,7 @@ def asked(purpose: Any, model: str = B) -> EvaluationRequested:
         opponent=evaluation.RANDOM,
         purpose=purpose,
         round=0,
-        pairs=4,
+        starts=4,
         seed=1,
         settings_version=1,
     )

@@ -40,7 +40,12 @@ def anomaly(severity="minor", config: str = CONFIG) -> LossAnomalyDetected:
 
 def plateau(severity="minor") -> PlateauDetected:
     return PlateauDetected(
-        config=CONFIG, generation=1, severity=severity, trainings=5, best=1.0, settings_version=1
+        config=CONFIG,
+        generation=1,
+        severity=severity,
+        trainings=5,
+        best_loss=1.0,
+        settings_version=1,
     )
 
 
@@ -70,7 +75,12 @@ def rejected() -> PromotionRejected:
 
 def pace(name, config: str = CONFIG) -> VelocityChanged:
     return VelocityChanged(
-        config=config, model=B, velocity=1.0, pace=name, gap_to_heuristic=10.0, settings_version=1
+        config=config,
+        model=B,
+        elo_per_hour=1.0,
+        pace=name,
+        elo_above_heuristic=10.0,
+        settings_version=1,
     )
 
 
@@ -151,14 +161,14 @@ def test_the_next_plan_carries_it(story, settings_changed):
         )
     )
     (plan,) = life.when(promoted()).then(SelfplayPlanned)
-    assert plan.temperature_plies == 36
+    assert plan.noise_plies == 36
 
 
 def test_a_plan_without_a_boost_says_nothing(story, settings_changed):
     (plan,) = (
         story(selfplay.DECIDER).given(settings_changed()).when(promoted()).then(SelfplayPlanned)
     )
-    assert plan.temperature_plies is None
+    assert plan.noise_plies is None
     assert msgspec.structs.replace(plan, model=None)
 
 

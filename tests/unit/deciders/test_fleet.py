@@ -87,7 +87,7 @@ def test_the_cheapest_that_is_not_ephemeral_trains(life):
     assert told(life) == {"spot": PLAYS, "dear": PLAYS, "cheap": EVERYTHING}
     life.given(NodeSuspected(node="cheap", silent_seconds=300.0))
     assert told(life)["dear"] == EVERYTHING
-    life.given(NodeJoined(node="cheap", again=True))
+    life.given(NodeJoined(node="cheap", rejoined=True))
     assert told(life)["cheap"] == EVERYTHING, "the margin is 15 %, it is 23 % cheaper"
 
 
@@ -176,7 +176,7 @@ def test_a_lost_node_has_nothing_and_is_back_when_it_is(life):
     life.given(node("a1"), node("a2"))
     (fact,) = life.when(NodeSuspected(node="a2", silent_seconds=300.0)).then(NodeAssigned)
     assert fact.kinds == ()
-    (fact,) = life.when(NodeJoined(node="a2", again=True)).then(NodeAssigned)
+    (fact,) = life.when(NodeJoined(node="a2", rejoined=True)).then(NodeAssigned)
     assert fact.kinds == PLAYS
 
 

@@ -184,7 +184,7 @@ def _measure(request: EvaluationRequested) -> list[Fact]:
     """Generations 1 and 2 are stronger than what they meet, generation 3 is weaker; the games are
     exported, without samples."""
     won = request.purpose != "promotion" or request.generation < 3
-    wins, losses = (request.pairs - 4, 4) if won else (4, request.pairs - 4)
+    wins, losses = (request.starts - 4, 4) if won else (4, request.starts - 4)
     names = (request.candidate.participant, request.opponent.participant)
     rankings = tuple(
         Ranking(order=order, ranks=(1, 2), count=2 * count)
@@ -199,9 +199,9 @@ def _measure(request: EvaluationRequested) -> list[Fact]:
         candidate_model=request.candidate.model,
         purpose=request.purpose,
         round=request.round,
-        games=2 * request.pairs,
+        games=2 * request.starts,
         wins=2.0 * wins,
-        starts=((0.0, losses), (1.0, wins)),
+        scores=((0.0, losses), (1.0, wins)),
         rankings=rankings,
         play_seconds=1.0,
         node="n",
@@ -212,7 +212,7 @@ def _measure(request: EvaluationRequested) -> list[Fact]:
         index=0,
         first_seq=1,
         last_seq=64,
-        games=2 * request.pairs,
+        games=2 * request.starts,
         samples=0,
         rejected=0,
         digest="0" * 64,

@@ -94,7 +94,7 @@ def test_configs_have_their_own_bounds(life):
 def test_no_gain_for_five_trainings_is_a_plateau_told_once(story, settings_changed):
     life = story(DECIDER).given(settings_changed(), trained(1.0), *[trained(1.0)] * 4)
     (fact,) = life.when(trained(1.0)).then(PlateauDetected)
-    assert (fact.trainings, fact.severity, fact.best) == (5, "minor", 1.0)
+    assert (fact.trainings, fact.severity, fact.best_loss) == (5, "minor", 1.0)
     life.when(trained(1.0)).then()
 
 
@@ -107,7 +107,7 @@ def test_a_longer_plateau_is_more_severe(story, settings_changed):
 def test_a_gain_ends_the_plateau(story, settings_changed):
     life = story(DECIDER).given(settings_changed(), *[trained(1.0)] * 8)
     (fact,) = life.when(trained(0.9)).then(PlateauCleared)
-    assert (fact.trainings, fact.best) == (8, 0.9)
+    assert (fact.trainings, fact.best_loss) == (8, 0.9)
     life.when(trained(0.8)).then()
 
 

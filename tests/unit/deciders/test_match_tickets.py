@@ -75,7 +75,7 @@ def scored(
         round=round_,
         games=games,
         wins=games / 4,
-        starts=((0.0, starts // 2), (1.0, starts // 2)),
+        scores=((0.0, starts // 2), (1.0, starts // 2)),
         rankings=(
             Ranking(
                 order=(candidate, opponent, opponent, opponent), ranks=(1, 2, 3, 4), count=games
@@ -104,20 +104,20 @@ def asked(life) -> list[EvaluationRequested]:
 
 def test_on_a_laptop_a_round_is_one_ticket_however_long(life):
     (request,) = asked(life.when(registered(C)))
-    assert (request.round, request.pairs) == (0, 32)
+    assert (request.round, request.starts) == (0, 32)
 
 
 def test_on_a_fleet_a_round_of_long_games_is_played_side_by_side(life):
     requests = asked(life.given(assigned("n1")).when(registered(C)))
     assert [request.round for request in requests] == [0, 1, 2, 3]
-    assert [request.pairs for request in requests] == [8, 8, 8, 8]
+    assert [request.starts for request in requests] == [8, 8, 8, 8]
     assert len({request.seed for request in requests}) == 4
 
 
 def test_a_round_that_fits_the_time_of_a_ticket_stays_whole(life):
     life.given(*(scored(B, game_seconds=1.0) for _ in range(200)))
     (request,) = asked(life.given(assigned("n1")).when(registered(C)))
-    assert request.pairs == 32
+    assert request.starts == 32
 
 
 def test_the_node_that_may_vanish_first_sets_the_size(life):
@@ -146,7 +146,7 @@ def test_before_anything_was_measured_a_round_is_whole(story, settings_changed):
 @pytest.mark.parametrize("pairs", [1, 2, 3, 7, 32])
 def test_no_start_is_lost_and_tickets_are_few(story, settings_changed, pairs, seconds):
     settings = settings_changed(
-        configs=(BIG,), evaluation=EvaluationSettings(pairs_per_ticket=pairs)
+        configs=(BIG,), evaluation=EvaluationSettings(starts_per_ticket=pairs)
     )
     life = story(DECIDER).given(settings, registered(B), promoted(B))
     found = evaluation.round_pairs(
@@ -188,4 +188,7 @@ def test_tickets_of_a_round_come_in_any_order(life, story, settings_changed):
 def test_baselines_are_one_ticket_each_for_the_first_network_is_judged_by_one(life):
     life.given(assigned("n1", seconds=1.0)).when(registered(C))
     baselines = [fact for fact in life.decided if fact.purpose != "promotion"]
-    assert [(fact.purpose, fact.pairs) for fact in baselines] == [("random", 48), ("heuristic", 48)]
+    assert [(fact.purpose, fact.starts) for fact in baselines] == [
+        ("random", 48),
+        ("heuristic", 48),
+    ]

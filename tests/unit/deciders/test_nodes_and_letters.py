@@ -66,7 +66,7 @@ def seen(present: bool, *, left: bool = False, silent: float = 0.0) -> NodePrese
 
 def test_a_silent_node_is_suspected_degraded_lost_and_joins_again() -> None:
     life = Life(nodes.DECIDER)
-    assert life.at(0, seen(True)) == [NodeJoined(node="gpu1", again=False)]
+    assert life.at(0, seen(True)) == [NodeJoined(node="gpu1", rejoined=False)]
     assert life.at(1, TICK) == []
     assert life.at(110, seen(False, silent=10)) == []
     assert life.at(399, TICK) == []
@@ -75,7 +75,7 @@ def test_a_silent_node_is_suspected_degraded_lost_and_joins_again() -> None:
     assert life.at(700, TICK) == [NodeDegraded(node="gpu1", silent_seconds=600)]
     assert life.at(9000, TICK) == [NodeLost(node="gpu1", silent_seconds=8900)]
     assert life.at(9001, TICK) == []
-    assert life.at(9002, seen(True)) == [NodeJoined(node="gpu1", again=True)]
+    assert life.at(9002, seen(True)) == [NodeJoined(node="gpu1", rejoined=True)]
 
 
 def test_a_short_silence_is_no_news_and_a_goodbye_is_no_loss() -> None:
@@ -139,7 +139,7 @@ def test_a_resolved_letter_is_forgotten() -> None:
 
 def test_a_ticket_whose_failure_is_a_fact_is_a_persons_at_once() -> None:
     life = Life(letters.DECIDER)
-    (fact,) = life.at(0, buried(stream="WORK", answered=True))
+    (fact,) = life.at(0, buried(stream="WORK", failure_recorded=True))
     assert isinstance(fact, DeadLetterEscalated)
     assert life.at(1e6, TICK) == []
 
@@ -157,7 +157,7 @@ def test_a_node_that_was_only_silent_for_a_moment_has_not_joined_again() -> None
     life.at(0, seen(True))
     life.at(10, seen(False, silent=0))
     life.at(320, TICK)  # suspected
-    assert life.at(330, seen(True)) == [NodeJoined(node="gpu1", again=True)]
+    assert life.at(330, seen(True)) == [NodeJoined(node="gpu1", rejoined=True)]
     life.at(340, seen(False, silent=0))
     assert life.at(350, seen(True)) == []
 
@@ -165,7 +165,7 @@ def test_a_node_that_was_only_silent_for_a_moment_has_not_joined_again() -> None
 def test_nodes_are_missed_apart() -> None:
     life, other = Life(nodes.DECIDER), replace(seen(True), node="gpu2")
     life.at(0, seen(True))
-    assert life.at(1, other) == [NodeJoined(node="gpu2", again=False)]
+    assert life.at(1, other) == [NodeJoined(node="gpu2", rejoined=False)]
     life.at(2, seen(False))
     assert [fact.node for fact in life.at(400, TICK)] == ["gpu1"]
 
@@ -174,7 +174,7 @@ def test_a_node_that_says_goodbye_and_comes_back_joins_and_has_not_been_missed()
     life = Life(nodes.DECIDER)
     life.at(0, seen(True))
     life.at(10, seen(False, left=True))
-    assert life.at(9000, seen(True)) == [NodeJoined(node="gpu1", again=False)]
+    assert life.at(9000, seen(True)) == [NodeJoined(node="gpu1", rejoined=False)]
 
 
 def test_the_bounds_are_settings() -> None:
@@ -259,7 +259,7 @@ def test_a_resolved_letter_that_comes_back_is_a_new_one() -> None:
     life.at(
         1,
         DeadLetterResolved(
-            consumer="rater", stream="EVENTS", seq=7, dead_seq=1, outcome="sent-again", why="w"
+            consumer="rater", stream="EVENTS", seq=7, dead_seq=1, outcome="requeued", why="w"
         ),
     )
     life.at(2, buried(dead_seq=9))

@@ -47,7 +47,7 @@ def test_a_weaker_candidate_is_rejected(story, settings_changed):
 
 @pytest.mark.parametrize(("wins", "verdict"), [(33, ModelPromoted), (32, PromotionRejected)])
 def test_an_open_test_at_the_cap_goes_by_the_score(story, settings_changed, wins, verdict):
-    cap = PromotionSettings(max_pairs=64, elo0=-1, elo1=1, score_at_cap=0.51)
+    cap = PromotionSettings(starts_max=64, elo0=-1, elo1=1, score_at_cap=0.51)
     life = story(promotion.DECIDER).given(
         settings_changed(promotion=cap), registered(B), scored("random", 32, 0), registered(C)
     )
@@ -149,14 +149,14 @@ def test_a_better_score_never_turns_a_promotion_into_a_rejection(starts):
     verdict = judge(
         merged(tuple(starts), ()),
         100,
-        PromotionSettings(max_pairs=10_000),
+        PromotionSettings(starts_max=10_000),
         first=False,
         config=CONFIG,
     )[0]
     better = judge(
         merged(tuple(starts), ((1.0, 20),)),
         100,
-        PromotionSettings(max_pairs=10_000),
+        PromotionSettings(starts_max=10_000),
         first=False,
         config=CONFIG,
     )[0]

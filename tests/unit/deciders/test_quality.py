@@ -73,7 +73,7 @@ def of(*summaries: ShardSummary, rejected: int = 0, seats: int = 2) -> dict[str,
 
 def test_a_shard_is_assessed(story, settings_changed):
     (fact,) = story(DECIDER).given(settings_changed()).when(shard(summary())).then(QualityAssessed)
-    assert (fact.games, fact.confidence, fact.digest) == (64, 0.75, "a" * 64)
+    assert (fact.games, fact.confidence, fact.shard) == (64, 0.75, "a" * 64)
     assert fact.adjusted == pytest.approx(0.75 * fact.score + 0.25 * 0.5)
 
 

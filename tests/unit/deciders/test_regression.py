@@ -57,9 +57,9 @@ def detected(severity="critical", model: str = C, good: str = B) -> RegressionDe
         severity=severity,
         model=model,
         best=B,
-        good=good,
+        rollback_to=good,
         elo_drop=160.0,
-        error=10.0,
+        standard_error=10.0,
         settings_version=1,
     )
 
@@ -96,7 +96,7 @@ def scored(wins: int, losses: int, opponent: str, model: str = D) -> EvaluationS
         round=0,
         games=2 * (wins + losses),
         wins=2.0 * wins,
-        starts=starts,
+        scores=starts,
         rankings=(),
         play_seconds=1.0,
         node="n",
@@ -118,7 +118,7 @@ def test_a_network_that_was_measured_with_smaller_budgets_too_is_not_weaker_for_
 @pytest.mark.parametrize(("drop", "severity"), [(30, "minor"), (75, "major"), (150, "critical")])
 def test_a_weaker_network_is_a_regression(life, drop, severity):
     (fact,) = life.when(rated(b=100, c=100 - drop)).then(RegressionDetected)
-    assert (fact.severity, fact.model, fact.best, fact.good, fact.elo_drop) == (
+    assert (fact.severity, fact.model, fact.best, fact.rollback_to, fact.elo_drop) == (
         severity,
         C,
         B,
@@ -171,7 +171,7 @@ def test_a_rollback_clears_it_and_the_good_network_is_measured_against_older_one
 def test_the_good_network_is_the_newest_that_is_no_regression_itself(story, settings_changed):
     life = story(DECIDER).given(settings_changed(), *map(promoted, (B, C, D, E)))
     (fact,) = life.when(rated(b=100, c=90, d=20, e=-80)).then(RegressionDetected)
-    assert (fact.best, fact.good) == (B, C)
+    assert (fact.best, fact.rollback_to) == (B, C)
 
 
 def test_configs_are_apart(life):

@@ -134,7 +134,7 @@ def scored(
         round=0,
         games=8,
         wins=wins,
-        starts=((0.5, 4),),
+        scores=((0.5, 4),),
         rankings=tuple(row for row in rankings if row.count),
         play_seconds=1.0,
         node="n",
@@ -165,7 +165,9 @@ class Log:
 
 def names(facts: tuple[Fact, ...]) -> list[tuple[str, bool, str | None]]:
     return [
-        (fact.model, fact.inherited, fact.clean) for fact in facts if isinstance(fact, ModelTainted)
+        (fact.model, fact.inherited, fact.clean_ancestor)
+        for fact in facts
+        if isinstance(fact, ModelTainted)
     ]
 
 
@@ -309,22 +311,26 @@ def test_ratings_are_those_of_a_log_without_the_retracted_tickets(
     for fact in gone:
         rankings = elo.added(rankings, fact.rankings)
     fact = retracts(
-        tickets=tuple(one.ticket for one in gone), rankings=rankings, scored_games=8 * len(gone)
+        scored_tickets=tuple(one.ticket for one in gone),
+        rankings=rankings,
+        scored_games=8 * len(gone),
     )
     assert rated(*(one for one, _ in facts), fact) == rated(*(one for one, bad in facts if not bad))
 
 
 def test_a_new_table_follows_a_retraction_that_took_results_back(story: Any) -> None:
     before = story(elo.DECIDER).given(scored("t1"), scored("t2", wins=2))
-    before.when(retracts(tickets=("t1",), rankings=scored("t1").rankings, scored_games=8)).then(
-        RatingsUpdated
-    )
+    before.when(
+        retracts(scored_tickets=("t1",), rankings=scored("t1").rankings, scored_games=8)
+    ).then(RatingsUpdated)
     assert before.decided[0].games == 8
     before.when(retracts()).then()
 
 
 def test_a_result_that_comes_after_its_retraction_does_not_count(story: Any) -> None:
-    late = story(elo.DECIDER).given(scored("t1"), retracts(unscored=("t2",)), scored("t2", wins=0))
+    late = story(elo.DECIDER).given(
+        scored("t1"), retracts(unscored_tickets=("t2",)), scored("t2", wins=0)
+    )
     assert elo.table(late.state, CONFIG) == elo.table(
         story(elo.DECIDER).given(scored("t1")).state, CONFIG
     )
@@ -350,10 +356,10 @@ def test_a_candidate_whose_results_are_retracted_begins_again(
     match = scored("t1", opponent=f"{B[:12]}:gumbel:s32")
     judge = story(promotion.DECIDER).given(*given, match)
     assert judge.state.configs[CONFIG].candidates[A].games == 8
-    judge.given(retracts(tickets=("t1",), candidates=(A,)))
+    judge.given(retracts(scored_tickets=("t1",), candidates=(A,)))
     assert judge.state.configs[CONFIG].candidates[A].games == 0
     asking = story(evaluation.DECIDER).given(*given, match)
-    again = asking.when(retracts(tickets=("t1",), candidates=(A,))).decided
+    again = asking.when(retracts(scored_tickets=("t1",), candidates=(A,))).decided
     assert {fact.purpose for fact in again if isinstance(fact, EvaluationRequested)} == {
         "random",
         "heuristic",
@@ -363,14 +369,14 @@ def test_a_candidate_whose_results_are_retracted_begins_again(
     assert [fact.purpose for fact in nxt] == ["promotion"]
 
 
-def tainted(model: str, clean: str | None = None) -> ModelTainted:
+def tainted(model: str, clean_ancestor: str | None = None) -> ModelTainted:
     return ModelTainted(
         config=CONFIG,
         model=model,
         generation=1,
         retraction="EVENTS/5",
         inherited=False,
-        clean=clean,
+        clean_ancestor=clean_ancestor,
     )
 
 
@@ -424,7 +430,9 @@ def test_the_next_window_has_the_shard_without_the_games_and_a_clean_start(
     planner = story(training.DECIDER).given(
         *ready(settings_changed, 128), shard(0, S0), registered(A), finished(A)
     )
-    planner.given(shard(0, S2, supersedes=S0, retracted=3, samples=2000), tainted(A, clean=B))
+    planner.given(
+        shard(0, S2, supersedes=S0, retracted=3, samples=2000), tainted(A, clean_ancestor=B)
+    )
     (request,) = planner.when(shard(1, S1)).then(TrainingRequested)
     assert (request.shards, request.parent, request.samples) == ((S2, S1), B, 5000)
 
@@ -458,7 +466,7 @@ def test_shards_of_better_quality_weigh_more_where_that_is_set(
     def assessed(digest: str, adjusted: float) -> QualityAssessed:
         return QualityAssessed(
             config=CONFIG,
-            digest=digest,
+            shard=digest,
             games=64,
             score=0.5,
             confidence=1.0,
@@ -477,7 +485,7 @@ def test_shards_of_better_quality_weigh_more_where_that_is_set(
         (request,) = (
             story(training.DECIDER).given(*given).when(shard(1, S1)).then(TrainingRequested)
         )
-        assert request.weights == expected
+        assert request.shard_weights == expected
 
 
 def test_a_promotion_makes_the_next_training_that_of_the_taught_architecture(

@@ -65,7 +65,12 @@ def exported(config: str) -> ShardExported:
 
 def pace(config: str, name) -> VelocityChanged:
     return VelocityChanged(
-        config=config, model=B, velocity=1.0, pace=name, gap_to_heuristic=10.0, settings_version=1
+        config=config,
+        model=B,
+        elo_per_hour=1.0,
+        pace=name,
+        elo_above_heuristic=10.0,
+        settings_version=1,
     )
 
 
@@ -84,7 +89,7 @@ def promoted(config: str) -> ModelPromoted:
 def assessed(config: str, adjusted: float) -> QualityAssessed:
     return QualityAssessed(
         config=config,
-        digest=B,
+        shard=B,
         games=500,
         score=adjusted,
         confidence=1.0,
@@ -164,8 +169,8 @@ def test_an_uncertain_rating_brings_more_games(life):
     )
     life.given(promoted(SQUARE), RatingsUpdated(config=SQUARE, ratings=rows, games=900))
     terms = scheduling.terms_of(life.state, life.now)[SQUARE]
-    assert terms["voi"] == pytest.approx(2 / 52)
-    assert scheduling.terms_of(life.state, life.now)[HEX]["voi"] == 1.0
+    assert terms["value_of_information"] == pytest.approx(2 / 52)
+    assert scheduling.terms_of(life.state, life.now)[HEX]["value_of_information"] == 1.0
 
 
 def test_small_moves_are_not_told(life):
@@ -266,13 +271,18 @@ def test_a_higher_priority_never_means_a_smaller_share(loads, more):
 
 
 terms = st.fixed_dictionaries(
-    dict.fromkeys(("staleness", "velocity", "curriculum", "quality", "diversity", "voi"), unit)
+    dict.fromkeys(
+        ("staleness", "velocity", "curriculum", "quality", "diversity", "value_of_information"),
+        unit,
+    )
 )
 
 
 @for_all(
     terms=terms,
-    name=st.sampled_from(["staleness", "velocity", "curriculum", "quality", "diversity", "voi"]),
+    name=st.sampled_from(
+        ["staleness", "velocity", "curriculum", "quality", "diversity", "value_of_information"]
+    ),
     value=unit,
 )
 def test_no_term_moves_a_priority_by_more_than_its_weight(terms, name, value):

@@ -129,7 +129,7 @@ def failed(ticket: str = "t1") -> TrainingFailed:
 def assessed(adjusted: float) -> QualityAssessed:
     return QualityAssessed(
         config=CONFIG,
-        digest=A,
+        shard=A,
         games=500,
         score=adjusted,
         confidence=1.0,
@@ -141,7 +141,12 @@ def assessed(adjusted: float) -> QualityAssessed:
 
 def pace(name) -> VelocityChanged:
     return VelocityChanged(
-        config=CONFIG, model=B, velocity=1.0, pace=name, gap_to_heuristic=10.0, settings_version=1
+        config=CONFIG,
+        model=B,
+        elo_per_hour=1.0,
+        pace=name,
+        elo_above_heuristic=10.0,
+        settings_version=1,
     )
 
 
@@ -283,7 +288,7 @@ def test_data_that_were_never_assessed_are_trained_on(life):
 
 
 def told_of(adjusted: float, digest: str = B) -> QualityAssessed:
-    return msgspec.structs.replace(assessed(adjusted), digest=digest)
+    return msgspec.structs.replace(assessed(adjusted), shard=digest)
 
 
 def newest(digest: str = B) -> ShardExported:

@@ -31,7 +31,7 @@ from ringrift.events.settings import TrainingSettings, TuningSettings
 CONFIG, OTHER = "hex8_2p", "square8_2p"
 A, B = "a" * 64, "b" * 64
 PLATEAU = PlateauDetected(
-    config=CONFIG, generation=9, severity="minor", trainings=5, best=1.0, settings_version=1
+    config=CONFIG, generation=9, severity="minor", trainings=5, best_loss=1.0, settings_version=1
 )
 
 

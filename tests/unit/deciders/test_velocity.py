@@ -64,26 +64,31 @@ def minutes(life, count: int):
 
 def test_one_network_has_a_gap_and_no_velocity(life):
     (fact,) = life.when(rated(b=50)).then(VelocityChanged)
-    assert (fact.model, fact.velocity, fact.pace, fact.gap_to_heuristic) == (B, None, None, 50.0)
+    assert (fact.model, fact.elo_per_hour, fact.pace, fact.elo_above_heuristic) == (
+        B,
+        None,
+        None,
+        50.0,
+    )
 
 
 def test_a_stronger_network_makes_velocity(life):
     life.given(rated(b=50)).after(hours=4).given(promoted(C))
     (fact,) = life.when(rated(b=50, c=70)).then(VelocityChanged)
-    assert fact.velocity == pytest.approx(5.0, rel=0.01)
+    assert fact.elo_per_hour == pytest.approx(5.0, rel=0.01)
     assert fact.pace == "fast"
 
 
 def test_the_zero_of_the_table_does_not_matter(life):
     life.given(rated(b=50)).after(hours=4).given(promoted(C))
     (fact,) = life.when(rated(zero=-300, b=50, c=70)).then(VelocityChanged)
-    assert fact.velocity == pytest.approx(5.0, rel=0.01)
+    assert fact.elo_per_hour == pytest.approx(5.0, rel=0.01)
 
 
 def test_two_networks_a_minute_apart_count_as_an_hour_apart(life):
     life.given(rated(b=50), promoted(C))
     (fact,) = life.when(rated(b=50, c=70)).then(VelocityChanged)
-    assert fact.velocity == pytest.approx(20.0)
+    assert fact.elo_per_hour == pytest.approx(20.0)
 
 
 def test_a_weaker_network_is_regressing(life):
@@ -100,7 +105,7 @@ def test_a_rollback_is_seen(life):
         )
     )
     (fact,) = life.when(rated(b=50, c=-100)).then(VelocityChanged)
-    assert (fact.model, fact.gap_to_heuristic, fact.pace) == (B, 50.0, "stalled")
+    assert (fact.model, fact.elo_above_heuristic, fact.pace) == (B, 50.0, "stalled")
 
 
 def test_the_same_table_again_tells_nothing(life):
@@ -120,7 +125,7 @@ def test_without_promotions_the_pace_falls_with_the_hours(life):
 def test_a_day_without_a_gain_is_a_stall_told_once(life):
     life.given(rated(b=50))
     found = [fact for fact in minutes(life, 60 * 25) if isinstance(fact, ProgressStalled)]
-    assert [fact.best_gap for fact in found] == [50.0]
+    assert [fact.best_elo_above_heuristic for fact in found] == [50.0]
     assert found[0].stalled_seconds == pytest.approx(86_400, abs=120)
 
 
@@ -135,7 +140,7 @@ def test_a_gain_ends_the_stall(life):
     life.given(promoted(C))
     facts = life.when(rated(b=50, c=80)).decided
     assert [type(fact) for fact in facts] == [VelocityChanged, ProgressRecovered]
-    assert facts[1].gain == pytest.approx(30.0)
+    assert facts[1].elo_gain == pytest.approx(30.0)
 
 
 def test_a_gain_within_the_error_does_not(life):

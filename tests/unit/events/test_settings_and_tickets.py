@@ -141,7 +141,7 @@ EVALUATION = EvaluationRequested(
     opponent=_SEAT,
     purpose="random",
     round=0,
-    pairs=1,
+    starts=1,
     seed=1,
     settings_version=1,
 )

@@ -44,7 +44,7 @@ SETTINGS = Settings(
     selfplay=SelfplaySettings(games=4, bootstrap_games=4, games_per_ticket=2),
     shard=ShardSettings(games=2),
     training=TrainingSettings(min_samples=40),
-    evaluation=EvaluationSettings(baseline_pairs=8, pairs_per_ticket=32),
+    evaluation=EvaluationSettings(baseline_starts=8, starts_per_ticket=32),
 )
 
 
@@ -204,7 +204,7 @@ class World:
         seats, ticket = (request.candidate, request.opponent), f"evaluation-{position}"
         for index in range(2):
             await self.game(f"{ticket}-{index}", seats, "evaluation", ticket, position, "n2")
-        pairs = request.pairs
+        pairs = request.starts
         wins = {"random": pairs, "heuristic": pairs * 3 // 4, "promotion": pairs * 5 // 8}[
             request.purpose
         ]
@@ -223,7 +223,7 @@ class World:
             wins=2.0
             * wins
             / pairs,  # two games stand for all: every game counted is one in the log
-            starts=tuple(
+            scores=tuple(
                 (score, count) for score, count in ((0.0, pairs - wins), (1.0, wins)) if count
             ),
             rankings=tuple(

@@ -30,7 +30,7 @@ def scored(config: str, wins: int) -> EvaluationScored:
         round=0,
         games=10,
         wins=wins,
-        starts=((0.5, 5),),
+        scores=((0.5, 5),),
         rankings=rankings,
         play_seconds=1.0,
         node="test",

@@ -65,7 +65,7 @@ class History:
             opponent=opponent,
             purpose=purpose,
             round=round_,
-            pairs=games // 2,
+            starts=games // 2,
             seed=round_,
             settings_version=1,
         )
@@ -82,7 +82,7 @@ class History:
                 round=round_,
                 games=games,
                 wins=wins,
-                starts=(),
+                scores=(),
                 rankings=(),
                 play_seconds=1.5,
                 node="n",
@@ -159,7 +159,7 @@ def test_a_match_without_a_result_is_no_line(history: History) -> None:
             opponent=RANDOM,
             purpose="strength",
             round=0,
-            pairs=1,
+            starts=1,
             seed=9,
             settings_version=1,
         )

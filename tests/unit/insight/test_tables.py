@@ -54,10 +54,10 @@ async def test_values_are_those_of_the_events(world: Any, path: Path) -> None:
     event, meta = await anext(read.facts(world.log, EvaluationScored))
     row = ask(
         path,
-        f'SELECT seq, time, cause, candidate, games, wins, starts, rankings[1]."order" FROM evaluation_scored '
+        f'SELECT seq, time, cause, candidate, games, wins, scores, rankings[1]."order" FROM evaluation_scored '
         f"WHERE seq = {meta.seq}",
     )[0]
-    starts = [list(pair) for pair in event.starts]
+    starts = [list(pair) for pair in event.scores]
     first = list(event.rankings[0].order)
     assert row == (
         meta.seq,

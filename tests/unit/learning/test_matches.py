@@ -35,7 +35,7 @@ def ticket(config: str, candidate: Seat, opponent: Seat, pairs: int) -> Evaluati
         opponent=opponent,
         purpose="random",
         round=0,
-        pairs=pairs,
+        starts=pairs,
         seed=9,
         settings_version=1,
     )
@@ -81,9 +81,9 @@ def test_a_pair_shares_its_opening_and_trades_seats() -> None:
     assert len({" ".join(game.moves.split()[:8]) for game in games}) == 20
     wins = sum(game.seats[game.winner - 1] == HEURISTIC for game in games)
     assert (score.games, score.wins, score.candidate) == (40, wins, "baseline:heuristic:s0")
-    assert sum(count for _, count in score.starts) == 20
-    assert sum(value * count for value, count in score.starts) == wins / 2
-    assert {value for value, _ in score.starts} <= {0.0, 0.5, 1.0}
+    assert sum(count for _, count in score.scores) == 20
+    assert sum(value * count for value, count in score.scores) == wins / 2
+    assert {value for value, _ in score.scores} <= {0.0, 0.5, 1.0}
     assert sum(ranking.count for ranking in score.rankings) == 40
     assert wins >= 34
 
@@ -95,7 +95,7 @@ def test_with_more_seats_the_candidate_holds_each_once(key: str) -> None:
     places = Counter(game.seats.index(GUMBEL) for game in games)
     assert places == dict.fromkeys(range(n), 3)
     total = sum((n - game.ranks[game.seats.index(GUMBEL)]) / (n - 1) for game in games)
-    assert sum(value * count for value, count in score.starts) == pytest.approx(total / n)
+    assert sum(value * count for value, count in score.scores) == pytest.approx(total / n)
     for game in games:
         position = Position.start(Config.parse(key))
         for token in game.moves.split():
@@ -125,7 +125,7 @@ def test_a_match_played_again_is_the_same() -> None:
     first, score = played("hex8_2p", GUMBEL, HEURISTIC, 3)
     again, score_again = played("hex8_2p", GUMBEL, HEURISTIC, 3)
     assert {game.game: game.moves for game in first} == {game.game: game.moves for game in again}
-    assert (score.starts, score.rankings) == (score_again.starts, score_again.rankings)
+    assert (score.scores, score.rankings) == (score_again.scores, score_again.rankings)
 
 
 def test_a_seat_that_cannot_be_played_is_refused() -> None:

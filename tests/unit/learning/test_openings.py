@@ -73,7 +73,7 @@ def ticket(candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
         opponent=opponent,
         purpose="promotion",
         round=0,
-        pairs=pairs,
+        starts=pairs,
         seed=9,
         settings_version=1,
     )

@@ -19,7 +19,7 @@ from ringrift.search.harness import HARNESSES, HarnessError, Model
 from ringrift.search.players import Codes, States
 from ringrift.search.splitmix import seed_of
 
-SETTINGS = SelfplaySettings(temperature_plies=12, considered=8)
+SETTINGS = SelfplaySettings(noise_plies=12, considered=8)
 
 
 def plan(config: str, games: int, **changes: object) -> SelfplayPlanned:
@@ -167,7 +167,7 @@ def test_a_player_searches_no_more_at_once_than_it_may(monkeypatch: pytest.Monke
 
 
 def test_games_with_the_pie_rule_replay() -> None:
-    settings = SelfplaySettings(temperature_plies=12, considered=8, pie=True)
+    settings = SelfplaySettings(noise_plies=12, considered=8, pie=True)
     games = list(play_games(ticket("square8_2p", 6), settings, node="a", threads=1))
     assert all(game.pie and replayed(game)[-1].over for game in games)
 
@@ -207,7 +207,7 @@ def test_a_share_of_a_networks_games_begins_with_an_even_opening_and_replays_wit
         )
         return {game.game: timeless(game) for game in games}
 
-    pie = SelfplaySettings(temperature_plies=12, considered=8, pie=True, even_openings=0.0)
+    pie = SelfplaySettings(noise_plies=12, considered=8, pie=True, even_openings=0.0)
     settings = msgspec.structs.replace(pie, even_openings=0.5)
     games, plain = played(settings), played(pie)
     assert all(replayed(game)[-1].over for game in games.values())
