@@ -52,7 +52,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from cyclopts import Parameter, Token
+from cyclopts import Parameter, Token, validators
 from rich.console import Console, RenderableType
 
 from ringrift.cluster.terminal import console, progress
@@ -70,6 +70,7 @@ __all__ = [
     "Json",
     "Moment",
     "Numbers",
+    "PositiveInt",
     "Source",
     "Words",
     "console",
@@ -156,6 +157,7 @@ Words: TypeAlias = Annotated[
 Numbers: TypeAlias = Annotated[
     tuple[int, ...], Parameter(converter=parsed(numbers), n_tokens=1, metavar="N,N,...")
 ]
+PositiveInt: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gt=0))]
 Duration: TypeAlias = Annotated[
     timedelta, Parameter(converter=parsed(age), n_tokens=1, metavar="TIME")
 ]
@@ -229,15 +231,20 @@ def logs_to_stderr() -> None:
 
 
 def show(
-    document: object, json: bool, text: RenderableType | Callable[[Console], object] | None = None
+    document: object, json: bool, *texts: RenderableType | Callable[[Console], object] | None
 ) -> None:
-    """Print a result: `document` as one line of JSON if `json`, else `text` for people.
+    """Print a result: `document` as one line of JSON if `json`, else `texts` for people.
 
-    `text` is something that rich prints, a function that prints to the console it is given, or
-    None to print nothing."""
+    Each text is a string, which is never wrapped, something else that rich prints, a function that
+    prints to the console it is given, or None to print nothing."""
     if json:
         print(msgspec.json.encode(document).decode(), flush=True)
-    elif callable(text):
-        text(console())
-    elif text is not None:
-        console().print(text, soft_wrap=True, markup=False)
+        return
+    out = console()
+    for text in texts:
+        if isinstance(text, str):
+            out.print(text, soft_wrap=True, markup=False)
+        elif callable(text):
+            text(out)
+        elif text is not None:
+            out.print(text)

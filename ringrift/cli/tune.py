@@ -14,8 +14,8 @@ from ringrift.events import decode
 from ringrift.events.facts import HyperparametersAdjusted
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.insight.strength.arena import settings_in_force
 from ringrift.log.protocol import Log
+from ringrift.log.read import settings_in_force
 from ringrift.log.topology import EVENTS
 
 

@@ -30,7 +30,7 @@ from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE
 from ringrift.events.settings_sources import from_arguments, from_environment, load
 from ringrift.insight.generations import LoopView
-from ringrift.insight.plots import elo_over_games
+from ringrift.insight.plots import elo_of
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
@@ -226,7 +226,7 @@ def write_plots(view: LoopView, data: Path) -> dict[str, Path]:
     for config, item in view.configs.items():
         if item.ratings:
             plots[config] = data / f"elo_{config}.png"
-            elo_over_games(item, plots[config])
+            elo_of(item, plots[config])
     return plots
 
 

@@ -1,104 +1,70 @@
-"""The fields of an event that a person wants to see in one line, and how each is written."""
+"""Short texts for people: the important fields of an event in one line, values, digests, tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from rich.table import Table
 
 from ringrift.events import Fact, facts, type_of
 
 TEXT_MAX = 60
+ITEMS_MAX = 3
+"""Items of a list that are shown."""
 DIGEST_SHOWN = 12
-"""digits of a SHA-256: those that also name a participant"""
-SHOWN: dict[type[Fact], tuple[str, ...]] = {
-    facts.GameCompleted: ("game", "origin", "plies", "winner", "reason"),
-    facts.SettingsChanged: ("version", "why"),
-    facts.SelfplayPlanned: ("generation", "games", "simulations", "model"),
-    facts.SelfplayFinished: ("generation", "ticket", "games", "plies", "play_seconds"),
-    facts.ShardExported: (
-        "index",
-        "first_seq",
-        "last_seq",
-        "games",
-        "samples",
-        "rejected",
-        "digest",
-    ),
-    facts.TrainingRequested: (
-        "generation",
-        "architecture",
-        "shards",
-        "samples",
-        "parent",
-        "reason",
-    ),
-    facts.TrainingProgressed: (
-        "generation",
-        "step",
-        "steps",
-        "loss",
-        "validation_loss",
-        "samples_per_second",
-    ),
-    facts.TrainingFinished: (
-        "generation",
-        "model",
-        "steps",
-        "loss",
-        "validation_loss",
-        "train_seconds",
-    ),
-    facts.ModelRegistered: ("generation", "model", "architecture", "parameters"),
-    facts.ModelDerived: ("model", "architecture", "parents", "method"),
-    facts.EvaluationRequested: (
-        "generation",
-        "purpose",
-        "round",
-        "candidate",
-        "opponent",
-        "starts",
-    ),
-    facts.EvaluationScored: (
-        "generation",
-        "purpose",
-        "round",
-        "candidate",
-        "opponent",
-        "wins",
-        "games",
-    ),
-    facts.RatingsUpdated: ("games", "ratings"),
-    facts.ModelPromoted: ("generation", "model", "why"),
-    facts.PromotionRejected: ("generation", "model", "why"),
+"""Digits of a SHA-256, as many as the name of a participant has."""
+_LOSS = "loss validation_loss"
+_MATCH = "generation purpose round candidate opponent"
+SHOWN: dict[type[Fact], str] = {
+    facts.GameCompleted: "game origin plies winner reason",
+    facts.SettingsChanged: "version why",
+    facts.SelfplayPlanned: "generation games simulations model",
+    facts.SelfplayFinished: "generation ticket games plies play_seconds",
+    facts.ShardExported: "index first_seq last_seq games samples rejected digest",
+    facts.TrainingRequested: "generation architecture shards samples parent reason",
+    facts.TrainingProgressed: f"generation step steps {_LOSS} samples_per_second",
+    facts.TrainingFinished: f"generation model steps {_LOSS} train_seconds",
+    facts.ModelRegistered: "generation model architecture parameters",
+    facts.ModelDerived: "model architecture parents method",
+    facts.EvaluationRequested: f"{_MATCH} starts",
+    facts.EvaluationScored: f"{_MATCH} wins games",
+    facts.RatingsUpdated: "games ratings",
+    facts.ModelPromoted: "generation model why",
+    facts.PromotionRejected: "generation model why",
 }
-"""Types not listed show all their fields."""
+"""Important fields by event type; types that are not listed show all their fields."""
 
 
 def important(event: Fact) -> Iterator[tuple[str, str]]:
-    """Names and texts of the fields worth a line; what is None, or in the subject already, is left
-    out."""
+    """Yield name and text of the important fields, without the scope and fields that are None."""
     scope = type_of(event).scope
-    for name in SHOWN.get(type(event), event.__struct_fields__):
+    names = SHOWN[type(event)].split() if type(event) in SHOWN else event.__struct_fields__
+    for name in names:
         value = getattr(event, name)
         if value is not None and name != scope:
             yield name, field_text(value)
 
 
+def fields_line(event: Fact) -> str:
+    """Return the important fields as `name=value name=value`."""
+    return " ".join(f"{name}={value}" for name, value in important(event))
+
+
 def field_text(value: Any) -> str:
-    """A value in a few characters."""
+    """Return a value as a short text."""
     match value:
         case bool():
             return "yes" if value else "no"
         case float():
             return f"{value:.4g}"
         case str() if len(value) == 64 and set(value) <= set("0123456789abcdef"):
-            return value[:DIGEST_SHOWN]
+            return short(value)
         case str():
-            short = value if len(value) <= TEXT_MAX else value[: TEXT_MAX - 1] + "…"
-            return f'"{short}"' if " " in short else short
+            text = value if len(value) <= TEXT_MAX else value[: TEXT_MAX - 1] + "…"
+            return f'"{text}"' if " " in text else text
         case facts.Seat():
             return value.participant
         case facts.Rating():
@@ -106,8 +72,48 @@ def field_text(value: Any) -> str:
         case bytes():
             return f"{len(value)}B"
         case tuple():
-            shown = [field_text(item) for item in value[:3]]
-            return f"[{', '.join(shown)}{f', … {len(value)} in all' if len(value) > 3 else ''}]"
+            items = ", ".join(map(field_text, value[:ITEMS_MAX]))
+            more = f", … {len(value)} in all" if len(value) > ITEMS_MAX else ""
+            return f"[{items}{more}]"
         case Struct():
             return field_text(msgspec.json.encode(value).decode())
     return str(value)
+
+
+def short(digest: str) -> str:
+    """Return the first digits of a digest."""
+    return digest[:DIGEST_SHOWN]
+
+
+def shorts(digests: Iterable[str], empty: str = "") -> str:
+    """Return several digests, shortened and separated by commas; `empty` if there are none."""
+    return ", ".join(map(short, digests)) or empty
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun, such as `1 game` or `2,000 games`; `nouns` is an irregular
+    plural."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Iterable[Any]], title: str = "", *, plain: bool = False
+) -> Table:
+    """Return a table. Columns whose names start with `>` are aligned right; `plain` has no lines.
+
+    Integers get separators of thousands, None becomes an empty cell."""
+    found = Table(title=title or None, title_justify="left", pad_edge=False)
+    if plain:
+        found.box = None
+        found.show_header = any(columns)
+    for name in columns:
+        found.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
+    for row in rows:
+        found.add_row(*map(_cell, row))
+    return found
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)

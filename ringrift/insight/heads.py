@@ -1,19 +1,26 @@
-"""The little of a game that says what it was and who played it: moves and targets are skipped, not
-decoded."""
+"""Who played a game and for which request: games without their moves and search targets, which
+would take ten times as long to decode."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
 from msgspec import Struct
+
+from ringrift.events.facts import GameCompleted
+from ringrift.log import read
+from ringrift.log.protocol import Log, Progress
 
 
 class HeadSeat(Struct, frozen=True):
-    """One seat; `model` is None without a network."""
+    """One seat; `model` is None for a player without a network."""
 
     model: str | None = None
 
 
 class GameHead(Struct, frozen=True):
-    """The fields of `GameCompleted` by which games are counted and chosen."""
+    """The fields of `GameCompleted` by which games are counted and selected."""
 
     game: str
     config: str
@@ -23,8 +30,29 @@ class GameHead(Struct, frozen=True):
     seats: tuple[HeadSeat, ...]
 
 
-class GameEnvelope(Struct, frozen=True):
-    """A game's event, as far as `cause` and `data` say."""
-
+class _Envelope(Struct, frozen=True):
     data: GameHead
     cause: str | None = None
+
+
+class GameAt(NamedTuple):
+    """The head of a game, its sequence in `GAMES` and the position of the request it was for."""
+
+    seq: int
+    cause: str | None
+    head: GameHead
+
+
+async def game_heads(
+    log: Log,
+    *configs: str,
+    after: int = 0,
+    until: int | None = None,
+    progress: Progress | None = None,
+) -> AsyncIterator[GameAt]:
+    """Yield the heads of recorded games (of all configs if none is given) in the order of the log,
+    after one sequence and up to another."""
+    async for seq, found in read.partial(
+        log, _Envelope, GameCompleted, scopes=configs, after=after, until=until, progress=progress
+    ):
+        yield GameAt(seq, found.cause, found.data)

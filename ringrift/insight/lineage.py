@@ -1,28 +1,25 @@
-"""Where a network comes from and what came of it, and which networks saw the games of a node or of
-another network."""
+"""Lineage: where a network comes from and what came of it.
+
+Also: which networks learned from the games of a node or of another network."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
+from rich.table import Table
 
-from ringrift.events import Recorded
-from ringrift.events.facts import (
-    EvaluationScored,
-    ModelPromoted,
-    ModelRegistered,
-    ModelTainted,
-    PromotionRejected,
-    SelfplayPlanned,
-    ShardExported,
-    TrainingRequested,
-)
-from ringrift.insight.why.references import GameIndex, Games, Index, index, index_games, shard_facts
+from ringrift.errors import CommandError
+from ringrift.events import Recorded, facts
+from ringrift.insight.describe import plural, short, shorts, table
+from ringrift.insight.why.causes import MODEL_DIGITS_MIN
+from ringrift.insight.why.references import HEURISTIC, GameGroup, GameIndex, HistoryIndex
 from ringrift.log.protocol import Log, Progress
 
-MODEL_DIGITS_MIN = 6
+SHARDS_SHOWN_MAX = 12
+NEWEST_SHOWN = 8
+"""Networks named when none, or more than one, matches."""
 
 
 class ShardUse(Struct, frozen=True, kw_only=True):
@@ -32,10 +29,10 @@ class ShardUse(Struct, frozen=True, kw_only=True):
     position: str
     games: int
     samples: int
-    groups: tuple[Games, ...]
+    groups: tuple[GameGroup, ...]
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class LineageMatch(Struct, frozen=True, kw_only=True):
     """One match of a network."""
 
     position: str
@@ -46,14 +43,16 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Lineage(Struct, frozen=True, kw_only=True):
-    """A network both ways.
+    """The origin of a network, and its effects.
 
-    ancestors    networks whose weights it began from, nearest first shards       what it was
-    trained on; `games_by_*` count the games in them by who made them children     networks that
-    began from its weights; `pupils` were trained on games that it played games        games that it
-    played, by origin verdict      `ModelPromoted` or `PromotionRejected` with its position, None
-    before one; `current` if no other was promoted since tainted      positions of the retractions
-    of games that it, or one of its ancestors, learned from"""
+    ancestors   networks whose weights it started from, nearest first
+    shards      its training data; `games_by_*` count the games in them by who played them
+    children    networks that started from its weights
+    pupils      networks trained on games that it played
+    games       games that it played, by origin
+    verdict     `ModelPromoted` or `PromotionRejected` with its position, None before one
+    current     whether no other network of the config was promoted since
+    tainted     positions of the retractions of games that it, or an ancestor, learned from"""
 
     model: str
     config: str
@@ -70,15 +69,15 @@ class Lineage(Struct, frozen=True, kw_only=True):
     pupils: tuple[str, ...]
     plans: tuple[str, ...]
     games: dict[str, int]
-    results: tuple[Result, ...]
+    results: tuple[LineageMatch, ...]
     verdict: str | None
     current: bool
     tainted: tuple[str, ...]
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
-    """A network that saw games in question: `games` of its own `of` training games, `inherited`
-    through its ancestors' weights."""
+    """A network that learned from games in question: `games` of its own `of` training games, or
+    `inherited` from ancestors through their weights."""
 
     model: str
     config: str
@@ -89,29 +88,44 @@ class Exposure(Struct, frozen=True, kw_only=True):
 
 
 class Archive:
-    """The indexes that lineage is read from."""
+    """The indexes that lineages are read from."""
 
-    def __init__(self, known: Index, games: GameIndex) -> None:
-        self.known, self.games = known, games
+    def __init__(self, history: HistoryIndex, games: GameIndex) -> None:
+        self.history, self.games = history, games
 
     @classmethod
     async def open(cls, log: Log, progress: Progress | None = None) -> Archive:
-        """All of the log."""
-        known = await index(log, None, progress)
-        return cls(known, await index_games(log, shard_facts(known), progress, known.retractions))
+        """Index the whole log."""
+        history = await HistoryIndex.read(log, progress=progress)
+        return cls(history, await GameIndex.read(log, history, progress=progress))
 
-    def named(self, prefix: str) -> list[str]:
-        """Digests of the networks that begin so."""
-        return [digest for digest in self.known.models if digest.startswith(prefix)]
+    def model(self, prefix: str) -> str:
+        """Return the digest that starts with `prefix`. Raises CommandError."""
+        known = list(self.history.models)
+        long_enough = len(prefix) >= MODEL_DIGITS_MIN
+        found = [digest for digest in known if long_enough and digest.startswith(prefix)]
+        if len(found) != 1:
+            newest = shorts(known[-NEWEST_SHOWN:], "none")
+            remedy = f"give {MODEL_DIGITS_MIN} digits or more; the newest are {newest}"
+            raise CommandError(f"{len(found) or 'no'} networks start with {prefix!r}: {remedy}")
+        return found[0]
+
+    def player(self, name: str) -> str:
+        """Return `heuristic`, or the digest that starts with `name`. Raises CommandError."""
+        return name if name == HEURISTIC else self.model(name)
 
     def of(self, model: str) -> Lineage:
-        """Lineage of a registered network. Raises KeyError."""
-        event, meta = self.known.models[model]
-        assert isinstance(event, ModelRegistered)
-        request = self.known.at.get(meta.cause or "")
+        """Return the lineage of a registered network. Raises KeyError."""
+        event, meta = self.history.models[model]
+        assert isinstance(event, facts.ModelRegistered)
+        request = self.history.at.get(meta.cause or "")
         shards = self._shards(model)
         groups = [group for shard in shards for group in shard.groups]
-        verdict = self._verdict(model)
+        played = [group for group in self.games.by_request.values() if model in group.models]
+        verdicts = self._all(facts.ModelPromoted, facts.PromotionRejected)
+        promotions = [item for item in verdicts if isinstance(item.event, facts.ModelPromoted)]
+        current = [_model(item) for item in promotions if _config(item) == event.config][-1:]
+        pupils = self.exposed(lambda group: group.models.get(model, 0))
         return Lineage(
             model=model,
             config=event.config,
@@ -124,90 +138,80 @@ class Archive:
             games_by_node=_counted(groups, lambda group: group.nodes),
             games_by_model=_counted(groups, lambda group: group.models),
             games_by_origin=_counted(groups, lambda group: {group.origin: group.count}),
-            children=tuple(name for name in self.known.models if model in self._parents(name)),
-            pupils=tuple(
-                row.model
-                for row in self.exposed(lambda group: group.models.get(model, 0))
-                if row.games
-            ),
+            children=tuple(name for name in self.history.models if model in self._parents(name)),
+            pupils=tuple(row.model for row in pupils if row.games),
             plans=tuple(
                 item.meta.position
-                for item in self._all(SelfplayPlanned)
-                if getattr(item.event, "model", None) == model
+                for item in self._all(facts.SelfplayPlanned)
+                if _model(item) == model
             ),
-            games=_counted(self._played(model), lambda group: {group.origin: group.models[model]}),
+            games=_counted(played, lambda group: {group.origin: group.models[model]}),
             results=self._results(model),
-            verdict=f"{type(verdict.event).__name__} {verdict.meta.position}" if verdict else None,
-            current=self._current(event.config) == model,
+            verdict=next((_named(item) for item in verdicts if _model(item) == model), None),
+            current=current == [model],
             tainted=tuple(
                 item.event.retraction
-                for item in self._all(ModelTainted)
-                if isinstance(item.event, ModelTainted) and item.event.model == model
+                for item in self._all(facts.ModelTainted)
+                if isinstance(item.event, facts.ModelTainted) and item.event.model == model
             ),
         )
 
-    def exposed(self, count: Callable[[Games], int]) -> list[Exposure]:
-        """Networks trained, themselves or by their ancestors, on games that `count` finds in a
-        group, oldest first."""
+    def exposed(self, count: Callable[[GameGroup], int]) -> list[Exposure]:
+        """Return the networks that learned from games, themselves or through an ancestor, oldest
+        first. `count` returns how many games of a group are in question."""
+        shards = {model: self._shards(model) for model in self.history.models}
         own = {
-            model: sum(count(group) for shard in self._shards(model) for group in shard.groups)
-            for model in self.known.models
+            model: sum(count(group) for shard in used for group in shard.groups)
+            for model, used in shards.items()
         }
         rows = []
-        for model, (event, _) in self.known.models.items():
+        for model, (event, _) in self.history.models.items():
             inherited = tuple(parent for parent in self._ancestors(model) if own.get(parent))
-            if isinstance(event, ModelRegistered) and (own[model] or inherited):
-                total = sum(shard.games for shard in self._shards(model))
-                rows.append(
-                    Exposure(
-                        model=model,
-                        config=event.config,
-                        generation=event.generation,
-                        games=own[model],
-                        of=total,
-                        inherited=inherited,
-                    )
+            if isinstance(event, facts.ModelRegistered) and (own[model] or inherited):
+                row = Exposure(
+                    model=model,
+                    config=event.config,
+                    generation=event.generation,
+                    games=own[model],
+                    of=sum(shard.games for shard in shards[model]),
+                    inherited=inherited,
                 )
+                rows.append(row)
         return rows
 
-    def nodes(self) -> list[str]:
-        """Nodes whose games are in shards."""
-        return sorted(
-            {
-                node
-                for groups in self.games.by_shard.values()
-                for group in groups
-                for node in group.nodes
-            }
-        )
+    def exposed_to(self, *, node: str | None = None, player: str | None = None) -> list[Exposure]:
+        """Return the networks that learned from games of a node, or of a network (its digest or
+        `heuristic`). Raises CommandError if the node played no game of a shard."""
+        if player is not None:
+            return self.exposed(lambda group: group.models.get(player, 0))
+        if node not in (known := self.games.nodes()):
+            nodes = ", ".join(known) or "none"
+            raise CommandError(
+                f"no game of node {node!r} is in a shard; there are those of {nodes}"
+            )
+        return self.exposed(lambda group: group.nodes.get(node, 0))
 
     def _shards(self, model: str) -> tuple[ShardUse, ...]:
-        request = self.known.at.get(self.known.models[model].meta.cause or "")
-        if request is None or not isinstance(request.event, TrainingRequested):
+        request = self.history.at.get(self.history.models[model].meta.cause or "")
+        if request is None or not isinstance(request.event, facts.TrainingRequested):
             return ()
         found = []
         for digest in request.event.shards:
-            item = self.known.shards.get(digest)
-            if item is not None and isinstance(item.event, ShardExported):
-                groups = tuple(self.games.by_shard.get(digest, ()))
-                found.append(
-                    ShardUse(
-                        digest=digest,
-                        position=item.meta.position,
-                        games=item.event.games,
-                        samples=item.event.samples,
-                        groups=groups,
-                    )
+            event, meta = self.history.shards.get(digest) or (None, None)
+            if isinstance(event, facts.ShardExported) and meta is not None:
+                used = ShardUse(
+                    digest=digest,
+                    position=meta.position,
+                    games=event.games,
+                    samples=event.samples,
+                    groups=self.games.of_shard(digest),
                 )
+                found.append(used)
         return tuple(found)
 
     def _parents(self, model: str) -> tuple[str, ...]:
-        recorded = self.known.models.get(model)
-        return (
-            recorded.event.parents
-            if recorded and isinstance(recorded.event, ModelRegistered)
-            else ()
-        )
+        recorded = self.history.models.get(model)
+        return tuple(getattr(recorded.event, "parents", ())) if recorded else ()
 
     def _ancestors(self, model: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -219,46 +223,90 @@ class Archive:
                 waiting += self._parents(parent)
         return tuple(found)
 
-    def _played(self, model: str) -> list[Games]:
-        return [group for group in self.games.by_request.values() if model in group.models]
-
-    def _results(self, model: str) -> tuple[Result, ...]:
-        return tuple(
-            Result(
-                position=meta.position,
-                opponent=event.opponent,
-                purpose=event.purpose,
-                games=event.games,
-                wins=event.wins,
-            )
-            for event, meta in self._all(EvaluationScored)
-            if isinstance(event, EvaluationScored) and event.candidate_model == model
-        )
-
-    def _verdict(self, model: str) -> Recorded | None:
-        return next(
-            (item for item in self._verdicts() if getattr(item.event, "model", None) == model), None
-        )
-
-    def _current(self, config: str) -> str | None:
-        promoted = [
-            event
-            for event, _ in self._all(ModelPromoted)
-            if isinstance(event, ModelPromoted) and event.config == config
-        ]
-        return promoted[-1].model if promoted else None
-
-    def _verdicts(self) -> list[Recorded]:
-        return self._all(ModelPromoted, PromotionRejected)
+    def _results(self, model: str) -> tuple[LineageMatch, ...]:
+        found = []
+        for event, meta in self._all(facts.EvaluationScored):
+            if isinstance(event, facts.EvaluationScored) and event.candidate_model == model:
+                match = LineageMatch(
+                    position=meta.position,
+                    opponent=event.opponent,
+                    purpose=event.purpose,
+                    games=event.games,
+                    wins=event.wins,
+                )
+                found.append(match)
+        return tuple(found)
 
     def _all(self, *kinds: type) -> list[Recorded]:
-        return [item for item in self.known.at.values() if isinstance(item.event, kinds)]
+        return [item for item in self.history.at.values() if isinstance(item.event, kinds)]
+
+
+def _model(recorded: Recorded) -> str | None:
+    return getattr(recorded.event, "model", None)
+
+
+def _config(recorded: Recorded) -> str | None:
+    return getattr(recorded.event, "config", None)
+
+
+def _named(recorded: Recorded) -> str:
+    return f"{type(recorded.event).__name__} {recorded.meta.position}"
 
 
 def _counted(
-    groups: Iterable[Games], counts_of: Callable[[Games], dict[str, int]]
+    groups: Iterable[GameGroup], counts_of: Callable[[GameGroup], dict[str, int]]
 ) -> dict[str, int]:
     total: Counter[str] = Counter()
     for group in groups:
         total.update(counts_of(group))
     return dict(total.most_common())
+
+
+def lineage_lines(found: Lineage) -> Iterator[str]:
+    """Yield a lineage as text."""
+    name = f"{short(found.model)}  {found.config} generation {found.generation}"
+    yield f"{name}, {found.architecture}, {found.position}"
+    current = ", the current network" if found.current else ""
+    yield f"  verdict: {found.verdict or 'none yet'}{current}"
+    if found.tainted:
+        yield f"  tainted: it learned from games that {', '.join(found.tainted)} retracted"
+    yield "origin"
+    yield f"  training requested by {found.training or 'nothing in the log'}"
+    yield f"  weights from: {shorts(found.ancestors, 'none, it started at random')}"
+    games = sum(shard.games for shard in found.shards)
+    samples = sum(shard.samples for shard in found.shards)
+    yield f"  {len(found.shards)} shards, {games:,} games, {samples:,} samples"
+    yield f"    by node: {_counts(found.games_by_node)}"
+    yield f"    by player: {_counts(found.games_by_model)}"
+    yield f"    by origin: {_counts(found.games_by_origin)}"
+    for shard in found.shards[:SHARDS_SHOWN_MAX]:
+        ranges = ", ".join(group.position for group in shard.groups)
+        what = f"{plural(shard.games, 'game')}, {shard.samples:,} samples"
+        yield f"    {shard.position} {short(shard.digest)} {what}: {ranges}"
+    if len(found.shards) > SHARDS_SHOWN_MAX:
+        yield f"    and {len(found.shards) - SHARDS_SHOWN_MAX} more, see --json"
+    yield "effects"
+    yield f"  children: {shorts(found.children, 'none')}"
+    yield f"  trained on its games: {shorts(found.pupils, 'none')}"
+    yield f"  self-play plans: {', '.join(found.plans) or 'none'}"
+    played = ", ".join(f"{count:,} {origin}" for origin, count in found.games.items())
+    yield f"  games: {played or 'none'}"
+    for row in found.results:
+        yield f"  {row.position} {row.purpose} against {row.opponent}: {row.wins:g} of {row.games}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{short(name)} {count:,}" for name, count in counts.items()) or "unknown"
+
+
+def exposure_table(rows: list[Exposure], of: str) -> Table | str:
+    """Return the networks that learned from games of a node or player as a table."""
+    title = f"networks that learned from games of {of}"
+    if not rows:
+        return f"{title}: none"
+    columns = ("network", "config", ">generation", ">games", ">of", "through the weights of")
+    cells = (
+        (short(row.model), row.config, row.generation, row.games, row.of, shorts(row.inherited))
+        for row in rows
+    )
+    return table(columns, cells, title)

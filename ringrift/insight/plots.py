@@ -1,138 +1,115 @@
-"""Pictures of strength: Elo and scores over games, with error bars. Drawn without a display,
-written as PNG."""
+"""The style of all pictures: figures, colours, named lines. And the picture of Elo over games."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
-from matplotlib.axes import Axes
+from typing import Any, NamedTuple
 
 from ringrift.insight.generations import ConfigView
-from ringrift.insight.strength.measurements import StrengthReport
 
-INK, PROMOTED, REJECTED = "#2b2b2b", "#1f6f4a", "#b0563a"
-AGAINST_RANDOM, AGAINST_HEURISTIC = "#0072b2", "#e69f00"
-
-
-def elo_over_games(view: ConfigView, path: Path) -> None:
-    """Write the Elo of every network of a config over the self-play games it was made from,
-    baselines as lines."""
-    rows = [row for _, row in sorted(view.generations.items()) if view.rating_of(row.model)]
-    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=120)
-    base = view.rating("baseline:random")
-    zero = base.elo if base else 0.0
-    points = [(row, rating) for row in rows if (rating := view.rating_of(row.model))]
-    axes.plot(
-        [row.games for row, _ in points],
-        [rating.elo - zero for _, rating in points],
-        color=INK,
-        lw=1,
-        zorder=1,
-    )
-    for row, rating in points:
-        colour = PROMOTED if row.promoted else REJECTED
-        axes.errorbar(
-            row.games,
-            rating.elo - zero,
-            yerr=1.96 * rating.se,
-            fmt="o",
-            color=colour,
-            capsize=3,
-            zorder=2,
-        )
-        axes.annotate(
-            f"{row.number}",
-            (row.games, rating.elo - zero),
-            textcoords="offset points",
-            xytext=(7, 5),
-            color=colour,
-        )
-    for name, label in (("baseline:random", "random play"), ("baseline:heuristic", "heuristic")):
-        if rating := view.rating(name):
-            axes.axhline(
-                rating.elo - zero, color=INK, lw=0.8, ls=":" if label == "random play" else "--"
-            )
-            _name_line(axes, label, rating.elo - zero)
-    axes.set_xlabel("self-play games before training")
-    axes.set_ylabel("Elo above random play, 95 % interval")
-    axes.set_title(f"{view.config}: networks by generation (green promoted, red not)", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)
+INK, FAINT, SHADE = "#2b2b2b", "#8b8170", "#d9c9a3"
+PROMOTED, REJECTED = "#1f6f4a", "#b0563a"
+WORK_COLOURS = {"selfplay": "#0072b2", "training": "#e69f00", "evaluation": "#009e73"}
+"""Okabe and Ito (2008): the colour-blind can distinguish these."""
+SIZE = (7.2, 4.2)
+"""Inches."""
+Z_95 = 1.96
+"""Standard errors on each side of a 95 % interval."""
 
 
-def score_over_games(report: StrengthReport, path: Path) -> None:
-    """Write the scores of every network of a config against both baselines over the self-play games
-    it was made from.
+class EloPoint(NamedTuple):
+    """One network: the self-play games before its training, its Elo and standard error."""
 
-    Squares are the matches of `ringrift strength` itself, with the budget it was given."""
-    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=120)
-    for name, colour, label in (
-        ("random", AGAINST_RANDOM, "random play"),
-        ("heuristic", AGAINST_HEURISTIC, "heuristic"),
-    ):
-        points = [(point.games, share) for point in report.curve if (share := getattr(point, name))]
-        bars = [
-            [share - low for _, (share, low, _) in points],
-            [high - share for _, (share, _, high) in points],
-        ]
-        games, shares = [games for games, _ in points], [share for _, (share, _, _) in points]
-        axes.errorbar(
-            games,
-            shares,
-            yerr=bars,
-            fmt="o-",
-            color=colour,
-            lw=1,
-            capsize=3,
-            label=f"against {label}, each generation",
-        )
-        for result in report.results:
-            if (
-                result.opponent.startswith(f"baseline:{name}:")
-                and ":policy:" not in result.candidate
-            ):
-                bar = [[result.score - result.low], [result.high - result.score]]
-                text = (
-                    f"{result.candidate.rpartition(':')[2]} against {label}, {result.games} games"
-                )
-                at = [report.games_generated]
-                axes.errorbar(
-                    at,
-                    [result.score],
-                    yerr=bar,
-                    fmt="s",
-                    ms=9,
-                    mfc="none",
-                    color=colour,
-                    capsize=5,
-                    label=text,
-                )
-    fair = 1 / int(report.config[-2])
-    axes.axhline(fair, color=INK, lw=0.8, ls=":")
-    _name_line(axes, "equal strength", fair)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("self-play games before training")
-    axes.set_ylabel("share of games won, 95 % interval")
-    axes.set_title(f"{report.config}: score against games generated", fontsize=10)
-    axes.legend(fontsize=7, loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)
+    generation: int
+    games: int
+    elo: float
+    se: float
+    promoted: bool
 
 
-def _name_line(axes: Axes, label: str, height: float) -> None:
-    """Name a horizontal line under its right end: strength grows, so points near the line are at
-    the left."""
+@contextlib.contextmanager
+def page(path: Path, rows: int, columns: int, size: tuple[float, float]) -> Iterator[Any]:
+    """Yield a grid of axes with one common horizontal axis; save it to `path` afterwards.
+
+    The suffix of `path` selects the format, such as PNG or SVG."""
+    import matplotlib  # takes half a second to import
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawing, axes = pyplot.subplots(rows, columns, figsize=size, dpi=120, sharex=True)
+    try:
+        for one in drawing.axes:
+            one.spines[["top", "right"]].set_visible(False)
+        yield axes
+        drawing.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawing.savefig(path)
+    finally:
+        pyplot.close(drawing)
+
+
+@contextlib.contextmanager
+def figure(path: Path, title: str, along: str, up: str) -> Iterator[Any]:
+    """Yield the axes of a single picture with its title and the names of both axes."""
+    with page(path, 1, 1, SIZE) as axes:
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(along)
+        axes.set_ylabel(up)
+        yield axes
+
+
+def legend(axes: Any, **options: Any) -> None:
+    """Add a legend without a frame."""
+    axes.legend(**{"frameon": False, "fontsize": 8, **options})
+
+
+def since(start: datetime) -> str:
+    """Return the name of a time axis in minutes."""
+    return f"minutes since {start:%Y-%m-%d %H:%M} UTC"
+
+
+def named_line(axes: Any, label: str, height: float, style: str) -> None:
+    """Draw a horizontal line with its name below the right end, where few points are."""
+    axes.axhline(height, color=INK, lw=0.8, ls=style)
     place = ("axes fraction", "data")
     axes.annotate(
         label, (0.99, height), (0, -3), place, "offset points", ha="right", va="top", fontsize=8
     )
+
+
+def elo_over_games(
+    config: str, points: Iterable[EloPoint], baselines: Mapping[str, float], path: Path
+) -> None:
+    """Draw the Elo of every network, and lines for `baselines` (Elo by label)."""
+    points = list(points)
+    title = f"{config}: networks by generation (green: promoted, red: not)"
+    up = "Elo above random play, 95 % interval"
+    with figure(path, title, "self-play games before training", up) as axes:
+        games, elos = [point.games for point in points], [point.elo for point in points]
+        axes.plot(games, elos, color=INK, lw=1, zorder=1)
+        for point in points:
+            colour = PROMOTED if point.promoted else REJECTED
+            at = (point.games, point.elo)
+            axes.errorbar(*at, yerr=Z_95 * point.se, fmt="o", color=colour, capsize=3, zorder=2)
+            axes.annotate(str(point.generation), at, (7, 5), "data", "offset points", color=colour)
+        for style, (label, elo) in zip((":", "--"), baselines.items(), strict=False):
+            named_line(axes, label, elo, style)
+
+
+def elo_of(view: ConfigView, path: Path) -> None:
+    """Draw the Elo of every network of a config, with both baselines."""
+    base = view.rating("baseline:random")
+    zero = base.elo if base else 0.0
+    points = [
+        EloPoint(row.number, row.games, rating.elo - zero, rating.se, bool(row.promoted))
+        for _, row in sorted(view.generations.items())
+        if (rating := view.rating_of(row.model))
+    ]
+    names = {"random play": "baseline:random", "heuristic": "baseline:heuristic"}
+    rated = {label: view.rating(name) for label, name in names.items()}
+    lines = {label: rating.elo - zero for label, rating in rated.items() if rating}
+    elo_over_games(view.config, points, lines, path)

@@ -17,34 +17,6 @@ def replay(commands: Commands) -> None:
     elo.set_defaults(run=later("ringrift.cli.replay", "elo"))
 
 
-def why(commands: Commands) -> None:
-    """`ringrift why`."""
-    item = commands.add_parser("why", help="what an event rests on, down to the games")
-    add_source(item)
-    item.add_argument(
-        "event",
-        metavar="SEQ|ID",
-        help="sequence, position such as GAMES/7, id of an event, or digest of a network",
-    )
-    item.add_argument("--svg", type=Path, help="write the tree as a picture to this file")
-    item.add_argument("--depth", type=int, help="levels shown (default: all)")
-    item.set_defaults(run=later("ringrift.cli.why", "why"))
-
-
-def lineage(commands: Commands) -> None:
-    """`ringrift lineage`."""
-    item = commands.add_parser("lineage", help="where a network comes from and what came of it")
-    add_source(item)
-    item.add_argument("model", nargs="?", help="digest of a network, or its first 6 digits or more")
-    item.add_argument("--node", help="instead: networks that saw games of this node")
-    item.add_argument(
-        "--games-of",
-        metavar="MODEL",
-        help="instead: networks that saw games of this network, or of `heuristic`",
-    )
-    item.set_defaults(run=later("ringrift.cli.why", "lineage"))
-
-
 def at(commands: Commands) -> None:
     """`ringrift at`."""
     item = commands.add_parser("at", help="the system, or one part of it, as it was")

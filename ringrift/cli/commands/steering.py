@@ -31,48 +31,6 @@ def pause(commands: Commands) -> None:
         item.set_defaults(run=later("ringrift.cli.control", name))
 
 
-def retract(commands: Commands) -> None:
-    """`ringrift retract`."""
-    item = commands.add_parser(
-        "retract", help="let games count as if they had never come, and say why"
-    )
-    add_source(item)
-    item.add_argument("--node", help="those that this node played")
-    item.add_argument(
-        "--model", help="those in which this network sat: its digest, or the beginning of it"
-    )
-    item.add_argument(
-        "--games", metavar="A..B|ID,...", help="those from A to B of GAMES, or these ids"
-    )
-    item.add_argument("--config", help="only this config, such as hex8_2p (default: all)")
-    item.add_argument("--why", required=True, help="the reason, which is recorded")
-    item.set_defaults(run=later("ringrift.cli.retract", "retract"))
-
-
-def reanalyse(commands: Commands) -> None:
-    """`ringrift reanalyse`."""
-    item = commands.add_parser(
-        "reanalyse", help="have old games searched again by a newer network, for new targets"
-    )
-    add_source(item)
-    add_config(item)
-    item.add_argument(
-        "--model",
-        default="current",
-        help="digest of a network, or its beginning, or current (default)",
-    )
-    item.add_argument(
-        "--games",
-        type=int,
-        default=256,
-        help="so many of the newest that it has not searched (default 256)",
-    )
-    item.add_argument(
-        "--simulations", type=int, help="search budget a decision (default: that of self-play)"
-    )
-    item.set_defaults(run=later("ringrift.cli.reanalyse", "reanalyse"))
-
-
 def tune(commands: Commands) -> None:
     """`ringrift tune`."""
     item = commands.add_parser(

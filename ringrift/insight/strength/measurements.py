@@ -1,8 +1,5 @@
-"""What measuring matches have shown, from the log alone: scores with intervals, the curve over
-generations, ladders and tiers.
-
-Two runs over the same log give the same report, whoever played the matches and whenever.
-"""
+"""What measuring matches have shown, from the log alone: scores with intervals, ladders, tiers, and
+the curve over generations. The same log always gives the same report."""
 
 from __future__ import annotations
 
@@ -12,30 +9,24 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from ringrift.deciders.loop.promotion import wilson_interval
-from ringrift.events import Recorded
-from ringrift.events.facts import (
-    MEASURING,
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    ModelRegistered,
-    Purpose,
-    Seat,
-)
+from ringrift.errors import CommandError
+from ringrift.events import Recorded, facts
 from ringrift.events.tickets import tickets_of
+from ringrift.insight.describe import short
 from ringrift.insight.generations import ConfigView, LoopView, Score
 
 Identity = tuple[str, str, str, str, int, int]
-"""What makes two requests the same: config, purpose, both participants, pairs, seed."""
+"""Requests are equal if config, purpose, both participants, starts and seed are equal."""
+Share = tuple[float, float, float]
+"""A share of games won, and the lower and upper limit of its 95 % interval."""
 
 
-class Result(Struct, frozen=True, kw_only=True):
-    """One line of a report: how `candidate` did against `opponent`.
+class MatchResult(Struct, frozen=True, kw_only=True):
+    """The score of `candidate` against `opponent`.
 
     score       share of games won, 0..1; a game without a winner counts as not won
-    low, high   its 95 % interval (Wilson), a game a sample
-    fair        the share that equal strength would win: 1 / seats
-    """
+    low, high   its 95 % interval (Wilson), each game a sample
+    fair        the share that equal strength would win: 1 / seats"""
 
     candidate: str
     opponent: str
@@ -49,57 +40,58 @@ class Result(Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """Who is stronger, as far as the interval tells."""
-        return "stronger" if self.low > self.fair else "weaker" if self.high < self.fair else "open"
+        """`stronger` or `weaker` if the interval excludes equal strength, else `open`."""
+        if self.low > self.fair:
+            return "stronger"
+        return "weaker" if self.high < self.fair else "open"
 
 
 class CurvePoint(Struct, frozen=True, kw_only=True):
-    """A network of the loop: self-play games before its training, and its scores (share, low, high)
-    against both baselines."""
+    """A network of the loop: self-play games before its training, and its scores against both
+    baselines."""
 
     generation: int
     games: int
     promoted: bool | None
-    random: tuple[float, float, float] | None
-    heuristic: tuple[float, float, float] | None
+    random: Share | None
+    heuristic: Share | None
 
 
 class StrengthReport(Struct, frozen=True, kw_only=True):
-    """All that is known of the strength of one network, and the way there."""
+    """The measured strength of one network, and the curve of its config."""
 
     config: str
     model: str
     generation: int
     games_generated: int
-    results: tuple[Result, ...]
+    results: tuple[MatchResult, ...]
     curve: tuple[CurvePoint, ...]
 
 
 class Rung(Struct, frozen=True, kw_only=True):
-    """One step of a ladder: a budget against the one below it, of one harness, evaluator and
-    network."""
+    """One step of a ladder: a budget against the one below it, with the same harness and
+    evaluator."""
 
     player: str
     budget: int
     below: int
-    result: Result
+    result: MatchResult
 
 
 @dataclass(kw_only=True)
-class Match:
+class _Match:
     """All rounds of one pairing and purpose, added up."""
 
-    purpose: Purpose
-    candidate: Seat
-    opponent: Seat
+    candidate: facts.Seat
+    opponent: facts.Seat
     wins: float = 0.0
     games: int = 0
     play_seconds: float = 0.0
 
-    def result(self, seats: int) -> Result:
-        """The line of a report. A match without games has no result."""
+    def result(self, seats: int) -> MatchResult:
+        """Return the score of a match that has games."""
         low, high = wilson_interval(self.wins / self.games, self.games)
-        return Result(
+        return MatchResult(
             candidate=self.candidate.participant,
             opponent=self.opponent.participant,
             games=self.games,
@@ -114,22 +106,21 @@ class Match:
 
 @dataclass(kw_only=True)
 class Measurements:
-    """The measuring matches of one config, its networks, and its generations. A fold of
-    `EVENTS`."""
+    """A fold of `EVENTS`: the measuring matches of one config, its networks and generations."""
 
     config: str
     loop: LoopView = field(default_factory=LoopView)
-    models: dict[str, ModelRegistered] = field(default_factory=dict)
-    tickets: dict[str, EvaluationRequested] = field(default_factory=dict)
+    models: dict[str, facts.ModelRegistered] = field(default_factory=dict)
+    tickets: dict[str, facts.EvaluationRequested] = field(default_factory=dict)
     asked: dict[Identity, str] = field(default_factory=dict)
-    """ticket of each request"""
+    """Tickets by request."""
     failed: dict[str, str] = field(default_factory=dict)
-    """reasons by ticket"""
-    scored: dict[str, EvaluationScored] = field(default_factory=dict)
+    """Reasons by ticket."""
+    scored: dict[str, facts.EvaluationScored] = field(default_factory=dict)
 
     @property
     def view(self) -> ConfigView:
-        """The generations."""
+        """The generations of the config."""
         return self.loop.of(self.config)
 
     @property
@@ -138,106 +129,107 @@ class Measurements:
         return int(self.config[-2])
 
     def fold(self, events: Iterable[Recorded]) -> None:
-        """Take in events in the order of the log."""
+        """Fold events in the order of the log."""
         for event, meta in events:
             self.loop.fold([Recorded(event, meta)])
             match event:
-                case ModelRegistered() if event.config == self.config:
+                case facts.ModelRegistered() if event.config == self.config:
                     self.models[event.model] = event
-                case EvaluationRequested() if (
-                    event.config == self.config and event.purpose in MEASURING
-                ):
-                    self.ask(event, meta.position)
-                case EvaluationScored() if event.ticket in self.tickets:
+                case facts.EvaluationRequested() if event.config == self.config:
+                    if event.purpose in facts.MEASURING:
+                        self.ask(event, meta.position)
+                case facts.EvaluationScored() if event.ticket in self.tickets:
                     self.scored[event.ticket] = event
-                case EvaluationFailed() if event.ticket in self.tickets:
+                case facts.EvaluationFailed() if event.ticket in self.tickets:
                     self.failed[event.ticket] = event.reason
 
-    def ask(self, request: EvaluationRequested, position: str) -> None:
-        """Take in a request at its place in the log."""
+    def ask(self, request: facts.EvaluationRequested, position: str) -> None:
+        """Fold a request that is stored at a position."""
         for ticket in tickets_of(request, position):
             self.tickets[ticket.ticket] = request
             self.asked[identity(request)] = ticket.ticket
 
-    def matches(self, purpose: Purpose) -> list[Match]:
-        """Every pairing of a purpose that has games, rounds and seeds added up, in the order in
-        which they were asked for."""
-        found: dict[tuple[str, str], Match] = {}
+    def model(self, wanted: str) -> str:
+        """Return the digest of the `current` network, or of the one that starts with `wanted`.
+
+        Raises CommandError if there is none, or more than one."""
+        if wanted == "current":
+            if self.view.current is None:
+                remedy = f"run `ringrift up --config {self.config}`, or name one"
+                raise CommandError(f"{self.config} has no current network yet: {remedy}")
+            return self.view.current
+        found = [model for model in self.models if model.startswith(wanted)]
+        if len(found) != 1:
+            what = f"{len(found) or 'no'} networks of {self.config} start with {wanted!r}"
+            raise CommandError(f"{what}: give more digits of one that is in the log, or current")
+        return found[0]
+
+    def results(self, purpose: facts.Purpose, candidate: str | None = None) -> list[MatchResult]:
+        """Return the scores of the matches of a purpose, or only those of one network."""
+        found = self._matches(purpose)
+        mine = [match for match in found if candidate in (None, match.candidate.model)]
+        return [match.result(self.seats) for match in mine]
+
+    def rungs(self) -> list[Rung]:
+        """Return the ladders, ordered by player and budget."""
+        found = [
+            Rung(
+                player=_player(match.candidate),
+                budget=match.candidate.simulations,
+                below=match.opponent.simulations,
+                result=match.result(self.seats),
+            )
+            for match in self._matches("ladder")
+        ]
+        return sorted(found, key=lambda rung: (rung.player, rung.budget, rung.below))
+
+    def report(self, model: str) -> StrengthReport:
+        """Return the report on a registered network."""
+        generation = self.models[model].generation
+        rows = [row for _, row in sorted(self.view.generations.items()) if row.model]
+        return StrengthReport(
+            config=self.config,
+            model=model,
+            generation=generation,
+            games_generated=self.view.generation(generation).games,
+            results=tuple(self.results("strength", model)),
+            curve=tuple(
+                CurvePoint(
+                    generation=row.number,
+                    games=row.games,
+                    promoted=row.promoted,
+                    random=_share(row.scores.get("random")),
+                    heuristic=_share(row.scores.get("heuristic")),
+                )
+                for row in rows
+            ),
+        )
+
+    def _matches(self, purpose: facts.Purpose) -> list[_Match]:
+        """Return the pairings that have games, with all rounds and seeds added up, in the order of
+        their requests."""
+        found: dict[tuple[str, str], _Match] = {}
         for ticket, request in self.tickets.items():
             score = self.scored.get(ticket)
             if request.purpose == purpose and score is not None:
-                key = request.candidate.participant, request.opponent.participant
-                match = found.setdefault(
-                    key,
-                    Match(purpose=purpose, candidate=request.candidate, opponent=request.opponent),
-                )
+                seats = request.candidate, request.opponent
+                key = seats[0].participant, seats[1].participant
+                match = found.setdefault(key, _Match(candidate=seats[0], opponent=seats[1]))
                 match.wins += score.wins
                 match.games += score.games
                 match.play_seconds += score.play_seconds
         return list(found.values())
 
-    def results(self, purpose: Purpose, candidate: str | None = None) -> list[Result]:
-        """Lines of a report; `candidate` picks those of one network, by digest."""
-        return [
-            match.result(self.seats)
-            for match in self.matches(purpose)
-            if candidate is None or match.candidate.model == candidate
-        ]
+
+def identity(request: facts.EvaluationRequested) -> Identity:
+    """Return what makes a request equal to another."""
+    names = request.candidate.participant, request.opponent.participant
+    return (request.config, request.purpose, *names, request.starts, request.seed)
 
 
-def identity(request: EvaluationRequested) -> Identity:
-    """See `Identity`."""
-    return (
-        request.config,
-        request.purpose,
-        request.candidate.participant,
-        request.opponent.participant,
-        request.starts,
-        request.seed,
-    )
-
-
-def strength_report(known: Measurements, model: str) -> StrengthReport:
-    """The report on a network that is registered."""
-    generation = known.models[model].generation
-    rows = [row for _, row in sorted(known.view.generations.items())]
-    return StrengthReport(
-        config=known.config,
-        model=model,
-        generation=generation,
-        games_generated=known.view.generation(generation).games,
-        results=tuple(known.results("strength", model)),
-        curve=tuple(
-            CurvePoint(
-                generation=row.number,
-                games=row.games,
-                promoted=row.promoted,
-                random=_share(row.scores.get("random")),
-                heuristic=_share(row.scores.get("heuristic")),
-            )
-            for row in rows
-            if row.model
-        ),
-    )
-
-
-def rungs(known: Measurements) -> list[Rung]:
-    """The ladders of a config: players by name, budgets ascending."""
-    found = [
-        Rung(
-            player=_player(match.candidate),
-            budget=match.candidate.simulations,
-            below=match.opponent.simulations,
-            result=match.result(known.seats),
-        )
-        for match in known.matches("ladder")
-    ]
-    return sorted(found, key=lambda rung: (rung.player, rung.budget, rung.below))
-
-
-def highest_beaten(results: Sequence[Result], tiers: Sequence[tuple[str, str]]) -> str | None:
-    """The highest of `tiers`, ascending (name, participant), that is beaten beyond doubt and all
-    below it as well."""
+def highest_beaten(results: Sequence[MatchResult], tiers: Sequence[tuple[str, str]]) -> str | None:
+    """Return the highest of `tiers` (name and participant, ascending) that is beaten with all tiers
+    below it."""
     beaten = {result.opponent for result in results if result.verdict == "stronger"}
     highest = None
     for name, participant in tiers:
@@ -247,44 +239,10 @@ def highest_beaten(results: Sequence[Result], tiers: Sequence[tuple[str, str]]) 
     return highest
 
 
-def markdown(report: StrengthReport, plot: str) -> str:
-    """The report as a page; `plot` is the name of the picture beside it."""
-    lines = [
-        f"# Strength of {report.config}, generation {report.generation}",
-        "",
-        f"Network `{report.model}`, trained after {report.games_generated:,} self-play games. Every start is played once from each",
-        "seat; intervals are Wilson's at 95 %. Built from the log alone: "
-        f"`ringrift strength --config {report.config} --model {report.model[:12]} --report`.",
-        "",
-        "| player | against | games | won | 95 % interval | fair share | verdict |",
-        "|---|---|--:|--:|--:|--:|---|",
-        *(
-            f"| {row.candidate} | {row.opponent} | {row.games} | {row.score:.1%} | {row.low:.1%} to {row.high:.1%} "
-            f"| {row.fair:.1%} | {row.verdict} |"
-            for row in report.results
-        ),
-        "",
-        f"![score against games generated]({plot})",
-        "",
-        "| generation | games before | against random | against the heuristic | promoted |",
-        "|--:|--:|--:|--:|---|",
-        *(
-            f"| {point.generation} | {point.games:,} | {_cell(point.random)} | {_cell(point.heuristic)} "
-            f"| {'' if point.promoted is None else 'yes' if point.promoted else 'no'} |"
-            for point in report.curve
-        ),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _share(score: Score | None) -> tuple[float, float, float] | None:
+def _share(score: Score | None) -> Share | None:
     return (score.share, *score.interval) if score and score.games else None
 
 
-def _cell(share: tuple[float, float, float] | None) -> str:
-    return f"{share[0]:.1%} ({share[1]:.1%} to {share[2]:.1%})" if share else ""
-
-
-def _player(seat: Seat) -> str:
-    """What the rungs of one ladder share: harness, and network or evaluator."""
-    return f"{seat.harness} with {seat.model[:12] if seat.model else f'the {seat.evaluator}'}"
+def _player(seat: facts.Seat) -> str:
+    """Return what all rungs of one ladder share: the harness, and the network or evaluator."""
+    return f"{seat.harness} with {short(seat.model) if seat.model else f'the {seat.evaluator}'}"

@@ -1,139 +1,135 @@
-"""What an event rests on: its cause, and everything else that it names (shards, networks, settings,
-results, games)."""
+"""What an event rests on: its cause, and all else it names (shards, networks, settings, results,
+games)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import REGISTRY, Fact, Recorded
-from ringrift.events.facts import (
-    ConsumerStarted,
-    ConsumerStopped,
-    DeadLetterStored,
-    EvaluationScored,
-    GameCompleted,
-    GamesRetracted,
-    LeaseAcquired,
-    ModelPromoted,
-    ModelRegistered,
-    PromotionRejected,
-    RatingsUpdated,
-    Seat,
-    SettingsChanged,
-    ShardExported,
-    TrainingProgressed,
-)
-from ringrift.insight.heads import GameEnvelope
+from ringrift.events import REGISTRY, Fact, Recorded, facts
+from ringrift.insight.heads import GameAt, game_heads
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 
-CHATTER = (TrainingProgressed, ConsumerStarted, ConsumerStopped, LeaseAcquired, DeadLetterStored)
-"""event types that lead to no other"""
+LEAVES = (
+    facts.TrainingProgressed,
+    facts.ConsumerStarted,
+    facts.ConsumerStopped,
+    facts.LeaseAcquired,
+    facts.DeadLetterStored,
+)
+"""Event types that no other event rests on."""
 HISTORY = tuple(
     kind.fact_type
     for kind in REGISTRY.values()
-    if kind.stream == EVENTS and kind.fact_type not in CHATTER
+    if kind.stream == EVENTS and kind.fact_type not in LEAVES
 )
 MODEL_FIELDS = ("model", "parent", "previous", "current", "candidate_model")
 HEURISTIC = "heuristic"
-"""what stands in place of a digest where no network played"""
+"""Takes the place of a digest where no network played."""
 
 
 class Reference(NamedTuple):
-    """An event that another rests on, and as what: `cause`, `shard`, `model`, `evidence`,
-    `retraction`, `settings`."""
+    """An event that another rests on, as its `cause`, `shard`, `model`, `evidence`, `retraction` or
+    `settings`."""
 
     role: str
     recorded: Recorded
 
 
-class Games(Struct, frozen=True, kw_only=True):
-    """Games in `GAMES` from `first_seq` to `last_seq` that were played for the same request (its
-    position in the log).
+class GameGroup(Struct, kw_only=True):
+    """Games between two sequences of `GAMES` that were played for the same request.
 
-    `nodes` and `models`: games by the node that played them and by the network that did
-    (`heuristic` where none did)."""
+    `request` is a position. `nodes` and `models` count games by node and by network (`heuristic`
+    if none played)."""
 
     config: str
     origin: str
     request: str | None
     first_seq: int
-    last_seq: int
-    count: int
-    nodes: dict[str, int]
-    models: dict[str, int]
+    last_seq: int = 0
+    count: int = 0
+    nodes: dict[str, int] = {}
+    models: dict[str, int] = {}
 
     @property
     def position(self) -> str:
-        """Where they lie."""
-        return f"{GAMES}/{self.first_seq}" + (
-            f"..{self.last_seq}" if self.last_seq > self.first_seq else ""
-        )
+        """Such as `GAMES/7` or `GAMES/7..9`."""
+        end = f"..{self.last_seq}" if self.last_seq > self.first_seq else ""
+        return f"{GAMES}/{self.first_seq}{end}"
+
+    def add(self, game: GameAt) -> None:
+        """Count one more game."""
+        self.last_seq, self.count = game.seq, self.count + 1
+        self.nodes[game.head.node] = self.nodes.get(game.head.node, 0) + 1
+        for model in {seat.model or HEURISTIC for seat in game.head.seats}:
+            self.models[model] = self.models.get(model, 0) + 1
 
 
-class Index:
-    """Recorded events by what others name them by."""
+class HistoryIndex:
+    """Recorded events by what other events name them by."""
 
     def __init__(self) -> None:
         self.at: dict[str, Recorded] = {}
-        """by position"""
+        """By position."""
         self.models: dict[str, Recorded] = {}
         self.shards: dict[str, Recorded] = {}
         self.settings: dict[int, Recorded] = {}
         self.scores: dict[str, list[Recorded]] = {}
-        """by config"""
+        """By config."""
         self.retractions: list[Recorded] = []
 
+    @classmethod
+    async def read(
+        cls, log: Log, until: int | None = None, progress: Progress | None = None
+    ) -> HistoryIndex:
+        """Index everything that other events can rest on, up to a sequence of `EVENTS`."""
+        found = cls()
+        async for recorded in read.facts(log, *HISTORY, until=until, progress=progress):
+            found.add(recorded)
+        return found
+
     def add(self, recorded: Recorded) -> None:
-        """Take in one event, in the order of the log."""
+        """Index one event; events are added in the order of the log."""
         event = recorded.event
         self.at[recorded.meta.position] = recorded
         match event:
-            case ModelRegistered():
+            case facts.ModelRegistered():
                 self.models.setdefault(event.model, recorded)
-            case ShardExported():
+            case facts.ShardExported():
                 self.shards.setdefault(event.digest, recorded)
-            case GamesRetracted():
+            case facts.GamesRetracted():
                 self.retractions.append(recorded)
-            case SettingsChanged():
+            case facts.SettingsChanged():
                 self.settings[event.version] = recorded
-            case EvaluationScored():
+            case facts.EvaluationScored():
                 self.scores.setdefault(event.config, []).append(recorded)
 
     def references(self, recorded: Recorded) -> list[Reference]:
-        """What the event rests on, its cause first; each once, and only what came before it."""
+        """Return the earlier events that an event rests on, its cause first, each once."""
         found: dict[str, Reference] = {}
         for role, other in self._named(recorded):
-            if (
-                other is not None
-                and other.meta.position != recorded.meta.position
-                and _before(other, recorded)
-            ):
+            if other is not None and _before(other, recorded):
                 found.setdefault(other.meta.position, Reference(role, other))
         return list(found.values())
 
     def _named(self, recorded: Recorded) -> Iterator[tuple[str, Recorded | None]]:
         event, meta = recorded
         yield "cause", self.at.get(meta.cause or "")
-        if isinstance(event, ModelPromoted | PromotionRejected):
-            results = [
-                item
-                for item in self.scores.get(event.config, [])
-                if _is_of(item.event, event.model)
-            ]
-            yield from (("evidence", item) for item in results)
-        if isinstance(event, RatingsUpdated):
-            yield from (("evidence", item) for item in self.scores.get(event.config, []))
+        if isinstance(event, facts.ModelPromoted | facts.PromotionRejected):
+            for item in self.scores.get(event.config, ()):
+                if getattr(item.event, "candidate_model", None) == event.model:
+                    yield "evidence", item
+        if isinstance(event, facts.RatingsUpdated):
+            yield from (("evidence", item) for item in self.scores.get(event.config, ()))
         yield "retraction", self.at.get(getattr(event, "retraction", ""))
         yield from (("shard", self.shards.get(digest)) for digest in getattr(event, "shards", ()))
         yield "shard", self.shards.get(getattr(event, "supersedes", None) or "")
-        yield from (("model", self.models.get(digest)) for digest in models_in(event))
+        yield from (("model", self.models.get(digest)) for digest in _models_in(event))
         yield "settings", self.settings.get(getattr(event, "settings_version", 0))
 
 
@@ -141,135 +137,79 @@ def _before(other: Recorded, recorded: Recorded) -> bool:
     return other.meta.stream != recorded.meta.stream or other.meta.seq < recorded.meta.seq
 
 
-def _is_of(event: Fact, model: str) -> bool:
-    return isinstance(event, EvaluationScored) and event.candidate_model == model
-
-
-def models_in(event: Fact) -> list[str]:
-    """Digests of the networks an event names, but not the one it registers."""
+def _models_in(event: Fact) -> dict[str, None]:
+    """Return the digests of the networks an event names, except of the one that it registers."""
     found = list(getattr(event, "parents", ()))
-    if not isinstance(event, ModelRegistered):
+    if not isinstance(event, facts.ModelRegistered):
         found += [getattr(event, name, None) for name in MODEL_FIELDS]
-    seats = [getattr(event, name, None) for name in ("candidate", "opponent")] + list(
-        getattr(event, "seats", ())
-    )
-    found += [seat.model for seat in seats if isinstance(seat, Seat)]
-    return list(dict.fromkeys(digest for digest in found if digest))
-
-
-async def index(log: Log, until_seq: int | None = None, progress: Progress | None = None) -> Index:
-    """Everything that leads to anything, up to a sequence of `EVENTS`."""
-    found = Index()
-    async for recorded in read.facts(log, *HISTORY, until=until_seq, progress=progress):
-        found.add(recorded)
-    return found
+    seats = [getattr(event, name, None) for name in ("candidate", "opponent")]
+    seats += getattr(event, "seats", ())
+    found += [seat.model for seat in seats if isinstance(seat, facts.Seat)]
+    return dict.fromkeys(filter(None, found))
 
 
 class GameIndex:
-    """Games by the shard they went into and by the request they were played for."""
+    """Groups of games, by the digest of their shard and by the request they were played for."""
 
     def __init__(self) -> None:
-        self.by_shard: dict[str, list[Games]] = {}
-        self.by_request: dict[str, Games] = {}
+        self._by_shard: dict[str, dict[tuple[str | None, str], GameGroup]] = {}
+        self.by_request: dict[str, GameGroup] = {}
 
+    @classmethod
+    async def read(
+        cls,
+        log: Log,
+        history: HistoryIndex,
+        until: int | None = None,
+        progress: Progress | None = None,
+    ) -> GameIndex:
+        """Index the games of all configs with a shard exported up to a sequence of `EVENTS`.
 
-async def index_games(
-    log: Log,
-    shards: Iterable[ShardExported],
-    progress: Progress | None = None,
-    retractions: Sequence[Recorded] = (),
-) -> GameIndex:
-    """One pass over the games of the shards' configs; those of a dead letter are left out, as they
-    are of shards, and so are those that were retracted when the shard was made."""
-    found, decoder = GameIndex(), msgspec.json.Decoder(GameEnvelope)
-    ordered = sorted(shards, key=lambda shard: shard.first_seq)
-    configs = sorted({shard.config for shard in ordered})
-    filters = [f"ringrift.game.{config}.completed" for config in configs]
-    open_shards: dict[str, list[ShardExported]] = {
-        config: [s for s in ordered if s.config == config] for config in configs
-    }
-    if not ordered:
+        Dead letters are in no group. Games that were retracted before their shard was exported are
+        not counted for it."""
+        found = cls()
+        shards: dict[str, list[facts.ShardExported]] = {}
+        for event, meta in history.shards.values():
+            in_time = until is None or meta.seq <= until
+            if isinstance(event, facts.ShardExported) and in_time:
+                shards.setdefault(event.config, []).append(event)
+        for waiting in shards.values():
+            waiting.sort(key=lambda shard: shard.first_seq)
+        if shards:
+            async for game in game_heads(log, *sorted(shards), progress=progress):
+                found._add(game, shards[game.head.config], history.retractions)
         return found
-    async for batch in log.read(GAMES, filters=filters, progress=progress):
-        for entry in batch:
-            try:
-                head = decoder.decode(entry.body)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-            if head.cause:
-                found.by_request[head.cause] = _joined(
-                    found.by_request.get(head.cause), head, entry.seq
-                )
-            waiting = open_shards.get(head.data.config, [])
-            while waiting and waiting[0].last_seq < entry.seq:
-                waiting.pop(0)
-            for shard in waiting:
-                if entry.seq < shard.first_seq:
-                    break
-                if not retracted(_heeded(shard, retractions), head.data, entry.seq):
-                    _add(found.by_shard.setdefault(shard.digest, []), head, entry.seq)
-    return found
+
+    def of_shard(self, digest: str) -> tuple[GameGroup, ...]:
+        """Return the games of a shard, grouped by request."""
+        return tuple(self._by_shard.get(digest, {}).values())
+
+    def nodes(self) -> list[str]:
+        """Return the nodes that played games of shards."""
+        groups = (group for found in self._by_shard.values() for group in found.values())
+        return sorted({node for group in groups for node in group.nodes})
+
+    def _add(
+        self, game: GameAt, waiting: list[facts.ShardExported], retractions: list[Recorded]
+    ) -> None:
+        """Count a game; shards that end before it are removed from `waiting`."""
+        if game.cause:
+            self.by_request.setdefault(game.cause, _group(game)).add(game)
+        while waiting and waiting[0].last_seq < game.seq:
+            waiting.pop(0)
+        for shard in waiting:
+            if game.seq < shard.first_seq:
+                break
+            earlier = [
+                event
+                for event, meta in retractions
+                if isinstance(event, facts.GamesRetracted) and meta.seq <= shard.events_seq
+            ]
+            if not retracted(earlier, game.head, game.seq):
+                groups = self._by_shard.setdefault(shard.digest, {})
+                groups.setdefault((game.cause, game.head.origin), _group(game)).add(game)
 
 
-def _heeded(shard: ShardExported, retractions: Sequence[Recorded]) -> list[GamesRetracted]:
-    """The retractions that the shard was made after."""
-    return [
-        event
-        for event, meta in retractions
-        if isinstance(event, GamesRetracted)
-        and event.config == shard.config
-        and meta.seq <= shard.events_seq
-    ]
-
-
-def _add(groups: list[Games], head: GameEnvelope, seq: int) -> None:
-    for number, known in enumerate(groups):
-        if known.request == head.cause and known.origin == head.data.origin:
-            groups[number] = _joined(known, head, seq)
-            return
-    groups.append(_joined(None, head, seq))
-
-
-def _joined(known: Games | None, head: GameEnvelope, seq: int) -> Games:
-    data = head.data
-    nodes, models = dict(known.nodes) if known else {}, dict(known.models) if known else {}
-    nodes[data.node] = nodes.get(data.node, 0) + 1
-    for model in {seat.model or HEURISTIC for seat in data.seats}:
-        models[model] = models.get(model, 0) + 1
-    return Games(
-        config=data.config,
-        origin=data.origin,
-        request=head.cause,
-        first_seq=known.first_seq if known else seq,
-        last_seq=seq,
-        count=(known.count if known else 0) + 1,
-        nodes=nodes,
-        models=models,
-    )
-
-
-def shard_facts(found: Index, until_seq: int | None = None) -> list[ShardExported]:
-    """Facts of the shards in an index, up to a sequence of `EVENTS`."""
-    return [
-        event
-        for event, meta in found.shards.values()
-        if isinstance(event, ShardExported) and (until_seq is None or meta.seq <= until_seq)
-    ]
-
-
-def game_at(recorded: Recorded) -> Games | None:
-    """A single game as a group of one."""
-    event, meta = recorded
-    if not isinstance(event, GameCompleted):
-        return None
-    models = {seat.model or HEURISTIC: 1 for seat in event.seats}
-    return Games(
-        config=event.config,
-        origin=event.origin,
-        request=meta.cause,
-        first_seq=meta.seq,
-        last_seq=meta.seq,
-        count=1,
-        nodes={event.node: 1},
-        models=models,
-    )
+def _group(game: GameAt) -> GameGroup:
+    head = game.head
+    return GameGroup(config=head.config, origin=head.origin, request=game.cause, first_seq=game.seq)

@@ -25,9 +25,9 @@ def test_why(run: Any, system: Any, tmp_path: Path) -> None:
 
 def test_lineage_of_what_is_not_there(run: Any) -> None:
     run("lineage", "abcdef", status=1)
-    assert "no network begins with" in run.err
+    assert "no networks start with 'abcdef'" in run.err
     run("lineage", status=1)
-    assert "name a network, or --node NODE" in run.err
+    assert "give a network, or --node NODE" in run.err
     run("lineage", "--node", "moon", status=1)
     assert "no game of node 'moon'" in run.err
     assert run.json("lineage", "--games-of", "heuristic") == {"models": []}

@@ -28,16 +28,16 @@ def test_tune_is_kept_and_refuses_what_is_no_hyperparameter(run: Any) -> None:
 def test_reanalyse_needs_a_network(run: Any) -> None:
     run("reanalyse", "--config", "hex8_2p", status=1)
     assert "hex8_2p has no current network yet" in run.err
-    run("reanalyse", "--config", "hex8_2p", "--games", "0", status=1)
-    assert "at least 1 game" in run.err
+    run("reanalyse", "--config", "hex8_2p", "--games", "0", status=2)
+    assert "Must be > 0" in run.err
 
 
 def test_retract_is_a_fact_that_can_be_looked_back_over(run: Any, system: Any) -> None:
     for words, text in (
-        ((), "say which games"),
+        ((), "select games"),
         (("--node", "moon"), "no such game counts"),
-        (("--games", "9..2"), "is no range"),
-        (("--model", "ab"), "no networks begin with 'ab'"),
+        (("--games", "9..2"), "is not a range"),
+        (("--model", "ab"), "no networks start with 'ab'"),
     ):
         run("retract", *words, "--why", "w", status=1)
         assert text in run.err

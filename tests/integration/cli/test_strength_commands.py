@@ -115,7 +115,7 @@ def test_strength_through_the_log(ringrift: Any, tmp_path: Path) -> None:
     blob = fresh_network()
     name = digest_of(blob)[:12]
     asyncio.run(published(tmp_path, blob))
-    report = ringrift("strength", "--pairs", "2", "--simulations", "2")
+    report = ringrift("strength", "--starts", "2", "--simulations", "2")
     assert [(row["candidate"], row["opponent"], row["games"]) for row in report["results"]] == [
         (f"{name}:gumbel:s2", "baseline:random:s0", 4),
         (f"{name}:gumbel:s2", "baseline:heuristic:s0", 4),
@@ -128,19 +128,19 @@ def test_strength_through_the_log(ringrift: Any, tmp_path: Path) -> None:
     assert (tmp_path / f"strength_{CONFIG}.md").read_bytes() == page
 
     assert (
-        ringrift("strength", "--pairs", "2", "--simulations", "2") == report
+        ringrift("strength", "--starts", "2", "--simulations", "2") == report
     )  # all of it is in the log: nothing is played
     requests, games = asyncio.run(recorded(tmp_path))
     assert len(requests) == 8
     assert {request.purpose for request in requests} == {"strength"}
     assert Counter(game.origin for game in games) == {"tournament": 16}
 
-    tiers = ringrift("gauntlet", "--tiers", "--pairs", "1", "--simulations", "2")
+    tiers = ringrift("gauntlet", "--tiers", "--starts", "1", "--simulations", "2")
     assert (tiers["highest_tier_beaten"], [row["opponent"] for row in tiers["results"]]) == (
         None,
         ["baseline:random:s0"],
     )
-    found = ringrift("gauntlet", "--pairs", "1", "--simulations", "2")
+    found = ringrift("gauntlet", "--starts", "1", "--simulations", "2")
     assert {row["participant"] for row in found["ratings"]} >= {
         f"{name}:gumbel:s2",
         f"{name}:policy:s0",
@@ -162,9 +162,8 @@ def test_what_cannot_be_measured_is_one_line(
     assert "no opponent is called god; there are random, heuristic, self2" in refused(
         "strength", "--against", "god"
     )
-    assert "at least 1 simulation" in refused("gauntlet", "--simulations", "0")
     assert "at least two budgets" in refused("strength", "--ladder", "--budgets", "8")
     assert "hex8_2p has no current network yet: run `ringrift up --config hex8_2p`" in refused(
         "strength"
     )  # the ladder made a log
-    assert "no network of hex8_2p begins with 'ab'" in refused("gauntlet", "--model", "ab")
+    assert "no networks of hex8_2p start with 'ab'" in refused("gauntlet", "--model", "ab")

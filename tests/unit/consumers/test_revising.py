@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from ringrift.cli.retract import Choice, retractions
 from ringrift.consumers.shard_revision import READ, Ledger, revise
 from ringrift.consumers.shards import encoder_version, exported_shards, make_shard, remake
 from ringrift.events import Fact, decode, draft, type_of
@@ -24,6 +23,7 @@ from ringrift.events.facts import (
     ShardExported,
     ShardRetired,
 )
+from ringrift.insight.retract import Selection, retractions
 from ringrift.learning.targets import Decision, encode
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
@@ -135,7 +135,7 @@ async def system() -> System:
 
 
 async def retract(system: System, **asked: Any) -> GamesRetracted:
-    (fact,), _ = await retractions(system.log, Choice(why="bad memory", **asked))
+    (fact,), _ = await retractions(system.log, Selection(why="bad memory", **asked))
     await system.put(fact)
     return fact
 

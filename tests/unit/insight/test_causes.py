@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ringrift.cli.why import text_of
 from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
     EvaluationScored,
@@ -21,8 +20,8 @@ from ringrift.events.facts import (
     TrainingRequested,
 )
 from ringrift.insight.lineage import Archive
-from ringrift.insight.why import causes_svg
-from ringrift.insight.why.causes import Node, find, why
+from ringrift.insight.why.causes import CauseNode, find, node_text, why
+from ringrift.insight.why.causes_svg import causes_svg
 from ringrift.log import read
 
 
@@ -30,7 +29,7 @@ async def all_of(world: Any, *kinds: type[Fact]) -> list[Recorded]:
     return [item async for item in read.facts(world.log, *kinds)]
 
 
-def kinds(top: Node) -> set[type]:
+def kinds(top: CauseNode) -> set[type]:
     return {type(node.recorded.event) for _, node in top.walk() if node.recorded}
 
 
@@ -123,14 +122,14 @@ async def test_events_are_found_by_sequence_id_and_digest(world: Any) -> None:
 
 async def test_the_picture_has_a_line_for_every_node(world: Any) -> None:
     top = await why(world.log, (await all_of(world, ModelPromoted))[-1])
-    picture = ElementTree.fromstring(causes_svg.svg(top, text_of))
+    picture = ElementTree.fromstring(causes_svg(top))
     texts = [item.text for item in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts == [text_of(node) for _, node in top.walk()]
+    assert texts == [node_text(node) for _, node in top.walk()]
 
 
 async def test_lineage_goes_both_ways(world: Any) -> None:
     archive = await Archive.open(world.log)
-    first, second, third = archive.known.models
+    first, second, third = archive.history.models
     found = archive.of(second)
     assert (found.ancestors, found.children, found.generation) == ((first,), (third,), 2)
     assert found.pupils == (third,)
@@ -146,7 +145,7 @@ async def test_lineage_goes_both_ways(world: Any) -> None:
 
 async def test_who_saw_the_games_of_a_node(world: Any) -> None:
     archive = await Archive.open(world.log)
-    first, second, third = archive.known.models
+    first, second, third = archive.history.models
     rows = archive.exposed(lambda group: group.nodes.get("n1", 0))
     assert [row.model for row in rows] == [first, second, third]
     assert rows[0].games == 2
@@ -160,6 +159,6 @@ async def test_who_saw_the_games_of_a_node(world: Any) -> None:
 @pytest.mark.parametrize("field", ["games_by_node", "games_by_origin"])
 async def test_games_in_shards_are_counted_once(world: Any, field: str) -> None:
     archive = await Archive.open(world.log)
-    for model in archive.known.models:
+    for model in archive.history.models:
         found = archive.of(model)
         assert sum(getattr(found, field).values()) == 2 * len(found.shards)

@@ -19,15 +19,8 @@ from ringrift.events.facts import (
 )
 from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
-from ringrift.insight.plots import score_over_games
-from ringrift.insight.strength.measurements import (
-    Measurements,
-    Result,
-    highest_beaten,
-    markdown,
-    rungs,
-    strength_report,
-)
+from ringrift.insight.strength.measurements import MatchResult, Measurements, highest_beaten
+from ringrift.insight.strength.strength_report import markdown, score_over_games
 from ringrift.learning.pairings import HEURISTIC, RANDOM
 from ringrift.learning.tiers import TIERS
 
@@ -132,7 +125,7 @@ def history() -> History:
 def test_rounds_of_a_match_add_up_and_have_one_interval(history: History) -> None:
     history.match("strength", ME, HEURISTIC, 120, 200)
     history.match("strength", ME, HEURISTIC, 120, 200, round_=1)
-    (row,) = strength_report(history.known(), MODEL).results
+    (row,) = history.known().report(MODEL).results
     assert (row.games, row.wins, row.score, row.play_seconds) == (400, 240, 0.6, 3.0)
     assert (round(row.low, 4), round(row.high, 4)) == (0.5513, 0.6468)  # Wilson at 240 of 400
     assert (row.fair, row.verdict) == (0.5, "stronger")
@@ -140,7 +133,7 @@ def test_rounds_of_a_match_add_up_and_have_one_interval(history: History) -> Non
 
 def test_the_loops_own_matches_make_the_curve_and_only_it(history: History) -> None:
     history.match("strength", ME, RANDOM, 200, 200)
-    report = strength_report(history.known(), MODEL)
+    report = history.known().report(MODEL)
     assert [row.opponent for row in report.results] == ["baseline:random:s0"]
     (point,) = report.curve
     assert point.random is not None
@@ -150,7 +143,7 @@ def test_the_loops_own_matches_make_the_curve_and_only_it(history: History) -> N
 
 
 def test_a_match_without_a_result_is_no_line(history: History) -> None:
-    before = strength_report(history.known(), MODEL)
+    before = history.known().report(MODEL)
     history.put(
         EvaluationRequested(
             config=CONFIG,
@@ -164,17 +157,17 @@ def test_a_match_without_a_result_is_no_line(history: History) -> None:
             settings_version=1,
         )
     )
-    assert strength_report(history.known(), MODEL) == before
+    assert history.known().report(MODEL) == before
 
 
 def test_matches_of_other_networks_are_no_lines(history: History) -> None:
     history.match("strength", seat("gumbel", model="cd" * 32, simulations=64), RANDOM, 1, 2)
-    assert strength_report(history.known(), MODEL).results == ()
+    assert history.known().report(MODEL).results == ()
 
 
 def test_the_page_and_the_plot_hold_the_numbers(history: History, tmp_path: Path) -> None:
     history.match("strength", ME, HEURISTIC, 240, 400)
-    report = strength_report(history.known(), MODEL)
+    report = history.known().report(MODEL)
     page = markdown(report, "plot.png")
     assert (
         "| abababababab:gumbel:s64 | baseline:heuristic:s0 | 400 | 60.0% | 55.1% to 64.7% | 50.0% | stronger |"
@@ -192,7 +185,7 @@ def test_a_ladder_is_ordered_by_player_and_budget(history: History) -> None:
     history.match("ladder", ME, replace(ME, simulations=32), 50, 100)
     found = [
         (rung.player, rung.budget, rung.below, rung.result.verdict)
-        for rung in rungs(history.known())
+        for rung in history.known().rungs()
     ]
     assert found == [
         ("gumbel with abababababab", 64, 32, "open"),
@@ -201,8 +194,8 @@ def test_a_ladder_is_ordered_by_player_and_budget(history: History) -> None:
     ]
 
 
-def beats(opponent: str, low: float, high: float) -> Result:
-    return Result(
+def beats(opponent: str, low: float, high: float) -> MatchResult:
+    return MatchResult(
         candidate="me",
         opponent=opponent,
         games=100,

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.cli.harnesses import guide
 from ringrift.cli.main import main
+from ringrift.insight.harness_guide import harness_page
 
 PAGE = Path(__file__).parents[3] / "docs" / "harnesses.md"
 
 
 def test_the_guide_is_up_to_date() -> None:
-    assert PAGE.read_text() == guide(), "run `ringrift harnesses --guide > docs/harnesses.md`"
+    assert PAGE.read_text() == harness_page(), (
+        "run `ringrift harnesses --guide > docs/harnesses.md`"
+    )
 
 
 def test_json_says_what_goes_together(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from ringrift.cli.retract import Choice, retractions
 from ringrift.errors import CommandError
 from ringrift.events import Fact, draft
 from ringrift.events.facts import (
@@ -20,6 +19,7 @@ from ringrift.events.facts import (
     Seat,
 )
 from ringrift.events.participants import seat
+from ringrift.insight.retract import Selection, retractions
 from ringrift.log.memory import MemoryBroker, MemoryLog
 
 CONFIG, MODEL = "hex8_2p", "a" * 64
@@ -132,7 +132,7 @@ async def log() -> MemoryLog:
 
 
 async def test_a_match_with_one_bad_game_is_left_out_whole(log: MemoryLog) -> None:
-    (fact,), newest = await retractions(log, Choice(node="n1", why="w"))
+    (fact,), newest = await retractions(log, Selection(node="n1", why="w"))
     assert (fact.count, fact.first_seq, fact.last_seq) == (3, 1, 5)
     assert (fact.scored_tickets, fact.unscored_tickets) == (
         ("evaluation-events-2",),
@@ -147,16 +147,16 @@ async def test_a_match_with_one_bad_game_is_left_out_whole(log: MemoryLog) -> No
 
 
 async def test_games_of_a_network_are_named_by_the_beginning_of_its_digest(log: MemoryLog) -> None:
-    (fact,), _ = await retractions(log, Choice(model="aaa", why="w"))
+    (fact,), _ = await retractions(log, Selection(model="aaa", why="w"))
     assert (fact.model, fact.count) == (MODEL, 4)
-    with pytest.raises(CommandError, match="no networks begin with 'b'"):
-        await retractions(log, Choice(model="b", why="w"))
+    with pytest.raises(CommandError, match="no networks start with 'b'"):
+        await retractions(log, Selection(model="b", why="w"))
 
 
 async def test_a_match_is_not_taken_back_twice(log: MemoryLog) -> None:
-    (first,), _ = await retractions(log, Choice(node="n1", why="w"))
+    (first,), _ = await retractions(log, Selection(node="n1", why="w"))
     await put(log, first)
-    (second,), _ = await retractions(log, Choice(node="n2", why="w"))
+    (second,), _ = await retractions(log, Selection(node="n2", why="w"))
     assert isinstance(second, GamesRetracted)
     assert (second.count, second.scored_tickets, second.unscored_tickets, second.rankings) == (
         2,
@@ -166,4 +166,4 @@ async def test_a_match_is_not_taken_back_twice(log: MemoryLog) -> None:
     )
     await put(log, second)
     with pytest.raises(CommandError, match="retracted already"):
-        await retractions(log, Choice(model="aaa", why="w"))
+        await retractions(log, Selection(model="aaa", why="w"))

@@ -1,0 +1,173 @@
+"""Commands that measure the strength of networks, budgets and harnesses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from ringrift.cli.common import (
+    HERE,
+    Config,
+    Json,
+    Numbers,
+    PositiveInt,
+    Source,
+    Words,
+    opened,
+    progress,
+    show,
+)
+from ringrift.errors import CommandError
+
+
+def harnesses(*, guide: bool = False, json: Json = False) -> int:
+    """List the harnesses, and the models and numbers of seats that each can play.
+
+    Args:
+        guide: Print the page docs/harnesses.md.
+    """
+    from ringrift.insight.harness_guide import harness_page, harness_rows, harness_text
+
+    if guide:
+        print(harness_page(), end="")
+    else:
+        show(harness_rows(), json, harness_text())
+    return 0
+
+
+async def strength(
+    *,
+    config: Config,
+    model: str | None = None,
+    simulations: PositiveInt = 64,
+    against: Words = (),
+    starts: PositiveInt | None = None,
+    seed: int = 1,
+    ladder: bool = False,
+    budgets: Numbers = (),
+    report: bool = False,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Measure the strength of a network by matches; write a report and a picture.
+
+    Args:
+        config: Board and number of seats, such as hex8_2p.
+        model: First digits of the digest of a network [default: the current network].
+        simulations: Search budget per decision.
+        against: Opponents [default: random,heuristic,self2]; self2 is the network itself with twice
+            the budget.
+        starts: Starts of a match, each played once per seat [default: 200; for a rung of a ladder
+            as many as 100 games need].
+        seed: Another number gives new games.
+        ladder: Instead measure every searching harness: each budget against the one below.
+        budgets: Budgets of the ladder [default: those of each harness].
+        report: Play nothing, report what is in the log.
+    """
+    from ringrift.insight.describe import short
+    from ringrift.insight.strength import matches
+    from ringrift.insight.strength.strength_report import ladder_table, results_table, write_report
+
+    opponents = matches.opponents_of(against)
+    async with _arena(source, config, create=ladder and not report) as arena:
+        if ladder:
+            rungs = arena.known.rungs()
+            if not report:
+                rungs = await matches.play_ladder(arena, model, budgets, starts=starts, seed=seed)
+            show({"config": config, "rungs": rungs}, json, ladder_table(config, rungs))
+            return 0
+        found = await matches.play_strength(
+            arena,
+            model or "current",
+            simulations,
+            opponents,
+            starts=starts,
+            seed=seed,
+            only_report=report,
+        )
+    page = source.data / f"strength_{config}.md"
+    picture = write_report(found, page)
+    games = f"{found.games_generated:,} self-play games"
+    title = f"{config}: network {short(found.model)}, generation {found.generation}, {games}"
+    show(found, json, results_table(title, found.results), f"report: {page}\nplot: {picture}")
+    return 0
+
+
+async def gauntlet(
+    *,
+    config: Config,
+    model: str | None = None,
+    models: Words = (),
+    tiers: bool = False,
+    simulations: PositiveInt = 64,
+    starts: PositiveInt = 50,
+    seed: int = 1,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Play a network under every harness, or against the tiers, or several networks.
+
+    Args:
+        config: Board and number of seats, such as hex8_2p.
+        model: First digits of the digest of a network [default: the current network].
+        models: Instead play a round robin of these networks (first digits of their digests).
+        tiers: Instead play the tiers from D1 up, and report the highest that is beaten.
+        simulations: Search budget per decision.
+        starts: Starts of a match, each played once per seat.
+        seed: Another number gives new games.
+    """
+    from ringrift.cluster.screen import ratings_table
+    from ringrift.insight.generations import ConfigView
+    from ringrift.insight.strength import matches
+    from ringrift.insight.strength.strength_report import results_table
+
+    if models and tiers:
+        raise CommandError("give --models or --tiers, not both")
+    name, play = model or "current", {"starts": starts, "seed": seed}
+    async with _arena(source, config) as arena:
+        if tiers:
+            climb = await matches.climb_tiers(arena, name, simulations, **play)
+            table = results_table(f"{config}: tiers from D1", climb.results)
+            highest = f"highest tier beaten: {climb.highest_tier_beaten or 'none'}"
+            show({"config": config, **climb._asdict()}, json, table, highest)
+            return 0
+        if models:
+            found = await matches.play_round_robin(arena, models, simulations, **play)
+        else:
+            found = await matches.play_gauntlet(arena, name, simulations, **play)
+    results, ratings = found
+    table = results_table(f"{config}: {'tournament' if models else 'gauntlet'}", results)
+    rated = ratings_table(ConfigView(config=config, ratings=tuple(ratings)))
+    show({"config": config, "results": results, "ratings": ratings}, json, table, rated)
+    return 0
+
+
+def tiers(*, json: Json = False) -> int:
+    """List the players of the tiers D1 to D10."""
+    from ringrift.insight.describe import table
+    from ringrift.learning.tiers import TIERS
+
+    columns = ("tier", "participant", "harness", ">simulations")
+    rows = (
+        (tier.name, tier.seat.participant, tier.seat.harness, tier.seat.simulations)
+        for tier in TIERS
+    )
+    document = [{"tier": tier.name, "seat": tier.seat} for tier in TIERS]
+    show(document, json, table(columns, rows))
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _arena(source: Source, config: str, *, create: bool = False) -> AsyncIterator[Any]:
+    """Open the log for matches. Evaluators are started on this machine if none are running."""
+    from ringrift.cluster.evaluators import evaluators
+    from ringrift.insight.strength.arena import Arena
+    from ringrift.server.ensure import ensure
+
+    async with opened(source, create=create) as log:
+        await ensure(log.ask)
+        start = partial(evaluators, log, source.data)
+        async with Arena.open(log, config, start, progress) as arena:
+            yield arena

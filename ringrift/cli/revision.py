@@ -1,0 +1,88 @@
+"""Commands that revise recorded games: exclude some, or search some again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ringrift.cli.common import HERE, Config, Json, PositiveInt, Source, opened, progress, show
+from ringrift.insight.describe import plural, short
+from ringrift.runtime.process import node_name
+
+
+async def retract(
+    *,
+    why: str,
+    node: str | None = None,
+    model: str | None = None,
+    games: Annotated[str | None, Parameter(metavar="A..B|ID,...")] = None,
+    config: Config | None = None,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Exclude games from ratings and training.
+
+    Args:
+        why: The reason, recorded with the retraction.
+        node: Games that this node played.
+        model: Games in which this network played (first digits of its digest).
+        games: Games from sequence A to B of GAMES, or games with these ids.
+        config: Only games of this config [default: all].
+    """
+    from ringrift.insight import retract as feature
+
+    asked = feature.selection(node=node, model=model, games=games, config=config, why=why)
+    async with opened(source) as log:
+        with progress("reading history") as report:
+            found = await feature.retract(log, asked, f"ringrift@{node_name()}", report)
+    lines = []
+    for fact in found:
+        matches = len(fact.scored_tickets) + len(fact.unscored_tickets)
+        more = f", with {plural(matches, 'match', 'matches')}" if matches else ""
+        lines.append(f"{fact.config}: {plural(fact.count, 'game')} retracted{more}")
+    lines.append("running consumers update ratings, shards and the next window (`ringrift up`)")
+    show({"retracted": found}, json, "\n".join(lines))
+    return 0
+
+
+async def reanalyse(
+    *,
+    config: Config,
+    model: str = "current",
+    games: PositiveInt = 256,
+    simulations: PositiveInt | None = None,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Request that recorded games are searched again by a newer network.
+
+    Running it again requests the games that are left.
+
+    Args:
+        config: Board and number of seats, such as hex8_2p.
+        model: First digits of the digest of a network.
+        games: Number of games, the newest first.
+        simulations: Search budget per decision [default: that of self-play].
+    """
+    from ringrift.insight.reanalyse import reanalyse as request
+    from ringrift.insight.strength.arena import measurements
+
+    async with opened(source) as log:
+        with progress("folding EVENTS") as report:
+            digest = (await measurements(log, config, report)).model(model)
+        requests = await request(
+            log,
+            config,
+            digest,
+            games=games,
+            simulations=simulations,
+            source=f"ringrift@{node_name()}",
+        )
+    count = sum(fact.games for fact in requests)
+    text = f"no exported game of {config} is left to request from {short(digest)}"
+    if count:
+        what = plural(count, "game")
+        text = f"{what} requested from {short(digest)}; running workers search them (`ringrift up`)"
+    show({"model": digest, "games": count, "requests": requests}, json, text)
+    return 0

@@ -1,0 +1,194 @@
+"""Retraction: excludes games from ratings and training, as a fact that all consumers follow."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ringrift.deciders.loop.rating import added
+from ringrift.deciders.loop.retraction import retracted
+from ringrift.errors import CommandError
+from ringrift.events import draft, facts
+from ringrift.events.tickets import tickets_of
+from ringrift.insight.heads import GameHead, game_heads
+from ringrift.log import read
+from ringrift.log.errors import ConcurrencyError
+from ringrift.log.protocol import Expect, Log, Progress
+from ringrift.log.topology import EVENTS
+
+RESULTS = "ringrift.evaluation.>"
+TRIES_MAX = 5
+TICKETS_MAX = 10_000
+"""Tickets of one fact: half a megabyte, well below the maximum size of a message."""
+MATCHES = ("evaluation", "tournament")
+"""Origins of games that belong to a match."""
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The games to retract: those that meet every criterion given."""
+
+    node: str | None = None
+    model: str | None = None
+    """The first digits of the digest of a network that played."""
+    games: tuple[str, ...] = ()
+    first_seq: int = 1
+    last_seq: int | None = None
+    config: str | None = None
+    why: str
+
+    def includes(self, head: GameHead, model: str | None) -> bool:
+        """Whether a game in the range is selected; `model` is the whole digest."""
+        return (
+            self.node in (None, head.node)
+            and (model is None or any(seat.model == model for seat in head.seats))
+            and (not self.games or head.game in self.games)
+        )
+
+
+@dataclass(kw_only=True)
+class _Matches:
+    """Results and earlier retractions, up to `seq`, the newest event of a match."""
+
+    seq: int = 0
+    scored: dict[str, facts.EvaluationScored] = field(default_factory=dict)
+    candidates: dict[str, str] = field(default_factory=dict)
+    """Candidates by ticket."""
+    retractions: list[facts.GamesRetracted] = field(default_factory=list)
+    models: set[str] = field(default_factory=set)
+
+
+def selection(
+    *, node: str | None, model: str | None, games: str | None, config: str | None, why: str
+) -> Selection:
+    """Return the selection of `--node`, `--model` and `--games A..B|ID,...`. Raises CommandError
+    without any of them, or for a range that ends before it starts."""
+    if not (node or model or games):
+        raise CommandError("select games: --node NODE, --model DIGEST or --games A..B|ID,...")
+    if span := _RANGE.fullmatch(games or ""):
+        first, last = int(span[1]), int(span[2])
+        if not 1 <= first <= last:
+            raise CommandError(f"{games!r} is not a range: give the smaller sequence first")
+        return Selection(
+            node=node, model=model, first_seq=first, last_seq=last, config=config, why=why
+        )
+    ids = tuple(sorted({word for word in (games or "").split(",") if word}))
+    return Selection(node=node, model=model, games=ids, config=config, why=why)
+
+
+async def retract(
+    log: Log, asked: Selection, source: str, progress: Progress | None = None
+) -> list[facts.GamesRetracted]:
+    """Write one fact for each config with selected games. Raises CommandError if there are no such
+    games, or if results of matches keep arriving."""
+    for _ in range(TRIES_MAX):
+        found, seq = await retractions(log, asked, progress)
+        drafts = [draft(fact, cause=None, source=source, key=str(time.time_ns())) for fact in found]
+        with contextlib.suppress(ConcurrencyError):  # a result arrived in the meantime
+            await log.append(drafts, Expect(RESULTS, seq))
+            return found
+    remedy = "run `ringrift pause --kind evaluation` first"
+    raise CommandError(f"results of matches kept arriving in {TRIES_MAX} tries: {remedy}")
+
+
+async def retractions(
+    log: Log, asked: Selection, progress: Progress | None = None
+) -> tuple[list[facts.GamesRetracted], int]:
+    """Return the facts to write, and the newest event of a match that they take into account.
+
+    Raises CommandError."""
+    matches = await _matches(log)
+    model = None if asked.model is None else _whole(asked.model, matches.models)
+    chosen: dict[str, list[tuple[int, GameHead]]] = {}
+    async for seq, _, head in game_heads(
+        log,
+        *((asked.config,) if asked.config else ()),
+        after=asked.first_seq - 1,
+        until=asked.last_seq,
+        progress=progress,
+    ):
+        if asked.includes(head, model) and not retracted(matches.retractions, head, seq):
+            chosen.setdefault(head.config, []).append((seq, head))
+    if not chosen:
+        raise CommandError("no such game counts: none exists, or all are retracted already")
+    found = [
+        _fact(asked, model, config, games, matches) for config, games in sorted(chosen.items())
+    ]
+    return found, matches.seq
+
+
+async def _matches(log: Log) -> _Matches:
+    kinds = (
+        facts.EvaluationRequested,
+        facts.EvaluationScored,
+        facts.GamesRetracted,
+        facts.ModelRegistered,
+        facts.ModelDerived,
+    )
+    last = await log.last(EVENTS, RESULTS)
+    found = _Matches(seq=last.seq if last else 0)
+    async for event, meta in read.facts(log, *kinds, until=await log.tail(EVENTS)):
+        match event:
+            case facts.EvaluationRequested() if event.candidate.model:
+                for ticket in tickets_of(event, meta.position):
+                    found.candidates[ticket.ticket] = event.candidate.model
+            case facts.EvaluationScored():
+                found.scored[event.ticket] = event
+            case facts.GamesRetracted():
+                found.retractions.append(event)
+            case facts.ModelRegistered() | facts.ModelDerived():
+                found.models.add(event.model)
+    return found
+
+
+def _fact(
+    asked: Selection,
+    model: str | None,
+    config: str,
+    games: Sequence[tuple[int, GameHead]],
+    matches: _Matches,
+) -> facts.GamesRetracted:
+    """Return the retraction of some games, with all matches that any of them belongs to."""
+    earlier = {
+        name
+        for event in matches.retractions
+        for name in (*event.scored_tickets, *event.unscored_tickets)
+    }
+    touched = dict.fromkeys(head.ticket for _, head in games if head.origin in MATCHES)
+    tickets = [ticket for ticket in touched if ticket not in earlier]
+    if len(tickets) > TICKETS_MAX:
+        what = f"{len(tickets):,} matches of {config} at once, at most {TICKETS_MAX:,}"
+        raise CommandError(f"{what}: retract ranges with --games A..B")
+    scored = [matches.scored[ticket] for ticket in tickets if ticket in matches.scored]
+    candidates = [matches.candidates[name] for name in tickets if name in matches.candidates]
+    rankings: tuple[facts.Ranking, ...] = ()
+    for event in scored:
+        rankings = added(rankings, event.rankings)
+    return facts.GamesRetracted(
+        config=config,
+        node=asked.node,
+        model=model,
+        games=tuple(sorted(head.game for _, head in games)) if asked.games else (),
+        first_seq=games[0][0],
+        last_seq=games[-1][0],
+        count=len(games),
+        scored_tickets=tuple(event.ticket for event in scored),
+        unscored_tickets=tuple(ticket for ticket in tickets if ticket not in matches.scored),
+        candidates=tuple(dict.fromkeys(candidates)),
+        rankings=rankings,
+        scored_games=sum(event.games for event in scored),
+        why=asked.why,
+    )
+
+
+def _whole(prefix: str, models: set[str]) -> str:
+    """Return the digest that starts with `prefix`. Raises CommandError."""
+    found = [model for model in models if model.startswith(prefix)]
+    if len(found) != 1:
+        count = f"{len(found) or 'no'} networks start with {prefix!r}"
+        raise CommandError(f"{count}: give more digits of one of `ringrift model list`")
+    return found[0]
