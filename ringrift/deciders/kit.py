@@ -151,6 +151,9 @@ class Decider(Generic[State]):
         """A copy of this decider that decides otherwise, to try a policy on recorded history."""
         other = copy.copy(self)
         other._decides, other._decides_always = {}, [decide]
+        other.__dict__.pop("_deciding", None)  # cached for the old handlers
+        if isinstance(self, Classic):
+            other.__dict__["decide"] = decide
         return other
 
     def initial(self) -> State:

@@ -80,7 +80,8 @@ class Audit(DeciderRun):
         yield from self.settle(meta.seq - 1)
         if type(event) not in self.types or self.is_own(event, meta):
             return
-        derived = self.decider.decide(self.state, event, self.fold(event, meta))
+        context = self.fold(event, meta)
+        derived = self.decider.decide(self.state, event, context)
         found = self.own.pop(meta.seq, [])
         self.decisions += len(found)
         if meta.seq <= self.decided_to:
