@@ -17,15 +17,15 @@ from ringrift.log.breakers import BreakerBucket
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
 from ringrift.runtime.breakers import Breakers
-from ringrift.runtime.cluster_state import pauses, resume_command
-from ringrift.runtime.process import node_name
+from ringrift.runtime.controls import pauses_in_force, resume_command
+from ringrift.runtime.machine import node_name
 
 
 async def pause(options: argparse.Namespace) -> int:
     """Stop new work; what is in hand is finished."""
     scope = _scope(options.config)
     async with opened(options) as log:
-        before = await pauses(log)
+        before = await pauses_in_force(log)
         if f"{scope}/{options.kind}" in before:
             return _say(
                 options,
@@ -35,7 +35,7 @@ async def pause(options: argparse.Namespace) -> int:
         await tell(log, PipelinePaused(scope=scope, kind=options.kind, why=options.why))
         return _say(
             options,
-            await pauses(log),
+            await pauses_in_force(log),
             f"{_name(scope, options.kind)} is paused; tickets in hand are finished",
         )
 
@@ -44,7 +44,7 @@ async def resume(options: argparse.Namespace) -> int:
     """End a pause of the same scope and kind, or all pauses. Raises CommandError if there is
     none."""
     async with opened(options) as log:
-        before = await pauses(log)
+        before = await pauses_in_force(log)
         ended = sorted(before) if options.all else [f"{_scope(options.config)}/{options.kind}"]
         if not options.all and ended[0] not in before:
             others = "; ".join(
@@ -60,14 +60,16 @@ async def resume(options: argparse.Namespace) -> int:
             )
             await tell(log, fact)
         return _say(
-            options, await pauses(log), f"resumed: {', '.join(ended) or 'nothing was paused'}"
+            options,
+            await pauses_in_force(log),
+            f"resumed: {', '.join(ended) or 'nothing was paused'}",
         )
 
 
 async def list_breakers(options: argparse.Namespace) -> int:
     """What is left alone, since how many failures, and why."""
     async with opened(options) as log:
-        found = (await _breakers(log)).all()
+        found = (await _breakers(log)).shared()
         if options.json:
             print(msgspec.json.encode(found).decode())
         for name, item in () if options.json else sorted(found.items()):
@@ -84,7 +86,7 @@ async def reset_breaker(options: argparse.Namespace) -> int:
     """Use a target again at once. Raises CommandError if it has no breaker."""
     async with opened(options) as log:
         breakers = await _breakers(log)
-        if options.target not in breakers.all():
+        if options.target not in breakers.shared():
             raise CommandError(
                 f"no breaker is open for {options.target}: see `ringrift breakers list`"
             )

@@ -14,7 +14,7 @@ from ringrift.deciders.fleet.dead_letters import Letter
 from ringrift.errors import CommandError
 from ringrift.events.facts import DeadLetterResolved
 from ringrift.log.protocol import Log
-from ringrift.runtime.dead_letters import dropped, original, retry, unresolved
+from ringrift.runtime.dead_letter_retry import dropped, original, retry, unresolved
 
 EXIT_UNRESOLVED = 1
 BODY_SHOWN_BYTES = 4000

@@ -15,7 +15,7 @@ from ringrift.events.facts import SettingsChanged
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Expect
-from ringrift.runtime.process import node_name
+from ringrift.runtime.machine import node_name
 
 
 async def settings(options: argparse.Namespace) -> int:

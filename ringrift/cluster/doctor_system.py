@@ -22,9 +22,10 @@ from ringrift.log.protocol import stamp_of
 from ringrift.log.recreate import LEADERLESS_SECONDS_MAX, REMADE, leaderless
 from ringrift.log.topology import CONSUMERS as DURABLES
 from ringrift.log.topology import DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
-from ringrift.runtime.cluster_state import cluster_view, voters_in
-from ringrift.runtime.dead_letters import unresolved
+from ringrift.runtime.cluster_view import cluster_view
+from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.voters import voters_in
 from ringrift.server.ensure import Drift, differences
 
 LAG_EVENTS_MAX = 1000

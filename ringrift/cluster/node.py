@@ -38,11 +38,10 @@ from ringrift.log.presence import (
     update_subject,
 )
 from ringrift.log.topology import CONTROL_BUCKET
+from ringrift.runtime.machine import memory_bytes, node_name
+from ringrift.runtime.machine import threads as process_threads
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
-from ringrift.runtime.process import node_name
-from ringrift.runtime.process import threads as process_threads
 from ringrift.runtime.processes import MIB, ROLES, of_roles
-from ringrift.runtime.resources import memory_bytes
 
 UPDATED = "RINGRIFT_UPDATED"
 """id of the update that this process is the outcome of, kept over the exec"""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ringrift.runtime.notify import VARIABLES, Ear
+from ringrift.runtime.notify import VARIABLES, Watchdog
 from ringrift.server.embedded import end_with_parent
 
 RESTART_SECONDS_MAX = 30.0
@@ -83,7 +83,7 @@ class Child:
     async def _live_once(self) -> int:
         if self._path.exists() and self._path.stat().st_size > LOG_BYTES_MAX:
             self._path.replace(self._path.with_suffix(".log.1"))
-        with self._path.open("ab") as log, Ear(SILENT_SECONDS_MAX) as ear:
+        with self._path.open("ab") as log, Watchdog(SILENT_SECONDS_MAX) as watchdog:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -94,12 +94,12 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**self._environment, **ear.environment},
+                env={**self._environment, **watchdog.environment},
                 preexec_fn=end_with_parent(),
             )
             ended = asyncio.ensure_future(self.process.wait())
             while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
-                if ear.silent():
+                if watchdog.silent():
                     self.signal(signal.SIGKILL)
             return ended.result()
 

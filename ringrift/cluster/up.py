@@ -34,8 +34,8 @@ from ringrift.insight.plots import elo_of
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.runtime.process import node_name
-from ringrift.runtime.process import threads as process_threads
+from ringrift.runtime.machine import node_name
+from ringrift.runtime.machine import threads as process_threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure

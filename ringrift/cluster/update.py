@@ -30,8 +30,8 @@ from ringrift.log.errors import ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence, UpdateRequest, update_subject
 from ringrift.log.topology import CONTROL_BUCKET, EVENTS, STREAMS
-from ringrift.runtime.cluster_state import Voters, voters_in
-from ringrift.runtime.health import LAG_READY_MAX
+from ringrift.runtime.condition import LAG_READY_MAX
+from ringrift.runtime.voters import Voters, voters_in
 
 LOOK_SECONDS = 0.5
 HAND_OVER_SECONDS = 3.0

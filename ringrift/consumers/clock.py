@@ -1,28 +1,26 @@
-"""Records every minute that it has passed, under a lease. Deciders know of time by this and by when
-events were written."""
+"""Records a tick every minute, under a lease. Ticks and the timestamps of events are the only time
+that deciders know."""
 
 from __future__ import annotations
 
-import time
-
 from ringrift.events.facts import TickRecorded
 from ringrift.log.errors import ConcurrencyError, LeaseLost
-from ringrift.runtime.process import Process, run
+from ringrift.runtime.process import Process
+from ringrift.runtime.run import run
 
 TICK_SECONDS = 60
 
 
 async def main(process: Process) -> None:
-    """Tick while this process holds the lease, stand by otherwise."""
+    """Record ticks while this process holds the lease; stand by otherwise."""
     while not process.stopping:
         try:
             async with process.lease("clock") as lease:
                 while not process.stopping:
-                    minute, late = divmod(time.time(), TICK_SECONDS)
+                    minute, late = divmod(process.clock.wall(), TICK_SECONDS)
                     tick = TickRecorded(minute=int(minute))
-                    await process.log.append(
-                        [process.draft(tick, cause=None, key=int(minute))], lease.expect
-                    )
+                    draft = process.draft(tick, cause=None, key=int(minute))
+                    await process.log.append([draft], lease.expect)
                     await process.wait(TICK_SECONDS - late)
         except (ConcurrencyError, LeaseLost) as error:
             process.logger.warning("overtaken", role="clock", error=str(error))

@@ -1,239 +1,169 @@
-"""Turns requests into tickets on `WORK`. A ticket is a command and may be lost; the request is a
-fact, so the ticket comes back.
+"""Turns requests into tickets on `WORK`. A ticket is a command and may be lost; its request is a
+fact, from which the ticket is created again.
 
-On start, and with the recorded tick every five minutes, it looks at both: what was asked for, is
-not done and is not on the queue is put there again. A pause takes the tickets it stops off the
-queue, so that no worker has to hand them back over and over; the end of the pause is like a start.
+On start and with the tick of every fifth minute, the dispatcher compares the requests with the
+queue and puts back tickets that are missing and not done. Work that has waited for hours is put on
+the queue once more with a higher priority; workers skip the older ticket, because its work is done
+by then. A pause withdraws the tickets it affects, so that workers need not hand them back, and
+resuming puts them back.
 
-Beside that it looks for streams that have lost their leader for good and makes those anew that hold
-nothing but what facts give: the queue above all. It needs no lease for that, for the leases may be
-among them.
-
-What has waited for hours is put on the queue once more, in front. The ticket behind is done by
-then: workers see its outcome."""
+The dispatcher also recreates streams that lost their leader for good, if their content can be
+rebuilt from facts, as that of the queue. It needs no lease: the leases may be among those
+streams."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections import Counter
 
 import msgspec
 
+from ringrift.consumers.dispatching.outstanding import OUTCOMES, PAUSES, REQUESTS, Outstanding
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Fact, UndecodableEvent, type_of
-from ringrift.events.facts import (
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    PipelinePaused,
-    PipelineResumed,
-    ReanalysisFinished,
-    ReanalysisRequested,
-    SelfplayFinished,
-    SelfplayPlanned,
-    StreamRecreated,
-    TickRecorded,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingTimedOut,
-    WorkEscalated,
-)
+from ringrift.events import Fact, UndecodableEvent, type_of
+from ringrift.events.facts import PipelinePaused, StreamRecreated, TickRecorded, WorkEscalated
 from ringrift.events.tickets import (
     URGENT,
     Ticket,
-    config_of,
     decode_ticket,
     encode_ticket,
-    kind_of,
     subject_of,
     tickets_of,
 )
 from ringrift.log import read
 from ringrift.log.errors import LogUnavailable, QueueFull
-from ringrift.log.topology import WORK
-from ringrift.runtime.decide import STREAM, decoded
-from ringrift.runtime.process import Process, run
+from ringrift.log.topology import EVENTS, WORK
+from ringrift.runtime.decide import decoded
+from ringrift.runtime.process import Process
+from ringrift.runtime.run import run
 
-REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
-OUTCOMES = (
-    SelfplayFinished,
-    TrainingFinished,
-    TrainingFailed,
-    TrainingTimedOut,
-    EvaluationScored,
-    EvaluationFailed,
-    ReanalysisFinished,
-)
-PAUSES = (PipelinePaused, PipelineResumed)
+READS = (*REQUESTS, *OUTCOMES, *PAUSES, WorkEscalated, TickRecorded, StreamRecreated)
 RETRY_SECONDS = 1.0
-"""before a full queue, or a log that has not answered for as long as its own tries take, is asked
-again"""
-HEAL_SECONDS = 5.0
-"""between two looks for streams without a leader"""
-LOOK_MINUTES = 5
-"""between two looks at the whole queue: a ticket is lost when a server loses what it acknowledged,
-or to a hand; not every day"""
+"""before the next attempt when the queue is full or the log has used up its own retries"""
+STREAM_CHECK_SECONDS = 5.0
+"""between two checks for streams without a leader"""
+QUEUE_CHECK_MINUTES = 5
+"""between two checks of the whole queue. Tickets are rarely lost: when a server loses what it
+acknowledged, or when an operator deletes them"""
 VANISHED_MAX = 3
-"""looks that bring one ticket back until all is read anew: what no worker can read would come for
-ever"""
-
-
-class Outstanding:
-    """What the facts ask for and is not done, by ticket, and what is paused, both folded up to
-    `seq`; how often which vanished."""
-
-    def __init__(self) -> None:
-        self.tickets: dict[str, Ticket] = {}
-        self.pauses = Pauses()
-        self.vanished: Counter[str] = Counter()
-        self.seq = 0
-
-    def take(self, event: Fact, meta: EventMeta) -> None:
-        """Fold one fact."""
-        self.seq = meta.seq
-        if isinstance(event, REQUESTS):
-            self.tickets.update(
-                {ticket.ticket: ticket for ticket in tickets_of(event, meta.position)}
-            )
-        elif isinstance(event, OUTCOMES):
-            self.tickets.pop(event.ticket, None)
-        elif isinstance(event, PAUSES):
-            self.pauses = self.pauses.after(event)
+"""checks that put a vanished ticket back until the next start: a ticket that no worker can decode
+would otherwise be put back without end"""
 
 
 async def main(process: Process) -> None:
-    """Keep the queue filled, and streams led."""
-    healing = asyncio.create_task(
-        process.persist("streams without a leader", lambda: _heal(process))
-    )
+    """Keep the queue filled, and recreate streams without a leader."""
+    job = process.keep_running("stream recreation", lambda: _recreate_streams(process))
+    recreating = asyncio.create_task(job)
     try:
         while not process.stopping:
             try:
                 await _dispatch(process)
-            except (
-                LogUnavailable
-            ) as error:  # while nobody leads the queue: it is for the other half of us to end that
+            except LogUnavailable as error:  # the queue may be about to be recreated
                 process.doing = "waiting: the log does not answer"
-                process.logger.warning("begins again in a moment", error=str(error))
+                process.logger.warning("log unavailable, restarting", error=str(error))
                 await process.wait(RETRY_SECONDS)
     finally:
-        healing.cancel()
-        await asyncio.gather(healing, return_exceptions=True)
+        recreating.cancel()
+        await asyncio.gather(recreating, return_exceptions=True)
 
 
-async def _heal(process: Process) -> None:
-    """Tell of what is made anew, for ever."""
+async def _recreate_streams(process: Process) -> None:
     while True:
         for found in await process.log.heal():
-            process.logger.error("stream made anew", **msgspec.structs.asdict(found))
-            await process.tell(
-                StreamRecreated(**msgspec.structs.asdict(found)), f"{found.stream}.{time.time_ns()}"
-            )
-        await asyncio.sleep(HEAL_SECONDS)
+            fields = msgspec.structs.asdict(found)
+            process.logger.error("stream recreated", **fields)
+            await process.record(StreamRecreated(**fields), f"{found.stream}.{time.time_ns()}")
+        await asyncio.sleep(STREAM_CHECK_SECONDS)
 
 
 async def _dispatch(process: Process) -> None:
-    """Put what is outstanding on the queue, then every new request as it comes."""
-    log = process.log
-    filters = [
-        type_of(kind).subject_filter
-        for kind in (*REQUESTS, *OUTCOMES, *PAUSES, WorkEscalated, TickRecorded, StreamRecreated)
-    ]
-    position = await log.tail(STREAM)
+    """Put the outstanding tickets on the queue, then those of each new request."""
+    log, filters = process.log, [type_of(kind).subject_filter for kind in READS]
+    tail = await log.tail(EVENTS)
     known = Outstanding()
-    async for batch in log.read(STREAM, filters=filters, until_seq=position):
+    async for batch in log.read(EVENTS, filters=filters, until_seq=tail):
         for entry in batch:
-            if (recorded := await decoded(process, STREAM, entry)) is not None:
+            if (recorded := await decoded(process, EVENTS, entry)) is not None:
                 known.take(*recorded)
-    known.seq = position
-    await _bring_back(process, known)
+    known.seq = tail
+    await _put_back(process, known)
     process.doing = "dispatching"
-    async for entry in process.until_stopped(
-        log.follow(STREAM, filters=filters, start_seq=position + 1)
-    ):
-        recorded = await decoded(process, STREAM, entry)
+    following = log.follow(EVENTS, filters=filters, start_seq=tail + 1)
+    async for entry in process.until_stopped(following):
+        recorded = await decoded(process, EVENTS, entry)
         if recorded is None:
             continue
         before = known.pauses
         known.take(*recorded)
-        await _act(process, known, recorded.event, recorded.meta.position, was_paused=before)
+        await _react(process, known, recorded.event, recorded.meta.position, before)
         process.folded(recorded.meta.seq, {})
 
 
-async def _act(
-    process: Process, known: Outstanding, event: Fact, position: str, *, was_paused: Pauses
+async def _react(
+    process: Process, known: Outstanding, event: Fact, position: str, pauses_before: Pauses
 ) -> None:
-    """What a fact that has just been folded asks of the queue."""
-    if isinstance(event, PAUSES) and known.pauses != was_paused:
-        await (
-            _withdraw(process, known.pauses)
-            if isinstance(event, PipelinePaused)
-            else _bring_back(process, known)
-        )
+    """Change the queue as a fact that was just folded requires."""
+    if isinstance(event, PAUSES) and known.pauses != pauses_before:
+        if isinstance(event, PipelinePaused):
+            await _withdraw(process, known.pauses)
+        else:
+            await _put_back(process, known)
     elif isinstance(event, REQUESTS):
         for ticket in tickets_of(event, position):
-            await _put(process, ticket, ticket.ticket, known.pauses)
+            await _put(process, known, ticket, ticket.ticket)
     elif isinstance(event, WorkEscalated):
-        await _hurry(process, event, known)
+        await _escalate(process, known, event)
     elif isinstance(event, StreamRecreated) and event.stream == WORK:
-        await _bring_back(process, known)
-    elif isinstance(event, TickRecorded) and event.minute % LOOK_MINUTES == 0:
-        await _bring_back(process, known, vanished=True)
+        await _put_back(process, known)
+    elif isinstance(event, TickRecorded) and event.minute % QUEUE_CHECK_MINUTES == 0:
+        await _put_back(process, known, vanished=True)
 
 
-async def _hurry(process: Process, event: WorkEscalated, known: Outstanding) -> None:
-    """Put what is left of a request on the queue in front; a full queue leaves it where it is."""
+async def _escalate(process: Process, known: Outstanding, event: WorkEscalated) -> None:
+    """Put the outstanding tickets of a request on the queue with the highest priority, unless the
+    queue is full."""
     for ticket in list(known.tickets.values()):
-        if ticket.cause != event.request or known.pauses.stops(event.config, event.kind):
+        if ticket.cause != event.request or known.is_paused(ticket):
             continue
         with contextlib.suppress(QueueFull):
-            seq = await process.log.publish_ticket(
-                subject_of(ticket, URGENT), encode_ticket(ticket), f"{ticket.ticket}.aged"
-            )
-            process.logger.info(
-                "moved to the front",
-                ticket=ticket.ticket,
-                seq=seq,
-                waited_seconds=event.waited_seconds,
-            )
+            subject, id = subject_of(ticket, URGENT), f"{ticket.ticket}.aged"
+            seq = await process.log.publish_ticket(subject, encode_ticket(ticket), id)
+            process.logger.info("escalated", ticket=ticket.ticket, seq=seq)
 
 
-async def _bring_back(process: Process, known: Outstanding, *, vanished: bool = False) -> None:
-    """Put on the queue what is outstanding and not there, and take off it what is paused.
+async def _put_back(process: Process, known: Outstanding, *, vanished: bool = False) -> None:
+    """Put the outstanding tickets that are missing on the queue, and withdraw paused ones.
 
-    `vanished`: what is missing has no reason to be, so it comes back `VANISHED_MAX` times at
-    most."""
-    on_queue = {
-        ticket.ticket for ticket in await _queued(process)
-    }  # before the facts: an outcome precedes its ack
-    done = await _done_after(process, known.seq)
+    `vanished`: a missing ticket has no known reason to be missing, so it is put back at most
+    `VANISHED_MAX` times."""
+    on_queue = await _queued(process)  # read before the facts: an outcome precedes its ack
+    later = read.facts(process.log, *OUTCOMES, after=known.seq)
+    done = {event.ticket async for event, _ in later if isinstance(event, OUTCOMES)}
     await _withdraw(process, known.pauses)
     for ticket in list(known.tickets.values()):
-        if (
-            ticket.ticket in on_queue
-            or ticket.ticket in done
-            or known.vanished[ticket.ticket] >= VANISHED_MAX
-        ):
+        name = ticket.ticket
+        if name in on_queue or name in done or known.vanished[name] >= VANISHED_MAX:
             continue
-        if vanished and not known.pauses.stops(config_of(ticket), kind_of(ticket)):
-            process.logger.warning("ticket vanished from the queue", ticket=ticket.ticket)
-            known.vanished[ticket.ticket] += 1
-        await _put(
-            process, ticket, f"{ticket.ticket}.{known.seq}", known.pauses
-        )  # the server may know the id of a lost one
+        if vanished and not known.is_paused(ticket):
+            process.logger.warning("ticket vanished from the queue", ticket=name)
+            known.vanished[name] += 1
+        # the server may still remember the id of a lost ticket, so this one gets another id
+        await _put(process, known, ticket, f"{name}.{known.seq}")
 
 
-async def _done_after(process: Process, seq: int) -> set[str]:
-    """Tickets with an outcome that is in the log and not folded yet."""
-    later = read.facts(process.log, *OUTCOMES, after=seq)
-    return {event.ticket async for event, _ in later if isinstance(event, OUTCOMES)}
+async def _queued(process: Process) -> set[str]:
+    """Names of the tickets on the queue. Undecodable ones are dead-lettered by the worker that
+    takes them."""
+    found = set()
+    for entry in await process.log.queued():
+        with contextlib.suppress(UndecodableEvent):
+            found.add(decode_ticket(entry.body).ticket)
+    return found
 
 
 async def _withdraw(process: Process, pauses: Pauses) -> None:
-    """Take the tickets that are paused off the queue; who has one in hand finishes it."""
+    """Delete the paused tickets from the queue. Workers finish those in hand."""
     if not pauses.paused:
         return
     subjects = {entry.subject for entry in await process.log.queued()}
@@ -244,19 +174,10 @@ async def _withdraw(process: Process, pauses: Pauses) -> None:
             process.logger.info("withdrawn while paused", subject=subject)
 
 
-async def _queued(process: Process) -> list[Ticket]:
-    """The tickets on the queue; bytes that are none are left to the worker who takes them."""
-    found = []
-    for entry in await process.log.queued():
-        with contextlib.suppress(UndecodableEvent):
-            found.append(decode_ticket(entry.body))
-    return found
-
-
-async def _put(process: Process, ticket: Ticket, id: str, pauses: Pauses) -> None:
-    """Put a ticket on the queue, once per `id`, unless it is paused; a full queue is the workers'
-    way to say wait."""
-    while not process.stopping and not pauses.stops(config_of(ticket), kind_of(ticket)):
+async def _put(process: Process, known: Outstanding, ticket: Ticket, id: str) -> None:
+    """Put a ticket on the queue, once per `id`, unless it is paused. A full queue is backpressure:
+    wait until workers have taken some."""
+    while not process.stopping and not known.is_paused(ticket):
         try:
             seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
         except QueueFull:

@@ -1,30 +1,34 @@
-"""Plays matches: every game a fact, and their score one more."""
+"""Plays evaluation matches: each game is a fact, and so is the score."""
 
 from __future__ import annotations
 
-from ringrift.consumers.networks import Networks
+from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.networks.cache import Networks
 from ringrift.events import Fact
 from ringrift.events.facts import EvaluationFailed, EvaluationScored, GameCompleted
 from ringrift.events.tickets import EvaluationTicket, Ticket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
-from ringrift.runtime.process import Process, run, threads
-from ringrift.runtime.work import from_thread, is_done, publish_games, work
+from ringrift.runtime.from_thread import from_thread
+from ringrift.runtime.machine import threads
+from ringrift.runtime.process import Process
+from ringrift.runtime.run import run
+from ringrift.runtime.work import is_done, work
 
 
 async def main(process: Process) -> None:
-    """Do evaluation tickets."""
+    """Work on evaluation tickets."""
     networks = Networks(process)
 
-    async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
+    async def handle(process: Process, ticket: Ticket, deliveries: int) -> None:
         assert isinstance(ticket, EvaluationTicket)
-        await _measure(process, ticket, deliveries, networks)
+        await _play(process, ticket, deliveries, networks)
 
-    await work(process, "evaluation", measure, failed)
+    await work(process, "evaluation", handle, failed)
 
 
 def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
-    """What the log says of a match that was given up."""
+    """The outcome of a match that failed for good."""
     assert isinstance(ticket, EvaluationTicket)
     request = ticket.request
     return EvaluationFailed(
@@ -38,26 +42,27 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     )
 
 
-async def _measure(
+async def _play(
     process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
 ) -> None:
     request = ticket.request
-    if await is_done(process, EvaluationScored, ticket):
+    if await is_done(process, ticket, EvaluationScored):
         return
-    process.doing = f"measuring {request.config} generation {request.generation} against {request.opponent.participant}"
+    opponent = request.opponent.participant
+    process.doing = f"evaluating {request.config} generation {request.generation} vs {opponent}"
     settings, _ = await process.settings(request.settings_version)
-    models = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
-    held = {model: await networks.get(model) for model in sorted(models)}
-    seats = Config.parse(request.config).seats
-    ids = [f"{ticket.ticket}-{index}" for index in range(request.starts * seats)]
-    async with publish_games(process, ticket, request.config, ids, deliveries) as publish:
+    digests = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
+    models = {digest: await networks.get(digest) for digest in sorted(digests)}
+    games = request.starts * Config.parse(request.config).seats
+    ids = [f"{ticket.ticket}-{index}" for index in range(games)]
+    async with publish_games(process, ticket, ids, deliveries) as publish:
         match = from_thread(
             process,
             lambda: play_match(
                 ticket,
                 settings.evaluation,
                 node=process.node,
-                model_of=held.__getitem__,
+                model_of=models.__getitem__,
                 threads=threads(),
                 width=process.pressure.batch,
                 progress=lambda _: process.check_stop(),

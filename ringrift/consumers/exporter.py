@@ -1,136 +1,119 @@
-"""Cuts the games of every config into shards, in the order of `GAMES`: each game in exactly one
+"""Cuts the games of every config into shards, in the order of `GAMES`: each game is in exactly one
 shard per encoder version.
 
-Games of origin `tournament` are left out: measuring the strength of a network must not change what
-the next one learns.
-
-What is retracted when a shard is cut is not in it. When games of an older one are retracted, or
-reanalysed, another takes its place (`ringrift.consumers.shard_revision`).
-
-Where it stands is in its own facts: the next shard begins after the last one's `last_seq`. Two
-exporters may run; the expected sequence on the shard subject lets one of them write each shard."""
+The next shard begins after the last one's `last_seq`, so the exporter's state is in its own facts.
+Games retracted before a shard is cut are not in it; `ringrift.consumers.shards.revision` replaces
+shards whose games are retracted or reanalysed later. Several exporters may run: the expected
+sequence on the shard subject lets only one of them write each shard."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
-from ringrift.consumers.shard_revision import keep
-from ringrift.consumers.shards import (
-    encoder_version,
-    exported_shards,
-    make_shard,
-    retractions_until,
-)
+from ringrift.consumers.shards.building import is_learned_from, make_shard, retractions_until
+from ringrift.consumers.shards.revision import keep_current
+from ringrift.consumers.shards.stored import exported_shards
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import Recorded
+from ringrift.events import EventMeta
 from ringrift.events.facts import GameCompleted, ShardExported
 from ringrift.learning.summary import summarise
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
+from ringrift.log.topology import EVENTS, GAMES, SHARD_BUCKET
+from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.decide import decoded
-from ringrift.runtime.process import Process, run
+from ringrift.runtime.process import Process
+from ringrift.runtime.run import run
 
-STREAM = "GAMES"
+
+class Waiting(NamedTuple):
+    """A game that is in no shard yet, and its place in the log."""
+
+    game: GameCompleted
+    meta: EventMeta
 
 
 async def main(process: Process) -> None:
-    """Cut shards as games come, and keep those that there are as they should be."""
-    await asyncio.gather(*(_again_and_again(process, work) for work in (_export, keep)))
+    """Cut shards as games arrive, and keep exported shards up to date."""
+    await asyncio.gather(*(_retry_conflicts(process, job) for job in (_export, keep_current)))
 
 
-async def _again_and_again(process: Process, work: Callable[[Process], Awaitable[None]]) -> None:
+async def _retry_conflicts(process: Process, job: Callable[[Process], Awaitable[None]]) -> None:
     while not process.stopping:
         try:
-            await work(process)
+            await job(process)
         except ConcurrencyError as error:
-            process.logger.warning("another writer of shards was faster", error=str(error))
+            process.logger.warning("another exporter was faster", error=str(error))
 
 
 async def _export(process: Process) -> None:
-    done = await exported_shards(process.log)
-    last = {
-        config: max((item.event for item in events), key=lambda event: event.last_seq)
-        for config, events in done.items()
-    }
-    newest = {config: events[-1].meta.seq for config, events in done.items()}
-    start = min((event.last_seq for event in last.values()), default=0) + 1
-    waiting: dict[str, list[Recorded]] = defaultdict(list)
+    last: dict[str, ShardExported] = {}
+    newest_seq: dict[str, int] = {}
+    for config, shards in (await exported_shards(process.log)).items():
+        last[config] = max((shard.event for shard in shards), key=lambda shard: shard.last_seq)
+        newest_seq[config] = shards[-1].meta.seq
+    start = min((shard.last_seq for shard in last.values()), default=0) + 1
+    waiting: dict[str, list[Waiting]] = defaultdict(list)
     size = await _size(process)
     process.doing = "exporting"
-    async for entry in process.until_stopped(process.log.follow(STREAM, start_seq=start)):
-        game = await decoded(process, STREAM, entry)
+    async for entry in process.until_stopped(process.log.follow(GAMES, start_seq=start)):
+        recorded = await decoded(process, GAMES, entry)
         process.folded(entry.seq, {})
-        if (
-            game is None
-            or not isinstance(game.event, GameCompleted)
-            or game.event.origin == "tournament"
-        ):
+        if recorded is None or not isinstance(recorded.event, GameCompleted):
             continue
-        config = game.event.config
-        previous = last.get(config)
-        if previous is not None and entry.seq <= previous.last_seq:
+        game = recorded.event
+        previous = last.get(game.config)
+        is_exported = previous is not None and entry.seq <= previous.last_seq
+        if is_exported or not is_learned_from(game):
             continue
-        waiting[config].append(game)
-        if len(waiting[config]) >= size:
-            last[config], newest[config] = await _cut(
-                process, waiting.pop(config), previous, newest.get(config, 0)
-            )
+        waiting[game.config].append(Waiting(game, recorded.meta))
+        if len(waiting[game.config]) >= size:
+            games = waiting.pop(game.config)
+            expected = newest_seq.get(game.config, 0)
+            cut = await _cut(process, games, previous, expected)
+            last[game.config], newest_seq[game.config] = cut
             size = await _size(process)
 
 
 async def _size(process: Process) -> int:
-    """Games of one shard, as the settings in force say."""
+    """Games in one shard, according to the settings in force."""
     settings, _ = await process.settings()
     return settings.shard.games
 
 
 async def _cut(
-    process: Process, games: list[Recorded], previous: ShardExported | None, newest: int
+    process: Process, games: Sequence[Waiting], previous: ShardExported | None, newest_seq: int
 ) -> tuple[ShardExported, int]:
     """Write one shard and its fact; the fact and its sequence."""
-    first = games[0].event
-    assert isinstance(first, GameCompleted)
-    tail = await process.log.tail("EVENTS")
-    retractions = await retractions_until(process.log, first.config, tail)
-    played = [
-        game.event
-        for game in games
-        if isinstance(game.event, GameCompleted)
-        and not retracted(retractions, game.event, game.meta.seq)
-    ]
-    data, counts = await asyncio.to_thread(make_shard, first.config, played)
-    summary = await asyncio.to_thread(summarise, played, {game for game, _ in counts.rejected})
+    config = games[0].game.config
+    tail = await process.log.tail(EVENTS)
+    retractions = await retractions_until(process.log, config, tail)
+    kept = [game for game, meta in games if not retracted(retractions, game, meta.seq)]
+    data, counts = await asyncio.to_thread(make_shard, config, kept)
+    for name, reason in counts.rejected:
+        process.logger.error("game left out", game=name, reason=reason)
+    rejected = {name for name, _ in counts.rejected}
     fact = ShardExported(
-        config=first.config,
-        encoder=encoder_version(),
+        config=config,
+        encoder=ENCODER,
         index=previous.index + 1 if previous else 0,
         first_seq=games[0].meta.seq,
         last_seq=games[-1].meta.seq,
         games=len(games),
         samples=counts.samples,
-        rejected=len(counts.rejected),
-        digest=await process.blobs.put("shards", data),
+        rejected=len(rejected),
+        digest=await process.blobs.put(SHARD_BUCKET, data),
         size_bytes=len(data),
-        summary=summary,
-        retracted=len(games) - len(played),
+        summary=await asyncio.to_thread(summarise, kept, rejected),
+        retracted=len(games) - len(kept),
         events_seq=tail if retractions else 0,
     )
-    for game, reason in counts.rejected:
-        process.logger.error("game left out", game=game, reason=reason)
-    cause = games[-1].meta.position
-    item = process.draft(fact, cause=cause, key=encoder_version())
-    (seq,) = await process.log.append([item], Expect(item.subject, newest))
-    process.logger.info(
-        "shard",
-        config=fact.config,
-        index=fact.index,
-        samples=fact.samples,
-        id=item.id,
-        seq=seq,
-        cause=cause,
-    )
+    item = process.draft(fact, cause=games[-1].meta.position, key=ENCODER)
+    (seq,) = await process.log.append([item], Expect(item.subject, newest_seq))
+    process.logger.info("shard", config=config, index=fact.index, seq=seq, cause=item.cause)
     return fact, seq
 
 

@@ -1,14 +1,15 @@
-"""Plans what to play, train and measure, under a lease."""
+"""Plans what to play, train and evaluate, under a lease."""
 
 from __future__ import annotations
 
 from ringrift.runtime.decide import act
-from ringrift.runtime.process import Process, run
+from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.run import run
 
 
 async def main(process: Process) -> None:
-    """Act as the planner while this process holds the lease, stand by otherwise."""
+    """Decide as the planner while this process holds the lease; stand by otherwise."""
     await act(process, PROCESSES["planner"].deciders, role="planner")
 
 

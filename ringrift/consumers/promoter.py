@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ringrift.runtime.decide import act
-from ringrift.runtime.process import Process, run
+from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.run import run
 
 
 async def main(process: Process) -> None:
-    """Act as the promoter while this process holds the lease, stand by otherwise."""
+    """Decide as the promoter while this process holds the lease; stand by otherwise."""
     await act(process, PROCESSES["promoter"].deciders, role="promoter")
 
 

@@ -1,10 +1,12 @@
-"""Rates the participants of each evaluation; needs no lease, the log settles who writes."""
+"""Rates the participants of each evaluation. Several raters may run without a lease: optimistic
+concurrency control on the log resolves conflicts."""
 
 from __future__ import annotations
 
 from ringrift.runtime.decide import act
-from ringrift.runtime.process import Process, run
+from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.run import run
 
 
 async def main(process: Process) -> None:

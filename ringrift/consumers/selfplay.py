@@ -1,62 +1,54 @@
-"""Plays games for training: each game is in the log as soon as it ends. Searches old games again
-where that is asked for."""
+"""Plays games for training and appends each as soon as it ends. Reanalysis tickets search recorded
+games again."""
 
 from __future__ import annotations
 
-import time
-
 from msgspec.structs import replace
 
-from ringrift.consumers.fallback import wanted_or_older
-from ringrift.consumers.networks import Networks
-from ringrift.consumers.reanalysis import finished, reanalyse
+from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.games.reanalysis import finished, reanalyse
+from ringrift.consumers.networks.cache import Networks
+from ringrift.consumers.networks.fallback import wanted_or_older
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket, Ticket
 from ringrift.learning.play import play_games
-from ringrift.runtime.process import Process, run, threads
-from ringrift.runtime.work import from_thread, is_done, publish_games, work
+from ringrift.runtime.from_thread import from_thread
+from ringrift.runtime.machine import threads
+from ringrift.runtime.process import Process
+from ringrift.runtime.run import run
+from ringrift.runtime.work import is_done, work
 from ringrift.search.harness import Model
 
 
 async def main(process: Process) -> None:
-    """Do self-play tickets."""
+    """Work on self-play and reanalysis tickets."""
     networks = Networks(process)
 
-    async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
+    async def handle(process: Process, ticket: Ticket, deliveries: int) -> None:
         if isinstance(ticket, ReanalysisTicket):
             await reanalyse(process, ticket, deliveries, networks)
         else:
             assert isinstance(ticket, SelfplayTicket)
             await _play(process, ticket, deliveries, networks)
 
-    await work(process, "selfplay", play, failed)
+    await work(process, "selfplay", handle, failed)
 
 
 def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
-    """A ticket that cannot be played is finished with the games it has: the generation goes on with
-    fewer."""
+    """The outcome of a ticket that failed for good: it is finished with no games, and the
+    generation continues without them."""
     if isinstance(ticket, ReanalysisTicket):
         return finished(process, ticket, games=0, seconds=0.0)
     assert isinstance(ticket, SelfplayTicket)
-    return SelfplayFinished(
-        config=ticket.plan.config,
-        generation=ticket.plan.generation,
-        ticket=ticket.ticket,
-        games=0,
-        lost=ticket.games,
-        plies=0,
-        play_seconds=0.0,
-        node=process.node,
-        spare=ticket.plan.spare,
-    )
+    return replace(_finished(process, ticket, 0, 0.0), games=0, lost=ticket.games)
 
 
 async def _play(
     process: Process, ticket: SelfplayTicket, deliveries: int, networks: Networks
 ) -> None:
     plan = ticket.plan
-    if await is_done(process, SelfplayFinished, ticket):
+    if await is_done(process, ticket, SelfplayFinished):
         return
     process.doing = f"playing {plan.config} generation {plan.generation}, {ticket.games} games"
     settings, _ = await process.settings(plan.settings_version)
@@ -65,11 +57,11 @@ async def _play(
         play = replace(play, noise_plies=plan.noise_plies)
     model: Model | None = None
     if plan.model:
-        played_by, model = await wanted_or_older(process, ticket, plan.model, networks.get)
-        ticket = replace(ticket, plan=replace(plan, model=played_by))
-    began, plies = time.monotonic(), 0
+        used, model = await wanted_or_older(process, ticket, plan.model, networks.get)
+        ticket = replace(ticket, plan=replace(plan, model=used))
+    began, plies = process.clock.monotonic(), 0
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
-    async with publish_games(process, ticket, plan.config, ids, deliveries) as publish:
+    async with publish_games(process, ticket, ids, deliveries) as publish:
         games = from_thread(
             process,
             lambda: play_games(
@@ -85,17 +77,23 @@ async def _play(
         async for game in games:
             plies += game.plies
             await publish(game)
-    fact = SelfplayFinished(
-        config=plan.config,
-        generation=plan.generation,
+    fact = _finished(process, ticket, plies, process.clock.monotonic() - began)
+    await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
+
+
+def _finished(
+    process: Process, ticket: SelfplayTicket, plies: int, seconds: float
+) -> SelfplayFinished:
+    return SelfplayFinished(
+        config=ticket.plan.config,
+        generation=ticket.plan.generation,
         ticket=ticket.ticket,
         games=ticket.games,
         plies=plies,
-        play_seconds=time.monotonic() - began,
+        play_seconds=seconds,
         node=process.node,
-        spare=plan.spare,
+        spare=ticket.plan.spare,
     )
-    await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Leaving alone what fails again and again: the pure breaker of `ringrift.deciders.fleet.breaker`
-over the shared bucket.
+"""Circuit breakers: the pure breaker of `ringrift.deciders.fleet.breaker` over the shared bucket.
 
 if process.breakers.allows(target):
-    ... use it ...
-    await process.breakers.worked(target)        # or: await process.breakers.failed(target, why)
+    ... use the target ...
+    await process.breakers.worked(target)    # or: await process.breakers.failed(target, why)
 """
 
 from __future__ import annotations
@@ -18,76 +17,76 @@ from ringrift.events import Fact
 from ringrift.events.facts import BreakerOpened, BreakerReset
 from ringrift.log.breakers import BreakerBucket
 
-Tell = Callable[[Fact, str], Awaitable[None]]
+Record = Callable[[Fact, str], Awaitable[None]]
 """Appends a fact under a key of its own."""
 
 
+def not_closed(bucket: BreakerBucket, now: float | None = None) -> dict[str, Breaker]:
+    """The breakers in the bucket by target; `now` in seconds since 1970."""
+    found = {}
+    for target, body in bucket.values(time.time() if now is None else now).items():
+        try:
+            found[target] = msgspec.json.decode(body, type=Breaker)
+        except msgspec.DecodeError:  # written by a newer build or by hand
+            why = "unreadable; `ringrift breakers reset` removes it"
+            found[target] = Breaker(state="open", until=float("inf"), why=why)
+    return {target: breaker for target, breaker in found.items() if breaker.state != "closed"}
+
+
 class Breakers:
-    """Breakers by target. Failures that do not open one yet are this process's own; an open one is
-    everybody's."""
+    """Breakers by target. Failures below the threshold are counted by this process alone; an open
+    breaker is shared by all."""
 
     def __init__(
-        self, bucket: BreakerBucket, tell: Tell, now: Callable[[], float] = time.time
+        self, bucket: BreakerBucket, record: Record, now: Callable[[], float] = time.time
     ) -> None:
-        self._bucket, self._tell, self._now = bucket, tell, now
+        self._bucket, self._record, self._now = bucket, record, now
         self._own: dict[str, Breaker] = {}
 
     async def follow(self) -> None:
-        """Keep up with what others find, for ever."""
+        """Follow the bucket, until cancelled."""
         await self._bucket.follow()
 
-    def all(self) -> dict[str, Breaker]:
-        """Targets that are not closed, as all see them."""
-        found = {}
-        for target, body in self._bucket.values(self._now()).items():
-            try:
-                found[target] = msgspec.json.decode(body, type=Breaker)
-            except msgspec.DecodeError:  # not ours: a newer build's, or written by hand
-                found[target] = Breaker(
-                    state="open",
-                    until=float("inf"),
-                    why="unreadable; `ringrift breakers reset` forgets it",
-                )
-        return found
+    def shared(self) -> dict[str, Breaker]:
+        """Breakers that are not closed, by target."""
+        return not_closed(self._bucket, self._now())
 
     def allows(self, target: str) -> bool:
         """Whether the target may be used now."""
-        shared = self.all().get(target)
-        return shared is None or shared.allows(self._now())
+        breaker = self.shared().get(target)
+        return breaker is None or breaker.allows(self._now())
 
     async def probing(self, target: str) -> None:
-        """Say that we are about to try the target, if it is one that needs trying. Raises
+        """Announce that the target is about to be used, if its breaker waits for a probe. Raises
         StreamError."""
-        shared = self.all().get(target)
-        if shared is not None:
-            await self._put(target, shared.probed(self._now()))
+        breaker = self.shared().get(target)
+        if breaker is not None:
+            await self._put(target, breaker.probed(self._now()))
 
     async def failed(self, target: str, why: str, *, targets: int = 1) -> None:
-        """The target failed once more; `targets` of its kind exist. Raises StreamError."""
-        shared = self.all()
+        """Count a failure of the target, one of `targets` of its kind. Raises StreamError."""
+        shared = self.shared()
         before = shared.get(target) or self._own.get(target, Breaker())
         kind = target.partition("-")[0]
         sick = sum(name.startswith(f"{kind}-") for name in shared) / max(targets, 1)
-        border = threshold(sick)
-        after = before.failed(self._now(), border, why)
+        limit = threshold(sick)
+        after = before.failed(self._now(), limit, why)
         if after.state == "closed":
             self._own[target] = after
             return
         self._own.pop(target, None)
         await self._put(target, after)
         if target not in shared:
-            fact = BreakerOpened(target=target, failures=after.failures, threshold=border, why=why)
-            await self._tell(fact, f"{target}.{after.until:.6f}")
+            fact = BreakerOpened(target=target, failures=after.failures, threshold=limit, why=why)
+            await self._record(fact, f"{target}.{after.until:.6f}")
 
     async def worked(self, target: str) -> None:
-        """The target did what it should. Raises StreamError."""
+        """Close the target's breaker after a success. Raises StreamError."""
         self._own.pop(target, None)
-        shared = self.all().get(target)
-        if shared is not None:
+        if target in self.shared():
             await self._put(target, None)
-            await self._tell(
-                BreakerReset(target=target, why="a probe succeeded"), f"{target}.{self._now():.6f}"
-            )
+            fact = BreakerReset(target=target, why="a probe succeeded")
+            await self._record(fact, f"{target}.{self._now():.6f}")
 
     async def reset(self, target: str) -> None:
         """Forget the target's failures. Raises StreamError."""

@@ -239,7 +239,7 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
     try:
         return decode(entry.body, stream=stream, seq=entry.seq)
     except UndecodableEvent as error:
-        await process.bury(entry, stream=stream, deliveries=1, reason=str(error))
+        await process.dead_letter(entry, stream=stream, deliveries=1, reason=str(error))
         return None
 
 

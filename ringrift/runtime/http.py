@@ -1,9 +1,9 @@
-"""A very small HTTP server in the process's own event loop: GET and HEAD, one request a connection,
-everything bounded.
+"""A minimal HTTP server in the process's own event loop: GET and HEAD, one request per connection,
+every resource bounded.
 
-The standard library's server needs threads, and would answer while the loop that does the work
-stands still; this one stands with it. What is no plain request is refused with one line and closed;
-nothing a client sends reaches further than the head's parser."""
+It shares the event loop with the work on purpose: the standard library's server runs in threads and
+would still answer while the loop hangs. A malformed request is refused with one line, and no input
+reaches further than the parser of the request head."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from http import HTTPStatus
 
 from msgspec import Struct
 
-HEAD_BYTES_MAX = 8192
-HEAD_SECONDS_MAX = 5.0
-ANSWER_SECONDS_MAX = 20.0
-CONNECTIONS_MAX = 32
-PATH_CHARACTERS_MAX = 1024
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
-METRICS = "text/plain; version=0.0.4; charset=utf-8"
+PATH_CHARACTERS_MAX = 1024
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds on one server and on each connection."""
+
+    connections: int = 32
+    head_bytes: int = 8192
+    head_seconds: float = 5.0
+    answer_seconds: float = 20.0
+
+
+LIMITS = Limits()
 
 
 class Answer(Struct, frozen=True):
@@ -32,7 +39,7 @@ class Answer(Struct, frozen=True):
 
 
 class Refused(Exception):
-    """A request that is none; the text goes back in one line."""
+    """The request is malformed or not allowed; the message is returned to the client."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -43,87 +50,84 @@ Respond = Callable[[str], Awaitable[Answer]]
 """The answer to a path without its query."""
 
 
-async def serve(host: str, port: int, respond: Respond) -> asyncio.Server:
+async def serve(host: str, port: int, respond: Respond, limits: Limits = LIMITS) -> asyncio.Server:
     """Listen; port 0 takes a free one. Raises OSError if the port is taken."""
-    slots = asyncio.Semaphore(CONNECTIONS_MAX)
+    slots = asyncio.Semaphore(limits.connections)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if slots.locked():
-                await _send(
-                    writer,
-                    _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: come again"),
-                    body=True,
-                )
+                busy = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; try again")
+                await _send(writer, busy, limits)
                 return
             async with slots:
-                answer, body = await _answer(reader, respond)
-                await _send(writer, answer, body=body)
+                await _send(writer, await _answer(reader, respond, limits), limits)
         except (OSError, TimeoutError):
-            pass  # the client has left, or takes the answer too slowly: nobody is there to be told
+            pass  # the client has left or reads too slowly
         finally:
             writer.close()
             with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), HEAD_SECONDS_MAX)
+                await asyncio.wait_for(writer.wait_closed(), limits.head_seconds)
 
-    return await asyncio.start_server(talk, host, port, limit=HEAD_BYTES_MAX)
+    return await asyncio.start_server(talk, host, port, limit=limits.head_bytes)
 
 
-async def _answer(reader: asyncio.StreamReader, respond: Respond) -> tuple[Answer, bool]:
-    """The answer to one request, and whether its body is wanted."""
+async def _answer(reader: asyncio.StreamReader, respond: Respond, limits: Limits) -> bytes:
+    """The whole answer to one request."""
     try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_SECONDS_MAX)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), limits.head_seconds)
         method, path = parse_head(head)
     except Refused as error:
-        return _refusal(error.status, str(error)), True
+        return _refusal(error.status, str(error))
     except asyncio.LimitOverrunError:
-        return _refusal(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"a request's head has at most {HEAD_BYTES_MAX} bytes",
-        ), True
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return _refusal(status, f"the head of a request has at most {limits.head_bytes} bytes")
     except TimeoutError:
-        return _refusal(
-            HTTPStatus.REQUEST_TIMEOUT, f"no whole head within {HEAD_SECONDS_MAX:g} s"
-        ), True
+        text = f"the head was incomplete after {limits.head_seconds:g} s"
+        return _refusal(HTTPStatus.REQUEST_TIMEOUT, text)
     except asyncio.IncompleteReadError:
-        return _refusal(HTTPStatus.BAD_REQUEST, "the request ends before its head does"), True
+        return _refusal(HTTPStatus.BAD_REQUEST, "the request ends before its head does")
     try:
-        return await asyncio.wait_for(respond(path), ANSWER_SECONDS_MAX), method == "GET"
+        answer = await asyncio.wait_for(respond(path), limits.answer_seconds)
     except TimeoutError:
-        return _refusal(
-            HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {ANSWER_SECONDS_MAX:g} s"
-        ), True
+        text = f"no answer within {limits.answer_seconds:g} s"
+        return _refusal(HTTPStatus.GATEWAY_TIMEOUT, text)
+    return _encoded(answer, with_body=method == "GET")
 
 
 def parse_head(head: bytes) -> tuple[str, str]:
-    """Method and path without query of a request's head. Raises Refused."""
+    """Method and path, without the query, in the head of a request. Raises Refused."""
     line, _, _ = head.partition(b"\r\n")
     words = line.split(b" ")
     if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
         raise Refused(HTTPStatus.BAD_REQUEST, "the first line of a request is METHOD PATH HTTP/1.1")
     if words[0] not in (b"GET", b"HEAD"):
-        raise Refused(
-            HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD: nothing here can be changed"
-        )
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are allowed")
     path = words[1].partition(b"?")[0]
-    if (
-        not path.startswith(b"/")
-        or len(path) > PATH_CHARACTERS_MAX
-        or not all(0x20 < byte < 0x7F for byte in path)
-    ):
-        raise Refused(HTTPStatus.BAD_REQUEST, "the path is not plain ASCII beginning with /")
+    is_printable = all(0x20 < byte < 0x7F for byte in path)
+    if not path.startswith(b"/") or len(path) > PATH_CHARACTERS_MAX or not is_printable:
+        text = f"the path is / and at most {PATH_CHARACTERS_MAX - 1} printable ASCII characters"
+        raise Refused(HTTPStatus.BAD_REQUEST, text)
     return words[0].decode(), path.decode()
 
 
-def _refusal(status: HTTPStatus, text: str) -> Answer:
-    return Answer(status.value, TEXT, text.encode() + b"\n")
+def _refusal(status: HTTPStatus, text: str) -> bytes:
+    return _encoded(Answer(status.value, TEXT, text.encode() + b"\n"))
 
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer, *, body: bool) -> None:
-    status = HTTPStatus(answer.status)
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {answer.kind}\r\nContent-Length: {len(answer.body)}\r\n"
-        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+def _encoded(answer: Answer, *, with_body: bool = True) -> bytes:
+    lines = (
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        f"Content-Type: {answer.kind}",
+        f"Content-Length: {len(answer.body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
     )
-    writer.write(head.encode() + (answer.body if body else b""))
-    await asyncio.wait_for(writer.drain(), HEAD_SECONDS_MAX)
+    head = "".join(f"{line}\r\n" for line in lines)
+    return f"{head}\r\n".encode() + (answer.body if with_body else b"")
+
+
+async def _send(writer: asyncio.StreamWriter, answer: bytes, limits: Limits) -> None:
+    writer.write(answer)
+    await asyncio.wait_for(writer.drain(), limits.head_seconds)

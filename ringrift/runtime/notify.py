@@ -1,8 +1,8 @@
-"""Telling who watches over this process how it is: a datagram to the socket that NOTIFY_SOCKET
+"""Reports the state of a process to its supervisor: a datagram to the socket that NOTIFY_SOCKET
 names (man sd_notify).
 
-systemd listens to its units, `ringrift up` and `ringrift node run` to their children. Elsewhere
-nothing is said."""
+systemd listens to its units, `ringrift up` and `ringrift node run` to their children. Without the
+variable nothing is sent."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pathlib import Path
 
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-"""addressed to one process, so its children must not have them"""
+"""meant for one process, so its children must not inherit them"""
 
 
 def notify(state: str) -> None:
-    """Say one of the words above. Whoever cannot be told does without."""
+    """Send an sd_notify state. Errors are ignored."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    if address.startswith("@"):  # a name outside the file system
+    if address.startswith("@"):  # Linux's abstract namespace
         address = "\0" + address[1:]
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
-        bell.setblocking(False)  # whoever does not listen must not keep us
-        bell.sendto(state.encode(), address)
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)  # a full socket must not block the process
+        sender.sendto(state.encode(), address)
 
 
 async def keep_alive(alive: Callable[[], bool]) -> None:
-    """Say that we live twice as often as systemd wants to hear it, while it is true; for ever, or
-    at once if it does not."""
+    """Send ALIVE twice per watchdog interval while `alive()` is true, until cancelled. Returns at
+    once if no watchdog is configured."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or int(microseconds) == 0:
         return
@@ -44,12 +44,14 @@ async def keep_alive(alive: Callable[[], bool]) -> None:
         await asyncio.sleep(int(microseconds) / 2e6)
 
 
-class Ear:
-    """Hears a child as systemd hears a unit: whether it has lately said that it lives. Use as a
-    context."""
+class Watchdog:
+    """The supervisor's end: receives a child's states and detects its silence. A context manager.
+    `now` is a monotonic clock in seconds."""
 
-    def __init__(self, silent_seconds_max: float) -> None:
-        self._silent_seconds_max = silent_seconds_max
+    def __init__(
+        self, silent_seconds_max: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._silent_seconds_max, self._now = silent_seconds_max, now
         self._folder = tempfile.TemporaryDirectory(prefix="ringrift-")
         self._path = str(Path(self._folder.name) / "notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -59,22 +61,20 @@ class Ear:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the child has to be told."""
-        return {
-            "NOTIFY_SOCKET": self._path,
-            "WATCHDOG_USEC": str(round(self._silent_seconds_max * 1e6)),
-        }
+        """Environment variables for the child."""
+        microseconds = round(self._silent_seconds_max * 1e6)
+        return {"NOTIFY_SOCKET": self._path, "WATCHDOG_USEC": str(microseconds)}
 
     def silent(self) -> bool:
-        """Whether a child that was ready has said nothing for too long."""
-        now = time.monotonic()
+        """Whether a child that has sent a state before has been silent for too long."""
+        now = self._now()
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._socket.recv(64)
                 self._heard_at = now
         return self._heard_at is not None and now - self._heard_at > self._silent_seconds_max
 
-    def __enter__(self) -> Ear:
+    def __enter__(self) -> Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,6 @@
-"""How much of this machine is in use: memory, GPU memory, disk, file descriptors, each as a share
-0..1.
+"""Memory, GPU memory, disk and file descriptors of this machine, each as the share in use, 0 to 1.
 
-From the kernel's own files, so on Linux only; elsewhere what is not known is left out. In a
+The figures come from the Linux kernel; on other systems those that are unknown are left out. In a
 container its own limit counts."""
 
 from __future__ import annotations
@@ -14,16 +13,15 @@ import sys
 from pathlib import Path
 
 from ringrift.events.facts import Resource
+from ringrift.runtime.machine import CGROUP
 
-_PROC = Path("/proc")
-_CGROUP = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})
-"""the others belong to one process"""
+"""resources of the whole node; the others belong to one process"""
 
 
 def used_shares(data: Path) -> dict[Resource, float]:
-    """The share in use of each resource that can be known here; `data` lies on the disk that
-    matters."""
+    """The share in use of each resource known here; `data` is on the disk to look at."""
     found: dict[Resource, float | None] = {
         "ram": ram(),
         "vram": vram(),
@@ -33,33 +31,24 @@ def used_shares(data: Path) -> dict[Resource, float]:
     return {name: min(max(share, 0.0), 1.0) for name, share in found.items() if share is not None}
 
 
-def ram(proc: Path = _PROC, cgroup: Path = _CGROUP) -> float | None:
-    """Memory that cannot be had without swapping, of the machine or of the container's limit,
+def ram(proc: Path = PROC, cgroup: Path = CGROUP) -> float | None:
+    """Memory that is not available without swapping, of the machine or of the container's limit,
     whichever is tighter."""
     shares = []
     with contextlib.suppress(OSError, ValueError, KeyError, ZeroDivisionError):
         lines = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
-        shares.append(1.0 - _kilobytes(lines["MemAvailable"]) / _kilobytes(lines["MemTotal"]))
+        available, total = (lines[name].split()[0] for name in ("MemAvailable", "MemTotal"))
+        shares.append(1.0 - int(available) / int(total))
     with contextlib.suppress(OSError, ValueError, KeyError, ZeroDivisionError):  # `max`: no limit
-        limit, current = (
-            int((cgroup / "memory.max").read_text()),
-            int((cgroup / "memory.current").read_text()),
-        )
+        limit = int((cgroup / "memory.max").read_text())
+        current = int((cgroup / "memory.current").read_text())
         stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         shares.append((current - int(stat["inactive_file"])) / limit)
     return max(shares, default=None)
 
 
-def memory_bytes(cgroup: Path = _CGROUP) -> int:
-    """Memory of this machine, or the container's limit if that is less."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # `max`: no limit
-        return min(found, int((cgroup / "memory.max").read_text()))
-    return found
-
-
 def vram() -> float | None:
-    """GPU memory, if this process has loaded torch anyway and there is a GPU."""
+    """GPU memory; None without a GPU or as long as this process has not loaded torch."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None
@@ -68,22 +57,19 @@ def vram() -> float | None:
 
 
 def disk(data: Path) -> float | None:
-    """The disk under `data`."""
+    """The disk that holds `data`, or would once it is created."""
+    path = data.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
     with contextlib.suppress(OSError, ZeroDivisionError):
-        usage = shutil.disk_usage(
-            next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-        )
-        return 1.0 - usage.free / (usage.used + usage.free)  # what is kept for root is nobody's
+        usage = shutil.disk_usage(path)
+        return 1.0 - usage.free / (usage.used + usage.free)  # without what is reserved for root
     return None
 
 
-def files(proc: Path = _PROC) -> float | None:
-    """File descriptors of this process, of its soft limit."""
+def files(proc: Path = PROC) -> float | None:
+    """File descriptors of this process, relative to its soft limit."""
     with contextlib.suppress(OSError, ZeroDivisionError):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return len(os.listdir(proc / "self" / "fd")) / limit if limit > 0 else None
     return None
-
-
-def _kilobytes(text: str) -> int:
-    return int(text.split()[0])

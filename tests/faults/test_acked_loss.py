@@ -19,6 +19,7 @@ from ringrift.log.errors import LogRewound
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.runtime.process import Process
+from ringrift.runtime.republish import republish_lost
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
@@ -61,7 +62,7 @@ async def test_what_an_older_store_lacks_is_written_again_once(
     log = await JetStreamLog.open(server.url, name="test")
     await ensure(log.ask)
     process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
-    mending = asyncio.create_task(process.mend())
+    mending = asyncio.create_task(republish_lost(process))
     drafts = [note(number) for number in range(10)]
     for item in drafts[:6]:
         await log.append([item])

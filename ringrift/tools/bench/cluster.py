@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ringrift.cluster import local
 from ringrift.cluster.local import LocalCluster
+from ringrift.consumers.games.publishing import IN_FLIGHT_MAX
 from ringrift.events import Draft, draft
 from ringrift.events.facts import GameCompleted
 from ringrift.log import api
@@ -26,7 +27,6 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold, try_acquire
 from ringrift.log.protocol import Entry
 from ringrift.log.topology import EVENTS, GAMES
-from ringrift.runtime.work import IN_FLIGHT_MAX
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import wait_until_current
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Scope

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ringrift.consumers.dispatcher import OUTCOMES, REQUESTS
+from ringrift.consumers.dispatching.outstanding import OUTCOMES, REQUESTS
 from ringrift.deciders.kit import STEERING, Context, Decider, InForce
 from ringrift.events import Draft, Fact, Recorded
 from ringrift.events.facts import DeadLetterStored, GameCompleted, LeaseAcquired, SelfplayFinished

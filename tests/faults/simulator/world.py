@@ -7,12 +7,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ringrift.consumers import dispatcher
+from ringrift.consumers.games.publishing import publish_games
 from ringrift.deciders.loop import evaluation, promotion, selfplay
-from ringrift.events import Draft, Fact, Recorded, Settings, UndecodableEvent, decode, event_id
+from ringrift.events import Fact, Recorded, Settings, UndecodableEvent, decode
 from ringrift.events.facts import (
     EvaluationFailed,
     EvaluationScored,
@@ -31,9 +31,11 @@ from ringrift.log.errors import StreamError
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.log.topology import LEASE_BUCKET
+from ringrift.runtime.clock import Clock
 from ringrift.runtime.decide import act
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import is_done, publish_games, work
+from ringrift.runtime.republish import republish_lost
+from ringrift.runtime.work import is_done, work
 from simulator import checker
 from simulator.checker import Sample
 from simulator.clock import VirtualLoop, run
@@ -74,21 +76,10 @@ class SimulatedProcess(Process):
     log: FaultyLog
 
     def __init__(self, host: Host, log: FaultyLog) -> None:
-        super().__init__(
-            host.consumer, f"{host.name}-{host.lives}", log, ObjectBlobs(log), Presence(log)
-        )
+        clock = Clock(lambda: host.world.loop.time() + host.clock_ahead, host.world.now)
+        name, node = host.consumer, f"{host.name}-{host.lives}"
+        super().__init__(name, node, log, ObjectBlobs(log), Presence(log), clock)
         self.instance, self.logger, self._host = str(host.lives), Quiet(), host
-        self.clock = lambda: host.world.loop.time() + host.clock_ahead
-
-    def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
-        time = datetime.fromtimestamp(self._host.world.now(), UTC)
-        return Draft(
-            event=fact,
-            id=event_id(type(fact), cause, key),
-            cause=cause,
-            source=self.source,
-            time=time,
-        )
 
     def folded(self, seq: int, folds: Any) -> None:
         super().folded(seq, folds)
@@ -116,7 +107,9 @@ class Host:
             self.lives += 1
             log = FaultyLog(self.world.broker, self.network)
             self.process = SimulatedProcess(self, log)
-            mending = asyncio.ensure_future(self.process.persist("acknowledged", self.process.mend))
+            mending = asyncio.ensure_future(
+                self.process.keep_running("republish", lambda: republish_lost(self.process))
+            )
             self._running = asyncio.ensure_future(self.main(self.process))
             try:
                 await asyncio.wait([self._running])
@@ -347,10 +340,10 @@ def some_seconds(process: Process, what: object, least: float, most: float) -> f
 async def play(process: Process, ticket: Ticket, deliveries: int) -> None:
     """As the self-play worker does, but for the games."""
     assert isinstance(ticket, SelfplayTicket)
-    if await is_done(process, SelfplayFinished, ticket):
+    if await is_done(process, ticket, SelfplayFinished):
         return
     ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
-    async with publish_games(process, ticket, "hex8_2p", ids, deliveries) as publish:
+    async with publish_games(process, ticket, ids, deliveries) as publish:
         for name in ids:
             await asyncio.sleep(some_seconds(process, name, 0.1, 3.0))
             process.check_stop()
@@ -395,7 +388,7 @@ async def measure(process: Process, ticket: Ticket, deliveries: int) -> None:
     """As the evaluator does, but for the match: a stronger network wins each start."""
     assert isinstance(ticket, EvaluationTicket)
     request = ticket.request
-    if await is_done(process, EvaluationScored, ticket):
+    if await is_done(process, ticket, EvaluationScored):
         return
     await asyncio.sleep(some_seconds(process, ticket.ticket, 0.1, 4.0))
     me, other, pairs = request.candidate.participant, request.opponent.participant, request.starts

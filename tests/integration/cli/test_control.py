@@ -89,10 +89,10 @@ def test_a_pause_in_the_middle_lets_the_ticket_end_and_withdraws_the_rest(
                 await release.wait()
             done.append(ticket.ticket)
 
-        start = await runner.load_controls()
+        start = await runner.controls.load()
         jobs = (
             work(runner, "selfplay", handle, failed),
-            runner.follow_controls(start),
+            runner.controls.follow(start),
             dispatcher.main(putter),
         )
         tasks = [asyncio.ensure_future(job) for job in jobs]
@@ -102,7 +102,7 @@ def test_a_pause_in_the_middle_lets_the_ticket_end_and_withdraws_the_rest(
             await asyncio.to_thread(
                 main, ["pause", "--kind", "selfplay", "--why", "t", "--server", system.server.url]
             )
-            while not runner.pauses.stops("all", "selfplay") or await log.queued():  # noqa: ASYNC110  nothing tells when
+            while not runner.controls.pauses.stops("all", "selfplay") or await log.queued():  # noqa: ASYNC110  nothing tells when
                 await asyncio.sleep(0.01)
             assert asyncio.get_running_loop().time() - before < 2.0, (
                 "a pause takes effect within two seconds"
@@ -134,12 +134,12 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
         process = await process_on(log, "rater")
         seq = system.seqs["garbage"]
         entry = await log.get("EVENTS", seq)
-        await process.bury(entry, stream="EVENTS", deliveries=1, reason="EVENTS: malformed")
+        await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="EVENTS: malformed")
         (ticket, _) = tickets_of(PLAN, "EVENTS/1")
         number = await log.publish("WORK", "ringrift.work.nobody.5.hex8_2p", b"x")
         queued = await log.get("WORK", number)
         body = type(queued)(number, subject_of(ticket), 0, encode_ticket(ticket))
-        await process.bury(
+        await process.dead_letter(
             body, stream="WORK", deliveries=4, reason="RuntimeError: no luck", answered=True
         )
         await log.purge("WORK", "ringrift.work.nobody.5.hex8_2p")
@@ -171,7 +171,7 @@ def test_so_many_dead_letters_are_an_alarm(run: Any, system: Any) -> None:
         process = await process_on(log, "rater")
         entry = await log.get("EVENTS", system.seqs["garbage"])
         for number in range(50):
-            await process.bury(
+            await process.dead_letter(
                 type(entry)(10_000 + number, entry.subject, 0, b"x"),
                 stream="EVENTS",
                 deliveries=1,
@@ -181,7 +181,7 @@ def test_so_many_dead_letters_are_an_alarm(run: Any, system: Any) -> None:
     on(system, bury)
     known = run.json("doctor", status=1)
     assert {check["name"]: check["level"] for check in known["checks"]}["dead letters"] == "fail"
-    assert "50 or more are an alarm" in run("status")
+    assert "alarm threshold 50" in run("status")
     run("dlq", "drop", "--all", "--why", "test")
 
 

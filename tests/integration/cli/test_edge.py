@@ -14,6 +14,7 @@ import pytest
 from test_roles import port_with_neighbours
 
 from ringrift.cluster.files import LEAF_PORTS_ABOVE, parse_nodes, write_cluster, write_edge
+from ringrift.consumers.games.publishing import publish_games
 from ringrift.events import draft, event_id
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.tickets import tickets_of
@@ -24,7 +25,6 @@ from ringrift.log.login import CREDENTIALS
 from ringrift.log.presence import Presence
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import publish_games
 from ringrift.server.edge import EDGE, ensure_edge, source_edge
 from ringrift.server.embedded import _free_port, find_binary
 from ringrift.server.ensure import ensure
@@ -173,7 +173,7 @@ async def test_a_worker_on_an_edge_plays_on_without_the_link_and_finishes_when_i
     finished = asyncio.Event()
 
     async def play() -> None:
-        async with publish_games(process, ticket, "hex8_2p", ids, 1) as publish:
+        async with publish_games(process, ticket, ids, 1) as publish:
             await publish(game(ids[0]))
             await link.cut()
             for name in ids[1:]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ringrift.cluster.update import missing, plan
 from ringrift.log.presence import Heartbeat, Machine
-from ringrift.runtime.health import LAG_READY_MAX
+from ringrift.runtime.condition import LAG_READY_MAX
 
 
 def machine(*roles: str, consumers: tuple[str, ...] = ()) -> Machine:

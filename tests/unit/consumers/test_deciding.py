@@ -209,7 +209,7 @@ async def test_the_fold_of_a_running_decider_is_that_of_the_log(broker):
         await write(broker, settings(2))
         while runner.seq < await runner.log.tail("EVENTS"):  # noqa: ASYNC110  the fold has no event to wait for
             await asyncio.sleep(0)
-        live = runner._folds["elo"].fold_hash
+        live = runner.folds["elo"].fold_hash
     events = [
         decode(entry.body, stream="EVENTS", seq=entry.seq)
         async for batch in runner.log.read("EVENTS")

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from ringrift.consumers import fallback, selfplay, trainer
-from ringrift.consumers.fallback import wanted_or_older
-from ringrift.consumers.networks import Networks
+from ringrift.consumers import selfplay
+from ringrift.consumers.networks import fallback
+from ringrift.consumers.networks.cache import Networks
+from ringrift.consumers.networks.fallback import wanted_or_older
+from ringrift.consumers.training import inputs
 from ringrift.events import Fact, decode, draft
 from ringrift.events.facts import (
     FallbackModelUsed,
@@ -177,7 +179,7 @@ async def test_without_an_older_one_the_ticket_fails_as_before(process: Process)
 
 
 async def test_a_fetch_that_hangs_is_given_up_in_time(process: Process) -> None:
-    process.operation = OperationSettings(fetch_seconds_max=0.02)
+    process.controls.operation = OperationSettings(fetch_seconds_max=0.02)
 
     async def fetch(model: str) -> str:
         if model == C:
@@ -243,5 +245,5 @@ async def test_a_training_begins_with_the_older_network(process: Process) -> Non
     )
     (item,) = tickets_of(request, f"EVENTS/{await write(process, promoted(older), request)}")
     assert isinstance(item, TrainingTicket)
-    assert await trainer._start(process, item) == data
+    assert await inputs.initial_weights(process, item) == data
     assert [fact.used for fact in await told(process)] == [older]

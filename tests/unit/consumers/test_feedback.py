@@ -338,7 +338,7 @@ async def test_every_state_is_that_of_the_log(broker):
             log = MemoryLog(broker)
             while min(runner.seq for runner in runners) < await log.tail("EVENTS"):  # noqa: ASYNC110  the fold has no event to wait for
                 await asyncio.sleep(0)
-        live = {name: fold.fold_hash for runner in runners for name, fold in runner._folds.items()}
+        live = {name: fold.fold_hash for runner in runners for name, fold in runner.folds.items()}
     history = await events(broker, Fact)
     found = {
         decider.name: replayed(decider, history).fold_hash

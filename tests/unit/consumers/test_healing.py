@@ -41,7 +41,7 @@ async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dispatcher, "RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(dispatcher, "HEAL_SECONDS", 0.001)
+    monkeypatch.setattr(dispatcher, "STREAM_CHECK_SECONDS", 0.001)
     broker = MemoryBroker()
     runner = process(broker, "dispatcher")
     tries, healed = list[str](), asyncio.Event()

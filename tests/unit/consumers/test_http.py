@@ -16,14 +16,13 @@ from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.runtime import http
-from ringrift.runtime.health import (
+from ringrift.runtime.condition import (
     LAG_READY_MAX,
     STALLED_SECONDS_MAX,
     WORK_STALLED_SECONDS_MAX,
     Condition,
-    health_port,
-    serve_health,
 )
+from ringrift.runtime.health import health_port, serve_health
 from ringrift.runtime.metrics import METRICS, Metrics
 from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
@@ -37,8 +36,8 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Process:
 
 
 @contextlib.asynccontextmanager
-async def served(process: Process) -> AsyncIterator[str]:
-    server, address = await serve_health(process)
+async def served(process: Process, limits: http.Limits = http.LIMITS) -> AsyncIterator[str]:
+    server, address = await serve_health(process, limits)
     try:
         yield address
     finally:
@@ -69,13 +68,13 @@ def get(path: str) -> bytes:
 
 
 async def test_a_process_that_is_well(process: Process) -> None:
-    process.condition.saw(5, 5, asyncio.get_running_loop().time())
+    process.condition.observed(5, 5, asyncio.get_running_loop().time())
     async with served(process) as address:
         assert await say(address, get("/health")) == (200, b"alive\n")
         assert await say(address, get("/ready?verbose=1")) == (200, b"ready\n")
         status, body = await say(address, get("/metrics"))
         assert status == 200
-        assert b'ringrift_consumer_ready{consumer="rater",node="test"} 1\n' in body
+        assert b'ringrift_consumer_ready{consumer="rater",node="test"} 1.0\n' in body
         status, body = await say(address, get("/status"))
         known = json.loads(body)
         assert (status, known["consumer"], known["lag_events"]) == (200, "rater", 0)
@@ -109,8 +108,8 @@ async def test_a_head_has_no_body(process: Process) -> None:
         (b"GET //metrics HTTP/1.1\r\n\r\n", 404),
         (b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\n\r\n", 400),
         (b"POST /health HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 405),
-        (b"GET /health HTTP/1.1\r\nA: " + b"x" * http.HEAD_BYTES_MAX + b"\r\n\r\n", 431),
-        (b"x" * (http.HEAD_BYTES_MAX * 4), 431),
+        (b"GET /health HTTP/1.1\r\nA: " + b"x" * http.LIMITS.head_bytes + b"\r\n\r\n", 431),
+        (b"x" * (http.LIMITS.head_bytes * 4), 431),
     ],
 )
 async def test_what_is_no_plain_request_is_refused_with_one_line(
@@ -128,19 +127,13 @@ async def test_half_a_request_is_refused_when_it_ends(process: Process) -> None:
         assert (await say(address, b"GET /health HT", end=True))[0] == 400
 
 
-async def test_a_slow_request_is_refused_in_time(
-    process: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "HEAD_SECONDS_MAX", 0.05)
-    async with served(process) as address:
+async def test_a_slow_request_is_refused_in_time(process: Process) -> None:
+    async with served(process, http.Limits(head_seconds=0.05)) as address:
         assert (await say(address, b"GET /heal"))[0] == 408
 
 
-async def test_more_connections_than_there_are_slots_are_sent_away(
-    process: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "CONNECTIONS_MAX", 2)
-    async with served(process) as address:
+async def test_more_connections_than_there_are_slots_are_sent_away(process: Process) -> None:
+    async with served(process, http.Limits(connections=2)) as address:
         host, _, port = address.rpartition(":")
         idle = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
         for _ in range(20):  # the server takes them in its own time
@@ -190,29 +183,29 @@ async def test_a_taken_port_is_refused_if_it_was_asked_for_and_replaced_if_not(
 
 def test_who_is_behind_and_does_not_move_is_not_alive() -> None:
     condition = Condition()
-    condition.saw(10, 10, 0.0)
+    condition.observed(10, 10, 0.0)
     assert (condition.alive(1e6), condition.ready(1.0), condition.lag_seconds(1.0)) == (
         True,
         True,
         0.0,
     )
-    condition.saw(10, 11 + LAG_READY_MAX, 5.0)
+    condition.observed(10, 11 + LAG_READY_MAX, 5.0)
     assert (condition.alive(6.0), condition.ready(6.0), condition.lag_seconds(7.0)) == (
         True,
         False,
         2.0,
     )
-    condition.saw(10, 500, 5.0 + STALLED_SECONDS_MAX)
+    condition.observed(10, 500, 5.0 + STALLED_SECONDS_MAX)
     assert not condition.alive(5.0 + STALLED_SECONDS_MAX)
-    condition.saw(11, 500, 70.0)
+    condition.observed(11, 500, 70.0)
     assert condition.alive(70.0), "it moves again"
-    condition.saw(500, 500, 71.0)
+    condition.observed(500, 500, 71.0)
     assert (condition.lag_seconds(80.0), condition.lag_events) == (0.0, 0)
 
 
 def test_who_hears_nothing_is_not_ready() -> None:
     condition = Condition()
-    condition.saw(None, 10, 0.0)
+    condition.observed(None, 10, 0.0)
     assert condition.ready(9.0)
     assert not condition.ready(10.0)
     assert condition.lag_seconds(10.0) is None
@@ -220,26 +213,26 @@ def test_who_hears_nothing_is_not_ready() -> None:
 
 def test_a_worker_whose_ticket_does_not_get_on_is_not_alive() -> None:
     condition = Condition()
-    condition.saw(None, 10, 0.0)
+    condition.observed(None, 10, 0.0)
     assert condition.alive(1e6), "it waits for work"
-    condition.took(10.0)
+    condition.ticket_taken(10.0)
     assert condition.alive(9.0 + WORK_STALLED_SECONDS_MAX)
-    condition.worked(100.0)
+    condition.ticket_progressed(100.0)
     assert condition.alive(99.0 + WORK_STALLED_SECONDS_MAX)
     assert not condition.alive(100.0 + WORK_STALLED_SECONDS_MAX)
-    condition.gave()
-    condition.worked(200.0)  # a thread that has not seen yet that its ticket is gone
+    condition.ticket_ended()
+    condition.ticket_progressed(200.0)  # a thread that has not seen yet that its ticket is gone
     assert condition.alive(1e6)
 
 
 async def test_health_says_what_a_worker_hangs_in(process: Process) -> None:
     process.doing = "playing hex8_2p generation 3, 8 games"
-    process.condition.took(time.monotonic() - WORK_STALLED_SECONDS_MAX - 5)
+    process.condition.ticket_taken(time.monotonic() - WORK_STALLED_SECONDS_MAX - 5)
     async with served(process) as address:
         status, body = await say(address, get("/health"))
     assert (status, body.rstrip(b"56789 s\n")) == (
         503,
-        b"playing hex8_2p generation 3, 8 games: nothing has come of it for 720",
+        b"playing hex8_2p generation 3, 8 games: no progress for 720",
     )
 
 
@@ -252,22 +245,23 @@ def test_metrics_as_prometheus_reads_them() -> None:
     metrics.add("ringrift_tickets_total", "selfplay", "done")
     for seconds in (0.01, 0.5, 1000.0):
         metrics.observe("ringrift_ticket_seconds", seconds, "training")
-    lines = metrics.text().splitlines()
-    odd = 'consumer="odd \\"name\\"\\\\\\n",node="n"'
-    assert f'ringrift_tickets_total{{{odd},kind="selfplay",outcome="done"}} 2' in lines
-    assert f'ringrift_ticket_seconds_bucket{{{odd},kind="training",le="0.5"}} 2' in lines
-    assert f'ringrift_ticket_seconds_bucket{{{odd},kind="training",le="+Inf"}} 3' in lines
-    assert f'ringrift_ticket_seconds_count{{{odd},kind="training"}} 3' in lines
-    assert lines[1] == "# TYPE ringrift_tickets_total counter"
+    lines = metrics.text().decode().splitlines()
+    odd = 'consumer="odd \\"name\\"\\\\\\n"'
+    assert f'ringrift_tickets_total{{{odd},kind="selfplay",node="n",outcome="done"}} 2.0' in lines
+    assert f'ringrift_ticket_seconds_bucket{{{odd},kind="training",le="0.5",node="n"}} 2.0' in lines
+    assert f'ringrift_ticket_seconds_count{{{odd},kind="training",node="n"}} 3.0' in lines
+    assert "# TYPE ringrift_tickets_total counter" in lines
+    assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
     metrics.clear("ringrift_tickets_total")
-    assert "ringrift_tickets_total" not in metrics.text()
+    assert metrics.value("ringrift_tickets_total", "selfplay", "done") is None
 
 
-def test_only_what_is_registered_can_be_measured() -> None:
+def test_only_listed_metrics_can_be_measured() -> None:
+    metrics = Metrics(consumer="rater", node="n")
     with pytest.raises(KeyError):
-        Metrics().set("ringrift_unknown", 1)
-    with pytest.raises(AssertionError):
-        Metrics().set("ringrift_work_pending", 1)
+        metrics.set("ringrift_unknown", 1)
+    with pytest.raises(ValueError, match="label"):
+        metrics.set("ringrift_work_pending", 1)
     assert all(
         metric.name.startswith("ringrift_") and metric.help.endswith(".")
         for metric in METRICS.values()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringrift.consumers.shards import make_shard
+from ringrift.consumers.shards.building import make_shard
 from ringrift.events.facts import MEASURING, EvaluationRequested, GameCompleted
 from ringrift.events.participants import seat
 from ringrift.events.settings import EvaluationSettings

@@ -13,8 +13,8 @@ import pytest
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
-from ringrift.runtime.health import STALLED_SECONDS_MAX, Condition
-from ringrift.runtime.notify import ALIVE, READY, STOPPING, Ear, keep_alive, notify
+from ringrift.runtime.condition import STALLED_SECONDS_MAX, Condition
+from ringrift.runtime.notify import ALIVE, READY, STOPPING, Watchdog, keep_alive, notify
 from ringrift.runtime.process import Process
 
 
@@ -63,7 +63,7 @@ async def test_the_watchdog_hears_nothing_more_once_a_decider_is_stuck(
         Condition(),
         iter([1.0, 2.0, 3.0 + STALLED_SECONDS_MAX, 4.0 + STALLED_SECONDS_MAX]),
     )
-    condition.saw(5, 6, 2.0)  # behind, and at the same place from here on
+    condition.observed(5, 6, 2.0)  # behind, and at the same place from here on
     with contextlib.suppress(RuntimeError):  # it has looked four times
         await asyncio.create_task(keep_alive(lambda: condition.alive(next(now))))
     systemd.setblocking(False)
@@ -76,8 +76,7 @@ def test_a_child_is_silent_once_it_was_ready_and_says_nothing_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("ringrift.runtime.notify.time.monotonic", lambda: clock[0])
-    with Ear(10.0) as ear:
+    with Watchdog(10.0, lambda: clock[0]) as ear:
         clock[0] = 1000.0
         assert not ear.silent(), "it starts"
         for name, value in ear.environment.items():

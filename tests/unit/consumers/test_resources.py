@@ -12,7 +12,9 @@ from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.runtime import resources
+from ringrift.runtime.machine import memory_bytes
 from ringrift.runtime.process import Process
+from ringrift.runtime.relief import relieve
 
 GIB = 1024**3
 
@@ -52,7 +54,7 @@ def test_the_limit_of_a_container_counts_if_it_is_tighter_and_file_caches_do_not
     (machine / "memory.current").write_text(f"{4 * GIB}\n")
     (machine / "memory.stat").write_text(f"anon 7\ninactive_file {GIB}\n")
     assert resources.ram(machine, machine) == pytest.approx(0.75)
-    assert resources.memory_bytes(machine) == 4 * GIB
+    assert memory_bytes(machine) == 4 * GIB
     (machine / "memory.max").write_text("max\n")
     assert resources.ram(machine, machine) == pytest.approx(0.6)
 
@@ -76,9 +78,9 @@ async def test_gpu_memory_that_is_critical_is_given_back_from_the_caches(
     log = MemoryLog(MemoryBroker())
     process = Process("selfplay", "test", log, ObjectBlobs(log), Presence(log))
     monkeypatch.setattr(
-        "ringrift.runtime.pressure.used_shares", lambda data: {"vram": resources.vram()}
+        "ringrift.runtime.relief.used_shares", lambda data: {"vram": resources.vram()}
     )
-    await process.pressure.look()
+    await relieve(process)
     assert (process.pressure.tiers, process.pressure.takes_work) == ({"vram": "critical"}, False)
-    await process.pressure.look()
+    await relieve(process)
     assert (process.pressure.tiers, process.pressure.takes_work) == ({"vram": "normal"}, True)

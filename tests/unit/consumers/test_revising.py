@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from ringrift.consumers.shard_revision import READ, Ledger, revise
-from ringrift.consumers.shards import encoder_version, exported_shards, make_shard, remake
+from ringrift.consumers.shards.building import make_shard, rebuild
+from ringrift.consumers.shards.revision import READS, ShardsInForce, revise
+from ringrift.consumers.shards.stored import exported_shards
 from ringrift.events import Fact, decode, draft, type_of
 from ringrift.events.facts import (
     GameCompleted,
@@ -28,6 +29,7 @@ from ringrift.learning.targets import Decision, encode
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
+from ringrift.nets.encoding import ENCODER
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.runtime.process import Process
@@ -95,7 +97,7 @@ class System:
             await self.put(
                 ShardExported(
                     config=CONFIG,
-                    encoder=encoder_version(),
+                    encoder=ENCODER,
                     index=index,
                     first_seq=1 + 2 * index,
                     last_seq=2 + 2 * index,
@@ -117,9 +119,9 @@ class System:
 
     async def revised(self) -> list[ShardExported]:
         """What revising from the log adds."""
-        before, ledger = len(await self.shards()), Ledger()
+        before, ledger = len(await self.shards()), ShardsInForce()
         async for batch in self.log.read(
-            "EVENTS", filters=[type_of(kind).subject_filter for kind in READ]
+            "EVENTS", filters=[type_of(kind).subject_filter for kind in READS]
         ):
             for entry in batch:
                 ledger.take(*decode(entry.body, stream="EVENTS", seq=entry.seq))
@@ -159,7 +161,7 @@ async def test_every_shard_can_be_made_again_from_its_own_fact(system: System) -
     for name in await system.blobs.names("shards"):
         await system.blobs.delete("shards", name)
     for fact in facts:  # the old ones too: a replay to before the retraction finds them
-        await remake(system.process, fact)
+        await rebuild(system.process, fact)
         assert await system.blobs.has("shards", fact.digest)
 
 

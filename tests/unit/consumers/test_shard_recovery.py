@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringrift.consumers import shards
+from ringrift.consumers.shards import building, stored
 from ringrift.events import decode
 from ringrift.events.facts import ShardExported, ShardRecovered
 from ringrift.log.blobs import ObjectBlobs
@@ -20,7 +20,7 @@ from ringrift.runtime.process import Process
 async def exported(process: Process, monkeypatch: pytest.MonkeyPatch, data: bytes) -> ShardExported:
     """The fact of a shard of no games, which `make_shard` turns into `data`; its blob is not
     stored."""
-    monkeypatch.setattr(shards, "make_shard", lambda config, games: (data, None))
+    monkeypatch.setattr(building, "make_shard", lambda config, games: (data, None))
     digest = await ObjectBlobs(MemoryLog(MemoryBroker())).put("shards", data)
     return ShardExported(
         config="hex8_2p",
@@ -53,18 +53,18 @@ async def told(process: Process) -> list[Any]:
 
 async def test_a_lost_shard_is_made_again_and_that_is_told(process, monkeypatch) -> None:
     fact = await exported(process, monkeypatch, b"shard")
-    assert await shards.shard_bytes(process, fact) == b"shard"
+    assert await stored.shard_bytes(process, fact) == b"shard"
     (recovered,) = await told(process)
     assert isinstance(recovered, ShardRecovered)
     assert (recovered.digest, recovered.index) == (fact.digest, 3)
-    assert await shards.shard_bytes(process, fact) == b"shard"
+    assert await stored.shard_bytes(process, fact) == b"shard"
     assert len(await told(process)) == 1
 
 
 async def test_a_shard_that_is_there_is_read(process, monkeypatch) -> None:
     fact = await exported(process, monkeypatch, b"shard")
     await process.blobs.put("shards", b"shard")
-    assert await shards.shard_bytes(process, fact) == b"shard"
+    assert await stored.shard_bytes(process, fact) == b"shard"
     assert await told(process) == []
 
 
@@ -72,7 +72,7 @@ async def test_a_shard_that_comes_back_otherwise_is_refused_and_nothing_is_told(
     process, monkeypatch
 ) -> None:
     fact = await exported(process, monkeypatch, b"shard")
-    monkeypatch.setattr(shards, "make_shard", lambda config, games: (b"other", None))
+    monkeypatch.setattr(building, "make_shard", lambda config, games: (b"other", None))
     with pytest.raises(BlobCorrupt):
-        await shards.shard_bytes(process, fact)
+        await stored.shard_bytes(process, fact)
     assert await told(process) == []

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ringrift.consumers import dispatcher
-from ringrift.consumers import monitor as monitor
+from ringrift.consumers import dispatcher, monitor
+from ringrift.consumers.monitoring import measures, presence
 from ringrift.deciders.fleet.breaker import THRESHOLD_MIN, Breaker
 from ringrift.events import Fact, Recorded, codec, decode, draft, encode
 from ringrift.events.facts import (
@@ -43,10 +43,12 @@ from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Entry
 from ringrift.runtime import work as working
-from ringrift.runtime.cluster_state import cluster_view
-from ringrift.runtime.dead_letters import dropped, retry, unresolved
-from ringrift.runtime.process import Process, configure_logs
+from ringrift.runtime.cluster_view import cluster_view
+from ringrift.runtime.dead_letter_retry import dropped, retry, unresolved
+from ringrift.runtime.logs import configure_logs
+from ringrift.runtime.process import Process
 from ringrift.runtime.processes import LEASED, PROCESSES
+from ringrift.runtime.relief import relieve
 from ringrift.runtime.work import work
 
 PLAN = SelfplayPlanned(
@@ -134,8 +136,8 @@ async def test_a_node_assigned_to_other_work_takes_no_ticket_and_one_preempted_h
             process.check_stop()
             await asyncio.sleep(0)
 
-    start = await runner.load_controls()
-    async with running(work(runner, "selfplay", handle, failed), runner.follow_controls(start)):
+    start = await runner.controls.load()
+    async with running(work(runner, "selfplay", handle, failed), runner.controls.follow(start)):
         await until(lambda: len(began) == 1)
         await write(broker, assigned("other", "training"), "1")
         await write(broker, assigned("gpu1", "training"), "2")
@@ -208,7 +210,7 @@ async def test_a_ticket_that_vanished_is_asked_for_again_with_the_tick_but_not_f
         for look in range(1, dispatcher.VANISHED_MAX + 2):
             await runner.log.purge("WORK", "ringrift.work.selfplay.5.hex8_2p")
             last = await write(
-                broker, TickRecorded(minute=look * dispatcher.LOOK_MINUTES), f"t{look}"
+                broker, TickRecorded(minute=look * dispatcher.QUEUE_CHECK_MINUTES), f"t{look}"
             )
             await until(lambda last=last: runner.seq == last)
             queued = {
@@ -224,7 +226,7 @@ async def test_a_paused_ticket_has_not_vanished(broker: MemoryBroker) -> None:
     async with running(dispatcher.main(runner)):
         await until(lambda: len(broker.stream("WORK").entries) == 3)
         await write(broker, paused())
-        last = await write(broker, TickRecorded(minute=dispatcher.LOOK_MINUTES))
+        last = await write(broker, TickRecorded(minute=dispatcher.QUEUE_CHECK_MINUTES))
         await until(lambda: runner.seq == last)
     assert not broker.stream("WORK").entries
 
@@ -246,11 +248,11 @@ async def test_a_paused_worker_takes_no_ticket_finishes_the_one_in_hand_and_goes
         await release.wait()
         done.append(ticket.ticket)
 
-    start = await runner.load_controls()
-    async with running(work(runner, "selfplay", handle, failed), runner.follow_controls(start)):
+    start = await runner.controls.load()
+    async with running(work(runner, "selfplay", handle, failed), runner.controls.follow(start)):
         await in_hand.wait()
         await write(broker, paused())
-        await until(lambda: runner.pauses.stops("all", "selfplay"))
+        await until(lambda: runner.controls.pauses.stops("all", "selfplay"))
         release.set()
         await until(lambda: runner.doing == "waiting: selfplay is paused")
         assert len(done) == 1
@@ -261,9 +263,9 @@ async def test_a_paused_worker_takes_no_ticket_finishes_the_one_in_hand_and_goes
 async def test_a_pause_outlives_the_process_and_stops_one_config_only(broker: MemoryBroker) -> None:
     await write(broker, paused(scope="hex8_2p"))
     other = process(broker)
-    await other.load_controls()
-    assert other.pauses.stops("hex8_2p", "selfplay")
-    assert not other.pauses.stops("hex8_3p", "selfplay")
+    await other.controls.load()
+    assert other.controls.pauses.stops("hex8_2p", "selfplay")
+    assert not other.controls.pauses.stops("hex8_3p", "selfplay")
     done: list[str] = []
 
     async def handle(process: Process, ticket: object, deliveries: int) -> None:
@@ -289,13 +291,13 @@ async def test_the_dispatcher_looks_at_the_queue_again_only_when_a_pause_ends(
 ) -> None:
     """A flood of resumptions of what was never paused must not keep it from new requests."""
     runner, looks = process(broker, "dispatcher"), list[int]()
-    bring_back = dispatcher._bring_back
+    bring_back = dispatcher._put_back
 
     async def counted(process: Process, known: dispatcher.Outstanding) -> None:
         looks.append(known.seq)
         await bring_back(process, known)
 
-    monkeypatch.setattr(dispatcher, "_bring_back", counted)
+    monkeypatch.setattr(dispatcher, "_put_back", counted)
     async with running(dispatcher.main(runner)):
         await until(lambda: runner.doing == "dispatching")
         for number in range(20):
@@ -355,11 +357,13 @@ async def test_a_ticket_that_was_lost_comes_back_with_the_tick_and_one_that_was_
             ),
         )
         broker.stream("WORK").entries.clear()  # a server came back without what it had acknowledged
-        for minute in (dispatcher.LOOK_MINUTES + 1, 2 * dispatcher.LOOK_MINUTES):
+        for minute in (dispatcher.QUEUE_CHECK_MINUTES + 1, 2 * dispatcher.QUEUE_CHECK_MINUTES):
             ticked = await write(broker, TickRecorded(minute=minute), f"{minute}")
             await until(lambda ticked=ticked: runner.seq == ticked)
-            assert bool(broker.stream("WORK").entries) == (minute % dispatcher.LOOK_MINUTES == 0)
-        await write(broker, TickRecorded(minute=3 * dispatcher.LOOK_MINUTES), "again")
+            assert bool(broker.stream("WORK").entries) == (
+                minute % dispatcher.QUEUE_CHECK_MINUTES == 0
+            )
+        await write(broker, TickRecorded(minute=3 * dispatcher.QUEUE_CHECK_MINUTES), "again")
         await write(broker, PLAN, "after")
         await until(lambda: len(broker.stream("WORK").entries) == 5)
     brought = [decode_ticket(entry.body).ticket for entry in await runner.log.queued()]
@@ -383,8 +387,8 @@ async def test_a_dispatcher_that_starts_while_paused_puts_nothing_on_the_queue(
 async def test_pressure_is_told_once_a_node_and_stops_new_tickets(broker: MemoryBroker) -> None:
     one, two = process(broker), process(broker, "evaluator")
     for runner in (one, two):
-        await runner.pressure.look({"ram": 0.72, "disk": 0.1, "files": 0.0})
-        await runner.pressure.look({"ram": 0.71, "disk": 0.1, "files": 0.0})
+        await relieve(runner, {"ram": 0.72, "disk": 0.1, "files": 0.0})
+        await relieve(runner, {"ram": 0.71, "disk": 0.1, "files": 0.0})
     ((fact, _),) = await facts(broker, NodePressureChanged)
     assert (fact.node, fact.resource, fact.consumer, fact.tier, fact.previous) == (
         "test",
@@ -394,30 +398,27 @@ async def test_pressure_is_told_once_a_node_and_stops_new_tickets(broker: Memory
         "normal",
     )
     assert not one.pressure.takes_work
-    await one.pressure.look({"ram": 0.66})
+    await relieve(one, {"ram": 0.66})
     assert not one.pressure.takes_work, "hysteresis"
-    await one.pressure.look({"ram": 0.1})
+    await relieve(one, {"ram": 0.1})
     assert one.pressure.takes_work
     assert [item.event.tier for item in await facts(broker, NodePressureChanged)] == [
         "warning",
         "normal",
     ]
-    assert (
-        'ringrift_resource_used_ratio{consumer="selfplay",node="test",resource="ram"} 0.1'
-        in one.metrics.text()
-    )
+    assert one.metrics.value("ringrift_resource_used_ratio", "ram") == 0.1
 
 
 async def test_an_emergency_of_memory_ends_the_process_unless_it_began_in_it(
     broker: MemoryBroker,
 ) -> None:
     born_into, runner = process(broker), process(broker)
-    await born_into.pressure.look({"ram": 0.95})
+    await relieve(born_into, {"ram": 0.95})
     assert not born_into.stopping
-    await runner.pressure.look({"ram": 0.5, "disk": 0.5})
-    await runner.pressure.look({"ram": 0.5, "disk": 0.999})
+    await relieve(runner, {"ram": 0.5, "disk": 0.5})
+    await relieve(runner, {"ram": 0.5, "disk": 0.999})
     assert not runner.stopping, "leaving frees no disk"
-    await runner.pressure.look({"ram": 0.95})
+    await relieve(runner, {"ram": 0.95})
     assert runner.stopping
     assert runner.why_stopped == "ram is in its emergency tier"
 
@@ -436,23 +437,23 @@ async def test_each_tier_of_memory_has_its_action_in_a_worker(broker: MemoryBrok
             process.check_stop()
             await asyncio.sleep(0)
 
-    await runner.pressure.look({"ram": 0.72})
+    await relieve(runner, {"ram": 0.72})
     working_ = asyncio.ensure_future(work(runner, "selfplay", handle, failed))
     async with running(working_):
         await until(lambda: runner.doing == "waiting: ram is in its warning tier")
         assert (runner.pressure.batch(64), began.is_set()) == (32, False)
-        await runner.pressure.look({"ram": 0.5})
+        await relieve(runner, {"ram": 0.5})
         await until(lambda: began.is_set())
         began.clear()
         await until(lambda: runner.doing == "waiting for work")
         seq = await write(broker, PLAN, "more")
         (ticket, *_) = tickets_of(PLAN, f"EVENTS/{seq}")
-        await runner.pressure.look({"ram": 0.65})
+        await relieve(runner, {"ram": 0.65})
         await runner.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
         await began.wait()
-        await runner.pressure.look({"vram": 0.85})
+        await relieve(runner, {"vram": 0.85})
         assert (runner.pressure.batch(64), runner.stopping) == (16, False)
-        await runner.pressure.look({"vram": 0.95})
+        await relieve(runner, {"vram": 0.95})
         async with asyncio.timeout(10):
             await working_
     assert runner.why_stopped == "vram is in its emergency tier"
@@ -472,8 +473,8 @@ async def test_an_emergency_hands_the_lease_over_at_once(broker: MemoryBroker) -
         await until(lambda: held == ["a"])
         async with running(lead(other)):
             await until(lambda: other.standing_by)
-            await one.pressure.look({"ram": 0.5})
-            await one.pressure.look({"ram": 0.95})
+            await relieve(one, {"ram": 0.5})
+            await relieve(one, {"ram": 0.95})
             async with asyncio.timeout(5):  # not the 15 s after which a lease expires
                 while held != ["a", "b"]:  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
@@ -532,7 +533,7 @@ async def test_a_quarantined_node_takes_no_tickets(broker: MemoryBroker) -> None
 async def bury_event(broker: MemoryBroker, body: bytes) -> int:
     runner = process(broker, "rater")
     seq = await runner.log.publish("EVENTS", "ringrift.settings.all.changed", body)
-    await runner.bury(
+    await runner.dead_letter(
         (await runner.log.get("EVENTS", seq)), stream="EVENTS", deliveries=1, reason="undecodable"
     )
     return seq
@@ -544,7 +545,7 @@ async def test_a_letter_is_told_once_however_much_later_it_is_met_again(
     seq = await bury_event(broker, b"poison")
     broker.stream("EVENTS")._ids.clear()  # more than an hour later
     runner = process(broker, "rater")
-    await runner.bury(
+    await runner.dead_letter(
         Entry(seq, "ringrift.settings.all.changed", 0, b"poison"),
         stream="EVENTS",
         deliveries=1,
@@ -554,7 +555,7 @@ async def test_a_letter_is_told_once_however_much_later_it_is_met_again(
     broker.stream("EVENTS").purge(
         "ringrift.dead-letter.rater.stored"
     )  # a crash had come between letter and fact
-    await runner.bury(
+    await runner.dead_letter(
         Entry(seq, "ringrift.settings.all.changed", 0, b"poison"),
         stream="EVENTS",
         deliveries=1,
@@ -594,7 +595,7 @@ async def test_a_ticket_goes_on_the_queue_again(broker: MemoryBroker) -> None:
     (ticket, *_) = tickets_of(PLAN, f"EVENTS/{await write(broker, PLAN)}")
     runner = process(broker)
     entry = Entry(7, subject_of(ticket), 0, encode_ticket(ticket))
-    await runner.bury(entry, stream="WORK", deliveries=4, reason="no luck", answered=True)
+    await runner.dead_letter(entry, stream="WORK", deliveries=4, reason="no luck", answered=True)
     (letter,) = (await unresolved(runner.log)).letters.values()
     assert letter.answered
     outcome = await retry(runner.log, letter)
@@ -621,8 +622,8 @@ async def test_a_dropped_letter_is_resolved_and_its_bytes_stay(broker: MemoryBro
 async def test_the_monitor_tells_of_nodes_tries_letters_and_closes_breakers(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(monitor, "MEASURE_SECONDS", 0.01)
+    monkeypatch.setattr(presence, "OBSERVE_SECONDS", 0.01)
+    monkeypatch.setattr(measures, "MEASURE_SECONDS", 0.01)
     seq = await bury_event(broker, b"poison")
     runner = process(broker, "monitor")
     await runner.breakers._put("node-test", Breaker(state="open", until=9e12, why="w"))
@@ -657,7 +658,7 @@ async def test_the_monitor_tells_of_nodes_tries_letters_and_closes_breakers(
         assert (retried.seq, meta.cause) == (seq, f"EVENTS/{asked}")
         await write(broker, BreakerReset(target="node-test", why="repaired"))
         await until(lambda: runner.breakers.allows("node-test"))
-        await until(lambda: "ringrift_dead_letters_unresolved" in runner.metrics.text())
+        await until(lambda: runner.metrics.value("ringrift_dead_letters_unresolved") is not None)
         await Presence(runner.log).beat(
             Heartbeat(
                 consumer="selfplay",
@@ -682,7 +683,7 @@ async def test_the_monitor_tells_of_nodes_tries_letters_and_closes_breakers(
 
 
 def test_a_node_that_said_goodbye_to_an_earlier_monitor_is_not_missed() -> None:
-    known = monitor.Known()
+    known = presence.Known()
     for event in (
         NodePresenceChanged(node="a", present=True, left=False, silent_seconds=0, processes=1),
         ConsumerStarted(node="a", consumer="rater", instance="1", version="1"),
@@ -699,8 +700,8 @@ def test_a_node_that_said_goodbye_to_an_earlier_monitor_is_not_missed() -> None:
 
 async def test_the_monitors_metrics_tell_how_each_config_stands(broker: MemoryBroker) -> None:
     runner, model = process(broker, "monitor"), "ab" * 32
-    await monitor.export_configs(runner)
-    assert "ringrift_generation" not in runner.metrics.text()
+    await measures.measure_configs(runner)
+    assert runner.metrics.value("ringrift_generation", "hex8_2p") is None
     for generation in (1, 2):
         promoted = ModelPromoted(
             config="hex8_2p",
@@ -723,15 +724,12 @@ async def test_the_monitors_metrics_tell_how_each_config_stands(broker: MemoryBr
     await write(broker, changed)
     await write(broker, NodeJoined(node="gpu1", rejoined=False), "1")
     await write(broker, NodeJoined(node="gpu1", rejoined=True), "2")
-    await monitor.export_configs(runner)
-    lines = runner.metrics.text().splitlines()
-    who = 'consumer="monitor",node="test"'
-    assert f'ringrift_generation{{{who},config="hex8_2p"}} 2' in lines
-    assert f'ringrift_elo_above_heuristic{{{who},config="hex8_2p"}} 120.5' in lines
-    assert f"ringrift_nodes_reconnected_total{{{who}}} 1" in lines
-    assert not any(line.startswith("ringrift_elo_velocity") for line in lines), (
-        "not known before a second network"
-    )
+    await measures.measure_configs(runner)
+    value = runner.metrics.value
+    assert value("ringrift_generation", "hex8_2p") == 2
+    assert value("ringrift_elo_above_heuristic", "hex8_2p") == 120.5
+    assert value("ringrift_nodes_reconnected_total") == 1
+    assert value("ringrift_elo_velocity", "hex8_2p") is None, "unknown before a second network"
 
 
 async def test_the_cluster_at_a_glance(broker: MemoryBroker) -> None:

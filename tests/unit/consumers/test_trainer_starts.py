@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ringrift.consumers import trainer
+from ringrift.consumers.training import inputs
 from ringrift.events import Settings
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import OperationSettings
@@ -48,9 +48,9 @@ async def test_the_parent_gives_its_weights_to_its_own_kind_only(process: Proces
         build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_2p")
     )
     parent = await process.blobs.put(MODEL_BUCKET, data)
-    assert await trainer._start(process, request(parent)) == data
-    assert await trainer._start(process, request(parent, "v2")) is None
-    assert await trainer._start(process, request(None)) is None
+    assert await inputs.initial_weights(process, request(parent)) == data
+    assert await inputs.initial_weights(process, request(parent, "v2")) is None
+    assert await inputs.initial_weights(process, request(None)) is None
 
 
 def test_a_training_is_done_under_the_settings_but_for_what_its_request_says() -> None:
@@ -58,15 +58,15 @@ def test_a_training_is_done_under_the_settings_but_for_what_its_request_says() -
         request(None, "v2").request, hyperparameters={"training.batch": "64"}, intensity=0.75
     )
     usual = Settings().training
-    found = trainer.settings_of(asked, Settings())
+    found = inputs.settings_of(asked, Settings())
     assert (found.architecture, found.batch, found.epochs) == ("v2", 64, 0.75 * usual.epochs)
-    assert trainer.settings_of(request(None, usual.architecture).request, Settings()) == usual
+    assert inputs.settings_of(request(None, usual.architecture).request, Settings()) == usual
 
 
 async def test_a_parent_that_is_away_or_no_network_is_an_error(process: Process) -> None:
-    process.operation = OperationSettings(fetch_tries=1)
+    process.controls.operation = OperationSettings(fetch_tries=1)
     with pytest.raises(BlobMissing):
-        await trainer._start(process, request("f" * 64))
+        await inputs.initial_weights(process, request("f" * 64))
     noise = await process.blobs.put(MODEL_BUCKET, b"noise")
     with pytest.raises(CheckpointError, match="not a checkpoint"):
-        await trainer._start(process, request(noise))
+        await inputs.initial_weights(process, request(noise))

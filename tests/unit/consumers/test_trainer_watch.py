@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from ringrift.consumers import trainer
+from ringrift.consumers.training import session
 from ringrift.events import draft
 from ringrift.events.facts import TrainingRequested, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket, tickets_of
@@ -58,7 +59,7 @@ async def test_a_kill_of_its_own_ticket_reaches_a_trainer_and_another_does_not(
 ) -> None:
     log, ticket = process.log, await asked(process)
     flag = asyncio.Event()
-    watching = asyncio.create_task(trainer._watch(process, ticket, flag))
+    watching = asyncio.create_task(session.watch_for_timeout(process, ticket, flag))
     await log.append([draft(killed("training-events-99"), cause=None, source="test", key=1)])
     for _ in range(20):
         await asyncio.sleep(0)
@@ -102,7 +103,7 @@ async def test_who_finishes_after_a_newer_training_was_asked_for_is_refused_by_t
         validation_loss=None,
         samples_per_second=1.0,
     )
-    await trainer._publish(process, ticket, done, progress, 1.0)
+    await trainer.publish(process, ticket, done, progress, 1.0)
     assert await process.log.tail("EVENTS") == 3
     assert len(process.log.ledger) == 3, (
         "what nobody would decide anew is written again if the server loses it"
@@ -110,5 +111,5 @@ async def test_who_finishes_after_a_newer_training_was_asked_for_is_refused_by_t
     late = await asked(process, 2)
     await asked(process, 3)
     with pytest.raises(ConcurrencyError):
-        await trainer._publish(process, late, done, progress, 1.0)
+        await trainer.publish(process, late, done, progress, 1.0)
     assert await process.log.tail("EVENTS") == 5

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ringrift.consumers.games.publishing import publish_games
 from ringrift.events import Fact, draft
 from ringrift.events.facts import (
     DeadLetterStored,
@@ -23,8 +24,9 @@ from ringrift.log.errors import LogUnavailable
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.runtime import work as working
+from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import Drained, from_thread, is_done, publish_games, work
+from ringrift.runtime.work import Drained, is_done, work
 
 PLAN = SelfplayPlanned(
     config="hex8_2p",
@@ -154,7 +156,7 @@ async def test_bytes_that_are_no_ticket_are_dead_lettered(process):
 
 async def test_a_ticket_whose_outcome_is_in_the_log_is_known(process):
     item = await ticket(process)
-    assert not await is_done(process, SelfplayFinished, item)
+    assert not await is_done(process, item, SelfplayFinished)
     outcome = SelfplayFinished(
         config="hex8_2p",
         generation=0,
@@ -165,16 +167,16 @@ async def test_a_ticket_whose_outcome_is_in_the_log_is_known(process):
         node="test",
     )
     await process.log.append([draft(outcome, cause=item.cause, source="test")])
-    assert await is_done(process, SelfplayFinished, item)
+    assert await is_done(process, item, SelfplayFinished)
 
 
 async def test_games_of_an_earlier_delivery_are_not_written_again(process):
     item = await ticket(process)
     ids = [f"{item.ticket}-{number}" for number in range(3)]
-    async with publish_games(process, item, "hex8_2p", ids, 1) as publish:
+    async with publish_games(process, item, ids, 1) as publish:
         await publish(game(item, 1))
     process.log.broker.stream("GAMES")._ids.clear()  # so much later that the server has forgotten
-    async with publish_games(process, item, "hex8_2p", ids, 2) as publish:
+    async with publish_games(process, item, ids, 2) as publish:
         for number in range(3):
             await publish(game(item, number))
     assert await process.log.tail("GAMES") == 3

@@ -110,7 +110,7 @@ async def test_the_largest_message_can_be_buried() -> None:
     process = Process("rater", "n", log, ObjectBlobs(log), Presence(log))
     entry = await log.get("EVENTS", seq)
     assert entry is not None
-    await process.bury(entry, stream="EVENTS", deliveries=1, reason="y" * size)
+    await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="y" * size)
     kept, told = await log.last("DEAD", ">"), await log.last("EVENTS", "ringrift.dead-letter.>")
     assert kept is not None
     assert told is not None

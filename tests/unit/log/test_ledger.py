@@ -17,6 +17,7 @@ from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Presence
 from ringrift.log.protocol import Expect
 from ringrift.runtime.process import Process
+from ringrift.runtime.republish import republish_lost
 
 
 class Clock:
@@ -145,7 +146,7 @@ async def test_a_follower_that_has_read_nothing_that_is_gone_goes_on(log, clock)
 
 async def test_a_process_says_what_it_mended(log, clock):
     process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
-    mending = asyncio.create_task(process.mend())
+    mending = asyncio.create_task(republish_lost(process))
     await write(log, clock, note(1), note(2))
     log.broker.crash(unsynced_seconds=0.5)
     async with asyncio.timeout(5):
@@ -161,7 +162,7 @@ async def test_a_process_says_what_it_mended(log, clock):
 async def test_controls_are_read_again_after_a_loss(log, clock):
     process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
     await write(log, clock, note(1), note(2))
-    following = asyncio.create_task(process.follow_controls(await process.load_controls()))
+    following = asyncio.create_task(process.controls.follow(await process.controls.load()))
     for _ in range(5):
         await asyncio.sleep(0)
     log.broker.crash(unsynced_seconds=0.5)
@@ -171,6 +172,6 @@ async def test_controls_are_read_again_after_a_loss(log, clock):
         draft(PipelinePaused(scope="all", kind="selfplay", why="test"), cause=None, source="t"),
     )
     async with asyncio.timeout(5):
-        while not process.pauses.stops("hex8_2p", "selfplay"):  # noqa: ASYNC110  a pause has no event
+        while not process.controls.pauses.stops("hex8_2p", "selfplay"):  # noqa: ASYNC110  a pause has no event
             await asyncio.sleep(0)
     following.cancel()

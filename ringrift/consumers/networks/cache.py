@@ -1,4 +1,4 @@
-"""Networks as a worker meets them: fetched by digest, checked, and kept while they are in use."""
+"""The networks that a worker uses: fetched by digest, verified, and kept in memory."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ import torch
 
 from ringrift.learning.families import model_of
 from ringrift.log.topology import MODEL_BUCKET
-from ringrift.runtime.process import Process, threads
+from ringrift.runtime.machine import threads
+from ringrift.runtime.process import Process
 from ringrift.search.harness import Model
 
 NETWORKS_MAX = 4
-"""networks held at once: both sides of a match, and those of the next"""
+"""networks in memory: both sides of a match, and those of the next one"""
 
 
 class Networks:
-    """Networks at work by digest, the least recently used one dropped."""
+    """A cache of networks by digest that drops the least recently used one."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._held: OrderedDict[str, Model] = OrderedDict()
+        self._kept: OrderedDict[str, Model] = OrderedDict()
 
     async def get(self, model: str) -> Model:
         """A network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
-        if model not in self._held:
+        if model not in self._kept:
             data = await self._process.blobs.get(MODEL_BUCKET, model)
-            self._held[model] = await asyncio.to_thread(_load, data, model)
-        self._held.move_to_end(model)
-        while len(self._held) > NETWORKS_MAX:
-            self._held.popitem(last=False)
-        return self._held[model]
+            self._kept[model] = await asyncio.to_thread(_load, data, model)
+        self._kept.move_to_end(model)
+        while len(self._kept) > NETWORKS_MAX:
+            self._kept.popitem(last=False)
+        return self._kept[model]
 
 
 def _load(data: bytes, model: str) -> Model:

@@ -1,13 +1,13 @@
-"""Searches old games again with a newer network. The games stay; the new targets are facts beside
-them."""
+"""Searches recorded games again with a newer network. The games do not change; the new targets are
+facts of their own."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 
-from ringrift.consumers.networks import Networks
-from ringrift.consumers.shards import retractions_until
+from ringrift.consumers.networks.cache import Networks
+from ringrift.consumers.shards.building import retractions_until
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import event_id, type_of
 from ringrift.events.facts import GameCompleted, GameReanalysed, ReanalysisFinished
@@ -20,8 +20,10 @@ from ringrift.learning.targets import TargetsError
 from ringrift.log import read
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.rules import Config
-from ringrift.runtime.process import Process, threads
-from ringrift.runtime.work import caused_at, from_thread, is_done
+from ringrift.runtime.from_thread import from_thread
+from ringrift.runtime.machine import threads
+from ringrift.runtime.process import Process
+from ringrift.runtime.work import caused_at, is_done
 
 
 def finished(
@@ -45,33 +47,31 @@ def finished(
 async def reanalyse(
     process: Process, ticket: ReanalysisTicket, deliveries: int, networks: Networks
 ) -> None:
-    """One ticket: the new targets of its games, then that it is done. What an earlier delivery left
-    is not written again."""
+    """Append the new targets of the ticket's games, then its outcome. Targets that an earlier
+    delivery appended are not computed again."""
     request = ticket.request
-    if await is_done(process, ReanalysisFinished, ticket):
+    if await is_done(process, ticket, ReanalysisFinished):
         return
     process.doing = f"reanalysing {request.games} games of {request.config}"
     games = await _games(process, ticket)
     model = await networks.get(request.model)
-    sits = seat("gumbel", model=request.model, simulations=request.simulations)
-    player = player_of(Config.parse(request.config), sits, model, threads())
-    began, present = time.monotonic(), dict[str, int]()
+    searcher = seat("gumbel", model=request.model, simulations=request.simulations)
+    player = player_of(Config.parse(request.config), searcher, model, threads())
+    began = process.clock.monotonic()
+    ids = {game.game: event_id(GameReanalysed, ticket.cause, game.game) for _, game in games}
+    present: dict[str, int] = {}
     if deliveries > 1:
-        names = [event_id(GameReanalysed, ticket.cause, game.game) for _, game in games]
         filters = [type_of(GameReanalysed).filter(request.config)]
-        present = await process.log.stored(GAMES, names, filters, await caused_at(process, ticket))
-    waiting = [
-        (seq, game)
-        for seq, game in games
-        if event_id(GameReanalysed, ticket.cause, game.game) not in present
-    ]
-    done = len(present)
+        since = await caused_at(process, ticket)
+        present = await process.log.stored(GAMES, list(ids.values()), filters, since)
 
     def search() -> Iterator[GameReanalysed]:
-        for seq, game in waiting:
+        for seq, game in games:
+            if ids[game.game] in present:
+                continue
             start = time.perf_counter()
             try:
-                found = reanalysis.reanalyse(game, player, request.seed)
+                targets = reanalysis.reanalyse(game, player, request.seed)
             except (GameRejected, TargetsError) as error:
                 process.logger.error("game not reanalysed", game=game.game, reason=str(error))
                 continue
@@ -82,28 +82,27 @@ async def reanalyse(
                 ticket=ticket.ticket,
                 model=request.model,
                 simulations=request.simulations,
-                targets=found,
+                targets=targets,
                 search_seconds=round(time.perf_counter() - start, 6),
                 node=process.node,
                 settings_version=request.settings_version,
             )
 
+    done = len(present)
     async for fact in from_thread(process, search):
         await process.log.append([process.draft(fact, cause=ticket.cause, key=fact.game)])
         done += 1
-    outcome = finished(process, ticket, games=done, seconds=time.monotonic() - began)
+    seconds = process.clock.monotonic() - began
+    outcome = finished(process, ticket, games=done, seconds=seconds)
     await process.log.append([process.draft(outcome, cause=ticket.cause, key=ticket.ticket)])
 
 
 async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, GameCompleted]]:
-    """The self-play games of the ticket's range with their sequences, without those that are
-    retracted."""
-    request = ticket.request
-    retractions = await retractions_until(
-        process.log, request.config, await process.log.tail(EVENTS)
-    )
+    """The self-play games in the ticket's range with their sequences, without retracted ones."""
+    request, log = ticket.request, process.log
+    retractions = await retractions_until(log, request.config, await log.tail(EVENTS))
     games = read.facts(
-        process.log,
+        log,
         GameCompleted,
         scope=request.config,
         after=request.first_seq - 1,

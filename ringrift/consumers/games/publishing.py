@@ -1,0 +1,78 @@
+"""Publishes the games of a ticket, each once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from ringrift.events import Draft, event_id, type_of
+from ringrift.events.facts import GameCompleted
+from ringrift.events.tickets import Ticket, config_of
+from ringrift.log.errors import StreamError
+from ringrift.log.retry import Backoff
+from ringrift.log.topology import GAMES
+from ringrift.runtime.process import Process
+from ringrift.runtime.work import caused_at
+
+IN_FLIGHT_MAX = 64
+"""games sent and not acknowledged yet"""
+FETCHED = Backoff(first_seconds=0.2, longest_seconds=10.0, budget_seconds=None)
+"""the cluster fetches games from an edge within a moment; after a cut link within 40 s"""
+Publish = Callable[[GameCompleted], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def publish_games(
+    process: Process, ticket: Ticket, ids: Sequence[str], deliveries: int
+) -> AsyncIterator[Publish]:
+    """A function that appends one of the games `ids` of the ticket. When the block ends, all are
+    acknowledged.
+
+    Games left by an earlier delivery are not written again, whatever their age. On a node with an
+    edge the games go there, and the block ends when the cluster has fetched them."""
+    present: dict[str, int] = {}
+    if deliveries > 1:
+        names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
+        present = await _stored(process, ticket, names)
+    slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
+    log = process.edge or process.log
+    appending: list[asyncio.Task[None]] = []
+
+    async def append(item: Draft) -> None:
+        try:
+            await log.append([item])
+            written.add(item.id)
+        finally:
+            slots.release()
+
+    async def publish(game: GameCompleted) -> None:
+        item = process.draft(game, cause=ticket.cause, key=game.game)
+        if item.id not in present:
+            await slots.acquire()  # a slow log must slow down the play
+            appending.append(asyncio.create_task(append(item)))
+
+    try:
+        yield publish
+        await asyncio.gather(*appending)
+    finally:
+        await asyncio.gather(*appending, return_exceptions=True)
+    if process.edge is not None:
+        await _wait_until_fetched(process, ticket, written)
+
+
+async def _wait_until_fetched(process: Process, ticket: Ticket, written: set[str]) -> None:
+    """Wait until the cluster has these games, however long the link is down. Raises Drained."""
+    process.doing = f"waiting: {len(written)} games of {config_of(ticket)} are on the edge"
+    for pause in FETCHED.pauses():
+        process.check_stop()
+        with contextlib.suppress(StreamError):  # the link is down
+            if written <= (await _stored(process, ticket, sorted(written))).keys():
+                return
+        await process.wait(pause)
+
+
+async def _stored(process: Process, ticket: Ticket, ids: Sequence[str]) -> dict[str, int]:
+    """The sequences of the games that the cluster has, by id."""
+    filters = [type_of(GameCompleted).filter(config_of(ticket))]
+    return await process.log.stored(GAMES, ids, filters, await caused_at(process, ticket))

@@ -1,0 +1,85 @@
+"""Fetches a network, or the newest older one if it cannot be fetched.
+
+A lost or damaged blob would otherwise stop self-play and training of its config until an operator
+restores it (requirement G06.37). Matches measure one particular network, so they have no fallback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+from ringrift.events.facts import FallbackModelUsed, ModelPromoted, ModelRolledBack
+from ringrift.events.tickets import Ticket, config_of
+from ringrift.log import read
+from ringrift.log.errors import StreamError
+from ringrift.log.protocol import Log
+from ringrift.log.retry import Backoff
+from ringrift.runtime.process import Process
+
+PAUSES = Backoff(first_seconds=1.0, longest_seconds=60.0, budget_seconds=None)
+Found = TypeVar("Found")
+Fetch = Callable[[str], Awaitable[Found]]
+
+
+async def wanted_or_older(
+    process: Process, ticket: Ticket, wanted: str, fetch: Fetch[Found]
+) -> tuple[str, Found]:
+    """The network that the ticket wants, with its digest; an older one after
+    `operation.fetch_tries` failures or `operation.fetch_seconds_max`. Using an older one is
+    recorded.
+
+    Raises the last StreamError or TimeoutError if no older one can be fetched either, Drained when
+    the process stops."""
+    operation, now, pauses = process.controls.operation, process.clock.monotonic, PAUSES.pauses()
+    began, tries = now(), 0
+    limit = operation.fetch_seconds_max
+    while True:
+        try:
+            async with asyncio.timeout(max(0.0, limit - (now() - began))):
+                return wanted, await fetch(wanted)
+        except (StreamError, TimeoutError) as error:
+            failure = error
+        tries, seconds = tries + 1, now() - began
+        reason = f"{type(failure).__name__}: {failure}".removesuffix(": ")
+        if tries >= operation.fetch_tries or seconds >= limit:
+            break
+        process.logger.warning("network not fetched", model=wanted, tries=tries, reason=reason)
+        await process.wait(min(next(pauses), limit - seconds))
+        process.check_stop()
+    for model, since in await were_current(process.log, config_of(ticket), before=wanted):
+        with contextlib.suppress(StreamError):  # try the next older one
+            found = await fetch(model)
+            fact = FallbackModelUsed(
+                config=config_of(ticket),
+                ticket=ticket.ticket,
+                wanted=wanted,
+                used=model,
+                fetch_tries=tries,
+                fetch_seconds=seconds,
+                age_seconds=(process.clock.now() - since).total_seconds(),
+                reason=reason,
+                node=process.node,
+            )
+            process.logger.error("older network used", wanted=wanted, used=model, reason=reason)
+            await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
+            return model, found
+    raise failure
+
+
+async def were_current(log: Log, config: str, before: str) -> list[tuple[str, datetime]]:
+    """Former incumbents that preceded the network `before`, and when each was promoted, newest
+    first. Networks that were rolled back are left out. All incumbents precede a network that was
+    never promoted."""
+    since: dict[str, datetime] = {}
+    async for event, meta in read.facts(log, ModelPromoted, ModelRolledBack, scope=config):
+        if isinstance(event, ModelRolledBack):
+            since.pop(event.model, None)
+        elif isinstance(event, ModelPromoted):
+            since[event.model] = meta.time
+    models = list(since)
+    older = models[: models.index(before)] if before in models else models
+    return [(model, since[model]) for model in reversed(older)]

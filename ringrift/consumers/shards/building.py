@@ -1,0 +1,89 @@
+"""Builds shards: a pure function of a range of `GAMES`, the retractions and the encoder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from ringrift.deciders.loop.retraction import retracted
+from ringrift.events import Fact
+from ringrift.events.facts import GameCompleted, GameReanalysed, GamesRetracted, ShardExported
+from ringrift.learning.shards import ShardCounts, build_shard
+from ringrift.log import read
+from ringrift.log.errors import BlobCorrupt
+from ringrift.log.protocol import Log
+from ringrift.log.topology import SHARD_BUCKET
+from ringrift.rules import Config
+from ringrift.runtime.process import Process
+
+
+class GameRange(NamedTuple):
+    """The games of a range with their newest targets. `total` counts the `retracted` games, which
+    `games` lacks."""
+
+    games: list[GameCompleted]
+    total: int
+    retracted: int
+
+
+def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
+    """The bytes of the shard of these games, equal on every machine, and counts of its content.
+    Tournament games are left out."""
+    chosen = [game for game in games if isinstance(game, GameCompleted) and is_learned_from(game)]
+    return build_shard(Config.parse(config), chosen)
+
+
+def is_learned_from(game: GameCompleted) -> bool:
+    """Whether a game may be in a shard. Tournaments only measure strength, which must not change
+    what the next network learns."""
+    return game.origin != "tournament"
+
+
+async def games_in(
+    log: Log,
+    config: str,
+    seqs: tuple[int, int],
+    retractions: Sequence[GamesRetracted],
+    targets_seq: int,
+) -> GameRange:
+    """The games of `GAMES` from the first to the last of `seqs`, with the targets known at
+    `targets_seq`."""
+    (first, last), total = seqs, 0
+    kept: list[GameCompleted] = []
+    completed = read.facts(log, GameCompleted, scope=config, after=first - 1, until=last)
+    async for game, meta in completed:
+        if is_learned_from(game):
+            total += 1
+            if not retracted(retractions, game, meta.seq):
+                kept.append(game)
+    newest: dict[str, bytes] = {}
+    if targets_seq:
+        again = read.facts(log, GameReanalysed, scope=config, after=first - 1, until=targets_seq)
+        newest = {event.game: event.targets async for event, _ in again}
+    games = [replace(game, targets=newest.get(game.game, game.targets)) for game in kept]
+    return GameRange(games, total, total - len(kept))
+
+
+async def retractions_until(log: Log, config: str, until: int) -> list[GamesRetracted]:
+    """Retractions of games of a config up to a sequence of `EVENTS`."""
+    if not until:
+        return []
+    recorded = read.facts(log, GamesRetracted, scope=config, until=until)
+    return [event async for event, _ in recorded]
+
+
+async def rebuild(process: Process, fact: ShardExported) -> bytes:
+    """Build a shard again from its range of games and store it. Raises BlobCorrupt if its bytes
+    differ."""
+    retractions = await retractions_until(process.log, fact.config, fact.events_seq)
+    seqs = (fact.first_seq, fact.last_seq)
+    found = await games_in(process.log, fact.config, seqs, retractions, fact.targets_seq)
+    data, _ = await asyncio.to_thread(make_shard, fact.config, found.games)
+    digest = await process.blobs.put(SHARD_BUCKET, data)
+    if digest != fact.digest:
+        which = f"shard {fact.index} of {fact.config}"
+        raise BlobCorrupt(f"{which} was rebuilt as {digest}, but its fact says {fact.digest}")
+    return data

@@ -1,0 +1,188 @@
+"""Keeps exported shards up to date: rebuilds lost ones, replaces stale ones, deletes the blobs of
+retired ones.
+
+A shard is stale when some of its games were retracted or reanalysed after it was built. It is built
+again from the same range of games; the new fact supersedes the old one, whose blob is deleted.
+Every shard, superseded ones included, can be rebuilt from its fact."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from ringrift.consumers.shards.building import games_in, make_shard, rebuild
+from ringrift.consumers.shards.stored import ShardFact
+from ringrift.events import EventMeta, Fact
+from ringrift.events.facts import GamesRetracted, ReanalysisFinished, ShardExported, ShardRetired
+from ringrift.learning.summary import summarise
+from ringrift.log import read
+from ringrift.log.errors import StreamError
+from ringrift.log.protocol import Expect
+from ringrift.log.topology import EVENTS, GAMES, SHARD_BUCKET
+from ringrift.nets.encoding import ENCODER
+from ringrift.runtime.process import Process
+
+READS = (ShardExported, ShardRetired, GamesRetracted, ReanalysisFinished)
+
+
+class Stale(NamedTuple):
+    """A shard and the newest event that made it stale. `reanalysed`: some of its games may have
+    newer targets."""
+
+    shard: ShardFact
+    cause: EventMeta
+    reanalysed: bool
+
+
+class ShardsInForce:
+    """The shards of this build's encoder that are in force, and what was retracted and
+    reanalysed."""
+
+    def __init__(self) -> None:
+        self.shards: dict[str, dict[int, ShardFact]] = {}
+        """by config and index"""
+        self.obsolete: set[str] = set()
+        """digests of superseded and retired shards"""
+        self.retractions: dict[str, list[tuple[GamesRetracted, EventMeta]]] = {}
+        self.reanalyses: dict[str, list[tuple[ReanalysisFinished, EventMeta]]] = {}
+        self._unchanged: set[tuple[str, int]] = set()
+
+    def take(self, event: Fact, meta: EventMeta) -> None:
+        """Fold one event; events come in the order of the log."""
+        match event:
+            case ShardExported() if event.encoder == ENCODER:
+                self.shards.setdefault(event.config, {})[event.index] = ShardFact(event, meta)
+                if event.supersedes:
+                    self.obsolete.add(event.supersedes)
+            case ShardRetired():
+                kept = self.shards.get(event.config, {})
+                if event.index in kept and kept[event.index].event.digest == event.digest:
+                    del kept[event.index]
+                self.obsolete.add(event.digest)
+            case GamesRetracted():
+                self.retractions.setdefault(event.config, []).append((event, meta))
+            case ReanalysisFinished() if event.games:
+                self.reanalyses.setdefault(event.config, []).append((event, meta))
+
+    def by_digest(self) -> dict[str, ShardExported]:
+        """Shards in force by digest."""
+        facts = [fact.event for facts in self.shards.values() for fact in facts.values()]
+        return {fact.digest: fact for fact in facts}
+
+    def stale(self) -> list[Stale]:
+        """Stale shards, oldest first."""
+        facts = [fact for facts in self.shards.values() for fact in facts.values()]
+        found = [item for fact in facts if (item := self._stale(fact)) is not None]
+        return [item for item in found if _key(item) not in self._unchanged]
+
+    def mark_unchanged(self, item: Stale) -> None:
+        """Note that building the shard again gave the same bytes."""
+        self._unchanged.add(_key(item))
+
+    def retractions_for(self, item: Stale) -> list[GamesRetracted]:
+        """The retractions to apply to a stale shard."""
+        known = self.retractions.get(item.shard.event.config, [])
+        return [event for event, meta in known if meta.seq <= item.cause.seq]
+
+    def _stale(self, fact: ShardFact) -> Stale | None:
+        shard = fact.event
+        retractions = self.retractions.get(shard.config, [])
+        causes = [meta for event, meta in retractions if _overlap(event, shard)]
+        reanalyses = self.reanalyses.get(shard.config, [])
+        newer = [meta for event, meta in reanalyses if _overlap(event, shard)]
+        newest = max((*causes, *newer), key=lambda meta: meta.seq, default=None)
+        if newest is None or newest.seq <= shard.events_seq:
+            return None
+        return Stale(fact, newest, bool(newer))
+
+
+def _key(item: Stale) -> tuple[str, int]:
+    return item.shard.event.digest, item.cause.seq
+
+
+def _overlap(event: GamesRetracted | ReanalysisFinished, shard: ShardExported) -> bool:
+    return event.first_seq <= shard.last_seq and shard.first_seq <= event.last_seq
+
+
+async def keep_current(process: Process) -> None:
+    """Bring the shards up to date, then revise them as events arrive, until the process stops.
+    Raises ConcurrencyError."""
+    shards = ShardsInForce()
+    tail = await process.log.tail(EVENTS)
+    async for event, meta in read.facts(process.log, *READS, until=tail):
+        shards.take(event, meta)
+    await _restore(process, shards)
+    await revise(process, shards)
+    following = read.follow(process.log, *READS, after=tail)
+    async for event, meta in process.until_stopped(following):
+        shards.take(event, meta)
+        if isinstance(event, ShardRetired):
+            await _delete(process, shards, event.digest)
+        else:
+            await revise(process, shards)
+
+
+async def _restore(process: Process, shards: ShardsInForce) -> None:
+    """Rebuild the shards in force that have no blob, and delete the blobs of obsolete ones."""
+    stored, in_force = set(await process.blobs.names(SHARD_BUCKET)), shards.by_digest()
+    for digest, fact in in_force.items():
+        if digest not in stored:
+            await rebuild(process, fact)
+    for digest in sorted(stored & shards.obsolete):
+        await _delete(process, shards, digest)
+
+
+async def _delete(process: Process, shards: ShardsInForce, digest: str) -> None:
+    """Delete the blob of an obsolete shard, unless a shard in force has the same bytes."""
+    if digest in shards.by_digest():
+        return
+    try:
+        await process.blobs.delete(SHARD_BUCKET, digest)
+        process.logger.info("shard deleted", digest=digest)
+    except StreamError as error:  # the next start tries again
+        process.logger.warning("shard not deleted", digest=digest, error=str(error))
+
+
+async def revise(process: Process, shards: ShardsInForce) -> None:
+    """Replace each stale shard. Raises ConcurrencyError if another exporter does so too."""
+    for item in shards.stale():
+        old = item.shard.event
+        targets_seq = await process.log.tail(GAMES) if item.reanalysed else 0
+        found = await games_in(
+            process.log,
+            old.config,
+            (old.first_seq, old.last_seq),
+            shards.retractions_for(item),
+            targets_seq,
+        )
+        data, counts = await asyncio.to_thread(make_shard, old.config, found.games)
+        digest = await process.blobs.put(SHARD_BUCKET, data)
+        if digest == old.digest:
+            shards.mark_unchanged(item)
+            continue
+        rejected = {game for game, _ in counts.rejected}
+        fact = replace(
+            old,
+            games=found.total,
+            samples=counts.samples,
+            rejected=len(rejected),
+            digest=digest,
+            size_bytes=len(data),
+            summary=await asyncio.to_thread(summarise, found.games, rejected),
+            supersedes=old.digest,
+            retracted=found.retracted,
+            events_seq=item.cause.seq,
+            targets_seq=targets_seq,
+        )
+        draft = process.draft(fact, cause=item.cause.position, key=f"{old.encoder}.{old.digest}")
+        newest = await process.log.last(EVENTS, draft.subject)
+        expect = Expect(draft.subject, newest.seq if newest else 0)
+        (seq,) = await process.log.append([draft], expect)
+        process.logger.info("shard replaced", config=old.config, index=old.index, seq=seq)
+        meta = EventMeta(
+            EVENTS, seq, draft.subject, draft.id, draft.source, draft.time, draft.cause
+        )
+        shards.take(fact, meta)
+        await _delete(process, shards, old.digest)

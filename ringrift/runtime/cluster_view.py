@@ -1,0 +1,178 @@
+"""The cluster at a glance: who leads, who is there, what is broken, and one line of advice for each
+problem.
+
+Read from the log and its buckets on request, so that any process can report it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.deciders.fleet import nodes
+from ringrift.deciders.fleet.breaker import node_target
+from ringrift.deciders.fleet.health import Health, health
+from ringrift.deciders.fleet.pressure import TIERS
+from ringrift.deciders.fleet.resilience import Quorum, Resilience, resilience
+from ringrift.deciders.kit import Context
+from ringrift.events.facts import (
+    NodeDegraded,
+    NodeJoined,
+    NodeLost,
+    NodePresenceChanged,
+    NodeSuspected,
+    Tier,
+)
+from ringrift.log import read
+from ringrift.log.breakers import BreakerBucket
+from ringrift.log.presence import Heartbeat, Machine, Presence
+from ringrift.log.protocol import Log
+from ringrift.log.topology import LEASE_BUCKET
+from ringrift.runtime.breakers import not_closed
+from ringrift.runtime.controls import pauses_in_force, resume_command
+from ringrift.runtime.dead_letter_retry import unresolved
+from ringrift.runtime.processes import LEASED, PROCESSES
+from ringrift.runtime.queues import Queue, queues
+from ringrift.runtime.voters import Voters, voters
+
+NODE_FACTS = (NodePresenceChanged, NodeJoined, NodeSuspected, NodeDegraded, NodeLost)
+
+
+class NodeView(Struct, frozen=True, kw_only=True):
+    """One node: its standing, its running processes, its tightest tier, and its machine if
+    `ringrift node run` reports it."""
+
+    standing: nodes.Standing
+    processes: int
+    tier: str
+    machine: Machine | None = None
+
+
+class ClusterView(Struct, frozen=True, kw_only=True):
+    """The cluster as `ringrift status` and `/status` report it; `advice` has one line for each
+    problem."""
+
+    leader: str | None
+    voters: int
+    voters_alive: int
+    quorum: Quorum
+    roles: dict[str, str | None]
+    nodes: dict[str, NodeView]
+    memory_tier: Tier
+    breakers: dict[str, str]
+    dead_letters: int
+    paused: dict[str, str]
+    work: tuple[Queue, ...]
+    health: Health
+    resilience: Resilience
+    advice: tuple[str, ...]
+
+
+async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
+    """Look at everything once. Raises StreamError."""
+    quorum = await voters(log)
+    roles = {role: await _holder(log, role) for role in LEASED}
+    beats = await Presence(log).all()
+    running = {beat.consumer for beat in beats}
+    known = await _nodes(log, beats)
+    tier = TIERS[max((_tier_index(node.tier) for node in known.values()), default=0)]
+    bucket = BreakerBucket(log)
+    await bucket.load()
+    broken = {name: breaker.why for name, breaker in not_closed(bucket).items()}
+    dead_letters, paused = len((await unresolved(log)).letters), await pauses_in_force(log)
+    endurance = resilience(
+        tier=tier, roles=roles, level=quorum.level, wanted=tuple(PROCESSES), running=running
+    )
+    return ClusterView(
+        leader=quorum.leader,
+        voters=quorum.voters,
+        voters_alive=quorum.alive,
+        quorum=quorum.level,
+        roles=roles,
+        nodes=known,
+        memory_tier=tier,
+        breakers=broken,
+        dead_letters=dead_letters,
+        paused=paused,
+        work=tuple(await queues(log)),
+        health=health(
+            quorum.level,
+            nodes=len(known),
+            connected=sum(node.standing == "there" for node in known.values()),
+            quarantined=sum(node_target(name) in broken for name in known),
+            wanted=len(PROCESSES),
+            running=len(running & set(PROCESSES)),
+        ),
+        resilience=endurance,
+        advice=(
+            *endurance.advice,
+            *_advice_on_machines(quorum, known, broken),
+            *_advice_on_work(dead_letters, dead_letters_max, paused),
+        ),
+    )
+
+
+async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
+    """Nodes with a heartbeat, and those that are missing according to the facts."""
+    state = nodes.DECIDER.initial()
+    async for event, meta in read.facts(log, *NODE_FACTS):
+        state = nodes.DECIDER.evolve(state, event, Context.of(meta))
+    found = {
+        name: NodeView(standing=node.standing, processes=0, tier="normal")
+        for name, node in state.nodes.items()
+        if node.standing != "there"
+    }
+    for beat in beats:
+        node = found.get(beat.node)
+        if node is None or not node.processes:
+            node = NodeView(standing="there", processes=0, tier="normal")
+        found[beat.node] = NodeView(
+            standing="there",
+            processes=node.processes + 1,
+            tier=max(node.tier, beat.tier, key=_tier_index),
+            machine=beat.machine or node.machine,
+        )
+    return dict(sorted(found.items()))
+
+
+async def _holder(log: Log, role: str) -> str | None:
+    key = await log.last(f"KV_{LEASE_BUCKET}", f"$KV.{LEASE_BUCKET}.{role}")
+    if key is None or not key.body:
+        return None
+    with contextlib.suppress(msgspec.DecodeError):
+        return str(msgspec.json.decode(key.body, type=dict[str, str]).get("holder"))
+    return "unreadable"
+
+
+def _advice_on_machines(
+    quorum: Voters, known: Mapping[str, NodeView], broken: Mapping[str, str]
+) -> list[str]:
+    found = [f"voter {name}: away or behind; look at its server" for name in quorum.away]
+    for name, node in known.items():
+        if node.standing in ("suspected", "degraded", "lost"):
+            remedy = "its tickets went to other nodes; restart its consumers or forget it"
+            found.append(f"node {name}: {node.standing}; {remedy}")
+    for name, why in broken.items():
+        remedy = f"once the cause is gone, run `ringrift breakers reset {name}`"
+        found.append(f"breaker {name}: {why}; {remedy}")
+    return found
+
+
+def _advice_on_work(
+    dead_letters: int, dead_letters_max: int, paused: Mapping[str, str]
+) -> list[str]:
+    found = []
+    if dead_letters:
+        alarm = ""
+        if dead_letters >= dead_letters_max:
+            alarm = f" (alarm threshold {dead_letters_max})"
+        found.append(f"dead letters: {dead_letters} unresolved{alarm}; see `ringrift dlq list`")
+    for pause, why in paused.items():
+        found.append(f"paused: {pause} ({why}); `{resume_command(pause)}` ends it")
+    return found
+
+
+def _tier_index(tier: str) -> int:
+    return TIERS.index(tier) if tier in TIERS else 0

@@ -1,0 +1,83 @@
+"""What every process obeys: pauses, the operation settings in force, and the work assigned to its
+node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ringrift.deciders.pauses import Pauses
+from ringrift.events import Fact
+from ringrift.events.facts import NodeAssigned, PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.settings import OperationSettings
+from ringrift.log import read
+from ringrift.log.errors import LogRewound
+from ringrift.log.protocol import Log
+from ringrift.log.topology import EVENTS
+
+CONTROLS = (SettingsChanged, PipelinePaused, PipelineResumed, NodeAssigned)
+
+
+class Controls:
+    """The controls in force for one process on `node`, folded from the log."""
+
+    def __init__(self, log: Log, node: str, logger: Any) -> None:
+        self.pauses = Pauses()
+        self.operation = OperationSettings()
+        self.assigned: NodeAssigned | None = None
+        self.preempted = False
+        """whether the ticket in hand must be handed back, because the node was assigned to more
+        urgent work"""
+        self._log, self._node, self._logger = log, node, logger
+
+    def allows(self, kind: str) -> bool:
+        """Whether this node may take tickets of `kind`. A node without an assignment takes all."""
+        return self.assigned is None or kind in self.assigned.kinds
+
+    async def load(self) -> int:
+        """Fold the controls in the log; the sequence after which to follow them."""
+        tail = await self._log.tail(EVENTS)
+        async for event, meta in read.facts(self._log, *CONTROLS, until=tail):
+            self._take(event, meta.id)
+        return tail
+
+    async def follow(self, after: int) -> None:
+        """Fold controls as they are written, until cancelled."""
+        while True:
+            try:
+                async for event, meta in read.follow(self._log, *CONTROLS, after=after):
+                    self._take(event, meta.id)
+            except LogRewound:
+                after = await self.load()
+
+    def _take(self, event: Fact, id: str) -> None:
+        if isinstance(event, SettingsChanged):
+            self.operation = event.settings.operation
+        elif isinstance(event, NodeAssigned) and event.node == self._node:
+            self.assigned, self.preempted = event, event.preempts
+            self._logger.info("assigned", kinds=event.kinds, why=event.why)
+        elif isinstance(event, (PipelinePaused, PipelineResumed)):
+            self.pauses = self.pauses.after(event)
+            name, why = type(event).__name__, event.why
+            self._logger.info(name, scope=event.scope, kind=event.kind, why=why, id=id)
+
+
+async def pauses_in_force(log: Log) -> dict[str, str]:
+    """What is paused, as `<scope>/<kind>`, and why."""
+    state, why = Pauses(), dict[str, str]()
+    async for event, _ in read.facts(log, PipelinePaused, PipelineResumed):
+        if not isinstance(event, (PipelinePaused, PipelineResumed)):
+            continue
+        state = state.after(event)
+        why[f"{event.scope}/{event.kind}"] = event.why
+    return {f"{scope}/{kind}": why[f"{scope}/{kind}"] for scope, kind in state.paused}
+
+
+def resume_command(pause: str) -> str:
+    """The command that ends the pause `<scope>/<kind>`."""
+    scope, kind = pause.split("/")
+    command = "ringrift resume"
+    if scope != "all":
+        command += f" --config {scope}"
+    if kind != "all":
+        command += f" --kind {kind}"
+    return command

@@ -1,0 +1,77 @@
+"""Measures the resources of this machine and relieves pressure: records the new tier, frees caches,
+and leaves before the kernel kills the process."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+from ringrift.deciders.fleet.pressure import TIERS, frees_caches, must_leave, tier_after
+from ringrift.events import type_of
+from ringrift.events.facts import NodePressureChanged, Resource, Tier
+from ringrift.log import read
+from ringrift.log.errors import ConcurrencyError
+from ringrift.log.protocol import Expect
+from ringrift.log.topology import EVENTS
+from ringrift.runtime.process import Process
+from ringrift.runtime.resources import NODE_WIDE, used_shares
+
+
+async def relieve(process: Process, used: dict[Resource, float] | None = None) -> None:
+    """Measure and act. `used` replaces the measured shares. Raises StreamError if a change could
+    not be recorded; the next call tries again."""
+    shares = used_shares(process.data) if used is None else used
+    pressure, metrics = process.pressure, process.metrics
+    for resource, share in shares.items():
+        before = pressure.tiers.get(resource)
+        tier = tier_after(before or "normal", share, process.controls.operation, resource)
+        pressure.tiers[resource] = tier
+        metrics.set("ringrift_resource_used_ratio", share, resource)
+        metrics.set("ringrift_memory_pressure_tier", TIERS.index(tier), resource)
+        if tier != (before or "normal"):
+            pressure.unrecorded.add(resource)
+            _act(process, resource, tier, first=before is None)
+    for resource in sorted(pressure.unrecorded):
+        await _record(process, resource, shares.get(resource, 0.0))
+        pressure.unrecorded.discard(resource)
+
+
+def _act(process: Process, resource: Resource, tier: Tier, *, first: bool) -> None:
+    process.logger.warning("pressure", resource=resource, tier=tier)
+    if frees_caches(resource, tier):
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    # a process that starts under pressure waits: its supervisor would only start it again
+    if must_leave(resource, tier) and not first:
+        process.stop(f"{resource} is in its emergency tier")
+
+
+async def _record(process: Process, resource: Resource, used: float) -> None:
+    """Append the change unless another process of this node has done so."""
+    consumer = "" if resource in NODE_WIDE else process.name
+    subject = type_of(NodePressureChanged).filter(process.node)
+    newest = await process.log.last(EVENTS, subject)
+    last = newest.seq if newest else 0
+    known: Tier = "normal"
+    changes = read.facts(process.log, NodePressureChanged, scope=process.node, until=last)
+    async for event, _ in changes:
+        if (event.resource, event.consumer) == (resource, consumer):
+            known = event.tier
+    tier = process.pressure.tiers[resource]
+    if tier == known:
+        return
+    fact = NodePressureChanged(
+        node=process.node,
+        resource=resource,
+        consumer=consumer,
+        tier=tier,
+        previous=known,
+        used=round(used, 4),
+    )
+    item = process.draft(fact, cause=None, key=f"{process.node}.{resource}.{consumer}.{last}")
+    try:
+        await process.log.append([item], Expect(subject, last))
+    except ConcurrencyError:
+        process.logger.info("recorded by another process of this node", resource=resource)

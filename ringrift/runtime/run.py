@@ -1,0 +1,117 @@
+"""The life of a consumer process: connects, reports itself, runs its main coroutine, drains on
+SIGTERM.
+
+A consumer module calls `run("name", main)`; `main` is a coroutine over a `Process`. From any
+directory:
+
+    python -m ringrift.consumers.planner --server nats://127.0.0.1:4222 [--node NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+import nats.errors
+
+import ringrift
+from ringrift.events.facts import ConsumerStarted, ConsumerStopped
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.errors import StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Presence
+from ringrift.runtime.health import serve_health
+from ringrift.runtime.heartbeat import beat, beat_once
+from ringrift.runtime.logs import configure_logs
+from ringrift.runtime.machine import node_name
+from ringrift.runtime.notify import READY, keep_alive, notify
+from ringrift.runtime.process import Process
+from ringrift.runtime.republish import republish_lost
+
+FAREWELL_SECONDS_MAX = 5.0
+"""to report that the process leaves; the server may be gone for good"""
+Main = Callable[[Process], Awaitable[None]]
+
+
+def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
+    """Run a consumer as this process until SIGTERM or SIGINT. Exits with status 1 and one line if
+    it cannot run."""
+    parser = argparse.ArgumentParser(prog=f"python -m ringrift.consumers.{name}")
+    server = os.environ.get("RINGRIFT_SERVER", "nats://127.0.0.1:4222")
+    parser.add_argument("--server", default=server, help="URL of a NATS server")
+    node = os.environ.get("RINGRIFT_NODE", node_name())
+    parser.add_argument("--node", default=node, help="name of this machine in facts")
+    options = parser.parse_args(arguments)
+    configure_logs()
+    try:
+        asyncio.run(_connect_and_live(name, options.node, options.server, main))
+    except StreamError as error:
+        sys.exit(f"{name}: {error}")
+
+
+async def _connect_and_live(name: str, node: str, server: str, main: Main) -> None:
+    source, edge = f"{name}@{node}", os.environ.get("RINGRIFT_EDGE")
+    async with contextlib.AsyncExitStack() as connections:
+        log = await JetStreamLog.open(server, name=source)
+        connections.push_async_callback(log.close)
+        process = Process(name, node, log, ObjectBlobs(log), Presence(log))
+        if edge:
+            process.edge = await JetStreamLog.open(edge, name=source)
+            connections.push_async_callback(process.edge.close)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, process.stop)
+        await _live(process, main)
+
+
+async def _live(process: Process, main: Main) -> None:
+    """Run `main` with everything that a process does in the background."""
+    try:
+        server, process.health_address = await serve_health(process)
+    except OSError as error:
+        raise StreamError(str(error)) from error
+    watchdog = keep_alive(lambda: process.condition.alive(process.clock.monotonic()))
+    jobs = [asyncio.create_task(beat(process)), asyncio.create_task(watchdog)]
+
+    def start(what: str, job: Callable[[], Awaitable[None]]) -> None:
+        jobs.append(asyncio.create_task(process.keep_running(what, job)))
+
+    node, name, instance = process.node, process.name, process.instance
+    version = ringrift.__version__
+    started = ConsumerStarted(node=node, consumer=name, instance=instance, version=version)
+    await process.record(started, instance)
+    why = "failed"
+    try:
+        position = await process.controls.load()
+        start("controls", lambda: process.controls.follow(position))
+        start("republish lost events", lambda: republish_lost(process))
+        notify(READY)
+        await _until_done(process, main)
+        why = process.why_stopped
+    finally:
+        server.close()
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        stopped = ConsumerStopped(node=node, consumer=name, instance=instance, why=why)
+        with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
+            async with asyncio.timeout(FAREWELL_SECONDS_MAX):
+                await process.record(stopped, instance)
+                await beat_once(process, left=True)
+
+
+async def _until_done(process: Process, main: Main) -> None:
+    """Run `main` to its end. A hot standby has nothing to finish, so it is cancelled on stop."""
+    running = asyncio.ensure_future(main(process))
+    stopped = asyncio.ensure_future(process.wait_for_stop())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if process.stopping and process.standing_by:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return
+    await running
