@@ -44,13 +44,13 @@ class _Kept(NamedTuple):
 
 
 class Mended(Struct, frozen=True, kw_only=True):
-    """What was acknowledged in `stream` between the two sequences and was gone: `written` again, or
+    """What was acknowledged in `stream` between the two sequences and was gone: `republished`, or
     left out as `orphaned`."""
 
     stream: str
     first_seq: int
     last_seq: int
-    written: int
+    republished: int
     orphaned: int
 
 
@@ -116,7 +116,7 @@ async def _mend(log: Log, stream: str, kept: Sequence[_Kept]) -> Mended | None:
         stream=stream,
         first_seq=min(seqs),
         last_seq=max(seqs),
-        written=written,
+        republished=written,
         orphaned=len(missing) - written,
     )
 

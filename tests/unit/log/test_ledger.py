@@ -66,7 +66,7 @@ async def test_what_the_server_forgot_is_written_again_once(log, clock):
     assert await ids(log) == [item.id for item in drafts[:3]]
     assert log.returned.is_set()
     (mended,) = await log.ledger.mend(log)
-    assert (mended.stream, mended.first_seq, mended.last_seq, mended.written, mended.orphaned) == (
+    assert (mended.stream, mended.first_seq, mended.last_seq, mended.republished, mended.orphaned) == (
         "EVENTS",
         4,
         5,
@@ -83,7 +83,7 @@ async def test_a_second_loss_of_the_same_events_is_counted_once(log, clock):
     for _ in range(2):
         log.broker.crash(unsynced_seconds=5.0)
         (mended,) = await log.ledger.mend(log)
-        assert mended.written == 1
+        assert mended.republished == 1
     assert len(await ids(log)) == 1
 
 
@@ -94,7 +94,7 @@ async def test_a_fact_whose_cause_is_gone_too_is_left_out(log, clock):
     log.broker.crash(unsynced_seconds=10.0)
     await write(other, clock, note(3))  # takes the sequence of the cause
     (mended,) = await log.ledger.mend(log)
-    assert (mended.written, mended.orphaned) == (0, 1)
+    assert (mended.republished, mended.orphaned) == (0, 1)
     assert await ids(log) == [note(3).id]
 
 
@@ -155,7 +155,7 @@ async def test_a_process_says_what_it_mended(log, clock):
             if isinstance(event, LostEventsRepublished):
                 break
     mending.cancel()
-    assert (event.first_seq, event.last_seq, event.written, event.orphaned) == (2, 2, 1, 0)
+    assert (event.first_seq, event.last_seq, event.republished, event.orphaned) == (2, 2, 1, 0)
     assert (await ids(log))[:2] == [note(1).id, note(2).id]
 
 
