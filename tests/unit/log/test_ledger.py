@@ -66,13 +66,13 @@ async def test_what_the_server_forgot_is_written_again_once(log, clock):
     assert await ids(log) == [item.id for item in drafts[:3]]
     assert log.returned.is_set()
     (mended,) = await log.ledger.mend(log)
-    assert (mended.stream, mended.first_seq, mended.last_seq, mended.republished, mended.orphaned) == (
-        "EVENTS",
-        4,
-        5,
-        2,
-        0,
-    )
+    assert (
+        mended.stream,
+        mended.first_seq,
+        mended.last_seq,
+        mended.republished,
+        mended.orphaned,
+    ) == ("EVENTS", 4, 5, 2, 0)
     assert await ids(log) == [item.id for item in drafts]
     assert await log.ledger.mend(log) == []
     assert await ids(log) == [item.id for item in drafts]
