@@ -11,7 +11,7 @@ import msgspec
 
 from ringrift.cli.source import opened
 from ringrift.errors import CommandError
-from ringrift.runtime import processes
+from ringrift.runtime.process_tables import tables
 from ringrift.server import contract
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import set_replicas
@@ -22,7 +22,7 @@ EXIT_DIFFERENT = 1
 def export(options: argparse.Namespace) -> int:
     """Write the files; names those that changed."""
     _require_root(options.root)
-    for path in contract.export(options.root, processes.matrix()):
+    for path in contract.export(options.root, tables()):
         print(f"{'written' if (options.root / path).exists() else 'removed'}  {path}")
     return 0
 
@@ -30,7 +30,7 @@ def export(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """Name the files that differ from the declarations; 1 if there are any."""
     _require_root(options.root)
-    differing = contract.check(options.root, processes.matrix())
+    differing = contract.check(options.root, tables())
     for path in differing:
         print(f"not as declared: {path}")
     print("run `ringrift contract export` and commit" if differing else "the files are as declared")

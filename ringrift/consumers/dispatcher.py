@@ -19,11 +19,13 @@ import time
 
 import msgspec
 
-from ringrift.consumers.dispatching.outstanding import OUTCOMES, PAUSES, REQUESTS, Outstanding
+from ringrift.consumers.dispatching.outstanding import PAUSES, Outstanding
 from ringrift.deciders.pauses import Pauses
 from ringrift.events import Fact, UndecodableEvent, type_of
 from ringrift.events.facts import PipelinePaused, StreamRecreated, TickRecorded, WorkEscalated
 from ringrift.events.tickets import (
+    OUTCOMES,
+    REQUESTS,
     URGENT,
     Ticket,
     decode_ticket,

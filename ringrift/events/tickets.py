@@ -8,10 +8,17 @@ from msgspec import Struct
 
 from ringrift.events.errors import UndecodableEvent
 from ringrift.events.facts import (
+    EvaluationFailed,
     EvaluationRequested,
+    EvaluationScored,
+    ReanalysisFinished,
     ReanalysisRequested,
+    SelfplayFinished,
     SelfplayPlanned,
+    TrainingFailed,
+    TrainingFinished,
     TrainingRequested,
+    TrainingTimedOut,
 )
 
 
@@ -52,6 +59,17 @@ class ReanalysisTicket(Struct, frozen=True, kw_only=True, tag="reanalysis"):
 
 Ticket = SelfplayTicket | TrainingTicket | EvaluationTicket | ReanalysisTicket
 Request = SelfplayPlanned | TrainingRequested | EvaluationRequested | ReanalysisRequested
+REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
+OUTCOMES = (
+    SelfplayFinished,
+    TrainingFinished,
+    TrainingFailed,
+    TrainingTimedOut,
+    EvaluationScored,
+    EvaluationFailed,
+    ReanalysisFinished,
+)
+"""facts that end a ticket, which they name"""
 
 _DECODER: msgspec.json.Decoder[Ticket] = msgspec.json.Decoder(Ticket)
 

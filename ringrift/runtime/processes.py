@@ -17,18 +17,14 @@ from msgspec import Struct
 from ringrift.deciders.kit import Decider
 from ringrift.events import REGISTRY, Fact
 from ringrift.events import facts as f
-from ringrift.log.topology import (
-    BREAKER_BUCKET,
-    LEASE_BUCKET,
-    MODEL_BUCKET,
-    NODE_BUCKET,
-    SHARD_BUCKET,
-    SNAPSHOT_BUCKET,
-    WORK,
-)
+from ringrift.events.tickets import OUTCOMES, REQUESTS
+from ringrift.log import topology
 
 Role = Literal["worker", "trainer", "evaluator", "coordinator"]
 Facts = tuple[type[Fact], ...]
+_MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
+_SNAPSHOTS = f"OBJ_{topology.SNAPSHOT_BUCKET}"
+_BREAKERS = f"KV_{topology.BREAKER_BUCKET}"
 
 ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator")
 MIB = 1024**2
@@ -51,7 +47,7 @@ READ_BY_ALL: Facts = (
     f.NodePressureChanged,
 )
 COMMANDS = "ringrift"
-"""name of the command line among writers and readers"""
+"""name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (
     f.SettingsChanged,
     f.PipelinePaused,
@@ -87,7 +83,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     """One kind of process, `ringrift.consumers.<name>`.
 
     `port` is where it answers `/health`, `memory` what one needs, in bytes. `work` is the kind of
-    tickets it takes. On a machine without a GPU a `per_core` process runs once a core. Of a
+    tickets it takes. On a machine without a GPU a `per_core` process runs once per core. Of a
     `leased` process only the holder of the lease of its name acts, the others are hot standbys.
     `decides` names the modules of `ringrift.deciders` it runs, in this order. `own_writes`,
     `own_reads`, `own_stores` and `own_purges` come besides what follows from the rest: facts,
@@ -139,11 +135,11 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     @property
     def stores(self) -> set[str]:
         """Names of the streams behind the buckets and the queue it writes."""
-        found = {f"KV_{NODE_BUCKET}", *self.own_stores, *self.purges}
+        found = {f"KV_{topology.NODE_BUCKET}", *self.own_stores, *self.purges}
         if self.leased:
-            found.add(f"KV_{LEASE_BUCKET}")
+            found.add(f"KV_{topology.LEASE_BUCKET}")
         if self.work:
-            found.add(f"KV_{BREAKER_BUCKET}")
+            found.add(_BREAKERS)
         return found
 
     @property
@@ -151,10 +147,6 @@ class ProcessSpec(Struct, frozen=True, dict=True):
         """Names of the streams it may empty; who decides prunes its snapshots."""
         return {*self.own_purges, _SNAPSHOTS} if self.decides else {*self.own_purges}
 
-
-_MODELS, _SHARDS, _SNAPSHOTS = (
-    f"OBJ_{bucket}" for bucket in (MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET)
-)
 
 # memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter 190,
 # deciders 36 to 48 MB), with room for larger boards
@@ -181,23 +173,8 @@ PROCESSES: dict[str, ProcessSpec] = {
             "coordinator",
             port=HEALTH_PORT + 4,
             own_writes=(f.StreamRecreated,),
-            own_reads=(
-                f.SelfplayPlanned,
-                f.TrainingRequested,
-                f.EvaluationRequested,
-                f.ReanalysisRequested,
-                f.SelfplayFinished,
-                f.TrainingFinished,
-                f.TrainingFailed,
-                f.TrainingTimedOut,
-                f.EvaluationScored,
-                f.EvaluationFailed,
-                f.ReanalysisFinished,
-                f.WorkEscalated,
-                f.StreamRecreated,
-                f.TickRecorded,
-            ),
-            own_purges=(WORK,),
+            own_reads=(*REQUESTS, *OUTCOMES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded),
+            own_purges=(topology.WORK,),
             recreates=True,
         ),
         ProcessSpec(
@@ -267,7 +244,7 @@ PROCESSES: dict[str, ProcessSpec] = {
                 f.QualityAssessed,
                 f.VelocityChanged,
             ),
-            own_stores=(f"KV_{BREAKER_BUCKET}", WORK),
+            own_stores=(_BREAKERS, topology.WORK),
         ),
         ProcessSpec(
             "selfplay",
@@ -365,20 +342,3 @@ def writers(kind: type[Fact]) -> list[str]:
 def readers(kind: type[Fact]) -> list[str]:
     """Names of the processes that read facts of a kind."""
     return [spec.name for spec in PROCESSES.values() if kind in spec.reads]
-
-
-def matrix() -> dict[str, tuple[str, str]]:
-    """Who writes and who reads the events of each type, in words, by its name."""
-    found = {}
-    for kind in REGISTRY.values():
-        fact = kind.fact_type
-        who_reads = f"{_PEOPLE}" if fact in READ_BY_PEOPLE else _names(readers(fact))
-        found[kind.name] = _names(writers(fact)), who_reads
-    return found
-
-
-_PEOPLE = "people: `ringrift status`, `ringrift events tail` and the live screen"
-
-
-def _names(names: list[str]) -> str:
-    return "every process" if set(names) >= PROCESSES.keys() else ", ".join(names)

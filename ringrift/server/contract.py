@@ -6,11 +6,13 @@ ops/voter.conf             what differs between servers, as the single node
 streams/<name>.json        as `nats stream add --config` takes it
 consumers/<stream>.<name>.json  as `nats consumer add --config` takes it
 schemas/<Event>.v<n>.json  JSON Schema of the whole envelope; the files of earlier versions stay
-schemas/README.md          which event is emitted and consumed by whom
+schemas/README.md          which process writes and reads each event
+and the generated tables of some pages
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,18 +23,31 @@ from ringrift.events import REGISTRY, EventType
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK
 from ringrift.server.configuration import VOTER_FILE, Voter, shipped_conf, voter_conf
 
-Matrix = Mapping[str, tuple[str, str]]
-"""who writes and who reads the events of each type, in words"""
+Tables = Mapping[str, str]
+"""Markdown tables by name, of `ringrift.runtime.process_tables`"""
+PAGES = ("ops/README.md", "docs/policies.md")
+"""pages with generated tables, each between `<!-- table: NAME -->` and `<!-- end -->`"""
+_TABLE = re.compile("(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_EVENTS = """# Events
+
+Written by `ringrift contract export` from `ringrift.events` and the table of processes. One JSON
+Schema per type and version describes the whole CloudEvents envelope. `ringrift` is the command
+line. `monitor` also takes the time from every event.
+
+"""
 _OWNED = ("streams", "consumers", "schemas")
 
 
-def files(matrix: Matrix) -> dict[str, str]:
+def files(root: Path, tables: Tables) -> dict[str, str]:
     """Content of every file of the contract, by its path from the root."""
     found = {
         "nats.conf": shipped_conf(),
         VOTER_FILE: voter_conf(Voter()),
-        "schemas/README.md": event_matrix(matrix),
+        "schemas/README.md": _EVENTS + tables["events"],
     }
+    for page in PAGES:
+        if (text := _content(root / page)) is not None:
+            found[page] = _TABLE.sub(lambda part: f"{part[1]}\n{tables[part[2]]}\n{part[3]}", text)
     for stream in STREAMS:
         found[f"streams/{stream.name}.json"] = _pretty(msgspec.to_builtins(stream))
     for consumer in CONSUMERS:
@@ -42,10 +57,10 @@ def files(matrix: Matrix) -> dict[str, str]:
     return found
 
 
-def export(root: Path, matrix: Matrix) -> list[str]:
+def export(root: Path, tables: Tables) -> list[str]:
     """Writes the contract under `root`; the paths that changed, those of removed files included."""
-    changed = check(root, matrix)
-    wanted = files(matrix)
+    changed = check(root, tables)
+    wanted = files(root, tables)
     for path in changed:
         target = root / path
         if path in wanted:
@@ -56,10 +71,10 @@ def export(root: Path, matrix: Matrix) -> list[str]:
     return changed
 
 
-def check(root: Path, matrix: Matrix) -> list[str]:
+def check(root: Path, tables: Tables) -> list[str]:
     """Paths under `root` that differ from the declarations: missing, other content, or declared no
     more."""
-    wanted = files(matrix)
+    wanted = files(root, tables)
     differing = {path for path, content in wanted.items() if _content(root / path) != content}
     present = {
         f"{folder}/{path.name}" for folder in _OWNED for path in (root / folder).glob("*.json")
@@ -95,29 +110,6 @@ def schema(kind: EventType) -> dict[str, Any]:
         },
         "$defs": parts,
     }
-
-
-def event_matrix(matrix: Matrix) -> str:
-    """The table of events as Markdown."""
-    lines = [
-        "# Events",
-        "",
-        "Written by `ringrift contract export` from `ringrift.events` and the table of processes; a test compares.",
-        "One JSON Schema a type and version, of the whole CloudEvents envelope. `ringrift` is the command line. `monitor`",
-        "also takes the time from every event.",
-        "",
-        "| event | what it says | subject | stream | written by | read by |",
-        "|---|---|---|---|---|---|",
-    ]
-    for kind in REGISTRY.values():
-        subject = f"ringrift.{kind.context}.<{kind.scope}>.{kind.word}".replace("<all>", "all")
-        writers, readers = matrix[kind.name]
-        kept = f", kept {kind.kept_seconds // 86400} days" if kind.kept_seconds else ""
-        name = f"[{kind.name}]({kind.name}.v{kind.version}.json)"
-        lines.append(
-            f"| {name} | {_summary(kind)} | `{subject}` | {kind.stream}{kept} | {writers} | {readers} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def _summary(kind: EventType) -> str:

@@ -6,33 +6,9 @@ from collections import Counter
 
 from ringrift.deciders.pauses import Pauses
 from ringrift.events import EventMeta, Fact
-from ringrift.events.facts import (
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    PipelinePaused,
-    PipelineResumed,
-    ReanalysisFinished,
-    ReanalysisRequested,
-    SelfplayFinished,
-    SelfplayPlanned,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingTimedOut,
-)
-from ringrift.events.tickets import Ticket, config_of, kind_of, tickets_of
+from ringrift.events.facts import PipelinePaused, PipelineResumed
+from ringrift.events.tickets import OUTCOMES, REQUESTS, Ticket, config_of, kind_of, tickets_of
 
-REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
-OUTCOMES = (
-    SelfplayFinished,
-    TrainingFinished,
-    TrainingFailed,
-    TrainingTimedOut,
-    EvaluationScored,
-    EvaluationFailed,
-    ReanalysisFinished,
-)
 PAUSES = (PipelinePaused, PipelineResumed)
 
 

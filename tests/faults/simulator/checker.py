@@ -7,11 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ringrift.consumers.dispatching.outstanding import OUTCOMES, REQUESTS
 from ringrift.deciders.kit import STEERING, Context, Decider, InForce
 from ringrift.events import Draft, Fact, Recorded
 from ringrift.events.facts import DeadLetterStored, GameCompleted, LeaseAcquired, SelfplayFinished
-from ringrift.events.tickets import tickets_of
+from ringrift.events.tickets import OUTCOMES, REQUESTS, tickets_of
 from ringrift.log.protocol import Expect
 from ringrift.runtime import folds
 

@@ -14,37 +14,37 @@ from ringrift.events import REGISTRY, EventType
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.protocol import matches
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK_KINDS, consumer_of
-from ringrift.runtime import processes
+from ringrift.runtime.process_tables import tables
 from ringrift.server import contract
 
-MATRIX = processes.matrix()
+TABLES = tables()
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_files_at_the_root_are_what_the_declarations_say() -> None:
-    assert contract.check(ROOT, MATRIX) == [], "run `ringrift contract export`"
+    assert contract.check(ROOT, TABLES) == [], "run `ringrift contract export`"
 
 
 def test_export_writes_what_is_missing_mends_what_differs_and_removes_what_is_gone(
     tmp_path: Path,
 ) -> None:
-    assert contract.export(tmp_path, MATRIX) == sorted(contract.files(MATRIX))
-    assert contract.export(tmp_path, MATRIX) == []
+    assert contract.export(tmp_path, TABLES) == sorted(contract.files(tmp_path, TABLES))
+    assert contract.export(tmp_path, TABLES) == []
     (tmp_path / "streams" / "GAMES.json").write_text("{}")
     (tmp_path / "streams" / "OLD.json").write_text("{}")
     (tmp_path / "schemas" / "ModelPromoted.v0.json").write_text("{}")
     (tmp_path / "nats.conf").unlink()
-    assert contract.check(tmp_path, MATRIX) == [
+    assert contract.check(tmp_path, TABLES) == [
         "nats.conf",
         "streams/GAMES.json",
         "streams/OLD.json",
     ]
-    assert contract.export(tmp_path, MATRIX) == [
+    assert contract.export(tmp_path, TABLES) == [
         "nats.conf",
         "streams/GAMES.json",
         "streams/OLD.json",
     ]
-    assert contract.check(tmp_path, MATRIX) == []
+    assert contract.check(tmp_path, TABLES) == []
     assert (tmp_path / "schemas" / "ModelPromoted.v0.json").exists(), (
         "old bytes decode for ever, so their schema stays"
     )

@@ -1,0 +1,121 @@
+"""The table of processes as Markdown: for `schemas/README.md`, `ops/README.md` and
+`docs/policies.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ringrift.deciders.kit import Decider
+from ringrift.events import REGISTRY, EventType, Fact
+from ringrift.runtime.processes import (
+    MIB,
+    PROCESSES,
+    READ_BY_PEOPLE,
+    ROLES,
+    ProcessSpec,
+    of_roles,
+    readers,
+    writers,
+)
+
+PEOPLE = "people: `ringrift status`, `ringrift events tail` and the live screen"
+DAY_SECONDS = 24 * 3600
+
+
+def tables() -> dict[str, str]:
+    """Every generated table by its name."""
+    return {
+        "events": _events(),
+        "roles": _roles(),
+        "processes": _processes(),
+        "deciders": _deciders(),
+    }
+
+
+def summary(fact: type[Fact]) -> str:
+    """First paragraph of the fact's docstring, on one line."""
+    return " ".join((fact.__doc__ or "").split("\n\n")[0].split())
+
+
+def _events() -> str:
+    return _table(
+        ("event", "meaning", "subject", "stream", "written by", "read by"),
+        (_event(kind, kind.fact_type) for kind in REGISTRY.values()),
+    )
+
+
+def _event(kind: EventType, fact: type[Fact]) -> Sequence[str]:
+    scope = "all" if kind.scope == "all" else f"<{kind.scope}>"
+    kept = f", kept {kind.kept_seconds // DAY_SECONDS} days" if kind.kept_seconds else ""
+    return (
+        f"[{kind.name}]({kind.name}.v{kind.version}.json)",
+        summary(fact),
+        f"`{kind.filter(scope)}`",
+        kind.stream + kept,
+        _names(writers(fact)),
+        PEOPLE if fact in READ_BY_PEOPLE else _names(readers(fact)),
+    )
+
+
+def _roles() -> str:
+    return _table(
+        ("role", "processes", "tickets it takes", "buckets and queues it writes"),
+        (_role(role, of_roles([role])) for role in ROLES),
+    )
+
+
+def _role(role: str, specs: Sequence[ProcessSpec]) -> Sequence[str]:
+    stores = {store.partition("_")[2] or store for spec in specs for store in spec.stores}
+    return (
+        role,
+        ", ".join(spec.name for spec in specs),
+        ", ".join(spec.work for spec in specs if spec.work) or "none",
+        ", ".join(f"`{store}`" for store in sorted(stores)),
+    )
+
+
+def _processes() -> str:
+    return _table(
+        ("process", "role", "port", "one acts, under a lease", "memory"),
+        (
+            (spec.name, spec.role, str(spec.port), _yes(spec.leased), f"{spec.memory // MIB} MB")
+            for spec in sorted(PROCESSES.values(), key=lambda spec: spec.port)
+        ),
+    )
+
+
+def _deciders() -> str:
+    return _table(
+        ("question", "decider", "process", "decides"),
+        (
+            _decider(decider, f"{module.replace('.', '/')}.py", spec.name)
+            for spec in PROCESSES.values()
+            for decider, module in zip(spec.deciders, spec.decides, strict=True)
+        ),
+    )
+
+
+def _decider(decider: Decider[Any], path: str, process: str) -> Sequence[str]:
+    module = sys.modules[f"ringrift.deciders.{path.removesuffix('.py').replace('/', '.')}"]
+    question = (module.__doc__ or "").partition("?")[0]
+    return (
+        " ".join(question.split()) + "?",
+        f"`{path}`",
+        process,
+        ", ".join(f"`{kind.__name__}`" for kind in decider.writes),
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    return "every process" if PROCESSES.keys() <= set(names) else ", ".join(names)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
