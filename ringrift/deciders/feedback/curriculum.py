@@ -1,39 +1,28 @@
-"""Which configs deserve more games? Each has a weight, 1 as usual; what happens to one config moves
-it, and its relatives with it.
+"""Which configs deserve more games? Each has a weight, usually 1, that changes with what happens to
+it and to related configs.
 
-    promotion      back to 1: what held the config up is over regression     takes that back in
-    proportion to the Elo drop: towards the weight before the promotion, at least `regressed` loss
-    anomaly, stall, degraded quality    more, by severity; the last two are taken back when they are
-    over outage         configs below 1 are back at 1: an hour without a quorum costs those most
-    that are played least
+- promotion: back to 1, since the config is no longer held up
+- regression: undoes that in proportion to the Elo drop, towards the weight before the promotion, at
+  least `regressed`
+- loss anomaly, stall, degraded quality: more, by severity; the end of the last two undoes it
+- outage: configs below 1 are back at 1, since an hour without a quorum costs those most that are
+  played least
 
 A change carries over to related configs as the power 0.8, 0.6 or 0.4 of its factor (requirement
-G12.03): same family of boards, same board with other seats, other family; the last only to a config
-that is not stronger, so that a strong one is not disturbed."""
+G12.03): same family of boards, same board with other seats, other family. The last applies only to
+a config that is not stronger, so that strong ones are not disturbed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    CurriculumReweighted,
-    LossAnomalyDetected,
-    ModelPromoted,
-    ProgressRecovered,
-    ProgressStalled,
-    QualityDegraded,
-    QualityRecovered,
-    RegressionDetected,
-    SettingsChanged,
-    TickRecorded,
-    VelocityChanged,
-)
+from ringrift.deciders.kit import Context, Decider
+from ringrift.events import facts as f
 from ringrift.events.settings import CurriculumSettings
 
 FAMILIES = {"square8": "square", "square19": "square", "hex8": "hex", "hexagonal": "hex"}
@@ -43,14 +32,13 @@ Reason = Literal[
     "promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"
 ]
 Weights = dict[str, float]
+Reweighted = Iterator[f.CurriculumReweighted]
 
 
 class CurriculumState(Struct, frozen=True, kw_only=True):
-    """Settings in force and, by config: weight, weight before the last promotion, Elo above the
-    heuristic where it is known."""
+    """By config: weight, weight before the last promotion, Elo above the heuristic where it is
+    known."""
 
-    settings: Settings = Settings(configs=())
-    version: int = 0
     weights: Weights = {}
     before: Weights = {}
     gaps: dict[str, float] = {}
@@ -59,73 +47,98 @@ class CurriculumState(Struct, frozen=True, kw_only=True):
     """between the last two ticks"""
 
 
-def evolve(state: CurriculumState, event: Fact, meta: Context) -> CurriculumState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            weights = {
-                config: state.weights.get(config, USUAL) for config in event.settings.configs
-            }
-            return replace(state, settings=event.settings, version=event.version, weights=weights)
-        case ModelPromoted():
-            return replace(
-                state, before={**state.before, event.config: state.weights.get(event.config, USUAL)}
-            )
-        case VelocityChanged():
-            return replace(state, gaps={**state.gaps, event.config: event.elo_above_heuristic})
-        case TickRecorded():
-            silent = (meta.time - state.ticked).total_seconds() if state.ticked else 0.0
-            return replace(state, ticked=meta.time, silent_seconds=silent)
-        case CurriculumReweighted():
-            return replace(state, weights={**state.weights, **event.weights})
-    return state
+DECIDER = Decider("curriculum", CurriculumState)
 
 
-def decide(state: CurriculumState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """The weights after what happened to one config."""
-    settings = state.settings.curriculum
-    match event:
-        case ModelPromoted():
-            return _moved(
-                state, event.config, USUAL / _weight(state, event.config), "promotion", 1.0
-            )
-        case RegressionDetected():
-            return _rolled_back(state, event)
-        case LossAnomalyDetected():
-            return _moved(
-                state,
-                event.config,
-                getattr(settings, f"anomaly_{event.severity}"),
-                "loss anomaly",
-                1.0,
-            )
-        case ProgressStalled():
-            return _moved(state, event.config, settings.stalled, "stall", 1.0)
-        case ProgressRecovered():
-            return _moved(state, event.config, 1.0 / settings.stalled, "progress", 1.0)
-        case QualityDegraded():
-            return _moved(state, event.config, settings.degraded, "quality", 1.0)
-        case QualityRecovered():
-            return _moved(state, event.config, 1.0 / settings.degraded, "quality", 1.0)
-        case TickRecorded() if state.silent_seconds >= settings.outage_seconds:
-            raised = {config: max(weight, USUAL) for config, weight in state.weights.items()}
-            return (
-                _reweighted(state, None, "outage", 1.0, raised) if raised != state.weights else ()
-            )
-    return ()
+@DECIDER.evolves
+def switched(state: CurriculumState, fact: f.SettingsChanged) -> CurriculumState:
+    weights = {config: state.weights.get(config, USUAL) for config in fact.settings.configs}
+    return replace(state, weights=weights)
+
+
+@DECIDER.evolves
+def promoted(state: CurriculumState, fact: f.ModelPromoted) -> CurriculumState:
+    weight = state.weights.get(fact.config, USUAL)
+    return replace(state, before={**state.before, fact.config: weight})
+
+
+@DECIDER.evolves
+def measured(state: CurriculumState, fact: f.VelocityChanged) -> CurriculumState:
+    return replace(state, gaps={**state.gaps, fact.config: fact.elo_above_heuristic})
+
+
+@DECIDER.evolves
+def ticked(state: CurriculumState, fact: f.TickRecorded, context: Context) -> CurriculumState:
+    silent = (context.time - state.ticked).total_seconds() if state.ticked else 0.0
+    return replace(state, ticked=context.time, silent_seconds=silent)
+
+
+@DECIDER.evolves
+def reweighted(state: CurriculumState, fact: f.CurriculumReweighted) -> CurriculumState:
+    return replace(state, weights={**state.weights, **fact.weights})
+
+
+@DECIDER.decides
+def on_promotion(state: CurriculumState, fact: f.ModelPromoted, context: Context) -> Reweighted:
+    factor = USUAL / state.weights.get(fact.config, USUAL)
+    return _moved(state, fact.config, factor, "promotion", context)
+
+
+@DECIDER.decides
+def on_regression(
+    state: CurriculumState, fact: f.RegressionDetected, context: Context
+) -> Reweighted:
+    settings, weight = context.settings, state.weights.get(fact.config, USUAL)
+    amplitude = min(1.0, fact.elo_drop / settings.regression.critical_elo)
+    target = max(state.before.get(fact.config, USUAL), settings.curriculum.regressed)
+    factor = max(target / weight, 1.0) ** amplitude
+    return _moved(state, fact.config, factor, "regression", context, amplitude)
+
+
+@DECIDER.decides
+def on_anomaly(state: CurriculumState, fact: f.LossAnomalyDetected, context: Context) -> Reweighted:
+    factor = getattr(context.settings.curriculum, f"anomaly_{fact.severity}")
+    return _moved(state, fact.config, factor, "loss anomaly", context)
+
+
+@DECIDER.decides
+def on_progress(
+    state: CurriculumState, fact: f.ProgressStalled | f.ProgressRecovered, context: Context
+) -> Reweighted:
+    factor = context.settings.curriculum.stalled
+    if isinstance(fact, f.ProgressStalled):
+        return _moved(state, fact.config, factor, "stall", context)
+    return _moved(state, fact.config, 1.0 / factor, "progress", context)
+
+
+@DECIDER.decides
+def on_quality(
+    state: CurriculumState, fact: f.QualityDegraded | f.QualityRecovered, context: Context
+) -> Reweighted:
+    factor = context.settings.curriculum.degraded
+    if isinstance(fact, f.QualityRecovered):
+        factor = 1.0 / factor
+    return _moved(state, fact.config, factor, "quality", context)
+
+
+@DECIDER.decides
+def on_outage(state: CurriculumState, fact: f.TickRecorded, context: Context) -> Reweighted:
+    raised = {config: max(weight, USUAL) for config, weight in state.weights.items()}
+    outage = state.silent_seconds >= context.settings.curriculum.outage_seconds
+    if outage and raised != state.weights:
+        yield _fact(None, "outage", 1.0, raised, context)
 
 
 def kinship(source: str, target: str, settings: CurriculumSettings) -> float:
-    """How much of a change of one config carries over to another, 0..1; without the guard for
+    """How much of a change of one config carries over to another, 0 to 1, apart from the guard for
     stronger configs."""
     (board, seats), (other_board, other_seats) = source.split("_"), target.split("_")
     if board == other_board:
         return 1.0 if seats == other_seats else settings.same_board
     if seats != other_seats:
         return 0.0
-    return (
-        settings.same_family if FAMILIES[board] == FAMILIES[other_board] else settings.other_family
-    )
+    related = FAMILIES[board] == FAMILIES[other_board]
+    return settings.same_family if related else settings.other_family
 
 
 def carried(
@@ -133,83 +146,36 @@ def carried(
 ) -> float:
     """`kinship`, but 0 to another family of boards unless both gaps are known and the target is not
     stronger."""
-    families = FAMILIES[source.split("_")[0]], FAMILIES[target.split("_")[0]]
-    if families[0] != families[1] and not (
-        source in gaps and target in gaps and gaps[target] <= gaps[source]
-    ):
-        return 0.0
-    return kinship(source, target, settings)
-
-
-def shares(weights: Weights) -> Weights:
-    """Weights as shares that sum to 1."""
-    total = sum(weights.values())
-    return {config: weight / total for config, weight in weights.items()}
-
-
-def _rolled_back(state: CurriculumState, event: RegressionDetected) -> tuple[Fact, ...]:
-    settings, weight = state.settings.curriculum, _weight(state, event.config)
-    amplitude = min(1.0, event.elo_drop / state.settings.regression.critical_elo)
-    target = max(state.before.get(event.config, USUAL), settings.regressed)
-    return _moved(
-        state, event.config, max(target / weight, 1.0) ** amplitude, "regression", amplitude
-    )
+    related = FAMILIES[source.split("_")[0]] == FAMILIES[target.split("_")[0]]
+    not_stronger = source in gaps and target in gaps and gaps[target] <= gaps[source]
+    return kinship(source, target, settings) if related or not_stronger else 0.0
 
 
 def _moved(
-    state: CurriculumState, config: str, factor: float, reason: Reason, amplitude: float
-) -> tuple[Fact, ...]:
+    state: CurriculumState,
+    config: str,
+    factor: float,
+    reason: Reason,
+    context: Context,
+    amplitude: float = 1.0,
+) -> Reweighted:
     """Every weight times its share of `factor`; nothing for a config that is switched off."""
     if config not in state.weights:
-        return ()
-    settings = state.settings.curriculum
-    moved = {
-        name: min(
-            max(
-                weight * factor ** carried(config, name, state.gaps, settings), settings.weight_min
-            ),
-            settings.weight_max,
-        )
-        for name, weight in state.weights.items()
-    }
-    return _reweighted(state, config, reason, amplitude, moved)
+        return
+    settings, moved = context.settings.curriculum, {}
+    for name, weight in state.weights.items():
+        raised = weight * factor ** carried(config, name, state.gaps, settings)
+        moved[name] = min(max(raised, settings.weight_min), settings.weight_max)
+    yield _fact(config, reason, amplitude, moved, context)
 
 
-def _reweighted(
-    state: CurriculumState, config: str | None, reason: Reason, amplitude: float, weights: Weights
-) -> tuple[Fact, ...]:
-    return (
-        CurriculumReweighted(
-            config=config,
-            reason=reason,
-            amplitude=amplitude,
-            weights=weights,
-            settings_version=state.version,
-        ),
+def _fact(
+    config: str | None, reason: Reason, amplitude: float, weights: Weights, context: Context
+) -> f.CurriculumReweighted:
+    return f.CurriculumReweighted(
+        config=config,
+        reason=reason,
+        amplitude=amplitude,
+        weights=weights,
+        settings_version=context.settings_version,
     )
-
-
-def _weight(state: CurriculumState, config: str) -> float:
-    return state.weights.get(config, USUAL)
-
-
-DECIDER = Classic(
-    name="curriculum",
-    state=CurriculumState,
-    reads=(
-        SettingsChanged,
-        ModelPromoted,
-        VelocityChanged,
-        TickRecorded,
-        RegressionDetected,
-        LossAnomalyDetected,
-        ProgressStalled,
-        ProgressRecovered,
-        QualityDegraded,
-        QualityRecovered,
-    ),
-    writes=(CurriculumReweighted,),
-    initial=CurriculumState,
-    evolve=evolve,
-    decide=decide,
-)

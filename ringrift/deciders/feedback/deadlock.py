@@ -1,179 +1,169 @@
-"""Who waits for whom? Each part of a config's loop waits for another; if they wait in a circle,
-nobody will ever move.
+"""Do the parts of a config's loop wait for each other? If they wait in a circle, none of them will
+ever move.
 
-    self-play waits for training     once the training of its generation was asked for
+    self-play waits for training     once the training of its generation was requested
     self-play waits for evaluation   while a network is on trial
-    training waits for self-play     when it was given up, until another generation is played
+    training waits for self-play     after its last attempt failed, until the next generation
     evaluation waits for training    while there is no network to measure
 
-Work in the hands of workers ends the waiting, so a circle is looked for only while nothing is asked
-of any worker. It must have lasted for a while of recorded ticks: shards are cut and networks
-published without a ticket. Breaking it plays the generation on (requirement G14.20)."""
+A request that workers have not finished ends the waiting, so a circle is sought only while there is
+none. It must have lasted for some recorded time, since shards are cut and networks published
+without a ticket. Breaking it plays the same generation on (requirement G14.20)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.deciders.pauses import Pauses
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    DeadlockBroken,
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    ModelPromoted,
-    ModelRegistered,
-    ModelRolledBack,
-    PipelinePaused,
-    PipelineResumed,
-    PromotionRejected,
-    SelfplayFinished,
-    SelfplayPlanned,
-    SettingsChanged,
-    ShardExported,
-    TickRecorded,
-    TrainingBlocked,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingTimedOut,
-)
+from ringrift.deciders.kit import Configs, Context, Decider, tick_seconds
+from ringrift.events import facts as f
 
-TICK_SECONDS_MAX = 300.0
-"""a longer pause between two ticks counts as this: nobody ran"""
 KINDS = ("selfplay", "training", "evaluation")
 
 
 class ConfigWaiting(Struct, frozen=True, kw_only=True):
-    """One config: what is asked of workers, where its loop stands, and the recorded time in which
-    nothing was asked."""
+    """Unfinished requests of a config, the progress of its loop, and recorded time without
+    requests."""
 
     games: int = 0
-    """of generations, asked for and not played; spare ones keep nobody waiting"""
+    """requested for generations and not played; spare games do not count"""
     trainings: int = 0
     matches: int = 0
     generation: int = 0
     asked: bool = False
-    """the training of the generation in play has been asked for"""
+    """the training of the generation in play was requested"""
     given_up: bool = False
-    """and has failed"""
+    """that training failed"""
     trials: int = 0
     idle_seconds: float = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether something is asked of a worker."""
+        """Whether a request is unfinished."""
         return bool(self.games or self.trainings or self.matches)
 
 
-class WaitingState(Struct, frozen=True, kw_only=True):
-    """Settings in force, pauses, the last tick, and every config that has played."""
+class WaitingState(Configs[ConfigWaiting], frozen=True, kw_only=True):
+    """Every config that has played, and the newest tick."""
 
-    settings: Settings = Settings(configs=())
-    version: int = 0
-    pauses: Pauses = Pauses()
     ticked: datetime | None = None
-    configs: dict[str, ConfigWaiting] = {}
 
 
-def evolve(state: WaitingState, event: Fact, meta: Context) -> WaitingState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings, version=event.version)
-        case PipelinePaused() | PipelineResumed():
-            configs = {
-                name: replace(item, idle_seconds=0.0) for name, item in state.configs.items()
-            }
-            return replace(state, pauses=state.pauses.after(event), configs=configs)
-        case TickRecorded():
-            return _ticked(state, meta.time)
-        case (
-            SelfplayPlanned()
-            | SelfplayFinished()
-            | ShardExported()
-            | TrainingRequested()
-            | TrainingFinished()
-            | TrainingFailed()
-            | TrainingTimedOut()
-            | TrainingBlocked()
-            | ModelRegistered()
-            | EvaluationRequested()
-            | EvaluationScored()
-            | EvaluationFailed()
-            | ModelPromoted()
-            | PromotionRejected()
-            | ModelRolledBack()
-            | DeadlockBroken()
-        ):
-            item = state.configs.get(event.config, ConfigWaiting())
-            return replace(state, configs={**state.configs, event.config: moved(item, event)})
-    return state
+DECIDER = Decider("waiting", WaitingState)
 
 
-def moved(item: ConfigWaiting, event: Fact) -> ConfigWaiting:
-    """The config after a fact of its own."""
-    match event:
-        case SelfplayPlanned() | SelfplayFinished() if event.spare:
-            return item
-        case ShardExported():
-            return item if item.asked else replace(item, idle_seconds=0.0)
-        case SelfplayPlanned():
-            changes = {
-                "games": item.games + event.games,
-                "generation": event.generation,
-                "asked": False,
-                "given_up": False,
-            }
-        case SelfplayFinished():
-            changes = {"games": max(0, item.games - event.games - event.lost)}
-        case TrainingRequested():
-            changes = {"trainings": item.trainings + 1, "asked": True, "given_up": False}
-        case TrainingFinished():
-            changes = {"trainings": max(0, item.trainings - 1)}
-        case TrainingFailed() | TrainingTimedOut():
-            changes = {"trainings": max(0, item.trainings - 1), "given_up": True}
-        case ModelRegistered():
-            changes = {"trials": item.trials + 1}
-        case EvaluationRequested():
-            changes = {"matches": item.matches + 1}
-        case EvaluationScored() | EvaluationFailed():
-            changes = {"matches": max(0, item.matches - 1)}
-        case ModelPromoted() | PromotionRejected():
-            changes = {"trials": max(0, item.trials - 1), "generation": event.generation}
-        case _:
-            changes = {}
+def _moved(item: ConfigWaiting, **changes: Any) -> ConfigWaiting:
+    """The item with these changes, and counts at least 0; the loop is not idle."""
+    for name in ("games", "trainings", "matches", "trials"):
+        changes[name] = max(0, changes.get(name, getattr(item, name)))
     return replace(item, idle_seconds=0.0, **changes)
 
 
-def decide(state: WaitingState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """Each minute, the circles that have lasted for too long."""
-    if not isinstance(event, TickRecorded):
-        return ()
-    limit, last = state.settings.scheduling.deadlock_seconds, state.settings.generations
-    return tuple(
-        DeadlockBroken(
-            config=name,
-            cycle=cycle,
-            waited_seconds=item.idle_seconds,
-            settings_version=state.version,
-        )
-        for name, item in state.configs.items()
-        if item.idle_seconds >= limit
-        and name in state.settings.configs
-        and not (last and item.generation >= last)
-        and not any(state.pauses.stops(name, kind) for kind in KINDS)
-        and (cycle := circle(waits_of(item)))
-    )
+@DECIDER.evolves
+def paused(state: WaitingState, fact: f.PipelinePaused | f.PipelineResumed) -> WaitingState:
+    idle = {name: replace(item, idle_seconds=0.0) for name, item in state.configs.items()}
+    return replace(state, configs=idle)
+
+
+@DECIDER.evolves
+def ticked(state: WaitingState, fact: f.TickRecorded, context: Context) -> WaitingState:
+    passed, configs = tick_seconds(state.ticked, context.time), {}
+    for name, item in state.configs.items():
+        idle = 0.0 if item.busy else item.idle_seconds + passed
+        configs[name] = replace(item, idle_seconds=idle)
+    return replace(state, ticked=context.time, configs=configs)
+
+
+@DECIDER.evolves
+def planned(item: ConfigWaiting, fact: f.SelfplayPlanned) -> ConfigWaiting:
+    if fact.spare:
+        return replace(item)
+    games = item.games + fact.games
+    return _moved(item, games=games, generation=fact.generation, asked=False, given_up=False)
+
+
+@DECIDER.evolves
+def played(item: ConfigWaiting, fact: f.SelfplayFinished) -> ConfigWaiting:
+    return replace(item) if fact.spare else _moved(item, games=item.games - fact.games - fact.lost)
+
+
+@DECIDER.evolves
+def exported(item: ConfigWaiting, fact: f.ShardExported) -> ConfigWaiting:
+    return replace(item) if item.asked else _moved(item)
+
+
+@DECIDER.evolves
+def requested(item: ConfigWaiting, fact: f.TrainingRequested) -> ConfigWaiting:
+    return _moved(item, trainings=item.trainings + 1, asked=True, given_up=False)
+
+
+@DECIDER.evolves
+def trained(item: ConfigWaiting, fact: f.TrainingFinished) -> ConfigWaiting:
+    return _moved(item, trainings=item.trainings - 1)
+
+
+@DECIDER.evolves
+def failed(item: ConfigWaiting, fact: f.TrainingFailed | f.TrainingTimedOut) -> ConfigWaiting:
+    return _moved(item, trainings=item.trainings - 1, given_up=True)
+
+
+@DECIDER.evolves
+def registered(item: ConfigWaiting, fact: f.ModelRegistered) -> ConfigWaiting:
+    return _moved(item, trials=item.trials + 1)
+
+
+@DECIDER.evolves
+def match_requested(item: ConfigWaiting, fact: f.EvaluationRequested) -> ConfigWaiting:
+    return _moved(item, matches=item.matches + 1)
+
+
+@DECIDER.evolves
+def measured(item: ConfigWaiting, fact: f.EvaluationScored | f.EvaluationFailed) -> ConfigWaiting:
+    return _moved(item, matches=item.matches - 1)
+
+
+@DECIDER.evolves
+def judged(item: ConfigWaiting, fact: f.ModelPromoted | f.PromotionRejected) -> ConfigWaiting:
+    return _moved(item, trials=item.trials - 1, generation=fact.generation)
+
+
+@DECIDER.evolves
+def stirred(
+    item: ConfigWaiting, fact: f.TrainingBlocked | f.ModelRolledBack | f.DeadlockBroken
+) -> ConfigWaiting:
+    return _moved(item)
+
+
+@DECIDER.decides
+def break_circles(
+    state: WaitingState, fact: f.TickRecorded, context: Context
+) -> Iterator[f.DeadlockBroken]:
+    """Each minute, break the circles that have lasted for too long."""
+    settings = context.settings
+    for config, item in state.configs.items():
+        finished = settings.generations and item.generation >= settings.generations
+        if (
+            item.idle_seconds < settings.scheduling.deadlock_seconds
+            or config not in settings.configs
+            or finished
+            or any(context.pauses.stops(config, kind) for kind in KINDS)
+        ):
+            continue
+        if cycle := circle(waits_of(item)):
+            yield f.DeadlockBroken(
+                config=config,
+                cycle=cycle,
+                waited_seconds=item.idle_seconds,
+                settings_version=context.settings_version,
+            )
 
 
 def waits_of(item: ConfigWaiting) -> dict[str, str]:
-    """Who waits for whom in the loop of a config that asks nothing of any worker."""
+    """What each part of an idle loop waits for."""
     waits = {"evaluation": "training"}
     if item.trials:
         waits |= {"self-play": "evaluation", "evaluation": "verdict", "verdict": "evaluation"}
@@ -185,8 +175,7 @@ def waits_of(item: ConfigWaiting) -> dict[str, str]:
 
 
 def circle(waits: Mapping[str, str]) -> tuple[str, ...]:
-    """The first circle in who waits for whom, from its alphabetically first member on; empty if
-    there is none."""
+    """The first circle, from its alphabetically first member on; empty if there is none."""
     for start in sorted(waits):
         seen = [start]
         while (following := waits.get(seen[-1])) is not None:
@@ -196,44 +185,3 @@ def circle(waits: Mapping[str, str]) -> tuple[str, ...]:
                 break
             seen.append(following)
     return ()
-
-
-def _ticked(state: WaitingState, now: datetime) -> WaitingState:
-    passed = (now - state.ticked).total_seconds() if state.ticked else 0.0
-    passed = min(max(passed, 0.0), TICK_SECONDS_MAX)
-    configs = {
-        name: replace(item, idle_seconds=0.0 if item.busy else item.idle_seconds + passed)
-        for name, item in state.configs.items()
-    }
-    return replace(state, ticked=now, configs=configs)
-
-
-DECIDER = Classic(
-    name="waiting",
-    state=WaitingState,
-    reads=(
-        SettingsChanged,
-        PipelinePaused,
-        PipelineResumed,
-        SelfplayPlanned,
-        SelfplayFinished,
-        ShardExported,
-        TrainingRequested,
-        TrainingFinished,
-        TrainingFailed,
-        TrainingTimedOut,
-        TrainingBlocked,
-        ModelRegistered,
-        EvaluationRequested,
-        EvaluationScored,
-        EvaluationFailed,
-        ModelPromoted,
-        PromotionRejected,
-        ModelRolledBack,
-        TickRecorded,
-    ),
-    writes=(DeadlockBroken,),
-    initial=WaitingState,
-    evolve=evolve,
-    decide=decide,
-)

@@ -1,129 +1,85 @@
-"""How much do we explore? More after a loss anomaly or on a plateau, by severity, and back to usual
-as the config gets stronger.
+"""How much does self-play explore? More after a loss anomaly or on a plateau, by severity; less
+again as the config gets stronger.
 
-The boost of a config multiplies the plies that self-play plays with noise; 1 is what the settings
-say and the least. It decays once a generation, by the pace of the config: -2 % while it is fast
-(what works is kept), -10 % steady, 0 stalled, +5 % regressing (requirement G13.08). Generations are
-counted by their verdicts."""
+The boost of a config multiplies the plies that self-play plays with noise. It is at least 1, which
+gives the plies of the settings. It changes once a generation, by the pace of the config: -2 % while
+fast (successful exploration is kept), -10 % steady, 0 stalled, +5 % regressing (requirement
+G13.08). Generations are counted by their verdicts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    ExplorationAdjusted,
-    LossAnomalyDetected,
-    ModelPromoted,
-    Pace,
-    PlateauDetected,
-    PromotionRejected,
-    SettingsChanged,
-    VelocityChanged,
-)
+from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.events import facts as f
 
 USUAL = 1.0
 CHANGE_MIN = 0.005
-"""a boost closer to the last one is not worth a fact: less than a ply"""
+"""smaller changes of a boost are not recorded: they are worth less than a ply"""
 
 Reason = Literal["loss anomaly", "plateau", "decay", "regression"]
 
 
 class ConfigExploration(Struct, frozen=True, kw_only=True):
-    """One config: its boost, at least 1, and its pace, None while unknown."""
+    """The boost of a config, at least 1, and its pace, None while unknown."""
 
     boost: float = USUAL
-    pace: Pace | None = None
+    pace: f.Pace | None = None
 
 
-class ExplorationState(Struct, frozen=True, kw_only=True):
-    """Settings in force and every config that was trained."""
-
-    settings: Settings = Settings(configs=())
-    version: int = 0
-    configs: dict[str, ConfigExploration] = {}
+DECIDER = Decider("exploration", Configs[ConfigExploration])
 
 
-def evolve(state: ExplorationState, event: Fact, meta: Context) -> ExplorationState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings, version=event.version)
-        case VelocityChanged():
-            return _with(state, event.config, replace(_of(state, event.config), pace=event.pace))
-        case ExplorationAdjusted():
-            return _with(state, event.config, replace(_of(state, event.config), boost=event.boost))
-    return state
+@DECIDER.evolves
+def paced(item: ConfigExploration, fact: f.VelocityChanged) -> ConfigExploration:
+    return replace(item, pace=fact.pace)
 
 
-def decide(state: ExplorationState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """The boost after an anomaly, a plateau or a generation."""
-    settings = state.settings.exploration
-    match event:
-        case LossAnomalyDetected():
-            return _multiplied(
-                state, event.config, getattr(settings, f"anomaly_{event.severity}"), "loss anomaly"
-            )
-        case PlateauDetected():
-            return _multiplied(
-                state, event.config, getattr(settings, f"plateau_{event.severity}"), "plateau"
-            )
-        case ModelPromoted() | PromotionRejected():
-            pace = _of(state, event.config).pace or "steady"
-            reason: Reason = "regression" if pace == "regressing" else "decay"
-            return _multiplied(state, event.config, getattr(settings, f"decay_{pace}"), reason)
-    return ()
+@DECIDER.evolves
+def adjusted(item: ConfigExploration, fact: f.ExplorationAdjusted) -> ConfigExploration:
+    return replace(item, boost=fact.boost)
+
+
+@DECIDER.decides
+def after_training(
+    item: ConfigExploration, fact: f.LossAnomalyDetected | f.PlateauDetected, context: Context
+) -> Iterator[f.ExplorationAdjusted]:
+    """Raise the boost after an anomaly or on a plateau."""
+    anomaly, settings = isinstance(fact, f.LossAnomalyDetected), context.settings.exploration
+    factor = getattr(settings, f"{'anomaly' if anomaly else 'plateau'}_{fact.severity}")
+    return _multiplied(item, fact.config, factor, "loss anomaly" if anomaly else "plateau", context)
+
+
+@DECIDER.decides
+def after_generation(
+    item: ConfigExploration, fact: f.ModelPromoted | f.PromotionRejected, context: Context
+) -> Iterator[f.ExplorationAdjusted]:
+    """Change the boost by the pace of the config."""
+    pace = item.pace or "steady"
+    factor = getattr(context.settings.exploration, f"decay_{pace}")
+    reason: Reason = "regression" if pace == "regressing" else "decay"
+    return _multiplied(item, fact.config, factor, reason, context)
 
 
 def plies(usual: int, boost: float) -> int | None:
-    """Plies with noise under a boost; None where it does not change them."""
+    """Plies with noise under a boost; None if it does not change them."""
     boosted = round(usual * boost)
     return None if boosted == usual else boosted
 
 
 def _multiplied(
-    state: ExplorationState, config: str, factor: float, reason: Reason
-) -> tuple[Fact, ...]:
-    previous = _of(state, config).boost
-    boost = max(min(previous * factor, state.settings.exploration.boost_max), USUAL)
-    if boost == previous or (boost != USUAL and abs(boost - previous) < CHANGE_MIN):
-        return ()
-    return (
-        ExplorationAdjusted(
+    item: ConfigExploration, config: str, factor: float, reason: Reason, context: Context
+) -> Iterator[f.ExplorationAdjusted]:
+    boost = max(min(item.boost * factor, context.settings.exploration.boost_max), USUAL)
+    if boost != item.boost and (boost == USUAL or abs(boost - item.boost) >= CHANGE_MIN):
+        yield f.ExplorationAdjusted(
             config=config,
             boost=boost,
-            previous=previous,
+            previous=item.boost,
             reason=reason,
-            settings_version=state.version,
-        ),
-    )
-
-
-def _of(state: ExplorationState, config: str) -> ConfigExploration:
-    return state.configs.get(config, ConfigExploration())
-
-
-def _with(state: ExplorationState, config: str, item: ConfigExploration) -> ExplorationState:
-    return replace(state, configs={**state.configs, config: item})
-
-
-DECIDER = Classic(
-    name="exploration",
-    state=ExplorationState,
-    reads=(
-        SettingsChanged,
-        LossAnomalyDetected,
-        PlateauDetected,
-        VelocityChanged,
-        ModelPromoted,
-        PromotionRejected,
-    ),
-    writes=(ExplorationAdjusted,),
-    initial=ExplorationState,
-    evolve=evolve,
-    decide=decide,
-)
+            settings_version=context.settings_version,
+        )

@@ -1,125 +1,48 @@
-"""Is training going well? A loss far above what the config's own trainings led to expect is an
-anomaly; one that no longer falls, a plateau.
+"""Is training going well? A loss far above the config's recent losses is an anomaly; a loss that
+stops falling is a plateau.
 
-The bound adapts (requirement G13.16): expected is the median of the newest losses, the spread their
-median absolute deviation, so that one anomaly does not move the bound that would have caught the
-next. A training's loss is its validation loss where it has one."""
+The thresholds adapt (requirement G13.16): the expected loss is the median of the newest losses and
+the spread their median absolute deviation, so that one anomaly does not hide the next. The loss of
+a training is its validation loss where it has one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    LossAnomalyDetected,
-    PlateauCleared,
-    PlateauDetected,
-    SettingsChanged,
-    Severity,
-    TrainingFinished,
-)
+from ringrift.deciders.feedback.severity import severity_of
+from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.events import facts as f
 from ringrift.events.settings import LossSettings
 
 NORMAL_DEVIATION = 1.4826
 """standard deviation of a normal distribution in units of its median absolute deviation"""
-SEVERITIES: tuple[Severity, ...] = ("minor", "major", "critical")
 
 
 class ConfigLoss(Struct, frozen=True, kw_only=True):
-    """One config: newest losses, oldest first; the best so far and how many trainings ago; the
-    plateau that has been told."""
+    """The losses of a config, oldest first and without the newest, and the reported plateau."""
 
     losses: tuple[float, ...] = ()
-    """of the trainings before the newest"""
     newest: float | None = None
     best: float | None = None
     trainings: int = 0
-    """since the best"""
+    """since the best loss"""
     waited: int = 0
-    """trainings that the newest gain took, 0 unless the newest training brought one"""
-    told: Severity | None = None
+    """trainings that the newest gain took, 0 if the newest training brought none"""
+    told: f.Severity | None = None
+    """severity of the plateau that was reported"""
 
 
-class LossState(Struct, frozen=True, kw_only=True):
-    """Settings in force and every config that was trained."""
-
-    settings: Settings = Settings(configs=())
-    version: int = 0
-    configs: dict[str, ConfigLoss] = {}
+DECIDER = Decider("loss", Configs[ConfigLoss])
 
 
-def evolve(state: LossState, event: Fact, meta: Context) -> LossState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings, version=event.version)
-        case TrainingFinished():
-            return _with(
-                state,
-                event.config,
-                _trained(_of(state, event.config), final_loss(event), state.settings.loss),
-            )
-        case PlateauDetected():
-            return _with(
-                state, event.config, replace(_of(state, event.config), told=event.severity)
-            )
-        case PlateauCleared():
-            return _with(
-                state, event.config, replace(_of(state, event.config), told=None, waited=0)
-            )
-    return state
-
-
-def decide(state: LossState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """What the training that just ended tells."""
-    if not isinstance(event, TrainingFinished):
-        return ()
-    item = _of(state, event.config)
-    return (*_anomaly(state, event, item), *_plateau(state, event, item))
-
-
-def final_loss(event: TrainingFinished) -> float:
-    """The loss that is compared: on games the network has not seen, if any were kept out."""
-    return event.loss if event.validation_loss is None else event.validation_loss
-
-
-def deviations_above(
-    loss: float, history: tuple[float, ...], settings: LossSettings
-) -> tuple[float, float]:
-    """Expected loss, and how many robust standard deviations `loss` lies above it; 0 with too short
-    a history."""
-    if len(history) < settings.history_min:
-        return loss, 0.0
-    expected = median(history)
-    spread = NORMAL_DEVIATION * median(abs(value - expected) for value in history)
-    return expected, max(
-        0.0, (loss - expected) / max(spread, settings.spread_min * abs(expected), 1e-12)
-    )
-
-
-def severity_of(deviations: float, settings: LossSettings) -> Severity | None:
-    """None within the bounds."""
-    bounds = (settings.minor_deviations, settings.major_deviations, settings.critical_deviations)
-    reached = [name for name, bound in zip(SEVERITIES, bounds, strict=True) if deviations >= bound]
-    return reached[-1] if reached else None
-
-
-def plateau_severity(trainings: int, settings: LossSettings) -> Severity | None:
-    """Severity of so many trainings without a gain: one, two, four times `plateau_trainings`."""
-    reached = [
-        name
-        for name, times in zip(SEVERITIES, (1, 2, 4), strict=True)
-        if trainings >= times * settings.plateau_trainings
-    ]
-    return reached[-1] if reached else None
-
-
-def _trained(item: ConfigLoss, loss: float, settings: LossSettings) -> ConfigLoss:
+@DECIDER.evolves
+def trained(item: ConfigLoss, fact: f.TrainingFinished, context: Context) -> ConfigLoss:
+    settings, loss = context.settings.loss, final_loss(fact)
     losses = item.losses if item.newest is None else (*item.losses, item.newest)
     item = replace(item, losses=losses[-settings.history :], newest=loss, waited=0)
     if item.best is None or loss < item.best - settings.plateau_gain * abs(item.best):
@@ -127,67 +50,89 @@ def _trained(item: ConfigLoss, loss: float, settings: LossSettings) -> ConfigLos
     return replace(item, trainings=item.trainings + 1)
 
 
-def _anomaly(state: LossState, event: TrainingFinished, item: ConfigLoss) -> tuple[Fact, ...]:
-    loss = final_loss(event)
-    expected, deviations = deviations_above(loss, item.losses, state.settings.loss)
-    severity = severity_of(deviations, state.settings.loss)
-    if severity is None:
-        return ()
-    return (
-        LossAnomalyDetected(
-            config=event.config,
-            generation=event.generation,
-            ticket=event.ticket,
+@DECIDER.evolves
+def stuck(item: ConfigLoss, fact: f.PlateauDetected) -> ConfigLoss:
+    return replace(item, told=fact.severity)
+
+
+@DECIDER.evolves
+def moving(item: ConfigLoss, fact: f.PlateauCleared) -> ConfigLoss:
+    return replace(item, told=None, waited=0)
+
+
+@DECIDER.decides
+def anomaly(
+    item: ConfigLoss, fact: f.TrainingFinished, context: Context
+) -> Iterator[f.LossAnomalyDetected]:
+    """Report a loss far above the expected one."""
+    settings, loss = context.settings.loss, final_loss(fact)
+    expected, deviations = deviations_above(loss, item.losses, settings)
+    if severity := anomaly_severity(deviations, settings):
+        yield f.LossAnomalyDetected(
+            config=fact.config,
+            generation=fact.generation,
+            ticket=fact.ticket,
             severity=severity,
             loss=loss,
             expected=expected,
             deviations=deviations,
-            settings_version=state.version,
-        ),
-    )
-
-
-def _plateau(state: LossState, event: TrainingFinished, item: ConfigLoss) -> tuple[Fact, ...]:
-    best = cast(float, item.best)
-    if item.waited and item.told is not None:
-        return (
-            PlateauCleared(
-                config=event.config,
-                generation=event.generation,
-                trainings=item.waited,
-                best_loss=best,
-                settings_version=state.version,
-            ),
+            settings_version=context.settings_version,
         )
-    severity = plateau_severity(item.trainings, state.settings.loss)
-    if severity is None or severity == item.told:
-        return ()
-    return (
-        PlateauDetected(
-            config=event.config,
-            generation=event.generation,
+
+
+@DECIDER.decides
+def plateau(
+    item: ConfigLoss, fact: f.TrainingFinished, context: Context
+) -> Iterator[f.PlateauDetected | f.PlateauCleared]:
+    """Report a plateau that began, got worse or ended."""
+    best, version = cast(float, item.best), context.settings_version
+    if item.waited and item.told is not None:
+        yield f.PlateauCleared(
+            config=fact.config,
+            generation=fact.generation,
+            trainings=item.waited,
+            best_loss=best,
+            settings_version=version,
+        )
+        return
+    severity = plateau_severity(item.trainings, context.settings.loss)
+    if severity not in (None, item.told):
+        yield f.PlateauDetected(
+            config=fact.config,
+            generation=fact.generation,
             severity=severity,
             trainings=item.trainings,
             best_loss=best,
-            settings_version=state.version,
-        ),
-    )
+            settings_version=version,
+        )
 
 
-def _of(state: LossState, config: str) -> ConfigLoss:
-    return state.configs.get(config, ConfigLoss())
+def final_loss(fact: f.TrainingFinished) -> float:
+    """The loss that is compared: the validation loss if the training has one."""
+    return fact.loss if fact.validation_loss is None else fact.validation_loss
 
 
-def _with(state: LossState, config: str, item: ConfigLoss) -> LossState:
-    return replace(state, configs={**state.configs, config: item})
+def deviations_above(
+    loss: float, history: tuple[float, ...], settings: LossSettings
+) -> tuple[float, float]:
+    """Expected loss, and how many robust standard deviations `loss` is above it; 0 if the history
+    is too short."""
+    if len(history) < settings.history_min:
+        return loss, 0.0
+    expected = median(history)
+    spread = NORMAL_DEVIATION * median(abs(value - expected) for value in history)
+    deviations = (loss - expected) / max(spread, settings.spread_min * abs(expected), 1e-12)
+    return expected, max(0.0, deviations)
 
 
-DECIDER = Classic(
-    name="loss",
-    state=LossState,
-    reads=(SettingsChanged, TrainingFinished),
-    writes=(LossAnomalyDetected, PlateauDetected, PlateauCleared),
-    initial=LossState,
-    evolve=evolve,
-    decide=decide,
-)
+def anomaly_severity(deviations: float, settings: LossSettings) -> f.Severity | None:
+    """Severity of a loss this many deviations above the expected one."""
+    minor, major = settings.minor_deviations, settings.major_deviations
+    return severity_of(deviations, (minor, major, settings.critical_deviations))
+
+
+def plateau_severity(trainings: int, settings: LossSettings) -> f.Severity | None:
+    """Severity after a number of trainings without a gain: at one, two and four times
+    `plateau_trainings`."""
+    once = settings.plateau_trainings
+    return severity_of(trainings, (once, 2 * once, 4 * once))

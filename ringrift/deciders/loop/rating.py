@@ -21,6 +21,7 @@ from ringrift.events import Fact
 from ringrift.events.facts import EvaluationScored, GamesRetracted, Ranking, Rating, RatingsUpdated
 from ringrift.events.participants import BASELINE
 
+HEURISTIC = "baseline:heuristic:"
 PRIOR_ELO = 400.0
 """Standard deviation of the prior on each player: a 10-0 sweep then reads 592 points instead of
 infinity."""
@@ -118,6 +119,12 @@ def as_tried(ratings: Sequence[Rating], simulations: int) -> dict[str, Rating]:
         if row.participant.endswith(way) and not row.participant.startswith(BASELINE)
     )
     return {row.participant.removesuffix(way): row for row in rows}
+
+
+def heuristic_elo(ratings: Sequence[Rating]) -> float | None:
+    """Elo of the heuristic baseline; None if it is not rated."""
+    rows = (row.elo for row in ratings if row.participant.startswith(HEURISTIC))
+    return next(rows, None)
 
 
 def table(state: EloState, config: str) -> RatingsUpdated:

@@ -42,3 +42,8 @@ learns from their games"""
 Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
 """how fast a config grows stronger, slowest first; the bounds are settings (`velocity`)"""
+
+
+def seats_of(config: str) -> int:
+    """Number of seats of a config: 2 of `hex8_2p`."""
+    return int(config[-2])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.story import Story
 
 from ringrift.deciders.fleet import ageing
 from ringrift.events.facts import (
@@ -176,7 +177,6 @@ def test_how_old_is_a_setting(story, settings_changed):
 
 @for_all(done=st.sets(st.integers(0, 5)))
 def test_a_request_waits_until_its_last_ticket_is_done(done):
-    state = ageing.AgeingState(waiting={"selfplay-events-2": WAITING})
-    for number in done:
-        state = ageing.evolve(state, played(f"selfplay-events-2-{number}"), None)
-    assert bool(state.waiting) == (len(done) < 6)
+    life = Story(ageing.DECIDER, ageing.AgeingState(waiting={"selfplay-events-2": WAITING}))
+    life.given(*(played(f"selfplay-events-2-{number}") for number in done))
+    assert bool(life.state.waiting) == (len(done) < 6)

@@ -3,12 +3,10 @@ below its share."""
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.deciders.feedback import architectures
 from ringrift.deciders.feedback.architectures import DECIDER, Account, booked, shares
 from ringrift.deciders.loop import training
 from ringrift.deciders.loop.training import next_architecture
@@ -168,10 +166,7 @@ def test_each_architecture_goes_on_from_its_own_newest_network(story, settings_c
 
 def test_the_state_survives_json(life):
     life.given(*trained(B), rated(b=50), promoted(B), *trained(C, "large"))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=architectures.ArchitecturesState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 rates = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.floats(-1000, 1000), min_size=1)

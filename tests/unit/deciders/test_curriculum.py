@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from support.story import Story, settings_changed
 
 from ringrift.deciders.feedback import curriculum
-from ringrift.deciders.feedback.curriculum import DECIDER, carried, kinship, shares
+from ringrift.deciders.feedback.curriculum import DECIDER, carried, kinship
 from ringrift.events import Settings
 from ringrift.events.facts import (
     CurriculumReweighted,
@@ -198,10 +197,7 @@ def test_weights_stay_within_their_bounds(life):
 
 def test_the_state_survives_json(life):
     life.given(anomaly(), promoted(), gap(HEX, 3.0), TickRecorded(minute=1))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=curriculum.CurriculumState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 configs = st.sampled_from(
@@ -217,13 +213,6 @@ def test_kinship_is_mutual_and_whole_only_with_itself(source, target):
     assert carried(source, target, {}, settings) <= kinship(source, target, settings)
 
 
-@for_all(weights=st.dictionaries(configs, st.floats(0.25, 4.0), min_size=1))
-def test_shares_sum_to_one_and_nobody_starves(weights):
-    found = shares(weights)
-    assert sum(found.values()) == pytest.approx(1.0)
-    assert min(found.values()) >= 0.25 / (0.25 + 4.0 * (len(weights) - 1)) - 1e-12
-
-
 signals = st.lists(
     st.sampled_from(
         [stalled(), stalled(OTHER), recovered(FAR), DEGRADED, anomaly("minor", SIBLING)]
@@ -235,15 +224,7 @@ signals = st.lists(
 @for_all(events=signals, order=st.randoms(use_true_random=False))
 def test_the_order_of_independent_signals_does_not_matter(events, order):
     def weights(sequence) -> dict[str, float]:
-        state = curriculum.evolve(
-            curriculum.CurriculumState(),
-            SettingsChanged(version=1, settings=replace(Settings(), configs=ALL), why="w"),
-            None,
-        )
-        for event in sequence:
-            for fact in curriculum.decide(state, event, None):
-                state = curriculum.evolve(state, fact, None)
-        return state.weights
+        return Story(DECIDER).given(settings_changed(configs=ALL), *sequence).state.weights
 
     shuffled = list(events)
     order.shuffle(shuffled)

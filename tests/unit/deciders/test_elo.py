@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
-from loop_facts import CONFIG, A, B, C, scored
+from support.loop_facts import CONFIG, A, B, C, scored
+from support.story import Story
 
 from ringrift.deciders.loop import rating as elo
-from ringrift.events.facts import EvaluationFailed, EvaluationScored, Ranking, RatingsUpdated
+from ringrift.events.facts import EvaluationFailed, Ranking, RatingsUpdated
 
 
 def test_each_evaluation_updates_the_table(story):
@@ -114,11 +115,8 @@ results = st.lists(
 @for_all(matches=results, order=st.randoms(use_true_random=False))
 def test_the_order_of_matches_does_not_matter(matches, order):
     def table(of: list[tuple[str, int, int]]) -> dict[str, float]:
-        state = elo.EloState()
-        for model, wins, losses in of:
-            event = scored("random", wins, losses, model=model)
-            assert isinstance(event, EvaluationScored)
-            state = elo.evolve(state, event, None)
+        matches = (scored("random", wins, losses, model=model) for model, wins, losses in of)
+        state = Story(elo.DECIDER).given(*matches).state
         return {row.participant: row.elo for row in elo.table(state, CONFIG).ratings}
 
     first, shuffled = table(matches), list(matches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loop_facts import CONFIG, B, C, promoted, registered, scored
+from support.loop_facts import CONFIG, B, C, promoted, registered, scored
 
 from ringrift.deciders.loop import evaluation
 from ringrift.events.facts import (

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.story import Story
 
-from ringrift.deciders.feedback import exploration
 from ringrift.deciders.feedback.exploration import DECIDER, plies
 from ringrift.deciders.loop import selfplay
 from ringrift.events.facts import (
@@ -174,10 +174,7 @@ def test_a_plan_without_a_boost_says_nothing(story, settings_changed):
 
 def test_the_state_survives_json(life):
     life.given(anomaly(), pace("fast"))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=exploration.ExplorationState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 steps = st.lists(
@@ -199,13 +196,11 @@ steps = st.lists(
 
 @for_all(events=steps)
 def test_the_boost_stays_within_its_bounds(events):
-    state = exploration.ExplorationState()
+    life = Story(DECIDER)
     for event in events:
-        state = exploration.evolve(state, event, None)
-        for fact in exploration.decide(state, event, None):
+        for fact in life.when(event).decided:
             assert 1.0 <= fact.boost <= 2.0
             assert fact.boost != fact.previous
-            state = exploration.evolve(state, fact, None)
 
 
 @for_all(usual=st.integers(0, 200), boost=st.floats(1.0, 2.0))

@@ -3,8 +3,10 @@ back nor changed."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
+
+from support.story import START, Story
 
 from ringrift.deciders.feedback import (
     architectures,
@@ -20,7 +22,7 @@ from ringrift.deciders.feedback import (
 from ringrift.deciders.kit import Decider
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import EventMeta, Fact, Settings, type_of
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     AllocationDecided,
     CurriculumReweighted,
@@ -54,7 +56,6 @@ FEEDBACK = (
     architectures.DECIDER,
     tuning.DECIDER,
 )
-START = datetime(2026, 1, 1, tzinfo=UTC)
 DECISIONS = (
     SelfplayPlanned,
     TrainingRequested,
@@ -69,8 +70,7 @@ class Run:
     every minute of it."""
 
     def __init__(self, deciders: tuple[Decider[Any], ...], ticks: bool) -> None:
-        self.deciders, self.ticks = deciders, ticks
-        self.states = {decider.name: decider.initial() for decider in deciders}
+        self.lives, self.ticks = [Story(decider) for decider in deciders], ticks
         self.log: list[Fact] = []
         self.now = START
 
@@ -80,27 +80,12 @@ class Run:
         while waiting:
             event = waiting.pop(0)
             self.log.append(event)
-            meta = self._meta(event)
-            for decider in self.deciders:
-                if (
-                    type(event) not in (*decider.reads, *decider.writes)
-                    or type(event) in decider.writes
-                ):
-                    continue
-                self.states[decider.name] = decider.evolve(self.states[decider.name], event, meta)
-                for fact in decider.decide(self.states[decider.name], event, meta):
-                    self.states[decider.name] = decider.evolve(
-                        self.states[decider.name], fact, meta
-                    )
-                    waiting.append(fact)
+            for life in self.lives:
+                life.now = self.now
+                if type(event) not in life.decider.writes:
+                    waiting += life.when(event).decided
+            self.now += timedelta(seconds=2)
             waiting += self._work(event)
-
-    def _meta(self, event: Fact) -> EventMeta:
-        self.now += timedelta(seconds=2)
-        seq = len(self.log)
-        return EventMeta(
-            "EVENTS", seq, type_of(event).subject(event), f"e{seq}", "test", self.now, None
-        )
 
     def _work(self, event: Fact) -> list[Fact]:
         tick = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from loop_facts import (
+from msgspec.structs import replace
+from support.loop_facts import (
     CONFIG,
     SMALL,
     A,
@@ -20,7 +21,6 @@ from loop_facts import (
     requested,
     scored,
 )
-from msgspec.structs import replace
 
 from ringrift.deciders.kit import seed_from
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training

@@ -3,13 +3,17 @@ level."""
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.deciders.feedback import loss
-from ringrift.deciders.feedback.loss import DECIDER, deviations_above, plateau_severity, severity_of
+from ringrift.deciders.feedback.loss import (
+    DECIDER,
+    anomaly_severity,
+    deviations_above,
+    plateau_severity,
+)
+from ringrift.deciders.feedback.severity import SEVERITIES
 from ringrift.events.facts import (
     LossAnomalyDetected,
     PlateauCleared,
@@ -123,7 +127,7 @@ def test_three_generations_of_a_fresh_run_tell_nothing(story, settings_changed):
 
 
 def test_the_state_survives_json(life):
-    assert msgspec.json.decode(msgspec.json.encode(life.state), type=loss.LossState) == life.state
+    assert life.restored() == life.state
 
 
 values = st.floats(0.1, 10.0)
@@ -132,9 +136,9 @@ values = st.floats(0.1, 10.0)
 @for_all(history=st.lists(values, min_size=4, max_size=10).map(tuple), low=values, high=values)
 def test_a_higher_loss_is_never_less_severe(history, low, high):
     low, high = sorted((low, high))
-    order = [None, *loss.SEVERITIES]
+    order = [None, *SEVERITIES]
     levels = [
-        severity_of(deviations_above(value, history, LossSettings())[1], LossSettings())
+        anomaly_severity(deviations_above(value, history, LossSettings())[1], LossSettings())
         for value in (low, high)
     ]
     assert order.index(levels[0]) <= order.index(levels[1])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.story import START, Story
 
 from ringrift.deciders.fleet import dead_letters as letters
 from ringrift.deciders.fleet import nodes
-from ringrift.events import EventMeta, Fact, Settings, type_of
+from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     ConsumerStarted,
     DeadLetterEscalated,
@@ -28,31 +29,21 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import OperationSettings
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
 
 class Life:
     """A decider on a log whose time the test sets: `at(seconds, fact)` folds the fact and its
     decisions, and returns them."""
 
     def __init__(self, decider: Any) -> None:
-        self.decider, self.state, self.seq = decider, decider.initial(), 0
+        self.story = Story(decider, step_seconds=0.0)
 
     def at(self, seconds: float, event: Fact) -> list[Fact]:
-        meta = self._meta(event, seconds)
-        self.state = self.decider.evolve(self.state, event, meta)
-        decided = self.decider.decide(self.state, event, meta)
-        for fact in decided:
-            assert type(fact) in self.decider.writes
-            self.state = self.decider.evolve(self.state, fact, self._meta(fact, seconds))
-        return list(decided)
+        self.story.now = START + timedelta(seconds=seconds)
+        return list(self.story.when(event).decided)
 
-    def _meta(self, event: Fact, seconds: float) -> EventMeta:
-        self.seq += 1
-        time = START + timedelta(seconds=seconds)
-        return EventMeta(
-            "EVENTS", self.seq, type_of(event).subject(event), f"e{self.seq}", "test", time, None
-        )
+    @property
+    def state(self) -> Any:
+        return self.story.state
 
 
 TICK = ConsumerStarted(node="other", consumer="planner", instance="1", version="1")

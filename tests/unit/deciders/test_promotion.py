@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
-from loop_facts import CONFIG, A, B, C, promoted, registered, scored
+from support.loop_facts import CONFIG, A, B, C, promoted, registered, scored
 
 from ringrift.deciders.loop import promotion
 from ringrift.deciders.loop.promotion import judge, merged, wilson_interval

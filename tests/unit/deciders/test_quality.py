@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.deciders.feedback import quality
 from ringrift.deciders.feedback.quality import (
     DECIDER,
     Judged,
@@ -156,10 +155,7 @@ def test_a_fresh_run_is_not_degraded(story, settings_changed):
 
 def test_the_state_survives_json(story, settings_changed):
     life = story(DECIDER).given(settings_changed(), shard(BAD))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=quality.QualityState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 @pytest.mark.parametrize(

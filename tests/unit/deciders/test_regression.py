@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.story import Story
 
-from ringrift.deciders.feedback import regression
 from ringrift.deciders.feedback.regression import DECIDER, level_of
+from ringrift.deciders.feedback.severity import SEVERITIES
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.events.facts import (
     EvaluationRequested,
@@ -180,24 +181,17 @@ def test_configs_are_apart(life):
 
 def test_the_state_survives_json(life):
     life.given(rated(b=100, c=60))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=regression.RegressionState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 @for_all(drops=st.lists(st.floats(-50, 300), max_size=30))
 def test_levels_do_not_flap(drops):
     """Between two detections of the same level lies a clearing."""
-    state, level = regression.RegressionState(), None
+    life, level = Story(DECIDER), None
     for event in (promoted(B), promoted(C), *(rated(b=100, c=100 - drop) for drop in drops)):
-        state = regression.evolve(state, event, None)
-        for fact in regression.decide(state, event, None):
-            state = regression.evolve(state, fact, None)
+        for fact in life.when(event).decided:
             if isinstance(fact, RegressionDetected):
-                assert level is None or regression.LEVELS.index(
-                    fact.severity
-                ) > regression.LEVELS.index(level)
+                assert level is None or SEVERITIES.index(fact.severity) > SEVERITIES.index(level)
                 level = fact.severity
             else:
                 level = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.story import Story, settings_changed
 
 from ringrift.deciders.loop import retention
 from ringrift.deciders.loop.retention import DECIDER, RETIRED_MAX
@@ -147,21 +147,14 @@ def test_many_go_in_bounded_batches(life):
 
 def test_the_state_survives_json(life):
     life.given(shard(0), requested(0))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=retention.RetentionState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 @for_all(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=30))
 def test_what_is_kept_fills_two_windows_or_is_everything(sizes):
-    state = retention.RetentionState()
-    state = msgspec.structs.replace(
-        state, settings=msgspec.structs.replace(state.settings, training=WINDOW)
-    )
-    for index, samples in enumerate(sizes):
-        state = retention.evolve(state, shard(index, samples=samples), None)
-    gone = {fact.digest for fact in retention.decide(state, TICK, None)}
+    shards = [shard(index, samples=samples) for index, samples in enumerate(sizes)]
+    life = Story(retention.DECIDER).given(settings_changed(training=WINDOW), *shards)
+    gone = {fact.digest for fact in life.when(TICK).decided}
     kept = [samples for index, samples in enumerate(sizes) if digest(index) not in gone]
     assert not gone or sum(kept) + sizes[len(sizes) - len(kept) - 1] > 4000
     assert gone == {digest(index) for index in range(len(gone))}

@@ -3,18 +3,18 @@ measured again."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.story import Story
 
 from ringrift.deciders.feedback import quality
 from ringrift.deciders.loop import evaluation, promotion, retention, retraction, training
 from ringrift.deciders.loop import rating as elo
 from ringrift.deciders.loop.retraction import covers
-from ringrift.events import EventMeta, Fact
+from ringrift.events import Fact
 from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
@@ -145,22 +145,19 @@ class Log:
     """Feeds the decider events that have causes; its decisions are folded at theirs."""
 
     def __init__(self) -> None:
-        self.state, self.seq = retraction.DECIDER.initial(), 0
+        self.story = Story(retraction.DECIDER)
 
     def put(self, event: Fact, cause: str | None = None) -> tuple[Fact, ...]:
-        self.seq += 1
-        meta = EventMeta(
-            "EVENTS", self.seq, "s", f"e{self.seq}", "test", datetime(2026, 1, 1, tzinfo=UTC), cause
-        )
-        self.state = retraction.evolve(self.state, event, meta)
-        decided = retraction.decide(self.state, event, meta)
-        for fact in decided:
-            self.state = retraction.evolve(self.state, fact, meta)
-        return decided
+        self.position = f"EVENTS/{self.story.seq + 1}"
+        return self.story.when(event, cause).decided
+
+    @property
+    def state(self) -> Any:
+        return self.story.state
 
     def train(self, model: str, *shards: str, parents: tuple[str, ...] = ()) -> tuple[Fact, ...]:
         self.put(requested(*shards))
-        return self.put(registered(model, *parents), f"EVENTS/{self.seq}")
+        return self.put(registered(model, *parents), self.position)
 
 
 def names(facts: tuple[Fact, ...]) -> list[tuple[str, bool, str | None]]:
@@ -222,7 +219,7 @@ def test_a_shard_with_new_targets_taints_nobody() -> None:
 def test_a_network_in_training_is_tainted_when_it_comes() -> None:
     log = three_networks()
     log.put(requested(S0, S1))
-    position = f"EVENTS/{log.seq}"
+    position = log.position
     log.put(shard(0, S2, supersedes=S0, retracted=3), "EVENTS/90")
     assert names(log.put(registered(D), position)) == [(D, False, None)]
 
@@ -297,13 +294,7 @@ def test_ratings_are_those_of_a_log_without_the_retracted_tickets(
     results: list[tuple[int, bool]],
 ) -> None:
     def rated(*facts: Fact) -> RatingsUpdated:
-        state, meta = (
-            elo.EloState(),
-            EventMeta("EVENTS", 1, "s", "e", "test", datetime(2026, 1, 1, tzinfo=UTC), None),
-        )
-        for event in facts:
-            state = elo.evolve(state, event, meta)
-        return elo.table(state, CONFIG)
+        return elo.table(Story(elo.DECIDER).given(*facts).state, CONFIG)
 
     facts = [(scored(f"t{number}", wins=wins), bad) for number, (wins, bad) in enumerate(results)]
     gone = [fact for fact, bad in facts if bad]

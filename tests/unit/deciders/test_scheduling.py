@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.deciders.feedback import scheduling
-from ringrift.deciders.feedback.scheduling import (
-    DECIDER,
-    allocate,
-    bounded,
-    budget,
-    priority,
-    starvation,
-)
+from ringrift.deciders.feedback.allocation import allocate, bounded, starvation
+from ringrift.deciders.feedback.scheduling import DECIDER, budget, priority, terms_of
 from ringrift.deciders.loop import selfplay
 from ringrift.events import SettingsError
 from ringrift.events.facts import (
@@ -168,9 +161,11 @@ def test_an_uncertain_rating_brings_more_games(life):
         Rating(participant=f"{B[:12]}:gumbel:s32", elo=0, se=2.0, games=900) for _ in range(1)
     )
     life.given(promoted(SQUARE), RatingsUpdated(config=SQUARE, ratings=rows, games=900))
-    terms = scheduling.terms_of(life.state, life.now)[SQUARE]
+    terms = terms_of(life.state, life.in_force.settings, life.now)[SQUARE]
     assert terms["value_of_information"] == pytest.approx(2 / 52)
-    assert scheduling.terms_of(life.state, life.now)[HEX]["value_of_information"] == 1.0
+    assert (
+        terms_of(life.state, life.in_force.settings, life.now)[HEX]["value_of_information"] == 1.0
+    )
 
 
 def test_small_moves_are_not_told(life):
@@ -231,10 +226,7 @@ def test_starvation_has_three_tiers(games, factor):
 
 def test_the_state_survives_json(life):
     life.given(pace(HEX, "fast"), promoted(HEX), exported(HEX))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=scheduling.SchedulingState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 names = [

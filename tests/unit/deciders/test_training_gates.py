@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.deciders.loop import evaluation, selfplay, training
+from ringrift.deciders.loop import evaluation, selfplay
 from ringrift.deciders.loop.progress import Progress
 from ringrift.deciders.loop.training import DECIDER, cooldown_seconds, intensity
 from ringrift.events.facts import (
@@ -450,10 +450,7 @@ def test_what_a_killed_training_says_later_is_ignored(life):
 
 def test_the_state_survives_json(life):
     life.given(assessed(0.2), exported(wins=(32, 32)), started(), TICK, pace("fast"))
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=training.TrainingState)
-        == life.state
-    )
+    assert life.restored() == life.state
 
 
 @for_all(

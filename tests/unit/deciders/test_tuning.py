@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.story import Story
 
 from ringrift.deciders.feedback import tuning
 from ringrift.deciders.feedback.tuning import DECIDER, EPOCHS, RATE, overfit
@@ -240,9 +241,7 @@ def test_the_next_training_is_asked_for_with_it(story, settings_changed, life):
 
 def test_the_state_survives_json(life):
     life.given(PLATEAU, trained(2.0), rejected())
-    assert (
-        msgspec.json.decode(msgspec.json.encode(life.state), type=tuning.TuningState) == life.state
-    )
+    assert life.restored() == life.state
 
 
 HAPPENED = (
@@ -260,12 +259,9 @@ lives = st.lists(st.sampled_from(HAPPENED), max_size=60)
 
 def states(events: list[Fact]) -> Iterator[tuning.ConfigTuning]:
     """The config after each event and what was decided on it."""
-    state = tuning.TuningState()
+    life = Story(DECIDER)
     for event in events:
-        state = tuning.evolve(state, event, None)
-        for fact in tuning.decide(state, event, None):
-            state = tuning.evolve(state, fact, None)
-        yield state.configs.get(CONFIG, tuning.ConfigTuning())
+        yield life.given(event).state.configs.get(CONFIG, tuning.ConfigTuning())
 
 
 @for_all(events=lives)

@@ -1,0 +1,81 @@
+"""Shares of self-play between limits: a minimum and a cap for every config, quotas for boards and
+configs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from ringrift.events.settings import SchedulingSettings
+
+PRIORITY_MIN = 0.01
+"""so that starvation has an effect on a config with a priority of 0"""
+
+Shares = dict[str, float]
+
+
+def starvation(games: int, settings: SchedulingSettings) -> float:
+    """Factor on the priority of a config with few games (requirement G14.09); the thresholds are
+    this project's."""
+    if games < settings.ultra_games:
+        return settings.ultra_factor
+    if games < settings.emergency_games:
+        return settings.emergency_factor
+    return settings.critical_factor if games < settings.critical_games else 1.0
+
+
+def allocate(
+    priorities: dict[str, float], games: dict[str, int], settings: SchedulingSettings
+) -> Shares:
+    """Shares that sum to 1: priority times starvation, each between minimum and cap, boards and
+    configs within their quotas. The minimum takes precedence over a quota."""
+    raw = {
+        config: max(value, PRIORITY_MIN) * starvation(games[config], settings)
+        for config, value in priorities.items()
+    }
+    count = len(raw)
+    low, cap = settings.floor / count, min(1.0, max(settings.cap, 2.0 / count))
+    if not settings.quotas:
+        return bounded(raw, dict.fromkeys(raw, low), dict.fromkeys(raw, cap))
+    quotas = {
+        name: float(most) for name, _, most in (quota.partition("=") for quota in settings.quotas)
+    }
+    high = {config: max(low, min(cap, quotas.get(config, 1.0))) for config in raw}
+    boards: dict[str, list[str]] = {}
+    for config in raw:
+        boards.setdefault(config.partition("_")[0], []).append(config)
+    raw_board, low_board, high_board = Shares(), Shares(), Shares()
+    for board, names in boards.items():
+        raw_board[board] = sum(raw[name] for name in names)
+        low_board[board] = low * len(names)
+        most = max(low_board[board], quotas.get(board, 1.0))
+        high_board[board] = min(sum(high[name] for name in names), most)
+    of_board = bounded(raw_board, low_board, high_board)
+    shares = Shares()
+    for board, names in boards.items():
+        part = {name: raw[name] for name in names}
+        most_of = {name: high[name] for name in names}
+        shares |= bounded(part, dict.fromkeys(names, low), most_of, of_board[board])
+    return shares
+
+
+def bounded(raw: Shares, low: Shares, high: Shares, total: float = 1.0) -> Shares:
+    """min(max(s * raw, low), high) with the one s for which they sum to `total`.
+
+    Needs raw > 0 and sum(low) <= total. If the upper limits sum to less than `total`, all are
+    exceeded in proportion."""
+    room = sum(high.values())
+    if room <= total:
+        return {name: most * total / room for name, most in high.items()}
+
+    def at(scale: float) -> Shares:
+        return {name: min(max(scale * value, low[name]), high[name]) for name, value in raw.items()}
+
+    # the sum grows with s, piecewise linear between the scales at which a share leaves a limit
+    bends = sorted({limit[name] / value for limit in (low, high) for name, value in raw.items()})
+    last = bisect_left(bends, total, hi=len(bends) - 1, key=lambda scale: sum(at(scale).values()))
+    under, over = (bends[last - 1] if last else 0.0), bends[last]
+    before, after = sum(at(under).values()), sum(at(over).values())
+    scale = under + (over - under) * (total - before) / (after - before) if after > before else over
+    shares = at(scale)
+    reached = sum(shares.values())  # `total` but for rounding
+    return {name: share * total / reached for name, share in shares.items()}
