@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import RenderableType
 
-from ringrift.cli.common import HERE, Json, Source, opened, progress, show
+from ringrift.cli.common import HERE, Json, Moment, Source, opened, progress, show
 from ringrift.errors import CommandError
+from ringrift.log.protocol import Log
+from ringrift.log.read import seq_at
+from ringrift.log.topology import EVENTS
 
 
 async def why(
@@ -80,3 +85,102 @@ async def lineage(
     table = feature.exposure_table(rows, short(player or node or ""))
     show({"models": rows}, json, lambda out: out.print(table))
     return 0
+
+
+async def at(
+    point: Moment, projection: str | None = None, /, *, source: Source = HERE, json: Json = False
+) -> int:
+    """Show the system, or one part of it, as it was.
+
+    Args:
+        point: Sequence, time such as 2026-11-21T04:00, or age such as 10m.
+        projection: ratings, generations, settings, pauses, or a decider [default: all].
+    """
+    from ringrift.insight import past
+
+    async with opened(source) as log:
+        seq = await _seq(log, point)
+        with progress("folding history") as report:
+            found = (await past.at(log, seq, projection, report)).document()
+    lines = past.past_lines(found)
+    show({"seq": seq, **found}, json, f"after EVENTS/{seq}", *lines)
+    return 0
+
+
+async def diff(
+    first: Moment,
+    second: Moment,
+    projection: str | None = None,
+    /,
+    *,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Show what changed between two points, and the events that changed it.
+
+    Args:
+        first: Sequence, time such as 2026-11-21T04:00, or age such as 10m.
+        second: The later point.
+        projection: As in `ringrift at`.
+    """
+    from ringrift.insight import past
+
+    async with opened(source) as log:
+        start, end = await _seq(log, first), await _seq(log, second)
+        if start > end:
+            raise CommandError(f"EVENTS/{start} is after EVENTS/{end}: swap them")
+        with progress("folding history") as report:
+            found = await past.diff(log, start, end, projection, report)
+    document = {"from": start, "to": end, "changes": [past.diff_document(item) for item in found]}
+    heading = f"from EVENTS/{start} to EVENTS/{end}: {len(found)} changes"
+    show(document, json, heading, *past.diff_lines(found))
+    return 0
+
+
+async def _seq(log: Log, point: int | datetime) -> int:
+    """The sequence of a point in the log. Raises CommandError for one that is not written yet."""
+    tail = await log.tail(EVENTS)
+    if isinstance(point, int) and point > tail:
+        raise CommandError(f"EVENTS/{point} is not written yet: the log ends with EVENTS/{tail}")
+    return await seq_at(log, point)
+
+
+async def verify(*, source: Source = HERE, json: Json = False) -> int:
+    """Compare live folds, snapshots, decisions and blobs with the log.
+
+    The exit status is 1 if something differs.
+    """
+    from ringrift.insight.verify import verify as compare
+
+    async with opened(source) as log:
+        with progress("verifying") as report:
+            found = await compare(log, report)
+    show(found, json, *found.lines())
+    return 0 if found.sound else 1
+
+
+async def replay_elo(
+    *, until: Moment | None = None, source: Source = HERE, json: Json = False
+) -> int:
+    """Rebuild the rating tables from the log and compare them with the recorded ones.
+
+    The exit status is 1 if one differs.
+
+    Args:
+        until: Rebuild them as they were at this sequence, time or age.
+    """
+    from ringrift.cluster.screen import ratings_table
+    from ringrift.insight.generations import ConfigView
+    from ringrift.insight.replay import rebuild_elo
+
+    async with opened(source) as log:
+        last = None if until is None else await seq_at(log, until)
+        with progress("replaying evaluations") as report:
+            rebuilt = await rebuild_elo(log, until=last, progress=report)
+    texts: list[RenderableType] = []
+    for item in rebuilt:
+        texts.append(ratings_table(ConfigView(config=item.config, ratings=item.table.ratings)))
+        texts.append(f"{item.table.games:,} games; {item.verdict}\n")
+    nothing = "no evaluations in the log" + (" up to there" if until else "")
+    show({"configs": [item.document() for item in rebuilt]}, json, *texts or [nothing])
+    return 1 if any(item.identical is False for item in rebuilt) else 0

@@ -13,8 +13,8 @@ from ringrift.cli.source import console, moment, opened, progress
 from ringrift.errors import CommandError
 from ringrift.events import Settings
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.insight.changes import MISSING, changes
 from ringrift.insight.describe import field_text, important
+from ringrift.insight.past import MISSING, changes
 from ringrift.insight.whatif import Decision, Difference, PolicyError, Sum, WhatIf, policy
 from ringrift.insight.whatif import whatif as compare
 from ringrift.log import read

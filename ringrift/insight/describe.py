@@ -71,7 +71,9 @@ def field_text(value: Any) -> str:
             return f"{value.participant}:{value.elo:+.0f}"
         case bytes():
             return f"{len(value)}B"
-        case tuple():
+        case dict():
+            return field_text(str(value))
+        case tuple() | list():
             items = ", ".join(map(field_text, value[:ITEMS_MAX]))
             more = f", … {len(value)} in all" if len(value) > ITEMS_MAX else ""
             return f"[{items}{more}]"

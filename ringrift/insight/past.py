@@ -1,110 +1,137 @@
-"""The system as it was: every projection at any point of the log, and what changed between two
-points because of which events.
+"""The system as it was: every projection at any point of the log, and the changes between two
+points with the events that caused them.
 
-Projections are the deciders' states by their names, and four that people ask for: `ratings`,
-`generations`, `settings`, `pauses`."""
+Projections are the states of deciders, by name, and `ratings`, `generations`, `settings`,
+`pauses`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
+from rich.text import Text
 
-from ringrift.deciders.kit import Context
+from ringrift.deciders.kit import Context, InForce
 from ringrift.deciders.loop import rating as elo
-from ringrift.deciders.pauses import Pauses
-from ringrift.events import EventMeta, Recorded, Settings
-from ringrift.events.facts import PipelinePaused, PipelineResumed, Rating, SettingsChanged
-from ringrift.insight.changes import Change, Path, changes, related
+from ringrift.errors import CommandError
+from ringrift.events import EventMeta, Recorded
+from ringrift.events.facts import Rating
+from ringrift.insight.describe import field_text
 from ringrift.insight.generations import LoopView
+from ringrift.insight.replay import replayable
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.topology import EVENTS
-from ringrift.runtime.decide import DeciderRun, own_decisions
+from ringrift.runtime.decide import DeciderRun
 from ringrift.runtime.processes import deciders
 
 RATINGS, GENERATIONS, SETTINGS, PAUSES = "ratings", "generations", "settings", "pauses"
-CAUSES_KEPT_MAX = 20
-"""newest events named for one change"""
+CAUSES_KEPT_MAX, CAUSES_SHOWN = 20, 3
+"""The newest events kept, and shown, for one change."""
+Path = tuple[str, ...]
 
 
-def projections() -> tuple[str, ...]:
-    """Names of all projections."""
-    return (RATINGS, GENERATIONS, SETTINGS, PAUSES, *deciders())
+class Missing:
+    """Stands for a value that does not exist on one side."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING = Missing()
+
+
+class Change(NamedTuple):
+    """A place that differs, such as `configs.hex8_2p.games`; `MISSING` where it does not exist."""
+
+    path: Path
+    before: Any
+    after: Any
+
+
+def changes(before: Any, after: Any, path: Path = ()) -> Iterator[Change]:
+    """Yield the smallest places that differ between two values of the same shape.
+
+    Parts that are the same object are skipped, which makes comparing two folds cheap."""
+    if before is after:
+        return
+    if isinstance(before, Struct) and type(before) is type(after):
+        for name in before.__struct_fields__:
+            yield from changes(getattr(before, name), getattr(after, name), (*path, name))
+    elif isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*path, str(key)))
+    elif isinstance(before, tuple) and isinstance(after, tuple):
+        yield from changes(dict(enumerate(before)), dict(enumerate(after)), path)
+    elif before != after:
+        yield Change(path, before, after)
 
 
 class Past:
-    """All projections, or one, folded event by event; `seq` is the newest event taken."""
+    """All projections, or one, folded event by event; `seq` is the newest event folded."""
 
     def __init__(self, runs: Sequence[DeciderRun], wanted: Sequence[str]) -> None:
         self.runs, self.wanted = runs, tuple(wanted)
         self.seq = 0
-        self.settings: tuple[int, Settings] | None = None
-        self.pauses = Pauses()
-        self.view = LoopView()
-        self.matches = elo.DECIDER.initial()
-        self._rated: tuple[elo.EloState, dict[str, dict[str, Rating]]] = (self.matches, {})
-
-    @property
-    def ratings(self) -> dict[str, dict[str, Rating]]:
-        """Tables by config, rows by participant, strongest first; fitted again only after an
-        evaluation."""
-        if self._rated[0] is not self.matches:
-            tables = {
-                config: elo.table(self.matches, config).ratings for config in self.matches.configs
-            }
-            self._rated = (
-                self.matches,
-                {config: {row.participant: row for row in rows} for config, rows in tables.items()},
-            )
-        return self._rated[1]
+        self.in_force = InForce()
+        self._view = LoopView()
+        self._matches = elo.DECIDER.initial()
+        self._rated: tuple[elo.EloState, dict[str, dict[str, Rating]]] = (self._matches, {})
 
     @classmethod
     async def open(cls, log: Log, projection: str | None = None) -> Past:
-        """Nothing folded yet; of one projection if it is named."""
-        wanted = (projection,) if projection else projections()
-        tail = await log.tail(EVENTS)
-        runs = [
-            DeciderRun(item, await own_decisions(log, item))
-            for name, item in deciders().items()
-            if name in wanted
-        ]
-        for run in runs:
-            run.decided_to = tail  # nothing is decided anew: history is as it was
-        return cls(runs, wanted)
+        """Prepare to fold every projection, or only `projection`. Raises CommandError if it does
+        not exist."""
+        names = (RATINGS, GENERATIONS, SETTINGS, PAUSES, *deciders())
+        if projection is not None and projection not in names:
+            known = ", ".join(names)
+            raise CommandError(f"no projection is called {projection!r}; there are {known}")
+        wanted = (projection,) if projection else names
+        chosen = [item for name, item in deciders().items() if name in wanted]
+        return cls(await replayable(log, chosen), wanted)
 
     def take(self, recorded: Recorded) -> None:
         """Fold one event."""
         event, meta = recorded
         self.seq = meta.seq
+        self.in_force = self.in_force.after(event)
         for run in self.runs:
             run.take(event, meta)
-        if isinstance(event, SettingsChanged):
-            self.settings = (event.version, event.settings)
-        elif isinstance(event, PipelinePaused | PipelineResumed):
-            self.pauses = self.pauses.after(event)
         if RATINGS in self.wanted:
-            self.matches = elo.DECIDER.evolve(self.matches, event, Context.of(meta))
+            self._matches = elo.DECIDER.evolve(self._matches, event, Context.of(meta))
         if GENERATIONS in self.wanted:
-            self.view.fold([recorded])
+            self._view.fold([recorded])
+
+    @property
+    def ratings(self) -> dict[str, dict[str, Rating]]:
+        """Rating tables by config and participant, fitted again only after an evaluation."""
+        if self._rated[0] is not self._matches:
+            found = {}
+            for config in self._matches.configs:
+                rows = elo.table(self._matches, config).ratings
+                found[config] = {row.participant: row for row in rows}
+            self._rated = (self._matches, found)
+        return self._rated[1]
 
     def states(self) -> dict[str, Any]:
-        """Values by projection that later events leave as they are, cheap to compare between two
-        events."""
+        """Return immutable values by projection, for comparison after each event."""
+        now = self.in_force
         values: dict[str, Any] = {run.decider.name: run.state for run in self.runs}
-        values |= {RATINGS: self.ratings, SETTINGS: self.settings, PAUSES: self.pauses}
-        if GENERATIONS in self.wanted:  # that view changes in place
-            values[GENERATIONS] = msgspec.to_builtins(self.view.configs)
+        values |= {RATINGS: self.ratings, PAUSES: now.pauses}
+        values[SETTINGS] = (now.settings_version, now.settings) if now.settings_version else None
+        if GENERATIONS in self.wanted:  # this view changes in place
+            values[GENERATIONS] = msgspec.to_builtins(self._view.configs)
         return {name: values[name] for name in self.wanted}
 
     def document(self) -> dict[str, Any]:
-        """Plain values by projection, in the order in which they were asked for."""
-        version, settings = self.settings or (0, None)
+        """Return plain values by projection."""
+        now = self.in_force
+        settings = now.settings if now.settings_version else None
         shown = self.states() | {
-            SETTINGS: {"version": version, "settings": settings},
-            PAUSES: self.pauses.paused,
+            SETTINGS: {"version": now.settings_version, "settings": settings},
+            PAUSES: now.pauses.paused,
         }
         return {name: msgspec.to_builtins(shown[name]) for name in self.wanted}
 
@@ -112,7 +139,7 @@ class Past:
 async def at(
     log: Log, seq: int, projection: str | None = None, progress: Progress | None = None
 ) -> Past:
-    """Every projection, or one, as it was after `EVENTS` up to `seq`."""
+    """Return every projection, or one, as it was after `EVENTS/<seq>`. Raises CommandError."""
     past = await Past.open(log, projection)
     async for recorded in read.facts(log, until=seq, progress=progress):
         past.take(recorded)
@@ -121,8 +148,8 @@ async def at(
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """One place of a projection that differs between two points, and the newest events that touched
-    it (`total` in all)."""
+    """A change of a projection between two points, and the newest of `total` events that touched
+    it."""
 
     projection: str
     change: Change
@@ -137,9 +164,9 @@ async def diff(
     projection: str | None = None,
     progress: Progress | None = None,
 ) -> list[Changed]:
-    """What the events after `first` and up to `second` changed."""
+    """Return what the events after `first` and up to `second` changed. Raises CommandError."""
     past = await Past.open(log, projection)
-    touched: dict[str, list[tuple[Path, EventMeta]]] = {}
+    touched: dict[str, list[tuple[Path, EventMeta]]] = {name: [] for name in past.wanted}
     start: dict[str, Any] | None = None
     old: dict[str, Any] = {}
     async for recorded in read.facts(log, until=second, progress=progress):
@@ -148,24 +175,79 @@ async def diff(
         past.take(recorded)
         if start is not None:
             new = past.states()
-            for name, value in new.items():
-                paths = [change.path for change in changes(old[name], value)]
-                touched.setdefault(name, []).extend((path, recorded.meta) for path in paths)
+            for name in new:
+                paths = (change.path for change in changes(old[name], new[name]))
+                touched[name] += [(path, recorded.meta) for path in paths]
             old = new
     if start is None:
         return []
     return [
-        _changed(name, change, touched.get(name, []))
+        _changed(name, change, touched[name])
         for name in past.wanted
         for change in changes(start[name], old[name])
     ]
 
 
 def _changed(name: str, change: Change, touched: list[tuple[Path, EventMeta]]) -> Changed:
-    causes = {meta.seq: meta for path, meta in touched if related(path, change.path)}
-    return Changed(
-        projection=name,
-        change=change,
-        causes=tuple(causes.values())[-CAUSES_KEPT_MAX:],
-        total=len(causes),
-    )
+    causes = [meta for path, meta in touched if _overlap(path, change.path)]
+    unique = list({meta.seq: meta for meta in causes}.values())
+    newest = tuple(unique[-CAUSES_KEPT_MAX:])
+    return Changed(projection=name, change=change, causes=newest, total=len(unique))
+
+
+def _overlap(path: Path, other: Path) -> bool:
+    """Whether one place is part of the other."""
+    shorter = min(len(path), len(other))
+    return path[:shorter] == other[:shorter]
+
+
+def past_lines(document: dict[str, Any]) -> Iterator[str | Text]:
+    """Yield the document of a `Past` as text."""
+    for name, value in document.items():
+        yield Text(name, style="bold")
+        yield from _value_lines(value, "  ")
+
+
+def _value_lines(value: Any, indent: str) -> Iterator[str]:
+    """Yield the items of a dict or list as indented lines; short lists on one line."""
+    if not value:
+        yield f"{indent}nothing"
+    items = value.items() if isinstance(value, dict) else enumerate(value or ())
+    for name, item in items:
+        rows = isinstance(item, list | tuple) and item and isinstance(item[0], dict)
+        if rows:
+            yield f"{indent}{name}"
+            for row in item:
+                yield f"{indent}  " + " ".join(f"{k}={field_text(v)}" for k, v in row.items())
+        elif isinstance(item, dict) and item:
+            yield f"{indent}{name}"
+            yield from _value_lines(item, indent + "  ")
+        else:
+            yield f"{indent}{name}: {field_text(item)}"
+
+
+def diff_lines(found: Sequence[Changed]) -> Iterator[str | Text]:
+    """Yield changes as text, with the events that caused them."""
+    heading = ""
+    for item in found:
+        if item.projection != heading:
+            heading = item.projection
+            yield Text(heading, style="bold")
+        newest = [f"{meta.position} {meta.id.partition(':')[0]}" for meta in item.causes]
+        causes = ", ".join(newest[-CAUSES_SHOWN:])
+        if item.total > CAUSES_SHOWN:
+            causes = f"{item.total} events, the newest {causes}"
+        before, after = field_text(item.change.before), field_text(item.change.after)
+        yield f"  {'.'.join(item.change.path)}: {before} → {after}  ← {causes}"
+
+
+def diff_document(item: Changed) -> dict[str, Any]:
+    """Return a change as plain values, without the side that does not exist."""
+    _, before, after = item.change
+    path = ".".join(item.change.path)
+    document: dict[str, Any] = {"projection": item.projection, "path": path}
+    sides = {"before": before, "after": after}
+    existing = {name: value for name, value in sides.items() if value is not MISSING}
+    causes = [{"position": meta.position, "id": meta.id, "time": meta.time} for meta in item.causes]
+    document |= msgspec.to_builtins(existing)
+    return document | {"events": item.total, "causes": causes}

@@ -29,7 +29,7 @@ from ringrift.events.facts import (
     ShardExported,
 )
 from ringrift.events.settings import SelfplaySettings, ShardSettings
-from ringrift.insight.replay import replayed_folds
+from ringrift.insight.replay import replayed_runs
 from ringrift.learning.targets import Decision, encode
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.jetstream import JetStreamLog
@@ -192,7 +192,8 @@ async def test_a_killed_rater_starts_from_its_snapshot_on_a_killed_server(
         (snapshot, *_) = await stored(blobs, "elo")
         assert f'"deciders": {{"elo": {snapshot.seq}}}' in (tmp_path / "second").read_text()
         (beat,) = await beats(log, snapshot.seq + 1)
-        assert beat.folds == await replayed_folds(log, [elo.DECIDER], beat.seq)
+        (run,) = await replayed_runs(log, [elo.DECIDER], beat.seq)
+        assert beat.folds == {"elo": run.fold_hash}
     finally:
         await kill(second)
 

@@ -5,54 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ringrift.cli.commands.options import Commands, add_config, add_set, add_source, group, later
-
-
-def replay(commands: Commands) -> None:
-    """`ringrift replay elo`."""
-    items = group(commands, "replay", "rebuild a projection from the log alone", "elo")
-    elo = items.add_parser("elo", help="the rating table from the evaluations in the log")
-    add_source(elo)
-    elo.add_argument("--until", help="as it was at a sequence or time")
-    elo.set_defaults(run=later("ringrift.cli.replay", "elo"))
-
-
-def at(commands: Commands) -> None:
-    """`ringrift at`."""
-    item = commands.add_parser("at", help="the system, or one part of it, as it was")
-    add_source(item)
-    item.add_argument(
-        "point",
-        metavar="SEQ|TIME",
-        help="sequence, time such as 2026-11-21T04:00, or age such as 10m",
-    )
-    item.add_argument(
-        "projection",
-        nargs="?",
-        help="ratings, generations, settings, pauses, or a decider (default: all)",
-    )
-    item.set_defaults(run=later("ringrift.cli.past", "at"))
-
-
-def diff(commands: Commands) -> None:
-    """`ringrift diff`."""
-    item = commands.add_parser(
-        "diff", help="what changed between two points, and which events changed it"
-    )
-    add_source(item)
-    for name in ("first", "second"):
-        item.add_argument(name, metavar="SEQ|TIME")
-    item.add_argument("projection", nargs="?", help="as in `ringrift at`")
-    item.set_defaults(run=later("ringrift.cli.past", "diff"))
-
-
-def verify(commands: Commands) -> None:
-    """`ringrift verify`."""
-    item = commands.add_parser(
-        "verify", help="compare folds, snapshots, decisions and blobs with the log"
-    )
-    add_source(item)
-    item.set_defaults(run=later("ringrift.cli.verify", "verify"))
+from ringrift.cli.commands.options import Commands, add_config, add_set, add_source, later
 
 
 def query(commands: Commands) -> None:

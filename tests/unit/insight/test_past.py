@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringrift.errors import CommandError
 from ringrift.events.facts import ModelPromoted, PipelinePaused
-from ringrift.insight.changes import MISSING, changes
-from ringrift.insight.past import at, diff, projections
-from ringrift.insight.replay import rebuild_elo, replayed_folds
+from ringrift.insight.past import MISSING, at, changes, diff
+from ringrift.insight.replay import rebuild_elo, replayed_runs
 from ringrift.log import read
 from ringrift.runtime.processes import deciders
 
@@ -33,9 +34,14 @@ def test_values_differ_exactly_where_changes_say(before: Any, after: Any) -> Non
     )
 
 
-def test_every_decider_is_found() -> None:
-    assert {"selfplay", "training", "evaluation", "promotion", "elo"} <= deciders().keys()
-    assert {"ratings", "generations", "settings", "pauses", "elo"} <= set(projections())
+async def test_every_decider_is_a_projection(world: Any) -> None:
+    document = (await at(world.log, 0)).document()
+    assert document.keys() == {"ratings", "generations", "settings", "pauses", *deciders()}
+
+
+async def test_a_projection_that_does_not_exist_is_refused(world: Any) -> None:
+    with pytest.raises(CommandError, match="no projection is called 'nonsense'; there are ratings"):
+        await at(world.log, 0, "nonsense")
 
 
 async def test_at_the_end_it_is_what_live_deciders_hold(world: Any) -> None:
@@ -50,7 +56,8 @@ async def test_at_every_point_it_is_the_fold_to_there(world: Any) -> None:
     for seq in range(0, await world.log.tail("EVENTS"), 7):
         past = await at(world.log, seq)
         found = {run.decider.name: run.fold_hash for run in past.runs}
-        assert found == await replayed_folds(world.log, list(deciders().values()), seq)
+        runs = await replayed_runs(world.log, deciders().values(), seq)
+        assert found == {run.decider.name: run.fold_hash for run in runs}
 
 
 async def test_the_ratings_are_those_of_the_rebuilt_table(world: Any) -> None:

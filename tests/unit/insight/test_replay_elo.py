@@ -10,6 +10,7 @@ from ringrift.deciders.loop import rating as elo
 from ringrift.events import decode, draft
 from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
 from ringrift.insight.replay import rebuild_elo
+from ringrift.log import read
 from ringrift.log.memory import MemoryLog
 
 
@@ -107,7 +108,7 @@ async def test_the_table_as_it_was() -> None:
     assert stored is not None
     before = (await rebuild_elo(rated.log))[0].table
     await rated.rate(scored("hex8_2p", 2))
-    for until in (then, stored.time):
+    for until in (then, await read.seq_at(rated.log, stored.time)):
         (item,) = await rebuild_elo(rated.log, until=until)
         assert (item.table, item.identical) == (before, True)
     assert await rebuild_elo(rated.log, until=0) == []

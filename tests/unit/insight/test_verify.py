@@ -16,7 +16,7 @@ from ringrift.events.facts import (
     SelfplayPlanned,
     ShardExported,
 )
-from ringrift.insight.verify import Report, verify
+from ringrift.insight.verify import VerifyReport, verify
 from ringrift.log import read
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.presence import Heartbeat, Presence
@@ -60,7 +60,7 @@ async def test_a_sound_system(world: Any) -> None:
     assert report.checked["decision"] == len(own)
 
 
-def problems(world: Any, report: Report) -> list[Any]:
+def problems(world: Any, report: VerifyReport) -> list[Any]:
     """Those of the deciders that this small world runs: nobody decides on feedback in it, which is
     a warning."""
     run = {run.decider.name for run in world.runs}
@@ -68,7 +68,7 @@ def problems(world: Any, report: Report) -> list[Any]:
 
 
 async def test_networks_and_shards_without_blobs(world: Any) -> None:
-    report: Report = await verify(world.log)
+    report: VerifyReport = await verify(world.log)
     assert not report.sound
     found = problems(world, report)
     assert {item.name.partition("/")[0]: item.level for item in found} == {
@@ -84,7 +84,7 @@ async def test_a_live_fold_that_is_another(world: Any) -> None:
     await beat(world, folds={"elo": "0" * 16})
     ((kind, name, text),) = await failures(world)
     assert (kind, name) == ("fold", "elo")
-    assert "planner one on n1 says 0000000000000000" in text
+    assert "planner one on n1 reports 0000000000000000" in text
 
 
 async def test_a_live_fold_that_is_behind_is_compared_where_it_is(world: Any) -> None:
