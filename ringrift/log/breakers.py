@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ringrift.log.protocol import Log
 from ringrift.log.topology import BREAKER_BUCKET, BREAKER_SECONDS
@@ -18,12 +18,13 @@ class BreakerBucket:
     """Values by target, each with the time it was stored; keys are forgotten after 6 h, also
     here."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, now: Callable[[], float] = time.time) -> None:
+        self._log, self.now = log, now
         self._values: dict[str, tuple[bytes, float]] = {}
 
-    def values(self, now: float) -> Mapping[str, bytes]:
-        """What is known and not expired at `now`, seconds since 1970."""
+    def values(self) -> Mapping[str, bytes]:
+        """What is known and not expired."""
+        now = self.now()
         return {
             target: body
             for target, (body, stored) in self._values.items()
@@ -50,9 +51,7 @@ class BreakerBucket:
         """Write a target's value; an empty one forgets it. Raises StreamError."""
         headers = {} if body else {"KV-Operation": "DEL"}
         await self._log.publish(_STREAM, _PREFIX + target, body, headers=headers)
-        self._take(
-            _PREFIX + target, body, time.time()
-        )  # what we did ourselves we need not wait for
+        self._take(_PREFIX + target, body, self.now())  # need not wait for our own write
 
     def _take(self, subject: str, body: bytes, stored: float) -> None:
         target = subject.removeprefix(_PREFIX)

@@ -4,7 +4,8 @@ not renewed expire."""
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -94,8 +95,8 @@ class Seen(Struct, frozen=True):
 class Presence:
     """The bucket `nodes` as seen through a log's connection."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, now: Callable[[], float] = time.time) -> None:
+        self._log, self._now = log, now
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """Write this process's heartbeat. Raises StreamError."""
@@ -107,7 +108,7 @@ class Presence:
 
     async def all(self) -> list[Heartbeat]:
         """The processes that have written lately and have not left."""
-        oldest = datetime.now(UTC).timestamp() - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
+        oldest = self._now() - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
         found: dict[str, Heartbeat] = {}
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:
@@ -120,7 +121,7 @@ class Presence:
         """Every node that has a heartbeat in the bucket, also an old one or one that says
         goodbye."""
         found: dict[str, Seen] = {}
-        now = datetime.now(UTC).timestamp()
+        now = self._now()
         oldest = now - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:

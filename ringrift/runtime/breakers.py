@@ -7,7 +7,6 @@ if process.breakers.allows(target):
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -21,10 +20,10 @@ Record = Callable[[Fact, str], Awaitable[None]]
 """Appends a fact under a key of its own."""
 
 
-def not_closed(bucket: BreakerBucket, now: float | None = None) -> dict[str, Breaker]:
-    """The breakers in the bucket by target; `now` in seconds since 1970."""
+def not_closed(bucket: BreakerBucket) -> dict[str, Breaker]:
+    """The open and probing breakers in the bucket, by target."""
     found = {}
-    for target, body in bucket.values(time.time() if now is None else now).items():
+    for target, body in bucket.values().items():
         try:
             found[target] = msgspec.json.decode(body, type=Breaker)
         except msgspec.DecodeError:  # written by a newer build or by hand
@@ -37,10 +36,8 @@ class Breakers:
     """Breakers by target. Failures below the threshold are counted by this process alone; an open
     breaker is shared by all."""
 
-    def __init__(
-        self, bucket: BreakerBucket, record: Record, now: Callable[[], float] = time.time
-    ) -> None:
-        self._bucket, self._record, self._now = bucket, record, now
+    def __init__(self, bucket: BreakerBucket, record: Record) -> None:
+        self._bucket, self._record, self._now = bucket, record, bucket.now
         self._own: dict[str, Breaker] = {}
 
     async def follow(self) -> None:
@@ -49,7 +46,7 @@ class Breakers:
 
     def shared(self) -> dict[str, Breaker]:
         """Breakers that are not closed, by target."""
-        return not_closed(self._bucket, self._now())
+        return not_closed(self._bucket)
 
     def allows(self, target: str) -> bool:
         """Whether the target may be used now."""

@@ -6,7 +6,8 @@ Read from the log and its buckets on request, so that any process can report it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -70,15 +71,17 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     advice: tuple[str, ...]
 
 
-async def cluster_view(log: Log, *, dead_letters_max: int = 50) -> ClusterView:
-    """Look at everything once. Raises StreamError."""
+async def cluster_view(
+    log: Log, *, dead_letters_max: int = 50, now: Callable[[], float] = time.time
+) -> ClusterView:
+    """Look at everything once; `now` gives seconds since 1970. Raises StreamError."""
     quorum = await voters(log)
     roles = {role: await _holder(log, role) for role in LEASED}
-    beats = await Presence(log).all()
+    beats = await Presence(log, now).all()
     running = {beat.consumer for beat in beats}
     known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(node.tier) for node in known.values()), default=0)]
-    bucket = BreakerBucket(log)
+    bucket = BreakerBucket(log, now)
     await bucket.load()
     broken = {name: breaker.why for name, breaker in not_closed(bucket).items()}
     dead_letters, paused = len((await unresolved(log)).letters), await pauses_in_force(log)

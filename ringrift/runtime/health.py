@@ -108,7 +108,10 @@ class Endpoints:
         async with self._asking:
             now = self._process.clock.monotonic()
             if self._cluster is None or now - self._cluster[0] > CLUSTER_KEPT_SECONDS:
-                self._cluster = now, await cluster_view(self._process.log)
+                self._cluster = (
+                    now,
+                    await cluster_view(self._process.log, now=self._process.clock.wall),
+                )
             return self._cluster[1]
 
     def _metrics(self) -> bytes:

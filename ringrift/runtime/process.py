@@ -17,7 +17,7 @@ import nats.errors
 import structlog
 
 from ringrift.events import Draft, Fact, Settings, event_id
-from ringrift.log.blobs import Blobs
+from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.breakers import BreakerBucket
 from ringrift.log.errors import StreamError
 from ringrift.log.leases import Lease, hold
@@ -53,17 +53,10 @@ class Fold(Protocol):
 class Process:
     """The consumer `name` on `node`, with its connection."""
 
-    def __init__(
-        self,
-        name: str,
-        node: str,
-        log: Log,
-        blobs: Blobs,
-        presence: Presence,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        self.name, self.node, self.clock = name, node, clock
-        self.log, self.blobs, self.presence = log, blobs, presence
+    def __init__(self, name: str, node: str, log: Log, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.name, self.node, self.log, self.clock = name, node, log, clock
+        self.blobs = ObjectBlobs(log)
+        self.presence = Presence(log, clock.wall)
         self.edge: Log | None = None
         """this node's own server, which accepts games while the link to the voters is down"""
         self.instance = uuid.uuid4().hex[:12]
@@ -81,7 +74,7 @@ class Process:
         self.condition = Condition()
         self.pressure = Pressure()
         self.controls = Controls(log, node, self.logger)
-        self.breakers = Breakers(BreakerBucket(log), self.record, clock.wall)
+        self.breakers = Breakers(BreakerBucket(log, clock.wall), self.record)
         self.health_address = ""
         self.why_stopped = "ended"
         self._stop = asyncio.Event()

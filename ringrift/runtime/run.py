@@ -21,10 +21,8 @@ import nats.errors
 
 import ringrift
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.health import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
 from ringrift.runtime.logs import configure_logs
@@ -59,7 +57,7 @@ async def _connect_and_live(name: str, node: str, server: str, main: Main) -> No
     async with contextlib.AsyncExitStack() as connections:
         log = await JetStreamLog.open(server, name=source)
         connections.push_async_callback(log.close)
-        process = Process(name, node, log, ObjectBlobs(log), Presence(log))
+        process = Process(name, node, log)
         if edge:
             process.edge = await JetStreamLog.open(edge, name=source)
             connections.push_async_callback(process.edge.close)

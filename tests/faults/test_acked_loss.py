@@ -14,10 +14,8 @@ import pytest
 
 from ringrift.events import Draft, Recorded, decode, draft
 from ringrift.events.facts import ConsumerStarted, LostEventsRepublished
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import LogRewound
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.process import Process
 from ringrift.runtime.republish import republish_lost
 from ringrift.server.embedded import EmbeddedServer
@@ -61,7 +59,7 @@ async def test_what_an_older_store_lacks_is_written_again_once(
 ) -> None:
     log = await JetStreamLog.open(server.url, name="test")
     await ensure(log.ask)
-    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
+    process = Process("selfplay", "n", log)
     mending = asyncio.create_task(republish_lost(process))
     drafts = [note(number) for number in range(10)]
     for item in drafts[:6]:

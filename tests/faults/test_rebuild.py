@@ -216,9 +216,7 @@ async def run_to_the_end(url: str) -> dict[str, str]:
     """All deciders and the exporter until they have folded the whole log; the digests of the
     states."""
     logs = [await JetStreamLog.open(url, name="test") for _ in range(2)]
-    deciding, exporting = (
-        Process("test", "test", log, ObjectBlobs(log), Presence(log)) for log in logs
-    )
+    deciding, exporting = (Process("test", "test", log) for log in logs)
     tasks = [
         asyncio.create_task(act(deciding, DECIDERS, None)),
         asyncio.create_task(exporter.main(exporting)),

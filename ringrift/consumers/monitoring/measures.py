@@ -20,7 +20,9 @@ async def measure(process: Process) -> None:
     """Measure every `MEASURE_SECONDS`, until cancelled."""
     while True:
         limit = process.controls.operation.dead_letters_max
-        measure_cluster(process.metrics, await cluster_view(process.log, dead_letters_max=limit))
+        now = process.clock.wall
+        view = await cluster_view(process.log, dead_letters_max=limit, now=now)
+        measure_cluster(process.metrics, view)
         await measure_configs(process)
         await asyncio.sleep(MEASURE_SECONDS)
 

@@ -26,10 +26,8 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import EvaluationSettings, PromotionSettings, SelfplaySettings
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import StreamError
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.log.topology import LEASE_BUCKET
 from ringrift.runtime.clock import Clock
 from ringrift.runtime.decide import act
@@ -78,7 +76,7 @@ class SimulatedProcess(Process):
     def __init__(self, host: Host, log: FaultyLog) -> None:
         clock = Clock(lambda: host.world.loop.time() + host.clock_ahead, host.world.now)
         name, node = host.consumer, f"{host.name}-{host.lives}"
-        super().__init__(name, node, log, ObjectBlobs(log), Presence(log), clock)
+        super().__init__(name, node, log, clock)
         self.instance, self.logger, self._host = str(host.lives), Quiet(), host
 
     def folded(self, seq: int, folds: Any) -> None:

@@ -16,9 +16,7 @@ from ringrift.deciders.fleet.breaker import Breaker
 from ringrift.events import draft
 from ringrift.events.facts import SelfplayPlanned
 from ringrift.events.tickets import encode_ticket, subject_of, tickets_of
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import work
 
@@ -35,7 +33,7 @@ PLAN = SelfplayPlanned(
 
 
 async def process_on(log: JetStreamLog, name: str) -> Process:
-    return Process(name, "test", log, ObjectBlobs(log), Presence(log))
+    return Process(name, "test", log)
 
 
 def on(system: Any, job: Callable[[JetStreamLog], Awaitable[Any]]) -> Any:

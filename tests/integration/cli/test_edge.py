@@ -18,11 +18,9 @@ from ringrift.consumers.games.publishing import publish_games
 from ringrift.events import draft, event_id
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.tickets import tickets_of
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import CREDENTIALS
-from ringrift.log.presence import Presence
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Process
 from ringrift.server.edge import EDGE, ensure_edge, source_edge
@@ -153,9 +151,7 @@ async def test_games_of_an_edge_arrive_once_when_the_link_is_back(link: Link) ->
 async def test_a_worker_on_an_edge_plays_on_without_the_link_and_finishes_when_its_games_have_arrived(
     link: Link,
 ) -> None:
-    process = Process(
-        "selfplay", "gpu1", link.cluster, ObjectBlobs(link.cluster), Presence(link.cluster)
-    )
+    process = Process("selfplay", "gpu1", link.cluster)
     process.edge = link.edge
     plan = SelfplayPlanned(
         config="hex8_2p",

@@ -25,9 +25,7 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import decode_ticket
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.decide import act, own_decisions, replayed
 from ringrift.runtime.process import Process
 
@@ -43,7 +41,7 @@ def broker() -> MemoryBroker:
 
 def process(broker: MemoryBroker, name: str = "planner") -> Process:
     log = MemoryLog(broker)
-    return Process(name, "test", log, ObjectBlobs(log), Presence(log))
+    return Process(name, "test", log)
 
 
 async def write(broker: MemoryBroker, *facts: Fact) -> list[int]:

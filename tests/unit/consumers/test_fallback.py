@@ -25,10 +25,8 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import SelfplayTicket, TrainingTicket, tickets_of
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import BlobMissing, LogUnavailable
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
@@ -59,7 +57,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def process() -> Process:
     log = MemoryLog(MemoryBroker())
-    return Process("selfplay", "test", log, ObjectBlobs(log), Presence(log))
+    return Process("selfplay", "test", log)
 
 
 async def write(process: Process, *facts: Fact) -> int:

@@ -35,9 +35,7 @@ from ringrift.events.facts import (
     VelocityChanged,
 )
 from ringrift.events.settings import SelfplaySettings
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.decide import act, replayed
 from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
@@ -60,7 +58,7 @@ ROLES = {
 
 def process(broker: MemoryBroker, name: str) -> Process:
     log = MemoryLog(broker)
-    return Process(name, "test", log, ObjectBlobs(log), Presence(log))
+    return Process(name, "test", log)
 
 
 @pytest.fixture

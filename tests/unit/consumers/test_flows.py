@@ -57,9 +57,7 @@ from ringrift.events.tickets import (
     decode_ticket,
 )
 from ringrift.learning.targets import Decision, encode
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.runtime.decide import DeciderRun, replayed
@@ -272,10 +270,7 @@ async def live(log: MemoryLog) -> None:
     """Generations one after another, then a match that the newest network loses against the one
     before."""
     names = [role.__name__.rpartition(".")[2] for role in ROLES]
-    runners = [
-        Process(name, "test", MemoryLog(log.broker), ObjectBlobs(log), Presence(log))
-        for name in names
-    ]
+    runners = [Process(name, "test", MemoryLog(log.broker)) for name in names]
     tasks = [
         asyncio.create_task(role.main(runner)) for role, runner in zip(ROLES, runners, strict=True)
     ]

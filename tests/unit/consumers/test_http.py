@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime import http
 from ringrift.runtime.condition import (
     LAG_READY_MAX,
@@ -32,7 +30,7 @@ from ringrift.runtime.processes import PROCESSES
 def process(monkeypatch: pytest.MonkeyPatch) -> Process:
     monkeypatch.setenv("RINGRIFT_HEALTH_PORT", "0")
     log = MemoryLog(MemoryBroker())
-    return Process("rater", "test", log, ObjectBlobs(log), Presence(log))
+    return Process("rater", "test", log)
 
 
 @contextlib.asynccontextmanager

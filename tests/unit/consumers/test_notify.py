@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.condition import STALLED_SECONDS_MAX, Condition
 from ringrift.runtime.notify import ALIVE, READY, STOPPING, Watchdog, keep_alive, notify
 from ringrift.runtime.process import Process
@@ -34,7 +32,7 @@ def test_what_is_said_is_heard(systemd: socket.socket) -> None:
 
 def test_a_process_that_stops_says_so_once(systemd: socket.socket) -> None:
     log = MemoryLog(MemoryBroker())
-    process = Process("rater", "test", log, ObjectBlobs(log), Presence(log))
+    process = Process("rater", "test", log)
     process.stop()
     process.stop()
     notify(READY)

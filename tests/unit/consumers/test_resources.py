@@ -8,9 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime import resources
 from ringrift.runtime.machine import memory_bytes
 from ringrift.runtime.process import Process
@@ -76,7 +74,7 @@ async def test_gpu_memory_that_is_critical_is_given_back_from_the_caches(
     gpu = Gpu(used=85, cached=40)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=gpu))
     log = MemoryLog(MemoryBroker())
-    process = Process("selfplay", "test", log, ObjectBlobs(log), Presence(log))
+    process = Process("selfplay", "test", log)
     monkeypatch.setattr(
         "ringrift.runtime.relief.used_shares", lambda data: {"vram": resources.vram()}
     )

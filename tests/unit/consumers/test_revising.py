@@ -28,7 +28,6 @@ from ringrift.insight.retract import Selection, retractions
 from ringrift.learning.targets import Decision, encode
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.nets.encoding import ENCODER
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
@@ -86,7 +85,7 @@ class System:
     def __init__(self) -> None:
         self.log = MemoryLog(MemoryBroker())
         self.blobs = ObjectBlobs(self.log)
-        self.process = Process("exporter", "test", self.log, self.blobs, Presence(self.log))
+        self.process = Process("exporter", "test", self.log)
         self.games = [played(number, "n1" if number < 3 else "n2") for number in range(4)]
 
     async def start(self) -> None:

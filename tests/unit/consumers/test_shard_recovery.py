@@ -13,7 +13,6 @@ from ringrift.events.facts import ShardExported, ShardRecovered
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import BlobCorrupt
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime.process import Process
 
 
@@ -39,7 +38,7 @@ async def exported(process: Process, monkeypatch: pytest.MonkeyPatch, data: byte
 @pytest.fixture
 def process() -> Process:
     log = MemoryLog(MemoryBroker())
-    return Process("trainer", "test", log, ObjectBlobs(log), Presence(log))
+    return Process("trainer", "test", log)
 
 
 async def told(process: Process) -> list[Any]:

@@ -27,7 +27,6 @@ from ringrift.events.facts import (
 from ringrift.log import snapshots
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.log.topology import SNAPSHOT_BUCKET
 from ringrift.runtime import folds
 from ringrift.runtime.decide import act, own_decisions, replayed
@@ -114,7 +113,7 @@ class Runner:
     async def live(self) -> dict[str, Folded]:
         """The folds of a runner that has caught up with the log and its own decisions, then
         stops."""
-        process = Process("planner", "test", MemoryLog(self.broker), self.blobs, Presence(self.log))
+        process = Process("planner", "test", MemoryLog(self.broker))
         found: dict[str, Any] = {}
 
         def note(seq: int, states: Any) -> None:
@@ -179,7 +178,7 @@ async def test_only_the_rest_of_the_log_is_read(runner: Runner) -> None:
             return super().read(stream, **where)
 
     runner.log, log = Watched(runner.broker), runner.log
-    process = Process("planner", "test", runner.log, runner.blobs, Presence(log))
+    process = Process("planner", "test", runner.log)
     start = min([(await newest(runner.blobs, log, decider)).seq for decider in DECIDERS])
     process.folded = lambda seq, states: process.stop() if seq >= 5 else None  # type: ignore[method-assign]
     await act(process, DECIDERS, None)

@@ -38,7 +38,6 @@ from ringrift.events.facts import (
 )
 from ringrift.events.registry import REGISTRY
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of, tickets_of
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Entry
@@ -77,7 +76,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def process(broker: MemoryBroker, name: str = "selfplay", node: str = "test") -> Process:
     log = MemoryLog(broker)
-    return Process(name, node, log, ObjectBlobs(log), Presence(log))
+    return Process(name, node, log)
 
 
 async def write(broker: MemoryBroker, fact: Fact, key: str = "0") -> int:

@@ -11,10 +11,8 @@ from ringrift.events import Settings
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import TrainingTicket
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import BlobMissing
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import CheckpointError, save
@@ -25,7 +23,7 @@ from ringrift.runtime.process import Process
 @pytest.fixture
 def process() -> Process:
     log = MemoryLog(MemoryBroker())
-    return Process("trainer", "test", log, ObjectBlobs(log), Presence(log))
+    return Process("trainer", "test", log)
 
 
 def request(parent: str | None, architecture: str = "v2-micro") -> TrainingTicket:

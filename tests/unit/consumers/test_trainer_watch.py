@@ -14,10 +14,8 @@ from ringrift.events import draft
 from ringrift.events.facts import TrainingRequested, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket, tickets_of
 from ringrift.learning.training import Progress
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import save
 from ringrift.rules import Config
@@ -51,7 +49,7 @@ async def asked(process: Process, generation: int = 1) -> TrainingTicket:
 @pytest.fixture
 def process() -> Process:
     log = MemoryLog(MemoryBroker())
-    return Process("trainer", "test", log, ObjectBlobs(log), Presence(log))
+    return Process("trainer", "test", log)
 
 
 async def test_a_kill_of_its_own_ticket_reaches_a_trainer_and_another_does_not(

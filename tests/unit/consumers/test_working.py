@@ -19,10 +19,8 @@ from ringrift.events.facts import (
     TrainingFailed,
 )
 from ringrift.events.tickets import SelfplayTicket, encode_ticket, subject_of, tickets_of
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.runtime import work as working
 from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.process import Process
@@ -43,7 +41,7 @@ PLAN = SelfplayPlanned(
 @pytest.fixture
 def process() -> Process:
     log = MemoryLog(MemoryBroker())
-    return Process("selfplay", "test", log, ObjectBlobs(log), Presence(log))
+    return Process("selfplay", "test", log)
 
 
 async def ticket(process: Process) -> SelfplayTicket:

@@ -12,7 +12,6 @@ from ringrift.events import REGISTRY, Settings, UndecodableEvent, decode, draft
 from ringrift.events.facts import SettingsChanged
 from ringrift.events.registry import EventType
 from ringrift.events.tickets import decode_ticket
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.memory import PAYLOAD_BYTES_MAX, MemoryBroker, MemoryLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.runtime.process import Process
@@ -107,7 +106,7 @@ async def test_the_largest_message_can_be_buried() -> None:
     seq = log.broker.stream("EVENTS").store(
         "ringrift.model.hex8_2p.registered", b"x" * size, {}, None
     )
-    process = Process("rater", "n", log, ObjectBlobs(log), Presence(log))
+    process = Process("rater", "n", log)
     entry = await log.get("EVENTS", seq)
     assert entry is not None
     await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="y" * size)
@@ -120,7 +119,7 @@ async def test_the_largest_message_can_be_buried() -> None:
 
 async def test_settings_that_are_none_hide_no_others() -> None:
     log = MemoryLog(MemoryBroker())
-    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
+    process = Process("selfplay", "n", log)
     wanted = Settings()
     await log.append(
         [draft(SettingsChanged(version=1, settings=wanted, why="test"), cause=None, source="t")]

@@ -10,11 +10,9 @@ import pytest
 from ringrift.events import Draft, decode, draft
 from ringrift.events.facts import ConsumerStarted, LostEventsRepublished, PipelinePaused
 from ringrift.log import ledger
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import LogRewound
 from ringrift.log.ledger import Ledger
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.log.protocol import Expect
 from ringrift.runtime.process import Process
 from ringrift.runtime.republish import republish_lost
@@ -145,7 +143,7 @@ async def test_a_follower_that_has_read_nothing_that_is_gone_goes_on(log, clock)
 
 
 async def test_a_process_says_what_it_mended(log, clock):
-    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
+    process = Process("selfplay", "n", log)
     mending = asyncio.create_task(republish_lost(process))
     await write(log, clock, note(1), note(2))
     log.broker.crash(unsynced_seconds=0.5)
@@ -160,7 +158,7 @@ async def test_a_process_says_what_it_mended(log, clock):
 
 
 async def test_controls_are_read_again_after_a_loss(log, clock):
-    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
+    process = Process("selfplay", "n", log)
     await write(log, clock, note(1), note(2))
     following = asyncio.create_task(process.controls.follow(await process.controls.load()))
     for _ in range(5):
