@@ -509,7 +509,7 @@ async def test_a_breaker_is_forgotten_after_six_hours(broker: MemoryBroker) -> N
     runner = process(broker)
     await runner.breakers._put("node-test", Breaker(state="open", until=9e9, why="w"))
     assert not runner.breakers.allows("node-test")
-    runner.breakers._now = lambda: datetime.now(UTC).timestamp() + 6 * 3600 + 1
+    runner.breakers._bucket.now = lambda: datetime.now(UTC).timestamp() + 6 * 3600 + 1
     assert runner.breakers.allows("node-test")
 
 
