@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import RenderableType
 
-from ringrift.cli.common import HERE, Json, Moment, Source, opened, progress, show
+from ringrift.cli.common import HERE, Assignments, Json, Moment, Source, opened, progress, show
 from ringrift.errors import CommandError
 from ringrift.log.protocol import Log
 from ringrift.log.read import seq_at
@@ -184,3 +184,47 @@ async def replay_elo(
     nothing = "no evaluations in the log" + (" up to there" if until else "")
     show({"configs": [item.document() for item in rebuilt]}, json, *texts or [nothing])
     return 1 if any(item.identical is False for item in rebuilt) else 0
+
+
+async def whatif(
+    policy: str,
+    /,
+    *,
+    set: Assignments = (),
+    since: Moment | None = None,
+    until: Moment | None = None,
+    plot: Path | None = None,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Show what another policy would have decided on recorded history.
+
+    Args:
+        policy: A decider, such as promotion, or a Python file with a DECIDER.
+        set: A setting to change.
+        since: Sequence, time or age to start from [default: the beginning].
+        until: Sequence, time or age to end at [default: the end].
+        plot: Draw the decisions over time to this file.
+    """
+    from ringrift.events.settings_sources import from_arguments, load
+    from ringrift.insight.whatif import trial, whatif_report
+
+    given = from_arguments(set)
+    load(given)  # refuses unknown settings before the log is read
+    decider = trial.policy_named(policy)
+    async with opened(source) as log:
+        first = 0 if since is None else await seq_at(log, since)
+        last = await (log.tail(EVENTS) if until is None else seq_at(log, until))
+        with progress("replaying history") as report:
+            found = await trial.whatif(
+                log,
+                decider,
+                lambda settings: load(given, base=settings),
+                since=first,
+                until=last,
+                progress=report,
+            )
+    if plot:
+        whatif_report.decisions_over_time(found, plot)
+    show(whatif_report.whatif_document(found), json, *whatif_report.whatif_lines(found))
+    return 0

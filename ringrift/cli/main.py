@@ -42,7 +42,7 @@ COMMANDS = {
     "Explain": {
         "why": "history:why",
         "lineage": "history:lineage",
-        "whatif": "old:whatif",
+        "whatif": "history:whatif",
         "replay elo": "history:replay_elo",
         "verify": "history:verify",
     },

@@ -87,7 +87,7 @@ def test_whatif(run: Any, tmp_path: Path) -> None:
     shown = run(
         "whatif", "selfplay", "--set", "selfplay.games=7", "--plot", str(tmp_path / "w.png")
     )
-    assert "What history cannot tell" in shown
+    assert "What history cannot show" in shown
     assert (tmp_path / "w.png").exists()
     assert run.json("whatif", "elo")["differences"] == []
     run("whatif", "selfplay", "--set", "selfplay.nonsense=7", status=1)

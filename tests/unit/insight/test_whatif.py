@@ -10,6 +10,7 @@ import pytest
 
 from ringrift.deciders.loop import promotion, selfplay, training
 from ringrift.deciders.loop import rating as elo
+from ringrift.errors import CommandError
 from ringrift.events.facts import (
     ModelPromoted,
     PromotionRejected,
@@ -17,8 +18,8 @@ from ringrift.events.facts import (
     TrainingRequested,
 )
 from ringrift.events.settings_sources import load
-from ringrift.insight.whatif import PolicyError, WhatIf, policy, whatif
-from ringrift.insight.whatif_plot import decisions_over_time
+from ringrift.insight.whatif.trial import WhatIf, policy_named, whatif
+from ringrift.insight.whatif.whatif_report import decisions_over_time
 from ringrift.log import read
 from ringrift.runtime.processes import deciders
 
@@ -48,7 +49,7 @@ async def test_the_same_policy_decides_the_same(world: Any, name: str) -> None:
         found = await tried(world, decider, since)
         assert found.differences == []
         assert found.same == len(found.recorded) == len(found.tried)
-        assert found.stemming == 0
+        assert found.affected == 0
 
 
 async def test_more_games(world: Any) -> None:
@@ -56,10 +57,10 @@ async def test_more_games(world: Any) -> None:
     assert [(item.kind, item.fields) for item in found.differences] == [
         ("changed", (("games", 4, 6),))
     ] * 2
-    before, after = found.sums["hex8_2p"]
+    before, after = found.totals["hex8_2p"]
     assert (before.games, after.games) == (12, 16)
     assert after.worker_seconds == pytest.approx(before.worker_seconds * 16 / 12)
-    assert 0 < found.stemming <= found.taken_in
+    assert 0 < found.affected <= found.read
 
 
 async def test_a_harder_gate_rejects(world: Any) -> None:
@@ -76,7 +77,7 @@ async def test_a_harder_gate_rejects(world: Any) -> None:
         ("verdict", "ModelPromoted", "PromotionRejected") in item.fields
         for item in found.differences
     )
-    before, after = found.sums["hex8_2p"]
+    before, after = found.totals["hex8_2p"]
     assert (before.promoted, before.rejected) == (3, 0)
     assert after.promoted + after.rejected <= 3
 
@@ -106,7 +107,7 @@ async def test_before_since_all_is_as_it_was(world: Any) -> None:
 async def test_a_policy_from_a_file(world: Any, tmp_path: Path) -> None:
     path = tmp_path / "lazy.py"
     path.write_text(FILE)
-    found = await tried(world, policy(str(path)))
+    found = await tried(world, policy_named(str(path)))
     plans = [item async for item in read.facts(world.log, SelfplayPlanned)]
     assert [item.kind for item in found.differences] == ["dropped"] * len(plans)
 
@@ -124,8 +125,8 @@ def test_a_policy_that_is_none(tmp_path: Path, name: str, text: str | None, said
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
-    with pytest.raises(PolicyError, match=said):
-        policy(str(path) if name.endswith(".py") else name)
+    with pytest.raises(CommandError, match=said):
+        policy_named(str(path) if name.endswith(".py") else name)
 
 
 async def test_a_decider_without_settings_is_not_changed_by_them(world: Any) -> None:
