@@ -66,6 +66,7 @@ __all__ = [
     "HERE",
     "Assignments",
     "Config",
+    "Data",
     "Duration",
     "Json",
     "Moment",
@@ -84,14 +85,17 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
+Data: TypeAlias = Annotated[
+    Path, Parameter(env_var="RINGRIFT_DATA", help="Data directory of `ringrift up`.")
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Which log a command reads or writes: that of `server` if given, else the one in `data`."""
 
-    data: Annotated[
-        Path, Parameter(env_var="RINGRIFT_DATA", help="Data directory of `ringrift up`.")
-    ] = Path(".ringrift")
+    data: Data = Path(".ringrift")
     server: Annotated[
         str | None, Parameter(env_var="RINGRIFT_SERVER", help="URL of a NATS server.")
     ] = None
@@ -243,7 +247,7 @@ def show(
     out = console()
     for text in texts:
         if isinstance(text, str):
-            out.print(text, soft_wrap=True, markup=False)
+            out.print(text, soft_wrap=True, markup=False, emoji=False)
         elif callable(text):
             text(out)
         elif text is not None:

@@ -1,65 +1,107 @@
-"""`ringrift contract export|check|apply`: the definitions at the root of the repository, and on a
-server."""
+"""`ringrift contract` and `ringrift metrics`: files of the repository that are written from
+declarations in the code."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
-from ringrift.cli.source import opened
+from ringrift.cli.common import HERE, Json, Source, opened, show
+from ringrift.cluster import monitoring
 from ringrift.errors import CommandError
+from ringrift.runtime.metrics import METRICS
 from ringrift.runtime.process_tables import tables
 from ringrift.server import contract
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import set_replicas
 
 EXIT_DIFFERENT = 1
+ROOT = Path(".")
 
 
-def export(options: argparse.Namespace) -> int:
-    """Write the files; names those that changed."""
-    _require_root(options.root)
-    for path in contract.export(options.root, tables()):
-        print(f"{'written' if (options.root / path).exists() else 'removed'}  {path}")
+def export(*, root: Path = ROOT) -> int:
+    """Write the definitions of streams, consumers, events and servers to the repository.
+
+    Args:
+        root: Root of the repository.
+    """
+    _require_root(root)
+    for path in contract.export(root, tables()):
+        print(f"{'written' if (root / path).exists() else 'removed'}  {path}")
     return 0
 
 
-def check(options: argparse.Namespace) -> int:
-    """Name the files that differ from the declarations; 1 if there are any."""
-    _require_root(options.root)
-    differing = contract.check(options.root, tables())
-    for path in differing:
-        print(f"not as declared: {path}")
-    print("run `ringrift contract export` and commit" if differing else "the files are as declared")
-    return EXIT_DIFFERENT if differing else 0
+def check(*, root: Path = ROOT) -> int:
+    """Compare the definitions in the repository with the code.
+
+    The exit status is 1 if a file is out of date.
+
+    Args:
+        root: Root of the repository.
+    """
+    _require_root(root)
+    outdated = contract.check(root, tables())
+    for path in outdated:
+        print(f"{path} is out of date")
+    print("run `ringrift contract export` and commit" if outdated else "all files are up to date")
+    return EXIT_DIFFERENT if outdated else 0
 
 
-async def apply(options: argparse.Namespace) -> int:
-    """Create on a server what is missing, say what is not as declared; 1 if something is not.
+async def apply(*, replicas: int | None = None, source: Source = HERE, json: Json = False) -> int:
+    """Create missing streams and consumers on a server.
 
-    `--replicas` is for what is there, too."""
-    async with opened(options) as log:
-        if options.replicas is not None:
-            await set_replicas(
-                log.ask, options.replicas, report=lambda text: print(text, file=sys.stderr)
-            )
-        drift = await ensure(log.ask, replicas=options.replicas)
-    if options.json:
-        print(msgspec.json.encode({"drift": drift}).decode())
-    else:
-        for item in drift:
-            print(f"not as declared: {item}")
-        remedy = "change it with `nats stream edit` or `nats consumer edit`"
-        print(remedy if drift else "all streams, buckets and consumers are as declared")
+    The exit status is 1 if one differs from its declaration.
+
+    Args:
+        replicas: Give every stream this many copies [default: unchanged].
+    """
+    async with opened(source) as log:
+        if replicas is not None:
+            await set_replicas(log.ask, replicas, report=lambda text: print(text, file=sys.stderr))
+        drift = await ensure(log.ask, replicas=replicas)
+    lines = [f"differs from its declaration: {item}" for item in drift]
+    remedy = "change it with `nats stream edit` or `nats consumer edit`"
+    lines.append(remedy if drift else "all streams, buckets and consumers are as declared")
+    show({"drift": drift}, json, "\n".join(lines))
     return EXIT_DIFFERENT if drift else 0
 
 
+def list_metrics() -> int:
+    """List every metric with its labels and its meaning."""
+    for metric in METRICS.values():
+        labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
+        print(f"{metric.type:<9}  {metric.name}{labels}  {metric.help}")
+    return 0
+
+
+def export_monitoring(*, root: Path = ROOT) -> int:
+    """Write the Grafana dashboard to the repository.
+
+    Args:
+        root: Root of the repository.
+    """
+    _require_root(root)
+    for path in monitoring.export(root):
+        print(f"written  {path}")
+    return 0
+
+
+def check_monitoring(*, root: Path = ROOT) -> int:
+    """Compare the alert rules and the Grafana dashboard with the metrics.
+
+    The exit status is 1 if one does not fit.
+
+    Args:
+        root: Root of the repository.
+    """
+    _require_root(root)
+    found = monitoring.problems(root)
+    print("\n".join(found) or "all files are up to date")
+    return EXIT_DIFFERENT if found else 0
+
+
 def _require_root(root: Path) -> None:
-    """Files are only written where a repository is."""
     if not (root / "pyproject.toml").is_file():
         raise CommandError(
-            f"{root.resolve()} is not the root of the repository: run this there, or name it with --root"
+            f"{root.resolve()} is not the root of the repository: run this there, or give --root"
         )

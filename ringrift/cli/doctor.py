@@ -1,50 +1,47 @@
-"""`ringrift doctor`: can this machine run the loop, and is the system that runs over the data
-directory well?"""
+"""`ringrift doctor`."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-
-import msgspec
 from rich.text import Text
 
-from ringrift.cli.source import console
-from ringrift.cluster.doctor_machine import machine_findings
-from ringrift.cluster.doctor_system import system_findings
-from ringrift.cluster.findings import Finding
+from ringrift.cli.common import HERE, Json, Source, console, opened, show
+from ringrift.cluster.doctor import Finding
+from ringrift.log.errors import StreamError
 
 EXIT_FAIL = 1
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor(options: argparse.Namespace) -> int:
-    """Print one line a check; 1 if one fails."""
+async def doctor(*, source: Source = HERE, json: Json = False) -> int:
+    """Check this machine, the data directory and the running system, and say what to do.
+
+    The exit status is 1 if a check fails."""
+    from ringrift.cluster.doctor.machine import machine_findings
+    from ringrift.cluster.doctor.system import no_system, system_findings
+
     found: list[Finding] = []
 
     def take(finding: Finding) -> None:
         found.append(finding)
-        if not options.json:
-            _print(finding)
+        if not json:
+            console().print(_line(finding), soft_wrap=True)
 
-    for finding in machine_findings(options.data):
+    for finding in machine_findings(source.data):
         take(finding)
-
-    async def ask_system() -> None:
-        async for finding in system_findings(options):
-            take(finding)
-
-    asyncio.run(ask_system())
+    try:
+        async with opened(source, start=False) as log:
+            async for finding in system_findings(log):
+                take(finding)
+    except (StreamError, TimeoutError) as error:
+        take(no_system(error, source.data, source.server))
     healthy = all(finding.level != "fail" for finding in found)
-    if options.json:
-        print(msgspec.json.encode({"healthy": healthy, "checks": found}).decode())
+    show({"healthy": healthy, "checks": found}, json)
     return 0 if healthy else EXIT_FAIL
 
 
-def _print(finding: Finding) -> None:
-    line = Text(f"{finding.level:<5}", style=COLOURS[finding.level]).append(
-        f"{finding.name:<13} {finding.text}", style="default"
-    )
+def _line(finding: Finding) -> Text:
+    line = Text(f"{finding.level:<5}", style=COLOURS[finding.level])
+    line.append(f"{finding.name:<13} {finding.text}", style="default")
     if finding.remedy:
         line.append(f"\n      {'':<13}→ {finding.remedy}")
-    console().print(line, soft_wrap=True)
+    return line

@@ -6,10 +6,12 @@ import argparse
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import get_args
 
 from ringrift.cli import common
 from ringrift.cli.common import Source, console, logs_to_stderr, progress
 from ringrift.errors import CommandError
+from ringrift.events import facts
 from ringrift.log.jetstream import JetStreamLog
 
 __all__ = ["console", "logs_to_stderr", "moment", "opened", "progress", "server_url"]
@@ -34,3 +36,10 @@ def moment(text: str, *, now: datetime | None = None) -> Moment:
         return common.moment(text, now=now)
     except ValueError as error:
         raise CommandError(str(error)) from error
+
+
+def known_scope(config: str) -> str:
+    known = get_args(facts.ConfigName)
+    if config not in known:
+        raise CommandError(f"unknown config {config!r}; configs are {', '.join(known)}")
+    return config

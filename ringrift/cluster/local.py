@@ -1,9 +1,11 @@
-"""A cluster on one machine: real servers on loopback, in the background, that can be killed and cut
-off. For trials and tests.
+"""A cluster of real servers on the loopback address of one machine, in the background. Its servers
+can be killed and cut off, for trials and tests.
 
-<data>/cluster.json     its servers: ports, process ids <data>/links.json       routes through
-`ringrift.cluster.cuts`; cut.json says who is cut off <data>/voters/<name>/   what a voter's machine
-would have, see `cluster_files`; nats.log is what the server says"""
+<data>/cluster.json     ports and process ids of the servers
+<data>/links.json       routes through `ringrift.cluster.cuts`
+<data>/cut.json         names of the servers that are cut off
+<data>/voters/<name>/   files of one server, see `ringrift.cluster.files`, and its log, nats.log
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,7 @@ from msgspec import Struct
 from ringrift.cluster.cuts import Link
 from ringrift.cluster.files import write_secret, write_voters
 from ringrift.errors import CommandError
+from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.configuration import Tls, Voter
 from ringrift.server.embedded import find_binary
 
@@ -31,16 +34,14 @@ READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
 NO_ANSWER = "no answer"
 _UNREACHABLE_PORT = 1
-"""what servers tell each other of their own addresses leads nowhere, so that every route goes
-through a link that can be cut"""
-
+"""advertised as the address of every server, so that all routes go through links that can be cut"""
 
 _started: dict[int, subprocess.Popen[bytes]] = {}
-"""those that are our own children, which have to be buried"""
+"""child processes of this one, which stay zombies until they are polled"""
 
 
 class Member(Struct):
-    """One server of the cluster; `pid` 0: it was stopped."""
+    """One server of the cluster; its `pid` is 0 while it is stopped."""
 
     name: str
     port: int
@@ -49,7 +50,7 @@ class Member(Struct):
 
 
 class LocalCluster(Struct):
-    """What `cluster.json` says."""
+    """The content of `cluster.json`."""
 
     members: list[Member]
     tls: bool
@@ -58,7 +59,7 @@ class LocalCluster(Struct):
 
     @property
     def url(self) -> str:
-        """All addresses, for `--server`."""
+        """The addresses of all servers, for `--server`."""
         scheme = "tls" if self.tls else "nats"
         return ",".join(f"{scheme}://127.0.0.1:{member.port}" for member in self.members)
 
@@ -67,9 +68,33 @@ class LocalCluster(Struct):
         for member in self.members:
             if member.name == name:
                 return member
-        raise CommandError(
-            f"no voter {name!r}: there are {', '.join(member.name for member in self.members)}"
-        )
+        names = ", ".join(member.name for member in self.members)
+        raise CommandError(f"there is no voter {name!r}: the voters are {names}")
+
+
+def environment(data: Path, cluster: LocalCluster, role: str) -> dict[str, str]:
+    """Environment variables that a client needs to connect as `role`."""
+    found = {}
+    if cluster.users:
+        found[CREDENTIALS] = str(data / "credentials" / f"{role}.txt")
+    if cluster.tls:
+        found[AUTHORITY] = str(data / "authority" / "ca.pem")
+    return found
+
+
+@contextlib.contextmanager
+def as_role(data: Path, cluster: LocalCluster, role: str) -> Iterator[None]:
+    """Connections opened in the block are made as `role`."""
+    values = environment(data, cluster, role)
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def read(data: Path) -> LocalCluster:
@@ -78,15 +103,14 @@ def read(data: Path) -> LocalCluster:
         return msgspec.json.decode((data / "cluster.json").read_bytes(), type=LocalCluster)
     except FileNotFoundError as error:
         raise CommandError(
-            f"no cluster in {data}: `ringrift cluster up --data {data}` makes one"
+            f"there is no cluster in {data}: `ringrift cluster up --data {data}` creates one"
         ) from error
     except msgspec.DecodeError as error:
         raise CommandError(f"{data / 'cluster.json'} is damaged ({error}); delete it") from error
 
 
 def create(data: Path, count: int, *, users: bool, tls: bool) -> LocalCluster:
-    """Chooses free ports and writes the files of a new cluster; starts nothing. Raises
-    CommandError."""
+    """Write the files of a new cluster on free ports, without starting it. Raises CommandError."""
     if count not in (3, 5):
         raise CommandError(f"{count} voters: give 3 or 5; `ringrift up` alone has one")
     names = [f"n{number}" for number in range(1, count + 1)]
@@ -126,7 +150,7 @@ def create(data: Path, count: int, *, users: bool, tls: bool) -> LocalCluster:
 
 
 def save(data: Path, cluster: LocalCluster) -> None:
-    """Writes `cluster.json`."""
+    """Write `cluster.json`."""
     write_secret(
         data / "cluster.json",
         msgspec.json.format(msgspec.json.encode(cluster), indent=2).decode() + "\n",
@@ -134,7 +158,7 @@ def save(data: Path, cluster: LocalCluster) -> None:
 
 
 def start(data: Path, cluster: LocalCluster) -> None:
-    """Starts what does not run: the links, and every server. Returns before they are ready."""
+    """Start the links and all servers that do not run; return before they are ready."""
     if not is_alive(cluster.links_pid, data):
         words = [sys.executable, "-m", "ringrift.cluster.cuts", str(data.resolve())]
         cluster.links_pid = _spawn(words, data, data / "links.log")
@@ -144,7 +168,7 @@ def start(data: Path, cluster: LocalCluster) -> None:
 
 
 def start_member(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Starts one server unless it runs."""
+    """Start one server unless it runs."""
     member, home = cluster.member(name), data / "voters" / name
     if not is_alive(member.pid, home):
         member.pid = _spawn([str(find_binary()), "-c", "nats.conf"], home, home / "nats.log")
@@ -152,7 +176,7 @@ def start_member(data: Path, cluster: LocalCluster, name: str) -> None:
 
 
 def stop(data: Path, cluster: LocalCluster) -> None:
-    """Ends servers and links in order; those that take too long are killed."""
+    """Stop servers and links; kill those that take longer than `STOP_SECONDS_MAX`."""
     running = {member.pid: data / "voters" / member.name for member in cluster.members} | {
         cluster.links_pid: data
     }
@@ -168,13 +192,12 @@ def stop(data: Path, cluster: LocalCluster) -> None:
 
 
 def hand_over(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Tells one server that it will be stopped: it gives its leaderships to others, and takes no
-    new client."""
+    """Let one server hand its leaderships to others and refuse new clients."""
     _signal_all({cluster.member(name).pid: data / "voters" / name}, signal.SIGUSR2)
 
 
 def stop_member(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Ends one server in order; if that takes too long, it is killed."""
+    """Stop one server; kill it if that takes longer than `STOP_SECONDS_MAX`."""
     member, home = cluster.member(name), data / "voters" / name
     deadline = time.monotonic() + STOP_SECONDS_MAX
     _signal_all({member.pid: home}, signal.SIGTERM)
@@ -188,10 +211,10 @@ def stop_member(data: Path, cluster: LocalCluster, name: str) -> None:
 
 
 def kill(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Kills one server without warning. Raises CommandError if it does not run."""
+    """Kill one server. Raises CommandError if it does not run."""
     member, home = cluster.member(name), data / "voters" / name
     if not is_alive(member.pid, home):
-        raise CommandError(f"{name} does not run; `ringrift cluster up` starts it again")
+        raise CommandError(f"{name} does not run; `ringrift cluster up` starts it")
     _signal(member.pid, signal.SIGKILL)
     while is_alive(member.pid, home):
         time.sleep(0.005)
@@ -200,8 +223,7 @@ def kill(data: Path, cluster: LocalCluster, name: str) -> None:
 
 
 def cut(data: Path, cluster: LocalCluster, names: list[str]) -> None:
-    """From now on exactly these servers cannot speak with the others; [] heals. Raises
-    CommandError."""
+    """Cut exactly the named servers off from all others. Raises CommandError."""
     for name in names:
         cluster.member(name)
     if not is_alive(cluster.links_pid, data):
@@ -211,15 +233,15 @@ def cut(data: Path, cluster: LocalCluster, names: list[str]) -> None:
 
 
 def cut_off(data: Path) -> list[str]:
-    """The servers that are cut off now."""
+    """Names of the servers that are cut off."""
     try:
         return msgspec.json.decode((data / "cut.json").read_bytes(), type=list[str])
     except FileNotFoundError:
         return []
 
 
-async def is_healthy(member: Member) -> str:
-    """`ok`, or what the server says is wrong with it, or that it says nothing."""
+async def health(member: Member) -> str:
+    """`ok`, the problem that the server reports, or `NO_ANSWER`."""
     try:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection("127.0.0.1", member.monitor_port)
@@ -231,31 +253,28 @@ async def is_healthy(member: Member) -> str:
     except (OSError, TimeoutError):
         return NO_ANSWER
     _, _, body = answer.partition(b"\r\n\r\n")
-    said: dict[str, object] = msgspec.json.decode(body) if body.startswith(b"{") else {}
-    return (
-        "ok"
-        if said.get("status") == "ok"
-        else str(said.get("error") or said.get("status") or NO_ANSWER)
-    )
+    report: dict[str, object] = msgspec.json.decode(body) if body.startswith(b"{") else {}
+    if report.get("status") == "ok":
+        return "ok"
+    return str(report.get("error") or report.get("status") or NO_ANSWER)
 
 
 async def wait_until_healthy(data: Path, cluster: LocalCluster) -> None:
-    """Returns when every server says that it is well. Raises CommandError."""
+    """Return when all servers are healthy. Raises CommandError after `READY_SECONDS_MAX`."""
     try:
         async with asyncio.timeout(READY_SECONDS_MAX):
             for member in cluster.members:
-                while await is_healthy(member) != "ok":  # noqa: ASYNC110  # another process, it tells us nothing by itself
+                while await health(member) != "ok":  # noqa: ASYNC110  another process's state
                     await asyncio.sleep(0.05)
     except TimeoutError as error:
-        said = [f"{member.name}: {await is_healthy(member)}" for member in cluster.members]
+        states = ", ".join([f"{member.name}: {await health(member)}" for member in cluster.members])
         raise CommandError(
-            f"not ready within {READY_SECONDS_MAX:g} s: {', '.join(said)}; see {data}/voters/*/nats.log"
+            f"not ready after {READY_SECONDS_MAX:g} s: {states}; see {data}/voters/*/nats.log"
         ) from error
 
 
 def is_alive(pid: int, home: Path) -> bool:
-    """Whether our process `pid` runs, started in `home`; one that has ended and that we started is
-    buried."""
+    """Whether process `pid`, started in the directory `home`, runs."""
     if pid <= 0:
         return False
     if pid in _started and _started[pid].poll() is not None:
@@ -263,10 +282,9 @@ def is_alive(pid: int, home: Path) -> bool:
     try:
         os.kill(pid, 0)
         here = Path(f"/proc/{pid}/cwd")
-        return (
-            not here.exists() or here.resolve() == home.resolve()
-        )  # else the number is another process's by now
-    except FileNotFoundError:  # it is just ending: the next look tells
+        # in another directory it is a later process with the same id
+        return not here.exists() or here.resolve() == home.resolve()
+    except FileNotFoundError:  # it is about to end
         return True
     except (ProcessLookupError, PermissionError):
         return False
@@ -284,14 +302,14 @@ def _signal_all(running: Mapping[int, Path], number: signal.Signals) -> None:
 
 
 def _spawn(words: list[str], home: Path, log: Path) -> int:
-    """Starts a process that outlives us; its number."""
-    with log.open("ab") as said:
+    """Start a process that outlives this one; return its id."""
+    with log.open("ab") as output:
         process = subprocess.Popen(
             words,
             cwd=home,
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     _started[process.pid] = process

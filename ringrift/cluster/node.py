@@ -1,18 +1,15 @@
-"""`ringrift node run --roles worker,evaluator`: what a node's roles, GPU and memory allow, kept
-running.
+"""`ringrift node run`: keeps the processes of a node's roles running.
 
-It tells in the bucket `nodes` what the machine is and costs, drains its consumers on SIGTERM, and
-carries out the updates that an operator asks for (`ringrift.cluster.update`) with the commands it
-was started with: nothing that comes over the network is run."""
+It announces the machine in the bucket `nodes`, drains its processes on SIGTERM, and carries out the
+updates that an operator requests (`ringrift.cluster.update`) with the shell commands it was started
+with: it runs nothing that comes over the network."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
@@ -21,9 +18,10 @@ from pathlib import Path
 import msgspec
 import nats.errors
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
-import ringrift
+from ringrift.cluster.machine import Planned, plan
 from ringrift.cluster.supervisor import Child, supervise
 from ringrift.errors import CommandError
 from ringrift.log.errors import StreamError
@@ -38,113 +36,45 @@ from ringrift.log.presence import (
     update_subject,
 )
 from ringrift.log.topology import CONTROL_BUCKET
-from ringrift.runtime.machine import memory_bytes, node_name
-from ringrift.runtime.machine import threads as process_threads
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
-from ringrift.runtime.processes import MIB, ROLES, of_roles
 
 UPDATED = "RINGRIFT_UPDATED"
-"""id of the update that this process is the outcome of, kept over the exec"""
+"""the environment variable with the id of the update that started this process"""
 COMMAND_SECONDS_MAX = 900.0
 PROBE_SECONDS_MAX = 60.0
+SERVER_AWAY = (StreamError, TimeoutError, nats.errors.Error)
 
 
-class Planned(msgspec.Struct, frozen=True):
-    """A process that the node will keep: consumer, the role whose credentials it has, threads
-    (None: as it likes)."""
+class NodeOptions(Struct, frozen=True, kw_only=True):
+    """How a node runs. `credentials` is a folder with ROLE.txt for each role, `edge` the URL of the
+    node's own server; the logs of processes are written below `data`. `command` is the command
+    line that starts the node again after an update."""
 
-    consumer: str
-    role: str
-    threads: int | None
-
-
-def parse_roles(text: str) -> tuple[str, ...]:
-    """Roles of `worker,trainer`, each once. Raises CommandError."""
-    roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [role for role in roles if role not in ROLES]
-    if unknown or not roles:
-        raise CommandError(f"--roles {text!r}: give one or more of {','.join(ROLES)}")
-    return roles
-
-
-def plan(machine: Machine) -> list[Planned]:
-    """What this machine can run of its roles. Raises CommandError if the memory does not do for one
-    process of each."""
-    wanted = of_roles(machine.roles)
-    least = sum(spec.memory for spec in wanted)
-    if least > machine.memory_bytes:
-        have = f"{machine.memory_bytes / MIB:,.0f} MB of memory"
-        raise CommandError(
-            f"{have} are too little for {','.join(machine.roles)}, which need {least / MIB:,.0f}: give fewer roles"
-        )
-    each = sum(spec.memory for spec in wanted if spec.per_core)
-    copies = 1
-    if each and not machine.gpu:
-        copies = min(machine.cores, 1 + (machine.memory_bytes - least) // each)
-    return [
-        Planned(spec.name, spec.role, None if machine.gpu or not spec.per_core else 1)
-        for spec in wanted
-        for _ in range(copies if spec.per_core else 1)
-    ]
-
-
-def machine_of(options: argparse.Namespace) -> Machine:
-    """This machine, as far as it can be known; provider and price are the operator's word."""
-    import torch
-
-    gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
-    return Machine(
-        roles=parse_roles(options.roles),
-        cores=process_threads(),
-        memory_bytes=memory_bytes(),
-        gpu=gpu.name if gpu else "",
-        vram_bytes=int(gpu.total_memory) if gpu else 0,
-        provider=options.provider,
-        price_per_hour=options.price,
-        version=version(),
-        update=os.environ.get(UPDATED, ""),
-    )
-
-
-def version() -> str:
-    """Of the program, with the commit where it runs from a checkout."""
-    try:
-        root = Path(ringrift.__file__).parents[1]
-        said = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ringrift.__version__
-    commit = said.stdout.strip()
-    return (
-        f"{ringrift.__version__}+{commit}"
-        if (root / ".git").exists() and commit
-        else ringrift.__version__
-    )
+    name: str
+    server: str
+    data: Path
+    edge: str | None = None
+    credentials: Path | None = None
+    update_command: str = ""
+    rollback_command: str = ""
+    command: tuple[str, ...] = ()
 
 
 class Node:
-    """One `ringrift node run`: its children, its heartbeat, and the update it is asked for."""
+    """The processes of one `ringrift node run`, its heartbeat, and the update requested of it."""
 
     def __init__(
-        self,
-        log: JetStreamLog,
-        options: argparse.Namespace,
-        machine: Machine,
-        children: Sequence[Child],
+        self, log: JetStreamLog, options: NodeOptions, machine: Machine, children: Sequence[Child]
     ) -> None:
         self.log, self.options, self.machine, self.children = log, options, machine, children
         self.stopping = asyncio.Event()
         self.request: UpdateRequest | None = None
-        """what it drains for, None for good"""
+        """the update that it drains for, None if it stops for good"""
         self._presence, self._instance = Presence(log), uuid.uuid4().hex[:12]
-        self._logger = structlog.get_logger().bind(node=options.node)
+        self._logger = structlog.get_logger().bind(node=options.name)
 
     def say(self, text: str) -> None:
-        """One line for a person."""
+        """Write one line to the log of the node."""
         self._logger.info(text)
 
     def stop(self) -> None:
@@ -154,11 +84,10 @@ class Node:
         self.stopping.set()
 
     async def run(self) -> None:
-        """Until SIGTERM, or until an update has drained all."""
-        background = [
-            asyncio.create_task(job)
-            for job in (self._beat(), self._follow_updates(), keep_alive(lambda: True))
-        ]
+        """Keep the processes running until `stop` is called or an update is requested, then drain
+        them."""
+        jobs = (self._send_heartbeats(), self._follow_updates(), keep_alive(lambda: True))
+        background = [asyncio.create_task(job) for job in jobs]
         notify(READY)
         try:
             await supervise(self.children, self.stopping, self.say)
@@ -167,12 +96,12 @@ class Node:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
 
-    async def tell(self, *, left: bool = False) -> None:
-        """One heartbeat. Raises StreamError."""
+    async def send_heartbeat(self, *, left: bool = False) -> None:
+        """Send one heartbeat, the last if `left`. Raises StreamError."""
         doing = "draining" if self.stopping.is_set() else f"keeps {len(self.children)} processes"
         beat = Heartbeat(
             consumer="node",
-            node=self.options.node,
+            node=self.options.name,
             instance=self._instance,
             pid=os.getpid(),
             doing=doing,
@@ -184,110 +113,87 @@ class Node:
         )
         await self._presence.beat(beat)
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            with contextlib.suppress(
-                StreamError, TimeoutError, nats.errors.Error
-            ):  # the next one may get through
-                await self.tell()
+            with contextlib.suppress(*SERVER_AWAY):
+                await self.send_heartbeat()
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _follow_updates(self) -> None:
-        stream = f"KV_{CONTROL_BUCKET}"
-        start = (
-            await self.log.tail(stream) + 1
-        )  # what was asked before we started was not asked of us
-        async for entry in self.log.follow(
-            stream, filters=[update_subject(self.options.node)], start_seq=start
-        ):
-            with contextlib.suppress(msgspec.DecodeError):  # nobody's request
+        stream, subject = f"KV_{CONTROL_BUCKET}", update_subject(self.options.name)
+        start = await self.log.tail(stream) + 1  # older requests were for the process before
+        async for entry in self.log.follow(stream, filters=[subject], start_seq=start):
+            with contextlib.suppress(msgspec.DecodeError):  # not written by `ringrift update`
                 self.request = msgspec.json.decode(entry.body, type=UpdateRequest)
-                self.say(f"asked to {self.request.action} ({self.request.id}): draining")
+                self.say(f"draining for {self.request.action} {self.request.id}")
                 self.stopping.set()
 
 
-async def run(options: argparse.Namespace) -> int:
-    """`ringrift node run`: returns when it was told to stop; an update starts this program anew in
-    the same process."""
-    options.node = options.node or node_name()
-    machine = machine_of(options)
+async def run(options: NodeOptions, machine: Machine) -> int:
+    """Run a node until it is stopped; an update replaces the program in this process.
+
+    Raises CommandError if the memory or the credentials do not suffice for its roles."""
+    machine = replace(machine, update=os.environ.get(UPDATED, ""))
     planned = plan(machine)
     os.environ.update(credentials(options, machine.roles[0]))
-    log = await JetStreamLog.open(options.server, name=f"node@{options.node}")
+    log = await JetStreamLog.open(options.server, name=f"node@{options.name}")
     try:
         while True:
+            consumers = tuple(item.consumer for item in planned)
             children = children_of(options, planned)
-            node = Node(
-                log,
-                options,
-                replace(machine, consumers=tuple(item.consumer for item in planned)),
-                children,
-            )
-            node.say(
-                f"roles {','.join(machine.roles)}: {', '.join(item.consumer for item in planned)}"
-            )
+            node = Node(log, options, replace(machine, consumers=consumers), children)
+            node.say(f"roles {','.join(machine.roles)}: {', '.join(consumers)}")
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, node.stop)
             await node.run()
             if node.request is None:
-                with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
-                    await node.tell(left=True)
+                with contextlib.suppress(*SERVER_AWAY):
+                    await node.send_heartbeat(left=True)
                 return 0
             problem = await carry_out(options, node.request)
             if not problem:
-                await node.tell(left=True)
+                await node.send_heartbeat(left=True)
                 os.environ[UPDATED] = node.request.id
-                os.execv(
-                    sys.executable, [sys.executable, "-m", "ringrift.cli.main", *options.words]
-                )
-            node.say(f"{node.request.action} failed: {problem}; goes on as it was")
+                program = [sys.executable, "-m", "ringrift.cli.main", *options.command]
+                os.execv(sys.executable, program)
+            node.say(f"{node.request.action} failed: {problem}; continuing with this version")
             machine = replace(machine, update=node.request.id, update_problem=problem)
     finally:
         await log.close()
 
 
-def children_of(options: argparse.Namespace, planned: Sequence[Planned]) -> list[Child]:
-    """The processes, each with the credentials of its role and the default port for its health."""
-    logs: Path = options.data / "logs"
+def children_of(options: NodeOptions, planned: Sequence[Planned]) -> list[Child]:
+    """The processes, each with the credentials of its role."""
+    logs = options.data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    found, numbers = [], dict[str, int]()
+    own = {"RINGRIFT_NODE": options.name}
+    if options.edge:
+        own["RINGRIFT_EDGE"] = options.edge
+    children: list[Child] = []
     for item in planned:
-        number = numbers[item.consumer] = numbers.get(item.consumer, -1) + 1
-        own = {"RINGRIFT_NODE": options.node} | (
-            {"RINGRIFT_EDGE": options.edge} if options.edge else {}
-        )
-        own |= credentials(options, item.role)
-        found.append(
-            Child(
-                item.consumer,
-                options.server,
-                logs / f"{item.consumer}-{number}.log",
-                item.threads,
-                own,
-            )
-        )
-    return found
+        number = sum(child.name == item.consumer for child in children)
+        path = logs / f"{item.consumer}-{number}.log"
+        environment = own | credentials(options, item.role)
+        children.append(Child(item.consumer, options.server, path, item.threads, environment))
+    return children
 
 
-def credentials(options: argparse.Namespace, role: str) -> dict[str, str]:
-    """Environment with the user of a role, if there is a folder of credentials. Raises CommandError
-    if the role has none there."""
+def credentials(options: NodeOptions, role: str) -> dict[str, str]:
+    """The environment variable with the credentials of `role`, none if there is no folder of
+    credentials. Raises CommandError if the folder has none for the role."""
     if options.credentials is None:
         return {}
     path = options.credentials / f"{role}.txt"
     if not path.exists():
-        raise CommandError(
-            f"{path} does not exist: copy there what `ringrift cluster init` wrote for {role}"
-        )
+        raise CommandError(f"{path} does not exist: copy it from the files of the cluster")
     return {CREDENTIALS: str(path)}
 
 
-async def carry_out(options: argparse.Namespace, request: UpdateRequest) -> str:
-    """Run this node's own command for the update, or the one that takes it back; what went wrong,
-    empty if nothing.
+async def carry_out(options: NodeOptions, request: UpdateRequest) -> str:
+    """Run the node's own command for the request; return what went wrong, empty if nothing did.
 
-    A program that does not start afterwards is a failure too, and taken back at once: else nobody
-    would be here to be asked."""
+    An update is rolled back at once if its command fails or the new program does not start, for
+    then no process would be left to receive a rollback request."""
     command = options.update_command if request.action == "update" else options.rollback_command
     problem = await _shell(command, COMMAND_SECONDS_MAX) if command else ""
     probe = f'"{sys.executable}" -m ringrift.cli.main node run --help'
@@ -298,6 +204,7 @@ async def carry_out(options: argparse.Namespace, request: UpdateRequest) -> str:
 
 
 async def _shell(command: str, seconds: float) -> str:
+    """Run a shell command; return how it failed, empty if it did not."""
     process = await asyncio.create_subprocess_shell(
         command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -305,10 +212,12 @@ async def _shell(command: str, seconds: float) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), seconds)
+        output, _ = await asyncio.wait_for(process.communicate(), seconds)
     except TimeoutError:
         process.kill()
         await process.wait()
         return f"{command!r} took more than {seconds:g} s"
-    last = said.decode(errors="replace").strip().rpartition("\n")[2]
-    return f"{command!r} ended with {process.returncode}: {last}" if process.returncode else ""
+    last = output.decode(errors="replace").strip().rpartition("\n")[2]
+    return (
+        f"{command!r} ended with status {process.returncode}: {last}" if process.returncode else ""
+    )

@@ -1,13 +1,12 @@
-"""`ringrift up`: the whole loop on one machine. Starts the server if none is named, the consumers,
-and shows what happens.
+"""`ringrift up`: the whole loop on one machine.
 
-The supervisor owns no state: it starts processes, starts them again when they die, and follows the
-log to draw the screen. Ctrl-C asks all to drain; what was in hand goes back to the queue and
-`ringrift up` on the same data goes on from there."""
+Starts a server unless one is named, starts the consumers, and shows what happens. It keeps no state
+of its own: it restarts processes that die and follows the log to draw the screen. After Ctrl-C all
+consumers drain; unfinished work returns to the queue, and `ringrift up` on the same data continues
+from there."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -15,25 +14,26 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from ringrift.cli.settings import apply_settings, settings_in_force, with_known_architecture
 from ringrift.cluster.screen import Rates, Screen, print_summary
+from ringrift.cluster.steering import apply_settings, with_known_architecture
 from ringrift.cluster.supervisor import Child, supervise
-from ringrift.cluster.terminal import PLAIN_WIDTH
+from ringrift.cluster.terminal import PLAIN_WIDTH, console
 from ringrift.events import Settings, UndecodableEvent, decode
 from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE
-from ringrift.events.settings_sources import from_arguments, from_environment, load
+from ringrift.events.settings_sources import from_environment, load
 from ringrift.insight.generations import LoopView
 from ringrift.insight.plots import elo_of
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
+from ringrift.log.read import settings_in_force
 from ringrift.runtime.machine import node_name
 from ringrift.runtime.machine import threads as process_threads
 from ringrift.runtime.processes import PROCESSES
@@ -42,50 +42,118 @@ from ringrift.server.ensure import ensure
 
 SHOW_SECONDS = 0.5
 MORE_GENERATIONS = 3
-"""that the command which goes on asks for"""
+"""by which the command that continues a finished run raises `--generations`"""
+
+
+def choose_settings(
+    in_force: Settings | None,
+    *,
+    base: Settings | None,
+    file: bytes | None,
+    given: Mapping[str, str],
+    configs: Sequence[str],
+    generations: int | None,
+    timed: bool,
+) -> Settings:
+    """The settings to run with: those in force (else `base`), then the file, the environment and
+    `given`, then the options. A run without `generations` has no limit of them if it is new or
+    `timed`, else the former limit. Raises SettingsError, CommandError."""
+    chosen = load(from_environment(os.environ), given, file=file, base=in_force or base)
+    if configs:
+        chosen = load({"configs": ",".join(configs)}, base=chosen)
+    if generations is not None or in_force is None or timed:
+        chosen = load({"generations": str(generations or 0)}, base=chosen)
+    return with_known_architecture(chosen)
+
+
+async def up(
+    *,
+    data: Path,
+    server: str | None,
+    configs: Sequence[str] = (),
+    generations: int | None = None,
+    seconds: float | None = None,
+    file: bytes | None = None,
+    given: Mapping[str, str],
+    plain: bool = False,
+    command: Sequence[str],
+) -> int:
+    """Run the loop until `generations` are judged, `seconds` have passed or a signal comes; return
+    0 unless the server failed.
+
+    `file` and `given` are settings; `command` is the command line, from which the one that
+    continues the run is made. Raises SettingsError, CommandError, and what the server raises."""
+
+    def choose(in_force: Settings | None) -> Settings:
+        return choose_settings(
+            in_force,
+            base=None if server else SHARED_MACHINE,
+            file=file,
+            given=given,
+            configs=configs,
+            generations=generations,
+            timed=seconds is not None,
+        )
+
+    warnings.filterwarnings("default", category=DeprecationWarning, module="ringrift")
+    choose(None)  # refuses bad settings before anything is started
+    async with contextlib.AsyncExitStack() as stack:
+        embedded = None if server else await EmbeddedServer.start(data)
+        if embedded is not None:
+            stack.push_async_callback(embedded.stop)
+        url = embedded.url if embedded else str(server)
+        log = await JetStreamLog.open(url, name=f"up@{node_name()}")
+        stack.push_async_callback(log.close)
+        for drift in await ensure(log.ask, replicas=None):
+            print(f"differs from its declaration: {drift}", file=sys.stderr)
+        current, version = await settings_in_force(log)
+        await apply_settings(log, choose(current if version else None), "ringrift up")
+        loop = Loop(log, url, data, embedded, plain)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, loop.stopping.set)
+        await loop.run(seconds)
+        out = console() if not plain else Console(width=PLAIN_WIDTH, highlight=False)
+        plots = write_plots(loop.view, data)
+        print_summary(out, loop.view, plots, _continue_with(command, loop.view))
+    if loop.problem:
+        print(f"ringrift up: {loop.problem}", file=sys.stderr)
+        return 1
+    return 0
 
 
 class Loop:
-    """One `ringrift up`: server, children, view."""
+    """The processes of one `ringrift up` and the view of what they do."""
 
     def __init__(
         self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, plain: bool
     ) -> None:
         self.log, self.url, self.data, self.server = log, url, data, server
         self.view, self.rates = LoopView(), Rates()
-        self.screen = Screen(
-            self.view,
-            self.rates,
-            Console(width=PLAIN_WIDTH, force_terminal=False) if plain else None,
-        )
+        out = Console(width=PLAIN_WIDTH, force_terminal=False) if plain else None
+        self.screen = Screen(self.view, self.rates, out)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
         logs = data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.children = [
-            Child(spec.name, url, logs / f"{spec.name}.log", None)
-            for spec in PROCESSES.values()
-            if not spec.per_core
-        ]
+        self.children: list[Child] = []
         gpu = torch.cuda.is_available()
-        for name in (spec.name for spec in PROCESSES.values() if spec.per_core):
-            for number in range(1 if gpu else process_threads()):
-                self.children.append(
-                    Child(name, url, logs / f"{name}-{number}.log", None if gpu else 1)
-                )
+        for name, spec in PROCESSES.items():
+            if spec.per_core and not gpu:
+                for number in range(process_threads()):
+                    self.children.append(Child(name, url, logs / f"{name}-{number}.log", 1))
+            else:
+                self.children.append(Child(name, url, logs / f"{name}.log", None))
 
-    async def run(self, for_seconds: float | None) -> None:
-        """Until the wanted generations are judged, the time is over, or someone says stop."""
-        if for_seconds is not None:
-            asyncio.get_running_loop().call_later(for_seconds, self.stopping.set)
+    async def run(self, seconds: float | None) -> None:
+        """Return when the wanted generations are judged, `seconds` have passed or `stopping` is
+        set; `problem` is set if the server failed."""
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, self.stopping.set)
         with self.screen:
-            watchers = [
-                asyncio.create_task(job)
-                for job in (self._follow_events(), self._follow_games(), self._show())
-            ]
+            jobs = [self._follow_events(), self._follow_games(), self._show()]
             if self.server is not None:
-                watchers.append(asyncio.create_task(self.server.keep(self.screen.say)))
-                watchers.append(asyncio.create_task(self._watch_server(self.server)))
+                jobs += [self.server.keep(self.screen.say), self._watch_server(self.server)]
+            watchers = [asyncio.create_task(job) for job in jobs]
             failed = asyncio.create_task(_first_failure(watchers, self.stopping))
             await supervise(self.children, self.stopping, self.screen.say)
             for task in (*watchers, failed):
@@ -116,9 +184,8 @@ class Loop:
         heartbeats: list[Heartbeat] = []
         tail = 0
         while True:
-            with contextlib.suppress(
-                StreamError, TimeoutError
-            ):  # the server is away for a moment: show what we have
+            # without the server, the last known state is shown
+            with contextlib.suppress(StreamError, TimeoutError):
                 heartbeats, tail = await presence.all(), await self.log.tail("EVENTS")
             self.screen.show(heartbeats, tail, f"server {self.url}, data {self.data}")
             await asyncio.sleep(SHOW_SECONDS)
@@ -127,101 +194,15 @@ class Loop:
 async def _first_failure(
     tasks: Sequence[asyncio.Task[None]], stopping: asyncio.Event
 ) -> BaseException | None:
-    """Stop the loop when a watcher fails, and tell why."""
+    """The error of the first task that fails; sets `stopping` then."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     stopping.set()
-    return next(
-        (error for task in done if not task.cancelled() and (error := task.exception())), None
-    )
-
-
-def run(options: argparse.Namespace) -> int:
-    """`ringrift up`. Raises SettingsError, CommandError and what goes wrong with the server."""
-    given = from_arguments(options.set)
-    file = options.settings.read_bytes() if options.settings else None
-    defaults = None if options.server else SHARED_MACHINE
-
-    def settings(in_force: Settings | None) -> Settings:
-        chosen = load(from_environment(os.environ), given, file=file, base=in_force or defaults)
-        if options.config:
-            chosen = load({"configs": ",".join(options.config)}, base=chosen)
-        if options.generations is not None or in_force is None or options.duration is not None:
-            chosen = load({"generations": str(options.generations or 0)}, base=chosen)
-        return with_known_architecture(chosen)
-
-    warnings.filterwarnings(
-        "default", category=DeprecationWarning, module="ringrift"
-    )  # elsewhere they are hidden
-    settings(None)  # a bad setting is refused before anything starts
-    work = up(
-        settings=settings,
-        data=options.data,
-        server=options.server,
-        for_seconds=options.duration,
-        plain=options.plain,
-        command=options.words,
-    )
-    return asyncio.run(work)
-
-
-async def up(
-    *,
-    settings: Callable[[Settings | None], Settings],
-    data: Path,
-    server: str | None,
-    for_seconds: float | None,
-    plain: bool,
-    command: Sequence[str],
-) -> int:
-    """Run the loop; 0 when it ended as asked. `settings` makes the settings to run with from those
-    in force, None at first."""
-    embedded = None if server else await EmbeddedServer.start(data)
-    url = embedded.url if embedded else str(server)
-    try:
-        return await _up(settings, data, url, embedded, for_seconds, plain, command)
-    finally:
-        if embedded is not None:
-            await embedded.stop()
-
-
-async def _up(
-    settings: Callable[[Settings | None], Settings],
-    data: Path,
-    url: str,
-    embedded: EmbeddedServer | None,
-    for_seconds: float | None,
-    plain: bool,
-    command: Sequence[str],
-) -> int:
-    log = await JetStreamLog.open(url, name=f"up@{node_name()}")
-    try:
-        for drift in await ensure(log.ask, replicas=None):
-            print(f"not as declared: {drift}", file=sys.stderr)
-        chosen = settings(await settings_in_force(log))
-        await apply_settings(log, chosen, "ringrift up")
-        loop = Loop(log, url, data, embedded, plain)
-        running = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            running.add_signal_handler(number, loop.stopping.set)
-        await loop.run(for_seconds)
-        console = (
-            Console()
-            if sys.stdout.isatty() and not plain
-            else Console(width=PLAIN_WIDTH, highlight=False)
-        )
-        print_summary(
-            console, loop.view, write_plots(loop.view, data), _continue_with(command, loop.view)
-        )
-    finally:
-        await log.close()
-    if loop.problem:
-        print(f"ringrift up: {loop.problem}", file=sys.stderr)
-        return 1
-    return 0
+    errors = [task.exception() for task in done if not task.cancelled()]
+    return next((error for error in errors if error), None)
 
 
 def write_plots(view: LoopView, data: Path) -> dict[str, Path]:
-    """A plot of Elo over games for every config that has ratings; where they are."""
+    """Plot Elo over games for every config that has ratings; return the files by config."""
     plots: dict[str, Path] = {}
     for config, item in view.configs.items():
         if item.ratings:
@@ -231,8 +212,7 @@ def write_plots(view: LoopView, data: Path) -> dict[str, Path]:
 
 
 def _continue_with(command: Sequence[str], view: LoopView) -> str:
-    """The command that goes on: the same one, with more generations if all that it asked for are
-    there."""
+    """The command that continues: `command`, with more generations if it has reached its own."""
     words = list(command)
     if "--generations" in words and view.finished():
         words[words.index("--generations") + 1] = str(view.generations_wanted + MORE_GENERATIONS)

@@ -1,15 +1,13 @@
-"""`ringrift update --safe`: every node and every server runs the new program, and the loop goes on
-meanwhile.
+"""`ringrift update --safe`: a new program on every node and server, while the loop goes on.
 
-Nodes that `ringrift node run` keeps are asked through the bucket `control`: they drain, run the
-update command they were started with and start anew; those without the coordinator at once, those
-with it one by one. Servers are started anew one at a time, each only when all are there and every
-stream is current on all of them. Those of a local cluster by this command; on other machines it
-cannot, and says what to type there. What fails is taken back and ends the update."""
+Nodes kept by `ringrift node run` are asked through the bucket `control`: they drain, run the update
+command they were started with and restart. Those without the coordinator role update together,
+those with it one by one. Then servers restart one at a time, each only while all others are up and
+every stream is current on all of them: those of a local cluster by this command, others by hand.
+A step that fails is rolled back and ends the update."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import sys
@@ -21,9 +19,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ringrift.cli.cluster import as_role
-from ringrift.cli.source import opened
-from ringrift.cluster import local as local_cluster
+from ringrift.cluster import local
 from ringrift.errors import CommandError
 from ringrift.log import api
 from ringrift.log.errors import ServerRefused
@@ -35,17 +31,16 @@ from ringrift.runtime.voters import Voters, voters_in
 
 LOOK_SECONDS = 0.5
 HAND_OVER_SECONDS = 3.0
-"""a server that is about to leave hands its leaderships over first; more than a second was not
-seen"""
+"""a server about to stop hands over its leaderships in less than a second, as measured"""
 
 
 class UpdateFailed(CommandError):
-    """A step did not come to its end in time."""
+    """A step of the update was not completed in time."""
 
 
 class Steps(Struct, frozen=True, kw_only=True):
-    """What will be done: nodes at once, nodes one by one, servers one by one (of a local cluster),
-    and what a person must do."""
+    """What an update does: nodes at once, then nodes one by one, then servers of a local cluster
+    one by one; servers that a person restarts."""
 
     together: tuple[str, ...]
     one_by_one: tuple[str, ...]
@@ -53,133 +48,115 @@ class Steps(Struct, frozen=True, kw_only=True):
     by_hand: tuple[str, ...]
 
 
-async def update(options: argparse.Namespace) -> int:
-    """Carry it out, or with `--dry-run` tell. Raises CommandError; 1 if a step failed and was taken
-    back."""
-    if not options.safe and not options.dry_run:
-        raise CommandError(
-            "there is no update that is not safe: say --safe, or --dry-run to see what would be done"
-        )
-    cluster = _local_cluster(options)
-    async with contextlib.AsyncExitStack() as stack:
-        if cluster is not None:
-            options.server = options.server or cluster.url
-            stack.enter_context(as_role(options.data, cluster, "operator"))
-        log = await stack.enter_async_context(opened(options))
-        steps = plan(
-            await _machines(log),
-            [] if options.skip_voters else await _servers(log, cluster),
-            local=cluster is not None,
-        )
-        _tell(steps)
-        if options.dry_run:
-            return 0
-        try:
-            await update_nodes(log, steps, options.convergence_timeout)
-            if cluster is not None:
-                for name in steps.servers:
-                    await restart_server(
-                        log, options.data, cluster, name, options.convergence_timeout
-                    )
-        except UpdateFailed as error:
-            print(f"stopped: {error}", file=sys.stderr)
-            return 1
-    print("updated" + (", but for the servers above" if steps.by_hand else ""))
-    return 0
+async def find_steps(
+    log: JetStreamLog, cluster: local.LocalCluster | None, *, skip_voters: bool
+) -> Steps:
+    """The steps for the nodes that are up and the servers, which are those of `cluster` if it is
+    given."""
+    beats = await Presence(log).all()
+    machines = {beat.node: beat.machine for beat in beats if beat.machine is not None}
+    servers = [] if skip_voters else await _servers(log, cluster)
+    return plan(machines, servers, local=cluster is not None)
 
 
 def plan(machines: dict[str, Machine], servers: Sequence[str], *, local: bool) -> Steps:
     """The steps for these nodes and servers; `local`: the servers are those of a local cluster."""
-    coordinators = tuple(
-        sorted(name for name, machine in machines.items() if "coordinator" in machine.roles)
-    )
-    others = tuple(sorted(machines.keys() - set(coordinators)))
+    coordinators = sorted(name for name in machines if "coordinator" in machines[name].roles)
     return Steps(
-        together=others,
-        one_by_one=coordinators,
+        together=tuple(sorted(machines.keys() - set(coordinators))),
+        one_by_one=tuple(coordinators),
         servers=tuple(servers) if local else (),
         by_hand=() if local else tuple(servers),
     )
 
 
+def describe(steps: Steps) -> str:
+    """The steps in words."""
+    lines = []
+    if steps.together:
+        lines.append(f"nodes, all at once: {', '.join(steps.together)}")
+    lines += [f"then node {name} alone, a coordinator" for name in steps.one_by_one]
+    lines += [f"then server {name}, while all others are current" for name in steps.servers]
+    if steps.by_hand:
+        lines.append(f"servers to restart by hand, one at a time: {', '.join(steps.by_hand)}")
+        lines.append(
+            "on each: `systemctl restart ringrift-nats`, then wait until `ringrift status` says HEALTHY"
+        )
+    return "\n".join(lines) or "nothing to update: there is no `ringrift node run` and no cluster"
+
+
 async def update_nodes(log: JetStreamLog, steps: Steps, seconds: float) -> None:
-    """Ask the nodes and wait until they are back. Raises UpdateFailed after those that were updated
-    have been taken back."""
+    """Update the nodes and wait until they are back, each at most `seconds`.
+
+    Raises UpdateFailed after rolling back the nodes that were updated."""
     done: list[str] = []
     for names in (steps.together, *((name,) for name in steps.one_by_one)):
+        done += names
         try:
-            done += names
-            await _all(log, names, "update", seconds)
+            await _request(log, names, "update", seconds)
         except UpdateFailed as error:
-            print(f"{error}; taking back {', '.join(done)}", file=sys.stderr)
+            print(f"{error}; rolling back {', '.join(done)}", file=sys.stderr)
             with contextlib.suppress(UpdateFailed):
-                await _all(log, done, "rollback", seconds)
+                await _request(log, done, "rollback", seconds)
             raise
 
 
-async def _all(log: JetStreamLog, names: Sequence[str], action: str, seconds: float) -> None:
+async def _request(log: JetStreamLog, names: Sequence[str], action: str, seconds: float) -> None:
     request = msgspec.convert({"id": uuid.uuid4().hex[:12], "action": action}, UpdateRequest)
+    body = msgspec.json.encode(request)
     for name in names:
-        await log.publish(
-            f"KV_{CONTROL_BUCKET}", update_subject(name), msgspec.json.encode(request)
-        )
+        await log.publish(f"KV_{CONTROL_BUCKET}", update_subject(name), body)
     await asyncio.gather(*(_converged(log, name, request.id, seconds) for name in names))
     for name in names:
         print(f"{name}: {action} done")
 
 
 async def _converged(log: JetStreamLog, name: str, request: str, seconds: float) -> None:
-    """Return when the node has carried out the request, and all it keeps is there and has caught
-    up. Raises UpdateFailed."""
+    """Return when the node has carried out the request and its processes have caught up. Raises
+    UpdateFailed."""
     deadline = time.monotonic() + seconds
     why = "it has not answered"
     while time.monotonic() < deadline:
         beats = [beat for beat in await Presence(log).all() if beat.node == name]
-        machine = next(
-            (beat.machine for beat in beats if beat.machine and beat.machine.update == request),
-            None,
-        )
-        if machine is not None and machine.update_problem:
-            raise UpdateFailed(f"{name}: {machine.update_problem}")
+        machines = [beat.machine for beat in beats if beat.machine]
+        machine = next((each for each in machines if each.update == request), None)
         if machine is not None:
+            if machine.update_problem:
+                raise UpdateFailed(f"{name}: {machine.update_problem}")
             why = missing(machine, beats, await log.tail(EVENTS))
             if not why:
                 return
         await asyncio.sleep(LOOK_SECONDS)
-    raise UpdateFailed(f"{name}: not there after {seconds:g} s: {why}")
+    raise UpdateFailed(f"{name}: not ready after {seconds:g} s: {why}")
 
 
 def missing(machine: Machine, beats: Sequence[Heartbeat], tail: int) -> str:
-    """What a node still lacks before it works as it should, empty for nothing."""
+    """What a node lacks before it works as planned, empty if nothing."""
     running = [beat.consumer for beat in beats]
     for consumer in machine.consumers:
         if running.count(consumer) < machine.consumers.count(consumer):
-            return f"{consumer} is not there"
+            return f"{consumer} is not running"
     late = [beat for beat in beats if beat.folds and tail - beat.seq > LAG_READY_MAX]
     return ", ".join(f"{beat.consumer} is {tail - beat.seq} events behind" for beat in late)
 
 
 async def restart_server(
-    log: JetStreamLog, data: Path, cluster: local_cluster.LocalCluster, name: str, seconds: float
+    log: JetStreamLog, data: Path, cluster: local.LocalCluster, name: str, seconds: float
 ) -> None:
-    """Start one server of a local cluster anew: only while all are there, and until all are there
-    again. Raises UpdateFailed."""
-    async with _within(
-        seconds, f"{name} is left alone: not all servers and streams are current before it"
-    ):
+    """Restart one server of a local cluster: only while all are current, and until all are current
+    again, each at most `seconds`. Raises UpdateFailed."""
+    async with _within(seconds, f"{name} was not restarted: not all servers are current"):
         await _until_current(log, cluster)
-    await asyncio.to_thread(local_cluster.hand_over, data, cluster, name)
+    await asyncio.to_thread(local.hand_over, data, cluster, name)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(HAND_OVER_SECONDS):
-            while name in await _leaders(log):  # noqa: ASYNC110
+            while name in {view.leader for view in await _views(log)}:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-    await asyncio.to_thread(local_cluster.stop_member, data, cluster, name)
-    local_cluster.start_member(data, cluster, name)
-    async with _within(
-        seconds, f"{name} was started anew and is not current; the others were left alone"
-    ):
+    await asyncio.to_thread(local.stop_member, data, cluster, name)
+    local.start_member(data, cluster, name)
+    async with _within(seconds, f"{name} was restarted and is not current; others were skipped"):
         await _until_current(log, cluster)
-    print(f"{name}: started anew, all streams current")
+    print(f"{name}: restarted, all streams current")
 
 
 @contextlib.asynccontextmanager
@@ -191,20 +168,16 @@ async def _within(seconds: float, otherwise: str) -> AsyncIterator[None]:
         raise UpdateFailed(f"{otherwise} (waited {seconds:g} s)") from error
 
 
-async def _until_current(log: JetStreamLog, cluster: local_cluster.LocalCluster) -> None:
+async def _until_current(log: JetStreamLog, cluster: local.LocalCluster) -> None:
     while True:
-        healthy = [await local_cluster.is_healthy(member) == "ok" for member in cluster.members]
+        healthy = [await local.health(member) == "ok" for member in cluster.members]
         if all(healthy) and all(view.leader and not view.away for view in await _views(log)):
             return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _leaders(log: JetStreamLog) -> set[str | None]:
-    return {view.leader for view in await _views(log)}
-
-
 async def _views(log: JetStreamLog) -> list[Voters]:
-    """Who leads each stream, and who of its voters is away or behind."""
+    """The voters of each stream that exists."""
     found = []
     for stream in STREAMS:
         try:
@@ -215,41 +188,15 @@ async def _views(log: JetStreamLog) -> list[Voters]:
     return found
 
 
-async def _machines(log: JetStreamLog) -> dict[str, Machine]:
-    return {
-        beat.node: beat.machine for beat in await Presence(log).all() if beat.machine is not None
-    }
-
-
-async def _servers(log: JetStreamLog, cluster: local_cluster.LocalCluster | None) -> list[str]:
-    """Names of the servers, the one that leads `EVENTS` last: its leaderships move once."""
+async def _servers(log: JetStreamLog, cluster: local.LocalCluster | None) -> list[str]:
+    """Names of the servers. The leader of `EVENTS` comes last, so that its leaderships move only
+    once."""
     info = await log.call(f"STREAM.INFO.{EVENTS}")
     leader = voters_in(info).leader
-    names = (
-        [member.name for member in cluster.members]
-        if cluster
-        else [str(item["name"]) for item in (info.get("cluster") or {}).get("replicas") or []]
-        + ([leader] if leader not in (None, "single") else [])
-    )
+    if cluster:
+        names = [member.name for member in cluster.members]
+    else:
+        replicas = (info.get("cluster") or {}).get("replicas") or []
+        names = [str(item["name"]) for item in replicas]
+        names += [leader] if leader not in (None, "single") else []
     return sorted(names, key=lambda name: (name == leader, name))
-
-
-def _local_cluster(options: argparse.Namespace) -> local_cluster.LocalCluster | None:
-    return local_cluster.read(options.data) if (options.data / "cluster.json").exists() else None
-
-
-def _tell(steps: Steps) -> None:
-    """Say what will be done."""
-    if steps.together:
-        print(f"nodes, all at once: {', '.join(steps.together)}")
-    for name in steps.one_by_one:
-        print(f"then node {name}, which has the coordinator, alone")
-    for name in steps.servers:
-        print(f"then server {name}, while all others are there and current")
-    if steps.by_hand:
-        print(
-            f"servers on other machines, by hand and one at a time: {', '.join(steps.by_hand)}. On each: `systemctl restart"
-        )
-        print("ringrift-nats`, and go on when `ringrift status` says HEALTHY")
-    if not (steps.together or steps.one_by_one or steps.servers or steps.by_hand):
-        print("nothing to update: no `ringrift node run` and no servers of a cluster were found")

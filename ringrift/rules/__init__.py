@@ -4,13 +4,20 @@ Plain Python starts here: `Position.start(Config.parse("hex8_2p"))`. Compiled co
 geometry and a state (`layout`), one row of int32 words: copying the row copies the game, and a batch
 is a 2-D array. It imports `apply_move`, `legal_moves` and the like from their modules. These
 functions trust their arguments: cells must be core ids of the board, and moves legal.
+
+What is compiled is imported on first use, for numba takes a second to import.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ringrift.rules.config import BOARDS, CONFIGS, Board, Config
 from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError
 from ringrift.rules.geometry import Geometry, geometry
-from ringrift.rules.position import PHASES, Position, warm_up
-from ringrift.rules.record import Record
+
+if TYPE_CHECKING:
+    from ringrift.rules.position import PHASES, Position, warm_up
+    from ringrift.rules.record import Record
 
 __all__ = [
     "BOARDS",
@@ -28,3 +35,13 @@ __all__ = [
     "geometry",
     "warm_up",
 ]
+
+_HOMES = {"PHASES": "position", "Position": "position", "warm_up": "position", "Record": "record"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found

@@ -7,60 +7,27 @@ machine code is never loaded.
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import event
 from numba.extending import intrinsic
 
-F = TypeVar("F", bound=Callable[..., Any])
+from ringrift.rules.cache import cache_folder, digest
 
-CACHE_PREFIX: Final = "ringrift-"
-PLAIN_SOURCES: Final = frozenset(
-    f"{name}.py"
-    for name in (
-        *("__init__", "config", "errors", "notation"),
-        *("position", "position_text", "record", "version"),
-    )
-)
-"""Sources without compiled code and without constants that enter it; editing them leaves the cache
-valid."""
+F = TypeVar("F", bound=Callable[..., Any])
 
 _config = cast(Any, numba.config)  # numba fills this module at run time
 _njit = cast(Any, numba.njit)  # its stubs do not know _nrt
 
 
-def _digest(sources: Iterable[Path]) -> str:
-    digest = sha256(f"{numba.__version__} {np.__version__}".encode())
-    for path in sorted(sources):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _cache_folder() -> Path:
-    """Return the folder of the compiled rules.
-
-    It is below `NUMBA_CACHE_DIR` if set, else beside the sources if that is writable, else in the
-    user's cache."""
-    here = Path(__file__).parent
-    sources = [path for path in here.glob("*.py") if path.name not in PLAIN_SOURCES]
-    name = CACHE_PREFIX + _digest(sources)
-    given = os.environ.get("NUMBA_CACHE_DIR", "")
-    if given:
-        path = Path(given)
-        # a parent process has already appended the name
-        return (path.parent if path.name.startswith(CACHE_PREFIX) else path) / name
-    if os.access(here, os.W_OK):
-        return here / "__pycache__" / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ringrift" / name
-
-
 # The environment variable also reaches child processes.
-_config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(_cache_folder())
+_config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
 
 
 @contextmanager
@@ -79,6 +46,27 @@ def compiling_alone() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """Report on standard error that `what` is compiled, if the block compiles anything that is not
+    in the cache."""
+    with event.install_listener("numba:compile", _Announcement(what)):
+        yield
+
+
+class _Announcement(event.Listener):
+    def __init__(self, what: str) -> None:
+        self._text = f"ringrift: compiling {what}, once for this version (up to 30 s) ..."
+
+    def on_start(self, _: object) -> None:
+        if self._text:
+            print(self._text, file=sys.stderr, flush=True)
+        self._text = ""
+
+    def on_end(self, _: object) -> None:
+        """Numba asks for this method."""
+
+
 class Compiler:
     """Compiles the functions of one package into a cache folder of their own.
 
@@ -86,7 +74,7 @@ class Compiler:
     that the functions may call into."""
 
     def __init__(self, name: str, sources: Iterable[Path]) -> None:
-        self._folder = str(Path(_config.CACHE_DIR) / f"{name}-{_digest(sources)}")
+        self._folder = str(Path(_config.CACHE_DIR) / f"{name}-{digest(sources)}")
 
     def compiled(self, function: F) -> F:
         """As `compiled`, in the folder of this compiler."""

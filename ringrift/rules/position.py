@@ -1,7 +1,5 @@
 """A game position with a plain Python face, and its text form (section 21.4)."""
 
-import sys
-import threading
 from typing import Final
 
 import numpy as np
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.apply import apply_move
-from ringrift.rules.compile import compiling_alone
+from ringrift.rules.compile import announced, compiling_alone
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.errors import IllegalMove
 from ringrift.rules.geometry import Geometry, geometry
@@ -30,7 +28,6 @@ PHASES: Final = (
     "forced_elimination",
     "game_over",
 )
-COMPILE_NOTICE_SECONDS: Final = 1.5
 
 
 class Position:
@@ -200,22 +197,11 @@ def warm_up() -> None:
     global _warm
     if _warm:
         return
-    notice = threading.Timer(
-        COMPILE_NOTICE_SECONDS,
-        lambda: print(
-            "ringrift: compiling the rules, once for this version (up to 30 s) ...", file=sys.stderr
-        ),
-    )
-    notice.daemon = True
-    notice.start()
-    try:
-        with compiling_alone():
-            G = geometry(Config("square8", 2))
-            state = np.zeros(G.state_size, STATE_DTYPE)
-            init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
-            out = np.empty(G.moves_max, np.int64)
-            legal_moves(G, state, out)
-            apply_move(G, state, int(out[0]))
-    finally:
-        notice.cancel()
+    with announced("the rules"), compiling_alone():
+        G = geometry(Config("square8", 2))
+        state = np.zeros(G.state_size, STATE_DTYPE)
+        init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
+        out = np.empty(G.moves_max, np.int64)
+        legal_moves(G, state, out)
+        apply_move(G, state, int(out[0]))
     _warm = True

@@ -8,14 +8,13 @@ from typing import Final
 import numpy as np
 
 from ringrift.nets.nnue.inference import Network, new_accumulators, no_network
-from ringrift.rules.compile import compiling_alone
+from ringrift.rules.compile import announced, compiling_alone
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.search import depth_first as df
 from ringrift.search import game_tree as gt
 from ringrift.search.gumbel import Floats
 from ringrift.search.lockstep import Codes, Decision, Evaluate, Lockstep, Question, Seeds, States
-from ringrift.search.warm_up import announced
 from ringrift.search.weights import heuristic_weights
 
 POOL_START: Final = (

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ringrift.rules.compile import compiling_alone
+from ringrift.rules.compile import announced, compiling_alone
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.search import depth_first as df
@@ -15,7 +15,6 @@ from ringrift.search import descent as de
 from ringrift.search import game_tree as gt
 from ringrift.search.gumbel import NONE, Floats
 from ringrift.search.lockstep import Codes, Decision, Evaluate, Lockstep, Question, Seeds, States
-from ringrift.search.warm_up import announced
 from ringrift.search.weights import heuristic_weights
 
 CHILDREN_TYPICAL: Final = 32  # of an expanded node; the arrays grow where there are fewer

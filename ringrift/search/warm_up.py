@@ -1,33 +1,14 @@
 """Loading or compiling the search, once a process."""
 
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from typing import Final
 
 import numpy as np
 
 from ringrift.rules import position
+from ringrift.rules.compile import announced
 from ringrift.rules.config import Config
 from ringrift.search import game_tree as gt
 from ringrift.search.players import Boards, SearchOptions, TreePlayer
-
-NOTICE_SECONDS: Final = 1.5
-
-
-@contextmanager
-def announced(what: str) -> Iterator[None]:
-    """Say on stderr that `what` is being compiled, if that takes longer than loading it would."""
-    text = f"ringrift: compiling {what}, once for this version (up to 30 s) ..."
-    notice = threading.Timer(NOTICE_SECONDS, lambda: print(text, file=sys.stderr))
-    notice.daemon = True
-    notice.start()
-    try:
-        yield
-    finally:
-        notice.cancel()
 
 
 @cache

@@ -24,7 +24,7 @@ CLUSTER_REPLICAS = 3
 
 
 class Drift(Struct, frozen=True):
-    """A field of a stream or consumer that is not as declared, such as `WORK`, `max_msgs`, 1000,
+    """A field of a stream or consumer that differs from its declaration, such as `WORK`, `max_msgs`, 1000,
     500."""
 
     name: str

@@ -43,8 +43,8 @@ for longer than it played"""
 def simulate(options: argparse.Namespace) -> int:
     """Run one seed or several; 1 if a promise does not hold."""
     settings = load(from_arguments(options.set), base=FLEET_SETTINGS)
+    fleet = read_fleet(options.nodes)
     try:
-        fleet = read_fleet(options.nodes)
         faults = read_faults(options.faults) if options.faults else ()
     except SimulationError as error:
         raise CommandError(str(error)) from error

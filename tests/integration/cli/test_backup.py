@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.clusters import content
 
 from ringrift.cli.main import main
 from ringrift.events import draft
@@ -15,22 +16,13 @@ from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.protocol import Entry
-from ringrift.log.topology import EVENTS, STREAMS, WORK
+from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.server.backup import Backup, save
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import Live, copy
 
 NETWORK = b"network" * 100_000
-
-
-async def content(log: JetStreamLog, stream: str) -> list[Entry]:
-    return (
-        await log.queued()
-        if stream == WORK
-        else [entry async for batch in log.read(stream) for entry in batch]
-    )
 
 
 def started(number: int) -> Any:

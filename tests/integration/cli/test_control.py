@@ -61,13 +61,14 @@ def test_pause_and_resume_are_seen_everywhere(run: Any) -> None:
     assert run.json("status")["cluster"]["paused"] == {"hex8_2p/selfplay": "repairs"}
     run("resume", status=1)
     assert (
-        "not paused: `ringrift resume --config hex8_2p --kind selfplay` would end the pause hex8_2p/selfplay"
+        "not paused: `ringrift resume --config hex8_2p --kind selfplay` ends the pause hex8_2p/selfplay"
         in run.err
     )
     assert "resumed: hex8_2p/selfplay" in run("resume", "--all")
     assert run.json("resume", "--all") == {"paused": {}}
-    run("pause", "--config", "hex9_2p", "--why", "w", status=1)
-    assert "unknown config 'hex9_2p'; configs are square8_2p" in run.err
+    run("pause", "--config", "hex9_2p", "--why", "w", status=2)
+    assert 'Choose from: "square8_2p"' in run.err
+    assert 'Did you mean "hex8_2p"?' in run.err
 
 
 def test_a_pause_in_the_middle_lets_the_ticket_end_and_withdraws_the_rest(
@@ -147,16 +148,16 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
     on(system, bury)
     listed = run("dlq", "list")
     assert "rater  EVENTS/" in listed
-    assert "for a person: RuntimeError: no luck" in listed
+    assert "needs a person: RuntimeError: no luck" in listed
     assert listed.endswith(f"2 unresolved, {before} resolved\n")
     event, ticket = run.json("dlq", "list")["unresolved"]
     assert '{"not": "ours"' in run("dlq", "show", str(event["dead_seq"]))
     checks = {check["name"]: check for check in run.json("doctor")["checks"]}
     assert "2 unresolved" in checks["dead letters"]["text"]
-    assert "still of no use" in run("dlq", "retry", str(event["dead_seq"]), status=1)
+    assert "failed again" in run("dlq", "retry", str(event["dead_seq"]), status=1)
     assert "requeued" in run("dlq", "retry", str(ticket["dead_seq"]))
     run("dlq", "retry", str(ticket["dead_seq"]), status=1)
-    assert "no unresolved letter has the number" in run.err
+    assert "no unresolved dead letter has number" in run.err
     run("dlq", "retry", status=1)
     assert "--all" in run.err
     assert "dropped: old" in run("dlq", "drop", "--all", "--why", "old")
@@ -164,7 +165,7 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
     on(system, lambda log: log.purge("WORK", "ringrift.work.selfplay.5.hex8_2p"))
 
 
-def test_so_many_dead_letters_are_an_alarm(run: Any, system: Any) -> None:
+def test_many_dead_letters_raise_an_alarm(run: Any, system: Any) -> None:
     async def bury(log: JetStreamLog) -> None:
         process = await process_on(log, "rater")
         entry = await log.get("EVENTS", system.seqs["garbage"])
@@ -210,7 +211,7 @@ def test_the_cluster_of_one(run: Any) -> None:
     assert json.dumps(view["resilience"])
 
 
-def test_rules_and_board_are_what_the_list_of_metrics_says(
+def test_the_dashboard_and_the_alert_rules_fit_the_metrics(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     root = Path(__file__).parents[3]
@@ -220,8 +221,12 @@ def test_rules_and_board_are_what_the_list_of_metrics_says(
     (tmp_path / "pyproject.toml").touch()
     assert main(["metrics", "export", "--root", str(tmp_path)]) == 0
     assert main(["metrics", "check", "--root", str(tmp_path)]) == 0
-    (tmp_path / "ops" / "prometheus" / "rules.yml").write_text("")
+    rules = tmp_path / "ops" / "prometheus" / "rules.yml"
+    rules.parent.mkdir()
+    rules.write_text('expr: "ringrift_moons > 0"')
+    capsys.readouterr()
     assert main(["metrics", "check", "--root", str(tmp_path)]) == 1
+    assert "names ringrift_moons, which is not a metric" in capsys.readouterr().out
     board = json.loads((tmp_path / "ops" / "grafana" / "board.json").read_text())
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
     assert main(["metrics", "list"]) == 0

@@ -80,7 +80,7 @@ def test_drift_and_what_is_missing(run: Any, system: Any) -> None:
     texts = [check["text"] for check in run.json("doctor")["checks"] if check["name"] == "streams"]
     assert texts[0] == "missing: WORK.training"
     assert "DEAD: description is 'changed by hand'" in texts[1]
-    assert "not as declared: DEAD: description" in run("contract", "apply", status=1)
+    assert "differs from its declaration: DEAD: description" in run("contract", "apply", status=1)
     assert [
         check["text"] for check in run.json("doctor")["checks"] if check["name"] == "streams"
     ] == texts[1:]

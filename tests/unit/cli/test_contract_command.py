@@ -20,8 +20,8 @@ def test_export_then_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     assert main(["contract", "check", "--root", str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "not as declared: nats.conf",
-        "not as declared: streams/OLD.json",
+        "nats.conf is out of date",
+        "streams/OLD.json is out of date",
     ]
     assert main(["contract", "export", "--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.cli.main import parser
+from ringrift.cli.main import application
 from ringrift.cluster.supervisor import SILENT_SECONDS_MAX
 from ringrift.runtime.processes import PROCESSES, of_roles
 from ringrift.server.roles import roles
@@ -83,7 +83,8 @@ def accept(words: list[str]) -> None:
     """A command line of ours is one that our parsers take."""
     program = words[0].removeprefix(f"{PROGRAMS}/")
     if program == "ringrift":
-        parser().parse_args([word.replace("${ROLES}", "worker,evaluator") for word in words[1:]])
+        given = [word.replace("${ROLES}", "worker,evaluator") for word in words[1:]]
+        application(given).parse_args(given)
     elif program == "python":
         assert words[1] == "-m"
         assert find_spec(words[2].replace("%i", "rater")) is not None

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from ringrift.cluster.fleet_file import read_fleet
+from ringrift.errors import CommandError
 from ringrift.events import Settings
 from ringrift.events.facts import (
     CurriculumReweighted,
@@ -216,10 +217,10 @@ def test_lost_tickets_and_nodes_come_back() -> None:
 
 def test_files_that_make_no_sense_are_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "fleet.toml"
-    with pytest.raises(SimulationError, match="No such file"):
+    with pytest.raises(CommandError, match="No such file"):
         read_fleet(path)
     path.write_text("[[node]]\nname = 'a'\n")
-    with pytest.raises(SimulationError, match="provider"):
+    with pytest.raises(CommandError, match="provider"):
         read_fleet(path)
     path.write_text("[[fault]]\nwhat = 'flood'\nat_hours = 1\n")
     with pytest.raises(SimulationError, match="flood"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ringrift.cli.main import main
-from ringrift.cli.settings import with_known_architecture
+from ringrift.cluster.steering import with_known_architecture
 from ringrift.errors import CommandError
 from ringrift.events import Settings
 from ringrift.events.settings_sources import load

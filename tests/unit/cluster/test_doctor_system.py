@@ -1,4 +1,4 @@
-"""What `ringrift doctor` makes of the servers' answers about the copies of each stream."""
+"""What `ringrift doctor` finds about the copies of streams."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringrift.cluster.doctor_system import _copies
-from ringrift.cluster.findings import fail, warn
+from ringrift.cluster.doctor import fail, warn
+from ringrift.cluster.doctor.system import copies
 from ringrift.log import api
 from ringrift.log.errors import ServerRefused
 
@@ -17,7 +17,7 @@ UNLED: dict[str, Any] = {
 
 
 class Servers:
-    """Three of them; `changes` are answers about streams that are not as they should be."""
+    """Three servers; `changes` are answers about streams that differ from the usual one."""
 
     def __init__(self, **changes: dict[str, Any]) -> None:
         self._changes = changes
@@ -32,10 +32,10 @@ class Servers:
 
 
 async def found(log: Any) -> list[Any]:
-    return [finding async for finding in _copies(log)]
+    return [finding async for finding in copies(log)]
 
 
-async def test_streams_with_all_their_copies_are_not_spoken_of() -> None:
+async def test_streams_with_all_their_copies_give_no_finding() -> None:
     assert await found(Servers()) == []
 
 
@@ -58,16 +58,14 @@ async def test_streams_with_all_their_copies_are_not_spoken_of() -> None:
                     }
                 }
             },
-            warn(
-                "copies", "GAMES: b away or behind", "start that server; it fetches what it lacks"
-            ),
+            warn("copies", "GAMES: b away or behind", "start that server; it catches up by itself"),
         ),
         (
             {"WORK": UNLED, "KV_leases": UNLED},
             fail(
                 "copies",
                 "no leader: WORK, KV_leases",
-                "the dispatcher makes it anew after 60 s; is one running?",
+                "the dispatcher recreates them after 60 s; check that one is running",
             ),
         ),
         (
@@ -81,7 +79,5 @@ async def test_streams_with_all_their_copies_are_not_spoken_of() -> None:
         ),
     ],
 )
-async def test_fewer_copies_and_late_ones_are_told(
-    changes: dict[str, Any], expected: object
-) -> None:
+async def test_missing_and_late_copies_are_found(changes: dict[str, Any], expected: object) -> None:
     assert await found(Servers(**changes)) == [expected]

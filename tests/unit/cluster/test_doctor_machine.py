@@ -9,22 +9,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from ringrift.cluster import doctor_machine as machine
+from ringrift.cluster.doctor import machine
 from ringrift.log.errors import ServerMissing
 
 
-def test_this_machine_is_well(tmp_path: Path) -> None:
+def test_the_development_machine_passes_every_check(tmp_path: Path) -> None:
     found = list(machine.machine_findings(tmp_path))
     assert [finding.level for finding in found if finding.name != "disk"] == ["ok"] * 7
     assert all(finding.remedy for finding in found if finding.level != "ok")
 
 
-def test_a_python_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1))
     assert machine.python().level == "fail"
 
 
-def test_missing_and_old_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_old_packages_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["no-such-package>=1", "numpy<99,>=98.1", "nothing; extra == 'test'", "rich"]
     monkeypatch.setattr(machine.importlib.metadata, "requires", lambda _: wanted)
     finding = machine.packages()
@@ -34,13 +34,13 @@ def test_missing_and_old_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "rich" not in finding.text
 
 
-def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unwritable_cache_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert machine.compiled_code().level == "fail"
 
 
-def test_a_missing_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_server_binary_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Path:
         raise ServerMissing("no nats-server binary")
 
@@ -50,14 +50,14 @@ def test_a_missing_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("free", "level"), [(10**6, "fail"), (10**9, "warn"), (10**12, "ok")])
-def test_room_on_the_disk(
+def test_free_space_is_graded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, level: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert machine.disk(tmp_path / "not" / "there").level == level
 
 
-def test_a_directory_in_use(tmp_path: Path) -> None:
+def test_a_locked_directory_is_in_use(tmp_path: Path) -> None:
     assert "is not in use" in machine.instance(tmp_path).text
     (tmp_path / "server.json").write_text('{"url": "nats://127.0.0.1:1", "pid": 77}')
     with (tmp_path / "lock").open("w") as lock:
@@ -66,7 +66,7 @@ def test_a_directory_in_use(tmp_path: Path) -> None:
     assert "is not in use" in machine.instance(tmp_path).text
 
 
-def test_a_strange_listener_where_the_server_was(tmp_path: Path) -> None:
+def test_another_program_on_the_port_of_the_server_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         (tmp_path / "server.json").write_text(
             f'{{"url": "nats://127.0.0.1:{other.getsockname()[1]}", "pid": 77}}'
@@ -74,6 +74,6 @@ def test_a_strange_listener_where_the_server_was(tmp_path: Path) -> None:
         assert machine.instance(tmp_path).level == "warn"
 
 
-def test_a_damaged_address(tmp_path: Path) -> None:
+def test_a_damaged_address_file_fails(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text("{")
     assert machine.instance(tmp_path).level == "fail"

@@ -1,5 +1,4 @@
-"""What `ringrift doctor` finds: one line a check, with the remedy where something is not as it
-should be."""
+"""What `ringrift doctor` finds: `machine` checks this machine, `system` a running system."""
 
 from __future__ import annotations
 
@@ -11,8 +10,9 @@ Level = Literal["ok", "warn", "fail"]
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """`level` fail means that the loop cannot run or that something is lost, warn that someone
-    should look."""
+    """The result of one check, with a remedy unless it is ok.
+
+    `fail`: the loop cannot run or data is lost; `warn`: it runs, but should be looked at."""
 
     name: str
     level: Level
@@ -21,15 +21,15 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def ok(name: str, text: str) -> Finding:
-    """All is well."""
+    """A check that passed."""
     return Finding(name=name, level="ok", text=text)
 
 
 def warn(name: str, text: str, remedy: str) -> Finding:
-    """It works, but someone should look."""
+    """A check that found something to look at."""
     return Finding(name=name, level="warn", text=text, remedy=remedy)
 
 
 def fail(name: str, text: str, remedy: str) -> Finding:
-    """It does not work."""
+    """A check that failed."""
     return Finding(name=name, level="fail", text=text, remedy=remedy)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from nats.errors import NoRespondersError
+from support.clusters import port_with_neighbours
 
-from ringrift.cluster.files import LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE, parse_nodes, write_cluster
+from ringrift.cluster.files import parse_nodes, write_cluster
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import ObjectBlobs
@@ -23,7 +24,7 @@ from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.recreate import REMADE, remake
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
 from ringrift.runtime.processes import PROCESSES
-from ringrift.server.embedded import _free_port, _is_free, find_binary
+from ringrift.server.embedded import find_binary
 from ringrift.server.ensure import ensure
 from ringrift.server.roles import roles
 
@@ -100,17 +101,6 @@ class Place:
             return await JetStreamLog.open(
                 self.url.replace("tls://", f"tls://{user}:{password}@"), name=role
             )
-
-
-def port_with_neighbours() -> int:
-    while True:
-        port = _free_port()
-        if (
-            port + MONITOR_PORTS_ABOVE < 65536
-            and _is_free(port + MONITOR_PORTS_ABOVE)
-            and _is_free(port + LEAF_PORTS_ABOVE)
-        ):
-            return port
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

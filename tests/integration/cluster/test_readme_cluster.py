@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_roles import port_with_neighbours
+from support.clusters import port_with_neighbours
 
 from ringrift.runtime.processes import LEASED
 from ringrift.server.embedded import find_binary

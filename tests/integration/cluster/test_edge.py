@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_roles import port_with_neighbours
+from support.clusters import port_with_neighbours
 
 from ringrift.cluster.files import LEAF_PORTS_ABOVE, parse_nodes, write_cluster, write_edge
 from ringrift.consumers.games.publishing import publish_games

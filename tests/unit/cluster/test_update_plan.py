@@ -44,8 +44,8 @@ def test_servers_on_other_machines_are_a_persons_work() -> None:
 def test_a_node_is_back_when_all_it_keeps_is_there_and_has_caught_up() -> None:
     node = machine("worker", "coordinator", consumers=("selfplay", "selfplay", "planner"))
     playing, tail = [beat("selfplay"), beat("selfplay")], 500
-    assert missing(node, playing[:1], tail) == "selfplay is not there"
-    assert missing(node, playing, tail) == "planner is not there"
+    assert missing(node, playing[:1], tail) == "selfplay is not running"
+    assert missing(node, playing, tail) == "planner is not running"
     late = beat("planner", tail - LAG_READY_MAX - 1, {"fold": "0"})
     assert missing(node, [*playing, late], tail) == f"planner is {LAG_READY_MAX + 1} events behind"
     assert (

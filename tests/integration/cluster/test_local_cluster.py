@@ -10,29 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.clusters import content, event, leader_of
 
-from ringrift.cli.cluster import as_role
 from ringrift.cli.main import main
 from ringrift.cluster import local as local_cluster
-from ringrift.events import Draft, draft
-from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.protocol import Entry
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import Live, copy, set_replicas
 
 SETTLE_SECONDS_MAX = 30
-
-
-def event(number: int) -> Draft:
-    fact = ConsumerStarted(
-        node=f"n{number % 3}", consumer="test", instance=str(number), version="1"
-    )
-    return draft(fact, cause=None, source="test", key=f"cluster-{number}")
 
 
 @pytest.fixture
@@ -50,16 +40,6 @@ async def cluster(data: Path) -> local_cluster.LocalCluster:
     return made
 
 
-async def content(log: JetStreamLog, stream: str) -> list[Entry]:
-    return [entry async for batch in log.read(stream) for entry in batch]
-
-
-async def leader_of(log: JetStreamLog) -> str | None:
-    info = json.loads(await log.ask(f"$JS.API.STREAM.INFO.{EVENTS}", b"", 3))
-    leader: str | None = info.get("cluster", {}).get("leader")
-    return leader
-
-
 @pytest.mark.slow
 def test_the_commands_make_a_secured_cluster_kill_in_it_and_stop_it(
     data: Path, capsys: pytest.CaptureFixture[str]
@@ -74,7 +54,7 @@ def test_the_commands_make_a_secured_cluster_kill_in_it_and_stop_it(
         stream.name: 3 for stream in STREAMS
     }
     assert main(["cluster", "kill", "n9", *where]) == 1
-    assert "no voter 'n9': there are n1, n2, n3" in capsys.readouterr().err
+    assert "there is no voter 'n9': the voters are n1, n2, n3" in capsys.readouterr().err
     assert main(["cluster", "kill", "n2", *where]) == 0
     capsys.readouterr()
     assert main(["cluster", "status", *where, "--json"]) == 1
@@ -146,7 +126,7 @@ async def test_growing_from_one_server_to_three_changes_nothing(
 async def test_the_cluster_goes_on_when_one_server_is_killed(
     data: Path, cluster: local_cluster.LocalCluster
 ) -> None:
-    with as_role(data, cluster, "operator"):
+    with local_cluster.as_role(data, cluster, "operator"):
         log = await JetStreamLog.open(cluster.url, name="test")
     await ensure(log.ask, replicas=None)
     await log.append([event(1)])

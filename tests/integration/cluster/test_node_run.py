@@ -142,7 +142,7 @@ async def test_a_node_updates_with_its_own_command_and_goes_on_when_that_fails(
         assert (machine.update_problem, done.exists(), back.exists()) == ("", True, False)
         await ask(log, UpdateRequest(id="second", action="update"))
         machine = await machine_after(log, "second")
-        assert "ended with 1" in machine.update_problem
+        assert "ended with status 1" in machine.update_problem
         assert back.exists()
         await beats(log, all_there)
     finally:

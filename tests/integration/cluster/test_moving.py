@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_local_cluster import event, leader_of
+from support.clusters import event, leader_of
 
 from ringrift.cluster import local as local_cluster
 from ringrift.log.connect import MOVE_SECONDS, Connection

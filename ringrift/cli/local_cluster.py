@@ -1,0 +1,162 @@
+"""`ringrift cluster up|down|status|kill|partition|heal`: a cluster on this machine, for trials."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from ringrift.cli.common import Json, show
+from ringrift.cluster import local
+from ringrift.deciders.fleet.resilience import quorum_level
+from ringrift.errors import CommandError
+from ringrift.log.errors import ServerRefused, StreamError
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import STREAMS
+from ringrift.server.ensure import ensure
+
+ClusterData: TypeAlias = Annotated[
+    Path, Parameter(name="--data", help="Folder of the cluster, by default in RINGRIFT_DATA.")
+]
+DATA = Path(os.environ.get("RINGRIFT_DATA", ".ringrift")) / "cluster"
+
+
+class StreamView(Struct, frozen=True):
+    """A stream: its leader, the number of its copies and how many of them are current."""
+
+    name: str
+    leader: str | None
+    replicas: int
+    current: int
+
+
+async def up(
+    *, nodes: int = 3, users: bool = False, tls: bool = False, data: ClusterData = DATA
+) -> int:
+    """Start a cluster on this machine, a new one unless there is one.
+
+    Args:
+        nodes: Number of servers of a new cluster, 3 or 5.
+        users: Create it with users and permissions.
+        tls: Create it with TLS.
+    """
+    try:
+        cluster = local.read(data)
+    except CommandError:
+        cluster = local.create(data, nodes, users=users, tls=tls)
+    local.start(data, cluster)
+    await local.wait_until_healthy(data, cluster)
+    with local.as_role(data, cluster, "operator"):
+        log = await JetStreamLog.open(cluster.url, name="ringrift")
+        for drift in await ensure(log.ask, replicas=None):
+            print(f"differs from its declaration: {drift}", file=sys.stderr)
+        await log.close()
+    print(f"{len(cluster.members)} servers run: ringrift up --server {cluster.url}")
+    for name, value in local.environment(data, cluster, "operator").items():
+        print(f"with {name}={value}")
+    return 0
+
+
+def down(*, data: ClusterData = DATA) -> int:
+    """Stop the cluster on this machine; its data is kept."""
+    local.stop(data, local.read(data))
+    print(f"stopped; its data is kept in {data}")
+    return 0
+
+
+def kill(node: str, /, *, data: ClusterData = DATA) -> int:
+    """Kill one server with SIGKILL.
+
+    Args:
+        node: Name of the server, such as n1.
+    """
+    local.kill(data, local.read(data), node)
+    print(f"{node} is killed; `ringrift cluster up` starts it")
+    return 0
+
+
+def partition(*node: str, data: ClusterData = DATA) -> int:
+    """Cut servers off from all others, and from each other.
+
+    Args:
+        node: Names of the servers, such as n1.
+    """
+    if not node:
+        raise CommandError("name the servers to cut off, such as n1")
+    local.cut(data, local.read(data), list(node))
+    print(f"cut off: {', '.join(node)}; `ringrift cluster heal` ends it")
+    return 0
+
+
+def heal(*, data: ClusterData = DATA) -> int:
+    """End all cuts."""
+    local.cut(data, local.read(data), [])
+    print("no server is cut off")
+    return 0
+
+
+async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
+    """Show the servers and streams of the cluster on this machine.
+
+    The exit status is 1 unless all servers are healthy."""
+    cluster = local.read(data)
+    health = {member.name: await local.health(member) for member in cluster.members}
+    away = local.cut_off(data)
+    alive = [name for name in health if health[name] != local.NO_ANSWER and name not in away]
+    level = quorum_level(len(health), len(alive))
+    streams: list[StreamView] = []
+    problem = None
+    try:
+        with local.as_role(data, cluster, "viewer"):
+            streams = await _streams(cluster.url)
+    except (StreamError, TimeoutError) as error:
+        problem = str(error) or "no answer"
+
+    def print_status(out: Console) -> None:
+        table = Table("voter", "url", "health", "leads", box=None)
+        for member in cluster.members:
+            leads = ", ".join(view.name for view in streams if view.leader == member.name)
+            state = "cut off" if member.name in away else health[member.name]
+            table.add_row(member.name, f"127.0.0.1:{member.port}", state, leads)
+        out.print(f"quorum {level}")
+        out.print(table)
+        late = [view for view in streams if view.current < view.replicas]
+        behind = ", ".join(f"{view.name} {view.current}/{view.replicas}" for view in late)
+        text = f"{len(streams)} streams, all replicas current"
+        out.print(f"replicas not current: {behind}" if late else text)
+        if problem:
+            out.print(f"the log does not answer: {problem}")
+
+    document = {
+        "quorum": level,
+        "voters": health,
+        "cut_off": away,
+        "streams": streams,
+        "problem": problem,
+    }
+    show(document, json, print_status)
+    return 0 if level == "HEALTHY" and not problem else 1
+
+
+async def _streams(url: str) -> list[StreamView]:
+    log = await JetStreamLog.open(url, name="ringrift")
+    found = []
+    try:
+        for stream in STREAMS:
+            with contextlib.suppress(ServerRefused):
+                info = await log.call(f"STREAM.INFO.{stream.name}")
+                cluster = info.get("cluster") or {}
+                current = [peer for peer in cluster.get("replicas") or [] if peer.get("current")]
+                replicas = info["config"]["num_replicas"]
+                leader = cluster.get("leader")
+                found.append(StreamView(stream.name, leader, replicas, len(current) + 1))
+    finally:
+        await log.close()
+    return found

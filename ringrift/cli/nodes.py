@@ -1,0 +1,136 @@
+"""`ringrift node run`, `ringrift update` and `ringrift fleet register`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from ringrift.cli import WORDS
+from ringrift.cli.common import HERE, Data, Source, opened, parsed
+from ringrift.cluster.machine import parse_roles
+from ringrift.errors import CommandError
+from ringrift.events import draft
+
+Roles: TypeAlias = Annotated[
+    tuple[str, ...], Parameter(converter=parsed(parse_roles), n_tokens=1, metavar="ROLE,...")
+]
+
+
+async def run(
+    *,
+    roles: Roles,
+    server: Annotated[
+        str, Parameter(env_var="RINGRIFT_SERVER", help="URLs of the voters.")
+    ] = "nats://127.0.0.1:4222",
+    edge: Annotated[str | None, Parameter(env_var="RINGRIFT_EDGE")] = None,
+    credentials: Path | None = None,
+    data: Data = Path(".ringrift"),
+    node: Annotated[str | None, Parameter(env_var="RINGRIFT_NODE")] = None,
+    provider: Annotated[str, Parameter(env_var="RINGRIFT_PROVIDER")] = "",
+    price: Annotated[float, Parameter(env_var="RINGRIFT_PRICE")] = 0.0,
+    update_command: str = "",
+    rollback_command: str = "",
+) -> int:
+    """Keep running the processes that the roles, the GPU and the memory of this machine allow.
+
+    Args:
+        roles: One or more of worker,trainer,evaluator,coordinator.
+        edge: URL of this node's own server, which keeps its games.
+        credentials: Folder with ROLE.txt for each role.
+        data: Folder for the logs of the processes.
+        node: Name of this machine in facts [default: its host name].
+        provider: Who rents it out.
+        price: Its price per hour.
+        update_command: Shell command for `ringrift update`, such as 'git pull'.
+        rollback_command: Shell command that undoes the update.
+    """
+    from ringrift.cluster import node as nodes
+    from ringrift.cluster.machine import this_machine
+    from ringrift.runtime.machine import node_name
+
+    options = nodes.NodeOptions(
+        name=node or node_name(),
+        server=server,
+        data=data,
+        edge=edge,
+        credentials=credentials,
+        update_command=update_command,
+        rollback_command=rollback_command,
+        command=WORDS.get(),
+    )
+    return await nodes.run(options, this_machine(roles, provider=provider, price=price))
+
+
+async def update(
+    *,
+    safe: bool = False,
+    dry_run: bool = False,
+    skip_voters: bool = False,
+    convergence_timeout: Annotated[float, Parameter(metavar="SECONDS")] = 180.0,
+    source: Source = HERE,
+) -> int:
+    """Run a new program on every node and server, one quorum-safe step at a time.
+
+    The exit status is 1 if a step failed and was rolled back.
+
+    Args:
+        safe: Carry out the update.
+        dry_run: Only print the steps.
+        skip_voters: Do not restart servers.
+        convergence_timeout: Time in which a node or server must be back and current.
+    """
+    from ringrift.cluster import local
+    from ringrift.cluster.update import (
+        UpdateFailed,
+        describe,
+        find_steps,
+        restart_server,
+        update_nodes,
+    )
+
+    if not safe and not dry_run:
+        raise CommandError("give --safe to carry out the update, or --dry-run to see its steps")
+    data = source.data
+    cluster = local.read(data) if (data / "cluster.json").exists() else None
+    with contextlib.ExitStack() as stack:
+        if cluster is not None:
+            source = Source(data=data, server=source.server or cluster.url)
+            stack.enter_context(local.as_role(data, cluster, "operator"))
+        async with opened(source) as log:
+            steps = await find_steps(log, cluster, skip_voters=skip_voters)
+            print(describe(steps))
+            if dry_run:
+                return 0
+            try:
+                await update_nodes(log, steps, convergence_timeout)
+                if cluster is not None:
+                    for name in steps.servers:
+                        await restart_server(log, data, cluster, name, convergence_timeout)
+            except UpdateFailed as error:
+                print(f"stopped: {error}", file=sys.stderr)
+                return 1
+    print("updated" + (", except for the servers above" if steps.by_hand else ""))
+    return 0
+
+
+async def register(file: Path, /, *, source: Source = HERE) -> int:
+    """Register the nodes of a fleet file in the log; a node that is registered is replaced.
+
+    Args:
+        file: TOML file such as ops/fleet.toml.
+    """
+    from ringrift.cluster.fleet_file import read_fleet
+
+    fleet = read_fleet(file)
+    async with opened(source) as log:
+        for node in fleet:
+            key = f"{node.fact.node}.{time.time_ns()}"
+            await log.append([draft(node.fact, cause=None, source="ringrift", key=key)])
+    cost = sum(node.fact.cost_per_hour for node in fleet)
+    print(f"{len(fleet)} nodes registered, {cost:,.2f} per hour")
+    return 0

@@ -1,0 +1,226 @@
+"""`pause`, `resume`, `settings`, `tune` and `breakers`: steering the loop by facts, which outlive
+every process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from ringrift.cli.common import HERE, Assignments, Config, Json, Source, opened, show
+from ringrift.cluster import steering
+from ringrift.errors import CommandError
+from ringrift.events import Fact
+from ringrift.events.facts import (
+    BreakerReset,
+    HyperparametersAdjusted,
+    PipelinePaused,
+    PipelineResumed,
+)
+from ringrift.events.settings import HYPERPARAMETERS
+from ringrift.events.settings_sources import from_arguments, load
+from ringrift.log.breakers import BreakerBucket
+from ringrift.log.protocol import Log
+from ringrift.log.read import latest, settings_in_force
+from ringrift.runtime.breakers import Breakers
+from ringrift.runtime.controls import pauses_in_force, resume_command
+
+Kind: TypeAlias = Literal["all", "selfplay", "training", "evaluation"]
+
+
+async def pause(
+    *,
+    config: Config | None = None,
+    kind: Kind = "all",
+    why: str,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Stop new work; work in progress is finished.
+
+    Args:
+        config: Pause only this config.
+        kind: Pause only this kind of work.
+        why: The reason, shown to everyone who looks at the status.
+    """
+    scope = config or "all"
+    async with opened(source) as log:
+        before = await pauses_in_force(log)
+        reason = before.get(f"{scope}/{kind}")
+        if reason is None:
+            await steering.record(log, PipelinePaused(scope=scope, kind=kind, why=why))
+            text = f"{_name(scope, kind)} is paused; tickets in progress are finished"
+        else:
+            text = f"{_name(scope, kind)} is paused already: {reason}"
+        show({"paused": await pauses_in_force(log)}, json, text)
+    return 0
+
+
+async def resume(
+    *,
+    config: Config | None = None,
+    kind: Kind = "all",
+    all: bool = False,
+    why: str = "",
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """End a pause of the same config and kind, or all pauses.
+
+    Args:
+        config: End a pause of this config.
+        kind: End a pause of this kind of work.
+        all: End every pause.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        before = await pauses_in_force(log)
+        ended = sorted(before) if all else [f"{config or 'all'}/{kind}"]
+        if not all and ended[0] not in before:
+            others = [f"`{resume_command(what)}` ends the pause {what}" for what in sorted(before)]
+            raise CommandError(
+                f"{_name(config or 'all', kind)} is not paused: {'; '.join(others) or 'nothing is'}"
+            )
+        for what in ended:
+            scope, _, paused = what.partition("/")
+            fact = PipelineResumed(scope=scope, kind=msgspec.convert(paused, Kind), why=why)
+            await steering.record(log, fact)
+        text = f"resumed: {', '.join(ended) or 'nothing was paused'}"
+        show({"paused": await pauses_in_force(log)}, json, text)
+    return 0
+
+
+def _name(scope: str, kind: str) -> str:
+    what = "everything" if kind == "all" else kind
+    return f"{what} of {'all configs' if scope == 'all' else scope}"
+
+
+async def settings(
+    *,
+    set: Assignments = (),
+    settings: Path | None = None,
+    why: str = "ringrift settings",
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Print the settings in force; with --set or --settings, change them first.
+
+    Args:
+        set: Change one setting, such as training.batch=128; may be repeated.
+        settings: Change the settings in this JSON file.
+        why: The reason, which is recorded.
+    """
+    given = from_arguments(set)
+    file = steering.read_settings(settings)
+    async with opened(source) as log:
+        chosen, _ = await settings_in_force(log)
+        if given or file is not None:
+            chosen = steering.with_known_architecture(load(given, file=file, base=chosen))
+            await steering.apply_settings(log, chosen, why)
+    show(chosen, json, msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
+    return 0
+
+
+async def tune(
+    *,
+    config: Config,
+    set: Assignments = (),
+    reset: bool = False,
+    why: str = "by hand",
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Show the hyperparameters of one config, or change them from its next training on.
+
+    Args:
+        config: The config to tune.
+        set: Change one, such as training.learning_rate=0.001; may be repeated.
+        reset: Return to the settings, but for those named with --set.
+        why: The reason, which is recorded.
+    """
+    given = from_arguments(set)
+    if unknown := sorted(given.keys() - HYPERPARAMETERS):
+        known = ", ".join(sorted(HYPERPARAMETERS))
+        raise CommandError(
+            f"{', '.join(unknown)} cannot be tuned for one config; these can: {known}"
+        )
+    async with opened(source) as log:
+        current, version = await settings_in_force(log)
+        before = await adjusted(log, config)
+        kept = before if before and not reset else None
+        factors = kept.factors if kept else {}
+        fact = HyperparametersAdjusted(
+            config=config,
+            values={**(kept.values if kept else {}), **given},
+            why=why,
+            settings_version=version,
+            factors={name: factor for name, factor in factors.items() if name not in given},
+        )
+        load(fact.values, base=current)  # refuses bad values
+        if given or reset:
+            await steering.record(log, fact)
+            before = fact
+    reason = f" ({before.why})" if before and before.values else ""
+    document = {"config": config, "values": fact.values, "factors": fact.factors}
+    show(document, json, f"{config}: {_tuned(fact)}{reason}")
+    return 0
+
+
+async def adjusted(log: Log, config: str) -> HyperparametersAdjusted | None:
+    """The hyperparameters of `config` that differ from the settings, None if none ever did."""
+    last = await latest(log, HyperparametersAdjusted, config)
+    return last.event if last else None
+
+
+def _tuned(fact: HyperparametersAdjusted) -> str:
+    """Names and values, with the factor of those that a decider chose."""
+    parts = []
+    for name, value in fact.values.items():
+        factor = fact.factors.get(name)
+        parts.append(
+            f"{name}={value}" + (f" ({factor:.2f} of the setting)" if factor is not None else "")
+        )
+    return ", ".join(parts) or "as in the settings"
+
+
+async def list_breakers(*, source: Source = HERE, json: Json = False) -> int:
+    """List the nodes and targets that are left alone after failures, and why."""
+    async with opened(source) as log:
+        found = (await _breakers(log)).shared()
+    lines = [
+        f"{name}  {item.state}, {item.failures} failures, "
+        f"retried in {max(0.0, item.until - time.time()):.0f} s: {item.why}"
+        for name, item in sorted(found.items())
+    ]
+    show(found, json, "\n".join(lines) or "no breaker is open")
+    return 0
+
+
+async def reset_breaker(
+    target: str, /, *, why: str = "reset by hand", source: Source = HERE, json: Json = False
+) -> int:
+    """Use a node or target again at once.
+
+    Args:
+        target: As `ringrift breakers list` prints it, such as node-gpu1.
+        why: The reason, which is recorded.
+    """
+    async with opened(source) as log:
+        breakers = await _breakers(log)
+        if target not in breakers.shared():
+            raise CommandError(f"no breaker is open for {target}: see `ringrift breakers list`")
+        await breakers.reset(target)
+        await steering.record(log, BreakerReset(target=target, why=why))
+    show({"reset": target}, json, f"{target} is used again")
+    return 0
+
+
+async def _breakers(log: Log) -> Breakers:
+    async def unused(fact: Fact, key: str) -> None:
+        """The command records the reset itself."""
+
+    bucket = BreakerBucket(log)
+    await bucket.load()
+    return Breakers(bucket, unused)

@@ -1,0 +1,56 @@
+"""`ringrift up`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+from cyclopts.validators import mutually_exclusive
+
+from ringrift.cli import WORDS
+from ringrift.cli.common import Assignments, Config, Data, Duration
+from ringrift.cluster.steering import read_settings
+from ringrift.events.settings_sources import from_arguments
+
+LENGTH = Group("Length of the run", validator=mutually_exclusive)
+
+
+async def up(
+    *,
+    config: tuple[Config, ...] = (),
+    generations: Annotated[int | None, Parameter(group=LENGTH)] = None,
+    duration: Annotated[Duration | None, Parameter(name="--for", group=LENGTH)] = None,
+    data: Data = Path(".ringrift"),
+    server: str | None = None,
+    settings: Path | None = None,
+    set: Assignments = (),
+    plain: bool = False,
+) -> int:
+    """Run the loop on this machine: server, consumers and a live screen.
+
+    Ctrl-C drains the consumers. The same command continues a run.
+
+    Args:
+        config: Board and seats, such as hex8_2p; may be repeated.
+        generations: Stop when this many networks have been judged.
+        duration: Stop after a time such as 90s, 30m or 2h.
+        server: Use this NATS server, such as nats://host:4222, instead of an embedded one.
+        settings: Read settings from this JSON file.
+        set: Change one setting, such as training.batch=128; may be repeated.
+        plain: Print plain lines even on a terminal.
+    """
+    given, file = from_arguments(set), read_settings(settings)
+    from ringrift.cluster import up as loop
+
+    return await loop.up(
+        data=data,
+        server=server,
+        configs=config,
+        generations=generations,
+        seconds=duration.total_seconds() if duration else None,
+        file=file,
+        given=given,
+        plain=plain,
+        command=WORDS.get(),
+    )

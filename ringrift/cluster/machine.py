@@ -1,0 +1,91 @@
+"""What this machine is, and which processes its roles, GPU and memory allow."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+import ringrift
+from ringrift.errors import CommandError
+from ringrift.log.presence import Machine
+from ringrift.runtime.machine import memory_bytes
+from ringrift.runtime.machine import threads as process_threads
+from ringrift.runtime.processes import MIB, ROLES, of_roles
+
+GIT_SECONDS_MAX = 5.0
+
+
+class Planned(Struct, frozen=True):
+    """A process to keep: its name, the role whose credentials it uses, and its number of threads,
+    None for one a core."""
+
+    consumer: str
+    role: str
+    threads: int | None
+
+
+def parse_roles(text: str) -> tuple[str, ...]:
+    """Roles separated by commas, each once. Raises ValueError."""
+    roles = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not roles or not set(roles) <= set(ROLES):
+        raise ValueError(f"{text!r}: give one or more of {','.join(ROLES)}")
+    return roles
+
+
+def this_machine(roles: Sequence[str], *, provider: str, price: float) -> Machine:
+    """This machine with the roles that it is to have. `provider` and `price`, per hour, are those
+    that the operator names."""
+    import torch
+
+    gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
+    return Machine(
+        roles=tuple(roles),
+        cores=process_threads(),
+        memory_bytes=memory_bytes(),
+        gpu=gpu.name if gpu else "",
+        vram_bytes=int(gpu.total_memory) if gpu else 0,
+        provider=provider,
+        price_per_hour=price,
+        version=version(),
+    )
+
+
+def version() -> str:
+    """Version of the program, with the commit if it runs from a checkout."""
+    root = Path(ringrift.__file__).parents[1]
+    if not (root / ".git").exists():
+        return ringrift.__version__
+    command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS_MAX)
+    except (OSError, subprocess.SubprocessError):
+        return ringrift.__version__
+    commit = done.stdout.strip()
+    return f"{ringrift.__version__}+{commit}" if commit else ringrift.__version__
+
+
+def plan(machine: Machine) -> list[Planned]:
+    """The processes that this machine can run of its roles: of those that play, one for each core
+    that the memory allows, or one if there is a GPU.
+
+    Raises CommandError if the memory does not suffice for one process of each kind."""
+    wanted = of_roles(machine.roles)
+    least = sum(spec.memory for spec in wanted)
+    if least > machine.memory_bytes:
+        raise CommandError(
+            f"{machine.memory_bytes / MIB:,.0f} MB of memory are too little for "
+            f"{','.join(machine.roles)}, which need {least / MIB:,.0f} MB: give fewer roles"
+        )
+    each = sum(spec.memory for spec in wanted if spec.per_core)
+    copies = 1
+    if each and not machine.gpu:
+        copies = min(machine.cores, 1 + (machine.memory_bytes - least) // each)
+    found = []
+    for spec in wanted:
+        # threads that wait for each other at every layer of a network lose to other load
+        threads = 1 if spec.per_core and not machine.gpu else None
+        found += [Planned(spec.name, spec.role, threads)] * (copies if spec.per_core else 1)
+    return found

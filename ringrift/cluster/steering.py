@@ -1,0 +1,61 @@
+"""Facts that a person writes: settings, pauses, corrections."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ringrift.errors import CommandError
+from ringrift.events import Fact, Settings, draft, type_of
+from ringrift.events.facts import SettingsChanged
+from ringrift.log.protocol import Expect, Log
+from ringrift.log.read import latest
+from ringrift.runtime.machine import node_name
+
+
+async def record(log: Log, fact: Fact) -> int:
+    """Append a fact whose cause is a person; return its sequence."""
+    item = draft(fact, cause=None, source=f"ringrift@{node_name()}", key=str(time.time_ns()))
+    return (await log.append([item]))[0]
+
+
+async def apply_settings(log: Log, settings: Settings, why: str) -> int:
+    """Put `settings` in force unless they are already; return their version.
+
+    Raises ConcurrencyError if the settings are changed at the same time."""
+    last = await latest(log, SettingsChanged)
+    if last is not None and last.event.settings == settings:
+        return last.event.version
+    version = last.event.version + 1 if last else 1
+    changed = SettingsChanged(version=version, settings=settings, why=why)
+    item = draft(changed, cause=None, source=f"ringrift@{node_name()}", key=version)
+    await log.append(
+        [item], Expect(type_of(changed).subject(changed), last.meta.seq if last else 0)
+    )
+    return version
+
+
+def read_settings(path: Path | None) -> bytes | None:
+    """Content of a settings file, None if none is given. Raises CommandError."""
+    try:
+        return path.read_bytes() if path else None
+    except OSError as error:
+        raise CommandError(f"settings file {path}: {error.strerror or error}") from error
+
+
+def with_known_architecture(settings: Settings) -> Settings:
+    """`settings` with the architecture under its current name; a former name gives a
+    DeprecationWarning. Raises CommandError if there is no such architecture."""
+    from ringrift.nets.shapes import NNUES, UnknownArchitecture, canonical, nnue_shape_of
+    from ringrift.rules.config import Config
+
+    try:
+        name = canonical(settings.training.architecture)
+        if name in NNUES:
+            for config in settings.configs:
+                nnue_shape_of(name, Config.parse(config))
+    except UnknownArchitecture as error:
+        raise CommandError(f"training.architecture: {error}") from error
+    return replace(settings, training=replace(settings.training, architecture=name))
