@@ -12,7 +12,7 @@ from ringrift.events.fact import Fact, FactMeta
 REGISTRY: dict[str, EventType] = {
     name: kind.event_type
     for name, kind in vars(facts).items()
-    if isinstance(kind, FactMeta) and kind is not Fact
+    if isinstance(kind, FactMeta) and hasattr(kind, "event_type")
 }
 
 

@@ -1,51 +1,46 @@
-"""Matches, ratings, and which network is current."""
+"""Evaluations, ratings, promotions, and how fast a config gains strength."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from ringrift.events.facts.play import Ranking, Seat
 from ringrift.events.facts.vocabulary import (
-    ConfigName,
+    ConfigDecision,
+    ConfigFact,
     Count,
     Fact,
     Pace,
+    Positive,
     Purpose,
     Severity,
     Sha256,
+    TicketFact,
 )
 
 
-class EvaluationRequested(Fact, subject="evaluation.{config}.requested"):
-    """Play `pairs` seat-balanced starts of `candidate` against `opponent` (each start once a seat
-    rotation).
+class EvaluationRequested(ConfigDecision, subject="evaluation.{config}.requested"):
+    """Play `starts` opening positions, each once per seat of `candidate` against `opponent`.
 
-    `purpose` tells which decision the result serves; `round` counts the requests of one candidate
-    and opponent."""
+    `round` counts the requests for one pairing and purpose, from 0."""
 
-    config: ConfigName
     generation: Count
     candidate: Seat
     opponent: Seat
     purpose: Purpose
     round: Count
-    starts: Annotated[int, Meta(ge=1)]
+    starts: Positive
     seed: Count
-    settings_version: Count
 
 
-class EvaluationScored(Fact, subject="evaluation.{config}.scored"):
-    """Results of one evaluation ticket.
+class EvaluationScored(TicketFact, subject="evaluation.{config}.scored"):
+    """Result of one evaluation ticket.
 
-    `starts` is a histogram: (candidate's mean score over all seat rotations of one start in 0..1,
-    number of starts); with two seats the scores are 0, 1/4, 1/2, 3/4, 1, the pentanomial of the
-    sequential test."""
+    `scores` is a histogram: (the candidate's mean score over the games of one start, 0..1; number
+    of starts). With two seats the scores are 0, 1/4, 1/2, 3/4, 1: the pentanomial of the
+    sequential test. `wins` counts games that the candidate won."""
 
-    config: ConfigName
     generation: Count
-    ticket: str
     candidate: str
     candidate_model: Sha256 | None
     opponent: str
@@ -56,24 +51,34 @@ class EvaluationScored(Fact, subject="evaluation.{config}.scored"):
     scores: tuple[tuple[float, int], ...]
     rankings: tuple[Ranking, ...]
     play_seconds: float
-    node: str
 
 
-class EvaluationFailed(Fact, subject="evaluation.{config}.failed"):
-    """An evaluation ticket was given up after its last delivery."""
+class EvaluationFailed(TicketFact, subject="evaluation.{config}.failed"):
+    """An evaluation ticket failed on its last delivery."""
 
-    config: ConfigName
     generation: Count
-    ticket: str
     candidate_model: Sha256 | None
     purpose: Purpose
     reason: str
-    node: str
+
+
+class EvaluationBackpressureEngaged(Fact, subject="evaluation.all.backpressure-engaged"):
+    """`waiting` evaluations are pending; no training is requested until
+    `EvaluationBackpressureReleased`."""
+
+    waiting: Count
+    settings_version: Count
+
+
+class EvaluationBackpressureReleased(Fact, subject="evaluation.all.backpressure-released"):
+    """Pending evaluations fell to `waiting`; trainings may be requested again."""
+
+    waiting: Count
+    settings_version: Count
 
 
 class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of the rating table: Elo with the mean of all at 0, its standard error, games
-    played."""
+    """One row of the rating table: Elo (the mean of all is 0), its standard error, games played."""
 
     participant: str
     elo: float
@@ -81,18 +86,16 @@ class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     games: Count
 
 
-class RatingsUpdated(Fact, subject="ratings.{config}.updated"):
-    """The rating table of a config after one more evaluation: maximum likelihood over all matches
-    so far."""
+class RatingsUpdated(ConfigFact, subject="ratings.{config}.updated"):
+    """Rating table of a config after an evaluation: maximum likelihood over all games so far."""
 
-    config: ConfigName
     ratings: tuple[Rating, ...]
     games: Count
 
 
 class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the sequential test saw when it decided: log-likelihood ratio, its bounds, and the match
-    score."""
+    """State of the sequential test at its decision: log-likelihood ratio, its thresholds `lower`
+    and `upper`, and the score of the candidate."""
 
     llr: float
     lower: float
@@ -104,112 +107,79 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     elo_95_half_width: float
 
 
-class ModelPromoted(Fact, subject="promotion.{config}.model-promoted"):
-    """`model` is the current network of its config from here on; `previous` was."""
+class ModelPromoted(ConfigDecision, subject="promotion.{config}.model-promoted"):
+    """`model` replaces the incumbent `previous`."""
 
-    config: ConfigName
     generation: Count
     model: Sha256
     previous: Sha256 | None
     evidence: Evidence | None
     why: str
-    settings_version: Count
 
 
-class PromotionRejected(Fact, subject="promotion.{config}.rejected"):
-    """`model` did not become current; `current` stays."""
+class PromotionRejected(ConfigDecision, subject="promotion.{config}.rejected"):
+    """The candidate `model` was rejected; `current` stays the incumbent."""
 
-    config: ConfigName
     generation: Count
     model: Sha256
     current: Sha256 | None
     evidence: Evidence | None
     why: str
-    settings_version: Count
 
 
-class VelocityChanged(Fact, subject="velocity.{config}.changed"):
-    """How fast this config grows stronger, in Elo an hour, and how far its current network `model`
-    is above the heuristic.
+class ModelRolledBack(ConfigDecision, subject="promotion.{config}.model-rolled-back"):
+    """`current`, an earlier network, replaces the incumbent `model`, which is `elo_drop` weaker."""
 
-    `velocity` is None, and the pace unknown, until a second network was promoted."""
+    model: Sha256
+    current: Sha256
+    elo_drop: float
+    why: str
 
-    config: ConfigName
+
+class VelocityChanged(ConfigDecision, subject="velocity.{config}.changed"):
+    """Rate at which a config gains strength, and the strength of its incumbent `model`.
+
+    `elo_per_hour` and `pace` are None until a second network was promoted."""
+
     model: Sha256
     elo_per_hour: float | None
     pace: Pace | None
     elo_above_heuristic: float
-    settings_version: Count
 
 
-class ProgressStalled(Fact, subject="velocity.{config}.progress-stalled"):
-    """The best gap to the heuristic has not grown in `stalled_seconds` of recorded time; holds
-    until `ProgressRecovered`."""
+class ProgressStalled(ConfigDecision, subject="velocity.{config}.progress-stalled"):
+    """No incumbent of the config exceeded `best_elo_above_heuristic` for `stalled_seconds` of
+    recorded time; in force until `ProgressRecovered`."""
 
-    config: ConfigName
     best_elo_above_heuristic: float
     stalled_seconds: float
-    settings_version: Count
 
 
-class ProgressRecovered(Fact, subject="velocity.{config}.progress-recovered"):
-    """The best gap to the heuristic has grown again, by `gain`."""
+class ProgressRecovered(ConfigDecision, subject="velocity.{config}.progress-recovered"):
+    """An incumbent exceeded the previous best by `elo_gain`, after `stalled_seconds`."""
 
-    config: ConfigName
     best_elo_above_heuristic: float
     elo_gain: float
     stalled_seconds: float
-    settings_version: Count
 
 
-class RegressionDetected(Fact, subject="regression.{config}.detected"):
-    """The current network `model` is `elo_drop` weaker than `best`, which was current before; said
-    again when it gets more severe.
+class RegressionDetected(ConfigDecision, subject="regression.{config}.detected"):
+    """The incumbent `model` is `elo_drop` weaker than the earlier incumbent `best`; repeated when
+    the severity rises.
 
-    `good` is what a critical one is rolled back to: the newest network before that is not itself a
-    regression."""
+    `rollback_to` is the newest earlier incumbent that is not itself a regression. `standard_error`
+    is that of `elo_drop`."""
 
-    config: ConfigName
     severity: Severity
     model: Sha256
     best: Sha256
     rollback_to: Sha256
     elo_drop: float
     standard_error: float
-    settings_version: Count
 
 
-class RegressionCleared(Fact, subject="regression.{config}.cleared"):
-    """The regression of `model` is over: measured again it is not weaker, or another network is
-    current."""
+class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):
+    """The regression of `model` ended: it is not weaker by newer ratings, or it was replaced."""
 
-    config: ConfigName
     model: Sha256
     why: str
-    settings_version: Count
-
-
-class ModelRolledBack(Fact, subject="promotion.{config}.model-rolled-back"):
-    """`model` was current; `current` is again, from here on."""
-
-    config: ConfigName
-    model: Sha256
-    current: Sha256
-    elo_drop: float
-    why: str
-    settings_version: Count
-
-
-class EvaluationBackpressureEngaged(Fact, subject="evaluation.all.backpressure-engaged"):
-    """So many matches wait that training more networks is pointless; holds until
-    `EvaluationBackpressureReleased`."""
-
-    waiting: Count
-    settings_version: Count
-
-
-class EvaluationBackpressureReleased(Fact, subject="evaluation.all.backpressure-released"):
-    """Few enough matches wait again."""
-
-    waiting: Count
-    settings_version: Count

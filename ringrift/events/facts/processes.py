@@ -1,4 +1,4 @@
-"""Consumers, their leases, and messages nobody could use."""
+"""Processes: leases, starts and stops, lost events and streams, dead letters."""
 
 from __future__ import annotations
 
@@ -6,42 +6,39 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ringrift.events.facts.vocabulary import Count, Fact, Token
+from ringrift.events.facts.vocabulary import Count, DeadLetterFact, Fact, NodeFact, Positive, Token
 
 
 class LeaseAcquired(Fact, subject="lease.{role}.acquired"):
-    """`holder` acts for `role`; this fact's sequence is the fencing token of all it writes."""
+    """`holder` acts for `role`; the sequence of this fact is its fencing token."""
 
     role: Token
     holder: str
 
 
-class ConsumerStarted(Fact, subject="consumer.{node}.started"):
-    """A consumer process is up on a node."""
+class ConsumerStarted(NodeFact, subject="consumer.{node}.started"):
+    """A process started on a node."""
 
-    node: Token
     consumer: Token
     instance: str
     version: str
 
 
-class ConsumerStopped(Fact, subject="consumer.{node}.stopped"):
-    """A consumer process drained and left; a killed one leaves no such fact."""
+class ConsumerStopped(NodeFact, subject="consumer.{node}.stopped"):
+    """A process drained and stopped; a killed process leaves no such fact."""
 
-    node: Token
     consumer: Token
     instance: str
     why: str
 
 
-class LostEventsRepublished(Fact, subject="consumer.{node}.lost-events-republished"):
-    """The server had acknowledged what it did not have any more after it came back, between two
-    sequences of that time.
+class LostEventsRepublished(NodeFact, subject="consumer.{node}.lost-events-republished"):
+    """After a restart the server lacked events of `first_seq` to `last_seq` that it had
+    acknowledged.
 
-    `written` of these events are in the log again, under their ids; `orphaned` are not, because
-    their cause is gone too."""
+    `republished` of them are in the log again, under their ids; `orphaned` ones are not, because
+    their cause is lost too."""
 
-    node: Token
     consumer: Token
     stream: str
     first_seq: Count
@@ -51,71 +48,51 @@ class LostEventsRepublished(Fact, subject="consumer.{node}.lost-events-republish
 
 
 class StreamRecreated(Fact, subject="stream.all.recreated"):
-    """A stream that holds nothing but what facts give had no leader, or was not there, for so long,
-    and was made anew, empty."""
+    """A stream whose content follows from facts was unavailable for `unavailable_seconds` and was
+    recreated, empty."""
 
     stream: str
     reason: Literal["leaderless", "missing"]
     unavailable_seconds: Annotated[float, Meta(ge=0)]
 
 
-class DeadLetterStored(Fact, subject="dead-letter.{consumer}.stored"):
-    """A message could not be used; its bytes are in `DEAD` under the sequence `dead_seq`.
+class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
+    """A consumer could not use a message; its bytes are in `DEAD`.
 
-    `answered`: a ticket whose failure is a fact already, so that the loop goes on without it and
-    only a person tries it again."""
+    `failure_recorded`: the message is a ticket whose failure is a fact, so the loop continues
+    without it and only a person retries it."""
 
-    consumer: Token
-    stream: str
-    seq: Count
-    dead_seq: Count
     reason: str
     deliveries: Count
     failure_recorded: bool = False
 
 
-class DeadLetterRetryRequested(Fact, subject="dead-letter.{consumer}.retry-requested"):
-    """A dead letter is due to be tried again; `attempt` counts from 1."""
+class DeadLetterRetryRequested(DeadLetterFact, subject="dead-letter.{consumer}.retry-requested"):
+    """A dead letter is due for a retry; `attempt` counts from 1."""
 
-    consumer: Token
-    stream: str
-    seq: Count
-    dead_seq: Count
-    attempt: Annotated[int, Meta(ge=1)]
+    attempt: Positive
 
 
-class DeadLetterRetryFailed(Fact, subject="dead-letter.{consumer}.retry-failed"):
-    """A dead letter was tried again and still cannot be used."""
+class DeadLetterRetryFailed(DeadLetterFact, subject="dead-letter.{consumer}.retry-failed"):
+    """A dead letter was retried and still cannot be used."""
 
-    consumer: Token
-    stream: str
-    seq: Count
-    dead_seq: Count
     reason: str
 
 
-class DeadLetterResolved(Fact, subject="dead-letter.{consumer}.resolved"):
-    """A dead letter needs nobody any more; its bytes stay in `DEAD`.
+class DeadLetterResolved(DeadLetterFact, subject="dead-letter.{consumer}.resolved"):
+    """A dead letter needs no further action; its bytes stay in `DEAD`.
 
-    `decodes`: this build, with its upcasters, reads the event where it lies, and so does every
-    consumer of it that starts; `requeued`: the ticket is on the queue once more; `dropped`: a
-    person decided that it is of no use."""
+    `decodes`: this build, with its upcasters, decodes the event in its stream, and so does every
+    consumer that starts with it. `requeued`: the ticket is on the queue again. `dropped`: an
+    operator discarded it."""
 
-    consumer: Token
-    stream: str
-    seq: Count
-    dead_seq: Count
     outcome: Literal["decodes", "requeued", "dropped"]
     why: str
 
 
-class DeadLetterEscalated(Fact, subject="dead-letter.{consumer}.escalated"):
-    """No automatic retry is left or none makes sense: a person has to look (`ringrift dlq show
+class DeadLetterEscalated(DeadLetterFact, subject="dead-letter.{consumer}.escalated"):
+    """A dead letter will not be retried automatically and needs an operator (`ringrift dlq show
     DEAD_SEQ`)."""
 
-    consumer: Token
-    stream: str
-    seq: Count
-    dead_seq: Count
     attempts: Count
     reason: str

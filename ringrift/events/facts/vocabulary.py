@@ -1,4 +1,4 @@
-"""What all facts share: the base class, and the types of fields."""
+"""What the facts share: base classes, and the types of fields."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ringrift.events.fact import Fact as Fact
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Token = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")]
 Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
 if TYPE_CHECKING:
     ConfigName = str
-else:  # a choice is checked ten times as fast as a pattern, which was half the time of decoding an event
+else:  # checking a choice is ten times as fast as a pattern, which took half of decoding an event
     ConfigName = Literal[
         "square8_2p",
         "square8_3p",
@@ -34,14 +35,50 @@ Harness = Literal[
 Purpose = Literal[
     "promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"
 ]
-"""what a match is for: the first three are the loop's own, the others (`MEASURING`) are asked for
-by people"""
+"""why an evaluation is played: the loop requests the first three, people request the others
+(`MEASURING`)"""
 MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
-"""purposes of matches that only measure: everyone in them is rated, but nobody is judged by them or
-learns from their games"""
+"""purposes of evaluations that only measure: their participants are rated, but no candidate is
+judged by them and no network learns from their games"""
 Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
-"""how fast a config grows stronger, slowest first; the bounds are settings (`velocity`)"""
+"""how fast a config gains strength, slowest first; the thresholds are settings (`velocity`)"""
+WorkKind = Literal["selfplay", "training", "evaluation"]
+
+
+class ConfigFact(Fact):
+    """Base of facts about one config."""
+
+    config: ConfigName
+
+
+class ConfigDecision(ConfigFact):
+    """Base of decisions about one config; each cites the settings it was taken under."""
+
+    settings_version: Count
+
+
+class TicketFact(ConfigFact):
+    """Base of facts that a worker on `node` writes about its ticket."""
+
+    ticket: str
+    node: str
+
+
+class NodeFact(Fact):
+    """Base of facts about one node."""
+
+    node: Token
+
+
+class DeadLetterFact(Fact):
+    """Base of facts about one dead letter: message `seq` of `stream`, which `consumer` could not
+    use; its bytes are message `dead_seq` of `DEAD`."""
+
+    consumer: Token
+    stream: str
+    seq: Count
+    dead_seq: Count
 
 
 def seats_of(config: str) -> int:
