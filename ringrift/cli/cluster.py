@@ -94,10 +94,10 @@ async def join(*, name: str, edge: str, source: Source = HERE) -> int:
     """
     with _without_credentials():
         buffer = await JetStreamLog.open(edge, name="ringrift")
-    await ensure_edge(buffer.ask)
+    await ensure_edge(buffer)
     await buffer.close()
     async with opened(source) as log:
-        added = await source_edge(log.ask, name)
+        added = await source_edge(log, name)
     print(f"GAMES {'fetches' if added else 'already fetches'} from {name}")
     return 0
 
@@ -120,7 +120,7 @@ async def grow(
                 single = await JetStreamLog.open(origin, name="ringrift")
             await copy(Live(single), log, replicas=replicas, report=_report)
             await single.close()
-        changed = await set_replicas(log.ask, replicas, report=_report)
+        changed = await set_replicas(log, replicas, report=_report)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{'copied' if origin else done}: every stream has {replicas} replicas, all current")
     return 0

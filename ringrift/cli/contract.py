@@ -57,8 +57,8 @@ async def apply(*, replicas: int | None = None, source: Source = HERE, json: Jso
     """
     async with opened(source) as log:
         if replicas is not None:
-            await set_replicas(log.ask, replicas, report=lambda text: print(text, file=sys.stderr))
-        drift = await ensure(log.ask, replicas=replicas)
+            await set_replicas(log, replicas, report=lambda text: print(text, file=sys.stderr))
+        drift = await ensure(log, replicas=replicas)
     lines = [f"differs from its declaration: {item}" for item in drift]
     remedy = "change it with `nats stream edit` or `nats consumer edit`"
     lines.append(remedy if drift else "all streams, buckets and consumers are as declared")

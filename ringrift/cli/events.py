@@ -19,8 +19,8 @@ from ringrift.errors import CommandError
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import EvaluationRequested, SelfplayPlanned
 from ringrift.insight.describe import important
+from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.protocol import Entry
 from ringrift.log.topology import DEAD, EVENTS, GAMES, WORK
 
 SHOWN_BEFORE = 20

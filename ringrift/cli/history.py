@@ -12,8 +12,8 @@ from rich.console import RenderableType
 
 from ringrift.cli.common import HERE, Assignments, Json, Moment, Source, opened, progress, show
 from ringrift.errors import CommandError
+from ringrift.log import read
 from ringrift.log.protocol import Log
-from ringrift.log.read import seq_at
 from ringrift.log.topology import EVENTS
 
 
@@ -142,7 +142,7 @@ async def _seq(log: Log, point: int | datetime) -> int:
     tail = await log.tail(EVENTS)
     if isinstance(point, int) and point > tail:
         raise CommandError(f"EVENTS/{point} is not written yet: the log ends with EVENTS/{tail}")
-    return await seq_at(log, point)
+    return await read.seq_at(log, point)
 
 
 async def verify(*, source: Source = HERE, json: Json = False) -> int:
@@ -174,7 +174,7 @@ async def replay_elo(
     from ringrift.insight.replay import rebuild_elo
 
     async with opened(source) as log:
-        last = None if until is None else await seq_at(log, until)
+        last = None if until is None else await read.seq_at(log, until)
         with progress("replaying evaluations") as report:
             rebuilt = await rebuild_elo(log, until=last, progress=report)
     texts: list[RenderableType] = []
@@ -213,8 +213,8 @@ async def whatif(
     load(given)  # refuses unknown settings before the log is read
     decider = trial.policy_named(policy)
     async with opened(source) as log:
-        first = 0 if since is None else await seq_at(log, since)
-        last = await (log.tail(EVENTS) if until is None else seq_at(log, until))
+        first = 0 if since is None else await read.seq_at(log, since)
+        last = await (log.tail(EVENTS) if until is None else read.seq_at(log, until))
         with progress("replaying history") as report:
             found = await trial.whatif(
                 log,

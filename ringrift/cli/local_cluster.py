@@ -55,7 +55,7 @@ async def up(
     await local.wait_until_healthy(data, cluster)
     with local.as_role(data, cluster, "operator"):
         log = await JetStreamLog.open(cluster.url, name="ringrift")
-        for drift in await ensure(log.ask, replicas=None):
+        for drift in await ensure(log, replicas=None):
             print(f"differs from its declaration: {drift}", file=sys.stderr)
         await log.close()
     print(f"{len(cluster.members)} servers run: ringrift up --server {cluster.url}")

@@ -167,7 +167,7 @@ async def _arena(source: Source, config: str, *, create: bool = False) -> AsyncI
     from ringrift.server.ensure import ensure
 
     async with opened(source, create=create) as log:
-        await ensure(log.ask)
+        await ensure(log)
         start = partial(evaluators, log, source.data)
         async with Arena.open(log, config, start, progress) as arena:
             yield arena

@@ -104,7 +104,7 @@ async def up(
         url = embedded.url if embedded else str(server)
         log = await JetStreamLog.open(url, name=f"up@{node_name()}")
         stack.push_async_callback(log.close)
-        for drift in await ensure(log.ask, replicas=None):
+        for drift in await ensure(log, replicas=None):
             print(f"differs from its declaration: {drift}", file=sys.stderr)
         current, version = await settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")

@@ -39,6 +39,7 @@ from ringrift.log.topology import EVENTS, WORK
 from ringrift.runtime.decide import decoded
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
+from ringrift.server.recreate import Recreator
 
 READS = (*REQUESTS, *OUTCOMES, *PAUSES, WorkEscalated, TickRecorded, StreamRecreated)
 RETRY_SECONDS = 1.0
@@ -71,8 +72,9 @@ async def main(process: Process) -> None:
 
 
 async def _recreate_streams(process: Process) -> None:
+    recreator = Recreator(process.log)
     while True:
-        for found in await process.log.heal():
+        for found in await recreator.check():
             fields = msgspec.structs.asdict(found)
             process.logger.error("stream recreated", **fields)
             await process.record(StreamRecreated(**fields), f"{found.stream}.{time.time_ns()}")

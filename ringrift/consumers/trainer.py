@@ -113,10 +113,8 @@ async def publish(
         node=process.node,
     )
     drafts = [process.draft(fact, cause=ticket.cause) for fact in (finished, registered)]
-    await process.log.append(drafts, _fence(ticket))
-    # append again without the expectation, so that the facts are kept for republishing: no decider
-    # would decide them again
-    await process.log.append(drafts)
+    # republished if the server loses them, because no decider would decide them again
+    await process.log.append(drafts, _fence(ticket), republish=True)
 
 
 def _fence(ticket: TrainingTicket) -> Expect:

@@ -16,9 +16,9 @@ import structlog
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 
+from ringrift.log.entry import matches
 from ringrift.log.errors import Forbidden, LeaderChanged, Unreachable
 from ringrift.log.login import inbox_prefix, login_for, tls_context
-from ringrift.log.protocol import matches
 from ringrift.log.topology import STREAMS
 from ringrift.log.wire import Wire, forbidden_in, split_servers
 
@@ -64,7 +64,7 @@ class Connection(Client):
     def __init__(self, role: str | None) -> None:
         super().__init__()
         self.role = role
-        self.returned = asyncio.Event()
+        self.reconnected = asyncio.Event()
         """set when the connection was lost and is back"""
         self._arrived = time.monotonic()
         self._left: str | None = None
@@ -210,7 +210,7 @@ async def connect(url: str, *, name: str) -> Connection:
         client.arrived()
         told.clear()
         _log.info("connection is back", name=name)
-        client.returned.set()
+        client.reconnected.set()
 
     options: dict[str, Any] = {
         "servers": servers,

@@ -1,5 +1,4 @@
-"""Dead letters: the bytes of a message nobody could use, with what is known about it, and the fact
-that says so."""
+"""Dead letters: messages that could not be used, stored in `DEAD` byte for byte."""
 
 from __future__ import annotations
 
@@ -14,17 +13,17 @@ from ringrift.log.errors import ConcurrencyError, PayloadTooLarge
 from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, DEAD_PREFIX, EVENTS
 
-_BEGINNING = datetime.fromtimestamp(0, UTC)
 REASON_BYTES_MAX = 1024
 """of the header"""
 REASON_CHARS_MAX = 4096
-"""of the fact: what is wrong with a message may quote it, and must not become as large as the
-message"""
+"""of the fact; a reason may quote its message, and must not become as large"""
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-class DeadLetter(Struct, frozen=True):
-    """`body` is message `seq` of `stream`, which `consumer` gave up after so many deliveries;
-    `source` writes the fact."""
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """`body` is message `seq` of `stream`, which `consumer` gave up after `deliveries` deliveries.
+
+    `source` is the author of the fact; `failure_recorded` means that another fact reports the failure."""
 
     body: bytes
     subject: str
@@ -34,12 +33,12 @@ class DeadLetter(Struct, frozen=True):
     deliveries: int
     reason: str
     source: str
-    answered: bool = False
+    failure_recorded: bool = False
 
 
-async def bury(log: Log, letter: DeadLetter) -> int:
-    """Keeps the letter in `DEAD`, once per message and consumer, and records the fact; its sequence
-    in `DEAD`."""
+async def store_dead_letter(log: Log, letter: DeadLetter) -> int:
+    """Store a message in `DEAD`, once per message and consumer, and record the fact; return the
+    sequence in `DEAD`."""
     headers = {
         "Reason": _one_line(letter.reason),
         "Consumer": letter.consumer,
@@ -48,15 +47,12 @@ async def bury(log: Log, letter: DeadLetter) -> int:
         "Deliveries": str(letter.deliveries),
         "Subject": letter.subject,
     }
-    target = f"{DEAD_PREFIX}.{letter.consumer}.{letter.stream}.{letter.seq}"
+    subject = f"{DEAD_PREFIX}.{letter.consumer}.{letter.stream}.{letter.seq}"
+    is_new = True
     try:
-        dead_seq = await _kept(log, target, letter.body, headers)
-    except (
-        ConcurrencyError
-    ) as error:  # the subject is the message's own: it was dead-lettered before
-        dead_seq, before = error.actual, True
-    else:
-        before = False
+        dead_seq = await _publish(log, subject, letter.body, headers)
+    except ConcurrencyError as error:  # the subject is the message's own: it was stored before
+        dead_seq, is_new = error.actual, False
     fact = DeadLetterStored(
         consumer=letter.consumer,
         stream=letter.stream,
@@ -64,29 +60,25 @@ async def bury(log: Log, letter: DeadLetter) -> int:
         dead_seq=dead_seq,
         reason=letter.reason[:REASON_CHARS_MAX],
         deliveries=letter.deliveries,
-        failure_recorded=letter.answered,
+        failure_recorded=letter.failure_recorded,
     )
-    item = draft(
-        fact, cause=f"{letter.stream}/{letter.seq}", source=letter.source, key=letter.consumer
-    )
-    if not before or not await log.stored(EVENTS, [item.id], [item.subject], _BEGINNING):
-        await log.append(
-            [item]
-        )  # also after a crash between letter and fact, however long ago the server forgot the id
+    cause = f"{letter.stream}/{letter.seq}"
+    item = draft(fact, cause=cause, source=letter.source, key=letter.consumer)
+    # a crash may have separated the message from its fact, longer ago than the server knows ids
+    if is_new or not await log.stored(EVENTS, [item.id], [item.subject], _EPOCH):
+        await log.append([item])
     return dead_seq
 
 
-async def _kept(log: Log, target: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """The letter's sequence in `DEAD`. One so large that it has no room beside our headers loses
-    its end."""
+async def _publish(log: Log, subject: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """Publish to `DEAD`; a body too large to fit with our headers is truncated."""
     try:
-        return await log.publish(DEAD, target, body, expect_last=0, headers=headers)
+        return await log.publish(DEAD, subject, body, expect_last=0, headers=headers)
     except PayloadTooLarge as error:
-        return await log.publish(
-            DEAD, target, body[: error.limit_bytes], expect_last=0, headers=headers
-        )
+        part = body[: error.limit_bytes]
+        return await log.publish(DEAD, subject, part, expect_last=0, headers=headers)
 
 
 def _one_line(text: str) -> str:
-    """The text as a header can carry it: one line of bounded length in ASCII."""
+    """The text in the form a header can carry: one line of bounded length in ASCII."""
     return " ".join(text.encode("ascii", "replace").decode().split())[:REASON_BYTES_MAX]

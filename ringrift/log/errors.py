@@ -56,22 +56,26 @@ class LeaderChanged(LogUnavailable):
         super().__init__(f"{stream} has a new leader")
 
 
-class StreamMissing(StreamError):
-    """The stream or bucket does not exist on this server."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(f"stream {stream} does not exist on this server; `ringrift up` creates it")
-        self.stream = stream
-
-
 class ServerRefused(StreamError):
-    """The server refused; `code` is JetStream's error code, `status` the HTTP-like class of it."""
+    """The server refused a request. `code` is JetStream's error code, `status` its class, which is
+    like that of HTTP."""
 
     def __init__(self, code: int, text: str, status: int = 0) -> None:
         super().__init__(f"{text} (JetStream error {code})")
         self.code = code
         self.text = text
         self.status = status
+
+
+class StreamMissing(ServerRefused):
+    """The stream or bucket does not exist on this server."""
+
+    CODE = 10059
+
+    def __init__(self, stream: str) -> None:
+        text = f"stream {stream} does not exist on this server; `ringrift up` creates it"
+        super().__init__(self.CODE, text, 404)
+        self.stream = stream
 
 
 class ConcurrencyError(StreamError):

@@ -22,8 +22,9 @@ from msgspec import Struct
 
 from ringrift.events import draft, type_of
 from ringrift.events.facts import LeaseAcquired
+from ringrift.log.entry import Entry
 from ringrift.log.errors import ConcurrencyError, LeaseLost, StreamError
-from ringrift.log.protocol import Entry, Expect, Log
+from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS, LEASE_BUCKET, LEASE_SECONDS
 
 RENEW_SECONDS = LEASE_SECONDS / 3

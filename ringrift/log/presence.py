@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from ringrift.log.protocol import Entry, Log
+from ringrift.log.entry import Entry
+from ringrift.log.protocol import Log
 from ringrift.log.topology import CONTROL_BUCKET, NODE_BUCKET
 
 HEARTBEAT_SECONDS = 2.0

@@ -1,165 +1,100 @@
-"""The log as everything else sees it. `ringrift.log.jetstream` is the real one,
-`ringrift.log.memory` its twin."""
+"""The log as the other packages see it.
+
+A log implements ten operations; everything else follows from them and is written once, here.
+`ringrift.log.jetstream` is the log on a JetStream server, `ringrift.log.memory` its twin for tests.
+"""
 
 from __future__ import annotations
 
-import functools
+import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from ringrift.events import Draft, Recorded, UndecodableEvent
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from ringrift.log.ledger import Ledger
+from ringrift.log.entry import Entry
+from ringrift.log.errors import PartlyStored
+from ringrift.log.recent import Recent
+from ringrift.log.topology import WORK
 
 BATCH_EVENTS_MAX = 1000
 """events of one atomic batch; the server's own limit"""
+EACH_EVENTS_MAX = 100
+"""independent events appended together: a batch costs the disk four syncs, single messages one
+each"""
 
 Progress = Callable[[int, int], None]
-"""Called with (sequence reached, sequence at which the reading ends)."""
-Refuse = Callable[["Entry", UndecodableEvent], None]
-"""Called with a stored message that is no event and what is wrong with it."""
-
-
-class Entry(Struct, frozen=True, gc=False):
-    """A stored message: its stream sequence, subject, time of storage in nanoseconds since 1970,
-    bytes and header block."""
-
-    seq: int
-    subject: str
-    stamp_ns: int
-    body: bytes
-    head: bytes = b""
-
-    @property
-    def time(self) -> datetime:
-        """When the server stored it, UTC."""
-        return datetime.fromtimestamp(self.stamp_ns / 1e9, UTC)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers by name; the server's own begin with `Nats-`."""
-        pairs = (line.partition(b":") for line in self.head.split(b"\r\n")[1:] if line)
-        return {name.decode(): value.strip().decode() for name, _, value in pairs}
-
-    @property
-    def id(self) -> str | None:
-        """Id that the message was deduplicated by."""
-        return self.headers.get("Nats-Msg-Id")
+"""Called with (sequence reached, sequence at which the read ends)."""
+Refuse = Callable[[Entry, UndecodableEvent], None]
+"""Called with a stored message that is no event, and the reason."""
 
 
 class Expect(Struct, frozen=True):
-    """The newest message matching `subject_filter` (wildcards allowed) must have sequence
-    `last_seq`; 0 means there is none."""
+    """The newest message that matches `subject_filter` (wildcards allowed) must have sequence
+    `last_seq`; 0 means that there is none."""
 
     subject_filter: str
     last_seq: int
 
 
-class Remade(Struct, frozen=True):
-    """A stream that was made anew, and for how long it had been so."""
-
-    stream: str
-    reason: Literal["leaderless", "missing"]
-    unavailable_seconds: float
-
-
 class WorkItem(Protocol):
-    """A ticket in the hands of one worker until it is acknowledged or its time runs out."""
+    """A ticket delivered to a worker, which must acknowledge it or ask for more time."""
 
     subject: str
     body: bytes
     seq: int
     deliveries: int
-    """1 the first time"""
+    """1 at the first delivery"""
 
     async def in_progress(self) -> None:
-        """Asks for as much time again as a delivery gives (`WORK_ACK_SECONDS`)."""
+        """Restart the time until redelivery (`WORK_ACK_SECONDS`)."""
 
     async def ack(self) -> None:
-        """Done; returns when the server has recorded it."""
+        """Remove the ticket from the queue because it is done; return when the server has recorded
+        that."""
 
     async def nak(self, delay_seconds: float = 0.0) -> None:
-        """Not done; deliver it again after the delay."""
+        """Have the ticket redelivered after a delay."""
 
     async def term(self, reason: str) -> None:
-        """Will never be done: takes it off the queue. Dead-letter it first, its bytes are gone
-        afterwards."""
+        """Remove the ticket from the queue because it cannot be done.
+
+        Store a dead letter first: its bytes are lost afterwards."""
 
 
-class Log(Protocol):
-    """Durable, ordered, deduplicated. Every call survives reconnects and a restart of the server
-    within its time limit."""
+class Log(ABC):
+    """Durable, ordered, deduplicated streams of messages.
 
-    ledger: Ledger
-    """what this process appended without an expectation and was acknowledged"""
-    returned: asyncio.Event
-    """set when the connection comes back; whoever looks into it clears it"""
+    Operations survive reconnects and a restart of the server within their time limits; they raise
+    LogUnavailable afterwards, and StreamMissing for a stream that does not exist."""
 
-    async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
-        """Stores all of `drafts`, events of one stream, or none; their sequences, once they are
-        acknowledged.
+    recent: Recent
+    """events that this process appended and that the server may still lose"""
+    reconnected: asyncio.Event
+    """set when the connection was lost and is restored; the reader clears it"""
+    reconnects: int = 0
+    """how often the connection was restored"""
+    servers: Sequence[str] = ()
+    """addresses; none for a log without a server"""
 
-        What is stored already under the same ids is not stored again, its sequences are returned.
-        Raises ConcurrencyError, PartlyStored, PayloadTooLarge, LogUnavailable."""
+    # the core
 
-    async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
-        """Stores those of `drafts` that are not stored yet, as many as there are, without all or
-        nothing: for games. Errors as `append`, but no PartlyStored."""
+    @abstractmethod
+    async def append(
+        self, drafts: Sequence[Draft], expect: Expect | None = None, *, republish: bool = False
+    ) -> list[int]:
+        """Store all of `drafts`, events of one stream, or none; return their sequences.
 
-    def read(
-        self,
-        stream: str,
-        *,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        progress: Progress | None = None,
-    ) -> AsyncGenerator[list[Entry], None]:
-        """What is stored now, in order, in batches of bounded size, from `start_seq` or
-        `start_time` through `until_seq`."""
+        Events that are stored already under the same ids are not stored again; their sequences are
+        returned. Events appended without an expectation, or with `republish`, are republished
+        should the server lose them; others are decided again by their decider.
 
-    def replay(
-        self,
-        stream: str,
-        *,
-        refuse: Refuse,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        progress: Progress | None = None,
-    ) -> AsyncGenerator[list[Recorded], None]:
-        """`read`, decoded; the entries that cannot be are handed to `refuse` and left out."""
+        Raises ConcurrencyError, PartlyStored, PayloadTooLarge."""
 
-    def follow(
-        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
-    ) -> AsyncGenerator[Entry, None]:
-        """What is stored from `start_seq` on and what will be, in order, each once, for ever.
-
-        Raises LogRewound if the server comes back without what was before or handed out."""
-
-    async def last(self, stream: str, subject_filter: str) -> Entry | None:
-        """The newest message that matches the filter."""
-
-    async def get(self, stream: str, seq: int) -> Entry | None:
-        """The message with this sequence, None if there is none (any more)."""
-
-    async def tail(self, stream: str) -> int:
-        """Sequence of the newest message, 0 in an empty stream."""
-
-    async def stored(
-        self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime
-    ) -> dict[str, int]:
-        """Sequences of those of `ids` stored after `since` under one of `filters`: for writers
-        whose outage outlived the server's memory of ids."""
-
+    @abstractmethod
     async def publish(
         self,
         stream: str,
@@ -172,53 +107,134 @@ class Log(Protocol):
         rollup: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> int:
-        """Stores one message that is no event: a key, a record of a blob, a dead letter; its
-        sequence.
+        """Store one message that is no event, such as a key or a ticket; return its sequence.
 
-        `expect_last` is the sequence the newest message on this very subject must have, 0 for none;
-        `kept_seconds` after which it expires; with `rollup` it replaces all on its subject. Raises
-        ConcurrencyError, PayloadTooLarge, LogUnavailable."""
+        `expect_last` is the sequence that the newest message on this subject must have, 0 for none.
+        The message expires after `kept_seconds`. With `rollup` it replaces all messages on its
+        subject. Raises ConcurrencyError, PayloadTooLarge, QueueFull."""
 
-    async def purge(self, stream: str, subject: str) -> None:
-        """Deletes the messages on a subject, where the stream allows it. Raises ServerRefused,
-        LogUnavailable."""
+    @abstractmethod
+    def read(
+        self,
+        stream: str,
+        *,
+        filters: Sequence[str] = (),
+        start_seq: int = 1,
+        start_time: datetime | None = None,
+        until_seq: int | None = None,
+        headers_only: bool = False,
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[list[Entry], None]:
+        """Yield the messages that are stored now, in order, in batches of bounded size.
+
+        Reading starts at `start_seq` or `start_time` and ends after `until_seq`. With
+        `headers_only` the server may leave the bodies out."""
+
+    @abstractmethod
+    def replay(
+        self,
+        stream: str,
+        *,
+        refuse: Refuse,
+        filters: Sequence[str] = (),
+        start_seq: int = 1,
+        start_time: datetime | None = None,
+        until_seq: int | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """Do the same as `read` and decode; messages that are no events are passed to `refuse`."""
+
+    @abstractmethod
+    def follow(
+        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
+    ) -> AsyncGenerator[Entry, None]:
+        """Yield the stored messages from `start_seq` on, then new ones, in order, each once.
+
+        Never ends. Raises LogRewound if the server lost messages that were yielded."""
+
+    @abstractmethod
+    async def last(self, stream: str, subject_filter: str) -> Entry | None:
+        """Return the newest message that matches the filter."""
+
+    @abstractmethod
+    async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
+        """Return the message with a sequence, or None; with the filter `under`, the first matching
+        message with this sequence or a higher one."""
+
+    @abstractmethod
+    async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
+        """Return the oldest free ticket of `kind` with the highest priority (the lowest number), or
+        None if there is none within `wait_seconds`."""
+
+    @abstractmethod
+    async def call(
+        self, subject: str, request: Mapping[str, Any] | None = None, *, retry: bool = True
+    ) -> dict[str, Any]:
+        """Return the server's answer to a request to `$JS.API.<subject>`.
+
+        Without `retry` the first failure is final. Raises ServerRefused."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Send what is buffered and disconnect."""
+
+    # what follows from it
+
+    async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
+        """Store those of `drafts` that are not stored yet, each for itself; return all sequences.
+
+        Raises PayloadTooLarge."""
+        seqs: list[int] = []
+        for start in range(0, len(drafts), EACH_EVENTS_MAX):
+            part = drafts[start : start + EACH_EVENTS_MAX]
+            try:
+                seqs += await self.append(part)
+            except PartlyStored:
+                seqs += [(await self.append([item]))[0] for item in part]
+        return seqs
+
+    async def stored(
+        self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime
+    ) -> dict[str, int]:
+        """Return the sequences of those of `ids` that were stored after `since` under `filters`.
+
+        The server itself deduplicates only within a time window."""
+        wanted, found = set(ids), dict[str, int]()
+        async for batch in self.read(stream, filters=filters, start_time=since, headers_only=True):
+            found |= {entry.id: entry.seq for entry in batch if entry.id in wanted}
+        return found
+
+    async def tail(self, stream: str) -> int:
+        """Return the sequence of the newest message, 0 in an empty stream."""
+        return int((await self.call(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
 
     async def subjects(self, stream: str, subject_filter: str) -> list[str]:
-        """The subjects under a filter that have messages, sorted."""
+        """Return the subjects that match a filter and have messages, sorted."""
+        found: list[str] = []
+        while True:
+            request = {"subjects_filter": subject_filter, "offset": len(found)}
+            info = await self.call(f"STREAM.INFO.{stream}", request)
+            page = info["state"].get("subjects") or {}
+            found += page
+            if not page or len(found) >= info.get("total", 0):
+                return sorted(found)
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """Delete the messages on a subject, if the stream allows it. Raises ServerRefused."""
+        await self.call(f"STREAM.PURGE.{stream}", {"filter": subject})
 
     async def publish_ticket(self, subject: str, body: bytes, ticket: str) -> int:
-        """Puts work on the queue, once per ticket id; its sequence. Raises QueueFull,
-        LogUnavailable."""
+        """Put a ticket on the work queue, once per id; return its sequence. Raises QueueFull."""
+        return await self.publish(WORK, subject, body, id=ticket)
 
     async def queued(self) -> list[Entry]:
-        """Every ticket on the queue, those in workers' hands included, oldest first."""
-
-    async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
-        """The oldest ticket of `kind` nobody holds, of the highest priority there is (the lowest
-        number); None if there is none within `wait_seconds`."""
-
-    async def dead_letter(
-        self,
-        *,
-        body: bytes,
-        subject: str,
-        stream: str,
-        seq: int,
-        consumer: str,
-        deliveries: int,
-        reason: str,
-        source: str,
-        answered: bool = False,
-    ) -> int:
-        """Keeps the bytes of an unusable message in `DEAD`, once per message and consumer, and
-        records the fact; its sequence."""
-
-    async def heal(self) -> list[Remade]:
-        """Called again and again: what has lost its leader for good and holds nothing that facts do
-        not give is made anew, empty; what was. Raises LogUnavailable, ServerRefused."""
-
-    async def close(self) -> None:
-        """Sends what is buffered and disconnects."""
+        """Return all tickets on the work queue, oldest first, delivered ones included."""
+        found: list[Entry] = []
+        seq = 1
+        while (entry := await self.get(WORK, seq, under=">")) is not None:
+            found.append(entry)
+            seq = entry.seq + 1
+        return found
 
 
 def stream_of(drafts: Sequence[Draft]) -> str:
@@ -226,44 +242,9 @@ def stream_of(drafts: Sequence[Draft]) -> str:
     be appended together."""
     streams = {item.kind.stream for item in drafts}
     if len(streams) != 1:
-        raise ValueError(f"one append goes to one stream, not to {sorted(streams)}")
+        raise ValueError(f"events of one append must be of one stream; got {sorted(streams)}")
     if len({item.id for item in drafts}) != len(drafts):
         raise ValueError("two events of one append have the same id; give them different keys")
     if len(drafts) > BATCH_EVENTS_MAX:
-        raise ValueError(f"one append holds at most {BATCH_EVENTS_MAX} events, not {len(drafts)}")
+        raise ValueError(f"one append takes at most {BATCH_EVENTS_MAX} events; got {len(drafts)}")
     return next(iter(streams))
-
-
-@functools.lru_cache(maxsize=4096)
-def matches(subject_filter: str, subject: str) -> bool:
-    """Whether the subject is under the filter: `*` stands for one token, `>` at the end for one or
-    more."""
-    wanted, tokens = subject_filter.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted, tokens = (
-            wanted[:-1],
-            tokens[: len(wanted) - 1] if len(tokens) >= len(wanted) else [],
-        )
-        if not tokens and wanted:
-            return False
-    return len(wanted) == len(tokens) and all(
-        a in ("*", b) for a, b in zip(wanted, tokens, strict=True)
-    )
-
-
-def stamp_of(text: str) -> int:
-    """Nanoseconds since 1970 of an RFC 3339 time with up to nine decimals."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
-    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)
-
-
-def header_block(headers: Mapping[str, str]) -> bytes:
-    """Headers as they lie in the log."""
-    if not headers:
-        return b""
-    return (
-        b"NATS/1.0\r\n"
-        + b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
-        + b"\r\n"
-    )

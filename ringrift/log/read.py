@@ -25,7 +25,8 @@ from ringrift.events import (
     type_of,
 )
 from ringrift.events.facts import SettingsChanged
-from ringrift.log.protocol import Entry, Log, Progress
+from ringrift.log.entry import Entry
+from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 
 FILTERS_MAX = 6

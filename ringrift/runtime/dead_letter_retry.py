@@ -17,8 +17,9 @@ from ringrift.events.facts import (
 )
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of
 from ringrift.log import read
+from ringrift.log.entry import Entry
 from ringrift.log.errors import QueueFull
-from ringrift.log.protocol import Entry, Log
+from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, WORK
 
 FACTS = (

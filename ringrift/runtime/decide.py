@@ -20,8 +20,9 @@ from typing import Any
 from ringrift.deciders.kit import STEERING, Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
 from ringrift.log import read
+from ringrift.log.entry import Entry
 from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamError
-from ringrift.log.protocol import Entry, Expect, Log
+from ringrift.log.protocol import Expect, Log
 from ringrift.runtime import folds
 from ringrift.runtime.folds import Folded
 from ringrift.runtime.process import Process

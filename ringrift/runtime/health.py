@@ -16,7 +16,6 @@ import msgspec
 from msgspec import Struct
 
 import ringrift
-from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime import http, metrics
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
 from ringrift.runtime.condition import SILENT_SECONDS_MAX, WORK_STALLED_SECONDS_MAX
@@ -127,8 +126,7 @@ class Endpoints:
             found.set("ringrift_consumer_lag_seconds", view.lag_seconds)
         if view.heard_seconds is not None:
             found.set("ringrift_heartbeat_age_seconds", view.heard_seconds)
-        if isinstance(process.log, JetStreamLog):
-            found.set("ringrift_reconnects_total", process.log.client.stats.get("reconnects", 0))
+        found.set("ringrift_reconnects_total", process.log.reconnects)
         return found.text()
 
 

@@ -19,10 +19,12 @@ import structlog
 from ringrift.events import Draft, Fact, Settings, event_id
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.breakers import BreakerBucket
+from ringrift.log.dead_letters import DeadLetter, store_dead_letter
+from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
 from ringrift.log.leases import Lease, hold
 from ringrift.log.presence import Presence
-from ringrift.log.protocol import Entry, Log
+from ringrift.log.protocol import Log
 from ringrift.log.read import settings_in_force
 from ringrift.log.retry import PATIENT
 from ringrift.runtime.breakers import Breakers
@@ -154,7 +156,7 @@ class Process:
         self.errors += 1
         cause = f"{stream}/{entry.seq}"
         self.logger.error("dead letter", cause=cause, reason=reason)
-        await self.log.dead_letter(
+        letter = DeadLetter(
             body=entry.body,
             subject=entry.subject,
             stream=stream,
@@ -163,8 +165,9 @@ class Process:
             deliveries=deliveries,
             reason=reason,
             source=self.source,
-            answered=answered,
+            failure_recorded=answered,
         )
+        await store_dead_letter(self.log, letter)
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """See `settings_in_force`."""

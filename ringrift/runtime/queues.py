@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log import api
+from ringrift.log.entry import stamp_of
 from ringrift.log.errors import ServerRefused
-from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.protocol import Log, stamp_of
+from ringrift.log.protocol import Log
 from ringrift.log.topology import WORK, WORK_KINDS, consumer_of
 
 
@@ -26,14 +26,12 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 async def queues(log: Log) -> list[Queue]:
-    """The queue of each kind of work; empty if no server can be asked."""
-    if not isinstance(log, JetStreamLog):
-        return []
+    """The queue of each kind of work."""
     found = [_queue(kind, await _infos(log, kind)) for kind in WORK_KINDS]
     return [queue for queue in found if queue is not None]
 
 
-async def _infos(log: JetStreamLog, kind: str) -> list[dict[str, Any]]:
+async def _infos(log: Log, kind: str) -> list[dict[str, Any]]:
     """The server's answers about the consumers of a kind, those that exist."""
     found = []
     for priority in PRIORITIES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ringrift.events.facts import LostEventsRepublished
+from ringrift.log.republish import republish
 from ringrift.runtime.process import Process
 
 
@@ -13,10 +14,10 @@ async def republish_lost(process: Process) -> None:
     the loss, until cancelled."""
     log = process.log
     while True:
-        await log.returned.wait()
-        log.returned.clear()
+        await log.reconnected.wait()
+        log.reconnected.clear()
         try:
-            for found in await log.ledger.mend(log):
+            for found in await republish(log):
                 lost = msgspec.structs.asdict(found)
                 process.logger.error("acknowledged events were lost", **lost)
                 fact = LostEventsRepublished(node=process.node, consumer=process.name, **lost)
@@ -24,5 +25,5 @@ async def republish_lost(process: Process) -> None:
                 key = f"{process.instance}.{found.stream}.{found.first_seq}.{moment}"
                 await process.record(fact, key)
         except Exception:
-            log.returned.set()  # the next run of this job looks again
+            log.reconnected.set()  # the next run of this job looks again
             raise

@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import nats.errors
 from msgspec import Struct
 
 from ringrift.deciders.fleet.resilience import Quorum, quorum_level
-from ringrift.log import api
 from ringrift.log.errors import StreamError
-from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 from ringrift.log.wire import Wire
@@ -33,13 +30,11 @@ class Voters(Struct, frozen=True, kw_only=True):
 
 
 async def voters(log: Log) -> Voters:
-    """The voters of `EVENTS`. The in-memory log has one that is always current. Without a leader,
+    """The voters of `EVENTS`. Without a leader,
     the known servers that answer count as alive."""
-    if not isinstance(log, JetStreamLog):
-        return Voters(leader="memory", voters=1, alive=1)
     try:
-        info = await api.call(log.ask, f"STREAM.INFO.{EVENTS}")
-    except (StreamError, TimeoutError, nats.errors.Error):
+        info = await log.call(f"STREAM.INFO.{EVENTS}", retry=False)
+    except StreamError:
         away = tuple([server for server in log.servers if not await _answers(server)])
         known = len(log.servers)
         return Voters(leader=None, voters=known, alive=known - len(away), away=away)

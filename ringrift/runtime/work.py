@@ -15,8 +15,9 @@ from ringrift.deciders.fleet.breaker import node_target
 from ringrift.events import Fact, UndecodableEvent
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.log import read
+from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
-from ringrift.log.protocol import Entry, WorkItem
+from ringrift.log.protocol import WorkItem
 from ringrift.log.topology import WORK, WORK_ACK_SECONDS
 from ringrift.runtime.process import Drained, Process
 

@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 
-from ringrift.log import api
-from ringrift.log.errors import ServerRefused
 from ringrift.log.login import Login
+from ringrift.log.protocol import Log
 from ringrift.log.topology import GAMES, STREAMS, StreamConfig
 
 EDGE = "EDGE"
@@ -92,38 +91,23 @@ def edge_conf(
     )
 
 
-async def ensure_edge(ask: api.Ask) -> None:
+async def ensure_edge(log: Log) -> None:
     """Creates the buffer on an edge's own server, unless it is there. Raises ServerRefused."""
-    await api.call(ask, f"STREAM.CREATE.{EDGE}", msgspec.to_builtins(EDGE_STREAM))
+    await log.call(f"STREAM.CREATE.{EDGE}", msgspec.to_builtins(EDGE_STREAM))
 
 
-async def source_edge(ask: api.Ask, node: str) -> bool:
+async def source_edge(log: Log, node: str) -> bool:
     """Makes `GAMES` of the cluster source the edge of `node`; False if it does already. Raises
     ServerRefused.
 
     One entry an edge: the server keeps for each how far it has come."""
-    config: dict[str, Any] = (await api.call(ask, f"STREAM.INFO.{GAMES}"))["config"]
+    config: dict[str, Any] = (await log.call(f"STREAM.INFO.{GAMES}"))["config"]
     external = {"api": f"$JS.{domain_of(node)}.API"}
     sources = config.get("sources") or []
     if any(known.get("external", {}).get("api") == external["api"] for known in sources):
         return False
-    await api.call(
-        ask,
+    await log.call(
         f"STREAM.UPDATE.{GAMES}",
         config | {"sources": [*sources, {"name": EDGE, "external": external}]},
     )
     return True
-
-
-async def lag_of(ask: api.Ask, node: str) -> int | None:
-    """Games of an edge that `GAMES` has still to fetch, as far as the cluster knows; None if it
-    sources no such edge."""
-    try:
-        found = (await api.call(ask, f"STREAM.INFO.{GAMES}")).get("sources") or []
-    except ServerRefused:
-        return None
-    api_of = f"$JS.{domain_of(node)}.API"
-    return next(
-        (int(source["lag"]) for source in found if source.get("external", {}).get("api") == api_of),
-        None,
-    )

@@ -23,6 +23,7 @@ from ringrift.log import api
 from ringrift.log.connect import Connection
 from ringrift.log.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS, STREAMS
 
 CHUNK_BYTES = 128 * 1024
@@ -63,7 +64,7 @@ class Live:
     async def names(self) -> Sequence[str]:
         """Of all streams, facts before what they tell of: a copy that is made while others write
         then lacks nothing it names."""
-        return sorted(await _names(self._log.ask), key=lambda name: (name != EVENTS, name))
+        return sorted(await _names(self._log), key=lambda name: (name != EVENTS, name))
 
     async def snapshot(self, stream: str) -> Snapshot:
         """See `Source.snapshot`."""
@@ -78,7 +79,7 @@ async def copy(
     Raises ServerError if `target` has one already or a copy is not what it should be,
     ServerRefused, LogUnavailable."""
     names = await source.names()
-    present = sorted(set(names) & set(await _names(target.ask)))
+    present = sorted(set(names) & set(await _names(target)))
     if present:
         raise ServerError(
             f"the cluster has streams already ({', '.join(present)}): nothing was copied; it must be a new one"
@@ -86,7 +87,7 @@ async def copy(
     for name in names:
         snapshot = await source.snapshot(name)
         await _restore(target.client, name, snapshot)
-        copied = (await api.call(target.ask, f"STREAM.INFO.{name}"))["state"]
+        copied = (await target.call(f"STREAM.INFO.{name}"))["state"]
         for field in ("messages", "last_seq", "first_seq")[
             : 3 if copied["messages"] else 2
         ]:  # an empty one has no first
@@ -95,25 +96,23 @@ async def copy(
                     f"{name}: {field} is {copied[field]} on the cluster, {snapshot.state[field]} where it came from"
                 )
         report(f"{name}: {copied['messages']} messages")
-    await set_replicas(target.ask, replicas, report=report)
+    await set_replicas(target, replicas, report=report)
     if replicas > 1:
         for name in names:
-            await _change_leader(target.ask, name, replicas)
+            await _change_leader(target, name, replicas)
 
 
-async def _change_leader(ask: api.Ask, stream: str, replicas: int) -> None:
+async def _change_leader(log: Log, stream: str, replicas: int) -> None:
     """Lets a follower lead. The server that restored a stream knows its messages' ids again only
     after a restart (2.15.1); its followers, who were sent the messages, know them."""
-    before = (await api.call(ask, f"STREAM.INFO.{stream}"))["cluster"]["leader"]
-    await api.call(ask, f"STREAM.LEADER.STEPDOWN.{stream}")
+    before = (await log.call(f"STREAM.INFO.{stream}"))["cluster"]["leader"]
+    await log.call(f"STREAM.LEADER.STEPDOWN.{stream}", retry=False)
     deadline = time.monotonic() + LEADER_SECONDS_MAX
     while time.monotonic() < deadline:
-        await wait_until_current(ask, stream, replicas)
-        with contextlib.suppress(ServerRefused, TimeoutError):  # between two leaders
-            if (await api.call(ask, f"STREAM.INFO.{stream}"))["cluster"].get("leader") not in (
-                before,
-                None,
-            ):
+        await wait_until_current(log, stream, replicas)
+        with contextlib.suppress(ServerRefused, LogUnavailable):  # between two leaders
+            info = await log.call(f"STREAM.INFO.{stream}", retry=False)
+            if info["cluster"].get("leader") not in (before, None):
                 return
         await asyncio.sleep(CURRENT_POLL_SECONDS)
     raise LogUnavailable(
@@ -121,9 +120,7 @@ async def _change_leader(ask: api.Ask, stream: str, replicas: int) -> None:
     )
 
 
-async def set_replicas(
-    ask: api.Ask, replicas: int, *, report: Report = lambda text: None
-) -> list[str]:
+async def set_replicas(log: Log, replicas: int, *, report: Report = lambda text: None) -> list[str]:
     """Gives every stream of ours `replicas` copies and returns when all are current; the streams
     that changed.
 
@@ -131,27 +128,28 @@ async def set_replicas(
     there in time."""
     declared = {stream.name for stream in STREAMS}
     changed = []
-    for name in await _names(ask):
-        config: dict[str, Any] = (await api.call(ask, f"STREAM.INFO.{name}"))["config"]
+    for name in await _names(log):
+        config: dict[str, Any] = (await log.call(f"STREAM.INFO.{name}"))["config"]
         if name in declared and config["num_replicas"] != replicas:
-            await api.call(ask, f"STREAM.UPDATE.{name}", config | {"num_replicas": replicas})
+            await log.call(f"STREAM.UPDATE.{name}", config | {"num_replicas": replicas})
             changed.append(name)
     for name in changed:
-        await wait_until_current(ask, name, replicas)
+        await wait_until_current(log, name, replicas)
         report(f"{name}: {replicas} replicas, all current")
     return changed
 
 
 async def wait_until_current(
-    ask: api.Ask, stream: str, replicas: int, timeout: float = CURRENT_SECONDS_MAX
+    log: Log, stream: str, replicas: int, timeout: float = CURRENT_SECONDS_MAX
 ) -> None:
     """Returns when the stream has a leader and `replicas` - 1 followers that have everything.
     Raises LogUnavailable."""
     deadline = time.monotonic() + timeout
     while True:
         try:
-            cluster = (await api.call(ask, f"STREAM.INFO.{stream}")).get("cluster") or {}
-        except (ServerRefused, TimeoutError):  # between two leaders
+            info = await log.call(f"STREAM.INFO.{stream}", retry=False)
+            cluster = info.get("cluster") or {}
+        except (ServerRefused, LogUnavailable):  # between two leaders
             cluster = {}
         followers = cluster.get("replicas") or []
         if replicas == 1 or (
@@ -167,9 +165,9 @@ async def wait_until_current(
         await asyncio.sleep(CURRENT_POLL_SECONDS)
 
 
-async def _names(ask: api.Ask) -> list[str]:
+async def _names(log: Log) -> list[str]:
     """Streams on the server; ours are a dozen, one page."""
-    return sorted((await api.call(ask, "STREAM.NAMES"))["streams"] or [])
+    return sorted((await log.call("STREAM.NAMES"))["streams"] or [])
 
 
 async def _snapshot(client: Connection, stream: str) -> Snapshot:

@@ -23,8 +23,8 @@ from msgspec import Struct
 from ringrift.events import Fact, type_of
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.connect import ELECTED
-from ringrift.log.recreate import REMADE
 from ringrift.log.topology import CONSUMERS, DEAD_PREFIX, STREAMS, WORK, consumer_of
+from ringrift.server.recreate import RECREATED
 
 PASSWORD_BYTES = 32
 """random, so a slow hash would protect nothing, and bcrypt would cost each connection of a bulk
@@ -137,7 +137,7 @@ def _taking(kind: str) -> Iterable[str]:
 
 def _recreating() -> Iterable[str]:
     """Deleting and creating the streams whose content follows from facts."""
-    for stream in REMADE:
+    for stream in RECREATED:
         yield f"$JS.API.STREAM.DELETE.{stream}"
         yield f"$JS.API.STREAM.CREATE.{stream}"
     for consumer in CONSUMERS:

@@ -110,7 +110,7 @@ async def _keep(world: World, data: Path) -> None:
     """Write the log of the world as that of a system, for the commands that look at one. Raises
     CommandError."""
     async with opened(argparse.Namespace(server=None, data=data), create=True) as log:
-        await ensure(log.ask)
+        await ensure(log)
         if stored := await log.tail(EVENTS):
             raise CommandError(
                 f"{data} holds a log of {stored} events already: name another directory for --log"

@@ -58,7 +58,7 @@ async def test_what_an_older_store_lacks_is_written_again_once(
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
     log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     process = Process("selfplay", "n", log)
     mending = asyncio.create_task(republish_lost(process))
     drafts = [note(number) for number in range(10)]

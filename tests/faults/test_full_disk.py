@@ -54,7 +54,7 @@ async def test_a_server_whose_disk_is_full_says_so_and_loses_nothing(
     )  # it would not have started so near the end
     server = await EmbeddedServer.start(disk.at)
     log = await JetStreamLog.open(server.url, name="full")
-    await ensure(log.ask)
+    await ensure(log)
     fault = asyncio.create_task(server.fault())
     acknowledged: list[str] = []
     filler = disk.fill()

@@ -16,14 +16,13 @@ from chaos import servers
 from chaos.servers import recovered
 
 from ringrift.cluster import local as local_cluster
-from ringrift.log import recreate as remake
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import try_acquire
-from ringrift.log.protocol import Remade
-from ringrift.log.recreate import leading
 from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK
+from ringrift.server import recreate
 from ringrift.server.ensure import ensure
+from ringrift.server.recreate import Recreated, Recreator, leading
 
 LOST = (WORK, f"KV_{LEASE_BUCKET}")
 HEALED_SECONDS_MAX = 120
@@ -47,7 +46,7 @@ async def _emptied(made: servers.Servers) -> None:
 async def test_a_queue_and_leases_without_a_leader_are_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remake, "LEADERLESS_SECONDS_MAX", 20.0)
+    monkeypatch.setattr(recreate, "LEADERLESS_SECONDS_MAX", 20.0)
     async with servers.cluster(tmp_path) as made:
         log = made.log
         before = [
@@ -58,18 +57,19 @@ async def test_a_queue_and_leases_without_a_leader_are_made_anew(
         assert held is not None
         assert await try_acquire(log, "planner", "first", "test") is not None
         await _emptied(made)
-        assert [await leading(log.ask, stream) for stream in (EVENTS, *LOST)] != ["led"] * 3
-        found: list[Remade] = []
+        assert [await leading(log, stream) for stream in (EVENTS, *LOST)] != ["led"] * 3
+        found: list[Recreated] = []
         async with asyncio.timeout(HEALED_SECONDS_MAX):
+            recreator = Recreator(log)
             while len(found) < len(LOST):
                 with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
-                    found += await log.heal()
+                    found += await recreator.check()
                 await asyncio.sleep(0.5)
         assert {(item.stream, item.reason) for item in found} == {
             (stream, "leaderless") for stream in LOST
         }
-        assert [await leading(log.ask, stream) for stream in LOST] == ["led"] * 2
-        assert await ensure(log.ask, replicas=3) == [], "as declared, with all its consumers"
+        assert [await leading(log, stream) for stream in LOST] == ["led"] * 2
+        assert await ensure(log, replicas=3) == [], "as declared, with all its consumers"
         after = [
             await log.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", f"t{number}")
             for number in range(3)

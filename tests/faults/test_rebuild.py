@@ -59,7 +59,7 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 @pytest.fixture
 async def log(server: EmbeddedServer) -> AsyncIterator[JetStreamLog]:
     log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     yield log
     await log.close()
 

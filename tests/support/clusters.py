@@ -7,8 +7,8 @@ import json
 from ringrift.cluster.files import LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted
+from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.protocol import Entry
 from ringrift.log.topology import EVENTS, WORK
 from ringrift.server.embedded import _free_port, _is_free
 

@@ -11,12 +11,11 @@ import msgspec
 
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.log import api
+from ringrift.log.entry import stamp_of
 from ringrift.log.errors import ServerRefused, Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
-from ringrift.log.protocol import stamp_of
 from ringrift.log.read import settings_in_force
-from ringrift.log.recreate import LEADERLESS_SECONDS_MAX, REMADE, leaderless
 from ringrift.log.topology import CONSUMERS as DURABLES
 from ringrift.log.topology import DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
 from ringrift.runtime.cluster_view import cluster_view
@@ -24,6 +23,7 @@ from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.voters import voters_in
 from ringrift.server.ensure import Drift, differences
+from ringrift.server.recreate import LEADERLESS_SECONDS_MAX, RECREATED, leaderless
 
 LAG_EVENTS_MAX = 1000
 """a decider further behind decides so late that it is noticed"""
@@ -148,7 +148,7 @@ async def copies(log: JetStreamLog) -> AsyncIterator[Finding]:
 
 
 def _remedy(unled: Sequence[str]) -> str:
-    if set(unled) <= set(REMADE):
+    if set(unled) <= set(RECREATED):
         seconds = LEADERLESS_SECONDS_MAX
         return f"the dispatcher recreates them after {seconds:g} s; check that one is running"
     return (

@@ -22,10 +22,9 @@ from ringrift.cluster.local import LocalCluster
 from ringrift.consumers.games.publishing import IN_FLIGHT_MAX
 from ringrift.events import Draft, draft
 from ringrift.events.facts import GameCompleted
-from ringrift.log import api
+from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold, try_acquire
-from ringrift.log.protocol import Entry
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import wait_until_current
@@ -84,8 +83,8 @@ async def _three() -> AsyncIterator[_Three]:
             local.start(data, cluster)
             await local.wait_until_healthy(data, cluster)
             log = await JetStreamLog.open(cluster.url, name="bench")
-            await ensure(log.ask, replicas=3)
-            await wait_until_current(log.ask, EVENTS, 3, CURRENT_SECONDS_MAX)
+            await ensure(log, replicas=3)
+            await wait_until_current(log, EVENTS, 3, CURRENT_SECONDS_MAX)
             yield _Three(data, cluster, log)
             await log.close()
         finally:
@@ -190,16 +189,16 @@ class _Three:
 
     async def step_down(self) -> float:
         """Seconds from the request that the leader step down to the next acknowledged event."""
-        await wait_until_current(self.log.ask, EVENTS, 3, CURRENT_SECONDS_MAX)
+        await wait_until_current(self.log, EVENTS, 3, CURRENT_SECONDS_MAX)
         began = time.perf_counter()
-        await api.call(self.log.ask, f"STREAM.LEADER.STEPDOWN.{EVENTS}")
+        await self.log.call(f"STREAM.LEADER.STEPDOWN.{EVENTS}")
         await self.log.append(self.events.take(1))
         return time.perf_counter() - began
 
     async def kill_leader(self) -> float:
         """Seconds from kill -9 of the leader of EVENTS to the next acknowledged event."""
-        await wait_until_current(self.log.ask, EVENTS, 3, CURRENT_SECONDS_MAX)
-        info = await api.call(self.log.ask, f"STREAM.INFO.{EVENTS}")
+        await wait_until_current(self.log, EVENTS, 3, CURRENT_SECONDS_MAX)
+        info = await self.log.call(f"STREAM.INFO.{EVENTS}")
         leader = str(info["cluster"]["leader"])
         began = time.perf_counter()
         local.kill(self.data, self.cluster, leader)

@@ -16,8 +16,9 @@ from pathlib import Path
 from ringrift.events import Draft, UndecodableEvent, draft
 from ringrift.events.facts import SelfplayFinished
 from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.protocol import BATCH_EVENTS_MAX, Entry
+from ringrift.log.protocol import BATCH_EVENTS_MAX
 from ringrift.log.topology import EVENTS, MODEL_BUCKET
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
@@ -46,7 +47,7 @@ async def fresh_log() -> AsyncIterator[JetStreamLog]:
         server = await EmbeddedServer.start(Path(data))
         try:
             log = await JetStreamLog.open(server.url, name="bench")
-            await ensure(log.ask)
+            await ensure(log)
             yield log
             await log.close()
         finally:

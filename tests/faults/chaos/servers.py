@@ -20,7 +20,6 @@ from chaos.disks import Disk, why_none
 from ringrift.cluster import local as local_cluster
 from ringrift.cluster.local import LocalCluster, Member
 from ringrift.events import Recorded, UndecodableEvent, decode
-from ringrift.log import api
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
@@ -103,7 +102,7 @@ async def cluster(
         await local_cluster.wait_until_healthy(data, made)
         log = await JetStreamLog.open(made.url, name="chaos")
         try:
-            await ensure(log.ask, replicas=count)
+            await ensure(log, replicas=count)
             await recovered(log, count)
             yield Servers(data, made, log, mounted)
         finally:
@@ -116,7 +115,7 @@ async def recovered(log: JetStreamLog, count: int = 3) -> None:
     async with asyncio.timeout(READY_SECONDS_MAX):
         while True:
             with contextlib.suppress(StreamError, TimeoutError, OSError, nats.errors.Error):
-                group = (await api.call(log.ask, f"STREAM.INFO.{EVENTS}")).get("cluster") or {}
+                group = (await log.call(f"STREAM.INFO.{EVENTS}")).get("cluster") or {}
                 followers = group.get("replicas") or []
                 if (
                     group.get("leader")

@@ -12,7 +12,6 @@ from simulator.checker import Acknowledged
 
 from ringrift.events import Draft, draft, encode
 from ringrift.events.facts import ConsumerStarted
-from ringrift.log import api
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
@@ -97,7 +96,7 @@ async def watch_leader(url: str, longest: list[float]) -> None:
     try:
         while True:
             with contextlib.suppress(StreamError, TimeoutError, OSError, nats.errors.Error):
-                info = await api.call(log.ask, f"STREAM.INFO.{EVENTS}", timeout=LOOK_SECONDS * 5)
+                info = await log.call(f"STREAM.INFO.{EVENTS}", retry=False)
                 if info["cluster"].get("leader"):
                     led = time.monotonic()
             longest[0] = max(longest[0], time.monotonic() - led)

@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 from ringrift.events import Draft
+from ringrift.log.entry import Entry
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.protocol import Entry, Expect
+from ringrift.log.protocol import Expect
 from simulator.checker import Acknowledged
 from simulator.plan import Fault
 
@@ -97,11 +98,15 @@ class FaultyLog(MemoryLog):
         if self.dead:
             raise LogUnavailable("this process is dead")
 
-    async def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> list[int]:
+    async def append(
+        self, drafts: Sequence[Draft], expect: Expect | None = None, *, republish: bool = False
+    ) -> list[int]:
         began = self.network.tick()
         again = self.network.sent & {item.id for item in drafts}
         self.network.sent |= {item.id for item in drafts}
-        seqs: list[int] = await self._call(lambda: MemoryLog.append(self, drafts, expect))
+        seqs: list[int] = await self._call(
+            lambda: MemoryLog.append(self, drafts, expect, republish=republish)
+        )
         ended = self.network.tick()
         self.network.acknowledged += [
             Acknowledged(item, seq, began, ended, expect, item.id in again)
@@ -112,20 +117,14 @@ class FaultyLog(MemoryLog):
     async def publish(self, *args: Any, **named: Any) -> Any:
         return await self._call(lambda: MemoryLog.publish(self, *args, **named))
 
-    async def purge(self, *args: Any, **named: Any) -> Any:
-        return await self._call(lambda: MemoryLog.purge(self, *args, **named))
+    async def call(self, *args: Any, **named: Any) -> Any:
+        return await self._call(lambda: MemoryLog.call(self, *args, **named))
 
     async def last(self, *args: Any, **named: Any) -> Any:
         return await self._call(lambda: MemoryLog.last(self, *args, **named))
 
     async def get(self, *args: Any, **named: Any) -> Any:
         return await self._call(lambda: MemoryLog.get(self, *args, **named))
-
-    async def tail(self, *args: Any, **named: Any) -> Any:
-        return await self._call(lambda: MemoryLog.tail(self, *args, **named))
-
-    async def queued(self, *args: Any, **named: Any) -> Any:
-        return await self._call(lambda: MemoryLog.queued(self, *args, **named))
 
     async def read(self, *args: Any, **named: Any) -> AsyncGenerator[list[Entry], None]:
         await self._way()

@@ -98,7 +98,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 async def _history(system: System) -> None:
     log = await JetStreamLog.open(system.server.url, name="test")
     try:
-        await ensure(log.ask)
+        await ensure(log)
         note = system.seqs
 
         async def put(name: str, fact: Fact, cause: int | None = None, key: int = 0) -> int:

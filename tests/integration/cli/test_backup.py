@@ -40,7 +40,7 @@ async def test_a_backup_has_everything_and_a_restored_server_goes_on_where_it_wa
         old, new = [await JetStreamLog.open(server.url, name="test") for server in servers]
         for log in (old, new):
             stack.push_async_callback(log.close)
-        await ensure(old.ask)
+        await ensure(old)
         await old.append_each([started(number) for number in range(250)])
         await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
         digest = await ObjectBlobs(old).put("models", NETWORK)
@@ -63,7 +63,7 @@ async def test_a_backup_has_everything_and_a_restored_server_goes_on_where_it_wa
         events = await content(new, EVENTS)
         assert events == everything[: len(events)], "what was written meanwhile, up to some point"
         assert await ObjectBlobs(new).get("models", digest) == NETWORK
-        assert await ensure(new.ask) == []
+        assert await ensure(new) == []
         item = await new.next_ticket("selfplay", wait_seconds=10)
         assert item is not None
         await item.ack()
@@ -107,7 +107,7 @@ def test_the_commands(
 async def test_a_backup_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     server = await EmbeddedServer.start(tmp_path / "server")
     log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     await log.append([started(1)])
     await save(Live(log), tmp_path / "backup")
     await log.close()

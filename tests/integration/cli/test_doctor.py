@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ringrift.cli.main import main
-from ringrift.log import api
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.processes import PROCESSES
 
@@ -51,10 +50,10 @@ def test_a_stream_of_an_older_build_gets_the_subjects_that_are_new(run: Any, sys
     async def subjects(change: bool) -> list[str]:
         log = await JetStreamLog.open(system.server.url, name="test")
         try:
-            config = (await api.call(log.ask, "STREAM.INFO.EVENTS"))["config"]
+            config = (await log.call("STREAM.INFO.EVENTS"))["config"]
             if change:
                 older = [subject for subject in config["subjects"] if subject != "ringrift.node.>"]
-                await api.call(log.ask, "STREAM.UPDATE.EVENTS", {**config, "subjects": older})
+                await log.call("STREAM.UPDATE.EVENTS", {**config, "subjects": older})
             return config["subjects"]
         finally:
             await log.close()
@@ -68,9 +67,9 @@ def test_drift_and_what_is_missing(run: Any, system: Any) -> None:
     async def change(description: str) -> None:
         log = await JetStreamLog.open(system.server.url, name="test")
         try:
-            config = (await api.call(log.ask, "STREAM.INFO.DEAD"))["config"]
-            await api.call(log.ask, "STREAM.UPDATE.DEAD", {**config, "description": description})
-            await api.call(log.ask, "CONSUMER.DELETE.WORK.training")
+            config = (await log.call("STREAM.INFO.DEAD"))["config"]
+            await log.call("STREAM.UPDATE.DEAD", {**config, "description": description})
+            await log.call("CONSUMER.DELETE.WORK.training")
         finally:
             await log.close()
 

@@ -30,7 +30,7 @@ async def write_and_stop(data: Path) -> None:
     """A log with one event in it, and no server."""
     server = await EmbeddedServer.start(data)
     log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     await log.append(
         [
             draft(

@@ -47,7 +47,7 @@ async def published(data: Path, blob: bytes) -> None:
     server = await EmbeddedServer.start(data)
     log = await JetStreamLog.open(server.url, name="test")
     try:
-        await ensure(log.ask)
+        await ensure(log)
         model = await ObjectBlobs(log).put(MODEL_BUCKET, blob)
         settings = Settings(evaluation=EvaluationSettings(opening_plies=60, starts_per_ticket=1))
         facts = (

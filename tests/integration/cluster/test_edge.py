@@ -115,11 +115,11 @@ async def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     try:
         monkeypatch.setenv(CREDENTIALS, str(tmp_path / "credentials" / "operator.txt"))
         edge = await opened(f"nats://127.0.0.1:{port}")
-        await ensure_edge(edge.ask)
+        await ensure_edge(edge)
         cluster = await opened(f"tls://127.0.0.1:{nodes[0].port}")
-        await ensure(cluster.ask)
-        assert await source_edge(cluster.ask, "gpu1")
-        assert not await source_edge(cluster.ask, "gpu1")
+        await ensure(cluster)
+        assert await source_edge(cluster, "gpu1")
+        assert not await source_edge(cluster, "gpu1")
         link = Link(hub_home, hub, cluster, edge)
         yield link
         await cluster.close()

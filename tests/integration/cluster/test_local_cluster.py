@@ -70,7 +70,7 @@ async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
     data: Path, cluster: local_cluster.LocalCluster
 ) -> None:
     log = await JetStreamLog.open(cluster.url, name="test")
-    await ensure(log.ask, replicas=None)
+    await ensure(log, replicas=None)
     await log.append([event(1)])
     leader = await leader_of(log)
     assert leader is not None
@@ -98,7 +98,7 @@ async def test_growing_from_one_server_to_three_changes_nothing(
 ) -> None:
     server = await EmbeddedServer.start(tmp_path / "single")
     old, new = [await JetStreamLog.open(url, name="test") for url in (server.url, cluster.url)]
-    await ensure(old.ask)
+    await ensure(old)
     await old.append_each([event(number) for number in range(250)])
     await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
     digest = await ObjectBlobs(old).put("models", b"network" * 100_000)
@@ -108,8 +108,8 @@ async def test_growing_from_one_server_to_three_changes_nothing(
         if stream.name != "WORK":
             assert await content(new, stream.name) == await content(old, stream.name), stream.name
     assert await ObjectBlobs(new).get("models", digest) == b"network" * 100_000
-    assert await ensure(new.ask, replicas=3) == []
-    assert await set_replicas(new.ask, 3) == []
+    assert await ensure(new, replicas=3) == []
+    assert await set_replicas(new, 3) == []
     assert await new.append([event(7)]) == [8], "an id that the old server knew is known again"
     assert await new.append([event(250)]) == [251]
     item = await new.next_ticket("selfplay", wait_seconds=5)
@@ -128,7 +128,7 @@ async def test_the_cluster_goes_on_when_one_server_is_killed(
 ) -> None:
     with local_cluster.as_role(data, cluster, "operator"):
         log = await JetStreamLog.open(cluster.url, name="test")
-    await ensure(log.ask, replicas=None)
+    await ensure(log, replicas=None)
     await log.append([event(1)])
     local_cluster.kill(data, cluster, "n1")
     began = time.monotonic()

@@ -30,7 +30,7 @@ COORDINATOR = tuple(spec.name for spec in of_roles(["coordinator"]))
 async def log(tmp_path: Path) -> AsyncIterator[JetStreamLog]:
     server = await EmbeddedServer.start(tmp_path / "server")
     log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     yield log
     await log.close()
     await server.stop()

@@ -21,11 +21,11 @@ from ringrift.log.errors import Forbidden, Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
 from ringrift.log.login import AUTHORITY, CREDENTIALS
-from ringrift.log.recreate import REMADE, remake
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import find_binary
 from ringrift.server.ensure import ensure
+from ringrift.server.recreate import RECREATED, recreate
 from ringrift.server.roles import roles
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -78,7 +78,7 @@ NOBODY_BUT_THE_OPERATOR = (
     "$JS.API.CONSUMER.CREATE.WORK.mine",
     "$JS.API.CONSUMER.DELETE.WORK.none",
     "$JS.API.STREAM.RESTORE.X",
-    *(f"$JS.API.STREAM.DELETE.{stream.name}" for stream in STREAMS if stream.name not in REMADE),
+    *(f"$JS.API.STREAM.DELETE.{stream.name}" for stream in STREAMS if stream.name not in RECREATED),
     "$JS.API.STREAM.LEADER.STEPDOWN.NONE",
     "$JS.API.CONSUMER.PAUSE.WORK.none",
     "_INBOX.operator.x",
@@ -124,7 +124,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
                         operator = await place.log("operator")
                         break
                     await asyncio.sleep(0.02)
-            assert await ensure(operator.ask) == []
+            assert await ensure(operator) == []
             fact = ConsumerStarted(node="node", consumer="test", instance="1", version="1")
             await operator.append([draft(fact, cause=None, source="test", key=1)])
             await operator.close()
@@ -163,15 +163,15 @@ async def test_only_the_operator_changes_streams_and_throws_away(place: Place, r
 async def test_the_coordinator_and_nobody_else_makes_anew_what_facts_give_again(
     place: Place,
 ) -> None:
-    deleting = [f"$JS.API.STREAM.DELETE.{stream}" for stream in REMADE]
+    deleting = [f"$JS.API.STREAM.DELETE.{stream}" for stream in RECREATED]
     for role in sorted(set(MAY_WRITE) - {"operator", "coordinator"}):
         log = await place.log(role)
         assert [subject for subject in deleting if await may(log, subject)] == []
         await log.close()
     coordinator = await place.log("coordinator")
-    for stream in REMADE:
-        await remake(coordinator.ask, stream)
-    assert await ensure(coordinator.ask) == []
+    for stream in RECREATED:
+        await recreate(coordinator, stream)
+    assert await ensure(coordinator) == []
     await coordinator.close()
 
 

@@ -24,7 +24,7 @@ async def test_a_child_that_hangs_is_started_again(
     monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.1)
     server = await EmbeddedServer.start(tmp_path / "server")
     log = await JetStreamLog.open(server.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     (tmp_path / "logs").mkdir()
     child, stopping, said = (
         Child("rater", server.url, tmp_path / "logs" / "rater.log", None),

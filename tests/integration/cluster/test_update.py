@@ -30,7 +30,7 @@ async def test_all_voters_are_started_anew_while_a_writer_writes(
     try:
         await local_cluster.wait_until_healthy(tmp_path, cluster)
         log = await JetStreamLog.open(cluster.url, name="test")
-        await ensure(log.ask, replicas=None)
+        await ensure(log, replicas=None)
         before = [member.pid for member in cluster.members]
         acknowledged: list[int] = []
         outages = [0.0]

@@ -48,9 +48,7 @@ async def connect(
                 return log
 
             if request.param == "one":
-                await ensure(
-                    (await connect()).ask, streams=SMALL_STREAMS, consumers=QUICK_CONSUMERS
-                )
+                await ensure(await connect(), streams=SMALL_STREAMS, consumers=QUICK_CONSUMERS)
         yield connect
         for log in logs:
             await log.close()

@@ -98,7 +98,7 @@ async def running_cluster(root: Path) -> AsyncIterator[Cluster]:
         for number in range(3):
             await cluster.start(number)
         log = await _reached(cluster.url)
-        await ensure(log.ask, replicas=3, streams=SMALL_STREAMS, consumers=QUICK_CONSUMERS)
+        await ensure(log, replicas=3, streams=SMALL_STREAMS, consumers=QUICK_CONSUMERS)
         await log.close()
         yield cluster
     finally:

@@ -16,6 +16,8 @@ from ringrift.events import Draft, UndecodableEvent, draft
 from ringrift.events.facts import ConsumerStarted, LeaseAcquired, SelfplayFinished
 from ringrift.events.tickets import PRIORITIES, SPARE, URGENT, USUAL
 from ringrift.log import reader
+from ringrift.log.dead_letters import DeadLetter, store_dead_letter
+from ringrift.log.entry import Entry
 from ringrift.log.errors import (
     ConcurrencyError,
     PartlyStored,
@@ -23,7 +25,7 @@ from ringrift.log.errors import (
     QueueFull,
     StreamMissing,
 )
-from ringrift.log.protocol import Entry, Expect, Log, WorkItem
+from ringrift.log.protocol import Expect, Log, WorkItem
 from ringrift.log.topology import DEAD, EVENTS, GAMES, WORK
 from ringrift.log.wire import RawMessage
 
@@ -543,8 +545,8 @@ async def test_a_dead_letter_keeps_the_bytes_once_and_becomes_a_fact(
         "reason": "line one\nline tw\N{LATIN SMALL LETTER O WITH DIAERESIS}",
         "source": "test",
     }
-    seq = await log.dead_letter(**letter)
-    assert await log.dead_letter(**letter) == seq
+    seq = await store_dead_letter(log, DeadLetter(**letter))
+    assert await store_dead_letter(log, DeadLetter(**letter)) == seq
     kept = await log.get(DEAD, seq)
     assert kept is not None
     assert kept.body == b"\xff\x00bytes"

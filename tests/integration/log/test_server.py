@@ -18,7 +18,6 @@ import pytest
 
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted
-from ringrift.log import api
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import (
     AnotherInstance,
@@ -58,7 +57,7 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 @pytest.fixture
 async def log(server: EmbeddedServer) -> AsyncIterator[JetStreamLog]:
     opened = await JetStreamLog.open(server.url, name="test")
-    assert await ensure(opened.ask) == []
+    assert await ensure(opened) == []
     yield opened
     await opened.close()
 
@@ -80,7 +79,7 @@ async def test_what_was_stored_is_there_after_a_stop_and_at_the_same_address_aft
 ) -> None:
     first = await EmbeddedServer.start(tmp_path)
     log = await JetStreamLog.open(first.url, name="test")
-    await ensure(log.ask)
+    await ensure(log)
     seqs = await log.append([event(), event()])
     await log.close()
     await first.stop()
@@ -167,7 +166,7 @@ async def test_a_server_without_room_for_a_stream_says_so(
 ) -> None:
     config = {"name": "BIG", "subjects": ["big"], "storage": "file", "max_bytes": 2 * 1024**4}
     with pytest.raises(DiskFull, match="max_file_store"):
-        await api.call(log.ask, "STREAM.CREATE.BIG", config)
+        await log.call("STREAM.CREATE.BIG", config)
 
 
 async def test_a_missing_binary_is_named_with_the_remedy(
@@ -244,7 +243,7 @@ async def test_the_configuration_at_the_root_runs_as_it_stands(tmp_path: Path) -
                     break
                 except Unreachable:
                     await asyncio.sleep(0.01)
-        assert await ensure(log.ask) == []
+        assert await ensure(log) == []
         assert log.client.max_payload == 8 * 1024 * 1024
         await log.close()
     finally:
@@ -260,7 +259,7 @@ async def test_ensure_creates_once_and_reports_what_differs(log: JetStreamLog) -
     config = server_module.msgspec.json.decode(info)["config"] | {"max_msgs": 7}
     await log.ask("$JS.API.STREAM.UPDATE.WORK", server_module.msgspec.json.encode(config), 5)
     for _ in range(2):
-        assert await ensure(log.ask) == [Drift("WORK", "max_msgs", 1000, 7)]
+        assert await ensure(log) == [Drift("WORK", "max_msgs", 1000, 7)]
 
 
 async def test_events_with_a_time_limit_carry_it(log: JetStreamLog) -> None:
@@ -429,9 +428,7 @@ async def _new_reader(log: JetStreamLog, number: int) -> str:
         "num_replicas": 1,
     }
     request = {"stream_name": EVENTS, "config": config, "action": "create"}
-    return str(
-        (await api.call(log.ask, f"CONSUMER.CREATE.{EVENTS}.left-{number}", request))["name"]
-    )
+    return str((await log.call(f"CONSUMER.CREATE.{EVENTS}.left-{number}", request))["name"])
 
 
 async def test_a_stream_has_room_for_the_readers_of_a_fleet(log: JetStreamLog) -> None:
@@ -446,8 +443,8 @@ async def test_a_stream_of_an_older_build_gets_that_room_and_who_finds_none_wait
     log: JetStreamLog,
 ) -> None:
     await log.append([event()])
-    config = (await api.call(log.ask, f"STREAM.INFO.{EVENTS}"))["config"]
-    await api.call(log.ask, f"STREAM.UPDATE.{EVENTS}", config | {"max_consumers": 1})
+    config = (await log.call(f"STREAM.INFO.{EVENTS}"))["config"]
+    await log.call(f"STREAM.UPDATE.{EVENTS}", config | {"max_consumers": 1})
     await _new_reader(log, 0)
     with pytest.raises(ServerRefused, match="maximum consumers"):
         await _new_reader(log, 1)
@@ -455,7 +452,7 @@ async def test_a_stream_of_an_older_build_gets_that_room_and_who_finds_none_wait
     first = asyncio.create_task(anext(entries))
     done, _ = await asyncio.wait({first}, timeout=0.6)  # more than one try
     assert not done
-    assert await ensure(log.ask) == []
+    assert await ensure(log) == []
     async with asyncio.timeout(10):
         assert (await first).seq == 1
     await entries.aclose()
@@ -464,9 +461,7 @@ async def test_a_stream_of_an_older_build_gets_that_room_and_who_finds_none_wait
 async def test_a_compressed_stream_of_an_older_build_is_compressed_no_more(
     log: JetStreamLog,
 ) -> None:
-    config = (await api.call(log.ask, f"STREAM.INFO.{EVENTS}"))["config"]
-    await api.call(log.ask, f"STREAM.UPDATE.{EVENTS}", config | {"compression": "s2"})
-    assert await ensure(log.ask) == []
-    assert (await api.call(log.ask, f"STREAM.INFO.{EVENTS}"))["config"].get(
-        "compression", "none"
-    ) == "none"
+    config = (await log.call(f"STREAM.INFO.{EVENTS}"))["config"]
+    await log.call(f"STREAM.UPDATE.{EVENTS}", config | {"compression": "s2"})
+    assert await ensure(log) == []
+    assert (await log.call(f"STREAM.INFO.{EVENTS}"))["config"].get("compression", "none") == "none"

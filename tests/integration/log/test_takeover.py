@@ -72,7 +72,7 @@ async def server_and_holder(
     pipe = asyncio.subprocess.PIPE
     holder = None
     try:
-        await ensure(log.ask)
+        await ensure(log)
         holder = await asyncio.create_subprocess_exec(
             sys.executable, "-c", HOLDER, server.url, stdin=pipe, stdout=pipe
         )
@@ -90,7 +90,7 @@ async def test_a_drained_holder_hands_over_within_a_second(tmp_path: Path) -> No
     server = await EmbeddedServer.start(tmp_path)
     one, two = [await JetStreamLog.open(server.url, name=name) for name in ("one", "two")]
     try:
-        await ensure(one.ask)
+        await ensure(one)
         async with hold(one, "role", "a", "test"):
             waiting = asyncio.create_task(_seconds_until_held(two))
             await asyncio.sleep(0.2)  # it stands by

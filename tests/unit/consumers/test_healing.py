@@ -9,9 +9,10 @@ from test_steering import PLAN, facts, process, running, until, write
 
 from ringrift.consumers import dispatcher
 from ringrift.events.facts import StreamRecreated
+from ringrift.log.entry import Entry
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.memory import MemoryBroker
-from ringrift.log.protocol import Entry, Remade
+from ringrift.server.recreate import Recreated, Recreator
 
 
 async def test_what_was_on_a_queue_that_is_made_anew_is_asked_for_again_at_once_and_more_than_three_times() -> (
@@ -46,11 +47,11 @@ async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_s
     runner = process(broker, "dispatcher")
     tries, healed = list[str](), asyncio.Event()
 
-    async def heal() -> list[Remade]:
+    async def check(recreator: Recreator) -> list[Recreated]:
         if healed.is_set() or len(tries) < 3:
             return []
         healed.set()
-        return [Remade("WORK", "leaderless", 61.0)]
+        return [Recreated("WORK", "leaderless", 61.0)]
 
     async def queued() -> list[Entry]:
         if healed.is_set():
@@ -58,7 +59,7 @@ async def test_a_dispatcher_without_a_queue_lives_on_until_it_is_made_anew_and_s
         tries.append(runner.doing)
         raise LogUnavailable("queue: not acknowledged within 30 s")
 
-    monkeypatch.setattr(runner.log, "heal", heal)
+    monkeypatch.setattr(Recreator, "check", check)
     monkeypatch.setattr(runner.log, "queued", queued)
     await write(broker, PLAN)
     async with running(dispatcher.main(runner)):

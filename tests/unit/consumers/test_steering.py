@@ -38,9 +38,9 @@ from ringrift.events.facts import (
 )
 from ringrift.events.registry import REGISTRY
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of, tickets_of
+from ringrift.log.entry import Entry
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.log.protocol import Entry
 from ringrift.runtime import work as working
 from ringrift.runtime.cluster_view import cluster_view
 from ringrift.runtime.dead_letter_retry import dropped, retry, unresolved

@@ -103,7 +103,7 @@ async def test_who_finishes_after_a_newer_training_was_asked_for_is_refused_by_t
     )
     await trainer.publish(process, ticket, done, progress, 1.0)
     assert await process.log.tail("EVENTS") == 3
-    assert len(process.log.ledger) == 3, (
+    assert len(process.log.recent) == 3, (
         "what nobody would decide anew is written again if the server loses it"
     )
     late = await asked(process, 2)

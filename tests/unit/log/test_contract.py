@@ -12,7 +12,7 @@ import pytest
 
 from ringrift.events import REGISTRY, EventType
 from ringrift.events.tickets import PRIORITIES
-from ringrift.log.protocol import matches
+from ringrift.log.entry import matches
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK_KINDS, consumer_of
 from ringrift.runtime.process_tables import tables
 from ringrift.server import contract

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringrift.log.entry import Entry, header_block, matches, stamp_of
 from ringrift.log.errors import ServerTooOld, Unreachable
-from ringrift.log.protocol import Entry, header_block, matches, stamp_of
 from ringrift.log.reader import entries_of
 from ringrift.log.wire import Wire, WireClosed, check_version, split_servers
 from ringrift.server.configuration import Voter, nats_conf

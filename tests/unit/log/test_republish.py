@@ -1,5 +1,4 @@
-"""What was acknowledged and is gone is written again, once; who has read what is gone hears of
-it."""
+"""Republishing events that a server acknowledged and lost."""
 
 from __future__ import annotations
 
@@ -9,17 +8,18 @@ import pytest
 
 from ringrift.events import Draft, decode, draft
 from ringrift.events.facts import ConsumerStarted, LostEventsRepublished, PipelinePaused
-from ringrift.log import ledger
+from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import LogRewound
-from ringrift.log.ledger import Ledger
 from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.presence import Presence
 from ringrift.log.protocol import Expect
+from ringrift.log.recent import Recent
+from ringrift.log.republish import CLOCK_SKEW, republish
 from ringrift.runtime.process import Process
-from ringrift.runtime.republish import republish_lost
 
 
 class Clock:
-    """Seconds since 1970 that pass when told to."""
+    """Seconds since 1970, moved by hand."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -57,72 +57,76 @@ async def write(log: MemoryLog, clock: Clock, *drafts: Draft) -> None:
         await log.append([item])
 
 
-async def test_what_the_server_forgot_is_written_again_once(log, clock):
+async def test_lost_events_are_republished_once(log, clock):
     drafts = [note(number) for number in range(5)]
     await write(log, clock, *drafts)
     log.broker.crash(unsynced_seconds=1.5)
     assert await ids(log) == [item.id for item in drafts[:3]]
-    assert log.returned.is_set()
-    (mended,) = await log.ledger.mend(log)
+    assert log.reconnected.is_set()
+    (result,) = await republish(log)
     assert (
-        mended.stream,
-        mended.first_seq,
-        mended.last_seq,
-        mended.republished,
-        mended.orphaned,
+        result.stream,
+        result.first_seq,
+        result.last_seq,
+        result.republished,
+        result.orphaned,
     ) == ("EVENTS", 4, 5, 2, 0)
     assert await ids(log) == [item.id for item in drafts]
-    assert await log.ledger.mend(log) == []
+    assert await republish(log) == []
     assert await ids(log) == [item.id for item in drafts]
 
 
-async def test_a_second_loss_of_the_same_events_is_counted_once(log, clock):
+async def test_events_lost_twice_are_republished_twice(log, clock):
     await write(log, clock, note(1))
     for _ in range(2):
         log.broker.crash(unsynced_seconds=5.0)
-        (mended,) = await log.ledger.mend(log)
-        assert mended.republished == 1
+        (result,) = await republish(log)
+        assert result.republished == 1
     assert len(await ids(log)) == 1
 
 
-async def test_a_fact_whose_cause_is_gone_too_is_left_out(log, clock):
+async def test_an_event_whose_cause_is_lost_is_left_out(log, clock):
     other = MemoryLog(log.broker)
     await write(other, clock, note(1))
     await write(log, clock, note(2, cause="EVENTS/1"))
     log.broker.crash(unsynced_seconds=10.0)
     await write(other, clock, note(3))  # takes the sequence of the cause
-    (mended,) = await log.ledger.mend(log)
-    assert (mended.republished, mended.orphaned) == (0, 1)
+    (result,) = await republish(log)
+    assert (result.republished, result.orphaned) == (0, 1)
     assert await ids(log) == [note(3).id]
 
 
-async def test_an_acknowledgement_that_came_late_is_no_loss(log, clock):
-    await write(MemoryLog(log.broker), clock, note(1))  # stored, but its writer was not told
-    clock.now += 2 * ledger.CLOCK_SKEW.total_seconds()
+async def test_a_late_acknowledgement_is_no_loss(log, clock):
+    await write(MemoryLog(log.broker), clock, note(1))  # stored, but never acknowledged
+    clock.now += 2 * CLOCK_SKEW.total_seconds()
     await write(log, clock, note(1))
-    assert await log.ledger.mend(log) == []
+    assert await republish(log) == []
 
 
 async def test_decisions_are_not_kept(log):
     await log.append([note(1)], Expect("ringrift.consumer.>", 0))
-    assert len(log.ledger) == 0
+    assert len(log.recent) == 0
 
 
-BOUNDS = [("KEPT_EVENTS_MAX", 3, 3), ("KEPT_BYTES_MAX", 25, 2), ("KEPT_SECONDS", 3.5, 4)]
+async def test_decisions_are_kept_if_asked_for(log):
+    await log.append([note(1)], Expect("ringrift.consumer.>", 0), republish=True)
+    assert len(log.recent) == 1
 
 
-@pytest.mark.parametrize(("name", "value", "left"), BOUNDS)
-def test_the_ledger_is_bounded(monkeypatch, clock, name, value, left):
-    monkeypatch.setattr(ledger, name, value)
-    kept = Ledger(clock)
+LIMITS = [({"events_max": 3}, 3), ({"bytes_max": 25}, 2), ({"kept_seconds": 3.5}, 4)]
+
+
+@pytest.mark.parametrize(("limit", "left"), LIMITS)
+def test_what_is_kept_is_bounded(clock, limit, left):
+    recent = Recent(clock, **limit)
     for number in range(10):
         clock.now += 1.0
-        kept.add([note(number)], [number], [10])
-    assert len(kept) == left
+        recent.add([note(number)], [number], [10])
+    assert len(recent) == left
 
 
 @pytest.mark.parametrize("more", [0, 1, 2, 3])
-async def test_a_follower_hears_that_what_it_read_is_gone(log, clock, more):
+async def test_a_follower_is_notified_that_events_it_read_are_lost(log, clock, more):
     await write(log, clock, *(note(number) for number in range(4)))
     followed = log.follow("EVENTS")
     for _ in range(4):
@@ -133,7 +137,7 @@ async def test_a_follower_hears_that_what_it_read_is_gone(log, clock, more):
         await asyncio.wait_for(anext(followed), 5)
 
 
-async def test_a_follower_that_has_read_nothing_that_is_gone_goes_on(log, clock):
+async def test_a_follower_that_read_none_of_the_lost_events_continues(log, clock):
     await write(log, clock, *(note(number) for number in range(4)))
     followed = log.follow("EVENTS", start_seq=3)
     log.broker.crash(unsynced_seconds=1.5)
@@ -142,9 +146,9 @@ async def test_a_follower_that_has_read_nothing_that_is_gone_goes_on(log, clock)
     assert (await asyncio.wait_for(anext(followed), 5)).id == note(10).id
 
 
-async def test_a_process_says_what_it_mended(log, clock):
-    process = Process("selfplay", "n", log)
-    mending = asyncio.create_task(republish_lost(process))
+async def test_a_process_reports_what_it_republished(log, clock):
+    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
+    mending = asyncio.create_task(process.mend())
     await write(log, clock, note(1), note(2))
     log.broker.crash(unsynced_seconds=0.5)
     async with asyncio.timeout(5):
@@ -158,9 +162,9 @@ async def test_a_process_says_what_it_mended(log, clock):
 
 
 async def test_controls_are_read_again_after_a_loss(log, clock):
-    process = Process("selfplay", "n", log)
+    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
     await write(log, clock, note(1), note(2))
-    following = asyncio.create_task(process.controls.follow(await process.controls.load()))
+    following = asyncio.create_task(process.follow_controls(await process.load_controls()))
     for _ in range(5):
         await asyncio.sleep(0)
     log.broker.crash(unsynced_seconds=0.5)
@@ -170,6 +174,6 @@ async def test_controls_are_read_again_after_a_loss(log, clock):
         draft(PipelinePaused(scope="all", kind="selfplay", why="test"), cause=None, source="t"),
     )
     async with asyncio.timeout(5):
-        while not process.controls.pauses.stops("hex8_2p", "selfplay"):  # noqa: ASYNC110  a pause has no event
+        while not process.pauses.stops("hex8_2p", "selfplay"):  # noqa: ASYNC110  a pause has no event
             await asyncio.sleep(0)
     following.cancel()

@@ -1,0 +1,219 @@
+"""A reader's session: one connection with one short-lived pull consumer that acknowledges nothing.
+
+Sessions are cheap to lose. The next one starts after the last message that was handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from ringrift.log import api
+from ringrift.log.entry import Entry
+from ringrift.log.errors import LogRewound, ServerRefused, Unreachable
+from ringrift.log.wire import RawMessage, Wire, WireClosed
+
+PULLS = 4
+"""requests in flight: the server always has one to serve while another's messages are on the way"""
+PULL_MESSAGES_MAX = 5000
+PULL_BYTES_MAX = 12 * 1024 * 1024
+"""above the server's largest payload (8 MB), and four of them below its limit of 64 MB unsent bytes
+per client"""
+PULL_EXPIRES_SECONDS = 30
+HEARTBEAT_SECONDS = 0.5
+SILENCE_SECONDS_MAX = 1.5
+"""three missed heartbeats: the consumer or its server is gone"""
+RETRY_SECONDS = 0.25
+REWOUND_SECONDS = 5.0
+"""a new leader may need a moment to see all it has; a stream that is too short for longer has lost
+messages"""
+INACTIVE_SECONDS = 60
+"""the server deletes an abandoned consumer after this"""
+
+_PULL_ENDED = (b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
+_PULL_REQUEST = json.dumps(
+    {
+        "batch": PULL_MESSAGES_MAX,
+        "max_bytes": PULL_BYTES_MAX,
+        "expires": PULL_EXPIRES_SECONDS * 1_000_000_000,
+        "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
+    }
+).encode()
+
+
+class SessionLost(Exception):
+    """The consumer or the connection is gone; a new session continues."""
+
+
+class Session:
+    """One connection and its consumer."""
+
+    def __init__(self, wire: Wire, stream: str, consumer: str) -> None:
+        self._wire = wire
+        self._stream = stream
+        self._consumer = consumer
+        self._pulls = 0
+        self._awaited = 0  # messages asked for and still to come
+        self._delivered = 0  # the consumer counts its messages 1, 2, 3, so a hole shows
+
+    @classmethod
+    async def open(
+        cls,
+        servers: Sequence[str],
+        stream: str,
+        filters: Sequence[str],
+        start: int | datetime,
+        headers_only: bool,
+    ) -> Session:
+        """Open a session that begins at a sequence or time. Raises SessionLost, StreamMissing,
+        ServerRefused."""
+        try:
+            wire = await Wire.open(servers)
+        except Unreachable as error:
+            raise SessionLost(str(error)) from error
+        session = cls(wire, stream, f"read-{secrets.token_hex(8)}")
+        try:
+            await session._create(filters, start, headers_only)
+            for _ in range(PULLS):
+                session._pull()
+        except (WireClosed, TimeoutError) as error:
+            session.close()
+            raise SessionLost(str(error) or "no answer from the server") from error
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    async def _create(
+        self, filters: Sequence[str], start: int | datetime, headers_only: bool
+    ) -> None:
+        config: dict[str, Any] = {
+            "name": self._consumer,
+            "ack_policy": "none",
+            "mem_storage": True,
+            "num_replicas": 1,
+            "max_deliver": 1,
+            "headers_only": headers_only,
+            "inactive_threshold": INACTIVE_SECONDS * 1_000_000_000,
+        }
+        if isinstance(start, datetime):
+            config |= {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
+        else:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": max(start, 1)}
+        if filters:
+            config["filter_subjects"] = list(filters)
+        request = {"stream_name": self._stream, "config": config, "action": "create"}
+        try:
+            await api.call(
+                self._wire.call, f"CONSUMER.CREATE.{self._stream}.{self._consumer}", request
+            )
+        except ServerRefused as error:
+            # the consumers of killed readers are deleted within a minute
+            if error.status == 503 or error.code == api.CONSUMERS_FULL:
+                raise SessionLost(error.text) from error
+            raise
+
+    def _pull(self) -> None:
+        self._pulls += 1
+        self._awaited += PULL_MESSAGES_MAX
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        self._wire.send(subject, _PULL_REQUEST, f"{self._wire.inbox}.d.{self._pulls}")
+
+    async def newest(self, filters: Sequence[str]) -> Entry | None:
+        """Return the newest message that matches the filters, read from the stream's leader. Raises
+        SessionLost."""
+        with _lost_without_leader():
+            found = [
+                await api.last_message(self._wire.call, self._stream, subject)
+                for subject in filters or (">",)
+            ]
+        there = [entry for entry in found if entry is not None]
+        return max(there, key=lambda entry: entry.seq, default=None)
+
+    async def check_same(self, seq: int, before: Entry | None) -> Entry | None:
+        """Return the message at `seq`, if it is still stored.
+
+        Raises LogRewound if another message was there `before` or the stream ends earlier,
+        SessionLost."""
+        there = None
+        with _lost_without_leader():
+            for _ in range(int(REWOUND_SECONDS / RETRY_SECONDS)):
+                if (await api.stream_state(self._wire.call, self._stream))["last_seq"] >= seq:
+                    break
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                raise LogRewound(self._stream, seq)
+            if seq > 0:
+                there = await api.get_message(self._wire.call, self._stream, {"seq": seq})
+        if before is not None and there is not None and before.stamp_ns != there.stamp_ns:
+            raise LogRewound(self._stream, seq)
+        return there
+
+    async def receive(self) -> list[RawMessage]:
+        """Return the next messages, [] for a heartbeat. Raises SessionLost."""
+        try:
+            received = await self._wire.receive(SILENCE_SECONDS_MAX)
+            for status in received.statuses:
+                self._status(status)
+            self._awaited -= len(received.messages)
+            self._delivered += len(received.messages)
+            while self._awaited <= (PULLS - 1) * PULL_MESSAGES_MAX:
+                self._pull()
+        except (WireClosed, TimeoutError) as error:
+            raise SessionLost(str(error) or f"silent for {SILENCE_SECONDS_MAX} s") from error
+        if received.messages and received.delivered != self._delivered:
+            raise SessionLost(
+                f"the consumer sent {received.delivered} messages, {self._delivered} arrived"
+            )
+        return received.messages
+
+    def _status(self, head: bytes) -> None:
+        line, _, rest = head.partition(b"\r\n")
+        status = line.removeprefix(b"NATS/1.0 ")
+        if status.startswith(b"100"):
+            return
+        if status.startswith(_PULL_ENDED):
+            unserved = re.search(rb"Nats-Pending-Messages: (\d+)", rest)
+            self._awaited -= int(unserved[1]) if unserved else 0
+            return
+        raise SessionLost(status.decode(errors="replace"))
+
+    def close(self) -> None:
+        """Delete the consumer and close the connection."""
+        with contextlib.suppress(WireClosed):
+            self._wire.send(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b"")
+        self._wire.close()
+
+
+@contextlib.contextmanager
+def _lost_without_leader() -> Iterator[None]:
+    """Raise SessionLost if the server is gone, cut off, or the stream has no leader."""
+    try:
+        yield
+    except (WireClosed, TimeoutError) as error:
+        raise SessionLost(str(error) or "no answer from the server") from error
+    except ServerRefused as error:
+        if error.status != 503:
+            raise
+        raise SessionLost(error.text) from error
+
+
+@contextlib.asynccontextmanager
+async def session(
+    servers: Sequence[str],
+    stream: str,
+    filters: Sequence[str],
+    start: int | datetime,
+    headers_only: bool,
+) -> AsyncIterator[Session]:
+    """A session, closed when the block ends; see `Session.open`."""
+    opened = await Session.open(servers, stream, filters, start, headers_only)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,50 @@
+"""Creating streams on a cluster that has just started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ringrift.log import api
+from ringrift.log.errors import ServerRefused, StreamMissing
+from ringrift.log.memory import MemoryLog
+from ringrift.log.retry import Backoff
+from ringrift.log.topology import STREAMS
+from ringrift.server import ensure as ensure_module
+from ringrift.server.ensure import ensure
+
+
+class StartingCluster(MemoryLog):
+    """Has no streams, and refuses to create the first few."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+        self.created: list[str] = []
+
+    async def call(
+        self, subject: str, request: Mapping[str, Any] | None = None, *, retry: bool = True
+    ) -> dict[str, Any]:
+        if subject.startswith("STREAM.INFO."):
+            raise StreamMissing(subject.removeprefix("STREAM.INFO."))
+        if self.refusals:
+            self.refusals -= 1
+            raise ServerRefused(api.NO_PEERS, "no suitable peers for placement, peer offline", 400)
+        self.created.append(subject)
+        return {"config": json.loads(json.dumps(request))}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        ensure_module, "QUICK", Backoff(first_seconds=0.0, longest_seconds=0.0, budget_seconds=10.0)
+    )
+
+
+async def test_a_leader_that_does_not_know_its_peers_yet_is_asked_again() -> None:
+    log = StartingCluster(refusals=2)
+    assert await ensure(log, replicas=3, streams=STREAMS[:1], consumers=()) == []
+    assert log.created == [f"STREAM.CREATE.{STREAMS[0].name}"]
