@@ -6,16 +6,13 @@ import asyncio
 
 import pytest
 
-from ringrift.events import Draft, decode, draft
-from ringrift.events.facts import ConsumerStarted, LostEventsRepublished, PipelinePaused
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.events import Draft, draft
+from ringrift.events.facts import ConsumerStarted
 from ringrift.log.errors import LogRewound
 from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.presence import Presence
 from ringrift.log.protocol import Expect
 from ringrift.log.recent import Recent
 from ringrift.log.republish import CLOCK_SKEW, republish
-from ringrift.runtime.process import Process
 
 
 class Clock:
@@ -144,36 +141,3 @@ async def test_a_follower_that_read_none_of_the_lost_events_continues(log, clock
     await write(log, clock, note(10))
     await write(log, clock, note(11))
     assert (await asyncio.wait_for(anext(followed), 5)).id == note(10).id
-
-
-async def test_a_process_reports_what_it_republished(log, clock):
-    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
-    mending = asyncio.create_task(process.mend())
-    await write(log, clock, note(1), note(2))
-    log.broker.crash(unsynced_seconds=0.5)
-    async with asyncio.timeout(5):
-        async for entry in MemoryLog(log.broker).follow("EVENTS"):
-            event = decode(entry.body, stream="EVENTS", seq=entry.seq).event
-            if isinstance(event, LostEventsRepublished):
-                break
-    mending.cancel()
-    assert (event.first_seq, event.last_seq, event.republished, event.orphaned) == (2, 2, 1, 0)
-    assert (await ids(log))[:2] == [note(1).id, note(2).id]
-
-
-async def test_controls_are_read_again_after_a_loss(log, clock):
-    process = Process("selfplay", "n", log, ObjectBlobs(log), Presence(log))
-    await write(log, clock, note(1), note(2))
-    following = asyncio.create_task(process.follow_controls(await process.load_controls()))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    log.broker.crash(unsynced_seconds=0.5)
-    await write(
-        log,
-        clock,
-        draft(PipelinePaused(scope="all", kind="selfplay", why="test"), cause=None, source="t"),
-    )
-    async with asyncio.timeout(5):
-        while not process.pauses.stops("hex8_2p", "selfplay"):  # noqa: ASYNC110  a pause has no event
-            await asyncio.sleep(0)
-    following.cancel()
