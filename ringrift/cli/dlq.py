@@ -9,10 +9,11 @@ import msgspec
 
 from ringrift.cli.common import HERE, Json, Source, opened, show
 from ringrift.cluster.steering import record
-from ringrift.deciders.fleet.dead_letters import Letter
+from ringrift.deciders.fleet.dead_letters import DeadLetter
 from ringrift.errors import CommandError
 from ringrift.events.facts import DeadLetterResolved
 from ringrift.log.protocol import Log
+from ringrift.log.read import settings_in_force
 from ringrift.runtime import dead_letter_retry as dead_letters
 
 EXIT_UNRESOLVED = 1
@@ -23,8 +24,9 @@ async def list_dead_letters(*, source: Source = HERE, json: Json = False) -> int
     """List the unresolved dead letters, one line each."""
     async with opened(source) as log:
         state = await dead_letters.unresolved(log)
+        settings, _ = await settings_in_force(log)
     lines = [_line(letter) for letter in state.letters.values()]
-    limit = state.settings.dead_letters_max
+    limit = settings.operation.dead_letters_max
     alarm = f"; {limit} or more raise an alarm" if len(lines) >= limit else ""
     lines.append(f"{len(lines)} unresolved, {state.resolved} resolved{alarm}")
     document = {"unresolved": list(state.letters.values()), "resolved": state.resolved}
@@ -32,7 +34,7 @@ async def list_dead_letters(*, source: Source = HERE, json: Json = False) -> int
     return 0
 
 
-def _line(letter: Letter) -> str:
+def _line(letter: DeadLetter) -> str:
     state = "1 try" if letter.attempts == 1 else f"{letter.attempts} tries"
     if letter.escalated or letter.answered:
         state = "needs a person"
@@ -103,7 +105,7 @@ async def drop_dead_letters(
     return 0
 
 
-async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) -> list[Letter]:
+async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) -> list[DeadLetter]:
     if all:
         found = list((await dead_letters.unresolved(log)).letters.values())
         if not found and not json:
@@ -114,7 +116,7 @@ async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) 
     return [await _find(log, number) for number in numbers]
 
 
-async def _find(log: Log, number: int) -> Letter:
+async def _find(log: Log, number: int) -> DeadLetter:
     for letter in (await dead_letters.unresolved(log)).letters.values():
         if letter.dead_seq == number:
             return letter

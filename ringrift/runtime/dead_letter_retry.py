@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ringrift.deciders.fleet import dead_letters
-from ringrift.deciders.fleet.dead_letters import AnyLetter, Letter, LettersState
+from ringrift.deciders.fleet.dead_letters import AnyDeadLetter, DeadLetter, DeadLettersState
 from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events.facts import (
@@ -31,7 +31,7 @@ FACTS = (
 )
 
 
-async def unresolved(log: Log) -> LettersState:
+async def unresolved(log: Log) -> DeadLettersState:
     """The unresolved dead letters according to the facts."""
     state = dead_letters.DECIDER.initial()
     async for event, meta in read.facts(log, *FACTS):
@@ -40,7 +40,7 @@ async def unresolved(log: Log) -> LettersState:
 
 
 async def retry(
-    log: Log, letter: Letter | DeadLetterRetryRequested
+    log: Log, letter: DeadLetter | DeadLetterRetryRequested
 ) -> DeadLetterResolved | DeadLetterRetryFailed:
     """Try the bytes of a dead letter with this build and its upcasters; the fact that reports the
     outcome, not appended yet.
@@ -66,17 +66,17 @@ async def retry(
     return DeadLetterResolved(**_identity(letter), outcome="decodes", why=why)
 
 
-async def original(log: Log, letter: AnyLetter | Letter) -> Entry | None:
+async def original(log: Log, letter: AnyDeadLetter | DeadLetter) -> Entry | None:
     """The bytes of a dead letter, from `DEAD` or from the stream they came from."""
     entry = await log.get(DEAD, letter.dead_seq)
     return entry or (await log.get(letter.stream, letter.seq) if letter.stream != WORK else None)
 
 
-def dropped(letter: Letter, why: str) -> DeadLetterResolved:
+def dropped(letter: DeadLetter, why: str) -> DeadLetterResolved:
     """The fact that an operator dropped a dead letter."""
     return DeadLetterResolved(**_identity(letter), outcome="dropped", why=why)
 
 
-def _identity(letter: Letter | DeadLetterRetryRequested) -> dict[str, Any]:
+def _identity(letter: DeadLetter | DeadLetterRetryRequested) -> dict[str, Any]:
     names = ("consumer", "stream", "seq", "dead_seq")
     return {name: getattr(letter, name) for name in names}

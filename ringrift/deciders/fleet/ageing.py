@@ -1,166 +1,106 @@
-"""What has waited for too long? Tickets of a request older than four hours, by recorded ticks, go
-first (requirement G14.16).
+"""Which requests have waited for too long? Those whose tickets are unfinished after four hours, by
+recorded ticks, get priority (requirement G14.16).
 
-It is said once a request: the dispatcher puts what is left of it on the queue again, in front. A
-ticket that is done twice has one outcome."""
+This is decided once per request: the dispatcher puts its remaining tickets on the queue again, in
+front. A ticket that is done twice has one outcome."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.deciders.pauses import Pauses
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    PipelinePaused,
-    PipelineResumed,
-    SelfplayFinished,
-    SelfplayPlanned,
-    SettingsChanged,
-    TickRecorded,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingTimedOut,
-    WorkEscalated,
-    WorkKind,
-)
+from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.events import Fact
+from ringrift.events import facts as f
 from ringrift.events.tickets import request_of, tickets_of
+
+KINDS: dict[type[Fact], f.WorkKind] = {
+    f.SelfplayPlanned: "selfplay",
+    f.TrainingRequested: "training",
+    f.EvaluationRequested: "evaluation",
+}
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """A request that is not done: when it was made, and how many of its tickets are left."""
+    """An unfinished request: when it was made, and how many of its tickets are left."""
 
     config: str
-    kind: WorkKind
+    kind: f.WorkKind
     since: datetime
     left: int
     aged: bool = False
 
 
 class AgeingState(Struct, frozen=True, kw_only=True):
-    """Settings in force, pauses, and what is not done, by the position of the request as tickets
-    name it."""
+    """Unfinished requests, by the position of the request as tickets name it."""
 
-    settings: Settings = Settings(configs=())
-    version: int = 0
-    pauses: Pauses = Pauses()
     waiting: dict[str, Waiting] = {}
 
 
-def evolve(state: AgeingState, event: Fact, meta: Context) -> AgeingState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings, version=event.version)
-        case PipelinePaused():
-            return replace(state, pauses=state.pauses.after(event))
-        case PipelineResumed():
-            # what was paused did not wait for workers: it begins to wait now
-            waiting = {name: replace(item, since=meta.time) for name, item in state.waiting.items()}
-            return replace(state, pauses=state.pauses.after(event), waiting=waiting)
-        case SelfplayPlanned() | TrainingRequested() | EvaluationRequested():
-            tickets = tickets_of(event, meta.position)
-            item = Waiting(
-                config=event.config, kind=_kind(event), since=meta.time, left=len(tickets)
-            )
-            return replace(state, waiting={**state.waiting, request_of(tickets[0].ticket): item})
-        case (
-            SelfplayFinished()
-            | TrainingFinished()
-            | TrainingFailed()
-            | TrainingTimedOut()
-            | EvaluationScored()
-            | EvaluationFailed()
-        ):
-            return _done(state, event.ticket)
-        case WorkEscalated():
-            name = tickets_name(event)
-            old = state.waiting.get(name)
-            return (
-                state
-                if old is None
-                else replace(state, waiting={**state.waiting, name: replace(old, aged=True)})
-            )
-    return state
+DECIDER = Decider("ageing", AgeingState)
 
 
-def decide(state: AgeingState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """Each minute, the requests that have become old."""
-    if not isinstance(event, TickRecorded):
-        return ()
-    found = []
-    for name, item in state.waiting.items():
-        waited = (meta.time - item.since).total_seconds()
-        if (
-            not item.aged
-            and waited >= state.settings.scheduling.ageing_seconds
-            and not state.pauses.stops(item.config, item.kind)
-        ):
-            position = f"EVENTS/{name.rpartition('-')[2]}"
-            found.append(
-                WorkEscalated(
-                    config=item.config,
-                    kind=item.kind,
-                    request=position,
-                    waited_seconds=waited,
-                    settings_version=state.version,
-                )
-            )
-    return tuple(found)
+@DECIDER.evolves
+def resumed(state: AgeingState, fact: f.PipelineResumed, context: Context) -> AgeingState:
+    # requests that were paused did not wait for workers, so their waiting begins now
+    waiting = {name: replace(item, since=context.time) for name, item in state.waiting.items()}
+    return AgeingState(waiting=waiting)
 
 
-def tickets_name(event: WorkEscalated) -> str:
-    """The name that the tickets of the request begin with."""
-    return f"{event.kind}-{event.request.replace('/', '-').lower()}"
+@DECIDER.evolves
+def requested(
+    state: AgeingState,
+    fact: f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested,
+    context: Context,
+) -> AgeingState:
+    tickets, kind = tickets_of(fact, context.position), KINDS[type(fact)]
+    item = Waiting(config=fact.config, kind=kind, since=context.time, left=len(tickets))
+    return AgeingState(waiting={**state.waiting, request_of(tickets[0].ticket): item})
 
 
-def _kind(event: SelfplayPlanned | TrainingRequested | EvaluationRequested) -> WorkKind:
-    match event:
-        case SelfplayPlanned():
-            return "selfplay"
-        case TrainingRequested():
-            return "training"
-    return "evaluation"
-
-
-def _done(state: AgeingState, ticket: str) -> AgeingState:
-    name = request_of(ticket)
+@DECIDER.evolves
+def done(
+    state: AgeingState,
+    fact: f.SelfplayFinished
+    | f.TrainingFinished
+    | f.TrainingFailed
+    | f.TrainingTimedOut
+    | f.EvaluationScored
+    | f.EvaluationFailed,
+) -> AgeingState:
+    name = request_of(fact.ticket)
     item = state.waiting.get(name)
     if item is None:
         return state
     waiting = {other: value for other, value in state.waiting.items() if other != name}
     if item.left > 1:
         waiting[name] = replace(item, left=item.left - 1)
-    return replace(state, waiting=waiting)
+    return AgeingState(waiting=waiting)
 
 
-DECIDER = Classic(
-    name="ageing",
-    state=AgeingState,
-    reads=(
-        SettingsChanged,
-        PipelinePaused,
-        PipelineResumed,
-        SelfplayPlanned,
-        TrainingRequested,
-        EvaluationRequested,
-        SelfplayFinished,
-        TrainingFinished,
-        TrainingFailed,
-        TrainingTimedOut,
-        EvaluationScored,
-        EvaluationFailed,
-        TickRecorded,
-    ),
-    writes=(WorkEscalated,),
-    initial=AgeingState,
-    evolve=evolve,
-    decide=decide,
-)
+@DECIDER.evolves
+def escalated(state: AgeingState, fact: f.WorkEscalated) -> AgeingState:
+    name = f"{fact.kind}-{fact.request.replace('/', '-').lower()}"
+    return AgeingState(waiting=changed(state.waiting, name, aged=True))
+
+
+@DECIDER.decides
+def escalate(
+    state: AgeingState, fact: f.TickRecorded, context: Context
+) -> Iterator[f.WorkEscalated]:
+    """Escalate the requests that are too old."""
+    limit = context.settings.scheduling.ageing_seconds
+    for name, item in state.waiting.items():
+        waited = (context.time - item.since).total_seconds()
+        paused = context.pauses.stops(item.config, item.kind)
+        if not item.aged and waited >= limit and not paused:
+            yield f.WorkEscalated(
+                config=item.config,
+                kind=item.kind,
+                request=f"EVENTS/{name.rpartition('-')[2]}",
+                waited_seconds=waited,
+                settings_version=context.settings_version,
+            )

@@ -1,12 +1,13 @@
-"""Breakers: who failed again and again is left alone for a while, then tried with one probe.
+"""Circuit breakers: a target that fails repeatedly is not used for a while, then tried with one
+probe.
 
 closed --`threshold` failures in a row--> open --`COOLDOWN_SECONDS`--> half open --a probe
 succeeds--> closed
                                            ^-------------------a probe fails------------|
 
-An open breaker is a key of the bucket `breakers`, so it is forgotten with the key after 6 h
-(requirement G17.15) and everybody sees the same one. Targets are tokens: `node-<name>` is a
-quarantined node."""
+An open breaker is a key of the bucket `breakers`: all processes see the same one, and it expires
+with the key after 6 h (requirement G17.15). Targets are tokens: `node-<name>` is a quarantined
+node."""
 
 from __future__ import annotations
 
@@ -16,17 +17,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 THRESHOLD_MIN, THRESHOLD_MAX = 10, 20
-"""failures in a row that open a breaker (G17.14): the more is broken, the more is forgiven, or all
-would open at once"""
+"""failures in a row that open a breaker (requirement G17.14): more if more targets are broken, so
+that not all breakers open at once"""
 COOLDOWN_SECONDS = 180.0
 """requirement G17.17: the breaker's timeout"""
 PROBE_SECONDS = 600.0
-"""a probe that says nothing for so long has died; the next may try"""
+"""a probe without a result after this time has died; the next may be made"""
 
 
 class Breaker(Struct, frozen=True, kw_only=True):
-    """One target. Times are seconds since 1970, `until` is when an open one may be probed and a
-    probe has run out."""
+    """One target. Times are seconds since 1970; `until` is when an open breaker may be probed, or
+    a probe expires."""
 
     failures: int = 0
     state: Literal["closed", "open", "probing"] = "closed"
@@ -38,11 +39,11 @@ class Breaker(Struct, frozen=True, kw_only=True):
         return self.state == "closed" or now >= self.until
 
     def probed(self, now: float) -> Breaker:
-        """The breaker while one of us tries whether the target works again."""
+        """The breaker while one process probes the target."""
         return replace(self, state="probing", until=now + PROBE_SECONDS)
 
     def failed(self, now: float, threshold: int, why: str) -> Breaker:
-        """After one more failure: open if that is one too many, or if it was the probe."""
+        """After one more failure: open at the threshold, or if the probe failed."""
         count = self.failures + 1
         if self.state == "closed" and count < threshold:
             return replace(self, failures=count, why=why)
@@ -50,11 +51,10 @@ class Breaker(Struct, frozen=True, kw_only=True):
 
 
 def threshold(sick: float) -> int:
-    """Failures in a row that open a breaker when this share of the targets, 0..1, is broken
-    already."""
+    """Failures in a row that open a breaker while this share of the targets, 0 to 1, is broken."""
     return round(THRESHOLD_MIN + (THRESHOLD_MAX - THRESHOLD_MIN) * min(max(sick, 0.0), 1.0))
 
 
 def node_target(node: str) -> str:
-    """The breaker's target of a node."""
+    """The target that stands for a node."""
     return f"node-{node}"[:64]

@@ -1,45 +1,41 @@
-"""When is a dead letter tried again, and when does a person have to look?
+"""When is a dead letter retried, and when does a person have to look at it?
 
-Letters that nobody could read are tried again after `dead_letter_retry_seconds`, then four times as
-long after each try: a newer build may know the event. After `dead_letter_retries` tries they are
-escalated. A ticket whose failure is a fact (`answered`) is escalated at once: the loop has gone on
-without it, and doing it again by itself would do twice what was decided once."""
+Undecodable events are retried after `dead_letter_retry_seconds`, then four times as long after each
+retry, since a newer build may know the event. After `dead_letter_retries` retries they are
+escalated. A ticket whose failure is recorded as a fact is escalated at once: the loop has gone on
+without it, and repeating it would do twice what was decided once."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context, changed
-from ringrift.events import REGISTRY, Fact
-from ringrift.events.facts import (
-    DeadLetterEscalated,
-    DeadLetterResolved,
-    DeadLetterRetryFailed,
-    DeadLetterRetryRequested,
-    DeadLetterStored,
-    SettingsChanged,
-)
+from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.events import Fact
+from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
 RETRY_GROWTH = 4.0
 UNRESOLVED_KEPT_MAX = 10_000
-"""letters in the state; the oldest are left to a person beyond it"""
+"""dead letters in the state; any more are left to a person"""
 DUE_MAX = 100
-"""decisions at once; the others are due at the next event"""
-WRITES = (DeadLetterRetryRequested, DeadLetterEscalated)
-AnyLetter = (
-    DeadLetterStored
-    | DeadLetterRetryRequested
-    | DeadLetterRetryFailed
-    | DeadLetterResolved
-    | DeadLetterEscalated
+"""decisions on one event; the others follow at the next event"""
+AnyDeadLetter = (
+    f.DeadLetterStored
+    | f.DeadLetterRetryRequested
+    | f.DeadLetterRetryFailed
+    | f.DeadLetterResolved
+    | f.DeadLetterEscalated
 )
+Due = Iterator[f.DeadLetterRetryRequested | f.DeadLetterEscalated]
 
 
-class Letter(Struct, frozen=True, kw_only=True):
-    """One dead letter that is not resolved; `since` is when it was buried or tried last, seconds
-    since 1970."""
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """An unresolved dead letter; `since` is when it was stored or last retried, in seconds since
+    1970."""
 
     consumer: str
     stream: str
@@ -48,108 +44,102 @@ class Letter(Struct, frozen=True, kw_only=True):
     reason: str
     since: float
     answered: bool = False
+    """its failure is recorded as a fact"""
     attempts: int = 0
     waiting: bool = False
-    """a try has been asked for and has not been answered"""
+    """a retry was requested and has no result yet"""
     escalated: bool = False
 
 
-class LettersState(Struct, frozen=True, kw_only=True):
-    """Unresolved letters by `<consumer>/<stream>/<seq>`, oldest first, and how many were
-    resolved."""
+class DeadLettersState(Struct, frozen=True, kw_only=True):
+    """Unresolved dead letters by `<consumer>/<stream>/<seq>`, oldest first, and the number of
+    resolved ones."""
 
-    settings: OperationSettings = OperationSettings()
-    letters: dict[str, Letter] = {}
+    letters: dict[str, DeadLetter] = {}
     resolved: int = 0
 
 
-def evolve(state: LettersState, event: Fact, meta: Context) -> LettersState:
-    """Take in one fact."""
-    now = meta.time.timestamp()
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings.operation)
-        case DeadLetterStored():
-            if key_of(event) in state.letters or len(state.letters) >= UNRESOLVED_KEPT_MAX:
-                return state
-            letter = Letter(
-                consumer=event.consumer,
-                stream=event.stream,
-                seq=event.seq,
-                dead_seq=event.dead_seq,
-                reason=event.reason,
-                since=now,
-                answered=event.failure_recorded,
-            )
-            return replace(state, letters={**state.letters, key_of(event): letter})
-        case DeadLetterRetryRequested():
-            return _with(state, event, attempts=event.attempt, waiting=True, since=now)
-        case DeadLetterRetryFailed():
-            return _with(state, event, waiting=False, reason=event.reason, since=now)
-        case DeadLetterEscalated():
-            return _with(state, event, escalated=True)
-        case DeadLetterResolved():
-            left = {key: letter for key, letter in state.letters.items() if key != key_of(event)}
-            return replace(
-                state, letters=left, resolved=state.resolved + len(state.letters) - len(left)
-            )
-    return state
+DECIDER = Decider("dead-letters", DeadLettersState)
 
 
-def decide(state: LettersState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """Tries and escalations that are due at the time of the event."""
-    now = meta.time.timestamp()
-    due = [
-        fact
-        for letter in state.letters.values()
-        if (fact := _due(letter, state.settings, now)) is not None
-    ]
-    return tuple(due[:DUE_MAX])
+@DECIDER.evolves
+def stored(state: DeadLettersState, fact: f.DeadLetterStored, context: Context) -> DeadLettersState:
+    if key_of(fact) in state.letters or len(state.letters) >= UNRESOLVED_KEPT_MAX:
+        return state
+    letter = DeadLetter(
+        consumer=fact.consumer,
+        stream=fact.stream,
+        seq=fact.seq,
+        dead_seq=fact.dead_seq,
+        reason=fact.reason,
+        since=context.time.timestamp(),
+        answered=fact.failure_recorded,
+    )
+    return replace(state, letters={**state.letters, key_of(fact): letter})
 
 
-def _due(letter: Letter, settings: OperationSettings, now: float) -> Fact | None:
+@DECIDER.evolves
+def requested(
+    state: DeadLettersState, fact: f.DeadLetterRetryRequested, context: Context
+) -> DeadLettersState:
+    now = context.time.timestamp()
+    return _with(state, fact, attempts=fact.attempt, waiting=True, since=now)
+
+
+@DECIDER.evolves
+def failed(
+    state: DeadLettersState, fact: f.DeadLetterRetryFailed, context: Context
+) -> DeadLettersState:
+    now = context.time.timestamp()
+    return _with(state, fact, waiting=False, reason=fact.reason, since=now)
+
+
+@DECIDER.evolves
+def escalated(state: DeadLettersState, fact: f.DeadLetterEscalated) -> DeadLettersState:
+    return _with(state, fact, escalated=True)
+
+
+@DECIDER.evolves
+def resolved(state: DeadLettersState, fact: f.DeadLetterResolved) -> DeadLettersState:
+    left = {key: letter for key, letter in state.letters.items() if key != key_of(fact)}
+    count = state.resolved + len(state.letters) - len(left)
+    return replace(state, letters=left, resolved=count)
+
+
+@DECIDER.decides
+def retry(state: DeadLettersState, fact: Fact, context: Context) -> Due:
+    """Retries and escalations that are due at the time of the event."""
+    settings, now = context.settings.operation, context.time.timestamp()
+    due = (one for letter in state.letters.values() for one in _due(letter, settings, now))
+    return islice(due, DUE_MAX)
+
+
+def _due(letter: DeadLetter, settings: OperationSettings, now: float) -> Due:
     if letter.escalated:
-        return None
+        return
+    consumer, stream, seq, dead_seq = letter.consumer, letter.stream, letter.seq, letter.dead_seq
+    exhausted = letter.attempts >= settings.dead_letter_retries and not letter.waiting
     wait = settings.dead_letter_retry_seconds * RETRY_GROWTH**letter.attempts
-    if letter.answered or (letter.attempts >= settings.dead_letter_retries and not letter.waiting):
-        return DeadLetterEscalated(
-            consumer=letter.consumer,
-            stream=letter.stream,
-            seq=letter.seq,
-            dead_seq=letter.dead_seq,
+    if letter.answered or exhausted:
+        yield f.DeadLetterEscalated(
+            consumer=consumer,
+            stream=stream,
+            seq=seq,
+            dead_seq=dead_seq,
             attempts=letter.attempts,
             reason=letter.reason,
         )
-    if letter.waiting or now - letter.since < wait:
-        return None
-    return DeadLetterRetryRequested(
-        consumer=letter.consumer,
-        stream=letter.stream,
-        seq=letter.seq,
-        dead_seq=letter.dead_seq,
-        attempt=letter.attempts + 1,
-    )
+    elif not letter.waiting and now - letter.since >= wait:
+        attempt = letter.attempts + 1
+        yield f.DeadLetterRetryRequested(
+            consumer=consumer, stream=stream, seq=seq, dead_seq=dead_seq, attempt=attempt
+        )
 
 
-def key_of(event: AnyLetter) -> str:
-    """The name of a letter: whose it is and which message."""
-    return f"{event.consumer}/{event.stream}/{event.seq}"
+def key_of(fact: AnyDeadLetter) -> str:
+    """The name of a dead letter: its consumer and message."""
+    return f"{fact.consumer}/{fact.stream}/{fact.seq}"
 
 
-def _with(state: LettersState, event: AnyLetter, **changes: object) -> LettersState:
-    return replace(state, letters=changed(state.letters, key_of(event), **changes))
-
-
-DECIDER = Classic(
-    name="letters",
-    state=LettersState,
-    reads=tuple(
-        kind.fact_type
-        for kind in REGISTRY.values()
-        if kind.stream == "EVENTS" and kind.fact_type not in WRITES
-    ),
-    writes=WRITES,
-    initial=LettersState,
-    evolve=evolve,
-    decide=decide,
-)
+def _with(state: DeadLettersState, fact: AnyDeadLetter, **changes: object) -> DeadLettersState:
+    return replace(state, letters=changed(state.letters, key_of(fact), **changes))

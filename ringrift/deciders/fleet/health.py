@@ -1,7 +1,7 @@
-"""How well the cluster is now, as one score; how much more it can lose is
-`ringrift.deciders.fleet.resilience`.
+"""The present health of the cluster as one score; `ringrift.deciders.fleet.resilience` has how much
+more it can lose.
 
-Weights and borders are those of requirement G17.02: 40 quorum, 20 connection (the predecessor's
+Weights and thresholds are those of requirement G17.02: 40 quorum, 20 connection (the predecessor's
 gossip), 20 breakers, 20 processes; critical below 0.45, degraded below 0.65, a warning below 0.85.
 One correction (its "known defects"): a lost quorum is critical, whatever the sum."""
 
@@ -16,12 +16,12 @@ from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, Quorum
 HealthLevel = Literal["CRITICAL", "DEGRADED", "WARNING", "HEALTHY"]
 HEALTH_LEVELS: tuple[HealthLevel, ...] = ("CRITICAL", "DEGRADED", "WARNING", "HEALTHY")
 """in the order of the gauge `ringrift_health_level`, 0 to 3"""
-BORDERS = (0.45, 0.65, 0.85)
+THRESHOLDS = (0.45, 0.65, 0.85)
 QUORUM_WEIGHT, CONNECTION_WEIGHT, BREAKER_WEIGHT, PROCESS_WEIGHT = 0.40, 0.20, 0.20, 0.20
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """Each part 0..1; `score` is their weighted mean and `level` what to make of it."""
+    """Each part 0 to 1, their weighted mean `score`, and its level."""
 
     quorum: float
     connection: float
@@ -34,8 +34,8 @@ class Health(Struct, frozen=True, kw_only=True):
 def health(
     level: Quorum, *, nodes: int, connected: int, quarantined: int, wanted: int, running: int
 ) -> Health:
-    """From the quorum, the known nodes and how many of them are there or quarantined, the kinds of
-    consumers wanted and running."""
+    """Health from the quorum, the numbers of known, connected and quarantined nodes, and of wanted
+    and running processes."""
     quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
     connection, breakers = _share(connected, nodes), _share(nodes - quarantined, nodes)
     processes = _share(running, wanted)
@@ -45,7 +45,7 @@ def health(
         + BREAKER_WEIGHT * breakers
         + PROCESS_WEIGHT * processes
     )
-    reached = sum(score >= border for border in BORDERS)
+    reached = sum(score >= threshold for threshold in THRESHOLDS)
     return Health(
         quorum=quorum,
         connection=connection,
@@ -57,5 +57,5 @@ def health(
 
 
 def _share(part: int, whole: int) -> float:
-    """1 of nothing: what nobody wants is not missed."""
+    """Share of a whole, 0 to 1; 1 if the whole is empty."""
     return min(max(part / whole, 0.0), 1.0) if whole else 1.0

@@ -1,128 +1,99 @@
-"""Which nodes are there? Joined at the first heartbeat; suspected, degraded, lost as their silence
-grows (requirement G16.13).
+"""Which nodes are present? A node joins with its first heartbeat, and is suspected, degraded, then
+lost as its silence grows (requirement G16.13).
 
-The monitor records when heartbeats begin and end (`NodePresenceChanged`), that is all it may
-observe. Time comes with every event, so any fact moves the clock and a recorded tick does so in a
-quiet log."""
+The monitor records when heartbeats begin and end (`NodePresenceChanged`). Time comes with every
+event, so any fact moves the clock; a recorded tick does so in a quiet log."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context, changed
-from ringrift.events import REGISTRY, Fact
-from ringrift.events.facts import (
-    NodeDegraded,
-    NodeJoined,
-    NodeLost,
-    NodePresenceChanged,
-    NodeSuspected,
-    SettingsChanged,
-)
+from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.events import Fact
+from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
 Standing = Literal["there", "silent", "suspected", "degraded", "lost"]
 _ORDER: tuple[Standing, ...] = ("there", "silent", "suspected", "degraded", "lost")
-WRITES = (NodeJoined, NodeSuspected, NodeDegraded, NodeLost)
-_FACTS = {"suspected": NodeSuspected, "degraded": NodeDegraded, "lost": NodeLost}
+Missed = f.NodeSuspected | f.NodeDegraded | f.NodeLost
+_FACTS: dict[Standing, type[Missed]] = {
+    "suspected": f.NodeSuspected,
+    "degraded": f.NodeDegraded,
+    "lost": f.NodeLost,
+}
+_STANDINGS = {kind: standing for standing, kind in _FACTS.items()}
 
 
 class Node(Struct, frozen=True, kw_only=True):
-    """One node; `silent_since` in seconds since 1970, 0 while it is there."""
+    """One node; `silent_since` in seconds since 1970, 0 while it is present."""
 
     standing: Standing
     silent_since: float = 0.0
     announced: bool = False
-    """whether `NodeJoined` has been said of it since it came"""
+    """whether `NodeJoined` was recorded since it came"""
     returns: bool = False
-    """whether it had been suspected before it came"""
+    """whether it was suspected before it came"""
 
 
 class NodesState(Struct, frozen=True, kw_only=True):
-    """Every node that is there or missed."""
+    """Every node that is present or missed, by name."""
 
-    settings: OperationSettings = OperationSettings()
     nodes: dict[str, Node] = {}
 
 
-def evolve(state: NodesState, event: Fact, meta: Context) -> NodesState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings.operation)
-        case NodePresenceChanged():
-            return _observed(state, event, meta.time.timestamp())
-        case NodeJoined():
-            return _with(state, event.node, announced=True, returns=False)
-        case NodeSuspected():
-            return _with(state, event.node, standing="suspected")
-        case NodeDegraded():
-            return _with(state, event.node, standing="degraded")
-        case NodeLost():
-            return _with(state, event.node, standing="lost")
-    return state
+DECIDER = Decider("nodes", NodesState)
 
 
-def decide(state: NodesState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """Every node whose standing is not what its silence makes it by now."""
-    now = meta.time.timestamp()
-    found: list[Fact] = []
+@DECIDER.evolves
+def observed(state: NodesState, fact: f.NodePresenceChanged, context: Context) -> NodesState:
+    others = {name: node for name, node in state.nodes.items() if name != fact.node}
+    before = state.nodes.get(fact.node)
+    if fact.present:
+        missed = before is not None and before.standing in _FACTS
+        announced = before is not None and before.announced and not missed
+        node = Node(standing="there", announced=announced, returns=missed)
+        return NodesState(nodes={**others, fact.node: node})
+    if fact.left or before is None:
+        return NodesState(nodes=others)
+    since = context.time.timestamp() - fact.silent_seconds
+    node = replace(before, standing="silent", silent_since=since)
+    return NodesState(nodes={**state.nodes, fact.node: node})
+
+
+@DECIDER.evolves
+def joined(state: NodesState, fact: f.NodeJoined) -> NodesState:
+    return NodesState(nodes=changed(state.nodes, fact.node, announced=True, returns=False))
+
+
+@DECIDER.evolves
+def missed(state: NodesState, fact: Missed) -> NodesState:
+    standing = _STANDINGS[type(fact)]
+    return NodesState(nodes=changed(state.nodes, fact.node, standing=standing))
+
+
+@DECIDER.decides
+def judge(state: NodesState, fact: Fact, context: Context) -> Iterator[f.NodeJoined | Missed]:
+    """Announce new nodes, and raise the standing of every node whose silence calls for it."""
+    now = context.time.timestamp()
     for name, node in state.nodes.items():
         if node.standing == "there":
             if not node.announced:
-                found.append(NodeJoined(node=name, rejoined=node.returns))
+                yield f.NodeJoined(node=name, rejoined=node.returns)
             continue
         silent = now - node.silent_since
-        due = standing_after(silent, state.settings)
+        due = standing_after(silent, context.settings.operation)
         if _ORDER.index(due) > _ORDER.index(node.standing):
-            found.append(_FACTS[due](node=name, silent_seconds=silent))
-    return tuple(found)
+            yield _FACTS[due](node=name, silent_seconds=silent)
 
 
 def standing_after(silent_seconds: float, settings: OperationSettings) -> Standing:
-    """What a node is after so long a silence."""
+    """The standing of a node after a silence."""
     if silent_seconds >= settings.node_lost_seconds:
         return "lost"
     if silent_seconds >= settings.node_degraded_seconds:
         return "degraded"
     return "suspected" if silent_seconds >= settings.node_suspected_seconds else "silent"
-
-
-def _observed(state: NodesState, event: NodePresenceChanged, now: float) -> NodesState:
-    others = {name: node for name, node in state.nodes.items() if name != event.node}
-    before = state.nodes.get(event.node)
-    if event.present:
-        missed = before is not None and before.standing in _FACTS
-        announced = before is not None and before.announced and not missed
-        return replace(
-            state,
-            nodes={
-                **others,
-                event.node: Node(standing="there", announced=announced, returns=missed),
-            },
-        )
-    if event.left or before is None:
-        return replace(state, nodes=others)
-    return _with(state, event.node, standing="silent", silent_since=now - event.silent_seconds)
-
-
-def _with(state: NodesState, name: str, **changes: object) -> NodesState:
-    return replace(state, nodes=changed(state.nodes, name, **changes))
-
-
-DECIDER = Classic(
-    name="nodes",
-    state=NodesState,
-    reads=tuple(
-        kind.fact_type
-        for kind in REGISTRY.values()
-        if kind.stream == "EVENTS" and kind.fact_type not in WRITES
-    ),
-    writes=WRITES,
-    initial=NodesState,
-    evolve=evolve,
-    decide=decide,
-)

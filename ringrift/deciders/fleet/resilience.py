@@ -1,9 +1,8 @@
-"""How much the cluster can still lose, as one score and, where it matters, as plain rules that no
-sum can hide.
+"""How much the cluster can still lose: one score, and rules for single parts that a sum would hide.
 
 Weights are those of requirement G19.04: 30 memory, 30 coordinator, 25 quorum, 15 processes. Two
 corrections to the predecessor's numbers (requirements, "known defects"): a part that is lost
-entirely warns whatever the sum, and a lost quorum is critical."""
+entirely is a warning whatever the sum, and a lost quorum is critical."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ Level = Literal["HEALTHY", "WARNING", "CRITICAL"]
 
 
 class Resilience(Struct, frozen=True, kw_only=True):
-    """Each part 0..1; `score` is their weighted mean and `level` what to make of it."""
+    """Each part 0 to 1, their weighted mean `score`, its level, and what to do."""
 
     memory: float
     coordinator: float
@@ -37,8 +36,8 @@ class Resilience(Struct, frozen=True, kw_only=True):
 
 
 def quorum_level(voters: int, alive: int) -> Quorum:
-    """How many more voters may go: two or more, one, none, or too many are gone. One server alone
-    needs nobody."""
+    """Level by the number of voters that may still be lost: two or more, one, none; lost if too
+    many are gone. A single server is its own quorum."""
     if voters <= 1:
         return "HEALTHY" if alive else "LOST"
     margin = alive - (voters // 2 + 1)
@@ -57,8 +56,8 @@ def resilience(
     wanted: Collection[str],
     running: Collection[str],
 ) -> Resilience:
-    """From the worst memory tier, the singleton roles and who holds them, the quorum, and which of
-    the wanted consumers run."""
+    """Resilience from the worst memory tier, the holders of the leased roles, the quorum, and the
+    wanted and running processes."""
     vacant = [role for role, holder in roles.items() if holder is None]
     missing = [name for name in wanted if name not in running]
     memory = 1.0 - TIERS.index(tier) / (len(TIERS) - 1)
@@ -89,18 +88,15 @@ def resilience(
 
 
 def _advice(memory: float, quorum: float, vacant: list[str], missing: list[str]) -> tuple[str, ...]:
-    """What to do about each part that is not whole, one line each."""
+    """What to do about each part below 1, one line each."""
     found = []
     if quorum < 1.0:
-        found.append("quorum: start the voters that are away, one at a time")
+        found.append("quorum: start the missing voters, one at a time")
     if vacant:
-        found.append(
-            f"coordinator: nobody acts as {', '.join(vacant)}; what they decide waits until one is started"
-        )
+        found.append(f"coordinator: no process acts as {', '.join(vacant)}; start one")
     if memory < 1.0:
-        found.append("memory: run fewer workers on the node that is tight, or give it more")
+        found.append("memory: run fewer workers on the node under pressure, or give it more memory")
     if missing:
-        found.append(
-            f"processes: not running: {', '.join(missing)}; start them with `ringrift up` or their systemd units"
-        )
+        names = ", ".join(missing)
+        found.append(f"processes: start {names} with `ringrift up` or their systemd units")
     return tuple(found)

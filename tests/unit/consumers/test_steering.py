@@ -782,8 +782,8 @@ async def test_a_loop_without_feedback_and_clock_is_not_whole(broker: MemoryBrok
         pytest.approx(9 / 11),
     )
     assert [line.partition(";")[0] for line in view.advice] == [
-        "coordinator: nobody acts as feedback, clock",
-        "processes: not running: feedback, clock",
+        "coordinator: no process acts as feedback, clock",
+        "processes: start feedback, clock with `ringrift up` or their systemd units",
     ]
 
 

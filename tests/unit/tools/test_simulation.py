@@ -204,7 +204,7 @@ def test_lost_tickets_and_nodes_come_back() -> None:
     away = [
         event
         for event, _ in world.log.events
-        if isinstance(event, NodeAssigned) and event.why == "not there"
+        if isinstance(event, NodeAssigned) and event.why == "absent"
     ]
     assert {event.node for event in away} >= {"vast-4090-1", "vast-4090-2"}
     late = [
