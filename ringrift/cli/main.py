@@ -59,7 +59,7 @@ COMMANDS = {
         "rating fit": "rating:fit",
         "rating sprt": "rating:sprt",
         "bench": "bench:bench",
-        "simulate": "old:simulate",
+        "simulate": "simulate:simulate",
     },
     "Repair": {
         "dlq list": "dlq:list_dead_letters",

@@ -1,46 +1,37 @@
-"""The deciders as the runner runs them, over a log in memory: fold, decide, append, adopt.
+"""The deciders as the runner runs them, over a log in memory: fold, decide, append, fold the
+decision.
 
-`ringrift.runtime.decide` does the same with a server, leases and asyncio, all of which live by the
-wall's clock; `DeciderRun`, where the order of folding and deciding lies, is used as it is. A
-restart rebuilds every decider from the log and its own decisions in it, as a process does that has
-no snapshot."""
+`ringrift.runtime.decide` does the same with a server, leases and asyncio, which live by real time;
+its `DeciderRun`, which holds the order of folding and deciding, is used as it is."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
 
 from ringrift.events import EventMeta, Fact, Recorded, event_id, type_of
 from ringrift.runtime.decide import STREAM, DeciderRun, replayed
 from ringrift.runtime.processes import deciders
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
+from ringrift.tools.simulation.clock import VirtualClock
 
 
 class SimulatedLog:
     """`EVENTS`: recorded events in one total order; an id is stored once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: VirtualClock) -> None:
         self.events: list[Recorded] = []
+        self._clock = clock
         self._ids: set[str] = set()
 
     def append(
-        self,
-        fact: Fact,
-        time: datetime,
-        *,
-        source: str,
-        cause: str | None = None,
-        key: str | int = 0,
+        self, fact: Fact, *, source: str, cause: str | None = None, key: str | int = 0
     ) -> Recorded | None:
-        """Store a fact; None if it is known already."""
+        """Store a fact; None if its id is stored already."""
         id = event_id(type(fact), cause, key)
         if id in self._ids:
             return None
         self._ids.add(id)
-        meta = EventMeta(
-            STREAM, len(self.events) + 1, type_of(fact).subject(fact), id, source, time, cause
-        )
+        subject, seq = type_of(fact).subject(fact), len(self.events) + 1
+        meta = EventMeta(STREAM, seq, subject, id, source, self._clock.time, cause)
         self.events.append(Recorded(fact, meta))
         return self.events[-1]
 
@@ -57,7 +48,8 @@ class Coordinator:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, from the log alone: what was decided before is folded, not decided again."""
+        """Rebuild every decider from the log, as a process does that has no snapshot. What was
+        decided before is folded, not decided again."""
         self.runs = []
         for decider in deciders().values():
             own: dict[int, list[Recorded]] = defaultdict(list)
@@ -71,23 +63,21 @@ class Coordinator:
                 self._readers[kind].append(run)
         self.folded, self.up = 0, True
 
-    def catch_up(self, now: datetime) -> None:
-        """Fold what is new, and what is decided on it, to the end of the log."""
+    def catch_up(self) -> None:
+        """Fold the log to its end, including the decisions that are appended on the way."""
         while self.up and self.folded < len(self.log.events):
             event, meta = self.log.events[self.folded]
             self.folded += 1
             for run in self._readers.get(type(event), ()):
+                name = run.decider.name
                 for number, fact in enumerate(run.take(event, meta)):
-                    name = run.decider.name
-                    stored = self.log.append(
-                        fact, now, source=name, cause=meta.position, key=f"{name}.{number}"
-                    )
+                    key = f"{name}.{number}"
+                    stored = self.log.append(fact, source=name, cause=meta.position, key=key)
                     if stored is not None:
                         run.fold(*stored)
 
     def differing(self) -> list[str]:
-        """Deciders whose state is not that of a replay of the log; none, or the simulation shows a
-        fault of theirs."""
+        """Deciders whose state is not that of a replay of the log, which is an error of theirs."""
         return [
             run.decider.name
             for run in self.runs

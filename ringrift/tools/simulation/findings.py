@@ -1,4 +1,4 @@
-"""What came of a simulation: sums, and which of the promised properties hold."""
+"""The results of a simulation: sums, and which of the promised properties hold."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from ringrift.events.facts import (
     WorkEscalated,
 )
 from ringrift.log.topology import WORK_TICKETS_MAX
-from ringrift.tools.simulation.coordinator import START
+from ringrift.tools.simulation.clock import START
 from ringrift.tools.simulation.fault_plan import Fault
-from ringrift.tools.simulation.world import World
+from ringrift.tools.simulation.fleet import Fleet
 
 UTILISATION_MIN = 0.85
-"""requirement G14.21"""
+"""Requirement G14.21."""
 SAVING_MIN = 0.15
-"""requirement G14.18 has 10 to 20 %"""
+"""Requirement G14.18 has 10 to 20 %."""
 RECOVERY_HOURS_MAX = 6.0
-"""from the end of a fault until every config has had a verdict on a network: twice a slow
-generation of the largest board"""
+"""From the end of a fault until every config has had a verdict on a network: twice a slow
+generation of the largest board."""
 REACTION_SECONDS_MAX = 60.0
-"""of each loop; what waits for time waits for a tick at most"""
+"""Of each loop; decisions that wait for time wait for a tick at most."""
 LOOPS: dict[str, tuple[type[Fact], type[Fact]]] = {
     "quality to training": (QualityAssessed, TrainingRequested),
     "velocity to self-play": (VelocityChanged, AllocationDecided),
@@ -47,13 +47,13 @@ LOOPS: dict[str, tuple[type[Fact], type[Fact]]] = {
     "promotion to curriculum": (ModelPromoted, CurriculumReweighted),
     "promotion to self-play": (ModelPromoted, SelfplayPlanned),
 }
-"""by name: what happens, and the decision that names it as its cause"""
+"""By name: a fact, and the decision that names it as its cause."""
 
 
 @dataclass(kw_only=True)
 class Reaction:
-    """How a loop answered: how often, and the median and longest time from cause to answer, in
-    seconds."""
+    """The reactions of a loop: their number, and the median and longest time from cause to
+    decision, in seconds."""
 
     loop: str
     answers: int
@@ -64,7 +64,8 @@ class Reaction:
 
 @dataclass(kw_only=True)
 class Property:
-    """A promise, whether it held and what was found; None: it could not be tried in this run."""
+    """A promise, whether it held, and the evidence; `held` is None if this run could not test
+    it."""
 
     name: str
     held: bool | None
@@ -84,21 +85,21 @@ class Findings:
     verdicts: dict[str, int]
     utilisation: float
     wasted: float
-    """share of the busy time whose work was lost"""
+    """Share of the busy time whose work was lost."""
     cost: float
     cost_per_reference_hour: float
-    """of games worth an hour of the reference accelerator: games of all configs, weighed by what
-    they take"""
+    """Cost of games worth an hour of the reference accelerator: games of all configs, weighted by
+    the time they take."""
     deepest_queue: int
     refused: int
-    """tickets that did not fit the queue and were kept until they did"""
+    """Tickets that did not fit the queue and were kept until they did."""
     least_share: float
-    """of the config with the fewest games"""
+    """Share of the config with the fewest games."""
     saving: float | None
-    """of the price, against a run without cost awareness; None: not compared"""
+    """Share of the cost that cost awareness saves; None: not compared."""
     recovery_hours: float | None
-    """the slowest, of the faults that ended long enough before the end; None: a config did not
-    recover, or no fault"""
+    """The slowest recovery from a fault; None if no fault ended long enough before the end, or a
+    config did not recover."""
     preempted: int
     aged: int
     deadlocks: int
@@ -107,71 +108,68 @@ class Findings:
 
     @property
     def held(self) -> bool:
-        """Whether every property that could be tried held."""
+        """Whether every property that could be tested held."""
         return all(item.held is not False for item in self.properties)
 
 
-def findings(world: World, *, seed: int, hours: float, unaware: World | None = None) -> Findings:
-    """The findings of a world that has run; `unaware` is the same one without cost awareness."""
-    last, nodes = world.samples[-1], list(world.nodes.values())
-    recoveries = [recovery(world, fault, hours) for fault in world.faults if tried(fault, hours)]
-    slowest = [item.hours for item in recoveries]
-    facts = [event for event, _ in world.log.events]
-    verdicts = [
+def findings(fleet: Fleet, unaware: Fleet | None = None) -> Findings:
+    """The findings of a run; `unaware` is the same run without cost awareness."""
+    last, nodes, configs = fleet.samples[-1], list(fleet.nodes.values()), fleet.settings.configs
+    facts = [event for event, _ in fleet.log.events]
+    judged = [
         event.config for event in facts if isinstance(event, ModelPromoted | PromotionRejected)
     ]
-    configs = world.settings.configs
+    recoveries = [recovery(fleet, fault).hours for fault in fleet.faults if testable(fleet, fault)]
+    recovered = [hours for hours in recoveries if hours is not None]
     busy = sum(node.busy_seconds for node in nodes)
     return Findings(
-        seed=seed,
-        hours=hours,
+        seed=fleet.seed,
+        hours=fleet.hours,
         nodes=len(nodes),
         events=len(facts),
         games={config: last.games.get(config, 0) for config in configs},
         elo={config: round(last.elo[config], 1) for config in configs if config in last.elo},
-        verdicts={config: verdicts.count(config) for config in configs},
+        verdicts={config: judged.count(config) for config in configs},
         utilisation=busy / max(last.paid_seconds, 1.0),
         wasted=sum(node.wasted_seconds for node in nodes) / max(busy, 1.0),
         cost=last.cost,
-        cost_per_reference_hour=price(world),
-        deepest_queue=world.queue.deepest,
-        refused=world.queue.refused,
-        least_share=_least(world)[1],
-        saving=None if unaware is None else saving(world, unaware),
-        recovery_hours=None
-        if None in slowest or not slowest
-        else max(hours for hours in slowest if hours is not None),
+        cost_per_reference_hour=price(fleet),
+        deepest_queue=fleet.queue.deepest,
+        refused=fleet.queue.refused,
+        least_share=_least(fleet)[1],
+        saving=None if unaware is None else saving(fleet, unaware),
+        recovery_hours=max(recovered) if recovered and recovered == recoveries else None,
         preempted=sum(isinstance(event, NodeAssigned) and event.preempts for event in facts),
         aged=sum(isinstance(event, WorkEscalated) for event in facts),
         deadlocks=sum(isinstance(event, DeadlockBroken) for event in facts),
-        reactions=list(reactions(world)),
-        properties=list(_properties(world, hours, unaware)),
+        reactions=list(reactions(fleet)),
+        properties=list(_properties(fleet, unaware)),
     )
 
 
-def price(world: World) -> float:
+def price(fleet: Fleet) -> float:
     """Cost of games worth an hour of the reference accelerator."""
-    last = world.samples[-1]
+    last = fleet.samples[-1]
     return last.cost / max(last.reference_seconds / 3600.0, 1e-9)
 
 
-def saving(world: World, unaware: World) -> float:
+def saving(fleet: Fleet, unaware: Fleet) -> float:
     """Share of the price that cost awareness saves."""
-    return 1.0 - price(world) / price(unaware)
+    return 1.0 - price(fleet) / price(unaware)
 
 
-def reactions(world: World) -> Iterator[Reaction]:
-    """Each loop, by the causes in the log. An outage of the deciders does not count: nobody was
-    there to answer."""
-    by_position = {meta.position: (event, meta.time) for event, meta in world.log.events}
+def reactions(fleet: Fleet) -> Iterator[Reaction]:
+    """The reactions of each loop, by the causes in the log. Time without deciders does not
+    count."""
+    events = {meta.position: (event, meta.time) for event, meta in fleet.log.events}
     for loop, (cause, answer) in LOOPS.items():
-        times = [
-            _seconds_up(world.faults, by_position[meta.cause][1], meta.time)
-            for event, meta in world.log.events
-            if isinstance(event, answer)
-            and meta.cause in by_position
-            and isinstance(by_position[meta.cause][0], cause)
-        ]
+        times = []
+        for event, meta in fleet.log.events:
+            if not isinstance(event, answer) or meta.cause not in events:
+                continue
+            caused_by, since = events[meta.cause]
+            if isinstance(caused_by, cause):
+                times.append(_seconds_up(fleet.faults, since, meta.time))
         yield Reaction(
             loop=loop,
             answers=len(times),
@@ -181,6 +179,7 @@ def reactions(world: World) -> Iterator[Reaction]:
 
 
 def _seconds_up(faults: tuple[Fault, ...], begin: datetime, end: datetime) -> float:
+    """Seconds between two moments during which the deciders ran."""
     down = 0.0
     for fault in faults:
         if fault.what == "coordinator":
@@ -190,55 +189,45 @@ def _seconds_up(faults: tuple[Fault, ...], begin: datetime, end: datetime) -> fl
     return (end - begin).total_seconds() - down
 
 
-def _properties(world: World, hours: float, unaware: World | None) -> Iterator[Property]:
-    last, (least, share) = world.samples[-1], _least(world)
-    floor = world.settings.scheduling.floor / len(world.settings.configs)
-    yield Property(
-        name=f"every config above its floor of {floor:.1%}",
-        held=share >= floor,
-        found=f"{least} has {share:.1%}",
-    )
+def _properties(fleet: Fleet, unaware: Fleet | None) -> Iterator[Property]:
+    (least, share), last = _least(fleet), fleet.samples[-1]
+    floor = fleet.settings.scheduling.floor / len(fleet.settings.configs)
+    name = f"every config above its floor of {floor:.1%}"
+    yield Property(name=name, held=share >= floor, found=f"{least} has {share:.1%}")
     busy = last.busy_seconds / max(last.paid_seconds, 1.0)
-    yield Property(
-        name=f"utilisation at least {UTILISATION_MIN:.0%}",
-        held=busy >= UTILISATION_MIN,
-        found=f"{busy:.1%}",
-    )
-    deepest = world.queue.deepest
-    yield Property(
-        name=f"queue never above {WORK_TICKETS_MAX}",
-        held=deepest <= WORK_TICKETS_MAX,
-        found=f"{deepest} tickets at most, {world.queue.refused} had to wait for room",
-    )
+    name = f"utilisation at least {UTILISATION_MIN:.0%}"
+    yield Property(name=name, held=busy >= UTILISATION_MIN, found=f"{busy:.1%}")
+    deepest = fleet.queue.deepest
+    name = f"queue never above {WORK_TICKETS_MAX}"
+    found = f"{deepest} tickets at most, {fleet.queue.refused} had to wait for room"
+    yield Property(name=name, held=deepest <= WORK_TICKETS_MAX, found=found)
     if unaware is not None:
-        saved = saving(world, unaware)
-        yield Property(
-            name=f"at least {SAVING_MIN:.0%} cheaper than without cost awareness, at equal games",
-            held=saved >= SAVING_MIN,
-            found=f"{saved:.1%}: {price(world):.3f} against {price(unaware):.3f} for an hour of reference play",
+        saved = saving(fleet, unaware)
+        name = f"at least {SAVING_MIN:.0%} cheaper than without cost awareness, at equal games"
+        prices = f"{price(fleet):.3f} against {price(unaware):.3f} for an hour of reference play"
+        yield Property(name=name, held=saved >= SAVING_MIN, found=f"{saved:.1%}: {prices}")
+    for fault in fleet.faults:
+        yield _recovered(fleet, fault)
+    for item in reactions(fleet):
+        within = (
+            f"half of them within {item.seconds_p50:.0f} s, all within {item.seconds_max:.0f} s"
         )
-    for fault in world.faults:
-        found = recovery(world, fault, hours) if tried(fault, hours) else None
-        held = None if found is None else found.hours is not None
-        why = "too near the end to tell" if found is None else found.why
-        yield Property(name=f"recovered from {fault.title}", held=held, found=why)
-    for item in reactions(world):
         yield Property(
             name=f"{item.loop} within {REACTION_SECONDS_MAX:.0f} s",
             held=item.seconds_max <= REACTION_SECONDS_MAX if item.answers else None,
-            found=f"{item.answers} times, half of them within {item.seconds_p50:.0f} s, all within {item.seconds_max:.0f} s",
+            found=f"{item.answers} times, {within}",
         )
-    differing = world.coordinator.differing()
+    differing = fleet.coordinator.differing()
     yield Property(
         name="every state is that of a replay of the log",
         held=not differing,
-        found=", ".join(differing) if differing else f"{len(world.coordinator.runs)} deciders",
+        found=", ".join(differing) or f"{len(fleet.coordinator.runs)} deciders",
     )
 
 
-def _least(world: World) -> tuple[str, float]:
+def _least(fleet: Fleet) -> tuple[str, float]:
     """The config with the fewest games, and its share of all."""
-    games = {config: world.samples[-1].games.get(config, 0) for config in world.settings.configs}
+    games = {config: fleet.samples[-1].games.get(config, 0) for config in fleet.settings.configs}
     least = min(games, key=lambda config: games[config])
     return least, games[least] / max(sum(games.values()), 1)
 
@@ -246,36 +235,39 @@ def _least(world: World) -> tuple[str, float]:
 @dataclass(kw_only=True)
 class Recovery:
     """Hours from the end of a fault until every config played and had a verdict again, None if one
-    did not in time; in words."""
+    did not in time; and the same in words."""
 
     hours: float | None
     why: str
 
 
-def tried(fault: Fault, hours: float) -> bool:
-    """Whether so long a run tells of the recovery from a fault."""
-    return hours - fault.at_hours - fault.hours >= RECOVERY_HOURS_MAX
+def testable(fleet: Fleet, fault: Fault) -> bool:
+    """Whether the run went on for long enough after a fault to see the recovery from it."""
+    return fleet.hours - fault.at_hours - fault.hours >= RECOVERY_HOURS_MAX
 
 
-def recovery(world: World, fault: Fault, hours: float) -> Recovery:
-    """Whether, after the end of a fault, every config plays and judges networks again, with
-    nobody's help."""
+def _recovered(fleet: Fleet, fault: Fault) -> Property:
+    name = f"recovered from {fault.title}"
+    if not testable(fleet, fault):
+        return Property(name=name, held=None, found="too near the end to tell")
+    found = recovery(fleet, fault)
+    return Property(name=name, held=found.hours is not None, found=found.why)
+
+
+def recovery(fleet: Fleet, fault: Fault) -> Recovery:
+    """The recovery from a fault: after its end every config plays and judges networks again,
+    without help."""
     ended, slowest = fault.at_hours + fault.hours, 0.0
     for kinds in ((SelfplayFinished,), (ModelPromoted, PromotionRejected)):
         first: dict[str, float] = {}
-        for event, meta in world.log.events:
+        for event, meta in fleet.log.events:
             after = (meta.time - START).total_seconds() / 3600.0 - ended
             if after >= 0.0 and isinstance(event, kinds):
                 first.setdefault(event.config, after)
-        still = [
-            config
-            for config in world.settings.configs
-            if first.get(config, hours) > RECOVERY_HOURS_MAX
-        ]
-        if still:
-            return Recovery(
-                hours=None,
-                why=f"{', '.join(still)}: no {kinds[0].__name__} in {RECOVERY_HOURS_MAX:.0f} h",
-            )
+        times = {config: first.get(config, fleet.hours) for config in fleet.settings.configs}
+        late = [config for config, hours in times.items() if hours > RECOVERY_HOURS_MAX]
+        if late:
+            missing = f"no {kinds[0].__name__} in {RECOVERY_HOURS_MAX:.0f} h"
+            return Recovery(hours=None, why=f"{', '.join(late)}: {missing}")
         slowest = max(slowest, *first.values())
     return Recovery(hours=slowest, why=f"every config had a verdict {slowest:.1f} h later")

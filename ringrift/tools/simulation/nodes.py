@@ -1,5 +1,4 @@
-"""A modelled node: one slot, which takes a ticket at a time of the kinds that the node was
-assigned."""
+"""A modelled node: it works on one ticket at a time, of the kinds that it was assigned."""
 
 from __future__ import annotations
 
@@ -19,27 +18,28 @@ from ringrift.tools.simulation import workload
 from ringrift.tools.simulation.work_queue import WorkQueue
 
 ORDER: tuple[WorkKind, ...] = ("training", "evaluation", "selfplay")
-"""what a node with one slot looks for first: the fewer a ticket is, the more others wait for it"""
+"""Kinds of work in the order in which a node looks for them: the rarer a ticket, the more others
+wait for it."""
 
 
 @dataclass(kw_only=True)
 class SimulatedNode:
-    """A node, what it does, and what its time came to, in seconds and in the currency of the
-    fleet's costs."""
+    """A node, its work, and the sums of its time in seconds and of its cost in the currency of the
+    fleet file."""
 
     info: FleetNode
     kinds: tuple[WorkKind, ...] = ()
     up: bool = True
     ticket: Ticket | None = None
     since: float = 0.0
-    """when it took the ticket"""
+    """When it took the ticket."""
     turn: int = 0
-    """counts tickets and losses, so that what was scheduled for an earlier one does nothing"""
+    """Counts tickets and losses, so that callbacks scheduled for an earlier one do nothing."""
     settled_at: float = 0.0
     paid_seconds: float = 0.0
     busy_seconds: float = 0.0
     wasted_seconds: float = 0.0
-    """of work that was lost or failed; busy too"""
+    """Part of the busy time whose work was lost or failed."""
     cost: float = 0.0
 
     @property
@@ -49,11 +49,11 @@ class SimulatedNode:
 
     @property
     def rented(self) -> bool:
-        """Whether it costs: it is there and does not stand by."""
+        """Whether it costs: it is present and not on standby."""
         return self.up and bool(self.kinds)
 
     def settle(self, now: float) -> None:
-        """Book the time since the last call, before anything changes."""
+        """Account for the time since the last call; call it before anything changes."""
         passed, self.settled_at = now - self.settled_at, now
         if self.rented or self.ticket is not None:
             self.paid_seconds += passed
@@ -71,29 +71,21 @@ class SimulatedNode:
         return None
 
     def seconds_for(self, ticket: Ticket, settings: Settings) -> float:
-        """How long the ticket usually takes here."""
+        """Seconds that the ticket takes on average here."""
         match ticket:
             case SelfplayTicket():
-                budget = ticket.plan.simulations / settings.selfplay.simulations
-                return (
-                    ticket.games
-                    * workload.game_seconds(ticket.plan.config)
-                    * budget
-                    / self.info.speed
-                )
+                plan = ticket.plan
+                budget = plan.simulations / settings.selfplay.simulations
+                work = ticket.games * workload.game_seconds(plan.config) * budget
             case EvaluationTicket():
-                games = ticket.request.starts * workload.seats_of(ticket.request.config)
-                return (
-                    games
-                    * workload.game_seconds(ticket.request.config)
-                    * workload.EVALUATION_FACTOR
-                    / self.info.speed
-                )
+                config = ticket.request.config
+                games = ticket.request.starts * workload.seats_of(config)
+                work = games * workload.game_seconds(config) * workload.EVALUATION_FACTOR
             case ReanalysisTicket():
                 games = ticket.request.last_seq - ticket.request.first_seq + 1
-                return games * workload.game_seconds(ticket.request.config) / self.info.speed
+                work = games * workload.game_seconds(ticket.request.config)
             case TrainingTicket():
-                seconds = workload.training_seconds(
-                    ticket.request.config, ticket.request.samples, settings.training.epochs
-                )
+                request, epochs = ticket.request, settings.training.epochs
+                seconds = workload.training_seconds(request.config, request.samples, epochs)
                 return seconds / self.info.training_speed
+        return work / self.info.speed

@@ -1,5 +1,4 @@
-"""A simulation as a page of plots: games, strength, utilisation, queue and cost over virtual hours.
-PNG or as named."""
+"""A simulation as a page of plots over virtual hours."""
 
 from __future__ import annotations
 
@@ -12,61 +11,39 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from ringrift.tools.simulation.world import World
+from ringrift.tools.simulation.fleet import Fleet, Sample
 
 COLOURS = "tab20"
+SHADE = "#d9c9a3"
+TITLES = (
+    "self-play games",
+    "Elo of the incumbent above the heuristic",
+    "busy share of the rented time",
+    "waiting tickets",
+    "cost so far",
+    "cost of games worth an hour of reference play",
+)
 
 
-def overview(world: World, path: Path, *, unaware: World | None = None) -> None:
-    """Write the page. Dashed: without cost awareness."""
+def overview(fleet: Fleet, path: Path, *, unaware: Fleet | None = None) -> None:
+    """Write the page. The dashed lines are the run without cost awareness."""
     figure, axes = pyplot.subplots(3, 2, figsize=(11, 9), dpi=110, sharex=True)
-    samples = world.samples
-    hours = [sample.hours for sample in samples]
-    for number, config in enumerate(world.settings.configs):
-        colour = matplotlib.colormaps[COLOURS](number % 20)
-        axes[0, 0].plot(
-            hours,
-            [sample.games.get(config, 0) for sample in samples],
-            color=colour,
-            lw=1.1,
-            label=config,
-        )
-        axes[0, 1].plot(hours, [sample.elo.get(config) for sample in samples], color=colour, lw=1.1)
-    _utilisation(axes[1, 0], world, "-")
-    for kind in samples[-1].waiting:
-        axes[1, 1].plot(hours, [sample.waiting[kind] for sample in samples], lw=1.1, label=kind)
-    axes[2, 0].plot(hours, [sample.cost for sample in samples], color="C0")
-    axes[2, 1].plot(
-        hours, [_price(sample) for sample in samples], color="C0", label="with cost awareness"
-    )
-    if unaware is not None:
-        others = [sample.hours for sample in unaware.samples]
-        axes[2, 0].plot(others, [sample.cost for sample in unaware.samples], "--", color="C3")
-        axes[2, 1].plot(
-            others,
-            [_price(sample) for sample in unaware.samples],
-            "--",
-            color="C3",
-            label="without",
-        )
-        axes[2, 1].legend(frameon=False, fontsize=7)
-    titles = (
-        "self-play games",
-        "Elo of the current network above the heuristic",
-        "busy share of the rented time",
-        "tickets that wait",
-        "cost so far",
-        "cost of games worth an hour of reference play",
-    )
-    for each, title in zip(axes.flat, titles, strict=True):
+    for each, title in zip(axes.flat, TITLES, strict=True):
         each.set_title(title, fontsize=9)
         each.spines[["top", "right"]].set_visible(False)
-        for fault in world.faults:
-            each.axvspan(
-                fault.at_hours, fault.at_hours + fault.hours, color="#d9c9a3", alpha=0.4, lw=0
-            )
-    axes[0, 0].legend(frameon=False, fontsize=6, ncol=2)
+        for fault in fleet.faults:
+            end = fault.at_hours + fault.hours
+            each.axvspan(fault.at_hours, end, color=SHADE, alpha=0.4, lw=0)
+    _configs(fleet, axes[0, 0], axes[0, 1])
+    _utilisation(fleet, axes[1, 0])
+    for kind in fleet.samples[-1].waiting:
+        waiting = [sample.waiting[kind] for sample in fleet.samples]
+        axes[1, 1].plot(_hours(fleet), waiting, lw=1.1, label=kind)
     axes[1, 1].legend(frameon=False, fontsize=7)
+    _costs(fleet, axes[2], "-", "C0", "with cost awareness")
+    if unaware is not None:
+        _costs(unaware, axes[2], "--", "C3", "without")
+        axes[2, 1].legend(frameon=False, fontsize=7)
     for each in axes[2]:
         each.set_xlabel("virtual hours", fontsize=8)
     figure.tight_layout()
@@ -75,18 +52,39 @@ def overview(world: World, path: Path, *, unaware: World | None = None) -> None:
     pyplot.close(figure)
 
 
-def _price(sample: Any) -> float | None:
-    return sample.cost / sample.reference_seconds * 3600.0 if sample.reference_seconds else None
+def _hours(fleet: Fleet) -> list[float]:
+    return [sample.hours for sample in fleet.samples]
 
 
-def _utilisation(axes: Any, world: World, style: str) -> None:
-    points = [
-        (
-            after.hours,
-            (after.busy_seconds - before.busy_seconds) / (after.paid_seconds - before.paid_seconds),
-        )
-        for before, after in pairwise(world.samples)
-        if after.paid_seconds > before.paid_seconds
-    ]
-    axes.plot([hour for hour, _ in points], [share for _, share in points], style, lw=1.1)
+def _configs(fleet: Fleet, games: Any, elo: Any) -> None:
+    """Games and strength of each config."""
+    for number, config in enumerate(fleet.settings.configs):
+        colour = matplotlib.colormaps[COLOURS](number % 20)
+        played = [sample.games.get(config, 0) for sample in fleet.samples]
+        games.plot(_hours(fleet), played, color=colour, lw=1.1, label=config)
+        strength = [sample.elo.get(config) for sample in fleet.samples]
+        elo.plot(_hours(fleet), strength, color=colour, lw=1.1)
+    games.legend(frameon=False, fontsize=6, ncol=2)
+
+
+def _utilisation(fleet: Fleet, axes: Any) -> None:
+    hours, shares = [], []
+    for before, after in pairwise(fleet.samples):
+        paid = after.paid_seconds - before.paid_seconds
+        if paid > 0:
+            hours.append(after.hours)
+            shares.append((after.busy_seconds - before.busy_seconds) / paid)
+    axes.plot(hours, shares, lw=1.1)
     axes.set_ylim(0.0, 1.05)
+
+
+def _costs(fleet: Fleet, axes: Any, style: str, colour: str, label: str) -> None:
+    """The cost, and the price of an hour of reference play."""
+    axes[0].plot(_hours(fleet), [sample.cost for sample in fleet.samples], style, color=colour)
+    prices = [_price(sample) for sample in fleet.samples]
+    axes[1].plot(_hours(fleet), prices, style, color=colour, label=label)
+
+
+def _price(sample: Sample) -> float | None:
+    hours = sample.reference_seconds / 3600.0
+    return sample.cost / hours if hours else None

@@ -4,57 +4,43 @@ worker is silent."""
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from itertools import count
 
 from ringrift.events import Fact
-from ringrift.events.facts import (
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    SelfplayFinished,
-    SelfplayPlanned,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingTimedOut,
-    WorkEscalated,
+from ringrift.events.facts import WorkEscalated
+from ringrift.events.tickets import (
+    OUTCOMES,
+    REQUESTS,
+    URGENT,
+    Ticket,
+    kind_of,
+    priority_of,
+    tickets_of,
 )
-from ringrift.events.tickets import URGENT, Ticket, kind_of, priority_of, tickets_of
 from ringrift.log.topology import WORK_TICKETS_MAX
-
-REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested)
-OUTCOMES = (
-    SelfplayFinished,
-    TrainingFinished,
-    TrainingFailed,
-    TrainingTimedOut,
-    EvaluationScored,
-    EvaluationFailed,
-)
 
 
 class WorkQueue:
-    """Tickets that wait or are in hand, together at most `WORK_TICKETS_MAX`; the dispatcher keeps
-    what does not fit."""
+    """Tickets that wait or are in work, together at most `WORK_TICKETS_MAX`; the dispatcher keeps
+    those that do not fit."""
 
     def __init__(self) -> None:
         self.outstanding: dict[str, Ticket] = {}
-        """by the facts: asked for and not done"""
+        """Tickets that the facts request and that are not done."""
         self.stored: set[str] = set()
-        """tickets on the queue, those in hand included"""
+        """Tickets on the queue, those in work included."""
+        self.sequences: dict[str, int] = {}
+        """Sequence in `WORK` of each ticket."""
         self.refused = 0
         self.deepest = 0
         self.deliveries: dict[str, int] = {}
         self._kept: list[Ticket] = []
-        self._heaps: dict[str, list[tuple[int, int, str]]] = {
-            "selfplay": [],
-            "training": [],
-            "evaluation": [],
-        }
+        self._heaps: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         self._order = count()
 
     def take_in(self, event: Fact, position: str) -> None:
-        """What the dispatcher does with a fact."""
+        """Take a fact, as the dispatcher does."""
         if isinstance(event, REQUESTS):
             for ticket in tickets_of(event, position):
                 self.outstanding[ticket.ticket] = ticket
@@ -69,7 +55,7 @@ class WorkQueue:
             self._refill()
 
     def take(self, kind: str) -> Ticket | None:
-        """The next ticket of a kind that nobody holds and that is not done."""
+        """The next ticket of a kind that waits and is not done."""
         heap = self._heaps[kind]
         while heap:
             name = heapq.heappop(heap)[2]
@@ -83,25 +69,21 @@ class WorkQueue:
         if ticket.ticket in self.outstanding:
             self._push(ticket, priority_of(ticket))
 
-    def lose(self, held: set[str]) -> int:
-        """Lose what nobody holds; how many. The dispatcher looks at the facts when it comes
-        back."""
-        lost = [name for name in self.stored if name not in held]
+    def lose(self, held: set[str]) -> None:
+        """Lose all tickets but those that workers hold."""
         self.stored &= held
-        for heap in self._heaps.values():
-            heap.clear()
-        return len(lost)
+        self._heaps.clear()
 
-    def bring_back(self) -> None:
-        """Put on the queue what the facts ask for and is not there."""
+    def restore(self) -> None:
+        """Put the tickets on the queue that the facts request and the queue does not have."""
         self._kept = []
         for name, ticket in self.outstanding.items():
             if name not in self.stored:
                 self._put(ticket)
 
     def waiting(self, kind: str) -> int:
-        """Tickets of a kind that wait, about: what was done or moved to the front is counted until
-        it is met."""
+        """About the number of tickets of a kind that wait: one that was done or moved to the front
+        is counted until it is reached."""
         return len(self._heaps[kind])
 
     def _put(self, ticket: Ticket) -> None:
@@ -110,6 +92,7 @@ class WorkQueue:
             self._kept.append(ticket)
             return
         self.stored.add(ticket.ticket)
+        self.sequences.setdefault(ticket.ticket, len(self.sequences) + 1)
         self.deepest = max(self.deepest, len(self.stored))
         self._push(ticket, priority_of(ticket))
 
