@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
 from ringrift.rules.config import Config
+from ringrift.search.arrays import States
+from ringrift.search.boards import Boards
 from ringrift.search.harness import LOCKSTEP, Setup, make_player
-from ringrift.search.players import Boards, Player, States
+from ringrift.search.players import Player
 from ringrift.search.splitmix import seed_of
 
 PLIES: Final = (2, 16)

@@ -24,10 +24,11 @@ from ringrift.rules.config import Config
 from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
+from ringrift.search.boards import Boards
+from ringrift.search.gumbel.player import load
 from ringrift.search.harness import HARNESSES, Model, Setup, make_player
-from ringrift.search.players import Boards, Decision, Player
+from ringrift.search.players import Decision, Player
 from ringrift.search.splitmix import seed_of, uniform
-from ringrift.search.warm_up import warm_up
 
 PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of who makes the random moves of openings
@@ -101,7 +102,7 @@ def play_out(
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a
     game without end."""
-    warm_up()
+    load()  # before the clocks of the games start
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))
     waiting = iter(starts)

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-from ringrift.rules.compile import Compiler
+from ringrift.rules.compile import RULES
 
 KERNELS: Final = tuple(
     Path(__file__).parent / "nnue" / name for name in ("features.py", "inference.py")
 )
 """Sources that compiled callers elsewhere depend on."""
 
-_COMPILER = Compiler("nets", KERNELS)
-compiled, inlined = _COMPILER.compiled, _COMPILER.inlined
+NETS: Final = RULES.child("nets", KERNELS)
+compiled, inlined = NETS.compiled, NETS.inlined

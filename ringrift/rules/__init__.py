@@ -5,7 +5,7 @@ geometry and a state (`layout`), one row of int32 words: copying the row copies 
 is a 2-D array. It imports `apply_move`, `legal_moves` and the like from their modules. These
 functions trust their arguments: cells must be core ids of the board, and moves legal.
 
-What is compiled is imported on first use, for numba takes a second to import.
+Names whose modules need numba, which takes a second to import, are imported on first use.
 """
 
 from importlib import import_module

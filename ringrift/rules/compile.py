@@ -9,9 +9,9 @@ import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
@@ -26,32 +26,52 @@ _config = cast(Any, numba.config)  # numba fills this module at run time
 _njit = cast(Any, numba.njit)  # its stubs do not know _nrt
 
 
-# The environment variable also reaches child processes.
-_config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
+class Compiler:
+    """Compiles functions into one cache folder."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-@contextmanager
-def compiling_alone() -> Iterator[None]:
-    """Hold a lock that lets one process compile at a time.
+    def child(self, name: str, sources: Iterable[Path]) -> "Compiler":
+        """Return a compiler with a folder below this one, which also depends on `sources`."""
+        return Compiler(self.folder / f"{name}-{digest(sources)}")
 
-    The others wait and then find the machine code in the cache."""
-    folder = Path(os.environ["NUMBA_CACHE_DIR"])
-    with ExitStack() as stack:
+    def compiled(self, function: F) -> F:
+        """Compile `function` at its first call, without the GIL.
+
+        Reference counting is off, which doubles the speed, so it must not allocate."""
+        return self._decorated(function)
+
+    def inlined(self, function: F) -> F:
+        """As `compiled`, but compiled callers take in the source of the function.
+
+        Every compiled function optimizes all that it calls again, so a chain of five calls would
+        compile the last one five times. Inlining what is tiny or has one caller avoids that."""
+        return self._decorated(function, inline="always")
+
+    def _decorated(self, function: F, **options: str) -> F:
+        # numba reads the folder when it decorates a function
+        outer, _config.CACHE_DIR = _config.CACHE_DIR, str(self.folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / "lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            pass  # not writable: nothing will be cached either, so waiting would gain nothing
-        yield
+            decorate = _njit(cache=True, nogil=True, error_model="numpy", _nrt=False, **options)
+            return cast(F, decorate(function))
+        finally:
+            _config.CACHE_DIR = outer
 
+    @contextmanager
+    def loading(self, what: str) -> Iterator[None]:
+        """Hold a lock on the cache while the context calls compiled code for the first time.
 
-@contextmanager
-def announced(what: str) -> Iterator[None]:
-    """Report on standard error that `what` is compiled, if the block compiles anything that is not
-    in the cache."""
-    with event.install_listener("numba:compile", _Announcement(what)):
-        yield
+        So one process compiles and the others find the result in the cache. If anything has to be
+        compiled, that is reported on standard error."""
+        with ExitStack() as stack:
+            # not writable: nothing will be cached either, so waiting would gain nothing
+            with suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((self.folder / "lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(event.install_listener("numba:compile", _Announcement(what)))
+            yield
 
 
 class _Announcement(event.Listener):
@@ -67,48 +87,11 @@ class _Announcement(event.Listener):
         """Numba asks for this method."""
 
 
-class Compiler:
-    """Compiles the functions of one package into a cache folder of their own.
+RULES: Final = Compiler(cache_folder())
+compiled, inlined = RULES.compiled, RULES.inlined
 
-    The folder is below that of the rules and also depends on `sources`, all files besides the rules
-    that the functions may call into."""
-
-    def __init__(self, name: str, sources: Iterable[Path]) -> None:
-        self._folder = str(Path(_config.CACHE_DIR) / f"{name}-{digest(sources)}")
-
-    def compiled(self, function: F) -> F:
-        """As `compiled`, in the folder of this compiler."""
-        return self._in_folder(compiled, function)
-
-    def inlined(self, function: F) -> F:
-        """As `inlined`, in the folder of this compiler."""
-        return self._in_folder(inlined, function)
-
-    def _in_folder(self, decorate: Callable[[F], F], function: F) -> F:
-        # numba reads the folder when it decorates a function
-        outer, _config.CACHE_DIR = _config.CACHE_DIR, self._folder
-        try:
-            return decorate(function)
-        finally:
-            _config.CACHE_DIR = outer
-
-
-def compiled(function: F) -> F:
-    """Compile `function` at its first call, without the GIL.
-
-    Reference counting is off, which doubles the speed, so it must not allocate."""
-    return cast(F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
-
-
-def inlined(function: F) -> F:
-    """As `compiled`, but compiled callers take in the source of the function.
-
-    Every compiled function optimizes all that it calls again, so a chain of five calls would
-    compile the last one five times. Inlining what is tiny or has one caller avoids that."""
-    return cast(
-        F, _njit(cache=True, nogil=True, error_model="numpy", _nrt=False, inline="always")(function)
-    )
-
+# The environment variable also reaches child processes.
+_config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(RULES.folder)
 
 # To numba these are the numpy types; to the type checker they return plain ints.
 

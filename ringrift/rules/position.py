@@ -1,5 +1,6 @@
 """A game position with a plain Python face, and its text form (section 21.4)."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.apply import apply_move
-from ringrift.rules.compile import announced, compiling_alone
+from ringrift.rules.compile import RULES
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.errors import IllegalMove
 from ringrift.rules.geometry import Geometry, geometry
@@ -188,20 +189,13 @@ class Position:
         return tuple(int(final_rank(self.state, n, seat)) for seat in range(1, n + 1))
 
 
-_warm = False
-
-
+@cache
 def warm_up() -> None:
-    """Load or compile the rules once; a first compilation, which takes up to half a minute, is
-    announced on stderr."""
-    global _warm
-    if _warm:
-        return
-    with announced("the rules"), compiling_alone():
+    """Load the compiled rules; a first compilation takes up to half a minute."""
+    with RULES.loading("the rules"):
         G = geometry(Config("square8", 2))
         state = np.zeros(G.state_size, STATE_DTYPE)
         init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
         out = np.empty(G.moves_max, np.int64)
         legal_moves(G, state, out)
         apply_move(G, state, int(out[0]))
-    _warm = True

@@ -1,46 +1,45 @@
-"""The players by name, and what goes with what.
+"""The players by name, and which parts go together.
 
 A harness is a way to choose moves; an evaluator values positions for it. A participant, the unit
 that has a rating, is a model, a harness and its settings; `ringrift.events.participants` names it
-after the `Seat` that a player sits at."""
+after the `Seat` that a player takes.
+"""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from ringrift.nets.nnue.inference import Network
 from ringrift.rules.config import Config
-from ringrift.search import depth_first as df
-from ringrift.search import game_tree as gt
-from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
-from ringrift.search.descent_player import DescentOptions, DescentPlayer
-from ringrift.search.players import Evaluate, Player, SearchOptions, TreePlayer
+from ringrift.search.players import Evaluate, Player
+
+# Compiled code is imported where a player is made, so that listing harnesses does not load numba.
+if TYPE_CHECKING:
+    from ringrift.nets.nnue.inference import Network
 
 SHARP: Final = 1e4
-"""logits a unit of value for the greedy heuristic: moves whose values differ by less than about
-1e-4 are drawn by lot"""
+"""Logits per unit of value for the greedy heuristic: moves whose values differ by less than about
+1e-4 are chosen at random."""
 
 PRIOR: Final = 20.0
-"""logits a unit of value for the root of a search with the heuristic: 20 to 30 were best of 0 to 30
-(hex8_2p, 32 simulations; with equal logits the sampled root moves are a random sixth of all, and 10
-already scored 72 % against that)"""
-
+"""Logits per unit of value for the root of a search with the heuristic: 20 to 30 were best of 0 to
+30 (hex8_2p, 32 simulations). With equal logits the sampled root moves are a random sixth of all,
+and 10 already scored 72 % against that."""
 
 LOCKSTEP: Final = 128
-"""games that advance together: a batch of 64 to 128 leaves keeps a network's cost a position low on
-a CPU"""
+"""Games that advance together: a batch of 64 to 128 leaves keeps the cost of a network per position
+low on a CPU."""
 
 LOCKSTEP_GPU: Final = 4096
-"""the same where a GPU has to be kept busy: what the evaluator takes at once"""
+"""The same to keep a GPU busy: what the evaluator takes at once."""
 
 SIMULATIONS: Final = (8, 32, 128, 512)
-"""budgets four times those below: doublings won 47 to 76 of 100 games on square8_2p, most of them
-too few to tell"""
+"""Budgets in steps of four: doublings won 47 to 76 of 100 games on square8_2p, most of them too few
+to be significant."""
 
 POSITIONS: Final = (32, 256, 2048)
-"""budgets of searches that look at every move: a turn has 30 to 150, so that a doubling seldom
-reaches the next depth"""
+"""Budgets of searches that look at every move: a turn has 30 to 150, so a doubling seldom reaches
+the next depth."""
 
 MODEL_KINDS: Final[Mapping[str, tuple[str, bool]]] = {
     "network": ("network", True),
@@ -55,34 +54,35 @@ EVALUATED: Final = ("network", "nnue")  # evaluators that come with a model
 
 
 class HarnessError(ValueError):
-    """A player that cannot be made: an unknown harness, or parts that do not go together."""
+    """No player can be made: the harness is unknown, or the parts do not go together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A network at work.
+    """A network in use.
 
-    evaluate     values and logits for a batch of positions
-    policy       whether its logits mean something
-    nnue         the weights of an NNUE, for compiled searches; None: it is none
+    evaluate  values and logits for a batch of positions
+    policy    whether its logits are a policy
+    nnue      the weights of an NNUE, for compiled searches; None for other networks
     """
 
     evaluate: Evaluate
     policy: bool = True
-    nnue: Network | None = None
+    nnue: "Network | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a player is made of.
+    """The parts of a player.
 
-    evaluator    "network" or "nnue" (need a `model`), "heuristic" or "none" simulations  search
-    budget a decision; 0 for harnesses that do not search. Gumbel: simulations; depth-first and
-    descent:
-                 positions looked at, but always all moves of the root
-    considered   moves sampled at the root (Gumbel) noise_plies  plies at the start of a game in
-    which moves are sampled; afterwards the best one is played (Gumbel and policy) threads
-    threads for the compiled part; None: all cores of this process"""
+    evaluator    "network" or "nnue" (both need a `model`), "heuristic" or "none"
+    simulations  budget of a decision; 0 for harnesses that do not search. Gumbel: simulations;
+                 depth-first and descent: positions, but always all moves of the root
+    considered   moves sampled at the root (Gumbel)
+    noise_plies  plies at the start of a game in which moves are sampled; afterwards the best one is
+                 played (Gumbel and policy)
+    threads      threads for the compiled part; None: all cores of this process
+    """
 
     evaluator: str
     simulations: int = 0
@@ -91,25 +91,22 @@ class Setup:
     threads: int | None = None
     model: Model | None = None
 
-    @property
-    def evaluate(self) -> Evaluate | None:
-        """Of the model, if there is one."""
-        return self.model.evaluate if self.model else None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harness:
     """One way to choose moves.
 
-    title       what it is, in a line evaluators  those it can use policy      whether a model needs
-    a policy for it make        makes the player ladder      ascending budgets that tell what more
-    of it buys; none: it does not search seats       numbers of seats it plays with lockstep
-    games that advance together in self-play and matches, unless the caller says otherwise"""
+    title       one line of description
+    evaluators  those it can use
+    policy      whether a model needs a policy for it
+    ladder      ascending budgets to compare; empty: it does not search
+    seats       numbers of seats it plays with
+    lockstep    games that advance together in self-play and matches, by default
+    """
 
     title: str
     evaluators: tuple[str, ...]
-    policy: bool
-    make: Callable[[Config, Setup], Player]
+    policy: bool = False
     ladder: tuple[int, ...] = ()
     seats: tuple[int, ...] = (2, 3, 4)
     lockstep: int = LOCKSTEP
@@ -120,89 +117,35 @@ class Harness:
         return bool(self.ladder)
 
 
-def _gumbel(config: Config, setup: Setup) -> Player:
-    kind = _kind(setup)
-    options = SearchOptions(
-        simulations=setup.simulations,
-        considered=setup.considered,
-        noise_plies=setup.noise_plies,
-        lookahead=PRIOR if kind == gt.HEURISTIC else 0.0,
-        threads=_threads(setup),
-    )
-    return TreePlayer(config, kind, options, evaluate=setup.evaluate)
-
-
-def _policy(config: Config, setup: Setup) -> Player:
-    options = SearchOptions(simulations=0, noise_plies=setup.noise_plies, threads=_threads(setup))
-    return TreePlayer(config, gt.NETWORK, options, evaluate=setup.evaluate)
-
-
-def _heuristic(config: Config, setup: Setup) -> Player:
-    return TreePlayer(
-        config, gt.HEURISTIC, SearchOptions(simulations=0, lookahead=SHARP, threads=_threads(setup))
-    )
-
-
-def _random(config: Config, setup: Setup) -> Player:
-    return TreePlayer(config, gt.NULL, SearchOptions(simulations=0, threads=_threads(setup)))
-
-
-def _depth_first(kind: int) -> Callable[[Config, Setup], Player]:
-    def make(config: Config, setup: Setup) -> Player:
-        options = DepthFirstOptions(kind=kind, nodes=setup.simulations, threads=_threads(setup))
-        if setup.evaluator == "nnue" and setup.model:
-            return DepthFirstPlayer(config, gt.NNUE, options, network=setup.model.nnue)
-        return DepthFirstPlayer(config, _kind(setup), options, evaluate=setup.evaluate)
-
-    return make
-
-
-def _descent(config: Config, setup: Setup) -> Player:
-    options = DescentOptions(nodes=setup.simulations, threads=_threads(setup))
-    return DescentPlayer(config, _kind(setup), options, evaluate=setup.evaluate)
-
-
-def _kind(setup: Setup) -> int:
-    return gt.NETWORK if setup.evaluator in EVALUATED else gt.HEURISTIC
-
-
 HARNESSES: Final[Mapping[str, Harness]] = {
     "gumbel": Harness(
-        title="Gumbel AlphaZero search; its improved policy is what networks learn from",
+        title="Gumbel AlphaZero search; networks learn from its improved policy",
         evaluators=("network", "heuristic"),
         policy=True,
-        make=_gumbel,
         ladder=SIMULATIONS,
     ),
     "gpu_gumbel": Harness(
-        title="the same search with thousands of games in lockstep, for self-play that keeps a GPU busy",
+        title="the same search with thousands of games in lockstep, to keep a GPU busy",
         evaluators=("network", "heuristic"),
         policy=True,
-        make=_gumbel,
         ladder=SIMULATIONS,
         lockstep=LOCKSTEP_GPU,
     ),
     "minimax": Harness(
-        title="alpha-beta with iterative deepening and a transposition table; fast evaluations",
+        title="alpha-beta with iterative deepening and a transposition table, for fast evaluators",
         evaluators=("network", "nnue", "heuristic"),
-        policy=False,
-        make=_depth_first(df.MINIMAX),
         ladder=POSITIONS,
         seats=(2,),
     ),
     "maxn": Harness(
-        title="max-n: every seat takes the best for itself",
+        title="max-n: every seat maximizes its own value",
         evaluators=("network", "nnue", "heuristic"),
-        policy=False,
-        make=_depth_first(df.MAXN),
         ladder=POSITIONS,
         seats=(3, 4),
     ),
     "brs": Harness(
-        title="best-reply search: of all opponents only the one answers that hurts most, so it looks further than max-n",
+        title="best-reply search: only the most harmful opponent replies; looks further than max-n",
         evaluators=("network", "nnue", "heuristic"),
-        policy=False,
-        make=_depth_first(df.BRS),
         ladder=POSITIONS,
         seats=(3, 4),
     ),
@@ -210,37 +153,28 @@ HARNESSES: Final[Mapping[str, Harness]] = {
         title="the bare policy of a model, without search: baseline and fastest play",
         evaluators=("network", "nnue"),
         policy=True,
-        make=_policy,
     ),
     "descent": Harness(
-        title="best-first search that grows the tree along the best lines and solves endgames; research",
+        title="best-first search along the best lines that solves endgames; research",
         evaluators=("network", "heuristic"),
         policy=True,
-        make=_descent,
         ladder=POSITIONS,
     ),
     "heuristic": Harness(
-        title="the best move by the handcrafted evaluation, one move ahead; baseline and anchor of ratings",
+        title="the best move by the handcrafted evaluation, one move ahead; baseline of ratings",
         evaluators=("heuristic",),
-        policy=False,
-        make=_heuristic,
     ),
-    "random": Harness(
-        title="any legal move; the floor of ratings",
-        evaluators=("none",),
-        policy=False,
-        make=_random,
-    ),
+    "random": Harness(title="any legal move; the floor of ratings", evaluators=("none",)),
 }
 
 
 def compatible(model_kind: str, seats: int) -> tuple[str, ...]:
-    """The harnesses that can play a game of `seats` with a model of that kind, one of MODEL_KINDS.
-    Raises HarnessError."""
+    """Return the harnesses that can play a game of `seats` with a model of this kind.
+
+    `model_kind` is one of MODEL_KINDS; otherwise HarnessError is raised."""
     if model_kind not in MODEL_KINDS:
-        raise HarnessError(
-            f"unknown kind of model {model_kind!r}; there are {', '.join(MODEL_KINDS)}"
-        )
+        kinds = ", ".join(MODEL_KINDS)
+        raise HarnessError(f"unknown kind of model {model_kind!r}; the kinds are {kinds}")
     evaluator, policy = MODEL_KINDS[model_kind]
     evaluators = {evaluator} if evaluator else {"heuristic", "none"}
     return tuple(
@@ -253,47 +187,71 @@ def compatible(model_kind: str, seats: int) -> tuple[str, ...]:
 
 
 def make_player(config: Config, name: str, setup: Setup) -> Player:
-    """The player `name` made of `setup`. Raises HarnessError that names what does not go together
-    and what would."""
+    """Return the player `name` made of `setup`.
+
+    Raises HarnessError with what does not go together and what would."""
     harness = HARNESSES.get(name)
     if harness is None:
-        raise HarnessError(f"unknown harness {name!r}; there are {', '.join(HARNESSES)}")
+        names = ", ".join(HARNESSES)
+        raise HarnessError(f"unknown harness {name!r}; the harnesses are {names}")
     if config.seats not in harness.seats:
-        raise HarnessError(
-            f"harness {name} plays with {' or '.join(map(str, harness.seats))} seats, not {config.seats}"
-        )
+        seats = " or ".join(map(str, harness.seats))
+        raise HarnessError(f"harness {name} plays with {seats} seats, not {config.seats}")
     if setup.evaluator not in harness.evaluators:
-        raise HarnessError(
-            f"harness {name} needs evaluator {' or '.join(harness.evaluators)}, not {setup.evaluator!r}"
-        )
+        needed = " or ".join(harness.evaluators)
+        raise HarnessError(f"harness {name} needs evaluator {needed}, not {setup.evaluator!r}")
     if (setup.evaluator in EVALUATED) != (setup.model is not None):
         raise HarnessError(
-            f"harness {name}: a network goes with evaluator 'network' or 'nnue' and with no other"
+            f"harness {name}: evaluators 'network' and 'nnue' need a network, others take none"
         )
     if setup.evaluator == "nnue" and setup.model and setup.model.nnue is None:
-        raise HarnessError(f"harness {name}: the model is no NNUE; its evaluator is 'network'")
-    if (
-        harness.policy and not harness.searches and setup.model and not setup.model.policy
-    ):  # a search has the values to go by
+        raise HarnessError(f"harness {name}: the model is no NNUE; use evaluator 'network'")
+    # a search without a policy still has the values
+    if harness.policy and not harness.searches and setup.model and not setup.model.policy:
+        kinds = {"nnue", setup.evaluator}
+        fit = [
+            other
+            for other, h in HARNESSES.items()
+            if kinds & set(h.evaluators) and config.seats in h.seats and not h.policy
+        ]
         raise HarnessError(
-            f"harness {name} needs a model with a policy; without one play {_names_without_policy(setup, config)}"
+            f"harness {name} needs a model with a policy; without one use {' or '.join(fit)}"
         )
     if (setup.simulations > 0) != harness.searches:
-        need = "at least 1 simulation" if harness.searches else "0 simulations: it does not search"
-        raise HarnessError(f"harness {name} needs {need}, not {setup.simulations}")
-    return harness.make(config, setup)
+        need = (
+            "at least 1 simulation" if harness.searches else "0 simulations, as it does not search"
+        )
+        raise HarnessError(f"harness {name} needs {need}; got {setup.simulations}")
+    return _made(config, name, setup)
 
 
-def _names_without_policy(setup: Setup, config: Config) -> str:
-    """Harnesses for a model like that of `setup`."""
-    kinds = {"nnue", setup.evaluator}
-    fit = [
-        name
-        for name, h in HARNESSES.items()
-        if kinds & set(h.evaluators) and config.seats in h.seats and not h.policy
-    ]
-    return " or ".join(fit)
+def _made(config: Config, name: str, setup: Setup) -> Player:
+    # imported here, so that listing harnesses does not load numba
+    from ringrift.search import values
+    from ringrift.search.depth_first import stack
+    from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
+    from ringrift.search.descent.player import DescentOptions, DescentPlayer
+    from ringrift.search.gumbel.player import SearchOptions, TreePlayer
 
-
-def _threads(setup: Setup) -> int:
-    return setup.threads if setup.threads is not None else len(os.sched_getaffinity(0))
+    model, budget = setup.model, setup.simulations
+    threads = len(os.sched_getaffinity(0)) if setup.threads is None else setup.threads
+    evaluate = model.evaluate if model else None
+    evaluator = {"heuristic": values.HEURISTIC, "none": values.NULL}.get(
+        setup.evaluator, values.NETWORK
+    )
+    if name in ("minimax", "maxn", "brs"):
+        kind = {"minimax": stack.MINIMAX, "maxn": stack.MAXN, "brs": stack.BRS}[name]
+        depth_first = DepthFirstOptions(kind=kind, nodes=budget, threads=threads)
+        if model and setup.evaluator == "nnue":
+            return DepthFirstPlayer(config, values.NNUE, depth_first, network=model.nnue)
+        return DepthFirstPlayer(config, evaluator, depth_first, evaluate=evaluate)
+    if name == "descent":
+        descent = DescentOptions(nodes=budget, threads=threads)
+        return DescentPlayer(config, evaluator, descent, evaluate=evaluate)
+    options = SearchOptions(simulations=budget, considered=setup.considered, threads=threads)
+    if name == "heuristic":
+        options = replace(options, lookahead=SHARP)
+    elif name != "random":
+        lookahead = PRIOR if setup.evaluator == "heuristic" else 0.0
+        options = replace(options, noise_plies=setup.noise_plies, lookahead=lookahead)
+    return TreePlayer(config, evaluator, options, evaluate=evaluate)

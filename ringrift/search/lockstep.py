@@ -1,131 +1,123 @@
-"""Many searches side by side: compiled code goes on with each until it needs an evaluation, one
-call answers them all.
+"""Many searches side by side, with one call of the evaluator for all that wait.
 
-The games of a player are divided into chunks, each worked on by one thread at a time. A chunk holds
-searches that stop and go on, so that no thread or call stack belongs to a game."""
+The games of a player are divided into chunks, each advanced by one thread at a time. Compiled code
+advances a search until it needs an evaluation; its state is in arrays, so that it needs no thread
+or call stack while it waits.
+"""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.search.gumbel import Floats, Ints
-
-States = NDArray[np.int32]  # [B, S]
-Codes = NDArray[np.int64]
-Seeds = NDArray[np.uint64]  # [B]
-Evaluate = Callable[[States, Codes, Codes], tuple[Floats, Floats]]
-"""`(states[B, S], codes[M], offsets[B + 1]) -> (logits[M], values[B, n])`: position i has the legal
-moves `codes[offsets[i]:offsets[i + 1]]` (searches that use no policy give one of them), values are
-by absolute seat in -1..1."""
+from ringrift.rules.config import Config
+from ringrift.rules.geometry import Geometry, geometry
+from ringrift.search.arrays import Codes, Floats, Seeds, States
+from ringrift.search.players import Decision, Evaluate
+from ringrift.search.values import NETWORK
+from ringrift.search.weights import heuristic_weights
 
 CHUNKS_PER_THREAD: Final = 2  # so that a thread whose games end early takes over others
-ROOM_UNUSED_MAX: Final = 4  # times the games: chunks that are so much too large are given back
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decision:
-    """A move and why.
-
-    move    code of the move to play moves   int64 [K], all legal codes, ascending policy  float32
-    [K], sums to 1: the improved policy (without simulations: the policy; depth-first: all on the
-    move played) values  float32 [n] by seat in -1..1: Gumbel the mean over the search, depth-first
-    and descent the value of the best line
-            (best-reply search and minimax know the mover's only and divide the negative among the
-            others); without a search the evaluator's
-    visits  int32 [K], how often a move was searched (depth-first: positions looked at below it)
-    nodes   positions looked at, the root not counted; 0 without a search depth   decisions looked
-    ahead: descent the longest line, Gumbel that of `line`; depth-first the last depth completed,
-    which is
-            1 after one decision and d after d - 1 whole turns
-    line    codes of the principal variation from `move` on, forced plies left out; the move alone
-    where there is none"""
-
-    move: int
-    moves: Codes
-    policy: Floats
-    values: Floats
-    visits: Ints
-    nodes: int = 0
-    depth: int = 0
-    line: tuple[int, ...] = ()
+ROOM_FACTOR_MAX: Final = 4  # chunks with more room than this times the games are replaced
 
 
 class Question(NamedTuple):
-    """Positions to evaluate: states [K, S], their moves one list after another, how many each has
-    [K]."""
+    """Positions to evaluate: states [K, S], their moves concatenated, the number of each [K]."""
 
     states: States
     moves: Codes
     counts: NDArray[np.integer]
 
 
-class Chunk(Protocol):
-    """Some of the games of a player: room for `room`, of which the first `games` are in use."""
+class Chunk(ABC):
+    """Searches of some games: room for `room`, of which the first `games` are in use."""
 
-    room: int
-    games: int
+    def __init__(self, g: Geometry, room: int) -> None:
+        self.geometry, self.room, self.games = g, room, 0
+        self._asked: Codes = np.zeros(0, np.int64)  # the games that wait for an answer
 
+    @abstractmethod
     def set_roots(self, states: States, seeds: Seeds) -> None:
         """Begin a search of each of `games` positions."""
 
+    @abstractmethod
     def advance(self) -> None:
-        """Go on with all games until each waits or is done."""
+        """Advance all games until each waits or is done."""
 
+    @abstractmethod
     def ask(self) -> Question | None:
-        """What the games wait for; None when all are done."""
+        """Return the positions that the games wait for, or None when all are done."""
 
+    @abstractmethod
     def answer(self, logits: Floats, values: Floats) -> None:
-        """Logits in the order of the moves asked about, values [K, n] by seat."""
+        """Take logits in the order of the moves asked about, and values [K, n] by seat."""
+
+    @abstractmethod
+    def decision(self, game: int) -> Decision:
+        """Return the result of a finished search."""
 
     def decisions(self) -> list[Decision]:
-        """What the finished searches found."""
+        """Return the results of all games."""
+        return [self.decision(game) for game in range(self.games)]
 
 
-C = TypeVar("C", bound=Chunk)
+class LockstepPlayer(ABC):
+    """A player whose games advance together."""
 
-
-class Lockstep(Generic[C]):
-    """The part of a player that keeps its games moving."""
+    searches = False
 
     def __init__(
-        self, new_chunk: Callable[[int], C], threads: int, evaluate: Evaluate | None, *, asks: bool
+        self,
+        config: Config,
+        evaluator: int,
+        *,
+        threads: int = 1,
+        evaluate: Evaluate | None = None,
+        weights: Floats | None = None,
     ) -> None:
-        """`new_chunk(games)` makes a chunk with so much room; `evaluate` answers them if they ever
-        ask."""
-        if asks != (evaluate is not None):
-            raise ValueError(
-                "a network evaluator goes with an `evaluate` callable, the compiled ones without"
-            )
-        self._new_chunk, self._threads, self._evaluate = new_chunk, threads, evaluate
-        self._chunks: list[C] = []
+        """`evaluator` is one of `values`; NETWORK needs `evaluate`. `weights` replace those of the
+        heuristic."""
+        if (evaluator == NETWORK) != (evaluate is not None):
+            raise ValueError("the evaluator NETWORK needs an `evaluate` callable, others take none")
+        self.geometry = geometry(config)
+        self._weights = heuristic_weights(config) if weights is None else weights
+        self._threads, self._evaluate = threads, evaluate
+        self._chunks: list[Chunk] = []
+
+    @abstractmethod
+    def _load(self) -> None:
+        """Load the compiled search, or compile it at its first use."""
+
+    @abstractmethod
+    def _new_chunk(self, room: int) -> Chunk:
+        """Return a chunk with room for `room` games."""
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
-        """A decision for each position `states[B, S]`, none of them over; `seeds[B]` are those of
-        the games."""
+        """As `Player.choose`."""
+        self._load()
         chunks = self._chunks_for(len(states))
         first = 0
         for chunk in chunks:
-            chunk.set_roots(states[first : first + chunk.games], seeds[first : first + chunk.games])
-            first += chunk.games
+            last = first + chunk.games
+            chunk.set_roots(states[first:last], seeds[first:last])
+            first = last
         while True:
             self._advance(chunks)
-            asking = [
-                (chunk, question) for chunk in chunks if (question := chunk.ask()) is not None
-            ]
+            questions = [(chunk, chunk.ask()) for chunk in chunks]
+            asking = [(chunk, question) for chunk, question in questions if question is not None]
             if not asking:
                 return [decision for chunk in chunks for decision in chunk.decisions()]
             self._answer(asking)
 
-    def _chunks_for(self, games: int) -> list[C]:
-        """Chunks with room for so many games, as equal as can be."""
+    def _chunks_for(self, games: int) -> list[Chunk]:
+        """Return chunks for `games` games, of equal size up to rounding."""
         count = 1 if self._threads == 1 else min(games, self._threads * CHUNKS_PER_THREAD)
         size = -(-games // count)
-        if len(self._chunks) < count or not size <= self._chunks[0].room < ROOM_UNUSED_MAX * size:
+        if len(self._chunks) < count or not size <= self._chunks[0].room < ROOM_FACTOR_MAX * size:
             self._chunks = [self._new_chunk(size) for _ in range(count)]
         left = games
         for chunk in self._chunks:
@@ -133,30 +125,27 @@ class Lockstep(Generic[C]):
             left -= chunk.games
         return [chunk for chunk in self._chunks if chunk.games]
 
-    def _advance(self, chunks: Sequence[C]) -> None:
+    def _advance(self, chunks: Sequence[Chunk]) -> None:
         if self._threads == 1 or len(chunks) == 1:
             for chunk in chunks:
                 chunk.advance()
         else:
             list(_pool(self._threads).map(lambda chunk: chunk.advance(), chunks))
 
-    def _answer(self, asking: Sequence[tuple[C, Question]]) -> None:
+    def _answer(self, asking: Sequence[tuple[Chunk, Question]]) -> None:
         """Evaluate all waiting positions in one call."""
         assert self._evaluate is not None
         questions = [question for _, question in asking]
-        counts = np.concatenate([question.counts for question in questions])
-        offsets = np.zeros(len(counts) + 1, np.int64)
-        np.cumsum(counts, out=offsets[1:])
         states = np.concatenate([question.states for question in questions])
-        logits, values = self._evaluate(
-            states, np.concatenate([question.moves for question in questions]), offsets
-        )
+        moves = np.concatenate([question.moves for question in questions])
+        offsets = np.zeros(len(states) + 1, np.int64)
+        np.cumsum(np.concatenate([question.counts for question in questions]), out=offsets[1:])
+        logits, values = self._evaluate(states, moves, offsets)
         at_move, at_state = 0, 0
         for chunk, question in asking:
-            moves, positions = len(question.moves), len(question.states)
-            chunk.answer(logits[at_move : at_move + moves], values[at_state : at_state + positions])
-            at_move += moves
-            at_state += positions
+            next_move, next_state = at_move + len(question.moves), at_state + len(question.states)
+            chunk.answer(logits[at_move:next_move], values[at_state:next_state])
+            at_move, at_state = next_move, next_state
 
 
 @lru_cache(maxsize=4)

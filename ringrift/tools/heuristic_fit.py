@@ -28,10 +28,11 @@ from ringrift.rules import layout as la
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 from ringrift.rules.outcome import final_rank
-from ringrift.search import game_tree as gt
+from ringrift.search import values as va
+from ringrift.search.boards import Boards
+from ringrift.search.gumbel.player import SearchOptions, TreePlayer
 from ringrift.search.harness import SHARP
 from ringrift.search.heuristic import FEATURE_NAMES, FEATURES, SCRATCH, features
-from ringrift.search.players import Boards, SearchOptions, TreePlayer
 from ringrift.search.weights import heuristic_weights
 
 Array = NDArray[np.float64]
@@ -75,7 +76,7 @@ def positions(
     those ended."""
     g, n = geometry(config), config.seats
     player = TreePlayer(
-        config, gt.HEURISTIC, SearchOptions(simulations=SIMULATIONS), weights=weights
+        config, va.HEURISTIC, SearchOptions(simulations=SIMULATIONS), weights=weights
     )
     rng = np.random.default_rng(seed)
     boards = Boards(config, games, PLIES_MAX)
@@ -168,7 +169,7 @@ def climb(group: str, weights: Weights, steps: int, seed: int) -> Weights:
         sign = rng.choice((-1.0, 1.0), FEATURES)
         plus, minus = (
             TreePlayer(
-                config, gt.HEURISTIC, options, weights=(w + side * scale * sign).astype(np.float32)
+                config, va.HEURISTIC, options, weights=(w + side * scale * sign).astype(np.float32)
             )
             for side in (1, -1)
         )

@@ -11,7 +11,8 @@ from ringrift.rules.apply import apply_move
 from ringrift.rules.geometry import geometry
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
-from ringrift.search import depth_first as df
+from ringrift.search import values as va
+from ringrift.search.depth_first import stack as df
 from ringrift.search.heuristic import SCRATCH, evaluate
 from ringrift.search.weights import heuristic_weights
 
@@ -97,11 +98,11 @@ class Plain:
         if s[la.PHASE] == la.OVER:
             final_values(s, g.seats, values)
             return [
-                v * (1 - level / df.STEPS) if abs(v) == 1 else v for v in self.by_person(s, values)
+                v * (1 - level / va.STEPS) if abs(v) == 1 else v for v in self.by_person(s, values)
             ]
         if left == 0:
             evaluate(g, s, heuristic_weights(self.config), np.zeros(SCRATCH, np.float32), values)
-            return [v * float(df.ESTIMATE_MAX) for v in self.by_person(s, values)]
+            return [v * float(va.ESTIMATE_MAX) for v in self.by_person(s, values)]
         person = self.person(s, int(s[la.TURN]))
         below = [self.child_value(s, choice, left, level) for choice in self.choices(s)]
         if self.kind == df.MAXN or person == self.hero:

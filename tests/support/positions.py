@@ -3,7 +3,8 @@
 import numpy as np
 
 from ringrift.rules import Config, Position
-from ringrift.search.players import Decision, Player, States
+from ringrift.search.arrays import States
+from ringrift.search.players import Decision, Player
 
 
 def states_in_play(

@@ -16,9 +16,11 @@ from ringrift.nets.architectures import build
 from ringrift.nets.evaluator import Evaluator
 from ringrift.rules.config import Config
 from ringrift.rules.position import Position
-from ringrift.search import game_tree
-from ringrift.search.gumbel import Floats
-from ringrift.search.players import Boards, Codes, Evaluate, SearchOptions, States, TreePlayer
+from ringrift.search import values
+from ringrift.search.arrays import Codes, Floats, States
+from ringrift.search.boards import Boards
+from ringrift.search.gumbel.player import SearchOptions, TreePlayer
+from ringrift.search.players import Evaluate
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
 
 CONFIGS = ("square8_2p", "hex8_2p", "square8_4p", "square19_2p", "hexagonal_2p")
@@ -50,9 +52,9 @@ async def benchmarks(scope: Scope) -> Benchmarks:
         config = Config.parse(key)
         states, _ = positions(config)
         for name, evaluator, evaluate in (
-            ("null", game_tree.NULL, None),
-            ("heuristic", game_tree.HEURISTIC, None),
-            ("null-network", game_tree.NETWORK, _free(config.seats)),
+            ("null", values.NULL, None),
+            ("heuristic", values.HEURISTIC, None),
+            ("null-network", values.NETWORK, _free(config.seats)),
         ):
             options = SearchOptions(simulations=SIMULATIONS)
             player = TreePlayer(config, evaluator, options, evaluate=evaluate)
@@ -103,7 +105,7 @@ def positions(config: Config) -> tuple[States, list[Codes]]:
 
 def _random_games(config: Config) -> Boards:
     """One random game in each slot, stopped after `DECISIONS_APART` times the slot decisions."""
-    mover = TreePlayer(config, game_tree.NULL, SearchOptions(simulations=0))
+    mover = TreePlayer(config, values.NULL, SearchOptions(simulations=0))
     boards = Boards(config, POSITIONS, 4000)
     for slot in range(POSITIONS):
         boards.start(slot, False)

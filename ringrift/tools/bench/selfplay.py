@@ -26,9 +26,9 @@ from ringrift.learning.play import Start, game_fact, play_out, player_of
 from ringrift.nets.batch import Batcher
 from ringrift.nets.evaluator import CHUNK_CPU, CHUNK_GPU, Evaluator
 from ringrift.rules import Config
-from ringrift.search.gumbel import Floats
+from ringrift.search.arrays import Codes, Floats, Seeds, States
 from ringrift.search.harness import Model
-from ringrift.search.players import Codes, Decision, Evaluate, Player, Seeds, States
+from ringrift.search.players import Decision, Evaluate, Player
 from ringrift.search.splitmix import seed_of
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
 from ringrift.tools.bench.search import ARCHITECTURE, NO_MODEL, devices, fresh_network

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.search.gumbel import DEPTH_UNLIMITED, Settings, considered_visits
+from ringrift.search.gumbel.selection import DEPTH_UNLIMITED, Settings, considered_visits
 from ringrift.tools.search_check.cases import (
     Case,
     CaseFileError,

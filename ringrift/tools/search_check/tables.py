@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.search import gumbel
-from ringrift.search.gumbel import NONE, Floats, Ints, Settings
+from ringrift.search.arrays import Floats, Ints
+from ringrift.search.gumbel import forest as fo
+from ringrift.search.gumbel import selection as se
+from ringrift.search.gumbel.forest import NONE
+from ringrift.search.gumbel.selection import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +89,10 @@ def search_table(
     that are illegal at the root."""
     seats, actions = table.values.shape[1], table.logits.shape[1]
     legal = np.arange(actions) if invalid is None else np.flatnonzero(~invalid)
-    forest = gumbel.new_forest(1, simulations, seats, actions * (simulations + 1))
-    considered = gumbel.considered_table(min(considered_max, actions), simulations)
+    forest = fo.new_forest(1, simulations, seats, actions * (simulations + 1))
+    considered = se.considered_table(min(considered_max, actions), simulations)
     state_of = np.full(simulations + 1, root)
-    gumbel.plant(
+    fo.plant(
         forest,
         0,
         int(table.mover[root]),
@@ -98,14 +101,14 @@ def search_table(
         noise[legal],
         len(legal) < actions,
     )
-    while gumbel.next_leaf(forest, settings, 0, considered) != NONE:
+    while se.next_leaf(forest, settings, 0, considered) != NONE:
         parent, edge = int(forest.game[0].leaf_node), int(forest.game[0].leaf_edge)
         slot = edge - int(forest.node[parent].first_edge)
         before, action = state_of[parent], legal[slot] if parent == 0 else slot
         state = table.child[before, action]
         over = table.terminal[state]
         logits = table.logits[state, :0] if over else table.logits[state]
-        node = gumbel.expand(
+        node = fo.expand(
             forest,
             0,
             int(table.mover[state]),
@@ -115,12 +118,12 @@ def search_table(
         state_of[node] = state
         forest.reward[node] = table.reward[before, action]
         forest.node[node].keep = table.keep[before, action]
-        gumbel.backup(forest, node)
+        fo.backup(forest, node)
     return _outcome(forest, settings, legal, actions)
 
 
 def _outcome(
-    forest: gumbel.Forest, settings: Settings, legal: NDArray[np.int64], actions: int
+    forest: fo.Forest, settings: Settings, legal: NDArray[np.int64], actions: int
 ) -> Outcome:
     edges = slice(0, len(legal))
     visits = np.zeros(actions, np.int32)
@@ -128,12 +131,12 @@ def _outcome(
     q = np.full(actions, np.nan, np.float32)
     for edge, action in enumerate(legal):
         if forest.edge[edge].child != NONE:
-            q[action] = gumbel.edge_value(forest, edge, int(forest.node[0].mover))
+            q[action] = se.edge_value(forest, edge, int(forest.node[0].mover))
     target = np.zeros(len(legal), np.float32)
-    gumbel.improved_policy(forest, settings, 0, target)
+    se.improved_policy(forest, settings, 0, target)
     policy = np.zeros(actions, np.float32)
     policy[legal] = target
-    action = int(legal[gumbel.best_edge(forest, settings, 0)])
+    action = int(legal[se.best_edge(forest, settings, 0)])
     return Outcome(
         action=action, visits=visits, policy=policy, root_values=forest.mean[0].copy(), q=q
     )

@@ -13,9 +13,9 @@ from ringrift.learning.openings import PLIES, TRIES, Opening, even_openings, pos
 from ringrift.learning.play import player_of
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
-from ringrift.search.gumbel import Floats
+from ringrift.search.arrays import Codes, Floats, Seeds, States
 from ringrift.search.harness import LOCKSTEP, Model
-from ringrift.search.lockstep import Codes, Decision, Seeds, States
+from ringrift.search.players import Decision
 
 HEX8 = Config.parse("hex8_2p")
 NETWORKS = tuple(

@@ -14,9 +14,8 @@ from ringrift.learning import targets
 from ringrift.learning.openings import PLIES
 from ringrift.learning.play import Progress, play_games
 from ringrift.rules import Config, Position
-from ringrift.search.gumbel import Floats
+from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.harness import HARNESSES, HarnessError, Model
-from ringrift.search.players import Codes, States
 from ringrift.search.splitmix import seed_of
 
 SETTINGS = SelfplaySettings(noise_plies=12, considered=8)

@@ -6,8 +6,9 @@ import pytest
 from support.positions import states_in_play
 
 from ringrift.rules import Config, Position
+from ringrift.search.boards import Boards
 from ringrift.search.harness import Setup, make_player
-from ringrift.search.players import Boards, Player
+from ringrift.search.players import Player
 
 PLIES_MAX = 4000
 

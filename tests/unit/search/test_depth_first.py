@@ -11,14 +11,14 @@ from ringrift.nets.nnue import inference as nnue
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.rules.geometry import T_SCRATCH_AT, geometry
-from ringrift.search import depth_first as df
-from ringrift.search import depth_first_player
-from ringrift.search import game_tree as gt
-from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
-from ringrift.search.gumbel import Floats
+from ringrift.search import values as va
+from ringrift.search.arrays import Codes, Floats, States
+from ringrift.search.depth_first import player as depth_first_player
+from ringrift.search.depth_first import stack as df
+from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
 from ringrift.search.heuristic import SCRATCH
 from ringrift.search.heuristic import evaluate as heuristic
-from ringrift.search.players import Codes, Decision, States
+from ringrift.search.players import Decision
 from ringrift.search.position_key import position_key
 from ringrift.search.weights import heuristic_weights
 
@@ -35,7 +35,7 @@ KINDS = [
 
 def player(config: Config, kind: int, nodes: int, **options: int) -> DepthFirstPlayer:
     return DepthFirstPlayer(
-        config, gt.HEURISTIC, DepthFirstOptions(kind=kind, nodes=nodes, **options)
+        config, va.HEURISTIC, DepthFirstOptions(kind=kind, nodes=nodes, **options)
     )
 
 
@@ -45,7 +45,7 @@ def seeds(count: int) -> np.ndarray:
 
 def value_of(decision: Decision, position: Position) -> float:
     """For the mover, on the scale of estimates."""
-    return float(decision.values[position.seat - 1]) * float(df.ESTIMATE_MAX)
+    return float(decision.values[position.seat - 1]) * float(va.ESTIMATE_MAX)
 
 
 def same(one: Decision, other: Decision) -> bool:
@@ -106,7 +106,7 @@ def test_alpha_beta_looks_at_a_part_of_the_tree() -> None:
         and decision.depth == 3
     ]
     state, nodes = max(found, key=lambda one: one[1])
-    plain = Plain(HEX8, df.MINIMAX, gt.person_of(state, int(state[la.TURN])))
+    plain = Plain(HEX8, df.MINIMAX, va.person_of(state, int(state[la.TURN])))
     plain.value(state, 2)
     assert nodes < plain.nodes / 2  # of all three depths, against the last one
 
@@ -140,7 +140,7 @@ def test_a_win_is_found_that_depth_one_misses(text: str, depth: int, winning: in
     assert deep.depth == depth
     assert deep.values[seat] == 1.0
     values = Plain(position.config, df.MINIMAX, seat).root_values(position.state, depth)
-    wins = {code for code, value in values.items() if value > df.ESTIMATE_MAX}
+    wins = {code for code, value in values.items() if value > va.ESTIMATE_MAX}
     assert len(wins) == winning
     assert deep.move in wins
     assert shallow.move not in wins
@@ -201,7 +201,7 @@ def test_a_network_that_says_the_same_is_searched_the_same(key: str, kind: int) 
         return np.zeros(len(codes), np.float32), values
 
     network = DepthFirstPlayer(
-        config, gt.NETWORK, DepthFirstOptions(kind=kind, nodes=300), evaluate=evaluate
+        config, va.NETWORK, DepthFirstOptions(kind=kind, nodes=300), evaluate=evaluate
     )
     inside = player(config, kind, 300).choose(states, seeds(5))
     assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
@@ -224,8 +224,8 @@ def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(
         return np.zeros(len(codes), np.float32), values
 
     options = DepthFirstOptions(kind=kind, nodes=400)
-    inside = DepthFirstPlayer(config, gt.NNUE, options, network=net).choose(states, seeds(4))
-    outside = DepthFirstPlayer(config, gt.NETWORK, options, evaluate=evaluate).choose(
+    inside = DepthFirstPlayer(config, va.NNUE, options, network=net).choose(states, seeds(4))
+    outside = DepthFirstPlayer(config, va.NETWORK, options, evaluate=evaluate).choose(
         states, seeds(4)
     )
     assert all(same(a, b) for a, b in zip(inside, outside, strict=True))
@@ -244,12 +244,12 @@ def test_from_depth_two_on_leaves_stand_between_turns() -> None:
 
     (state,) = states_in_play(HEX8, 1, moves_max=20, plies=40, seed=3)
     options = DepthFirstOptions(kind=df.MINIMAX, nodes=PLENTY, depth_max=1)
-    one = DepthFirstPlayer(HEX8, gt.NETWORK, options, evaluate=evaluate).choose(
+    one = DepthFirstPlayer(HEX8, va.NETWORK, options, evaluate=evaluate).choose(
         state[None], seeds(1)
     )[0]
     first = len(phases)
     options = DepthFirstOptions(kind=df.MINIMAX, nodes=2000, depth_max=3)
-    DepthFirstPlayer(HEX8, gt.NETWORK, options, evaluate=evaluate).choose(state[None], seeds(1))
+    DepthFirstPlayer(HEX8, va.NETWORK, options, evaluate=evaluate).choose(state[None], seeds(1))
     assert first <= one.nodes
     assert len(phases) > 3 * first
     assert set(phases[2 * first :]) == {la.PLACEMENT}
@@ -259,7 +259,7 @@ def test_a_larger_budget_does_not_return_a_refuted_move() -> None:
     """The move is best at the last depth completed, or not worse than that one a depth deeper."""
     for state in states_in_play(HEX8, 6, seed=11, moves_max=15, plies=120):
         position = Position(HEX8, state)
-        plain = Plain(HEX8, df.MINIMAX, gt.person_of(state, position.seat))
+        plain = Plain(HEX8, df.MINIMAX, va.person_of(state, position.seat))
         for nodes in (1, 60, 150, 400):
             decision = choose_one(player(HEX8, df.MINIMAX, nodes), position)
             if decision.depth > 1:
@@ -283,7 +283,7 @@ def test_the_swap_is_a_change_of_sides() -> None:
     assert position.code("swap") in values
     position.play("swap")
     after = choose_one(player(HEX8, df.MINIMAX, 1), position)
-    plain.hero = gt.person_of(position.state, position.seat)
+    plain.hero = va.person_of(position.state, position.seat)
     values = plain.root_values(position.state, 1)
     assert plain.hero == 0
     assert (

@@ -8,13 +8,13 @@ from support.positions import choose_one, endings, states_in_play
 
 from ringrift.rules import Config, Position
 from ringrift.rules.geometry import geometry
-from ringrift.search import depth_first as df
-from ringrift.search import descent_player
-from ringrift.search import game_tree as gt
-from ringrift.search.descent_player import DescentOptions, DescentPlayer
-from ringrift.search.gumbel import Floats
+from ringrift.search import values as va
+from ringrift.search.arrays import Codes, Floats, States
+from ringrift.search.depth_first import stack as df
+from ringrift.search.descent import player as descent_player
+from ringrift.search.descent.player import DescentOptions, DescentPlayer
 from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.lockstep import Codes, Decision, States
+from ringrift.search.players import Decision
 from ringrift.search.weights import heuristic_weights
 
 CONFIGS = ["hex8_2p", "square8_3p", "hex8_4p"]
@@ -22,7 +22,7 @@ TREE_MAX = 1500
 
 
 def player(config: Config, nodes: int, **options: int) -> DescentPlayer:
-    return DescentPlayer(config, gt.HEURISTIC, DescentOptions(nodes=nodes, **options))
+    return DescentPlayer(config, va.HEURISTIC, DescentOptions(nodes=nodes, **options))
 
 
 def seeds(count: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_small_endings_are_solved_exactly(key: str) -> None:
     solved, losses = 0, 0
     for state in endings(config, 14, before=2):
         position = Position(config, state)
-        plain = SmallTree(config, df.MAXN, gt.person_of(state, position.seat))
+        plain = SmallTree(config, df.MAXN, va.person_of(state, position.seat))
         try:
             values = plain.root_values(state, df.LEVELS)
         except OverflowError:
@@ -133,7 +133,7 @@ def test_a_network_gets_the_children_of_all_games_at_once(
             evaluate(g, state, weights, np.zeros(SCRATCH, np.float32), row)
         return np.zeros(len(codes), np.float32), values
 
-    network = DescentPlayer(config, gt.NETWORK, DescentOptions(nodes=300), evaluate=answer)
+    network = DescentPlayer(config, va.NETWORK, DescentOptions(nodes=300), evaluate=answer)
     inside = player(config, 300).choose(states, seeds(5))
     assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
     assert sum(sizes) <= sum(decision.nodes for decision in inside)
@@ -156,7 +156,7 @@ def test_the_swap_is_a_change_of_sides() -> None:
                 np.array([value, -value], np.float32), (len(states), 1)
             )
 
-        network = DescentPlayer(config, gt.NETWORK, DescentOptions(nodes=300), evaluate=answer)
+        network = DescentPlayer(config, va.NETWORK, DescentOptions(nodes=300), evaluate=answer)
         decision = choose_one(network, position)
         assert (decision.move == swap) == (first_seat > 0)
         assert decision.values == pytest.approx(np.array([-0.6, 0.6]))

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringrift.search import gumbel
-from ringrift.search.gumbel import NONE, Settings, considered_table, new_forest
+from ringrift.search.gumbel import forest as fo
+from ringrift.search.gumbel import selection as se
+from ringrift.search.gumbel.forest import NONE, new_forest
+from ringrift.search.gumbel.selection import Settings, considered_table
 from ringrift.tools.search_check.tables import Outcome, Table, search_table, two_player_table
 
 ACTIONS = 4
@@ -183,20 +185,24 @@ def test_forced_single_move() -> None:
     assert (outcome.action, outcome.visits.tolist(), outcome.policy.tolist()) == (0, [5], [1.0])
 
 
+def next_leaves(forest: fo.Forest, games: int, considered: np.ndarray) -> int:
+    """Run all games to their next leaf; return how many have one."""
+    leaves = [se.next_leaf(forest, Settings(), game, considered) for game in range(games)]
+    return sum(edge != NONE for edge in leaves)
+
+
 def _search_together(
     tables: list[Table], noises: list[np.ndarray], simulations: int, pool: int
-) -> gumbel.Forest:
+) -> fo.Forest:
     """All tables in one forest in lockstep, the pool grown whenever it is full."""
-    games, how = len(tables), Settings()
+    games = len(tables)
     forest = new_forest(games, simulations, 2, pool)
     considered = considered_table(ACTIONS, simulations)
     states = np.zeros((games, simulations + 1), np.int64)
     for game, (table, noise) in enumerate(zip(tables, noises, strict=True)):
-        forest = gumbel.with_edges(forest, ACTIONS)
-        gumbel.plant(
-            forest, game, int(table.mover[0]), table.logits[0], table.values[0], noise, False
-        )
-    while gumbel.next_leaves(forest, how, games, considered):
+        forest = fo.with_edges(forest, ACTIONS)
+        fo.plant(forest, game, int(table.mover[0]), table.logits[0], table.values[0], noise, False)
+    while next_leaves(forest, games, considered):
         for game, table in enumerate(tables):
             parent, edge = int(forest.game[game].leaf_node), int(forest.game[game].leaf_edge)
             if edge == NONE:
@@ -206,12 +212,12 @@ def _search_together(
             over = table.terminal[state]
             logits = table.logits[state, :0] if over else table.logits[state]
             values = (table.result if over else table.values)[state]
-            node = gumbel.expand(forest, game, int(table.mover[state]), logits, values)
+            node = fo.expand(forest, game, int(table.mover[state]), logits, values)
             if node == NONE:
-                forest = gumbel.with_edges(forest, ACTIONS)
-                node = gumbel.expand(forest, game, int(table.mover[state]), logits, values)
+                forest = fo.with_edges(forest, ACTIONS)
+                node = fo.expand(forest, game, int(table.mover[state]), logits, values)
             states[game, node - game * forest.stride] = state
-            gumbel.backup(forest, node)
+            fo.backup(forest, node)
     return forest
 
 
@@ -226,8 +232,8 @@ def test_games_in_lockstep_equal_games_alone() -> None:
         root = game * forest.stride
         first = int(forest.node[root].first_edge)
         policy = np.zeros(ACTIONS, np.float32)
-        gumbel.improved_policy(forest, Settings(), game, policy)
-        assert gumbel.best_edge(forest, Settings(), game) - first == alone.action
+        se.improved_policy(forest, Settings(), game, policy)
+        assert se.best_edge(forest, Settings(), game) - first == alone.action
         assert forest.edge["visits"][first : first + ACTIONS].tolist() == alone.visits.tolist()
         assert policy.tolist() == alone.policy.tolist()
         assert forest.mean[root].tolist() == alone.root_values.tolist()
@@ -237,23 +243,22 @@ def test_a_full_pool_changes_nothing() -> None:
     forest = new_forest(1, 4, 2, 3)
     three, two = np.zeros(3, np.float32), np.zeros(2, np.float32)
     assert (
-        gumbel.plant(forest, 0, 0, np.zeros(4, np.float32), two, np.zeros(4, np.float32), False)
-        == NONE
+        fo.plant(forest, 0, 0, np.zeros(4, np.float32), two, np.zeros(4, np.float32), False) == NONE
     )
-    assert gumbel.plant(forest, 0, 0, three, two, three, False) == 0
-    assert gumbel.next_leaf(forest, Settings(), 0, considered_table(3, 4)) == 0
-    assert gumbel.expand(forest, 0, 1, three, two) == NONE
+    assert fo.plant(forest, 0, 0, three, two, three, False) == 0
+    assert se.next_leaf(forest, Settings(), 0, considered_table(3, 4)) == 0
+    assert fo.expand(forest, 0, 1, three, two) == NONE
     assert (forest.game[0].node_count, forest.edge_top[0], forest.edge[0].child) == (1, 3, NONE)
-    gumbel.clear(forest)
+    fo.clear(forest)
     assert (forest.game[0].node_count, forest.edge_top[0]) == (0, 0)
 
 
 def test_a_root_without_moves_is_done_at_once() -> None:
     forest = new_forest(1, 4, 2, 3)
     none = np.zeros(0, np.float32)
-    gumbel.plant(forest, 0, 0, none, np.ones(2, np.float32), none, False)
-    assert gumbel.next_leaf(forest, Settings(), 0, considered_table(3, 4)) == NONE
-    assert gumbel.best_edge(forest, Settings(), 0) == NONE
+    fo.plant(forest, 0, 0, none, np.ones(2, np.float32), none, False)
+    assert se.next_leaf(forest, Settings(), 0, considered_table(3, 4)) == NONE
+    assert se.best_edge(forest, Settings(), 0) == NONE
 
 
 def test_not_a_number_does_not_hang() -> None:

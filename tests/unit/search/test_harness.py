@@ -8,9 +8,8 @@ import pytest
 
 from ringrift.nets.nnue.inference import no_network
 from ringrift.rules import Config, Position
-from ringrift.search.gumbel import Floats
+from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.harness import HARNESSES, HarnessError, Model, Setup, compatible, make_player
-from ringrift.search.players import Codes, States
 
 HEX8 = Config.parse("hex8_2p")
 
@@ -57,7 +56,7 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "setup", "text"),
     [
-        ("minimaxx", GOOD["random"], "unknown harness 'minimaxx'; there are gumbel"),
+        ("minimaxx", GOOD["random"], "unknown harness 'minimaxx'; the harnesses are gumbel"),
         (
             "policy",
             Setup(evaluator="heuristic"),
@@ -67,27 +66,27 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
         (
             "gumbel",
             Setup(evaluator="network", simulations=4),
-            "a network goes with evaluator 'network'",
+            "evaluators 'network' and 'nnue' need a network",
         ),
         (
             "heuristic",
             Setup(evaluator="heuristic", model=Model(flat)),
-            "a network goes with evaluator 'network'",
+            "evaluators 'network' and 'nnue' need a network",
         ),
         ("gumbel", Setup(evaluator="heuristic"), "gumbel needs at least 1 simulation"),
-        ("random", Setup(evaluator="none", simulations=3), "does not search"),
+        ("random", Setup(evaluator="none", simulations=3), "0 simulations, as it does not search"),
         ("maxn", GOOD["maxn"], "harness maxn plays with 3 or 4 seats, not 2"),
         ("brs", GOOD["maxn"], "harness brs plays with 3 or 4 seats, not 2"),
         ("gumbel", GOOD["minimax"], "gumbel needs evaluator network or heuristic, not 'nnue'"),
         (
             "policy",
             Setup(evaluator="nnue", model=FLAT_NNUE),
-            "needs a model with a policy; without one play minimax",
+            "needs a model with a policy; without one use minimax",
         ),
         (
             "policy",
             Setup(evaluator="network", model=FLAT_NNUE),
-            "needs a model with a policy; without one play minimax",
+            "needs a model with a policy; without one use minimax",
         ),
         (
             "minimax",
@@ -159,7 +158,20 @@ def test_the_same_search_under_two_names() -> None:
     assert len({decision.move for decision in many}) > 20
 
 
+def loaded_by(code: str) -> set[str]:
+    """Names of the modules that a new interpreter has loaded after `code`."""
+    code = f"import sys; {code}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(run.stdout.split())
+
+
+def test_the_table_of_harnesses_needs_no_compiled_code() -> None:
+    found = loaded_by("import ringrift.search.harness")
+    assert not found & {"numba", "torch"}
+
+
 def test_searches_need_no_torch() -> None:
     """They call the compiled kernels of NNUE, which must not import it."""
-    code = "import sys, ringrift.search.harness; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    found = loaded_by("import ringrift.search.depth_first.player, ringrift.search.boards")
+    assert "torch" not in found
+    assert "ringrift.nets.nnue.inference" in found

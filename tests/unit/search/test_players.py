@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 
 from ringrift.rules import Config, Position
-from ringrift.search import depth_first as df
-from ringrift.search import game_tree as gt
-from ringrift.search import players
-from ringrift.search.depth_first_player import DepthFirstOptions, DepthFirstPlayer
-from ringrift.search.descent_player import DescentOptions, DescentPlayer
-from ringrift.search.gumbel import Floats
-from ringrift.search.players import Boards, Codes, Decision, SearchOptions, States, TreePlayer
+from ringrift.search import values as va
+from ringrift.search.arrays import Codes, Floats, States
+from ringrift.search.boards import Boards
+from ringrift.search.depth_first import stack as df
+from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
+from ringrift.search.descent.player import DescentOptions, DescentPlayer
+from ringrift.search.gumbel import player as gumbel_player
+from ringrift.search.gumbel.player import SearchOptions, TreePlayer
+from ringrift.search.players import Decision
 
 HEX8 = Config.parse("hex8_2p")
 
 
 def gumbel(config: Config, simulations: int, **options: object) -> TreePlayer:
-    return TreePlayer(config, gt.HEURISTIC, SearchOptions(simulations=simulations, **options))  # type: ignore[arg-type]
+    return TreePlayer(config, va.HEURISTIC, SearchOptions(simulations=simulations, **options))  # type: ignore[arg-type]
 
 
 def states_in_play(config: Config, count: int, seed: int = 5) -> States:
@@ -83,9 +85,9 @@ def test_a_player_has_the_evaluator_that_it_asks(new_player: Callable[..., objec
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
         raise AssertionError
 
-    new_player(gt.NETWORK, evaluate)
-    for evaluator, given in ((gt.NETWORK, None), (gt.HEURISTIC, evaluate)):
-        with pytest.raises(ValueError, match="goes with an `evaluate` callable"):
+    new_player(va.NETWORK, evaluate)
+    for evaluator, given in ((va.NETWORK, None), (va.HEURISTIC, evaluate)):
+        with pytest.raises(ValueError, match="NETWORK needs an `evaluate` callable"):
             new_player(evaluator, given)
 
 
@@ -107,7 +109,7 @@ def test_a_small_edge_pool_grows_and_changes_nothing(monkeypatch: pytest.MonkeyP
     states = states_in_play(HEX8, 5)
     seeds = np.arange(5).astype(np.uint64)
     expected = gumbel(HEX8, 16).choose(states, seeds)
-    monkeypatch.setattr(players, "EDGES_PER_NODE", 1)
+    monkeypatch.setattr(gumbel_player, "EDGES_PER_NODE", 1)
     assert all(
         same(a, b) for a, b in zip(gumbel(HEX8, 16).choose(states, seeds), expected, strict=True)
     )
@@ -136,7 +138,7 @@ def test_forced_plies_cost_no_simulation() -> None:
         asked.append((states.copy(), np.diff(offsets)))
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
-    player = TreePlayer(HEX8, gt.NETWORK, SearchOptions(simulations=12), evaluate=evaluate)
+    player = TreePlayer(HEX8, va.NETWORK, SearchOptions(simulations=12), evaluate=evaluate)
     decision = choose_one(player, position)
     assert decision.visits.sum() == 12
     assert len(asked) == 13  # the root and one leaf a simulation
@@ -165,7 +167,7 @@ def test_a_network_gets_all_games_in_one_call() -> None:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
     TreePlayer(
-        HEX8, gt.NETWORK, SearchOptions(simulations=10, threads=2), evaluate=evaluate
+        HEX8, va.NETWORK, SearchOptions(simulations=10, threads=2), evaluate=evaluate
     ).choose(states, np.arange(8).astype(np.uint64))
     assert sizes[0] == 8
     assert max(sizes) == 8
@@ -183,7 +185,7 @@ def test_logits_lead_the_search() -> None:
 
     for simulations in (0, 8):
         player = TreePlayer(
-            HEX8, gt.NETWORK, SearchOptions(simulations=simulations, noise=0.0), evaluate=evaluate
+            HEX8, va.NETWORK, SearchOptions(simulations=simulations, noise=0.0), evaluate=evaluate
         )
         assert choose_one(player, position).move == wanted
 
@@ -201,7 +203,7 @@ def test_values_are_those_of_the_seats_also_after_a_swap() -> None:
         )
 
     decision = choose_one(
-        TreePlayer(HEX8, gt.NETWORK, SearchOptions(simulations=8), evaluate=evaluate), position
+        TreePlayer(HEX8, va.NETWORK, SearchOptions(simulations=8), evaluate=evaluate), position
     )
     assert decision.values == pytest.approx([-0.25, 0.75])
 
@@ -221,7 +223,7 @@ def test_swapping_is_valued_for_the_person_who_swaps() -> None:
             return np.where(codes == swap, 3.0, 0.0).astype(np.float32), values
 
         options = SearchOptions(simulations=32, noise=0.0)
-        decision = choose_one(TreePlayer(HEX8, gt.NETWORK, options, evaluate=evaluate), position)
+        decision = choose_one(TreePlayer(HEX8, va.NETWORK, options, evaluate=evaluate), position)
         assert (decision.move == swap) == (first_seat > 0)
 
 
@@ -262,8 +264,8 @@ def test_more_simulations_play_better() -> None:
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_2p"])
 def test_the_heuristic_beats_random_play(key: str) -> None:
     config = Config.parse(key)
-    greedy = TreePlayer(config, gt.HEURISTIC, SearchOptions(simulations=0, lookahead=1e4))
-    random = TreePlayer(config, gt.NULL, SearchOptions(simulations=0))
+    greedy = TreePlayer(config, va.HEURISTIC, SearchOptions(simulations=0, lookahead=1e4))
+    random = TreePlayer(config, va.NULL, SearchOptions(simulations=0))
     assert score(config, greedy, random, 100) >= 0.9
 
 

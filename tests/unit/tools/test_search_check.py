@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ringrift.cli.main import main
-from ringrift.search.gumbel import considered_visits
+from ringrift.search.gumbel.selection import considered_visits
 from ringrift.tools.search_check.check import check_file
 
 DATA = Path(__file__).parents[2] / "data" / "search"

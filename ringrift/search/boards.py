@@ -1,0 +1,55 @@
+"""Games in play, many at a time."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ringrift.rules import layout as la
+from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
+from ringrift.rules.geometry import geometry
+from ringrift.search.gumbel import kernel
+from ringrift.search.gumbel.forest import new_forest
+from ringrift.search.gumbel.selection import Settings, considered_table
+from ringrift.search.values import NULL
+from ringrift.search.weights import heuristic_weights
+
+NO_PLAN: Final = kernel.Plan(NULL, Settings(), 0.0)
+
+
+class Boards:
+    """Up to `room` games in play, whose forced plies are played automatically."""
+
+    def __init__(self, config: Config, room: int, plies_max: int) -> None:
+        g = self.geometry = geometry(config)
+        self._plies_max = plies_max
+        self.table = kernel.new_table(g, room, plies_max)
+        # what `drive` needs besides the table to play moves; it searches nothing
+        self._forest = new_forest(1, 1, g.seats, 1)
+        self._games = kernel.new_games(g, 1, 2, 1, heuristic_weights(config))
+
+    def start(self, slot: int, pie: bool) -> None:
+        """Begin a game in `slot`."""
+        la.init_state(self.geometry, self.table.states[slot], int(pie), LPS_ROUNDS_DEFAULT)
+        self.table.plies[slot] = 0
+
+    def play(self, slots: Sequence[int], moves: Sequence[int]) -> None:
+        """Play a move in each of `slots`, and the forced plies after it.
+
+        Raises RuntimeError if a game reaches the limit of plies, which the rules exclude."""
+        t = self.table
+        t.chosen[:] = 0
+        t.chosen[list(slots)] = moves
+        none = considered_table(1, 0)
+        kernel.drive(kernel.PLAY, self.geometry, self._forest, NO_PLAN, self._games, none, t)
+        if (t.plies[list(slots)] >= self._plies_max).any():
+            raise RuntimeError(
+                f"a game has reached {self._plies_max} plies, the limit of the rules"
+            )
+
+    def over(self, slot: int) -> bool:
+        """Whether the game in `slot` has ended."""
+        return bool(self.table.states[slot, la.PHASE] == la.OVER)
+
+    def moves(self, slot: int) -> list[int]:
+        """Return the codes of all moves so far."""
+        played: list[int] = self.table.record[slot, : self.table.plies[slot]].tolist()
+        return played

@@ -1,0 +1,158 @@
+"""Depth-first search as a player: many games in lockstep."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from ringrift.nets.nnue.inference import Network, new_accumulators, no_network
+from ringrift.rules.config import Config
+from ringrift.rules.geometry import Geometry, geometry
+from ringrift.search.arrays import Codes, Floats, Seeds, States
+from ringrift.search.compile import SEARCH
+from ringrift.search.depth_first import kernel
+from ringrift.search.depth_first.stack import LEVELS, MAXN, MINIMAX, Plan, new_stack
+from ringrift.search.lockstep import Chunk, LockstepPlayer, Question
+from ringrift.search.players import Decision, Evaluate
+from ringrift.search.status import ANSWERED, DONE, NEW, WAITING
+from ringrift.search.values import NNUE, NULL, by_seat, unscaled
+from ringrift.search.weights import heuristic_weights
+
+POOL_START: Final = 1024  # moves of a game: enough for most small searches; the pool grows
+TABLE_LOG2_MIN: Final = 8
+TABLE_LOG2_MAX: Final = 16  # an entry takes 20 bytes and 4 for each seat: 2 MB a game at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFirstOptions:
+    """How a `DepthFirstPlayer` searches: MINIMAX, MAXN or BRS, the number of positions to evaluate,
+    and the greatest depth."""
+
+    kind: int
+    nodes: int
+    depth_max: int = LEVELS
+    threads: int = 1
+
+
+class DepthFirstPlayer(LockstepPlayer):
+    """Iterative deepening on many games in lockstep.
+
+    It evaluates `nodes` positions, but always all moves of the root, and plays the best move of the
+    last completed depth, or a better one found at the next. Equal moves are drawn by the seed of
+    the game."""
+
+    def __init__(
+        self,
+        config: Config,
+        evaluator: int,
+        options: DepthFirstOptions,
+        *,
+        evaluate: Evaluate | None = None,
+        network: Network | None = None,
+        weights: Floats | None = None,
+    ) -> None:
+        """The evaluator NNUE needs `network`; for the rest see `LockstepPlayer`."""
+        super().__init__(
+            config, evaluator, threads=options.threads, evaluate=evaluate, weights=weights
+        )
+        if (evaluator == NNUE) != (network is not None):
+            raise ValueError("the evaluator NNUE needs a `network`, others take none")
+        if (config.seats == 2) != (options.kind == MINIMAX):
+            raise ValueError("minimax is for two seats, max-n and best-reply search are for more")
+        if not 1 <= options.depth_max <= LEVELS:
+            raise ValueError(f"depth {options.depth_max} is not in 1..{LEVELS}")
+        self._plan = Plan(options.kind, evaluator, options.nodes, options.depth_max)
+        self._network = no_network() if network is None else network
+
+    def _load(self) -> None:
+        load()
+
+    def _new_chunk(self, room: int) -> "_Chunk":
+        return _Chunk(self.geometry, room, self._plan, self._weights, self._network)
+
+
+@cache
+def load() -> None:
+    """Load the compiled search."""
+    config = Config("square8", 2)
+    plan, weights = Plan(MINIMAX, NULL, 1, 1), heuristic_weights(config)
+    chunk = _Chunk(geometry(config), 1, plan, weights, no_network())
+    with SEARCH.loading("depth-first search"):
+        chunk.advance()
+
+
+class _Chunk(Chunk):
+    """Some of the games of a player."""
+
+    def __init__(
+        self, g: Geometry, room: int, plan: Plan, weights: Floats, network: Network
+    ) -> None:
+        super().__init__(g, room)
+        self._plan, self._network = plan, network
+        log2 = min(max((2 * plan.budget - 1).bit_length(), TABLE_LOG2_MIN), TABLE_LOG2_MAX)
+        self.stack = new_stack(g, room, POOL_START, 1 << log2, weights)
+        nodes = room * (LEVELS + 1) if plan.evaluator == NNUE else 0
+        self._accumulators = new_accumulators(g, network, nodes)
+
+    def set_roots(self, states: States, seeds: Seeds) -> None:
+        d = self.stack
+        d.states[: self.games, 0] = states
+        d.game["seed"][: self.games] = seeds
+        d.game["need"] = 0
+        d.game["status"] = DONE
+        d.game["status"][: self.games] = NEW
+        d.table_key[: self.games] = 0
+        d.killers[: self.games] = 0
+        d.history[: self.games] = 0
+
+    def advance(self) -> None:
+        while True:
+            d = self.stack
+            kernel.drive(
+                self.geometry, self._plan, d, self._network, self._accumulators, self.games
+            )
+            need = int(d.game["need"].max())
+            if need == 0:
+                return
+            more = ((0, 0), (0, max(need, 2 * d.pool.shape[1]) - d.pool.shape[1]))
+            self.stack = d._replace(
+                pool=np.pad(d.pool, more),
+                order=np.pad(d.order, more),
+                effort=np.pad(d.effort, more),
+            )
+            d.game["need"] = 0
+
+    def ask(self) -> Question | None:
+        """Return the waiting leaves with one legal move each, as the policy is not used."""
+        d = self.stack
+        games = self._asked = np.flatnonzero(d.game["status"] == WAITING)
+        if not len(games):
+            return None
+        states = d.states[games, d.game["level"][games] + 1]
+        return Question(states, d.game["leaf_move"][games], np.ones(len(games), np.int64))
+
+    def answer(self, logits: Floats, values: Floats) -> None:
+        self.stack.values[self._asked] = values
+        self.stack.game["status"][self._asked] = ANSWERED
+
+    def decision(self, game: int) -> Decision:
+        d = self.stack
+        at, n = d.game[game], self.geometry.seats
+        order = np.argsort(d.pool[game, : d.frame[game * LEVELS].count])
+        moves: Codes = d.pool[game, order]
+        values = unscaled(d.found[game])
+        if self._plan.kind != MAXN:
+            # one value is known; the others share its negative
+            mine = np.arange(n) == at.root_player
+            values = np.where(mine, values[0], -values[0] / (n - 1))
+        return Decision(
+            move=int(at.best),
+            moves=moves,
+            policy=(moves == at.best).astype(np.float32),
+            values=by_seat(d.states[game, 0], values),
+            visits=d.effort[game, order],
+            nodes=int(at.nodes),
+            depth=int(at.completed),
+            line=tuple(d.found_line[game, : at.line].tolist()),
+        )

@@ -1,0 +1,160 @@
+"""Best-first search as a player: many games in lockstep."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from ringrift.rules.config import Config
+from ringrift.rules.geometry import Geometry, geometry
+from ringrift.search.arrays import Codes, Floats, Seeds, States
+from ringrift.search.compile import SEARCH
+from ringrift.search.descent import kernel
+from ringrift.search.descent.tree import NONE, Plan, best_child, new_trees, safest_child
+from ringrift.search.lockstep import Chunk, LockstepPlayer, Question
+from ringrift.search.players import Decision, Evaluate
+from ringrift.search.status import DONE, NEW, WAITING
+from ringrift.search.values import NETWORK, NULL, by_seat, unscaled
+from ringrift.search.weights import heuristic_weights
+
+CHILDREN_TYPICAL: Final = 32  # of an expanded node; the arrays grow if there are fewer
+QUESTIONS_START: Final = 64  # positions to evaluate at once, for each game on average; grows too
+GROWING: Final = (
+    *("game", "node", "value", "states"),
+    *("questions", "question_move", "question_node", "asked"),
+)
+"""Arrays whose content survives growth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescentOptions:
+    """How a `DescentPlayer` searches: the number of positions to evaluate."""
+
+    nodes: int
+    threads: int = 1
+
+
+class DescentPlayer(LockstepPlayer):
+    """Best-first search on many games in lockstep.
+
+    It evaluates `nodes` positions, but always all moves of the root. Its policy is no target:
+    visits show where it looked, not how good a move is."""
+
+    def __init__(
+        self,
+        config: Config,
+        evaluator: int,
+        options: DescentOptions,
+        *,
+        evaluate: Evaluate | None = None,
+        weights: Floats | None = None,
+    ) -> None:
+        super().__init__(
+            config, evaluator, threads=options.threads, evaluate=evaluate, weights=weights
+        )
+        self._plan = Plan(evaluator, options.nodes)
+
+    def _load(self) -> None:
+        load()
+
+    def _new_chunk(self, room: int) -> "_Chunk":
+        return _Chunk(self.geometry, room, self._plan, self._weights)
+
+
+@cache
+def load() -> None:
+    """Load the compiled search."""
+    config = Config("square8", 2)
+    chunk = _Chunk(geometry(config), 1, Plan(NULL, 1), heuristic_weights(config))
+    with SEARCH.loading("best-first search"):
+        chunk.advance()
+
+
+class _Chunk(Chunk):
+    """Some of the games of a player."""
+
+    def __init__(self, g: Geometry, room: int, plan: Plan, weights: Floats) -> None:
+        super().__init__(g, room)
+        self._plan = plan
+        expanded = 2 + plan.budget // CHILDREN_TYPICAL
+        questions = room * QUESTIONS_START if plan.evaluator == NETWORK else 1
+        self.trees = new_trees(g, room, plan.budget + 1, expanded, questions, weights)
+
+    def set_roots(self, states: States, seeds: Seeds) -> None:
+        d = self.trees
+        d.states[: self.games, 0] = states
+        d.game["seed"][: self.games] = seeds
+        d.game["need"] = 0
+        d.game["status"] = DONE
+        d.game["status"][: self.games] = NEW
+        d.asked[0] = 0
+
+    def advance(self) -> None:
+        while True:
+            kernel.drive(self.geometry, self._plan, self.trees, self.games)
+            need = int(self.trees.game["need"].max())
+            if need == 0:
+                return
+            self._enlarge(need)
+
+    def _enlarge(self, need: int) -> None:
+        """Make room for a game with `need` nodes, one more expanded node and as many questions."""
+        d = self.trees
+        games, nodes = d.node.shape
+        expanded = d.states.shape[1]
+        if d.game["expanded"].max() >= expanded - 1:
+            expanded *= 2
+        questions = len(d.questions)
+        if self._plan.evaluator == NETWORK:
+            questions = max(questions, 2 * (int(d.asked[0]) + need))
+        self.trees = new_trees(
+            self.geometry, games, max(nodes, need), expanded, questions, d.weights
+        )
+        for name in GROWING:
+            old = getattr(d, name)
+            getattr(self.trees, name)[tuple(slice(0, size) for size in old.shape)] = old
+        self.trees.game["need"] = 0
+
+    def ask(self) -> Question | None:
+        """Return the new positions with one legal move each, as the policy is not used."""
+        d = self.trees
+        self._asked = np.flatnonzero(d.game["status"] == WAITING)
+        count = int(d.asked[0])
+        if not count:
+            return None
+        return Question(d.questions[:count], d.question_move[:count], np.ones(count, np.int64))
+
+    def answer(self, logits: Floats, values: Floats) -> None:
+        d = self.trees
+        d.answers[: len(values)] = values
+        for game in self._asked:
+            kernel.take_answers(d, int(game))
+        d.asked[0] = 0
+
+    def decision(self, game: int) -> Decision:
+        d = self.trees
+        root, nodes = d.node[game, 0], d.node[game]
+        children = nodes[int(root.first) : int(root.first) + int(root.count)]
+        children = children[np.argsort(children["move"])]
+        moves: Codes = children["move"].copy()
+        visits = children["visits"].copy()
+        chosen = int(safest_child(d, game))
+        move = int(nodes["move"][chosen])
+        # a root with one walk only has no visits yet
+        weights = visits if visits.any() else moves == move
+        line: list[int] = []
+        child = chosen
+        while child != NONE:
+            line.append(int(nodes["move"][child]))
+            child = int(best_child(d, game, child, False))
+        return Decision(
+            move=move,
+            moves=moves,
+            policy=(weights / weights.sum()).astype(np.float32),
+            values=by_seat(d.states[game, 0], unscaled(d.value[game, chosen])),
+            visits=visits,
+            nodes=int(d.game[game].top) - 1,
+            depth=int(d.game[game].depth),
+            line=tuple(line),
+        )

@@ -1,0 +1,192 @@
+"""Search trees of many games in flat arrays.
+
+Values are vectors with one entry for each seat, and each node names its mover, who reads its own
+entry. So two to four seats and several moves in a row by one seat need no special case. Arrays are
+float32, as in play; sums over a row are formed in float64.
+
+A forest advances as follows:
+
+    plant(f, game, ...)                        a root with its evaluation, for each game
+    while next_leaf(f, s, game, considered) != NONE:
+        evaluate move leaf_edge[game] of the position at leaf_node[game], for all games at once
+        node = expand(f, game, ...); backup(f, node)
+    best_edge(f, s, game); improved_policy(f, s, game, out)
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringrift.search.arrays import Floats, Index, Records, record, records
+from ringrift.search.compile import compiled
+
+NONE: Final = -1  # no node, no edge
+
+NODE: Final = record(i4="first_edge edge_count mover visits parent in_edge illegal", f4="keep")
+EDGE: Final = record(i4="visits child", f4="logit gumbel score")
+GAME: Final = record(i4="node_count leaf_node leaf_edge")
+
+
+class Forest(NamedTuple):
+    """Trees of G games with up to S = stride nodes each, E edges in one pool, P seats.
+
+    Node g * S is the root of game g.
+
+    node (G * S,)
+      first_edge, edge_count  its edges (legal moves); none if the game is over there
+      mover                   seat index 0..P-1 that moves
+      visits                  1 + simulations through it
+      parent, in_edge         how it was reached; NONE at a root
+      illegal                 1: the environment has further actions here, which are illegal
+                              (see `selection.completed_scores`)
+      keep                    factor on values backed up from it: 1, or 0 after an edge that ends
+                              the game in a table of the reference
+    edge (E,)
+      visits, child           child: node or NONE
+      logit                   the largest of a node is 0
+      gumbel, score           noise, at roots; scratch
+    game (G,)
+      node_count
+      leaf_node, leaf_edge    the edge that waits for an evaluation; NONE: all simulations are done
+    raw, mean, reward (G * S, P)
+                              evaluation of a node, mean of all values backed up to it, reward on
+                              the edge into it
+    carry (G, P)              scratch of `backup`
+    edge_top (1,)             edges taken from the pool
+    """
+
+    stride: int
+    node: Records
+    edge: Records
+    game: Records
+    raw: Floats
+    mean: Floats
+    reward: Floats
+    carry: Floats
+    edge_top: NDArray[np.int64]
+
+
+def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Forest:
+    """Return empty trees for `games` searches of up to `simulations_max` simulations, with a pool
+    of `edges`."""
+    if games < 1 or simulations_max < 1 or not 2 <= seats <= 4 or edges < 1:
+        sizes = f"{games} games, {simulations_max} simulations, {seats} seats, {edges} edges"
+        raise ValueError(f"a forest of {sizes} is too small")
+    stride = simulations_max + 1
+    nodes = games * stride
+    return Forest(
+        stride=stride,
+        node=records(nodes, NODE),
+        edge=records(edges, EDGE),
+        game=records(games, GAME),
+        raw=np.zeros((nodes, seats), np.float32),
+        mean=np.zeros((nodes, seats), np.float32),
+        reward=np.zeros((nodes, seats), np.float32),
+        carry=np.zeros((games, seats), np.float32),
+        edge_top=np.zeros(1, np.int64),
+    )
+
+
+def with_edges(forest: Forest, room: int) -> Forest:
+    """Return `forest` if at least `room` edges are free, else a copy with a larger pool.
+
+    The copy shares the arrays of nodes."""
+    needed = int(forest.edge_top[0]) + room
+    if needed <= len(forest.edge):
+        return forest
+    edge = records(max(needed, 2 * len(forest.edge)), EDGE)
+    edge[: len(forest.edge)] = forest.edge
+    return forest._replace(edge=edge)
+
+
+def clear(forest: Forest) -> None:
+    """Remove all trees, so that the next roots start with an empty pool."""
+    forest.game["node_count"] = 0
+    forest.game["leaf_edge"] = NONE
+    forest.edge_top[0] = 0
+
+
+@compiled
+def plant(
+    f: Forest, game: int, mover: int, logits: Floats, values: Floats, gumbel: Floats, illegal: bool
+) -> int:
+    """Start the tree of `game` and return the root node.
+
+    Takes logits (K,) and Gumbel noise (K,) of its K legal moves, and values (P,); `illegal`: there
+    are actions besides the K. Returns NONE if the pool lacks room for K edges: call `with_edges`
+    and try again."""
+    f.game[game].node_count = 0
+    node = _add_node(f, game, mover, logits, values)
+    if node != NONE:
+        f.node[node].illegal = 1 if illegal else 0
+        first = f.node[node].first_edge
+        for k in range(len(logits)):
+            f.edge[first + k].gumbel = gumbel[k]
+    return node
+
+
+@compiled
+def expand(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> int:
+    """Add the node behind the leaf of `game` and return it, to be passed to `backup`.
+
+    If the game is over there, pass no logits and the result as `values` (P,). Returns NONE, with
+    nothing changed, if the pool lacks room."""
+    node = _add_node(f, game, mover, logits, values)
+    if node != NONE:
+        f.node[node].parent = f.game[game].leaf_node
+        f.node[node].in_edge = f.game[game].leaf_edge
+        f.edge[f.game[game].leaf_edge].child = node
+    return node
+
+
+@compiled
+def _add_node(f: Forest, game: int, mover: int, logits: Floats, values: Floats) -> int:
+    count = len(logits)
+    first = int(f.edge_top[0])
+    if first + count > len(f.edge):
+        return NONE
+    node: int = game * f.stride + f.game[game].node_count
+    f.game[game].node_count += 1
+    f.edge_top[0] = first + count
+    f.node[node].first_edge = first
+    f.node[node].edge_count = count
+    f.node[node].mover = mover
+    f.node[node].visits = 1
+    f.node[node].parent = NONE
+    f.node[node].in_edge = NONE
+    f.node[node].keep = 1.0
+    f.node[node].illegal = 0
+    for seat in range(f.raw.shape[1]):
+        f.raw[node, seat] = values[seat]
+        f.mean[node, seat] = values[seat]
+        f.reward[node, seat] = 0.0
+    top = np.float32(-np.inf)
+    for k in range(count):
+        top = max(top, logits[k])
+    for k in range(count):
+        f.edge[first + k].logit = logits[k] - top
+        f.edge[first + k].visits = 0
+        f.edge[first + k].child = NONE
+    return node
+
+
+@compiled
+def backup(f: Forest, node: Index) -> None:
+    """Carry the evaluation of `node` up to the root: v <- reward + keep * v on each edge, into the
+    mean of each node on the way, with one more visit."""
+    seats = f.raw.shape[1]
+    carry = f.carry[node // f.stride]
+    for seat in range(seats):
+        carry[seat] = f.raw[node, seat]
+    while f.node[node].parent != NONE:
+        parent = np.int64(f.node[node].parent)
+        f.edge[f.node[node].in_edge].visits += 1
+        count = f.node[parent].visits + 1
+        f.node[parent].visits = count
+        for seat in range(seats):
+            carry[seat] = f.reward[node, seat] + f.node[node].keep * carry[seat]
+            # unlike (mean * n + v) / (n + 1), this adds no rounding error where all values are
+            # equal
+            f.mean[parent, seat] += (carry[seat] - f.mean[parent, seat]) / count
+        node = parent

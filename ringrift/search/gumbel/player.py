@@ -1,0 +1,171 @@
+"""Gumbel search as a player, and what it becomes without simulations.
+
+With 0 simulations it is the bare policy of a network, the handcrafted heuristic (logits are the
+value after each move) or random play (equal logits, sampled).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from ringrift.rules import layout as la
+from ringrift.rules.config import Config
+from ringrift.rules.geometry import Geometry, geometry
+from ringrift.rules.position import warm_up
+from ringrift.search.arrays import Floats, Seeds, States
+from ringrift.search.boards import NO_PLAN
+from ringrift.search.compile import SEARCH
+from ringrift.search.gumbel import kernel
+from ringrift.search.gumbel.forest import clear, new_forest, with_edges
+from ringrift.search.gumbel.selection import Settings, considered_table
+from ringrift.search.lockstep import Chunk, LockstepPlayer, Question
+from ringrift.search.players import Decision, Evaluate
+from ringrift.search.status import ANSWERED, DONE, FULL, NEW, WAITING
+from ringrift.search.weights import heuristic_weights
+
+EDGES_PER_NODE: Final = 48
+"""Mean number of legal moves where there is a choice (rules, section 24); the pool grows if
+needed."""
+LINE_MOVES_MAX: Final = 16  # of a principal variation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How a `TreePlayer` searches.
+
+    considered   moves sampled at the root
+    noise        scale of the Gumbel noise in the first `noise_plies` plies of a game; afterwards
+                 the best move is played
+    lookahead    heuristic only: root logits are this times the value after each move; 0: equal
+                 logits
+    """
+
+    simulations: int
+    considered: int = 16
+    noise: float = 1.0
+    noise_plies: int = 1 << 30
+    lookahead: float = 0.0
+    settings: Settings = Settings()  # noqa: RUF009 (immutable)
+    threads: int = 1
+
+
+class TreePlayer(LockstepPlayer):
+    """Gumbel search on many games in lockstep."""
+
+    def __init__(
+        self,
+        config: Config,
+        evaluator: int,
+        options: SearchOptions,
+        *,
+        evaluate: Evaluate | None = None,
+        weights: Floats | None = None,
+    ) -> None:
+        super().__init__(
+            config, evaluator, threads=options.threads, evaluate=evaluate, weights=weights
+        )
+        self.options = options
+        self.searches = options.simulations > 0
+        self._plan = kernel.Plan(evaluator, options.settings, options.lookahead)
+
+    def _load(self) -> None:
+        load()
+
+    def _new_chunk(self, room: int) -> "_Chunk":
+        return _Chunk(self.geometry, room, self._plan, self.options, self._weights)
+
+
+@cache
+def load() -> None:
+    """Load the compiled rules and search."""
+    warm_up()
+    config = Config("square8", 2)
+    chunk = _Chunk(
+        geometry(config), 1, NO_PLAN, SearchOptions(simulations=1), heuristic_weights(config)
+    )
+    with SEARCH.loading("the search"):
+        chunk.advance()
+        chunk.decisions()
+
+
+class _Chunk(Chunk):
+    """Some of the games of a player, in one forest."""
+
+    def __init__(
+        self, g: Geometry, room: int, plan: kernel.Plan, options: SearchOptions, weights: Floats
+    ) -> None:
+        super().__init__(g, room)
+        self._plan, self._options = plan, options
+        simulations = options.simulations
+        self._considered = considered_table(options.considered, simulations)
+        edges = room * (simulations + 1) * EDGES_PER_NODE
+        self._forest = new_forest(room, max(simulations, 1), g.seats, edges)
+        self._searches = kernel.new_games(g, room, room * self._forest.stride, edges, weights)
+        self._table = kernel.new_table(g, 0, 1)  # none of its games is in play
+        self._lines = np.zeros((room, LINE_MOVES_MAX), np.int64)
+        self._lengths = np.zeros(room, np.int32)
+        self._legal = np.zeros((0, 0), np.bool_)  # [K, width] of the games that wait
+
+    def set_roots(self, states: States, seeds: Seeds) -> None:
+        clear(self._forest)
+        d, stride = self._searches, self._forest.stride
+        d.states[: self.games * stride : stride] = states
+        d.seeds[: self.games] = seeds
+        young = states[:, la.PLY] < self._options.noise_plies
+        d.scale[: self.games] = np.where(young, self._options.noise, 0.0)
+        d.status[:] = DONE
+        d.status[: self.games] = NEW
+
+    def advance(self) -> None:
+        while True:
+            d = self._searches
+            kernel.drive(
+                *(kernel.SEARCH, self.geometry, self._forest, self._plan, d),
+                *(self._considered, self._table),
+            )
+            if not (d.status == FULL).any():
+                return
+            self._forest = with_edges(self._forest, int(d.legal.max()))
+            edge_move = np.zeros(len(self._forest.edge), np.int64)
+            edge_move[: len(d.edge_move)] = d.edge_move
+            self._searches = d._replace(edge_move=edge_move)
+
+    def ask(self) -> Question | None:
+        d = self._searches
+        games = self._asked = np.flatnonzero(d.status == WAITING)
+        if not len(games):
+            return None
+        counts = d.legal[games]
+        width = int(counts.max())
+        self._legal = np.arange(width) < counts[:, None]
+        nodes = games * self._forest.stride + self._forest.game["node_count"][games]
+        return Question(d.states[nodes], d.moves[games, :width][self._legal], counts)
+
+    def answer(self, logits: Floats, values: Floats) -> None:
+        d, games = self._searches, self._asked
+        padded = np.zeros(self._legal.shape, np.float32)
+        padded[self._legal] = logits
+        d.logits[games, : padded.shape[1]] = padded
+        d.values[games] = values
+        d.status[games] = ANSWERED
+
+    def decisions(self) -> list[Decision]:
+        kernel.principal_lines(self._forest, self._searches, self.games, self._lines, self._lengths)
+        return super().decisions()
+
+    def decision(self, game: int) -> Decision:
+        d = self._searches
+        count, length = int(d.legal[game]), int(self._lengths[game])
+        nodes = int(self._forest.game["node_count"][game]) - 1
+        return Decision(
+            move=int(d.best[game]),
+            moves=d.moves[game, :count].copy(),
+            policy=d.logits[game, :count].copy(),
+            values=d.values[game].copy(),
+            visits=d.visits[game, :count].copy(),
+            nodes=nodes,
+            depth=length if nodes else 0,
+            line=tuple(self._lines[game, :length].tolist()),
+        )
