@@ -35,9 +35,9 @@ COMMANDS = {
         "game show": "old:game",
         "at": "history:at",
         "diff": "history:diff",
-        "query": "old:query",
-        "sql": "old:sql",
-        "plot": "old:plot",
+        "query": "sql:query",
+        "sql": "sql:sql",
+        "plot": "sql:plot",
     },
     "Explain": {
         "why": "history:why",

@@ -10,11 +10,11 @@ from typing import Any
 
 def run(words: Sequence[str]) -> int:
     """Run an old command as argparse reads it."""
-    from ringrift.cli.commands import history, loop, players
+    from ringrift.cli.commands import loop, players
 
     parser = argparse.ArgumentParser(prog="ringrift")
     commands = parser.add_subparsers(required=True)
-    for module in (history, loop, players):
+    for module in (loop, players):
         for name, add in vars(module).items():
             ours = getattr(add, "__module__", "") == module.__name__ and name != "duration"
             if ours and not name.startswith("_"):

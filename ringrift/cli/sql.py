@@ -1,106 +1,102 @@
-"""`ringrift query` and `ringrift sql`: SQL over the log, by DuckDB. `ringrift plot`: pictures of
-the same."""
+"""Commands that ask the log in SQL, or draw what SQL finds."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import msgspec
-from rich.table import Table
 
-from ringrift.cli.source import console, opened, progress
+from ringrift.cli.common import HERE, Config, Json, Source, console, opened, progress, show
 from ringrift.errors import CommandError
-from ringrift.insight.describe import field_text
+from ringrift.insight.describe import field_text, plural, table
 from ringrift.insight.sql.ready_views import READY_VIEWS
-from ringrift.insight.sql.tables import FILE, Connection, TablesBusy, open_tables, refresh, rows_of
+from ringrift.insight.sql.tables import FILE, Connection, open_tables, refresh, rows_of
 
 ROWS_SHOWN_MAX = 200
 PROMPT, MORE = "ringrift> ", "     ...> "
 
 
-async def query(options: argparse.Namespace) -> int:
-    """Print the rows of one statement."""
-    await _refresh(options)
-    connection = _open(options)
-    try:
-        _answer(connection, options.sql, as_json=options.json)
-    except duckdb.Error as error:
-        raise CommandError(_reason(error)) from error
-    finally:
-        connection.close()
+async def query(statement: str, /, *, source: Source = HERE, json: Json = False) -> int:
+    """Print the rows of an SQL statement over the log.
+
+    Every event type is a view; there are ready ones such as leaderboard.
+
+    Args:
+        statement: Such as 'FROM leaderboard'.
+    """
+    async with _tables(source) as connection:
+        try:
+            _answer(connection, statement, json)
+        except duckdb.Error as error:
+            raise CommandError(_reason(error)) from error
     return 0
 
 
-async def sql(options: argparse.Namespace) -> int:
-    """Answer statements until the input ends."""
-    await _refresh(options)
-    connection = _open(options)
-    try:
-        await asyncio.to_thread(_prompt, connection, options.json)
-    finally:
-        connection.close()
+async def sql(*, source: Source = HERE, json: Json = False) -> int:
+    """Open a prompt for SQL statements over the log."""
+    async with _tables(source) as connection:
+        await asyncio.to_thread(_prompt, connection, json)
     return 0
 
 
-async def plot(options: argparse.Namespace) -> int:
-    """Draw one picture."""
-    from ringrift.insight.sql import sql_plots
+async def plot(
+    what: Literal["elo", "throughput", "loss", "cost", "allocation"],
+    /,
+    *,
+    config: Config,
+    output: Path,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Draw a picture of one config.
 
-    await _refresh(options)
-    connection = _open(options)
-    try:
-        sql_plots.PLOTS[options.what](connection, options.config, options.output)
-    except sql_plots.NothingToPlot as error:
-        raise CommandError(str(error)) from error
-    finally:
-        connection.close()
-    print(options.output)
+    Args:
+        what: The subject of the picture.
+        config: Board and number of seats, such as hex8_2p.
+        output: File to write; its suffix selects the format.
+    """
+    from ringrift.insight.sql.sql_plots import PLOTS
+
+    async with _tables(source) as connection:
+        PLOTS[what](connection, config, output)
+    show({"picture": str(output)}, json, str(output))
     return 0
 
 
-def _path(options: argparse.Namespace) -> Path:
-    return Path(options.data) / FILE
-
-
-async def _refresh(options: argparse.Namespace) -> None:
-    async with opened(options) as log:
+@contextlib.asynccontextmanager
+async def _tables(source: Source) -> AsyncIterator[Connection]:
+    """Bring the tables up to date and open them. Raises TablesBusy."""
+    path = source.data / FILE
+    async with opened(source) as log:
         with progress("reading the log into tables") as report:
-            try:
-                await refresh(log, _path(options), report)
-            except TablesBusy as error:
-                raise CommandError(str(error)) from error
-
-
-def _open(options: argparse.Namespace) -> Connection:
-    try:
-        return open_tables(_path(options))
-    except TablesBusy as error:
-        raise CommandError(str(error)) from error
+            await refresh(log, path, report)
+    with contextlib.closing(open_tables(path)) as connection:
+        yield connection
 
 
 def _prompt(connection: Connection, as_json: bool) -> None:
-    """Statements end with a semicolon; an error is told and the prompt goes on."""
+    """Answer statements until the input ends; errors are printed and the prompt continues."""
     if sys.stdin.isatty():
-        import readline  # noqa: F401  line editing for input()
+        import readline  # noqa: F401  gives input() line editing
 
-        print(
-            f"views: {', '.join(READY_VIEWS)}, log, and one for every event type (SHOW TABLES); \\q ends"
-        )
+        ready = ", ".join(READY_VIEWS)
+        print(f"views: {ready}, log, and one per event type (SHOW TABLES); \\q ends")
     for statement in _statements():
         try:
-            _answer(connection, statement, as_json=as_json)
+            _answer(connection, statement, as_json)
         except duckdb.Error as error:
             print(f"ringrift: {_reason(error)}", file=sys.stderr)
 
 
 def _statements() -> Iterator[str]:
+    """Yield the statements of the input; each ends with a semicolon or with the input."""
     text = ""
     while True:
         try:
@@ -117,40 +113,35 @@ def _statements() -> Iterator[str]:
             text = ""
 
 
-def _answer(connection: Connection, statement: str, *, as_json: bool) -> None:
-    """Raises duckdb.Error."""
-    rows = rows_of(connection, statement)
+def _answer(connection: Connection, statement: str, as_json: bool) -> None:
+    """Print the rows of a statement. Raises duckdb.Error."""
+    found = rows_of(connection, statement)
     if as_json:
-        for row in rows:
+        for row in found:
             print(msgspec.json.encode(row, enc_hook=str).decode())
         return
-    table, count = Table(pad_edge=False), 0
-    for row in rows:
-        if not count:
-            for name, value in row.items():
-                table.add_column(
-                    name, justify="right" if isinstance(value, int | float) else "left"
-                )
-        count += 1
-        if count <= ROWS_SHOWN_MAX:
-            table.add_row(*map(_cell, row.values()))
+    rows = list(found)
     out = console()
-    if count:
-        out.print(table)
-    more = (
-        f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --json for all" if count > ROWS_SHOWN_MAX else ""
-    )
-    out.print(f"{count:,} row{'' if count == 1 else 's'}{more}")
+    if rows:
+        names = [f">{name}" if _is_number(value) else name for name, value in rows[0].items()]
+        cells = (map(_cell, row.values()) for row in rows[:ROWS_SHOWN_MAX])
+        out.print(table(names, cells))
+    more = ""
+    if len(rows) > ROWS_SHOWN_MAX:
+        more = f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --json for all"
+    out.print(f"{plural(len(rows), 'row')}{more}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, list):
-        return field_text(tuple(value))
-    return "" if value is None else field_text(value if not isinstance(value, dict) else str(value))
+    return "" if value is None else field_text(value)
 
 
 def _reason(error: duckdb.Error) -> str:
-    """DuckDB's own words without the picture of the place."""
+    """Return DuckDB's message without the excerpt of the statement."""
     return str(error).split("\n\nLINE", 1)[0].replace("\n", " ")

@@ -67,6 +67,20 @@ def legend(axes: Any, **options: Any) -> None:
     axes.legend(**{"frameon": False, "fontsize": 8, **options})
 
 
+def shade(share: float) -> Any:
+    """Return a colour for a place 0..1 in a sequence."""
+    import matplotlib
+
+    return matplotlib.colormaps["viridis"](0.9 * share)
+
+
+def distinct(number: int) -> Any:
+    """Return one of 20 colours that are easy to distinguish."""
+    import matplotlib
+
+    return matplotlib.colormaps["tab20"](number % 20)
+
+
 def since(start: datetime) -> str:
     """Return the name of a time axis in minutes."""
     return f"minutes since {start:%Y-%m-%d %H:%M} UTC"

@@ -1,54 +1,64 @@
-"""Questions that are asked again and again, as views over those of the event types."""
+"""Ready views over those of the event types."""
 
 from __future__ import annotations
 
 _WORK = """
-    SELECT time, config, node, 'selfplay' AS work, games, play_seconds AS seconds FROM selfplay_finished
+    SELECT time, config, node, 'selfplay' AS work, games, play_seconds AS seconds
+    FROM selfplay_finished
     UNION ALL SELECT time, config, node, 'evaluation', games, play_seconds FROM evaluation_scored
     UNION ALL SELECT time, config, node, 'training', 0, train_seconds FROM training_finished
 """
-PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS an_hour FROM node_registered GROUP BY node)"
-"""what an hour of each registered node costs by its newest registration"""
+PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS per_hour FROM node_registered GROUP BY node)"
+"""The hourly cost of each registered node, by its newest registration."""
 
 READY_VIEWS: dict[str, str] = {
-    # what workers did, one row a finished ticket
+    # finished tickets, one per row
     "work": _WORK,
     # the newest rating table of every config, strongest first
     "leaderboard": """
-        WITH newest AS (SELECT config, time, ratings FROM ratings_updated
-                        QUALIFY row_number() OVER (PARTITION BY config ORDER BY seq DESC) = 1),
-             rows AS (SELECT config, time AS rated_at, unnest(ratings) AS r FROM newest)
-        SELECT config, rank() OVER (PARTITION BY config ORDER BY r.elo DESC) AS place, r.participant AS participant, r.elo AS elo,
-               r.se AS se, r.games AS games, rated_at
+        WITH newest AS (
+            SELECT config, time, ratings FROM ratings_updated
+            QUALIFY row_number() OVER (PARTITION BY config ORDER BY seq DESC) = 1
+        ), rows AS (SELECT config, time AS rated_at, unnest(ratings) AS r FROM newest)
+        SELECT config, rank() OVER (PARTITION BY config ORDER BY r.elo DESC) AS place,
+               r.participant AS participant, r.elo AS elo, r.se AS se, r.games AS games, rated_at
         FROM rows ORDER BY config, place
     """,
-    # what was finished in every hour
+    # work finished per hour
     "throughput": """
-        SELECT time_bucket(INTERVAL 1 HOUR, time) AS hour, config, work, sum(games)::BIGINT AS games,
-               sum(seconds) AS worker_seconds, count(*) AS tickets
+        SELECT time_bucket(INTERVAL 1 HOUR, time) AS hour, config, work,
+               sum(games)::BIGINT AS games, sum(seconds) AS worker_seconds, count(*) AS tickets
         FROM work GROUP BY ALL ORDER BY hour, config, work
     """,
-    # hours of work and what they cost, NULL on a node that is not registered
+    # hours of work and their cost, NULL for a node that is not registered
     "cost": f"""
-        SELECT config, node, work, sum(seconds) / 3600 AS hours, sum(games)::BIGINT AS games, count(*) AS tickets,
-               sum(seconds / 3600 * an_hour) AS cost
-        FROM work LEFT JOIN {PRICES} USING (node) GROUP BY config, node, work ORDER BY config, hours DESC
+        SELECT config, node, work, sum(seconds) / 3600 AS hours, sum(games)::BIGINT AS games,
+               count(*) AS tickets, sum(seconds / 3600 * per_hour) AS cost
+        FROM work LEFT JOIN {PRICES} USING (node)
+        GROUP BY config, node, work ORDER BY config, hours DESC
     """,
-    # the games that generations were trained on; how they were judged is in the view
-    # quality_assessed
+    # the games that generations were trained on; their assessment is in quality_assessed
     "quality": """
-        SELECT p.config AS config, p.generation AS generation, count(*) AS games, avg(g.plies) AS plies_mean,
-               stddev_pop(g.plies) AS plies_sd, avg((g.winner > 0)::INT) AS decisive, avg((g.winner = 1)::INT) AS first_seat_wins,
-               count(DISTINCT array_to_string(list_slice(string_split(g.moves, ' '), 1, 12), ' ')) / count(*) AS openings_distinct
-        FROM game_completed g JOIN selfplay_planned p ON g.cause = 'EVENTS/' || p.seq
-        WHERE g.origin = 'selfplay' GROUP BY ALL ORDER BY config, generation
+        WITH played AS (
+            SELECT p.config, p.generation, g.plies, g.winner,
+                   array_to_string(list_slice(string_split(g.moves, ' '), 1, 12), ' ') AS opening
+            FROM game_completed g JOIN selfplay_planned p ON g.cause = 'EVENTS/' || p.seq
+            WHERE g.origin = 'selfplay'
+        )
+        SELECT config, generation, count(*) AS games, avg(plies) AS plies_mean,
+               stddev_pop(plies) AS plies_sd, avg((winner > 0)::INT) AS decisive,
+               avg((winner = 1)::INT) AS first_seat_wins,
+               count(DISTINCT opening) / count(*) AS openings_distinct
+        FROM played GROUP BY ALL ORDER BY config, generation
     """,
-    # one hop of the loop: seconds from an event to what it led to, by the writers' clocks
+    # seconds from an event to its effects, by the clocks of the writers
     "loop_latency": """
-        WITH hops AS (SELECT c.type AS cause, e.type AS effect, epoch(e.time) - epoch(c.time) AS s
-                      FROM log e JOIN log c ON e.cause = c.position)
-        SELECT cause, effect, count(*) AS times, median(s) AS seconds_median, quantile_cont(s, 0.95) AS seconds_p95,
-               max(s) AS seconds_max
+        WITH hops AS (
+            SELECT c.type AS cause, e.type AS effect, epoch(e.time) - epoch(c.time) AS s
+            FROM log e JOIN log c ON e.cause = c.position
+        )
+        SELECT cause, effect, count(*) AS times, median(s) AS seconds_median,
+               quantile_cont(s, 0.95) AS seconds_p95, max(s) AS seconds_max
         FROM hops GROUP BY ALL ORDER BY times DESC
     """,
 }

@@ -1,8 +1,8 @@
-"""The log as typed DuckDB tables: a view per event type, and ready views over them. A projection:
-delete the file, it comes back.
+"""The log as typed DuckDB tables: a view for every event type, and ready views over them.
 
-`refresh` reads on from the last sequence it has of each stream. The file remembers the shape of its
-tables and the first event of its log; if either is another now it is made anew. Times are UTC."""
+The file is a projection: `refresh` reads on from the last sequence it has of each stream. It stores
+the shape of its tables and the first event of its log; if either differs, it is recreated. Times
+are UTC."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import hashlib
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import IO, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import duckdb
 import msgspec
 from msgspec import Struct
 
+from ringrift.errors import CommandError
 from ringrift.events import REGISTRY, Fact, Recorded
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log import read
@@ -28,8 +29,7 @@ from ringrift.log.topology import EVENTS, GAMES
 
 FILE = "events.duckdb"
 FLUSH_EVENTS = 20_000
-"""events written to the tables at once: a million games would not fit in memory, and small inserts
-are slow"""
+"""Events inserted at once: a million games do not fit in memory, and small inserts are slow."""
 ENVELOPE = {
     "seq": "BIGINT",
     "time": "TIMESTAMP",
@@ -37,38 +37,33 @@ ENVELOPE = {
     "cause": "VARCHAR",
     "source": "VARCHAR",
 }
-LOG = {
-    "position": "VARCHAR",
-    "stream": "VARCHAR",
-    "type": "VARCHAR",
-    "scope": "VARCHAR",
-    **ENVELOPE,
-}
+LOG = dict.fromkeys(("position", "stream", "type", "scope"), "VARCHAR") | ENVELOPE
 _SCALARS = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR", datetime: "TIMESTAMP"}
 
 Connection = Any
-"""a duckdb connection; the package has no types"""
+"""A DuckDB connection; the package has no types."""
 
 
-class TablesBusy(Exception):
+class TablesBusy(CommandError):
     """Another process has the file open."""
 
 
 def view_name(kind: type[Fact]) -> str:
-    """`GameCompleted` → `game_completed`."""
+    """Return the name of an event type's view: `GameCompleted` → `game_completed`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def columns(kind: type[Fact]) -> dict[str, str]:
-    """Names and DuckDB types of an event type's columns: those of the envelope, then its fields.
+    """Return names and DuckDB types of an event type's columns: the envelope, then its fields.
 
-    A field called like a column of the envelope is `fact_<name>`; bytes, such as a game's search
-    targets, are left out."""
-    found = dict(ENVELOPE)
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        if (made := _column(hint)) is not None:
-            found[_name(name)] = made
-    return found
+    A field with the name of a column of the envelope is called `fact_<name>`. Bytes, such as the
+    search targets of a game, have no column."""
+    made = {_name(name): _column(hint) for name, hint in _hints(kind).items()}
+    return ENVELOPE | {name: type for name, type in made.items() if type is not None}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _name(field: str) -> str:
@@ -76,7 +71,7 @@ def _name(field: str) -> str:
 
 
 def _column(hint: Any) -> str | None:
-    """The DuckDB type of a field, None if it has none."""
+    """Return the DuckDB type of a field, None for bytes."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _column(arguments[0])
@@ -85,67 +80,52 @@ def _column(hint: Any) -> str | None:
     if origin in (Union, UnionType):
         kinds = [item for item in arguments if item is not NoneType]
         return _column(kinds[0]) if len(kinds) == 1 else "JSON"
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return f"{_column(arguments[0])}[]"
     if origin is tuple:
-        return _tuple(arguments)
+        numbers = {_column(item) for item in arguments} <= {"DOUBLE", "BIGINT"}
+        return "DOUBLE[]" if numbers else "JSON"
     if isinstance(hint, type) and issubclass(hint, Struct):
-        fields = {
-            name: _column(item) for name, item in get_type_hints(hint, include_extras=True).items()
-        }
-        return (
-            "STRUCT(" + ", ".join(f'"{name}" {made}' for name, made in fields.items() if made) + ")"
-        )
+        fields = {name: _column(item) for name, item in _hints(hint).items()}
+        return f"STRUCT({_listed({name: made for name, made in fields.items() if made})})"
     return None if hint is bytes else _SCALARS.get(hint, "JSON")
 
 
-def _tuple(arguments: tuple[Any, ...]) -> str:
-    """A list; of numbers where all are, in JSON where they are of several types."""
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return f"{_column(arguments[0])}[]"
-    made = {_column(item) for item in arguments}
-    return "DOUBLE[]" if made <= {"DOUBLE", "BIGINT"} else "JSON"
+def _listed(shape: Mapping[str, str]) -> str:
+    return ", ".join(f'"{name}" {made}' for name, made in shape.items())
 
 
-def _ddl() -> list[str]:
-    """The statements that make an empty file."""
-
-    def table(name: str, shape: dict[str, str]) -> str:
-        return (
-            f"CREATE TABLE {name} ("
-            + ", ".join(f'"{column}" {made}' for column, made in shape.items())
-            + ")"
-        )
-
-    made = [
-        "CREATE SCHEMA raw",
-        "CREATE TABLE raw.known (stream VARCHAR PRIMARY KEY, seq BIGINT, first VARCHAR)",
-        "CREATE TABLE raw.shape (digest VARCHAR)",
-        table("raw.log", LOG),
-        "CREATE VIEW log AS FROM raw.log",
-    ]
-    for kind in REGISTRY.values():
-        name = view_name(kind.fact_type)
-        made += [
-            table(f"raw.{name}", columns(kind.fact_type)),
-            f"CREATE VIEW {name} AS FROM raw.{name}",
-        ]
-    return made + [f"CREATE VIEW {name} AS {text}" for name, text in READY_VIEWS.items()]
+def _statements() -> Iterator[str]:
+    """Yield the statements that create an empty file."""
+    yield "CREATE SCHEMA raw"
+    yield "CREATE TABLE raw.known (stream VARCHAR PRIMARY KEY, seq BIGINT, first VARCHAR)"
+    yield "CREATE TABLE raw.shape (digest VARCHAR)"
+    shapes = {view_name(kind.fact_type): columns(kind.fact_type) for kind in REGISTRY.values()}
+    for name, shape in {"log": LOG, **shapes}.items():
+        yield f"CREATE TABLE raw.{name} ({_listed(shape)})"
+        yield f"CREATE VIEW {name} AS FROM raw.{name}"
+    yield from (f"CREATE VIEW {name} AS {text}" for name, text in READY_VIEWS.items())
 
 
 async def refresh(log: Log, path: Path, progress: Progress | None = None) -> int:
-    """Bring the file up to the end of the log; events added. Raises TablesBusy, StreamError."""
-    first = {stream: await _first(log, stream) for stream in (EVENTS, GAMES)}
+    """Append the new events of the log to the file and return their number. Raises TablesBusy."""
+    # the id and time of its first message distinguish a log from another
+    entries = {stream: await log.get(stream, 1) for stream in (EVENTS, GAMES)}
+    first = {
+        stream: f"{entry.id} {entry.stamp_ns}" if entry else "" for stream, entry in entries.items()
+    }
     connection = _opened(path, first)
     try:
         added = 0
-        for stream in (EVENTS, GAMES):
-            added += await _read_on(log, connection, stream, first[stream], progress)
+        for stream, mark in first.items():
+            added += await _read_on(log, connection, stream, mark, progress)
         return added
     finally:
         connection.close()
 
 
 def open_tables(path: Path) -> Connection:
-    """The file, for reading only. Raises TablesBusy."""
+    """Open the file for reading. Raises TablesBusy."""
     return _connect(path, read_only=True)
 
 
@@ -154,18 +134,17 @@ def _connect(path: Path, *, read_only: bool = False) -> Connection:
         return duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
-            raise TablesBusy(
-                f"{path} is in use by another process: end that `ringrift sql`, or wait for it"
-            ) from error
-        path.unlink(missing_ok=True)  # damaged: it is only a projection
+            remedy = "end that `ringrift sql`, or wait for it"
+            raise TablesBusy(f"{path} is in use by another process: {remedy}") from error
+        path.unlink(missing_ok=True)  # damaged, and only a projection
         return duckdb.connect(str(path))
 
 
-def _opened(path: Path, first: dict[str, str]) -> Connection:
-    """The file if it is of this shape and this log, a new one otherwise."""
+def _opened(path: Path, first: Mapping[str, str]) -> Connection:
+    """Open the file for writing, recreated if its shape or its log differs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect(path)
-    statements = _ddl()
+    statements = list(_statements())
     shape = hashlib.sha256("\n".join(statements).encode()).hexdigest()
     if not _fits(connection, shape, first):
         connection.close()
@@ -177,7 +156,7 @@ def _opened(path: Path, first: dict[str, str]) -> Connection:
     return connection
 
 
-def _fits(connection: Connection, shape: str, first: dict[str, str]) -> bool:
+def _fits(connection: Connection, shape: str, first: Mapping[str, str]) -> bool:
     try:
         if connection.execute("SELECT digest FROM raw.shape").fetchall() != [(shape,)]:
             return False
@@ -187,15 +166,10 @@ def _fits(connection: Connection, shape: str, first: dict[str, str]) -> bool:
     return all(first[stream] == mark for stream, mark in known)
 
 
-async def _first(log: Log, stream: str) -> str:
-    """What tells one log from another: id and time of storage of its first message."""
-    entry = await log.get(stream, 1)
-    return f"{entry.id} {entry.stamp_ns}" if entry else ""
-
-
 async def _read_on(
     log: Log, connection: Connection, stream: str, first: str, progress: Progress | None
 ) -> int:
+    """Insert the events of a stream after the last inserted one; return their number."""
     row = connection.execute("SELECT seq FROM raw.known WHERE stream = ?", [stream]).fetchone()
     after, added = (row[0] if row else 0), 0
     waiting: list[Recorded] = []
@@ -207,74 +181,57 @@ async def _read_on(
 
 
 def _flush(connection: Connection, stream: str, first: str, waiting: list[Recorded]) -> int:
-    """Put what is waiting into the tables, all of it or nothing, through a file of JSON lines for
-    each table."""
+    """Insert all waiting events in one transaction, through a file of JSON lines per table."""
     if not waiting:
         return 0
     with tempfile.TemporaryDirectory(prefix="ringrift-sql-") as folder:
-        files = _written(Path(folder), waiting)
+        shapes = _write(Path(folder), waiting)
         connection.execute("BEGIN")
-        for name, shape in files.items():
-            listed = ", ".join(f"'{column}': '{made}'" for column, made in shape.items())
-            source = f"read_json('{Path(folder) / name}', format='newline_delimited', columns={{{listed}}})"
-            connection.execute(f"INSERT INTO raw.{name} SELECT * FROM {source}")
-        last = waiting[-1].meta.seq
-        connection.execute(
-            "INSERT OR REPLACE INTO raw.known VALUES (?, ?, ?)", [stream, last, first]
-        )
+        for name, shape in shapes.items():
+            file = Path(folder) / name
+            options = f"format='newline_delimited', columns={shape}"
+            connection.execute(f"INSERT INTO raw.{name} FROM read_json('{file}', {options})")
+        known = [stream, waiting[-1].meta.seq, first]
+        connection.execute("INSERT OR REPLACE INTO raw.known VALUES (?, ?, ?)", known)
         connection.execute("COMMIT")
     count = len(waiting)
     waiting.clear()
     return count
 
 
-def _written(folder: Path, waiting: list[Recorded]) -> dict[str, dict[str, str]]:
-    """Write the lines of every table to a file of its name; the columns by table."""
-    lines: dict[str, list[bytes]] = defaultdict(list)
+def _write(folder: Path, waiting: Iterable[Recorded]) -> dict[str, dict[str, str]]:
+    """Write the rows of each table to a file of its name; return the columns by table."""
+    lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
     shapes: dict[str, dict[str, str]] = {"log": LOG}
-    encoder = msgspec.json.Encoder()
     for event, meta in waiting:
-        name, time = view_name(type(event)), meta.time.astimezone(UTC).replace(tzinfo=None)
+        name = view_name(type(event))
+        if name not in shapes:
+            shapes[name] = columns(type(event))
         envelope = {
             "seq": meta.seq,
-            "time": time,
+            "time": meta.time.astimezone(UTC).replace(tzinfo=None),
             "id": meta.id,
             "cause": meta.cause,
             "source": meta.source,
         }
-        if name not in shapes:
-            shapes[name] = columns(type(event))
-        fields = {
-            _name(key): value
-            for key, value in msgspec.structs.asdict(event).items()
-            if not isinstance(value, bytes)
+        values = msgspec.structs.asdict(event)
+        fields = {_name(key): value for key, value in values.items() if type(value) is not bytes}
+        lines[name].append(envelope | fields)
+        about = {
+            "position": meta.position,
+            "stream": meta.stream,
+            "type": type(event).__name__,
+            "scope": meta.subject.split(".")[2],
         }
-        lines[name].append(encoder.encode(envelope | fields))
-        scope, kind = meta.subject.split(".")[2], type(event).__name__
-        lines["log"].append(
-            encoder.encode(
-                {
-                    "position": meta.position,
-                    "stream": meta.stream,
-                    "type": kind,
-                    "scope": scope,
-                    **envelope,
-                }
-            )
-        )
+        lines["log"].append(about | envelope)
+    encoder = msgspec.json.Encoder()
     for name, rows in lines.items():
-        with (folder / name).open("wb") as file:
-            _write(file, rows)
+        (folder / name).write_bytes(encoder.encode_lines(rows))
     return {name: shapes[name] for name in lines}
 
 
-def _write(file: IO[bytes], rows: list[bytes]) -> None:
-    for row in rows:
-        file.write(row + b"\n")
-
-
 def rows_of(connection: Connection, sql: str, *values: Any) -> Iterator[dict[str, Any]]:
-    """Rows by column name. Raises duckdb.Error."""
+    """Yield the rows of a statement, by column name. Raises duckdb.Error."""
     found = connection.execute(sql, list(values))
     names = [item[0] for item in found.description]
     while batch := found.fetchmany(1000):

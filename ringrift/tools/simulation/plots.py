@@ -6,15 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
-
+from ringrift.insight import plots
 from ringrift.tools.simulation.fleet import Fleet, Sample
 
-COLOURS = "tab20"
-SHADE = "#d9c9a3"
+SIZE = (11.0, 9.0)
 TITLES = (
     "self-play games",
     "Elo of the incumbent above the heuristic",
@@ -27,29 +22,24 @@ TITLES = (
 
 def overview(fleet: Fleet, path: Path, *, unaware: Fleet | None = None) -> None:
     """Write the page. The dashed lines are the run without cost awareness."""
-    figure, axes = pyplot.subplots(3, 2, figsize=(11, 9), dpi=110, sharex=True)
-    for each, title in zip(axes.flat, TITLES, strict=True):
-        each.set_title(title, fontsize=9)
-        each.spines[["top", "right"]].set_visible(False)
-        for fault in fleet.faults:
-            end = fault.at_hours + fault.hours
-            each.axvspan(fault.at_hours, end, color=SHADE, alpha=0.4, lw=0)
-    _configs(fleet, axes[0, 0], axes[0, 1])
-    _utilisation(fleet, axes[1, 0])
-    for kind in fleet.samples[-1].waiting:
-        waiting = [sample.waiting[kind] for sample in fleet.samples]
-        axes[1, 1].plot(_hours(fleet), waiting, lw=1.1, label=kind)
-    axes[1, 1].legend(frameon=False, fontsize=7)
-    _costs(fleet, axes[2], "-", "C0", "with cost awareness")
-    if unaware is not None:
-        _costs(unaware, axes[2], "--", "C3", "without")
-        axes[2, 1].legend(frameon=False, fontsize=7)
-    for each in axes[2]:
-        each.set_xlabel("virtual hours", fontsize=8)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)
+    with plots.page(path, 3, 2, SIZE) as axes:
+        for each, title in zip(axes.flat, TITLES, strict=True):
+            each.set_title(title, fontsize=9)
+            for fault in fleet.faults:
+                end = fault.at_hours + fault.hours
+                each.axvspan(fault.at_hours, end, color=plots.SHADE, alpha=0.4, lw=0)
+        _configs(fleet, axes[0, 0], axes[0, 1])
+        _utilisation(fleet, axes[1, 0])
+        for kind in fleet.samples[-1].waiting:
+            waiting = [sample.waiting[kind] for sample in fleet.samples]
+            axes[1, 1].plot(_hours(fleet), waiting, lw=1.1, label=kind)
+        plots.legend(axes[1, 1], fontsize=7)
+        _costs(fleet, axes[2], "-", "C0", "with cost awareness")
+        if unaware is not None:
+            _costs(unaware, axes[2], "--", "C3", "without")
+            plots.legend(axes[2, 1], fontsize=7)
+        for each in axes[2]:
+            each.set_xlabel("virtual hours", fontsize=8)
 
 
 def _hours(fleet: Fleet) -> list[float]:
@@ -59,12 +49,12 @@ def _hours(fleet: Fleet) -> list[float]:
 def _configs(fleet: Fleet, games: Any, elo: Any) -> None:
     """Games and strength of each config."""
     for number, config in enumerate(fleet.settings.configs):
-        colour = matplotlib.colormaps[COLOURS](number % 20)
+        colour = plots.distinct(number)
         played = [sample.games.get(config, 0) for sample in fleet.samples]
         games.plot(_hours(fleet), played, color=colour, lw=1.1, label=config)
         strength = [sample.elo.get(config) for sample in fleet.samples]
         elo.plot(_hours(fleet), strength, color=colour, lw=1.1)
-    games.legend(frameon=False, fontsize=6, ncol=2)
+    plots.legend(games, fontsize=6, ncol=2)
 
 
 def _utilisation(fleet: Fleet, axes: Any) -> None:

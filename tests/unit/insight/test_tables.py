@@ -1,4 +1,4 @@
-"""The log as DuckDB tables: typed, brought up to date, made anew when lost, damaged or of another
+"""The log as DuckDB tables: typed, kept up to date, recreated when lost, damaged or of another
 log."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from ringrift.errors import CommandError
 from ringrift.events import REGISTRY
 from ringrift.events.facts import (
     DeadLetterStored,
@@ -21,7 +22,7 @@ from ringrift.events.facts import (
 from ringrift.insight.replay import rebuild_elo
 from ringrift.insight.sql import tables
 from ringrift.insight.sql.ready_views import READY_VIEWS
-from ringrift.insight.sql.sql_plots import PLOTS, NothingToPlot
+from ringrift.insight.sql.sql_plots import PLOTS
 from ringrift.insight.sql.tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.log import read
 
@@ -196,7 +197,7 @@ async def test_pictures_are_drawn(path: Path, tmp_path: Path, what: str) -> None
     connection = open_tables(path)
     PLOTS[what](connection, "hex8_2p", tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(NothingToPlot, match="configs that were played: hex8_2p"):
+    with pytest.raises(CommandError, match="configs with self-play: hex8_2p"):
         PLOTS[what](connection, "square8_2p", tmp_path / "y.png")
     connection.close()
 
