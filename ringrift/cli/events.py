@@ -3,7 +3,6 @@ came from and what it led to."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -16,8 +15,8 @@ from rich.text import Text
 
 from ringrift.cli.common import HERE, Json, Moment, Source, console, opened, progress, show
 from ringrift.errors import CommandError
-from ringrift.events import UndecodableEvent, decode
-from ringrift.events.facts import EvaluationRequested, SelfplayPlanned
+from ringrift.events import Recorded, UndecodableEvent, decode, type_of
+from ringrift.events.facts import EvaluationRequested, GameCompleted, SelfplayPlanned
 from ringrift.insight.describe import important
 from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
@@ -108,7 +107,7 @@ async def _newest(log: JetStreamLog, stream: str, filters: list[str]) -> deque[E
 def _stream_of(subject: str) -> str:
     """The stream whose messages a subject filter means; filters that fit several mean EVENTS."""
     context = [*subject.split("."), ""][1]
-    return {"game": GAMES, "work": WORK, "dead-letter": DEAD}.get(context, EVENTS)
+    return {"game": GAMES, "work": WORK, "dead": DEAD}.get(context, EVENTS)
 
 
 def _filters(subject: str) -> list[str]:
@@ -124,11 +123,11 @@ def line(stream: str, entry: Entry) -> Text:
             "  "
             + " ".join(f"{name.lower()}={value}" for name, value in _own_headers(entry).items())
         )
-    try:
-        event, meta = decode(entry.body, stream=stream, seq=entry.seq)
-    except UndecodableEvent as error:
+    found = _decoded(stream, entry)
+    if isinstance(found, UndecodableEvent):
         shown.append("undecodable", style="bold red")
-        return shown.append(f" {entry.subject}  {error}")
+        return shown.append(f" {entry.subject}  {found}")
+    event, meta = found
     scope = entry.subject.split(".")[2]
     shown.append(type(event).__name__, style="bold").append(f" {scope}  ", style="cyan")
     shown.append(" ".join(f"{name}={value}" for name, value in important(event)))
@@ -141,9 +140,10 @@ def document(stream: str, entry: Entry) -> dict[str, Any]:
     place: dict[str, Any] = {"stream": stream, "seq": entry.seq, "stored": entry.time.isoformat()}
     if headers := _own_headers(entry):
         place["headers"] = headers
+    found = None if stream in (DEAD, WORK) else _decoded(stream, entry)
     try:
-        if stream not in (DEAD, WORK):
-            decode(entry.body, stream=stream, seq=entry.seq)
+        if isinstance(found, UndecodableEvent):
+            raise found
         envelope = msgspec.json.decode(entry.body)
         if isinstance(envelope, dict):
             return place | envelope
@@ -155,6 +155,17 @@ def document(stream: str, entry: Entry) -> dict[str, Any]:
         "undecodable": reason,
         "body": entry.body.decode(errors="replace"),
     }
+
+
+def _decoded(stream: str, entry: Entry) -> Recorded | UndecodableEvent:
+    """The event of a message, or the reason why it has none.
+
+    Messages are decoded here and not by `ringrift.log.read`, because those that cannot be decoded
+    are shown too."""
+    try:
+        return decode(entry.body, stream=stream, seq=entry.seq)
+    except UndecodableEvent as error:
+        return error
 
 
 def _own_headers(entry: Entry) -> dict[str, str]:
@@ -226,11 +237,10 @@ def _shortened(value: Any) -> Any:
 
 
 async def _cause(log: JetStreamLog, stream: str, entry: Entry) -> tuple[str, Entry] | None:
-    try:
-        cause = decode(entry.body, stream=stream, seq=entry.seq).meta.cause
-    except UndecodableEvent:
+    recorded = _decoded(stream, entry)
+    if isinstance(recorded, UndecodableEvent):
         return None
-    where, _, seq = (cause or "").partition("/")
+    where, _, seq = (recorded.meta.cause or "").partition("/")
     if where not in (EVENTS, GAMES) or not seq.isdecimal():
         return None
     found = await log.get(where, int(seq))
@@ -247,20 +257,11 @@ async def _effects(
         {"start_seq": entry.seq + 1} if stream == EVENTS else {"start_time": entry.time}
     )
     places = [(EVENTS, after)]
-    with contextlib.suppress(
-        UndecodableEvent
-    ):  # bytes that are no event lead at most to a dead letter
-        event = decode(entry.body, stream=stream, seq=entry.seq).event
-        if isinstance(event, SelfplayPlanned | EvaluationRequested):
-            places.append(
-                (
-                    GAMES,
-                    {
-                        "start_time": entry.time,
-                        "filters": [f"ringrift.game.{event.config}.completed"],
-                    },
-                )
-            )
+    recorded = _decoded(stream, entry)  # what is no event leads at most to a dead letter
+    event = None if isinstance(recorded, UndecodableEvent) else recorded.event
+    if isinstance(event, SelfplayPlanned | EvaluationRequested):
+        games = [type_of(GameCompleted).filter(event.config)]
+        places.append((GAMES, {"start_time": entry.time, "filters": games}))
     for place, where in places:
         with progress(f"looking through {place}") as report:
             async for batch in log.read(place, **where, progress=report):

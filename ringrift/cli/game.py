@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ import msgspec
 
 from ringrift.cli.source import console, opened, progress
 from ringrift.errors import CommandError
-from ringrift.events import UndecodableEvent, decode
+from ringrift.events import UndecodableEvent
 from ringrift.events.facts import EvaluationRequested, GameCompleted, SelfplayPlanned
 from ringrift.insight.board.board_svg import svg
 from ringrift.insight.board.drawing import BoardView, text, view
+from ringrift.log import read
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.rules import Config, Position, Record, RulesError
 
+CLOCK_SKEW = timedelta(minutes=1)
 _OF_TICKET = re.compile(r"(?:selfplay|evaluation)-events-(\d+)-")
 _POSITION = re.compile(r"(?:GAMES/)?(\d+)")
 RECORD_BYTES_MAX = 4 * 1024 * 1024
@@ -123,44 +126,23 @@ async def find_game(log: JetStreamLog, name: str) -> GameCompleted | None:
 
     An id names the request it was played for, which tells the config and the time from which to
     look."""
-    if place := _POSITION.fullmatch(name):
-        entry = await log.get(GAMES, int(place[1]))
-        return _game(entry.body, entry.seq) if entry else None
-    where = await _hint(log, name)
-    mark = msgspec.json.encode({"game": name})[1:-1]
-    with progress("looking through GAMES") as report:
-        async for batch in log.read(GAMES, **where, progress=report):
-            for entry in batch:
-                if (
-                    mark in entry.body
-                    and (fact := _game(entry.body, entry.seq)) is not None
-                    and fact.game == name
-                ):
-                    return fact
-    return None
-
-
-def _game(body: bytes, seq: int) -> GameCompleted | None:
     try:
-        event = decode(body, stream=GAMES, seq=seq).event
+        if place := _POSITION.fullmatch(name):
+            found = await read.fact_at(log, f"{GAMES}/{place[1]}")
+            return found.event if found and isinstance(found.event, GameCompleted) else None
+        ticket = _OF_TICKET.match(name)
+        request = await read.fact_at(log, f"{EVENTS}/{ticket[1]}") if ticket else None
     except UndecodableEvent as error:
         raise CommandError(str(error)) from error
-    return event if isinstance(event, GameCompleted) else None
-
-
-async def _hint(log: JetStreamLog, name: str) -> dict[str, Any]:
-    """Where in `GAMES` to look for a game, from the request its id names."""
-    found = _OF_TICKET.match(name)
-    entry = await log.get(EVENTS, int(found[1])) if found else None
-    if entry is None:
-        return {}
-    try:
-        request = decode(entry.body, stream=EVENTS, seq=entry.seq).event
-    except UndecodableEvent:
-        return {}
-    if not isinstance(request, SelfplayPlanned | EvaluationRequested):
-        return {}
-    return {"filters": [f"ringrift.game.{request.config}.completed"], "start_time": entry.time}
+    where: dict[str, Any] = {}
+    if request and isinstance(request.event, SelfplayPlanned | EvaluationRequested):
+        where = {"scope": request.event.config, "since": request.meta.time - CLOCK_SKEW}
+    mark = msgspec.json.encode({"game": name})[1:-1]
+    with progress("looking through GAMES") as report:
+        async for game, _ in read.search(log, [mark], GameCompleted, **where, progress=report):
+            if game.game == name:
+                return game
+    return None
 
 
 def _document(game: Game, board: BoardView, position: Position) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ringrift.cli.source import console, opened
 from ringrift.errors import CommandError
-from ringrift.events import UndecodableEvent, decode, draft, type_of
+from ringrift.events import draft
 from ringrift.events.facts import Fact, ModelDerived, ModelRegistered
 from ringrift.insight.describe import DIGEST_SHOWN, field_text
 from ringrift.insight.model_card import Card, History, document
@@ -26,7 +26,7 @@ from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
-from ringrift.log.topology import EVENTS, MODEL_BUCKET
+from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import parameters
 from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of
 from ringrift.nets.onnx_export import OnnxError, export
@@ -159,12 +159,9 @@ async def publish(log: Log, data: bytes) -> str:
         parents=header.parents,
         method=header.notes.get("derived", METHOD),
     )
-    known = [type_of(ModelDerived).subject(fact)]
-    async for batch in log.read(EVENTS, filters=known):
-        for entry in batch:
-            with contextlib.suppress(UndecodableEvent):
-                if decode(entry.body, stream=EVENTS, seq=entry.seq).event == fact:
-                    return model
+    async for known, _ in read.facts(log, ModelDerived, scope=fact.config):
+        if known == fact:
+            return model
     await log.append([draft(fact, cause=None, source=SOURCE, time=datetime.now(UTC), key=model)])
     return model
 

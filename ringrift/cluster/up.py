@@ -24,16 +24,16 @@ from ringrift.cluster.screen import Rates, Screen, print_summary
 from ringrift.cluster.steering import apply_settings, with_known_architecture
 from ringrift.cluster.supervisor import Child, supervise
 from ringrift.cluster.terminal import PLAIN_WIDTH, console
-from ringrift.events import Settings, UndecodableEvent, decode
+from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE
 from ringrift.events.settings_sources import from_environment, load
 from ringrift.insight.generations import LoopView
 from ringrift.insight.plots import elo_of
+from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.log.read import settings_in_force
 from ringrift.runtime.machine import node_name
 from ringrift.runtime.machine import threads as process_threads
 from ringrift.runtime.processes import PROCESSES
@@ -106,7 +106,7 @@ async def up(
         stack.push_async_callback(log.close)
         for drift in await ensure(log, replicas=None):
             print(f"differs from its declaration: {drift}", file=sys.stderr)
-        current, version = await settings_in_force(log)
+        current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
         loop = Loop(log, url, data, embedded, plain)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -166,18 +166,15 @@ class Loop:
         raise await server.fault()
 
     async def _follow_events(self) -> None:
-        async for entry in self.log.follow("EVENTS"):
-            with contextlib.suppress(UndecodableEvent):  # the deciders dead-letter it
-                self.view.fold([decode(entry.body, stream="EVENTS", seq=entry.seq)])
+        async for recorded in read.follow(self.log):
+            self.view.fold([recorded])
             if self.view.finished() and self.view.seq >= await self.log.tail("EVENTS"):
                 self.stopping.set()
 
     async def _follow_games(self) -> None:
-        async for entry in self.log.follow("GAMES", start_seq=await self.log.tail("GAMES") + 1):
-            with contextlib.suppress(UndecodableEvent):  # the exporter dead-letters it
-                event = decode(entry.body, stream="GAMES", seq=entry.seq).event
-                if isinstance(event, GameCompleted):
-                    self.rates.add(event.plies)
+        tail = await self.log.tail("GAMES")
+        async for game, _ in read.follow(self.log, GameCompleted, after=tail):
+            self.rates.add(game.plies)
 
     async def _show(self) -> None:
         presence = Presence(self.log)

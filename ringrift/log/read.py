@@ -96,9 +96,19 @@ async def facts(
                     yield recorded
 
 
+@overload
+def follow(log: Log, *, stream: str = EVENTS, after: int = 0) -> AsyncGenerator[Recorded, None]: ...
+
+
+@overload
+def follow(
+    log: Log, *kinds: type[F], scope: str | None = None, stream: str | None = None, after: int = 0
+) -> AsyncGenerator[Recorded[F], None]: ...
+
+
 async def follow(
     log: Log, *kinds: type[F], scope: str | None = None, stream: str | None = None, after: int = 0
-) -> AsyncGenerator[Recorded[F], None]:
+) -> AsyncGenerator[Recorded[Any], None]:
     """Yield the stored events after sequence `after`, then every new one as it is stored.
 
     The parameters are those of `facts`. Never ends. Raises LogRewound."""
@@ -108,7 +118,7 @@ async def follow(
         async for entry in entries:
             recorded = _decoded(where, entry)
             if recorded is not None and (not wanted or type(recorded.event) in wanted):
-                yield recorded  # type: ignore[misc]
+                yield recorded
 
 
 async def search(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ringrift.cluster.fleet_file import FleetNode
 from ringrift.events import Settings
-from ringrift.events.facts import WorkKind
+from ringrift.events.facts import WorkKind, seats_of
 from ringrift.events.tickets import (
     EvaluationTicket,
     ReanalysisTicket,
@@ -79,7 +79,7 @@ class SimulatedNode:
                 work = ticket.games * workload.game_seconds(plan.config) * budget
             case EvaluationTicket():
                 config = ticket.request.config
-                games = ticket.request.starts * workload.seats_of(config)
+                games = ticket.request.starts * seats_of(config)
                 work = games * workload.game_seconds(config) * workload.EVALUATION_FACTOR
             case ReanalysisTicket():
                 games = ticket.request.last_seq - ticket.request.first_seq + 1

@@ -21,6 +21,7 @@ from ringrift.events.facts import (
     ShardExported,
     ShardSummary,
     TrainingFailed,
+    seats_of,
 )
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket, TrainingTicket
 
@@ -60,11 +61,6 @@ LOSS_SIGMA = 0.01
 def board_of(config: str) -> str:
     """The board of a config's name."""
     return config.partition("_")[0]
-
-
-def seats_of(config: str) -> int:
-    """The seats of a config's name."""
-    return int(config[-2])
 
 
 def game_seconds(config: str) -> float:

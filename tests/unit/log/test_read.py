@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+from pathlib import Path
 
 import pytest
 from msgspec import Struct
@@ -14,6 +16,7 @@ from ringrift.log.memory import MemoryLog
 from ringrift.log.topology import EVENTS
 
 DAMAGED = b"not JSON"
+PACKAGE = Path(read.__file__).parents[1]
 
 
 async def stored(log: MemoryLog, *events: Fact) -> None:
@@ -141,6 +144,21 @@ async def test_fact_at_a_position() -> None:
     assert await read.fact_at(log, "WORK/1") is None
     with pytest.raises(UndecodableEvent):
         await read.fact_at(log, "EVENTS/2")
+
+
+DECODERS_MAX = 3
+"""places outside the log that decode messages, because they need the error"""
+
+
+def test_few_places_decode_messages_themselves() -> None:
+    places = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in ("events", "log")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and {word.arg for word in node.keywords} == {"stream", "seq"}
+    ]
+    assert len(places) <= DECODERS_MAX, places
 
 
 class TestSettingsInForce:
