@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from ringrift.cli.common import Config, Json, logs_to_stderr, show
+from ringrift.cli.common import Config, Json, show
 from ringrift.tools.bench.harness import Scope
 from ringrift.tools.bench.subjects import Report, Subject, run
 
@@ -29,7 +29,6 @@ def bench(
         events: Length of the log that is replayed.
         seconds: Length of one run, where a run can be of any length.
     """
-    logs_to_stderr()
     scope = Scope(configs=config, runs=runs, seconds=seconds, events=events)
     report = run(subjects, scope, lambda name: print(f"measuring {name} ...", file=sys.stderr))
     show(report, json, lambda out: _print(out, report))

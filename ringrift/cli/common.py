@@ -179,7 +179,6 @@ async def opened(
 
     A directory without a log is an error unless `create` is true; unless `start` is true no server
     is started at all. Raises Unreachable, ServerTooOld, and what `EmbeddedServer.start` raises."""
-    logs_to_stderr()
     async with contextlib.AsyncExitStack() as leaving:
         try:
             url = await server_url(source)
@@ -225,13 +224,6 @@ async def _served(data: Path) -> AsyncIterator[str]:
 async def server_url(source: Source) -> str:
     """Address of the server of `source`. Raises Unreachable if none runs."""
     return source.server or await find_server(source.data)
-
-
-def logs_to_stderr() -> None:
-    """Write structured logs to standard error: standard output is for results."""
-    import structlog
-
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def show(

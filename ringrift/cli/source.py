@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import get_args
 
 from ringrift.cli import common
-from ringrift.cli.common import Source, console, logs_to_stderr, progress
+from ringrift.cli.common import Source, console, progress
 from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.log.jetstream import JetStreamLog
 
-__all__ = ["console", "logs_to_stderr", "moment", "opened", "progress", "server_url"]
+__all__ = ["console", "moment", "opened", "progress", "server_url"]
 Moment = int | datetime
 
 

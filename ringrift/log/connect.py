@@ -12,10 +12,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import nats.errors
-import structlog
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 
+from ringrift.log.diagnostics import logger
 from ringrift.log.entry import matches
 from ringrift.log.errors import Forbidden, LeaderChanged, Unreachable
 from ringrift.log.login import inbox_prefix, login_for, tls_context
@@ -50,7 +50,6 @@ _LED = {
 }
 """what a stream's leader answers and may be asked twice"""
 
-_log = structlog.get_logger("ringrift.log")
 logging.getLogger("asyncio").addFilter(
     lambda record: "returning true from eof_received" not in record.getMessage()
 )
@@ -196,7 +195,7 @@ async def connect(url: str, *, name: str) -> Connection:
     async def on_error(error: Exception) -> None:
         text = str(error) or type(error).__name__
         if text not in told:  # once, not at every try to come back
-            _log.warning("connection", name=name, error=text)
+            logger().warning("connection", name=name, error=text)
         if client.is_reconnecting:
             told.add(text)
         client.refused(str(error))
@@ -204,12 +203,12 @@ async def connect(url: str, *, name: str) -> Connection:
     async def on_loss() -> None:
         _fail_requests(client)
         if not client.is_closed:
-            _log.warning("connection lost, reconnecting", name=name)
+            logger().warning("connection lost, reconnecting", name=name)
 
     async def on_return() -> None:
         client.arrived()
         told.clear()
-        _log.info("connection is back", name=name)
+        logger().info("connection is back", name=name)
         client.reconnected.set()
 
     options: dict[str, Any] = {

@@ -12,9 +12,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-import structlog
-
 from ringrift.events import Recorded, UndecodableEvent, decode
+from ringrift.log.diagnostics import logger
 from ringrift.log.entry import Entry
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.protocol import Progress, Refuse
@@ -31,7 +30,6 @@ SUBJECTS_KEPT_MAX = 4096
 entry"""
 
 T = TypeVar("T")
-_log = structlog.get_logger("ringrift.log")
 
 
 def entries_of(messages: Sequence[RawMessage]) -> list[Entry]:
@@ -138,7 +136,7 @@ async def follow(
                             raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
             if not reported:  # once, not at every attempt
-                _log.warning(
+                logger().warning(
                     "follower lost its place, resuming",
                     stream=stream,
                     next_seq=start,
