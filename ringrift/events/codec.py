@@ -1,10 +1,10 @@
 """Events as bytes: a structured CloudEvents 1.0 envelope in JSON, readable in `nats stream view`.
 
-    {"specversion":"1.0","id":"SelfplayPlanned:EVENTS/3:0","type":"ringrift.SelfplayPlanned.v1","source":"planner@node1",
-     "subject":"ringrift.selfplay.hex8_2p.planned","time":"2026-11-21T04:40:00.000001Z","cause":"EVENTS/3","data":{...}}
+    {"specversion":"1.0","id":"SelfplayPlanned:EVENTS/3:0","type":"ringrift.SelfplayPlanned.v1",
+     "source":"planner@node1","subject":"ringrift.selfplay.hex8_2p.planned",
+     "time":"2026-11-21T04:40:00.000001Z","cause":"EVENTS/3","data":{...}}
 
-`cause` (an extension attribute) names the message that led to this one as `<stream>/<sequence>`.
-"""
+`cause` (an extension attribute) is the position of the message that led to this event."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from msgspec import Raw, Struct
 from typing_extensions import TypeVar
 
 from ringrift.events.errors import UndecodableEvent, UnknownEvent
-from ringrift.events.facts import Fact
-from ringrift.events.registry import REGISTRY, EventType, type_of
+from ringrift.events.fact import EventType, Fact
+from ringrift.events.registry import REGISTRY, type_of
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """An event on its way to the log. `id` is derived from the cause, so that writing twice is
-    writing once."""
+    """An event to be written. `id` is derived from the cause, so retries are idempotent."""
 
     event: Fact
     id: str
@@ -33,7 +32,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> EventType:
-        """Registry entry of the event."""
+        """Event type of the event."""
         return type_of(self.event)
 
     @property
@@ -43,8 +42,8 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class EventMeta(Struct, frozen=True, gc=False):
-    """What the log knows about a stored event. `seq` is its stream sequence, `time` when it was
-    written (UTC)."""
+    """Metadata of a stored event. `seq` is its sequence in the stream, `time` when it was drafted
+    (UTC)."""
 
     stream: str
     seq: int
@@ -56,7 +55,7 @@ class EventMeta(Struct, frozen=True, gc=False):
 
     @property
     def position(self) -> str:
-        """`<stream>/<sequence>`, the form in which a later event names this one as its cause."""
+        """`<stream>/<sequence>`; later events name their cause in this form."""
         return f"{self.stream}/{self.seq}"
 
 
@@ -70,7 +69,7 @@ class Recorded(NamedTuple, Generic[F]):
     meta: EventMeta
 
 
-class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+class _Envelope(Struct, frozen=True, kw_only=True):
     specversion: Literal["1.0"] = "1.0"
     id: str
     type: str
@@ -82,17 +81,16 @@ class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
 
 
 _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""what the JSON decoder raises on bytes that are none of ours; the last one on brackets nested by
-the thousand"""
+"""errors of the JSON decoder; RecursionError for thousands of nested brackets"""
 _WIRE_NAME = re.compile(r"ringrift\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _ENCODER = msgspec.json.Encoder()
-_new = tuple.__new__  # a named tuple's own constructor takes twice the time, which replays feel
+_new = tuple.__new__  # twice as fast as the named tuple's own constructor, which replays notice
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 
 def _typed_envelope(kind: EventType) -> type[Struct]:
-    """The envelope of one event type, its `type` attribute as the tag: envelope and data in one
-    pass, twice as fast as two."""
+    """Envelope of one event type with `type` as its tag: decodes envelope and data in one pass,
+    which is twice as fast as two."""
     fields: list[Any] = [
         ("id", str),
         ("source", str),
@@ -112,14 +110,14 @@ _CURRENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
 
 
 def event_id(kind: type[Fact], cause: str | None, key: str | int) -> str:
-    """Id of the event of `kind` that `cause` led to; `key` tells several of one cause apart."""
+    """Id of an event of `kind` with this cause; `key` distinguishes several of one cause."""
     return f"{kind.__name__}:{cause or '-'}:{key}"
 
 
 def draft(
     event: Fact, *, cause: str | None, source: str, time: datetime | None = None, key: str | int = 0
 ) -> Draft:
-    """An event with the id that its cause and `key` give it; `time` defaults to now."""
+    """An event with the id that follows from its cause and `key`; `time` defaults to now."""
     return Draft(
         event=event,
         id=event_id(type(event), cause, key),
@@ -130,7 +128,7 @@ def draft(
 
 
 def encode(item: Draft) -> bytes:
-    """The bytes stored in the log."""
+    """The bytes of an event in the log."""
     return _ENCODER.encode(
         _Envelope(
             id=item.id,
@@ -147,43 +145,34 @@ def encode(item: Draft) -> bytes:
 def decode(body: bytes | memoryview, *, stream: str, seq: int) -> Recorded:
     """The event in `body`, which is message `seq` of `stream`.
 
-    Raises UndecodableEvent if the bytes are none of ours, UnknownEvent if type or version is not in
-    the registry."""
+    Raises UndecodableEvent if the bytes are not an event, UnknownEvent if its type or version is
+    not in the registry."""
     try:
         stored = _CURRENT.decode(body)
+        event = stored.data
     except _DAMAGE:
-        return _decode_other(bytes(body), stream, seq)
+        stored, event = _decode_other(bytes(body), f"{stream}/{seq}")
     meta = EventMeta(
         stream, seq, stored.subject, stored.id, stored.source, stored.time, stored.cause
     )
-    return _new(Recorded, (stored.data, meta))
+    return _new(Recorded, (event, meta))
 
 
-def _decode_other(body: bytes, stream: str, seq: int) -> Recorded:
-    """The event in bytes that are not of a current version: an older one, or the error that tells
-    what they are."""
+def _decode_other(body: bytes, position: str) -> tuple[_Envelope, Fact]:
+    """Envelope and event of an older version, or the error that describes the bytes."""
     try:
         envelope = _ENVELOPE.decode(body)
-        event = _upcast(envelope)
+        return envelope, _upcast(envelope)
     except _DAMAGE as error:
-        raise UndecodableEvent(f"{stream}/{seq}: {error}") from error
-    return Recorded(
-        event,
-        EventMeta(
-            stream,
-            seq,
-            envelope.subject,
-            envelope.id,
-            envelope.source,
-            envelope.time,
-            envelope.cause,
-        ),
-    )
+        raise UndecodableEvent(f"{position}: {error}") from error
 
 
 def _upcast(envelope: _Envelope) -> Fact:
-    """The event of an older version, brought up version by version."""
-    name, version = _split(envelope.type)
+    """The event, upcast version by version."""
+    form = _WIRE_NAME.fullmatch(envelope.type)
+    if form is None:
+        raise UnknownEvent(f"{envelope.type!r} is not of the form ringrift.<Name>.v<version>")
+    name, version = form[1], int(form[2])
     kind = REGISTRY.get(name)
     if kind is None:
         raise UnknownEvent(f"{envelope.type}: no such event type; a newer build may know it")
@@ -200,10 +189,3 @@ def _upcast(envelope: _Envelope) -> Fact:
                 f"data of {envelope.type} is not of version {step}: {error!r}"
             ) from error
     return msgspec.convert(data, kind.fact_type)
-
-
-def _split(wire_name: str) -> tuple[str, int]:
-    form = _WIRE_NAME.fullmatch(wire_name)
-    if form is None:
-        raise UnknownEvent(f"{wire_name!r} is not of the form ringrift.<Name>.v<version>")
-    return form[1], int(form[2])

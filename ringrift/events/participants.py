@@ -1,13 +1,13 @@
 """Names of participants, the units that have a rating: `<model>:<harness>:<config>`.
 
-    c0ffee000000:gumbel:s64            a network (12 digits of its SHA-256), Gumbel search, 64
-    simulations a decision c0ffee000000:gumbel:s64-1f2e3d     the same with another option, such as
-    noise in the opening baseline:heuristic:s0              no network, no search
+- `c0ffee000000:gumbel:s64`: a network (12 digits of its SHA-256), Gumbel search, 64 simulations per
+  decision
+- `c0ffee000000:gumbel:s64-1f2e3d`: the same with another option, such as noise in the opening
+- `baseline:heuristic:s0`: no network, no search
 
-The config is readable as far as it is usual: `s` and the budget. Any other option of the seat that
-is not at its default adds the first 6 digits of a SHA-256 over all such options. Since defaults of
-`Seat` never change, equal names mean equal play, and the names in logs written before options were
-recorded are those of the same players: their ratings go on."""
+The config shows the budget after `s`. Options of the seat that differ from their defaults add the
+first 6 digits of a SHA-256 over all of them. The defaults of `Seat` never change, so equal names
+mean equal play, also in logs that are older than an option."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from msgspec.structs import replace
 from ringrift.events.facts import Seat
 
 MODEL_DIGITS = 12
-"""48 bits: two of a million networks share a name with a chance of 1 in 500"""
+"""48 bits: among a million networks two share a name with a probability of 1 in 500"""
 CONFIG_DIGITS = 6
-"""24 bits tell the few configs of one network, harness and budget apart"""
+"""24 bits distinguish the few configs of one network, harness and budget"""
 BASELINE = "baseline"
-_NAMED = frozenset({"participant", "harness", "model", "simulations"})
-"""fields that the readable parts tell, or that are the name itself"""
-_USUAL = {
-    field.name: field.default for field in msgspec.structs.fields(Seat) if field.name not in _NAMED
+_IN_NAME = frozenset({"participant", "harness", "model", "simulations"})
+_DEFAULTS = {
+    field.name: field.default
+    for field in msgspec.structs.fields(Seat)
+    if field.name not in _IN_NAME
 }
 
 
@@ -39,10 +40,9 @@ def seat(
     evaluator: str | None = None,
     **options: int,
 ) -> Seat:
-    """A seat with its participant's name; `evaluator` defaults to the usual one, `options` are the
-    further fields of `Seat`.
+    """A seat named after its options; `options` are further fields of `Seat`.
 
-    Raises msgspec.ValidationError for a value that no seat can have."""
+    Raises msgspec.ValidationError for an invalid value."""
     fields: dict[str, Any] = {
         "participant": "",
         "harness": harness,
@@ -51,29 +51,30 @@ def seat(
         "evaluator": evaluator or usual_evaluator(harness, model),
         **options,
     }
-    made = msgspec.convert(fields, Seat)
-    return replace(made, participant=participant(made))
+    unnamed = msgspec.convert(fields, Seat)
+    return replace(unnamed, participant=participant(unnamed))
 
 
 def participant(seat: Seat) -> str:
-    """The name that the options of `seat` give it; what it is called now does not matter."""
+    """The name that follows from the options of `seat`, whatever its present name."""
     model = seat.model[:MODEL_DIGITS] if seat.model else BASELINE
+    name = f"{model}:{seat.harness}:s{seat.simulations}"
     unusual = unusual_options(seat)
-    digest = hashlib.sha256(msgspec.json.encode(unusual, order="sorted")).hexdigest()[
-        :CONFIG_DIGITS
-    ]
-    return f"{model}:{seat.harness}:s{seat.simulations}{f'-{digest}' if unusual else ''}"
+    if not unusual:
+        return name
+    digest = hashlib.sha256(msgspec.json.encode(unusual, order="sorted")).hexdigest()
+    return f"{name}-{digest[:CONFIG_DIGITS]}"
 
 
 def usual_evaluator(harness: str, model: str | None) -> str:
-    """What values positions for a harness when nothing else is said: the network if there is one,
-    else the heuristic."""
-    return "network" if model else "none" if harness == "random" else "heuristic"
+    """Default evaluator of a harness: the network if there is one, else the heuristic."""
+    if model:
+        return "network"
+    return "none" if harness == "random" else "heuristic"
 
 
 def unusual_options(seat: Seat) -> dict[str, Any]:
-    """Options of a seat, by name, that the readable part of its participant does not tell."""
-    usual = {**_USUAL, "evaluator": usual_evaluator(seat.harness, seat.model)}
-    return {
-        name: value for name, default in usual.items() if (value := getattr(seat, name)) != default
-    }
+    """Options of a seat, by name, that the readable part of its name does not show."""
+    usual = {**_DEFAULTS, "evaluator": usual_evaluator(seat.harness, seat.model)}
+    options = {name: getattr(seat, name) for name in usual}
+    return {name: value for name, value in options.items() if value != usual[name]}

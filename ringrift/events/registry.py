@@ -1,13 +1,11 @@
 """Every event type by name, derived from the facts.
 
-Which processes write and read each: `ringrift.runtime.processes`. `schemas/` is written from
-here."""
+`ringrift.runtime.processes` says which processes write and read each."""
 
 from __future__ import annotations
 
 from ringrift.events import facts
-from ringrift.events.fact import EventType as EventType
-from ringrift.events.fact import Fact, FactMeta
+from ringrift.events.fact import EventType, Fact, FactMeta
 
 REGISTRY: dict[str, EventType] = {
     name: kind.event_type
@@ -17,5 +15,5 @@ REGISTRY: dict[str, EventType] = {
 
 
 def type_of(event: Fact | type[Fact]) -> EventType:
-    """Subject, stream, version and retention of an event or its class."""
+    """Event type of an event or its class."""
     return (event if isinstance(event, type) else type(event)).event_type

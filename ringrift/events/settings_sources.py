@@ -1,8 +1,8 @@
 """Settings from the command line, the environment and files.
 
-A value is looked for on the command line (`--set training.batch=256`), then in the environment
-(`RINGRIFT_TRAINING_BATCH`), then in a JSON file, then among the defaults. A name or value that does
-not fit is refused, never replaced by the default."""
+The command line (`--set training.batch=256`) takes precedence over the environment
+(`RINGRIFT_TRAINING_BATCH`), that over a JSON file, and that over the defaults. An unknown name or
+an invalid value is an error, never replaced by the default."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ ENV_OF_PROCESS = frozenset(
         "UPDATED",
     }
 )
-"""Environment names that configure one process and are no setting of the system."""
+"""names of variables that configure one process and are not settings"""
 
 
 def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
-    """Dotted name of every setting, in the order of declaration."""
+    """Dotted names of all settings, in the order of declaration."""
     for field in msgspec.structs.fields(kind):
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             yield from names(field.type, f"{prefix}{field.name}.")
@@ -47,8 +47,7 @@ def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Settings named by `RINGRIFT_...` variables. Raises SettingsError for a variable that names
-    nothing."""
+    """Settings given by `RINGRIFT_...` variables. Raises SettingsError for an unknown one."""
     known = {name.upper().replace(".", "_"): name for name in names()}
     found: dict[str, str] = {}
     for variable, value in environ.items():
@@ -57,14 +56,14 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         if key not in known:
             raise SettingsError(
-                f"environment variable {variable} names no setting{_near(key, known)}"
+                f"environment variable {variable} is not a setting{_near(key, known)}"
             )
         found[known[key]] = value
     return found
 
 
 def from_arguments(arguments: Iterable[str]) -> dict[str, str]:
-    """Settings given as `name=value`. Raises SettingsError if one has no `=`."""
+    """Settings given as `name=value`. Raises SettingsError for an argument without `=`."""
     found: dict[str, str] = {}
     for argument in arguments:
         name, sign, value = argument.partition("=")
@@ -77,10 +76,9 @@ def from_arguments(arguments: Iterable[str]) -> dict[str, str]:
 def load(
     *sources: Mapping[str, str], file: bytes | None = None, base: Settings | None = None
 ) -> Settings:
-    """Settings from `base` (the defaults), then a JSON `file`, then `sources`, the last one
-    winning.
+    """Settings from `base` (the defaults), a JSON `file` and `sources`; later ones take precedence.
 
-    Raises SettingsError that names the setting, the value and what was expected."""
+    Raises SettingsError that names the setting, its value and what was expected."""
     tree: dict[str, Any] = msgspec.to_builtins(base or Settings())
     if file is not None:
         try:
@@ -95,7 +93,7 @@ def load(
     try:
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"setting refused: {error}") from error
+        raise SettingsError(f"invalid setting: {error}") from error
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -109,7 +107,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     known = list(names())
     if name not in known:
-        raise SettingsError(f"no setting is called {name!r}{_near(name, known)}")
+        raise SettingsError(f"unknown setting {name!r}{_near(name, known)}")
     *path, last = name.split(".")
     for part in path:
         tree = tree[part]
@@ -119,7 +117,7 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _parse(text: str) -> Any:
-    """A number or boolean as JSON reads it, anything else as text."""
+    """A number or boolean as in JSON, anything else as text."""
     try:
         return msgspec.json.decode(text.encode())
     except msgspec.DecodeError:

@@ -1,103 +1,81 @@
-"""Tickets: the commands on `WORK`. They are never history; the fact that asked for the work is, and
-`cause` names it."""
+"""Tickets: the commands on `WORK`. Each follows from a request, the fact that its `cause` names."""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec import Struct
 
+from ringrift.events import facts as f
 from ringrift.events.errors import UndecodableEvent
-from ringrift.events.facts import (
-    EvaluationFailed,
-    EvaluationRequested,
-    EvaluationScored,
-    ReanalysisFinished,
-    ReanalysisRequested,
-    SelfplayFinished,
-    SelfplayPlanned,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingTimedOut,
+
+Request = f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested | f.ReanalysisRequested
+REQUESTS = (f.SelfplayPlanned, f.TrainingRequested, f.EvaluationRequested, f.ReanalysisRequested)
+OUTCOMES = (
+    f.SelfplayFinished,
+    f.TrainingFinished,
+    f.TrainingFailed,
+    f.TrainingTimedOut,
+    f.EvaluationScored,
+    f.EvaluationFailed,
+    f.ReanalysisFinished,
 )
+"""facts that end the ticket they name"""
+URGENT, USUAL, SPARE = PRIORITIES = (1, 5, 9)
+"""lower first: escalated tickets, tickets that a generation waits for, spare games"""
 
 
 class SelfplayTicket(Struct, frozen=True, kw_only=True, tag="selfplay"):
-    """Play `games` games of the plan, the first of them number `first_game` of its generation."""
+    """Play `games` games of the plan, from number `first_game` of the generation on."""
 
     ticket: str
     cause: str
-    plan: SelfplayPlanned
+    plan: f.SelfplayPlanned
     first_game: int
     games: int
 
 
 class TrainingTicket(Struct, frozen=True, kw_only=True, tag="training"):
-    """Train what the request asks for."""
+    """Run the requested training."""
 
     ticket: str
     cause: str
-    request: TrainingRequested
+    request: f.TrainingRequested
 
 
 class EvaluationTicket(Struct, frozen=True, kw_only=True, tag="evaluation"):
-    """Play the match the request asks for."""
+    """Play the requested evaluation."""
 
     ticket: str
     cause: str
-    request: EvaluationRequested
+    request: f.EvaluationRequested
 
 
 class ReanalysisTicket(Struct, frozen=True, kw_only=True, tag="reanalysis"):
-    """Search the games the request names again. Workers of self-play do it: it needs what they
-    have."""
+    """Search the requested games again; self-play workers do it."""
 
     ticket: str
     cause: str
-    request: ReanalysisRequested
+    request: f.ReanalysisRequested
 
 
 Ticket = SelfplayTicket | TrainingTicket | EvaluationTicket | ReanalysisTicket
-Request = SelfplayPlanned | TrainingRequested | EvaluationRequested | ReanalysisRequested
-REQUESTS = (SelfplayPlanned, TrainingRequested, EvaluationRequested, ReanalysisRequested)
-OUTCOMES = (
-    SelfplayFinished,
-    TrainingFinished,
-    TrainingFailed,
-    TrainingTimedOut,
-    EvaluationScored,
-    EvaluationFailed,
-    ReanalysisFinished,
-)
-"""facts that end a ticket, which they name"""
-
 _DECODER: msgspec.json.Decoder[Ticket] = msgspec.json.Decoder(Ticket)
 
 
 def tickets_of(event: Request, position: str) -> list[Ticket]:
-    """The tickets that the request at log `position` asks for; the same request gives the same ids
-    for ever."""
+    """The tickets of the request at log `position`; their ids follow from it."""
+    token = position.replace("/", "-").lower()
     match event:
-        case TrainingRequested():
-            return [
-                TrainingTicket(ticket=f"training-{_token(position)}", cause=position, request=event)
-            ]
-        case EvaluationRequested():
-            return [
-                EvaluationTicket(
-                    ticket=f"evaluation-{_token(position)}", cause=position, request=event
-                )
-            ]
-        case ReanalysisRequested():
-            return [
-                ReanalysisTicket(
-                    ticket=f"reanalysis-{_token(position)}", cause=position, request=event
-                )
-            ]
+        case f.TrainingRequested():
+            return [TrainingTicket(ticket=f"training-{token}", cause=position, request=event)]
+        case f.EvaluationRequested():
+            return [EvaluationTicket(ticket=f"evaluation-{token}", cause=position, request=event)]
+        case f.ReanalysisRequested():
+            return [ReanalysisTicket(ticket=f"reanalysis-{token}", cause=position, request=event)]
     step = event.games_per_ticket
     return [
         SelfplayTicket(
-            ticket=f"selfplay-{_token(position)}-{first // step}",
+            ticket=f"selfplay-{token}-{first // step}",
             cause=position,
             plan=event,
             first_game=first,
@@ -107,54 +85,44 @@ def tickets_of(event: Request, position: str) -> list[Ticket]:
     ]
 
 
-URGENT, USUAL, SPARE = 1, 5, 9
-PRIORITIES = (URGENT, USUAL, SPARE)
-"""a lower number goes first: what has waited for hours, what a decision waits for, what is played
-because there is room"""
-
-
 def subject_of(ticket: Ticket, priority: int | None = None) -> str:
-    """`ringrift.work.<kind>.<priority>.<config>`; by default its usual priority."""
-    return f"ringrift.work.{kind_of(ticket)}.{priority_of(ticket) if priority is None else priority}.{config_of(ticket)}"
+    """`ringrift.work.<kind>.<priority>.<config>`, by default with the usual priority."""
+    if priority is None:
+        priority = priority_of(ticket)
+    return f"ringrift.work.{kind_of(ticket)}.{priority}.{config_of(ticket)}"
 
 
 def priority_of(ticket: Ticket) -> int:
-    """The priority that a ticket has until it ages."""
+    """Priority of a ticket until it is escalated."""
     return SPARE if isinstance(ticket, SelfplayTicket) and ticket.plan.spare else USUAL
 
 
 def request_of(ticket: str) -> str:
-    """The part of a ticket's id that all tickets of its request have: kind and position, such as
+    """The part of an id that the tickets of one request share: kind and position, such as
     `selfplay-events-12`."""
     return "-".join(ticket.split("-")[:3])
 
 
 def kind_of(ticket: Ticket) -> str:
-    """Who is to do it: workers of selfplay, training or evaluation."""
-    return (
-        "selfplay"
-        if isinstance(ticket, ReanalysisTicket)
-        else str(type(ticket).__struct_config__.tag)
-    )
+    """Kind of worker that takes the ticket: selfplay, training or evaluation."""
+    if isinstance(ticket, ReanalysisTicket):
+        return "selfplay"
+    return str(type(ticket).__struct_config__.tag)
 
 
 def config_of(ticket: Ticket) -> str:
-    """The config that the work is for."""
+    """Config of the requested work."""
     return (ticket.plan if isinstance(ticket, SelfplayTicket) else ticket.request).config
 
 
 def encode_ticket(ticket: Ticket) -> bytes:
-    """The bytes of the ticket on `WORK`, JSON."""
+    """The ticket as JSON."""
     return msgspec.json.encode(ticket)
 
 
 def decode_ticket(body: bytes) -> Ticket:
-    """The ticket in `body`. Raises UndecodableEvent if it is none."""
+    """The ticket in `body`. Raises UndecodableEvent if it is not a ticket."""
     try:
         return _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableEvent(f"ticket: {error}") from error
-
-
-def _token(position: str) -> str:
-    return position.replace("/", "-").lower()

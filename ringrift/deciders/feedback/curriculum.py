@@ -89,7 +89,7 @@ def on_regression(
     state: CurriculumState, fact: f.RegressionDetected, context: Context
 ) -> Reweighted:
     settings, weight = context.settings, state.weights.get(fact.config, USUAL)
-    amplitude = min(1.0, fact.elo_drop / settings.regression.critical_elo)
+    amplitude = min(1.0, fact.elo_drop / settings.regression.elo.critical)
     target = max(state.before.get(fact.config, USUAL), settings.curriculum.regressed)
     factor = max(target / weight, 1.0) ** amplitude
     return _moved(state, fact.config, factor, "regression", context, amplitude)
@@ -97,7 +97,7 @@ def on_regression(
 
 @DECIDER.decides
 def on_anomaly(state: CurriculumState, fact: f.LossAnomalyDetected, context: Context) -> Reweighted:
-    factor = getattr(context.settings.curriculum, f"anomaly_{fact.severity}")
+    factor = context.settings.curriculum.anomaly.of(fact.severity)
     return _moved(state, fact.config, factor, "loss anomaly", context)
 
 

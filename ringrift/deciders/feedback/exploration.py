@@ -50,7 +50,7 @@ def after_training(
 ) -> Iterator[f.ExplorationAdjusted]:
     """Raise the boost after an anomaly or on a plateau."""
     anomaly, settings = isinstance(fact, f.LossAnomalyDetected), context.settings.exploration
-    factor = getattr(settings, f"{'anomaly' if anomaly else 'plateau'}_{fact.severity}")
+    factor = (settings.anomaly if anomaly else settings.plateau).of(fact.severity)
     return _multiplied(item, fact.config, factor, "loss anomaly" if anomaly else "plateau", context)
 
 
@@ -59,9 +59,8 @@ def after_generation(
     item: ConfigExploration, fact: f.ModelPromoted | f.PromotionRejected, context: Context
 ) -> Iterator[f.ExplorationAdjusted]:
     """Change the boost by the pace of the config."""
-    pace = item.pace or "steady"
-    factor = getattr(context.settings.exploration, f"decay_{pace}")
-    reason: Reason = "regression" if pace == "regressing" else "decay"
+    factor = context.settings.exploration.decay.of(item.pace)
+    reason: Reason = "regression" if item.pace == "regressing" else "decay"
     return _multiplied(item, fact.config, factor, reason, context)
 
 

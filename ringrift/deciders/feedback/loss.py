@@ -14,10 +14,9 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.feedback.severity import severity_of
 from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.events import facts as f
-from ringrift.events.settings import LossSettings
+from ringrift.events.settings import BySeverity, LossSettings
 
 NORMAL_DEVIATION = 1.4826
 """standard deviation of a normal distribution in units of its median absolute deviation"""
@@ -127,12 +126,11 @@ def deviations_above(
 
 def anomaly_severity(deviations: float, settings: LossSettings) -> f.Severity | None:
     """Severity of a loss this many deviations above the expected one."""
-    minor, major = settings.minor_deviations, settings.major_deviations
-    return severity_of(deviations, (minor, major, settings.critical_deviations))
+    return settings.deviations.reached(deviations)
 
 
 def plateau_severity(trainings: int, settings: LossSettings) -> f.Severity | None:
     """Severity after a number of trainings without a gain: at one, two and four times
     `plateau_trainings`."""
     once = settings.plateau_trainings
-    return severity_of(trainings, (once, 2 * once, 4 * once))
+    return BySeverity(minor=once, major=2 * once, critical=4 * once).reached(trainings)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.feedback.severity import SEVERITIES, severity_of
+from ringrift.deciders.feedback.severity import SEVERITIES
 from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
@@ -79,7 +79,7 @@ def measure(
     drop = drop_of(item.models, ratings, settings)
     if drop is None:
         return
-    cleared_below = settings.cleared_below * settings.minor_elo
+    cleared_below = settings.cleared_below * settings.elo.minor
     if item.level is not None and drop.elo < cleared_below:
         why = f"{drop.elo:.0f} Elo below the best one, cleared below {cleared_below:.0f}"
         yield f.RegressionCleared(
@@ -130,7 +130,7 @@ def drop_of(
         return None
     *before, (_, now) = known
     best, top = max(before, key=lambda pair: pair[1].elo)
-    good = next(model for model, row in reversed(before) if row.elo > top.elo - settings.minor_elo)
+    good = next(model for model, row in reversed(before) if row.elo > top.elo - settings.elo.minor)
     return Drop(elo=top.elo - now.elo, error=math.hypot(top.se, now.se), best=best, good=good)
 
 
@@ -138,4 +138,4 @@ def level_of(elo: float, error: float, settings: RegressionSettings) -> f.Severi
     """Severity of a drop; None if it is small or within its error."""
     if elo < settings.standard_errors_min * error:
         return None
-    return severity_of(elo, (settings.minor_elo, settings.major_elo, settings.critical_elo))
+    return settings.elo.reached(elo)

@@ -29,20 +29,11 @@ def tier_after(
     previous: Tier, used: float, settings: OperationSettings, resource: Resource = "ram"
 ) -> Tier:
     """The tier of a share in use, 0 to 1; it falls only the hysteresis below a threshold."""
-    thresholds, hysteresis = _thresholds(resource, settings)
-    reached = _tier(used, thresholds)
-    kept = _tier(used, tuple(threshold - hysteresis for threshold in thresholds))
+    tiers = settings.disk if resource == "disk" else settings.pressure
+    thresholds = (tiers.caution, tiers.warning, tiers.critical, tiers.emergency)
+    reached = TIERS[sum(used >= threshold for threshold in thresholds)]
+    kept = TIERS[sum(used >= threshold - tiers.hysteresis for threshold in thresholds)]
     return max(reached, min(previous, kept, key=TIERS.index), key=TIERS.index)
-
-
-def _thresholds(resource: Resource, settings: OperationSettings) -> tuple[tuple[float, ...], float]:
-    prefix = "disk" if resource == "disk" else "pressure"
-    thresholds = tuple(getattr(settings, f"{prefix}_{tier}") for tier in TIERS[1:])
-    return thresholds, getattr(settings, f"{prefix}_hysteresis")
-
-
-def _tier(used: float, thresholds: tuple[float, ...]) -> Tier:
-    return TIERS[sum(used >= threshold for threshold in thresholds)]
 
 
 def worst(tiers: dict[Resource, Tier]) -> tuple[Resource | None, Tier]:

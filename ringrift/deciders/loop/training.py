@@ -344,12 +344,7 @@ def _cooling(state: TrainingState, item: ConfigTraining, now: datetime) -> bool:
 
 def cooldown_seconds(pace: Pace | None, settings: TrainingSettings) -> float:
     """From the end of one training to the next, by the pace of the config."""
-    factors = {
-        "regressing": settings.cooldown_regressing,
-        "stalled": settings.cooldown_stalled,
-        "fast": settings.cooldown_fast,
-    }
-    return settings.cooldown_seconds * factors.get(pace or "steady", 1.0)
+    return settings.cooldown_seconds * settings.cooldown_by_pace.of(pace)
 
 
 def _assessing(item: ConfigTraining, now: datetime, settings: TrainingSettings) -> bool:

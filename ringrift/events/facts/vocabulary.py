@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from ringrift.events.fact import Fact as Fact
+from ringrift.events.settings.kinds import Pace as Pace
+from ringrift.events.settings.kinds import Positive as Positive
+from ringrift.events.settings.kinds import Severity as Severity
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Token = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")]
 Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
 if TYPE_CHECKING:
     ConfigName = str
 else:  # checking a choice is ten times as fast as a pattern, which took half of decoding an event
@@ -40,9 +42,6 @@ Purpose = Literal[
 MEASURING = frozenset({"strength", "ladder", "gauntlet", "tier", "tournament"})
 """purposes of evaluations that only measure: their participants are rated, but no candidate is
 judged by them and no network learns from their games"""
-Severity = Literal["minor", "major", "critical"]
-Pace = Literal["regressing", "stalled", "steady", "fast"]
-"""how fast a config gains strength, slowest first; the thresholds are settings (`velocity`)"""
 WorkKind = Literal["selfplay", "training", "evaluation"]
 
 

@@ -91,6 +91,6 @@ def test_whatif(run: Any, tmp_path: Path) -> None:
     assert (tmp_path / "w.png").exists()
     assert run.json("whatif", "elo")["differences"] == []
     run("whatif", "selfplay", "--set", "selfplay.nonsense=7", status=1)
-    assert "no setting is called" in run.err
+    assert "unknown setting" in run.err
     run("whatif", "nonsense", status=1)
     assert "no decider is called 'nonsense'" in run.err

@@ -18,5 +18,5 @@ def test_settings_are_shown_changed_and_recorded(run: Any, system: Any) -> None:
 
 def test_a_setting_that_does_not_exist_is_refused(run: Any, system: Any) -> None:
     run("settings", "--set", "training.batches=32", status=1)
-    assert "no setting is called 'training.batches'; did you mean training.batch?" in run.err
+    assert "unknown setting 'training.batches'; did you mean training.batch?" in run.err
     json.loads(run("settings"))

@@ -39,9 +39,9 @@ SETTINGS = {
     "evaluation.starts_per_ticket": 2,
     "evaluation.baseline_starts": 2,
     "promotion.starts_max": 4,
-    "operation.pressure_warning": 0.97,
-    "operation.pressure_critical": 0.98,
-    "operation.pressure_emergency": 0.99,
+    "operation.pressure.warning": 0.97,
+    "operation.pressure.critical": 0.98,
+    "operation.pressure.emergency": 0.99,
 }
 """small; and a test machine's memory is full of other things"""
 JUDGED_SECONDS_MAX = 900

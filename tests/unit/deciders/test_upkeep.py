@@ -57,7 +57,7 @@ def test_a_tier_is_never_below_what_the_share_says_and_at_most_the_hysteresis_ab
     found = TIERS.index(tier_after(previous, used, DEFAULT))
     assert found >= TIERS.index(tier_after("normal", used, DEFAULT))
     assert found <= TIERS.index(
-        tier_after("normal", min(1.0, used + DEFAULT.pressure_hysteresis + 1e-9), DEFAULT)
+        tier_after("normal", min(1.0, used + DEFAULT.pressure.hysteresis + 1e-9), DEFAULT)
     )
 
 
