@@ -13,6 +13,7 @@ from ringrift.log.topology import STREAMS, WORK_KINDS
 from ringrift.runtime import processes
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.roles import roles
+from ringrift.tools.simulation.clock import VirtualClock
 from ringrift.tools.simulation.coordinator import Coordinator, SimulatedLog
 
 every_type = pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
@@ -25,7 +26,7 @@ def test_every_decider_is_run_by_one_process_and_by_the_simulator() -> None:
     )
     found = [module.DECIDER.name for module in modules if hasattr(module, "DECIDER")]
     served = [decider.name for spec in PROCESSES.values() for decider in spec.deciders]
-    simulated = [run.decider.name for run in Coordinator(SimulatedLog()).runs]
+    simulated = [run.decider.name for run in Coordinator(SimulatedLog(VirtualClock())).runs]
     assert sorted(found) == sorted(served) == sorted(simulated)
     assert len(set(served)) == len(served)
 
