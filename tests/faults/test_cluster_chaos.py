@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 from chaos import servers
 from chaos.disks import why_none
-from chaos.servers import CALM_SECONDS, DISK_KINDS, KINDS, harm, history, recovered
+from chaos.servers import CALM_SECONDS, DISK_KINDS, KINDS, harm, recovered
 from chaos.table import Row
 from chaos.writers import HastyWriter, Writer, watch_leader, writing
 from simulator import checker
 from simulator.broken import forgotten
-from simulator.checker import Sample
-from simulator.world import DECIDERS, HELD, MAINS, MODELS, VERDICTS
+from simulator.checker import Sample, history
+from simulator.workload import DECIDERS, HELD, MAINS, MODELS, VERDICTS
 
 from ringrift.deciders.loop import selfplay
 from ringrift.events import Draft, Fact, Recorded

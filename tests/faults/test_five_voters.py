@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from chaos import servers
 from chaos.messages import insist
-from chaos.servers import history, recovered
+from chaos.servers import recovered
 from chaos.writers import writing
 from simulator import checker
+from simulator.checker import history
 
 from ringrift.log.topology import EVENTS
 

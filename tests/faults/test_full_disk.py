@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from chaos import servers
 from chaos.disks import Disk, why_none
-from chaos.servers import Servers, history, recovered
+from chaos.servers import Servers, recovered
 from chaos.writers import writing
 from simulator import checker
+from simulator.checker import history
 
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted

@@ -26,11 +26,11 @@ import pytest
 from chaos import messages, servers
 from chaos.disks import why_none
 from chaos.messages import Mischief, insist
-from chaos.servers import CALM_SECONDS, DISK_KINDS, KINDS, Servers, harm, history, recovered
+from chaos.servers import CALM_SECONDS, DISK_KINDS, KINDS, Servers, harm, recovered
 from chaos.table import Row
 from chaos.writers import Writer, watch_leader, writing
 from simulator import checker
-from simulator.checker import Sample
+from simulator.checker import Sample, history
 from test_kills import SETTINGS
 
 from ringrift.consumers import monitor as monitor

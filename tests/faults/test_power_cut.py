@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from chaos import servers
-from chaos.servers import SYNC_DEFAULT, SYNC_OURS, Servers, harm, history, recovered
+from chaos.servers import SYNC_DEFAULT, SYNC_OURS, Servers, harm, recovered
 from chaos.table import Row
 from chaos.writers import watch_leader, writing
 from simulator import checker
+from simulator.checker import history
 
 from ringrift.events import Recorded
 

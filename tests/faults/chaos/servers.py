@@ -19,7 +19,6 @@ import pytest
 from chaos.disks import Disk, why_none
 from ringrift.cluster import local as local_cluster
 from ringrift.cluster.local import LocalCluster, Member
-from ringrift.events import Recorded, UndecodableEvent, decode
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
@@ -165,15 +164,3 @@ async def _stall(disk: Disk, seconds: float, plan: random.Random) -> None:
         with disk.standing_still():
             await asyncio.sleep(stall)
         await asyncio.sleep(stall / 10)
-
-
-async def history(log: JetStreamLog) -> dict[str, list[Recorded]]:
-    """All that is stored, by stream."""
-    found: dict[str, list[Recorded]] = {}
-    for stream in ("EVENTS", "GAMES"):
-        found[stream] = []
-        async for batch in log.read(stream):
-            for entry in batch:
-                with contextlib.suppress(UndecodableEvent):
-                    found[stream].append(decode(entry.body, stream=stream, seq=entry.seq))
-    return found

@@ -1,4 +1,4 @@
-"""Consumers that make a mistake on purpose: the checker must find each."""
+"""Processes that make a mistake on purpose: the checker must find each."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from ringrift.runtime import decide as deciding
 from ringrift.runtime.decide import own_decisions
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import work
-from simulator.faulty import FaultyLog
-from simulator.plan import Fault
-from simulator.world import MAINS, PLANNER, Result, SimulatedProcess, given_up, play, simulate
+
+from .faulty import FaultyLog
+from .hosts import Result, SimulatedProcess
+from .plan import Fault
+from .workload import MAINS, PLANNER, failed, play
+from .world import simulate
 
 Broken = Callable[[int, Sequence[Fault]], Result]
 
 
 async def forgotten(log: Any, decider: Any, after: int = 0) -> dict[int, Any]:
-    """In place of `deciding.own_decisions`: a planner has none."""
+    """A replacement of `own_decisions` that finds none for a planner."""
     return {} if decider in PLANNER else await own_decisions(log, decider, after)
 
 
 def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
-    """Players acknowledge a ticket before its facts are in the log: what dies in between is
-    forgotten."""
+    """Players acknowledge a ticket before its facts are stored: a crash in between loses it."""
 
     async def player(process: Process) -> None:
         take = process.log.next_ticket
@@ -45,7 +47,7 @@ def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
             await play(process, ticket, deliveries)
 
         process.log.next_ticket = remembered  # type: ignore[method-assign]
-        await work(process, "selfplay", handle, given_up)
+        await work(process, "selfplay", handle, failed)
 
     return simulate(
         seed, faults, MAINS | dict.fromkeys(("player-a", "player-b"), ("selfplay", player))
@@ -53,8 +55,8 @@ def acks_early(seed: int, faults: Sequence[Fault]) -> Result:
 
 
 def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
-    """A planner does not look for what it has decided before, and names a decision after itself
-    instead of its cause."""
+    """A planner does not look for its earlier decisions, and derives the ids of its decisions from
+    its own name as well as from their cause."""
     draft = SimulatedProcess.draft
 
     def own_name(
@@ -71,8 +73,8 @@ def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
 
 
 def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
-    """Nobody writes under an expectation: a holder that was frozen goes on as if it still were
-    one."""
+    """Processes append without an expectation: a holder that was frozen goes on writing after it has
+    lost its lease."""
 
     async def append(self: FaultyLog, drafts: Any, expect: Any = None) -> Any:
         return await self._call(lambda: MemoryLog.append(self, drafts))

@@ -1,5 +1,5 @@
-"""What must hold of a whole history, however it came about. For the simulator and for real servers
-alike."""
+"""What must hold of a complete history, whatever happened meanwhile. Used on the simulator and on
+real servers. Every function returns the violations as texts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from ringrift.deciders.kit import STEERING, Context, Decider, InForce
 from ringrift.events import Draft, Fact, Recorded
 from ringrift.events.facts import DeadLetterStored, GameCompleted, LeaseAcquired, SelfplayFinished
 from ringrift.events.tickets import OUTCOMES, REQUESTS, tickets_of
-from ringrift.log.protocol import Expect
+from ringrift.log import read
+from ringrift.log.protocol import Expect, Log
+from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime import folds
+
+History = Mapping[str, Sequence[Recorded]]
+"""The events of each stream."""
 
 
 class Acknowledged(NamedTuple):
-    """What a writer was told is stored, and where; `began` and `ended` count what the writer did,
-    one after the other. `again`: it had been sent before, by a life that was not told or by
-    somebody else, and may lie where it lay."""
+    """An event whose append was acknowledged, and its sequence.
+
+    `began` and `ended` number the beginnings and ends of the writer's calls. `again`: the event had
+    been sent before, by an earlier life of the writer or by another one, so it may be stored at an
+    earlier sequence."""
 
     draft: Draft
     seq: int
@@ -29,45 +36,47 @@ class Acknowledged(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A decider's state as a process had it when it had folded everything up to `seq`."""
+    """The state of a decider in a process that had folded everything up to `seq`."""
 
     decider: str
     seq: int
     fold_hash: str
 
 
-def lost(
-    history: Mapping[str, Sequence[Recorded]],
-    ledgers: Iterable[Sequence[Acknowledged]],
-    *,
-    at_seq: bool,
-) -> list[str]:
-    """What was acknowledged and is not there; with `at_seq`, not where it was said to be."""
-    at = {meta.id: meta.seq for events in history.values() for _, meta in events}
-    return [
-        f"lost: {item.draft.id}, acknowledged at {item.seq}, is at {at.get(item.draft.id)}"
-        for ledger in ledgers
-        for item in ledger
-        if (at.get(item.draft.id) != item.seq if at_seq else item.draft.id not in at)
-    ]
+async def history(log: Log) -> dict[str, list[Recorded]]:
+    """The stored events of each stream; those that cannot be decoded are left out."""
+    return {
+        stream: [item async for item in read.facts(log, stream=stream)]
+        for stream in (EVENTS, GAMES)
+    }
 
 
-def doubled(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
-    """What is there more than once."""
+def lost(history: History, ledgers: Iterable[Sequence[Acknowledged]], *, at_seq: bool) -> list[str]:
+    """Acknowledged events that are not stored; with `at_seq`, not at the acknowledged sequence."""
+    stored = {meta.id: meta.seq for events in history.values() for _, meta in events}
+    found = []
+    for item in (item for ledger in ledgers for item in ledger):
+        at = stored.get(item.draft.id)
+        if at is None or (at_seq and at != item.seq):
+            found.append(f"lost: {item.draft.id}, acknowledged at {item.seq}, is at {at}")
+    return found
+
+
+def doubled(history: History) -> list[str]:
+    """Events that are stored more than once."""
     ids = Counter(meta.id for events in history.values() for _, meta in events)
-    return [f"doubled: {name} is there {count} times" for name, count in ids.items() if count > 1]
+    return [f"doubled: {id} is stored {count} times" for id, count in ids.items() if count > 1]
 
 
 def disordered(ledgers: Iterable[Sequence[Acknowledged]]) -> list[str]:
-    """What lies before something on its subject that its writer had been acknowledged before it
-    wrote this."""
+    """Events that are stored before another one of the same subject, although their writer sent
+    them after the other had been acknowledged."""
     found = []
     for ledger in ledgers:
         first: dict[str, Acknowledged] = {}
         for item in ledger:
-            first.setdefault(
-                item.draft.id, item
-            )  # told once more after a restart, it lies where it lay
+            # an event acknowledged again after a restart keeps its first place
+            first.setdefault(item.draft.id, item)
         ended = sorted(first.values(), key=lambda item: item.ended)
         newest: dict[str, int] = defaultdict(int)
         at = 0
@@ -81,53 +90,47 @@ def disordered(ledgers: Iterable[Sequence[Acknowledged]]) -> list[str]:
     return found
 
 
-def uncaused(history: Mapping[str, Sequence[Recorded]]) -> list[str]:
-    """Facts whose cause is not there, or came later."""
-    events = {meta.seq: meta for _, meta in history["EVENTS"]}
+def uncaused(history: History) -> list[str]:
+    """Facts whose cause is not stored, or is stored later."""
+    events = {meta.seq for _, meta in history["EVENTS"]}
     found = []
     for stream, recorded in history.items():
-        for _, meta in recorded:
+        for event, meta in recorded:
             where, _, number = (meta.cause or "").partition("/")
             if where != "EVENTS":
                 continue
-            cause = events.get(int(number))
-            if int(number) not in events and not _is_letter(meta.id):
-                found.append(f"no cause: {meta.id} names {meta.cause}")
-            elif cause is not None and stream == "EVENTS" and cause.seq >= meta.seq:
+            if int(number) not in events:
+                # the cause of a dead letter is a message that is no event
+                if not isinstance(event, DeadLetterStored):
+                    found.append(f"no cause: {meta.id} names {meta.cause}")
+            elif stream == "EVENTS" and int(number) >= meta.seq:
                 found.append(f"cause after effect: {meta.id} at {meta.seq} names {meta.cause}")
     return found
 
 
-def _is_letter(id: str) -> bool:
-    return id.startswith(
-        DeadLetterStored.__name__
-    )  # its cause is no event: that is why it was written
-
-
 def overheld(events: Sequence[Recorded], roles: Mapping[str, Iterable[type[Fact]]]) -> list[str]:
-    """Facts of a role that its holder of that epoch did not write; `roles`: what only the holder
-    writes, by role."""
-    of = {kind: role for role, kinds in roles.items() for kind in kinds}
+    """Facts of a role that were not written by its holder at that time. `roles`: the facts that
+    only the holder may write, by role."""
+    role_of = {kind: role for role, kinds in roles.items() for kind in kinds}
     holders: dict[str, str] = {}
     found = []
     for event, meta in events:
         if isinstance(event, LeaseAcquired):
             holders[event.role] = event.holder
-        elif (role := of.get(type(event))) is not None:
-            node = meta.source.partition("@")[2]
-            if not holders.get(role, "").startswith(f"{node}."):
-                found.append(
-                    f"two holders: {meta.id} by {meta.source} while {holders.get(role)} holds {role}"
-                )
+        elif (role := role_of.get(type(event))) is not None:
+            node, holder = meta.source.partition("@")[2], holders.get(role, "")
+            if not holder.startswith(f"{node}."):
+                writer = f"{meta.id} by {meta.source}"
+                found.append(f"two holders: {writer} while {holder or None} holds {role}")
     return found
 
 
 def misdecided(
     events: Sequence[Recorded], decider: Decider[Any], samples: Iterable[Sample], *, until: int
 ) -> list[str]:
-    """Decisions that do not follow from the log, once each, and states that its fold does not give.
+    """Decisions that do not follow from the log, and sampled states that differ from its fold.
 
-    What is due on events after `until` may still be to come."""
+    Decisions on events after `until` may still be missing."""
     own: dict[int, list[Recorded]] = defaultdict(list)
     for event, meta in events:
         if type(event) in decider.writes and meta.cause is not None:
@@ -136,26 +139,25 @@ def misdecided(
     for sample in samples:
         if sample.decider == decider.name:
             hashes[sample.seq].add(sample.fold_hash)
-    state, found = decider.initial(), []
-    read = frozenset((*decider.reads, *decider.writes, *STEERING))
-    in_force = InForce()
+    read_kinds = frozenset((*decider.reads, *decider.writes, *STEERING))
+    state, in_force, found = decider.initial(), InForce(), []
     for event, meta in events:
-        if type(event) in read and not (type(event) in decider.writes and meta.cause is not None):
+        is_own = type(event) in decider.writes and meta.cause is not None
+        if type(event) in read_kinds and not is_own:
             in_force = in_force.after(event)
             context = Context.of(meta, in_force)
             state = decider.evolve(state, event, context)
-            wanted = decider.decide(state, event, context)
-            there = tuple(item.event for item in own.get(meta.seq, ()))
-            if there != wanted and (there or meta.seq <= until):
-                found.append(
-                    f"misdecided: {decider.name} on {meta.position} wrote {_names(there)}, due is {_names(wanted)}"
-                )
-            for decision, its_meta in own.get(meta.seq, ()):
+            due = decider.decide(state, event, context)
+            written = tuple(item.event for item in own[meta.seq])
+            if written != due and (written or meta.seq <= until):
+                both = f"wrote {_names(written)}, due is {_names(due)}"
+                found.append(f"misdecided: {decider.name} on {meta.position} {both}")
+            for decision, its_meta in own[meta.seq]:
                 state = decider.evolve(state, decision, Context.of(its_meta, in_force))
-        if meta.seq in hashes and hashes[meta.seq] != {folds.fold_hash(state)}:
-            found.append(
-                f"other fold: {decider.name} at {meta.seq} was {sorted(hashes[meta.seq])}, the log gives another"
-            )
+        sampled = hashes.get(meta.seq)
+        if sampled and sampled != {folds.fold_hash(state)}:
+            differs = f"was {sorted(sampled)}, differs from that of the log"
+            found.append(f"other fold: {decider.name} at {meta.seq} {differs}")
     return found
 
 
@@ -163,25 +165,25 @@ def _names(facts: Sequence[Fact]) -> str:
     return ", ".join(type(fact).__name__ for fact in facts) or "nothing"
 
 
-def undone(history: Mapping[str, Sequence[Recorded]], *, until: int | None = None) -> list[str]:
+def undone(history: History, *, until: int | None = None) -> list[str]:
     """Tickets without exactly one outcome, and finished self-play without all its games.
 
-    What was asked for after `until` may still be to come, but has no two outcomes either."""
-    outcomes: Counter[str] = Counter(
-        event.ticket for event, _ in history["EVENTS"] if isinstance(event, OUTCOMES)
-    )
-    games: Counter[str] = Counter(
-        event.ticket for event, _ in history.get("GAMES", ()) if isinstance(event, GameCompleted)
-    )
+    Outcomes of requests after `until` may still be missing, but none may have two."""
+    outcomes: Counter[str] = Counter()
+    games: Counter[str] = Counter()
+    for event, _ in (*history["EVENTS"], *history.get("GAMES", ())):
+        if isinstance(event, OUTCOMES):
+            outcomes[event.ticket] += 1
+        elif isinstance(event, GameCompleted):
+            games[event.ticket] += 1
     found = []
     for event, meta in history["EVENTS"]:
         if isinstance(event, REQUESTS):
-            found += [
-                f"{outcomes[ticket.ticket]} outcomes: ticket {ticket.ticket}"
-                for ticket in tickets_of(event, meta.position)
-                if outcomes[ticket.ticket] != 1
-                and (outcomes[ticket.ticket] or until is None or meta.seq <= until)
-            ]
+            allowed = {1} if until is None or meta.seq <= until else {0, 1}
+            for ticket in tickets_of(event, meta.position):
+                count = outcomes[ticket.ticket]
+                if count not in allowed:
+                    found.append(f"{count} outcomes: ticket {ticket.ticket}")
         elif isinstance(event, SelfplayFinished) and games[event.ticket] != event.games:
             found.append(f"{games[event.ticket]} games of {event.games}: ticket {event.ticket}")
     return found

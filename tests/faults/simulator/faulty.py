@@ -1,4 +1,4 @@
-"""The in-memory log as one host sees it: slow, forgetful of acknowledgements, gone with the
+"""The in-memory log as one host sees it: slow, with lost acknowledgements, and dead with the
 process."""
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from ringrift.log.entry import Entry
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.protocol import Expect
-from simulator.checker import Acknowledged
-from simulator.plan import Fault
+
+from .checker import Acknowledged
+from .plan import Fault
 
 ANSWER_SECONDS = 5.0
 AWAY_SECONDS = 30.0
@@ -23,41 +24,43 @@ BEHIND_SECONDS_MAX = 1.0
 
 
 class Network:
-    """What stands between one host and the server, over all its lives: its faults by call
-    number."""
+    """The network between one host and the server, over all lives of the host."""
 
     def __init__(
-        self, seed: str, faults: Sequence[Fault], crash: Callable[[], None], sent: set[str]
+        self,
+        chance: random.Random,
+        faults: Sequence[Fault],
+        crash: Callable[[], None],
+        sent: set[str],
     ) -> None:
-        self.chance = random.Random(seed)
+        self.chance = chance
         self.calls = self.ticks = 0
         self.faults = {fault.call: fault for fault in faults}
         self.crash = crash
         self.frozen_until = 0.0
         self.acknowledged: list[Acknowledged] = []
         self.sent = sent
-        """ids that any host has tried to write"""
+        """Ids that any host has tried to write."""
 
     def tick(self) -> int:
-        """A number that grows with everything that begins or ends."""
+        """The number of a beginning or end of a call."""
         self.ticks += 1
         return self.ticks
 
     def next_fault(self) -> Fault | None:
-        """Of the next call."""
+        """The fault of the next call, if it has one."""
         self.calls += 1
         return self.faults.pop(self.calls, None)
 
     async def latency(self) -> None:
-        """A moment; for a frozen process until it is woken."""
+        """Wait for a moment, or until a frozen process is resumed."""
         await asyncio.sleep(self.chance.uniform(*LATENCY_SECONDS))
-        while (left := self.frozen_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  frozen again meanwhile
+        while (left := self.frozen_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110  it may be frozen again
             await asyncio.sleep(left)
 
 
 class FaultyLog(MemoryLog):
-    """One life of a host's connection. Once `dead`, nothing gets through any more, as after kill
-    -9."""
+    """The connection of one life of a host. Once `dead`, no call gets through, as after kill -9."""
 
     def __init__(self, broker: MemoryBroker, network: Network) -> None:
         super().__init__(broker)
@@ -83,7 +86,7 @@ class FaultyLog(MemoryLog):
             result = await effect()
         elif kind == "stored but log away":
             await asyncio.sleep(AWAY_SECONDS)
-            raise LogUnavailable("stored, but nobody said so")
+            raise LogUnavailable("stored, but not acknowledged")
         elif fault and kind == "slow":
             await asyncio.sleep(fault.amount)
         if fault or self.network.chance.random() < 0.3:
@@ -133,8 +136,8 @@ class FaultyLog(MemoryLog):
         self._alive()
 
     async def follow(self, *args: Any, **named: Any) -> AsyncGenerator[Entry, None]:
-        """In order, but behind by a time of its own: followers of different subjects see them in
-        different orders."""
+        """Yield in order, with delays: followers of different subjects see events in different
+        orders."""
         chance = self.network.chance
         async for entry in MemoryLog.follow(self, *args, **named):
             if chance.random() < 0.1:
@@ -152,7 +155,7 @@ class FaultyLog(MemoryLog):
             return None
         fault = self.network.next_fault()
         if fault and fault.kind in ("ack lost", "log away"):
-            return None  # delivered, but it never arrived
+            return None  # delivered, but lost on the way
         if fault and fault.kind.startswith("crash"):
             self.network.crash()
         await self._way()
@@ -160,7 +163,7 @@ class FaultyLog(MemoryLog):
 
 
 class FaultyItem:
-    """A ticket in the hands of a host."""
+    """A ticket that a host works on."""
 
     def __init__(self, log: FaultyLog, item: Any) -> None:
         self._log, self._item = log, item

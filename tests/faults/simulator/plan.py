@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 FAULT_SECONDS = 45.0
-"""after this nothing goes wrong any more, and all must become well"""
+"""No fault happens later than this; then the system must recover."""
 CALLS_MAX = 60
 AT_CALL = {
     "ack lost": 4,
@@ -17,7 +17,7 @@ AT_CALL = {
     "crash before": 3,
     "crash after": 4,
 }
-"""faults of one call to the log, with their weights"""
+"""Faults of one call to the log, with their weights."""
 AT_TIME = {
     "kill": 3,
     "freeze": 3,
@@ -29,12 +29,12 @@ AT_TIME = {
     "server restart": 1,
     "power cut": 1,
 }
-"""faults of a moment"""
+"""Faults at a moment, with their weights."""
 
 
 class Fault(NamedTuple):
-    """`kind` befalls `host` at its call number `call`, or at `at` seconds; `amount` is how much or
-    how long, in seconds."""
+    """A fault of `host`, at its call to the log with the number `call`, or after `at` seconds;
+    `amount` is a strength or duration in seconds."""
 
     kind: str
     host: str
@@ -56,23 +56,18 @@ def plan_of(seed: int, hosts: list[str]) -> list[Fault]:
 
 
 def _fault(chance: random.Random, kind: str, hosts: list[str]) -> Fault:
-    amount = (
-        chance.uniform(0.05, 2.0)
-        if kind == "power cut"
-        else chance.choice((-1, 1) if kind == "clock step" else (1,)) * (chance.uniform(0.5, 40.0))
-    )
-    return Fault(
-        kind,
-        chance.choice(hosts),
-        chance.randint(1, CALLS_MAX),
-        chance.uniform(0.0, FAULT_SECONDS),
-        amount,
-    )
+    if kind == "power cut":
+        amount = chance.uniform(0.05, 2.0)
+    else:
+        signs = (-1, 1) if kind == "clock step" else (1,)
+        amount = chance.choice(signs) * chance.uniform(0.5, 40.0)
+    host, call = chance.choice(hosts), chance.randint(1, CALLS_MAX)
+    return Fault(kind, host, call, chance.uniform(0.0, FAULT_SECONDS), amount)
 
 
 def shrunk(count: int, fails: Callable[[list[int]], bool]) -> list[int]:
-    """Numbers of the faults, of `count`, that suffice to fail: none of them can be left out
-    alone."""
+    """Numbers of a subset of `count` faults that still fails. No single one of them can be left
+    out."""
     kept = list(range(count))
     number = 0
     while number < len(kept):
