@@ -18,7 +18,7 @@ from ringrift.events.settings import Settings
 
 ENV_PREFIX = "RINGRIFT_"
 ENV_OF_PROCESS = frozenset(
-    {
+    [
         "SERVER",
         "DATA",
         "NODE",
@@ -32,7 +32,7 @@ ENV_OF_PROCESS = frozenset(
         "PROVIDER",
         "PRICE",
         "UPDATED",
-    }
+    ]
 )
 """names of variables that configure one process and are not settings"""
 

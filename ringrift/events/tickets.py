@@ -24,37 +24,36 @@ URGENT, USUAL, SPARE = PRIORITIES = (1, 5, 9)
 """lower first: escalated tickets, tickets that a generation waits for, spare games"""
 
 
-class SelfplayTicket(Struct, frozen=True, kw_only=True, tag="selfplay"):
-    """Play `games` games of the plan, from number `first_game` of the generation on."""
+class TicketBase(Struct, frozen=True, kw_only=True):
+    """Id of a ticket, and the position of its request."""
 
     ticket: str
     cause: str
+
+
+class SelfplayTicket(TicketBase, frozen=True, kw_only=True, tag="selfplay"):
+    """Play `games` games of the plan, from number `first_game` of the generation on."""
+
     plan: f.SelfplayPlanned
     first_game: int
     games: int
 
 
-class TrainingTicket(Struct, frozen=True, kw_only=True, tag="training"):
+class TrainingTicket(TicketBase, frozen=True, kw_only=True, tag="training"):
     """Run the requested training."""
 
-    ticket: str
-    cause: str
     request: f.TrainingRequested
 
 
-class EvaluationTicket(Struct, frozen=True, kw_only=True, tag="evaluation"):
+class EvaluationTicket(TicketBase, frozen=True, kw_only=True, tag="evaluation"):
     """Play the requested evaluation."""
 
-    ticket: str
-    cause: str
     request: f.EvaluationRequested
 
 
-class ReanalysisTicket(Struct, frozen=True, kw_only=True, tag="reanalysis"):
+class ReanalysisTicket(TicketBase, frozen=True, kw_only=True, tag="reanalysis"):
     """Search the requested games again; self-play workers do it."""
 
-    ticket: str
-    cause: str
     request: f.ReanalysisRequested
 
 

@@ -16,11 +16,12 @@ NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Factor = Annotated[float, Meta(gt=0.0, le=1.0)]
 """reduces what it is applied to, or leaves it unchanged"""
-Board = "(square8|square19|hex8|hexagonal)"
-ConfigPattern = Annotated[str, Meta(pattern=f"^{Board}_[234]p$")]
-ModelOfConfig = Annotated[str, Meta(pattern=f"^{Board}_[234]p=[0-9a-f]{{64}}$")]
+BOARDS = ("square8", "square19", "hex8", "hexagonal")
+_BOARD = f"({'|'.join(BOARDS)})"
+ConfigPattern = Annotated[str, Meta(pattern=f"^{_BOARD}_[234]p$")]
+ModelOfConfig = Annotated[str, Meta(pattern=f"^{_BOARD}_[234]p=[0-9a-f]{{64}}$")]
 """A config and the digest of a network for it."""
-Quota = Annotated[str, Meta(pattern=f"^{Board}(_[234]p)?=(0?[.][0-9]+|1)$")]
+Quota = Annotated[str, Meta(pattern=f"^{_BOARD}(_[234]p)?=(0?[.][0-9]+|1)$")]
 """A board or config and the largest share of self-play it may have."""
 Cascade = Annotated[str, Meta(pattern="^[a-z0-9-]+>[a-z0-9-]+$")]
 """`a>b`: from architecture a to architecture b (requirement G04.15)."""
