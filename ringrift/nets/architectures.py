@@ -19,11 +19,10 @@ RANKS: Final = RELATIVE_SEATS
 
 @dataclass(frozen=True, slots=True)
 class Auxiliary:
-    """What the auxiliary heads say, None for those the network has not.
+    """Outputs of the auxiliary heads, None for heads that the network does not have.
 
     rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat
-    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of who owns a cell as territory at the end:
-                 nobody, or a relative seat
+    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of the owner of a cell at the end: none, or a relative seat
     moves_left   [B] log(1 + plies to the end)
     """
 
@@ -33,8 +32,8 @@ class Auxiliary:
 
 
 class Tower(nn.Module):
-    """Trunk and heads: logits of the legal moves, one value per relative seat, and what `shape` has
-    of `Auxiliary`."""
+    """Trunk and heads: logits of the legal moves, one value per relative seat, and the auxiliary
+    heads of `shape`."""
 
     def __init__(self, shape: TowerShape, *, hex_board: bool) -> None:
         super().__init__()
@@ -57,8 +56,7 @@ class Tower(nn.Module):
         )
         if shape.features:
             self.stem_features = BoardConv(FEATURES, shape.channels, hex_board=hex_board)
-        # the auxiliary heads come last, so that fresh weights of all else are the same with and
-        # without them
+        # The auxiliary heads come last, so that the other fresh weights do not depend on them.
         if shape.rank:
             self.rank = nn.Sequential(
                 *_two_layers(context, shape.value_hidden, RELATIVE_SEATS * RANKS)
@@ -94,9 +92,11 @@ class Tower(nn.Module):
         positions: Tensor,
         features: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`planes[B, PLANES, H, W]`, `globals_[B, GLOBALS]` and the bags of M moves -> logits
-        `[M]`, values `[B, RELATIVE_SEATS]` in -1..1, of which a game uses the first as many as it
-        has seats. `features[B, FEATURES, H, W]` go to the shapes that see them."""
+        """Return logits `[M]` and values `[B, RELATIVE_SEATS]` in -1..1.
+
+        Takes `planes[B, PLANES, H, W]`, `globals_[B, GLOBALS]` and the bags of M moves; shapes with
+        threat planes also take `features[B, FEATURES, H, W]`. A game with n seats uses the first n
+        values."""
         x, context = self.trunk(planes, globals_, features)
         return self._heads(x, context, rows, starts, weights, kinds, positions)
 
@@ -111,7 +111,7 @@ class Tower(nn.Module):
         positions: Tensor,
         features: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Auxiliary]:
-        """`forward`, and what the auxiliary heads say."""
+        """Return the results of `forward` and of the auxiliary heads."""
         x, context = self.trunk(planes, globals_, features)
         logits, values = self._heads(x, context, rows, starts, weights, kinds, positions)
         with torch.autocast(x.device.type, enabled=False):
@@ -136,8 +136,8 @@ class Tower(nn.Module):
         kinds: Tensor,
         positions: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        # the heads stay in float32 where the trunk runs in bfloat16: they are cheap, and similar
-        # moves must keep their own logits
+        # The heads stay in float32 when the trunk runs in bfloat16: they are cheap, and rounding
+        # would give similar moves equal logits.
         with torch.autocast(x.device.type, enabled=False):
             context = context.float()
             logits = self.policy(x.float(), context, rows, starts, weights, kinds, positions)
@@ -149,8 +149,8 @@ def _two_layers(inputs: int, hidden: int, outputs: int) -> tuple[nn.Module, ...]
 
 
 def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[str] = ()) -> Tower:
-    """A network with fresh weights that depend on `seed` alone, with these heads of `AUXILIARY`.
-    Raises UnknownArchitecture."""
+    """Return a network with fresh weights, which depend only on `seed`, and with the heads
+    `auxiliary` of `AUXILIARY`. Raises UnknownArchitecture."""
     shape = replace(shape_of(name), **dict.fromkeys(auxiliary, 1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -159,7 +159,9 @@ def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[st
 
 
 def parameters(name: str, *, hex_board: bool) -> int:
-    """Number of weights of an architecture, without making them. Raises UnknownArchitecture."""
+    """Return the number of weights of an architecture without allocating them.
+
+    Raises UnknownArchitecture."""
     with torch.device("meta"):
         return sum(
             parameter.numel()

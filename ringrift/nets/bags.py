@@ -1,4 +1,4 @@
-"""Legal moves as input of a network: each move is a *bag* of rows of a table the network computes.
+"""Legal moves as input of a network: each move is a *bag* of rows of a table that the network computes.
 
 The network gives every cell of every position one vector for each role a cell can play in a move
 (`Role`). A move's embedding is the sum of the vectors of its cells in their roles, the vector of
@@ -25,7 +25,7 @@ from ringrift.rules.moves import MOVE_TYPES, move_a, move_b, move_c, move_n, mov
 
 
 class Role(IntEnum):
-    """What a cell is in a move."""
+    """The role of a cell in a move."""
 
     PLACE = 0
     FROM = 1
@@ -56,7 +56,7 @@ _PAYMENTS: Final = sum(
 
 @compiled
 def rows_max(geo: Geometry, codes: NDArray[np.int64]) -> int:
-    """Bound on the rows of the bags of `codes`."""
+    """Return an upper limit of the number of rows in the bags of `codes`."""
     bound = CELLS_MAX * codes.size
     for m in codes:
         if (_SETS >> move_type(m)) & 1:
@@ -68,7 +68,7 @@ def rows_max(geo: Geometry, codes: NDArray[np.int64]) -> int:
 def _named_cells(
     m: int, base: int, grid_of: NDArray[np.int16], rows: NDArray[np.int64], at: int
 ) -> int:
-    """Write the rows of the cells a move names with a role of their own; number of rows."""
+    """Write the rows of the cells that have a role of their own; return their number."""
     t = move_type(m)
     used = at
     if t == mv.PLACE:
@@ -106,7 +106,7 @@ def fill_bags(
     kinds: NDArray[np.int64],
     positions: NDArray[np.int64],
 ) -> int:
-    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`; returns the
+    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`; return the
     number of rows used.
 
     `rows`, `weights` hold `rows_max` entries; bag `j` is `rows[starts[j]:starts[j + 1]]`, `starts`

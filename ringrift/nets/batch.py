@@ -1,4 +1,4 @@
-"""States and their legal moves as the tensors a network takes."""
+"""Encoding states and their legal moves as the input tensors of a network."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -16,13 +16,13 @@ from ringrift.rules.geometry import Geometry
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Input of `Tower.forward` for B positions with M legal moves in all and N rows of bags.
+    """Input of `Tower.forward` for B positions with M legal moves and N rows of bags in total.
 
     planes     float32 [B, PLANES, width, width], channels innermost in memory
     globals_   float32 [B, GLOBALS]
     rows       int64 [N]; weights float32 [N]; starts int64 [M + 1]
     kinds      int64 [M]; positions int64 [M]
-    features   float32 [B, FEATURES, width, width] where the network sees them, else None
+    features   float32 [B, FEATURES, width, width] for networks with threat planes, else None
     """
 
     planes: Tensor
@@ -35,7 +35,7 @@ class Batch:
     features: Tensor | None = None
 
     def arguments(self) -> tuple[Tensor, ...]:
-        """In the order of `Tower.forward`."""
+        """The tensors in the order of the parameters of `Tower.forward`."""
         always = (
             self.planes,
             self.globals_,
@@ -48,22 +48,21 @@ class Batch:
         return always if self.features is None else (*always, self.features)
 
     def to(self, device: torch.device) -> Self:
-        """The batch on `device`; itself if it is there."""
+        """Return the batch on `device`, itself if it is already there."""
         if self.planes.device == device:
             return self
         return type(self)(*(tensor.to(device, non_blocking=True) for tensor in self.arguments()))
 
 
 class Batcher:
-    """Encodes batches into memory of its own, which the next call overwrites; it grows to the
-    largest batch seen."""
+    """Encodes batches into buffers that the next call overwrites and that grow to the largest batch."""
 
     def __init__(
         self, geometry: Geometry, grids: NDArray[np.int16] | None = None, *, features: bool = False
     ) -> None:
-        """`grids[K, area]` are the placements of the cells that `symmetry` chooses from; by default
-        the plain one. With `features` the batches hold the planes of `ringrift.nets.features`
-        too."""
+        """`grids[K, area]` are the placements of the cells on the grid among which `symmetry`
+        chooses, by default only the identity. With `features`, batches include the planes of
+        `ringrift.nets.features`."""
         self.geometry = geometry
         self.features = features
         self.grids = geometry.grid_of[None] if grids is None else grids
@@ -96,8 +95,8 @@ class Batcher:
         offsets: NDArray[np.int64],
         symmetry: NDArray[np.int16] | None = None,
     ) -> Batch:
-        """The batch of `states[B, S]` whose legal moves are `codes[offsets[i]:offsets[i + 1]]`;
-        `symmetry[B]` indexes `grids`."""
+        """Return the batch of `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`;
+        `symmetry[B]` are indices into `grids`."""
         count, moves, width = len(states), len(codes), self.geometry.width
         if len(offsets) != count + 1 or offsets[0] != 0 or offsets[-1] != moves:
             raise ValueError(

@@ -8,12 +8,12 @@ from torch.nn import functional
 
 KERNEL: Final = 3
 HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
-"""Kernel taps (row, column) that are no hex neighbours: axial offsets (-1, -1) and (+1, +1) are two
-steps away."""
+"""Kernel taps (row, column) that are not hex neighbours: the cells at axial offsets (-1, -1) and
+(+1, +1) are two steps away."""
 
 
 class BoardConv(nn.Conv2d):
-    """A 3 x 3 convolution over the cells next to a cell. On hex boards the two taps that are no
+    """A 3 x 3 convolution over neighbouring cells. On hex boards the two taps that are not
     neighbours stay zero."""
 
     taps: Tensor
@@ -34,8 +34,8 @@ class BoardConv(nn.Conv2d):
                 self.weight.mul_(taps)
 
     def forward(self, x: Tensor) -> Tensor:
-        # a tap that starts at zero and gets no gradient stays zero, so masking is needed where
-        # gradients flow and nowhere else
+        # A tap that starts at zero and gets no gradient stays zero, so masking is needed only in
+        # training.
         weight = self.weight * self.taps if self.hex_board and self.training else self.weight
         return functional.conv2d(x, weight, self.bias, padding=KERNEL // 2)
 
@@ -51,9 +51,8 @@ class Pool(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so a deep tower
-    starts as the identity and needs no normalisation (Fixup, Zhang et al. 2019): the same function
-    in training and in play.
+    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so that a deep tower starts as the identity and needs
+    no normalisation (Fixup, Zhang et al. 2019); it computes the same function in training and play.
 
     The gate is 1, or with `squeeze` one factor 0..1 a channel from the pooled board (squeeze and
     excitation, Hu et al. 2018)."""
@@ -70,8 +69,8 @@ class ResidualBlock(nn.Module):
 
 
 class Gate(nn.Module):
-    """A factor 0..1 for each channel of `[B, C, H, W]`, from its mean and maximum over the board
-    and those of the others."""
+    """A factor in 0..1 for each channel of `[B, C, H, W]`, computed from the mean and maximum of all
+    channels over the board."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -86,8 +85,8 @@ class Gate(nn.Module):
 
 
 class GlobalBias(nn.Module):
-    """Adds to every cell a bias computed from the pooled board: what happens far away (KataGo's
-    global pooling, Wu 2019)."""
+    """Adds a bias computed from the pooled board to every cell, so that distant cells matter
+    (KataGo's global pooling, Wu 2019)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -124,8 +123,8 @@ class MoveHead(nn.Module):
         kinds: Tensor,
         positions: Tensor,
     ) -> Tensor:
-        """`x[B, C, H, W]`, `context[B, K]`, bags of M moves as `fill_bags` writes them -> logits
-        `[M]`."""
+        """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as written
+        by `fill_bags`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
         cells = functional.embedding_bag(
             rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True

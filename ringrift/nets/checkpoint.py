@@ -1,10 +1,9 @@
-"""A network as bytes: safetensors with a header that says what it is. The SHA-256 of the bytes is
-its name everywhere.
+"""Checkpoints: a network as a safetensors file with a header. Its name is the SHA-256 of the bytes.
 
-Loading reads numbers and JSON only, never pickled objects, and refuses what does not fit: another
-encoder, another rules version, an unknown architecture, missing or surplus or misshapen tensors.
-Here are the towers, and what every kind of network shares: the header, its checks, and the copying
-of weights."""
+Loading reads only numbers and JSON, never pickled objects, and rejects what does not fit this build:
+another encoder or rules version, an unknown architecture, missing, surplus or misshapen tensors.
+This module holds the checkpoints of towers, and what all kinds of networks share: the header, its
+checks, and copying weights."""
 
 import re
 from collections.abc import Callable
@@ -30,12 +29,12 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class CheckpointError(ValueError):
-    """Bytes that are no usable network; the text says why and what would be."""
+    """The bytes are not a usable network; the message says why and what would be."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a checkpoint says of itself. `shape` repeats the numbers of the architecture and names a
-    tower's auxiliary heads, `encoder` is the version of its input, `parents` are digests."""
+    """The header of a checkpoint. `shape` repeats the numbers of the architecture and names the
+    auxiliary heads of a tower, `encoder` is the version of the input, `parents` are digests."""
 
     format: int
     architecture: str
@@ -62,14 +61,14 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, data: bytes, *, digest: str | None = None) -> "Checkpoint":
-        """The checkpoint in `data`, which must have `digest` if one is given. Raises
-        CheckpointError."""
+        """Return the checkpoint in `data`. Raises CheckpointError, also if `digest` is given and is
+        not that of `data`."""
         checkpoint = cls(*checked(data, encoder=ENCODER, shape_of=_shape_of, digest=digest))
         checkpoint.network()
         return checkpoint
 
     def network(self) -> Tower:
-        """A network with these weights. Raises CheckpointError if they do not fit the
+        """Return a network with these weights. Raises CheckpointError if they do not fit the
         architecture."""
         network = build(
             self.header.architecture,
@@ -81,7 +80,7 @@ class Checkpoint:
 
 
 def digest_of(data: bytes) -> str:
-    """SHA-256 of the bytes, 64 hex digits: the model's name."""
+    """Return the SHA-256 of the bytes as 64 hex digits, the name of the model."""
     return sha256(data).hexdigest()
 
 
@@ -93,7 +92,7 @@ def save(
     parents: tuple[str, ...] = (),
     notes: dict[str, str] | None = None,
 ) -> bytes:
-    """The bytes of `network`; the same weights and header give the same bytes everywhere."""
+    """Return `network` as bytes, which depend only on its weights and the header."""
     header = Header(
         format=FORMAT,
         architecture=canonical(architecture),
@@ -108,12 +107,12 @@ def save(
 
 
 def write(network: torch.nn.Module, header: Header, *, key: str = HEADER_KEY) -> bytes:
-    """The bytes of the weights of `network` under `header`, which stands under `key`."""
+    """Return the weights of `network` as bytes, with `header` stored under `key`."""
     return pack(weights_of(network), {key: msgspec.json.encode(header, order="sorted").decode()})
 
 
 def weights_of(network: torch.nn.Module) -> Arrays:
-    """The weights by name, in host memory and C order."""
+    """Return the weights by name, in host memory and C order."""
     state = network.state_dict()
     return {
         name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()
@@ -121,8 +120,8 @@ def weights_of(network: torch.nn.Module) -> Arrays:
 
 
 def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
-    """Copy `weights` into `network`. Raises CheckpointError naming the tensors that are missing,
-    surplus or misshapen."""
+    """Copy `weights` into `network`. Raises CheckpointError that names missing, surplus or
+    misshapen tensors."""
     own = network.state_dict()
     missing, surplus = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     if missing or surplus:
@@ -142,19 +141,19 @@ def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
 
 
 def read(data: bytes, *, key: str = HEADER_KEY) -> tuple[Header, Arrays]:
-    """The header under `key` and the tensors, not yet checked against this build. Raises
-    CheckpointError."""
+    """Return the header stored under `key` and the tensors, without checking them against this
+    build. Raises CheckpointError."""
     try:
         weights, metadata = unpack(data)
         if key not in metadata:
             others = [name for name in metadata if name.startswith(HEADER_KEY)]
             kind = (
-                f"its header is of another kind, {others[0]} and not {key}"
+                f"its header is {others[0]}, expected {key}"
                 if others
-                else "it has no header of ours"
+                else "it has no header of RingRift"
             )
             raise CheckpointError(
-                f"a tensor file, but no network of RingRift that fits here: {kind}"
+                f"a tensor file, but not a network of the expected kind: {kind}"
             )
         return msgspec.json.decode(metadata[key], type=Header), weights
     except (TensorError, msgspec.DecodeError) as error:
@@ -169,11 +168,11 @@ def checked(
     key: str = HEADER_KEY,
     digest: str | None = None,
 ) -> tuple[Header, Arrays, str]:
-    """Header, tensors and digest of `data`, which must have `digest` if one is given, once the
-    header fits this build.
+    """Return header, tensors and digest of `data` after checking that the header fits this build.
 
-    `encoder` is the version of the input here and `shape_of` the shape of the architecture that a
-    header names; it raises UnknownArchitecture. Raises CheckpointError."""
+    `encoder` is the version of the input in this build; `shape_of` returns the shape of the
+    architecture that a header names, or raises UnknownArchitecture. Raises CheckpointError, also if
+    `digest` is given and is not that of `data`."""
     actual = digest_of(data)
     if digest is not None and digest != actual:
         raise CheckpointError(
@@ -186,7 +185,7 @@ def checked(
         )
     if header.encoder != encoder:
         raise CheckpointError(
-            f"trained with encoder {header.encoder!r}, this build has {encoder!r}; train it anew"
+            f"trained with encoder {header.encoder!r}, this build has {encoder!r}; train it again"
         )
     if header.rules_version != RULES_VERSION:
         raise CheckpointError(
@@ -199,11 +198,11 @@ def checked(
         raise CheckpointError(str(error)) from error
     if header.shape != shape:
         raise CheckpointError(
-            f"{header.architecture} has shape {shape} in this build, the checkpoint says {header.shape}"
+            f"{header.architecture} has shape {shape} in this build, {header.shape} in the checkpoint"
         )
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:
-        raise CheckpointError(f"parents are digests of 64 hex digits, not {bad}")
+        raise CheckpointError(f"parents must be digests of 64 hex digits; got {bad}")
     return header, weights, actual
 
 

@@ -6,9 +6,9 @@ globals of seats a game does not have are zero, so 2, 3 and 4 seats share one la
 stored cell by cell, channels innermost (torch's channels-last): cell `(x, y)` of the grid is row `y
 * width + x`.
 
-Two states that differ in anything that can still matter get different inputs:
-`tests/unit/nets/test_encoding.py` holds that. What does not count is the past (ply, turn number)
-and the absolute seat."""
+States that differ in anything that can affect the rest of the game have different inputs, as
+`tests/unit/nets/test_encoding.py` checks. The past (ply, turn number) and the absolute seat are not
+encoded."""
 
 from enum import IntEnum
 from typing import Final
@@ -30,8 +30,8 @@ from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN, Geometry
 
 ENCODER: Final = "planes-1"
-"""Version of this encoding and of the move bags; a network works only with the one it was trained
-on."""
+"""Version of this encoding and of the move bags; a network works only with the version that it was
+trained on."""
 
 RELATIVE_SEATS: Final = 4
 HEIGHT_SCALE: Final = 1 / 8  # few stacks are higher than 8
@@ -125,7 +125,7 @@ _G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = (
 
 @compiled
 def seat_from(mover: int, seats: int, seat: int) -> int:
-    """Relative seat, 0 for the mover itself."""
+    """Return the relative seat of `seat`, 0 for the mover."""
     return (seat - mover + seats) % seats
 
 
@@ -208,11 +208,10 @@ def encode(
     planes: NDArray[np.float32],
     globals_: NDArray[np.float32],
 ) -> None:
-    """Write one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting
-    them.
+    """Encode one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting them.
 
-    `grid_of[area]` places the cells: `geo.grid_of`, or a symmetric image of it
-    (`ringrift.nets.symmetry`). A finished game is seen from seat 1."""
+    `grid_of[area]` places the cells: `geo.grid_of` or a symmetric image of it
+    (`ringrift.nets.symmetry`). A finished game is encoded as seen from seat 1."""
     mover = max(header(s, la.TURN), 1)  # 0 when the game is over
     planes[:] = 0.0
     scale = 2.0 / (geo.width - 1)
@@ -245,9 +244,8 @@ def encode_batch(
     planes: NDArray[np.float32],
     globals_: NDArray[np.float32],
 ) -> None:
-    """Write `states[B, S]` into `planes[B, width * width, PLANES]` and `globals_[B, GLOBALS]`.
+    """Encode `states[B, S]` into `planes[B, width * width, PLANES]` and `globals_[B, GLOBALS]`.
 
-    State `i` is placed on the grid by `grids[symmetry[i]]`
-    (`ringrift.nets.symmetry.grid_tables`)."""
+    `grids[symmetry[i]]` places the cells of state `i` (`ringrift.nets.symmetry.grid_tables`)."""
     for i in range(states.shape[0]):
         encode(geo, states[i], grids[U(symmetry[i])], planes[i], globals_[i])

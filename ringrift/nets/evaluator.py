@@ -1,4 +1,4 @@
-"""A network at work: states and legal moves in, logits and values out."""
+"""Evaluation of positions by a network: states and legal moves in, logits and values out."""
 
 from typing import Final
 
@@ -13,19 +13,18 @@ from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 from ringrift.rules.layout import TURN
 
-CHUNK_CPU: Final = 128  # positions at once: a batch of 512 spills out of the cache and is a third slower (v2-micro, 2 cores)
+CHUNK_CPU: Final = 128
+"""Positions per call: 512 exceed the cache and are a third slower (v2-micro, 2 cores)."""
 CHUNK_GPU: Final = 4096
 
 
 class Evaluator:
-    """Evaluates positions of one config with one network. Not safe for use by several threads at
-    once."""
+    """Evaluates positions of one config with one network. Not thread-safe."""
 
     def __init__(
         self, config: Config, network: Tower, *, device: str | torch.device = "cpu"
     ) -> None:
-        """Takes the network over: moves it to `device` and freezes it. On a GPU the trunk runs in
-        bfloat16."""
+        """Move `network` to `device` and freeze it; on a GPU the trunk runs in bfloat16."""
         self.config = config
         self.geometry = geometry(config)
         self.device = torch.device(device)
@@ -36,19 +35,21 @@ class Evaluator:
 
     @classmethod
     def load(cls, data: bytes, *, device: str | torch.device = "cpu") -> "Evaluator":
-        """From the bytes of a checkpoint. Raises CheckpointError."""
+        """Return an evaluator for the network in the bytes of a checkpoint.
+
+        Raises CheckpointError."""
         checkpoint = Checkpoint.parse(data)
         return cls(checkpoint.header.config, checkpoint.network(), device=device)
 
     def evaluate(
         self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """`states[B, S]`, none of them over, with legal moves `codes[offsets[i]:offsets[i + 1]]`
-        (`codes[M]`, `offsets[B + 1]`) -> logits `[M]` in the order of `codes`, values `[B, seats]`
-        by absolute seat (column 0 is seat 1), -1..1.
+        """Return logits `[M]` in the order of `codes` and values `[B, seats]` in -1..1 by absolute
+        seat (column 0 is seat 1).
 
-        Out of GPU memory it goes on with batches half as large, from then on. Raises
-        torch.cuda.OutOfMemoryError where one position alone is too large."""
+        `states[B, S]` are games that are not over, with legal moves `codes[offsets[i]:offsets[i +
+        1]]` (`codes[M]`, `offsets[B + 1]`). If GPU memory is exhausted, batches are halved from then
+        on; raises torch.cuda.OutOfMemoryError if one position alone is too large."""
         count = len(states)
         logits = np.empty(len(codes), np.float32)
         values = np.empty((count, self.config.seats), np.float32)
@@ -65,7 +66,7 @@ class Evaluator:
             except torch.cuda.OutOfMemoryError:
                 if last - first == 1:
                     raise
-            # out of the handler, which holds on to the tensors of the attempt
+            # Outside of the handler, which keeps the tensors of the failed attempt alive.
             self._chunk = (last - first) // 2
             torch.cuda.empty_cache()
         return logits, values
@@ -80,6 +81,6 @@ class Evaluator:
         ):
             logits, relative = self._network(*batch.arguments())
         mover = states[:, TURN, None] - 1
-        # seat s (from 0) is relative seat (s - mover) modulo the number of seats
+        # Seat s (from 0) is relative seat (s - mover) modulo the number of seats.
         columns = (np.arange(self.config.seats)[None] - mover) % self.config.seats
         return logits.cpu().numpy(), np.take_along_axis(relative.cpu().numpy(), columns, axis=1)

@@ -1,14 +1,14 @@
-"""Threats as planes: the handcrafted knowledge that the heavy networks see besides the state
+"""Threat planes: handcrafted features that the heavy networks take in addition to the state
 (requirement G04.03).
 
-Stacks act along rays of any length, which a tower of 3 x 3 convolutions finds out only layer by
-layer. These planes hold what the terms of the handcrafted evaluation (`ringrift.search.heuristic`:
-mobile, credit landings, territory crossings, captures, line threats) are sums of, but cell by cell,
-so that the network learns their weights and where they matter. The other terms of that evaluation,
-counts and shares of every seat, are among the globals of `ringrift.nets.encoding` already.
+Stacks act along rays of any length, which a tower of 3 x 3 convolutions can follow only layer by
+layer. The terms of the handcrafted evaluation (`ringrift.search.heuristic`: mobile, credit landings,
+territory crossings, captures, line threats) are sums over cells; these planes hold the summands, so
+that the network learns their weights and where they matter. The other terms of that evaluation,
+counts and shares of every seat, are already among the globals of `ringrift.nets.encoding`.
 
-Leaps over stacks of one's own are not counted. All planes are 0 off the board, and they turn with
-the board."""
+Leaps over own stacks are not counted. All planes are 0 off the board, and they transform with the
+board's symmetries."""
 
 from enum import IntEnum
 from typing import Final
@@ -23,8 +23,8 @@ from ringrift.rules.geometry import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIR
 from ringrift.rules.layout import word_cap, word_height
 
 FEATURES_VERSION: Final = 1
-"""What `TowerShape.features` names; other planes, or planes with another meaning, are another
-version."""
+"""The version that `TowerShape.features` names; other planes, or planes with another meaning, need
+another version."""
 RAYS_SCALE: Final = 1 / 8  # no cell has more directions
 RUN_SCALE: Final = 1 / 4  # lines have 3 to 5 cells
 
@@ -56,13 +56,13 @@ Planes = NDArray[np.float32]
 def _add_ray(
     s: Words, at: int, delta: int, other: int, grid_of: NDArray[np.int16], out: Planes
 ) -> None:
-    """Add what one ray of the stack at core id `at` offers; `other` is 0 for a stack of the mover,
-    else 1."""
+    """Add the threats of the stack at core id `at` along one ray; `other` is 0 for a stack of the
+    mover, else 1."""
     stack = i64(s[U(CELLS_AT + at)])
     seat = stack & la.SEAT_BITS
     height = word_height(stack)
     own = U(grid_of[U(at)])
-    crossed = False  # a marker of its colour lies on the way, before the cell looked at
+    crossed = False  # the ray has crossed a marker of the stack's colour
     credit = False
     crossing = False
     c = at + delta
@@ -98,7 +98,7 @@ def _add_ray(
 
 @compiled
 def _longest_run(geo: Geometry, s: Words, at: int) -> int:
-    """Cells of the longest run of markers of one colour through the marker at core id `at`."""
+    """Return the length of the longest run of markers of one colour through core id `at`."""
     seat = s[U(CELLS_AT + at)]
     longest = 1
     for axis in range(geo.table[U(T_AXES)]):
@@ -118,7 +118,7 @@ def _longest_run(geo: Geometry, s: Words, at: int) -> int:
 
 @compiled
 def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) -> None:
-    """Write the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in
+    """Encode the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in
     `ringrift.nets.encoding.encode`."""
     out[:] = 0.0
     mover = max(header(s, la.TURN), 1)  # 0 when the game is over
@@ -143,7 +143,7 @@ def threats_of_batch(
     symmetry: NDArray[np.int16],
     out: NDArray[np.float32],
 ) -> None:
-    """Write `states[B, S]` into `out[B, width * width, FEATURES]`; `grids` and `symmetry` as in
+    """Encode `states[B, S]` into `out[B, width * width, FEATURES]`; `grids` and `symmetry` as in
     `encode_batch`."""
     for i in range(states.shape[0]):
         threats(geo, states[i], grids[U(symmetry[i])], out[i])

@@ -1,17 +1,15 @@
-"""A network as an ONNX graph, checked against the network itself. Needs the extra `onnx` of this
-package.
+"""ONNX export: a network as a graph, checked against the network itself. Needs the extra `onnx`.
 
-Inputs, for B positions with M legal moves in all and N rows of bags (`ringrift.nets.batch`):
+Inputs, for B positions with M legal moves and N rows of bags in total (`ringrift.nets.batch`):
 
     planes    float32 [B, PLANES, W, W]     globals   float32 [B, GLOBALS]
     rows      int64 [N], weights float32 [N], bags int64 [N]: row `rows[i]` of the table belongs to
               move `bags[i]`
     kinds     int64 [M], positions int64 [M]
-    features  float32 [B, FEATURES, W, W], only where the network sees them
+    features  float32 [B, FEATURES, W, W], only for networks with threat planes
 
-Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. A bag is
-named by each of its rows, not by where it starts as in `Batch`, because summing by index is an
-operator of ONNX.
+Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. Each row names its bag, instead of each bag its first row as in `Batch`, because ONNX has an
+operator that sums by index.
 """
 
 import importlib.util
@@ -47,13 +45,14 @@ AXES: Final = {
     "features": "B",
 }
 DIFFERENCE_MAX: Final = 1e-4
-"""Sums in another order; logits are of the order of 1 to 10."""
+"""Largest difference of an output that another order of summation explains; logits are of the order
+of 1 to 10."""
 CHECKED_POSITIONS: Final = 24
 CHECK_SEED: Final = 1
 
 
 class OnnxError(Exception):
-    """The export cannot be made, or does not say what the network says; the text tells which."""
+    """The export failed or differs from the network; the message says which."""
 
 
 class _Graph(nn.Module):
@@ -83,11 +82,11 @@ class _Graph(nn.Module):
 
 
 def export(data: bytes) -> tuple[bytes, float]:
-    """The ONNX file of a checkpoint, and the largest difference of an output from the network's own
-    on positions of random play.
+    """Return the ONNX file of a checkpoint, and the largest difference of its outputs from those of
+    the network on positions of random play.
 
-    The file's metadata holds the checkpoint's header and digest. Raises CheckpointError, and
-    OnnxError where a package is missing or an output differs by more than `DIFFERENCE_MAX`."""
+    The file's metadata contains the checkpoint's header and digest. Raises CheckpointError, and
+    OnnxError if a package is missing or an output differs by more than `DIFFERENCE_MAX`."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise OnnxError(f"the export needs {', '.join(missing)}: pip install 'ringrift[onnx]'")
@@ -108,7 +107,7 @@ def export(data: bytes) -> tuple[bytes, float]:
 
 
 def inputs(batch: Batch) -> tuple[Tensor, ...]:
-    """The inputs of the graph for a batch, in the order of `NAMES`."""
+    """Return the inputs of the graph for a batch, in the order of `NAMES`."""
     lengths = batch.starts.diff()
     bags = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     first = (
@@ -128,7 +127,7 @@ def _export(graph: _Graph, arguments: tuple[Tensor, ...], metadata: dict[str, st
     names = NAMES[: len(arguments)]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore")  # of torch about its own exporter
+        warnings.simplefilter("ignore")  # torch warns about its own exporter
         program: Any = torch.onnx.export(
             graph.eval(),
             arguments,
@@ -145,7 +144,7 @@ def _export(graph: _Graph, arguments: tuple[Tensor, ...], metadata: dict[str, st
 
 
 def _difference(exported: bytes, network: Tower, batch: Batch) -> float:
-    """Largest difference of an output of the graph from the network's."""
+    """Return the largest difference between outputs of the graph and of the network."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
@@ -160,7 +159,7 @@ def _difference(exported: bytes, network: Tower, batch: Batch) -> float:
 
 
 def _batch(checkpoint: Checkpoint, count: int) -> Batch:
-    """Positions of random play, half of them from the first moves."""
+    """Return a batch of `count` positions of random play."""
     config = checkpoint.header.config
     states, codes, offsets = _positions(config, count)
     return Batcher(

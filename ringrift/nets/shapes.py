@@ -1,5 +1,4 @@
-"""The networks by name, as numbers. A new one is a row of `ARCHITECTURES`; nothing here needs
-torch."""
+"""Architectures by name, as numbers; a new one is a row of `ARCHITECTURES`. Does not import torch."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from ringrift.rules.config import Config
 
 
 class UnknownArchitecture(ValueError):
-    """No network has this name; the text lists those that exist."""
+    """There is no architecture of this name; the message lists those that exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +18,9 @@ class TowerShape:
 
     squeeze     channels divided by this are the width of a gate in every block (squeeze and
                 excitation); 0: no gate
-    features    version of the threat planes it sees besides the state (`ringrift.nets.features`);
-                0: none
+    features    version of the threat planes (`ringrift.nets.features`) that it takes; 0: none
     rank, territory, moves_left
-                1 if it has this auxiliary head, which shapes the trunk in training and is not asked
-                in play
+                1 if it has this auxiliary head, which is used in training only
     """
 
     blocks: int
@@ -43,12 +40,12 @@ AUXILIARY: Final = ("rank", "territory", "moves_left")
 _OPTIONAL: Final = ("squeeze", "features", *AUXILIARY)
 
 ARCHITECTURES: Final[dict[str, TowerShape]] = {
-    # for a laptop: about 14 million multiply-adds a position on hex8, twelve thousand positions a
-    # second on two cores
+    # For a laptop: about 14 million multiply-adds per position on hex8, twelve thousand positions
+    # per second on two cores.
     "v2-micro": TowerShape(
         blocks=4, channels=32, global_every=2, policy_hidden=32, value_hidden=64
     ),
-    # parameter counts of requirements G04.01-.05: 2-4, 3-5, 8-12, 25-35 (256 channels) and 40-50
+    # Parameter counts of requirements G04.01-.05: 2-4, 3-5, 8-12, 25-35 (256 channels) and 40-50
     # million (320 channels)
     "v2": TowerShape(blocks=10, channels=128, global_every=5, policy_hidden=64, value_hidden=128),
     "v4": TowerShape(
@@ -86,8 +83,8 @@ ARCHITECTURES: Final[dict[str, TowerShape]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NnueShape:
-    """`hidden` first units a seat, `second` units behind them, `policy` numbers a move is scored by
-    (0: no policy)."""
+    """`hidden` units of the first layer per seat, `second` units of the second layer, `policy`
+    components of a move's score (0: no policy)."""
 
     hidden: int
     second: int
@@ -102,12 +99,13 @@ NNUES: Final[dict[str, NnueShape]] = {
     "nnue_policy": NnueShape(hidden=256, second=32, policy=32, seats_min=2, seats_max=4),
 }
 DEPRECATED: Final = {"v6": "v5-heavy-large", "v6-xl": "v5-heavy-xl"}
-"""Old names (requirement G04.07): understood, never written."""
+"""Old names (requirement G04.07): read, never written."""
 
 
 def canonical(name: str) -> str:
-    """The name an architecture is written under; warns where `name` is deprecated. Raises
-    UnknownArchitecture."""
+    """Return the current name of an architecture; warns if `name` is deprecated.
+
+    Raises UnknownArchitecture."""
     if name in DEPRECATED:
         warnings.warn(
             f"architecture {name} is now called {DEPRECATED[name]}",
@@ -117,13 +115,13 @@ def canonical(name: str) -> str:
         return DEPRECATED[name]
     if name not in ARCHITECTURES and name not in NNUES:
         raise UnknownArchitecture(
-            f"no network is called {name!r}; there are {', '.join((*ARCHITECTURES, *NNUES))}"
+            f"unknown architecture {name!r}; known are {', '.join((*ARCHITECTURES, *NNUES))}"
         )
     return name
 
 
 def shape_of(name: str) -> TowerShape:
-    """The shape of the tower called `name`. Raises UnknownArchitecture."""
+    """Return the shape of the tower `name`. Raises UnknownArchitecture."""
     found = ARCHITECTURES.get(canonical(name))
     if found is None:
         raise UnknownArchitecture(f"{name} is an NNUE; towers are {', '.join(ARCHITECTURES)}")
@@ -131,22 +129,22 @@ def shape_of(name: str) -> TowerShape:
 
 
 def nnue_shape_of(name: str, config: Config) -> NnueShape:
-    """The shape of the NNUE called `name`. Raises UnknownArchitecture, also if it does not play
-    with as many seats."""
+    """Return the shape of the NNUE `name`. Raises UnknownArchitecture, also if it does not support
+    the number of seats of `config`."""
     if name not in NNUES:
-        raise UnknownArchitecture(f"no NNUE is called {name!r}; there are {', '.join(NNUES)}")
+        raise UnknownArchitecture(f"unknown NNUE {name!r}; known are {', '.join(NNUES)}")
     fitting = [
         other for other, row in NNUES.items() if row.seats_min <= config.seats <= row.seats_max
     ]
     if name not in fitting:
         raise UnknownArchitecture(
-            f"{name} does not play {config.key}; with {config.seats} seats there are {', '.join(fitting)}"
+            f"{name} does not support {config.key}; for {config.seats} seats use {', '.join(fitting)}"
         )
     return NNUES[name]
 
 
 def describe(shape: TowerShape) -> dict[str, int]:
-    """The numbers of a shape for a checkpoint's header; options it does not use are left out."""
+    """Return the numbers of a shape for a checkpoint's header, without unused options."""
     return {
         name: number for name, number in asdict(shape).items() if number or name not in _OPTIONAL
     }
