@@ -7,12 +7,12 @@ from typing import Final
 
 import torch
 
-from ringrift.learning.nnue import FEATURES, NnueTrainer
-from ringrift.learning.nnue_evaluator import NnueEvaluator
+from ringrift.learning.nnue_training import NnueTrainer
 from ringrift.learning.training import Trainer
 from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.nnue.checkpoint import NnueCheckpoint, is_nnue
+from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.shapes import NNUES
 from ringrift.search.harness import Model
 
@@ -50,7 +50,7 @@ FAMILIES: Final = {
         trains=lambda name: name in NNUES,
         wrote=is_nnue,
         trainer=NnueTrainer,
-        checkpoint=lambda data: NnueCheckpoint.parse(data, FEATURES),
+        checkpoint=NnueCheckpoint.parse,
         model=_nnue,
     ),
     "tower": Family(

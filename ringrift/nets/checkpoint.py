@@ -152,9 +152,7 @@ def read(data: bytes, *, key: str = HEADER_KEY) -> tuple[Header, Arrays]:
                 if others
                 else "it has no header of RingRift"
             )
-            raise CheckpointError(
-                f"a tensor file, but not a network of the expected kind: {kind}"
-            )
+            raise CheckpointError(f"a tensor file, but not a network of the expected kind: {kind}")
         return msgspec.json.decode(metadata[key], type=Header), weights
     except (TensorError, msgspec.DecodeError) as error:
         raise CheckpointError(f"not a checkpoint: {error}") from error

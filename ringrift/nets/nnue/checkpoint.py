@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from ringrift.nets.checkpoint import FORMAT, CheckpointError, Header, checked, load_weights, write
-from ringrift.nets.nnue.network import FeatureSet, Nnue, build
+from ringrift.nets.nnue.features import ENCODER
+from ringrift.nets.nnue.network import Nnue, build
 from ringrift.nets.shapes import nnue_shape_of
 from ringrift.nets.tensors import Arrays, TensorError, unpack
 from ringrift.rules.config import Config
@@ -29,28 +30,23 @@ class NnueCheckpoint:
 
     @classmethod
     def parse(
-        cls,
-        data: bytes,
-        features: FeatureSet,
-        *,
-        digest: str | None = None,
-        config: Config | None = None,
+        cls, data: bytes, *, digest: str | None = None, config: Config | None = None
     ) -> "NnueCheckpoint":
         """The NNUE in `data`, which must have `digest`, and be for `config`, if they are given.
         Raises CheckpointError."""
         checkpoint = cls(
-            *checked(data, key=HEADER_KEY, encoder=features.name, shape_of=_shape_of, digest=digest)
+            *checked(data, key=HEADER_KEY, encoder=ENCODER, shape_of=_shape_of, digest=digest)
         )
         if config is not None and checkpoint.header.config != config:
             raise CheckpointError(
                 f"an NNUE for {checkpoint.header.config_key} does not play {config.key}; train one for it"
             )
-        checkpoint.network(features)
+        checkpoint.network()
         return checkpoint
 
-    def network(self, features: FeatureSet) -> Nnue:
+    def network(self) -> Nnue:
         """The network with these weights. Raises CheckpointError if they do not fit."""
-        network = build(self.header.architecture, self.header.config, features)
+        network = build(self.header.architecture, self.header.config)
         load_weights(network, self.weights)
         return network
 
@@ -65,7 +61,6 @@ def is_nnue(data: bytes) -> bool:
 
 def save(
     network: Nnue,
-    features: FeatureSet,
     *,
     architecture: str,
     config: Config,
@@ -78,7 +73,7 @@ def save(
         architecture=architecture,
         shape=asdict(network.shape),
         config_key=config.key,
-        encoder=features.name,
+        encoder=ENCODER,
         rules_version=RULES_VERSION,
         parents=parents,
         notes=notes or {},

@@ -108,6 +108,10 @@ def feature_digest() -> str:
     return sha256(json.dumps(meaning).encode()).hexdigest()[:16]
 
 
+ENCODER: Final = f"{FEATURE_SET}:{feature_digest()}"
+"""Version of this encoding as stored in checkpoints."""
+
+
 def levels_together() -> tuple[tuple[int, ...], ...]:
     """Groups of levels of a cell of which any set of active ones is part of at least one group."""
     first = FIRST_LEVEL

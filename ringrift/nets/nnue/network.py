@@ -10,7 +10,6 @@ The shared row learns from every cell at once (the "feature factorizer" of nnue-
 cell's own, counted with `CELL_SHARE`, ten times more slowly. So a few hundred games suffice: see
 `CELL_SHARE`."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +20,8 @@ from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES
 from ringrift.nets.encoding import RELATIVE_SEATS
+from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue import inference
 from ringrift.nets.shapes import NnueShape, nnue_shape_of
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
@@ -40,38 +41,22 @@ ONE_MAX: Final = 127
 INT16_MAX: Final = 32767
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureSet:
-    """A numbering of features: its name with digest, features of a cell, numbers of the whole
-    position and their unit."""
-
-    name: str
-    levels: int
-    globals_: int
-    global_one: int
-    together: tuple[tuple[int, ...], ...]
-    """levels of a cell that may be active together, group by group: they bound what a cell can add
-    to a sum"""
-
-
 class Nnue(nn.Module):
     """Values of all seats, and logits of the legal moves where the shape has a policy."""
 
-    def __init__(self, shape: NnueShape, config: Config, features: FeatureSet) -> None:
+    def __init__(self, shape: NnueShape, config: Config) -> None:
         super().__init__()
         geo = geometry(config)
-        self.shape, self.seats, self.levels = shape, config.seats, features.levels
+        self.shape, self.seats, self.levels = shape, config.seats, nf.LEVELS
         self.first = nn.EmbeddingBag(
-            geo.n_cells * features.levels, shape.hidden, mode="sum", include_last_offset=True
+            geo.n_cells * nf.LEVELS, shape.hidden, mode="sum", include_last_offset=True
         )
-        self.shared = nn.EmbeddingBag(
-            features.levels, shape.hidden, mode="sum", include_last_offset=True
-        )
+        self.shared = nn.EmbeddingBag(nf.LEVELS, shape.hidden, mode="sum", include_last_offset=True)
         self.first_bias = nn.Parameter(torch.full((shape.hidden,), FIRST_BIAS))
-        self.second = nn.Linear(shape.hidden + features.globals_, shape.second)
+        self.second = nn.Linear(shape.hidden + nf.GLOBALS, shape.second)
         self.out = nn.Linear(shape.second, 1)
         self.direct = nn.Linear(
-            features.globals_, 1, bias=False
+            nf.GLOBALS, 1, bias=False
         )  # races are nearly linear, and are learnt first this way
         nn.init.zeros_(self.direct.weight)
         nn.init.normal_(self.first.weight, std=FIRST_SPREAD / 2 / CELL_SHARE)
@@ -80,7 +65,7 @@ class Nnue(nn.Module):
             width = (
                 shape.policy + 1
             )  # the last number of a position is 1: what a move is worth everywhere
-            self.query = nn.Linear(shape.hidden + features.globals_, shape.policy)
+            self.query = nn.Linear(shape.hidden + nf.GLOBALS, shape.policy)
             self.roles = nn.EmbeddingBag(
                 geo.width**2 * ROLES, width, mode="sum", include_last_offset=True
             )
@@ -150,88 +135,65 @@ def values_of(strengths: Tensor) -> Tensor:
     return torch.tanh((strengths[:, :, None] - strengths[:, None, :]) / 2).sum(2) / (seats - 1)
 
 
-def build(name: str, config: Config, features: FeatureSet, *, seed: int = 0) -> Nnue:
+def build(name: str, config: Config, *, seed: int = 0) -> Nnue:
     """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownArchitecture, also for
     seats it does not play with."""
     shape = nnue_shape_of(name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Nnue(shape, config, features)
+        return Nnue(shape, config)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Quantised:
-    """The weights in whole numbers, as `ringrift.nets.nnue.inference.Network` wants them, and the policy's
-    in float32.
+def quantise(network: Nnue) -> tuple[inference.Network, inference.Policy]:
+    """Return the weights of `network` as integers, and those of its policy in float32 (without
+    columns if it has none).
 
-    query [H + G, P]; query_bias [P]; roles [width^2 * ROLES, P + 1]; kinds [KINDS, P + 1]; all of P
-    = 0 columns without a policy"""
-
-    first: NDArray[np.int16]
-    first_bias: NDArray[np.int16]
-    second: NDArray[np.int16]
-    second_bias: NDArray[np.int32]
-    out: NDArray[np.int16]
-    out_bias: int
-    direct: NDArray[np.int32]
-    one: int
-    query: NDArray[np.float32]
-    query_bias: NDArray[np.float32]
-    roles: NDArray[np.float32]
-    kinds: NDArray[np.float32]
-
-
-def quantise(network: Nnue, features: FeatureSet, *, second_one: int, out_one: int) -> Quantised:
-    """`network` in whole numbers. The unit of the first layer is the largest up to ONE_MAX for
-    which no position can overflow."""
+    The unit of the first layer is the largest up to ONE_MAX for which no position can overflow."""
     weights = {
         name: tensor.detach().cpu().double().numpy()
         for name, tensor in network.state_dict().items()
     }
-    first = (
-        CELL_SHARE * weights["first.weight"].reshape(-1, features.levels, network.shape.hidden)
-        + weights["shared.weight"]
-    )
-    one = _first_unit(first, weights["first_bias"], features)
     hidden = network.shape.hidden
-    second = weights["second.weight"] * second_one
-    second[:, hidden:] *= (
-        one / features.global_one
-    )  # the other inputs come in units of `one`, these in their own
-    scale = one * second_one
-    empty = np.zeros((0, 0))
-    return Quantised(
-        first=_whole(first.reshape(-1, hidden) * one, np.int16),
-        first_bias=_whole(weights["first_bias"] * one, np.int16),
-        second=_whole(second, np.int16),
-        second_bias=_whole(weights["second.bias"] * scale, np.int32),
-        out=_whole(weights["out.weight"][0] * out_one, np.int16),
-        out_bias=round(float(weights["out.bias"][0]) * scale * out_one),
-        direct=_whole(
-            weights["direct.weight"][0] * scale * out_one / features.global_one, np.int32
-        ),
+    first = CELL_SHARE * weights["first.weight"].reshape(-1, nf.LEVELS, hidden)
+    first = first + weights["shared.weight"]
+    one = _first_unit(first, weights["first_bias"])
+    second = weights["second.weight"] * inference.SECOND_ONE
+    # The other inputs of the second layer are in units of 1 / GLOBAL_ONE.
+    second[:, hidden:] *= one / nf.GLOBAL_ONE
+    scale = one * inference.SECOND_ONE
+    direct = weights["direct.weight"][0] * scale * inference.OUT_ONE / nf.GLOBAL_ONE
+    integers = inference.Network(
+        first=_integers(first.reshape(-1, hidden) * one, np.int16),
+        first_bias=_integers(weights["first_bias"] * one, np.int16),
+        second=_integers(second, np.int16),
+        second_bias=_integers(weights["second.bias"] * scale, np.int32),
+        out=_integers(weights["out.weight"][0] * inference.OUT_ONE, np.int16),
+        out_bias=round(float(weights["out.bias"][0]) * scale * inference.OUT_ONE),
+        direct=_integers(direct, np.int32),
         one=one,
-        query=np.ascontiguousarray(weights.get("query.weight", empty).T, np.float32),
-        query_bias=np.ascontiguousarray(
-            weights.get("query.bias", empty[0:0, 0:0].ravel()), np.float32
-        ),
-        roles=np.ascontiguousarray(weights.get("roles.weight", empty), np.float32),
-        kinds=np.ascontiguousarray(weights.get("kinds.weight", empty), np.float32),
     )
+    empty = np.zeros((0, 0))
+    policy = (
+        weights.get("query.weight", empty).T,
+        weights.get("query.bias", np.zeros(0)),
+        weights.get("roles.weight", empty),
+        weights.get("kinds.weight", empty),
+    )
+    return integers, inference.Policy(*(np.ascontiguousarray(part, np.float32) for part in policy))
 
 
-def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64], features: FeatureSet) -> int:
+def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64]) -> int:
     """The largest unit for which the worst position, cell by cell, stays within int16 for every
     hidden unit."""
     worst = np.abs(bias) + 0.5
-    groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in features.together])
+    groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in nf.levels_together()])
     worst = worst + groups.max(0).sum(0)
     rounding = (
-        first.shape[0] * max(len(group) for group in features.together) * 0.5
+        first.shape[0] * max(len(group) for group in nf.levels_together()) * 0.5
     )  # half a unit at most each
     return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
 
 
-def _whole(values: NDArray[np.float64], dtype: type) -> NDArray[Any]:
+def _integers(values: NDArray[np.float64], dtype: type) -> NDArray[Any]:
     limit = np.iinfo(dtype)
     return np.ascontiguousarray(np.clip(np.rint(values), limit.min, limit.max)).astype(dtype)

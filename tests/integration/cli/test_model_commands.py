@@ -23,13 +23,13 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.learning.nnue import FEATURES
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import Checkpoint, digest_of, save
 from ringrift.nets.nnue import checkpoint
+from ringrift.nets.nnue.features import ENCODER
 from ringrift.nets.nnue.network import build as build_nnue
 from ringrift.rules import Config
 
@@ -51,9 +51,7 @@ def nnue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Config.parse("hex8_3p")
     path = tmp_path_factory.mktemp("nnue") / "net"
     path.write_bytes(
-        checkpoint.save(
-            build_nnue("nnue_mp", config, FEATURES), FEATURES, architecture="nnue_mp", config=config
-        )
+        checkpoint.save(build_nnue("nnue_mp", config), architecture="nnue_mp", config=config)
     )
     return path
 
@@ -68,7 +66,7 @@ async def put_nnue(system: Any, data: bytes) -> str:
             model=model,
             generation=1,
             architecture="nnue_mp",
-            encoder=FEATURES.name,
+            encoder=ENCODER,
             parameters=9,
             parents=(),
             ticket="training-events-9",
@@ -332,13 +330,11 @@ def test_an_nnue_has_a_card_too(run: Any, system: Any, nnue_file: Path) -> None:
     model = system.call(put_nnue(system, nnue_file.read_bytes()))
     weights = sum(
         array.size
-        for array in checkpoint.NnueCheckpoint.parse(
-            nnue_file.read_bytes(), FEATURES
-        ).weights.values()
+        for array in checkpoint.NnueCheckpoint.parse(nnue_file.read_bytes()).weights.values()
     )
     for name in (model[:10], str(nnue_file)):
         shown = run("model", "show", name)
-        for text in (model, "hex8_3p", "nnue_mp: ", f"{weights:,} in", FEATURES.name):
+        for text in (model, "hex8_3p", "nnue_mp: ", f"{weights:,} in", ENCODER):
             assert text in shown, text
         assert run.json("model", "show", name)["header"]["architecture"] == "nnue_mp"
     (listed,) = run.json("model", "list", "--config", "hex8_3p")

@@ -24,11 +24,11 @@ def test_old_names_become_new_ones_before_the_log_sees_them() -> None:
 def test_an_unknown_architecture_is_refused_before_anything_starts(
     capsys: pytest.CaptureFixture[str], tmp_path
 ) -> None:
-    with pytest.raises(CommandError, match="no network is called 'v7'; there are v2-micro, v2, v4"):
+    with pytest.raises(CommandError, match="unknown architecture 'v7'; known are v2-micro, v2, v4"):
         with_known_architecture(settings_with("v7"))
     assert main(["up", "--set", "training.architecture=v7", "--data", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.startswith(
-        "ringrift: training.architecture: no network is called 'v7'"
+        "ringrift: training.architecture: unknown architecture 'v7'"
     )
     assert not (tmp_path / "none").exists()
 
@@ -46,8 +46,8 @@ def test_an_nnue_has_to_play_every_config() -> None:
 
     assert with_known_architecture(chosen("nnue_policy")) == chosen("nnue_policy")
     for name, text in (
-        ("nnue", "nnue does not play hex8_3p; with 3 seats"),
-        ("nnue_mp", "nnue_mp does not play hex8_2p"),
+        ("nnue", "nnue does not support hex8_3p; for 3 seats"),
+        ("nnue_mp", "nnue_mp does not support hex8_2p"),
     ):
         with pytest.raises(CommandError, match=text):
             with_known_architecture(chosen(name))

@@ -4,7 +4,6 @@ any network."""
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -16,8 +15,7 @@ from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning.families import header_of, model_of, trainer_of
-from ringrift.learning.nnue import FEATURES, NnueBatcher, NnueTrainer, symmetric_places
-from ringrift.learning.nnue_evaluator import NnueEvaluator, clear_nnue_cache
+from ringrift.learning.nnue_training import NnueTrainer
 from ringrift.learning.play import play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Progress, Trainer, TrainingError
@@ -25,11 +23,12 @@ from ringrift.learning.window import Window, open_window
 from ringrift.nets.checkpoint import CheckpointError, digest_of
 from ringrift.nets.nnue import checkpoint as cp
 from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue import inference as kernels
 from ringrift.nets.nnue import network as nets
+from ringrift.nets.nnue.batch import NnueBatcher, symmetric_places
+from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
-from ringrift.rules import Config, Position
+from ringrift.rules import Config
 from ringrift.rules import layout as la
 from ringrift.rules.geometry import geometry
 from ringrift.search.harness import HarnessError, Model, Setup, make_player
@@ -59,14 +58,9 @@ def window(make_game) -> Window:
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    network = nets.build("nnue_policy", HEX8, FEATURES, seed=4)
+    network = nets.build("nnue_policy", HEX8, seed=4)
     return cp.save(
-        network,
-        FEATURES,
-        architecture="nnue_policy",
-        config=HEX8,
-        parents=("0f" * 32,),
-        notes={"step": "12"},
+        network, architecture="nnue_policy", config=HEX8, parents=("0f" * 32,), notes={"step": "12"}
     )
 
 
@@ -107,19 +101,19 @@ def test_whole_numbers_follow_the_floats(make_game, name: str, key: str) -> None
 
 
 def test_the_unit_shrinks_before_a_sum_can_overflow() -> None:
-    network = nets.build("nnue", Config.parse("square8_2p"), FEATURES)
+    network = nets.build("nnue", Config.parse("square8_2p"))
     with torch.no_grad():
         network.first.weight.fill_(1.0 / nets.CELL_SHARE)
         network.shared.weight.fill_(1.0)
-    whole = nets.quantise(network, FEATURES, second_one=kernels.SECOND_ONE, out_one=kernels.OUT_ONE)
+    whole, _ = nets.quantise(network)
     assert 1 < whole.one < 127
-    most = max(len(group) for group in FEATURES.together)
+    most = max(len(group) for group in nf.levels_together())
     assert 64 * most * int(whole.first.max()) + int(whole.first_bias.max()) <= 32767
 
 
 def test_every_cell_stays_within_the_groups_that_bound_it(window: Window) -> None:
     geo = geometry(HEX8)
-    groups = [set(group) for group in FEATURES.together]
+    groups = [set(group) for group in nf.levels_together()]
     cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
     places, axes = nf.plain_places(geo)
     for state in window.states[::5]:
@@ -217,17 +211,16 @@ def test_weights_stay_in_the_range_of_whole_numbers(window: Window) -> None:
 
 
 def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
-    loaded = cp.NnueCheckpoint.parse(data, FEATURES, digest=digest_of(data), config=HEX8)
+    loaded = cp.NnueCheckpoint.parse(data, digest=digest_of(data), config=HEX8)
     assert loaded.header.parents == ("0f" * 32,)
-    assert loaded.header.encoder == FEATURES.name == "nnue-1:7ce26c2304247757"
-    original = nets.build("nnue_policy", HEX8, FEATURES, seed=4).state_dict()
-    network = loaded.network(FEATURES)
+    assert loaded.header.encoder == nf.ENCODER == "nnue-1:7ce26c2304247757"
+    original = nets.build("nnue_policy", HEX8, seed=4).state_dict()
+    network = loaded.network()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, original[name])
     header = loaded.header
     again = cp.save(
         network,
-        FEATURES,
         architecture=header.architecture,
         config=HEX8,
         parents=header.parents,
@@ -237,13 +230,13 @@ def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
 
 
 REFUSALS = {
-    "features": ({"encoder": "nnue-0:0"}, "encoder 'nnue-0:0'.*train it anew"),
+    "features": ({"encoder": "nnue-0:0"}, "encoder 'nnue-0:0'.*train it again"),
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
-    "name": ({"architecture": "nnue_v9"}, "no NNUE is called"),
+    "name": ({"architecture": "nnue_v9"}, "unknown NNUE"),
     "seats": (
         {"architecture": "nnue_mp"},
-        "nnue_mp does not play hex8_2p; with 2 seats there are nnue, nnue_policy",
+        "nnue_mp does not support hex8_2p; for 2 seats use nnue, nnue_policy",
     ),
     "shape": ({"shape": {"hidden": 9}}, "shape"),
     "config": ({"config_key": "hex9_2p"}, "hex9_2p"),
@@ -261,27 +254,25 @@ def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: st
         weights, {cp.HEADER_KEY: json.dumps(json.loads(metadata[cp.HEADER_KEY]) | changes)}
     )
     with pytest.raises(CheckpointError, match=message) as caught:
-        cp.NnueCheckpoint.parse(changed, FEATURES)
+        cp.NnueCheckpoint.parse(changed)
     assert "\n" not in str(caught.value)
 
 
 def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: Window) -> None:
     with pytest.raises(CheckpointError, match="an NNUE for hex8_2p does not play square8_2p"):
-        cp.NnueCheckpoint.parse(data, FEATURES, config=Config.parse("square8_2p"))
-    with pytest.raises(CheckpointError, match="of another kind, ringrift and not ringrift-nnue"):
-        cp.NnueCheckpoint.parse(
-            Trainer(window, TrainingSettings(), seed=1, steps=1).model(), FEATURES
-        )
+        cp.NnueCheckpoint.parse(data, config=Config.parse("square8_2p"))
+    with pytest.raises(CheckpointError, match="its header is ringrift, expected ringrift-nnue"):
+        cp.NnueCheckpoint.parse(Trainer(window, TrainingSettings(), seed=1, steps=1).model())
     with pytest.raises(CheckpointError, match="expected 00"):
-        cp.NnueCheckpoint.parse(data, FEATURES, digest="00" * 32)
+        cp.NnueCheckpoint.parse(data, digest="00" * 32)
     for cut in (0, 7, 100, -1):
         with pytest.raises(CheckpointError, match="not a checkpoint"):
-            cp.NnueCheckpoint.parse(data[:cut], FEATURES)
+            cp.NnueCheckpoint.parse(data[:cut])
 
 
 def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, data: bytes) -> None:
     child = NnueTrainer(window, POLICY, seed=9, steps=1, start=data)
-    parent = cp.NnueCheckpoint.parse(data, FEATURES).network(FEATURES)
+    parent = cp.NnueCheckpoint.parse(data).network()
     assert all(
         torch.equal(tensor, parent.state_dict()[name])
         for name, tensor in child.network.state_dict().items()
@@ -290,28 +281,12 @@ def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, d
     with pytest.raises(TrainingError, match="cannot start nnue for hex8_2p from a nnue_policy"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=data)
     tower = Trainer(window, TrainingSettings(), seed=1, steps=1).model()
-    with pytest.raises(TrainingError, match="another kind"):
+    with pytest.raises(TrainingError, match="its header is ringrift"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=tower)
-    with pytest.raises(TrainingError, match="nnue_mp does not play hex8_2p"):
+    with pytest.raises(TrainingError, match="nnue_mp does not support hex8_2p"):
         NnueTrainer(
             window, msgspec.structs.replace(SETTINGS, architecture="nnue_mp"), seed=9, steps=1
         )
-
-
-def test_a_file_is_loaded_once_and_values_are_scores(data: bytes, tmp_path: Path) -> None:
-    clear_nnue_cache()
-    for name in ("one", "copy"):
-        (tmp_path / name).write_bytes(data)
-    one = NnueEvaluator.from_checkpoint(tmp_path / "one", HEX8)
-    assert NnueEvaluator.from_checkpoint(tmp_path / "copy", HEX8) is one
-    clear_nnue_cache()
-    assert NnueEvaluator.from_checkpoint(tmp_path / "one", HEX8) is not one
-    with pytest.raises(CheckpointError, match="does not play square8_2p"):
-        NnueEvaluator.from_checkpoint(tmp_path / "one", Config.parse("square8_2p"))
-    state = Position.start(HEX8).state
-    assert one.value(state, 1) == -one.value(state, 2) != 0
-    assert one.score(state, 1) == -one.score(state, 2)
-    assert np.tanh(one.score(state, 1) / 200) == pytest.approx(one.value(state, 1), abs=0.005)
 
 
 def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> None:

@@ -111,7 +111,7 @@ REFUSALS = {
     "encoder": ({"encoder": "planes-0"}, "encoder"),
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
-    "architecture": ({"architecture": "v7"}, "no network is called"),
+    "architecture": ({"architecture": "v7"}, "unknown architecture"),
     "shape": ({"shape": {"blocks": 9}}, "shape"),
     "config": ({"config_key": "hex9_2p"}, "hex9_2p"),
     "parents": ({"parents": ["latest"]}, "parents"),
@@ -152,7 +152,7 @@ def test_truncated_bytes_are_refused(data: bytes, cut: int) -> None:
 
 
 def test_a_tensor_file_of_somebody_else_is_refused() -> None:
-    with pytest.raises(cp.CheckpointError, match="no header of ours"):
+    with pytest.raises(cp.CheckpointError, match="no header of RingRift"):
         cp.Checkpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
 
 

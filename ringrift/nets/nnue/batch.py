@@ -1,40 +1,19 @@
-"""Training an NNUE from the shards the towers are trained from: a window holds positions, and their
-features are taken from those.
-
-Here the features of `ringrift.nets.nnue.features` and the network of `ringrift.nets.nnue.network`, which
-do not know each other, meet."""
+"""Batches of positions as the input of an NNUE: active features, globals and bags of moves."""
 
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, Final, Self, cast
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ringrift.learning.batches import Sampled, Sampler
-from ringrift.learning.loss import Losses, policy_loss
-from ringrift.learning.training import Trainer, TrainingError
-from ringrift.nets.architectures import Tower
 from ringrift.nets.bags import ROLES, fill_bags, rows_max
-from ringrift.nets.checkpoint import CheckpointError, load_weights
-from ringrift.nets.nnue import checkpoint as checkpoints
 from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue.network import FeatureSet, Nnue, build
-from ringrift.nets.shapes import NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import T_AXES, T_AXIS, T_STRIDE_LOG2, geometry
-
-FEATURES: Final = FeatureSet(
-    name=f"{nf.FEATURE_SET}:{nf.feature_digest()}",
-    levels=nf.LEVELS,
-    globals_=nf.GLOBALS,
-    global_one=nf.GLOBAL_ONE,
-    together=nf.levels_together(),
-)
-"""The features of this build."""
 
 
 @cache
@@ -189,82 +168,3 @@ class NnueBatcher:
         made = (rows[:used], starts, weights[:used], kinds, positions)
         one, two, three, four, five = (torch.from_numpy(array) for array in made)
         return one, two, three, four, five
-
-
-class NnueTrainer(Trainer):
-    """As `Trainer`, for the architectures of `ringrift.nets.nnue.network`; these have no auxiliary
-    heads."""
-
-    ROOT_VALUE_MIX: ClassVar[float] = 0.5
-    """with outcomes alone 240 games of hex8_2p are learnt by heart: after 4 epochs the winners of
-    60 others were told in 58 % of positions, with half root values in 65 % (before `CELL_SHARE`;
-    one seed)"""
-
-    def _load_teacher(self, data: bytes) -> Tower:
-        raise TrainingError(
-            f"no network can teach {self.settings.architecture}; empty training.distill_from"
-        )
-
-    def _new_network(self) -> nn.Module:
-        try:
-            return build(self.settings.architecture, self.window.config, FEATURES, seed=self.seed)
-        except UnknownArchitecture as error:
-            raise TrainingError(str(error)) from error
-
-    def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
-        shape = NNUES.get(self.settings.architecture)
-        encoder = NnueBatcher(self.window.config, policy=shape is not None and shape.policy > 0)
-        return Sampler(
-            self.window,
-            chosen,
-            batch=self.settings.batch,
-            seed=self.seed,
-            root_value_mix=root_value_mix,
-            encoder=encoder,
-        )
-
-    def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
-        return nnue_losses(cast(Nnue, network), sampled, self.settings.value_weight)
-
-    def _after_step(self) -> None:
-        cast(Nnue, self.network).clip()
-
-    def _load_start(self, start: bytes) -> None:
-        own, config = self.settings.architecture, self.window.config
-        try:
-            parent = checkpoints.NnueCheckpoint.parse(start, FEATURES, config=config)
-        except CheckpointError as error:
-            raise TrainingError(
-                f"cannot start {own} for {config.key} from the parent network: {error}"
-            ) from error
-        if parent.header.architecture != own:
-            raise TrainingError(
-                f"cannot start {own} for {config.key} from a {parent.header.architecture}"
-            )
-        load_weights(self.network, parent.weights)
-
-    def model(self, *, notes: dict[str, str] | None = None) -> bytes:
-        """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
-        parents = () if self._parent is None else (self._parent,)
-        return checkpoints.save(
-            cast(Nnue, self.network),
-            FEATURES,
-            architecture=self.settings.architecture,
-            config=self.window.config,
-            parents=parents,
-            notes=notes,
-        )
-
-
-def nnue_losses(network: Nnue, sampled: Sampled, value_weight: float) -> Losses:
-    """The loss of the towers; the policy's part is 0 for a network without one."""
-    logits, values = network(*sampled.batch.arguments())
-    weight = sampled.weight / sampled.weight.sum()
-    squared = (values - sampled.values) ** 2 * sampled.present
-    value = (weight * squared.sum(1) / sampled.present.sum()).sum()
-    policy = (
-        (weight * policy_loss(logits, sampled)).sum()
-        if network.shape.policy
-        else torch.zeros_like(value)
-    )
-    return Losses(policy + value_weight * value, policy, value)
