@@ -1,4 +1,4 @@
-"""Compilation of the kernels of NNUE, which searches call too."""
+"""Compilation of the NNUE kernels, which the search calls too."""
 
 from pathlib import Path
 from typing import Final
@@ -8,7 +8,7 @@ from ringrift.rules.compile import RULES
 KERNELS: Final = tuple(
     Path(__file__).parent / "nnue" / name for name in ("features.py", "inference.py")
 )
-"""Sources that compiled callers elsewhere depend on."""
+"""Sources that compiled callers in other packages depend on."""
 
 NETS: Final = RULES.child("nets", KERNELS)
 compiled, inlined = NETS.compiled, NETS.inlined

@@ -1,5 +1,5 @@
-"""Exact symmetries of the boards: moving every cell of a position by one of them moves its legal
-moves and what they do.
+"""Exact symmetries of the boards: the image of a position has the images of its legal moves, with
+the images of their effects.
 
 A square has 8 symmetries and a hexagon 12, but the rules break some:
 
@@ -7,13 +7,12 @@ A square has 8 symmetries and a hexagon 12, but the rules break some:
   neighbours. Only the 4 symmetries that
   keep this pair of offsets hold: identity, half turn, and the two reflections that map axial `(q,
   r)` to `(r, q)` and `(-r, -q)`.
-- every board: which line a recovery slide makes may hang on the order of the axes (13.2, 13.4). In
-  positions where a slide may
-  be on offer only the symmetries that keep every axis hold: identity and half turn. `ORDER_KEEPING`
-  are their indices.
+- every board: the line that a recovery slide makes may depend on the order of the axes (13.2, 13.4).
+  In positions in which a slide may be legal, only the symmetries that keep every axis hold: identity
+  and half turn. `ORDER_KEEPING` are their indices.
 
-`tests/unit/nets/test_symmetry.py` proves these claims on random positions and moves, and that the
-others fail."""
+`tests/unit/nets/test_symmetry.py` checks these claims on random positions and moves, and that the
+other symmetries fail."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -54,7 +53,7 @@ class Symmetry:
     yy: int
 
     def move(self, x: int, y: int) -> tuple[int, int]:
-        """The image of `(x, y)`."""
+        """Return the image of `(x, y)`."""
         return self.xx * x + self.xy * y, self.yx * x + self.yy * y
 
 
@@ -90,21 +89,21 @@ ORDER_KEEPING: Final = (0, 1)
 
 
 def symmetries(config: Config) -> tuple[Symmetry, ...]:
-    """The symmetries that hold on the board of `config`, identity first."""
+    """Return the symmetries that hold on the board of `config`, identity first."""
     if not config.shape.hex:
         return SQUARE
     return HEX_KEEPING_GROWTH if config.board == "hex8" else HEX
 
 
 def cell_table(config: Config, symmetry: Symmetry) -> NDArray[np.int16]:
-    """Core id of the image of each core id `[area]`; -1 for the border."""
+    """Return the core id of the image of each core id, `[area]`; -1 off the board."""
     geo = geometry(config)
     cells = config.shape.cells
     core = {cell: int(geo.cell_of[index]) for index, cell in enumerate(cells)}
     last = config.shape.width - 1
     table = np.full(geo.area, -1, np.int16)
     for x, y in cells:
-        # twice the coordinates around the centre, so that the middle of an even board is whole
+        # Twice the coordinates around the centre: integers on even boards too.
         u, v = symmetry.move(2 * x - last, 2 * y - last)
         table[core[x, y]] = core[(u + last) // 2, (v + last) // 2]
     return table
@@ -112,16 +111,15 @@ def cell_table(config: Config, symmetry: Symmetry) -> NDArray[np.int16]:
 
 @cache
 def grid_tables(config: Config) -> NDArray[np.int16]:
-    """`[K, area]`: where each symmetry of `symmetries(config)` puts a cell on the grid; the
-    encoder's `grids`."""
+    """Return the grid place of each cell under each symmetry of `symmetries(config)`, `[K, area]`:
+    the `grids` of the encoder."""
     geo = geometry(config)
     tables = [cell_table(config, symmetry) for symmetry in symmetries(config)]
     return np.array([np.where(table >= 0, geo.grid_of[table], -1) for table in tables], np.int16)
 
 
 def move_code(config: Config, state: NDArray[np.int32], code: int, table: NDArray[np.int16]) -> int:
-    """The move that does in the image of `state` what `code` does in `state`; `table` is that of
-    `cell_table`."""
+    """Return the image of the move `code` of `state`; `table` is the result of `cell_table`."""
     kind = move_type(code)
     cells = [
         c if c < 0 else int(table[c])
@@ -131,7 +129,7 @@ def move_code(config: Config, state: NDArray[np.int32], code: int, table: NDArra
         LINE,
         LINE_ALL,
         LINE_PART,
-    ):  # named by ends in scan order, which is the order of core ids
+    ):  # named by its ends in scan order, the order of core ids
         cells[:2] = sorted(cells[:2])
     if kind in (LINE_PART, RECOVERY_PART):
         cells[2:] = sorted(cells[2:])

@@ -1,10 +1,10 @@
-"""Arrays and text as bytes: the safetensors format, written so that equal content gives equal bytes
+"""Arrays and text as bytes: the safetensors format, written so that equal content has equal bytes
 on every machine.
 
     8 bytes     length of the header, little-endian
     header      JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}, keys
                 sorted;
-                blanks fill it up to a multiple of 8 bytes
+                padded with blanks to a multiple of 8 bytes
     data        the arrays one after another in order of their names, little-endian, C order
 
 The safetensors library reads these files; its own writer orders metadata at random, so digests of
@@ -23,8 +23,8 @@ Arrays = dict[str, NDArray[Any]]
 METADATA: Final = "__metadata__"
 HEADER_BYTES_MAX: Final = 4 << 20  # a thousand arrays need a tenth of a megabyte
 PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""How files of torch.save and pickles begin. Reading one can run whatever it says, so we never
-do."""
+"""First bytes of files of torch.save and of pickles. Reading one can execute code, so they are never
+read."""
 DIMENSIONS_MAX: Final = 8
 _NAMES: Final = {
     "F32": "<f4",
@@ -40,11 +40,11 @@ _CODES: Final = {text: code for code, text in _NAMES.items()}
 
 
 class TensorError(ValueError):
-    """Bytes that are not of the format described above; the text says where they part from it."""
+    """The bytes are not of the format described above; the message says where."""
 
 
 def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of `arrays` and `metadata`. Raises TensorError for a dtype without a code."""
+    """Return `arrays` and `metadata` as bytes. Raises TensorError for an unsupported dtype."""
     header: dict[str, Any] = {METADATA: dict(sorted(metadata.items()))}
     parts: list[bytes] = []
     end = 0
@@ -66,20 +66,20 @@ def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> byt
 
 
 def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
-    """Arrays (read-only views) and metadata of `data`. Raises TensorError."""
+    """Return the arrays (read-only views) and the metadata of `data`. Raises TensorError."""
     if len(data) < 8:
         raise TensorError(f"{len(data)} bytes are too short for a header")
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8 and data.startswith(PICKLES):
         raise TensorError(
-            "this is a pickle (a file of torch.save), which is never read here; give a safetensors file of ours"
+            "this is a pickle (a file of torch.save), which could execute code; give a safetensors file"
         )
     if length > len(data) - 8:
         raise TensorError(
-            f"header of {length} bytes does not fit into {len(data)} bytes; the file is truncated or not ours"
+            f"header of {length} bytes exceeds the {len(data)} bytes of the file; it is truncated"
         )
     if length > HEADER_BYTES_MAX:
-        raise TensorError(f"header of {length} bytes; ours have at most {HEADER_BYTES_MAX}")
+        raise TensorError(f"header of {length} bytes; at most {HEADER_BYTES_MAX} are allowed")
     try:
         header = json.loads(data[8 : 8 + length])
         metadata = header.pop(METADATA, {})
@@ -109,13 +109,13 @@ def _array(
         raise TensorError(f"array {name!r}: unknown dtype {code!r}")
     dtype = np.dtype(_NAMES[code])
     if not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise TensorError(f"array {name!r}: shape {shape} is not one")
+        raise TensorError(f"array {name!r}: invalid shape {shape}")
     size = dtype.itemsize
     for n in shape:
         size *= n
     if len(shape) > DIMENSIONS_MAX:
         raise TensorError(
-            f"array {name!r}: {len(shape)} dimensions, at most {DIMENSIONS_MAX} can be"
+            f"array {name!r}: {len(shape)} dimensions; at most {DIMENSIONS_MAX} are allowed"
         )
     if first != start or last - first != size or last > len(body):
         raise TensorError(

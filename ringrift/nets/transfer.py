@@ -1,22 +1,20 @@
-"""A network for one config as a start for another: from two seats to three or four, and from board
-to board (requirement G04.16).
+"""Transfer: a network for one config as the start for another, from two seats to three or four and
+from board to board (requirement G04.16).
 
-Nothing in a network depends on the size of a board or the number of seats, so all weights have
-their place in the other network. Those that the source could not learn, because the seats they
-speak of were absent, are set from what it knows of opponents:
+The shape of a network depends neither on the size of a board nor on the number of seats, so all
+weights are copied. Those that the source could not learn, because their seats were absent, are
+derived from the weights of its opponents:
 
-- input planes and globals of a new seat get the mean of the weights of the seats that were
-  opponents;
-- the global that says "m seats" gets the weights of the one that said "n seats", which were on in
-  all of the training;
+- input planes and globals of a new seat get the mean of the weights of the opponents;
+- the global for "m seats" gets the weights of that for "n seats", which was set in all samples;
 - the value of each opponent becomes `(n - 1) / (m - 1)` of the mean of the source's opponents (in
-  the last layer, before the
-  tanh): the values of a game sum to 0, and what the mover wins the opponents lose together.
+  the last layer, before the tanh): the values of a game sum to 0, and the opponents together lose
+  what the mover wins.
 
-So on a position in which the new seats have nothing and the number of seats reads n, the policy is
-that of the source; and whatever the new seats have acts as if the opponents of the source had it.
-Auxiliary heads, which are not asked in play, keep what they say of the source's seats and learn the
-rest."""
+So in a position in which the new seats have nothing and the number of seats is encoded as n, the
+policy is that of the source; the pieces of new seats count like those of the source's opponents.
+Auxiliary heads, which are used in training only, keep their weights for the source's seats and learn
+the rest."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -42,12 +40,13 @@ VALUE_WEIGHTS: Final = ("value.2.weight", "value.2.bias")
 
 
 class TransferError(ValueError):
-    """This network cannot become one for that config; the text says why."""
+    """The network cannot be transferred to the config; the message says why."""
 
 
 def transfer(source: Checkpoint, target: Config) -> bytes:
-    """A checkpoint for `target` from the weights of `source`, which is its parent. Raises
-    TransferError."""
+    """Return a checkpoint for `target` with the weights of `source`, its parent.
+
+    Raises TransferError."""
     origin = source.header.config
     if origin.shape.hex != target.shape.hex:
         kinds = ("squares", "hexagons")
@@ -56,7 +55,8 @@ def transfer(source: Checkpoint, target: Config) -> bytes:
         )
     if target.seats < origin.seats:
         raise TransferError(
-            f"from {origin.seats} to {target.seats} seats: a transfer can only add seats; train {target.key} anew"
+            f"from {origin.seats} to {target.seats} seats: a transfer can only add seats; "
+            f"train {target.key} from nothing"
         )
     network = source.network()
     networks.load_weights(network, transferred(source.weights, origin.seats, target.seats))
@@ -71,7 +71,7 @@ def transfer(source: Checkpoint, target: Config) -> bytes:
 
 
 def transferred(weights: Arrays, n: int, m: int) -> Arrays:
-    """The weights of a network for `n` seats as those of one for `m` seats, by the rules above."""
+    """Return the weights of a network for `n` seats as weights for `m` seats, by the rules above."""
     if n == m:
         return weights
     new = {name: array.copy() for name, array in weights.items()}
@@ -95,7 +95,7 @@ def transferred(weights: Arrays, n: int, m: int) -> Arrays:
 
 
 def _spread(array: np.ndarray, columns: list[int], n: int, m: int) -> None:
-    """Give the inputs `columns[n:m]`, one a relative seat, the mean of those of the opponents
+    """Set the inputs `columns[n:m]`, one per relative seat, to the mean of those of the opponents,
     `columns[1:n]`."""
     mean = array[:, columns[1:n]].mean(1)
     for column in columns[n:m]:
@@ -103,7 +103,7 @@ def _spread(array: np.ndarray, columns: list[int], n: int, m: int) -> None:
 
 
 def _global_columns(weights: Arrays) -> Iterator[tuple[str, int]]:
-    """Layers that take the globals in, and which of their inputs is the first global."""
+    """Yield the layers that take the globals as input, with the index of the first global."""
     channels = weights["stem.weight"].shape[0]
     yield "stem_globals.weight", 0
     for layer in ("policy.context", "value.0", "rank.0", "moves_left.0"):

@@ -1,4 +1,4 @@
-"""NNUE: sparse features, the network that learns on them, and its inference in whole numbers.
+"""NNUE: sparse features, the network that is trained on them, and integer inference.
 
-`features` and `inference` are compiled and do not import torch, so that searches can use them.
+`features` and `inference` are compiled and do not import torch, so that searches can call them.
 """

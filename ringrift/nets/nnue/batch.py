@@ -18,8 +18,8 @@ from ringrift.rules.geometry import T_AXES, T_AXIS, T_STRIDE_LOG2, geometry
 
 @cache
 def symmetric_places(config: Config) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """`places[K, area]`, `axes[K, AXES]`: where each symmetry of `grid_tables` puts a cell, in scan
-    order, and an axis."""
+    """Return the place in scan order of each cell, `places[K, area]`, and the image of each axis,
+    `axes[K, AXES]`, under each symmetry of `grid_tables`."""
     geo = geometry(config)
     grids = grid_tables(config)
     scan_at = np.full(geo.width**2, -1, np.int16)
@@ -30,7 +30,7 @@ def symmetric_places(config: Config) -> tuple[NDArray[np.int16], NDArray[np.int1
 
 
 def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
-    """The axis that each axis becomes where `grid[area]` puts the cells."""
+    """Return the image of each axis under the placement `grid[area]`."""
     geo = geometry(config)
     stride, width = 1 << int(geo.table[T_STRIDE_LOG2]), geo.width
     deltas = geo.table[T_AXIS : T_AXIS + geo.table[T_AXES]].tolist()
@@ -48,8 +48,8 @@ def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class NnueBatch:
-    """Input of `Nnue.forward` for B positions of n seats, M moves, N rows of bags; without a policy
-    no rows.
+    """Input of `Nnue.forward` for B positions of n seats with M moves and N rows of bags, no rows
+    without a policy.
 
     features int64, lists one after another; starts int64 [B * n + 1]; globals_ float32 [B * n,
     GLOBALS]
@@ -67,7 +67,7 @@ class NnueBatch:
     positions: Tensor
 
     def arguments(self) -> tuple[Tensor, ...]:
-        """In the order of `Nnue.forward`."""
+        """The tensors in the order of the parameters of `Nnue.forward`."""
         return (
             self.features,
             self.starts,
@@ -80,17 +80,17 @@ class NnueBatch:
         )
 
     def to(self, device: torch.device) -> Self:
-        """On `device`; itself if it is there."""
+        """Return the batch on `device`, itself if it is already there."""
         if self.features.device == device:
             return self
         return type(self)(*(tensor.to(device, non_blocking=True) for tensor in self.arguments()))
 
 
 class NnueBatcher:
-    """Makes batches of positions of one config; what it gives is the caller's."""
+    """Encodes positions of one config; the caller owns the returned batches."""
 
     def __init__(self, config: Config, *, policy: bool) -> None:
-        """`policy`: whether the moves' bags are wanted too."""
+        """With `policy`, batches include the bags of the moves."""
         self.geometry, self._policy = geometry(config), policy
         self._grids = grid_tables(config)
         self._places, self._axes = symmetric_places(config)
@@ -105,8 +105,8 @@ class NnueBatcher:
         offsets: NDArray[np.int64],
         symmetry: NDArray[np.int16] | None = None,
     ) -> NnueBatch:
-        """The batch of `states[B, S]` whose legal moves are `codes[offsets[i]:offsets[i + 1]]`;
-        `symmetry[B]` by `grid_tables`."""
+        """Return the batch of `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`;
+        `symmetry[B]` are indices into `grid_tables`."""
         geo, count = self.geometry, len(states)
         chosen = np.zeros(count, np.int16) if symmetry is None else symmetry
         room = count * geo.seats * nf.features_max(geo)
@@ -139,7 +139,7 @@ class NnueBatcher:
         offsets: NDArray[np.int64],
         symmetry: NDArray[np.int16] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The last five tensors of `encode`."""
+        """Return the last five tensors of a batch."""
         chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
         count, room = len(codes), rows_max(self.geometry, codes) if self._policy else 0
         rows, weights = np.zeros(room, np.int64), np.zeros(room, np.float32)
@@ -164,7 +164,7 @@ class NnueBatcher:
                 kinds,
                 positions,
             )
-        rows %= self.geometry.width**2 * ROLES  # from rows of the batch to rows of a position
+        rows %= self.geometry.width**2 * ROLES  # from rows of the batch to rows of one position
         made = (rows[:used], starts, weights[:used], kinds, positions)
         one, two, three, four, five = (torch.from_numpy(array) for array in made)
         return one, two, three, four, five

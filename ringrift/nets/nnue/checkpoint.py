@@ -1,8 +1,8 @@
-"""An NNUE as bytes: safetensors with a header of its own kind, float weights as trained. The
-SHA-256 of the bytes is its name.
+"""Checkpoints of NNUEs: safetensors files with a header of their own kind and the trained float
+weights. The name is the SHA-256 of the bytes.
 
-Whole numbers are made from the floats when it is loaded, the same everywhere: rounding is exact
-arithmetic."""
+Integers are computed from the floats on loading, with the same result on every machine, because
+rounding is exact."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -20,9 +20,9 @@ HEADER_KEY: Final = "ringrift-nnue"
 
 @dataclass(frozen=True, slots=True)
 class NnueCheckpoint:
-    """A checked header, the weights by name, and the digest of the bytes they came from.
+    """A checked header, the weights by name, and the digest of the bytes.
 
-    The header's `encoder` is the name of the features with their digest."""
+    The header's `encoder` is the name of the feature set with its digest."""
 
     header: Header
     weights: Arrays
@@ -32,8 +32,8 @@ class NnueCheckpoint:
     def parse(
         cls, data: bytes, *, digest: str | None = None, config: Config | None = None
     ) -> "NnueCheckpoint":
-        """The NNUE in `data`, which must have `digest`, and be for `config`, if they are given.
-        Raises CheckpointError."""
+        """Return the NNUE in `data`. Raises CheckpointError, also if it does not have the given
+        `digest` or is not for the given `config`."""
         checkpoint = cls(
             *checked(data, key=HEADER_KEY, encoder=ENCODER, shape_of=_shape_of, digest=digest)
         )
@@ -45,14 +45,14 @@ class NnueCheckpoint:
         return checkpoint
 
     def network(self) -> Nnue:
-        """The network with these weights. Raises CheckpointError if they do not fit."""
+        """Return the network with these weights. Raises CheckpointError if they do not fit."""
         network = build(self.header.architecture, self.header.config)
         load_weights(network, self.weights)
         return network
 
 
 def is_nnue(data: bytes) -> bool:
-    """Whether the bytes are meant to be an NNUE, by the kind of their header."""
+    """Return whether the bytes have the header of an NNUE."""
     try:
         return HEADER_KEY in unpack(data)[1]
     except TensorError:
@@ -67,7 +67,7 @@ def save(
     parents: tuple[str, ...] = (),
     notes: dict[str, str] | None = None,
 ) -> bytes:
-    """The bytes of `network`; the same weights and header give the same bytes everywhere."""
+    """Return `network` as bytes, which depend only on its weights and the header."""
     header = Header(
         format=FORMAT,
         architecture=architecture,

@@ -18,9 +18,8 @@ cache."""
 
 
 class NnueEvaluator:
-    """Evaluates positions of one config with one NNUE. Not safe for use by several threads at once.
-
-    `network` are the weights for `ringrift.nets.nnue.inference`, to be used by as many threads as like."""
+    """Evaluates positions of one config with one NNUE. Not thread-safe, but several threads may use
+    `network`, the weights for `ringrift.nets.nnue.inference`."""
 
     def __init__(self, config: Config, network: Nnue) -> None:
         self.config, self.geometry = config, geometry(config)
@@ -34,15 +33,15 @@ class NnueEvaluator:
     def load(
         cls, data: bytes, *, digest: str | None = None, config: Config | None = None
     ) -> "NnueEvaluator":
-        """From the bytes of a checkpoint. Raises CheckpointError."""
+        """Return an evaluator for the NNUE in the bytes of a checkpoint. Raises CheckpointError."""
         checkpoint = NnueCheckpoint.parse(data, digest=digest, config=config)
         return cls(checkpoint.header.config, checkpoint.network())
 
     def evaluate(
         self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As `ringrift.search.players.Evaluate`: logits `[M]`, all 0 without a policy, and values
-        `[B, n]` by absolute seat."""
+        """Return logits `[M]`, all 0 without a policy, and values `[B, n]` by absolute seat, as
+        `ringrift.nets.evaluator.Evaluator.evaluate` does."""
         logits = np.zeros(len(codes), np.float32)
         values = np.zeros((len(states), self.config.seats), np.float32)
         for first in range(0, len(states), CHUNK):
@@ -67,7 +66,7 @@ class NnueEvaluator:
         offsets: NDArray[np.int64],
         logits: NDArray[np.float32],
     ) -> None:
-        """Write the logits of the moves of `states`, whose accumulators have just been computed."""
+        """Write the logits of the moves of `states`, whose accumulators are up to date."""
         kernels.queries(
             self.geometry, self.network, self._policy, self._accumulators, states, self._queries
         )

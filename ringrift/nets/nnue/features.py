@@ -1,30 +1,27 @@
-"""The sparse features `nnue-1`: a position as a short list of numbers, seen from each seat in turn.
+"""The sparse feature set `nnue-1`: 26 planes over the cells and 32 globals, seen from each seat.
 
-26 planes over the cells and 32 numbers of the whole position. Seats are *relative* to the
-perspective: 0 is the seat that looks, 1 the next in cyclic order, so that 2, 3 and 4 seats share
-one layout and one network serves every seat.
+Seats are *relative* to the perspective: 0 is the seat itself, 1 the next in cyclic order, so that 2,
+3 and 4 seats share one layout and one network serves every seat.
 
-| planes | what is set on a cell |
+| planes | set on a cell if |
 |---|---|
 | 0-3 rings | the stack holds a ring of relative seat r, at any depth |
 | 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height reaches |
 | 8-11 territory | r owns the collapsed cell |
 | 12-15 markers | r's marker |
-| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap
-reaches 1: plane 4-7 says it) |
+| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap reaches 1, which planes 4-7 show) |
 | 20-23 line threats | the marker is of a run along this axis at most one short of a line; level 0:
 own, level 1: another's |
 | 24 vulnerable | an own stack that another seat's stack could leap over now, were it to move |
 | 25 opportunity | another's stack that an own stack could leap over now |
 
-Heights and caps are thermometers: a ring more switches one feature on and leaves the others, so
-neighbouring heights share their weights and an update of the accumulator stays small; one class a
-height would share nothing, one number would be no sparse feature. A hexagonal board has three axes
-and leaves plane 23 empty.
+Heights and caps are thermometer codes: one more ring sets one more feature, so that similar heights
+share weights and updates of the accumulator are small; one class per height would share nothing, and
+a number would not be a sparse feature. Hexagonal boards have three axes and leave plane 23 empty.
 
-What a cell holds is first written as one word that knows no perspective (`describe`); features of a
-perspective come from the word (`cell_features`). Two positions differ in few words: that is what
-makes an update cheap.
+The content of a cell is first encoded as one word without perspective (`describe`), from which
+`cell_features` derives the features of a perspective. Updates are cheap because two positions differ
+in few words.
 """
 
 import json
@@ -61,7 +58,7 @@ HEIGHT_FROM: Final = (
     5,
     7,
     10,
-)  # few stacks are higher than 8; the height decides which cells a stack reaches
+)  # few stacks are higher than 8; the height determines which cells a stack reaches
 CAP_FROM: Final = (2, 3, 4, 6)  # caps are compared with each other when stacks meet
 PLANE_LEVELS: Final = (
     (("rings", 1),) * RELATIVE_SEATS
@@ -78,8 +75,8 @@ FIRST_LEVEL: Final = tuple(
     sum(levels for _, levels in PLANE_LEVELS[:plane]) for plane in range(PLANES)
 )
 LEVELS: Final = sum(levels for _, levels in PLANE_LEVELS)
-"""Features of one cell: feature `place * LEVELS + level`, where place is the cell's number in scan
-order."""
+"""Number of features of one cell. Feature `place * LEVELS + level` belongs to the cell at `place` in
+scan order."""
 CELL_FEATURES_MAX: Final = (
     RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1
 )  # of one cell at once
@@ -99,11 +96,11 @@ GLOBAL_NAMES: Final = (
     *(f"{name}_{seat}" for seat in range(RELATIVE_SEATS) for name in SEAT_GLOBALS),
 )
 GLOBALS: Final = len(GLOBAL_NAMES)
-GLOBAL_ONE: Final = 127  # globals are whole numbers 0 .. GLOBAL_ONE for 0 .. 1
+GLOBAL_ONE: Final = 127  # globals are integers 0 .. GLOBAL_ONE for 0 .. 1
 
 
 def feature_digest() -> str:
-    """16 hex digits over all that gives a feature its number and meaning."""
+    """Return 16 hex digits over everything that defines the number and meaning of a feature."""
     meaning = (FEATURE_SET, PLANE_LEVELS, HEIGHT_FROM, CAP_FROM, GLOBAL_NAMES, GLOBAL_ONE)
     return sha256(json.dumps(meaning).encode()).hexdigest()[:16]
 
@@ -113,7 +110,7 @@ ENCODER: Final = f"{FEATURE_SET}:{feature_digest()}"
 
 
 def levels_together() -> tuple[tuple[int, ...], ...]:
-    """Groups of levels of a cell of which any set of active ones is part of at least one group."""
+    """Return groups of levels of a cell such that all levels active at once are in one group."""
     first = FIRST_LEVEL
     groups: list[tuple[int, ...]] = []
     for r in range(RELATIVE_SEATS):
@@ -137,7 +134,7 @@ _HEIGHTS, _CAPS = len(HEIGHT_FROM), len(CAP_FROM)
 _G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
 
 # The word of a cell: kind, seat (owner or controller), ring colours, levels reached, axes of line
-# threats, seats that attack.
+# threats, attacking seats.
 MARKER, TERRITORY, STACK = 1, 2, 3
 SEAT_SHIFT, RINGS_SHIFT, HEIGHT_SHIFT, CAP_SHIFT, LINE_SHIFT, ATTACK_SHIFT = 2, 5, 9, 12, 15, 19
 
@@ -147,7 +144,7 @@ Indices = NDArray[np.int32]
 
 @inlined
 def _reached(n: int, thresholds: tuple[int, ...]) -> int:
-    """How many of the ascending thresholds `n` reaches."""
+    """Return how many of the ascending thresholds `n` reaches."""
     count = i64(0)
     for threshold in thresholds:
         count += n >= threshold
@@ -156,7 +153,7 @@ def _reached(n: int, thresholds: tuple[int, ...]) -> int:
 
 @inlined
 def _colours(s: Words, w: int) -> int:
-    """Bit seat - 1 for each colour in the stack with cell word `w`."""
+    """Return bit seat - 1 for each colour in the stack with cell word `w`."""
     links = i64(s[U(la.LINKS_AT)])
     ring = word_bottom(w)
     mask = i64(0)
@@ -169,8 +166,7 @@ def _colours(s: Words, w: int) -> int:
 
 @inlined
 def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
-    """Note with every foreign stack that the stack at core id `at` could leap over (9.1) who
-    attacks it."""
+    """Mark every foreign stack that the stack at core id `at` could leap over (9.1) as attacked."""
     t = g.table
     seat, height, cap = w & la.SEAT_BITS, word_height(w), word_cap(w)
     for i in range(t[U(T_DIRECTIONS)]):
@@ -194,8 +190,7 @@ def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
 
 @inlined
 def _threaten(g: Geometry, s: Words, at: int, seat: int, cells: Cells) -> None:
-    """Note the axes along which a run of markers begins at core id `at` that is long enough to
-    threaten a line."""
+    """Mark the axes along which a run of markers that threatens a line begins at core id `at`."""
     t = g.table
     for axis in range(t[U(T_AXES)]):
         delta = i64(t[U(T_AXIS + axis)])
@@ -289,8 +284,8 @@ def cell_features(
     out: Indices,
     k: int,
 ) -> int:
-    """Append to `out[k:]` the features of a cell for the seat `perspective` (from 1), ascending if
-    `axes` is; gives the new `k`."""
+    """Append the features of a cell for the seat `perspective` (from 1) to `out[k:]`, ascending if
+    `axes` is; return the new `k`."""
     base = place * LEVELS
     kind = word & 3
     if kind == STACK:
@@ -312,11 +307,11 @@ def active_features(
     axes: NDArray[np.int16],
     out: Indices,
 ) -> int:
-    """Write the features of a described position for one seat; gives their number, at most
+    """Write the features of a described position for one seat; return their number, at most
     `features_max(g)`.
 
-    `places[area]` is the number of each cell, `axes[AXES]` that of each axis: `plain_places`, or
-    those of a symmetric image."""
+    `places[area]` is the place of each cell, `axes[AXES]` the number of each axis: those of
+    `plain_places` or of a symmetric image."""
     k = i64(0)
     for i in range(g.n_cells):
         word = i64(cells[U(i)])
@@ -329,14 +324,13 @@ def active_features(
 
 @inlined
 def _share(part: int, whole: int) -> int:
-    """`part / whole`, at most 1, in units of 1 / GLOBAL_ONE, rounded to nearest."""
+    """Return `part / whole`, at most 1, in units of 1 / GLOBAL_ONE, rounded to nearest."""
     return min(i64(GLOBAL_ONE), (2 * GLOBAL_ONE * part + whole) // (2 * whole))
 
 
 @compiled
 def global_features(g: Geometry, s: Words, perspective: int, out: NDArray[np.int16]) -> None:
-    """Write the GLOBALS numbers of a running game, seen from one seat, in units of 1 /
-    GLOBAL_ONE."""
+    """Write the globals of a running game, seen from one seat, in units of 1 / GLOBAL_ONE."""
     t = g.table
     for i in range(GLOBALS):
         out[U(i)] = 0
@@ -356,12 +350,12 @@ def global_features(g: Geometry, s: Words, perspective: int, out: NDArray[np.int
 
 
 def features_max(g: Geometry) -> int:
-    """Bound on the active features of one perspective."""
+    """Return an upper limit of the active features of one perspective."""
     return g.n_cells * CELL_FEATURES_MAX
 
 
 def plain_places(g: Geometry) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """`places[area]` and `axes[AXES]` of the board as it stands."""
+    """Return `places[area]` and `axes[AXES]` of the board without symmetry."""
     return g.scan_of.copy(), np.arange(AXES, dtype=np.int16)
 
 
@@ -377,12 +371,12 @@ def collect(
     starts: NDArray[np.int64],
     globals_: NDArray[np.int16],
 ) -> None:
-    """Features of many positions: perspective j of state i, j counted from the seat to act, is list
-    `i * seats + j`.
+    """Write the features of many positions: perspective j of state i, with j counted from the seat to
+    act, is list `i * seats + j`.
 
-    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is seen
-    under `places[symmetry[i]]`, `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells`
-    is scratch of `n_cells`."""
+    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is placed by
+    `places[symmetry[i]]`, `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells` is scratch
+    of `n_cells`."""
     used = i64(0)
     for i in range(states.shape[0]):
         s = states[i]

@@ -1,29 +1,25 @@
-"""Inference of an NNUE in whole numbers, compiled: accumulators that follow the game by
-differences, and values from them.
+"""Integer inference of an NNUE, compiled: accumulators with incremental updates, and values.
 
-For the seat p that looks, with f the features of `nnue_features` and clip(x) = min(max(x, 0), 1):
+For the perspective of seat p, with features f and clip(x) = min(max(x, 0), 1):
 
-    a_p = bias + sum over active f of first[f]           H numbers, kept for every seat and updated,
-    not computed anew
+    a_p = bias + sum over active f of first[f]           H numbers, updated incrementally for every seat
     h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers
     u_p = out h_p + direct globals_p + bias              strength on a logistic scale
     v_p = mean over the other seats q of tanh((u_p - u_q) / 2)
 
-so values are within -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta needs.
-The last line is that of the handcrafted heuristic (Bradley-Terry, Plackett-Luce).
+so values are in -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta requires. The
+last line is the same as in the handcrafted heuristic (Bradley-Terry, Plackett-Luce).
 
-Whole numbers: a unit of `a` is `one` (at most 127, so chosen that no position can overflow int16),
-weights of the second layer are in units of 1 / SECOND_ONE, those of the output of 1 / OUT_ONE. All
-weights are int16, which here is faster than int8: the compiler multiplies many of them at once and
-int8 one by one. Sums of whole numbers do not depend on their order, so an updated accumulator
-equals a fresh one bit for bit. The scheme is that of Stockfish's NNUE (Nasu 2018; nnue-pytorch,
-docs/nnue.md).
+Integers: 1.0 of `a` is `one` (at most 127, and such that no position can overflow int16), weights of
+the second layer are in units of 1 / SECOND_ONE, those of the output in units of 1 / OUT_ONE. All
+weights are int16, which is faster here than int8: the compiler vectorises int16 multiplication but
+not int8. Integer sums do not depend on their order, so an updated accumulator equals a refreshed one
+bit for bit. The scheme is that of Stockfish's NNUE (Nasu 2018; nnue-pytorch, docs/nnue.md).
 
-A depth-first search keeps one `Accumulators` with a node a ply:
+A depth-first search has one `Accumulators` with one node per ply:
 
     refresh(g, net, root, acc, 0)
-    update(g, net, acc, ply, child, ply + 1)      # child is the state one move after the one at
-    `ply`, or any other
+    update(g, net, acc, ply, child, ply + 1)      # child: usually one move later
     value(g, net, acc, ply + 1, child, values)
 """
 
@@ -59,7 +55,7 @@ Floats = NDArray[np.float32]
 
 
 class Network(NamedTuple):
-    """Quantised weights for a board of N cells: H first, K second units."""
+    """Quantised weights for a board of N cells, with H units in the first and K in the second layer."""
 
     first: Int16s  # [N * LEVELS, H]
     first_bias: Int16s  # [H]
@@ -67,15 +63,15 @@ class Network(NamedTuple):
     second_bias: Int32s  # [K]
     out: Int16s  # [K]
     out_bias: int
-    direct: Int32s  # [GLOBALS], a unit is that of the sum over one of a global
+    direct: Int32s  # [GLOBALS], in units of the sum per unit of a global
     one: int  # accumulator units of 1.0
 
 
 class Accumulators(NamedTuple):
-    """Nodes of a search, and scratch; one for each thread."""
+    """Accumulators of the nodes of a search, and scratch memory; one per thread."""
 
     sums: Int16s  # [nodes, n, H] by perspective
-    cells: Cells  # [nodes, N] words of the cells the sums belong to
+    cells: Cells  # [nodes, N] words of the cells of the sums
     # scratch
     before: Indices  # [CELL_FEATURES_MAX]
     after: Indices  # [CELL_FEATURES_MAX]
@@ -85,7 +81,7 @@ class Accumulators(NamedTuple):
 
 
 def new_accumulators(g: Geometry, net: Network, nodes: int) -> Accumulators:
-    """Room for so many nodes."""
+    """Return accumulators for `nodes` nodes."""
     return Accumulators(
         sums=np.zeros((nodes, g.seats, len(net.first_bias)), np.int16),
         cells=np.zeros((nodes, g.n_cells), np.int32),
@@ -98,7 +94,7 @@ def new_accumulators(g: Geometry, net: Network, nodes: int) -> Accumulators:
 
 
 def no_network() -> Network:
-    """A network without units, for compiled code that must be given one and does not use it."""
+    """Return a network without units, for compiled code that takes one but does not use it."""
     return Network(
         first=np.zeros((0, 0), np.int16),
         first_bias=np.zeros(0, np.int16),
@@ -127,14 +123,13 @@ def _subtract(sums: Int16s, row: Int16s) -> None:
 def _change_cell(
     g: Geometry, net: Network, acc: Accumulators, place: int, old: int, new: int, node: int
 ) -> None:
-    """Make the sums of `node` those of a position whose cell `place` has the word `new` instead of
-    `old`."""
+    """Update the sums of `node` for the change of cell `place` from word `old` to `new`."""
     for p in range(g.seats):
         sums = acc.sums[U(node), U(p)]
         olds = cell_features(old, place, p + 1, g.seats, acc.axes, acc.before, 0)
         news = cell_features(new, place, p + 1, g.seats, acc.axes, acc.after, 0)
         i, j = i64(0), i64(0)
-        while i < olds or j < news:  # both lists ascend; what stands in both stays
+        while i < olds or j < news:  # both lists ascend; features in both lists do not change
             if j == news or (i < olds and acc.before[U(i)] < acc.after[U(j)]):
                 _subtract(sums, net.first[U(acc.before[U(i)])])
                 i += 1
@@ -148,7 +143,7 @@ def _change_cell(
 
 @compiled
 def refresh(g: Geometry, net: Network, s: Words, acc: Accumulators, node: int) -> None:
-    """Compute the accumulators of `node` for state `s` from nothing."""
+    """Compute the accumulators of `node` for state `s` from scratch."""
     describe(g, s, acc.cells[U(node)])
     for p in range(g.seats):
         for j in range(net.first_bias.size):
@@ -161,8 +156,8 @@ def refresh(g: Geometry, net: Network, s: Words, acc: Accumulators, node: int) -
 
 @compiled
 def update(g: Geometry, net: Network, acc: Accumulators, parent: int, s: Words, child: int) -> None:
-    """Compute the accumulators of node `child` for state `s` from those of node `parent` by what
-    differs; not the same node."""
+    """Compute the accumulators of node `child` for state `s` incrementally from those of `parent`,
+    another node."""
     for p in range(g.seats):
         for j in range(net.first_bias.size):
             acc.sums[U(child), U(p), U(j)] = acc.sums[U(parent), U(p), U(j)]
@@ -186,8 +181,8 @@ def _write_inputs(
 
 @inlined
 def _dot(x: Int16s, row: Int16s) -> int:
-    """Sum of products; rows of 288 so took half the time of adding columns, which skips inputs that
-    are 0 (0.34, 0.64 us)."""
+    """Return the dot product. For rows of 288 this took half the time of adding columns and skipping
+    inputs that are 0 (0.34, 0.64 us)."""
     total = i64(0)
     for j in range(x.size):
         total += i64(x[U(j)]) * i64(row[U(j)])
@@ -198,7 +193,7 @@ def _dot(x: Int16s, row: Int16s) -> int:
 def _strength(
     g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, seat: int
 ) -> float:
-    """u of `seat`."""
+    """Return the strength u of `seat`."""
     _write_inputs(g, net, acc, node, s, seat)
     first, limit = net.first_bias.size, i64(net.one) * SECOND_ONE
     total = i64(net.out_bias)
@@ -214,8 +209,8 @@ def _strength(
 def value(
     g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, values: Floats
 ) -> None:
-    """Write the value of state `s`, whose accumulators are at `node`, for every seat, `values[seat
-    - 1]`; exact when it is over."""
+    """Write the value of state `s` for every seat to `values[seat - 1]`, exact when the game is over;
+    its accumulators are at `node`."""
     if s[U(la.PHASE)] == la.OVER:
         final_values(s, g.seats, values)
         return
@@ -233,15 +228,14 @@ def value(
 def evaluate_batch(
     g: Geometry, net: Network, acc: Accumulators, states: NDArray[np.int32], values: Floats
 ) -> None:
-    """`values[B, n]` by seat of `states[B, S]`; the accumulators of state i stay in node i."""
+    """Write `values[B, n]` by seat of `states[B, S]`; the accumulators of state i remain in node i."""
     for i in range(states.shape[0]):
         refresh(g, net, states[i], acc, i)
         value(g, net, acc, i, states[i], values[i])
 
 
 class Policy(NamedTuple):
-    """Scores moves from the accumulator of the seat to act; P numbers q a position, and a 1 behind
-    them.
+    """Weights that score moves from the accumulator of the seat to act, by a query of P components.
 
     q = query [clip(a), globals] + bias;  logit of a move = [q, 1] . (sum of weight * roles[row]
                                           over its bag + kinds[kind]),
@@ -288,7 +282,7 @@ def score_moves(
     positions: NDArray[np.int64],
     logits: Floats,
 ) -> None:
-    """Write the logits of M moves: move m belongs to position `positions[m]`, its bag is
+    """Write the logits of M moves; move m belongs to position `positions[m]` and its bag is
     `rows[starts[m]:starts[m + 1]]`."""
     for m in range(logits.size):
         q = query[U(positions[U(m)])]

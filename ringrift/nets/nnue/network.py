@@ -1,14 +1,13 @@
-"""The NNUE as torch trains it: sparse features into a wide first layer, two small layers behind it,
-one strength a seat.
+"""The NNUE as trained with torch: sparse features, a wide first layer, two small layers, and one
+strength per seat.
 
-The same function in whole numbers, for play, is `ringrift.nets.nnue.inference`, whose docstring has the
+The same function in integers, for play, is `ringrift.nets.nnue.inference`, whose docstring has the
 formulas; `quantise` gives its weights. What the features are does not matter here: `FeatureSet`
 says how many a cell has and how they are numbered.
 
-Each feature has a row of its own for its cell and one that all cells share; what plays is the sum.
-The shared row learns from every cell at once (the "feature factorizer" of nnue-pytorch), and the
-cell's own, counted with `CELL_SHARE`, ten times more slowly. So a few hundred games suffice: see
-`CELL_SHARE`."""
+Each feature has a row per cell and a row that all cells share; their sum is used in play. The
+shared row learns from every cell at once (the "feature factorizer" of nnue-pytorch), the row of the
+cell, scaled by `CELL_SHARE`, ten times more slowly, so that a few hundred games suffice."""
 
 from typing import Any, Final
 
@@ -27,22 +26,23 @@ from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
 CELL_SHARE: Final = 0.1
-"""part of a cell's own row in the sum, hence of its steps: after 240 games of hex8_2p, 4 epochs,
-half root values, winners of 60 other games were told in 70 % of positions, with 1.0 in 65 %; with
-`direct` too in 72 %; the heuristic: 66 % (one seed)"""
+"""Weight of the cell's own row in the sum, hence of its steps. After 240 games of hex8_2p, 4 epochs and
+half root values, the winners of 60 other games were predicted in 70 % of positions, with 1.0 in 65 %;
+with `direct` too in 72 %; the heuristic: 66 % (one seed)."""
 FIRST_MAX: Final = 1.0
-"""bound on each of the two parts of a feature's row: with it a position of usual fullness uses a
-part of int16 only"""
+"""Limit of each of the two rows of a feature: typical positions then use a part of int16 only."""
 SECOND_MAX, OUT_MAX = 16.0, 64.0
-"""bounds that leave the whole numbers room; trained weights stay far below"""
-FIRST_SPREAD: Final = 0.05  # of fresh weights: about a hundred features are active, which spreads the sums by half a unit
-FIRST_BIAS: Final = 0.25  # fresh units begin where clipping passes gradients on
+"""Limits that prevent integer overflow; trained weights stay far below."""
+FIRST_SPREAD: Final = 0.05
+"""Standard deviation of fresh weights: about a hundred features are active, so sums have half a unit."""
+FIRST_BIAS: Final = 0.25
+"""Fresh units start where clipping has a gradient."""
 ONE_MAX: Final = 127
 INT16_MAX: Final = 32767
 
 
 class Nnue(nn.Module):
-    """Values of all seats, and logits of the legal moves where the shape has a policy."""
+    """Values of all seats, and logits of the legal moves if the shape has a policy."""
 
     def __init__(self, shape: NnueShape, config: Config) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Nnue(nn.Module):
         if shape.policy:
             width = (
                 shape.policy + 1
-            )  # the last number of a position is 1: what a move is worth everywhere
+            )  # the last component of a query is 1, for a score that does not depend on the position
             self.query = nn.Linear(shape.hidden + nf.GLOBALS, shape.policy)
             self.roles = nn.EmbeddingBag(
                 geo.width**2 * ROLES, width, mode="sum", include_last_offset=True
@@ -74,7 +74,7 @@ class Nnue(nn.Module):
             nn.init.normal_(self.kinds.weight, std=0.1)
 
     def inputs(self, features: Tensor, starts: Tensor, globals_: Tensor) -> Tensor:
-        """`[B * seats, hidden + globals]`, all in 0..1."""
+        """Return the inputs of the second layer, `[B * seats, hidden + globals]` in 0..1."""
         sums = (
             CELL_SHARE * self.first(features, starts)
             + self.shared(features % self.levels, starts)
@@ -83,7 +83,7 @@ class Nnue(nn.Module):
         return torch.cat((sums.clamp(0.0, 1.0), globals_), 1)
 
     def strengths(self, inputs: Tensor) -> Tensor:
-        """u `[B, seats]`; columns as the perspectives come."""
+        """Return the strengths u `[B, seats]`, columns in the order of the perspectives."""
         hidden = self.second(inputs).clamp(0.0, 1.0)
         total = self.out(hidden) + self.direct(inputs[:, self.shape.hidden :])
         return total.view(-1, self.seats)  # type: ignore[no-any-return]
@@ -99,12 +99,12 @@ class Nnue(nn.Module):
         kinds: Tensor,
         positions: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """List l of `features` is `starts[l]..starts[l + 1]`: perspective `l % seats`, counted from
-        the seat to act, of position `l // seats`; `globals_[B * seats, G]`. Bags of the M moves as
-        in `ringrift.nets.bags`, rows within one position.
+        """Return logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for seats
+        that the game does not have.
 
-        -> logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for seats the
-        game does not have."""
+        List l of `features`, from `starts[l]` to `starts[l + 1]`, is perspective `l % seats` (counted
+        from the seat to act) of position `l // seats`; `globals_[B * seats, G]`. Bags of the M moves
+        are as in `ringrift.nets.bags`, with rows counted within one position."""
         with torch.autocast(globals_.device.type, enabled=False):
             inputs = self.inputs(features, starts, globals_)
             values = functional.pad(
@@ -118,7 +118,7 @@ class Nnue(nn.Module):
             return (moves * query[positions]).sum(1), values
 
     def clip(self) -> None:
-        """Bring the weights back into the range that whole numbers hold; after every step."""
+        """Clip the weights to the range of the integers; called after every step."""
         with torch.no_grad():
             self.first.weight.clamp_(-FIRST_MAX / CELL_SHARE, FIRST_MAX / CELL_SHARE)
             for weight in (self.shared.weight, self.first_bias):
@@ -130,14 +130,15 @@ class Nnue(nn.Module):
 
 
 def values_of(strengths: Tensor) -> Tensor:
-    """v_a = mean over b of tanh((u_a - u_b) / 2), `[B, seats]` -> `[B, seats]`."""
+    """Return v_a = mean over b of tanh((u_a - u_b) / 2), `[B, seats]`."""
     seats = strengths.shape[1]
     return torch.tanh((strengths[:, :, None] - strengths[:, None, :]) / 2).sum(2) / (seats - 1)
 
 
 def build(name: str, config: Config, *, seed: int = 0) -> Nnue:
-    """An NNUE with fresh weights that depend on `seed` alone. Raises UnknownArchitecture, also for
-    seats it does not play with."""
+    """Return an NNUE with fresh weights, which depend only on `seed`.
+
+    Raises UnknownArchitecture, also if it does not support the number of seats."""
     shape = nnue_shape_of(name, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -183,14 +184,13 @@ def quantise(network: Nnue) -> tuple[inference.Network, inference.Policy]:
 
 
 def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64]) -> int:
-    """The largest unit for which the worst position, cell by cell, stays within int16 for every
-    hidden unit."""
+    """Return the largest unit for which no hidden unit exceeds int16 in the worst position."""
     worst = np.abs(bias) + 0.5
     groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in nf.levels_together()])
     worst = worst + groups.max(0).sum(0)
     rounding = (
         first.shape[0] * max(len(group) for group in nf.levels_together()) * 0.5
-    )  # half a unit at most each
+    )  # at most half a unit each
     return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
 
 
