@@ -22,7 +22,8 @@ from ringrift.events.facts import (
 )
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of
-from ringrift.learning.training import Progress, Trainer
+from ringrift.learning.training import Trainer
+from ringrift.learning.training_state import Progress
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, MODEL_BUCKET, SNAPSHOT_BUCKET

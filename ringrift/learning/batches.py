@@ -1,5 +1,5 @@
-"""Which samples a training step sees: a pure function of seed and step, so a resumed training goes
-on exactly."""
+"""Batches of samples: a pure function of seed and step, so that a resumed training sees the same
+batches."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ class Encoded(Protocol):
 
     @property
     def positions(self) -> Tensor:
-        """int64 [M], position of each move."""
+        """Position of each move, int64 [M]."""
 
     def arguments(self) -> tuple[Tensor, ...]:
-        """In the order of the network's `forward`."""
+        """The tensors in the order of the parameters of the network's `forward`."""
 
     def to(self, device: torch.device) -> Self:
         """On `device`; itself if it is there."""
 
 
 class Encoder(Protocol):
-    """Makes the input of a kind of network; `symmetry[B]` are indices into `grid_tables`, none of
-    them means as it stands."""
+    """Encodes the input of a kind of network."""
 
     def encode(
         self,
@@ -46,16 +45,17 @@ class Encoder(Protocol):
         offsets: NDArray[np.int64],
         symmetry: NDArray[np.int16] | None = None,
     ) -> Encoded:
-        """Positions `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`."""
+        """Encode `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`, transformed by
+        the symmetries of `grid_tables` with indices `symmetry[B]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How the games of B samples ended, seen from the sample's mover.
+    """The ends of the games of B samples, seen from the seat to act.
 
     ranks        int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for seats the
                  game does not have
-    owners       int64 [B, H, W] who owns a cell as territory: 0 nobody, 1 + relative seat
+    owners       int64 [B, H, W] owner of a cell: 0 none, else 1 + relative seat
     moves_left   float32 [B] log(1 + plies to the end)
     """
 
@@ -70,7 +70,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """B samples with M legal moves in all.
+    """B samples with M legal moves in total.
 
     batch    input of the network
     policy   float32 [M], improved policy; slot int64 [M], index of the move within its sample;
@@ -78,7 +78,7 @@ class Sampled:
     values   float32 [B, RELATIVE_SEATS] targets by relative seat, `present` 1 for seats of the
              game, else 0
     weight   float32 [B]
-    ends     targets of auxiliary heads, None if not asked for
+    ends     targets of auxiliary heads, None if there are none
     """
 
     batch: Encoded
@@ -107,8 +107,8 @@ class Sampled:
 
 
 class Sampler:
-    """Draws batches from the samples `chosen` of a window, each pass in a new order, each sample
-    under a random symmetry."""
+    """Draws batches from the samples `chosen` of a window, in a new order in each epoch and each
+    sample under a random symmetry."""
 
     def __init__(
         self,
@@ -122,8 +122,8 @@ class Sampler:
         ends: bool = False,
         encoder: Encoder | None = None,
     ) -> None:
-        """`features` and `ends`: whether the batches hold the threat planes, and the targets of
-        auxiliary heads. `encoder` makes the network's input, by default that of the towers."""
+        """`features` and `ends` add the threat planes and the targets of auxiliary heads to the
+        batches. `encoder` encodes the network's input; the default is that of towers."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
         self.window, self.chosen, self.batch, self.seed = (
@@ -142,12 +142,12 @@ class Sampler:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Whole batches of one pass; the rest of the samples waits for another order."""
+        """Whole batches of one epoch; the remaining samples are left out of it."""
         return len(self.chosen) // self.batch
 
     def at(self, step: int, part: int = 0, parts: int = 1) -> Sampled:
-        """The batch of training step `step` (from 0), or every `parts`-th sample of it; valid until
-        the next call."""
+        """Return the batch of training step `step` (from 0), or part `part` of `parts` of it; valid
+        until the next call."""
         epoch, index = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -162,8 +162,8 @@ class Sampler:
     def take(
         self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None = None
     ) -> Sampled:
-        """These samples, each moved by the symmetry of its index (`ORDER_KEEPING` come first in
-        every table)."""
+        """Return these samples, transformed by the symmetries with these indices (`ORDER_KEEPING`
+        are first in every table)."""
         window = self.window
         lengths = window.offsets[samples + 1] - window.offsets[samples]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -182,7 +182,7 @@ class Sampler:
         )
 
     def _ends(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None) -> Ends:
-        """The ends of the games, turned to the mover and moved by the symmetry as the input is."""
+        """Return the ends of the games, with seats and cells transformed as in the input."""
         window, seats, geo = self.window, self.window.config.seats, self._geometry
         mover, game = window.mover[samples][:, None], window.game[samples]
         ranks = np.zeros((len(samples), RELATIVE_SEATS), np.int64)
@@ -202,8 +202,7 @@ class Sampler:
         )
 
     def _values(self, samples: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Targets by relative seat: outcome and root value mixed; 0 for seats the game does not
-        have."""
+        """Return targets by relative seat, a mix of outcome and root value; 0 for absent seats."""
         window, seats = self.window, self.window.config.seats
         absolute = (1 - self._mix) * window.outcome[samples] + self._mix * window.root_value[
             samples

@@ -1,4 +1,4 @@
-"""Distillation: a network learns also what another one says of the same samples (Hinton et al.
+"""Distillation: training on the outputs of another network for the same samples (Hinton et al.
 2015; requirement G04.15)."""
 
 from dataclasses import replace
@@ -11,11 +11,11 @@ from ringrift.nets.architectures import Tower
 
 
 def soften(sampled: Sampled, teacher: Tower, weight: float) -> Sampled:
-    """The samples with a share `weight` of their targets from `teacher`: its policy over the legal
-    moves and its values.
+    """Return the samples with a share `weight` of their targets replaced by the policy and the
+    values of `teacher`.
 
-    Both losses are linear in the target (the squared error but for a constant), so this is a
-    mixture of the losses."""
+    Both losses are linear in the target (the squared error up to a constant), so this mixes the
+    losses."""
     with torch.no_grad():
         logits, values = teacher(*sampled.batch.arguments())
         policy = (1 - weight) * sampled.policy + weight * probabilities(logits.float(), sampled)

@@ -1,4 +1,4 @@
-"""The families of networks: how each is trained, read and put to work. A new family is a row of
+"""Families of networks: how each is trained, loaded and evaluated. A new family is a row of
 `FAMILIES`."""
 
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from ringrift.learning.nnue_training import NnueTrainer
+from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training import Trainer
 from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.evaluator import Evaluator
@@ -21,18 +22,17 @@ AnyCheckpoint = Checkpoint | NnueCheckpoint
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How the networks of one family are trained, their bytes read, and positions evaluated by
-    them."""
+    """How networks of one family are trained, loaded and evaluated."""
 
     trains: Callable[[str], bool]
-    """whether the architecture of this name is of the family"""
+    """Whether the architecture of this name belongs to the family."""
     wrote: Callable[[bytes], bool]
-    """whether these bytes are one of its models"""
+    """Whether these bytes are a model of the family."""
     trainer: type[Trainer]
     checkpoint: Callable[[bytes], AnyCheckpoint]
-    """raises CheckpointError"""
+    """Loads the bytes of a model. Raises CheckpointError."""
     model: Callable[[bytes, str, str], Model]
-    """of bytes, their digest, and a device; raises CheckpointError"""
+    """Returns the model in the bytes with this digest, on a device. Raises CheckpointError."""
 
 
 def _tower(data: bytes, digest: str, device: str) -> Model:
@@ -54,33 +54,34 @@ FAMILIES: Final = {
         model=_nnue,
     ),
     "tower": Family(
-        trains=lambda name: True,  # refuses what it does not know itself
+        trains=lambda name: True,  # rejects unknown architectures itself
         wrote=lambda data: True,
-        trainer=Trainer,
+        trainer=TowerTrainer,
         checkpoint=Checkpoint.parse,
         model=_tower,
     ),
 }
-"""The first family that takes a name or bytes has them."""
+"""In order of precedence: the first family that accepts a name or bytes is used."""
 
 
 def trainer_of(architecture: str) -> type[Trainer]:
-    """What trains `architecture`."""
+    """Return the trainer of `architecture`."""
     return next(family.trainer for family in FAMILIES.values() if family.trains(architecture))
 
 
 def checkpoint_of(data: bytes) -> AnyCheckpoint:
-    """A model's checked header and weights. Raises CheckpointError."""
+    """Return the checked header and weights of a model. Raises CheckpointError."""
     return _family_of(data).checkpoint(data)
 
 
 def header_of(data: bytes) -> Header:
-    """The checked header of a model. Raises CheckpointError."""
+    """Return the checked header of a model. Raises CheckpointError."""
     return checkpoint_of(data).header
 
 
 def model_of(data: bytes, *, digest: str) -> Model:
-    """A model, checked against its digest, at work on this machine. Raises CheckpointError."""
+    """Return a model for evaluation on this machine. Raises CheckpointError, also if the bytes do
+    not have the digest."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return _family_of(data).model(data, digest, device)
 

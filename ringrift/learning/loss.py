@@ -17,8 +17,8 @@ from ringrift.nets.encoding import Plane
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Means over the samples, by weight. `policy` is in nats and includes the entropy of the
-    target; `total` also holds the losses of the auxiliary heads by their weights."""
+    """Weighted means over the samples. `policy` is in nats and includes the entropy of the target;
+    `total` includes the weighted losses of the auxiliary heads."""
 
     total: Tensor
     policy: Tensor
@@ -26,8 +26,8 @@ class Losses:
 
 
 def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Losses:
-    """Policy loss + `value_weight` * value loss of `network` on a batch, and the auxiliary losses
-    that have a weight."""
+    """Return policy loss + `value_weight` * value loss of `network` on a batch, plus the weighted
+    auxiliary losses."""
     logits, values, heads = network.learn(*sampled.batch.arguments())
     weight = sampled.weight / sampled.weight.sum()
     policy = (weight * policy_loss(logits, sampled)).sum()
@@ -46,7 +46,7 @@ def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Loss
 
 
 def policy_loss(logits: Tensor, sampled: Sampled) -> Tensor:
-    """Cross-entropy [B] of each sample: sum over its legal moves of -target * log
+    """Return the cross-entropy [B] of each sample: the sum over its legal moves of -target * log
     softmax(logits)."""
     positions = sampled.batch.positions
     expected = logits.new_zeros(len(sampled.weight)).index_add(
@@ -56,12 +56,12 @@ def policy_loss(logits: Tensor, sampled: Sampled) -> Tensor:
 
 
 def probabilities(logits: Tensor, sampled: Sampled) -> Tensor:
-    """[M]: softmax of `logits` over the legal moves of each sample."""
+    """Return the softmax [M] of `logits` over the legal moves of each sample."""
     return (logits - _normaliser(logits, sampled)[sampled.batch.positions]).exp()
 
 
 def _normaliser(logits: Tensor, sampled: Sampled) -> Tensor:
-    """[B]: logarithm of the sum of exp(logits) over the legal moves of each sample."""
+    """Return log(sum(exp(logits))) [B] over the legal moves of each sample."""
     table = logits.new_full((len(sampled.weight), sampled.moves_max), -torch.inf)
     return table.index_put((sampled.batch.positions, sampled.slot), logits).logsumexp(1)
 
@@ -69,9 +69,9 @@ def _normaliser(logits: Tensor, sampled: Sampled) -> Tensor:
 def auxiliary_loss(
     heads: Auxiliary, ends: Ends, present: Tensor, on_board: Tensor, settings: TrainingSettings
 ) -> Tensor:
-    """[B]: cross-entropies of the ranks of the seats `present[RELATIVE_SEATS]` and of the owners of
-    the cells `on_board[B, H, W]`, each a mean, and the Huber loss of the logarithm of the moves
-    left, by their weights."""
+    """Return the weighted sum [B] of the mean cross-entropies of the ranks of the seats
+    `present[RELATIVE_SEATS]` and of the owners of the cells `on_board[B, H, W]`, and of the Huber
+    loss of the logarithm of the moves left."""
     loss = torch.zeros_like(ends.moves_left)
     if heads.rank is not None:
         by_seat = functional.cross_entropy(heads.rank.transpose(1, 2), ends.ranks, reduction="none")

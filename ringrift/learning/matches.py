@@ -1,8 +1,8 @@
-"""Matches: every start is played once for each seat the candidate can take, so that neither seat
-nor start favours anybody.
+"""Matches: each start is played once for each seat of the candidate, so that neither seats nor
+starts favour a side.
 
-With two seats a start gives two games. With more, the candidate holds one seat and copies of the
-opponent hold the others."""
+With two seats a start gives two games. With more seats, the candidate has one seat and copies of
+the opponent have the others."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -47,11 +47,11 @@ def play_match(
     width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted | EvaluationScored]:
-    """The games of an evaluation ticket, each as it ends, and at last their score. `model_of` gives
-    the network of a digest. `batch`: games at once, else as many as the wider of the two harnesses
-    plays in lockstep.
+    """Play an evaluation ticket; yield each game when it ends, and finally the score.
 
-    Raises HarnessError if a seat cannot be played."""
+    `model_of` returns the network with a digest. `batch` is the number of games at once; the
+    default is the larger `lockstep` of the two harnesses. Raises HarnessError if a seat cannot be
+    played."""
     request = ticket.request
     config = Config.parse(request.config)
     pair = (request.candidate, request.opponent)
@@ -103,11 +103,11 @@ def openings_of(
     referee: Player | None,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[Opening]:
-    """The random opening of each start: the one that the referee finds most even of several, else
-    any of `opening_plies`.
+    """Return the random opening of each start: the one of several that the referee finds most
+    balanced, or without a referee any of `opening_plies` plies.
 
-    A network that stands for the opponent is the referee where two networks meet. Each of them
-    plays each opening from each seat, so that its errors favour neither."""
+    In a match of two networks the opponent is the referee. Both play each opening from each seat,
+    so that errors of the referee favour neither."""
     request = ticket.request
     seeds = [seed_of(request.seed, OPENING_STREAM, start) for start in range(request.starts)]
     if referee is None or not settings.even_openings:
@@ -116,8 +116,8 @@ def openings_of(
 
 
 def starts_of(ticket: EvaluationTicket, openings: Iterable[Opening]) -> Iterator[Start]:
-    """All games of a match. Games of one start share its opening; `<ticket>-<start * seats +
-    rotation>` is their id."""
+    """Yield all games of a match. The games of a start share its opening; their ids are
+    `<ticket>-<start * seats + rotation>`."""
     request = ticket.request
     seats = Config.parse(request.config).seats
     for start, opening in enumerate(openings):
@@ -131,18 +131,17 @@ def starts_of(ticket: EvaluationTicket, openings: Iterable[Opening]) -> Iterator
 
 
 class Tally:
-    """What the games of a match add up to. The order in which they end does not matter."""
+    """Accumulates the results of the games of a match, in any order."""
 
     def __init__(self, config: Config, request: EvaluationRequested) -> None:
         self._config, self._request = config, request
-        self._points: Counter[int] = (
-            Counter()
-        )  # of the candidate by start, in units of 1 / (n (n - 1)) of a start's mean
+        # Of the candidate by start, in units of 1 / (n (n - 1)) of a start's mean
+        self._points: Counter[int] = Counter()
         self._rankings: Counter[tuple[tuple[str, ...], tuple[int, ...]]] = Counter()
         self._games, self._wins, self._seconds = 0, 0, 0.0
 
     def add(self, game: GameCompleted, candidate: int) -> None:
-        """Count a game in which the candidate sat at 0-based seat `candidate`."""
+        """Add a game in which the candidate had seat `candidate` (from 0)."""
         n = self._config.seats
         index = int(game.game.rpartition("-")[2])
         self._points[index // n] += n - game.ranks[candidate]
@@ -155,7 +154,7 @@ class Tally:
         self._seconds += game.play_seconds
 
     def scored(self, ticket: str, node: str) -> EvaluationScored:
-        """The result of the whole match."""
+        """Return the result of the match."""
         request, n = self._request, self._config.seats
         starts = Counter(Fraction(points, n * (n - 1)) for points in self._points.values())
         return EvaluationScored(

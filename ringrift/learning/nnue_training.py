@@ -9,7 +9,8 @@ from torch import nn
 
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, policy_loss
-from ringrift.learning.training import Trainer, TrainingError
+from ringrift.learning.training import Trainer
+from ringrift.learning.training_state import TrainingError
 from ringrift.nets.architectures import Tower
 from ringrift.nets.checkpoint import CheckpointError, load_weights
 from ringrift.nets.nnue import checkpoint as checkpoints
@@ -19,17 +20,17 @@ from ringrift.nets.shapes import NNUES, UnknownArchitecture
 
 
 class NnueTrainer(Trainer):
-    """As `Trainer`, for the architectures of `ringrift.nets.nnue.network`; these have no auxiliary
-    heads."""
+    """A `Trainer` for NNUEs, which have no auxiliary heads."""
 
     ROOT_VALUE_MIX: ClassVar[float] = 0.5
-    """with outcomes alone 240 games of hex8_2p are learnt by heart: after 4 epochs the winners of
-    60 others were told in 58 % of positions, with half root values in 65 % (before `CELL_SHARE`;
-    one seed)"""
+    """Outcomes alone overfit: trained on 240 games of hex8_2p for 4 epochs, the winners of 60
+    others were predicted in 58 % of positions, with half root values in 65 % (before `CELL_SHARE`;
+    one seed)."""
 
     def _load_teacher(self, data: bytes) -> Tower:
         raise TrainingError(
-            f"no network can teach {self.settings.architecture}; empty training.distill_from"
+            f"{self.settings.architecture} cannot be distilled; "
+            "remove its config from training.distill_from"
         )
 
     def _new_network(self) -> nn.Module:
@@ -71,7 +72,7 @@ class NnueTrainer(Trainer):
         load_weights(self.network, parent.weights)
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
-        """The network as it is now, as the bytes of a checkpoint with its parent's digest."""
+        """Return the current network as the bytes of a checkpoint that names its parent."""
         parents = () if self._parent is None else (self._parent,)
         return checkpoints.save(
             cast(Nnue, self.network),
@@ -83,7 +84,7 @@ class NnueTrainer(Trainer):
 
 
 def nnue_losses(network: Nnue, sampled: Sampled, value_weight: float) -> Losses:
-    """The loss of the towers; the policy's part is 0 for a network without one."""
+    """Return the same losses as for towers; the policy loss is 0 for a network without policy."""
     logits, values = network(*sampled.batch.arguments())
     weight = sampled.weight / sampled.weight.sum()
     squared = (values - sampled.values) ** 2 * sampled.present

@@ -1,9 +1,8 @@
-"""How games begin that shall tell something: with random moves, chosen so that both sides can win
-where a network can tell.
+"""Openings of informative games: random moves, chosen such that both sides can win.
 
 On hex8_2p the second seat won 90 to 100 % of the games between good networks that began with four
-random plies: most pairs of games are split, whatever the networks are worth. Among several random
-openings there are some that both can win (docs/experiments.md)."""
+random plies: most starts were split, whatever the strength of the networks. Among several random
+openings there are some that both sides can win (docs/experiments.md)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,19 +20,19 @@ from ringrift.search.players import Player
 from ringrift.search.splitmix import seed_of
 
 PLIES: Final = (2, 16)
-"""random plies of an opening that is chosen among others, at least and at most: more lengths, more
-balances to choose from"""
+"""Smallest and largest number of random plies of an opening: various lengths give various balances
+to choose from."""
 TRIES: Final = 8
-"""openings to choose from: with 8 as with 16 two in five pairs between networks of hex8_2p were
-decided, with 1 one in eight"""
+"""Openings to choose from: with 8 as with 16, two in five starts between networks of hex8_2p were
+decided, with 1 one in eight."""
 ROOM_PLIES: Final = 256
-"""moves that a board holds: those above and the forced ones between them"""
-LENGTH_STREAM: Final = 0  # of the seed of an opening: how long it is
+"""Capacity of a board in moves: those of the opening and the forced ones between them."""
+LENGTH_STREAM: Final = 0  # purpose of a seed derived from that of an opening: its length
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first `plies` plies are random moves made by `seed`."""
+    """`plies` random moves, determined by `seed`."""
 
     seed: int
     plies: int
@@ -50,10 +49,10 @@ def even_openings(
     pie: bool = False,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[Opening]:
-    """An opening for each seed: of TRIES random ones the one after which the referee's values of
-    the seats are the least apart.
+    """Yield an opening for each seed: of TRIES random ones, the one after which the referee's
+    values of the seats differ least.
 
-    `between` is called before the referee is asked about the next of them."""
+    `between` is called before each call of the referee."""
     step = LOCKSTEP // TRIES
     for first in range(0, len(seeds), step):
         between()
@@ -78,8 +77,7 @@ def _opening(seed: int) -> Opening:
 def positions_after(
     config: Config, openings: Sequence[Opening], *, pie: bool = False
 ) -> tuple[States, NDArray[np.bool_]]:
-    """The positions `states[B, S]` after openings, and whether their games are `over[B]`
-    already."""
+    """Return the positions `states[B, S]` after openings, and whether their games are `over[B]`."""
     chance = make_player(config, "random", Setup(evaluator="none", threads=1))
     boards = Boards(config, len(openings), ROOM_PLIES)
     for slot in range(len(openings)):

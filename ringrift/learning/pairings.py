@@ -1,7 +1,6 @@
-"""Who meets whom: the matches that measure a network, a budget or a harness, from the registry of
-harnesses.
+"""Pairings: the matches that measure a network, a budget or a harness.
 
-A harness is known by what the registry says of it, never by its name; one that is added there is
+They are derived from the properties of the harnesses in the registry, so that a new harness is
 measured without a change here."""
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from ringrift.search.harness import compatible as harness_names
 
 RANDOM, HEURISTIC = seat("random"), seat("heuristic")
 AGAINST: Final = ("random", "heuristic", "self2")
-"""opponents of a network: random play, the heuristic without search, and itself with twice the
-budget"""
+"""Opponents of a network: random play, the heuristic without search, and itself with twice the
+budget."""
 
 
 class Pairing(NamedTuple):
-    """A match to be played."""
+    """The seats of a match to play."""
 
     candidate: Seat
     opponent: Seat
@@ -33,8 +32,8 @@ class Pairing(NamedTuple):
 def strength(
     model: str, simulations: int, against: Sequence[str] = AGAINST, *, kind: str = "network"
 ) -> list[Pairing]:
-    """How strong is a network? Gumbel search with a budget against `against`, and its policy alone,
-    if any, against random."""
+    """Return the matches that measure a network: Gumbel search with a budget against `against`, and
+    its bare policy, if it has one, against random."""
     me = seat("gumbel", model=model, simulations=simulations)
     opponents = {
         "random": RANDOM,
@@ -50,11 +49,12 @@ def strength(
 def ladder(
     config: Config, budgets: Sequence[int] = (), *, model: str | None = None, kind: str = "network"
 ) -> list[Pairing]:
-    """What does budget buy? Every searching harness with each of the ascending `budgets` against
-    itself with the one below; without `budgets` with those of its own ladder.
+    """Return the matches that measure what budget is worth: every searching harness with each of
+    the ascending `budgets` (by default those of its own ladder) against itself with the next lower
+    one.
 
-    With the heuristic at the leaves where the harness can use it, and with `model` where it can use
-    one of that `kind`."""
+    Each harness plays with the heuristic at the leaves, if it can use it, and with `model`, if it
+    can use a model of that `kind`."""
     players: list[tuple[str, str | None]] = []
     for name, harness in HARNESSES.items():
         if harness.searches and config.seats in harness.seats:
@@ -70,7 +70,7 @@ def ladder(
 
 
 def kind_of(architecture: str) -> str:
-    """The kind of model, one of `MODEL_KINDS`, that a network of this architecture is."""
+    """Return the kind of model, one of `MODEL_KINDS`, of an architecture."""
     shape = NNUES.get(architecture)
     return "network" if shape is None else "nnue_policy" if shape.policy else "nnue"
 
@@ -78,7 +78,7 @@ def kind_of(architecture: str) -> str:
 def compatible(
     config: Config, model: str, simulations: int, *, kind: str = "network"
 ) -> list[Seat]:
-    """The seats of a network under every harness that can use it at this number of seats
+    """Return the seats of a network under every harness that can use it with this number of seats
     (requirement G09.06)."""
     return [
         seat(
@@ -94,13 +94,13 @@ def compatible(
 def gauntlet(
     config: Config, model: str, simulations: int, *, kind: str = "network"
 ) -> list[Pairing]:
-    """Every participant that can be made of a network against random play and the heuristic."""
+    """Return the matches of a network under every harness against random play and the heuristic."""
     players = compatible(config, model, simulations, kind=kind)
     return [Pairing(me, baseline) for me in players for baseline in (RANDOM, HEURISTIC)]
 
 
 def round_robin(models: Sequence[str], simulations: int) -> Iterator[Pairing]:
-    """Every two of the networks, by Gumbel search (requirement G09.12)."""
+    """Yield the matches of every two networks with Gumbel search (requirement G09.12)."""
     for one, other in combinations(
         [seat("gumbel", model=model, simulations=simulations) for model in models], 2
     ):

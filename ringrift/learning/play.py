@@ -1,7 +1,7 @@
-"""Playing whole games in lockstep and telling them as facts.
+"""Playing whole games in lockstep and recording them as facts.
 
-A batch of games is kept full: where one ends, the next begins. A game's moves depend on its own
-seed and the evaluator's answers, never on the games beside it, so a ticket played again gives the
+A batch of games is kept full: when a game ends, the next starts. The moves of a game depend only on
+its own seed and the evaluator, not on the other games of the batch, so replaying a ticket gives the
 same games."""
 
 import time
@@ -31,12 +31,12 @@ from ringrift.search.players import Decision, Player
 from ringrift.search.splitmix import seed_of, uniform
 
 PLIES_MAX: Final = 4000
-OPENING: Final = -1  # index of who makes the random moves of openings
-GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # what a seed is for
+OPENING: Final = -1  # index of the player that makes the random moves of openings
+GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # purposes of derived seeds
 
 Width = Callable[[int], int]
-"""How many of so many games may be searched at once, asked before every decision: fewer where
-memory is tight."""
+"""Returns how many of the given number of games may be searched at once; called before every
+decision, so that fewer are searched when memory is short."""
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 
 
@@ -46,8 +46,8 @@ class Start:
 
     game       its id
     players    index of the player at each seat
-    seed       makes the players' choices
-    opening    its first moves, random whoever sits where
+    seed       of the players' choices
+    opening    its first moves, which are random
     """
 
     game: str
@@ -58,7 +58,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the games are."""
+    """Progress of the games of a ticket."""
 
     games: int = 0
     """finished"""
@@ -70,7 +70,7 @@ class Progress:
 
 @dataclass(slots=True)
 class _Game:
-    """A game under way; `seconds` is its share of the time spent."""
+    """A game in progress; `seconds` is its share of the elapsed time."""
 
     start: Start
     decisions: list[targets.Decision] = field(default_factory=list)
@@ -79,8 +79,8 @@ class _Game:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A game that is over: codes of its moves, its searched decisions, the last position, its share
-    of the time."""
+    """A finished game: codes of its moves, its searched decisions, the last position, its share of
+    the elapsed time."""
 
     start: Start
     moves: list[int]
@@ -100,8 +100,9 @@ def play_out(
     width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Finished]:
-    """Play `starts`, `batch` at a time, and yield each game when it ends. Raises RuntimeError for a
-    game without end."""
+    """Play `starts`, `batch` at a time, and yield each game when it ends.
+
+    Raises RuntimeError for a game of more than `plies_max` plies."""
     load()  # before the clocks of the games start
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))
@@ -141,8 +142,8 @@ def play_out(
 def _one_decision(
     roster: Sequence[Player], opening: Player, boards: Boards, live: dict[int, _Game], width: Width
 ) -> None:
-    """Every live game goes on by one decision and the forced plies after it; players get as many
-    positions at once as may be."""
+    """Advance every live game by one decision and the forced plies after it; players choose for as
+    many positions at once as `width` allows."""
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
         groups.setdefault(_player_of(game.start, boards.table.states[slot]), []).append(slot)
@@ -165,7 +166,7 @@ def _one_decision(
 
 
 def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, list[int]]]:
-    """The slots of each player, no more than may be searched at once."""
+    """Yield the slots of each player, as many at once as `width` allows."""
     for index, group in sorted(groups.items()):
         step = width(len(group))
         for first in range(0, len(group), step):
@@ -173,8 +174,8 @@ def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, li
 
 
 def _player_of(start: Start, state: NDArray[np.int32]) -> int:
-    """Who chooses: chance in the opening, else the seat to move; a swap of the pie rule has made
-    two players trade seats."""
+    """Return the index of the player to choose: chance in the opening, else the player of the seat
+    to move; after a swap by the pie rule the two players have exchanged seats."""
     if state[la.PLY] < start.opening.plies:
         return OPENING
     seat = int(state[la.TURN])
@@ -182,13 +183,12 @@ def _player_of(start: Start, state: NDArray[np.int32]) -> int:
 
 
 def target_of(ply: int, decision: Decision) -> targets.Decision:
-    """What is to be learned from a decision at a ply of its game."""
+    """Return the training target of a decision at a ply of its game."""
     return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
 
 
 def player_of(config: Config, seat: Seat, model: Model | None, threads: int | None) -> Player:
-    """The player that sits at `seat`; `model` is its network. Raises HarnessError if it cannot be
-    made."""
+    """Return the player of `seat`; `model` is its network. Raises HarnessError."""
     setup = Setup(
         evaluator=seat.evaluator,
         simulations=seat.simulations,
@@ -211,7 +211,7 @@ def game_fact(
     node: str,
     version: int,
 ) -> GameCompleted:
-    """The fact of a finished game; `seats` are those of its start, `version` that of the
+    """Return the fact of a finished game; `seats` are those of its start, `version` is that of the
     settings."""
     end = finished.end
     return GameCompleted(
@@ -249,11 +249,11 @@ def play_games(
     width: Width = int,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted]:
-    """The games of a self-play ticket, each as it ends.
+    """Play a self-play ticket; yield each game when it ends.
 
-    `model` is the network of the plan; without a model the heuristic values the leaves. `batch`:
-    games at once, else the whole ticket as far as the harness plays so many in lockstep. Raises
-    HarnessError if network and plan do not fit."""
+    `model` is the network of the plan; without a model the heuristic evaluates the leaves. `batch`
+    is the number of games at once; the default is the whole ticket, at most the harness's
+    `lockstep`. Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
     sits = seat(
@@ -312,8 +312,8 @@ def _openings(
     pie: bool,
     between: Callable[[], None],
 ) -> list[Opening]:
-    """How the game of each seed begins: about a `share` of them with an opening that the player
-    finds even."""
+    """Return the opening of the game of each seed; a `share` of them are openings that the player
+    finds balanced."""
     even = [uniform(U(seed), EVEN_STREAM) < share for seed in seeds]
     wanted = [seed_of(seed, OPENING_STREAM) for seed, one in zip(seeds, even, strict=True) if one]
     chosen = even_openings(config, player, wanted, pie=pie, between=between)

@@ -1,5 +1,5 @@
-"""Old games searched again: new targets for the same decisions (MuZero Reanalyze, Schrittwieser et
-al. 2020, appendix H)."""
+"""Reanalysis: new targets for the decisions of old games (MuZero Reanalyze, Schrittwieser et al.
+2020, appendix H)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from ringrift.search.splitmix import seed_of
 
 
 def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:
-    """Targets of every decision that was searched when `game` was played, searched by `player` now;
-    the moves stay as played.
+    """Return new targets of the searched decisions of `game`, searched again by `player`.
 
-    They depend on the game, the player and `seed` alone. A player without noise is meant. Raises
+    They depend only on the game, the player, which should add no noise, and `seed`. Raises
     GameRejected, TargetsError."""
     config = Config.parse(game.config)
     plies = [decision.ply for decision in targets.decode(game.targets)[1]]

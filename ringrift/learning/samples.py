@@ -1,5 +1,4 @@
-"""From a recorded game to what can be learned from it: every game is replayed and checked before it
-is used."""
+"""Samples from recorded games: every game is replayed and checked before it is used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,24 +23,21 @@ from ringrift.rules.version import RULES_VERSION
 
 WINNER_VALUE: Final = 1.0
 MOVES_MAX: Final = 1 << 16  # indices of moves are stored in two bytes
-TOKENS_MAX: Final = (
-    1 << 16
-)  # tokens whose codes are remembered: the same few thousand come again and again
+TOKENS_MAX: Final = 1 << 16  # cached codes of tokens: a few thousand tokens recur
 
 
 class GameRejected(ValueError):
-    """A recorded game that must not be trained on; the text says what is wrong with it."""
+    """A recorded game must not be used for training; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedGame:
-    """A game that replays to the end its event tells.
+    """A game that replays to its recorded end.
 
-    key        first 8 bytes of the SHA-256 of the game's id: which games validate
+    key        first 8 bytes of the SHA-256 of the game's id, which selects validation games
     codes      int64 [plies], the moves
     outcome    float32 [seats], value of the end for each seat (`outcome_values`)
-    decisions  the searched decisions, in order of ply; none of a game in which some seat does not
-               search
+    decisions  the searched decisions, in order of ply; none if some seat did not search
     """
 
     key: int
@@ -52,11 +48,11 @@ class CheckedGame:
 
 
 def outcome_values(winner: int, ranks: Sequence[int]) -> NDArray[np.float32]:
-    """Value of the end for each seat: the declared winner +1, the others 1 - 2 (rank - 1) / (n -
-    1).
+    """Return the value of the end for each seat: +1 for the winner, 1 - 2 (rank - 1) / (n - 1) for
+    the others.
 
-    The winner's rank is not looked at: the declared winner has won whatever the counters say.
-    Without a winner (resignation with three or four seats, section 6.1) ranks alone decide."""
+    The winner's rank is ignored: the declared winner has won whatever the counters say. Without a
+    winner (resignation with three or four seats, section 6.1) the ranks decide."""
     n = len(ranks)
     values = [1.0 - 2.0 * (rank - 1) / (n - 1) for rank in ranks]
     if winner:
@@ -65,7 +61,7 @@ def outcome_values(winner: int, ranks: Sequence[int]) -> NDArray[np.float32]:
 
 
 def check_game(game: GameCompleted) -> CheckedGame:
-    """Replay `game` and compare its end and targets with what it says. Raises GameRejected."""
+    """Replay `game` and compare its end and targets with the record. Raises GameRejected."""
     try:
         config = Config.parse(game.config)
         seats, decisions = decode(game.targets)
@@ -81,8 +77,8 @@ def check_game(game: GameCompleted) -> CheckedGame:
         raise GameRejected(str(error)) from error
     _compare_end(game, position)
     key = int.from_bytes(sha256(game.game.encode()).digest()[:8], "little")
-    # against an opponent that does not search nearly every position is won: such values would teach
-    # that all positions are
+    # Against an opponent that does not search nearly every position is won: such values would
+    # teach that all positions are.
     learnt = decisions if all(seat.simulations for seat in game.seats) else []
     return CheckedGame(
         key, game.pie, codes, outcome_values(position.winner, position.ranks()), learnt
@@ -92,12 +88,10 @@ def check_game(game: GameCompleted) -> CheckedGame:
 def _replay(
     position: Position, tokens: Sequence[str], decisions: Sequence[Decision]
 ) -> NDArray[np.int64]:
-    """Play `tokens` from the start; gives their codes. Checks that every policy is over moves that
-    are legal there."""
+    """Play `tokens` from the start and return their codes. Checks that every policy is over legal
+    moves."""
     if decisions and decisions[-1].ply >= len(tokens):
-        raise GameRejected(
-            f"a target for ply {decisions[-1].ply}, but the game has {len(tokens)} plies"
-        )
+        raise GameRejected(f"a target for ply {decisions[-1].ply} of a game of {len(tokens)} plies")
     codes = np.array([_parsed(position.config, text) for text in tokens], np.int64)
     legal = np.zeros(len(codes), np.int64)
     played = play_checked(
@@ -113,7 +107,7 @@ def _replay(
         last = int(decision.indices[-1])
         if last >= min(int(legal[decision.ply]), MOVES_MAX):
             raise GameRejected(
-                f"ply {decision.ply}: a target for move {last}, but only {legal[decision.ply]} are legal"
+                f"ply {decision.ply}: a target for move {last} of {legal[decision.ply]} legal moves"
             )
     return codes
 
@@ -129,9 +123,10 @@ def play_checked(
     buffer: NDArray[np.int64],
     legal: NDArray[np.int64],
 ) -> int:
-    """Play `codes` on `state` up to the first that is not legal; number played. `legal[i]` becomes
-    the number of legal moves before move i, `buffer` is scratch. Resigning and losing on time are
-    legal in every phase."""
+    """Play `codes` on `state` up to the first illegal move; return the number of moves played.
+
+    Writes the number of legal moves before move i to `legal[i]`; `buffer` is scratch. Resigning and
+    losing on time are legal in every phase."""
     for i in range(codes.size):
         if state[la.PHASE] == la.OVER:
             return i
@@ -162,4 +157,4 @@ def _compare_end(game: GameCompleted, position: Position) -> None:
         ("plies", "winner", "reason", "ranks", "removed", "territory"), said, found, strict=True
     ):
         if one != other:
-            raise GameRejected(f"{name}: the event says {one}, the replay ends with {other}")
+            raise GameRejected(f"{name}: {one} in the record, {other} in the replay")

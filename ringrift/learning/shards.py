@@ -1,16 +1,16 @@
 """A shard: checked games as columns in one tensor file, a pure function of the games and byte for
 byte the same on every machine.
 
-It holds moves and targets rather than positions, a hundredth of their size; positions come back by
-replaying, two million plies a second (`ringrift.learning.window`). Columns, for G games, P plies, D
-decisions, E entries of policies, n seats:
+It contains moves and targets instead of positions, which are a hundred times larger;
+`ringrift.learning.window` replays positions at two million plies per second. Columns, for G games,
+P plies, D decisions, E entries of policies, n seats:
 
-    game_key      int64 [G]     picks the games that validate
-    pie           uint8 [G]     1 if the pie rule was on
+    game_key      int64 [G]     selects validation games
+    pie           uint8 [G]     1 if the game had the pie rule
     outcome       float32 [G, n]
     codes         int64 [P]     moves; those of game g are codes[ply_start[g]:ply_start[g + 1]]
     ply_start     int64 [G + 1]
-    game, ply     int32 [D]     which game and which of its plies a decision is
+    game, ply     int32 [D]     game and ply of a decision
     root_value    float32 [D, n]
     weight        float32 [D]   weight of the sample in the loss
     entry_start   int64 [D + 1]
@@ -56,11 +56,11 @@ _COLUMNS: Final = {
 
 
 class ShardError(ValueError):
-    """Bytes that are no shard of this build; the text says why and what to do."""
+    """The bytes are not a shard of this build; the message says why and what to do."""
 
 
 class ShardHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a shard says of itself."""
+    """The header of a shard."""
 
     format: int
     config_key: str
@@ -88,8 +88,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ShardCounts:
-    """What went into a shard: games in it, samples, and the games left out with the reason for
-    each."""
+    """Content of a shard: number of games and samples, and the rejected games with the reason."""
 
     games: int
     samples: int
@@ -97,8 +96,8 @@ class ShardCounts:
 
 
 def build_shard(config: Config, games: Iterable[GameCompleted]) -> tuple[bytes, ShardCounts]:
-    """The shard of `games` in their order. Games that do not replay to their recorded end are left
-    out and counted."""
+    """Return the shard of `games` in their order. Games that do not replay to their recorded end
+    are rejected and counted."""
     checked: list[CheckedGame] = []
     rejected: list[tuple[str, str]] = []
     for game in games:
@@ -147,7 +146,7 @@ def _columns(config: Config, games: Sequence[CheckedGame]) -> Arrays:
 
 
 def shares(probabilities: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Probabilities in the units of the column `share`."""
+    """Return probabilities in the units of the column `share`."""
     units: NDArray[np.float32] = np.rint(probabilities * np.float32(SHARE_UNIT))
     return np.maximum(units, 1).astype(np.uint16)
 
@@ -161,7 +160,7 @@ def _starts(lengths: Sequence[int]) -> NDArray[Any]:
 
 
 def read_shard(data: bytes) -> Shard:
-    """The shard in `data`. Raises ShardError."""
+    """Return the shard in `data`. Raises ShardError."""
     try:
         columns, metadata = unpack(data)
         header = msgspec.json.decode(metadata.get(HEADER_KEY, ""), type=ShardHeader)
@@ -174,20 +173,22 @@ def read_shard(data: bytes) -> Shard:
         or header.rules_version != RULES_VERSION
     ):
         raise ShardError(
-            f"shard of format {header.format}, encoder {header.encoder}, rules {header.rules_version}; this build has "
-            f"{FORMAT}, {ENCODER}, {RULES_VERSION}: export it again"
+            f"shard of format {header.format}, encoder {header.encoder}, rules "
+            f"{header.rules_version}; this build has {FORMAT}, {ENCODER}, {RULES_VERSION}: "
+            "export it again"
         )
     shard = Shard(config, columns)
     _check_columns(columns, config.seats)
     if (shard.games, shard.samples) != (header.games, header.samples):
         raise ShardError(
-            f"the header says {header.games} games and {header.samples} samples, the columns hold others"
+            f"{header.games} games and {header.samples} samples in the header, {shard.games} and "
+            f"{shard.samples} in the columns"
         )
     return shard
 
 
 def weighed(shard: Shard, weight: float) -> Shard:
-    """The shard with every sample's weight in the loss times `weight`."""
+    """Return the shard with the weights of its samples multiplied by `weight`."""
     if weight == 1.0:
         return shard
     return Shard(
@@ -196,8 +197,8 @@ def weighed(shard: Shard, weight: float) -> Shard:
 
 
 def _check_columns(columns: Arrays, seats: int) -> None:
-    """The columns exist, have their types and agree with each other, so that no index leaves an
-    array later."""
+    """Check that the columns exist, have their types and are consistent, so that no index can be
+    out of range later."""
     if columns.keys() != _COLUMNS.keys():
         raise ShardError(f"columns {sorted(columns)} are not those of a shard")
     for name, dtype in _COLUMNS.items():

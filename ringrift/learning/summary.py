@@ -1,5 +1,5 @@
-"""What the games of a shard were like: whole numbers, so that the same games give the same summary
-on every machine."""
+"""Summary statistics of the games of a shard: integers, so that the same games have the same
+summary on every machine."""
 
 from collections.abc import Iterable, Set
 from typing import Final
@@ -10,15 +10,16 @@ from ringrift.events.facts import GameCompleted, ShardSummary
 from ringrift.learning.targets import TargetsError, decode
 
 OPENING_TOKENS: Final = 12
-"""moves that make an opening: enough for every seat of four to have moved a few times"""
+"""Moves of an opening: enough for each of four seats to have moved a few times."""
 PARTICIPANTS_MAX: Final = 8
 
 
 def summarise(
     games: Iterable[GameCompleted], left_out: Set[str] = frozenset()
 ) -> ShardSummary | None:
-    """Summary of the self-play games that are not `left_out` (ids of games that did not replay);
-    None if there are none."""
+    """Return the summary of the self-play games, None if there are none.
+
+    Games with an id in `left_out`, which did not replay, are excluded."""
     played = [game for game in games if game.origin == "selfplay" and game.game not in left_out]
     if not played:
         return None
@@ -43,8 +44,8 @@ def summarise(
 
 
 def agreement(game: GameCompleted) -> tuple[int, int]:
-    """Searched decisions of a game with a winner, and those whose root value was highest for that
-    winner."""
+    """Return the number of searched decisions of a game with a winner, and of those whose root
+    value was highest for the winner."""
     if not game.winner:
         return 0, 0
     try:

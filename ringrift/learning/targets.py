@@ -1,5 +1,4 @@
-"""What the search learned at each decision of a game, as compact bytes: the field
-`GameCompleted.targets`.
+"""Search targets of the decisions of a game as compact bytes: the field `GameCompleted.targets`.
 
     game      = version seats decision*            version: byte 1; seats: byte 2, 3 or 4
     decision  = skip value*seats span kept weight*      the improved policy, moves in ascending
@@ -28,12 +27,12 @@ VERSION: Final = 1
 VALUE_UNIT: Final = 32767
 WEIGHT_UNIT: Final = 65535
 PROBABILITY_MIN: Final = 1e-3
-"""Smaller probabilities are dropped: search noise, and most of the bytes."""
+"""Smaller probabilities are dropped: they are search noise and most of the bytes."""
 VARINT_BYTES_MAX: Final = 4
 
 
 class TargetsError(ValueError):
-    """Bytes that are no targets, or values that cannot be stored; the text says where and why."""
+    """The bytes are not targets, or values cannot be stored; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,10 +53,9 @@ class Decision:
 
 
 def encode(seats: int, decisions: Iterable[Decision]) -> bytes:
-    """The bytes of `decisions` in ascending order of ply. Probabilities below `PROBABILITY_MIN` are
-    dropped unless all are.
+    """Return `decisions`, which must be in ascending order of ply, as bytes.
 
-    Raises TargetsError."""
+    Probabilities below `PROBABILITY_MIN` are dropped unless all are. Raises TargetsError."""
     if not 2 <= seats <= 4:
         raise TargetsError(f"{seats} seats; a game has 2 to 4")
     out = bytearray((VERSION, seats))
@@ -81,7 +79,7 @@ def _check(decision: Decision, seats: int, next_ply: int) -> None:
     indices, p = decision.indices, decision.probabilities
     if indices.shape != p.shape or indices.ndim != 1 or not len(indices):
         raise TargetsError(
-            f"{where}: {indices.shape} indices and {p.shape} probabilities do not go together"
+            f"{where}: {indices.shape} indices and {p.shape} probabilities differ in shape"
         )
     if indices[0] < 0 or (np.diff(indices) <= 0).any():
         raise TargetsError(f"{where}: indices must ascend from 0 on")
@@ -111,7 +109,7 @@ def _put_varint(out: bytearray, value: int) -> None:
 
 
 class _Reader:
-    """Reads the fields one after another; every error names the offset."""
+    """Reads consecutive fields; errors name the offset."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -136,7 +134,7 @@ class _Reader:
 
 
 def decode(data: bytes) -> tuple[int, Sequence[Decision]]:
-    """Number of seats and the decisions in `data`. Raises TargetsError."""
+    """Return the number of seats and the decisions in `data`. Raises TargetsError."""
     reader = _Reader(data)
     version, seats = reader.take(2, "the version and the number of seats")
     if version != VERSION:
@@ -155,7 +153,7 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
             np.float32
         ) / np.float32(VALUE_UNIT)
         if values.min() < -1.0:
-            raise TargetsError(f"byte {reader.at - 2 * seats}: root values {values} leave -1..1")
+            raise TargetsError(f"byte {reader.at - 2 * seats}: root values {values} exceed -1..1")
         indices = _kept(reader)
         weights = np.frombuffer(reader.take(2 * len(indices), "weights"), "<u2").astype(np.float64)
         if not weights.all():
@@ -164,12 +162,12 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
 
 
 def _kept(reader: _Reader) -> NDArray[np.int64]:
-    """Indices of the moves a policy keeps, ascending."""
+    """Return the indices of the moves of a policy, ascending."""
     span = reader.varint("the span of a policy")
     bits = np.unpackbits(
         np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8),
         bitorder="little",
     )
     if span == 0 or not bits[span - 1] or bits[span:].any():
-        raise TargetsError(f"byte {reader.at}: a policy of span {span} whose last move is another")
+        raise TargetsError(f"byte {reader.at}: a policy of span {span} with another last move")
     return np.flatnonzero(bits)

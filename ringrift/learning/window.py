@@ -1,5 +1,5 @@
-"""The samples a training sees, as arrays in memory: the newest decisions of the shards, replayed
-into positions."""
+"""The samples of a training as arrays in memory: the newest decisions of its shards, replayed into
+positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ KEY_SPAN: Final = 2.0**64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """D samples with M legal moves in all; n seats, states of S words.
+    """D samples with M legal moves in total; n seats, states of S words.
 
     states       int32 [D, S]
     codes        int64 [M], ascending within a sample; those of sample i are
@@ -37,18 +37,15 @@ class Window:
     root_value   float32 [D, n]
     mover        int64 [D], seat to act
     weight       float32 [D]
-    order_bound  bool [D], only half-turn symmetry holds (`ringrift.nets.symmetry`)
+    order_bound  bool [D], only half-turn symmetry applies (`ringrift.nets.symmetry`)
     key          uint64 [D], key of the sample's game
     game         int64 [D], index of the sample's game among the G games of the window
 
-    What became of the games, the targets of auxiliary heads, comes with replaying and is in no
-    shard:
+    The ends of the games, targets of the auxiliary heads, are computed by replaying:
 
-    plies_left   int32 [D], moves from the sample to the end of its game
-    ranks        int8 [G, n], final rank of each absolute seat, from 1; ties share a rank
-    owners       int8 [G, cells], seat that owns each cell as territory at the end, 0 for nobody;
-                 cells in the geometry's order
-    """
+    plies_left   int32 [D], moves from the sample to the end of its game ranks        int8 [G, n],
+    final rank of each absolute seat, from 1; ties share a rank owners       int8 [G, cells], owner
+    of each cell at the end, 0 for none; cells in the geometry's order"""
 
     config: Config
     states: NDArray[np.int32]
@@ -70,12 +67,12 @@ class Window:
         return len(self.states)
 
     def validating(self, fraction: float) -> NDArray[np.bool_]:
-        """[D]: samples kept out of the gradient. Whole games, and the same ones in every
+        """Return which samples are validation samples, [D]: whole games, the same in every
         training."""
         return np.asarray(self.key < np.uint64(min(int(fraction * KEY_SPAN), 2**64 - 1)))
 
     def fingerprint(self) -> str:
-        """SHA-256 over what the samples are: a resumed training must see the same ones."""
+        """Return the SHA-256 of the samples; a resumed training must have the same."""
         digest = sha256(self.config.key.encode())
         for array in (
             self.states,
@@ -90,14 +87,15 @@ class Window:
 
 
 def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
-    """The newest `samples_max` samples of `shards`, which are in order of age, oldest first. Raises
+    """Return the newest `samples_max` samples of `shards`, given oldest first. Raises
     ShardError."""
     if not shards:
         raise ShardError("a window needs at least one shard")
     config = shards[0].config
     if any(shard.config != config for shard in shards):
         raise ShardError(
-            f"shards of several configs in one window: {sorted({shard.config.key for shard in shards})}"
+            "shards of several configs in one window: "
+            f"{sorted({shard.config.key for shard in shards})}"
         )
     parts: list[Window] = []
     wanted = samples_max
@@ -132,7 +130,7 @@ def _join(parts: Sequence[Window]) -> Window:
 
 
 def _expand(shard: Shard, first: int) -> Window:
-    """The samples of `shard` from index `first` on."""
+    """Return the samples of `shard` from index `first` on."""
     column = shard.columns
     geo = geometry(shard.config)
     count = shard.samples - first
@@ -181,7 +179,7 @@ def _expand(shard: Shard, first: int) -> Window:
 
 
 def _ends(shard: Shard) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Ranks and owners of the cells at the end of every game of `shard`."""
+    """Return the ranks and the owners of the cells at the end of every game of `shard`."""
     geo, column = geometry(shard.config), shard.columns
     states = np.zeros((shard.games, geo.state_size), STATE_DTYPE)
     owners = np.zeros((shard.games, geo.n_cells), np.int8)
@@ -191,13 +189,14 @@ def _ends(shard: Shard) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
 
 
 def _policies(shard: Shard, first: int, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The policies of the samples from `first` on, spread over all their legal moves."""
+    """Return the policies of the samples from `first` on, over all their legal moves."""
     starts = shard.columns["entry_start"][first:]
     move, share = (shard.columns[name][starts[0] :].astype(np.int64) for name in ("move", "share"))
     sample = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     if (move >= np.diff(offsets)[sample]).any():
         raise ShardError(
-            "a policy names a move that is not legal; the shard was made by other rules: export it again"
+            "a policy has a move that is not legal: the shard was made with other rules; "
+            "export it again"
         )
     policy = np.zeros(offsets[-1], np.float32)
     policy[offsets[sample] + move] = share / np.bincount(sample, share)[sample]
@@ -218,9 +217,11 @@ def replay_positions(
     offsets: NDArray[np.int64],
     order_bound: NDArray[np.bool_],
 ) -> None:
-    """Write the position of each decision `(game[i], ply[i])`, in ascending order, to `states[i]`;
-    `offsets[i + 1]` counts the legal moves so far, `order_bound[i]` tells whether recovery slides
-    may be on offer. `buffer`, `state` are scratch."""
+    """Write the position of each decision `(game[i], ply[i])`, given in ascending order, to
+    `states[i]`.
+
+    `offsets[i + 1]` counts the legal moves so far, `order_bound[i]` is whether recovery slides may
+    be legal. `buffer` and `state` are scratch."""
     current = -1
     at = 0
     offsets[0] = 0
@@ -250,8 +251,8 @@ def replay_ends(
     states: NDArray[np.int32],
     owners: NDArray[np.int8],
 ) -> None:
-    """Write the last state of each game to `states[g]` and who owns its cells, in the geometry's
-    order, to `owners[g]`."""
+    """Write the last state of each game to `states[g]` and the owners of its cells, in the
+    geometry's order, to `owners[g]`."""
     for g in range(states.shape[0]):
         init_state(geo, states[g], int(pie[g]), LPS_ROUNDS_DEFAULT)
         for i in range(ply_start[g], ply_start[g + 1]):
@@ -268,7 +269,7 @@ def list_moves_of(
     buffer: NDArray[np.int64],
     codes: NDArray[np.int64],
 ) -> None:
-    """Write the legal moves of each state to `codes[offsets[i]:offsets[i + 1]]`. `buffer` is
+    """Write the legal moves of each state to `codes[offsets[i]:offsets[i + 1]]`; `buffer` is
     scratch."""
     for i in range(states.shape[0]):
         count = legal_moves(geo, states[i], buffer)

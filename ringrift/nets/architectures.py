@@ -21,10 +21,9 @@ RANKS: Final = RELATIVE_SEATS
 class Auxiliary:
     """Outputs of the auxiliary heads, None for heads that the network does not have.
 
-    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat
-    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of the owner of a cell at the end: none, or a relative seat
-    moves_left   [B] log(1 + plies to the end)
-    """
+    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat territory
+    [B, 1 + RELATIVE_SEATS, H, W] logits of the owner of a cell at the end: none, or a relative seat
+    moves_left   [B] log(1 + plies to the end)"""
 
     rank: Tensor | None = None
     territory: Tensor | None = None

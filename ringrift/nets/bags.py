@@ -1,4 +1,5 @@
-"""Legal moves as input of a network: each move is a *bag* of rows of a table that the network computes.
+"""Legal moves as input of a network: each move is a *bag* of rows of a table that the network
+computes.
 
 The network gives every cell of every position one vector for each role a cell can play in a move
 (`Role`). A move's embedding is the sum of the vectors of its cells in their roles, the vector of

@@ -55,7 +55,8 @@ class Batch:
 
 
 class Batcher:
-    """Encodes batches into buffers that the next call overwrites and that grow to the largest batch."""
+    """Encodes batches into buffers that the next call overwrites and that grow to the largest
+    batch."""
 
     def __init__(
         self, geometry: Geometry, grids: NDArray[np.int16] | None = None, *, features: bool = False

@@ -51,8 +51,9 @@ class Pool(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so that a deep tower starts as the identity and needs
-    no normalisation (Fixup, Zhang et al. 2019); it computes the same function in training and play.
+    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so that a deep
+    tower starts as the identity and needs no normalisation (Fixup, Zhang et al. 2019); it computes
+    the same function in training and play.
 
     The gate is 1, or with `squeeze` one factor 0..1 a channel from the pooled board (squeeze and
     excitation, Hu et al. 2018)."""
@@ -69,8 +70,8 @@ class ResidualBlock(nn.Module):
 
 
 class Gate(nn.Module):
-    """A factor in 0..1 for each channel of `[B, C, H, W]`, computed from the mean and maximum of all
-    channels over the board."""
+    """A factor in 0..1 for each channel of `[B, C, H, W]`, computed from the mean and maximum of
+    all channels over the board."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -123,8 +124,8 @@ class MoveHead(nn.Module):
         kinds: Tensor,
         positions: Tensor,
     ) -> Tensor:
-        """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as written
-        by `fill_bags`."""
+        """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as
+        written by `fill_bags`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
         cells = functional.embedding_bag(
             rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True

@@ -1,9 +1,9 @@
 """Checkpoints: a network as a safetensors file with a header. Its name is the SHA-256 of the bytes.
 
-Loading reads only numbers and JSON, never pickled objects, and rejects what does not fit this build:
-another encoder or rules version, an unknown architecture, missing, surplus or misshapen tensors.
-This module holds the checkpoints of towers, and what all kinds of networks share: the header, its
-checks, and copying weights."""
+Loading reads only numbers and JSON, never pickled objects, and rejects what does not fit this
+build: another encoder or rules version, an unknown architecture, missing, surplus or misshapen
+tensors. This module holds the checkpoints of towers, and what all kinds of networks share: the
+header, its checks, and copying weights."""
 
 import re
 from collections.abc import Callable
@@ -132,7 +132,8 @@ def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
         array = weights[name]
         if tuple(tensor.shape) != array.shape or array.dtype != np.float32:
             raise CheckpointError(
-                f"tensor {name!r} is {array.dtype} {array.shape}, expected float32 {tuple(tensor.shape)}"
+                f"tensor {name!r} is {array.dtype} {array.shape}, "
+                f"expected float32 {tuple(tensor.shape)}"
             )
         if not np.isfinite(array).all():
             raise CheckpointError(f"tensor {name!r} holds values that are not finite")
@@ -196,7 +197,8 @@ def checked(
         raise CheckpointError(str(error)) from error
     if header.shape != shape:
         raise CheckpointError(
-            f"{header.architecture} has shape {shape} in this build, {header.shape} in the checkpoint"
+            f"{header.architecture} has shape {shape} in this build, "
+            f"{header.shape} in the checkpoint"
         )
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:

@@ -41,7 +41,8 @@ TURN_SCALE: Final = 1 / 64
 HEIGHT_CLASSES: Final = 6  # 1..5, 6 and more: the height decides which cells a stack reaches
 CAP_CLASSES: Final = 3  # 1, 2, 3 and more
 SEQUENCE_BASE: Final = 5.0  # a colour is a digit 1..4
-SEQUENCE_RINGS: Final = 10  # digits a float32 holds in base 5; the two sequence planes tell stacks up to twice that apart
+SEQUENCE_RINGS: Final = 10
+"""Base-5 digits of a float32; the two sequence planes distinguish stacks of up to twice as many."""
 
 
 class Plane(IntEnum):
@@ -56,8 +57,8 @@ class Plane(IntEnum):
     CAP = 14
     CAP_CLASS = 15
     RINGS = 18  # rings of each relative seat in the stack
-    SECOND = 22  # colour of the ring below the top, by relative seat: the next controller if the top ring goes
-    BELOW_CAP = 26  # colour of the ring below the cap: the next controller if the cap goes
+    SECOND = 22  # colour below the top ring: the next controller if that ring is removed
+    BELOW_CAP = 26  # colour below the cap: the next controller if the cap is removed
     FROM_TOP = 30  # the sequence of rings as digits of a fraction, from the top and from the bottom
     FROM_BOTTOM = 31
     MARKER = 32  # by relative seat
@@ -208,7 +209,8 @@ def encode(
     planes: NDArray[np.float32],
     globals_: NDArray[np.float32],
 ) -> None:
-    """Encode one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting them.
+    """Encode one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting
+    them.
 
     `grid_of[area]` places the cells: `geo.grid_of` or a symmetric image of it
     (`ringrift.nets.symmetry`). A finished game is encoded as seen from seat 1."""

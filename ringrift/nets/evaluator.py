@@ -48,8 +48,8 @@ class Evaluator:
         seat (column 0 is seat 1).
 
         `states[B, S]` are games that are not over, with legal moves `codes[offsets[i]:offsets[i +
-        1]]` (`codes[M]`, `offsets[B + 1]`). If GPU memory is exhausted, batches are halved from then
-        on; raises torch.cuda.OutOfMemoryError if one position alone is too large."""
+        1]]` (`codes[M]`, `offsets[B + 1]`). If GPU memory is exhausted, batches are halved from
+        then on; raises torch.cuda.OutOfMemoryError if one position alone is too large."""
         count = len(states)
         logits = np.empty(len(codes), np.float32)
         values = np.empty((count, self.config.seats), np.float32)

@@ -2,10 +2,11 @@
 (requirement G04.03).
 
 Stacks act along rays of any length, which a tower of 3 x 3 convolutions can follow only layer by
-layer. The terms of the handcrafted evaluation (`ringrift.search.heuristic`: mobile, credit landings,
-territory crossings, captures, line threats) are sums over cells; these planes hold the summands, so
-that the network learns their weights and where they matter. The other terms of that evaluation,
-counts and shares of every seat, are already among the globals of `ringrift.nets.encoding`.
+layer. The terms of the handcrafted evaluation (`ringrift.search.heuristic`: mobile, credit
+landings, territory crossings, captures, line threats) are sums over cells; these planes hold the
+summands, so that the network learns their weights and where they matter. The other terms of that
+evaluation, counts and shares of every seat, are already among the globals of
+`ringrift.nets.encoding`.
 
 Leaps over own stacks are not counted. All planes are 0 off the board, and they transform with the
 board's symmetries."""

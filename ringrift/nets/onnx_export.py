@@ -8,9 +8,9 @@ Inputs, for B positions with M legal moves and N rows of bags in total (`ringrif
     kinds     int64 [M], positions int64 [M]
     features  float32 [B, FEATURES, W, W], only for networks with threat planes
 
-Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. Each row names its bag, instead of each bag its first row as in `Batch`, because ONNX has an
-operator that sums by index.
-"""
+Outputs: `logits` float32 [M], `values` float32 [B, RELATIVE_SEATS]. B, M and N are free. Each row
+names its bag, instead of each bag its first row as in `Batch`, because ONNX has an operator that
+sums by index."""
 
 import importlib.util
 import logging

@@ -1,4 +1,5 @@
-"""Architectures by name, as numbers; a new one is a row of `ARCHITECTURES`. Does not import torch."""
+"""Architectures by name, as numbers; a new one is a row of `ARCHITECTURES`. Does not import
+torch."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -138,7 +139,8 @@ def nnue_shape_of(name: str, config: Config) -> NnueShape:
     ]
     if name not in fitting:
         raise UnknownArchitecture(
-            f"{name} does not support {config.key}; for {config.seats} seats use {', '.join(fitting)}"
+            f"{name} does not support {config.key}; "
+            f"for {config.seats} seats use {', '.join(fitting)}"
         )
     return NNUES[name]
 

@@ -7,9 +7,10 @@ A square has 8 symmetries and a hexagon 12, but the rules break some:
   neighbours. Only the 4 symmetries that
   keep this pair of offsets hold: identity, half turn, and the two reflections that map axial `(q,
   r)` to `(r, q)` and `(-r, -q)`.
-- every board: the line that a recovery slide makes may depend on the order of the axes (13.2, 13.4).
-  In positions in which a slide may be legal, only the symmetries that keep every axis hold: identity
-  and half turn. `ORDER_KEEPING` are their indices.
+- every board: the line that a recovery slide makes may depend on the order of the axes (13.2,
+  13.4).
+  In positions in which a slide may be legal, only the symmetries that keep every axis hold:
+  identity and half turn. `ORDER_KEEPING` are their indices.
 
 `tests/unit/nets/test_symmetry.py` checks these claims on random positions and moves, and that the
 other symmetries fail."""

@@ -23,8 +23,8 @@ Arrays = dict[str, NDArray[Any]]
 METADATA: Final = "__metadata__"
 HEADER_BYTES_MAX: Final = 4 << 20  # a thousand arrays need a tenth of a megabyte
 PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""First bytes of files of torch.save and of pickles. Reading one can execute code, so they are never
-read."""
+"""First bytes of files of torch.save and of pickles. Reading one can execute code, so they are
+never read."""
 DIMENSIONS_MAX: Final = 8
 _NAMES: Final = {
     "F32": "<f4",
@@ -72,7 +72,7 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8 and data.startswith(PICKLES):
         raise TensorError(
-            "this is a pickle (a file of torch.save), which could execute code; give a safetensors file"
+            "a pickle (file of torch.save) could execute code; give a safetensors file"
         )
     if length > len(data) - 8:
         raise TensorError(

@@ -13,8 +13,8 @@ derived from the weights of its opponents:
 
 So in a position in which the new seats have nothing and the number of seats is encoded as n, the
 policy is that of the source; the pieces of new seats count like those of the source's opponents.
-Auxiliary heads, which are used in training only, keep their weights for the source's seats and learn
-the rest."""
+Auxiliary heads, which are used in training only, keep their weights for the source's seats and
+learn the rest."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -51,7 +51,8 @@ def transfer(source: Checkpoint, target: Config) -> bytes:
     if origin.shape.hex != target.shape.hex:
         kinds = ("squares", "hexagons")
         raise TransferError(
-            f"{origin.key} is played on {kinds[origin.shape.hex]}, {target.key} on {kinds[target.shape.hex]}: no weights fit"
+            f"{origin.key} is played on {kinds[origin.shape.hex]}, "
+            f"{target.key} on {kinds[target.shape.hex]}: no weights fit"
         )
     if target.seats < origin.seats:
         raise TransferError(
@@ -71,7 +72,8 @@ def transfer(source: Checkpoint, target: Config) -> bytes:
 
 
 def transferred(weights: Arrays, n: int, m: int) -> Arrays:
-    """Return the weights of a network for `n` seats as weights for `m` seats, by the rules above."""
+    """Return the weights of a network for `n` seats as weights for `m` seats, by the rules
+    above."""
     if n == m:
         return weights
     new = {name: array.copy() for name, array in weights.items()}

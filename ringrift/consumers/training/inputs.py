@@ -16,7 +16,8 @@ from ringrift.events.settings_sources import load
 from ringrift.events.tickets import TrainingTicket
 from ringrift.learning.families import header_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
-from ringrift.learning.training import Trainer, TrainingError
+from ringrift.learning.training import Trainer
+from ringrift.learning.training_state import TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.log.errors import BlobMissing
 from ringrift.log.topology import MODEL_BUCKET, SNAPSHOT_BUCKET

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from ringrift.events import Fact
 from ringrift.events.facts import TrainingCheckpointed, TrainingProgressed, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket
-from ringrift.learning.training import Progress, Trainer, TrainingError
+from ringrift.learning.training import Trainer
+from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.log import read
 from ringrift.log.topology import SNAPSHOT_BUCKET
 from ringrift.runtime.process import Drained, Process

@@ -39,7 +39,8 @@ class NnueCheckpoint:
         )
         if config is not None and checkpoint.header.config != config:
             raise CheckpointError(
-                f"an NNUE for {checkpoint.header.config_key} does not play {config.key}; train one for it"
+                f"an NNUE for {checkpoint.header.config_key} does not play {config.key}; "
+                "train one for it"
             )
         checkpoint.network()
         return checkpoint

@@ -1,28 +1,25 @@
 """The sparse feature set `nnue-1`: 26 planes over the cells and 32 globals, seen from each seat.
 
-Seats are *relative* to the perspective: 0 is the seat itself, 1 the next in cyclic order, so that 2,
-3 and 4 seats share one layout and one network serves every seat.
+Seats are *relative* to the perspective: 0 is the seat itself, 1 the next in cyclic order, so that
+2, 3 and 4 seats share one layout and one network serves every seat.
 
-| planes | set on a cell if |
-|---|---|
-| 0-3 rings | the stack holds a ring of relative seat r, at any depth |
-| 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height reaches |
-| 8-11 territory | r owns the collapsed cell |
-| 12-15 markers | r's marker |
-| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap reaches 1, which planes 4-7 show) |
-| 20-23 line threats | the marker is of a run along this axis at most one short of a line; level 0:
-own, level 1: another's |
-| 24 vulnerable | an own stack that another seat's stack could leap over now, were it to move |
-| 25 opportunity | another's stack that an own stack could leap over now |
+| planes | set on a cell if | |---|---| | 0-3 rings | the stack holds a ring of relative seat r, at
+any depth | | 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height
+reaches | | 8-11 territory | r owns the collapsed cell | | 12-15 markers | r's marker | | 16-19 cap
+| r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap reaches 1,
+which planes 4-7 show) | | 20-23 line threats | the marker is of a run along this axis at most one
+short of a line; level 0: own, level 1: another's | | 24 vulnerable | an own stack that another
+seat's stack could leap over now, were it to move | | 25 opportunity | another's stack that an own
+stack could leap over now |
 
 Heights and caps are thermometer codes: one more ring sets one more feature, so that similar heights
-share weights and updates of the accumulator are small; one class per height would share nothing, and
-a number would not be a sparse feature. Hexagonal boards have three axes and leave plane 23 empty.
+share weights and updates of the accumulator are small; one class per height would share nothing,
+and a number would not be a sparse feature. Hexagonal boards have three axes and leave plane 23
+empty.
 
 The content of a cell is first encoded as one word without perspective (`describe`), from which
-`cell_features` derives the features of a perspective. Updates are cheap because two positions differ
-in few words.
-"""
+`cell_features` derives the features of a perspective. Updates are cheap because two positions
+differ in few words."""
 
 import json
 from hashlib import sha256
@@ -50,15 +47,8 @@ FEATURE_SET: Final = "nnue-1"
 
 RELATIVE_SEATS: Final = 4
 AXES: Final = 4
-HEIGHT_FROM: Final = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    7,
-    10,
-)  # few stacks are higher than 8; the height determines which cells a stack reaches
+# Few stacks are higher than 8; the height determines which cells a stack reaches
+HEIGHT_FROM: Final = (1, 2, 3, 4, 5, 7, 10)
 CAP_FROM: Final = (2, 3, 4, 6)  # caps are compared with each other when stacks meet
 PLANE_LEVELS: Final = (
     (("rings", 1),) * RELATIVE_SEATS
@@ -75,11 +65,10 @@ FIRST_LEVEL: Final = tuple(
     sum(levels for _, levels in PLANE_LEVELS[:plane]) for plane in range(PLANES)
 )
 LEVELS: Final = sum(levels for _, levels in PLANE_LEVELS)
-"""Number of features of one cell. Feature `place * LEVELS + level` belongs to the cell at `place` in
-scan order."""
-CELL_FEATURES_MAX: Final = (
-    RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1
-)  # of one cell at once
+"""Number of features of one cell. Feature `place * LEVELS + level` belongs to the cell at `place`
+in scan order."""
+# Of one cell at once
+CELL_FEATURES_MAX: Final = RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1
 
 SEAT_GLOBALS: Final = ("to_move", "hand", "removed", "territory", "on_board", "alone")
 """Of each relative seat: 1 if it acts; rings in hand and on the board / R; removed / V; collapsed
@@ -371,12 +360,12 @@ def collect(
     starts: NDArray[np.int64],
     globals_: NDArray[np.int16],
 ) -> None:
-    """Write the features of many positions: perspective j of state i, with j counted from the seat to
-    act, is list `i * seats + j`.
+    """Write the features of many positions: perspective j of state i, with j counted from the seat
+    to act, is list `i * seats + j`.
 
-    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is placed by
-    `places[symmetry[i]]`, `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells` is scratch
-    of `n_cells`."""
+    List l is `indices[starts[l]:starts[l + 1]]`; `globals_[B * seats, GLOBALS]`. State i is placed
+    by `places[symmetry[i]]`, `axes[symmetry[i]]`. A finished game is seen from seat 1. `cells` is
+    scratch of `n_cells`."""
     used = i64(0)
     for i in range(states.shape[0]):
         s = states[i]

@@ -2,19 +2,19 @@
 
 For the perspective of seat p, with features f and clip(x) = min(max(x, 0), 1):
 
-    a_p = bias + sum over active f of first[f]           H numbers, updated incrementally for every seat
-    h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers
-    u_p = out h_p + direct globals_p + bias              strength on a logistic scale
-    v_p = mean over the other seats q of tanh((u_p - u_q) / 2)
+    a_p = bias + sum over active f of first[f]           H numbers, updated incrementally for every
+    seat h_p = clip(second [clip(a_p), globals_p] + bias)     K numbers u_p = out h_p + direct
+    globals_p + bias              strength on a logistic scale v_p = mean over the other seats q of
+    tanh((u_p - u_q) / 2)
 
-so values are in -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta requires. The
-last line is the same as in the handcrafted heuristic (Bradley-Terry, Plackett-Luce).
+so values are in -1..1, sum to 0 and are exactly opposite with two seats, as alpha-beta requires.
+The last line is the same as in the handcrafted heuristic (Bradley-Terry, Plackett-Luce).
 
-Integers: 1.0 of `a` is `one` (at most 127, and such that no position can overflow int16), weights of
-the second layer are in units of 1 / SECOND_ONE, those of the output in units of 1 / OUT_ONE. All
+Integers: 1.0 of `a` is `one` (at most 127, and such that no position can overflow int16), weights
+of the second layer are in units of 1 / SECOND_ONE, those of the output in units of 1 / OUT_ONE. All
 weights are int16, which is faster here than int8: the compiler vectorises int16 multiplication but
-not int8. Integer sums do not depend on their order, so an updated accumulator equals a refreshed one
-bit for bit. The scheme is that of Stockfish's NNUE (Nasu 2018; nnue-pytorch, docs/nnue.md).
+not int8. Integer sums do not depend on their order, so an updated accumulator equals a refreshed
+one bit for bit. The scheme is that of Stockfish's NNUE (Nasu 2018; nnue-pytorch, docs/nnue.md).
 
 A depth-first search has one `Accumulators` with one node per ply:
 
@@ -55,7 +55,8 @@ Floats = NDArray[np.float32]
 
 
 class Network(NamedTuple):
-    """Quantised weights for a board of N cells, with H units in the first and K in the second layer."""
+    """Quantised weights for a board of N cells, with H units in the first and K in the second
+    layer."""
 
     first: Int16s  # [N * LEVELS, H]
     first_bias: Int16s  # [H]
@@ -181,8 +182,8 @@ def _write_inputs(
 
 @inlined
 def _dot(x: Int16s, row: Int16s) -> int:
-    """Return the dot product. For rows of 288 this took half the time of adding columns and skipping
-    inputs that are 0 (0.34, 0.64 us)."""
+    """Return the dot product. For rows of 288 this took half the time of adding columns and
+    skipping inputs that are 0 (0.34, 0.64 us)."""
     total = i64(0)
     for j in range(x.size):
         total += i64(x[U(j)]) * i64(row[U(j)])
@@ -209,8 +210,8 @@ def _strength(
 def value(
     g: Geometry, net: Network, acc: Accumulators, node: int, s: Words, values: Floats
 ) -> None:
-    """Write the value of state `s` for every seat to `values[seat - 1]`, exact when the game is over;
-    its accumulators are at `node`."""
+    """Write the value of state `s` for every seat to `values[seat - 1]`, exact when the game is
+    over; its accumulators are at `node`."""
     if s[U(la.PHASE)] == la.OVER:
         final_values(s, g.seats, values)
         return
@@ -228,7 +229,8 @@ def value(
 def evaluate_batch(
     g: Geometry, net: Network, acc: Accumulators, states: NDArray[np.int32], values: Floats
 ) -> None:
-    """Write `values[B, n]` by seat of `states[B, S]`; the accumulators of state i remain in node i."""
+    """Write `values[B, n]` by seat of `states[B, S]`; the accumulators of state i remain in node
+    i."""
     for i in range(states.shape[0]):
         refresh(g, net, states[i], acc, i)
         value(g, net, acc, i, states[i], values[i])

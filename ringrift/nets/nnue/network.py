@@ -26,15 +26,16 @@ from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
 CELL_SHARE: Final = 0.1
-"""Weight of the cell's own row in the sum, hence of its steps. After 240 games of hex8_2p, 4 epochs and
-half root values, the winners of 60 other games were predicted in 70 % of positions, with 1.0 in 65 %;
-with `direct` too in 72 %; the heuristic: 66 % (one seed)."""
+"""Weight of the cell's own row in the sum, hence of its steps. After 240 games of hex8_2p, 4 epochs
+and half root values, the winners of 60 other games were predicted in 70 % of positions, with 1.0 in
+65 %; with `direct` too in 72 %; the heuristic: 66 % (one seed)."""
 FIRST_MAX: Final = 1.0
 """Limit of each of the two rows of a feature: typical positions then use a part of int16 only."""
 SECOND_MAX, OUT_MAX = 16.0, 64.0
 """Limits that prevent integer overflow; trained weights stay far below."""
 FIRST_SPREAD: Final = 0.05
-"""Standard deviation of fresh weights: about a hundred features are active, so sums have half a unit."""
+"""Standard deviation of fresh weights: about a hundred features are active, so sums have half a
+unit."""
 FIRST_BIAS: Final = 0.25
 """Fresh units start where clipping has a gradient."""
 ONE_MAX: Final = 127
@@ -55,16 +56,14 @@ class Nnue(nn.Module):
         self.first_bias = nn.Parameter(torch.full((shape.hidden,), FIRST_BIAS))
         self.second = nn.Linear(shape.hidden + nf.GLOBALS, shape.second)
         self.out = nn.Linear(shape.second, 1)
-        self.direct = nn.Linear(
-            nf.GLOBALS, 1, bias=False
-        )  # races are nearly linear, and are learnt first this way
+        # Races are nearly linear, and are learnt first this way
+        self.direct = nn.Linear(nf.GLOBALS, 1, bias=False)
         nn.init.zeros_(self.direct.weight)
         nn.init.normal_(self.first.weight, std=FIRST_SPREAD / 2 / CELL_SHARE)
         nn.init.normal_(self.shared.weight, std=FIRST_SPREAD)
         if shape.policy:
-            width = (
-                shape.policy + 1
-            )  # the last component of a query is 1, for a score that does not depend on the position
+            # The last component of a query is 1, for a score that does not depend on the position
+            width = shape.policy + 1
             self.query = nn.Linear(shape.hidden + nf.GLOBALS, shape.policy)
             self.roles = nn.EmbeddingBag(
                 geo.width**2 * ROLES, width, mode="sum", include_last_offset=True
@@ -99,12 +98,12 @@ class Nnue(nn.Module):
         kinds: Tensor,
         positions: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Return logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for seats
-        that the game does not have.
+        """Return logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for
+        seats that the game does not have.
 
-        List l of `features`, from `starts[l]` to `starts[l + 1]`, is perspective `l % seats` (counted
-        from the seat to act) of position `l // seats`; `globals_[B * seats, G]`. Bags of the M moves
-        are as in `ringrift.nets.bags`, with rows counted within one position."""
+        List l of `features`, from `starts[l]` to `starts[l + 1]`, is perspective `l % seats`
+        (counted from the seat to act) of position `l // seats`; `globals_[B * seats, G]`. Bags of
+        the M moves are as in `ringrift.nets.bags`, with rows counted within one position."""
         with torch.autocast(globals_.device.type, enabled=False):
             inputs = self.inputs(features, starts, globals_)
             values = functional.pad(
@@ -188,9 +187,8 @@ def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64]) -> int:
     worst = np.abs(bias) + 0.5
     groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in nf.levels_together()])
     worst = worst + groups.max(0).sum(0)
-    rounding = (
-        first.shape[0] * max(len(group) for group in nf.levels_together()) * 0.5
-    )  # at most half a unit each
+    # At most half a unit each
+    rounding = first.shape[0] * max(len(group) for group in nf.levels_together()) * 0.5
     return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
 
 

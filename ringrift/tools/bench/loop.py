@@ -20,6 +20,7 @@ from ringrift.events.settings import Settings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning.play import play_games
 from ringrift.learning.shards import build_shard, read_shard
+from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training import REPORT_STEPS, Trainer
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.batch import Batcher
@@ -145,7 +146,7 @@ def _rate(work: Callable[..., Any], batches: Sequence[Batch], seconds: float) ->
 
 def _trainer(window: Window, device: str) -> Trainer:
     """A trainer after its first steps, which compile."""
-    trainer = Trainer(
+    trainer = TowerTrainer(
         window, SETTINGS.training, seed=1, steps=STEPS_UNLIMITED, device=torch.device(device)
     )
     trainer.run(stop=lambda: trainer.step >= REPORT_STEPS)

@@ -13,7 +13,7 @@ from ringrift.consumers.training import session
 from ringrift.events import draft
 from ringrift.events.facts import TrainingRequested, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket, tickets_of
-from ringrift.learning.training import Progress
+from ringrift.learning.training_state import Progress
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.nets.architectures import build

@@ -18,7 +18,9 @@ from ringrift.learning.families import header_of, model_of, trainer_of
 from ringrift.learning.nnue_training import NnueTrainer
 from ringrift.learning.play import play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
-from ringrift.learning.training import Progress, Trainer, TrainingError
+from ringrift.learning.tower_training import TowerTrainer
+from ringrift.learning.training import Trainer
+from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.checkpoint import CheckpointError, digest_of
 from ringrift.nets.nnue import checkpoint as cp
@@ -262,7 +264,7 @@ def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: 
     with pytest.raises(CheckpointError, match="an NNUE for hex8_2p does not play square8_2p"):
         cp.NnueCheckpoint.parse(data, config=Config.parse("square8_2p"))
     with pytest.raises(CheckpointError, match="its header is ringrift, expected ringrift-nnue"):
-        cp.NnueCheckpoint.parse(Trainer(window, TrainingSettings(), seed=1, steps=1).model())
+        cp.NnueCheckpoint.parse(TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model())
     with pytest.raises(CheckpointError, match="expected 00"):
         cp.NnueCheckpoint.parse(data, digest="00" * 32)
     for cut in (0, 7, 100, -1):
@@ -280,7 +282,7 @@ def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, d
     assert header_of(child.model()).parents == (digest_of(data),)
     with pytest.raises(TrainingError, match="cannot start nnue for hex8_2p from a nnue_policy"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=data)
-    tower = Trainer(window, TrainingSettings(), seed=1, steps=1).model()
+    tower = TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model()
     with pytest.raises(TrainingError, match="its header is ringrift"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=tower)
     with pytest.raises(TrainingError, match="nnue_mp does not support hex8_2p"):
@@ -303,15 +305,16 @@ def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> Non
     by_default = targets(NnueTrainer, SETTINGS)
     assert torch.equal(by_default, targets(NnueTrainer, SETTINGS, root_value_mix=0.5))
     assert torch.equal(
-        targets(NnueTrainer, SETTINGS, root_value_mix=0.0), targets(Trainer, TrainingSettings())
+        targets(NnueTrainer, SETTINGS, root_value_mix=0.0),
+        targets(TowerTrainer, TrainingSettings()),
     )
-    assert not torch.equal(by_default, targets(Trainer, TrainingSettings()))
+    assert not torch.equal(by_default, targets(TowerTrainer, TrainingSettings()))
 
 
 def test_families_know_their_own(window: Window, data: bytes) -> None:
-    tower = Trainer(window, TrainingSettings(), seed=1, steps=1).model()
+    tower = TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model()
     assert trainer_of("nnue_policy") is NnueTrainer
-    assert trainer_of("v2-micro") is Trainer
+    assert trainer_of("v2-micro") is TowerTrainer
     assert header_of(data).architecture == "nnue_policy"
     assert header_of(tower).architecture == "v2-micro"
     for blob in (data, tower):

@@ -110,9 +110,8 @@ def test_a_network_is_named_and_asked() -> None:
     )
     assert asked
     (name,) = {seat.participant for seat in game.seats}
-    assert name.startswith(
-        "c0ffee000000:gumbel:s2-"
-    )  # the noise of self-play makes it another player than the one in matches
+    # The noise of self-play makes it another player than the one in matches
+    assert name.startswith("c0ffee000000:gumbel:s2-")
     assert game.seats[0].evaluator == "network"
     assert game.seats[0].model == model
     with pytest.raises(HarnessError, match="network"):
@@ -182,18 +181,15 @@ def test_random_openings_differ_in_length_and_teach_nothing() -> None:
         for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)
     }
     first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
-    assert (
-        min(first.values()) == 0
-    )  # 0 to 3 random moves; forced ones that follow are nobody's decision either
+    # 0 to 3 random moves; forced ones that follow are nobody's decision either
+    assert min(first.values()) == 0
     assert len(set(first.values())) > 2
     assert all(replayed(game)[-1].over for game in games.values())
     for name, game in games.items():
         assert (timeless(game) == timeless(plain[name])) == (first[name] == 0)
 
 
-def test_a_share_of_a_networks_games_begins_with_an_even_opening_and_replays_with_the_pie_rule_too() -> (
-    None
-):
+def test_a_share_of_games_begins_with_a_balanced_opening() -> None:
     def all_alike(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 

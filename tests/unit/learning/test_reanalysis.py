@@ -39,9 +39,8 @@ def test_the_same_decisions_get_other_targets_and_the_same_ones_again(
     assert found != game.targets
     old, new = targets.decode(game.targets)[1], targets.decode(found)[1]
     assert [decision.ply for decision in new] == [decision.ply for decision in old]
-    assert len(check_game(replace(game, targets=found)).decisions) == len(
-        old
-    )  # every policy is over moves that are legal there
+    # Every policy is over moves that are legal there
+    assert len(check_game(replace(game, targets=found)).decisions) == len(old)
 
 
 def test_targets_do_not_depend_on_the_games_before(

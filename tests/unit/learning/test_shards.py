@@ -186,7 +186,7 @@ def test_shards_of_other_builds_and_damaged_ones_are_refused(games) -> None:
     header = metadata["ringrift"]
     cases = {
         "export it again": (columns, header.replace("planes-1", "planes-0")),
-        "header says": (columns, header.replace('"games":4', '"games":5')),
+        "in the header": (columns, header.replace('"games":4', '"games":5')),
         "hex9_2p": (columns, header.replace("hex8_2p", "hex9_2p")),
         "not those of a shard": ({k: v for k, v in columns.items() if k != "pie"}, header),
         "type float64": (columns | {"weight": columns["weight"].astype(np.float64)}, header),

@@ -142,7 +142,7 @@ BAD_BYTES = {
     "no weight": (b"\x01\x02\x00" + bytes(4) + b"\x01\x01\x00\x00", "without weight"),
     "padded varint": (b"\x01\x02\x80\x00", "padded"),
     "endless varint": (b"\x01\x02\xff\xff\xff\xff\x01", "more than 4 bytes"),
-    "value": (b"\x01\x02\x00\x00\x80\x00\x00\x01\x00\x01\x00", "leave -1..1"),
+    "value": (b"\x01\x02\x00\x00\x80\x00\x00\x01\x00\x01\x00", "exceed -1..1"),
 }
 
 

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from ringrift.events.settings import TrainingSettings
-from ringrift.learning import training
+from ringrift.learning import tower_training, training
 from ringrift.learning.batches import Sampler
 from ringrift.learning.distillation import soften
 from ringrift.learning.loss import auxiliary_loss, losses, policy_loss
 from ringrift.learning.shards import build_shard, read_shard
-from ringrift.learning.training import Progress, Trainer, TrainingError, learning_rate, steps_for
+from ringrift.learning.tower_training import TowerTrainer
+from ringrift.learning.training import learning_rate, steps_for
+from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import Checkpoint, digest_of, save
@@ -45,14 +47,14 @@ def window_of(make_game, key: str, games: int) -> Window:
 
 def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
     checkpoints: list[bytes] = []
-    whole = Trainer(window, SETTINGS, seed=1, steps=10)
+    whole = TowerTrainer(window, SETTINGS, seed=1, steps=10)
     last = whole.run(on_checkpoint=checkpoints.append)
     assert [read_step(data) for data in checkpoints] == [4, 8, 10]
     for data in checkpoints:
-        resumed = Trainer(window, SETTINGS, seed=1, steps=10, resume=data)
+        resumed = TowerTrainer(window, SETTINGS, seed=1, steps=10, resume=data)
         resumed.run()
         assert resumed.model() == whole.model()
-    finished = Trainer(window, SETTINGS, seed=1, steps=10, resume=checkpoints[-1])
+    finished = TowerTrainer(window, SETTINGS, seed=1, steps=10, resume=checkpoints[-1])
     assert finished.run() == last
 
 
@@ -63,12 +65,12 @@ def read_step(data: bytes) -> int:
 
 
 def test_stopping_between_steps_and_resuming_changes_nothing(window: Window) -> None:
-    whole = Trainer(window, SETTINGS, seed=2, steps=6)
+    whole = TowerTrainer(window, SETTINGS, seed=2, steps=6)
     whole.run()
-    stopped = Trainer(window, SETTINGS, seed=2, steps=6)
+    stopped = TowerTrainer(window, SETTINGS, seed=2, steps=6)
     stopped.run(stop=lambda: stopped.step == 3)
     assert stopped.step == 3
-    resumed = Trainer(window, SETTINGS, seed=2, steps=6, resume=stopped.checkpoint())
+    resumed = TowerTrainer(window, SETTINGS, seed=2, steps=6, resume=stopped.checkpoint())
     resumed.run()
     assert resumed.model() == whole.model()
 
@@ -76,36 +78,36 @@ def test_stopping_between_steps_and_resuming_changes_nothing(window: Window) -> 
 def test_another_seed_is_another_training(window: Window) -> None:
     models = []
     for seed in (1, 2):
-        trainer = Trainer(window, SETTINGS, seed=seed, steps=1)
+        trainer = TowerTrainer(window, SETTINGS, seed=seed, steps=1)
         trainer.run()
         models.append(trainer.model())
     assert models[0] != models[1]
 
 
 def test_a_checkpoint_of_another_training_is_refused(window: Window, make_game) -> None:
-    trainer = Trainer(window, SETTINGS, seed=1, steps=2)
+    trainer = TowerTrainer(window, SETTINGS, seed=1, steps=2)
     trainer.run()
     data = trainer.checkpoint()
     other_settings = msgspec.structs.replace(SETTINGS, learning_rate=1e-4)
     with pytest.raises(TrainingError, match="seed"):
-        Trainer(window, SETTINGS, seed=2, steps=2, resume=data)
+        TowerTrainer(window, SETTINGS, seed=2, steps=2, resume=data)
     with pytest.raises(TrainingError, match="steps"):
-        Trainer(window, SETTINGS, seed=1, steps=3, resume=data)
+        TowerTrainer(window, SETTINGS, seed=1, steps=3, resume=data)
     with pytest.raises(TrainingError, match="settings"):
-        Trainer(window, other_settings, seed=1, steps=2, resume=data)
+        TowerTrainer(window, other_settings, seed=1, steps=2, resume=data)
     with pytest.raises(TrainingError, match="window"):
-        Trainer(window_of(make_game, "hex8_2p", 5), SETTINGS, seed=1, steps=2, resume=data)
+        TowerTrainer(window_of(make_game, "hex8_2p", 5), SETTINGS, seed=1, steps=2, resume=data)
     with pytest.raises(TrainingError, match="parent"):
-        Trainer(window, SETTINGS, seed=1, steps=2, start=trainer.model(), resume=data)
+        TowerTrainer(window, SETTINGS, seed=1, steps=2, start=trainer.model(), resume=data)
     for damaged in (b"", data[:100], trainer.model()):
         with pytest.raises(TrainingError, match="not a training checkpoint"):
-            Trainer(window, SETTINGS, seed=1, steps=2, resume=damaged)
+            TowerTrainer(window, SETTINGS, seed=1, steps=2, resume=damaged)
 
 
 def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
-    parent = Trainer(window, SETTINGS, seed=1, steps=2)
+    parent = TowerTrainer(window, SETTINGS, seed=1, steps=2)
     parent.run()
-    child = Trainer(window, SETTINGS, seed=9, steps=1, start=parent.model())
+    child = TowerTrainer(window, SETTINGS, seed=9, steps=1, start=parent.model())
     for name, tensor in child.network.state_dict().items():
         assert torch.equal(tensor, parent.network.state_dict()[name])
     assert Checkpoint.parse(child.model()).header.parents == (
@@ -114,10 +116,10 @@ def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
 
 
 def test_a_parent_of_another_config_is_refused(window: Window, make_game) -> None:
-    parent = Trainer(window, SETTINGS, seed=1, steps=1).model()
+    parent = TowerTrainer(window, SETTINGS, seed=1, steps=1).model()
     other = window_of(make_game, "hex8_3p", 2)
     with pytest.raises(TrainingError, match="hex8_3p from a v2-micro for hex8_2p"):
-        Trainer(
+        TowerTrainer(
             other,
             msgspec.structs.replace(SETTINGS, validation_fraction=0.0),
             seed=1,
@@ -135,7 +137,7 @@ def test_training_fits_what_it_is_shown(make_game, key: str) -> None:
     settings = TrainingSettings(
         batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000
     )
-    trainer = Trainer(window, settings, seed=3, steps=120)
+    trainer = TowerTrainer(window, settings, seed=3, steps=120)
     trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
     reports: list[Progress] = []
     last = trainer.run(on_progress=reports.append)
@@ -156,7 +158,7 @@ def mean_entropy(window: Window, samples: np.ndarray) -> float:
 
 
 def test_the_validation_loss_is_of_games_the_gradient_never_sees(window: Window) -> None:
-    trainer = Trainer(window, SETTINGS, seed=1, steps=1)
+    trainer = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     validating = set(np.flatnonzero(window.validating(SETTINGS.validation_fraction)).tolist())
     assert validating
     assert validating.isdisjoint(trainer._sampler.chosen.tolist())
@@ -167,11 +169,11 @@ def test_the_validation_loss_is_of_games_the_gradient_never_sees(window: Window)
 
 def test_nothing_but_validation_games_is_refused(window: Window) -> None:
     with pytest.raises(TrainingError, match="validation"):
-        Trainer(window, msgspec.structs.replace(SETTINGS, validation_fraction=1.0), seed=1)
+        TowerTrainer(window, msgspec.structs.replace(SETTINGS, validation_fraction=1.0), seed=1)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(window: Window) -> None:
-    trainer = Trainer(window, SETTINGS, seed=1, steps=1)
+    trainer = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     with torch.no_grad():
         trainer.network.stem.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match="learning_rate"):
@@ -274,8 +276,8 @@ def test_replicas_share_the_work_and_not_the_result(make_game) -> None:
     window = window_of(make_game, "hex8_2p", 2)
     settings = TrainingSettings(batch=33, validation_fraction=0.0, checkpoint_steps=1000)
 
-    def trained(replicas: int) -> Trainer:
-        trainer = Trainer(window, settings, seed=3, steps=6, replicas=replicas)
+    def trained(replicas: int) -> TowerTrainer:
+        trainer = TowerTrainer(window, settings, seed=3, steps=6, replicas=replicas)
         trainer.run()
         return trainer
 
@@ -289,7 +291,7 @@ def test_gradients_lie_in_memory_as_the_weights_do(make_game, replicas: int) -> 
     """The fused optimizer walks both in memory order: another order trains, but with the gradients
     of other weights."""
     settings = TrainingSettings(batch=32, validation_fraction=0.0, checkpoint_steps=1000)
-    trainer = Trainer(
+    trainer = TowerTrainer(
         window_of(make_game, "hex8_2p", 1), settings, seed=3, steps=1, replicas=replicas
     )
     trainer.run()
@@ -310,7 +312,7 @@ def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(
     settings = TrainingSettings(
         batch=33, validation_fraction=0.3, checkpoint_steps=1, territory_weight=0.5
     )
-    whole, pieces = (Trainer(window, settings, seed=3, steps=2) for _ in range(2))
+    whole, pieces = (TowerTrainer(window, settings, seed=3, steps=2) for _ in range(2))
     expected = whole.run()
     sizes: list[int] = []
 
@@ -320,7 +322,7 @@ def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(
             raise torch.cuda.OutOfMemoryError("out of memory")
         return losses(network, sampled, settings)
 
-    monkeypatch.setattr(training, "losses", small_card)
+    monkeypatch.setattr(tower_training, "losses", small_card)
     found = pieces.run()
     assert sizes[:7] == [
         33,
@@ -346,9 +348,9 @@ def test_a_card_too_small_for_one_sample_ends_the_training(
     def no_card(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(training, "losses", no_card)
+    monkeypatch.setattr(tower_training, "losses", no_card)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        Trainer(window, SETTINGS, seed=1, steps=1).run()
+        TowerTrainer(window, SETTINGS, seed=1, steps=1).run()
 
 
 def test_the_ends_of_games_are_turned_to_the_mover_and_moved_with_the_board(make_game) -> None:
@@ -401,7 +403,7 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
         territory_weight=1.0,
         moves_left_weight=1.0,
     )
-    trainer = Trainer(window, settings, seed=3, steps=30)
+    trainer = TowerTrainer(window, settings, seed=3, steps=30)
     drawn = trainer._sampler.take(some)
     trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
 
@@ -437,9 +439,9 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
 
 def test_heads_come_and_go_with_their_weights(window: Window) -> None:
     with_rank = msgspec.structs.replace(SETTINGS, rank_weight=0.5)
-    plain = Trainer(window, SETTINGS, seed=1, steps=1)
+    plain = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     plain.run()
-    grown = Trainer(window, with_rank, seed=2, steps=1, start=plain.model())
+    grown = TowerTrainer(window, with_rank, seed=2, steps=1, start=plain.model())
     kept = dict(plain.network.named_parameters())
     assert all(
         torch.equal(p, kept[name])
@@ -447,12 +449,12 @@ def test_heads_come_and_go_with_their_weights(window: Window) -> None:
         if not name.startswith("rank")
     )
     grown.run()
-    again = Trainer(window, with_rank, seed=3, steps=1, start=grown.model())
+    again = TowerTrainer(window, with_rank, seed=3, steps=1, start=grown.model())
     assert all(
         torch.equal(*pair)
         for pair in zip(again.network.parameters(), grown.network.parameters(), strict=True)
     )
-    shrunk = Trainer(window, SETTINGS, seed=3, steps=1, start=grown.model())
+    shrunk = TowerTrainer(window, SETTINGS, seed=3, steps=1, start=grown.model())
     assert shrunk.network.state_dict().keys() == plain.network.state_dict().keys()
     assert torch.equal(shrunk.network.stem.weight, grown.network.stem.weight)
 
@@ -491,7 +493,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
         checkpoint_steps=99,
         validation_fraction=0.3,
     )
-    trainer = Trainer(window, settings, seed=1, steps=20, teacher=data)
+    trainer = TowerTrainer(window, settings, seed=1, steps=20, teacher=data)
 
     def distance() -> float:
         drawn = soften(trainer._sampler.take(trainer._validation[:64]), teacher.eval(), 1.0)
@@ -509,7 +511,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
     assert header.parents == (digest_of(data),)
     assert header.notes == {"distilled_from": digest_of(data)}
     with pytest.raises(TrainingError, match="teacher"):
-        Trainer(window, settings, seed=1, steps=20, resume=trainer.checkpoint())
+        TowerTrainer(window, settings, seed=1, steps=20, resume=trainer.checkpoint())
 
 
 def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
@@ -517,7 +519,7 @@ def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
         build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_3p")
     )
     with pytest.raises(TrainingError, match="hex8_3p cannot teach hex8_2p"):
-        Trainer(window, SETTINGS, seed=1, steps=1, teacher=data)
+        TowerTrainer(window, SETTINGS, seed=1, steps=1, teacher=data)
 
 
 def test_an_old_name_trains_the_architecture_it_means(
@@ -525,7 +527,7 @@ def test_an_old_name_trains_the_architecture_it_means(
 ) -> None:
     monkeypatch.setitem(DEPRECATED, "v1", "v2-micro")
     with pytest.warns(DeprecationWarning, match="v2-micro"):
-        trainer = Trainer(
+        trainer = TowerTrainer(
             window, msgspec.structs.replace(SETTINGS, architecture="v1"), seed=1, steps=1
         )
     assert Checkpoint.parse(trainer.model()).header.architecture == "v2-micro"
@@ -549,12 +551,12 @@ def test_a_transferred_network_starts_lower_than_a_fresh_one(make_game) -> None:
     settings = TrainingSettings(
         batch=64, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=999
     )
-    source = Trainer(two, settings, seed=1, steps=30)
+    source = TowerTrainer(two, settings, seed=1, steps=30)
     source.run()
     start = transfer(Checkpoint.parse(source.model()), four.config)
     losses_at = {}
     for name, given in (("fresh", None), ("transferred", start)):
-        trainer = Trainer(four, settings, seed=2, steps=1, start=given)
+        trainer = TowerTrainer(four, settings, seed=2, steps=1, start=given)
         progress = trainer.run()
         losses_at[name] = progress.policy_loss
     assert losses_at["transferred"] < losses_at["fresh"] - 0.15

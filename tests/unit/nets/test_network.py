@@ -185,9 +185,8 @@ def test_the_bag_of_a_claim_is_its_region() -> None:
 
 
 def test_convolutions_on_hexes_never_see_the_two_corners_that_are_no_neighbours() -> None:
-    conv = copy.deepcopy(
-        BoardConv(3, 5, hex_board=True)
-    )  # a copy is as good: replicas of a training are copies
+    # A copy is as good: replicas of a training are copies
+    conv = copy.deepcopy(BoardConv(3, 5, hex_board=True))
     optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1)
     for _ in range(3):
         conv(torch.randn(2, 3, 9, 9)).square().sum().backward()

@@ -103,7 +103,7 @@ def test_what_cannot_be_transferred_is_refused_in_a_line() -> None:
     source = Checkpoint.parse(network_for("square8_3p"))
     with pytest.raises(TransferError, match="square8_3p is played on squares, hex8_4p on hexagons"):
         transfer(source, Config.parse("hex8_4p"))
-    with pytest.raises(TransferError, match="can only add seats; train square8_2p anew"):
+    with pytest.raises(TransferError, match="can only add seats; train square8_2p from nothing"):
         transfer(source, Config.parse("square8_2p"))
 
 

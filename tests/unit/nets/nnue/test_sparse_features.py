@@ -87,7 +87,8 @@ def test_caps_by_controller_from_two_up() -> None:
     assert on(four, "c1", "cap") == {"c1 cap1.0", "c1 cap1.1", "c1 cap1.2"}
 
 
-LINES = {  # axis 0 east, 1 south-east, 2 south, 3 north-east; three in a row threaten a line of four
+# axis 0 east, 1 south-east, 2 south, 3 north-east; three in a row threaten a line of four
+LINES = {
     0: ("8/8/aaa5/8/8/8/8/7(2)", "a3 b3 c3"),
     1: ("8/8/a7/1a6/2a5/8/8/7(2)", "a3 b4 c5"),
     2: ("8/8/a7/a7/a7/8/8/7(2)", "a3 a4 a5"),
@@ -109,9 +110,8 @@ def test_line_threats_along_each_axis_and_whose(axis: int) -> None:
 
 
 def test_vulnerability_and_opportunity_are_the_two_sides_of_one_threat() -> None:
-    position = parsed(
-        SQUARE
-    )  # c1, height 3 and cap 2, may leap over f1 to g1, h1; f1's cap is too low for c1
+    # C1, height 3 and cap 2, may leap over f1 to g1, h1; f1's cap is too low for c1
+    position = parsed(SQUARE)
     for seat, name in ((1, "opportunity.0"), (2, "vulnerable.0")):
         found = {
             feature
@@ -119,9 +119,8 @@ def test_vulnerability_and_opportunity_are_the_two_sides_of_one_threat() -> None
             if "vulnerable" in feature or "opportunity" in feature
         }
         assert found == {f"f1 {name}"}
-    too_near = parsed(
-        SQUARE.replace("2(112)2(2)2", "5(1111112)(2)1")
-    )  # no room to land seven steps on
+    # No room to land seven steps on
+    too_near = parsed(SQUARE.replace("2(112)2(2)2", "5(1111112)(2)1"))
     assert not any("opportunity" in feature for feature in features_of(too_near, 1))
 
 
