@@ -29,6 +29,7 @@ from ringrift.server.configuration import (
     VOTER_FILE,
     Tls,
     Voter,
+    as_json,
     shipped_conf,
     voter_conf,
 )
@@ -127,8 +128,8 @@ def write_voters(folder: Path, voters: Sequence[Voter], hosts: dict[str, str]) -
         (home / "ops").mkdir(parents=True, exist_ok=True)
         (home / "nats.conf").write_text(shipped_conf())
         write_secret(home / VOTER_FILE, voter_conf(voter))
-        if voter.users:
-            write_secret(home / "ops" / USERS_FILE, users_conf(rights, passwords))
+        users = users_conf(rights, passwords) if voter.users else as_json({})
+        write_secret(home / USERS_FILE, users)
         if voter.tls:
             write_certificates(folder, voter.name, hosts[voter.name])
 

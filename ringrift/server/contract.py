@@ -3,6 +3,7 @@ schemas, server settings.
 
 nats.conf                  a server as it stands
 ops/voter.conf             what differs between servers, as the single node
+ops/users.conf             its users: none
 streams/<name>.json        as `nats stream add --config` takes it
 consumers/<stream>.<name>.json  as `nats consumer add --config` takes it
 schemas/<Event>.v<n>.json  JSON Schema of the whole envelope; the files of earlier versions stay
@@ -21,7 +22,15 @@ import msgspec
 
 from ringrift.events import REGISTRY, EventType
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK
-from ringrift.server.configuration import VOTER_FILE, Voter, shipped_conf, voter_conf
+from ringrift.server.configuration import (
+    CONF_FILE,
+    USERS_FILE,
+    VOTER_FILE,
+    Voter,
+    as_json,
+    shipped_conf,
+    voter_conf,
+)
 
 Tables = Mapping[str, str]
 """Markdown tables by name, of `ringrift.runtime.process_tables`"""
@@ -41,8 +50,9 @@ _OWNED = ("streams", "consumers", "schemas")
 def files(root: Path, tables: Tables) -> dict[str, str]:
     """Content of every file of the contract, by its path from the root."""
     found = {
-        "nats.conf": shipped_conf(),
+        CONF_FILE: shipped_conf(),
         VOTER_FILE: voter_conf(Voter()),
+        USERS_FILE: as_json({}),
         "schemas/README.md": _EVENTS + tables["events"],
     }
     for page in PAGES:

@@ -1,14 +1,13 @@
-"""An edge: a rented node behind NAT with a server of its own, a leaf of the cluster, that keeps
-games while the link is down.
+"""Edges: rented nodes behind NAT whose own server keeps games while the link to the cluster is down.
 
-Its stream `EDGE` takes the same subjects as `GAMES`, and the link does not carry them: only the
-cluster's `GAMES`, which sources `EDGE`, brings them over, in their order and once. Their ids come
-along, so a game that was also written directly is known again. `EDGE` is a buffer on one disk, not
-a replica: what a node that vanishes had not handed over is gone with it."""
+The edge's server is a leaf node of the cluster. Its stream `EDGE` takes the same subjects as
+`GAMES`, and the link does not carry them: only `GAMES` of the cluster, which sources `EDGE`,
+transfers them, in order and once. Their ids are transferred too, so a game that was also appended
+directly is not stored twice. `EDGE` is a buffer on one disk, not a replica: when a node vanishes,
+the games it had not transferred are lost."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import msgspec
 from ringrift.log.login import Login
 from ringrift.log.protocol import Log
 from ringrift.log.topology import GAMES, STREAMS, StreamConfig
+from ringrift.server import configuration
 
 EDGE = "EDGE"
 EDGE_PORT = 4222
@@ -31,34 +31,6 @@ EDGE_STREAM = StreamConfig(
     allow_atomic=True,
     deny_delete=True,
 )
-_TEXT = """\
-# NATS server of a RingRift edge, written by `ringrift cluster edge`: `nats-server -c nats.conf`.
-# Secret: mode 0600.
-server_name: {name}
-host: "127.0.0.1"
-port: {port}
-max_payload: 8MB
-max_pending: 64MB
-
-jetstream {{
-  store_dir: {store}
-  domain: {domain}
-  sync_interval: always
-}}
-
-leafnodes {{
-  reconnect: 1
-  remotes: [
-    {{
-      urls: {urls}
-      # Games go through EDGE alone: over the link, too, they would be stored twice and acknowledged
-      # twice.
-      deny_exports: {games}
-      deny_imports: {games}
-{tls}    }}
-  ]
-}}
-"""
 
 
 def domain_of(node: str) -> str:
@@ -75,32 +47,44 @@ def edge_conf(
     authority: str | None,
     store: str = "./nats",
 ) -> str:
-    """The configuration of an edge's server; `hubs`: host:port of the cluster's leaf ports,
-    `authority`: file with their CA."""
+    """The configuration of an edge's server; it holds a password. `hubs` are host:port of the
+    cluster's leaf ports, `authority` is the file of their certificate authority."""
     scheme = "tls" if authority else "nats"
-    urls = [f"{scheme}://{login.user}:{login.password}@{hub}" for hub in hubs]
-    tls = f"      tls {{ ca_file: {json.dumps(authority)} }}\n" if authority else ""
-    return _TEXT.format(
-        name=json.dumps(f"edge-{node}"),
-        port=port,
-        store=json.dumps(store),
-        domain=json.dumps(domain_of(node)),
-        urls=json.dumps(urls),
-        games=json.dumps(list(_GAME_SUBJECTS)),
-        tls=tls,
+    remote: dict[str, Any] = {
+        "urls": [f"{scheme}://{login.user}:{login.password}@{hub}" for hub in hubs],
+        # Games travel through EDGE alone. Over the link they would be stored and acknowledged twice.
+        "deny_exports": list(_GAME_SUBJECTS),
+        "deny_imports": list(_GAME_SUBJECTS),
+    }
+    if authority:
+        remote["tls"] = {"ca_file": authority}
+    storage = {
+        "store_dir": store,
+        "domain": domain_of(node),
+        "sync_interval": configuration.SYNC_INTERVAL,
+    }
+    return configuration.as_json(
+        {
+            "server_name": f"edge-{node}",
+            "host": "127.0.0.1",
+            "port": port,
+            "max_payload": configuration.PAYLOAD_BYTES_MAX,
+            "max_pending": configuration.PENDING_BYTES_MAX,
+            "jetstream": storage,
+            "leafnodes": {"reconnect": 1, "remotes": [remote]},
+        }
     )
 
 
 async def ensure_edge(log: Log) -> None:
-    """Creates the buffer on an edge's own server, unless it is there. Raises ServerRefused."""
+    """Create the buffer on an edge's own server, unless it exists. Raises ServerRefused."""
     await log.call(f"STREAM.CREATE.{EDGE}", msgspec.to_builtins(EDGE_STREAM))
 
 
 async def source_edge(log: Log, node: str) -> bool:
-    """Makes `GAMES` of the cluster source the edge of `node`; False if it does already. Raises
-    ServerRefused.
+    """Make `GAMES` of the cluster source the edge of `node`; return False if it does already.
 
-    One entry an edge: the server keeps for each how far it has come."""
+    Each edge has an entry, for which the server keeps how far it has read. Raises ServerRefused."""
     config: dict[str, Any] = (await log.call(f"STREAM.INFO.{GAMES}"))["config"]
     external = {"api": f"$JS.{domain_of(node)}.API"}
     sources = config.get("sources") or []

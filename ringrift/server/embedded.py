@@ -35,7 +35,7 @@ from ringrift.log.errors import (
     Unreachable,
 )
 from ringrift.log.wire import Wire, check_version
-from ringrift.server.configuration import Voter, nats_conf
+from ringrift.server.configuration import CONF_FILE, Voter, server_conf
 
 BINARY = "nats-server"
 READY_SECONDS_MAX = 60.0
@@ -207,9 +207,9 @@ class EmbeddedServer:
         self._words.clear()
         self._ready.clear()
         self._faulty.clear()
-        config = self.data / "nats.conf"
+        config = self.data / CONF_FILE
         voter = Voter(store=str((self.data / "nats").resolve()), port=port, monitor_port=None)
-        config.write_text(nats_conf(voter))
+        config.write_text(server_conf(voter))
         self._process = await asyncio.create_subprocess_exec(
             self._binary,
             "-c",

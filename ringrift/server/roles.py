@@ -13,10 +13,9 @@ away."""
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -24,6 +23,7 @@ from ringrift.events import Fact, type_of
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.connect import ELECTED
 from ringrift.log.topology import CONSUMERS, DEAD_PREFIX, STREAMS, WORK, consumer_of
+from ringrift.server.configuration import as_json
 from ringrift.server.recreate import RECREATED
 
 PASSWORD_BYTES = 32
@@ -155,30 +155,29 @@ def new_passwords(names: Iterable[str]) -> dict[str, str]:
 
 
 def users_conf(roles: Mapping[str, Role], passwords: Mapping[str, str]) -> str:
-    """The servers' file of users: each with its role's rights."""
-    lines = ["# Users and their rights, written by `ringrift cluster init`. Secret: mode 0600."]
-    lines += ["authorization {", "  users: ["]
+    """The servers' file of users: each with its role's rights. It is secret, mode 0600."""
+    users = []
     for name, role in roles.items():
-        fields = [
-            f"user: {json.dumps(name)}",
-            f"password: {json.dumps(passwords[name])}",
-            f"allowed_connection_types: {json.dumps([role.connection])}",
-            *_permissions(role),
-        ]
-        lines.append(f"    {{ {', '.join(fields)} }}")
-    return "\n".join([*lines, "  ]", "}"]) + "\n"
+        user: dict[str, Any] = {
+            "user": name,
+            "password": passwords[name],
+            "allowed_connection_types": [role.connection],
+        }
+        if permissions := _permissions(role):
+            user["permissions"] = permissions
+        users.append(user)
+    return as_json({"authorization": {"users": users}})
 
 
-def _permissions(role: Role) -> list[str]:
-    """The `permissions` of a role in the server's configuration; none if it may do everything."""
-    publish = _rules(role.publish, role.deny)
-    subscribe = _rules(role.subscribe, role.deny_subscribe)
-    sides = [f"publish: {publish}"] if publish else []
-    sides += [f"subscribe: {subscribe}"] if subscribe else []
-    return [f"permissions: {{ {', '.join(sides)} }}"] if sides else []
+def _permissions(role: Role) -> dict[str, dict[str, list[str]]]:
+    """The `permissions` of a role in the server's configuration; empty if it may do everything."""
+    sides = {
+        "publish": _rules(role.publish, role.deny),
+        "subscribe": _rules(role.subscribe, role.deny_subscribe),
+    }
+    return {side: rules for side, rules in sides.items() if rules}
 
 
-def _rules(allowed: tuple[str, ...] | None, denied: tuple[str, ...]) -> str:
-    rules = [] if allowed is None else [f"allow: {json.dumps(allowed)}"]
-    rules += [f"deny: {json.dumps(denied)}"] if denied else []
-    return f"{{ {', '.join(rules)} }}" if rules else ""
+def _rules(allowed: tuple[str, ...] | None, denied: tuple[str, ...]) -> dict[str, list[str]]:
+    rules = {} if allowed is None else {"allow": list(allowed)}
+    return rules | {"deny": list(denied)} if denied else rules

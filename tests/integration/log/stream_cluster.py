@@ -13,7 +13,7 @@ import msgspec
 
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import CONSUMERS, SECOND, STREAMS, WORK
-from ringrift.server.configuration import Voter, nats_conf
+from ringrift.server.configuration import Voter, server_conf
 from ringrift.server.embedded import find_binary
 from ringrift.server.ensure import ensure
 
@@ -49,7 +49,7 @@ class Cluster:
         others = tuple(
             f"127.0.0.1:{port}" for other, port in enumerate(self._routes) if other != number
         )
-        text = nats_conf(
+        text = server_conf(
             Voter(
                 name=f"n{number}",
                 port=self._clients[number],

@@ -11,7 +11,6 @@ from ringrift.log.entry import Entry, header_block, matches, stamp_of
 from ringrift.log.errors import ServerTooOld, Unreachable
 from ringrift.log.reader import entries_of
 from ringrift.log.wire import Wire, WireClosed, check_version, split_servers
-from ringrift.server.configuration import Voter, nats_conf
 from ringrift.server.ensure import Drift, differences
 
 
@@ -111,12 +110,6 @@ def test_differences_ignore_what_the_server_adds_or_leaves_out() -> None:
         Drift("S", "deny_delete", True, False),
     ]
     assert str(found[1]) == "S: max_msgs is 6, declared 5"
-
-
-def test_nats_conf_quotes_what_it_is_given() -> None:
-    text = nats_conf(Voter(store='/a "b"', port=1, monitor_port=None))
-    assert 'store: "/a \\"b\\""' in text
-    assert "http" not in text
 
 
 def message(seq: int, subject: str, body: bytes, head: bytes = b"", token: str = "") -> bytes:

@@ -1,3 +1,5 @@
+"""The user of a connection, and the server's denials."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,29 +10,6 @@ from ringrift.events.settings_sources import from_environment
 from ringrift.log.errors import Forbidden, Unreachable
 from ringrift.log.login import AUTHORITY, CREDENTIALS, inbox_prefix, login_for
 from ringrift.log.wire import forbidden_in
-from ringrift.runtime.processes import PROCESSES
-from ringrift.server.configuration import Voter, nats_conf, shipped_conf, voter_conf
-from ringrift.server.roles import new_passwords, roles, users_conf
-
-ROLES = roles(PROCESSES.values())
-
-
-def test_only_the_coordinator_and_the_operator_promote() -> None:
-    promoting = {
-        name
-        for name, role in ROLES.items()
-        if (role.publish is None and "ringrift.>" not in role.deny)
-        or "ringrift.promotion.*.model-promoted" in (role.publish or ())
-    }
-    assert promoting == {"coordinator", "operator"}
-
-
-def test_passwords_are_new_every_time_and_long() -> None:
-    one, other = new_passwords(ROLES), new_passwords(ROLES)
-    assert one.keys() == ROLES.keys()
-    assert not set(one.values()) & set(other.values())
-    assert min(map(len, one.values())) > 40
-    assert all(password in users_conf(ROLES, one) for password in one.values())
 
 
 def test_the_login_is_that_of_the_address_else_of_the_file(
@@ -69,20 +48,3 @@ def test_a_denial_is_recognised_in_the_servers_words() -> None:
     )
     assert str(listening).startswith("a client without a user may not listen to a.>")
     assert forbidden_in("Stale Connection", None) is None
-
-
-def test_both_texts_of_the_server_come_from_one_source() -> None:
-    include = "include ./ops/voter.conf\n"
-    assert shipped_conf().replace(include, voter_conf(Voter())) == nats_conf(Voter())
-    assert "cluster {" not in voter_conf(Voter())
-    joined = voter_conf(
-        Voter(
-            name="b",
-            routes=("a:6222",),
-            route_password="secret",
-            advertise="b:4222",
-            leaf_port=7422,
-        )
-    )
-    assert '"nats://route:secret@a:6222"' in joined
-    assert 'client_advertise: "b:4222"' in joined

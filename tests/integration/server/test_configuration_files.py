@@ -1,0 +1,61 @@
+"""The configuration files, read by nats-server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ringrift.runtime.processes import PROCESSES
+from ringrift.server.configuration import (
+    CONF_FILE,
+    DEFAULT_STORE,
+    USERS_FILE,
+    VOTER_FILE,
+    Voter,
+    as_json,
+    server_conf,
+    shipped_conf,
+    voter_conf,
+)
+from ringrift.server.embedded import find_binary
+from ringrift.server.roles import new_passwords, roles, users_conf
+
+ROLES = roles(PROCESSES.values())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "ops").mkdir()
+    return tmp_path
+
+
+def digest(folder: Path) -> str:
+    """What the server calls the digest of its settings, however they are written."""
+    command = [str(find_binary()), "-t", "-c", CONF_FILE]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return (done.stdout + done.stderr).partition("sha256:")[2]
+
+
+def write(folder: Path, *, conf: str, voter: str, users: str) -> None:
+    (folder / CONF_FILE).write_text(conf)
+    (folder / VOTER_FILE).write_text(voter)
+    (folder / USERS_FILE).write_text(users)
+
+
+def test_the_readable_file_has_the_settings_of_the_embedded_server(home: Path) -> None:
+    conf = shipped_conf().replace("$store", json.dumps(DEFAULT_STORE))
+    write(home, conf=conf, voter=as_json(Voter().settings()), users=as_json({}))
+    shipped = digest(home)
+    (home / CONF_FILE).write_text(server_conf(Voter()))
+    assert digest(home) == shipped
+
+
+def test_a_voter_with_users_is_understood(home: Path) -> None:
+    voter = Voter(name="b", routes=("127.0.0.1:6222",), route_password="pw-x", leaf_port=7422)
+    users = users_conf(ROLES, new_passwords(ROLES))
+    write(home, conf=shipped_conf(), voter=voter_conf(voter), users=users)
+    assert digest(home)
