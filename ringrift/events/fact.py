@@ -47,6 +47,11 @@ class EventType(Struct, frozen=True, kw_only=True):
         return f"ringrift.{self.name}.v{self.version}"
 
     @property
+    def summary(self) -> str:
+        """First paragraph of the fact's docstring, on one line."""
+        return " ".join((self.fact_type.__doc__ or "").split("\n\n")[0].split())
+
+    @property
     def subject_filter(self) -> str:
         """Filter that matches the events of this type in every scope."""
         return self.filter("*")

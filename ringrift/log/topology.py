@@ -1,57 +1,55 @@
-"""Streams, buckets and durable consumers, as the server's API takes them. The JSON files at the
-root are written from here.
-
-Durations are nanoseconds, as in the API. `contract.py` writes the files, `ensure` creates what is
-missing on a server."""
+"""Streams, buckets and durable consumers, in the form of the JetStream API. `streams/` and
+`consumers/` at the root of the repository are exported from here; `ringrift.server.ensure` creates
+what a server lacks. Durations are in nanoseconds, as in the API."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 from ringrift.events import REGISTRY
+from ringrift.events.facts import WorkKind
 from ringrift.events.tickets import SPARE, URGENT, USUAL
 
 GAMES, EVENTS, WORK, DEAD = "GAMES", "EVENTS", "WORK", "DEAD"
-STREAM_NAMES = (GAMES, EVENTS, WORK, DEAD)
-WORK_KINDS = ("selfplay", "training", "evaluation")
-LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
 DEAD_PREFIX = "ringrift.dead"
-"""subjects of `DEAD`; the facts about dead letters have the context `dead-letter` in `EVENTS`"""
+"""subjects of `DEAD`; facts about dead letters have the context `dead-letter` and are in `EVENTS`"""
+WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
+LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
 MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET = "models", "shards", "snapshots"
 
 SECOND = 1_000_000_000
 EVENT_IDS_SECONDS = 3600
-"""how long the server knows an id again; ids are held in memory, some 150 bytes each: a thousand
-events an hour"""
+"""deduplication window. The server holds ids in memory, about 150 bytes each, and receives about a
+thousand events per hour"""
 GAME_IDS_SECONDS = 1800
 """at 100 games/s these are 180,000 ids, 27 MB"""
 TICKET_IDS_SECONDS = 24 * 3600
-"""a ticket stays known after it was done and deleted, so that a dispatcher that runs late publishes
-none again"""
+"""the id of a ticket is known after it was done and deleted, so a dispatcher that lags does not
+publish it again"""
 WORK_TICKETS_MAX = 1000
 WORK_ACK_SECONDS = 30
-"""a worker reports progress every third of this; a dead worker's ticket goes to another after it"""
+"""a worker reports progress every third of this; without a report the ticket is redelivered"""
 WORK_PENDING_MAX = 512
-"""tickets in the hands of workers at once: 40 nodes with a dozen slots each"""
+"""tickets in progress at once: 40 nodes with a dozen slots each"""
 CONSUMERS_MAX = 100_000
-"""of one stream; every reader and follower is one, a fleet of 40 nodes with a dozen processes has a
-thousand, and those of processes that were killed stay for a minute. What is not set is 1000
-(nats-server 2.15): beyond it nobody can read"""
+"""of one stream. Every reader and follower is one: a fleet of 40 nodes with a dozen processes has a
+thousand, and those of killed processes stay for a minute. The default of nats-server 2.15, 1000,
+would refuse readers"""
 DEAD_MESSAGES_MAX = 100_000
 DEAD_BYTES_MAX = 256 * 1024 * 1024
 LEASE_SECONDS = 15
-"""a cluster's election takes up to 9 s, a shorter lease would be lost with every broker"""
+"""an election in a cluster takes up to 9 s; a shorter lease would be lost with every server"""
 MARKER_SECONDS = 1
-"""an expired key leaves a marker for this long, which tells the watchers; the server's minimum"""
+"""lifetime of the marker that tells watchers that a key expired; the server's minimum"""
 NODE_SECONDS = 60
 BREAKER_SECONDS = 6 * 3600
 CONTROL_HISTORY = 10
 
 
 class StreamConfig(Struct, frozen=True, kw_only=True):
-    """A stream in the server's own words (StreamConfig of the JetStream API)."""
+    """StreamConfig of the JetStream API."""
 
     name: str
     description: str
@@ -61,9 +59,9 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
     num_replicas: int = 1
     discard: Literal["new", "old"] = "new"
     compression: Literal["none", "s2"] = "none"
-    """none, though games take 1.4 times the room: with s2 a follower that takes messages back, as
-    after kill -9 of the leader, writes what follows where nobody can read it (nats-server 2.15.1;
-    `tests/faults/test_replicas.py`)"""
+    """none, although games take 1.4 times the space: with s2, a follower that truncates its log, as
+    after kill -9 of the leader, writes later messages where they cannot be read (nats-server
+    2.15.1; `tests/faults/test_replicas.py`)"""
     max_age: int = 0
     max_bytes: int = -1
     max_msgs: int = -1
@@ -79,7 +77,7 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
 
 
 class ConsumerConfig(Struct, frozen=True, kw_only=True):
-    """A durable pull consumer in the server's own words (ConsumerConfig of the JetStream API)."""
+    """ConsumerConfig of the JetStream API, for a durable pull consumer."""
 
     durable_name: str
     name: str
@@ -101,7 +99,7 @@ def _contexts_of(stream: str) -> tuple[str, ...]:
 def _bucket(
     name: str, description: str, *, seconds: int = 0, history: int = 1, marker_seconds: int = 0
 ) -> StreamConfig:
-    """A key-value bucket: the stream that NATS clients make of one."""
+    """The stream behind a key-value bucket, as NATS clients create it."""
     return StreamConfig(
         name=f"KV_{name}",
         description=description,
@@ -117,7 +115,7 @@ def _bucket(
 
 
 def _objects(name: str, description: str) -> StreamConfig:
-    """An object bucket: the stream that NATS clients make of one."""
+    """The stream behind an object bucket, as NATS clients create it."""
     return StreamConfig(
         name=f"OBJ_{name}",
         description=description,
@@ -129,7 +127,7 @@ def _objects(name: str, description: str) -> StreamConfig:
 STREAMS: tuple[StreamConfig, ...] = (
     StreamConfig(
         name=GAMES,
-        description="Every finished game, whole: the data set itself.",
+        description="Every finished game, complete: the data set.",
         subjects=_contexts_of(GAMES),
         duplicate_window=GAME_IDS_SECONDS * SECOND,
         allow_atomic=True,
@@ -146,7 +144,7 @@ STREAMS: tuple[StreamConfig, ...] = (
     ),
     StreamConfig(
         name=WORK,
-        description="Tickets. Full is full: that is the backpressure.",
+        description="Tickets. A full queue refuses more: the backpressure.",
         subjects=("ringrift.work.>",),
         retention="workqueue",
         max_msgs=WORK_TICKETS_MAX,
@@ -160,17 +158,19 @@ STREAMS: tuple[StreamConfig, ...] = (
         max_msgs=DEAD_MESSAGES_MAX,
         max_bytes=DEAD_BYTES_MAX,
     ),
-    _bucket(LEASE_BUCKET, "Who runs a singleton; a key lives 15 s.", marker_seconds=MARKER_SECONDS),
+    _bucket(
+        LEASE_BUCKET, "Holders of leases; a key expires after 15 s.", marker_seconds=MARKER_SECONDS
+    ),
     _bucket(NODE_BUCKET, "Heartbeats of the nodes.", seconds=NODE_SECONDS),
     _bucket(CONTROL_BUCKET, "Update requests to nodes.", history=CONTROL_HISTORY),
     _bucket(
         BREAKER_BUCKET,
-        "Quarantined nodes and targets; expiry is the decay.",
+        "Quarantined nodes and targets, until the keys expire.",
         seconds=BREAKER_SECONDS,
     ),
     _objects(MODEL_BUCKET, "Networks by SHA-256."),
     _objects(SHARD_BUCKET, "Training samples by SHA-256."),
-    _objects(SNAPSHOT_BUCKET, "States of folds and checkpoints of training, by name."),
+    _objects(SNAPSHOT_BUCKET, "Snapshots of folds and checkpoints of trainings, by name."),
 )
 
 
@@ -180,17 +180,17 @@ def consumer_of(kind: str, priority: int) -> str:
 
 
 _SUFFIX = {USUAL: "", URGENT: "-urgent", SPARE: "-spare"}
-"""in this order: older builds had one consumer a kind, which is narrowed before the others fit
-beside it"""
+"""in this order: older builds had one consumer per kind, whose filter must be narrowed before the
+others can be created"""
 CONSUMERS: tuple[ConsumerConfig, ...] = tuple(
     ConsumerConfig(
         durable_name=consumer_of(kind, priority),
         name=consumer_of(kind, priority),
         filter_subjects=(f"ringrift.work.{kind}.{priority}.*",),
-        description=f"Workers of kind {kind}, tickets of priority {priority}, one ticket a slot.",
+        description=f"Workers of kind {kind}: tickets of priority {priority}, one per slot.",
     )
     for kind in WORK_KINDS
     for priority in _SUFFIX
 )
-"""Durable consumers, all of `WORK`. Deciders and projections keep their own place and read with
+"""Durable consumers, all of `WORK`. Deciders and projections know their own position and read with
 short-lived consumers."""

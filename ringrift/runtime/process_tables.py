@@ -34,11 +34,6 @@ def tables() -> dict[str, str]:
     }
 
 
-def summary(fact: type[Fact]) -> str:
-    """First paragraph of the fact's docstring, on one line."""
-    return " ".join((fact.__doc__ or "").split("\n\n")[0].split())
-
-
 def _events() -> str:
     return _table(
         ("event", "meaning", "subject", "stream", "written by", "read by"),
@@ -51,7 +46,7 @@ def _event(kind: EventType, fact: type[Fact]) -> Sequence[str]:
     kept = f", kept {kind.kept_seconds // DAY_SECONDS} days" if kind.kept_seconds else ""
     return (
         f"[{kind.name}]({kind.name}.v{kind.version}.json)",
-        summary(fact),
+        kind.summary,
         f"`{kind.filter(scope)}`",
         kind.stream + kept,
         _names(writers(fact)),

@@ -1,14 +1,12 @@
-"""The contract at the root of the repository, written from the declarations: streams, consumers,
-schemas, server settings.
+"""The contract at the root of the repository, exported from the declarations.
 
-nats.conf                  a server as it stands
-ops/voter.conf             what differs between servers, as the single node
-ops/users.conf             its users: none
-streams/<name>.json        as `nats stream add --config` takes it
-consumers/<stream>.<name>.json  as `nats consumer add --config` takes it
-schemas/<Event>.v<n>.json  JSON Schema of the whole envelope; the files of earlier versions stay
-schemas/README.md          which process writes and reads each event
-and the generated tables of some pages
+- `nats.conf`: configuration of a server
+- `ops/voter.conf`, `ops/users.conf`: what differs between servers, as for a single node
+- `streams/<name>.json`: in the form of `nats stream add --config`
+- `consumers/<stream>.<name>.json`: in the form of `nats consumer add --config`
+- `schemas/<Event>.v<n>.json`: JSON Schema of the whole envelope; those of earlier versions stay
+- `schemas/README.md`: which process writes and reads each event
+- the generated tables of `PAGES`
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from ringrift.server.configuration import (
 )
 
 Tables = Mapping[str, str]
-"""Markdown tables by name, of `ringrift.runtime.process_tables`"""
+"""Markdown tables by name, from `ringrift.runtime.process_tables`"""
 PAGES = ("ops/README.md", "docs/policies.md")
 """pages with generated tables, each between `<!-- table: NAME -->` and `<!-- end -->`"""
 _TABLE = re.compile("(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -68,9 +66,9 @@ def files(root: Path, tables: Tables) -> dict[str, str]:
 
 
 def export(root: Path, tables: Tables) -> list[str]:
-    """Writes the contract under `root`; the paths that changed, those of removed files included."""
-    changed = check(root, tables)
+    """Write the contract under `root`; the paths that changed, including those of removed files."""
     wanted = files(root, tables)
+    changed = _differing(root, wanted)
     for path in changed:
         target = root / path
         if path in wanted:
@@ -82,16 +80,17 @@ def export(root: Path, tables: Tables) -> list[str]:
 
 
 def check(root: Path, tables: Tables) -> list[str]:
-    """Paths under `root` that differ from the declarations: missing, other content, or declared no
-    more."""
-    wanted = files(root, tables)
-    differing = {path for path, content in wanted.items() if _content(root / path) != content}
+    """Paths under `root` that differ from the declarations: missing, changed, or obsolete."""
+    return _differing(root, files(root, tables))
+
+
+def _differing(root: Path, wanted: Mapping[str, str]) -> list[str]:
     present = {
         f"{folder}/{path.name}" for folder in _OWNED for path in (root / folder).glob("*.json")
     }
-    return sorted(
-        differing | {path for path in present - wanted.keys() if not _is_earlier_version(path)}
-    )
+    obsolete = {path for path in present - wanted.keys() if not _is_earlier_version(path)}
+    differing = {path for path, content in wanted.items() if _content(root / path) != content}
+    return sorted(differing | obsolete)
 
 
 def schema(kind: EventType) -> dict[str, Any]:
@@ -102,19 +101,19 @@ def schema(kind: EventType) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind.wire_name,
-        "description": _summary(kind),
+        "description": kind.summary,
         "type": "object",
         "required": ["specversion", "id", "type", "source", "subject", "time", "data"],
         "properties": {
             "specversion": {"const": "1.0"},
-            "id": {**text, "description": "Derived from the cause: writing twice is writing once."},
+            "id": {**text, "description": "Derived from the cause, so retries are idempotent."},
             "type": {"const": kind.wire_name},
-            "source": {**text, "description": "The writer, <consumer>@<node>."},
+            "source": {**text, "description": "The writer, <process>@<node>."},
             "subject": {**text, "pattern": rf"^ringrift\.{kind.context}\.{scope}\.{kind.word}$"},
             "time": {**text, "format": "date-time"},
             "cause": {
                 "type": ["string", "null"],
-                "description": "The message that led to it, <stream>/<sequence>.",
+                "description": "Position of the message that led to this event, <stream>/<sequence>.",
             },
             "data": data,
         },
@@ -122,20 +121,10 @@ def schema(kind: EventType) -> dict[str, Any]:
     }
 
 
-def _summary(kind: EventType) -> str:
-    """First paragraph of the fact's docstring, on one line."""
-    return " ".join((kind.fact_type.__doc__ or "").split("\n\n")[0].split())
-
-
 def _is_earlier_version(path: str) -> bool:
-    """Whether a schema is of a version that events in the log may still have."""
-    name, _, version = path.removeprefix("schemas/").removesuffix(".json").partition(".v")
-    return (
-        path.startswith("schemas/")
-        and name in REGISTRY
-        and version.isdigit()
-        and int(version) < REGISTRY[name].version
-    )
+    """Whether a path is the schema of an earlier version, which events in the log may have."""
+    form = re.fullmatch(r"schemas/(\w+)\.v(\d+)\.json", path)
+    return form is not None and form[1] in REGISTRY and int(form[2]) < REGISTRY[form[1]].version
 
 
 def _pretty(value: Any) -> str:

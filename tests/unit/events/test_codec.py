@@ -1,5 +1,4 @@
-"""Events as bytes: what is written is read, of every type; what is none of ours is refused with its
-place and the reason."""
+"""Every event decodes to itself; other bytes are refused with their position and the reason."""
 
 from __future__ import annotations
 
@@ -46,8 +45,7 @@ _PATTERNS = {
 
 
 def sample(kind: Any) -> Any:
-    """A JSON value of a type, found by its structure, so that a new event type needs no new
-    test."""
+    """A JSON value of a type, derived from its structure."""
     info = msgspec.inspect
     match kind:
         case info.StructType():
@@ -84,7 +82,7 @@ every_type = pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind:
 
 
 @every_type
-def test_every_event_comes_back_as_it_was(kind: EventType) -> None:
+def test_every_event_decodes_to_itself(kind: EventType) -> None:
     event = example(kind)
     item = draft(event, cause="EVENTS/7", source="test@node", time=TIME, key="k")
     recorded = decode(encode(item), stream="EVENTS", seq=9)
@@ -96,7 +94,7 @@ def test_every_event_comes_back_as_it_was(kind: EventType) -> None:
 
 
 @every_type
-def test_the_bytes_are_a_readable_cloud_event(kind: EventType) -> None:
+def test_the_bytes_are_a_cloud_event(kind: EventType) -> None:
     stored = json.loads(encode(draft(example(kind), cause=None, source="test", time=TIME)))
     assert stored["specversion"] == "1.0"
     assert stored["type"] == f"ringrift.{kind.name}.v{kind.version}"
@@ -129,7 +127,9 @@ def test_unknown_fields_and_missing_ones_are_refused(kind: EventType) -> None:
         (b'{"specversion":"1.0","deep":' + b"[" * 100_000, "recursion"),
     ],
 )
-def test_what_is_no_envelope_is_refused_with_its_place(body: bytes, reason: str) -> None:
+def test_bytes_without_an_envelope_are_refused_with_their_position(
+    body: bytes, reason: str
+) -> None:
     with pytest.raises(UndecodableEvent, match=reason) as caught:
         decode(body, stream="EVENTS", seq=5)
     assert not isinstance(caught.value, UnknownEvent)
@@ -148,7 +148,7 @@ def test_what_is_no_envelope_is_refused_with_its_place(body: bytes, reason: str)
         ("com.example.Thing.v1", "not of the form"),
     ],
 )
-def test_unknown_types_and_versions_are_told_apart_from_damage(name: str, reason: str) -> None:
+def test_unknown_types_and_versions_differ_from_damage(name: str, reason: str) -> None:
     stored = json.loads(
         encode(draft(example(REGISTRY["ModelPromoted"]), cause=None, source="test"))
     )
@@ -157,7 +157,7 @@ def test_unknown_types_and_versions_are_told_apart_from_damage(name: str, reason
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_the_decoder_raise_anything_else(body: bytes) -> None:
+def test_the_decoder_raises_no_other_error(body: bytes) -> None:
     with pytest.raises(UndecodableEvent):
         decode(body, stream="EVENTS", seq=1)
 
@@ -170,8 +170,8 @@ def test_damaged_events_decode_or_are_refused(name: str, data: st.DataObject) ->
         decode(bytes(body), stream="EVENTS", seq=1)
 
 
-def test_old_bytes_are_brought_up_version_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`PipelinePaused` as it might have been: version 1 had `reason`, version 2 had no `kind`."""
+def test_earlier_versions_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hypothetical `PipelinePaused`: version 1 had `reason`, version 2 had no `kind`."""
     kind = REGISTRY["PipelinePaused"]
 
     def second(data: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def test_old_bytes_are_brought_up_version_by_version(monkeypatch: pytest.MonkeyP
     "upcaster",
     [lambda data: {"wrong": data}, lambda data: data["missing"], lambda data: data["why"].year],
 )
-def test_an_upcast_that_does_not_fit_is_undecodable_not_a_crash(
+def test_an_upcaster_that_fails_makes_the_event_undecodable(
     upcaster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = msgspec.structs.replace(REGISTRY["PipelinePaused"], version=2, upcasters={1: upcaster})
@@ -243,7 +243,7 @@ def test_the_subject_follows_from_the_event() -> None:
     assert type_of(TrainingProgressed).kept_seconds == 7 * 24 * 3600
 
 
-def test_values_out_of_bounds_are_refused() -> None:
+def test_invalid_values_are_refused() -> None:
     stored = json.loads(
         encode(draft(LeaseAcquired(role="planner", holder="a"), cause=None, source="t"))
     )

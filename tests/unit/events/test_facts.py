@@ -16,7 +16,7 @@ MODULES = [
 ]
 
 
-def test_every_fact_is_offered_by_the_package_and_registered() -> None:
+def test_every_fact_is_exported_and_registered() -> None:
     defined = [
         kind
         for module in MODULES

@@ -1,4 +1,4 @@
-"""Names of participants: the same for the same play, different for any other."""
+"""Names of participants are equal exactly for equal play."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ MODEL = "c0ffee" + "0" * 58
         (seat("policy", model=MODEL), "c0ffee000000:policy:s0"),
     ],
 )
-def test_usual_players_have_the_names_that_old_logs_know(found: Seat, name: str) -> None:
+def test_usual_players_have_readable_names(found: Seat, name: str) -> None:
     assert found.participant == name
 
 
-def test_an_option_adds_a_digest_that_never_changes() -> None:
+def test_an_unusual_option_adds_a_digest() -> None:
     assert (
         seat("gumbel", simulations=32, noise_plies=24).participant == "baseline:gumbel:s32-bc70c2"
     )
 
 
-def test_a_seat_without_a_name_is_named_after_its_options() -> None:
+def test_the_name_follows_from_the_options() -> None:
     old = msgspec.json.decode(
         b'{"participant":"x","harness":"gumbel","simulations":4,"evaluator":"heuristic"}', type=Seat
     )
     assert participant(old) == "baseline:gumbel:s4"
 
 
-def test_a_player_that_cannot_be_is_refused() -> None:
+def test_an_unknown_harness_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="harness"):
         seat("astrology")
 
@@ -59,7 +59,7 @@ options = st.fixed_dictionaries(
 
 @settings(max_examples=200)
 @given(one=options, other=options)
-def test_two_names_are_equal_only_for_equal_play(
+def test_names_are_equal_only_for_equal_play(
     one: dict[str, object], other: dict[str, object]
 ) -> None:
     first, second = seat(**one), seat(**other)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from ringrift.log.entry import matches
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK_KINDS, consumer_of
 
 
-def test_every_event_goes_to_exactly_one_stream() -> None:
+def test_every_event_is_stored_in_exactly_one_stream() -> None:
     for kind in REGISTRY.values():
         subject = kind.subject_filter.replace("*", "scope")
         taking = [
@@ -21,7 +21,7 @@ def test_every_event_goes_to_exactly_one_stream() -> None:
         assert taking == [kind.stream], subject
 
 
-def test_no_two_streams_take_the_same_subject() -> None:
+def test_no_two_streams_share_a_subject() -> None:
     subjects = [
         (stream.name, subject.removesuffix(">"))
         for stream in STREAMS
@@ -32,7 +32,7 @@ def test_no_two_streams_take_the_same_subject() -> None:
         assert not right.startswith(left), (one, other)
 
 
-def test_every_kind_of_ticket_has_a_consumer_and_no_ticket_two() -> None:
+def test_every_kind_and_priority_of_tickets_has_exactly_one_consumer() -> None:
     assert (
         len({consumer.name for consumer in CONSUMERS})
         == len(CONSUMERS)

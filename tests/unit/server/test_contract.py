@@ -1,4 +1,4 @@
-"""The files that `ringrift contract export` writes."""
+"""The files at the root of the repository are those that the declarations export."""
 
 from __future__ import annotations
 
@@ -16,31 +16,43 @@ TABLES = tables()
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_files_at_the_root_are_up_to_date() -> None:
+def test_the_files_are_up_to_date() -> None:
     assert contract.check(ROOT, TABLES) == [], "run `ringrift contract export`"
 
 
-def test_export_writes_missing_and_outdated_files_and_removes_others(tmp_path: Path) -> None:
+def test_export_into_an_empty_folder_writes_every_file_once(tmp_path: Path) -> None:
     assert contract.export(tmp_path, TABLES) == sorted(contract.files(tmp_path, TABLES))
     assert contract.export(tmp_path, TABLES) == []
+
+
+def test_export_restores_missing_and_changed_files_and_removes_obsolete_ones(
+    tmp_path: Path,
+) -> None:
+    contract.export(tmp_path, TABLES)
     (tmp_path / "streams" / "GAMES.json").write_text("{}")
     (tmp_path / "streams" / "OLD.json").write_text("{}")
-    (tmp_path / "schemas" / "ModelPromoted.v0.json").write_text("{}")
     (tmp_path / "nats.conf").unlink()
-    assert contract.check(tmp_path, TABLES) == [
-        "nats.conf",
-        "streams/GAMES.json",
-        "streams/OLD.json",
-    ]
-    assert contract.export(tmp_path, TABLES) == [
-        "nats.conf",
-        "streams/GAMES.json",
-        "streams/OLD.json",
-    ]
+    differing = ["nats.conf", "streams/GAMES.json", "streams/OLD.json"]
+    assert contract.check(tmp_path, TABLES) == differing
+    assert contract.export(tmp_path, TABLES) == differing
     assert contract.check(tmp_path, TABLES) == []
-    assert (tmp_path / "schemas" / "ModelPromoted.v0.json").exists(), (
-        "schemas of old versions stay, because old events stay"
-    )
+
+
+def test_schemas_of_earlier_versions_stay(tmp_path: Path) -> None:
+    contract.export(tmp_path, TABLES)
+    earlier = tmp_path / "schemas" / "ModelPromoted.v0.json"
+    earlier.write_text("{}")
+    assert contract.export(tmp_path, TABLES) == []
+    assert earlier.exists()
+
+
+def test_a_generated_table_is_replaced_and_the_page_around_it_kept(tmp_path: Path) -> None:
+    page = tmp_path / contract.PAGES[0]
+    page.parent.mkdir()
+    page.write_text("before\n<!-- table: roles -->\nold\n<!-- end -->\nafter\n")
+    contract.export(tmp_path, TABLES)
+    expected = f"before\n<!-- table: roles -->\n\n{TABLES['roles']}\n<!-- end -->\nafter\n"
+    assert page.read_text() == expected
 
 
 @pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
