@@ -1,22 +1,26 @@
-"""What can go wrong between a process and the log.
+"""Errors of the log.
 
-StreamError ├── Unreachable         no server answers at the address, or it refuses us ├── Forbidden
-the server knows us, and our role may not publish or listen there ├── LogUnavailable      the log
-did not acknowledge in time; what was sent may or may not be stored (sending again is safe) ├──
-StreamMissing       the stream or bucket does not exist on this server ├── ServerRefused       the
-server refused for another reason; `code` is JetStream's error code ├── ConcurrencyError    someone
-else wrote first: the expected last sequence is not the actual one ├── PartlyStored        some ids
-of a batch are in the log already and some are not ├── QueueFull           the work queue takes no
-more tickets: wait until workers have caught up ├── PayloadTooLarge     a message above the server's
-limit; nothing was sent ├── BlobMissing         no blob has this digest or name ├── BlobCorrupt
-the bytes do not have the digest they are named by ├── LeaseLost           the holder can no longer
-be sure that it is the only one ├── LogRewound          the log ends before what was read from it:
-the server came back with an older store └── ServerError         the embedded server cannot run
-    ├── ServerMissing   no nats-server binary
-    ├── ServerTooOld    a binary or a remote server that lacks what we need
-    ├── AnotherInstance the data directory is in use
-    ├── PortInUse       the port asked for is taken
-    └── DiskFull        no room for the data
+StreamError
+├── Unreachable          no server answers at the address, or it refuses the connection
+├── Forbidden            the role of this user may not publish or subscribe there
+├── LogUnavailable       no acknowledgement in time; the message may be stored, and a retry is safe
+│   └── LeaderChanged    the stream has a new leader, which does not know messages in flight
+├── ServerRefused        the server refused for another reason; `code` is that of JetStream
+│   └── StreamMissing    the stream or bucket does not exist on this server
+├── ConcurrencyError     the last sequence is not the expected one: another writer was first
+├── PartlyStored         some ids of a batch are in the log, and some are not
+├── QueueFull            the work queue accepts no more tickets
+├── PayloadTooLarge      the message exceeds the server's limit; nothing was sent
+├── BlobMissing          no blob has this digest or name
+├── BlobCorrupt          the bytes of a blob do not have its digest
+├── LeaseLost            the holder may no longer be the only one
+├── LogRewound           the log ends before a message that was read: the server lost some
+└── ServerError          the embedded server cannot run
+    ├── ServerMissing    no nats-server binary
+    ├── ServerTooOld     a binary or a remote server without the features we need
+    ├── AnotherInstance  the data directory is in use
+    ├── PortInUse        the requested port is taken
+    └── DiskFull         no space left for the data
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ class LogUnavailable(StreamError):
 
 
 class LeaderChanged(LogUnavailable):
-    """The stream has a new leader, which knows nothing of what was on its way to the one before."""
+    """The stream has a new leader, which does not know messages in flight to the old one."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(f"{stream} has a new leader")
