@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -44,11 +43,8 @@ async def why(
                 remedy = f"give {forms}, or the digest of a network"
                 raise CommandError(f"there is no event {event!r}: {remedy}")
             top = await causes.why(log, root, depth=depth, progress=report)
-    lines = list(causes.tree_lines(top))
-    if svg:
-        await asyncio.to_thread(svg.write_text, causes_svg(top), encoding="utf-8")
-        lines.append(f"picture: {svg}")
-    show(causes.tree_document(top), json, "\n".join(lines))
+    picture = _written(svg, causes_svg(top)) if svg else ()
+    show(causes.tree_document(top), json, *causes.tree_lines(top), *picture)
     return 0
 
 
@@ -78,7 +74,7 @@ async def lineage(
             archive = await feature.Archive.open(log, report)
     if model is not None:
         found = archive.of(archive.model(model))
-        show(found, json, "\n".join(feature.lineage_lines(found)))
+        show(found, json, *feature.lineage_lines(found))
         return 0
     player = None if games_of is None else archive.player(games_of)
     rows = archive.exposed_to(node=node, player=player)
@@ -228,3 +224,47 @@ async def whatif(
         whatif_report.decisions_over_time(found, plot)
     show(whatif_report.whatif_document(found), json, *whatif_report.whatif_lines(found))
     return 0
+
+
+async def show_game(
+    game: str,
+    /,
+    *,
+    ply: int | None = None,
+    svg: Path | None = None,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Draw a position of a game.
+
+    Args:
+        game: Id or position (GAMES/7) of a game in the log, or a file with a game record.
+        ply: The position after this many plies [default: all].
+        svg: Also write the position as a picture to this file.
+    """
+    from ringrift.insight.board.board_svg import svg as picture
+    from ringrift.insight.board.drawing import text
+    from ringrift.insight.board.recorded_game import RecordedGame, find_game
+    from ringrift.rules import RulesError
+
+    try:
+        found = RecordedGame.read(game)
+        if found is None:
+            async with opened(source) as log:
+                with progress("searching GAMES") as report:
+                    found = await find_game(log, game, report)
+        board, position = found.at(ply)
+    except RulesError as error:
+        raise CommandError(f"game {game}: {error}") from error
+    lines = _written(svg, picture(board)) if svg else ()
+    show(found.document(board, position), json, text(board), *lines)
+    return 0
+
+
+def _written(path: Path, picture: str) -> list[str]:
+    """Write a picture and return the line that reports it. Raises CommandError."""
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+    return [f"picture: {path}"]

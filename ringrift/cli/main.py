@@ -32,7 +32,7 @@ COMMANDS = {
         "status": "status:status",
         "events tail": "events:tail",
         "events show": "events:show_event",
-        "game show": "old:game",
+        "game show": "history:show_game",
         "at": "history:at",
         "diff": "history:diff",
         "query": "sql:query",
@@ -51,11 +51,11 @@ COMMANDS = {
         "gauntlet": "players:gauntlet",
         "tiers": "players:tiers",
         "harnesses": "players:harnesses",
-        "model list": "old:model",
-        "model show": "old:model",
-        "model transfer": "old:model",
-        "model export": "old:model",
-        "model architectures": "old:model",
+        "model list": "models:list_models",
+        "model show": "models:show_model",
+        "model transfer": "models:transfer",
+        "model export": "models:export",
+        "model architectures": "models:architectures",
         "rating fit": "rating:fit",
         "rating sprt": "rating:sprt",
         "bench": "bench:bench",
@@ -130,10 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = tuple(sys.argv[1:] if arguments is None else arguments)
     WORDS.set(words)
     try:
-        if words and _is_old(words):
-            from ringrift.cli import old
-
-            return old.run(words)
         return int(application(words)(words) or 0)
     except UnknownCommandError as error:
         _complain(_unknown(error))
@@ -194,15 +190,6 @@ def application(words: Sequence[str]) -> App:
     return app
 
 
-def _is_old(words: Sequence[str]) -> bool:
-    """Whether argparse still reads this command: see `ringrift.cli.old`."""
-    return any(
-        name.split()[0] == words[0] and place.startswith("old:")
-        for commands in COMMANDS.values()
-        for name, place in commands.items()
-    )
-
-
 def _shown_default(value: object) -> str | None:
     """How a help page shows the default of an option; None does not show it."""
     return None if value in (None, False, "", ()) else str(value)
@@ -211,8 +198,6 @@ def _shown_default(value: object) -> str | None:
 def _summary(place: str) -> str:
     """The first paragraph of the docstring of the function `module:function` of `ringrift.cli`."""
     module, _, name = place.partition(":")
-    if module == "old":
-        return "..."
     for item in ast.parse(Path(__file__).with_name(f"{module}.py").read_text()).body:
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name == name:
             return (ast.get_docstring(item) or "").partition("\n\n")[0]

@@ -80,6 +80,15 @@ ARCHITECTURES: Final[dict[str, TowerShape]] = {
         features=1,
     ),
 }
+PARAMETERS: Final = {
+    "v2-micro": 127_396,
+    "v2": 3_219_012,
+    "v4": 3_991_620,
+    "v5-heavy": 10_031_284,
+    "v5-heavy-large": 30_066_564,
+    "v5-heavy-xl": 46_802_756,
+}
+"""Number of weights of each tower, the same on every board."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

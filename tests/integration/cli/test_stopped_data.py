@@ -3,7 +3,6 @@ stopped."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ringrift.cli.common import Source, opened
 from ringrift.cli.main import main
-from ringrift.cli.source import opened
 from ringrift.errors import CommandError
 from ringrift.events import draft
 from ringrift.events.facts import PipelinePaused, SettingsChanged
@@ -84,7 +83,7 @@ def test_a_directory_without_a_log_is_left_as_it_is(
 async def test_a_server_that_was_started_for_a_command_comes_back_when_it_is_killed(
     stopped_data: Path,
 ) -> None:
-    async with opened(argparse.Namespace(server=None, data=stopped_data)) as log:
+    async with opened(Source(data=stopped_data)) as log:
         os.kill(json.loads((stopped_data / "server.json").read_bytes())["pid"], signal.SIGKILL)
         async with asyncio.timeout(20):
             seqs = await log.append(
@@ -106,7 +105,7 @@ async def test_a_command_whose_server_cannot_come_back_says_why(
         raise DiskFull("no space left")
 
     async def look() -> None:
-        async with opened(argparse.Namespace(server=None, data=stopped_data)):
+        async with opened(Source(data=stopped_data)):
             os.kill(json.loads((stopped_data / "server.json").read_bytes())["pid"], signal.SIGKILL)
             await asyncio.Event().wait()
 

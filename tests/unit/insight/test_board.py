@@ -4,9 +4,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ringrift.cli.game import at_ply, read_record
 from ringrift.insight.board.board_svg import SEAT_COLOURS, svg
 from ringrift.insight.board.drawing import text, trace, view
+from ringrift.insight.board.recorded_game import RecordedGame
 from ringrift.rules import CONFIGS, Config, Position
 
 SQUARE = "square8/2 a1a1A(11)2/8/8/3(1221)4/8/8/8/7(2) 1l 0,0 0,0 acted,last=1 0//0/0 2"
@@ -101,7 +101,9 @@ def test_the_end_of_a_game_is_told() -> None:
 
 def test_the_picture_in_the_docs_is_what_the_command_draws() -> None:
     docs = Path(__file__).parents[3] / "docs"
-    board, _ = at_ply(read_record(docs / "game.txt"), 88)
+    game = RecordedGame.read(docs / "game.txt")
+    assert game is not None
+    board, _ = game.at(88)
     assert svg(board) == (docs / "board.svg").read_text(), (
         "ringrift game show docs/game.txt --ply 88 --svg docs/board.svg"
     )

@@ -18,7 +18,7 @@ from ringrift.nets.blocks import HEX_CORNERS, BoardConv
 from ringrift.nets.checkpoint import read, save
 from ringrift.nets.encoding import GLOBALS, PLANES
 from ringrift.nets.evaluator import Evaluator
-from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, UnknownArchitecture, shape_of
+from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, PARAMETERS, UnknownArchitecture, shape_of
 from ringrift.nets.symmetry import cell_table, grid_tables, move_code, symmetries
 from ringrift.rules import CONFIGS, Config, Position
 from ringrift.rules.moves import CLAIM, LINE_ALL, PLACE, RECOVERY_PART, move_type
@@ -275,6 +275,12 @@ def test_networks_have_the_size_their_name_promises_on_every_board(name: str) ->
     low, high = MILLIONS[name]
     assert low * 1e6 <= counts["square8_2p"] <= high * 1e6
     assert max(counts.values()) <= 1.5 * counts["square8_2p"]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_listed_parameters_are_those_of_the_network_on_every_board(name: str) -> None:
+    for hex_board in (False, True):
+        assert parameters(name, hex_board=hex_board) == PARAMETERS[name]
 
 
 def test_the_counted_parameters_are_those_of_the_network() -> None:

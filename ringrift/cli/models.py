@@ -1,0 +1,131 @@
+"""Commands about networks: list and describe them, derive new ones without training."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from ringrift.cli.common import HERE, Config, Json, Source, opened, show
+from ringrift.errors import CommandError
+from ringrift.insight.models.model_history import ModelHistory
+from ringrift.log.errors import Unreachable
+from ringrift.log.jetstream import JetStreamLog
+
+Network: TypeAlias = Annotated[str, Parameter(metavar="DIGEST|FILE")]
+
+
+async def list_models(
+    *, config: Config | None = None, source: Source = HERE, json: Json = False
+) -> int:
+    """List the networks in the log, the oldest first.
+
+    Args:
+        config: Only those of this config.
+    """
+    async with opened(source) as log:
+        history = await ModelHistory.read(log)
+    show(history.documents(config), json, history.table(config))
+    return 0
+
+
+async def show_model(model: Network, /, *, source: Source = HERE, json: Json = False) -> int:
+    """Show what is known about a network.
+
+    Args:
+        model: First digits (six or more) of its digest, or a file.
+    """
+    from ringrift.insight.models import model_card, model_store
+
+    async with _log_for(model, source) as log:
+        digest, data = await model_store.found(model, log)
+        history = await ModelHistory.read(log)
+    card = model_card.card_of(digest, data, model_store.parsed(data), history)
+    note = None if log else "no log is available: this is what the file says"
+    show(card, json, *model_card.card_texts(card), note)
+    return 0
+
+
+async def transfer(
+    *,
+    model: Network,
+    to: Config,
+    output: Path | None = None,
+    publish: bool = False,
+    source: Source = HERE,
+    json: Json = False,
+) -> int:
+    """Derive a network for more seats or another board from a network.
+
+    Args:
+        model: First digits of the digest of the network to start from, or a file.
+        to: The config of the new network.
+        output: Write the new network to this file.
+        publish: Store it, and record the fact that it exists.
+    """
+    from ringrift.insight.models import model_store
+    from ringrift.nets.checkpoint import digest_of
+
+    if output is None and not publish:
+        raise CommandError("where to? give --output FILE, --publish, or both")
+    async with _log_for(model, source, needed=publish) as log:
+        _, data = await model_store.found(model, log)
+        new = model_store.transferred(data, to)
+        if output is not None:
+            model_store.write(output, new)
+        if publish and log is not None:
+            await model_store.publish(log, new)
+    digest = digest_of(new)
+    hint = f"to train from it: --set training.init={to}={digest}" if publish else None
+    show({"model": digest, "config": to, "published": publish}, json, digest, hint)
+    return 0
+
+
+async def export(*, model: Network, output: Path, source: Source = HERE, json: Json = False) -> int:
+    """Export a network as an ONNX graph whose outputs were compared with it.
+
+    Args:
+        model: First digits of the digest of the network, or a file.
+        output: Write the graph to this file.
+    """
+    from ringrift.insight.models import model_store
+
+    async with _log_for(model, source) as log:
+        digest, data = await model_store.found(model, log)
+    graph, difference = model_store.exported(data)
+    model_store.write(output, graph)
+    document = {"model": digest, "bytes": len(graph), "largest_difference": difference}
+    within = f"outputs within {difference:.1e} of the network's"
+    show(document, json, f"{output}: {len(graph):,} bytes, {within}")
+    return 0
+
+
+def architectures(*, json: Json = False) -> int:
+    """List the architectures and how many parameters each has."""
+    from ringrift.insight.describe import table
+    from ringrift.nets.shapes import PARAMETERS
+    from ringrift.rules.config import BOARDS
+
+    document = {name: dict.fromkeys(BOARDS, count) for name, count in PARAMETERS.items()}
+    columns = ("architecture", *(f">{board}" for board in BOARDS))
+    rows = ((name, *counts.values()) for name, counts in document.items())
+    show(document, json, table(columns, rows, plain=True))
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _log_for(
+    model: str, source: Source, *, needed: bool = False
+) -> AsyncIterator[JetStreamLog | None]:
+    """Open the log; None if the network is a file, no server runs and the log is not `needed`."""
+    from ringrift.insight.models.model_store import is_file
+
+    async with contextlib.AsyncExitStack() as stack:
+        log = None
+        optional = is_file(model) and not needed and not source.server
+        with contextlib.suppress(*(Unreachable,) if optional else ()):
+            log = await stack.enter_async_context(opened(source))
+        yield log

@@ -1,0 +1,109 @@
+"""The card of a network: what its checkpoint says, and what the log knows about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+from rich.table import Table
+
+from ringrift.events import facts
+from ringrift.insight.describe import field_text, shorts, table
+from ringrift.insight.models.model_history import (
+    VERDICTS,
+    Ancestor,
+    ModelHistory,
+    TrainingGames,
+    TrainingRun,
+)
+from ringrift.learning.families import AnyCheckpoint
+from ringrift.nets.checkpoint import Header
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """One network. What the log does not know is empty."""
+
+    model: str
+    size_bytes: int
+    parameters: int
+    header: Header
+    lineage: tuple[Ancestor, ...]
+    children: tuple[str, ...]
+    training: TrainingRun | None
+    games: TrainingGames | None
+    scores: dict[str, dict[str, Any]]
+    ratings: tuple[facts.Rating, ...]
+    promoted: bool | None
+    why: str
+
+
+def card_of(model: str, data: bytes, checkpoint: AnyCheckpoint, history: ModelHistory) -> Card:
+    """Return the card of the network with these bytes."""
+    verdict = history.verdicts.get(model)
+    scores = history.scores.get(model, {})
+    return Card(
+        model=model,
+        size_bytes=len(data),
+        parameters=weights(checkpoint),
+        header=checkpoint.header,
+        lineage=history.ancestors(checkpoint.header.parents),
+        children=history.children(model),
+        training=history.training(model),
+        games=history.games(model),
+        scores={purpose: score.document() for purpose, score in scores.items()},
+        ratings=history.ratings(model),
+        promoted=history.promoted(model),
+        why=verdict.why if verdict else "",
+    )
+
+
+def weights(checkpoint: AnyCheckpoint) -> int:
+    """Return the number of weights."""
+    return sum(array.size for array in checkpoint.weights.values())
+
+
+def card_texts(card: Card) -> Iterator[Table | str]:
+    """Yield the card as text."""
+    yield table(("", ""), (*_header_rows(card), *_log_rows(card)), plain=True)
+    for item in card.lineage:
+        generation = None if item.generation is None else f"generation {item.generation}"
+        what = (field_text(item.model), item.architecture, item.config, generation)
+        yield "  from " + " ".join(filter(None, (*what, VERDICTS[item.promoted])))
+
+
+def _header_rows(card: Card) -> Iterator[tuple[str, str]]:
+    header = card.header
+    shape = ", ".join(f"{name} {number}" for name, number in header.shape.items())
+    yield "model", card.model
+    yield "config", header.config_key
+    yield "architecture", f"{header.architecture}: {shape}"
+    yield "parameters", f"{card.parameters:,} in {card.size_bytes:,} bytes"
+    yield "made for", f"encoder {header.encoder}, rules version {header.rules_version}"
+    yield from ((name, field_text(text)) for name, text in header.notes.items())
+
+
+def _log_rows(card: Card) -> Iterator[tuple[str, str]]:
+    if card.training:
+        asked, run = card.training.request, card.training.finished
+        what = f"{run.steps:,} steps on {run.samples:,} samples in {run.train_seconds:.0f} s"
+        yield "training", f"generation {asked.generation}: {what}"
+        losses = f"policy {run.policy_loss:.4f}, value {run.value_loss:.4f}"
+        if run.validation_loss is not None:
+            losses = f"{losses}, validation {run.validation_loss:.4f}"
+        yield "loss", f"{run.loss:.4f} ({losses})"
+        device = card.training.device or "device unknown"
+        yield "where", f"{run.node}, {device}; seed {asked.seed}, settings {asked.settings_version}"
+    if games := card.games:
+        span = f"GAMES {games.first_seq} to {games.last_seq}"
+        yield "games", f"{games.games:,} of {games.shards} shards, {span}"
+    for purpose, score in card.scores.items():
+        low, high = score["interval_95"]
+        interval = f"({low:.1%} to {high:.1%})"
+        yield f"score, {purpose}", f"{score['share']:.1%} of {score['games']} games {interval}"
+    for row in card.ratings:
+        yield "rating", f"{row.elo:+.1f} ± {row.se:.1f} as {row.participant}, {row.games:,} games"
+    if card.promoted is not None:
+        yield "verdict", f"{VERDICTS[card.promoted]}: {card.why}"
+    if card.children:
+        yield "parent of", shorts(card.children)

@@ -1,0 +1,119 @@
+"""Networks as bytes: found in a file or in the store, transferred, exported, published."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ringrift.errors import CommandError
+from ringrift.events import draft
+from ringrift.events.facts import ModelDerived
+from ringrift.insight.models.model_card import weights
+from ringrift.learning.families import AnyCheckpoint, checkpoint_of
+from ringrift.log import read
+from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.protocol import Log
+from ringrift.log.topology import MODEL_BUCKET
+from ringrift.nets import onnx_export
+from ringrift.nets import transfer as transfers
+from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of
+from ringrift.rules.config import Config
+
+DIGEST = re.compile(r"[0-9a-f]{6,64}")
+"""A digest, or its first digits."""
+SOURCE = "ringrift"
+
+
+def is_file(model: str) -> bool:
+    """Whether an argument is the name of a file rather than the digest of a stored network."""
+    return not DIGEST.fullmatch(model) or Path(model).exists()
+
+
+async def found(model: str, log: Log | None) -> tuple[str, bytes]:
+    """Return digest and bytes of the network in a file, or of the stored one whose digest starts
+    with `model`. Raises CommandError."""
+    if is_file(model):
+        try:
+            data = await asyncio.to_thread(Path(model).read_bytes)
+        except OSError as error:
+            remedy = "give a file or a digest of `ringrift model list`"
+            raise CommandError(f"cannot read {model}: {error.strerror}; {remedy}") from error
+        return digest_of(data), data
+    assert log is not None
+    blobs = ObjectBlobs(log)
+    names = [name for name in await blobs.names(MODEL_BUCKET) if name.startswith(model)]
+    if len(names) != 1:
+        what = f"{len(names) or 'no'} networks in the store start with {model}"
+        raise CommandError(f"{what}: give more digits of one of `ringrift model list`")
+    return names[0], await blobs.get(MODEL_BUCKET, names[0])
+
+
+def parsed(data: bytes) -> AnyCheckpoint:
+    """Return a network as a checkpoint. Raises CommandError."""
+    try:
+        return checkpoint_of(data)
+    except CheckpointError as error:
+        raise CommandError(str(error)) from error
+
+
+def transferred(data: bytes, target: str) -> bytes:
+    """Return a network for another config that starts from the weights of this one. Raises
+    CommandError."""
+    checkpoint = _tower(data, f"be transferred; train one for {target} from random weights")
+    try:
+        return transfers.transfer(checkpoint, Config.parse(target))
+    except transfers.TransferError as error:
+        raise CommandError(str(error)) from error
+
+
+def exported(data: bytes) -> tuple[bytes, float]:
+    """Return a network as an ONNX graph, and the largest difference between the outputs of both.
+
+    Raises CommandError."""
+    _tower(data, "be exported: it plays in whole numbers on any CPU as it is")
+    try:
+        return onnx_export.export(data)
+    except onnx_export.OnnxError as error:
+        raise CommandError(str(error)) from error
+
+
+def _tower(data: bytes, purpose: str) -> Checkpoint:
+    """Return a network that is not an NNUE. Raises CommandError."""
+    checkpoint = parsed(data)
+    if not isinstance(checkpoint, Checkpoint):
+        header = checkpoint.header
+        name = f"{header.architecture} for {header.config_key}"
+        raise CommandError(f"this is an NNUE ({name}), which cannot {purpose}")
+    return checkpoint
+
+
+async def publish(log: Log, data: bytes) -> str:
+    """Store a derived network, then the fact that it exists, unless it is stored already; return
+    its digest."""
+    checkpoint = parsed(data)
+    header = checkpoint.header
+    model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+    fact = ModelDerived(
+        config=header.config_key,
+        model=model,
+        architecture=header.architecture,
+        encoder=header.encoder,
+        parameters=weights(checkpoint),
+        parents=header.parents,
+        method=header.notes.get("derived", transfers.METHOD),
+    )
+    async for known in read.facts(log, ModelDerived, scope=fact.config):
+        if known.event == fact:
+            return model
+    await log.append([draft(fact, cause=None, source=SOURCE, time=datetime.now(UTC), key=model)])
+    return model
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file. Raises CommandError."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
