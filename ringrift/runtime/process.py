@@ -150,9 +150,15 @@ class Process:
         await self.log.append([self.draft(fact, cause=None, key=key)])
 
     async def dead_letter(
-        self, entry: Entry, *, stream: str, deliveries: int, reason: str, answered: bool = False
+        self,
+        entry: Entry,
+        *,
+        stream: str,
+        deliveries: int,
+        reason: str,
+        failure_recorded: bool = False,
     ) -> None:
-        """Dead-letter an unusable entry. `answered`: a fact reports its failure already."""
+        """Dead-letter an unusable entry. `failure_recorded`: a fact reports its failure already."""
         self.errors += 1
         cause = f"{stream}/{entry.seq}"
         self.logger.error("dead letter", cause=cause, reason=reason)
@@ -165,7 +171,7 @@ class Process:
             deliveries=deliveries,
             reason=reason,
             source=self.source,
-            failure_recorded=answered,
+            failure_recorded=failure_recorded,
         )
         await store_dead_letter(self.log, letter)
 

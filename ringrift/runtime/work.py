@@ -144,15 +144,19 @@ async def _fail(
     redelivered and the fact is not written twice."""
     draft = process.draft(failure, cause=ticket.cause, key=ticket.ticket)
     await process.log.append([draft])
-    await _dead_letter(process, item, reason, answered=True)
+    await _dead_letter(process, item, reason, failure_recorded=True)
 
 
 async def _dead_letter(
-    process: Process, item: WorkItem, reason: str, *, answered: bool = False
+    process: Process, item: WorkItem, reason: str, *, failure_recorded: bool = False
 ) -> None:
     entry = Entry(item.seq, item.subject, 0, item.body)
     await process.dead_letter(
-        entry, stream=WORK, deliveries=item.deliveries, reason=reason, answered=answered
+        entry,
+        stream=WORK,
+        deliveries=item.deliveries,
+        reason=reason,
+        failure_recorded=failure_recorded,
     )
     await item.term(reason)
 

@@ -139,7 +139,7 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
         queued = await log.get("WORK", number)
         body = type(queued)(number, subject_of(ticket), 0, encode_ticket(ticket))
         await process.dead_letter(
-            body, stream="WORK", deliveries=4, reason="RuntimeError: no luck", answered=True
+            body, stream="WORK", deliveries=4, reason="RuntimeError: no luck", failure_recorded=True
         )
         await log.purge("WORK", "ringrift.work.nobody.5.hex8_2p")
 

@@ -1,77 +1,68 @@
-"""A shard whose blob is lost comes back from the games, and a fact tells it; one that is there is
-just read."""
+"""Shards whose blob is lost are rebuilt from their games."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
 
 import pytest
+from msgspec.structs import replace
+from support.shard_system import ShardSystem
+from support.system import System, running
 
-from ringrift.consumers.shards import building, stored
-from ringrift.events import decode
+from ringrift.consumers import exporter
+from ringrift.consumers.shards.stored import shard_bytes
 from ringrift.events.facts import ShardExported, ShardRecovered
-from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import BlobCorrupt
-from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.runtime.process import Process
 
 
-async def exported(process: Process, monkeypatch: pytest.MonkeyPatch, data: bytes) -> ShardExported:
-    """The fact of a shard of no games, which `make_shard` turns into `data`; its blob is not
-    stored."""
-    monkeypatch.setattr(building, "make_shard", lambda config, games: (data, None))
-    digest = await ObjectBlobs(MemoryLog(MemoryBroker())).put("shards", data)
-    return ShardExported(
-        config="hex8_2p",
-        encoder="e",
-        index=3,
-        first_seq=1,
-        last_seq=1,
-        games=1,
-        samples=1,
-        rejected=0,
-        digest=digest,
-        size_bytes=len(data),
-    )
+@pytest.fixture
+async def shards(system: System) -> ShardSystem:
+    found = ShardSystem(system)
+    await found.start()
+    return found
 
 
 @pytest.fixture
-def process() -> Process:
-    log = MemoryLog(MemoryBroker())
-    return Process("trainer", "test", log)
+async def trainer(system: System) -> Process:
+    return system.process("trainer")
 
 
-async def told(process: Process) -> list[Any]:
-    read = process.log.read("EVENTS")
-    return [
-        decode(entry.body, stream="EVENTS", seq=entry.seq).event
-        async for batch in read
-        for entry in batch
-    ]
+async def lost(shards: ShardSystem) -> ShardExported:
+    """A shard without its blob."""
+    fact = (await shards.shards())[0]
+    await shards.blobs.delete("shards", fact.digest)
+    return fact
 
 
-async def test_a_lost_shard_is_made_again_and_that_is_told(process, monkeypatch) -> None:
-    fact = await exported(process, monkeypatch, b"shard")
-    assert await stored.shard_bytes(process, fact) == b"shard"
-    (recovered,) = await told(process)
-    assert isinstance(recovered, ShardRecovered)
-    assert (recovered.digest, recovered.index) == (fact.digest, 3)
-    assert await stored.shard_bytes(process, fact) == b"shard"
-    assert len(await told(process)) == 1
-
-
-async def test_a_shard_that_is_there_is_read(process, monkeypatch) -> None:
-    fact = await exported(process, monkeypatch, b"shard")
-    await process.blobs.put("shards", b"shard")
-    assert await stored.shard_bytes(process, fact) == b"shard"
-    assert await told(process) == []
-
-
-async def test_a_shard_that_comes_back_otherwise_is_refused_and_nothing_is_told(
-    process, monkeypatch
+async def test_a_lost_shard_is_rebuilt_once_and_recorded(
+    shards: ShardSystem, trainer: Process
 ) -> None:
-    fact = await exported(process, monkeypatch, b"shard")
-    monkeypatch.setattr(building, "make_shard", lambda config, games: (b"other", None))
-    with pytest.raises(BlobCorrupt):
-        await stored.shard_bytes(process, fact)
-    assert await told(process) == []
+    fact = await lost(shards)
+    for _ in range(2):
+        assert await shard_bytes(trainer, fact) == shards.bytes_of(*shards.games[:2])
+    (recovered,) = await shards.system.facts(ShardRecovered)
+    assert (recovered.digest, recovered.index) == (fact.digest, 0)
+
+
+async def test_a_stored_shard_is_read(shards: ShardSystem, trainer: Process) -> None:
+    (fact, _) = await shards.shards()
+    assert await shard_bytes(trainer, fact) == shards.bytes_of(*shards.games[:2])
+    assert await shards.system.facts(ShardRecovered) == []
+
+
+async def test_a_shard_that_is_rebuilt_with_other_bytes_is_refused(
+    shards: ShardSystem, trainer: Process
+) -> None:
+    fact = replace(await lost(shards), digest="0" * 64)
+    with pytest.raises(BlobCorrupt, match="was rebuilt as"):
+        await shard_bytes(trainer, fact)
+    assert await shards.system.facts(ShardRecovered) == []
+
+
+async def test_an_exporter_rebuilds_lost_shards_when_it_starts(shards: ShardSystem) -> None:
+    fact = await lost(shards)
+    async with running(exporter.main(shards.exporter)), asyncio.timeout(60.0):
+        while not await shards.blobs.has("shards", fact.digest):  # noqa: ASYNC110
+            await asyncio.sleep(1.0)
+    assert await shards.system.facts(ShardRecovered) == []

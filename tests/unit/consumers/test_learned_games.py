@@ -1,4 +1,4 @@
-"""Games of matches that only measure are recorded like all others, and are in no shard."""
+"""Games of matches that only measure strength are recorded, but are in no shard."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ringrift.learning.matches import play_match
 
 
 def games_of(purpose: Any) -> list[GameCompleted]:
+    """The games of a match between two baselines."""
     request = EvaluationRequested(
         config="hex8_2p",
         generation=1,
@@ -38,13 +39,16 @@ def games_of(purpose: Any) -> list[GameCompleted]:
     return [fact for fact in played if isinstance(fact, GameCompleted)]
 
 
-@pytest.mark.parametrize("purpose", ["random", *sorted(MEASURING)])
-def test_only_the_loops_own_games_are_learned_from(purpose: Any) -> None:
+@pytest.mark.parametrize("purpose", sorted(MEASURING))
+def test_a_measuring_match_is_not_learned_from(purpose: Any) -> None:
     games = games_of(purpose)
-    assert len(games) == 2
-    assert {game.origin for game in games} == {
-        "tournament" if purpose in MEASURING else "evaluation"
-    }
     _, counts = make_shard("hex8_2p", games)
-    assert counts.games == (0 if purpose in MEASURING else 2)
-    assert counts.rejected == ()
+    assert [game.origin for game in games] == ["tournament"] * 2
+    assert (counts.games, counts.rejected) == (0, ())
+
+
+def test_a_match_of_the_loop_is_learned_from() -> None:
+    games = games_of("random")
+    _, counts = make_shard("hex8_2p", games)
+    assert [game.origin for game in games] == ["evaluation"] * 2
+    assert (counts.games, counts.rejected) == (2, ())

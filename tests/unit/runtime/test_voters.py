@@ -1,4 +1,4 @@
-"""Voters as the server's answer about `EVENTS` tells of them."""
+"""Voters in the server's answer about `EVENTS`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AWAY: dict[str, Any] = {"name": "c", "current": True, "offline": True}
         ({"leader": "", "replicas": [HERE, AWAY, AWAY]}, None, 1, 3, "LOST"),
     ],
 )
-def test_voters(
+def test_the_quorum_counts_current_voters(
     cluster: dict[str, Any] | None, leader: str | None, alive: int, voters: int, level: str
 ) -> None:
     found = voters_in({"cluster": cluster} if cluster else {})

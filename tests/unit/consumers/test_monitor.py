@@ -1,0 +1,133 @@
+"""The monitor observes nodes, retries dead letters, closes breakers and measures."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from support.loop_facts import promoted
+from support.system import System, running, until
+
+from ringrift.consumers import monitor
+from ringrift.consumers.monitoring.measures import measure_configs
+from ringrift.consumers.monitoring.presence import Known
+from ringrift.events import draft
+from ringrift.events.facts import (
+    BreakerReset,
+    ConsumerStarted,
+    ConsumerStopped,
+    DeadLetterRetryFailed,
+    DeadLetterRetryRequested,
+    NodeJoined,
+    NodePresenceChanged,
+    VelocityChanged,
+)
+from ringrift.log.entry import Entry
+from ringrift.log.presence import Heartbeat
+from ringrift.runtime.process import Process
+
+HEARTBEAT = Heartbeat(
+    consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={}
+)
+
+
+@pytest.fixture
+async def process(system: System) -> Process:
+    return system.process("monitor")
+
+
+async def test_a_node_is_recorded_when_it_comes_and_when_it_leaves(
+    system: System, process: Process
+) -> None:
+    async with running(monitor.main(process)):
+        await process.presence.beat(HEARTBEAT)
+        joined, _ = await system.first(NodeJoined)
+        await process.presence.beat(replace(HEARTBEAT, left=True))
+        await system.count(NodePresenceChanged, 2)
+    assert joined.node == "gpu1"
+    changes = [(fact.present, fact.left) for fact in await system.facts(NodePresenceChanged)]
+    assert changes == [(True, False), (False, True)]
+
+
+async def test_a_silent_node_is_recorded_as_missing(system: System, process: Process) -> None:
+    async with running(monitor.main(process)):
+        await process.presence.beat(HEARTBEAT)
+        await system.count(NodePresenceChanged, 2)
+    (_, missing) = await system.facts(NodePresenceChanged)
+    assert (missing.present, missing.left) == (False, False)
+
+
+async def test_a_retry_that_an_earlier_monitor_left_undone_is_carried_out_once(
+    system: System, process: Process
+) -> None:
+    subject = "ringrift.settings.all.changed"
+    seq = await system.log.publish("EVENTS", subject, b"poison")
+    entry = Entry(seq, subject, 0, b"poison")
+    rater = system.process("rater")
+    await rater.dead_letter(entry, stream="EVENTS", deliveries=1, reason="undecodable")
+    request = DeadLetterRetryRequested(
+        consumer="rater", stream="EVENTS", seq=seq, dead_seq=1, attempt=1
+    )
+    earlier = draft(request, cause="EVENTS/1", source="monitor@before")
+    (requested,) = await system.log.append([earlier])
+    for _ in range(2):
+        async with running(monitor.main(system.process("monitor"))):
+            failed, meta = await system.first(DeadLetterRetryFailed)
+    assert (failed.seq, meta.cause) == (seq, f"EVENTS/{requested}")
+    assert len(await system.facts(DeadLetterRetryFailed)) == 1
+
+
+async def test_a_breaker_that_an_operator_resets_is_closed(
+    system: System, process: Process
+) -> None:
+    await system.open_breaker(system.process(), "node-test")
+    async with running(monitor.main(process)):
+        await until(lambda: not process.breakers.allows("node-test"))
+        await system.write(BreakerReset(target="node-test", why="repaired"))
+        await until(lambda: process.breakers.allows("node-test"))
+
+
+async def test_the_acting_monitor_measures_the_cluster(system: System, process: Process) -> None:
+    async with running(monitor.main(process)):
+        await until(lambda: process.metrics.value("ringrift_dead_letters_unresolved") == 0)
+
+
+def test_a_node_that_reported_its_stop_to_an_earlier_monitor_is_not_missing() -> None:
+    known = Known()
+    for event in (
+        NodePresenceChanged(node="a", present=True, left=False, silent_seconds=0, processes=1),
+        ConsumerStarted(node="a", consumer="rater", instance="1", version="1"),
+        ConsumerStopped(node="a", consumer="rater", instance="1", why="told to stop"),
+        NodePresenceChanged(node="b", present=True, left=False, silent_seconds=0, processes=1),
+        ConsumerStarted(node="b", consumer="rater", instance="2", version="1"),
+    ):
+        known.take(event)
+    changes = [(change.node, change.present, change.left) for change in known.changes({})]
+    assert changes == [("a", False, True), ("b", False, False)]
+
+
+async def test_the_newest_facts_of_a_config_are_measured(system: System, process: Process) -> None:
+    velocity = VelocityChanged(
+        config="hex8_2p",
+        model="ab" * 32,
+        elo_per_hour=None,
+        pace=None,
+        elo_above_heuristic=120.5,
+        settings_version=1,
+    )
+    await system.write(promoted(generation=1), promoted(generation=2), velocity)
+    await measure_configs(process)
+    value = process.metrics.value
+    assert value("ringrift_generation", "hex8_2p") == 2
+    assert value("ringrift_elo_above_heuristic", "hex8_2p") == 120.5
+    assert value("ringrift_elo_velocity", "hex8_2p") is None, "unknown before a second network"
+
+
+async def test_a_config_without_facts_is_not_measured(system: System, process: Process) -> None:
+    await measure_configs(process)
+    assert process.metrics.value("ringrift_generation", "hex8_2p") is None
+
+
+async def test_nodes_that_rejoined_are_counted(system: System, process: Process) -> None:
+    await system.write(NodeJoined(node="a", rejoined=False), NodeJoined(node="b", rejoined=True))
+    await measure_configs(process)
+    assert process.metrics.value("ringrift_nodes_reconnected_total") == 1
