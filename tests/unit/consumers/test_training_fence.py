@@ -14,7 +14,7 @@ from ringrift.consumers import trainer
 from ringrift.consumers.training.session import watch_for_timeout
 from ringrift.events.facts import ModelRegistered, TrainingFinished, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket, tickets_of
-from ringrift.learning.training import Progress
+from ringrift.learning.training_state import Progress
 from ringrift.log.errors import ConcurrencyError
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import save
