@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ringrift.cli.common import Json, show
-from ringrift.cluster import local
+from ringrift.cluster.local import NO_ANSWER, LocalCluster, health
 from ringrift.deciders.fleet.resilience import quorum_level
 from ringrift.errors import CommandError
 from ringrift.log.errors import ServerRefused, StreamError
@@ -48,25 +48,25 @@ async def up(
         tls: Create it with TLS.
     """
     try:
-        cluster = local.read(data)
+        cluster = LocalCluster.read(data)
     except CommandError:
-        cluster = local.create(data, nodes, users=users, tls=tls)
-    local.start(data, cluster)
-    await local.wait_until_healthy(data, cluster)
-    with local.as_role(data, cluster, "operator"):
+        cluster = LocalCluster.create(data, nodes, users=users, tls=tls)
+    cluster.start()
+    await cluster.wait_until_healthy()
+    with cluster.as_role("operator"):
         log = await JetStreamLog.open(cluster.url, name="ringrift")
         for drift in await ensure(log, replicas=None):
             print(f"differs from its declaration: {drift}", file=sys.stderr)
         await log.close()
     print(f"{len(cluster.members)} servers run: ringrift up --server {cluster.url}")
-    for name, value in local.environment(data, cluster, "operator").items():
+    for name, value in cluster.environment("operator").items():
         print(f"with {name}={value}")
     return 0
 
 
 def down(*, data: ClusterData = DATA) -> int:
     """Stop the cluster on this machine; its data is kept."""
-    local.stop(data, local.read(data))
+    LocalCluster.read(data).stop()
     print(f"stopped; its data is kept in {data}")
     return 0
 
@@ -77,7 +77,7 @@ def kill(node: str, /, *, data: ClusterData = DATA) -> int:
     Args:
         node: Name of the server, such as n1.
     """
-    local.kill(data, local.read(data), node)
+    LocalCluster.read(data).kill(node)
     print(f"{node} is killed; `ringrift cluster up` starts it")
     return 0
 
@@ -90,14 +90,14 @@ def partition(*node: str, data: ClusterData = DATA) -> int:
     """
     if not node:
         raise CommandError("name the servers to cut off, such as n1")
-    local.cut(data, local.read(data), list(node))
+    LocalCluster.read(data).cut(node)
     print(f"cut off: {', '.join(node)}; `ringrift cluster heal` ends it")
     return 0
 
 
 def heal(*, data: ClusterData = DATA) -> int:
     """End all cuts."""
-    local.cut(data, local.read(data), [])
+    LocalCluster.read(data).cut([])
     print("no server is cut off")
     return 0
 
@@ -106,15 +106,15 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
     """Show the servers and streams of the cluster on this machine.
 
     The exit status is 1 unless all servers are healthy."""
-    cluster = local.read(data)
-    health = {member.name: await local.health(member) for member in cluster.members}
-    away = local.cut_off(data)
-    alive = [name for name in health if health[name] != local.NO_ANSWER and name not in away]
-    level = quorum_level(len(health), len(alive))
+    cluster = LocalCluster.read(data)
+    states = {member.name: await health(member) for member in cluster.members}
+    away = cluster.cut_off()
+    alive = [name for name in states if states[name] != NO_ANSWER and name not in away]
+    level = quorum_level(len(states), len(alive))
     streams: list[StreamView] = []
     problem = None
     try:
-        with local.as_role(data, cluster, "viewer"):
+        with cluster.as_role("viewer"):
             streams = await _streams(cluster.url)
     except (StreamError, TimeoutError) as error:
         problem = str(error) or "no answer"
@@ -123,7 +123,7 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
         table = Table("voter", "url", "health", "leads", box=None)
         for member in cluster.members:
             leads = ", ".join(view.name for view in streams if view.leader == member.name)
-            state = "cut off" if member.name in away else health[member.name]
+            state = "cut off" if member.name in away else states[member.name]
             table.add_row(member.name, f"127.0.0.1:{member.port}", state, leads)
         out.print(f"quorum {level}")
         out.print(table)
@@ -136,7 +136,7 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
 
     document = {
         "quorum": level,
-        "voters": health,
+        "voters": states,
         "cut_off": away,
         "streams": streams,
         "problem": problem,

@@ -84,7 +84,7 @@ async def update(
         skip_voters: Do not restart servers.
         convergence_timeout: Time in which a node or server must be back and current.
     """
-    from ringrift.cluster import local
+    from ringrift.cluster.local import LocalCluster
     from ringrift.cluster.update import (
         UpdateFailed,
         describe,
@@ -95,12 +95,12 @@ async def update(
 
     if not safe and not dry_run:
         raise CommandError("give --safe to carry out the update, or --dry-run to see its steps")
-    data = source.data
-    cluster = local.read(data) if (data / "cluster.json").exists() else None
+    here = source.data / "cluster.json"
+    cluster = LocalCluster.read(source.data) if here.exists() else None
     with contextlib.ExitStack() as stack:
         if cluster is not None:
-            source = Source(data=data, server=source.server or cluster.url)
-            stack.enter_context(local.as_role(data, cluster, "operator"))
+            source = Source(data=source.data, server=source.server or cluster.url)
+            stack.enter_context(cluster.as_role("operator"))
         async with opened(source) as log:
             steps = await find_steps(log, cluster, skip_voters=skip_voters)
             print(describe(steps))
@@ -110,7 +110,7 @@ async def update(
                 await update_nodes(log, steps, convergence_timeout)
                 if cluster is not None:
                     for name in steps.servers:
-                        await restart_server(log, data, cluster, name, convergence_timeout)
+                        await restart_server(log, cluster, name, convergence_timeout)
             except UpdateFailed as error:
                 print(f"stopped: {error}", file=sys.stderr)
                 return 1

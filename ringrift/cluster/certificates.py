@@ -1,7 +1,6 @@
-"""A private certificate authority and the servers' certificates, made by the `openssl` command.
+"""A private certificate authority and the certificates of servers, made by the `openssl` command.
 
-`openssl` because it is on every machine that runs servers; a library would be a dependency for one
-afternoon a year."""
+`openssl` is installed wherever servers run; a library would be a dependency for one use a year."""
 
 from __future__ import annotations
 
@@ -16,88 +15,64 @@ from ringrift.errors import CommandError
 
 AUTHORITY_DAYS = 3650
 SERVER_DAYS = 825
-"""the longest that clients of Apple's take; a new one is made by `ringrift cluster certs` and read
-at a reload"""
+"""Apple's clients accept no certificate that is valid for longer"""
 OPENSSL_SECONDS_MAX = 60.0
 _REQUEST = "[req]\nprompt = no\ndistinguished_name = name\n[name]\nCN = {name}\n"
-_AUTHORITY = "[rights]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\nsubjectKeyIdentifier = hash\n"
-_SERVER = (
-    "[rights]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
-    "extendedKeyUsage = serverAuth, clientAuth\nsubjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n"
-    "subjectAltName = {names}\n"
-)
+_AUTHORITY = """[rights]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+"""
+_SERVER = """[rights]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = {names}
+"""
 
 
 def make_authority(folder: Path) -> None:
-    """`ca.pem` and `ca.key` in `folder`, unless they are there. Raises CommandError."""
-    if (folder / "ca.key").exists():
+    """Write `ca.pem` and `ca.key` to `folder` unless they exist. Raises CommandError."""
+    key = folder / "ca.key"
+    if key.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    _make_key(folder / "ca.key")
+    _make_key(key)
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "config"
         config.write_text(_REQUEST.format(name="RingRift cluster authority") + _AUTHORITY)
         _openssl(
-            "req",
-            "-x509",
-            "-new",
-            "-sha256",
-            "-key",
-            folder / "ca.key",
-            "-days",
-            str(AUTHORITY_DAYS),
-            "-config",
-            config,
-            "-extensions",
-            "rights",
-            "-out",
-            folder / "ca.pem",
+            "req -x509 -new -sha256 -extensions rights",
+            key=key,
+            days=AUTHORITY_DAYS,
+            config=config,
+            out=folder / "ca.pem",
         )
 
 
 def make_server(authority: Path, folder: Path, name: str, addresses: Sequence[str]) -> None:
-    """`ca.pem`, `server.pem` and `server.key` in `folder` for a server that is reached under
+    """Write `ca.pem`, `server.pem` and `server.key` to `folder` for a server that is reached at
     `addresses`. Raises CommandError."""
     folder.mkdir(parents=True, exist_ok=True)
-    _make_key(folder / "server.key")
-    names = ", ".join(
-        _alternative(address) for address in dict.fromkeys((*addresses, "localhost", "127.0.0.1"))
-    )
+    key = folder / "server.key"
+    _make_key(key)
+    reached = dict.fromkeys((*addresses, "localhost", "127.0.0.1"))
+    names = ", ".join(_alternative(address) for address in reached)
     with tempfile.TemporaryDirectory() as scratch:
-        config, request = Path(scratch) / "config", Path(scratch) / "request"
+        config, request, serial = (Path(scratch) / file for file in ("config", "request", "serial"))
         config.write_text(_REQUEST.format(name=name) + _SERVER.format(names=names))
+        _openssl("req -new -sha256", key=key, config=config, out=request)
         _openssl(
-            "req",
-            "-new",
-            "-sha256",
-            "-key",
-            folder / "server.key",
-            "-config",
-            config,
-            "-out",
-            request,
-        )
-        _openssl(
-            "x509",
-            "-req",
-            "-sha256",
-            "-in",
-            request,
-            "-CA",
-            authority / "ca.pem",
-            "-CAkey",
-            authority / "ca.key",
-            "-CAcreateserial",
-            "-CAserial",
-            Path(scratch) / "serial",
-            "-days",
-            str(SERVER_DAYS),
-            "-extfile",
-            config,
-            "-extensions",
-            "rights",
-            "-out",
-            folder / "server.pem",
+            "x509 -req -sha256 -CAcreateserial -extensions rights",
+            in_=request,
+            CA=authority / "ca.pem",
+            CAkey=authority / "ca.key",
+            CAserial=serial,
+            days=SERVER_DAYS,
+            extfile=config,
+            out=folder / "server.pem",
         )
     (folder / "ca.pem").write_bytes((authority / "ca.pem").read_bytes())
 
@@ -110,22 +85,26 @@ def _alternative(address: str) -> str:
 
 
 def _make_key(path: Path) -> None:
-    """A key on P-256 that only its owner reads, from its first byte on."""
+    """Write a P-256 key that only its owner can read at any time."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
-    _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
+    _openssl("ecparam -name prime256v1 -genkey -noout", out=path)
 
 
-def _openssl(*words: str | Path) -> None:
+def _openssl(words: str, **options: str | int | Path) -> None:
+    """Run an openssl command with `options`. Raises CommandError."""
     found = shutil.which("openssl")
     if found is None:
-        raise CommandError(
-            "no openssl command on PATH: certificates are made with it; install the package openssl"
-        )
+        raise CommandError("there is no openssl command on PATH: install the package openssl")
+    command = [found, *words.split()]
+    for name, value in options.items():
+        command += [f"-{name.rstrip('_')}", str(value)]
     try:
         subprocess.run(
-            [found, *words], check=True, capture_output=True, text=True, timeout=OPENSSL_SECONDS_MAX
+            command, check=True, capture_output=True, text=True, timeout=OPENSSL_SECONDS_MAX
         )
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise CommandError(f"openssl {words[0]} failed: {said[-1] if said else error}") from error
+        output = (getattr(error, "stderr", None) or str(error)).strip()
+        raise CommandError(
+            f"openssl {command[1]} failed: {output.rpartition(chr(10))[2]}"
+        ) from error

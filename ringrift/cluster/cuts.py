@@ -1,13 +1,14 @@
-"""Cuts the network between the voters of a local cluster: every route goes through a port of this
+"""Cuts the network between the servers of a local cluster. Every route leads through a port of this
 process, which can fall silent.
 
-A cut link is silent, not closed, as a network that loses every packet is: what was sent stays
-unanswered and a new connection is accepted and hears nothing. When the link heals, both its ends
-are closed and the servers connect anew.
+A cut link is silent, not closed, like a network that loses every packet: data that was sent gets no
+answer, and new connections are accepted and hear nothing. When a link heals, both its ends are
+closed, and the servers reconnect.
 
-    python -m ringrift.cluster.cuts DIR      links in DIR/links.json, voters cut off in
-    DIR/cut.json, read again at SIGHUP
-"""
+    python -m ringrift.cluster.cuts DIR
+
+reads the links from DIR/links.json, and the names of the servers that are cut off from DIR/cut.json
+at start and at SIGHUP."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ BLOCK_BYTES = 65536
 
 
 class Link(Struct, frozen=True):
-    """The route of voter `dialer` to voter `listener`: it dials `port`, and gets to `target`."""
+    """The route from server `dialer`, which connects to `port`, to the port `target` of server
+    `listener`."""
 
     dialer: str
     listener: str
@@ -34,7 +36,7 @@ class Link(Struct, frozen=True):
 
 
 class Cuts:
-    """The links of one cluster and who is cut off."""
+    """The links of one cluster and the servers that are cut off."""
 
     def __init__(self, links: Sequence[Link]) -> None:
         self._links = links
@@ -44,27 +46,22 @@ class Cuts:
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        """Listens. Raises OSError for a port that is taken."""
+        """Listen on the ports of all links. Raises OSError if one is taken."""
         for link in self._links:
-            self._servers.append(
-                await asyncio.start_server(self._accepting(link), "127.0.0.1", link.port)
-            )
+            accept = self._accepting(link)
+            self._servers.append(await asyncio.start_server(accept, "127.0.0.1", link.port))
 
     def cut(self, names: frozenset[str]) -> None:
-        """From now on exactly these voters are cut off from all others."""
-        healed = [
-            task
-            for task, link in self._open.items()
-            if _touches(link, self._cut) and not _touches(link, names)
-        ]
-        self._cut = names
-        for task in healed:
-            task.cancel()
+        """Cut exactly these servers off from all others."""
+        before, self._cut = self._cut, names
+        for task, link in self._open.items():
+            if _touches(link, before) and not _touches(link, names):
+                task.cancel()
         self._changed.set()
         self._changed = asyncio.Event()
 
     def close(self) -> None:
-        """Closes every link."""
+        """Close all links."""
         for server in self._servers:
             server.close()
         for task in self._open:
@@ -92,8 +89,8 @@ class Cuts:
         await self._while_cut(link)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", link.target)
         pumps = [
-            asyncio.create_task(self._pump(link, *ends))
-            for ends in ((reader, far_writer), (far_reader, writer))
+            asyncio.create_task(self._pump(link, reader, far_writer)),
+            asyncio.create_task(self._pump(link, far_reader, writer)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -117,20 +114,18 @@ class Cuts:
 
 
 def _touches(link: Link, names: frozenset[str]) -> bool:
-    """Whether one end of the link is cut off."""
     return link.dialer in names or link.listener in names
 
 
 async def serve(folder: Path) -> None:
-    """Serves the links of `folder` until SIGTERM."""
+    """Serve the links of `folder` until SIGTERM."""
     cuts = Cuts(msgspec.json.decode((folder / "links.json").read_bytes(), type=list[Link]))
     stop = asyncio.Event()
 
     def read_cut() -> None:
         with contextlib.suppress(FileNotFoundError):
-            cuts.cut(
-                frozenset(msgspec.json.decode((folder / "cut.json").read_bytes(), type=list[str]))
-            )
+            body = (folder / "cut.json").read_bytes()
+            cuts.cut(msgspec.json.decode(body, type=frozenset[str]))
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, read_cut)

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,8 +32,9 @@ from ringrift.server.embedded import find_binary
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
+HEALTH_SECONDS_MAX = 2.0
 NO_ANSWER = "no answer"
-_UNREACHABLE_PORT = 1
+_UNREACHABLE = "127.0.0.1:1"
 """advertised as the address of every server, so that all routes go through links that can be cut"""
 
 _started: dict[int, subprocess.Popen[bytes]] = {}
@@ -49,7 +50,7 @@ class Member(Struct):
     pid: int = 0
 
 
-class LocalCluster(Struct):
+class _State(Struct):
     """The content of `cluster.json`."""
 
     members: list[Member]
@@ -57,10 +58,78 @@ class LocalCluster(Struct):
     users: bool
     links_pid: int = 0
 
+
+class LocalCluster:
+    """The cluster below the directory `data`."""
+
+    def __init__(self, data: Path, state: _State) -> None:
+        self.data, self._state = data, state
+
+    @classmethod
+    def read(cls, data: Path) -> LocalCluster:
+        """The cluster that was created in `data`. Raises CommandError if there is none."""
+        path = data / "cluster.json"
+        try:
+            return cls(data, msgspec.json.decode(path.read_bytes(), type=_State))
+        except FileNotFoundError as error:
+            raise CommandError(
+                f"there is no cluster in {data}: `ringrift cluster up --data {data}` creates one"
+            ) from error
+        except msgspec.DecodeError as error:
+            raise CommandError(f"{path} is damaged ({error}); delete it") from error
+
+    @classmethod
+    def create(cls, data: Path, count: int, *, users: bool, tls: bool) -> LocalCluster:
+        """Write the files of a new cluster of `count` servers on free ports, without starting it.
+        Raises CommandError."""
+        if count not in (3, 5):
+            raise CommandError(f"{count} voters: give 3 or 5; `ringrift up` alone has one")
+        names = [f"n{number}" for number in range(1, count + 1)]
+        ports = iter(_free_ports(3 * count + count * (count - 1)))
+        members = [Member(name, next(ports), next(ports)) for name in names]
+        route_ports = {name: next(ports) for name in names}
+        links = [
+            Link(dialer, listener, next(ports), route_ports[listener])
+            for dialer in names
+            for listener in names
+            if dialer != listener
+        ]
+        voters = [
+            Voter(
+                name=member.name,
+                port=member.port,
+                monitor_port=member.monitor_port,
+                route_port=route_ports[member.name],
+                route_advertise=_UNREACHABLE,
+                users=users,
+                tls=Tls() if tls else None,
+                store="./nats",
+                advertise=f"127.0.0.1:{member.port}",
+                routes=tuple(f"127.0.0.1:{at.port}" for at in links if at.dialer == member.name),
+            )
+            for member in members
+        ]
+        data.mkdir(parents=True, exist_ok=True)
+        write_voters(data, voters, dict.fromkeys(names, "127.0.0.1"))
+        write_secret(data / "links.json", msgspec.json.encode(links).decode())
+        write_secret(data / "cut.json", "[]")
+        cluster = cls(data, _State(members, tls, users))
+        cluster._save()
+        return cluster
+
+    def _save(self) -> None:
+        text = msgspec.json.format(msgspec.json.encode(self._state), indent=2).decode()
+        write_secret(self.data / "cluster.json", text + "\n")
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The servers."""
+        return self._state.members
+
     @property
     def url(self) -> str:
         """The addresses of all servers, for `--server`."""
-        scheme = "tls" if self.tls else "nats"
+        scheme = "tls" if self._state.tls else "nats"
         return ",".join(f"{scheme}://127.0.0.1:{member.port}" for member in self.members)
 
     def member(self, name: str) -> Member:
@@ -71,179 +140,121 @@ class LocalCluster(Struct):
         names = ", ".join(member.name for member in self.members)
         raise CommandError(f"there is no voter {name!r}: the voters are {names}")
 
+    def environment(self, role: str) -> dict[str, str]:
+        """Environment variables that a client needs to connect as `role`."""
+        found = {}
+        if self._state.users:
+            found[CREDENTIALS] = str(self.data / "credentials" / f"{role}.txt")
+        if self._state.tls:
+            found[AUTHORITY] = str(self.data / "authority" / "ca.pem")
+        return found
 
-def environment(data: Path, cluster: LocalCluster, role: str) -> dict[str, str]:
-    """Environment variables that a client needs to connect as `role`."""
-    found = {}
-    if cluster.users:
-        found[CREDENTIALS] = str(data / "credentials" / f"{role}.txt")
-    if cluster.tls:
-        found[AUTHORITY] = str(data / "authority" / "ca.pem")
-    return found
+    @contextlib.contextmanager
+    def as_role(self, role: str) -> Iterator[None]:
+        """Connections opened in the block are made as `role`."""
+        values = self.environment(role)
+        before = {name: os.environ.get(name) for name in values}
+        os.environ.update(values)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
+    def _home(self, member: Member) -> Path:
+        return self.data / "voters" / member.name
 
-@contextlib.contextmanager
-def as_role(data: Path, cluster: LocalCluster, role: str) -> Iterator[None]:
-    """Connections opened in the block are made as `role`."""
-    values = environment(data, cluster, role)
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    def start(self) -> None:
+        """Start the links and all servers that do not run; return before they are ready."""
+        if not runs(self._state.links_pid, self.data):
+            words = [sys.executable, "-m", "ringrift.cluster.cuts", str(self.data.resolve())]
+            self._state.links_pid = _spawn(words, self.data, self.data / "links.log")
+            self._save()
+        for member in self.members:
+            self.start_member(member.name)
 
+    def start_member(self, name: str) -> None:
+        """Start one server unless it runs."""
+        member = self.member(name)
+        home = self._home(member)
+        if not runs(member.pid, home):
+            words = [str(find_binary()), "-c", "nats.conf"]
+            member.pid = _spawn(words, home, home / "nats.log")
+            self._save()
 
-def read(data: Path) -> LocalCluster:
-    """The cluster of a data directory. Raises CommandError if there is none."""
-    try:
-        return msgspec.json.decode((data / "cluster.json").read_bytes(), type=LocalCluster)
-    except FileNotFoundError as error:
-        raise CommandError(
-            f"there is no cluster in {data}: `ringrift cluster up --data {data}` creates one"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise CommandError(f"{data / 'cluster.json'} is damaged ({error}); delete it") from error
+    def stop(self) -> None:
+        """Stop servers and links; kill those that take longer than `STOP_SECONDS_MAX`."""
+        _end({**self._running(self.members), self._state.links_pid: self.data})
+        self._state.links_pid = 0
+        self._stopped(self.members)
 
+    def stop_member(self, name: str) -> None:
+        """Stop one server; kill it if that takes longer than `STOP_SECONDS_MAX`."""
+        members = [self.member(name)]
+        _end(self._running(members))
+        self._stopped(members)
 
-def create(data: Path, count: int, *, users: bool, tls: bool) -> LocalCluster:
-    """Write the files of a new cluster on free ports, without starting it. Raises CommandError."""
-    if count not in (3, 5):
-        raise CommandError(f"{count} voters: give 3 or 5; `ringrift up` alone has one")
-    names = [f"n{number}" for number in range(1, count + 1)]
-    ports = _free_ports(3 * count + count * (count - 1))
-    clients, route_ports, monitors = (ports[at * count : (at + 1) * count] for at in range(3))
-    between = ports[3 * count :]
-    links = [
-        Link(dialer, listener, between.pop(), route_ports[number])
-        for dialer in names
-        for number, listener in enumerate(names)
-        if dialer != listener
-    ]
-    voters = [
-        Voter(
-            name=name,
-            port=clients[number],
-            monitor_port=monitors[number],
-            route_port=route_ports[number],
-            route_advertise=f"127.0.0.1:{_UNREACHABLE_PORT}",
-            users=users,
-            tls=Tls() if tls else None,
-            store="./nats",
-            advertise=f"127.0.0.1:{clients[number]}",
-            routes=tuple(f"127.0.0.1:{link.port}" for link in links if link.dialer == name),
-        )
-        for number, name in enumerate(names)
-    ]
-    data.mkdir(parents=True, exist_ok=True)
-    write_voters(data, voters, dict.fromkeys(names, "127.0.0.1"))
-    write_secret(data / "links.json", msgspec.json.encode(links).decode())
-    write_secret(data / "cut.json", "[]")
-    cluster = LocalCluster(
-        [Member(*row) for row in zip(names, clients, monitors, strict=True)], tls, users
-    )
-    save(data, cluster)
-    return cluster
+    def hand_over(self, name: str) -> None:
+        """Let one server hand its leaderships to others and refuse new clients."""
+        _signal(self._running([self.member(name)]), signal.SIGUSR2)
 
+    def kill(self, name: str) -> None:
+        """Kill one server. Raises CommandError if it does not run."""
+        members = [self.member(name)]
+        running = self._running(members)
+        if not _alive(running):
+            raise CommandError(f"{name} does not run; `ringrift cluster up` starts it")
+        _signal(running, signal.SIGKILL)
+        while _alive(running):
+            time.sleep(0.005)
+        self._stopped(members)
 
-def save(data: Path, cluster: LocalCluster) -> None:
-    """Write `cluster.json`."""
-    write_secret(
-        data / "cluster.json",
-        msgspec.json.format(msgspec.json.encode(cluster), indent=2).decode() + "\n",
-    )
+    def _running(self, members: Sequence[Member]) -> dict[int, Path]:
+        return {member.pid: self._home(member) for member in members}
 
+    def _stopped(self, members: Sequence[Member]) -> None:
+        for member in members:
+            member.pid = 0
+        self._save()
 
-def start(data: Path, cluster: LocalCluster) -> None:
-    """Start the links and all servers that do not run; return before they are ready."""
-    if not is_alive(cluster.links_pid, data):
-        words = [sys.executable, "-m", "ringrift.cluster.cuts", str(data.resolve())]
-        cluster.links_pid = _spawn(words, data, data / "links.log")
-    for member in cluster.members:
-        start_member(data, cluster, member.name)
-    save(data, cluster)
+    def cut(self, names: Sequence[str]) -> None:
+        """Cut exactly the named servers off from all others. Raises CommandError."""
+        for name in names:
+            self.member(name)
+        links = {self._state.links_pid: self.data}
+        if not _alive(links):
+            raise CommandError("the cluster does not run; `ringrift cluster up` starts it")
+        write_secret(self.data / "cut.json", msgspec.json.encode(names).decode())
+        _signal(links, signal.SIGHUP)
 
+    def cut_off(self) -> list[str]:
+        """Names of the servers that are cut off."""
+        try:
+            return msgspec.json.decode((self.data / "cut.json").read_bytes(), type=list[str])
+        except FileNotFoundError:
+            return []
 
-def start_member(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Start one server unless it runs."""
-    member, home = cluster.member(name), data / "voters" / name
-    if not is_alive(member.pid, home):
-        member.pid = _spawn([str(find_binary()), "-c", "nats.conf"], home, home / "nats.log")
-        save(data, cluster)
-
-
-def stop(data: Path, cluster: LocalCluster) -> None:
-    """Stop servers and links; kill those that take longer than `STOP_SECONDS_MAX`."""
-    running = {member.pid: data / "voters" / member.name for member in cluster.members} | {
-        cluster.links_pid: data
-    }
-    deadline = time.monotonic() + STOP_SECONDS_MAX
-    _signal_all(running, signal.SIGTERM)
-    while any(is_alive(pid, home) for pid, home in running.items()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    _signal_all(running, signal.SIGKILL)
-    cluster.links_pid = 0
-    for member in cluster.members:
-        member.pid = 0
-    save(data, cluster)
-
-
-def hand_over(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Let one server hand its leaderships to others and refuse new clients."""
-    _signal_all({cluster.member(name).pid: data / "voters" / name}, signal.SIGUSR2)
-
-
-def stop_member(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Stop one server; kill it if that takes longer than `STOP_SECONDS_MAX`."""
-    member, home = cluster.member(name), data / "voters" / name
-    deadline = time.monotonic() + STOP_SECONDS_MAX
-    _signal_all({member.pid: home}, signal.SIGTERM)
-    while is_alive(member.pid, home) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    _signal_all({member.pid: home}, signal.SIGKILL)
-    while is_alive(member.pid, home):
-        time.sleep(0.005)
-    member.pid = 0
-    save(data, cluster)
-
-
-def kill(data: Path, cluster: LocalCluster, name: str) -> None:
-    """Kill one server. Raises CommandError if it does not run."""
-    member, home = cluster.member(name), data / "voters" / name
-    if not is_alive(member.pid, home):
-        raise CommandError(f"{name} does not run; `ringrift cluster up` starts it")
-    _signal(member.pid, signal.SIGKILL)
-    while is_alive(member.pid, home):
-        time.sleep(0.005)
-    member.pid = 0
-    save(data, cluster)
-
-
-def cut(data: Path, cluster: LocalCluster, names: list[str]) -> None:
-    """Cut exactly the named servers off from all others. Raises CommandError."""
-    for name in names:
-        cluster.member(name)
-    if not is_alive(cluster.links_pid, data):
-        raise CommandError("the cluster does not run; `ringrift cluster up` starts it")
-    write_secret(data / "cut.json", msgspec.json.encode(names).decode())
-    _signal(cluster.links_pid, signal.SIGHUP)
-
-
-def cut_off(data: Path) -> list[str]:
-    """Names of the servers that are cut off."""
-    try:
-        return msgspec.json.decode((data / "cut.json").read_bytes(), type=list[str])
-    except FileNotFoundError:
-        return []
+    async def wait_until_healthy(self) -> None:
+        """Return when all servers are healthy. Raises CommandError after `READY_SECONDS_MAX`."""
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                for member in self.members:
+                    while await health(member) != "ok":  # noqa: ASYNC110  another process's state
+                        await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            states = ", ".join([f"{each.name}: {await health(each)}" for each in self.members])
+            raise CommandError(
+                f"not ready after {READY_SECONDS_MAX:g} s: {states}; "
+                f"see {self.data}/voters/*/nats.log"
+            ) from error
 
 
 async def health(member: Member) -> str:
     """`ok`, the problem that the server reports, or `NO_ANSWER`."""
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(HEALTH_SECONDS_MAX):
             reader, writer = await asyncio.open_connection("127.0.0.1", member.monitor_port)
             try:
                 writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -252,32 +263,16 @@ async def health(member: Member) -> str:
                 writer.close()
     except (OSError, TimeoutError):
         return NO_ANSWER
-    _, _, body = answer.partition(b"\r\n\r\n")
+    body = answer.partition(b"\r\n\r\n")[2]
     report: dict[str, object] = msgspec.json.decode(body) if body.startswith(b"{") else {}
     if report.get("status") == "ok":
         return "ok"
     return str(report.get("error") or report.get("status") or NO_ANSWER)
 
 
-async def wait_until_healthy(data: Path, cluster: LocalCluster) -> None:
-    """Return when all servers are healthy. Raises CommandError after `READY_SECONDS_MAX`."""
-    try:
-        async with asyncio.timeout(READY_SECONDS_MAX):
-            for member in cluster.members:
-                while await health(member) != "ok":  # noqa: ASYNC110  another process's state
-                    await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        states = ", ".join([f"{member.name}: {await health(member)}" for member in cluster.members])
-        raise CommandError(
-            f"not ready after {READY_SECONDS_MAX:g} s: {states}; see {data}/voters/*/nats.log"
-        ) from error
-
-
-def is_alive(pid: int, home: Path) -> bool:
-    """Whether process `pid`, started in the directory `home`, runs."""
-    if pid <= 0:
-        return False
-    if pid in _started and _started[pid].poll() is not None:
+def runs(pid: int, home: Path) -> bool:
+    """Whether the process `pid` that was started in the directory `home` runs."""
+    if pid <= 0 or (pid in _started and _started[pid].poll() is not None):
         return False
     try:
         os.kill(pid, 0)
@@ -290,15 +285,25 @@ def is_alive(pid: int, home: Path) -> bool:
         return False
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+def _alive(running: dict[int, Path]) -> bool:
+    return any(runs(pid, home) for pid, home in running.items())
 
 
-def _signal_all(running: Mapping[int, Path], number: signal.Signals) -> None:
+def _signal(running: dict[int, Path], number: signal.Signals) -> None:
     for pid, home in running.items():
-        if is_alive(pid, home):
-            _signal(pid, number)
+        if runs(pid, home):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _end(running: dict[int, Path]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    _signal(running, signal.SIGTERM)
+    while _alive(running) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _signal(running, signal.SIGKILL)
+    while _alive(running):
+        time.sleep(0.005)
 
 
 def _spawn(words: list[str], home: Path, log: Path) -> int:

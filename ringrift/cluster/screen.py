@@ -1,15 +1,14 @@
-"""What one sees while the loop runs: one live screen on a terminal, plain lines elsewhere. And the
-table at the end."""
+"""What `ringrift up` shows: one live screen on a terminal, plain lines elsewhere, tables at the
+end."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -22,42 +21,37 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class Rates:
-    """Games and moves a second over the last `RATE_WINDOW_SECONDS`."""
+    """Games and moves per second over the last `RATE_WINDOW_SECONDS`."""
 
     def __init__(self) -> None:
         self._games: deque[tuple[float, int]] = deque()
-        self.games = 0
-        self.plies = 0
 
     def add(self, plies: int) -> None:
-        """A game of `plies` moves has just ended."""
+        """Count a game of `plies` moves that has just ended."""
         self._games.append((time.monotonic(), plies))
-        self.games += 1
-        self.plies += plies
 
     def per_second(self) -> tuple[float, float]:
-        """(games, moves) a second."""
+        """(games, moves) per second."""
         since = time.monotonic() - RATE_WINDOW_SECONDS
         while self._games and self._games[0][0] < since:
             self._games.popleft()
-        return len(self._games) / RATE_WINDOW_SECONDS, sum(
-            plies for _, plies in self._games
-        ) / RATE_WINDOW_SECONDS
+        plies = sum(count for _, count in self._games)
+        return len(self._games) / RATE_WINDOW_SECONDS, plies / RATE_WINDOW_SECONDS
 
 
 class Screen:
-    """Shows a `LoopView`; call `show` as often as you like."""
+    """Shows a `LoopView`."""
 
     def __init__(self, view: LoopView, rates: Rates, console: Console | None = None) -> None:
+        from rich.live import Live
+
         self.view, self.rates = view, rates
         self.console = console or Console()
-        if not self.console.is_terminal:
+        self._live = None
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=4, transient=True)
+        else:
             self.console = Console(width=PLAIN_WIDTH, highlight=False)
-        self._live = (
-            Live(console=self.console, refresh_per_second=4, transient=True)
-            if self.console.is_terminal
-            else None
-        )
         self._started = time.monotonic()
         self._last_line = 0.0
         self._last_text = ""
@@ -72,7 +66,7 @@ class Screen:
             self._live.stop()
 
     def show(self, heartbeats: Sequence[Heartbeat], tail: int, note: str = "") -> None:
-        """Draw the state of the loop; off a terminal a line when something changed, at most every
+        """Show the state of the loop; without a terminal print changes, at most every
         `PLAIN_LINE_SECONDS`."""
         if self._live:
             self._live.update(self._picture(heartbeats, tail, note))
@@ -86,28 +80,26 @@ class Screen:
                 self.console.print(f"{clock(now - self._started)}  {line}", soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """A line above the live screen, or just a line."""
+        """Print a line, above the live screen if there is one."""
         (self._live.console if self._live else self.console).print(text, soft_wrap=True)
 
     def _line(self, view: ConfigView) -> str:
-        games, moves = self.rates.per_second()
         parts = [f"{view.config}: {view.doing}"]
         if view.games < view.games_planned:
-            parts.append(
-                f"games {view.games}/{view.games_planned}, {games:.1f} games/s, {moves:.0f} moves/s"
-            )
-        if view.training:
-            parts.append(_training(view))
-        best = view.rating_of(view.current)
-        if best:
-            parts.append(
-                f"current {best.participant.partition(':')[0]} Elo {best.elo:+.0f} ± {best.se:.0f}"
-            )
+            games, moves = self.rates.per_second()
+            count = f"games {view.games}/{view.games_planned}"
+            parts.append(f"{count}, {games:.1f} games/s, {moves:.0f} moves/s")
+        if now := view.training:
+            speed = f"{now.samples_per_second:,.0f} samples/s"
+            parts.append(f"step {now.step}/{now.steps}, loss {now.loss:.3f}, {speed}")
+        if best := view.rating_of(view.current):
+            name = best.participant.partition(":")[0]
+            parts.append(f"current {name} Elo {best.elo:+.0f} ± {best.se:.0f}")
         parts.append(f"ETA {self._eta(view)}")
         return "; ".join(parts)
 
     def _eta(self, view: ConfigView) -> str:
-        """Time left at the pace of the generations judged in this run; unknown before the first."""
+        """Time left at the pace of the generations judged in this run."""
         wanted = self.view.generations_wanted
         times = [row.judged_at for row in view.generations.values() if row.judged_at]
         if not wanted:
@@ -118,50 +110,44 @@ class Screen:
         return clock(max(0.0, (wanted - view.judged) * pace))
 
     def _picture(self, heartbeats: Sequence[Heartbeat], tail: int, note: str) -> RenderableType:
-        parts: list[RenderableType] = [
-            Text(f"RingRift  {clock(time.monotonic() - self._started)}  {note}", style="bold")
-        ]
+        title = f"RingRift  {clock(time.monotonic() - self._started)}  {note}"
+        parts: list[RenderableType] = [Text(title, style="bold")]
         for view in self.view.configs.values():
-            parts.append(Text(self._line(view)))
-            parts.append(generations_table(view))
-            parts.append(ratings_table(view))
+            parts += [Text(self._line(view)), generations_table(view), ratings_table(view)]
         parts.append(consumers_table(heartbeats, tail))
-        if self.view.dead_letters:
-            parts.append(
-                Text(f"{self.view.dead_letters} dead letters: see `ringrift dlq list`", style="red")
-            )
+        if count := self.view.dead_letters:
+            parts.append(Text(f"{count} dead letters: see `ringrift dlq list`", style="red"))
         parts += [Text(line, style="yellow") for line in pause_lines(self.view)]
         return Group(*parts)
 
 
 def pause_lines(view: LoopView) -> list[str]:
-    """One line a pause: what, why, and how it ends."""
+    """One line per pause: its scope, its reason, and how to end it."""
     return [
         f"paused: {what} ({why}); `ringrift resume` ends it"
         for what, why in sorted(view.paused.items())
     ]
 
 
+def table(title: str, left: Sequence[str], right: Sequence[str], last: Sequence[str] = ()) -> Table:
+    """A table with columns of text, then columns of numbers, then columns of text."""
+    found = Table(title=title, title_justify="left", pad_edge=False)
+    for name in left:
+        found.add_column(name)
+    for name in right:
+        found.add_column(name, justify="right", no_wrap=True)
+    for name in last:
+        found.add_column(name)
+    return found
+
+
 def generations_table(view: ConfigView) -> Table:
-    """One row a generation: what it was made from, how it scored, whether it was promoted and
-    why."""
-    table = Table(title=f"{view.config}: generations", title_justify="left", pad_edge=False)
-    for name in (
-        "gen",
-        "games",
-        "positions",
-        "loss",
-        "vs random",
-        "vs heuristic",
-        "Elo",
-        "verdict",
-    ):
-        table.add_column(
-            name, justify="left" if name == "verdict" else "right", no_wrap=name != "verdict"
-        )
+    """One row per generation: its data, its scores, and its verdict with the reason."""
+    numbers = ("gen", "games", "samples", "loss", "vs random", "vs heuristic", "Elo")
+    found = table(f"{view.config}: generations", (), numbers, ("verdict",))
     for _, row in sorted(view.generations.items()):
         rating = view.rating_of(row.model)
-        table.add_row(
+        found.add_row(
             str(row.number),
             f"{row.games:,}",
             f"{row.samples:,}",
@@ -171,50 +157,40 @@ def generations_table(view: ConfigView) -> Table:
             f"{rating.elo:+.0f} ± {rating.se:.0f}" if rating else "",
             _verdict(row),
         )
-    return table
+    return found
 
 
 def ratings_table(view: ConfigView) -> Table:
-    """Everyone's Elo with its standard error, strongest first."""
-    table = Table(title=f"{view.config}: ratings", title_justify="left", pad_edge=False)
-    for name in ("participant", "Elo", "s.e.", "games"):
-        table.add_column(name, justify="left" if name == "participant" else "right")
+    """The Elo of every participant with its standard error, the strongest first."""
+    found = table(f"{view.config}: ratings", ("participant",), ("Elo", "s.e.", "games"))
     for row in view.ratings:
-        table.add_row(row.participant, f"{row.elo:+.1f}", f"{row.se:.1f}", f"{row.games:,}")
-    return table
+        found.add_row(row.participant, f"{row.elo:+.1f}", f"{row.se:.1f}", f"{row.games:,}")
+    return found
 
 
 def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
-    """Who runs, what it does, and how many events behind the log it is."""
-    table = Table(title="consumers", title_justify="left", pad_edge=False)
-    for name in ("consumer", "node", "doing", "lag", "errors", "health"):
-        table.add_column(name, justify="right" if name in ("lag", "errors") else "left")
+    """Which consumers run, what they do, and how many events they lag behind `tail`."""
+    columns = ("consumer", "node", "doing"), ("lag", "errors"), ("health",)
+    found = table("consumers", *columns)
     for beat in sorted(heartbeats, key=lambda beat: (beat.consumer, beat.instance)):
         lag = f"{max(0, tail - beat.seq):,}" if beat.folds else ""
-        table.add_row(
-            beat.consumer,
-            beat.node,
-            beat.doing,
-            lag,
-            str(beat.errors) if beat.errors else "",
-            beat.health,
-        )
-    return table
+        errors = str(beat.errors) if beat.errors else ""
+        found.add_row(beat.consumer, beat.node, beat.doing, lag, errors, beat.health)
+    return found
 
 
 def print_summary(
-    console: Console, view: LoopView, plots: dict[str, Path], continue_with: str
+    console: Console, view: LoopView, plots: Mapping[str, Path], continue_with: str
 ) -> None:
-    """The end of a run: the tables, where the plots are, and the command that goes on."""
+    """Print the end of a run: tables, plots, and the command that continues it."""
     for item in view.configs.values():
         console.print(generations_table(item))
         console.print(ratings_table(item))
-        console.print(
-            f"{item.games:,} games, {item.plies:,} moves, {item.samples:,} positions in {item.shards} shards"
-        )
+        games = f"{item.games:,} games, {item.plies:,} moves"
+        console.print(f"{games}, {item.samples:,} samples in {item.shards} shards")
         if item.config in plots:
             console.print(f"Elo over games: {plots[item.config]}", soft_wrap=True)
-    console.print(f"go on with: {continue_with}", soft_wrap=True)
+    console.print(f"continue with: {continue_with}", soft_wrap=True)
 
 
 def _score(score: Score | None) -> str:
@@ -226,14 +202,6 @@ def _score(score: Score | None) -> str:
 
 def _verdict(row: Generation) -> str:
     if row.promoted is None:
-        return "on trial" if row.model else "in training"
-    return f"{'promoted' if row.promoted else 'rejected'}{', tainted' if row.tainted else ''}: {row.why}"
-
-
-def _training(view: ConfigView) -> str:
-    now = view.training
-    if now is None:
-        return ""
-    return (
-        f"step {now.step}/{now.steps}, loss {now.loss:.3f}, {now.samples_per_second:,.0f} samples/s"
-    )
+        return "in evaluation" if row.model else "in training"
+    verdict = "promoted" if row.promoted else "rejected"
+    return f"{verdict}{', tainted' if row.tainted else ''}: {row.why}"

@@ -1,8 +1,5 @@
-"""Consumers as children of this process: started again when they die or hang, drained when told,
-gone when it is gone.
-
-`ringrift up` and `ringrift node run` keep theirs with `supervise`, `ringrift strength` for as long
-as its matches last."""
+"""Consumers as child processes: restarted when they die or hang, drained when asked, ended with
+their parent."""
 
 from __future__ import annotations
 
@@ -18,23 +15,23 @@ from pathlib import Path
 from ringrift.runtime.notify import VARIABLES, Watchdog
 from ringrift.server.embedded import end_with_parent
 
-RESTART_SECONDS_MAX = 30.0
+RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 0.5, 30.0
 HEALTHY_SECONDS = 20.0
-"""a child that lived this long starts again at once; one that keeps dying waits twice as long each
+"""a child that lived this long restarts at once; one that keeps dying waits twice as long each
 time"""
 DRAIN_SECONDS_MAX = 30.0
 SILENT_SECONDS_MAX = 120.0
-"""a child that has not said for so long that it makes progress is killed, as by systemd
-(`WatchdogSec` of the units)"""
+"""a child that reports no progress for this long is killed, as by systemd (`WatchdogSec` of the
+units)"""
 LOOK_SECONDS = 1.0
 LOG_BYTES_MAX = 16 * 1024 * 1024
 
 Say = Callable[[str], None]
-"""Tells a person something in one line."""
+"""Reports one line to a person."""
 
 
 class Child:
-    """One consumer process, started again when it dies."""
+    """One consumer process, restarted when it dies."""
 
     def __init__(
         self,
@@ -44,52 +41,43 @@ class Child:
         threads: int | None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`path`: its log, in a folder of the data directory; `environment`: what it has besides
-        ours, by default a free port for its health."""
+        """`path` is its log, in a folder of the data directory. `environment` is added to that of
+        this process; by default it chooses a free port for the child's health."""
         self.name, self._url, self._path = name, url, path
-        own = {
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if name not in VARIABLES},
             "RINGRIFT_DATA": str(path.parent.parent),
             **({"RINGRIFT_THREADS": str(threads)} if threads else {}),
-        }
-        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-        self._environment = {
-            **inherited,
-            **own,
             **({"RINGRIFT_HEALTH_PORT": "0"} if environment is None else environment),
         }
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
 
     async def run(self, stopping: asyncio.Event, say: Say) -> None:
-        """Keep the process alive until `stopping`."""
-        pause = 0.5
+        """Keep the process running until `stopping` is set."""
+        pause = RESTART_SECONDS_MIN
         while not stopping.is_set():
             started = time.monotonic()
-            status = await self._live_once()
+            status = await self._run_once()
             if stopping.is_set():
                 return
-            pause = (
-                0.5
-                if time.monotonic() - started > HEALTHY_SECONDS
-                else min(pause * 2, RESTART_SECONDS_MAX)
-            )
+            lived = time.monotonic() - started
+            pause = min(pause * 2, RESTART_SECONDS_MAX)
+            if lived > HEALTHY_SECONDS:
+                pause = RESTART_SECONDS_MIN
             self.restarts += 1
-            say(
-                f"{self.name} ended with status {status}, starts again in {pause:.1f} s (its log: {self._path})"
-            )
+            say(f"{self.name} ended with status {status}, restarts in {pause:.1f} s: {self._path}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)
 
-    async def _live_once(self) -> int:
+    async def _run_once(self) -> int:
         if self._path.exists() and self._path.stat().st_size > LOG_BYTES_MAX:
             self._path.replace(self._path.with_suffix(".log.1"))
+        words = ["-m", f"ringrift.consumers.{self.name}", "--server", self._url]
         with self._path.open("ab") as log, Watchdog(SILENT_SECONDS_MAX) as watchdog:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                f"ringrift.consumers.{self.name}",
-                "--server",
-                self._url,
+                *words,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -104,30 +92,25 @@ class Child:
             return ended.result()
 
     def signal(self, number: int) -> None:
-        """Send a signal if the process lives."""
+        """Send a signal to the process if it runs."""
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):  # it ended in between
                 self.process.send_signal(number)
 
 
 async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say) -> None:
-    """Keep the children alive until `stopping`, then drain them; those that take too long are
-    killed."""
+    """Keep the children running until `stopping` is set, then drain them; kill those that take
+    longer than `DRAIN_SECONDS_MAX`."""
     tasks = [asyncio.create_task(child.run(stopping, say)) for child in children]
     await stopping.wait()
-    if tasks:
-        say("draining: consumers finish or hand back what they have")
-        await _drain(children, tasks, say)
-
-
-async def _drain(children: Sequence[Child], tasks: Sequence[asyncio.Task[None]], say: Say) -> None:
+    if not tasks:
+        return
+    say("draining: consumers finish or hand back their tickets")
     for child in children:
         child.signal(signal.SIGTERM)
     _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS_MAX)
     if late:
-        say(
-            f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed, the log is not harmed"
-        )
+        say(f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed")
         for child in children:
             child.signal(signal.SIGKILL)
         await asyncio.wait(late)

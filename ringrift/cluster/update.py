@@ -14,12 +14,11 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from ringrift.cluster import local
+from ringrift.cluster.local import LocalCluster, health
 from ringrift.errors import CommandError
 from ringrift.log import api
 from ringrift.log.errors import ServerRefused
@@ -49,7 +48,7 @@ class Steps(Struct, frozen=True, kw_only=True):
 
 
 async def find_steps(
-    log: JetStreamLog, cluster: local.LocalCluster | None, *, skip_voters: bool
+    log: JetStreamLog, cluster: LocalCluster | None, *, skip_voters: bool
 ) -> Steps:
     """The steps for the nodes that are up and the servers, which are those of `cluster` if it is
     given."""
@@ -141,19 +140,19 @@ def missing(machine: Machine, beats: Sequence[Heartbeat], tail: int) -> str:
 
 
 async def restart_server(
-    log: JetStreamLog, data: Path, cluster: local.LocalCluster, name: str, seconds: float
+    log: JetStreamLog, cluster: LocalCluster, name: str, seconds: float
 ) -> None:
     """Restart one server of a local cluster: only while all are current, and until all are current
     again, each at most `seconds`. Raises UpdateFailed."""
     async with _within(seconds, f"{name} was not restarted: not all servers are current"):
         await _until_current(log, cluster)
-    await asyncio.to_thread(local.hand_over, data, cluster, name)
+    await asyncio.to_thread(cluster.hand_over, name)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(HAND_OVER_SECONDS):
             while name in {view.leader for view in await _views(log)}:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-    await asyncio.to_thread(local.stop_member, data, cluster, name)
-    local.start_member(data, cluster, name)
+    await asyncio.to_thread(cluster.stop_member, name)
+    cluster.start_member(name)
     async with _within(seconds, f"{name} was restarted and is not current; others were skipped"):
         await _until_current(log, cluster)
     print(f"{name}: restarted, all streams current")
@@ -168,9 +167,9 @@ async def _within(seconds: float, otherwise: str) -> AsyncIterator[None]:
         raise UpdateFailed(f"{otherwise} (waited {seconds:g} s)") from error
 
 
-async def _until_current(log: JetStreamLog, cluster: local.LocalCluster) -> None:
+async def _until_current(log: JetStreamLog, cluster: LocalCluster) -> None:
     while True:
-        healthy = [await local.health(member) == "ok" for member in cluster.members]
+        healthy = [await health(member) == "ok" for member in cluster.members]
         if all(healthy) and all(view.leader and not view.away for view in await _views(log)):
             return
         await asyncio.sleep(LOOK_SECONDS)
@@ -188,7 +187,7 @@ async def _views(log: JetStreamLog) -> list[Voters]:
     return found
 
 
-async def _servers(log: JetStreamLog, cluster: local.LocalCluster | None) -> list[str]:
+async def _servers(log: JetStreamLog, cluster: LocalCluster | None) -> list[str]:
     """Names of the servers. The leader of `EVENTS` comes last, so that its leaderships move only
     once."""
     info = await log.call(f"STREAM.INFO.{EVENTS}")

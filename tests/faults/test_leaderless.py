@@ -15,7 +15,6 @@ import pytest
 from chaos import servers
 from chaos.servers import recovered
 
-from ringrift.cluster import local as local_cluster
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import try_acquire
@@ -32,7 +31,7 @@ async def _emptied(made: servers.Servers) -> None:
     """Stop all servers, so that each notes how far it is, and take away what two streams had stored
     on them."""
     for name in made.names:
-        local_cluster.stop_member(made.data, made.cluster, name)
+        made.cluster.stop_member(name)
     for stream in LOST:
         stores = list((made.data / "voters").rglob(f"streams/{stream}/msgs"))
         assert len(stores) == len(made.cluster.members)

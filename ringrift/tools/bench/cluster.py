@@ -17,7 +17,6 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from ringrift.cluster import local
 from ringrift.cluster.local import LocalCluster
 from ringrift.consumers.games.publishing import IN_FLIGHT_MAX
 from ringrift.events import Draft, draft
@@ -78,17 +77,17 @@ async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
 async def _three() -> AsyncIterator[_Three]:
     with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as folder:
         data = Path(folder)
-        cluster = local.create(data, 3, users=False, tls=False)
+        cluster = LocalCluster.create(data, 3, users=False, tls=False)
         try:
-            local.start(data, cluster)
-            await local.wait_until_healthy(data, cluster)
+            cluster.start()
+            await cluster.wait_until_healthy()
             log = await JetStreamLog.open(cluster.url, name="bench")
             await ensure(log, replicas=3)
             await wait_until_current(log, EVENTS, 3, CURRENT_SECONDS_MAX)
             yield _Three(data, cluster, log)
             await log.close()
         finally:
-            local.stop(data, cluster)
+            cluster.stop()
 
 
 @dataclass
@@ -201,10 +200,10 @@ class _Three:
         info = await self.log.call(f"STREAM.INFO.{EVENTS}")
         leader = str(info["cluster"]["leader"])
         began = time.perf_counter()
-        local.kill(self.data, self.cluster, leader)
+        self.cluster.kill(leader)
         await self.log.append(self.events.take(1))
         seconds = time.perf_counter() - began
-        local.start_member(self.data, self.cluster, leader)
+        self.cluster.start_member(leader)
         return seconds
 
 

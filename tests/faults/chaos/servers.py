@@ -17,7 +17,6 @@ import nats.errors
 import pytest
 
 from chaos.disks import Disk, why_none
-from ringrift.cluster import local as local_cluster
 from ringrift.cluster.local import LocalCluster, Member
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
@@ -53,16 +52,16 @@ class Servers(NamedTuple):
     def kill(self, names: Sequence[str]) -> None:
         """Kill -9, all of them together."""
         for name in names:
-            local_cluster.kill(self.data, self.cluster, name)
+            self.cluster.kill(name)
 
     def start(self, names: Sequence[str]) -> None:
         """Those that do not run."""
         for name in names:
-            local_cluster.start_member(self.data, self.cluster, name)
+            self.cluster.start_member(name)
 
     def cut(self, names: Sequence[str]) -> None:
         """Exactly these do not reach the others."""
-        local_cluster.cut(self.data, self.cluster, list(names))
+        self.cluster.cut(list(names))
 
     def lose_power(self) -> None:
         """All at once: stopped at one instant, what they had not synced dropped, then gone."""
@@ -83,7 +82,7 @@ async def cluster(
     """`count` servers with all streams, one replica on each; `sync` is their `sync_interval`."""
     if disks and why_none():
         pytest.skip(why_none())
-    made = local_cluster.create(data, count, users=False, tls=False)
+    made = LocalCluster.create(data, count, users=False, tls=False)
     homes = {member.name: data / "voters" / member.name for member in made.members}
     with contextlib.ExitStack() as stack:
         mounted = {}
@@ -96,9 +95,9 @@ async def cluster(
             if disks:
                 mounted[name] = Disk(data / f"{name}.img", home / "nats")
                 stack.callback(mounted[name].unmount)
-        stack.callback(local_cluster.stop, data, made)
-        local_cluster.start(data, made)
-        await local_cluster.wait_until_healthy(data, made)
+        stack.callback(made.stop)
+        made.start()
+        await made.wait_until_healthy()
         log = await JetStreamLog.open(made.url, name="chaos")
         try:
             await ensure(log, replicas=count)

@@ -13,7 +13,7 @@ import pytest
 from support.clusters import content, event, leader_of
 
 from ringrift.cli.main import main
-from ringrift.cluster import local as local_cluster
+from ringrift.cluster.local import LocalCluster
 from ringrift.log.blobs import ObjectBlobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
@@ -29,14 +29,14 @@ SETTLE_SECONDS_MAX = 30
 def data(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     if (tmp_path / "cluster.json").exists():
-        local_cluster.stop(tmp_path, local_cluster.read(tmp_path))
+        LocalCluster.read(tmp_path).stop()
 
 
 @pytest.fixture
-async def cluster(data: Path) -> local_cluster.LocalCluster:
-    made = local_cluster.create(data, 3, users=False, tls=False)
-    local_cluster.start(data, made)
-    await local_cluster.wait_until_healthy(data, made)
+async def cluster(data: Path) -> LocalCluster:
+    made = LocalCluster.create(data, 3, users=False, tls=False)
+    made.start()
+    await made.wait_until_healthy()
     return made
 
 
@@ -67,7 +67,7 @@ def test_the_commands_make_a_secured_cluster_kill_in_it_and_stop_it(
 
 @pytest.mark.slow
 async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
-    data: Path, cluster: local_cluster.LocalCluster
+    data: Path, cluster: LocalCluster
 ) -> None:
     log = await JetStreamLog.open(cluster.url, name="test")
     await ensure(log, replicas=None)
@@ -79,12 +79,12 @@ async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
         f"nats://127.0.0.1:{member.port}" for member in cluster.members if member.name != leader
     )
     log = await JetStreamLog.open(others, name="test")
-    local_cluster.cut(data, cluster, [leader])
+    cluster.cut([leader])
     async with asyncio.timeout(SETTLE_SECONDS_MAX):
         assert await log.append([event(2)]) == [2]
         while (await leader_of(log)) in (leader, None):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-    local_cluster.cut(data, cluster, [])
+    cluster.cut([])
     await log.close()
     log = await JetStreamLog.open(f"nats://127.0.0.1:{cluster.member(leader).port}", name="test")
     async with asyncio.timeout(SETTLE_SECONDS_MAX):
@@ -94,7 +94,7 @@ async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
 
 @pytest.mark.slow
 async def test_growing_from_one_server_to_three_changes_nothing(
-    tmp_path: Path, cluster: local_cluster.LocalCluster
+    tmp_path: Path, cluster: LocalCluster
 ) -> None:
     server = await EmbeddedServer.start(tmp_path / "single")
     old, new = [await JetStreamLog.open(url, name="test") for url in (server.url, cluster.url)]
@@ -124,13 +124,13 @@ async def test_growing_from_one_server_to_three_changes_nothing(
 
 @pytest.mark.slow
 async def test_the_cluster_goes_on_when_one_server_is_killed(
-    data: Path, cluster: local_cluster.LocalCluster
+    data: Path, cluster: LocalCluster
 ) -> None:
-    with local_cluster.as_role(data, cluster, "operator"):
+    with cluster.as_role("operator"):
         log = await JetStreamLog.open(cluster.url, name="test")
     await ensure(log, replicas=None)
     await log.append([event(1)])
-    local_cluster.kill(data, cluster, "n1")
+    cluster.kill("n1")
     began = time.monotonic()
     assert await log.append([event(2)]) == [2]
     assert time.monotonic() - began < SETTLE_SECONDS_MAX

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from support.clusters import event, leader_of
 
-from ringrift.cluster import local as local_cluster
+from ringrift.cluster.local import LocalCluster
 from ringrift.log.connect import MOVE_SECONDS, Connection
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
@@ -58,17 +58,17 @@ async def test_who_has_only_just_come_or_knows_no_other_stays(
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[local_cluster.LocalCluster]:
-    made = local_cluster.create(tmp_path, 3, users=False, tls=False)
-    local_cluster.start(tmp_path, made)
+async def cluster(tmp_path: Path) -> AsyncIterator[LocalCluster]:
+    made = LocalCluster.create(tmp_path, 3, users=False, tls=False)
+    made.start()
     try:
-        await local_cluster.wait_until_healthy(tmp_path, made)
+        await made.wait_until_healthy()
         yield made
     finally:
-        local_cluster.stop(tmp_path, made)
+        made.stop()
 
 
-async def connected_to(cluster: local_cluster.LocalCluster, name: str) -> JetStreamLog:
+async def connected_to(cluster: LocalCluster, name: str) -> JetStreamLog:
     """A client that knows all voters and is connected to this one."""
     while True:
         log = await JetStreamLog.open(cluster.url, name="test")
@@ -86,7 +86,7 @@ async def heard(log: JetStreamLog, seq: int) -> None:
 
 @pytest.mark.slow
 async def test_a_client_of_a_voter_that_is_cut_off_moves_within_seconds(
-    tmp_path: Path, cluster: local_cluster.LocalCluster
+    tmp_path: Path, cluster: LocalCluster
 ) -> None:
     first = await JetStreamLog.open(cluster.url, name="test")
     await ensure(first, replicas=None)
@@ -98,7 +98,7 @@ async def test_a_client_of_a_voter_that_is_cut_off_moves_within_seconds(
         asyncio.create_task(heard(log, 2)) for _ in range(8)
     ]  # one in nine has its consumer on the voter it talks to
     await asyncio.sleep(1)
-    local_cluster.cut(tmp_path, cluster, [name])
+    cluster.cut([name])
     began = time.monotonic()
     try:
         assert await log.append([event(2)]) == [2]

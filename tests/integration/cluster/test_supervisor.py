@@ -44,7 +44,7 @@ async def test_a_child_that_hangs_is_started_again(
         child.signal(signal.SIGSTOP)
         await pids(lambda found: bool(found - before))
         assert child.restarts == 1
-        assert said[0].startswith(f"rater ended with status {-signal.SIGKILL}, starts again in")
+        assert said[0].startswith(f"rater ended with status {-signal.SIGKILL}, restarts in")
     finally:
         stopping.set()
         await running

@@ -11,7 +11,7 @@ import pytest
 from support.clusters import event
 
 from ringrift.cli.main import main
-from ringrift.cluster import local as local_cluster
+from ringrift.cluster.local import LocalCluster
 from ringrift.cluster.update import UpdateFailed, restart_server
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
@@ -25,10 +25,10 @@ OUTAGE_SECONDS_MAX = 15.0
 async def test_all_voters_are_started_anew_while_a_writer_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster = local_cluster.create(tmp_path, 3, users=False, tls=False)
-    local_cluster.start(tmp_path, cluster)
+    cluster = LocalCluster.create(tmp_path, 3, users=False, tls=False)
+    cluster.start()
     try:
-        await local_cluster.wait_until_healthy(tmp_path, cluster)
+        await cluster.wait_until_healthy()
         log = await JetStreamLog.open(cluster.url, name="test")
         await ensure(log, replicas=None)
         before = [member.pid for member in cluster.members]
@@ -52,15 +52,15 @@ async def test_all_voters_are_started_anew_while_a_writer_writes(
         said = capsys.readouterr()
         assert status == 0, said
         print(f"{len(acknowledged)} written, longest outage {max(outages):.2f} s")
-        after = [member.pid for member in local_cluster.read(tmp_path).members]
+        after = [member.pid for member in LocalCluster.read(tmp_path).members]
         assert not set(before) & set(after)
         assert acknowledged == list(range(1, len(acknowledged) + 1)), "each once, none missing"
         assert [entry.seq async for batch in log.read(EVENTS) for entry in batch] == acknowledged
         assert max(outages) < OUTAGE_SECONDS_MAX
 
-        local_cluster.kill(tmp_path, local_cluster.read(tmp_path), "n1")
+        LocalCluster.read(tmp_path).kill("n1")
         with pytest.raises(UpdateFailed, match="n2 was not restarted: not all servers are current"):
-            await restart_server(log, tmp_path, local_cluster.read(tmp_path), "n2", 3.0)
+            await restart_server(log, LocalCluster.read(tmp_path), "n2", 3.0)
         await log.close()
     finally:
-        local_cluster.stop(tmp_path, local_cluster.read(tmp_path))
+        LocalCluster.read(tmp_path).stop()
