@@ -27,7 +27,8 @@ from ringrift.rules.accessors import (
     ring_at,
 )
 from ringrift.rules.compile import U, compiled
-from ringrift.rules.geometry import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN, Geometry
+from ringrift.rules.geometry import Geometry
+from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN
 
 ENCODER: Final = "planes-1"
 """Version of this encoding and of the move bags; a network works only with the version that it was

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled, i64
-from ringrift.rules.geometry import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS, Geometry
+from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import word_cap, word_height
+from ringrift.rules.table import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
 
 FEATURES_VERSION: Final = 1
 """The version that `TowerShape.features` names; other planes, or planes with another meaning, need

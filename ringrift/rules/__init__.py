@@ -1,8 +1,8 @@
 """The game of RingRift: boards, positions, legal moves, notation, records.
 
 Plain Python starts here: `Position.start(Config.parse("hex8_2p"))`. Compiled code works on a
-geometry and a state (`layout`), one row of int32 words: copying the row copies the game, and a batch
-is a 2-D array. It imports `apply_move`, `legal_moves` and the like from their modules. These
+geometry and a state (`layout`), one row of int32 words: copying the row copies the game, and a
+batch is a 2-D array. It imports `apply_move`, `legal_moves` and the like from their modules. These
 functions trust their arguments: cells must be core ids of the board, and moves legal.
 
 Names whose modules need numba, which takes a second to import, are imported on first use.

@@ -1,36 +1,23 @@
-"""Playing a move: its effect on the board and the next state of the turn machine (section 6)."""
+"""The effect of a move on the board, and the next state of the turn machine (section 6)."""
 
+from ringrift.rules import board as bd
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
-from ringrift.rules.board import (
-    add_marker,
-    change_stack,
-    collapse,
-    discard_cap,
-    discard_lowest,
-    discard_top,
-    place_rings,
-    put_stack,
-    take_marker,
-    take_stack,
-    top_ring,
-    with_ring_under,
-    without_top,
-)
 from ringrift.rules.compile import U, compiled, i64, inlined
-from ringrift.rules.geometry import T_SEATS, Geometry
+from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import BLOCK, SEAT_BITS, Words, cell
 from ringrift.rules.lines import collapse_span, has_line
 from ringrift.rules.moves import move_a, move_b, move_c, move_d, move_n, move_type
 from ringrift.rules.recovery import apply_recovery
 from ringrift.rules.regions import claim, has_claim
 from ringrift.rules.stacks import stack_can_leap, travel_direction
+from ringrift.rules.table import T_SEATS
 from ringrift.rules.victory import finish, has_ring, track_rounds, victory
 
 
 @compiled
 def apply_move(G: Geometry, s: Words, m: int) -> None:
-    """Play the move with code `m`, which must be legal; nothing is checked."""
+    """Play the move with code `m`, which must be legal; that is not checked."""
     play(G.table, s, m)
 
 
@@ -59,13 +46,13 @@ def play(t: Words, s: Words, m: int) -> None:
     elif phase == la.TERRITORY:
         _play_territory(t, s, seat, m)
     else:
-        discard_cap(t, s, move_a(m), seat)
+        bd.discard_cap(t, s, move_a(m), seat)
         _end_turn(t, s, seat)
 
 
 @inlined
 def _give_up(t: Words, s: Words, seat: int, kind: int) -> None:
-    """Resignation and timeout (6.1): with more than two seats there is no winner."""
+    """End the game by resignation or timeout (6.1): with more than two seats without a winner."""
     winner = 3 - seat if t[U(T_SEATS)] == 2 else 0
     finish(s, winner, la.END_RESIGN if kind == mv.RESIGN else la.END_TIMEOUT)
 
@@ -77,27 +64,22 @@ def _play_placement(t: Words, s: Words, seat: int, m: int) -> None:
         s[U(la.SWAPPED)] = 1
         return
     if kind == mv.PLACE:
-        place_rings(t, s, move_a(m), seat, move_n(m))
+        bd.place_rings(t, s, move_a(m), seat, move_n(m))
         s[U(la.MUST)] = move_a(m)
     s[U(la.PHASE)] = la.MOVEMENT
 
 
 @inlined
 def _play_movement(t: Words, s: Words, seat: int, m: int) -> None:
-    """Moves of the phases movement, capture and chain capture (6.3)."""
+    """Play a move of the phases movement, capture and chain capture (6.3)."""
     kind = move_type(m)
     if kind == mv.WALK:
-        _land(t, s, seat, move_b(m), la.CAPTURE, _walk(t, s, seat, move_a(m), move_b(m)))
+        w = _walk(t, s, seat, move_a(m), move_b(m))
+        _land(t, s, seat, move_b(m), la.CAPTURE, w)
         return
     if kind == mv.LEAP or kind == mv.CHAIN:
-        _land(
-            t,
-            s,
-            seat,
-            move_c(m),
-            la.CHAIN_CAPTURE,
-            _leap(t, s, seat, move_a(m), move_b(m), move_c(m)),
-        )
+        w = _leap(t, s, seat, move_a(m), move_b(m), move_c(m))
+        _land(t, s, seat, move_c(m), la.CHAIN_CAPTURE, w)
         return
     if mv.RECOVERY_ALL <= kind <= mv.RECOVERY_STRIKE:
         apply_recovery(t, s, seat, m)
@@ -107,50 +89,50 @@ def _play_movement(t: Words, s: Words, seat: int, m: int) -> None:
 
 @inlined
 def _pass_over(t: Words, s: Words, seat: int, a: int, b: int, d: int) -> None:
-    """Markers strictly between `a` and `b` (8.2 step 2)."""
+    """Flip or collapse the markers strictly between `a` and `b` (8.2 step 2)."""
     c = a + d
     while c != b:
         w = cell(s, c)
         if w != 0 and (w & BLOCK) == 0:
             if w == seat:
-                collapse(t, s, c, seat)
+                bd.collapse(t, s, c, seat)
             else:
-                take_marker(t, s, c)
-                add_marker(t, s, c, seat)
+                bd.take_marker(t, s, c)
+                bd.add_marker(t, s, c, seat)
         c += d
 
 
 @inlined
 def _walk(t: Words, s: Words, seat: int, a: int, b: int) -> int:
-    """Steps 1 and 2 of 8.2; gives the word of the stack in the air."""
-    w = take_stack(t, s, a)
-    add_marker(t, s, a, seat)
+    """Do steps 1 and 2 of 8.2 and return the word of the lifted stack."""
+    w = bd.take_stack(t, s, a)
+    bd.add_marker(t, s, a, seat)
     _pass_over(t, s, seat, a, b, travel_direction(t, a, b))
     return w
 
 
 @inlined
 def _leap(t: Words, s: Words, seat: int, a: int, over: int, b: int) -> int:
-    """Steps 1 to 3 of 9.2; gives the word of the stack in the air."""
-    w = take_stack(t, s, a)
-    add_marker(t, s, a, seat)
+    """Do steps 1 to 3 of 9.2 and return the word of the lifted stack."""
+    w = bd.take_stack(t, s, a)
+    bd.add_marker(t, s, a, seat)
     d = travel_direction(t, a, b)
     _pass_over(t, s, seat, a, over, d)
     _pass_over(t, s, seat, over, b, d)
     target = cell(s, over)
-    ring = top_ring(t, s, target)
-    change_stack(t, s, over, without_top(t, s, target))
-    return with_ring_under(t, s, w, ring)
+    ring = bd.top_ring(t, s, target)
+    bd.change_stack(t, s, over, bd.without_top(t, s, target))
+    return bd.with_ring_under(t, s, w, ring)
 
 
 @compiled
 def _land(t: Words, s: Words, seat: int, b: int, phase_if_leap: int, w: int) -> None:
-    """The stack `w` arrives on `b` (last step of 8.2 and 9.2); next phase by 6.3."""
+    """Land the stack `w` on `b` (last step of 8.2 and 9.2) and enter the next phase (6.3)."""
     if cell(s, b) != 0:
-        take_marker(t, s, b)
-        w = discard_top(t, s, w, seat)
+        bd.take_marker(t, s, b)
+        w = bd.discard_top(t, s, w, seat)
     if w != 0:
-        put_stack(t, s, b, w)
+        bd.put_stack(t, s, b, w)
         if w & SEAT_BITS == seat and stack_can_leap(t, s, b):
             s[U(la.PHASE)] = phase_if_leap
             s[U(la.ORIGIN)] = b
@@ -169,11 +151,11 @@ def _enter_lines(s: Words) -> None:
 
 @inlined
 def _play_line(t: Words, s: Words, seat: int, m: int) -> None:
-    """10.3, 10.4 and the transitions of 6.4."""
+    """Play a move of 10.3 or 10.4, with the transitions of 6.4."""
     kind = move_type(m)
     if kind == mv.ELIM_LINE:
         c = move_a(m)
-        change_stack(t, s, c, discard_top(t, s, cell(s, c), seat))
+        bd.change_stack(t, s, c, bd.discard_top(t, s, cell(s, c), seat))
         s[U(la.DEBT)] = 0
         return
     if kind != mv.NO_LINE:
@@ -195,7 +177,7 @@ def _play_line(t: Words, s: Words, seat: int, m: int) -> None:
 
 @inlined
 def _play_territory(t: Words, s: Words, seat: int, m: int) -> None:
-    """11.4, 11.5 and the transitions of 6.5."""
+    """Play a move of 11.4 or 11.5, with the transitions of 6.5."""
     kind, c = move_type(m), move_a(m)
     if kind == mv.CLAIM:
         claim(t, s, seat, c, move_n(m))
@@ -203,9 +185,9 @@ def _play_territory(t: Words, s: Words, seat: int, m: int) -> None:
         return
     if kind == mv.ELIM_TERRITORY or kind == mv.ELIM_RECOVERY:
         if kind == mv.ELIM_TERRITORY:
-            discard_cap(t, s, c, seat)
+            bd.discard_cap(t, s, c, seat)
         else:
-            discard_lowest(t, s, c, seat)
+            bd.discard_lowest(t, s, c, seat)
         s[U(la.OWE_CAP)] = 0
         s[U(la.REGIONS)] = has_claim(t, s, seat)
         if s[U(la.REGIONS)] == 0:
@@ -218,7 +200,7 @@ def _play_territory(t: Words, s: Words, seat: int, m: int) -> None:
 
 @compiled
 def _end_turn(t: Words, s: Words, seat: int) -> None:
-    """6.6."""
+    """End the turn (6.6)."""
     n = i64(t[U(T_SEATS)])
     for other in range(1, n + 1):
         if s[U(la.OUT_TURN + other)] == 0 and not has_ring(s, other):

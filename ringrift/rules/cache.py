@@ -1,4 +1,4 @@
-"""The folder in which compiled code is kept. Known without importing numba, which takes a second."""
+"""The cache folder of compiled code, computed without importing numba, which takes a second."""
 
 import os
 from collections.abc import Iterable

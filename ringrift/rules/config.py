@@ -1,4 +1,4 @@
-"""The twelve configurations and their constants (sections 2 and 22 of the rules)."""
+"""The twelve configs and their constants (sections 2 and 22 of the rules)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ LPS_ROUNDS_DEFAULT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Shape of a board. `width` is the side of its bounding square grid."""
+    """Shape of a board; `width` is the side of its bounding square grid."""
 
     name: str
     hex: bool
@@ -25,8 +25,8 @@ class Board:
 
     @property
     def cells(self) -> tuple[tuple[int, int], ...]:
-        """Grid coordinates `(x, y)`, 0-based, of all cells in scan order (2.5). On hexes `x = q +
-        m`, `y = r + m`."""
+        """0-based grid coordinates `(x, y)` of all cells in scan order (2.5); on hexes `x = q + m`,
+        `y = r + m`."""
         span = range(self.width)
         m = self.radius
         return tuple((x, y) for x in span for y in span if not self.hex or abs(x + y - 2 * m) <= m)
@@ -58,7 +58,7 @@ class Config:
 
     @classmethod
     def parse(cls, key: str) -> "Config":
-        """The config named `key`. Raises ConfigError."""
+        """Return the config named `key`. Raises ConfigError."""
         config = _BY_KEY.get(key)
         if config is None:
             raise ConfigError(f"unknown config {key!r}; configs are {', '.join(_BY_KEY)}")

@@ -1,8 +1,8 @@
-"""What can go wrong with text or moves given to the rules.
+"""Errors about text or moves given to the rules.
 
 RulesError
 ├── ConfigError      unknown config, board or option
-├── NotationError    text that is no move, cell, position or record; says where
+├── NotationError    text that is no move, cell, position or record; has the place
 └── IllegalMove      a well-formed move that is not legal in the position
 """
 
@@ -24,9 +24,7 @@ class NotationError(RulesError):
         column = place - (text.rfind("\n", 0, place) + 1) + 1
         where = f"line {line}, column {column}" if "\n" in text else f"column {column}"
         shown = text[place : place + 24]
-        super().__init__(
-            f"{where}: {reason} (at {shown!r})" if shown else f"{where}: {reason} (at the end)"
-        )
+        super().__init__(f"{where}: {reason} (at {repr(shown) if shown else 'the end'})")
 
 
 class IllegalMove(RulesError):

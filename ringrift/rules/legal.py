@@ -8,7 +8,7 @@ from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.board import has_buried
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
-from ringrift.rules.geometry import T_SEATS, T_WIDTH, Geometry
+from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, core_id, mask_at, stack_mask
 from ringrift.rules.lines import list_lines
 from ringrift.rules.moves import make_move
@@ -22,17 +22,17 @@ from ringrift.rules.stacks import (
     recovery_eligible,
     some_stack_can_go,
 )
+from ringrift.rules.table import ROW_MARGIN, T_SEATS, T_WIDTH
 
 Moves = NDArray[Any]  # int64: a buffer for move codes
 
 
 @compiled
 def legal_moves(G: Geometry, s: Words, out: Moves) -> int:
-    """Write the codes of all legal moves to `out[:moves_max]`; gives their number, 0 only when the
-    game is over.
+    """Write the codes of all legal moves to `out[:moves_max]` and return their number, 0 only when
+    the game is over.
 
-    Resignation and timeout are not listed. The order is deterministic but means nothing.
-    """
+    Resignation and timeout are not listed. The order is deterministic, but has no meaning."""
     return list_moves(G.table, s, out)
 
 
@@ -60,7 +60,7 @@ def list_moves(t: Words, s: Words, out: Moves) -> int:
 
 @inlined
 def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
-    """7.4 and 14."""
+    """List the moves of 7.4 and 14."""
     k = 0
     if s[U(la.HAND + seat)] > 0:
         k = list_placements(t, s, seat, out, i64(0))
@@ -78,7 +78,7 @@ def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
 
 @inlined
 def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
-    """9.4, 13.1."""
+    """List the moves of 9.4 and 13.1."""
     must = i64(s[U(la.MUST)])
     if must != 0:
         return list_moves_from(t, s, must, out, i64(0))
@@ -94,7 +94,7 @@ def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
 
 @inlined
 def _list_line_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
-    """10.3, 10.4."""
+    """List the moves of 10.3 and 10.4."""
     k = list_lines(t, s, seat, out, i64(0))
     if s[U(la.DEBT)] != 0:
         k = _list_own_stacks(t, s, seat, mv.ELIM_LINE, out, k)
@@ -106,7 +106,7 @@ def _list_line_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
 
 @inlined
 def _list_territory_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
-    """11.5, 11.6."""
+    """List the moves of 11.5 and 11.6."""
     if s[U(la.OWE_CAP)] != 0:
         if s[U(la.RECOVERING)] != 0:
             return _list_buried(t, s, seat, mv.ELIM_RECOVERY, out, i64(0))
@@ -120,9 +120,9 @@ def _list_territory_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
 
 @compiled
 def _list_own_stacks(t: Words, s: Words, seat: int, kind: int, out: Moves, k: int) -> int:
-    """Append one move for every stack the seat controls."""
+    """Append one move for every stack that the seat controls."""
     rows = mask_at(t, stack_mask(t, seat))
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             out[U(k)] = make_move(kind, core_id(t, slot, lowest_bit(mask)), 0, 0, 0, 0)
@@ -136,7 +136,7 @@ def _list_buried(t: Words, s: Words, seat: int, kind: int, out: Moves, k: int) -
     """Append one move for every stack with a buried ring of the seat."""
     for controller in range(1, t[U(T_SEATS)] + 1):
         rows = mask_at(t, stack_mask(t, controller))
-        for slot in range(3, 3 + t[U(T_WIDTH)]):
+        for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
             mask = i64(s[U(rows + slot)])
             while mask:
                 c = core_id(t, slot, lowest_bit(mask))

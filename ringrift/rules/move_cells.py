@@ -1,4 +1,4 @@
-"""The cells a move names beyond its code: lines, windows, regions."""
+"""The cells of a move that its code does not name: lines, windows, regions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,13 +6,15 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
-from ringrift.rules.geometry import CELLS_AT, ROW_MARGIN, T_LINE, T_WIDTH, Geometry
+from ringrift.rules.floor import REGION
+from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, core_id, scratch_mask
 from ringrift.rules.lines import run_ahead
 from ringrift.rules.moves import move_a, move_b, move_c, move_d, move_n, move_type
 from ringrift.rules.recovery import played_axis
-from ringrift.rules.regions import REGION, find_region
+from ringrift.rules.regions import find_region
 from ringrift.rules.stacks import travel_direction
+from ringrift.rules.table import CELLS_AT, ROW_MARGIN, T_LINE, T_WIDTH
 
 
 @compiled
@@ -43,7 +45,7 @@ def _write_region(t: Words, s: Words, first: int, border: int, out: NDArray[np.i
 
 @inlined
 def _write_slide(t: Words, s: Words, m: int, out: NDArray[np.int16]) -> int:
-    """Cells that a recovery line slide collapses."""
+    """Write the cells that a recovery line slide collapses."""
     a, b, seat = move_a(m), move_b(m), i64(s[U(la.TURN)])
     s[U(CELLS_AT + a)] = 0
     d = played_axis(t, s, b, seat)
@@ -56,10 +58,10 @@ def _write_slide(t: Words, s: Words, m: int, out: NDArray[np.int16]) -> int:
 
 @compiled
 def move_cells(G: Geometry, s: Words, m: int, out: NDArray[np.int16]) -> int:
-    """Write the core ids, in scan order, of the cells that a line, a recovery line slide or a claim
-    takes; gives their number.
+    """Write the core ids of the cells that a line, a recovery line slide or a claim takes, in scan
+    order, and return their number.
 
-    A claim's border markers are not among them. 0 for all other moves. `out` has room for
+    The border markers of a claim are not among them. Other moves take none. `out` has room for
     `n_cells`."""
     kind = move_type(m)
     t = G.table

@@ -72,7 +72,7 @@ _GRAMMAR: Final = tuple(
 
 @cache
 def cell_names(config: Config) -> dict[int, str]:
-    """Name of every cell by core id, in scan order."""
+    """Return the name of every cell by core id, in scan order."""
     ids = geometry(config).cell_of
     return {
         int(c): f"{chr(97 + x)}{y + 1}" for c, (x, y) in zip(ids, config.shape.cells, strict=True)
@@ -81,12 +81,12 @@ def cell_names(config: Config) -> dict[int, str]:
 
 @cache
 def cell_ids(config: Config) -> dict[str, int]:
-    """Core id of every cell by name."""
+    """Return the core id of every cell by name."""
     return {name: c for c, name in cell_names(config).items()}
 
 
 def fields(code: int) -> tuple[int, int, int, int, int, int]:
-    """Type, cells a to d (core ids, 0 for none) and number of a move code, in plain Python."""
+    """Return type, cells a to d (core ids, 0 for none) and number of a move code."""
     return (
         code & 31,
         (code >> A_SHIFT) & FIELD_BITS,
@@ -98,12 +98,12 @@ def fields(code: int) -> tuple[int, int, int, int, int, int]:
 
 
 def encode(kind: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, n: int = 0) -> int:
-    """The code of a move, in plain Python."""
+    """Return the code of a move."""
     return kind | a << A_SHIFT | b << B_SHIFT | c << C_SHIFT | d << D_SHIFT | n << N_SHIFT
 
 
 def token(config: Config, code: int) -> str:
-    """The token of a move code."""
+    """Return the token of a move code."""
     kind, a, b, c, d, n = fields(int(code))
     if kind in WORDS:
         return WORDS[kind]
@@ -114,8 +114,7 @@ def token(config: Config, code: int) -> str:
 
 
 def parse_token(config: Config, text: str) -> int:
-    """The code of a token. Raises NotationError; whether the move is legal is for the position to
-    say."""
+    """Return the code of a token, whether or not the move is legal. Raises NotationError."""
     if text in _WORD_KINDS:
         return encode(_WORD_KINDS[text])
     for kind, pattern in _GRAMMAR:
@@ -143,11 +142,10 @@ def _code_from(config: Config, kind: int, match: re.Match[str], text: str) -> in
 
 
 def _first_bad(text: str) -> int:
-    """Where the reader gives up: behind the opening sign and the first cell, as far as they are
-    there."""
+    """Return the offset after the opening sign and the first cell, if they are there."""
     return len(re.match(rf"[@>LETRF]?\(?(?:{_CELL})?", text).group())  # type: ignore[union-attr]
 
 
 def tokens(config: Config, codes: NDArray[np.int64]) -> list[str]:
-    """Tokens of many codes, in their order."""
+    """Return the tokens of many codes, in their order."""
     return [token(config, code) for code in codes.tolist()]

@@ -1,21 +1,18 @@
 """Where rings may be placed (section 7), for whole rows of cells at once."""
 
+from ringrift.rules import layout as la
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
-from ringrift.rules.geometry import ROW_MARGIN, T_HEX, T_STRIDE_LOG2, T_WIDTH
-from ringrift.rules.layout import (
-    HAND,
-    LAND_MASK,
-    OPEN_MASK,
-    SEAT_BITS,
-    Words,
-    cell,
-    core_id,
-    mask_at,
-    word_cap,
-    word_height,
-)
+from ringrift.rules.layout import Words, cell, core_id, mask_at, word_height
 from ringrift.rules.moves import A_SHIFT, N_SHIFT, PLACE
-from ringrift.rules.stacks import can_go, can_leap, empty_row, leap_counts, some_stack_can_go
+from ringrift.rules.stacks import (
+    can_go,
+    can_leap,
+    empty_row,
+    leap_counts,
+    near_row,
+    some_stack_can_go,
+)
+from ringrift.rules.table import ROW_MARGIN, T_HEX, T_STRIDE_LOG2, T_WIDTH
 
 RINGS_MAX = 3  # of one placement
 WORD_BITS = 64
@@ -23,49 +20,33 @@ WORD_BITS = 64
 
 @compiled
 def walkable(s: Words, at: int, diagonal: int) -> tuple[int, int, int]:
-    """Cells of a row from which one, two, three steps in some direction are open (the walk test of
-    7.2 for these heights).
+    """Row masks of the cells from which one, two, three steps in some direction are open: the walk
+    test of 7.2 for stacks of these heights.
 
-    `at` is the offset of the row in the mask of open cells; `diagonal` is 0 on hexes, which lack
-    two of the eight directions, else -1."""
+    `at` is the offset of the row in the mask of open cells; `diagonal` is as in `near_row`."""
     here = i64(s[U(at)])
     p1, p2, p3 = i64(s[U(at + 1)]), i64(s[U(at + 2)]), i64(s[U(at + 3)])
     n1, n2, n3 = i64(s[U(at - 1)]), i64(s[U(at - 2)]), i64(s[U(at - 3)])
     a, b, c, d = (here >> 1) & (here >> 2), (here << 1) & (here << 2), p1 & p2, n1 & n2
     e, f = (p1 << 1) & (p2 << 2), (n1 >> 1) & (n2 >> 2)
     g, h = (p1 >> 1) & (p2 >> 2) & diagonal, (n1 << 1) & (n2 << 2) & diagonal
-    one = (
-        (here >> 1)
-        | (here << 1)
-        | p1
-        | n1
-        | (p1 << 1)
-        | (n1 >> 1)
-        | (((p1 >> 1) | (n1 << 1)) & diagonal)
-    )
     two = a | b | c | d | e | f | g | h
-    three = (
-        (a & (here >> 3))
-        | (b & (here << 3))
-        | (c & p3)
-        | (d & n3)
-        | (e & (p3 << 3))
-        | (f & (n3 >> 3))
-    )
-    return one, two, three | (g & (p3 >> 3)) | (h & (n3 << 3))
+    three = (a & (here >> 3)) | (b & (here << 3)) | (c & p3) | (d & n3)
+    three |= (e & (p3 << 3)) | (f & (n3 >> 3)) | (g & (p3 >> 3)) | (h & (n3 << 3))
+    return near_row(s, at, diagonal), two, three
 
 
 @inlined
 def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append all placements of `seat` (7.1 to 7.3).
 
-    As many rows as fit are packed into one 64-bit word, so that the bit index counts core ids on
-    from the first row and loops over cells are few and long: their mispredicted ends are what costs
-    time here."""
-    hand = i64(s[U(HAND + seat)])
+    As many rows as fit are packed into one 64-bit word, in which the bit index counts core ids from
+    the first row on. So loops over cells are few and long, as most of the time is lost where the
+    end of a loop is mispredicted."""
+    hand = i64(s[U(la.HAND + seat)])
     allow2, allow3 = (-1 if hand >= 2 else 0), (-1 if hand >= RINGS_MAX else 0)
     diagonal = 0 if t[U(T_HEX)] else -1
-    open_rows, land = mask_at(t, OPEN_MASK), mask_at(t, LAND_MASK)
+    open_rows, land = mask_at(t, la.OPEN_MASK), mask_at(t, la.LAND_MASK)
     log2 = i64(t[U(T_STRIDE_LOG2)])
     end = ROW_MARGIN + i64(t[U(T_WIDTH)])
     for first in range(ROW_MARGIN, end, WORD_BITS >> log2):
@@ -81,7 +62,7 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
             walk3 |= three << shift
         one, two, three = empty & walk1, empty & walk2, empty & walk3
         stuck = empty & ~(walk3 if hand >= RINGS_MAX else walk2 if hand == 2 else walk1)
-        while stuck:  # too little room to walk with all the rings allowed: perhaps a leap
+        while stuck:  # too little room to walk with all rings allowed, but perhaps a leap
             bit = stuck & -stuck
             counts = leap_counts(t, s, base + lowest_bit(stuck))
             one |= bit & -(counts & 1)
@@ -100,11 +81,11 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 
 @inlined
 def _alive_on_stack(t: Words, s: Words, c: int, seat: int, walk2: int, walk3: int) -> bool:
-    """Whether one ring of `seat` on the stack at `c` would not be dead; `walk2`, `walk3`: a stack
-    of that height could walk."""
+    """Whether one ring of `seat` may be placed on the stack at `c` (7.2).
+
+    `walk2` and `walk3` are not 0 if a stack of that height could walk from there."""
     w = cell(s, c)
-    height = word_height(w) + 1
-    cap = word_cap(w) + 1 if w & SEAT_BITS == seat else 1
+    height, cap = word_height(w) + 1, la.cap_under(w, seat)
     if height <= RINGS_MAX:
         if (walk2 if height == 2 else walk3) != 0:
             return True
@@ -115,8 +96,9 @@ def _alive_on_stack(t: Words, s: Words, c: int, seat: int, walk2: int, walk3: in
 @inlined
 def _write_cells(base: int, one: int, two: int, three: int, out: Words, k: int) -> int:
     """Append the placements of one, two and three rings on empty cells, given as bits from core id
-    `base` on; `two` and `three` lie within `one`. May write WRITE_AHEAD words past the end of the
-    list."""
+    `base` on; `two` and `three` are subsets of `one`.
+
+    May write WRITE_AHEAD words past the end of the list."""
     ones = PLACE | (base << A_SHIFT) | (1 << N_SHIFT)
     full = two & three
     rest = one & ~full
@@ -149,19 +131,13 @@ def can_act(t: Words, s: Words, seat: int) -> bool:
 @compiled
 def can_place(t: Words, s: Words, seat: int) -> bool:
     """Whether `seat` has a legal placement of one ring."""
-    if s[U(HAND + seat)] == 0:
+    if s[U(la.HAND + seat)] == 0:
         return False
-    open_rows, land = mask_at(t, OPEN_MASK), mask_at(t, LAND_MASK)
+    open_rows, land = mask_at(t, la.OPEN_MASK), mask_at(t, la.LAND_MASK)
     first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
     diagonal = 0 if t[U(T_HEX)] else -1
     for slot in range(first, last + 1):
-        before, here, after = (
-            i64(s[U(open_rows + slot - 1)]),
-            i64(s[U(open_rows + slot)]),
-            i64(s[U(open_rows + slot + 1)]),
-        )
-        near = (here >> 1) | (here << 1) | before | (before >> 1) | after | (after << 1)
-        if empty_row(t, s, slot) & (near | (((before << 1) | (after >> 1)) & diagonal)):
+        if empty_row(t, s, slot) & near_row(s, open_rows + slot, diagonal):
             return True
     for slot in range(first, last + 1):
         stuck = empty_row(t, s, slot)
@@ -173,8 +149,7 @@ def can_place(t: Words, s: Words, seat: int) -> bool:
         while stacks:
             c = core_id(t, slot, lowest_bit(stacks))
             w = cell(s, c)
-            cap = word_cap(w) + 1 if w & SEAT_BITS == seat else 1
-            if can_go(t, s, c, word_height(w) + 1, cap):
+            if can_go(t, s, c, word_height(w) + 1, la.cap_under(w, seat)):
                 return True
             stacks &= stacks - 1
     return False

@@ -1,4 +1,4 @@
-"""A game position with a plain Python face, and its text form (section 21.4)."""
+"""A game position in plain Python."""
 
 from functools import cache
 from typing import Final
@@ -32,7 +32,7 @@ PHASES: Final = (
 
 
 class Position:
-    """A game at one moment. Mutable: `play` advances it; `copy` before trying things."""
+    """A position of a game. `play` changes it; use `copy` to try moves."""
 
     __slots__ = ("_legal", "config", "geometry", "state")
 
@@ -46,7 +46,7 @@ class Position:
     def start(
         cls, config: Config, pie: bool = False, lps_rounds: int = LPS_ROUNDS_DEFAULT
     ) -> "Position":
-        """The start position (section 5)."""
+        """Return the start position (section 5)."""
         warm_up()
         G = geometry(config)
         state = np.zeros(G.state_size, STATE_DTYPE)
@@ -55,19 +55,19 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> "Position":
-        """The position written by `text()`. Raises NotationError with the place."""
+        """Return the position written by `text()`. Raises NotationError."""
         warm_up()
         return cls(*read_position(text))
 
     def text(self) -> str:
-        """Eight fields separated by blanks (21.4)."""
+        """Return the position as eight fields separated by blanks (21.4)."""
         return write_position(self.config, self.state)
 
     def copy(self) -> "Position":
         return Position(self.config, self.state.copy())
 
     def legal_codes(self) -> NDArray[np.int64]:
-        """Codes of all legal moves, ascending. Empty only when the game is over."""
+        """Return the codes of all legal moves, ascending; empty only when the game is over."""
         if self._legal is None:
             buffer = np.empty(self.geometry.moves_max, np.int64)
             self._legal = np.sort(buffer[: legal_moves(self.geometry, self.state, buffer)])
@@ -75,24 +75,26 @@ class Position:
         return self._legal
 
     def legal(self) -> list[str]:
-        """Tokens of all legal moves, in ascending order of their codes; without `resign` and
-        `timeout`."""
+        """Return the tokens of all legal moves in ascending order of their codes, without `resign`
+        and `timeout`."""
         return tokens(self.config, self.legal_codes())
 
     def token(self, code: int) -> str:
-        """The token of a move code."""
+        """Return the token of a move code."""
         return token(self.config, code)
 
     def code(self, text: str) -> int:
-        """The code of a legal move (or of `resign`, `timeout`). Raises NotationError or
-        IllegalMove."""
+        """Return the code of a legal move, or of `resign` or `timeout`.
+
+        Raises NotationError or IllegalMove."""
         code = parse_token(self.config, text)
         self._require_legal(code)
         return code
 
     def play(self, text: str) -> None:
-        """Play the move named by a token. Raises NotationError or IllegalMove; the position is
-        unchanged then."""
+        """Play the move named by a token.
+
+        Raises NotationError or IllegalMove, with the position unchanged."""
         self._apply(self.code(text))
 
     def play_code(self, code: int) -> None:
@@ -146,21 +148,21 @@ class Position:
 
     @property
     def winner(self) -> int:
-        """Winning seat; 0 while the game runs and where nobody won (resignation with three or four
-        seats)."""
+        """Winning seat; 0 while the game runs, and after resignation or timeout with three or four
+        seats."""
         return int(self.state[la.WINNER])
 
     @property
     def reason(self) -> str:
         """Reason of the end in the words of section 16, or `resign`, `timeout`; empty while the
         game runs."""
-        return END_REASONS[self.state[la.REASON]]
+        return END_REASONS[int(self.state[la.REASON])]
 
     @property
     def cause(self) -> str:
-        """Finer than `reason`: keeps bare-board decisions and the two last-player-standing rules
-        apart."""
-        return END_CAUSES[self.state[la.REASON]]
+        """Finer than `reason`: separates the decisions on a bare board and the two
+        last-player-standing rules."""
+        return END_CAUSES[int(self.state[la.REASON])]
 
     def hands(self) -> tuple[int, ...]:
         """Rings in hand, by seat."""
@@ -182,7 +184,8 @@ class Position:
         return tuple(self.state[table + 1 : table + 1 + self.config.seats].tolist())
 
     def ranks(self) -> tuple[int, ...]:
-        """Final rank of each seat (section 18). Raises ValueError while the game runs."""
+        """Return the final rank of each seat (section 18). Raises ValueError while the game
+        runs."""
         if not self.over:
             raise ValueError("ranks exist when the game is over")
         n = self.config.seats

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -13,16 +13,7 @@ from ringrift.rules.position import Position
 UNFINISHED: Final = "*"  # result of a game that is not over
 LPS_ROUNDS_MAX: Final = 99
 _OWN_TAGS: Final = (
-    "Game",
-    "Board",
-    "Seats",
-    "Pie",
-    "Rounds",
-    "Seat1",
-    "Seat2",
-    "Seat3",
-    "Seat4",
-    "Result",
+    *("Game", "Board", "Seats", "Pie", "Rounds", "Seat1", "Seat2", "Seat3", "Seat4", "Result"),
 )
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _VALUE: Final = re.compile(r'[^"\\\x00-\x1f\x7f]*')
@@ -33,14 +24,20 @@ _SPACE: Final = re.compile(r"(?:\s|\{[^{}]*\})+")
 
 
 def result_of(position: Position) -> str:
-    """Winner and reason, as `2 ring_elimination`; `*` while the game runs."""
+    """Return winner and reason, as in `2 ring_elimination`; `*` while the game runs."""
     return f"{position.winner} {position.reason}" if position.over else UNFINISHED
 
 
 @dataclass(frozen=True)
 class Record:
-    """A game: config, names of the players by seat (or none), pie rule, tokens of all moves,
-    result, further header tags."""
+    """A game.
+
+    seats       names of the players, or empty
+    pie         whether the pie rule is enabled
+    moves       tokens of all moves
+    tags        further header tags
+    lps_rounds  rounds required by the last-player-standing rule (section 17)
+    """
 
     config: Config
     seats: tuple[str, ...] = ()
@@ -56,12 +53,10 @@ class Record:
         if self.pie and self.config.seats != 2:
             raise RulesError("the pie rule is for two seats")
         if not 1 <= self.lps_rounds <= LPS_ROUNDS_MAX:
-            raise RulesError(
-                f"{self.lps_rounds} rounds for last player standing; 1 to {LPS_ROUNDS_MAX} are possible"
-            )
+            raise RulesError(f"{self.lps_rounds} rounds are not in 1..{LPS_ROUNDS_MAX}")
         for name, value in (*self.tags.items(), *(("Seat", seat) for seat in self.seats)):
             if not _NAME.fullmatch(name) or name in _OWN_TAGS or not _VALUE.fullmatch(value):
-                raise RulesError(f"{name!r}: {value!r} cannot stand in the header of a record")
+                raise RulesError(f"{name!r}: {value!r} is not allowed in the header of a record")
 
     @classmethod
     def of(
@@ -74,39 +69,31 @@ class Record:
         tags: Mapping[str, str] | None = None,
         lps_rounds: int = LPS_ROUNDS_DEFAULT,
     ) -> "Record":
-        """The record of a game given by its moves; the result comes from playing it. Raises
-        NotationError, IllegalMove."""
-        record = cls(
-            config,
-            seats,
-            pie,
-            tuple(moves),
-            UNFINISHED,
-            MappingProxyType(dict(tags or {})),
-            lps_rounds,
-        )
-        return cls(
-            config, seats, pie, record.moves, result_of(record._play()), record.tags, lps_rounds
-        )
+        """Return the record of a game given by its moves, with the result they lead to.
+
+        Raises NotationError or IllegalMove."""
+        more = MappingProxyType(dict(tags or {}))
+        record = cls(config, seats, pie, tuple(moves), UNFINISHED, more, lps_rounds)
+        return replace(record, result=result_of(record._play()))
 
     @classmethod
     def parse(cls, text: str) -> "Record":
-        """Read a record and check it by playing it. Raises NotationError with the place of what is
-        wrong."""
+        """Return the record in `text`, checked by playing it. Raises NotationError."""
         return _Reader(text).record()
 
     def replay(self) -> Position:
-        """The final position. Raises NotationError, IllegalMove, or RulesError if the game ends in
-        another way than recorded."""
+        """Return the final position.
+
+        Raises NotationError, IllegalMove, or RulesError if the game ends in another way than
+        recorded."""
         position = self._play()
-        if result_of(position) != self.result:
-            raise RulesError(
-                f"the record says {self.result!r}, its moves lead to {result_of(position)!r}"
-            )
+        found = result_of(position)
+        if found != self.result:
+            raise RulesError(f"the record says {self.result!r}, its moves lead to {found!r}")
         return position
 
     def start(self) -> Position:
-        """The start position of the game."""
+        """Return the start position of the game."""
         return Position.start(self.config, self.pie, self.lps_rounds)
 
     def _play(self) -> Position:
@@ -163,10 +150,8 @@ class _Reader:
         moves, result = self._read_moves(position)
         stated = self.tags.get("Result", result)
         if stated != result:
-            raise self.error(
-                self.places["Result"],
-                f"the header says {stated!r}, the end of the record {result!r}",
-            )
+            reason = f"the header says {stated!r}, the end of the record {result!r}"
+            raise self.error(self.places["Result"], reason)
         extra = {name: value for name, value in self.tags.items() if name not in _OWN_TAGS}
         return Record(config, seats, pie, tuple(moves), result, MappingProxyType(extra), rounds)
 
@@ -175,7 +160,7 @@ class _Reader:
         if found:
             self.at = found.end()
         if self.text.startswith(("{", "}"), self.at):
-            raise self.error(self.at, "a comment is opened and closed once, without another inside")
+            raise self.error(self.at, "comments must be closed and cannot contain others")
 
     def _read_header(self) -> None:
         self._skip_space()
@@ -197,10 +182,8 @@ class _Reader:
         pie = self._one_of("Pie", ("off", "on") if config.seats == 2 else ("off",), "off") == "on"
         rounds = self.tags.get("Rounds", str(LPS_ROUNDS_DEFAULT))
         if not re.fullmatch("[1-9][0-9]?", rounds):
-            raise self.error(
-                self.places["Rounds"],
-                f"Rounds is a number from 1 to {LPS_ROUNDS_MAX}, not {rounds!r}",
-            )
+            reason = f"Rounds is a number from 1 to {LPS_ROUNDS_MAX}, not {rounds!r}"
+            raise self.error(self.places["Rounds"], reason)
         return config, pie, int(rounds)
 
     def _one_of(self, name: str, values: tuple[str, ...], default: str | None = None) -> str:
@@ -225,20 +208,17 @@ class _Reader:
             self._skip_space()
             found = _WORD.match(self.text, self.at)
             if found is None:
-                raise self.error(
-                    self.at,
-                    f"the record ends without a result, {result_of(position)!r} by its moves",
-                )
+                found_result = result_of(position)
+                reason = f"the record ends without a result, {found_result!r} by its moves"
+                raise self.error(self.at, reason)
             if re.fullmatch(r"[0-4*]", found[0]):
                 return moves, self._read_result(position)
             mark = _TURN.fullmatch(found[0])
             if mark:
                 turn = self._read_mark(mark, position, turn)
             elif turn != position.turn_number and not position.over:
-                raise self.error(
-                    self.at,
-                    f"expected the mark {position.turn_number}/{position.seat}. before this",
-                )
+                mark_text = f"{position.turn_number}/{position.seat}."
+                raise self.error(self.at, f"expected the mark {mark_text} before this")
             else:
                 self._play(position, found[0])
                 moves.append(found[0])
@@ -246,15 +226,12 @@ class _Reader:
 
     def _read_mark(self, mark: re.Match[str], position: Position, turn: int) -> int:
         if position.over:
-            raise self.error(
-                self.at, f"the game is over here, expected its result {result_of(position)!r}"
-            )
-        wanted = (position.turn_number, position.seat)
-        if turn == position.turn_number or (int(mark[1]), int(mark[2])) != wanted:
-            raise self.error(
-                self.at, f"here turn {wanted[0]} of seat {wanted[1]} goes on or begins"
-            )
-        return wanted[0]
+            result = result_of(position)
+            raise self.error(self.at, f"the game is over here, expected its result {result!r}")
+        number, seat = position.turn_number, position.seat
+        if turn == number or (int(mark[1]), int(mark[2])) != (number, seat):
+            raise self.error(self.at, f"turn {number} of seat {seat} continues or begins here")
+        return number
 
     def _play(self, position: Position, word: str) -> None:
         try:
@@ -262,9 +239,7 @@ class _Reader:
         except NotationError as error:
             raise self.error(self.at + error.place, error.reason) from None
         except IllegalMove as error:
-            raise self.error(
-                self.at, f"ply {error.ply}: {word!r} is not legal: {error.reason}"
-            ) from None
+            raise self.error(self.at, str(error)) from None
 
     def _read_result(self, position: Position) -> str:
         start, result = self.at, result_of(position)

@@ -1,39 +1,12 @@
 """Recovery slides (section 13): a seat whose rings are all buried moves a marker."""
 
-from ringrift.rules.board import (
-    add_marker,
-    change_stack,
-    discard_lowest,
-    discard_top,
-    has_buried,
-    take_marker,
-)
+from ringrift.rules import board as bd
+from ringrift.rules import moves as mv
+from ringrift.rules import table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
-from ringrift.rules.geometry import (
-    CELLS_AT,
-    T_AXES,
-    T_DIRECTION,
-    T_DIRECTIONS,
-    T_LINE,
-    T_RECOVERY_AXIS,
-    T_RECOVERY_NOTICED,
-    T_SEATS,
-    T_WIDTH,
-)
 from ringrift.rules.layout import MARK_MASK, STACK, Words, cell, core_id, mask_at, stack_mask
 from ringrift.rules.lines import collapse_span, run_ahead
-from ringrift.rules.moves import (
-    RECOVERY_ALL,
-    RECOVERY_FALLBACK,
-    RECOVERY_PART,
-    RECOVERY_STRIKE,
-    make_move,
-    move_a,
-    move_b,
-    move_c,
-    move_d,
-    move_type,
-)
+from ringrift.rules.moves import make_move, move_a, move_b, move_c, move_d, move_type
 
 
 @inlined
@@ -44,11 +17,10 @@ def run_through(s: Words, c: int, d: int, seat: int) -> int:
 
 @inlined
 def longest_axis(t: Words, s: Words, c: int, seat: int) -> int:
-    """Axis delta of the longest run through `c`, the first in recovery order if several tie
-    (13.2)."""
-    best, best_axis = 0, i64(t[U(T_RECOVERY_AXIS)])
-    for i in range(t[U(T_AXES)]):
-        d = i64(t[U(T_RECOVERY_AXIS + i)])
+    """Axis delta of the longest run through `c`, in a tie the first in recovery order (13.2)."""
+    best, best_axis = 0, i64(t[U(tb.T_RECOVERY_AXIS)])
+    for i in range(t[U(tb.T_AXES)]):
+        d = i64(t[U(tb.T_RECOVERY_AXIS + i)])
         run = run_through(s, c, d, seat)
         if run > best:
             best, best_axis = run, d
@@ -59,34 +31,34 @@ def longest_axis(t: Words, s: Words, c: int, seat: int) -> int:
 def played_axis(t: Words, s: Words, c: int, seat: int) -> int:
     """Axis delta of the run that a line slide to `c` collapses, 0 if it cannot be played (13.4,
     E12)."""
-    for i in range(t[U(T_AXES)]):
-        d = i64(t[U(T_RECOVERY_AXIS + i)])
+    for i in range(t[U(tb.T_AXES)]):
+        d = i64(t[U(tb.T_RECOVERY_AXIS + i)])
         run = run_through(s, c, d, seat)
-        if run >= t[U(T_RECOVERY_NOTICED)]:
-            return d if run >= t[U(T_LINE)] else i64(0)
+        if run >= t[U(tb.T_RECOVERY_NOTICED)]:
+            return d if run >= t[U(tb.T_LINE)] else i64(0)
     return i64(0)
 
 
 @compiled
 def list_recovery(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
-    """Append all slides of an eligible seat."""
+    """Append all slides of an eligible seat (13.2)."""
     before = k
     found = False
     rows = mask_at(t, MARK_MASK + seat)
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
+    for slot in range(tb.ROW_MARGIN, tb.ROW_MARGIN + t[U(tb.T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             a = core_id(t, slot, lowest_bit(mask))
-            s[U(CELLS_AT + a)] = 0  # runs are counted after the slide
-            for i in range(t[U(T_DIRECTIONS)]):
-                b = a + t[U(T_DIRECTION + i)]
+            s[U(tb.CELLS_AT + a)] = 0  # runs are counted after the slide
+            for i in range(t[U(tb.T_DIRECTIONS)]):
+                b = a + t[U(tb.T_DIRECTION + i)]
                 if cell(s, b) == 0:
                     d = longest_axis(t, s, b, seat)
-                    if run_through(s, b, d, seat) >= t[U(T_LINE)]:
+                    if run_through(s, b, d, seat) >= t[U(tb.T_LINE)]:
                         found = True
                         if played_axis(t, s, b, seat) != 0:
                             k = _list_line_slide(t, s, seat, a, b, d, out, k)
-            s[U(CELLS_AT + a)] = seat
+            s[U(tb.CELLS_AT + a)] = seat
             mask &= mask - 1
     if found:
         return k
@@ -98,13 +70,15 @@ def _list_line_slide(
     t: Words, s: Words, seat: int, a: int, b: int, d: int, out: Words, k: int
 ) -> int:
     """Append the choices of a line slide whose longest run lies along `d`."""
-    k = _list_payers(t, s, seat, i64(RECOVERY_ALL), a, b, out, k)
-    length = i64(t[U(T_LINE)])
+    k = _list_payers(t, s, seat, i64(mv.RECOVERY_ALL), a, b, out, k)
+    length = i64(t[U(tb.T_LINE)])
     back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
     if 1 + back + ahead == length:
         return k
     for start in range(max(-back, 1 - length), min(0, ahead + 1 - length) + 1):
-        out[U(k)] = make_move(RECOVERY_PART, a, b, b + start * d, b + (start + length - 1) * d, 0)
+        out[U(k)] = make_move(
+            mv.RECOVERY_PART, a, b, b + start * d, b + (start + length - 1) * d, 0
+        )
         k += 1
     return k
 
@@ -114,13 +88,13 @@ def _list_payers(
     t: Words, s: Words, seat: int, kind: int, a: int, b: int, out: Words, k: int
 ) -> int:
     """Append the slide once for every stack with a buried ring of the seat."""
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
+    for slot in range(tb.ROW_MARGIN, tb.ROW_MARGIN + t[U(tb.T_WIDTH)]):
         mask = i64(0)
-        for other in range(1, t[U(T_SEATS)] + 1):
+        for other in range(1, t[U(tb.T_SEATS)] + 1):
             mask |= s[U(mask_at(t, stack_mask(t, other)) + slot)]
         while mask:
             x = core_id(t, slot, lowest_bit(mask))
-            if has_buried(t, s, x, seat):
+            if bd.has_buried(t, s, x, seat):
                 out[U(k)] = make_move(kind, a, b, x, 0, 0)
                 k += 1
             mask &= mask - 1
@@ -131,17 +105,17 @@ def _list_payers(
 def _list_other_slides(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append fallbacks and stack-strikes."""
     rows = mask_at(t, MARK_MASK + seat)
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
+    for slot in range(tb.ROW_MARGIN, tb.ROW_MARGIN + t[U(tb.T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             a = core_id(t, slot, lowest_bit(mask))
-            for i in range(t[U(T_DIRECTIONS)]):
-                b = a + t[U(T_DIRECTION + i)]
+            for i in range(t[U(tb.T_DIRECTIONS)]):
+                b = a + t[U(tb.T_DIRECTION + i)]
                 w = cell(s, b)
                 if w == 0:
-                    k = _list_payers(t, s, seat, i64(RECOVERY_FALLBACK), a, b, out, k)
+                    k = _list_payers(t, s, seat, i64(mv.RECOVERY_FALLBACK), a, b, out, k)
                 elif w & STACK:
-                    k = _list_payers(t, s, seat, i64(RECOVERY_STRIKE), a, b, out, k)
+                    k = _list_payers(t, s, seat, i64(mv.RECOVERY_STRIKE), a, b, out, k)
             mask &= mask - 1
     return k
 
@@ -150,23 +124,23 @@ def _list_other_slides(t: Words, s: Words, seat: int, out: Words, k: int) -> int
 def apply_recovery(t: Words, s: Words, seat: int, m: int) -> None:
     """Play a slide (13.3)."""
     kind, a, b, c = move_type(m), move_a(m), move_b(m), move_c(m)
-    take_marker(t, s, a)
-    if kind == RECOVERY_STRIKE:
-        change_stack(t, s, b, discard_top(t, s, cell(s, b), seat))
-        discard_lowest(t, s, c, seat)
+    bd.take_marker(t, s, a)
+    if kind == mv.RECOVERY_STRIKE:
+        bd.change_stack(t, s, b, bd.discard_top(t, s, cell(s, b), seat))
+        bd.discard_lowest(t, s, c, seat)
         return
-    if kind == RECOVERY_FALLBACK:
-        add_marker(t, s, b, seat)
-        discard_lowest(t, s, c, seat)
+    if kind == mv.RECOVERY_FALLBACK:
+        bd.add_marker(t, s, b, seat)
+        bd.discard_lowest(t, s, c, seat)
         return
     d = played_axis(t, s, b, seat)
-    add_marker(t, s, b, seat)
+    bd.add_marker(t, s, b, seat)
     back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
-    if kind == RECOVERY_PART and 1 + back + ahead > t[U(T_LINE)]:
+    if kind == mv.RECOVERY_PART and 1 + back + ahead > t[U(tb.T_LINE)]:
         first, last = c, move_d(m)
-        d = (last - first) // (t[U(T_LINE)] - 1)
+        d = (last - first) // (t[U(tb.T_LINE)] - 1)
     else:
         first, last = b - back * d, b + ahead * d
     collapse_span(t, s, first, last, d, seat)
-    if kind == RECOVERY_ALL:
-        discard_lowest(t, s, c, seat)
+    if kind == mv.RECOVERY_ALL:
+        bd.discard_lowest(t, s, c, seat)

@@ -1,29 +1,22 @@
-"""What a stack may do: plain moves (8) and leaps (9), and where rings may be placed (7)."""
+"""What a stack can do: plain moves (8) and leaps (9)."""
 
+from ringrift.rules import layout as la
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
-from ringrift.rules.geometry import T_DIRECTION, T_DIRECTIONS, T_SEATS, T_STRIDE_LOG2, T_WIDTH
-from ringrift.rules.layout import (
-    BLOCK,
-    MARK_MASK,
-    MARKERS,
-    ON_BOARD,
-    OPEN_MASK,
-    STACK,
-    STACKS,
-    Words,
-    cell,
-    core_id,
-    mask_at,
-    stack_mask,
-    word_cap,
-    word_height,
-)
+from ringrift.rules.layout import Words, cell, core_id, mask_at, stack_mask, word_cap, word_height
 from ringrift.rules.moves import LEAP, WALK, make_move
+from ringrift.rules.table import (
+    ROW_MARGIN,
+    T_DIRECTION,
+    T_DIRECTIONS,
+    T_SEATS,
+    T_STRIDE_LOG2,
+    T_WIDTH,
+)
 
 
 @compiled
 def can_go(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
-    """Whether a stack of this height and cap at `a` has a plain move or a leap."""
+    """Whether a stack of this height and cap at `a` would have a plain move or a leap."""
     for i in range(t[U(T_DIRECTIONS)]):
         if can_walk_along(s, a, i64(t[U(T_DIRECTION + i)]), height):
             return True
@@ -35,7 +28,7 @@ def can_walk_along(s: Words, a: int, d: int, height: int) -> bool:
     """Whether the next `height` cells are open (the quick test of 7.2)."""
     c = a + d
     steps = 0
-    while steps < height and (cell(s, c) & BLOCK) == 0:
+    while steps < height and (cell(s, c) & la.BLOCK) == 0:
         c += d
         steps += 1
     return steps == height
@@ -43,20 +36,20 @@ def can_walk_along(s: Words, a: int, d: int, height: int) -> bool:
 
 @compiled
 def can_leap(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
-    """Whether a stack of this height and cap at `a` has a leap (9.1)."""
+    """Whether a stack of this height and cap at `a` would have a leap (9.1)."""
     for i in range(t[U(T_DIRECTIONS)]):
         d = i64(t[U(T_DIRECTION + i)])
         c = a + d
         steps = 1
-        while (cell(s, c) & BLOCK) == 0:
+        while (cell(s, c) & la.BLOCK) == 0:
             c += d
             steps += 1
         w = cell(s, c)
-        if (w & STACK) == 0 or word_cap(w) > cap:
+        if (w & la.STACK) == 0 or word_cap(w) > cap:
             continue
         c += d
         steps += 1
-        while (cell(s, c) & BLOCK) == 0:
+        while (cell(s, c) & la.BLOCK) == 0:
             if steps >= height:
                 return True
             c += d
@@ -80,7 +73,7 @@ def stack_can_leap(t: Words, s: Words, a: int) -> bool:
 def some_stack_can_go(t: Words, s: Words, seat: int) -> bool:
     """Whether any stack the seat controls has a plain move or a leap."""
     rows = mask_at(t, stack_mask(t, seat))
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             if stack_can_go(t, s, core_id(t, slot, lowest_bit(mask))):
@@ -98,7 +91,7 @@ def list_leaps(t: Words, s: Words, a: int, kind: int, out: Words, k: int) -> int
         d = i64(t[U(T_DIRECTION + i)])
         c = a + d
         steps = 1
-        while (cell(s, c) & BLOCK) == 0:
+        while (cell(s, c) & la.BLOCK) == 0:
             c += d
             steps += 1
         k = _list_landings(s, a, c, d, steps, height, cap, kind, out, k)
@@ -118,16 +111,16 @@ def _list_landings(
     out: Words,
     k: int,
 ) -> int:
-    """Append the leaps from `a` over `over`, which is `steps` away in direction `d`, if it may be
-    leapt at all."""
+    """Append the leaps from `a` over `over`, which is `steps` away in direction `d`, if they are
+    legal."""
     w = cell(s, over)
-    if (w & STACK) == 0 or word_cap(w) > cap:
+    if (w & la.STACK) == 0 or word_cap(w) > cap:
         return k
     c = over + d
     steps += 1
-    while (cell(s, c) & BLOCK) == 0:
+    while (cell(s, c) & la.BLOCK) == 0:
         out[U(k)] = make_move(kind, a, over, c, 0, 0)
-        k += steps >= height  # no branch: which landings are far enough is hard to predict
+        k += steps >= height  # no branch: it would be hard to predict
         c += d
         steps += 1
     return k
@@ -142,7 +135,7 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
         d = i64(t[U(T_DIRECTION + i)])
         c = a + d
         steps = 1
-        while (cell(s, c) & BLOCK) == 0:
+        while (cell(s, c) & la.BLOCK) == 0:
             out[U(k)] = make_move(WALK, a, c, 0, 0, 0)
             k += steps >= height
             c += d
@@ -155,7 +148,7 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
 def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append the plain moves and leaps of every stack the seat controls."""
     rows = mask_at(t, stack_mask(t, seat))
-    for slot in range(3, 3 + t[U(T_WIDTH)]):
+    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             k = list_moves_from(t, s, core_id(t, slot, lowest_bit(mask)), out, k)
@@ -165,30 +158,40 @@ def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 
 @compiled
 def empty_row(t: Words, s: Words, slot: int) -> int:
-    """Row mask of the cells that hold nothing."""
-    row = i64(s[U(mask_at(t, OPEN_MASK) + slot)])
+    """Row mask of the empty cells."""
+    row = i64(s[U(mask_at(t, la.OPEN_MASK) + slot)])
     for seat in range(1, t[U(T_SEATS)] + 1):
-        row &= ~s[U(mask_at(t, MARK_MASK + seat) + slot)]
+        row &= ~s[U(mask_at(t, la.MARK_MASK + seat) + slot)]
     return row
+
+
+@inlined
+def near_row(s: Words, at: int, diagonal: int) -> int:
+    """Row mask of the cells next to a cell of a row mask, given by the offset `at` of the row.
+
+    `diagonal` is 0 on hexes, which lack two of the eight directions, else -1."""
+    before, here, after = i64(s[U(at - 1)]), i64(s[U(at)]), i64(s[U(at + 1)])
+    near = (here >> 1) | (here << 1) | before | (before >> 1) | after | (after << 1)
+    return near | (((before << 1) | (after >> 1)) & diagonal)
 
 
 @compiled
 def leap_counts(t: Words, s: Words, a: int) -> int:
-    """Whether a new stack of one, two or three rings (bits 0 to 2) at `a` would have a leap."""
+    """Bits 0 to 2: whether a new stack of one, two or three rings at `a` would have a leap."""
     counts = 0
     for i in range(t[U(T_DIRECTIONS)]):
         d = i64(t[U(T_DIRECTION + i)])
         c = a + d
         near = 1  # the stack met is next to `a`
-        while (cell(s, c) & BLOCK) == 0:
+        while (cell(s, c) & la.BLOCK) == 0:
             c += d
             near = 0
         w = cell(s, c)
-        if (w & STACK) == 0 or (cell(s, c + d) & BLOCK) != 0:
+        if (w & la.STACK) == 0 or (cell(s, c + d) & la.BLOCK) != 0:
             continue
-        # the landings within three steps reach two steps at least, three if one more cell is free
-        # or the stack is farther off
-        reach = 2 if near and (cell(s, c + d + d) & BLOCK) != 0 else 3
+        # landings within three steps reach two steps, or three if one more cell is free or the
+        # stack is farther away
+        reach = 2 if near and (cell(s, c + d + d) & la.BLOCK) != 0 else 3
         cap = word_cap(w)
         if cap <= reach:
             counts |= (1 << reach) - (1 << (cap - 1))
@@ -197,23 +200,16 @@ def leap_counts(t: Words, s: Words, a: int) -> int:
 
 @inlined
 def recovery_eligible(s: Words, seat: int) -> bool:
-    """13.1; rings of a seat without stacks are all buried."""
-    return bool(s[U(STACKS + seat)] == 0 and s[U(MARKERS + seat)] > 0 and s[U(ON_BOARD + seat)] > 0)
+    """Whether the seat may recover (13.1): without stacks, all its rings are buried."""
+    return bool(
+        s[U(la.STACKS + seat)] == 0 and s[U(la.MARKERS + seat)] > 0 and s[U(la.ON_BOARD + seat)] > 0
+    )
 
 
 @compiled
 def travel_direction(t: Words, a: int, b: int) -> int:
-    """Core id delta of one step from `a` towards `b`, which is on one of its rays."""
+    """Core id delta of one step from `a` towards `b`, a cell on one of its rays."""
     shift = i64(t[U(T_STRIDE_LOG2)])
     low = (1 << shift) - 1
     dx, dy = (b >> shift) - (a >> shift), (b & low) - (a & low)
-    step = i64(0)
-    if dx > 0:
-        step += 1 << shift
-    elif dx < 0:
-        step -= 1 << shift
-    if dy > 0:
-        step += 1
-    elif dy < 0:
-        step -= 1
-    return step
+    return (i64(dx > 0) - i64(dx < 0) << shift) + i64(dy > 0) - i64(dy < 0)

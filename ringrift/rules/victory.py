@@ -1,39 +1,22 @@
-"""End of the game: victory tests (16) and the three-round rule (17)."""
+"""The end of the game: victory tests (16) and the three-round rule (17)."""
 
 from ringrift.rules import layout as la
+from ringrift.rules import table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined
-from ringrift.rules.geometry import (
-    ROW_MARGIN,
-    T_HEX,
-    T_RINGS_TO_WIN,
-    T_SEATS,
-    T_TERRITORY_TO_WIN,
-    T_WIDTH,
-)
-from ringrift.rules.layout import (
-    HAND,
-    LAND_MASK,
-    MARKERS,
-    ON_BOARD,
-    REMOVED,
-    STACKS,
-    TERRITORY_OF,
-    Words,
-    mask_at,
-)
+from ringrift.rules.layout import Words, mask_at
 from ringrift.rules.placement import can_act
-from ringrift.rules.stacks import empty_row
+from ringrift.rules.stacks import empty_row, near_row
 
 
 @compiled
 def has_ring(s: Words, seat: int) -> bool:
     """Whether the seat has a ring anywhere, in hand or on the board."""
-    return bool(s[U(HAND + seat)] + s[U(ON_BOARD + seat)] > 0)
+    return bool(s[U(la.HAND + seat)] + s[U(la.ON_BOARD + seat)] > 0)
 
 
 @compiled
 def finish(s: Words, winner: int, reason: int) -> None:
-    """The game is over."""
+    """End the game."""
     s[U(la.WINNER)] = winner
     s[U(la.REASON)] = reason
     s[U(la.TURN)] = 0
@@ -46,53 +29,46 @@ def finish(s: Words, winner: int, reason: int) -> None:
 
 @inlined
 def victory(t: Words, s: Words) -> bool:
-    """Sections 16.1 to 16.4 at the end of a turn; ends the game if one applies."""
-    n = i64(t[U(T_SEATS)])
+    """Test sections 16.1 to 16.4 at the end of a turn; return whether one ended the game."""
+    n = i64(t[U(tb.T_SEATS)])
     all_territory, stacks, owners, survivor = 0, 0, 0, 0
     for seat in range(1, n + 1):
-        if s[U(REMOVED + seat)] >= t[U(T_RINGS_TO_WIN)]:
+        if s[U(la.REMOVED + seat)] >= t[U(tb.T_RINGS_TO_WIN)]:
             finish(s, seat, la.END_RINGS)
             return True
-        all_territory += s[U(TERRITORY_OF + seat)]
-        stacks += s[U(STACKS + seat)]
+        all_territory += s[U(la.TERRITORY_OF + seat)]
+        stacks += s[U(la.STACKS + seat)]
         if has_ring(s, seat):
             owners += 1
             survivor = seat
     for seat in range(1, n + 1):
-        mine = s[U(TERRITORY_OF + seat)]
-        if mine >= t[U(T_TERRITORY_TO_WIN)] and 2 * mine > all_territory:
+        mine = s[U(la.TERRITORY_OF + seat)]
+        if mine >= t[U(tb.T_TERRITORY_TO_WIN)] and 2 * mine > all_territory:
             finish(s, seat, la.END_TERRITORY)
             return True
     if stacks > 0:
-        if owners == 1 and s[U(STACKS + survivor)] == stacks:
+        if owners == 1 and s[U(la.STACKS + survivor)] == stacks:
             finish(s, survivor, la.END_SOLE_SURVIVOR)
             return True
         return False
-    if _someone_can_place_on_bare_board(t, s):
+    if _can_place_on_bare_board(t, s):
         return False
     _decide_bare_board(t, s)
     return True
 
 
 @inlined
-def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
-    """16.4 (1). Without stacks a lone ring is alive exactly where a neighbour is not collapsed."""
+def _can_place_on_bare_board(t: Words, s: Words) -> bool:
+    """Whether 16.4 (1) applies: without stacks, a ring can be placed exactly where a neighbouring
+    cell is not collapsed."""
     rings = 0
-    for seat in range(1, t[U(T_SEATS)] + 1):
-        rings += s[U(HAND + seat)]
+    for seat in range(1, t[U(tb.T_SEATS)] + 1):
+        rings += s[U(la.HAND + seat)]
     if rings == 0:
         return False
-    land = mask_at(t, LAND_MASK)
-    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
-        before, here, after = (
-            i64(s[U(land + slot - 1)]),
-            i64(s[U(land + slot)]),
-            i64(s[U(land + slot + 1)]),
-        )
-        near = (here << 1) | (here >> 1) | before | (before >> 1) | after | (after << 1)
-        if t[U(T_HEX)] == 0:
-            near |= (before << 1) | (after >> 1)
-        if empty_row(t, s, slot) & near:
+    land, diagonal = mask_at(t, la.LAND_MASK), 0 if t[U(tb.T_HEX)] else -1
+    for slot in range(tb.ROW_MARGIN, tb.ROW_MARGIN + t[U(tb.T_WIDTH)]):
+        if empty_row(t, s, slot) & near_row(s, land + slot, diagonal):
             return True
     return False
 
@@ -100,18 +76,18 @@ def _someone_can_place_on_bare_board(t: Words, s: Words) -> bool:
 @inlined
 def _rung_value(s: Words, rung: int, seat: int) -> int:
     if rung == 0:
-        return i64(s[U(TERRITORY_OF + seat)])
+        return i64(s[U(la.TERRITORY_OF + seat)])
     if rung == 1:
-        return i64(s[U(REMOVED + seat)] + s[U(HAND + seat)])
-    return i64(s[U(MARKERS + seat)])
+        return i64(s[U(la.REMOVED + seat)] + s[U(la.HAND + seat)])
+    return i64(s[U(la.MARKERS + seat)])
 
 
 @inlined
 def _decide_bare_board(t: Words, s: Words) -> None:
-    """16.4 (2): the first rung with a single positive leader, compared over all seats."""
+    """End the game by 16.4 (2): the first rung with a single positive leader over all seats."""
     for rung in range(3):
         best, leader = i64(0), 0
-        for seat in range(1, t[U(T_SEATS)] + 1):
+        for seat in range(1, t[U(tb.T_SEATS)] + 1):
             value = _rung_value(s, rung, seat)
             if value > best:
                 best, leader = value, seat
@@ -125,8 +101,8 @@ def _decide_bare_board(t: Words, s: Words) -> None:
 
 @inlined
 def track_rounds(t: Words, s: Words, c: int) -> None:
-    """Section 17.2, with seat `c` just installed in ring placement; may end the game."""
-    n = i64(t[U(T_SEATS)])
+    """Update the round tracker for seat `c`, whose turn begins; may end the game (17.2)."""
+    n = i64(t[U(tb.T_SEATS)])
     if has_ring(s, c):
         first, who = i64(s[U(la.LPS_FIRST)]), i64(s[U(la.LPS_WHO)])
         if first == 0 or not has_ring(s, first):
@@ -159,9 +135,9 @@ def _clear_round(s: Words) -> None:
 
 @inlined
 def _close_round(t: Words, s: Words) -> None:
-    """Count a completed round for the only seat that could act in it, if there is just one."""
+    """Count a completed round for the seat that could act in it, if there is only one."""
     able, only = 0, 0
-    for seat in range(1, t[U(T_SEATS)] + 1):
+    for seat in range(1, t[U(tb.T_SEATS)] + 1):
         if has_ring(s, seat) and (s[U(la.LPS_MASK)] >> (seat - 1)) & 1:
             able += 1
             only = seat

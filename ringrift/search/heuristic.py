@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
-from ringrift.rules.geometry import (
+from ringrift.rules.geometry import Geometry
+from ringrift.rules.layout import Words, word_cap, word_height
+from ringrift.rules.outcome import final_values
+from ringrift.rules.table import (
     CELLS_AT,
     T_AXES,
     T_AXIS,
@@ -25,10 +28,7 @@ from ringrift.rules.geometry import (
     T_DIRECTIONS,
     T_RINGS_TO_WIN,
     T_TERRITORY_TO_WIN,
-    Geometry,
 )
-from ringrift.rules.layout import Words, word_cap, word_height
-from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled
 
 FEATURE_NAMES: Final = (

@@ -9,8 +9,9 @@ from typing import Final
 
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
-from ringrift.rules.geometry import CELLS_AT, Geometry
+from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, word_bottom, word_cap, word_height
+from ringrift.rules.table import CELLS_AT
 from ringrift.search.compile import compiled
 from ringrift.search.splitmix import GOLDEN, MIX_1
 

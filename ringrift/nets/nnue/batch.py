@@ -13,7 +13,8 @@ from ringrift.nets.bags import ROLES, fill_bags, rows_max
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
-from ringrift.rules.geometry import T_AXES, T_AXIS, T_STRIDE_LOG2, geometry
+from ringrift.rules.geometry import geometry
+from ringrift.rules.table import T_AXES, T_AXIS, T_STRIDE_LOG2
 
 
 @cache

@@ -31,7 +31,9 @@ from numpy.typing import NDArray
 from ringrift.nets.compile import compiled, inlined
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
-from ringrift.rules.geometry import (
+from ringrift.rules.geometry import Geometry
+from ringrift.rules.layout import NINE_BITS, Words, word_bottom, word_cap, word_height
+from ringrift.rules.table import (
     CELLS_AT,
     T_AXES,
     T_AXIS,
@@ -39,9 +41,7 @@ from ringrift.rules.geometry import (
     T_DIRECTIONS,
     T_RINGS_TO_WIN,
     T_TERRITORY_TO_WIN,
-    Geometry,
 )
-from ringrift.rules.layout import NINE_BITS, Words, word_bottom, word_cap, word_height
 
 FEATURE_SET: Final = "nnue-1"
 

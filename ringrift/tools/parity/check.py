@@ -20,7 +20,7 @@ from ringrift.rules.errors import ConfigError, RulesError
 from ringrift.rules.layout import END_CAUSES, END_REASONS, STATE_DTYPE, init_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.position import warm_up
-from ringrift.rules.setup import is_victory
+from ringrift.rules.victory import victory
 from ringrift.tools.parity.lines import End, EndPosition, Header, Line, Step, TraceError, read_lines
 from ringrift.tools.parity.text import FORMAT, PHASES, Tracer, canonical_text
 
@@ -273,7 +273,7 @@ class _FileCheck:
             raise self._error(error) from error
         self._compare_state("the state read", tracer, line.sh, line.state)
         self.state[la.LAST_ACTOR] = line.last_actor
-        over = bool(is_victory(tracer.geometry, self.state))
+        over = victory(tracer.geometry.table, self.state)
         reason = END_REASONS[self.state[la.REASON]] or "none"
         found = (over, int(self.state[la.WINNER]), reason)
         expected = (bool(line.over), line.winner, line.reason)

@@ -12,10 +12,11 @@ from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
 from ringrift.rules.config import Config
 from ringrift.rules.errors import RulesError
-from ringrift.rules.geometry import CELLS_AT, Geometry, geometry
+from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.move_cells import move_cells
 from ringrift.rules.notation import fields
 from ringrift.rules.setup import build_board
+from ringrift.rules.table import CELLS_AT
 from ringrift.tools.parity.lines import TraceError
 
 FORMAT: Final = "ringrift-parity-trace/1"

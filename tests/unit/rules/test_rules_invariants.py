@@ -9,7 +9,6 @@ import pytest
 from ringrift.rules import CONFIGS, Config, Position, Record, geometry
 from ringrift.rules import accessors as ac
 from ringrift.rules import layout as la
-from ringrift.rules.geometry import T_SCRATCH_AT
 from ringrift.rules.layout import (
     LAND_MASK,
     MARK_MASK,
@@ -19,6 +18,7 @@ from ringrift.rules.layout import (
     slot_of,
     stack_mask,
 )
+from ringrift.rules.table import T_SCRATCH_AT
 from ringrift.tools.bench.playout import random_playout
 
 

@@ -240,7 +240,7 @@ def test_comments_and_blanks_are_free() -> None:
         (("1/1. ", ""), "expected the mark 1/1."),
         (("-l", "-x"), "no move of section 21.2"),
         (("-l", "-t"), "is not legal"),
-        (("1/1.", "{ 1/1."), "a comment is opened and closed"),
+        (("1/1.", "{ 1/1."), "comments must be closed"),
         (('[Seat2 "beta"]', ""), "name all of Seat1, Seat2 or none"),
         (("alpha", "al\\pha"), "expected a tag"),
     ],

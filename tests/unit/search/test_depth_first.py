@@ -10,7 +10,8 @@ from support.positions import choose_one, states_in_play
 from ringrift.nets.nnue import inference as nnue
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
-from ringrift.rules.geometry import T_SCRATCH_AT, geometry
+from ringrift.rules.geometry import geometry
+from ringrift.rules.table import T_SCRATCH_AT
 from ringrift.search import values as va
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.depth_first import player as depth_first_player
