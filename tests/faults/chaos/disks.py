@@ -1,10 +1,10 @@
-"""A file system of its own for a server's store, that can lose power, stand still and run full:
-ext4 in a file, on a loop device.
+"""A file system for the store of one server, which can lose power, freeze and run full: ext4 in a
+file, on a loop device.
 
-Losing power is what file-system developers test with: the kernel shuts the file system down without
-flushing its journal, so that what no sync has brought to the device is gone, and the next mount
-replays the journal. Standing still is a frozen file system: who writes waits. The device itself
-keeps what it was given: a disk that lies about its own cache is not modelled."""
+For a loss of power the kernel shuts the file system down without flushing its journal, as the
+developers of file systems test it: data that was not synced is lost, and the next mount replays the
+journal. Writes to a frozen file system wait. The device itself keeps what it was given: a disk that
+lies about its own cache is not modelled."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STORE_BYTES = 2 * 1024**3
-"""sparse: only what is written takes room"""
+"""Sparse: only what is written takes space."""
 CLOSE_SECONDS_MAX = 10.0
 _SHUTDOWN = 0x8004587D
-"""EXT4_IOC_SHUTDOWN, `_IOR('X', 125, __u32)`, as in Linux's fs/ext4/ext4.h"""
+"""EXT4_IOC_SHUTDOWN, `_IOR('X', 125, __u32)`, of Linux's fs/ext4/ext4.h."""
 _WITHOUT_FLUSHING_THE_LOG = 2
-"""EXT4_GOING_FLAGS_NOLOGFLUSH, same file"""
+"""EXT4_GOING_FLAGS_NOLOGFLUSH, same file."""
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
-"""FIFREEZE and FITHAW of include/uapi/linux/fs.h"""
+"""FIFREEZE and FITHAW of include/uapi/linux/fs.h."""
 
 
 class Disk:
     """The file system in `image`, mounted at the directory `at`."""
 
     def __init__(self, image: Path, at: Path, size_bytes: int = STORE_BYTES) -> None:
-        """Makes it, empty. Raises OSError."""
+        """Create an empty file system and mount it. Raises OSError."""
         self.at, self._image = at, image
         at.mkdir(parents=True, exist_ok=True)
         with image.open("wb") as file:
@@ -43,11 +43,11 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """Mounts it; after a loss of power the journal is replayed. Raises OSError."""
+        """Mount it; after a loss of power the journal is replayed. Raises OSError."""
         _run("mount", "-o", "loop", str(self._image), str(self.at))
 
     def unmount(self) -> None:
-        """Once nobody has a file open any more. Raises OSError if that takes too long."""
+        """Unmount it once no file is open. Raises OSError if that takes too long."""
         end = time.monotonic() + CLOSE_SECONDS_MAX
         while True:
             try:
@@ -58,12 +58,12 @@ class Disk:
                 time.sleep(0.05)
 
     def lose_power(self) -> None:
-        """What was not synced is gone; until it is mounted anew every call fails."""
+        """Lose what was not synced. Every call fails until it is mounted again."""
         self._control(_SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
 
     @contextlib.contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """Whoever writes waits until the block ends."""
+    def frozen(self) -> Iterator[None]:
+        """Make all writes wait until the block ends."""
         self._control(_FREEZE, 0)
         try:
             yield
@@ -71,7 +71,7 @@ class Disk:
             self._control(_THAW, 0)
 
     def fill(self) -> Path:
-        """Leaves no room, and returns the file that takes it: delete it to make some."""
+        """Use up all space, and return the file that takes it."""
         filler = self.at / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             for size_bytes in (1024**2, 1024):
@@ -89,13 +89,15 @@ class Disk:
 
 
 @functools.cache
-def why_none() -> str:
-    """Why this machine gives no such file system, empty if it does."""
+def unavailable() -> str:
+    """The reason why this machine provides no such file system; empty if it does."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             disk = Disk(Path(folder, "image"), Path(folder, "disk"), 16 * 1024**2)
         except OSError as error:
-            return f"no file system of its own for each server: {error} (takes root, mkfs.ext4 and loop devices)"
+            return (
+                f"no file system for each server: {error} (needs root, mkfs.ext4 and loop devices)"
+            )
         disk.unmount()
     return ""
 

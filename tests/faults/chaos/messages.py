@@ -1,5 +1,5 @@
-"""What befalls consumers and their messages: kill -9, SIGSTOP, messages nobody can use, a full
-queue, messages twice and late."""
+"""Faults of processes and messages: kill -9, SIGSTOP, messages that cannot be decoded, a full
+queue, messages that come twice or late."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
 
-from ringrift.log.errors import LogUnavailable, QueueFull, StreamError
+from support.waiting import insist
+
+from ringrift.log.errors import QueueFull, StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.log.topology import DEAD, EVENTS, GAMES, WORK, WORK_KINDS, WORK_TICKETS_MAX
@@ -24,14 +25,15 @@ KINDS = {
     "twice": 2,
     "late": 2,
 }
+"""Kinds of faults, with their weights."""
 FROZEN_SECONDS = (2.0, 40.0)
-"""also longer than a lease and than a worker's time for a ticket"""
+"""Also longer than a lease, and than a worker may be silent about its ticket."""
 FULL_SECONDS = (2.0, 8.0)
 TWICE_EVENTS = 20
 HELD_SECONDS = (0.1, 3.0)
 DELAY_SECONDS = (0.0, 10.0)
 FILLER_SUBJECT = "ringrift.work.chaos.5.hex8_2p"
-"""a kind that nobody works on"""
+"""Of a kind of work that no process takes."""
 POISON = (
     (EVENTS, "ringrift.model.hex8_2p.registered", b"\xff{"),
     (EVENTS, "ringrift.model.hex8_2p.registered", b'{"specversion":"1.0","id":[1]'),
@@ -40,31 +42,23 @@ POISON = (
     (WORK, "ringrift.work.evaluation.5.hex8_2p", b"null"),
 )
 SUPERVISORS = ("node",)
-"""their end is that of all they keep, and nobody starts them again here"""
-
-T = TypeVar("T")
+"""Processes that are left alone: their end would be that of all processes they keep running."""
 
 
-async def insist(call: Callable[[], Awaitable[T]]) -> T:
-    """The result of a call to the log, however long that is away. Raises the other StreamErrors."""
-    while True:
-        with contextlib.suppress(LogUnavailable):
-            return await call()
-
-
-class Mischief:
-    """Does to consumers and messages what a seeded plan says; `poisoned` are the bodies nobody can
-    use."""
+class MessageFaults:
+    """Injects faults of processes and messages; the details follow from `plan`."""
 
     def __init__(self, log: JetStreamLog, plan: random.Random) -> None:
         self.log, self._plan = log, plan
         self.poisoned: list[bytes] = []
+        """Bodies that cannot be decoded."""
         self.stored_twice: list[str] = []
+        """Ids of events that were stored again when they were sent again."""
 
-    async def do(self, how: str) -> None:
-        """One of `KINDS`, to its end. Raises StreamError if the log went away in the middle of
-        it."""
-        match how:
+    async def inject(self, kind: str) -> None:
+        """Inject one of `KINDS` and wait for its end. Raises StreamError if the log goes away
+        meanwhile."""
+        match kind:
             case "consumer killed":
                 await self._signal(signal.SIGKILL)
             case "consumer frozen":
@@ -78,12 +72,13 @@ class Mischief:
             case _:
                 await self._delay()
 
-    async def unburied(self) -> list[bytes]:
-        """Bodies nobody can use that are no dead letter. Raises StreamError."""
+    async def without_dead_letter(self) -> list[bytes]:
+        """Bodies that cannot be decoded and are not dead letters. Raises StreamError."""
         letters = {entry.body async for batch in self.log.read(DEAD) for entry in batch}
         return [body for body in self.poisoned if body not in letters]
 
     async def _signal(self, number: signal.Signals) -> int | None:
+        """Send a signal to a process; its id, None if no process runs."""
         beats = await insist(Presence(self.log).all)
         pids = sorted(beat.pid for beat in beats if beat.consumer not in SUPERVISORS)
         if not pids:
@@ -104,8 +99,8 @@ class Mischief:
 
     async def _poison(self) -> None:
         stream, subject, start = self._plan.choice(POISON)
-        body = start + f" poison {len(self.poisoned)}".encode()
         name = f"poison-{len(self.poisoned)}"
+        body = start + f" poison {len(self.poisoned)}".encode()
         if stream == WORK:
             await insist(lambda: self.log.publish_ticket(subject, body, name))
         else:
@@ -113,55 +108,46 @@ class Mischief:
         self.poisoned.append(body)
 
     async def _fill(self) -> None:
-        """Nobody gets a ticket on the queue for a while."""
+        """Keep the queue full for a while."""
         chance = f"{self._plan.random():.12f}"[2:]
 
-        async def one(number: int) -> None:
+        async def put(number: int) -> None:
+            name = f"filler-{chance}-{number}"
             with contextlib.suppress(QueueFull):
-                await insist(
-                    lambda: self.log.publish_ticket(
-                        FILLER_SUBJECT, b"filler", f"filler-{chance}-{number}"
-                    )
-                )
+                await insist(lambda: self.log.publish_ticket(FILLER_SUBJECT, b"filler", name))
 
-        await asyncio.gather(*(one(number) for number in range(WORK_TICKETS_MAX)))
+        await asyncio.gather(*map(put, range(WORK_TICKETS_MAX)))
         await asyncio.sleep(self._plan.uniform(*FULL_SECONDS))
         await insist(lambda: self.log.purge(WORK, FILLER_SUBJECT))
 
     async def _repeat(self) -> None:
-        """Messages of the log and of the queue come once more, byte for byte, as from a writer who
-        was not told."""
+        """Send recent messages of the log and the queue again, byte for byte, as a writer does that
+        missed the acknowledgement."""
         tail = await insist(lambda: self.log.tail(EVENTS))
+        first = max(1, tail - 10 * TWICE_EVENTS)
         newest = [
             entry
-            async for batch in self.log.read(EVENTS, start_seq=max(1, tail - 10 * TWICE_EVENTS))
+            async for batch in self.log.read(EVENTS, start_seq=first)
             for entry in batch
+            if entry.id is not None
         ]
         for entry in self._plan.sample(newest, min(TWICE_EVENTS, len(newest))):
-            if entry.id is not None:
-                seq = await insist(
-                    lambda entry=entry: self.log.publish(
-                        EVENTS, entry.subject, entry.body, id=entry.id
-                    )
-                )
-                self.stored_twice += [entry.id] if seq != entry.seq else []
+            again = partial(self.log.publish, EVENTS, entry.subject, entry.body, id=entry.id)
+            if await insist(again) != entry.seq:
+                self.stored_twice.append(entry.id)
         for entry in (await insist(self.log.queued))[:TWICE_EVENTS]:
             if entry.id is not None:
+                again = partial(self.log.publish_ticket, entry.subject, entry.body, entry.id)
                 with contextlib.suppress(QueueFull):
-                    await insist(
-                        lambda entry=entry: self.log.publish_ticket(
-                            entry.subject, entry.body, entry.id
-                        )
-                    )
+                    await insist(again)
 
     async def _delay(self) -> None:
-        """Tickets are delivered to somebody who hands them back late, or never: then they come
-        again by their time limit."""
+        """Take tickets, and hand them back late or never; then they are delivered again after their
+        time limit."""
         for kind in WORK_KINDS:
-            item = await insist(lambda kind=kind: self.log.next_ticket(kind, wait_seconds=1.0))
+            item = await insist(partial(self.log.next_ticket, kind, wait_seconds=1.0))
             if item is not None:
                 await asyncio.sleep(self._plan.uniform(*HELD_SECONDS))
                 if self._plan.random() < 0.5:
-                    delay = self._plan.uniform(*DELAY_SECONDS)
                     with contextlib.suppress(StreamError):
-                        await item.nak(delay)
+                        await item.nak(self._plan.uniform(*DELAY_SECONDS))

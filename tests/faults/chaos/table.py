@@ -1,4 +1,4 @@
-"""What came of a run, as a row of the table that `make chaos` ends with."""
+"""The results of a run, as a row of the table that `make chaos` ends with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 class Row(NamedTuple):
-    """`done` counts what befell the run by kind; `lost` and `doubled` of the events that were
+    """`done` counts the faults of the run by kind; `lost` and `doubled` count events among those
     `acknowledged` to writers."""
 
     run: str
@@ -38,7 +38,7 @@ class Row(NamedTuple):
     leaderless_seconds: float
 
     def cells(self) -> list[str]:
-        """In the order of `COLUMNS`."""
+        """The texts of the cells, in the order of `COLUMNS`."""
         done = Counter(self.done)
         kills = sum(done.pop(kind, 0) for kind in KILLS)
         counts = [
@@ -55,6 +55,6 @@ class Row(NamedTuple):
 
 
 def table(rows: Sequence[Row]) -> str:
-    """In Markdown."""
+    """The rows as a table in Markdown."""
     lines = [COLUMNS, ["---", *["--:"] * (len(COLUMNS) - 1)], *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

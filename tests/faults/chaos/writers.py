@@ -1,4 +1,5 @@
-"""Who writes to the cluster and keeps a ledger of what was acknowledged, and who watches it."""
+"""Clients that write to a cluster and keep a ledger of what was acknowledged, and one that watches
+it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import nats.errors
 from simulator.checker import Acknowledged
+from support.waiting import eventually
 
 from ringrift.events import Draft, draft, encode
 from ringrift.events.facts import ConsumerStarted
@@ -16,21 +18,20 @@ from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
 
-LOOK_SECONDS = 0.1
+WATCH_SECONDS = 0.1
 
 
 class Writer:
-    """Appends one event after the other, of a kind that moves no decider; `acknowledged` is what it
-    was told is stored."""
+    """Appends events one by one, of a kind that no decider reads; `acknowledged` is its ledger."""
 
     def __init__(self, log: JetStreamLog, name: str, pause_seconds: float = 0.0) -> None:
         self._log, self._name, self._pause = log, name, pause_seconds
         self.acknowledged: list[Acknowledged] = []
         self.longest = 0.0
-        """seconds that an append took at most"""
+        """Seconds of the longest append."""
 
     async def write(self, stop: asyncio.Event) -> None:
-        """Until told to stop; what was begun is ended."""
+        """Write until `stop` is set; the last append is completed."""
         number = 0
         while not stop.is_set():
             fact = ConsumerStarted(
@@ -46,14 +47,14 @@ class Writer:
                 await asyncio.sleep(self._pause)
 
     async def send(self, item: Draft) -> int:
-        """Until it is acknowledged: the same id again, whatever comes in between."""
+        """Append an event, and retry under the same id until it is acknowledged."""
         while True:
             with contextlib.suppress(StreamError):
                 return (await self._log.append([item]))[0]
 
 
 class HastyWriter(Writer):
-    """Made wrong on purpose: takes what it has sent for stored."""
+    """Wrong on purpose: takes what it has sent for acknowledged."""
 
     async def send(self, item: Draft) -> int:
         with contextlib.suppress(nats.errors.Error):
@@ -68,7 +69,7 @@ class HastyWriter(Writer):
 async def writing(
     url: str, kinds: Sequence[type[Writer]] = (Writer, Writer, Writer), pause_seconds: float = 0.0
 ) -> AsyncIterator[list[Writer]]:
-    """Writers that write until the block ends, one of each kind; what they began they end."""
+    """Writers, one of each kind, that write until the block ends and complete their last append."""
     stop = asyncio.Event()
     logs = [await JetStreamLog.open(url, name=f"w{number}") for number in range(len(kinds))]
     writers = [
@@ -89,8 +90,19 @@ async def writing(
             await log.close()
 
 
+async def write_on(writers: Sequence[Writer], count: int, seconds_max: float) -> None:
+    """Return when each writer has appended `count` more events. Raises TimeoutError."""
+    ends = [len(writer.acknowledged) + count for writer in writers]
+
+    async def written() -> bool:
+        pairs = zip(writers, ends, strict=True)
+        return all(len(writer.acknowledged) >= end for writer, end in pairs)
+
+    await eventually(written, seconds_max)
+
+
 async def watch_leader(url: str, longest: list[float]) -> None:
-    """How long nobody could say who leads EVENTS, at most, in the one entry of `longest`."""
+    """Keep the longest time without a known leader of EVENTS in the one entry of `longest`."""
     log = await JetStreamLog.open(url, name="watch")
     led = time.monotonic()
     try:
@@ -100,6 +112,6 @@ async def watch_leader(url: str, longest: list[float]) -> None:
                 if info["cluster"].get("leader"):
                     led = time.monotonic()
             longest[0] = max(longest[0], time.monotonic() - led)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(WATCH_SECONDS)
     finally:
         await log.close()

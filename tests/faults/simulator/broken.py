@@ -73,8 +73,8 @@ def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
 
 
 def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
-    """Processes append without an expectation: a holder that was frozen goes on writing after it has
-    lost its lease."""
+    """Processes append without an expectation: a holder that was frozen goes on writing after it
+    has lost its lease."""
 
     async def append(self: FaultyLog, drafts: Any, expect: Any = None) -> Any:
         return await self._call(lambda: MemoryLog.append(self, drafts))

@@ -51,6 +51,11 @@ async def history(log: Log) -> dict[str, list[Recorded]]:
     }
 
 
+def damaged(history: History, ledgers: Sequence[Sequence[Acknowledged]]) -> list[str]:
+    """Acknowledged events that are lost, stored twice or out of order."""
+    return [*lost(history, ledgers, at_seq=True), *doubled(history), *disordered(ledgers)]
+
+
 def lost(history: History, ledgers: Iterable[Sequence[Acknowledged]], *, at_seq: bool) -> list[str]:
     """Acknowledged events that are not stored; with `at_seq`, not at the acknowledged sequence."""
     stored = {meta.id: meta.seq for events in history.values() for _, meta in events}

@@ -1,4 +1,4 @@
-"""The rules agree with recorded games of the reference engine, and the check reports differences."""
+"""The rules agree with recorded games of the reference engine; the check reports differences."""
 
 import gzip
 import json
