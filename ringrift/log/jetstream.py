@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
 import msgspec
@@ -25,7 +25,7 @@ from ringrift.log.errors import (
     QueueFull,
     ServerRefused,
 )
-from ringrift.log.protocol import Expect, Log, Progress, Refuse, WorkItem, stream_of
+from ringrift.log.protocol import Expect, Log, Refuse, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
 from ringrift.log.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES
@@ -243,51 +243,18 @@ class JetStreamLog(Log):
     # reading
 
     def read(
-        self,
-        stream: str,
-        *,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        headers_only: bool = False,
-        progress: Progress | None = None,
+        self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Entry], None]:
         """See `Log.read`."""
         return reader.read(
-            self.servers,
-            stream,
-            reader.entries_of,
-            filters=filters,
-            start_seq=start_seq,
-            start_time=start_time,
-            until_seq=until_seq,
-            progress=progress,
-            headers_only=headers_only,
+            self.servers, stream, reader.entries_of, headers_only=headers_only, **span
         )
 
     def replay(
-        self,
-        stream: str,
-        *,
-        refuse: Refuse,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        progress: Progress | None = None,
+        self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Recorded], None]:
         """See `Log.replay`."""
-        return reader.read(
-            self.servers,
-            stream,
-            reader.recorder(stream, refuse),
-            filters=filters,
-            start_seq=start_seq,
-            start_time=start_time,
-            until_seq=until_seq,
-            progress=progress,
-        )
+        return reader.read(self.servers, stream, reader.recorder(stream, refuse), **span)
 
     def follow(
         self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1

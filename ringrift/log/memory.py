@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from ringrift.events import Draft, Recorded, UndecodableEvent, decode, encode
 from ringrift.log.entry import Entry, matches, matches_any
 from ringrift.log.errors import LogUnavailable, PartlyStored, PayloadTooLarge
 from ringrift.log.memory_broker import MemoryBroker
-from ringrift.log.protocol import Expect, Log, Progress, Refuse, WorkItem, stream_of
+from ringrift.log.protocol import Expect, Log, Refuse, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.topology import SECOND, WORK
 
@@ -124,29 +123,24 @@ class MemoryLog(Log):
         return seq
 
     async def read(
-        self,
-        stream: str,
-        *,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        headers_only: bool = False,
-        progress: Progress | None = None,
+        self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Entry], None]:
         """See `Log.read`."""
         self._check_open()
         store = self.broker.stream(stream)
         store.expire()
-        since = start_time.timestamp() * SECOND if start_time else 0
-        end = store.last_seq if until_seq is None else until_seq
+        start, until = span.get("start_time"), span.get("until_seq")
+        since = start.timestamp() * SECOND if start else 0.0
+        start_seq = 1 if start else span.get("start_seq", 1)
+        end = store.last_seq if until is None else until
         found = [
             entry
             for entry in store.entries.values()
-            if (entry.stamp_ns >= since if start_time else entry.seq >= start_seq)
-            and entry.seq <= end
-            and matches_any(filters, entry.subject)
+            if start_seq <= entry.seq <= end
+            and entry.stamp_ns >= since
+            and matches_any(span.get("filters", ()), entry.subject)
         ]
+        progress = span.get("progress")
         for at in range(0, len(found), READ_ENTRIES_MAX):
             batch = found[at : at + READ_ENTRIES_MAX]
             if progress is not None:
@@ -154,25 +148,10 @@ class MemoryLog(Log):
             yield batch
 
     async def replay(
-        self,
-        stream: str,
-        *,
-        refuse: Refuse,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        progress: Progress | None = None,
+        self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Recorded], None]:
         """See `Log.replay`."""
-        async for batch in self.read(
-            stream,
-            filters=filters,
-            start_seq=start_seq,
-            start_time=start_time,
-            until_seq=until_seq,
-            progress=progress,
-        ):
+        async for batch in self.read(stream, **span):
             found: list[Recorded] = []
             for entry in batch:
                 try:

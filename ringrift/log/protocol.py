@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 from msgspec import Struct
 
@@ -30,6 +30,17 @@ Progress = Callable[[int, int], None]
 """Called with (sequence reached, sequence at which the read ends)."""
 Refuse = Callable[[Entry, UndecodableEvent], None]
 """Called with a stored message that is no event, and the reason."""
+
+
+class Span(TypedDict, total=False):
+    """What to read of a stream: the messages that match one of `filters`, from `start_seq` or
+    `start_time` through `until_seq`; by default all. `progress` is called now and then."""
+
+    filters: Sequence[str]
+    start_seq: int
+    start_time: datetime | None
+    until_seq: int | None
+    progress: Progress | None
 
 
 class Expect(Struct, frozen=True):
@@ -115,32 +126,15 @@ class Log(ABC):
 
     @abstractmethod
     def read(
-        self,
-        stream: str,
-        *,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        headers_only: bool = False,
-        progress: Progress | None = None,
+        self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Entry], None]:
         """Yield the messages that are stored now, in order, in batches of bounded size.
 
-        Reading starts at `start_seq` or `start_time` and ends after `until_seq`. With
-        `headers_only` the server may leave the bodies out."""
+        With `headers_only` the server may leave the bodies out."""
 
     @abstractmethod
     def replay(
-        self,
-        stream: str,
-        *,
-        refuse: Refuse,
-        filters: Sequence[str] = (),
-        start_seq: int = 1,
-        start_time: datetime | None = None,
-        until_seq: int | None = None,
-        progress: Progress | None = None,
+        self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Recorded], None]:
         """Do the same as `read` and decode; messages that are no events are passed to `refuse`."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -26,7 +26,7 @@ from ringrift.events import (
 )
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry
-from ringrift.log.protocol import Log, Progress
+from ringrift.log.protocol import Log, Progress, Span
 from ringrift.log.topology import EVENTS, GAMES
 
 FILTERS_MAX = 6
@@ -37,58 +37,38 @@ F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
 
 
+class Part(TypedDict, total=False):
+    """The part of a stream to read: from the event after sequence `after`, or from the first one
+    stored at or after `since`, through the event at sequence `until`.
+
+    The stream is that of the kinds, `EVENTS` for all kinds, or `stream`."""
+
+    stream: str
+    after: int
+    since: datetime | None
+    until: int | None
+    progress: Progress | None
+
+
 @overload
-def facts(
-    log: Log,
-    *,
-    stream: str = EVENTS,
-    after: int = 0,
-    since: datetime | None = None,
-    until: int | None = None,
-    progress: Progress | None = None,
-) -> AsyncGenerator[Recorded, None]: ...
+def facts(log: Log, **part: Unpack[Part]) -> AsyncGenerator[Recorded, None]: ...
 
 
 @overload
 def facts(
-    log: Log,
-    *kinds: type[F],
-    scope: str | None = None,
-    stream: str | None = None,
-    after: int = 0,
-    since: datetime | None = None,
-    until: int | None = None,
-    progress: Progress | None = None,
+    log: Log, *kinds: type[F], scope: str | None = None, **part: Unpack[Part]
 ) -> AsyncGenerator[Recorded[F], None]: ...
 
 
 async def facts(
-    log: Log,
-    *kinds: type[F],
-    scope: str | None = None,
-    stream: str | None = None,
-    after: int = 0,
-    since: datetime | None = None,
-    until: int | None = None,
-    progress: Progress | None = None,
+    log: Log, *kinds: type[F], scope: str | None = None, **part: Unpack[Part]
 ) -> AsyncGenerator[Recorded[Any], None]:
     """Yield the stored events of `kinds` (all kinds if none is given) in the order of the log.
 
-    `scope` is a config, a node or `all`; without it events of every scope are read. The stream is
-    that of `kinds`, `EVENTS` if none is given. The first event is the one after sequence `after`,
-    or the first one stored at or after `since`; the last is the one at sequence `until`.
-    """
-    where = stream or _stream(kinds)
-    batches = log.replay(
-        where,
-        refuse=_skip,
-        filters=_filters(kinds, scope),
-        start_seq=after + 1,
-        start_time=since,
-        until_seq=until,
-        progress=progress,
-    )
+    `scope` is a config, a node or `all`; without it events of every scope are read."""
     wanted = frozenset(kinds)
+    span = _span(part, _filters(kinds, scope))
+    batches = log.replay(_stream(kinds, part.get("stream")), refuse=_skip, **span)
     async with contextlib.aclosing(batches):
         async for batch in batches:
             for recorded in batch:
@@ -112,7 +92,7 @@ async def follow(
     """Yield the stored events after sequence `after`, then every new one as it is stored.
 
     The parameters are those of `facts`. Never ends. Raises LogRewound."""
-    where, wanted = stream or _stream(kinds), frozenset(kinds)
+    where, wanted = _stream(kinds, stream), frozenset(kinds)
     entries = log.follow(where, filters=_filters(kinds, scope), start_seq=after + 1)
     async with contextlib.aclosing(entries):
         async for entry in entries:
@@ -126,22 +106,13 @@ async def search(
     marks: Sequence[bytes],
     *kinds: type[F],
     scope: str | None = None,
-    stream: str | None = None,
-    after: int = 0,
-    since: datetime | None = None,
-    progress: Progress | None = None,
+    **part: Unpack[Part],
 ) -> AsyncGenerator[Recorded[F], None]:
     """Yield the events whose bytes contain one of `marks`; the parameters are those of `facts`.
 
     Only messages with a mark are decoded, which makes searching for an id or a digest fast."""
-    where, wanted = stream or _stream(kinds), frozenset(kinds)
-    batches = log.read(
-        where,
-        filters=_filters(kinds, scope),
-        start_seq=after + 1,
-        start_time=since,
-        progress=progress,
-    )
+    where, wanted = _stream(kinds, part.get("stream")), frozenset(kinds)
+    batches = log.read(where, **_span(part, _filters(kinds, scope)))
     async with contextlib.aclosing(batches):
         async for batch in batches:
             for entry in batch:
@@ -153,28 +124,16 @@ async def search(
 
 
 async def partial(
-    log: Log,
-    shape: type[T],
-    kind: type[Fact],
-    *,
-    scopes: Sequence[str] = (),
-    after: int = 0,
-    until: int | None = None,
-    progress: Progress | None = None,
+    log: Log, shape: type[T], kind: type[Fact], *, scopes: Sequence[str] = (), **part: Unpack[Part]
 ) -> AsyncGenerator[tuple[int, T], None]:
     """Yield sequence and content of the events of `kind`, decoded as `shape`.
 
     `shape` is an envelope that names only the fields of interest; the decoder skips the others. A
     game is counted this way without decoding its moves and targets."""
     filters = [filter for scope in scopes for filter in _filters([kind], scope)]
+    span = _span(part, filters or _filters([kind], None))
     decoder = msgspec.json.Decoder(shape)
-    batches = log.read(
-        type_of(kind).stream,
-        filters=filters or _filters([kind], None),
-        start_seq=after + 1,
-        until_seq=until,
-        progress=progress,
-    )
+    batches = log.read(type_of(kind).stream, **span)
     async with contextlib.aclosing(batches):
         async for batch in batches:
             for entry in batch:
@@ -235,25 +194,37 @@ async def seq_at(log: Log, moment: int | datetime) -> int:
         return min(moment, tail)
     found = tail
     batches = log.read(EVENTS, start_time=moment + timedelta(microseconds=1))
-    async for batch in batches:
-        found = batch[0].seq - 1
-        break
-    await batches.aclose()
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            found = batch[0].seq - 1
+            break
     return found
 
 
-def _stream(kinds: Sequence[type[Fact]]) -> str:
+def _stream(kinds: Sequence[type[Fact]], stream: str | None) -> str:
+    if stream is not None:
+        return stream
     streams = {str(type_of(kind).stream) for kind in kinds} or {EVENTS}
     if len(streams) > 1:
         raise ValueError("events of one read are stored in one stream")
     return streams.pop()
 
 
+def _span(part: Part, filters: Sequence[str]) -> Span:
+    return Span(
+        filters=filters,
+        start_seq=part.get("after", 0) + 1,
+        start_time=part.get("since"),
+        until_seq=part.get("until"),
+        progress=part.get("progress"),
+    )
+
+
 def _filters(kinds: Sequence[type[Fact]], scope: str | None) -> list[str]:
     """Subject filters that match at least the events of `kinds`: few, at the price of more events
     than asked for."""
     types = [type_of(kind) for kind in kinds]
-    exact = sorted({item.subject_filter.replace("*", scope or "*") for item in types})
+    exact = sorted({item.filter(scope or "*") for item in types})
     if scope is not None or len(exact) <= FILTERS_MAX:
         return exact
     by_context = sorted({f"ringrift.{item.context}.>" for item in types})
@@ -266,14 +237,12 @@ async def _newest(log: Log, kind: type[F], subject_filter: str) -> Recorded[F] |
     if entry is None:
         return None
     newest = _decoded(stream, entry)
-    if newest is not None and type(newest.event) is kind:
-        return newest  # type: ignore[return-value]
-    # The last message is damaged or of a newer build: look for the last one that can be read.
-    newest = None
-    async for batch in log.replay(stream, refuse=_skip, filters=[subject_filter]):
-        for item in batch:
-            if type(item.event) is kind:
-                newest = item
+    if newest is None or type(newest.event) is not kind:
+        # the last message is damaged or of a newer build: find the last one that can be decoded
+        newest = None
+        async for batch in log.replay(stream, refuse=_skip, filters=[subject_filter]):
+            for item in batch:
+                newest = item if type(item.event) is kind else newest
     return newest  # type: ignore[return-value]
 
 

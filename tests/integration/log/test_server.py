@@ -366,7 +366,7 @@ async def test_a_follower_notices_a_frozen_server_within_two_seconds(
     server: EmbeddedServer, log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = asyncio.Event()
-    monkeypatch.setattr("ringrift.log.reader._log.warning", lambda *args, **more: lost.set())
+    monkeypatch.setattr("ringrift.log.reader.logger.warning", lambda *args, **more: lost.set())
     await log.append([event()])
     entries = log.follow(EVENTS)
     await anext(entries)
