@@ -1,5 +1,4 @@
-"""The bucket `breakers` as everybody sees it: followed, so that what one process learns all others
-know within a moment."""
+"""The bucket `breakers`, followed, so that every process knows a change within a moment."""
 
 from __future__ import annotations
 
@@ -15,24 +14,20 @@ _PREFIX = f"$KV.{BREAKER_BUCKET}."
 
 
 class BreakerBucket:
-    """Values by target, each with the time it was stored; keys are forgotten after 6 h, also
-    here."""
+    """Values by target, each with the time it was stored; they expire after 6 h, here as in the
+    bucket."""
 
     def __init__(self, log: Log, now: Callable[[], float] = time.time) -> None:
         self._log, self.now = log, now
         self._values: dict[str, tuple[bytes, float]] = {}
 
     def values(self) -> Mapping[str, bytes]:
-        """What is known and not expired."""
-        now = self.now()
-        return {
-            target: body
-            for target, (body, stored) in self._values.items()
-            if now - stored < BREAKER_SECONDS
-        }
+        """The values that are known and not expired."""
+        oldest = self.now() - BREAKER_SECONDS
+        return {target: body for target, (body, at) in self._values.items() if at > oldest}
 
     async def load(self) -> int:
-        """Read the bucket; the sequence after it."""
+        """Read the bucket; return the sequence from which to follow it."""
         start = await self._log.tail(_STREAM) + 1
         async for batch in self._log.read(_STREAM):
             for entry in batch:
@@ -41,21 +36,21 @@ class BreakerBucket:
         return start
 
     async def follow(self) -> None:
-        """Keep up with the bucket, for ever."""
+        """Keep up with the bucket until cancelled."""
         changes = self._log.follow(_STREAM, start_seq=await self.load())
         async with contextlib.aclosing(changes):
             async for entry in changes:
                 self._take(entry.subject, entry.body, entry.time.timestamp())
 
     async def put(self, target: str, body: bytes) -> None:
-        """Write a target's value; an empty one forgets it. Raises StreamError."""
+        """Store a target's value; an empty one deletes it. Raises StreamError."""
         headers = {} if body else {"KV-Operation": "DEL"}
         await self._log.publish(_STREAM, _PREFIX + target, body, headers=headers)
         self._take(_PREFIX + target, body, self.now())  # need not wait for our own write
 
-    def _take(self, subject: str, body: bytes, stored: float) -> None:
+    def _take(self, subject: str, body: bytes, at: float) -> None:
         target = subject.removeprefix(_PREFIX)
         if body:
-            self._values[target] = (body, stored)
+            self._values[target] = (body, at)
         else:
             self._values.pop(target, None)

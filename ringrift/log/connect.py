@@ -1,4 +1,4 @@
-"""Connections to the server: options that survive anything, errors that say what to do."""
+"""Connections to the server: options that survive outages, errors that say what to do."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from ringrift.log.wire import Wire, forbidden_in, split_servers
 RECONNECT_SECONDS = 0.25
 PING_SECONDS = 5
 PINGS_MAX = 2
-"""a peer that died without a word is noticed after 10 s; the client's default would take four
-minutes"""
+"""a peer that died silently is noticed after 10 s; the library's default is four minutes"""
 CONNECT_SECONDS_MAX = 5.0
 MOVE_SECONDS = 4.0
-"""a server through which nothing was acknowledged for so long is left for another: it may be cut
-off from the rest, which it itself notices after 10 s and more. In an election, where no other is
-better, moving costs nothing"""
+"""a server through which nothing was acknowledged for this time is left for another: it may be cut
+off from the others, which it notices itself only after 10 s. In an election, when no other server
+is better, moving costs nothing"""
 UNSENT_BYTES_MAX = 32 * 1024 * 1024
-"""room for a few of the largest messages while the connection is away"""
+"""room for a few of the largest messages while the connection is lost"""
 
 ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED"
-"""a server says so of every stream, 20 ms after a leader stepped down: what was on its way to that
-one is lost without a word"""
+"""published for every stream, 20 ms after a leader stepped down; messages in flight to the old
+leader are lost without an error"""
 UNKNOWN_SECONDS, KNOWN_SECONDS = 0.005, 0.5
-"""between tries as long as the others may not know of a new leader yet"""
+"""pause between attempts, and how long it is that short, while some servers may not know a new
+leader yet"""
 _LED = {
     stream.name: (
         *stream.subjects,
@@ -48,24 +48,24 @@ _LED = {
     )
     for stream in STREAMS
 }
-"""what a stream's leader answers and may be asked twice"""
+"""requests that a stream's leader answers and that may be repeated"""
 
+# the library's reader logs this at the end of every TLS connection; it has no consequence
 logging.getLogger("asyncio").addFilter(
     lambda record: "returning true from eof_received" not in record.getMessage()
 )
-"""the library's reader says it at the end of every TLS connection; it has no consequence"""
 
 
 class Connection(Client):
-    """The library's client, which also tells a question that the server refused from one it did not
-    answer."""
+    """The library's client, which also fails a request that the server refuses, and one whose
+    answer was lost with a stream's leader."""
 
     def __init__(self, role: str | None) -> None:
         super().__init__()
         self.role = role
         self.reconnected = asyncio.Event()
-        """set when the connection was lost and is back"""
-        self._arrived = time.monotonic()
+        """set when the connection was lost and is restored"""
+        self._connected_at = time.monotonic()
         self._left: str | None = None
         self._elected, self._elected_at = asyncio.Event(), -math.inf
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
@@ -77,7 +77,7 @@ class Connection(Client):
         reply: str = "",
         headers: dict[str, Any] | None = None,
     ) -> None:
-        """See the library. Who waits for the reply hears of a refusal."""
+        """See the library. A request fails with Forbidden if the server refuses it."""
         waiting = self._resp_map.get(reply[len(self._resp_sub_prefix or b"") :]) if reply else None
         if waiting is not None:
             self.await_answer(waiting, subject)
@@ -91,7 +91,7 @@ class Connection(Client):
         old_style: bool = False,
         headers: dict[str, Any] | None = None,
     ) -> Msg:
-        """See the library. A cancellation that comes together with the answer counts; `wait_for` of
+        """See the library. A cancellation at the same time as the answer is raised; `wait_for` of
         Python 3.11 would lose it."""
         task = asyncio.current_task()
         before = task.cancelling() if task is not None else 0
@@ -103,7 +103,7 @@ class Connection(Client):
         return answer
 
     async def close(self) -> None:
-        """See the library. Its search for a server ends too: `wait_for` of Python 3.11 may lose the
+        """See the library. Its search for a server ends too; `wait_for` of Python 3.11 may lose the
         first cancellation."""
         try:
             await super().close()
@@ -114,12 +114,11 @@ class Connection(Client):
                 await asyncio.wait({task}, timeout=RECONNECT_SECONDS)
 
     def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
-        """Let `waiting` fail with Forbidden if the server refuses what is published to
-        `subject`."""
+        """Let `waiting` fail with Forbidden if the server refuses a publish to `subject`."""
         self._asked[waiting] = subject
 
-    async def heard_of_leader(self, message: Msg) -> None:
-        """End the waiting for an answer of the leader before, and every `rest`."""
+    async def on_leader_elected(self, message: Msg) -> None:
+        """Fail requests to the old leader of a stream, and end every `rest`."""
         stream = message.subject.removeprefix(f"{ELECTED}.")
         for waiting, subject in list(self._asked.items()):
             if not waiting.done() and any(matches(led, subject) for led in _LED.get(stream, ())):
@@ -129,35 +128,27 @@ class Connection(Client):
         self._elected = asyncio.Event()
 
     async def rest(self, seconds: float) -> None:
-        """Wait so long before another try, or until a stream has a new leader; just after, when not
-        all know it, not long."""
+        """Wait before the next attempt, or until a stream has a new leader.
+
+        The wait is short just after an election, while some servers do not know its result."""
         just_elected = time.monotonic() - self._elected_at < KNOWN_SECONDS
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, UNKNOWN_SECONDS) if just_elected else seconds):
                 await self._elected.wait()
 
     async def move(self) -> None:
-        """Leave this server for another of those we know, unless we have only just come."""
-        server = self._current_server
-        if (
-            server is not None
-            and len(self._server_pool) > 1
-            and time.monotonic() - self._arrived >= MOVE_SECONDS
-        ):
-            self.arrived()
-            self._left = server.uri.netloc
-            await self.force_reconnect()
-
-    def arrived(self) -> None:
-        """Note that the server is a new one, or the old one anew."""
-        self._arrived = time.monotonic()
+        """Leave this server for another known one, unless it was connected to just now."""
+        server, now = self._current_server, time.monotonic()
+        if server is None or len(self._server_pool) < 2 or now - self._connected_at < MOVE_SECONDS:
+            return
+        self._connected_at = now
+        self._left = server.uri.netloc
+        await self.force_reconnect()
 
     def choose(self, servers: Sequence[Server], info: Mapping[str, Any]) -> tuple[Server, float]:
-        """The server to connect to next and the pause before: one that failed less often, not the
-        one that was left.
-
-        Closes what the try before may have opened, to a server that then did not speak: the library
-        forgets it."""
+        """The server to connect to next and the pause before: the one with the fewest failures, not
+        the one that was left."""
+        # the library forgets a connection to a server that accepted it and then stayed silent
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]
         chosen = min(
@@ -166,57 +157,65 @@ class Connection(Client):
         self._left = None
         return chosen, RECONNECT_SECONDS if chosen.reconnects else 0.0
 
-    def refused(self, text: str) -> None:
-        """Fail those who wait for what the server's error text says it refused."""
+    def on_refusal(self, text: str) -> None:
+        """Fail the requests that the server's error text says it refused."""
         denial = forbidden_in(text, self.role)
         if denial is None:
             return
         for waiting, subject in list(self._asked.items()):
-            if (
-                subject.lower() == denial.subject.lower() and not waiting.done()
-            ):  # the library has made the text lower-case
+            # the library has converted the text to lower case
+            if subject.lower() == denial.subject.lower() and not waiting.done():
                 waiting.set_exception(Forbidden(denial.verb, subject, self.role))
+
+    def on_disconnect(self) -> None:
+        """Fail the requests whose answer was lost with the connection; the library would let each
+        run into its timeout."""
+        for answer in list(self._resp_map.values()):
+            if not answer.done():
+                answer.set_exception(nats.errors.ConnectionReconnectingError())
+
+    def on_reconnect(self) -> None:
+        """Note that the connection is restored."""
+        self._connected_at = time.monotonic()
+        self.reconnected.set()
 
 
 async def connect(url: str, *, name: str) -> Connection:
-    """A client that reconnects for ever. Raises Unreachable, ServerTooOld if no usable server
-    answers now."""
+    """Return a client that reconnects until it is closed. Raises Unreachable, ServerTooOld if no
+    usable server answers now."""
     servers = split_servers(url)
-    first = await Wire.open(
-        servers, name=name
-    )  # tells at once, and in plain words, what the client would try for ever
-    first.close()
+    # fails at once and with a clear message, where the client would retry
+    first = await Wire.open(servers, name=name)
     secured = first.secured
-
+    first.close()
     login = login_for(servers[0])
     client = Connection(login.user if login else None)
-    told = set[str]()
+    reported = set[str]()
 
     async def on_error(error: Exception) -> None:
         text = str(error) or type(error).__name__
-        if text not in told:  # once, not at every try to come back
+        if text not in reported:  # once, not at every attempt
             logger().warning("connection", name=name, error=text)
         if client.is_reconnecting:
-            told.add(text)
-        client.refused(str(error))
+            reported.add(text)
+        client.on_refusal(str(error))
 
-    async def on_loss() -> None:
-        _fail_requests(client)
+    async def on_disconnect() -> None:
+        client.on_disconnect()
         if not client.is_closed:
             logger().warning("connection lost, reconnecting", name=name)
 
-    async def on_return() -> None:
-        client.arrived()
-        told.clear()
-        logger().info("connection is back", name=name)
-        client.reconnected.set()
+    async def on_reconnect() -> None:
+        reported.clear()
+        logger().info("connection restored", name=name)
+        client.on_reconnect()
 
     options: dict[str, Any] = {
         "servers": servers,
         "name": name,
         "error_cb": on_error,
-        "disconnected_cb": on_loss,
-        "reconnected_cb": on_return,
+        "disconnected_cb": on_disconnect,
+        "reconnected_cb": on_reconnect,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": RECONNECT_SECONDS,
         "ping_interval": PING_SECONDS,
@@ -233,15 +232,7 @@ async def connect(url: str, *, name: str) -> Connection:
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(**options)
-            await client.subscribe(f"{ELECTED}.*", cb=client.heard_of_leader)
+            await client.subscribe(f"{ELECTED}.*", cb=client.on_leader_elected)
     except (OSError, TimeoutError, nats.errors.Error) as error:
-        raise Unreachable(f"no NATS server takes us at {url}: {error}") from error
+        raise Unreachable(f"no NATS server accepts the connection to {url}: {error}") from error
     return client
-
-
-def _fail_requests(client: Client) -> None:
-    """Ends the requests whose answer was lost with the connection; the client itself would let each
-    run into its timeout."""
-    for answer in list(client._resp_map.values()):
-        if not answer.done():
-            answer.set_exception(nats.errors.ConnectionReconnectingError())

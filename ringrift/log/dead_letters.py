@@ -23,7 +23,8 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """`body` is message `seq` of `stream`, which `consumer` gave up after `deliveries` deliveries.
 
-    `source` is the author of the fact; `failure_recorded` means that another fact reports the failure."""
+    `source` is the author of the fact; `failure_recorded` means that another fact reports the
+    failure."""
 
     body: bytes
     subject: str

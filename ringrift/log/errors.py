@@ -1,45 +1,43 @@
-"""Errors of the log.
+"""What can go wrong between a process and the log.
 
 StreamError
-├── Unreachable          no server answers at the address, or it refuses the connection
-├── Forbidden            the role of this user may not publish or subscribe there
-├── LogUnavailable       no acknowledgement in time; the message may be stored, and a retry is safe
+├── Unreachable          no server answers at the address, or it rejects the login
+├── Forbidden            the role of this process may not publish or subscribe there
+├── LogUnavailable       no acknowledgement in time; the message may or may not be stored
 │   └── LeaderChanged    the stream has a new leader, which does not know messages in flight
-├── ServerRefused        the server refused for another reason; `code` is that of JetStream
+├── ServerRefused        the server refused a request; `code` is JetStream's error code
 │   └── StreamMissing    the stream or bucket does not exist on this server
-├── ConcurrencyError     the last sequence is not the expected one: another writer was first
-├── PartlyStored         some ids of a batch are in the log, and some are not
-├── QueueFull            the work queue accepts no more tickets
-├── PayloadTooLarge      the message exceeds the server's limit; nothing was sent
+├── ConcurrencyError     another writer was first: the expected last sequence is not the actual
+├── PartlyStored         some ids of a batch are stored already and some are not
+├── QueueFull            the work queue takes no more tickets until workers have caught up
+├── PayloadTooLarge      a message exceeds the server's limit; nothing was sent
 ├── BlobMissing          no blob has this digest or name
-├── BlobCorrupt          the bytes of a blob do not have its digest
-├── LeaseLost            the holder may no longer be the only one
-├── LogRewound           the log ends before a message that was read: the server lost some
+├── BlobCorrupt          the bytes do not have the digest that they are named by
+├── LeaseLost            the holder can no longer be sure that it is the only one
+├── LogRewound           the server lost messages that were read from it
 └── ServerError          the embedded server cannot run
     ├── ServerMissing    no nats-server binary
-    ├── ServerTooOld     a binary or a remote server without the features we need
+    ├── ServerTooOld     a binary or a remote server lacks features that are needed
     ├── AnotherInstance  the data directory is in use
     ├── PortInUse        the requested port is taken
-    └── DiskFull         no space left for the data
+    └── DiskFull         no room for the data
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ringrift.errors import RingRiftError
 
-
-class StreamError(RingRiftError):
+class StreamError(Exception):
     """Base of the errors of `ringrift.log`."""
 
 
 class Unreachable(StreamError):
-    """No server answers at the address, or it refuses us."""
+    """No server answers at the address, or it rejects the login."""
 
 
 class Forbidden(StreamError):
-    """User `role` may not do `verb` ("publish to", "listen to") `subject`: another role may."""
+    """User `role` may not `verb` ("publish to", "subscribe to") `subject`."""
 
     def __init__(self, verb: str, subject: str, role: str | None) -> None:
         who = f"user {role!r}" if role else "a client without a user"
@@ -50,7 +48,7 @@ class Forbidden(StreamError):
 
 
 class LogUnavailable(StreamError):
-    """The log did not acknowledge in time; sending the same ids again is safe."""
+    """The log did not acknowledge in time; it is safe to send the same ids again."""
 
 
 class LeaderChanged(LogUnavailable):
@@ -83,8 +81,7 @@ class StreamMissing(ServerRefused):
 
 
 class ConcurrencyError(StreamError):
-    """The last message that matches `subject` has sequence `actual`, the writer expected `expected`
-    (0: none)."""
+    """The last message that matches `subject` has sequence `actual`, not `expected` (0: none)."""
 
     def __init__(self, subject: str, expected: int, actual: int) -> None:
         super().__init__(f"{subject}: expected last sequence {expected}, actual {actual}")
@@ -94,13 +91,11 @@ class ConcurrencyError(StreamError):
 
 
 class PartlyStored(StreamError):
-    """The `stored` ids of a batch are in the log already, the others are not; nothing was written
-    now."""
+    """The ids `stored` of a batch are stored already, the others are not; nothing was written."""
 
     def __init__(self, stored: Sequence[str], total: int) -> None:
-        super().__init__(
-            f"{len(stored)} of {total} events of the batch are stored already: {', '.join(stored) or 'ids unknown'}"
-        )
+        ids = ", ".join(stored) or "ids unknown"
+        super().__init__(f"{len(stored)} of {total} events of the batch are stored already: {ids}")
         self.stored = tuple(stored)
 
 
@@ -109,11 +104,12 @@ class QueueFull(StreamError):
 
 
 class PayloadTooLarge(StreamError):
-    """A message of `size_bytes` does not fit under the server's `limit_bytes`; nothing was sent."""
+    """A message of `size_bytes` exceeds the server's `limit_bytes`; nothing was sent."""
 
     def __init__(self, subject: str, size_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"message for {subject} has {size_bytes} bytes, the server takes {limit_bytes}: raise max_payload in nats.conf"
+            f"message for {subject} has {size_bytes} bytes, the server takes {limit_bytes}: "
+            "raise max_payload in nats.conf"
         )
         self.subject = subject
         self.size_bytes = size_bytes
@@ -125,7 +121,7 @@ class BlobMissing(StreamError):
 
 
 class BlobCorrupt(StreamError):
-    """The bytes do not have the digest they are named by."""
+    """The bytes do not have the digest that they are named by."""
 
 
 class LeaseLost(StreamError):
@@ -133,13 +129,11 @@ class LeaseLost(StreamError):
 
 
 class LogRewound(StreamError):
-    """The server came back with less than it had: what was read up to `seq` is not what the log
-    holds now. Read it anew."""
+    """The server lost messages of `stream` that were read up to sequence `seq`. Read it again from
+    the start."""
 
     def __init__(self, stream: str, seq: int) -> None:
-        super().__init__(
-            f"{stream} is not the log any more that was read up to {seq}: the server came back with an older one"
-        )
+        super().__init__(f"{stream} lost messages that were read up to sequence {seq}")
         self.stream = stream
         self.seq = seq
 
@@ -153,7 +147,7 @@ class ServerMissing(ServerError):
 
 
 class ServerTooOld(ServerError):
-    """The server lacks features of the version we need."""
+    """The server lacks features of the version that is needed."""
 
 
 class AnotherInstance(ServerError):
@@ -161,7 +155,7 @@ class AnotherInstance(ServerError):
 
 
 class PortInUse(ServerError):
-    """The port asked for is taken."""
+    """The requested port is taken."""
 
 
 class DiskFull(ServerError):

@@ -1,13 +1,13 @@
-"""Leases: one holder a role, taken over within a moment of its end, fenced by the log itself.
+"""Leases: each role has one holder, which is replaced soon after its end and fenced by the log.
 
-A lease has two halves. Liveness is a key of the bucket `leases` that expires unless it is renewed.
-Authority is the fact `LeaseAcquired`: its sequence is the fencing token, and what the holder writes
-is expected to find it still the newest of its subject (`Lease.expect`). A holder that was paused
-and wakes up may believe what it likes, the log refuses its writes.
+A lease has two halves. Liveness is a key in the bucket `leases` that expires unless it is renewed.
+Authority is the fact `LeaseAcquired`: its sequence is the fencing token, and the holder appends
+under the expectation that it is still the newest of its subject (`Lease.expect`). The log refuses
+the appends of a holder that was paused and replaced.
 
-The order that makes two streams safe: the newest epoch is read *before* the key is taken, and the
-new epoch is appended under the expectation that it still is the newest. Who was overtaken between
-the two has its epoch refused."""
+The order makes two streams safe: the newest epoch is read *before* the key is taken, and the new
+epoch is appended under the expectation that it is still the newest. The epoch of a process that was
+overtaken in between is refused."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from ringrift.log.topology import EVENTS, LEASE_BUCKET, LEASE_SECONDS
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 SURE_SECONDS = LEASE_SECONDS * 2 / 3
-"""a holder that could not renew for so long must not think that it still is one: its clock may run
-slower than the server's"""
+"""a holder that could not renew for this time must assume that it lost the lease, because its clock
+may run slower than the server's"""
 RENEW_RETRY_SECONDS = 0.5
 _STREAM = f"KV_{LEASE_BUCKET}"
 
 
 class Lease(Struct, frozen=True):
-    """A role held. `token` grows with every holder; `expect` is what the holder writes under."""
+    """A held role. `token` is the fencing token, which grows with every holder."""
 
     role: str
     holder: str
     token: int
     election_seconds: float = 0.0
-    """from finding it free to holding it"""
+    """from finding the lease free to holding it"""
 
     @property
     def expect(self) -> Expect:
-        """The expectation that nobody has taken over."""
+        """The expectation under which the holder appends: that there is no newer holder."""
         return Expect(_epoch_subject(self.role), self.token)
 
 
@@ -58,8 +58,8 @@ class _Key(Struct, frozen=True):
 
 
 class _Claim:
-    """The key of one role in the hands of one holder, renewed by publishing it again: a client's
-    own update loses the TTL."""
+    """The key of one role, held by one process and renewed by publishing it again; an update by the
+    library would lose the TTL."""
 
     def __init__(self, log: Log, role: str, holder: str, now: Callable[[], float]) -> None:
         self._log = log
@@ -68,16 +68,16 @@ class _Claim:
         self._now = now
         self._seq = 0
         self.sure_until = 0.0
-        """on the holder's clock"""
+        """by the holder's clock"""
 
     @property
     def seq(self) -> int:
-        """Revision of the key when it was written last."""
+        """Revision of the key at its last renewal."""
         return self._seq
 
     async def take(self, last_seq: int) -> None:
-        """Writes the key if `last_seq` still is its revision. Raises ConcurrencyError."""
-        asked = self._now()  # before sending: the server's count begins later, never earlier
+        """Write the key if `last_seq` is still its revision. Raises ConcurrencyError."""
+        asked = self._now()  # before sending: the TTL begins later, never earlier
         self._seq = await self._log.publish(
             _STREAM,
             self._subject,
@@ -89,17 +89,17 @@ class _Claim:
         self.sure_until = asked + SURE_SECONDS
 
     async def renew(self) -> None:
-        """Writes it again. Raises ConcurrencyError if somebody else has it."""
+        """Write the key again. Raises ConcurrencyError if another process has it."""
         await self.take(self._seq)
 
     async def release(self) -> None:
-        """Gives it up, if it was taken, so that the next holder need not wait for it to expire.
+        """Delete the key, if it was taken, so that the next holder need not wait for it to expire.
 
-        A renewal that was cancelled before its answer may have been stored: then the key's revision
-        is newer than we know."""
+        A renewal that was cancelled before its answer may have been stored; then the key's revision
+        is newer than the known one."""
         if self._seq == 0:
             return
-        with contextlib.suppress(StreamError):  # it expires by itself
+        with contextlib.suppress(StreamError):  # the key expires
             try:
                 await self._delete()
             except ConcurrencyError:
@@ -122,7 +122,7 @@ class _Claim:
 async def try_acquire(
     log: Log, role: str, holder: str, source: str, *, now: Callable[[], float] = time.monotonic
 ) -> tuple[Lease, _Claim] | None:
-    """The lease if it is free. Raises LogUnavailable."""
+    """Acquire the lease if it is free, else return None. Raises LogUnavailable."""
     epoch = await log.last(EVENTS, _epoch_subject(role))
     key = await log.last(_STREAM, f"$KV.{LEASE_BUCKET}.{role}")
     if not _is_free(key):
@@ -133,9 +133,8 @@ async def try_acquire(
         fact = LeaseAcquired(role=role, holder=holder)
         item = draft(fact, cause=None, source=source, key=f"{role}:{holder}:{claim.seq}")
         (token,) = await log.append([item], Expect(_epoch_subject(role), epoch.seq if epoch else 0))
-    except (
-        ConcurrencyError
-    ):  # overtaken at the key, or paused so long that another has acquired and written its epoch
+    except ConcurrencyError:
+        # another process took the key, or its epoch was appended while this process was paused
         await claim.release()
         return None
     return Lease(role, holder, token), claim
@@ -145,10 +144,9 @@ async def try_acquire(
 async def hold(
     log: Log, role: str, holder: str, source: str, *, now: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[Lease]:
-    """The lease of `role`, as soon as it is free; renewed while the block runs, released when it
-    ends.
+    """Wait for the lease of `role`; renew it while the block runs, and release it afterwards.
 
-    When it is lost the block is cancelled and LeaseLost raised. Raises LogUnavailable while
+    When the lease is lost, the block is cancelled and LeaseLost raised. Raises LogUnavailable while
     waiting."""
     free = now()
     while (acquired := await try_acquire(log, role, holder, source, now=now)) is None:
@@ -177,13 +175,13 @@ async def hold(
             if not lost:
                 await claim.release()
     except asyncio.CancelledError:
-        if lost and body.uncancel() <= cancelling:  # by us, not by whoever runs the block
+        if lost and body.uncancel() <= cancelling:  # cancelled by `keep`, not from outside
             raise lost[0] from None
         raise
 
 
 async def _keep(claim: _Claim, role: str, now: Callable[[], float]) -> None:
-    """Renews for ever. Raises LeaseLost when someone else has the key, or when nobody can tell."""
+    """Renew until cancelled. Raises LeaseLost if another process has the key, or may have it."""
     pause = RENEW_SECONDS
     while True:
         await asyncio.sleep(pause)
@@ -201,8 +199,7 @@ async def _keep(claim: _Claim, role: str, now: Callable[[], float]) -> None:
 
 
 async def _until_free(log: Log, role: str) -> None:
-    """Returns when the key was released or has expired; at the latest after the time a key
-    lives."""
+    """Return when the key was released or has expired, after its TTL at the latest."""
     subject = f"$KV.{LEASE_BUCKET}.{role}"
     key = await log.last(_STREAM, subject)
     if _is_free(key):
@@ -220,7 +217,7 @@ async def _until_free(log: Log, role: str) -> None:
 
 
 def _is_free(key: Entry | None) -> bool:
-    """No key, a released one, or the marker that the server leaves of an expired one."""
+    """Whether there is no key, a deleted one, or the marker of an expired one."""
     return key is None or not key.body
 
 

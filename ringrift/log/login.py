@@ -1,12 +1,13 @@
-"""Who we are to the server, and how we know that it is ours: user, password and certificate
-authority.
+"""User, password and certificate authority of a connection.
 
-    nats://user:password@host:4222    for a moment at a terminal: other users of the machine can
-    read it RINGRIFT_CREDENTIALS=worker.txt   a file with one line `user:password`, as `ringrift
-    cluster init` writes it for a role RINGRIFT_CA=ca.pem                the authority that signed
-    the servers' certificates; default: those the system trusts
+    nats://user:password@host:4222
+        for a quick test: other users of the machine can read the password
+    RINGRIFT_CREDENTIALS=worker.txt
+        a file with one line `user:password`, as `ringrift cluster init` writes it for a role
+    RINGRIFT_CA=ca.pem
+        the authority that signed the servers' certificates; by default those the system trusts
 
-A user's replies come under an inbox of its own, which is all that its permissions let it listen to.
+Replies to a user arrive at an inbox of its own, the only subject that it may subscribe to.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ CREDENTIALS, AUTHORITY = "RINGRIFT_CREDENTIALS", "RINGRIFT_CA"
 
 
 class Login(Struct, frozen=True):
-    """A user of the server; its name is that of its role."""
+    """A user of the server, named after its role."""
 
     user: str
     password: str
 
 
 def login_for(server: str) -> Login | None:
-    """The user in the address, else the one of the credentials file, else nobody. Raises
-    Unreachable for a file of no use."""
+    """The user in the address, else that in the credentials file, if one is configured. Raises
+    Unreachable for an unusable file."""
     address = urlsplit(server)
     if address.username is not None and address.password is not None:
         return Login(unquote(address.username), unquote(address.password))
@@ -46,24 +47,22 @@ def read_login(path: Path) -> Login:
     try:
         user, _, password = path.read_text().strip().partition(":")
     except (OSError, UnicodeDecodeError) as error:
-        raise Unreachable(
-            f"{CREDENTIALS}={path} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise Unreachable(f"{CREDENTIALS}={path} cannot be read: {reason}") from error
     if not user or not password or "\n" in password:
-        raise Unreachable(
-            f"{CREDENTIALS}={path} has no line user:password; `ringrift cluster init` writes such files"
-        )
+        remedy = "`ringrift cluster init` writes such files"
+        raise Unreachable(f"{CREDENTIALS}={path} has no line user:password; {remedy}")
     return Login(user, password)
 
 
 def inbox_prefix(login: Login | None) -> str:
-    """Where answers to this user come."""
+    """The prefix of subjects of answers to this user."""
     return f"_INBOX.{login.user}" if login else "_INBOX"
 
 
 def tls_context() -> ssl.SSLContext:
-    """What a client checks servers with. Raises Unreachable if the authority's file is of no
-    use."""
+    """The context with which a client verifies servers. Raises Unreachable if the authority's file
+    is unusable."""
     return _context(os.environ.get(AUTHORITY))
 
 
@@ -73,5 +72,5 @@ def _context(authority: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError) as error:
         raise Unreachable(
-            f"{AUTHORITY}={authority} is no certificate in PEM that can be read: {error}"
+            f"{AUTHORITY}={authority} is no readable certificate in PEM: {error}"
         ) from error

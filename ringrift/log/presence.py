@@ -1,5 +1,4 @@
-"""Who is there: every consumer process writes a heartbeat into the bucket `nodes`; keys that are
-not renewed expire."""
+"""Heartbeats: each process stores one in the bucket `nodes`, where it expires unless renewed."""
 
 from __future__ import annotations
 
@@ -17,12 +16,11 @@ from ringrift.log.topology import CONTROL_BUCKET, NODE_BUCKET
 
 HEARTBEAT_SECONDS = 2.0
 HEARTBEATS_MISSED_MAX = 5
-"""a process that missed as many is not shown any more"""
+"""a process that missed this number is considered gone"""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """A node's hardware, what it costs and what it is for; the heartbeat of `ringrift node run`
-    tells of it."""
+    """A node's hardware, price and roles, in the heartbeat of `ringrift node run`."""
 
     roles: tuple[str, ...]
     cores: int
@@ -33,30 +31,30 @@ class Machine(Struct, frozen=True, kw_only=True):
     price_per_hour: float = 0.0
     """in the operator's currency"""
     version: str = ""
-    """of the program, with the commit where it runs from a checkout"""
+    """of the program, with the commit if it runs from a checkout"""
     consumers: tuple[str, ...] = ()
-    """what it keeps running, one entry a process"""
+    """names of the processes that it keeps running"""
     update: str = ""
-    """id of the update that it has carried out last"""
+    """id of the last update that it carried out"""
     update_problem: str = ""
 
 
 class UpdateRequest(Struct, frozen=True, kw_only=True):
-    """What the operator asks of a node, in the bucket `control`. It names no command: the node runs
-    its own."""
+    """A request of the operator to a node, in the bucket `control`. It contains no command, for the
+    node runs its own."""
 
     id: str
     action: Literal["update", "rollback"]
 
 
 def update_subject(node: str) -> str:
-    """Where requests to a node are."""
+    """The key of requests to a node."""
     return f"$KV.{CONTROL_BUCKET}.update.{node}"
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
-    """One process: what it is, where it runs, what it does, and how far it has folded `EVENTS`
-    (`folds`: digest by decider)."""
+    """One process: its name, node and activity, and how far it has folded `EVENTS` (`folds`: digest
+    by decider)."""
 
     consumer: str
     node: str
@@ -68,23 +66,23 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     folds: dict[str, str]
     left: bool = False
     health: str = ""
-    """where this process answers `GET /health`, such as `127.0.0.1:8790`"""
+    """address of `GET /health`, such as `127.0.0.1:8790`"""
     tier: str = "normal"
-    """the tightest of its resources, see `ringrift.deciders.fleet.pressure`"""
+    """the tier of its scarcest resource, see `ringrift.deciders.fleet.pressure`"""
     machine: Machine | None = None
 
 
 class Seen(Struct, frozen=True):
-    """A node by its heartbeats: processes that run, whether all others said goodbye, seconds since
-    the newest heartbeat."""
+    """A node according to its heartbeats: running processes, whether all others stopped in order,
+    seconds since the newest heartbeat."""
 
     processes: int = 0
     left: bool = True
     silent_seconds: float = math.inf
 
     def with_beat(self, beat: Heartbeat, at: float, now: float, oldest: float) -> Seen:
-        """With one more process's newest heartbeat, written `at`; before `oldest` it counts as
-        silence."""
+        """Add the newest heartbeat of one more process, stored `at`; before `oldest`, it counts as
+        missing."""
         runs = not beat.left and at >= oldest
         return Seen(
             self.processes + runs,
@@ -94,13 +92,13 @@ class Seen(Struct, frozen=True):
 
 
 class Presence:
-    """The bucket `nodes` as seen through a log's connection."""
+    """The bucket `nodes` of a log."""
 
     def __init__(self, log: Log, now: Callable[[], float] = time.time) -> None:
         self._log, self._now = log, now
 
     async def beat(self, heartbeat: Heartbeat) -> None:
-        """Write this process's heartbeat. Raises StreamError."""
+        """Store this process's heartbeat. Raises StreamError."""
         await self._log.publish(
             f"KV_{NODE_BUCKET}",
             f"$KV.{NODE_BUCKET}.{heartbeat.instance}",
@@ -108,7 +106,7 @@ class Presence:
         )
 
     async def all(self) -> list[Heartbeat]:
-        """The processes that have written lately and have not left."""
+        """Return the heartbeats of running processes."""
         oldest = self._now() - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
         found: dict[str, Heartbeat] = {}
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
@@ -119,8 +117,7 @@ class Presence:
         return [heartbeat for heartbeat in found.values() if not heartbeat.left]
 
     async def nodes(self) -> dict[str, Seen]:
-        """Every node that has a heartbeat in the bucket, also an old one or one that says
-        goodbye."""
+        """Return every node with a heartbeat in the bucket, including old and last ones."""
         found: dict[str, Seen] = {}
         now = self._now()
         oldest = now - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
@@ -135,8 +132,8 @@ class Presence:
 
 
 def _heartbeat(entry: Entry) -> Heartbeat | None:
-    """The heartbeat in an entry; None for a deleted key and for bytes that are none: every role
-    writes here, none may harm all."""
+    """The heartbeat in an entry; None for a deleted key and for invalid bytes, since every role
+    writes here and none may harm the others."""
     try:
         return msgspec.json.decode(entry.body, type=Heartbeat) if entry.body else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

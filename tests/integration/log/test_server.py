@@ -13,6 +13,7 @@ import sys
 from collections import namedtuple
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -366,7 +367,8 @@ async def test_a_follower_notices_a_frozen_server_within_two_seconds(
     server: EmbeddedServer, log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = asyncio.Event()
-    monkeypatch.setattr("ringrift.log.reader.logger.warning", lambda *args, **more: lost.set())
+    reporting = SimpleNamespace(warning=lambda *args, **more: lost.set())
+    monkeypatch.setattr("ringrift.log.reader.logger", lambda: reporting)
     await log.append([event()])
     entries = log.follow(EVENTS)
     await anext(entries)

@@ -85,12 +85,12 @@ async def test_those_who_wait_for_a_leader_hear_that_there_is_another() -> None:
     asked = {subject: asyncio.get_running_loop().create_future() for subject in subjects}
     for subject, waiting in asked.items():
         client.await_answer(waiting, subject)
-    await client.heard_of_leader(_elected(client, "EVENTS"))
+    await client.on_leader_elected(_elected(client, "EVENTS"))
     assert [subject for subject, waiting in asked.items() if waiting.done()] == subjects[:2]
     assert isinstance(asked[subjects[0]].exception(), LeaderChanged)
     assert "EVENTS has a new leader" in str(asked[subjects[1]].exception())
-    await client.heard_of_leader(_elected(client, "KV_leases"))
-    await client.heard_of_leader(_elected(client, "of-somebody-else"))
+    await client.on_leader_elected(_elected(client, "KV_leases"))
+    await client.on_leader_elected(_elected(client, "of-somebody-else"))
     assert isinstance(asked[subjects[3]].exception(), LeaderChanged)
     assert not asked[subjects[2]].done()
 
@@ -99,7 +99,7 @@ async def test_a_new_leader_ends_a_rest() -> None:
     client = Connection(None)
     resting = asyncio.create_task(client.rest(3600))
     await asyncio.sleep(0)
-    await client.heard_of_leader(_elected(client, "EVENTS"))
+    await client.on_leader_elected(_elected(client, "EVENTS"))
     await resting
     await client.rest(3600)  # not every server may know yet
 

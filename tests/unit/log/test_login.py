@@ -46,5 +46,5 @@ def test_a_denial_is_recognised_in_the_servers_words() -> None:
     listening = forbidden_in(
         'Permissions Violation for Subscription to "a.>" using queue "q"', None
     )
-    assert str(listening).startswith("a client without a user may not listen to a.>")
+    assert str(listening).startswith("a client without a user may not subscribe to a.>")
     assert forbidden_in("Stale Connection", None) is None
