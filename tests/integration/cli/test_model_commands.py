@@ -298,9 +298,9 @@ def test_a_transfer_is_published_once_and_names_its_parent(
 
 def test_what_is_no_network_gets_one_line(run: Any, models: list[bytes], tmp_path: Path) -> None:
     cases = {
-        "pickle": (pickle.dumps({"weights": [1.0]}), "this is a pickle"),
+        "pickle": (pickle.dumps({"weights": [1.0]}), "a pickle"),
         "truncated": (models[0][:-100], "do not hold shape"),
-        "text": (b"weights" * 9, "truncated or not ours"),
+        "text": (b"weights" * 9, "it is truncated"),
         "empty": (b"", "too short"),
     }
     for name, (data, text) in cases.items():

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ringrift.insight.board.board_svg import SEAT_COLOURS, svg
+from ringrift.insight.board.board_svg import svg
 from ringrift.insight.board.drawing import text, trace, view
 from ringrift.insight.board.recorded_game import RecordedGame
 from ringrift.rules import CONFIGS, Config, Position
@@ -68,32 +68,31 @@ def test_the_picture_has_every_ring_marker_and_collapsed_cell() -> None:
     words = [element.text for element in root.iter(f"{SVG}text")]
     assert "seat 1 · a<b" in words
     assert "x & y" in words
-    sides = [element for element in root.iter(f"{SVG}path") if "a16" in element.attrib["d"]]
-    assert len(sides) == 2 + 4 + 1
-    tints = [
-        element for element in root.iter(f"{SVG}polygon") if element.attrib.get("fill-opacity")
-    ]
-    assert [element.attrib["fill"] for element in tints] == [SEAT_COLOURS[1]]
-    assert len(list(root.iter(f"{SVG}line"))) == 1
+    styles = [element.attrib.get("class", "") for element in root.iter()]
+    assert sum(style.startswith("side") for style in styles) == 2 + 4 + 1
+    assert [style for style in styles if style.startswith("own")] == ["own1"]
+    assert styles.count("move") == 1
 
 
-def test_everything_lies_inside_the_picture() -> None:
-    for config in CONFIGS:
-        root = ElementTree.fromstring(svg(view(Position.start(config))))
-        width, height = (float(root.attrib[name]) for name in ("width", "height"))
-        points = [
-            point
-            for element in root.iter(f"{SVG}polygon")
-            for point in element.attrib["points"].split(" ")
-        ]
-        assert len(points) == len(config.shape.cells) * (6 if config.shape.hex else 4)
-        for point in points:
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
+def test_everything_is_inside_the_picture(config: Config) -> None:
+    root = ElementTree.fromstring(svg(view(Position.start(config))))
+    width, height = (float(root.attrib[name]) for name in ("width", "height"))
+    group = root.find(f"{SVG}g")
+    assert group is not None
+    head, scale = map(
+        float, re.findall(r"0 (\d+)\) scale\(([\d.]+)\)", group.attrib["transform"])[0]
+    )
+    cells = list(group.iter(f"{SVG}polygon"))
+    assert len(cells) == len(config.shape.cells)
+    for cell in cells:
+        for point in cell.attrib["points"].split(" "):
             x, y = map(float, point.split(","))
-            assert 0 < x < width
-            assert 0 < y < height
+            assert 0 < x * scale < width
+            assert head < head + y * scale < height
 
 
-def test_the_end_of_a_game_is_told() -> None:
+def test_the_caption_reports_the_winner() -> None:
     position = Position.start(Config.parse("square8_2p"))
     position.play("resign")
     assert re.search(r"ply 1: seat 2 wins by resign", view(position).caption)
