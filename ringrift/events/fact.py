@@ -1,26 +1,25 @@
-"""What a fact is: a class that declares its own subject, stream, version and retention.
+"""The base class of facts. The class of a fact declares its subject, stream, version and retention:
 
-    class TrainingRequested(Fact, subject="training.{config}.requested"):
-        config: ConfigName
+    class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
+        generation: Positive
 
-The keywords of the class become its `EventType`. Structs are frozen, keyword-only and refuse
-unknown fields; the metaclass sees to it, so no fact repeats it."""
+These keywords become its `EventType`. All facts are frozen, keyword-only and refuse unknown
+fields."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Any, Literal, cast, dataclass_transform
 
 import msgspec
 from msgspec import Struct, StructMeta
 
 StreamName = Literal["GAMES", "EVENTS"]
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-_Meta = TypeVar("_Meta", bound="FactMeta")
 
 
 class EventType(Struct, frozen=True, kw_only=True):
-    """One event type: what a fact's class declares.
+    """The declaration of one event type.
 
     Subjects are `ringrift.<context>.<scope>.<word>`. `scope` is the name of the field that holds
     the token, or `all`; `word` is the event's name in lower case with hyphens, without the context
@@ -71,7 +70,7 @@ class FactMeta(StructMeta):
     event_type: EventType
 
     def __new__(
-        mcs: type[_Meta],
+        mcs,
         name: str,
         bases: tuple[type, ...],
         namespace: dict[str, Any],
@@ -83,9 +82,10 @@ class FactMeta(StructMeta):
         kept_seconds: int | None = None,
         upcasters: dict[int, Upcaster] | None = None,
         frozen: bool = True,
-    ) -> _Meta:
-        """`subject` without the leading `ringrift.`, such as `training.{config}.requested`."""
-        fact: Any = super().__new__(
+    ) -> FactMeta:
+        """`subject` lacks the leading `ringrift.`; base classes of facts have none. `frozen` is
+        always true: only mypy needs to see it, at `Fact`."""
+        fact = super().__new__(
             mcs,
             name,
             bases,
@@ -93,12 +93,12 @@ class FactMeta(StructMeta):
             frozen=frozen,
             kw_only=True,
             forbid_unknown_fields=True,
-            gc=False,  # facts form no cycles, and a replay holds thousands
+            gc=False,  # facts form no cycles, and a replay holds many thousands
         )
         if subject is not None:
             context, scope, word = subject.split(".")
             fact.event_type = EventType(
-                fact_type=fact,
+                fact_type=cast("type[Fact]", fact),
                 context=context,
                 scope=scope.strip("{}"),
                 word=word,
@@ -107,10 +107,9 @@ class FactMeta(StructMeta):
                 kept_seconds=kept_seconds,
                 upcasters=upcasters or {},
             )
-        created: _Meta = fact
-        return created
+        return fact
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Fact(Struct, metaclass=FactMeta, frozen=True):
-    """Base of every fact; mypy reads the defaults of the decorator."""
+    """Base of all facts. The decorator tells mypy the options that the metaclass sets."""

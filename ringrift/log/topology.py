@@ -14,7 +14,7 @@ from ringrift.events.tickets import SPARE, URGENT, USUAL
 
 GAMES, EVENTS, WORK, DEAD = "GAMES", "EVENTS", "WORK", "DEAD"
 DEAD_PREFIX = "ringrift.dead"
-"""subjects of `DEAD`; facts about dead letters have the context `dead-letter` and are in `EVENTS`"""
+"""of the subjects in `DEAD`; facts about dead letters are in `EVENTS` (`dead-letter`)"""
 WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
 LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
 MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET = "models", "shards", "snapshots"

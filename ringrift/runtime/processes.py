@@ -75,20 +75,24 @@ READ_BY_PEOPLE: Facts = (
     f.NodeLost,
     f.BreakerOpened,
 )
-"""no process reads these: they are for `ringrift status`, `ringrift events tail` and the live
-screen"""
+"""facts that no process reads; they are shown by `ringrift status`, `ringrift events tail` and the
+live screen"""
 
 
 class ProcessSpec(Struct, frozen=True, dict=True):
     """One kind of process, `ringrift.consumers.<name>`.
 
-    `port` is where it answers `/health`, `memory` what one needs, in bytes. `work` is the kind of
-    tickets it takes. On a machine without a GPU a `per_core` process runs once per core. Of a
-    `leased` process only the holder of the lease of its name acts, the others are hot standbys.
-    `decides` names the modules of `ringrift.deciders` it runs, in this order. `own_writes`,
-    `own_reads`, `own_stores` and `own_purges` come besides what follows from the rest: facts,
-    streams behind the buckets and the queue that it writes, and those of them that it empties.
-    The process that `recreates` may delete and create streams."""
+    - `port`: of its health endpoints
+    - `memory`: bytes that one process needs
+    - `work`: the kind of tickets it takes
+    - `per_core`: without a GPU, one process per core runs
+    - `leased`: only the holder of the lease of this name acts; the others are hot standbys
+    - `decides`: modules of `ringrift.deciders` that it runs, in this order
+    - `own_writes`, `own_reads`: facts besides those of its deciders and of all processes
+    - `own_stores`, `own_purges`: streams behind the buckets and the queue that it writes, and those
+      that it may empty, besides what follows from the fields above
+    - `recreates`: it may delete and create streams whose content follows from facts
+    """
 
     name: str
     role: Role
@@ -124,7 +128,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
 
     @property
     def reads(self) -> set[type[Fact]]:
-        """Every fact it reads, without those that a decider only takes the time from."""
+        """Every fact it reads, except by deciders that read all of `EVENTS` for the time."""
         found = {*READ_BY_ALL, *self.own_reads}
         if self.leased:
             found.add(f.LeaseAcquired)
@@ -144,12 +148,12 @@ class ProcessSpec(Struct, frozen=True, dict=True):
 
     @property
     def purges(self) -> set[str]:
-        """Names of the streams it may empty; who decides prunes its snapshots."""
+        """Names of the streams it may empty; processes with deciders prune their snapshots."""
         return {*self.own_purges, _SNAPSHOTS} if self.decides else {*self.own_purges}
 
 
-# memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter 190,
-# deciders 36 to 48 MB), with room for larger boards
+# memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter
+# 190, deciders 36 to 48 MB), with room for larger boards
 PROCESSES: dict[str, ProcessSpec] = {
     spec.name: spec
     for spec in (
@@ -328,7 +332,7 @@ def deciders() -> dict[str, Decider[Any]]:
 
 
 def reads_every_event(decider: Decider[Any]) -> bool:
-    """Whether a decider reads all of `EVENTS`: it wants the time of whatever happens."""
+    """Whether a decider reads all of `EVENTS`, as those do that only need the passing of time."""
     every = {kind.fact_type for kind in REGISTRY.values() if kind.stream == "EVENTS"}
     return every <= {*decider.reads, *decider.writes}
 

@@ -113,7 +113,7 @@ def schema(kind: EventType) -> dict[str, Any]:
             "time": {**text, "format": "date-time"},
             "cause": {
                 "type": ["string", "null"],
-                "description": "Position of the message that led to this event, <stream>/<sequence>.",
+                "description": "Position of the message that led to it, <stream>/<sequence>.",
             },
             "data": data,
         },
