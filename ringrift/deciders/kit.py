@@ -34,6 +34,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from types import UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -113,32 +115,68 @@ class Configs(Struct, Generic[Item], frozen=True, kw_only=True):
     configs: dict[str, Item] = {}
 
 
-class Decider(Generic[State]):
+class Fold(Generic[State]):
+    """How facts change a value, by a handler for each type of fact.
+
+    By itself a fold is a part of the items of a decider, in a file of its own or shared by several
+    deciders: `Decider("training", TrainingState, parts=(PROGRESS, ...))` keeps a `Progress` in the
+    field of that type."""
+
+    def __init__(self, value: type[State]) -> None:
+        self.state = value
+        self._item: Any = None
+        self._evolves: dict[type[Fact], list[tuple[bool, Evolve]]] = {}
+
+    def evolves(self, handler: Handler) -> Handler:
+        """Register a handler that returns the value, or the item, after a fact."""
+        of_item, kinds, call = self._read(handler)
+        for kind in kinds:
+            self._evolves.setdefault(kind, []).append((of_item, call))
+        return handler
+
+    def initial(self) -> State:
+        """Value before the first fact."""
+        return self.state()
+
+    def _read(self, handler: Callable[..., Any]) -> tuple[bool, Kinds, Evolve]:
+        """Whether the handler takes an item, the types of its fact, and the handler called with a
+        context."""
+        names, hints = list(inspect.signature(handler).parameters), get_type_hints(handler)
+        first = hints.get(names[0])
+        if first not in (self.state, self._item):
+            raise TypeError(f"{handler.__qualname__} takes {first}, not {self.state}")
+        if "fact" not in names:
+            return False, (), lambda state, fact, context: handler(state, context)
+        kinds = _kinds(hints["fact"])
+        if "context" in names:
+            return first is self._item, kinds, handler
+        return first is self._item, kinds, lambda state, fact, context: handler(state, fact)
+
+
+class Decider(Fold[State]):
     """One subject: how facts change its state, and what it decides.
 
-    `wakes` are facts that change only the context, after which the handlers without a fact decide
-    all the same."""
+    `parts` are folds of fields of the items. `wakes` are facts that change only the context, after
+    which the handlers without a fact decide all the same."""
 
-    def __init__(self, name: str, state: type[State], *, wakes: Kinds = ()) -> None:
-        self.name, self.state, self.wakes = name, state, wakes
+    def __init__(
+        self, name: str, state: type[State], *, parts: tuple[Fold[Any], ...] = (), wakes: Kinds = ()
+    ) -> None:
+        super().__init__(state)
+        self.name, self.wakes = name, wakes
         self._item = _item_of(state)
-        self._evolves: dict[type[Fact], list[Evolve]] = {}
         self._decides: dict[type[Fact], list[Decide]] = {}
         self._decides_always: list[Decide] = []
         self._writes: dict[type[Fact], None] = {}
-
-    def evolves(self, handler: Handler) -> Handler:
-        """Register a handler that returns the state, or the item, after a fact."""
-        first, kinds, call = self._read(handler)
-        evolve = _evolve_item(call, self._item) if first is self._item else call
-        for kind in kinds:
-            self._evolves.setdefault(kind, []).append(evolve)
-        return handler
+        for part in parts:
+            for kind, handlers in part._evolves.items():
+                found = [(True, _evolve_part(call, part, self._item)) for _, call in handlers]
+                self._evolves.setdefault(kind, []).extend(found)
 
     def decides(self, handler: Handler) -> Handler:
         """Register a handler that yields the decisions after a fact."""
-        first, kinds, call = self._read(handler)
-        decide = _decide_item(call, self._item) if first is self._item else call
+        of_item, kinds, call = self._read(handler)
+        decide = _decide_item(call, self._item) if of_item else call
         for kind in kinds:
             self._decides.setdefault(kind, []).append(decide)
         if not kinds:
@@ -150,19 +188,13 @@ class Decider(Generic[State]):
     def but(self, decide: Decide) -> Decider[State]:
         """A copy of this decider that decides otherwise, to try a policy on recorded history."""
         other = copy.copy(self)
-        other._decides, other._decides_always = {}, [decide]
-        other.__dict__.pop("_deciding", None)  # cached for the old handlers
-        if isinstance(self, Classic):
-            other.__dict__["decide"] = decide
+        other.wakes, other._decides, other._decides_always = self.reads, {}, [decide]
+        vars(other).pop("_deciding", None)
         return other
-
-    def initial(self) -> State:
-        """State before the first fact."""
-        return self.state()
 
     def evolve(self, state: State, fact: Fact, context: Context) -> State:
         """State after one more fact."""
-        for handler in self._evolves.get(type(fact), ()):
+        for handler in self._evolving.get(type(fact), ()):
             state = handler(state, fact, context)
         return state
 
@@ -183,42 +215,22 @@ class Decider(Generic[State]):
         return tuple(kind for kind in kinds if kind not in self._writes)
 
     @cached_property
+    def _evolving(self) -> dict[type[Fact], list[Evolve]]:
+        """Handlers of each fact; those of the item in a row are called together."""
+        found: dict[type[Fact], list[Evolve]] = {}
+        for kind, handlers in self._evolves.items():
+            for of_item, group in groupby(handlers, key=itemgetter(0)):
+                calls = [call for _, call in group]
+                together = [_evolve_item(calls, self._item)] if of_item else calls
+                found.setdefault(kind, []).extend(together)
+        return found
+
+    @cached_property
     def _deciding(self) -> dict[type[Fact], tuple[Decide, ...]]:
         return {
             kind: (*self._decides_always, *self._decides.get(kind, ()))
             for kind in (*self.reads, *self.writes)
         }
-
-    def _read(self, handler: Callable[..., Any]) -> tuple[Any, Kinds, Evolve]:
-        """Annotation of the handler's first parameter, the types of its fact, and the handler
-        called with a context."""
-        names, hints = list(inspect.signature(handler).parameters), get_type_hints(handler)
-        first = hints.get(names[0])
-        if first not in (self.state, self._item):
-            raise TypeError(f"{handler.__qualname__} takes {first}, not the state of {self.name}")
-        if "fact" not in names:
-            return first, (), lambda state, fact, context: handler(state, context)
-        kinds = _kinds(hints["fact"])
-        if "context" in names:
-            return first, kinds, handler
-        return first, kinds, lambda state, fact, context: handler(state, fact)
-
-
-class Classic(Decider[State]):
-    """A decider of two functions that match on the fact, until all have handlers."""
-
-    def __init__(
-        self,
-        name: str,
-        state: type[State],
-        reads: Kinds,
-        writes: Kinds,
-        initial: Callable[[], State],
-        evolve: Evolve,
-        decide: Decide,
-    ) -> None:
-        super().__init__(name, state)
-        self.__dict__ |= {"reads": reads, "writes": writes, "evolve": evolve, "decide": decide}
 
 
 def _item_of(state: Any) -> Any:
@@ -235,15 +247,27 @@ def _kinds(annotation: Any) -> Kinds:
     return (annotation,)
 
 
-def _evolve_item(handler: Evolve, item_type: Any) -> Evolve:
+def _evolve_item(handlers: list[Evolve], item_type: Any) -> Evolve:
     unseen = item_type()
 
     def evolve(state: Any, fact: Any, context: Context) -> Any:
-        item = state.configs.get(fact.config, unseen)
-        changed = handler(item, fact, context)
-        if changed is item:
+        before = item = state.configs.get(fact.config, unseen)
+        for handler in handlers:
+            item = handler(item, fact, context)
+        if item is before:
             return state
-        return replace(state, configs={**state.configs, fact.config: changed})
+        return replace(state, configs={**state.configs, fact.config: item})
+
+    return evolve
+
+
+def _evolve_part(handler: Evolve, part: Fold[Any], item_type: Any) -> Evolve:
+    (name,) = (key for key, kind in get_type_hints(item_type).items() if kind is part.state)
+
+    def evolve(item: Any, fact: Any, context: Context) -> Any:
+        before = getattr(item, name)
+        value = handler(before, fact, context)
+        return item if value is before else replace(item, **{name: value})
 
     return evolve
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ringrift.deciders.loop.promotion import wilson_interval
+from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.events import Fact, Recorded
 from ringrift.events.facts import (
     MEASURING,

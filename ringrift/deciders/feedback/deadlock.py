@@ -81,19 +81,19 @@ def ticked(state: WaitingState, fact: f.TickRecorded, context: Context) -> Waiti
 @DECIDER.evolves
 def planned(item: ConfigWaiting, fact: f.SelfplayPlanned) -> ConfigWaiting:
     if fact.spare:
-        return replace(item)
+        return item
     games = item.games + fact.games
     return _moved(item, games=games, generation=fact.generation, asked=False, given_up=False)
 
 
 @DECIDER.evolves
 def played(item: ConfigWaiting, fact: f.SelfplayFinished) -> ConfigWaiting:
-    return replace(item) if fact.spare else _moved(item, games=item.games - fact.games - fact.lost)
+    return item if fact.spare else _moved(item, games=item.games - fact.games - fact.lost)
 
 
 @DECIDER.evolves
 def exported(item: ConfigWaiting, fact: f.ShardExported) -> ConfigWaiting:
-    return replace(item) if item.asked else _moved(item)
+    return item if item.asked else _moved(item)
 
 
 @DECIDER.evolves

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.feedback.severity import SEVERITIES
 from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import RegressionSettings
 
+SEVERITIES: tuple[f.Severity, ...] = ("minor", "major", "critical")
 MODELS_MAX = 16
 """networks that are remembered after they were current"""
 

@@ -1,29 +1,22 @@
-"""When may a shard go? When neither a window nor the training under way can reach it any more.
+"""When is a shard retired? When neither a window nor the training in flight can reach it.
 
-A window takes the newest shards; one that is `shard.windows_kept` windows back is out of reach, and
-retired on the tick. Its blob is deleted then. The games stay for ever, so a retired shard can be
-made again byte for byte."""
+A window takes the newest shards. A shard more than `shard.windows_kept` windows back is retired on
+the next tick, and its blob deleted. The games are kept, so a retired shard can be recreated byte
+for byte."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.deciders.loop.training import newest_shards
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    SettingsChanged,
-    ShardExported,
-    ShardRetired,
-    TickRecorded,
-    TrainingFinished,
-    TrainingRequested,
-)
+from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.loop.window import newest_shards
+from ringrift.events import facts as f
 
 RETIRED_MAX = 64
-"""shards of a config retired at one tick, so that a batch of decisions stays small: an hour of
-ticks is enough for thousands"""
+"""shards of a config that are retired on one tick, to keep batches of decisions small"""
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -35,90 +28,54 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class ConfigRetention(Struct, frozen=True, kw_only=True):
-    """One config: its shards, oldest first, and those of the newest training until it has ended."""
+    """The shards of a config, oldest first, and those of the newest training until it finishes."""
 
     shards: tuple[Kept, ...] = ()
     in_flight: tuple[str, ...] = ()
 
 
-class RetentionState(Struct, frozen=True, kw_only=True):
-    """Settings in force and every config that has a shard."""
-
-    settings: Settings = Settings(configs=())
-    version: int = 0
-    configs: dict[str, ConfigRetention] = {}
+DECIDER = Decider("retention", Configs[ConfigRetention])
 
 
-def evolve(state: RetentionState, event: Fact, meta: Context) -> RetentionState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            return replace(state, settings=event.settings, version=event.version)
-        case ShardExported():
-            item, new = (
-                _of(state, event.config),
-                Kept(digest=event.digest, index=event.index, samples=event.samples),
-            )
-            if event.supersedes is None:
-                return _with(state, event.config, shards=(*item.shards, new))
-            return _with(
-                state,
-                event.config,
-                shards=tuple(new if one.digest == event.supersedes else one for one in item.shards),
-            )
-        case ShardRetired():
-            kept = tuple(
-                one for one in _of(state, event.config).shards if one.digest != event.digest
-            )
-            return _with(state, event.config, shards=kept)
-        case TrainingRequested():
-            return _with(state, event.config, in_flight=event.shards)
-        case TrainingFinished():
-            return _with(state, event.config, in_flight=())
-    return state
+@DECIDER.evolves
+def exported(item: ConfigRetention, fact: f.ShardExported) -> ConfigRetention:
+    new, old = Kept(digest=fact.digest, index=fact.index, samples=fact.samples), fact.supersedes
+    if old is None:
+        return replace(item, shards=(*item.shards, new))
+    return replace(item, shards=tuple(new if one.digest == old else one for one in item.shards))
 
 
-def decide(state: RetentionState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """On the tick, the shards that are out of reach, oldest first."""
-    if not isinstance(event, TickRecorded):
-        return ()
-    return tuple(
-        fact for config, item in state.configs.items() for fact in _retired(state, config, item)
-    )
+@DECIDER.evolves
+def retired(item: ConfigRetention, fact: f.ShardRetired) -> ConfigRetention:
+    return replace(item, shards=tuple(one for one in item.shards if one.digest != fact.digest))
 
 
-def _retired(state: RetentionState, config: str, item: ConfigRetention) -> tuple[Fact, ...]:
-    reach = round(
-        state.settings.training.window_samples * max(1.0, state.settings.shard.windows_kept)
-    )
-    kept = len(newest_shards(tuple((one.digest, one.samples) for one in item.shards), reach))
-    return tuple(
-        ShardRetired(
-            config=config,
-            digest=one.digest,
-            index=one.index,
-            why=f"further back than {reach:,} samples",
-            settings_version=state.version,
-        )
-        for one in item.shards[: len(item.shards) - kept][:RETIRED_MAX]
-        if one.digest not in item.in_flight
-    )
+@DECIDER.evolves
+def requested(item: ConfigRetention, fact: f.TrainingRequested) -> ConfigRetention:
+    return replace(item, in_flight=fact.shards)
 
 
-def _of(state: RetentionState, config: str) -> ConfigRetention:
-    return state.configs.get(config, ConfigRetention())
+@DECIDER.evolves
+def finished(item: ConfigRetention, fact: f.TrainingFinished) -> ConfigRetention:
+    return replace(item, in_flight=())
 
 
-def _with(state: RetentionState, config: str, **changes: object) -> RetentionState:
-    return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
-
-
-DECIDER = Classic(
-    name="retention",
-    state=RetentionState,
-    reads=(SettingsChanged, ShardExported, TrainingRequested, TrainingFinished, TickRecorded),
-    writes=(ShardRetired,),
-    initial=RetentionState,
-    evolve=evolve,
-    decide=decide,
-)
+@DECIDER.decides
+def retire(
+    state: Configs[ConfigRetention], fact: f.TickRecorded, context: Context
+) -> Iterator[f.ShardRetired]:
+    """Retire the shards that are out of reach, oldest first."""
+    settings = context.settings
+    reach = round(settings.training.window_samples * max(1.0, settings.shard.windows_kept))
+    for config, item in state.configs.items():
+        sizes = tuple((one.digest, one.samples) for one in item.shards)
+        count = len(sizes) - len(newest_shards(sizes, reach))
+        for one in item.shards[:count][:RETIRED_MAX]:
+            if one.digest not in item.in_flight:
+                yield f.ShardRetired(
+                    config=config,
+                    digest=one.digest,
+                    index=one.index,
+                    why=f"further back than {reach:,} samples",
+                    settings_version=context.settings_version,
+                )

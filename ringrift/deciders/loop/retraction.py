@@ -1,35 +1,27 @@
-"""Which networks learned from games that were retracted? Those trained on a shard that had to be
-made again without them.
+"""Which networks learned from retracted games? Those trained on a shard that was recreated without
+these games.
 
-A retraction says which games; the exporter finds their shards and puts others in their place. Each
-such shard taints the networks whose training saw its range of games, those that began from the
-weights of one, and those that were being trained at the time.
+A retraction says which games; the exporter finds their shards and supersedes them. Each superseding
+shard taints the networks whose training saw its range of games, those that started from the weights
+of one, and those that were in training at the time.
 
-A window is a run of shards, so what a training saw is kept as one range of `GAMES`, not as
-thousands of digests. Where a training left a shard of its range out, its network is tainted
-needlessly: it is measured once more, nothing else is lost."""
+A window is a run of shards, so the games that a training saw are kept as one range of `GAMES` rather
+than as thousands of digests. If a training left a shard of its range out, its network is tainted
+without need, which costs one more evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import Classic, Context
-from ringrift.events import Fact
-from ringrift.events.facts import (
-    GamesRetracted,
-    ModelRegistered,
-    ModelTainted,
-    ShardExported,
-    ShardRetired,
-    TrainingRequested,
-)
+from ringrift.deciders.kit import Configs, Context, Decider, changed
+from ringrift.events import facts as f
 
 TRAININGS_MAX = 16
-"""trainings of a config that may still bring a network; older ones have failed"""
+"""trainings of a config that may still produce a network; older ones have failed"""
 
 
 class Seated(Protocol):
@@ -41,7 +33,7 @@ class Seated(Protocol):
 
 
 class Played(Protocol):
-    """What must be known of a game: `GameCompleted`, or the head of one."""
+    """The part of a game that retractions refer to: `GameCompleted`, or its head."""
 
     @property
     def game(self) -> str:
@@ -53,28 +45,28 @@ class Played(Protocol):
 
     @property
     def node(self) -> str:
-        """Who played it."""
+        """The node that played it."""
 
     @property
     def seats(self) -> Sequence[Seated]:
-        """Who sat where."""
+        """The players."""
 
 
 class Span(Struct, frozen=True, kw_only=True):
-    """Games a training saw, as sequences of `GAMES`; the position of a retraction of some of them,
-    while it was under way."""
+    """Games that a training saw, as sequences of `GAMES`; position of a retraction of some of them
+    during the training."""
 
     first_seq: int
     last_seq: int
     retraction: str | None = None
 
-    def holds(self, shard: ShardExported) -> bool:
-        """Whether the shard is of this range."""
+    def holds(self, shard: f.ShardExported) -> bool:
+        """Whether the shard is in this range."""
         return self.first_seq <= shard.first_seq and shard.last_seq <= self.last_seq
 
 
 class Trained(Struct, frozen=True, kw_only=True):
-    """A network: what it saw, what it began from, and the newest retraction it is tainted by."""
+    """A network: its games, its parents, and the newest retraction that taints it."""
 
     generation: int
     parents: tuple[str, ...]
@@ -83,151 +75,123 @@ class Trained(Struct, frozen=True, kw_only=True):
 
 
 class ConfigRetraction(Struct, frozen=True, kw_only=True):
-    """One config: ranges of its shards by digest, trainings by position of their request, networks
-    oldest first."""
+    """Ranges of the shards of a config by digest, its trainings by position of their request, and
+    its networks, oldest first."""
 
     shards: dict[str, Span] = {}
     trainings: dict[str, Span] = {}
     models: dict[str, Trained] = {}
 
 
-class RetractionState(Struct, frozen=True, kw_only=True):
-    """Every config that has a shard."""
-
-    configs: dict[str, ConfigRetraction] = {}
+DECIDER = Decider("retraction", Configs[ConfigRetraction])
+Tainted = Iterator[f.ModelTainted]
 
 
-def covers(retraction: GamesRetracted, game: Played, seq: int) -> bool:
+@DECIDER.evolves
+def exported(item: ConfigRetraction, fact: f.ShardExported, context: Context) -> ConfigRetraction:
+    shards = {key: span for key, span in item.shards.items() if key != fact.supersedes}
+    shards[fact.digest] = Span(first_seq=fact.first_seq, last_seq=fact.last_seq)
+    trainings = dict(item.trainings)
+    if fact.retracted and fact.supersedes:
+        for position, span in item.trainings.items():
+            if span.holds(fact):
+                trainings[position] = replace(span, retraction=context.cause)
+    return replace(item, shards=shards, trainings=trainings)
+
+
+@DECIDER.evolves
+def retired(item: ConfigRetraction, fact: f.ShardRetired) -> ConfigRetraction:
+    shards = {key: span for key, span in item.shards.items() if key != fact.digest}
+    return replace(item, shards=shards)
+
+
+@DECIDER.evolves
+def requested(
+    item: ConfigRetraction, fact: f.TrainingRequested, context: Context
+) -> ConfigRetraction:
+    spans = [item.shards[digest] for digest in fact.shards if digest in item.shards]
+    if not spans:
+        return item
+    first, last = min(one.first_seq for one in spans), max(one.last_seq for one in spans)
+    trainings = {**item.trainings, context.position: Span(first_seq=first, last_seq=last)}
+    return replace(item, trainings=dict(list(trainings.items())[-TRAININGS_MAX:]))
+
+
+@DECIDER.evolves
+def registered(
+    item: ConfigRetraction, fact: f.ModelRegistered, context: Context
+) -> ConfigRetraction:
+    span = item.trainings.get(context.cause or "")
+    new = Trained(generation=fact.generation, parents=fact.parents, span=span)
+    return replace(item, models={**item.models, fact.model: new})
+
+
+@DECIDER.evolves
+def tainted(item: ConfigRetraction, fact: f.ModelTainted) -> ConfigRetraction:
+    return replace(item, models=changed(item.models, fact.model, tainted=fact.retraction))
+
+
+@DECIDER.decides
+def on_shard(item: ConfigRetraction, fact: f.ShardExported, context: Context) -> Tainted:
+    """Taint the networks that a recreated shard without its retracted games concerns."""
+    if fact.retracted and fact.supersedes and context.cause:
+        spans = {name: known.span for name, known in item.models.items()}
+        direct = {name for name, span in spans.items() if span and span.holds(fact)}
+        yield from _taint(fact.config, item.models, direct, context.cause)
+
+
+@DECIDER.decides
+def on_network(item: ConfigRetraction, fact: f.ModelRegistered) -> Tainted:
+    """Taint a new network that was in training during a retraction, or whose parent is tainted."""
+    models = item.models
+    span = models[fact.model].span
+    if span and span.retraction:
+        yield from _taint(fact.config, models, {fact.model}, span.retraction)
+        return
+    parents = (models[parent].tainted for parent in fact.parents if parent in models)
+    inherited = next((retraction for retraction in parents if retraction), None)
+    if inherited:
+        yield from _taint(fact.config, models, set(), inherited)
+
+
+def covers(retraction: f.GamesRetracted, game: Played, seq: int) -> bool:
     """Whether the game at `seq` of `GAMES` is retracted."""
+    model = retraction.model
     return (
         retraction.config == game.config
         and retraction.first_seq <= seq <= retraction.last_seq
         and (retraction.node is None or game.node == retraction.node)
-        and (retraction.model is None or any(seat.model == retraction.model for seat in game.seats))
+        and (model is None or any(seat.model == model for seat in game.seats))
         and (not retraction.games or game.game in retraction.games)
     )
 
 
-def retracted(retractions: Iterable[GamesRetracted], game: Played, seq: int) -> bool:
+def retracted(retractions: Iterable[f.GamesRetracted], game: Played, seq: int) -> bool:
     """Whether any of the retractions covers the game."""
     return any(covers(retraction, game, seq) for retraction in retractions)
 
 
-def evolve(state: RetractionState, event: Fact, meta: Context) -> RetractionState:
-    """Take in one fact."""
-    match event:
-        case ShardExported():
-            return _exported(state, event, meta)
-        case ShardRetired():
-            item = _of(state, event.config)
-            return _with(
-                state,
-                event.config,
-                shards={key: span for key, span in item.shards.items() if key != event.digest},
-            )
-        case TrainingRequested():
-            item = _of(state, event.config)
-            spans = [item.shards[digest] for digest in event.shards if digest in item.shards]
-            if not spans:
-                return state
-            span = Span(
-                first_seq=min(one.first_seq for one in spans),
-                last_seq=max(one.last_seq for one in spans),
-            )
-            trainings = {**item.trainings, meta.position: span}
-            return _with(
-                state, event.config, trainings=dict(list(trainings.items())[-TRAININGS_MAX:])
-            )
-        case ModelRegistered():
-            item = _of(state, event.config)
-            trained = Trained(
-                generation=event.generation,
-                parents=event.parents,
-                span=item.trainings.get(meta.cause or ""),
-            )
-            return _with(state, event.config, models={**item.models, event.model: trained})
-        case ModelTainted():
-            item = _of(state, event.config)
-            known = item.models.get(event.model)
-            if known is None:
-                return state
-            return _with(
-                state,
-                event.config,
-                models={**item.models, event.model: replace(known, tainted=event.retraction)},
-            )
-    return state
-
-
-def decide(state: RetractionState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """The networks that a shard without its retracted games taints, or the new one that was trained
-    meanwhile."""
-    match event:
-        case ShardExported() if event.retracted and event.supersedes and meta.cause:
-            models = _of(state, event.config).models
-            direct = {
-                name for name, known in models.items() if known.span and known.span.holds(event)
-            }
-            return _taint(event.config, models, direct, meta.cause)
-        case ModelRegistered():
-            models = _of(state, event.config).models
-            span = models[event.model].span
-            if span and span.retraction:
-                return _taint(event.config, models, {event.model}, span.retraction)
-            inherited = [
-                models[parent].tainted
-                for parent in event.parents
-                if parent in models and models[parent].tainted
-            ]
-            return (
-                _taint(event.config, models, set(), inherited[0])
-                if inherited and inherited[0]
-                else ()
-            )
-    return ()
-
-
-def _exported(state: RetractionState, event: ShardExported, meta: Context) -> RetractionState:
-    item = _of(state, event.config)
-    span = Span(first_seq=event.first_seq, last_seq=event.last_seq)
-    shards = {
-        **{key: one for key, one in item.shards.items() if key != event.supersedes},
-        event.digest: span,
-    }
-    trainings = item.trainings
-    if event.retracted and event.supersedes:
-        trainings = {
-            position: replace(one, retraction=meta.cause) if one.holds(event) else one
-            for position, one in trainings.items()
-        }
-    return _with(state, event.config, shards=shards, trainings=trainings)
-
-
-def _taint(
-    config: str, models: dict[str, Trained], direct: set[str], retraction: str
-) -> tuple[Fact, ...]:
-    """Taint `direct` and all that come from them or from one tainted by the same retraction, each
+def _taint(config: str, models: dict[str, Trained], direct: set[str], retraction: str) -> Tainted:
+    """Taint `direct`, their descendants, and those of networks tainted by the same retraction, each
     once."""
     bad = {name for name, known in models.items() if known.tainted == retraction} | direct
     for name, known in models.items():  # parents come before children
         if bad.intersection(known.parents):
             bad.add(name)
-    return tuple(
-        ModelTainted(
-            config=config,
-            model=name,
-            generation=known.generation,
-            retraction=retraction,
-            inherited=name not in direct,
-            clean_ancestor=_clean(models, known.parents, bad),
-        )
-        for name, known in models.items()
-        if name in bad and known.tainted != retraction
-    )
+    for name, known in models.items():
+        if name in bad and known.tainted != retraction:
+            yield f.ModelTainted(
+                config=config,
+                model=name,
+                generation=known.generation,
+                retraction=retraction,
+                inherited=name not in direct,
+                clean_ancestor=_clean(models, known.parents, bad),
+            )
 
 
 def _clean(models: dict[str, Trained], parents: Sequence[str], bad: set[str]) -> str | None:
-    """The nearest network before it that no retraction taints."""
+    """The nearest ancestor that no retraction taints."""
     waiting = list(parents)
     while waiting:
         name = waiting.pop(0)
@@ -236,22 +200,3 @@ def _clean(models: dict[str, Trained], parents: Sequence[str], bad: set[str]) ->
             return name
         waiting += known.parents if known else ()
     return None
-
-
-def _of(state: RetractionState, config: str) -> ConfigRetraction:
-    return state.configs.get(config, ConfigRetraction())
-
-
-def _with(state: RetractionState, config: str, **changes: object) -> RetractionState:
-    return replace(state, configs={**state.configs, config: replace(_of(state, config), **changes)})
-
-
-DECIDER = Classic(
-    name="retraction",
-    state=RetractionState,
-    reads=(ShardExported, ShardRetired, TrainingRequested, ModelRegistered),
-    writes=(ModelTainted,),
-    initial=RetractionState,
-    evolve=evolve,
-    decide=decide,
-)

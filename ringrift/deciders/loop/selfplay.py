@@ -1,333 +1,263 @@
-"""When do we play? The first generation when a config is switched on, the next when a candidate was
-judged.
+"""When do we play? The first generation when a config is switched on, the next one when a candidate
+was judged.
 
-Generation 0 has no network: its search values leaves with the handcrafted heuristic. Generation g
-is played by the current network after the candidate of generation g was promoted or rejected. If
-all games of a generation are exported and still do not make a training set, or one that is good
-enough to be trained on, the same generation plays on.
+Generation 0 has no network: its search evaluates leaves with the handcrafted heuristic. Generation
+g is played by the current network after the candidate of generation g was promoted or rejected. If
+all games of a generation are exported and still too few, or too poor, for a training, the same
+generation plays on.
 
-Exploration and allocation reach the next plan: plies with noise follow the boost of the config,
-games of a generation its share against an equal one.
+Exploration and allocation reach the next plan: plies with noise follow the boost of the config, and
+the number of games its share.
 
-On a fleet of registered nodes there is more: tickets are as large as those nodes should have them,
-and when fewer tickets wait than nodes play, spare games are planned, which no generation waits for.
-They go to the config furthest behind its share, counted in plans of its own (deficit round robin,
-Shreedhar and Varghese 1995), are played by its current network and train the next one."""
+On a fleet of registered nodes, tickets are as large as these nodes should have them. When fewer
+tickets wait than nodes play, spare games are planned, which no generation waits for. They go to the
+config furthest behind its share, counted in plans of its own (deficit round robin, Shreedhar and
+Varghese 1995), are played by its current network and train the next one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.feedback import exploration, scheduling
 from ringrift.deciders.fleet.durations import Spread
-from ringrift.deciders.kit import Classic, Context, seed_from
-from ringrift.deciders.loop.progress import Progress
-from ringrift.deciders.pauses import Pauses
-from ringrift.events import Fact, Settings
-from ringrift.events.facts import (
-    AllocationDecided,
-    DeadlockBroken,
-    EvaluationScored,
-    ExplorationAdjusted,
-    ModelPromoted,
-    ModelRolledBack,
-    NodeAssigned,
-    PipelinePaused,
-    PipelineResumed,
-    PromotionRejected,
-    QualityDegraded,
-    QualityRecovered,
-    SelfplayFinished,
-    SelfplayPlanned,
-    SettingsChanged,
-    ShardExported,
-    TrainingBlocked,
-    TrainingRequested,
-    VelocityChanged,
-)
+from ringrift.deciders.kit import STEERING, Configs, Context, Decider, seed_from
+from ringrift.deciders.loop.progress import PROGRESS, Progress
+from ringrift.events import Settings
+from ringrift.events import facts as f
 
 WAITING_A_NODE = 2
-"""tickets a playing node, one in hand and one that waits: with fewer, spare games are planned, a
+"""tickets per playing node, one in hand and one waiting; with fewer, spare games are planned, a
 ticket for each node"""
 WAITING_MAX = 300
-"""so that, with the tickets of generations, trainings and matches, the queue of 1,000 does not fill
-on however large a fleet"""
+"""so that tickets of all kinds do not fill the queue of 1,000 on a large fleet"""
 TICKET_GAMES_MIN = 8
 """smaller batches leave an accelerator idle"""
 TICKET_FACTOR_MAX = 4
-"""times the usual size: a lockstep of more games gains nothing"""
+"""times the usual size: a larger batch gains nothing"""
 CREDIT_PLANS_MAX = 4
-"""of the largest spare plans that a config may be owed, or owe: where games take long a plan has a
-hundredth of the games that it has where they are short, and must not strike off what others are
-owed"""
+"""largest spare plans that a config may be owed, or owe: a plan has a hundredth of the games where
+they take long, and must not cancel what others are owed"""
 
 
 class ConfigPlay(Struct, frozen=True, kw_only=True):
-    """One config: the generation to play, the network that plays it, and how far play and export
-    have come."""
+    """The generation of a config to play, the network that plays it, and its progress."""
 
     generation: int = 0
     model: str | None = None
     plans: int = 0
-    """plans made for this generation; 0 = it is due"""
+    """plans of this generation; 0 = it is due"""
     progress: Progress = Progress()
     boost: float = exploration.USUAL
     gap: float | None = None
     """Elo of the current network above the heuristic"""
     blocked: bool = False
-    """the data of this generation may not be trained on before more were played"""
+    """this generation must play more games before it is trained on"""
     again: bool = False
-    """its loop stood still, so the generation plays on"""
+    """a deadlock was broken, so the generation plays on"""
     credit: float = 0.0
-    """games that its share would have brought, less those planned, within `CREDIT_PLANS_MAX` of the
-    largest spare plans"""
+    """games due by its share, less those planned, at most `CREDIT_PLANS_MAX` of the largest spare
+    plans"""
     seconds: Spread = Spread()
-    """of a node for a game"""
+    """of a game on a node"""
 
 
-class SelfplayState(Struct, frozen=True, kw_only=True):
-    """Settings in force, pauses, and every config that has been switched on."""
+class SelfplayState(Configs[ConfigPlay], frozen=True, kw_only=True):
+    """Every config that was switched on, and the shares of self-play."""
 
-    settings: Settings = Settings(configs=())
-    version: int = 0
-    pauses: Pauses = Pauses()
-    configs: dict[str, ConfigPlay] = {}
     shares: dict[str, float] = {}
     players: dict[str, float] = {}
     """registered nodes that play, with the seconds that a ticket on them should take"""
 
 
-def evolve(state: SelfplayState, event: Fact, meta: Context) -> SelfplayState:
-    """Take in one fact."""
-    match event:
-        case SettingsChanged():
-            known = {
-                config: state.configs.get(config, ConfigPlay()) for config in event.settings.configs
-            }
-            return replace(
-                state,
-                settings=event.settings,
-                version=event.version,
-                configs={**state.configs, **known},
-            )
-        case PipelinePaused() | PipelineResumed():
-            return replace(state, pauses=state.pauses.after(event))
-        case ModelPromoted():
-            return _with(
-                state, event.config, generation=event.generation, plans=0, model=event.model
-            )
-        case PromotionRejected():
-            return _with(
-                state, event.config, generation=event.generation, plans=0, model=event.current
-            )
-        case ModelRolledBack():
-            return _with(state, event.config, model=event.current)
-        case ExplorationAdjusted():
-            return _with(state, event.config, boost=event.boost)
-        case AllocationDecided():
-            return replace(state, shares=event.shares)
-        case VelocityChanged():
-            return _with(state, event.config, gap=event.elo_above_heuristic)
-        case TrainingBlocked():
-            return _with(state, event.config, blocked=True)
-        case SelfplayPlanned():
-            return _planned(state, event)
-        case NodeAssigned():
-            players = {
-                name: seconds for name, seconds in state.players.items() if name != event.node
-            }
-            return replace(
-                state,
-                players=players
-                | ({event.node: event.ticket_seconds} if "selfplay" in event.kinds else {}),
-            )
-        case DeadlockBroken():
-            return _with(state, event.config, again=True)
-        case SelfplayFinished():
-            play = state.configs.get(event.config, ConfigPlay())
-            seconds = (
-                play.seconds.after(event.play_seconds / event.games)
-                if event.games
-                else play.seconds
-            )
-            return _with(state, event.config, progress=play.progress.after(event), seconds=seconds)
-        case (
-            EvaluationScored()
-            | ShardExported()
-            | TrainingRequested()
-            | QualityDegraded()
-            | QualityRecovered()
-        ):
-            play = state.configs.get(event.config, ConfigPlay())
-            return _with(state, event.config, progress=play.progress.after(event))
-    return state
+DECIDER = Decider("selfplay", SelfplayState, parts=(PROGRESS,), wakes=STEERING)
 
 
-def _planned(state: SelfplayState, event: SelfplayPlanned) -> SelfplayState:
-    """One more plan; who got the games owes them to the others, by shares."""
-    play = state.configs.get(event.config, ConfigPlay())
-    play = replace(play, progress=play.progress.after(event))
-    play = play if event.spare else replace(play, plans=play.plans + 1, blocked=False, again=False)
-    configs = {**state.configs, event.config: play}
-    if state.players:
-        most = CREDIT_PLANS_MAX * max(
-            (spare_games(state, config) for config in state.settings.configs), default=0
-        )
-        for config in state.settings.configs:
-            item = configs.get(config, ConfigPlay())
-            credit = (
-                item.credit
-                + _share(state, config) * event.games
-                - (event.games if config == event.config else 0)
-            )
-            configs[config] = replace(item, credit=min(max(credit, -most), most))
+@DECIDER.evolves
+def switched(state: SelfplayState, fact: f.SettingsChanged) -> SelfplayState:
+    on = {config: state.configs.get(config, ConfigPlay()) for config in fact.settings.configs}
+    return replace(state, configs={**state.configs, **on})
+
+
+@DECIDER.evolves
+def judged(item: ConfigPlay, fact: f.ModelPromoted | f.PromotionRejected) -> ConfigPlay:
+    model = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
+    return replace(item, generation=fact.generation, plans=0, model=model)
+
+
+@DECIDER.evolves
+def rolled_back(item: ConfigPlay, fact: f.ModelRolledBack) -> ConfigPlay:
+    return replace(item, model=fact.current)
+
+
+@DECIDER.evolves
+def explored(item: ConfigPlay, fact: f.ExplorationAdjusted) -> ConfigPlay:
+    return replace(item, boost=fact.boost)
+
+
+@DECIDER.evolves
+def measured(item: ConfigPlay, fact: f.VelocityChanged) -> ConfigPlay:
+    return replace(item, gap=fact.elo_above_heuristic)
+
+
+@DECIDER.evolves
+def blocked(item: ConfigPlay, fact: f.TrainingBlocked) -> ConfigPlay:
+    return replace(item, blocked=True)
+
+
+@DECIDER.evolves
+def deadlock_broken(item: ConfigPlay, fact: f.DeadlockBroken) -> ConfigPlay:
+    return replace(item, again=True)
+
+
+@DECIDER.evolves
+def played(item: ConfigPlay, fact: f.SelfplayFinished) -> ConfigPlay:
+    seconds = item.seconds
+    if fact.games:
+        seconds = seconds.after(fact.play_seconds / fact.games)
+    return replace(item, seconds=seconds)
+
+
+@DECIDER.evolves
+def planned(item: ConfigPlay, fact: f.SelfplayPlanned) -> ConfigPlay:
+    if fact.spare:
+        return item
+    return replace(item, plans=item.plans + 1, blocked=False, again=False)
+
+
+@DECIDER.evolves
+def credited(state: SelfplayState, fact: f.SelfplayPlanned, context: Context) -> SelfplayState:
+    """A config that gets games owes them to the others, by shares."""
+    if not state.players:
+        return state
+    settings, configs = context.settings, dict(state.configs)
+    plans = (spare_games(state, config, settings) for config in settings.configs)
+    most = CREDIT_PLANS_MAX * max(plans, default=0)
+    for config in settings.configs:
+        item = configs.get(config, ConfigPlay())
+        credit = item.credit + _share(state, config, settings) * fact.games
+        credit -= fact.games if config == fact.config else 0
+        configs[config] = replace(item, credit=min(max(credit, -most), most))
     return replace(state, configs=configs)
 
 
-def decide(state: SelfplayState, event: Fact, meta: Context) -> tuple[Fact, ...]:
-    """Plan every config whose generation is due, and spare games where nodes would have nothing to
-    do."""
-    due = tuple(
-        _plan(state, config, play)
-        for config, play in state.configs.items()
-        if _due(state, config, play)
+@DECIDER.evolves
+def allocated(state: SelfplayState, fact: f.AllocationDecided) -> SelfplayState:
+    return replace(state, shares=fact.shares)
+
+
+@DECIDER.evolves
+def assigned(state: SelfplayState, fact: f.NodeAssigned) -> SelfplayState:
+    players = {name: seconds for name, seconds in state.players.items() if name != fact.node}
+    if "selfplay" in fact.kinds:
+        players[fact.node] = fact.ticket_seconds
+    return replace(state, players=players)
+
+
+@DECIDER.decides
+def plan(state: SelfplayState, context: Context) -> Iterator[f.SelfplayPlanned]:
+    """Plan every config whose generation is due, else spare games for nodes without tickets."""
+    settings = context.settings
+    due = [config for config, item in state.configs.items() if _due(config, item, context)]
+    for config in due:
+        item = state.configs[config]
+        games = settings.selfplay.bootstrap_games
+        if item.model:
+            games = _games(state, config, settings)
+        purpose = ("selfplay", item.generation, item.plans)
+        yield _plan(state, config, context, games, purpose)
+    spare = None if due else _spare(state, context)
+    if spare is not None:
+        item, games = state.configs[spare], spare_games(state, spare, settings)
+        purpose = ("spare", item.generation, item.progress.spare_planned)
+        yield _plan(state, spare, context, games, purpose)
+
+
+def _plan(
+    state: SelfplayState, config: str, context: Context, games: int, purpose: tuple[str, int, int]
+) -> f.SelfplayPlanned:
+    settings, item = context.settings, state.configs[config]
+    simulations = settings.selfplay.simulations
+    if settings.selfplay.budget != "fixed":
+        simulations = scheduling.budget(item.progress.games_played, item.gap)
+    return f.SelfplayPlanned(
+        config=config,
+        generation=item.generation,
+        games=games,
+        games_per_ticket=ticket_games(state, config, settings),
+        simulations=simulations,
+        model=item.model,
+        seed=seed_from(settings.seed, config, *purpose),
+        settings_version=context.settings_version,
+        noise_plies=exploration.plies(settings.selfplay.noise_plies, item.boost),
+        spare=purpose[0] == "spare",
     )
-    return due or _spare(state)
 
 
-def _on(state: SelfplayState, config: str, play: ConfigPlay) -> bool:
-    last, paused = state.settings.generations, state.pauses.stops(config, "selfplay")
-    return (
-        config in state.settings.configs and not paused and not (last and play.generation >= last)
-    )
+def _on(config: str, item: ConfigPlay, context: Context) -> bool:
+    last = context.settings.generations
+    finished, paused = last and item.generation >= last, context.pauses.stops(config, "selfplay")
+    return config in context.settings.configs and not paused and not finished
 
 
-def _due(state: SelfplayState, config: str, play: ConfigPlay) -> bool:
-    if not _on(state, config, play):
+def _due(config: str, item: ConfigPlay, context: Context) -> bool:
+    progress, settings = item.progress, context.settings
+    if not _on(config, item, context):
         return False
-    if play.plans == 0 or play.again:
+    if item.plans == 0 or item.again:
         return True
-    exported = play.progress.idle(state.settings.shard.games)
-    return (
-        exported
-        and not play.progress.training
-        and (play.blocked or not play.progress.enough(state.settings.training))
-    )
+    if progress.training or not progress.idle(settings.shard.games):
+        return False
+    return item.blocked or not progress.enough(settings.training)
 
 
-def _spare(state: SelfplayState) -> tuple[Fact, ...]:
-    """Tickets for every node, of the config furthest behind its share, once fewer wait than nodes
-    play."""
+def _games(state: SelfplayState, config: str, settings: Settings) -> int:
+    """Games of a generation, more for a config with more than an equal share."""
+    equal = 1.0 / len(settings.configs)
+    return max(1, round(settings.selfplay.games * state.shares.get(config, equal) / equal))
+
+
+def _spare(state: SelfplayState, context: Context) -> str | None:
+    """The config furthest behind its share, if fewer tickets wait than nodes play."""
+    settings = context.settings
     if not state.players:
-        return ()
-    waiting = sum(
-        math.ceil(play.progress.games_outstanding / ticket_games(state, name))
-        for name, play in state.configs.items()
-    )
-    able = [name for name, play in state.configs.items() if play.plans and _on(state, name, play)]
-    if waiting >= min(WAITING_A_NODE * len(state.players), WAITING_MAX) or not able:
-        return ()
-    config = max(
-        able, key=lambda name: (state.configs[name].credit / spare_games(state, name), name)
-    )
-    play = state.configs[config]
-    seed = seed_from(
-        state.settings.seed, config, "spare", play.generation, play.progress.spare_planned
-    )
-    return (
-        replace(
-            _plan(state, config, play), games=spare_games(state, config), seed=seed, spare=True
-        ),
-    )
+        return None
+    waiting, able = 0, []
+    for config, item in state.configs.items():
+        games = ticket_games(state, config, settings)
+        waiting += math.ceil(item.progress.games_outstanding / games)
+        if item.plans and _on(config, item, context):
+            able.append(config)
+    if waiting >= min(WAITING_A_NODE * len(state.players), WAITING_MAX):
+        return None
+
+    def behind(config: str) -> tuple[float, str]:
+        return state.configs[config].credit / spare_games(state, config, settings), config
+
+    return max(able, key=behind, default=None)
 
 
-def spare_games(state: SelfplayState, config: str) -> int:
+def spare_games(state: SelfplayState, config: str, settings: Settings) -> int:
     """Games of a spare plan: a ticket for each node that plays."""
-    return min(len(state.players), WAITING_MAX) * ticket_games(state, config)
+    return min(len(state.players), WAITING_MAX) * ticket_games(state, config, settings)
 
 
-def ticket_games(state: SelfplayState, config: str) -> int:
-    """Games of a ticket: as settings say or, on a fleet, as many as most nodes finish in the time
-    that the shortest-lived should take for one, the fewest until that is known. Any node may take
-    any ticket, so they fit all."""
-    usual = state.settings.selfplay.games_per_ticket
-    play = state.configs.get(config, ConfigPlay())
+def ticket_games(state: SelfplayState, config: str, settings: Settings) -> int:
+    """Games of a ticket: as in the settings or, on a fleet, as many as most nodes finish in the
+    shortest time that a ticket should take, the fewest until that is known. Any node may take any
+    ticket, so all are alike."""
+    usual = settings.selfplay.games_per_ticket
+    seconds = state.configs.get(config, ConfigPlay()).seconds
     if not state.players:
         return usual
-    if not play.seconds.count:
+    if not seconds.count:
         return min(TICKET_GAMES_MIN, usual)
-    games = int(min(state.players.values()) / max(play.seconds.careful, 1e-9))
+    games = int(min(state.players.values()) / max(seconds.careful, 1e-9))
     return min(max(games, TICKET_GAMES_MIN), TICKET_FACTOR_MAX * usual)
 
 
-def _share(state: SelfplayState, config: str) -> float:
-    return state.shares.get(config, 1.0 / len(state.settings.configs))
-
-
-def _plan(state: SelfplayState, config: str, play: ConfigPlay) -> SelfplayPlanned:
-    settings = state.settings.selfplay
-    return SelfplayPlanned(
-        config=config,
-        generation=play.generation,
-        games=_games(state, config) if play.model else settings.bootstrap_games,
-        games_per_ticket=ticket_games(state, config),
-        simulations=_simulations(state, play),
-        model=play.model,
-        seed=seed_from(state.settings.seed, config, "selfplay", play.generation, play.plans),
-        settings_version=state.version,
-        noise_plies=exploration.plies(settings.noise_plies, play.boost),
-    )
-
-
-def _games(state: SelfplayState, config: str) -> int:
-    """Games of a generation, more for a config with more than an equal share."""
-    equal = 1.0 / len(state.settings.configs)
-    return max(1, round(state.settings.selfplay.games * state.shares.get(config, equal) / equal))
-
-
-def _simulations(state: SelfplayState, play: ConfigPlay) -> int:
-    """Search budget of the plan."""
-    settings = state.settings.selfplay
-    return (
-        settings.simulations
-        if settings.budget == "fixed"
-        else scheduling.budget(play.progress.games_played, play.gap)
-    )
-
-
-def _with(state: SelfplayState, config: str, **changes: object) -> SelfplayState:
-    play = state.configs.get(config, ConfigPlay())
-    return replace(state, configs={**state.configs, config: replace(play, **changes)})
-
-
-DECIDER = Classic(
-    name="selfplay",
-    state=SelfplayState,
-    reads=(
-        SettingsChanged,
-        PipelinePaused,
-        PipelineResumed,
-        ModelPromoted,
-        PromotionRejected,
-        SelfplayFinished,
-        EvaluationScored,
-        ShardExported,
-        TrainingRequested,
-        TrainingBlocked,
-        ModelRolledBack,
-        ExplorationAdjusted,
-        AllocationDecided,
-        VelocityChanged,
-        NodeAssigned,
-        DeadlockBroken,
-        QualityDegraded,
-        QualityRecovered,
-    ),
-    writes=(SelfplayPlanned,),
-    initial=SelfplayState,
-    evolve=evolve,
-    decide=decide,
-)
+def _share(state: SelfplayState, config: str, settings: Settings) -> float:
+    return state.shares.get(config, 1.0 / len(settings.configs))

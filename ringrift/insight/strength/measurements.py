@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from ringrift.deciders.loop.promotion import wilson_interval
+from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, facts
 from ringrift.events.tickets import tickets_of

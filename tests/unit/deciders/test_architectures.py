@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ringrift.deciders.feedback.architectures import DECIDER, Account, booked, shares
 from ringrift.deciders.loop import training
-from ringrift.deciders.loop.training import next_architecture
+from ringrift.deciders.loop.lineage import next_architecture
 from ringrift.events.facts import (
     ArchitectureSharesDecided,
     Fact,
@@ -161,7 +161,7 @@ def test_each_architecture_goes_on_from_its_own_newest_network(story, settings_c
         settings_changed(training=TWO), *trained(B, "small"), *trained(C, "large")
     )
     item = life.state.configs[CONFIG]
-    assert (item.lines, item.newest) == ({"small": B, "large": C}, C)
+    assert (item.lineage.lines, item.lineage.newest) == ({"small": B, "large": C}, C)
 
 
 def test_the_state_survives_json(life):

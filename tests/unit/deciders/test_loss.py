@@ -13,7 +13,7 @@ from ringrift.deciders.feedback.loss import (
     deviations_above,
     plateau_severity,
 )
-from ringrift.deciders.feedback.severity import SEVERITIES
+from ringrift.deciders.feedback.regression import SEVERITIES
 from ringrift.events.facts import (
     LossAnomalyDetected,
     PlateauCleared,

@@ -120,26 +120,31 @@ def test_a_round_that_fits_the_time_of_a_ticket_stays_whole(life):
     assert request.starts == 32
 
 
+def tickets(life) -> tuple[int, ...]:
+    """Starts of each ticket of the next round."""
+    return evaluation.round_starts(life.state, BIG, life.in_force.settings)
+
+
 def test_the_node_that_may_vanish_first_sets_the_size(life):
     life.given(
         *(scored(B, game_seconds=4.0) for _ in range(200)), assigned("stays", seconds=1200.0)
     )
-    assert len(evaluation.round_pairs(life.state, BIG)) == 1
+    assert len(tickets(life)) == 1
     life.given(assigned("spot", seconds=300.0))
-    assert len(evaluation.round_pairs(life.state, BIG)) == 2
+    assert len(tickets(life)) == 2
 
 
 def test_a_node_that_only_plays_does_not_count(life):
     life.given(assigned("n1"), assigned("spot", kinds=("selfplay",), seconds=1.0))
     life.given(*(scored(B, game_seconds=1.0) for _ in range(200)))
-    assert evaluation.round_pairs(life.state, BIG) == (32,)
+    assert tickets(life) == (32,)
     life.given(assigned("n1", kinds=()))
     assert not life.state.evaluators
 
 
 def test_before_anything_was_measured_a_round_is_whole(story, settings_changed):
     life = story(DECIDER).given(settings_changed(configs=(BIG,)), assigned("n1", seconds=1.0))
-    assert evaluation.round_pairs(life.state, BIG) == (32,)
+    assert tickets(life) == (32,)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 100.0, 1000.0, 3000.0])
@@ -149,9 +154,7 @@ def test_no_start_is_lost_and_tickets_are_few(story, settings_changed, pairs, se
         configs=(BIG,), evaluation=EvaluationSettings(starts_per_ticket=pairs)
     )
     life = story(DECIDER).given(settings, registered(B), promoted(B))
-    found = evaluation.round_pairs(
-        life.given(scored(B), assigned("n1", seconds=seconds)).state, BIG
-    )
+    found = tickets(life.given(scored(B), assigned("n1", seconds=seconds)))
     assert sum(found) == pairs
     assert 1 <= len(found) <= ROUND_TICKETS_MAX
     assert min(found) >= 1

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from support.loop_facts import CONFIG, A, B, C, promoted, registered, scored
 
 from ringrift.deciders.loop import promotion
-from ringrift.deciders.loop.promotion import judge, merged, wilson_interval
+from ringrift.deciders.loop.verdict import judge, merged
+from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.events.facts import MEASURING, EvaluationFailed, ModelPromoted, PromotionRejected
 from ringrift.events.settings import PromotionSettings
 

@@ -8,8 +8,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 from support.story import Story
 
-from ringrift.deciders.feedback.regression import DECIDER, level_of
-from ringrift.deciders.feedback.severity import SEVERITIES
+from ringrift.deciders.feedback.regression import DECIDER, SEVERITIES, level_of
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.events.facts import (
     EvaluationRequested,
@@ -255,4 +254,4 @@ def test_the_good_network_plays_and_is_trained_on(story, settings_changed):
     (plan,) = life.when(rejected).then(SelfplayPlanned)
     assert plan.model == B
     trainer = story(training.DECIDER).given(settings_changed(), rolled_back())
-    assert trainer.state.configs[CONFIG].newest == B
+    assert trainer.state.configs[CONFIG].lineage.newest == B

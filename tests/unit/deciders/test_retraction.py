@@ -433,7 +433,7 @@ def test_a_shard_of_which_nothing_is_left_leaves_the_window(
 ) -> None:
     planner = story(training.DECIDER).given(*ready(settings_changed), shard(0, S0))
     planner.given(finished(A), shard(0, S2, supersedes=S0, retracted=64, samples=0))
-    assert planner.state.configs[CONFIG].shards == ()
+    assert planner.state.configs[CONFIG].window.shards == ()
     assert planner.state.configs[CONFIG].progress.games_exported == 64
 
 
@@ -496,7 +496,7 @@ def test_a_promotion_makes_the_next_training_that_of_the_taught_architecture(
         planner = story(training.DECIDER).given(*given)
         (request,) = planner.when(shard(0, S0)).then(TrainingRequested)
         assert (request.architecture, request.teacher) == expected
-        assert planner.state.configs[CONFIG].cascade is None
+        assert planner.state.configs[CONFIG].lineage.cascade is None
 
 
 def test_shards_out_of_reach_are_retired_on_the_tick_but_not_under_a_training(

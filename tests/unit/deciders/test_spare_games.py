@@ -44,6 +44,14 @@ def life(story, settings_changed):
     )
 
 
+def ticket_games(life, config: str) -> int:
+    return selfplay.ticket_games(life.state, config, life.in_force.settings)
+
+
+def spare_games(life, config: str) -> int:
+    return selfplay.spare_games(life.state, config, life.in_force.settings)
+
+
 def test_nodes_that_nobody_registered_get_no_spare_games(life):
     life.when(played(HEX, 96)).then()
 
@@ -51,20 +59,18 @@ def test_nodes_that_nobody_registered_get_no_spare_games(life):
 def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):
     life.given(*(assigned(f"n{i}") for i in range(4)))
     plans = [life.state.configs[HEX], life.state.configs[SQUARE]]
-    tickets = sum(
-        item.progress.games_outstanding / selfplay.ticket_games(life.state, HEX) for item in plans
-    )
+    tickets = sum(item.progress.games_outstanding / ticket_games(life, HEX) for item in plans)
     assert tickets >= 2 * 4, "two tickets a node, one in hand and one waiting"
     life.when(assigned("n0")).then()
 
 
 def test_tickets_are_small_until_it_is_known_what_a_game_takes(life):
-    assert selfplay.ticket_games(life.state, HEX) == 96, "nobody is registered"
+    assert ticket_games(life, HEX) == 96, "nobody is registered"
     life.given(assigned("n0"))
-    assert selfplay.ticket_games(life.state, HEX) == selfplay.TICKET_GAMES_MIN
+    assert ticket_games(life, HEX) == selfplay.TICKET_GAMES_MIN
     life.given(played(HEX, 96, 96.0))
-    assert selfplay.ticket_games(life.state, HEX) == 4 * 96
-    assert selfplay.ticket_games(life.state, SQUARE) == selfplay.TICKET_GAMES_MIN
+    assert ticket_games(life, HEX) == 4 * 96
+    assert ticket_games(life, SQUARE) == selfplay.TICKET_GAMES_MIN
 
 
 def test_spare_games_go_by_shares(life):
@@ -110,9 +116,7 @@ def uneven(life):
 def test_shares_hold_however_different_the_plans_are(uneven):
     lived(uneven, 200)
     total = {name: item.progress.spare_planned for name, item in uneven.state.configs.items()}
-    assert selfplay.spare_games(uneven.state, HEX) >= 40 * selfplay.spare_games(
-        uneven.state, SQUARE
-    )
+    assert spare_games(uneven, HEX) >= 40 * spare_games(uneven, SQUARE)
     assert total[SQUARE] / sum(total.values()) == pytest.approx(0.5, abs=0.1)
 
 
@@ -127,17 +131,17 @@ def test_no_generation_waits_for_them_and_the_plan_of_the_next_is_not_theirs(lif
 
 def test_tickets_fit_the_node_that_may_vanish_first(life):
     life.given(played(HEX, 10, 100.0), played(HEX, 10, 100.0), assigned("stays", seconds=1200.0))
-    assert selfplay.ticket_games(life.state, HEX) == 120
+    assert ticket_games(life, HEX) == 120
     life.given(assigned("spot", seconds=300.0))
-    assert selfplay.ticket_games(life.state, HEX) == 30
+    assert ticket_games(life, HEX) == 30
     life.given(assigned("spot", kinds=()))
-    assert selfplay.ticket_games(life.state, HEX) == 120
+    assert ticket_games(life, HEX) == 120
 
 
 def test_a_ticket_is_neither_too_small_nor_too_large(life):
     life.given(assigned("n0", seconds=300.0), played(HEX, 1, 1e6), played(SQUARE, 10**6, 1.0))
-    assert selfplay.ticket_games(life.state, HEX) == selfplay.TICKET_GAMES_MIN
-    assert selfplay.ticket_games(life.state, SQUARE) == 4 * 96
+    assert ticket_games(life, HEX) == selfplay.TICKET_GAMES_MIN
+    assert ticket_games(life, SQUARE) == 4 * 96
 
 
 def test_spare_tickets_come_last():

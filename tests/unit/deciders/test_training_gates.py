@@ -8,8 +8,9 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from ringrift.deciders.loop import evaluation, selfplay
+from ringrift.deciders.loop.held_back import cooldown_seconds, intensity
 from ringrift.deciders.loop.progress import Progress
-from ringrift.deciders.loop.training import DECIDER, cooldown_seconds, intensity
+from ringrift.deciders.loop.training import DECIDER
 from ringrift.events.facts import (
     EvaluationBackpressureEngaged,
     EvaluationBackpressureReleased,
@@ -158,13 +159,13 @@ def life(story, settings_changed):
 # early start
 
 
-def test_few_samples_that_are_telling_start_a_training(life):
+def test_few_conclusive_samples_start_a_training(life):
     (fact,) = life.when(exported(samples=1600, wins=(32, 32))).then(TrainingRequested)
-    assert "telling" in fact.reason
+    assert "wins are known" in fact.reason
 
 
 @pytest.mark.parametrize(("samples", "wins"), [(1500, (32, 32)), (999, (64, 0)), (4999, None)])
-def test_fewer_less_telling_or_unknown_ones_do_not(life, samples, wins):
+def test_fewer_inconclusive_or_unknown_samples_do_not(life, samples, wins):
     life.when(exported(samples=samples, wins=wins)).then()
 
 
@@ -443,9 +444,9 @@ def test_what_a_killed_training_says_later_is_ignored(life):
     life.when(alive()).then()
     life.given(started("t2"))
     life.when(finished(model=A)).then()
-    assert life.state.configs[CONFIG].newest is None
+    assert life.state.configs[CONFIG].lineage.newest is None
     life.given(finished("t2"))
-    assert life.state.configs[CONFIG].newest == B
+    assert life.state.configs[CONFIG].lineage.newest == B
 
 
 def test_the_state_survives_json(life):

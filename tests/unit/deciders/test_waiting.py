@@ -202,7 +202,7 @@ def test_a_broken_circle_plays_on_with_other_games_and_trains_anew(story, settin
         settings_changed(), plan(), played(), ASKED, FAILED, FAILED, FAILED, broken
     )
     item = learn.state.configs[HEX]
-    assert (item.attempts, item.failed, item.trained) == (0, False, -1)
+    assert (item.attempts.count, item.attempts.failed, item.trained) == (0, False, -1)
 
 
 @for_all(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("abcdefg")))

@@ -1,0 +1,78 @@
+"""Is a candidate better than its rival? A sequential test over its starts, or a score at the cap."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from ringrift.deciders.stats.sprt import Sprt, evaluate
+from ringrift.deciders.stats.wilson import wilson_interval
+from ringrift.events import facts as f
+from ringrift.events.settings import PromotionSettings
+
+Verdict = Literal["promote", "reject", "open"]
+Scores = tuple[tuple[float, int], ...]
+"""(score, starts), scores ascending, as in `EvaluationScored`"""
+
+CLASSES_OF_SEATS = {2: 5, 3: 7, 4: 13}
+"""score classes of one start: 2 seats give the pentanomial; n seats have n rotations of scores in
+steps of 1 / (n - 1)"""
+FIRST_SCORE_MIN = 0.5
+"""the lower 95 % limit of a first network's score against random play must be above this"""
+
+
+def judge(
+    scores: Scores, games: int, settings: PromotionSettings, *, first: bool, config: str
+) -> tuple[Verdict, f.Evidence, str]:
+    """Verdict, evidence and reason for a candidate's results, against random play if it is the
+    first network."""
+    starts = sum(count for _, count in scores)
+    score = math.fsum(value * count for value, count in scores) / starts
+    test = Sprt(elo0=settings.elo0, elo1=settings.elo1, alpha=settings.alpha, beta=settings.beta)
+    result = evaluate(test, class_counts(scores, f.seats_of(config)))
+    evidence = f.Evidence(
+        llr=result.llr,
+        lower=result.lower,
+        upper=result.upper,
+        starts=starts,
+        games=games,
+        score=score,
+        elo=result.elo,
+        elo_95_half_width=result.elo_95_half_width,
+    )
+    if first:
+        limit, _ = wilson_interval(score, starts)
+        why = f"scores {score:.1%} against random, at least {limit:.1%} with 95 % confidence"
+        verdict: Verdict = "promote" if limit > FIRST_SCORE_MIN else "reject"
+        return verdict, evidence, f"first network: {why}"
+    won = f"{score:.1%} of {games} games"
+    if result.state == "accepted":
+        return "promote", evidence, f"llr {result.llr:.2f} reached {result.upper:.2f}: {won}"
+    if result.state == "rejected":
+        return "reject", evidence, f"llr {result.llr:.2f} fell to {result.lower:.2f}: {won}"
+    if starts < settings.starts_max:
+        return "open", evidence, ""
+    passed, at_cap = score >= settings.score_at_cap, f"{settings.score_at_cap:.1%}"
+    why = f"{score:.1%} {'reaches' if passed else 'is below'} {at_cap}"
+    return "promote" if passed else "reject", evidence, f"undecided after {starts} starts: {why}"
+
+
+def class_counts(scores: Scores, seats: int) -> list[int]:
+    """Number of starts in each score class of `CLASSES_OF_SEATS`, worst first."""
+    counts = [0] * CLASSES_OF_SEATS[seats]
+    for score, count in scores:
+        counts[round(score * (len(counts) - 1))] += count
+    return counts
+
+
+def merged(first: Scores, second: Scores) -> Scores:
+    """Two histograms as one."""
+    counts: dict[float, int] = {}
+    for score, count in (*first, *second):
+        counts[score] = counts.get(score, 0) + count
+    return tuple(sorted(counts.items()))
+
+
+def plays_as(participant: str, model: str | None) -> bool:
+    """Whether this participant is that network."""
+    return model is not None and participant.startswith(f"{model[:12]}:")
