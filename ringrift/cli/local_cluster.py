@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -15,11 +14,12 @@ from rich.table import Table
 
 from ringrift.cli.common import Json, show
 from ringrift.cluster.local import NO_ANSWER, LocalCluster, health
+from ringrift.cluster.streams import stream_infos
 from ringrift.deciders.fleet.resilience import quorum_level
 from ringrift.errors import CommandError
-from ringrift.log.errors import ServerRefused, StreamError
+from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.topology import STREAMS
+from ringrift.runtime.voters import voters_in
 from ringrift.server.ensure import ensure
 
 ClusterData: TypeAlias = Annotated[
@@ -149,14 +149,10 @@ async def _streams(url: str) -> list[StreamView]:
     log = await JetStreamLog.open(url, name="ringrift")
     found = []
     try:
-        for stream in STREAMS:
-            with contextlib.suppress(ServerRefused):
-                info = await log.call(f"STREAM.INFO.{stream.name}")
-                cluster = info.get("cluster") or {}
-                current = [peer for peer in cluster.get("replicas") or [] if peer.get("current")]
-                replicas = info["config"]["num_replicas"]
-                leader = cluster.get("leader")
-                found.append(StreamView(stream.name, leader, replicas, len(current) + 1))
+        for name, info in (await stream_infos(log)).items():
+            quorum = voters_in(info)
+            replicas = info["config"]["num_replicas"]
+            found.append(StreamView(name, quorum.leader, replicas, quorum.alive))
     finally:
         await log.close()
     return found

@@ -19,12 +19,11 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.cluster.local import LocalCluster, health
+from ringrift.cluster.streams import stream_infos
 from ringrift.errors import CommandError
-from ringrift.log import api
-from ringrift.log.errors import ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence, UpdateRequest, update_subject
-from ringrift.log.topology import CONTROL_BUCKET, EVENTS, STREAMS
+from ringrift.log.topology import CONTROL_BUCKET, EVENTS
 from ringrift.runtime.condition import LAG_READY_MAX
 from ringrift.runtime.voters import Voters, voters_in
 
@@ -176,15 +175,8 @@ async def _until_current(log: JetStreamLog, cluster: LocalCluster) -> None:
 
 
 async def _views(log: JetStreamLog) -> list[Voters]:
-    """The voters of each stream that exists."""
-    found = []
-    for stream in STREAMS:
-        try:
-            found.append(voters_in(await log.call(f"STREAM.INFO.{stream.name}")))
-        except ServerRefused as error:
-            if error.code != api.NO_STREAM:
-                raise
-    return found
+    """The voters of each stream."""
+    return [voters_in(info) for info in (await stream_infos(log)).values()]
 
 
 async def _servers(log: JetStreamLog, cluster: LocalCluster | None) -> list[str]:

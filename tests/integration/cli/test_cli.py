@@ -24,7 +24,7 @@ def test_status_shows_generations_consumers_streams_and_the_queue(run: Any) -> N
         "hex8_2p: generations",
         "rater",
         "GAMES",
-        "selfplay 0 waiting, 0 in hand",
+        "selfplay 0 waiting, 0 in progress",
         "dead letters: 0",
     )
     for text in texts:

@@ -8,35 +8,23 @@ import pytest
 
 from ringrift.cluster.doctor import fail, warn
 from ringrift.cluster.doctor.system import copies
-from ringrift.log import api
-from ringrift.log.errors import ServerRefused
+from ringrift.log.topology import STREAMS
 
 UNLED: dict[str, Any] = {
     "cluster": {"replicas": [{"name": name, "current": False} for name in "abc"]}
 }
 
 
-class Servers:
-    """Three servers; `changes` are answers about streams that differ from the usual one."""
-
-    def __init__(self, **changes: dict[str, Any]) -> None:
-        self._changes = changes
-
-    async def call(self, subject: str) -> dict[str, Any]:
-        name = subject.rpartition(".")[2]
-        if name == "KV_breakers":
-            raise ServerRefused(api.NO_STREAM, "stream not found", 404)
-        replicas = [{"name": "b", "current": True}, {"name": "c", "current": True}]
-        whole = {"config": {"num_replicas": 3}, "cluster": {"leader": "a", "replicas": replicas}}
-        return {**whole, **self._changes.get(name, {})}
+def infos(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What three servers answer about the streams; `changes` differ from the usual answer."""
+    replicas = [{"name": "b", "current": True}, {"name": "c", "current": True}]
+    usual = {"config": {"num_replicas": 3}, "cluster": {"leader": "a", "replicas": replicas}}
+    names = [stream.name for stream in STREAMS if stream.name != "KV_breakers"]
+    return {name: {**usual, **changes.get(name, {})} for name in names}
 
 
-async def found(log: Any) -> list[Any]:
-    return [finding async for finding in copies(log)]
-
-
-async def test_streams_with_all_their_copies_give_no_finding() -> None:
-    assert await found(Servers()) == []
+def test_streams_with_all_their_copies_give_no_finding() -> None:
+    assert copies(infos()) == []
 
 
 @pytest.mark.parametrize(
@@ -79,5 +67,5 @@ async def test_streams_with_all_their_copies_give_no_finding() -> None:
         ),
     ],
 )
-async def test_missing_and_late_copies_are_found(changes: dict[str, Any], expected: object) -> None:
-    assert await found(Servers(**changes)) == [expected]
+def test_missing_and_late_copies_are_found(changes: dict[str, Any], expected: object) -> None:
+    assert copies(infos(**changes)) == [expected]
