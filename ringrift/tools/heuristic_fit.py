@@ -1,22 +1,20 @@
-"""How the heuristic's weights were found: `python -m ringrift.tools.heuristic_fit two|more [STEPS]
+"""The fit of the heuristic's weights: `python -m ringrift.tools.heuristic_fit two|more [STEPS]
 [SEED]`.
 
 1. Regression. Gumbel search with the heuristic at the leaves plays against itself, with a random
-   move now and then so that lopsided
-   positions occur. Every position is a row of features a seat and the final ranks; the weights are
-   the maximum likelihood of those ranks under "seat a ends before seat b with probability sigmoid(w
-   . f_a - w . f_b)", by Newton's method with a small ridge. This gave the start, and the scale on
-   which each feature varies.
-2. Climbing. A better prediction is not always better play (five more regressions on other data
-   predicted better and lost to the
-   first, scoring 25 to 48 %), so from there on strength decides: simultaneous perturbation (SPSA,
-   Spall 1992, as testers of chess engines use it). Each step perturbs all weights at once by plus
-   or minus a share of their scale, lets the plus side play the minus side, and moves the weights
-   along the perturbation by the score; on the small boards in turn, half of the steps greedily and
-   half with a small search.
+   move now and then so that lopsided positions occur. Every position is a row of features per seat
+   and the final ranks. The weights are the maximum likelihood of those ranks under "seat a ends
+   before seat b with probability sigmoid(w . f_a - w . f_b)", by Newton's method with a small
+   ridge. This gave the first weights, and the scale on which each feature varies.
+2. Climbing. A better prediction is not always better play: five more regressions on other data
+   predicted better and lost to the first, scoring 25 to 48 %. From there on strength decides, by
+   simultaneous perturbation (SPSA, Spall 1992, as testers of chess engines use it). Each step
+   perturbs all weights at once by plus or minus a share of their scale, lets the plus side play the
+   minus side, and moves the weights along the perturbation by the score. The small boards take
+   turns; half of the steps play greedily, half with a small search.
 
-One set serves two seats and one more; features are shares of the constants of a config, so that
-they carry over to large boards."""
+One set of weights serves two seats, another one more seats. Features are shares of the constants of
+a config, so that they carry over to large boards."""
 
 import sys
 from typing import Final
@@ -46,25 +44,27 @@ PLIES_MAX: Final = 4000
 # Regression.
 SIMULATIONS: Final = 16
 RANDOM_MOVES: Final = 0.08
-"""share of decisions made at random"""
+"""Share of decisions made at random."""
 KEPT: Final = 0.4
-"""share of positions kept: neighbours say the same"""
+"""Share of positions kept: neighbouring positions carry the same information."""
 RIDGE: Final = 1e-4
-"""penalty a row on squared weights: tells collinear features apart without shrinking any that
-matters"""
+"""Penalty per row on squared weights: it separates collinear features without shrinking any that
+matters."""
 NEWTON_STEPS: Final = 12
 SCALE_GAMES: Final = 128
+REGRESSION_GAMES: Final = 512
+"""Of each config."""
 # Climbing.
 GAMES_PER_STEP: Final = 120  # divisible by 2, 3 and 4 seats
 SEARCHED_SIMULATIONS: Final = 8
 SEARCHED_NOISE_PLIES: Final = 30
 PERTURBATION: Final = 0.15
-"""logits by which one perturbed feature typically shifts a comparison of two seats"""
+"""Logits by which one perturbed feature typically shifts a comparison of two seats."""
 DEVIATION_MIN: Final = 0.3
-"""features that vary less are perturbed as if they varied so much"""
+"""Features that vary less are perturbed as if they varied by this much."""
 RATE_FIRST, RATE_LAST = 0.03, 0.01
-"""share of the perturbation moved for a score one standard error from even, at the first and the
-last step; with 0.12 chance drowned what was learned (400 steps: 45 % against the start)"""
+"""Share of the perturbation moved for a score one standard error from even, at the first and the
+last step. With 0.12 noise exceeded the signal (400 steps: 45 % against the first weights)."""
 SURPRISE_MAX: Final = 3.0
 REPORT_STEPS: Final = 50
 
@@ -72,32 +72,26 @@ REPORT_STEPS: Final = 50
 def positions(
     config: Config, weights: Weights, games: int, seed: int
 ) -> tuple[Array, NDArray[np.int64]]:
-    """Features [rows, n, FEATURES] of positions of `games` games and the ranks [rows, n] in which
-    those ended."""
+    """Features [rows, n, FEATURES] of positions of `games` games, and the final ranks [rows, n] of
+    those games."""
     g, n = geometry(config), config.seats
-    player = TreePlayer(
-        config, va.HEURISTIC, SearchOptions(simulations=SIMULATIONS), weights=weights
-    )
+    options = SearchOptions(simulations=SIMULATIONS)
+    player = TreePlayer(config, va.HEURISTIC, options, weights=weights)
     rng = np.random.default_rng(seed)
-    boards = Boards(config, games, PLIES_MAX)
-    for slot in range(games):
-        boards.start(slot, False)
+    boards = _started(config, games)
     seen: list[list[Array]] = [[] for _ in range(games)]
     seeds = np.arange(seed * games, (seed + 1) * games).astype(np.uint64)
     scratch = np.zeros(SCRATCH, np.float32)
     live = list(range(games))
     while live:
         states = boards.table.states[live]
-        moves = []
-        for slot, state, decision in zip(
-            live, states, player.choose(states, seeds[live]), strict=True
-        ):
+        moves, decisions = [], player.choose(states, seeds[live])
+        for slot, state, decision in zip(live, states, decisions, strict=True):
             if rng.random() < KEPT:
                 features(g, state, scratch)
                 seen[slot].append(scratch[: n * FEATURES].reshape(n, FEATURES).astype(np.float64))
-            moves.append(
-                int(rng.choice(decision.moves)) if rng.random() < RANDOM_MOVES else decision.move
-            )
+            at_random = rng.random() < RANDOM_MOVES
+            moves.append(int(rng.choice(decision.moves)) if at_random else decision.move)
         boards.play(live, moves)
         live = [slot for slot in live if not boards.over(slot)]
     ends = [
@@ -108,8 +102,16 @@ def positions(
     return rows, np.repeat(np.array(ends), [len(found) for found in seen], axis=0)
 
 
+def _started(config: Config, games: int) -> Boards:
+    """Boards on which `games` games have started."""
+    boards = Boards(config, games, PLIES_MAX)
+    for slot in range(games):
+        boards.start(slot, False)
+    return boards
+
+
 def ordered_pairs(rows: Array, ranks: NDArray[np.int64]) -> Array:
-    """[pairs, FEATURES] features of the better seat minus those of the worse, for all pairs of
+    """The features of the better seat minus those of the worse [pairs, FEATURES], for all pairs of
     seats of all rows."""
     seats = range(rows.shape[1])
     pairs = [(a, b, ranks[:, a] < ranks[:, b]) for a in seats for b in seats if a != b]
@@ -117,27 +119,25 @@ def ordered_pairs(rows: Array, ranks: NDArray[np.int64]) -> Array:
 
 
 def fit(differences: Array) -> tuple[Weights, float]:
-    """Weights of largest likelihood that every difference is positive, and the mean log loss."""
+    """The weights that maximise the likelihood that every difference is positive, and the mean log
+    loss."""
     w = np.zeros(FEATURES)
     count = len(differences)
     for _ in range(NEWTON_STEPS):
         p = 1.0 / (1.0 + np.exp(-differences @ w))
         gradient = differences.T @ (1.0 - p) / count - RIDGE * w
-        curvature = (differences.T * (p * (1.0 - p))) @ differences / count + RIDGE * np.eye(
-            FEATURES
-        )
+        curvature = (differences.T * (p * (1.0 - p))) @ differences / count
+        curvature += RIDGE * np.eye(FEATURES)
         w = w + np.linalg.solve(curvature, gradient)
     loss = float(np.logaddexp(0.0, -differences @ w).mean())
     return w.astype(np.float32), loss
 
 
 def duel(config: Config, plus: TreePlayer, minus: TreePlayer, games: int, seed: int) -> float:
-    """Mean placement score 0..1 of `plus`, who holds one seat, each equally often, against `minus`
-    at the others."""
+    """Mean placement score 0..1 of `plus`, which takes each seat equally often, against `minus` at
+    the other seats."""
     n = config.seats
-    boards = Boards(config, games, PLIES_MAX)
-    for slot in range(games):
-        boards.start(slot, False)
+    boards = _started(config, games)
     seeds = np.arange(seed * games, (seed + 1) * games).astype(np.uint64)
     live = list(range(games))
     while live:
@@ -167,37 +167,37 @@ def climb(group: str, weights: Weights, steps: int, seed: int) -> Weights:
         config = configs[step // 2 % len(configs)]
         options = searched if step % 2 else greedy
         sign = rng.choice((-1.0, 1.0), FEATURES)
+        perturbed = [(w + side * scale * sign).astype(np.float32) for side in (1, -1)]
         plus, minus = (
-            TreePlayer(
-                config, va.HEURISTIC, options, weights=(w + side * scale * sign).astype(np.float32)
-            )
-            for side in (1, -1)
+            TreePlayer(config, va.HEURISTIC, options, weights=each) for each in perturbed
         )
         score = duel(config, plus, minus, GAMES_PER_STEP, seed * steps + step)
-        surprise = np.clip(
-            (score - 0.5) * 2.0 * np.sqrt(GAMES_PER_STEP), -SURPRISE_MAX, SURPRISE_MAX
-        )
+        errors = (score - 0.5) * 2.0 * np.sqrt(GAMES_PER_STEP)
+        surprise = np.clip(errors, -SURPRISE_MAX, SURPRISE_MAX)
         rate = RATE_FIRST + (RATE_LAST - RATE_FIRST) * step / steps
         w += rate * surprise * scale * sign
         trail.append(w.copy())
         if (step + 1) % REPORT_STEPS == 0:
             print(f"# step {step + 1}", flush=True)
-            show(group, np.mean(trail[len(trail) // 2 :], axis=0))
+            show(group, _mean_of_last_half(trail))
+    return _mean_of_last_half(trail)
+
+
+def _mean_of_last_half(trail: list[Array]) -> Weights:
+    """The average of the last iterates, which varies less than the last one."""
     mean: Weights = np.mean(trail[len(trail) // 2 :], axis=0).astype(np.float32)
     return mean
 
 
 def show(group: str, weights: Array | Weights) -> None:
-    """Print weights as they stand in `ringrift.search.weights`."""
-    lines = [
-        f'        "{name}": {weight:.3f},'
-        for name, weight in zip(FEATURE_NAMES, weights.tolist(), strict=True)
-    ]
+    """Print weights in the form of `ringrift.search.weights`."""
+    pairs = zip(FEATURE_NAMES, weights.tolist(), strict=True)
+    lines = [f'        "{name}": {weight:.3f},' for name, weight in pairs]
     print("\n".join([f'    "{group}": {{', *lines, "    },"]), flush=True)
 
 
 def main(arguments: list[str]) -> None:
-    """Climb from the weights in force; with 0 steps print a regression on their games instead."""
+    """Climb from the current weights; with 0 steps print a regression on their games instead."""
     group = arguments[0]
     steps = int(arguments[1]) if len(arguments) > 1 else 1000
     seed = int(arguments[2]) if len(arguments) > 2 else 1
@@ -205,11 +205,11 @@ def main(arguments: list[str]) -> None:
     if steps:
         show(group, climb(group, start, steps, seed))
         return
-    data = [
-        positions(Config.parse(key), start, 512, seed + index)
-        for index, key in enumerate(GROUPS[group])
-    ]
-    weights, loss = fit(np.concatenate([ordered_pairs(rows, ranks) for rows, ranks in data]))
+    differences = []
+    for index, key in enumerate(GROUPS[group]):
+        rows, ranks = positions(Config.parse(key), start, REGRESSION_GAMES, seed + index)
+        differences.append(ordered_pairs(rows, ranks))
+    weights, loss = fit(np.concatenate(differences))
     print(f"# log loss {loss:.4f}")
     show(group, weights)
 
