@@ -12,29 +12,24 @@ import selectors
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ringrift.tools.simulation import clock
+
 THREAD_SECONDS = 0.02
 """real time for threads to finish before timers run"""
 DEADLOCK_SECONDS = 5.0
 """real time without an event and without a timer after which a test is stuck"""
-EPOCH = 1_800_000_000.0
-"""wall clock at virtual time 0, seconds since 1970"""
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that does not wait: once nothing is ready it advances to its next timer.
-    Virtual time stands still while threads work."""
+class VirtualLoop(clock.VirtualLoop):
+    """A virtual loop with threads: the clock stands still while they work."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
         self.threads = 0
-        super().__init__(_Selector(self))
-
-    def time(self) -> float:
-        return self.seconds
+        super().__init__(clock.VirtualClock(), _Selector(self))
 
     def wall(self) -> float:
         """Seconds since 1970."""
-        return EPOCH + self.seconds
+        return self.clock.timestamp
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
         future = super().run_in_executor(executor, func, *args)
@@ -47,21 +42,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
+    """Waits for events of threads and sockets in real time, then advances the clock."""
+
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            events = super().select(DEADLOCK_SECONDS)
-            if not events:
-                raise RuntimeError("all tasks wait and no timer is set")
+        if timeout == 0:  # something is ready to run
+            return super().select(0)
+        events = super().select(THREAD_SECONDS if self._loop.threads else 0)
+        if events or self._loop.clock.step():
             return events
-        patience = THREAD_SECONDS if self._loop.threads else 0.0
-        events = super().select(min(timeout, patience))
-        if not events:
-            self._loop.seconds += timeout
-        return events
+        if events := super().select(DEADLOCK_SECONDS):
+            return events
+        raise RuntimeError("all tasks wait and no timer is set")
 
 
 def loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -60,9 +60,9 @@ class VirtualClock:
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on a virtual clock: where a real loop waits, this one advances the clock."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, selector: selectors.BaseSelector | None = None) -> None:
         self.clock = clock
-        super().__init__(_NoSelector(clock))
+        super().__init__(selector or _NoSelector(clock))
 
     def time(self) -> float:
         """See `VirtualClock.seconds`."""

@@ -17,7 +17,7 @@ async def test_each_minute_has_one_tick_however_many_clocks_run(system: System) 
 
 
 async def test_ticks_are_recorded_at_the_start_of_a_minute(system: System) -> None:
-    system.loop.seconds += 17.0
+    system.loop.clock.seconds += 17.0
     async with running(clock.main(system.process("clock"))):
         await system.count(TickRecorded, 3)
     (_, *later) = [meta.time.second for _, meta in await system.recorded(TickRecorded)]

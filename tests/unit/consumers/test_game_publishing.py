@@ -42,7 +42,7 @@ async def test_games_of_an_earlier_delivery_are_not_written_again(
     (ticket, *_) = await system.request()
     async with publish_games(process, ticket, names(ticket), 1) as publish:
         await publish(game(ticket, 1))
-    system.loop.seconds += 86_400  # the server has forgotten the ids of messages
+    system.loop.clock.seconds += 86_400  # the server has forgotten the ids of messages
     async with publish_games(process, ticket, names(ticket), 2) as publish:
         for number in range(3):
             await publish(game(ticket, number))

@@ -25,7 +25,7 @@ async def test_failures_in_a_row_open_the_breaker_for_all_processes(system: Syst
 async def test_a_successful_probe_closes_the_breaker(system: System) -> None:
     process = system.process()
     await system.open_breaker(process, "node-test")
-    system.loop.seconds += COOLDOWN_SECONDS + 1
+    system.loop.clock.seconds += COOLDOWN_SECONDS + 1
     assert process.breakers.allows("node-test"), "due for a probe"
     await process.breakers.probing("node-test")
     assert not process.breakers.allows("node-test"), "one probe at a time"
@@ -38,5 +38,5 @@ async def test_an_open_breaker_expires(system: System) -> None:
     process = system.process()
     await system.open_breaker(process, "node-test")
     assert process.breakers.shared().keys() == {"node-test"}
-    system.loop.seconds += BREAKER_SECONDS + 1
+    system.loop.clock.seconds += BREAKER_SECONDS + 1
     assert process.breakers.shared() == {}

@@ -39,7 +39,7 @@ async def only_letter(system: System) -> DeadLetter:
 async def test_an_entry_is_dead_lettered_once_however_late_it_is_met_again(system: System) -> None:
     await dead_letter_event(system)
     letter = await only_letter(system)
-    system.loop.seconds += 86_400  # the server has forgotten the ids of messages
+    system.loop.clock.seconds += 86_400  # the server has forgotten the ids of messages
     entry = Entry(letter.seq, SUBJECT, 0, b"poison")
     process = system.process("rater")
     await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="again")
@@ -50,7 +50,7 @@ async def test_a_crash_between_letter_and_fact_is_made_up_for(system: System) ->
     await dead_letter_event(system)
     letter = await only_letter(system)
     system.broker.stream("EVENTS").purge("ringrift.dead-letter.rater.stored")
-    system.loop.seconds += 86_400  # the server has forgotten the ids of messages
+    system.loop.clock.seconds += 86_400  # the server has forgotten the ids of messages
     assert await system.facts(DeadLetterStored) == []
     entry = Entry(letter.seq, SUBJECT, 0, b"poison")
     process = system.process("rater")
