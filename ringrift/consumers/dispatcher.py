@@ -15,24 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+from collections import Counter
 
 import msgspec
 
-from ringrift.consumers.dispatching.outstanding import PAUSES, Outstanding
 from ringrift.deciders.pauses import Pauses
-from ringrift.events import Fact, UndecodableEvent, type_of
-from ringrift.events.facts import PipelinePaused, StreamRecreated, TickRecorded, WorkEscalated
-from ringrift.events.tickets import (
-    OUTCOMES,
-    REQUESTS,
-    URGENT,
-    Ticket,
-    decode_ticket,
-    encode_ticket,
-    subject_of,
-    tickets_of,
-)
+from ringrift.events import EventMeta, Fact, UndecodableEvent, tickets, type_of
+from ringrift.events import facts as f
+from ringrift.events.tickets import OUTCOMES, REQUESTS, Ticket, encode_ticket, subject_of
 from ringrift.log import read
 from ringrift.log.errors import LogUnavailable, QueueFull
 from ringrift.log.topology import EVENTS, WORK
@@ -41,7 +31,8 @@ from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.server.recreate import Recreator
 
-READS = (*REQUESTS, *OUTCOMES, *PAUSES, WorkEscalated, TickRecorded, StreamRecreated)
+PAUSES = (f.PipelinePaused, f.PipelineResumed)
+READS = (*REQUESTS, *OUTCOMES, *PAUSES, f.WorkEscalated, f.TickRecorded, f.StreamRecreated)
 RETRY_SECONDS = 1.0
 """before the next attempt when the queue is full or the log has used up its own retries"""
 STREAM_CHECK_SECONDS = 5.0
@@ -54,11 +45,35 @@ VANISHED_MAX = 3
 would otherwise be put back without end"""
 
 
+class Outstanding:
+    """The tickets without an outcome and the pauses in force, both folded up to `seq`, and how
+    often each ticket vanished from the queue."""
+
+    def __init__(self) -> None:
+        self.tickets: dict[str, Ticket] = {}
+        self.pauses = Pauses()
+        self.vanished: Counter[str] = Counter()
+        self.seq = 0
+
+    def take(self, event: Fact, meta: EventMeta) -> None:
+        """Fold one fact."""
+        self.seq = meta.seq
+        if isinstance(event, REQUESTS):
+            for ticket in tickets.tickets_of(event, meta.position):
+                self.tickets[ticket.ticket] = ticket
+        elif isinstance(event, OUTCOMES):
+            self.tickets.pop(event.ticket, None)
+        elif isinstance(event, PAUSES):
+            self.pauses = self.pauses.after(event)
+
+    def is_paused(self, ticket: Ticket) -> bool:
+        """Whether a pause in force stops the ticket."""
+        return self.pauses.stops(tickets.config_of(ticket), tickets.kind_of(ticket))
+
+
 async def main(process: Process) -> None:
     """Keep the queue filled, and recreate streams without a leader."""
-    job = process.keep_running("stream recreation", lambda: _recreate_streams(process))
-    recreating = asyncio.create_task(job)
-    try:
+    async with process.background({"stream recreation": lambda: _recreate_streams(process)}):
         while not process.stopping:
             try:
                 await _dispatch(process)
@@ -66,9 +81,6 @@ async def main(process: Process) -> None:
                 process.doing = "waiting: the log does not answer"
                 process.logger.warning("log unavailable, restarting", error=str(error))
                 await process.wait(RETRY_SECONDS)
-    finally:
-        recreating.cancel()
-        await asyncio.gather(recreating, return_exceptions=True)
 
 
 async def _recreate_streams(process: Process) -> None:
@@ -77,7 +89,9 @@ async def _recreate_streams(process: Process) -> None:
         for found in await recreator.check():
             fields = msgspec.structs.asdict(found)
             process.logger.error("stream recreated", **fields)
-            await process.record(StreamRecreated(**fields), f"{found.stream}.{time.time_ns()}")
+            await process.record(
+                f.StreamRecreated(**fields), f"{found.stream}.{process.clock.wall()}"
+            )
         await asyncio.sleep(STREAM_CHECK_SECONDS)
 
 
@@ -109,29 +123,29 @@ async def _react(
 ) -> None:
     """Change the queue as a fact that was just folded requires."""
     if isinstance(event, PAUSES) and known.pauses != pauses_before:
-        if isinstance(event, PipelinePaused):
+        if isinstance(event, f.PipelinePaused):
             await _withdraw(process, known.pauses)
         else:
             await _put_back(process, known)
     elif isinstance(event, REQUESTS):
-        for ticket in tickets_of(event, position):
+        for ticket in tickets.tickets_of(event, position):
             await _put(process, known, ticket, ticket.ticket)
-    elif isinstance(event, WorkEscalated):
+    elif isinstance(event, f.WorkEscalated):
         await _escalate(process, known, event)
-    elif isinstance(event, StreamRecreated) and event.stream == WORK:
+    elif isinstance(event, f.StreamRecreated) and event.stream == WORK:
         await _put_back(process, known)
-    elif isinstance(event, TickRecorded) and event.minute % QUEUE_CHECK_MINUTES == 0:
+    elif isinstance(event, f.TickRecorded) and event.minute % QUEUE_CHECK_MINUTES == 0:
         await _put_back(process, known, vanished=True)
 
 
-async def _escalate(process: Process, known: Outstanding, event: WorkEscalated) -> None:
+async def _escalate(process: Process, known: Outstanding, event: f.WorkEscalated) -> None:
     """Put the outstanding tickets of a request on the queue with the highest priority, unless the
     queue is full."""
     for ticket in list(known.tickets.values()):
         if ticket.cause != event.request or known.is_paused(ticket):
             continue
         with contextlib.suppress(QueueFull):
-            subject, id = subject_of(ticket, URGENT), f"{ticket.ticket}.aged"
+            subject, id = subject_of(ticket, tickets.URGENT), f"{ticket.ticket}.aged"
             seq = await process.log.publish_ticket(subject, encode_ticket(ticket), id)
             process.logger.info("escalated", ticket=ticket.ticket, seq=seq)
 
@@ -162,7 +176,7 @@ async def _queued(process: Process) -> set[str]:
     found = set()
     for entry in await process.log.queued():
         with contextlib.suppress(UndecodableEvent):
-            found.add(decode_ticket(entry.body).ticket)
+            found.add(tickets.decode_ticket(entry.body).ticket)
     return found
 
 

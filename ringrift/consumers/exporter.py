@@ -13,16 +13,15 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from ringrift.consumers.shards.building import is_learned_from, make_shard, retractions_until
+from ringrift.consumers.shards.building import is_learned_from, retractions_until, store_shard
 from ringrift.consumers.shards.revision import keep_current
 from ringrift.consumers.shards.stored import exported_shards
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import EventMeta
 from ringrift.events.facts import GameCompleted, ShardExported
-from ringrift.learning.summary import summarise
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
-from ringrift.log.topology import EVENTS, GAMES, SHARD_BUCKET
+from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.decide import decoded
 from ringrift.runtime.process import Process
@@ -92,10 +91,7 @@ async def _cut(
     tail = await process.log.tail(EVENTS)
     retractions = await retractions_until(process.log, config, tail)
     kept = [game for game, meta in games if not retracted(retractions, game, meta.seq)]
-    data, counts = await asyncio.to_thread(make_shard, config, kept)
-    for name, reason in counts.rejected:
-        process.logger.error("game left out", game=name, reason=reason)
-    rejected = {name for name, _ in counts.rejected}
+    shard = await store_shard(process, config, kept)
     fact = ShardExported(
         config=config,
         encoder=ENCODER,
@@ -103,11 +99,7 @@ async def _cut(
         first_seq=games[0].meta.seq,
         last_seq=games[-1].meta.seq,
         games=len(games),
-        samples=counts.samples,
-        rejected=len(rejected),
-        digest=await process.blobs.put(SHARD_BUCKET, data),
-        size_bytes=len(data),
-        summary=await asyncio.to_thread(summarise, kept, rejected),
+        **shard._asdict(),
         retracted=len(games) - len(kept),
         events_seq=tail if retractions else 0,
     )

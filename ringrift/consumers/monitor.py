@@ -7,29 +7,23 @@ they request. One monitor acts, under a lease."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from ringrift.consumers.monitoring.measures import measure
 from ringrift.consumers.monitoring.presence import observe
 from ringrift.deciders.fleet import dead_letters
 from ringrift.events import Recorded
-from ringrift.events.facts import (
-    BreakerReset,
-    DeadLetterResolved,
-    DeadLetterRetryFailed,
-    DeadLetterRetryRequested,
-)
+from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.dead_letter_retry import retry
 from ringrift.runtime.decide import act
-from ringrift.runtime.process import Process
+from ringrift.runtime.process import Job, Process
 from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.run import run
 
-REQUESTS = (DeadLetterRetryRequested, BreakerReset)
-OUTCOMES = (DeadLetterRetryFailed, DeadLetterResolved)
+REQUESTS = (f.DeadLetterRetryRequested, f.BreakerReset)
+OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 
 
 async def main(process: Process) -> None:
@@ -39,19 +33,15 @@ async def main(process: Process) -> None:
 
 async def _attend(process: Process, fence: Expect) -> None:
     """Observe, measure and carry out requests, until cancelled."""
-    jobs: dict[str, Callable[[], Awaitable[None]]] = {
+    jobs: dict[str, Job] = {
         "observation": lambda: observe(process, fence),
         "requests": lambda: _carry_out_requests(process, fence),
         "metrics": lambda: measure(process),
         "breakers": process.breakers.follow,
     }
-    tasks = [asyncio.ensure_future(process.keep_running(name, job)) for name, job in jobs.items()]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        for name, job in jobs.items():
+            group.create_task(process.keep_running(name, job))
 
 
 async def _carry_out_requests(process: Process, fence: Expect) -> None:
@@ -63,7 +53,7 @@ async def _carry_out_requests(process: Process, fence: Expect) -> None:
         event = item.event
         if isinstance(event, OUTCOMES):
             requested.pop(dead_letters.key_of(event), None)
-        elif isinstance(event, DeadLetterRetryRequested):
+        elif isinstance(event, f.DeadLetterRetryRequested):
             requested[dead_letters.key_of(event)] = item
     for item in requested.values():
         await _carry_out(process, fence, item)
@@ -73,9 +63,9 @@ async def _carry_out_requests(process: Process, fence: Expect) -> None:
 
 async def _carry_out(process: Process, fence: Expect, item: Recorded) -> None:
     event, meta = item
-    if isinstance(event, BreakerReset) and not event.why.startswith("a probe"):
+    if isinstance(event, f.BreakerReset) and not event.why.startswith("a probe"):
         await process.breakers.reset(event.target)
-    elif isinstance(event, DeadLetterRetryRequested):
+    elif isinstance(event, f.DeadLetterRetryRequested):
         outcome = await retry(process.log, event)
         await process.log.append([process.draft(outcome, cause=meta.position)], fence)
         name = type(outcome).__name__

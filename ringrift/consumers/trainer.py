@@ -12,14 +12,7 @@ import asyncio
 from ringrift.consumers.training.inputs import trainer_for
 from ringrift.consumers.training.session import run_training
 from ringrift.events import Fact, type_of
-from ringrift.events.facts import (
-    ModelRegistered,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingRequested,
-    TrainingStarted,
-    TrainingTimedOut,
-)
+from ringrift.events import facts as f
 from ringrift.events.tickets import Ticket, TrainingTicket
 from ringrift.learning.families import header_of
 from ringrift.learning.training import Trainer
@@ -41,7 +34,7 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     """The outcome of a training that failed for good."""
     assert isinstance(ticket, TrainingTicket)
     request = ticket.request
-    return TrainingFailed(
+    return f.TrainingFailed(
         config=request.config,
         generation=request.generation,
         ticket=ticket.ticket,
@@ -53,7 +46,7 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
 async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
     """One training, from the shards to the registered network."""
     assert isinstance(ticket, TrainingTicket)
-    if await is_done(process, ticket, TrainingFinished, TrainingTimedOut):
+    if await is_done(process, ticket, f.TrainingFinished, f.TrainingTimedOut):
         return
     request, fence, logger = ticket.request, _fence(ticket), process.logger
     newest = await process.log.last(EVENTS, fence.subject_filter)
@@ -62,7 +55,7 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
         return
     process.doing = f"training {request.config} generation {request.generation}"
     trainer = await trainer_for(process, ticket)
-    started = TrainingStarted(
+    started = f.TrainingStarted(
         config=request.config,
         generation=request.generation,
         ticket=ticket.ticket,
@@ -89,7 +82,7 @@ async def publish(
     data = await asyncio.to_thread(trainer.model)
     model = await process.blobs.put(MODEL_BUCKET, data)
     header = header_of(data)
-    registered = ModelRegistered(
+    registered = f.ModelRegistered(
         config=request.config,
         model=model,
         generation=request.generation,
@@ -99,7 +92,7 @@ async def publish(
         parents=header.parents,
         ticket=ticket.ticket,
     )
-    finished = TrainingFinished(
+    finished = f.TrainingFinished(
         config=request.config,
         generation=request.generation,
         ticket=ticket.ticket,
@@ -120,7 +113,7 @@ async def publish(
 
 def _fence(ticket: TrainingTicket) -> Expect:
     """The expectation that this ticket's request is the newest one of its config."""
-    subject = type_of(TrainingRequested).filter(ticket.request.config)
+    subject = type_of(f.TrainingRequested).filter(ticket.request.config)
     return Expect(subject, int(ticket.cause.partition("/")[2]))
 
 

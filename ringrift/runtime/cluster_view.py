@@ -18,14 +18,7 @@ from ringrift.deciders.fleet.health import Health, health
 from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import Quorum, Resilience, resilience
 from ringrift.deciders.kit import Context
-from ringrift.events.facts import (
-    NodeDegraded,
-    NodeJoined,
-    NodeLost,
-    NodePresenceChanged,
-    NodeSuspected,
-    Tier,
-)
+from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.breakers import BreakerBucket
 from ringrift.log.presence import Heartbeat, Machine, Presence
@@ -38,7 +31,7 @@ from ringrift.runtime.processes import LEASED, PROCESSES
 from ringrift.runtime.queues import Queue, queues
 from ringrift.runtime.voters import Voters, voters
 
-NODE_FACTS = (NodePresenceChanged, NodeJoined, NodeSuspected, NodeDegraded, NodeLost)
+NODE_FACTS = (f.NodePresenceChanged, f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost)
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
@@ -61,7 +54,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     quorum: Quorum
     roles: dict[str, str | None]
     nodes: dict[str, NodeView]
-    memory_tier: Tier
+    memory_tier: f.Tier
     breakers: dict[str, str]
     dead_letters: int
     paused: dict[str, str]

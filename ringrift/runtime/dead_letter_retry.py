@@ -8,13 +8,7 @@ from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.fleet.dead_letters import AnyDeadLetter, DeadLetter, DeadLettersState
 from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
-from ringrift.events.facts import (
-    DeadLetterEscalated,
-    DeadLetterResolved,
-    DeadLetterRetryFailed,
-    DeadLetterRetryRequested,
-    DeadLetterStored,
-)
+from ringrift.events import facts as f
 from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of
 from ringrift.log import read
 from ringrift.log.entry import Entry
@@ -23,11 +17,11 @@ from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, WORK
 
 FACTS = (
-    DeadLetterStored,
-    DeadLetterRetryRequested,
-    DeadLetterRetryFailed,
-    DeadLetterResolved,
-    DeadLetterEscalated,
+    f.DeadLetterStored,
+    f.DeadLetterRetryRequested,
+    f.DeadLetterRetryFailed,
+    f.DeadLetterResolved,
+    f.DeadLetterEscalated,
 )
 
 
@@ -40,8 +34,8 @@ async def unresolved(log: Log) -> DeadLettersState:
 
 
 async def retry(
-    log: Log, letter: DeadLetter | DeadLetterRetryRequested
-) -> DeadLetterResolved | DeadLetterRetryFailed:
+    log: Log, letter: DeadLetter | f.DeadLetterRetryRequested
+) -> f.DeadLetterResolved | f.DeadLetterRetryFailed:
     """Try the bytes of a dead letter with this build and its upcasters; the fact that reports the
     outcome, not appended yet.
 
@@ -50,20 +44,20 @@ async def retry(
     entry = await original(log, letter)
     if entry is None:
         reason = f"its bytes are gone: newer dead letters displaced {DEAD}/{letter.dead_seq}"
-        return DeadLetterRetryFailed(**_identity(letter), reason=reason)
+        return f.DeadLetterRetryFailed(**_identity(letter), reason=reason)
     try:
         if letter.stream == WORK:
             ticket = decode_ticket(entry.body)
             id = f"{ticket.ticket}.dead.{letter.dead_seq}"
             await log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
             why = f"{ticket.ticket} is on the queue again"
-            return DeadLetterResolved(**_identity(letter), outcome="requeued", why=why)
+            return f.DeadLetterResolved(**_identity(letter), outcome="requeued", why=why)
         # decoded here, because the error is the outcome of the retry
         event = decode(entry.body, stream=letter.stream, seq=letter.seq).event
     except (UndecodableEvent, QueueFull) as error:
-        return DeadLetterRetryFailed(**_identity(letter), reason=str(error))
+        return f.DeadLetterRetryFailed(**_identity(letter), reason=str(error))
     why = f"this build decodes it as {type(event).__name__}; so do consumers once they run it"
-    return DeadLetterResolved(**_identity(letter), outcome="decodes", why=why)
+    return f.DeadLetterResolved(**_identity(letter), outcome="decodes", why=why)
 
 
 async def original(log: Log, letter: AnyDeadLetter | DeadLetter) -> Entry | None:
@@ -72,11 +66,11 @@ async def original(log: Log, letter: AnyDeadLetter | DeadLetter) -> Entry | None
     return entry or (await log.get(letter.stream, letter.seq) if letter.stream != WORK else None)
 
 
-def dropped(letter: DeadLetter, why: str) -> DeadLetterResolved:
+def dropped(letter: DeadLetter, why: str) -> f.DeadLetterResolved:
     """The fact that an operator dropped a dead letter."""
-    return DeadLetterResolved(**_identity(letter), outcome="dropped", why=why)
+    return f.DeadLetterResolved(**_identity(letter), outcome="dropped", why=why)
 
 
-def _identity(letter: DeadLetter | DeadLetterRetryRequested) -> dict[str, Any]:
+def _identity(letter: DeadLetter | f.DeadLetterRetryRequested) -> dict[str, Any]:
     names = ("consumer", "stream", "seq", "dead_seq")
     return {name: getattr(letter, name) for name in names}

@@ -13,7 +13,6 @@ import os
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 import ringrift
 from ringrift.runtime import http, metrics
@@ -27,52 +26,6 @@ CLUSTER_KEPT_SECONDS = 2.0
 server"""
 
 
-class ProcessView(Struct, frozen=True, kw_only=True):
-    """One process, as `/status` reports it."""
-
-    consumer: str
-    node: str
-    instance: str
-    version: str
-    alive: bool
-    ready: bool
-    doing: str
-    standing_by: bool
-    seq: int
-    lag_events: int | None
-    lag_seconds: float | None
-    heard_seconds: float | None
-    work_stalled_seconds: float
-    folds: dict[str, str]
-    errors: int
-    pressure: dict[str, str]
-    paused: tuple[tuple[str, str], ...]
-
-
-def view_of(process: Process) -> ProcessView:
-    """The process at this moment."""
-    now, condition = process.clock.monotonic(), process.condition
-    return ProcessView(
-        consumer=process.name,
-        node=process.node,
-        instance=process.instance,
-        version=ringrift.__version__,
-        alive=condition.alive(now),
-        ready=condition.ready(now),
-        doing=process.doing,
-        standing_by=process.standing_by,
-        seq=process.seq,
-        lag_events=condition.lag_events,
-        lag_seconds=condition.lag_seconds(now),
-        heard_seconds=condition.heard_seconds(now),
-        work_stalled_seconds=condition.work_stalled_seconds(now),
-        folds=process.fold_hashes,
-        errors=process.errors,
-        pressure={str(name): str(tier) for name, tier in process.pressure.tiers.items()},
-        paused=process.controls.pauses.paused,
-    )
-
-
 class Endpoints:
     """The answers of one process."""
 
@@ -83,50 +36,78 @@ class Endpoints:
 
     async def respond(self, path: str) -> http.Answer:
         """The answer to a path."""
+        condition, now = self._process.condition, self._process.clock.monotonic()
         match path:
             case "/health":
-                view = view_of(self._process)
-                return _plain(view.alive, "alive" if view.alive else _stalled(view))
+                return _plain("alive" if condition.alive(now) else None, self._stalled(now))
             case "/ready":
-                view = view_of(self._process)
-                return _plain(view.ready, "ready" if view.ready else _not_ready(view))
+                return _plain("ready" if condition.ready(now) else None, self._not_ready(now))
             case "/metrics":
-                return http.Answer(200, metrics.CONTENT_TYPE, self._metrics())
+                return http.Answer(200, metrics.CONTENT_TYPE, self._metrics(now))
             case "/status":
-                return http.Answer(200, http.JSON, msgspec.json.encode(await self._status()))
+                return http.Answer(200, http.JSON, msgspec.json.encode(await self._status(now)))
         return http.Answer(404, http.TEXT, b"there are /health, /ready, /metrics and /status\n")
 
-    async def _status(self) -> dict[str, Any]:
-        found: dict[str, Any] = msgspec.to_builtins(view_of(self._process))
+    def _stalled(self, now: float) -> str:
+        seconds = self._process.condition.work_stalled_seconds(now)
+        if seconds >= WORK_STALLED_SECONDS_MAX:
+            return f"{self._process.doing}: no progress for {seconds:.0f} s"
+        lag = self._process.condition.lag_events
+        return f"stalled at {self._process.seq}, {lag} events behind"
+
+    def _not_ready(self, now: float) -> str:
+        heard = self._process.condition.heard_seconds(now)
+        if heard is None or heard >= SILENT_SECONDS_MAX:
+            return "the server does not answer"
+        return f"{self._process.condition.lag_events} events behind"
+
+    async def _status(self, now: float) -> dict[str, Any]:
+        process, condition = self._process, self._process.condition
+        found: dict[str, Any] = {
+            "consumer": process.name,
+            "node": process.node,
+            "instance": process.instance,
+            "version": ringrift.__version__,
+            "alive": condition.alive(now),
+            "ready": condition.ready(now),
+            "doing": process.doing,
+            "standing_by": process.standing_by,
+            "seq": process.seq,
+            "lag_events": condition.lag_events,
+            "lag_seconds": condition.lag_seconds(now),
+            "heard_seconds": condition.heard_seconds(now),
+            "work_stalled_seconds": condition.work_stalled_seconds(now),
+            "folds": process.fold_hashes,
+            "errors": process.errors,
+            "pressure": process.pressure.tiers,
+            "paused": process.controls.pauses.paused,
+        }
         try:
-            return {**found, "cluster": msgspec.to_builtins(await self._cluster_view())}
+            return {**found, "cluster": await self._cluster_view(now)}
         except Exception as error:  # noqa: BLE001  the process is reported even if the cluster cannot be
             return {**found, "cluster": None, "cluster_error": str(error) or type(error).__name__}
 
-    async def _cluster_view(self) -> ClusterView:
+    async def _cluster_view(self, now: float) -> ClusterView:
         async with self._asking:
-            now = self._process.clock.monotonic()
             if self._cluster is None or now - self._cluster[0] > CLUSTER_KEPT_SECONDS:
-                self._cluster = (
-                    now,
-                    await cluster_view(self._process.log, now=self._process.clock.wall),
-                )
+                view = await cluster_view(self._process.log, now=self._process.clock.wall)
+                self._cluster = now, view
             return self._cluster[1]
 
-    def _metrics(self) -> bytes:
-        process, view = self._process, view_of(self._process)
-        found = process.metrics
-        found.set("ringrift_consumer_info", 1, view.version)
-        found.set("ringrift_consumer_alive", view.alive)
-        found.set("ringrift_consumer_ready", view.ready)
-        found.set("ringrift_consumer_sequence", view.seq)
-        found.set("ringrift_consumer_errors_total", view.errors)
-        if view.lag_events is not None and view.lag_seconds is not None:
-            found.set("ringrift_consumer_lag_events", view.lag_events)
-            found.set("ringrift_consumer_lag_seconds", view.lag_seconds)
-        if view.heard_seconds is not None:
-            found.set("ringrift_heartbeat_age_seconds", view.heard_seconds)
+    def _metrics(self, now: float) -> bytes:
+        process, condition, found = self._process, self._process.condition, self._process.metrics
+        lag_seconds, heard_seconds = condition.lag_seconds(now), condition.heard_seconds(now)
+        found.set("ringrift_consumer_info", 1, ringrift.__version__)
+        found.set("ringrift_consumer_alive", condition.alive(now))
+        found.set("ringrift_consumer_ready", condition.ready(now))
+        found.set("ringrift_consumer_sequence", process.seq)
+        found.set("ringrift_consumer_errors_total", process.errors)
         found.set("ringrift_reconnects_total", process.log.reconnects)
+        if condition.lag_events is not None and lag_seconds is not None:
+            found.set("ringrift_consumer_lag_events", condition.lag_events)
+            found.set("ringrift_consumer_lag_seconds", lag_seconds)
+        if heard_seconds is not None:
+            found.set("ringrift_heartbeat_age_seconds", heard_seconds)
         return found.text()
 
 
@@ -166,17 +147,5 @@ def health_port(given: str | None, consumer: str) -> int:
     return int(given)
 
 
-def _plain(well: bool, text: str) -> http.Answer:
-    return http.Answer(200 if well else 503, http.TEXT, text.encode() + b"\n")
-
-
-def _stalled(view: ProcessView) -> str:
-    if view.work_stalled_seconds >= WORK_STALLED_SECONDS_MAX:
-        return f"{view.doing}: no progress for {view.work_stalled_seconds:.0f} s"
-    return f"stalled at {view.seq}, {view.lag_events} events behind"
-
-
-def _not_ready(view: ProcessView) -> str:
-    if view.heard_seconds is None or view.heard_seconds >= SILENT_SECONDS_MAX:
-        return "the server does not answer"
-    return f"{view.lag_events} events behind"
+def _plain(well: str | None, problem: str) -> http.Answer:
+    return http.Answer(200 if well else 503, http.TEXT, f"{well or problem}\n".encode())

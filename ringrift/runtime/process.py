@@ -11,7 +11,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import nats.errors
 import structlog
@@ -36,7 +36,15 @@ from ringrift.runtime.notify import STOPPING, notify
 from ringrift.runtime.pressure import Pressure
 
 Item = TypeVar("Item")
+Job = Callable[[], Awaitable[None]]
 SYSTEM_CLOCK = Clock()
+
+
+async def cancel(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Drained(Exception):
@@ -125,19 +133,27 @@ class Process:
                     return
         finally:
             stopped.cancel()
-            if following is not None and not following.done():
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+            if following is not None:
+                await cancel(following)
 
-    async def keep_running(self, what: str, job: Callable[[], Awaitable[None]]) -> None:
-        """Run a background job until cancelled; log its failures and start it again."""
+    async def keep_running(self, name: str, job: Job) -> None:
+        """Run a job until cancelled; log its failures and start it again."""
         for pause in PATIENT.pauses():
             try:
                 await job()
             except (StreamError, TimeoutError, OSError, nats.errors.Error) as error:
                 text = str(error) or type(error).__name__
-                self.logger.warning("background job failed, restarting", job=what, error=text)
+                self.logger.warning("background job failed, restarting", job=name, error=text)
             await asyncio.sleep(pause)
+
+    @contextlib.asynccontextmanager
+    async def background(self, jobs: Mapping[str, Job]) -> AsyncIterator[None]:
+        """Keep jobs running, by name, until the block ends."""
+        running = [asyncio.create_task(self.keep_running(name, job)) for name, job in jobs.items()]
+        try:
+            yield
+        finally:
+            await cancel(*running)
 
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
         """A draft written by this process. Its id is derived from `cause` and `key`, so retries are

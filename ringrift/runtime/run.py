@@ -28,7 +28,7 @@ from ringrift.runtime.heartbeat import beat, beat_once
 from ringrift.runtime.logs import configure_logs
 from ringrift.runtime.machine import node_name
 from ringrift.runtime.notify import READY, keep_alive, notify
-from ringrift.runtime.process import Process
+from ringrift.runtime.process import Job, Process, cancel
 from ringrift.runtime.republish import republish_lost
 
 FAREWELL_SECONDS_MAX = 5.0
@@ -73,11 +73,7 @@ async def _live(process: Process, main: Main) -> None:
     except OSError as error:
         raise StreamError(str(error)) from error
     watchdog = keep_alive(lambda: process.condition.alive(process.clock.monotonic()))
-    jobs = [asyncio.create_task(beat(process)), asyncio.create_task(watchdog)]
-
-    def start(what: str, job: Callable[[], Awaitable[None]]) -> None:
-        jobs.append(asyncio.create_task(process.keep_running(what, job)))
-
+    reports = [asyncio.create_task(beat(process)), asyncio.create_task(watchdog)]
     node, name, instance = process.node, process.name, process.instance
     version = ringrift.__version__
     started = ConsumerStarted(node=node, consumer=name, instance=instance, version=version)
@@ -85,16 +81,17 @@ async def _live(process: Process, main: Main) -> None:
     why = "failed"
     try:
         position = await process.controls.load()
-        start("controls", lambda: process.controls.follow(position))
-        start("republish lost events", lambda: republish_lost(process))
-        notify(READY)
-        await _until_done(process, main)
+        jobs: dict[str, Job] = {
+            "controls": lambda: process.controls.follow(position),
+            "republish lost events": lambda: republish_lost(process),
+        }
+        async with process.background(jobs):
+            notify(READY)
+            await _until_done(process, main)
         why = process.why_stopped
     finally:
         server.close()
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await cancel(*reports)
         stopped = ConsumerStopped(node=node, consumer=name, instance=instance, why=why)
         with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
             async with asyncio.timeout(FAREWELL_SECONDS_MAX):
@@ -109,7 +106,6 @@ async def _until_done(process: Process, main: Main) -> None:
     await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if process.stopping and process.standing_by:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await cancel(running)
         return
     await running

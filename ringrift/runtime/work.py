@@ -40,8 +40,7 @@ Failed = Callable[[Process, Ticket, str], Fact]
 
 async def work(process: Process, kind: str, handle: Handle, failed: Failed) -> None:
     """Work on tickets of `kind` until the process stops."""
-    following = asyncio.create_task(process.keep_running("breakers", process.breakers.follow))
-    try:
+    async with process.background({"breakers": process.breakers.follow}):
         while not process.stopping:
             why = _why_not(process, kind)
             if why:
@@ -52,9 +51,6 @@ async def work(process: Process, kind: str, handle: Handle, failed: Failed) -> N
             item = await process.log.next_ticket(kind, wait_seconds=PULL_SECONDS)
             if item is not None:
                 await _serve(process, kind, item, handle, failed)
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
 
 
 def _why_not(process: Process, kind: str) -> str:

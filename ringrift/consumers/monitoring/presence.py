@@ -6,12 +6,7 @@ import asyncio
 
 from ringrift.deciders.fleet.resilience import Quorum
 from ringrift.events import Fact
-from ringrift.events.facts import (
-    ConsumerStarted,
-    ConsumerStopped,
-    NodePresenceChanged,
-    QuorumLevelChanged,
-)
+from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.presence import Seen
 from ringrift.log.protocol import Expect
@@ -20,7 +15,7 @@ from ringrift.runtime.process import Process
 from ringrift.runtime.voters import voters
 
 OBSERVE_SECONDS = 2.0
-OBSERVATIONS = (NodePresenceChanged, QuorumLevelChanged, ConsumerStarted, ConsumerStopped)
+OBSERVATIONS = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerStarted, f.ConsumerStopped)
 
 
 class Known:
@@ -35,17 +30,17 @@ class Known:
 
     def take(self, event: Fact) -> None:
         """Fold one observation."""
-        if isinstance(event, NodePresenceChanged):
+        if isinstance(event, f.NodePresenceChanged):
             change = self.present.add if event.present else self.present.discard
             change(event.node)
-        elif isinstance(event, QuorumLevelChanged):
+        elif isinstance(event, f.QuorumLevelChanged):
             self.quorum = event.level
-        elif isinstance(event, ConsumerStarted):
+        elif isinstance(event, f.ConsumerStarted):
             self.running.setdefault(event.node, set()).add(event.instance)
-        elif isinstance(event, ConsumerStopped):
+        elif isinstance(event, f.ConsumerStopped):
             self.running.setdefault(event.node, set()).discard(event.instance)
 
-    def changes(self, seen: dict[str, Seen]) -> list[NodePresenceChanged]:
+    def changes(self, seen: dict[str, Seen]) -> list[f.NodePresenceChanged]:
         """What differs between the nodes in the log and those `seen`. A node without any heartbeat
         left has been silent for at least the time they are kept."""
         found = []
@@ -56,7 +51,7 @@ class Known:
             present = node.processes > 0
             if present == (name in self.present):
                 continue
-            change = NodePresenceChanged(
+            change = f.NodePresenceChanged(
                 node=name,
                 present=present,
                 left=node.left,
@@ -83,7 +78,7 @@ async def _observe_once(process: Process, fence: Expect, known: Known) -> None:
     now = await voters(process.log)
     # without a leader an election is on; its result is recorded, not the election itself
     if now.leader is not None and now.level != known.quorum:
-        change = QuorumLevelChanged(
+        change = f.QuorumLevelChanged(
             level=now.level, previous=known.quorum, voters=now.voters, alive=now.alive
         )
         facts.append(change)

@@ -10,8 +10,15 @@ from msgspec.structs import replace
 
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import Fact
-from ringrift.events.facts import GameCompleted, GameReanalysed, GamesRetracted, ShardExported
+from ringrift.events.facts import (
+    GameCompleted,
+    GameReanalysed,
+    GamesRetracted,
+    ShardExported,
+    ShardSummary,
+)
 from ringrift.learning.shards import ShardCounts, build_shard
+from ringrift.learning.summary import summarise
 from ringrift.log import read
 from ringrift.log.errors import BlobCorrupt
 from ringrift.log.protocol import Log
@@ -40,6 +47,27 @@ def is_learned_from(game: GameCompleted) -> bool:
     """Whether a game may be in a shard. Tournaments only measure strength, which must not change
     what the next network learns."""
     return game.origin != "tournament"
+
+
+class StoredShard(NamedTuple):
+    """A shard in the object store, with the fields of its fact that describe its content."""
+
+    digest: str
+    size_bytes: int
+    samples: int
+    rejected: int
+    summary: ShardSummary | None
+
+
+async def store_shard(process: Process, config: str, games: Sequence[GameCompleted]) -> StoredShard:
+    """Build the shard of these games and store it."""
+    data, counts = await asyncio.to_thread(make_shard, config, games)
+    for name, reason in counts.rejected:
+        process.logger.error("game left out", game=name, reason=reason)
+    rejected = {name for name, _ in counts.rejected}
+    summary = await asyncio.to_thread(summarise, games, rejected)
+    digest = await process.blobs.put(SHARD_BUCKET, data)
+    return StoredShard(digest, len(data), counts.samples, len(rejected), summary)
 
 
 async def games_in(

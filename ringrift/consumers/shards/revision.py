@@ -7,16 +7,14 @@ Every shard, superseded ones included, can be rebuilt from its fact."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ringrift.consumers.shards.building import games_in, make_shard, rebuild
+from ringrift.consumers.shards.building import games_in, rebuild, store_shard
 from ringrift.consumers.shards.stored import ShardFact
 from ringrift.events import EventMeta, Fact
 from ringrift.events.facts import GamesRetracted, ReanalysisFinished, ShardExported, ShardRetired
-from ringrift.learning.summary import summarise
 from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Expect
@@ -157,20 +155,14 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
             shards.retractions_for(item),
             targets_seq,
         )
-        data, counts = await asyncio.to_thread(make_shard, old.config, found.games)
-        digest = await process.blobs.put(SHARD_BUCKET, data)
-        if digest == old.digest:
+        shard = await store_shard(process, old.config, found.games)
+        if shard.digest == old.digest:
             shards.mark_unchanged(item)
             continue
-        rejected = {game for game, _ in counts.rejected}
         fact = replace(
             old,
+            **shard._asdict(),
             games=found.total,
-            samples=counts.samples,
-            rejected=len(rejected),
-            digest=digest,
-            size_bytes=len(data),
-            summary=await asyncio.to_thread(summarise, found.games, rejected),
             supersedes=old.digest,
             retracted=found.retracted,
             events_seq=item.cause.seq,

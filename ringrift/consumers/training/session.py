@@ -13,7 +13,7 @@ from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.log import read
 from ringrift.log.topology import SNAPSHOT_BUCKET
-from ringrift.runtime.process import Drained, Process
+from ringrift.runtime.process import Drained, Process, cancel
 
 CHECKPOINT_FACT_SECONDS = 600.0
 """between two TrainingCheckpointed facts of a long training: enough for a timeout of two hours; a
@@ -32,8 +32,7 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
     try:
         progress = await asyncio.to_thread(session.run)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await cancel(watching)
     if timed_out.is_set():
         raise TrainingError("timed out: it reported no progress, and another one was requested")
     if trainer.step < trainer.steps or progress is None:
