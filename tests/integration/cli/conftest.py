@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import structlog
 
 from ringrift.cli.main import main
 from ringrift.deciders.kit import Context
@@ -64,6 +66,12 @@ class Run:
 
     def json(self, *words: str, status: int = 0) -> Any:
         return json.loads(self(*words, "--json", status=status))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def logs_on_standard_error() -> None:
+    """Processes that tests run in this process write their logs where commands' results are not."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 @pytest.fixture
