@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ringrift.cluster.terminal import PLAIN_WIDTH, clock
+from ringrift.cluster.terminal import clock
 from ringrift.insight.generations import ConfigView, Generation, LoopView, Score
 from ringrift.log.presence import Heartbeat
 
@@ -42,16 +42,13 @@ class Rates:
 class Screen:
     """Shows a `LoopView`."""
 
-    def __init__(self, view: LoopView, rates: Rates, console: Console | None = None) -> None:
+    def __init__(self, view: LoopView, rates: Rates, console: Console) -> None:
         from rich.live import Live
 
-        self.view, self.rates = view, rates
-        self.console = console or Console()
+        self.view, self.rates, self.console = view, rates, console
         self._live = None
-        if self.console.is_terminal:
-            self._live = Live(console=self.console, refresh_per_second=4, transient=True)
-        else:
-            self.console = Console(width=PLAIN_WIDTH, highlight=False)
+        if console.is_terminal:
+            self._live = Live(console=console, refresh_per_second=4, transient=True)
         self._started = time.monotonic()
         self._last_line = 0.0
         self._last_text = ""
@@ -81,7 +78,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print a line, above the live screen if there is one."""
-        (self._live.console if self._live else self.console).print(text, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
     def _line(self, view: ConfigView) -> str:
         parts = [f"{view.config}: {view.doing}"]

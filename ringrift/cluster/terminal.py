@@ -14,12 +14,11 @@ PLAIN_WIDTH = 132
 PLAIN_PROGRESS_SECONDS = 2.0
 
 
-def console(*, stderr: bool = False) -> Console:
-    """The terminal, or plain lines of a fixed width."""
-    stream = sys.stderr if stderr else sys.stdout
-    if stream.isatty():
-        return Console(stderr=stderr, highlight=False)
-    return Console(stderr=stderr, width=PLAIN_WIDTH, highlight=False, force_terminal=False)
+def console(*, plain: bool = False) -> Console:
+    """The terminal; plain lines of a fixed width if there is none, or if `plain`."""
+    if sys.stdout.isatty() and not plain:
+        return Console(highlight=False)
+    return Console(width=PLAIN_WIDTH, highlight=False, force_terminal=False)
 
 
 def clock(seconds: float) -> str:

@@ -23,7 +23,7 @@ from rich.console import Console
 from ringrift.cluster.screen import Rates, Screen, print_summary
 from ringrift.cluster.steering import apply_settings, with_known_architecture
 from ringrift.cluster.supervisor import Child, supervise
-from ringrift.cluster.terminal import PLAIN_WIDTH, console
+from ringrift.cluster.terminal import console
 from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE
@@ -45,27 +45,6 @@ MORE_GENERATIONS = 3
 """by which the command that continues a finished run raises `--generations`"""
 
 
-def choose_settings(
-    in_force: Settings | None,
-    *,
-    base: Settings | None,
-    file: bytes | None,
-    given: Mapping[str, str],
-    configs: Sequence[str],
-    generations: int | None,
-    timed: bool,
-) -> Settings:
-    """The settings to run with: those in force (else `base`), then the file, the environment and
-    `given`, then the options. A run without `generations` has no limit of them if it is new or
-    `timed`, else the former limit. Raises SettingsError, CommandError."""
-    chosen = load(from_environment(os.environ), given, file=file, base=in_force or base)
-    if configs:
-        chosen = load({"configs": ",".join(configs)}, base=chosen)
-    if generations is not None or in_force is None or timed:
-        chosen = load({"generations": str(generations or 0)}, base=chosen)
-    return with_known_architecture(chosen)
-
-
 async def up(
     *,
     data: Path,
@@ -81,19 +60,20 @@ async def up(
     """Run the loop until `generations` are judged, `seconds` have passed or a signal comes; return
     0 unless the server failed.
 
-    `file` and `given` are settings; `command` is the command line, from which the one that
-    continues the run is made. Raises SettingsError, CommandError, and what the server raises."""
+    The settings are those in force (of a new run the defaults), then those of `file`, of the
+    environment and of `given`, then the options. `command` is the command line, from which the one
+    that continues the run is made. Raises SettingsError, CommandError, and what the server
+    raises."""
 
     def choose(in_force: Settings | None) -> Settings:
-        return choose_settings(
-            in_force,
-            base=None if server else SHARED_MACHINE,
-            file=file,
-            given=given,
-            configs=configs,
-            generations=generations,
-            timed=seconds is not None,
-        )
+        base = in_force or (None if server else SHARED_MACHINE)
+        chosen = load(from_environment(os.environ), given, file=file, base=base)
+        if configs:
+            chosen = load({"configs": ",".join(configs)}, base=chosen)
+        # a limit of generations holds for later runs too, unless they are new or timed
+        if generations is not None or in_force is None or seconds is not None:
+            chosen = load({"generations": str(generations or 0)}, base=chosen)
+        return with_known_architecture(chosen)
 
     warnings.filterwarnings("default", category=DeprecationWarning, module="ringrift")
     choose(None)  # refuses bad settings before anything is started
@@ -108,11 +88,11 @@ async def up(
             print(f"differs from its declaration: {drift}", file=sys.stderr)
         current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
-        loop = Loop(log, url, data, embedded, plain)
+        out = console(plain=plain)
+        loop = Loop(log, url, data, embedded, out)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, loop.stopping.set)
         await loop.run(seconds)
-        out = console() if not plain else Console(width=PLAIN_WIDTH, highlight=False)
         plots = write_plots(loop.view, data)
         print_summary(out, loop.view, plots, _continue_with(command, loop.view))
     if loop.problem:
@@ -125,11 +105,10 @@ class Loop:
     """The processes of one `ringrift up` and the view of what they do."""
 
     def __init__(
-        self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, plain: bool
+        self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, out: Console
     ) -> None:
         self.log, self.url, self.data, self.server = log, url, data, server
         self.view, self.rates = LoopView(), Rates()
-        out = Console(width=PLAIN_WIDTH, force_terminal=False) if plain else None
         self.screen = Screen(self.view, self.rates, out)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
@@ -154,13 +133,17 @@ class Loop:
             if self.server is not None:
                 jobs += [self.server.keep(self.screen.say), self._watch_server(self.server)]
             watchers = [asyncio.create_task(job) for job in jobs]
-            failed = asyncio.create_task(_first_failure(watchers, self.stopping))
+            for watcher in watchers:
+                watcher.add_done_callback(self._watcher_ended)
             await supervise(self.children, self.stopping, self.screen.say)
-            for task in (*watchers, failed):
-                task.cancel()
-            await asyncio.gather(*watchers, failed, return_exceptions=True)
-            if failed.done() and not failed.cancelled() and (error := failed.result()) is not None:
-                self.problem = str(error)
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            self.problem = self.problem or str(error)
+            self.stopping.set()
 
     async def _watch_server(self, server: EmbeddedServer) -> None:
         raise await server.fault()
@@ -186,16 +169,6 @@ class Loop:
                 heartbeats, tail = await presence.all(), await self.log.tail("EVENTS")
             self.screen.show(heartbeats, tail, f"server {self.url}, data {self.data}")
             await asyncio.sleep(SHOW_SECONDS)
-
-
-async def _first_failure(
-    tasks: Sequence[asyncio.Task[None]], stopping: asyncio.Event
-) -> BaseException | None:
-    """The error of the first task that fails; sets `stopping` then."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    stopping.set()
-    errors = [task.exception() for task in done if not task.cancelled()]
-    return next((error for error in errors if error), None)
 
 
 def write_plots(view: LoopView, data: Path) -> dict[str, Path]:

@@ -6,11 +6,13 @@ EventError
 └── SettingsError      a setting that does not exist, or an invalid value
 """
 
+from ringrift.errors import RingRiftError
+
 REASON_CHARS_MAX = 1000
 """an error may quote the event, whatever its size, and is put into log lines and facts"""
 
 
-class EventError(Exception):
+class EventError(RingRiftError):
     """Base of the errors of `ringrift.events`."""
 
 

@@ -27,8 +27,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ringrift.errors import RingRiftError
 
-class StreamError(Exception):
+
+class StreamError(RingRiftError):
     """Base of the errors of `ringrift.log`."""
 
 

@@ -7,10 +7,15 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from ringrift.cli import contract
 from ringrift.cli.main import COMMANDS, FAMILIES, application, main
+from ringrift.errors import CommandError
+from ringrift.events import EventError
+from ringrift.log.errors import StreamError
 
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 PLACES = [
@@ -69,6 +74,18 @@ def test_wrong_usage_names_the_remedy(
 ) -> None:
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("base", [CommandError, EventError, StreamError])
+def test_expected_errors_are_printed_in_one_line(
+    base: type[Exception], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*, root: Path = Path(".")) -> int:
+        raise base("what happened, and what to do")
+
+    monkeypatch.setattr(contract, "check", fail)
+    assert main(["contract", "check"]) == 1
+    assert capsys.readouterr().err == "ringrift: what happened, and what to do\n"
 
 
 def test_completion_knows_the_commands() -> None:
