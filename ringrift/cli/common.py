@@ -60,7 +60,8 @@ from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.log.errors import AnotherInstance, Unreachable
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.server.embedded import EmbeddedServer, find_server
+from ringrift.server.address import find_server
+from ringrift.server.embedded import EmbeddedServer
 
 __all__ = [
     "HERE",

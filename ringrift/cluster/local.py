@@ -27,8 +27,8 @@ from ringrift.cluster.cuts import Link
 from ringrift.cluster.files import write_secret, write_voters
 from ringrift.errors import CommandError
 from ringrift.log.login import AUTHORITY, CREDENTIALS
+from ringrift.server.binary import find_binary
 from ringrift.server.configuration import Tls, Voter
-from ringrift.server.embedded import find_binary
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0

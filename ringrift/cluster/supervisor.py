@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ringrift.runtime.notify import VARIABLES, Watchdog
-from ringrift.server.embedded import end_with_parent
+from ringrift.server.binary import end_with_parent
 
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 0.5, 30.0
 HEALTHY_SECONDS = 20.0

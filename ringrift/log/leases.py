@@ -27,12 +27,23 @@ from ringrift.log.errors import ConcurrencyError, LeaseLost, StreamError
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS, LEASE_BUCKET, LEASE_SECONDS
 
-RENEW_SECONDS = LEASE_SECONDS / 3
-SURE_SECONDS = LEASE_SECONDS * 2 / 3
-"""a holder that could not renew for this time must assume that it lost the lease, because its clock
-may run slower than the server's"""
 RENEW_RETRY_SECONDS = 0.5
 _STREAM = f"KV_{LEASE_BUCKET}"
+
+
+class Pace(Struct, frozen=True):
+    """Times of a lease in seconds: the `ttl` of its key, the pause before it is renewed, and how
+    long a renewal counts.
+
+    A holder that could not renew for `sure` must assume that it lost the lease, because its clock
+    may run slower than the server's."""
+
+    ttl: int = LEASE_SECONDS
+    renew: float = LEASE_SECONDS / 3
+    sure: float = LEASE_SECONDS * 2 / 3
+
+
+PACE = Pace()
 
 
 class Lease(Struct, frozen=True):
@@ -61,8 +72,11 @@ class _Claim:
     """The key of one role, held by one process and renewed by publishing it again; an update by the
     library would lose the TTL."""
 
-    def __init__(self, log: Log, role: str, holder: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, log: Log, role: str, holder: str, pace: Pace, now: Callable[[], float]
+    ) -> None:
         self._log = log
+        self.pace = pace
         self._subject = f"$KV.{LEASE_BUCKET}.{role}"
         self._value = msgspec.json.encode(_Key(holder, uuid4().hex))
         self._now = now
@@ -84,9 +98,9 @@ class _Claim:
             self._value,
             id=uuid4().hex,
             expect_last=last_seq,
-            kept_seconds=LEASE_SECONDS,
+            kept_seconds=self.pace.ttl,
         )
-        self.sure_until = asked + SURE_SECONDS
+        self.sure_until = asked + self.pace.sure
 
     async def renew(self) -> None:
         """Write the key again. Raises ConcurrencyError if another process has it."""
@@ -120,14 +134,20 @@ class _Claim:
 
 
 async def try_acquire(
-    log: Log, role: str, holder: str, source: str, *, now: Callable[[], float] = time.monotonic
+    log: Log,
+    role: str,
+    holder: str,
+    source: str,
+    *,
+    pace: Pace = PACE,
+    now: Callable[[], float] = time.monotonic,
 ) -> tuple[Lease, _Claim] | None:
     """Acquire the lease if it is free, else return None. Raises LogUnavailable."""
     epoch = await log.last(EVENTS, _epoch_subject(role))
     key = await log.last(_STREAM, f"$KV.{LEASE_BUCKET}.{role}")
     if not _is_free(key):
         return None
-    claim = _Claim(log, role, holder, now)
+    claim = _Claim(log, role, holder, pace, now)
     try:
         await claim.take(key.seq if key else 0)
         fact = LeaseAcquired(role=role, holder=holder)
@@ -142,15 +162,21 @@ async def try_acquire(
 
 @contextlib.asynccontextmanager
 async def hold(
-    log: Log, role: str, holder: str, source: str, *, now: Callable[[], float] = time.monotonic
+    log: Log,
+    role: str,
+    holder: str,
+    source: str,
+    *,
+    pace: Pace = PACE,
+    now: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Lease]:
     """Wait for the lease of `role`; renew it while the block runs, and release it afterwards.
 
     When the lease is lost, the block is cancelled and LeaseLost raised. Raises LogUnavailable while
     waiting."""
     free = now()
-    while (acquired := await try_acquire(log, role, holder, source, now=now)) is None:
-        await _until_free(log, role)
+    while (acquired := await try_acquire(log, role, holder, source, pace=pace, now=now)) is None:
+        await _until_free(log, role, pace)
         free = now()
     lease, claim = msgspec.structs.replace(acquired[0], election_seconds=now() - free), acquired[1]
     body = asyncio.current_task()
@@ -182,23 +208,23 @@ async def hold(
 
 async def _keep(claim: _Claim, role: str, now: Callable[[], float]) -> None:
     """Renew until cancelled. Raises LeaseLost if another process has the key, or may have it."""
-    pause = RENEW_SECONDS
+    pause = claim.pace.renew
     while True:
         await asyncio.sleep(pause)
         left = claim.sure_until - now()
         try:
             async with asyncio.timeout(max(left, 0)):
                 await claim.renew()
-            pause = RENEW_SECONDS
+            pause = claim.pace.renew
         except ConcurrencyError as error:
             raise LeaseLost(f"{role}: another holder has the lease") from error
         except (StreamError, TimeoutError) as error:
             if now() >= claim.sure_until:
-                raise LeaseLost(f"{role}: not renewed for {SURE_SECONDS:g} s") from error
+                raise LeaseLost(f"{role}: not renewed for {claim.pace.sure:g} s") from error
             pause = RENEW_RETRY_SECONDS
 
 
-async def _until_free(log: Log, role: str) -> None:
+async def _until_free(log: Log, role: str, pace: Pace) -> None:
     """Return when the key was released or has expired, after its TTL at the latest."""
     subject = f"$KV.{LEASE_BUCKET}.{role}"
     key = await log.last(_STREAM, subject)
@@ -206,7 +232,7 @@ async def _until_free(log: Log, role: str) -> None:
         return
     changes = log.follow(_STREAM, filters=[subject], start_seq=key.seq + 1 if key else 1)
     try:
-        async with asyncio.timeout(LEASE_SECONDS):
+        async with asyncio.timeout(pace.ttl):
             async for entry in changes:
                 if _is_free(entry):
                     return

@@ -1,13 +1,13 @@
-"""All streams in a directory, and back: what is left where a cluster is not.
+"""Backups: all streams in a directory, and back.
 
-    <directory>/<stream>.snapshot   everything stored, as the server packs it
-    <directory>/backup.json         configuration, state and digest of each; written last, so that
-    without it nothing is whole
+    <directory>/<stream>.snapshot   the content of a stream, as the server packs it
+    <directory>/backup.json         configuration, state and digest of each stream; written last, so
+                                    that an unfinished backup is recognised
 
-It is the server's own snapshot: sequences, times, headers and the ids it knows again come along.
-Facts are saved before what they tell of, so that the facts of a cluster at work name nothing that
-is lacking. Games that were planned meanwhile may be in it without their plan: `ringrift pause`
-before, where that matters."""
+A backup consists of the server's own snapshots, which keep sequences, times, headers and
+deduplicated ids. The facts are saved first, so that the backup of a working cluster contains
+everything that its facts name. It may contain games without the facts that planned them; where that
+matters, run `ringrift pause` first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MANIFEST = "backup.json"
 
 
 class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the manifest says of a stream."""
+    """The manifest's entry of a stream."""
 
     config: Mapping[str, Any]
     state: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 async def save(source: Source, directory: Path, *, report: Report = lambda text: None) -> None:
-    """Write all streams into a directory that is empty or new. Raises ServerError if it is not,
+    """Write all streams into an empty or new directory. Raises ServerError for another one,
     ServerRefused, LogUnavailable."""
     _make_empty(directory)
     streams: dict[str, Saved] = {}
@@ -61,14 +61,14 @@ async def save(source: Source, directory: Path, *, report: Report = lambda text:
 def _make_empty(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
-        raise ServerError(f"{directory} is not empty: a backup takes a directory of its own")
+        raise ServerError(f"{directory} is not empty: a backup needs a directory of its own")
 
 
 class Backup:
-    """A directory that `save` has written, as a `Source`."""
+    """A `Source` of streams in a directory that `save` has written."""
 
     def __init__(self, directory: Path) -> None:
-        """Reads all of it once. Raises ServerError if it is no backup, or not whole."""
+        """Read all of it once. Raises ServerError if it is no backup, or damaged."""
         self._directory = directory
         self._saved = _read(directory)
         for name, saved in self._saved.items():
@@ -85,14 +85,15 @@ class Backup:
             raise ServerError(f"{self._file(name)} is missing: take another backup") from error
         if (digest.hexdigest(), size) != (saved.sha256, saved.size_bytes):
             raise ServerError(
-                f"{self._file(name)} is not what was written ({size} bytes of {saved.size_bytes}): take another"
+                f"{self._file(name)} is damaged ({size} bytes of {saved.size_bytes}): "
+                "take another backup"
             )
 
     def _file(self, name: str) -> Path:
         return self._directory / f"{name}.snapshot"
 
     async def names(self) -> Sequence[str]:
-        """Of all streams."""
+        """See `Source.names`."""
         return list(self._saved)
 
     async def snapshot(self, stream: str) -> Snapshot:
@@ -119,13 +120,12 @@ def _read(directory: Path) -> dict[str, Saved]:
     except FileNotFoundError as error:
         if any(directory.glob("*.snapshot")):
             raise ServerError(
-                f"{file} is missing: the backup was broken off; take another"
+                f"{file} is missing: the backup is unfinished; take another"
             ) from error
-        raise ServerError(
-            f"{directory} holds no backup: `ringrift cluster backup --to {directory}` makes one"
-        ) from error
+        remedy = f"`ringrift cluster backup --to {directory}` makes one"
+        raise ServerError(f"{directory} holds no backup: {remedy}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ServerError(f"{file} is no list of a backup: {error}") from error
+        raise ServerError(f"{file} is not the manifest of a backup: {error}") from error
 
 
 def _sync(file: BinaryIO) -> None:

@@ -1,11 +1,10 @@
-"""From one server to three, and more replicas of what a cluster has: nothing is lost, no sequence
-changes.
+"""Copying the streams of one server onto a new cluster, and changing the number of replicas.
 
-A server that stood alone must not be restarted as a voter on its old storage: thirty seconds after
-the cluster has found a leader it deletes every stream that the cluster does not know ("Detected
-orphaned stream", seen with 2.15.1). Instead `copy` takes each stream off the old server as the
-server's own snapshot and restores it on the new cluster: sequences, times, headers and the ids it
-knows again come along, so cursors, causes and fencing tokens stay true."""
+A single server must not be restarted as a voter on its old storage: thirty seconds after the
+cluster has found a leader, it deletes every stream that the cluster does not know ("Detected
+orphaned stream", seen with 2.15.1). Instead, `copy` takes the server's own snapshot of each stream
+and restores it on the new cluster. Sequences, times, headers and deduplicated ids are kept, so
+cursors, causes and fencing tokens stay valid."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ from ringrift.log.topology import EVENTS, STREAMS
 
 CHUNK_BYTES = 128 * 1024
 CHUNK_SECONDS_MAX = 30.0
-"""the server makes its own pauses while it packs a large stream"""
+"""the server pauses while it packs a large stream"""
 CURRENT_SECONDS_MAX = 600.0
 CURRENT_POLL_SECONDS = 0.1
 LEADER_SECONDS_MAX = 30.0
@@ -37,8 +36,8 @@ Report = Callable[[str], None]
 
 
 class Snapshot(NamedTuple):
-    """A stream at one moment: its configuration, its state, and everything stored as the server
-    packs it, in chunks."""
+    """A stream at one moment: configuration, state, and content as the server packs it, in
+    chunks."""
 
     config: Mapping[str, Any]
     state: Mapping[str, Any]
@@ -46,13 +45,13 @@ class Snapshot(NamedTuple):
 
 
 class Source(Protocol):
-    """Where streams are copied from."""
+    """Streams to copy."""
 
     async def names(self) -> Sequence[str]:
-        """Of all streams."""
+        """Return the names of all streams."""
 
     async def snapshot(self, stream: str) -> Snapshot:
-        """Of one of them. Raises ServerError, ServerRefused, LogUnavailable."""
+        """Return a snapshot of a stream. Raises ServerError, ServerRefused, LogUnavailable."""
 
 
 class Live:
@@ -62,38 +61,57 @@ class Live:
         self._log = log
 
     async def names(self) -> Sequence[str]:
-        """Of all streams, facts before what they tell of: a copy that is made while others write
-        then lacks nothing it names."""
+        """See `Source.names`. The facts come first: a copy taken while others write then contains
+        everything that its facts name."""
         return sorted(await _names(self._log), key=lambda name: (name != EVENTS, name))
 
     async def snapshot(self, stream: str) -> Snapshot:
         """See `Source.snapshot`."""
-        return await _snapshot(self._log.client, stream)
+        client = self._log.client
+        chunks: asyncio.Queue[Msg] = asyncio.Queue()
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, cb=chunks.put)
+        request = {
+            "deliver_subject": inbox,
+            "chunk_size": CHUNK_BYTES,
+            "no_consumers": False,
+            "jsck": True,
+        }
+        try:
+            found = await _asked(client, f"STREAM.SNAPSHOT.{stream}", request)
+        except BaseException:
+            await subscription.unsubscribe()
+            raise
+        received = _received(client, stream, chunks, subscription)
+        return Snapshot(found["config"], found["state"], received)
 
 
 async def copy(
     source: Source, target: JetStreamLog, *, replicas: int, report: Report = lambda text: None
 ) -> None:
-    """Brings every stream of `source` to `target`, which has none of them, then to `replicas`.
+    """Copy every stream of `source` to `target`, which has none of them, then set the replicas.
 
-    Raises ServerError if `target` has one already or a copy is not what it should be,
-    ServerRefused, LogUnavailable."""
+    Raises ServerError if `target` has one of the streams or a copy differs, ServerRefused,
+    LogUnavailable."""
     names = await source.names()
     present = sorted(set(names) & set(await _names(target)))
     if present:
+        listed = ", ".join(present)
         raise ServerError(
-            f"the cluster has streams already ({', '.join(present)}): nothing was copied; it must be a new one"
+            f"the cluster has streams already ({listed}): nothing was copied; use a new cluster"
         )
     for name in names:
         snapshot = await source.snapshot(name)
         await _restore(target.client, name, snapshot)
         copied = (await target.call(f"STREAM.INFO.{name}"))["state"]
-        for field in ("messages", "last_seq", "first_seq")[
-            : 3 if copied["messages"] else 2
-        ]:  # an empty one has no first
+        fields = ["messages", "last_seq"]
+        if copied["messages"]:  # an empty stream has no first message
+            fields.append("first_seq")
+        for field in fields:
             if copied[field] != snapshot.state[field]:
                 raise ServerError(
-                    f"{name}: {field} is {copied[field]} on the cluster, {snapshot.state[field]} where it came from"
+                    f"{name}: {field} is {copied[field]} on the cluster and "
+                    f"{snapshot.state[field]} at the source"
                 )
         report(f"{name}: {copied['messages']} messages")
     await set_replicas(target, replicas, report=report)
@@ -103,8 +121,8 @@ async def copy(
 
 
 async def _change_leader(log: Log, stream: str, replicas: int) -> None:
-    """Lets a follower lead. The server that restored a stream knows its messages' ids again only
-    after a restart (2.15.1); its followers, who were sent the messages, know them."""
+    """Make a follower the leader. The server that restored a stream knows the ids of its messages
+    only after a restart (2.15.1); its followers, which received the messages, know them."""
     before = (await log.call(f"STREAM.INFO.{stream}"))["cluster"]["leader"]
     await log.call(f"STREAM.LEADER.STEPDOWN.{stream}", retry=False)
     deadline = time.monotonic() + LEADER_SECONDS_MAX
@@ -121,11 +139,10 @@ async def _change_leader(log: Log, stream: str, replicas: int) -> None:
 
 
 async def set_replicas(log: Log, replicas: int, *, report: Report = lambda text: None) -> list[str]:
-    """Gives every stream of ours `replicas` copies and returns when all are current; the streams
-    that changed.
+    """Give every declared stream `replicas` copies, wait until all are current, and return the
+    streams that changed.
 
-    Raises ServerRefused if the cluster has too few servers, LogUnavailable if the copies are not
-    there in time."""
+    Raises ServerRefused if the cluster has too few servers, LogUnavailable."""
     declared = {stream.name for stream in STREAMS}
     changed = []
     for name in await _names(log):
@@ -142,59 +159,38 @@ async def set_replicas(log: Log, replicas: int, *, report: Report = lambda text:
 async def wait_until_current(
     log: Log, stream: str, replicas: int, timeout: float = CURRENT_SECONDS_MAX
 ) -> None:
-    """Returns when the stream has a leader and `replicas` - 1 followers that have everything.
-    Raises LogUnavailable."""
+    """Wait until the stream has a leader and `replicas` - 1 followers that have everything. Raises
+    LogUnavailable."""
     deadline = time.monotonic() + timeout
     while True:
-        try:
+        cluster: dict[str, Any] = {}
+        with contextlib.suppress(ServerRefused, LogUnavailable):  # between two leaders
             info = await log.call(f"STREAM.INFO.{stream}", retry=False)
             cluster = info.get("cluster") or {}
-        except (ServerRefused, LogUnavailable):  # between two leaders
-            cluster = {}
         followers = cluster.get("replicas") or []
-        if replicas == 1 or (
-            cluster.get("leader")
-            and sum(peer.get("current", False) and not peer.get("lag") for peer in followers)
-            == replicas - 1
-        ):
+        current = [peer for peer in followers if peer.get("current") and not peer.get("lag")]
+        if replicas == 1 or (cluster.get("leader") and len(current) == replicas - 1):
             return
         if time.monotonic() > deadline:
             raise LogUnavailable(
-                f"{stream}: its {replicas} replicas are not current after {timeout:g} s; it goes on by itself"
+                f"{stream}: its {replicas} replicas are not current after {timeout:g} s; "
+                "the cluster continues to copy"
             )
         await asyncio.sleep(CURRENT_POLL_SECONDS)
 
 
 async def _names(log: Log) -> list[str]:
-    """Streams on the server; ours are a dozen, one page."""
+    """Streams on the server; a dozen, which is one page of the answer."""
     return sorted((await log.call("STREAM.NAMES"))["streams"] or [])
 
 
-async def _snapshot(client: Connection, stream: str) -> Snapshot:
-    """A stream as it is now. Raises ServerRefused, LogUnavailable."""
-    chunks: asyncio.Queue[Msg] = asyncio.Queue()
-    inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox, cb=chunks.put)
-    request = {
-        "deliver_subject": inbox,
-        "chunk_size": CHUNK_BYTES,
-        "no_consumers": False,
-        "jsck": True,
-    }
-    try:
-        answer = await client.request(
-            f"$JS.API.STREAM.SNAPSHOT.{stream}",
-            msgspec.json.encode(request),
-            timeout=CHUNK_SECONDS_MAX,
-        )
-        found = msgspec.json.decode(answer.data)
-        api.raise_for_error(found)
-    except BaseException:
-        await subscription.unsubscribe()
-        raise
-    return Snapshot(
-        found["config"], found["state"], _received(client, stream, chunks, subscription)
-    )
+async def _asked(client: Connection, subject: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a request that may take long. Raises ServerRefused."""
+
+    async def ask(subject: str, payload: bytes, timeout: float) -> bytes:
+        return (await client.request(subject, payload, timeout=timeout)).data
+
+    return await api.call(ask, subject, request, CHUNK_SECONDS_MAX)
 
 
 async def _received(
@@ -207,24 +203,20 @@ async def _received(
             if not chunk.data:
                 return
             yield chunk.data
-            if chunk.reply:  # the server sends on when what it sent has been taken
+            if chunk.reply:  # flow control: the server waits for this
                 await client.publish(chunk.reply, b"")
     except TimeoutError as error:
         raise LogUnavailable(
-            f"snapshot of {stream}: nothing came for {CHUNK_SECONDS_MAX:g} s"
+            f"snapshot of {stream}: nothing received for {CHUNK_SECONDS_MAX:g} s"
         ) from error
     finally:
         await subscription.unsubscribe()
 
 
 async def _restore(client: Connection, stream: str, snapshot: Snapshot) -> None:
-    """Makes the stream on another server. Raises ServerRefused, LogUnavailable."""
+    """Create the stream on another server. Raises ServerRefused, LogUnavailable."""
     request = {"config": snapshot.config, "state": snapshot.state}
-    answer = await client.request(
-        f"$JS.API.STREAM.RESTORE.{stream}", msgspec.json.encode(request), timeout=CHUNK_SECONDS_MAX
-    )
-    accepted = msgspec.json.decode(answer.data)
-    api.raise_for_error(accepted)
+    accepted = await _asked(client, f"STREAM.RESTORE.{stream}", request)
     async for chunk in snapshot.chunks:
         await _send(client, accepted["deliver_subject"], chunk, stream)
     await _send(client, accepted["deliver_subject"], b"", stream)

@@ -35,7 +35,8 @@ from ringrift.insight.replay import rebuild_elo
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
-from ringrift.server.embedded import EmbeddedServer, read_address
+from ringrift.server.address import read_address
+from ringrift.server.embedded import EmbeddedServer
 
 START_SECONDS_MAX = 60.0
 FINISH_SECONDS_MAX = 400.0
@@ -121,7 +122,7 @@ async def test_the_loop_survives_kills(tmp_path: Path, seed: int) -> None:
             loop.terminate()
             await loop.wait()
         await log.close()
-    assert b"starts again" in output
+    assert b"restarting it" in output
     await audit(tmp_path, ledger)
 
 

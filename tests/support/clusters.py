@@ -10,7 +10,7 @@ from ringrift.events.facts import ConsumerStarted
 from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, WORK
-from ringrift.server.embedded import _free_port, _is_free
+from ringrift.server.address import free_port, is_free
 
 
 def event(number: int) -> Draft:
@@ -38,7 +38,7 @@ async def leader_of(log: JetStreamLog) -> str | None:
 def port_with_neighbours() -> int:
     """A free port for clients of a server whose other ports are free too."""
     while True:
-        port = _free_port()
+        port = free_port()
         others = (port + MONITOR_PORTS_ABOVE, port + LEAF_PORTS_ABOVE)
-        if max(others) < 65536 and all(map(_is_free, others)):
+        if max(others) < 65536 and all(map(is_free, others)):
             return port

@@ -19,12 +19,9 @@ from urllib.parse import urlsplit
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.log.errors import ServerError
 from ringrift.rules.cache import cache_folder
-from ringrift.server.embedded import (
-    DISK_FREE_BYTES_MIN,
-    VERSION_SECONDS_MAX,
-    find_binary,
-    read_address,
-)
+from ringrift.server.address import read_address
+from ringrift.server.binary import VERSION_SECONDS_MAX, find_binary
+from ringrift.server.embedded import DISK_FREE_BYTES_MIN
 
 PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
 DISK_FREE_BYTES_WISHED = 4 * 1024**3

@@ -23,8 +23,9 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import CREDENTIALS
 from ringrift.log.topology import GAMES
 from ringrift.runtime.process import Process
+from ringrift.server.address import free_port
+from ringrift.server.binary import find_binary
 from ringrift.server.edge import EDGE, ensure_edge, source_edge
-from ringrift.server.embedded import _free_port, find_binary
 from ringrift.server.ensure import ensure
 
 SUBJECT = "ringrift.game.hex8_2p.completed"
@@ -105,7 +106,7 @@ async def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     nodes = parse_nodes(f"n1=127.0.0.1:{port_with_neighbours()}")
     write_cluster(tmp_path, nodes, users=True, tls=True)
     monkeypatch.setenv("RINGRIFT_CA", str(tmp_path / "authority" / "ca.pem"))
-    port = _free_port()
+    port = free_port()
     edge_home = write_edge(
         tmp_path, "gpu1", [f"127.0.0.1:{nodes[0].port + LEAF_PORTS_ABOVE}"], port=port, tls=True
     )

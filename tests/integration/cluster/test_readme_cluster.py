@@ -21,7 +21,7 @@ import pytest
 from support.clusters import port_with_neighbours
 
 from ringrift.runtime.processes import LEASED
-from ringrift.server.embedded import find_binary
+from ringrift.server.binary import find_binary
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {

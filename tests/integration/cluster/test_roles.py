@@ -23,7 +23,7 @@ from ringrift.log.leases import hold
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
 from ringrift.runtime.processes import PROCESSES
-from ringrift.server.embedded import find_binary
+from ringrift.server.binary import find_binary
 from ringrift.server.ensure import ensure
 from ringrift.server.recreate import RECREATED, recreate
 from ringrift.server.roles import roles

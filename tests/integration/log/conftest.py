@@ -1,4 +1,4 @@
-"""Logs to test on: in memory, on one server, on a cluster of three; every test gets each."""
+"""The logs of the behaviour suite: in memory, on one server and on a cluster of three."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
-from stream_cluster import ACK_SECONDS, QUICK_CONSUMERS, SMALL_STREAMS, running_cluster
+from support.log_subject import Subject
+from support.stream_cluster import ACK_SECONDS, QUICK_CONSUMERS, SMALL_STREAMS, running_cluster
 
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.memory import MemoryBroker, MemoryLog
@@ -58,3 +59,9 @@ async def connect(
 async def log(connect: Connect) -> Log:
     """One process's log."""
     return await connect()
+
+
+@pytest.fixture
+def subject() -> Subject:
+    """A subject of `EVENTS` that no other test uses."""
+    return Subject()

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from stream_cluster import running_cluster
+from support.stream_cluster import running_cluster
 
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted

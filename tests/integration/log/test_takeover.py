@@ -1,5 +1,4 @@
-"""How long a role stays without a holder, on a real server: handed over, killed, stopped and woken
-up; its time to live is 2 s."""
+"""Takeover of leases with a TTL of 2 s on a real server: after a release, a kill, and a pause."""
 
 from __future__ import annotations
 
@@ -12,15 +11,13 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from ringrift.log import leases
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.leases import hold
+from ringrift.log.leases import Pace, hold
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
 TTL_SECONDS = 2
+PACE = Pace(TTL_SECONDS, TTL_SECONDS / 3, TTL_SECONDS * 2 / 3)
 HOLDER = f"""
 import asyncio, sys
 from ringrift.events import draft
@@ -29,17 +26,16 @@ from ringrift.log import leases
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 
-leases.LEASE_SECONDS, leases.RENEW_SECONDS, leases.SURE_SECONDS = {TTL_SECONDS}, {TTL_SECONDS} / 3, {TTL_SECONDS} * 2 / 3
+pace = leases.Pace({TTL_SECONDS}, {TTL_SECONDS} / 3, {TTL_SECONDS} * 2 / 3)
 
 async def main():
     log = await JetStreamLog.open(sys.argv[1], name="holder")
-    # not `hold`: a holder that believes in itself whatever its clock says, so that only the log can
-    # stop it
-    lease, claim = await leases.try_acquire(log, "role", "child", "test")
+    # not `hold`: this holder ignores its clock, so that only the log can stop it
+    lease, claim = await leases.try_acquire(log, "role", "child", "test", pace=pace)
     print(lease.token, flush=True)
     async def renew():
         while True:
-            await asyncio.sleep(leases.RENEW_SECONDS)
+            await asyncio.sleep(pace.renew)
             await claim.renew()
     renewing = asyncio.create_task(renew())
     await asyncio.to_thread(sys.stdin.readline)
@@ -55,18 +51,11 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture(autouse=True)
-def short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE_SECONDS", TTL_SECONDS)
-    monkeypatch.setattr(leases, "RENEW_SECONDS", TTL_SECONDS / 3)
-    monkeypatch.setattr(leases, "SURE_SECONDS", TTL_SECONDS * 2 / 3)
-
-
 @contextlib.asynccontextmanager
 async def server_and_holder(
     root: Path,
 ) -> AsyncIterator[tuple[EmbeddedServer, JetStreamLog, asyncio.subprocess.Process, int]]:
-    """A server, our connection, and another process that holds the role with this token."""
+    """A server, a connection to it, and another process that holds the role with a token."""
     server = await EmbeddedServer.start(root)
     log = await JetStreamLog.open(server.url, name="test")
     pipe = asyncio.subprocess.PIPE
@@ -86,14 +75,14 @@ async def server_and_holder(
         await server.stop()
 
 
-async def test_a_drained_holder_hands_over_within_a_second(tmp_path: Path) -> None:
+async def test_a_released_lease_is_taken_over_within_a_second(tmp_path: Path) -> None:
     server = await EmbeddedServer.start(tmp_path)
     one, two = [await JetStreamLog.open(server.url, name=name) for name in ("one", "two")]
     try:
         await ensure(one)
-        async with hold(one, "role", "a", "test"):
+        async with hold(one, "role", "a", "test", pace=PACE):
             waiting = asyncio.create_task(_seconds_until_held(two))
-            await asyncio.sleep(0.2)  # it stands by
+            await asyncio.sleep(0.2)  # it waits for the lease
             began = time.monotonic()
         assert await waiting - began < 1.0
     finally:
@@ -102,9 +91,7 @@ async def test_a_drained_holder_hands_over_within_a_second(tmp_path: Path) -> No
         await server.stop()
 
 
-async def test_a_killed_holder_is_replaced_within_its_time_to_live_and_a_second(
-    tmp_path: Path,
-) -> None:
+async def test_a_killed_holder_is_replaced_within_its_ttl_and_a_second(tmp_path: Path) -> None:
     async with server_and_holder(tmp_path) as (_, log, holder, _token):
         waiting = asyncio.create_task(_seconds_until_held(log))
         await asyncio.sleep(0.2)
@@ -113,10 +100,13 @@ async def test_a_killed_holder_is_replaced_within_its_time_to_live_and_a_second(
         assert await waiting - began < TTL_SECONDS + 1.0
 
 
-async def test_a_stopped_holder_that_wakes_up_is_refused_by_the_log(tmp_path: Path) -> None:
+async def test_the_log_refuses_appends_of_a_paused_holder(tmp_path: Path) -> None:
     async with server_and_holder(tmp_path) as (_, log, holder, token):
         os.kill(holder.pid, signal.SIGSTOP)
-        async with asyncio.timeout(TTL_SECONDS + 5), hold(log, "role", "b", "test") as lease:
+        async with (
+            asyncio.timeout(TTL_SECONDS + 5),
+            hold(log, "role", "b", "test", pace=PACE) as lease,
+        ):
             assert lease.token > token
             os.kill(holder.pid, signal.SIGCONT)
             holder.stdin.write(b"write now\n")
@@ -125,6 +115,6 @@ async def test_a_stopped_holder_that_wakes_up_is_refused_by_the_log(tmp_path: Pa
 
 
 async def _seconds_until_held(log: JetStreamLog) -> float:
-    """When the role was ours, on the monotonic clock."""
-    async with hold(log, "role", "b", "test"):
+    """The monotonic time at which this process holds the role."""
+    async with hold(log, "role", "b", "test", pace=PACE):
         return time.monotonic()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ringrift.log.errors import Unreachable
+from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.processes import PROCESSES
+from ringrift.server.address import free_port
+from ringrift.server.binary import find_binary
 from ringrift.server.configuration import (
     CONF_FILE,
     DEFAULT_STORE,
@@ -20,9 +25,10 @@ from ringrift.server.configuration import (
     shipped_conf,
     voter_conf,
 )
-from ringrift.server.embedded import find_binary
+from ringrift.server.ensure import ensure
 from ringrift.server.roles import new_passwords, roles, users_conf
 
+ROOT = Path(__file__).parents[3]
 ROLES = roles(PROCESSES.values())
 
 
@@ -59,3 +65,37 @@ def test_a_voter_with_users_is_understood(home: Path) -> None:
     users = users_conf(ROLES, new_passwords(ROLES))
     write(home, conf=shipped_conf(), voter=voter_conf(voter), users=users)
     assert digest(home)
+
+
+async def test_the_configuration_at_the_root_starts_a_server(tmp_path: Path) -> None:
+    check = await asyncio.create_subprocess_exec(
+        find_binary(), "-t", "-c", ROOT / "nats.conf", cwd=tmp_path
+    )
+    assert await check.wait() == 0
+    port = free_port()
+    running = await asyncio.create_subprocess_exec(
+        find_binary(),
+        "-c",
+        ROOT / "nats.conf",
+        "-p",
+        str(port),
+        "-m",
+        "0",
+        "-l",
+        tmp_path / "log",
+        cwd=tmp_path,
+    )
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    log = await JetStreamLog.open(f"127.0.0.1:{port}", name="test")
+                    break
+                except Unreachable:
+                    await asyncio.sleep(0.01)
+        assert await ensure(log) == []
+        assert log.client.max_payload == 8 * 1024 * 1024
+        await log.close()
+    finally:
+        running.terminate()
+        await running.wait()

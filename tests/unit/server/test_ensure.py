@@ -1,4 +1,4 @@
-"""Creating streams on a cluster that has just started."""
+"""Creating streams, and comparing them with their declarations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ringrift.log.memory import MemoryLog
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import STREAMS
 from ringrift.server import ensure as ensure_module
-from ringrift.server.ensure import ensure
+from ringrift.server.ensure import Drift, differences, ensure
 
 
 class StartingCluster(MemoryLog):
@@ -48,3 +48,30 @@ async def test_a_leader_that_does_not_know_its_peers_yet_is_asked_again() -> Non
     log = StartingCluster(refusals=2)
     assert await ensure(log, replicas=3, streams=STREAMS[:1], consumers=()) == []
     assert log.created == [f"STREAM.CREATE.{STREAMS[0].name}"]
+
+
+def test_differences_ignore_fields_that_the_server_adds_or_omits() -> None:
+    declared = {
+        "name": "S",
+        "max_age": 0,
+        "max_msgs": 5,
+        "filter_subjects": ["a"],
+        "deny_delete": True,
+    }
+    actual = {
+        "name": "S",
+        "max_msgs": 5,
+        "filter_subject": "a",
+        "deny_delete": True,
+        "metadata": {},
+    }
+    assert differences("S", declared, actual) == []
+    found = differences(
+        "S", declared, {"name": "S", "max_msgs": 6, "filter_subjects": ["a"], "max_age": 1}
+    )
+    assert found == [
+        Drift("S", "max_age", 0, 1),
+        Drift("S", "max_msgs", 5, 6),
+        Drift("S", "deny_delete", True, False),
+    ]
+    assert str(found[1]) == "S: max_msgs is 6, declared 5"

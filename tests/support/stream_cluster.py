@@ -13,8 +13,8 @@ import msgspec
 
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import CONSUMERS, SECOND, STREAMS, WORK
+from ringrift.server.binary import find_binary
 from ringrift.server.configuration import Voter, server_conf
-from ringrift.server.embedded import find_binary
 from ringrift.server.ensure import ensure
 
 ACK_SECONDS = 0.5

@@ -1,0 +1,77 @@
+"""Where the server of a data directory listens, and which ports are free."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ringrift.log.errors import ServerError, Unreachable
+from ringrift.log.wire import Wire
+
+_FILE = "server.json"
+
+
+class ServerAddress(Struct, frozen=True):
+    """The content of `server.json`: address and process id of a running server."""
+
+    url: str
+    pid: int
+
+    @property
+    def port(self) -> int:
+        """The port for clients."""
+        return int(self.url.rpartition(":")[2])
+
+
+def read_address(data: Path) -> ServerAddress | None:
+    """Return the address of the server over a data directory, if one was started and not stopped.
+    Raises ServerError."""
+    try:
+        return msgspec.json.decode((data / _FILE).read_bytes(), type=ServerAddress)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ServerError(f"{data / _FILE} is damaged ({error}); delete it") from error
+
+
+def write_address(data: Path, address: ServerAddress | None) -> None:
+    """Store the address, or delete it. Readers see the old file or the new one, never a part."""
+    path = data / _FILE
+    if address is None:
+        path.unlink(missing_ok=True)
+        return
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(msgspec.json.encode(address))
+    part.replace(path)
+
+
+async def find_server(data: Path) -> str:
+    """Return the URL of the server that runs over `data`. Raises Unreachable if there is none."""
+    address = read_address(data)
+    if address is None:
+        remedy = f"start `ringrift up --data {data}`, or name one with --server"
+        raise Unreachable(f"no server runs over {data}: {remedy}")
+    (await Wire.open([address.url])).close()
+    return address.url
+
+
+def is_free(port: int) -> bool:
+    """Whether a port on the loopback interface can be listened on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port on the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,48 @@
+"""Dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from support.log_subject import Subject
+
+from ringrift.log.dead_letters import DeadLetter, store_dead_letter
+from ringrift.log.protocol import Log
+from ringrift.log.topology import DEAD, EVENTS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Connect = Callable[[], Awaitable[Log]]
+
+
+async def test_a_dead_letter_is_stored_once_and_recorded(log: Log, subject: Subject) -> None:
+    number = 1000 + int(subject.node.removeprefix("n"))
+    letter = {
+        "body": b"\xff\x00bytes",
+        "subject": "ringrift.x",
+        "stream": "EVENTS",
+        "seq": number,
+        "consumer": "rater",
+        "deliveries": 2,
+        "reason": "line one\nline tw\N{LATIN SMALL LETTER O WITH DIAERESIS}",
+        "source": "test",
+    }
+    seq = await store_dead_letter(log, DeadLetter(**letter))
+    assert await store_dead_letter(log, DeadLetter(**letter)) == seq
+    kept = await log.get(DEAD, seq)
+    assert kept is not None
+    assert kept.body == b"\xff\x00bytes"
+    assert (
+        kept.headers | {"Reason": "line one line tw?", "Deliveries": "2", "Sequence": str(number)}
+        == kept.headers
+    )
+    facts = [
+        each.event
+        async for batch in log.replay(
+            EVENTS, filters=["ringrift.dead-letter.rater.stored"], refuse=lambda *_: None
+        )
+        for each in batch
+        if each.event.seq == number
+    ]
+    assert [(fact.dead_seq, fact.reason) for fact in facts] == [(seq, letter["reason"])]

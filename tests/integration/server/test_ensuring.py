@@ -1,0 +1,81 @@
+"""Creating and updating streams on a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.embedded import connected, event, running
+
+from ringrift.log.errors import ServerRefused
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
+from ringrift.server.embedded import EmbeddedServer
+from ringrift.server.ensure import Drift, ensure
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
+    async with running(tmp_path / "data") as server:
+        yield server
+
+
+@pytest.fixture
+async def log(server: EmbeddedServer) -> AsyncIterator[JetStreamLog]:
+    async with connected(server) as log:
+        yield log
+
+
+async def test_differences_are_reported_and_not_changed(log: JetStreamLog) -> None:
+    info = await log.ask("$JS.API.STREAM.INFO.WORK", b"", 5)
+    config = msgspec.json.decode(info)["config"] | {"max_msgs": 7}
+    await log.ask("$JS.API.STREAM.UPDATE.WORK", msgspec.json.encode(config), 5)
+    for _ in range(2):
+        assert await ensure(log) == [Drift("WORK", "max_msgs", 1000, 7)]
+
+
+async def _new_reader(log: JetStreamLog, number: int) -> str:
+    """Create a consumer like one that a killed reader left."""
+    config = {
+        "name": f"left-{number}",
+        "ack_policy": "none",
+        "mem_storage": True,
+        "num_replicas": 1,
+    }
+    request = {"stream_name": EVENTS, "config": config, "action": "create"}
+    return str((await log.call(f"CONSUMER.CREATE.{EVENTS}.left-{number}", request))["name"])
+
+
+async def test_a_stream_has_room_for_the_readers_of_a_fleet(log: JetStreamLog) -> None:
+    await log.append([event()])
+    for number in range(1001):  # the server's default is 1000
+        await _new_reader(log, number)
+    async with asyncio.timeout(10):
+        assert [entry.seq async for batch in log.read(EVENTS) for entry in batch] == [1]
+
+
+async def test_a_stream_of_an_older_build_gets_room_for_readers(log: JetStreamLog) -> None:
+    await log.append([event()])
+    config = (await log.call(f"STREAM.INFO.{EVENTS}"))["config"]
+    await log.call(f"STREAM.UPDATE.{EVENTS}", config | {"max_consumers": 1})
+    await _new_reader(log, 0)
+    with pytest.raises(ServerRefused, match="maximum consumers"):
+        await _new_reader(log, 1)
+    entries = log.follow(EVENTS)
+    first = asyncio.create_task(anext(entries))
+    done, _ = await asyncio.wait({first}, timeout=0.6)  # more than one try
+    assert not done
+    assert await ensure(log) == []
+    async with asyncio.timeout(10):
+        assert (await first).seq == 1
+    await entries.aclose()
+
+
+async def test_a_compressed_stream_of_an_older_build_is_decompressed(log: JetStreamLog) -> None:
+    config = (await log.call(f"STREAM.INFO.{EVENTS}"))["config"]
+    await log.call(f"STREAM.UPDATE.{EVENTS}", config | {"compression": "s2"})
+    assert await ensure(log) == []
+    assert (await log.call(f"STREAM.INFO.{EVENTS}"))["config"].get("compression", "none") == "none"
