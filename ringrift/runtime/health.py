@@ -84,7 +84,7 @@ class Endpoints:
         }
         try:
             return {**found, "cluster": await self._cluster_view(now)}
-        except Exception as error:  # noqa: BLE001  the process is reported even if the cluster cannot be
+        except Exception as error:  # noqa: BLE001  the process can still be reported
             return {**found, "cluster": None, "cluster_error": str(error) or type(error).__name__}
 
     async def _cluster_view(self, now: float) -> ClusterView:

@@ -3,7 +3,7 @@
 Figures of the operating system process (`process_*`: memory, CPU time, file descriptors) come from
 prometheus_client. The alert rules and the Grafana board are derived from the list by
 `ringrift metrics export`. Names follow requirement group G23. The predecessor's metrics of
-partitions, gossip and healing are gone: a node that is cut off is a voter away or a missing node."""
+partitions, gossip and healing are gone: a node that is cut off is a missing node."""
 
 from __future__ import annotations
 

@@ -63,10 +63,10 @@ async def _connect_and_live(name: str, node: str, server: str, main: Main) -> No
             connections.push_async_callback(process.edge.close)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, process.stop)
-        await _live(process, main)
+        await live(process, main)
 
 
-async def _live(process: Process, main: Main) -> None:
+async def live(process: Process, main: Main) -> None:
     """Run `main` with everything that a process does in the background."""
     try:
         server, process.health_address = await serve_health(process)

@@ -180,7 +180,12 @@ async def test_only_the_rest_of_the_log_is_read(runner: Runner) -> None:
     runner.log, log = Watched(runner.broker), runner.log
     process = Process("planner", "test", runner.log)
     start = min([(await newest(runner.blobs, log, decider)).seq for decider in DECIDERS])
-    process.folded = lambda seq, states: process.stop() if seq >= 5 else None  # type: ignore[method-assign]
+
+    def folded(seq: int, states: Any) -> None:
+        if seq >= 5:
+            process.stop()
+
+    process.folded = folded  # type: ignore[method-assign]
     await act(process, DECIDERS, None)
     assert first == [start + 1]
 
