@@ -2,8 +2,8 @@
 with.
 
 A subject is a module of this package whose `benchmarks(scope)` yields its benchmarks one after
-another. Each is run as soon as it is yielded: what stands before the `yield` prepares it, what
-follows cleans up.
+another. Each is run as soon as it is yielded: the code before the `yield` prepares it, the code
+after it cleans up.
 """
 
 from __future__ import annotations

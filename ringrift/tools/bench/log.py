@@ -42,7 +42,7 @@ class Sizes:
 
 @asynccontextmanager
 async def fresh_log() -> AsyncIterator[JetStreamLog]:
-    """A log on an embedded server of its own. Raises ServerError if the server cannot run."""
+    """A new, empty log on an embedded server. Raises ServerError if the server cannot run."""
     with tempfile.TemporaryDirectory(prefix="ringrift-bench-") as data:
         server = await EmbeddedServer.start(Path(data))
         try:

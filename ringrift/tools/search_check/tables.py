@@ -49,7 +49,7 @@ class Outcome:
 def two_player_table(
     *, child: NDArray[np.int64], reward: Floats, discount: Floats, logits: Floats, value: Floats
 ) -> Table:
-    """The table of a two-player game told from the view of the player to move, who is seat 0 at
+    """The table of a two-player game whose values are seen by the player to move, who is seat 0 at
     states below S.
 
     `discount` (S, A): 0 the game ends, -1 the other moves next, +1 the same again. Each state

@@ -249,7 +249,7 @@ def testable(fleet: Fleet, fault: Fault) -> bool:
 def _recovered(fleet: Fleet, fault: Fault) -> Property:
     name = f"recovered from {fault.title}"
     if not testable(fleet, fault):
-        return Property(name=name, held=None, found="too near the end to tell")
+        return Property(name=name, held=None, found="too near the end of the run")
     found = recovery(fleet, fault)
     return Property(name=name, held=found.hours is not None, found=found.why)
 

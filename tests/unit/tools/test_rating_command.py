@@ -74,6 +74,11 @@ def test_sprt_as_json(results: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert document["state"] == "accepted"
 
 
+def test_a_strength_may_be_negative(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sprt("5,30,80,60,25", "--elo0", "-5", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "accepted"
+
+
 def test_sprt_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert sprt("5,30,80,60,25") == 0
     assert "accepted" in capsys.readouterr().out
