@@ -12,13 +12,13 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Raw, Struct
 
 from ringrift.deciders.kit import Decider, InForce
 from ringrift.events import EventMeta, UndecodableEvent
 from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs
+from ringrift.log.diagnostics import logger
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.snapshots import Mark, Snapshot, SnapshotName
@@ -27,8 +27,6 @@ from ringrift.log.topology import EVENTS
 SNAPSHOT_EVENTS = 5_000
 """events between two snapshots: folding fewer takes well under a second, and at the design's ten
 million events a year a snapshot every few hours costs nothing"""
-
-_log = structlog.get_logger("ringrift.consumers")
 
 
 class Folded(Struct, frozen=True):
@@ -113,7 +111,7 @@ async def save(blobs: Blobs, decider: Decider[Any], folded: Folded) -> None:
         mark=Mark(mark.seq, mark.id, mark.time) if mark else None,
     )
     name = await snapshots.write(blobs, snapshot)
-    _log.info("snapshot", name=str(name), size_bytes=len(bytes(state)))
+    logger().info("snapshot", name=str(name), size_bytes=len(bytes(state)))
 
 
 async def newest(blobs: Blobs, log: Log, decider: Decider[Any]) -> Folded:
@@ -123,12 +121,12 @@ async def newest(blobs: Blobs, log: Log, decider: Decider[Any]) -> Folded:
     a warning."""
     for name in await snapshots.stored(blobs, decider.name):
         if name.code != code_version():
-            _log.warning("snapshot of other code skipped", name=str(name), code=code_version())
+            logger().warning("snapshot of other code skipped", name=str(name), code=code_version())
             continue
         try:
             return await _restored(blobs, log, decider, name)
         except (BlobMissing, BlobCorrupt) as error:
-            _log.warning("snapshot skipped", name=str(name), reason=str(error))
+            logger().warning("snapshot skipped", name=str(name), reason=str(error))
     return Folded(0, decider.initial())
 
 

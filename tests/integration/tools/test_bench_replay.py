@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from ringrift.tools.bench import replay
@@ -22,3 +26,13 @@ async def test_a_snapshot_in_the_middle_is_used(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("ringrift.runtime.folds.SNAPSHOT_EVENTS", 100)
     results = await measure(replay.benchmarks(Scope(events=1_200)), runs=1)
     assert len(results) == len(replay.UNITS)
+
+
+def test_standard_output_is_the_document_alone() -> None:
+    """Logs of the log and of snapshots go to standard error."""
+    command = [sys.executable, "-m", "ringrift.cli.main", "bench", "replay", "--json"]
+    result = subprocess.run(
+        [*command, "--events", "100", "--runs", "1"], capture_output=True, check=True
+    )
+    names = [item["name"] for item in json.loads(result.stdout)["results"]]
+    assert names == [f"replay/100/{figure}" for figure in replay.UNITS]
