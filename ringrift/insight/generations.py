@@ -1,5 +1,5 @@
-"""The table of generations: what each network was made from, how it scored, and whether it was
-promoted. A fold of `EVENTS`."""
+"""The table of generations: training data, scores and verdict of each network. A fold of
+`EVENTS`."""
 
 from __future__ import annotations
 
@@ -9,37 +9,27 @@ from datetime import datetime
 from typing import Any
 
 from ringrift.deciders.stats.wilson import wilson_interval
-from ringrift.events import Fact, Recorded
-from ringrift.events.facts import (
-    MEASURING,
-    DeadLetterResolved,
-    DeadLetterStored,
-    EvaluationScored,
-    GamesRetracted,
-    ModelPromoted,
-    ModelRegistered,
-    ModelRolledBack,
-    ModelTainted,
-    PipelinePaused,
-    PipelineResumed,
-    PromotionRejected,
-    Rating,
-    RatingsUpdated,
-    SelfplayFinished,
-    SelfplayPlanned,
-    SettingsChanged,
-    ShardExported,
-    TrainingFinished,
-    TrainingProgressed,
-    TrainingRequested,
-    TrainingStarted,
+from ringrift.events import Recorded, facts
+
+ConfigFact = (
+    facts.SelfplayPlanned
+    | facts.SelfplayFinished
+    | facts.ShardExported
+    | facts.TrainingRequested
+    | facts.TrainingProgressed
+    | facts.TrainingFinished
+    | facts.ModelRegistered
+    | facts.ModelPromoted
+    | facts.PromotionRejected
+    | facts.ModelRolledBack
+    | facts.ModelTainted
+    | facts.RatingsUpdated
 )
 
 
 @dataclass(kw_only=True)
 class Score:
-    """Points of a match: `wins` of `games`, which come from `starts`, each played once from every
-    seat."""
+    """Points of a match: `wins` of `games`, from `starts` that are each played once per seat."""
 
     wins: float = 0.0
     games: int = 0
@@ -52,22 +42,19 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (Wilson 1927), a game a sample. The games of one start are not
-        independent: where the seat decides they even each other out and the true interval is
-        narrower, where the start favours one player it is wider."""
+        """95 % interval of the share (Wilson 1927), each game a sample.
+
+        The games of one start are not independent: if the seat decides, they balance and the true
+        interval is narrower; if the start favours one player, it is wider."""
         return wilson_interval(self.share, self.games)
 
     def document(self) -> dict[str, Any]:
-        """The score as `--json` shows it, with the interval as `interval_95`."""
-        return {
-            "wins": self.wins,
-            "games": self.games,
-            "share": self.share,
-            "interval_95": self.interval,
-        }
+        """Return the score as plain values."""
+        share, interval = self.share, self.interval
+        return {"wins": self.wins, "games": self.games, "share": share, "interval_95": interval}
 
-    def add(self, event: EvaluationScored, sign: int = 1) -> None:
-        """Count one more result of the same match, or with the sign -1 one less."""
+    def add(self, event: facts.EvaluationScored, sign: int = 1) -> None:
+        """Add a result of the match, or subtract it with sign -1."""
         self.wins += sign * event.wins
         self.games += sign * event.games
         self.starts += sign * sum(count for _, count in event.scores)
@@ -75,12 +62,11 @@ class Score:
 
 @dataclass(kw_only=True)
 class Generation:
-    """One network: generation g is trained on the games of generations 0..g-1. Times are those of
-    the events (UTC)."""
+    """One network: generation g is trained on the games of generations 0..g-1."""
 
     number: int
     games: int = 0
-    """self-play games that had been finished when its training was requested"""
+    """Self-play games finished when its training was requested."""
     samples: int = 0
     steps: int = 0
     loss: float | None = None
@@ -88,17 +74,17 @@ class Generation:
     model: str | None = None
     parameters: int = 0
     scores: dict[str, Score] = field(default_factory=dict)
-    """by purpose: promotion, random, heuristic"""
+    """By purpose: promotion, random, heuristic."""
     promoted: bool | None = None
     why: str = ""
     judged_at: datetime | None = None
     tainted: bool = False
-    """it learned from games that are retracted"""
+    """Whether it learned from games that are retracted."""
 
 
 @dataclass(kw_only=True)
 class ConfigView:
-    """One config as an operator sees it."""
+    """One config."""
 
     config: str
     generations: dict[int, Generation] = field(default_factory=dict)
@@ -111,19 +97,19 @@ class ConfigView:
     samples: int = 0
     rejected: int = 0
     retracted: int = 0
-    """games that count as if they had never come"""
+    """Games excluded from ratings and training."""
     playing: int | None = None
-    """generation whose games are being played"""
-    training: TrainingProgressed | None = None
-    current: str | None = None
-    ratings: tuple[Rating, ...] = ()
-    names: dict[str, str] = field(default_factory=dict)
-    """participant as which the loop measured a network, by its digest: with other budgets and
-    harnesses it has more names"""
+    """Generation whose games are being played."""
+    training: facts.TrainingProgressed | None = None
     training_now: int | None = None
-    """generation whose network is being trained"""
+    """Generation whose network is being trained."""
+    current: str | None = None
+    ratings: tuple[facts.Rating, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+    """Participant as which the loop evaluated a network, by digest; with other budgets and
+    harnesses it has other names."""
     samples_of: dict[int, int] = field(default_factory=dict)
-    """samples in force by index of the shard"""
+    """Samples of the newest shard with an index."""
 
     @property
     def doing(self) -> str:
@@ -133,28 +119,78 @@ class ConfigView:
         if self.games < self.games_planned:
             return f"playing generation {self.playing}"
         if any(row.model and row.promoted is None for row in self.generations.values()):
-            return f"measuring generation {max(self.generations)}"
+            return f"evaluating generation {max(self.generations)}"
         return "exporting" if self.games else "starting"
-
-    def generation(self, number: int) -> Generation:
-        """Row of a generation, made when first asked for."""
-        return self.generations.setdefault(number, Generation(number=number))
-
-    def rating(self, participant_prefix: str) -> Rating | None:
-        """Rating of the participant whose name begins so."""
-        return next(
-            (row for row in self.ratings if row.participant.startswith(participant_prefix)), None
-        )
-
-    def rating_of(self, model: str | None) -> Rating | None:
-        """Rating of a network, as the player that the loop measured."""
-        return self.rating(self.names.get(model, f"{model[:12]}:")) if model else None
 
     @property
     def judged(self) -> int:
-        """Number of the newest judged generation, 0 if none."""
-        return max(
-            (row.number for row in self.generations.values() if row.promoted is not None), default=0
+        """Number of the newest generation with a verdict, 0 if none."""
+        judged = (row.number for row in self.generations.values() if row.promoted is not None)
+        return max(judged, default=0)
+
+    def generation(self, number: int) -> Generation:
+        """Return the row of a generation, created if missing."""
+        return self.generations.setdefault(number, Generation(number=number))
+
+    def rating(self, prefix: str) -> facts.Rating | None:
+        """Return the rating of the participant whose name starts with `prefix`."""
+        rows = (row for row in self.ratings if row.participant.startswith(prefix))
+        return next(rows, None)
+
+    def rating_of(self, model: str | None) -> facts.Rating | None:
+        """Return the rating of a network, as the participant that the loop evaluated."""
+        return self.rating(self.names.get(model, f"{model[:12]}:")) if model else None
+
+    def take(self, event: ConfigFact, time: datetime) -> None:
+        """Fold an event of this config."""
+        match event:
+            case facts.SelfplayPlanned():
+                self.games_planned += event.games
+                self.playing = event.generation
+            case facts.SelfplayFinished():
+                self.games += event.games
+                self.games_planned -= event.lost
+                self.plies += event.plies
+                self.play_seconds += event.play_seconds
+            case facts.ShardExported():
+                self.samples += event.samples - self.samples_of.get(event.index, 0)
+                self.samples_of[event.index] = event.samples
+                if event.supersedes is None:
+                    self.shards += 1
+                    self.rejected += event.rejected
+            case facts.TrainingRequested():
+                row = self.generation(event.generation)
+                row.games, row.samples = self.games, event.samples
+                self.training_now = event.generation
+            case facts.TrainingProgressed():
+                self.generation(event.generation)
+                self.training = event
+            case facts.TrainingFinished():
+                row = self.generation(event.generation)
+                row.steps, row.loss, row.model = event.steps, event.loss, event.model
+                row.validation_loss = event.validation_loss
+                self.training = self.training_now = None
+            case facts.ModelRegistered():
+                row = self.generation(event.generation)
+                row.model, row.parameters = event.model, event.parameters
+            case facts.ModelPromoted() | facts.PromotionRejected():
+                promoted = isinstance(event, facts.ModelPromoted)
+                row = self.generation(event.generation)
+                row.promoted, row.why, row.judged_at = promoted, event.why, time
+                self.current = getattr(event, "current", event.model)
+            case facts.ModelRolledBack():
+                self.current = event.current
+            case facts.ModelTainted():
+                self.generation(event.generation).tainted = True
+            case facts.RatingsUpdated():
+                self.ratings = event.ratings
+
+    def complete(self, wanted: int) -> bool:
+        """Whether this many generations have a verdict and scores against both baselines."""
+        rows = [self.generations.get(number) for number in range(1, wanted + 1)]
+        return all(
+            row and row.promoted is not None and {"random", "heuristic"} <= row.scores.keys()
+            for row in rows
         )
 
 
@@ -166,86 +202,61 @@ class LoopView:
     settings_version: int = 0
     generations_wanted: int = 0
     dead_letters: int = 0
-    """that nobody has resolved"""
+    """Unresolved ones."""
     paused: dict[str, str] = field(default_factory=dict)
-    """why, by `<scope>/<kind>`"""
+    """Reasons by `<scope>/<kind>`."""
     seq: int = 0
-    scored: dict[str, EvaluationScored] = field(default_factory=dict)
-    """results of the loop's own matches by ticket"""
+    scored: dict[str, facts.EvaluationScored] = field(default_factory=dict)
+    """Results of the loop's own evaluations by ticket."""
     left_out: set[str] = field(default_factory=set)
-    """retracted tickets"""
+    """Retracted tickets."""
 
     def of(self, config: str) -> ConfigView:
-        """View of a config, made when first asked for."""
+        """Return the view of a config, created if missing."""
         return self.configs.setdefault(config, ConfigView(config=config))
 
+    def finished(self) -> bool:
+        """Whether all wanted generations of all configs are complete."""
+        views, wanted = self.configs.values(), self.generations_wanted
+        return bool(wanted and views) and all(view.complete(wanted) for view in views)
+
     def fold(self, events: Iterable[Recorded]) -> None:
-        """Take in events in the order of the log."""
+        """Fold events in the order of the log."""
         for event, meta in events:
             self.seq = max(self.seq, meta.seq)
-            self._take(event, meta.time)
+            match event:
+                case facts.SettingsChanged():
+                    self.settings_version = event.version
+                    self.generations_wanted = event.settings.generations
+                    for config in event.settings.configs:
+                        self.of(config)
+                case facts.DeadLetterStored():
+                    self.dead_letters += 1
+                case facts.DeadLetterResolved():
+                    self.dead_letters = max(0, self.dead_letters - 1)
+                case facts.PipelinePaused():
+                    self.paused[f"{event.scope}/{event.kind}"] = event.why
+                case facts.PipelineResumed():
+                    self.paused.pop(f"{event.scope}/{event.kind}", None)
+                case facts.EvaluationScored():
+                    self._score(event)
+                case facts.GamesRetracted():
+                    self._retract(event)
+                case _ if isinstance(event, ConfigFact):
+                    self.of(event.config).take(event, meta.time)
 
-    def finished(self) -> bool:
-        """All wanted generations are judged and measured against both baselines."""
-        wanted = self.generations_wanted
-        return bool(wanted and self.configs) and all(
-            _complete(view, wanted) for view in self.configs.values()
-        )
+    def _score(self, event: facts.EvaluationScored) -> None:
+        view = self.of(event.config)
+        view.evaluation_games += event.games
+        if event.purpose in facts.MEASURING or event.ticket in self.left_out:
+            return
+        self.scored[event.ticket] = event
+        if event.candidate_model:
+            view.names[event.candidate_model] = event.candidate
+        scores = view.generation(event.generation).scores
+        scores.setdefault(event.purpose, Score()).add(event)
 
-    def _take(self, event: Fact, time: datetime) -> None:
-        match event:
-            case SettingsChanged():
-                self.settings_version, self.generations_wanted = (
-                    event.version,
-                    event.settings.generations,
-                )
-                for config in event.settings.configs:
-                    self.of(config)
-            case SelfplayPlanned() | SelfplayFinished() | ShardExported():
-                _take_games(self.of(event.config), event)
-            case (
-                TrainingRequested()
-                | TrainingStarted()
-                | TrainingProgressed()
-                | TrainingFinished()
-                | ModelRegistered()
-            ):
-                _take_training(self.of(event.config), event)
-            case EvaluationScored():
-                view = self.of(event.config)
-                view.evaluation_games += event.games
-                if event.purpose in MEASURING or event.ticket in self.left_out:
-                    return
-                self.scored[event.ticket] = event
-                if event.candidate_model:
-                    view.names[event.candidate_model] = event.candidate
-                view.generation(event.generation).scores.setdefault(event.purpose, Score()).add(
-                    event
-                )
-            case ModelPromoted() | PromotionRejected():
-                view, promoted = self.of(event.config), isinstance(event, ModelPromoted)
-                row = view.generation(event.generation)
-                row.promoted, row.why, row.judged_at = promoted, event.why, time
-                view.current = event.model if isinstance(event, ModelPromoted) else event.current
-            case ModelRolledBack():
-                self.of(event.config).current = event.current
-            case GamesRetracted():
-                self._retract(event)
-            case ModelTainted():
-                self.of(event.config).generation(event.generation).tainted = True
-            case RatingsUpdated():
-                self.of(event.config).ratings = event.ratings
-            case DeadLetterStored():
-                self.dead_letters += 1
-            case DeadLetterResolved():
-                self.dead_letters = max(0, self.dead_letters - 1)
-            case PipelinePaused():
-                self.paused[f"{event.scope}/{event.kind}"] = event.why
-            case PipelineResumed():
-                self.paused.pop(f"{event.scope}/{event.kind}", None)
-
-    def _retract(self, event: GamesRetracted) -> None:
-        """Take the results of the retracted tickets back."""
+    def _retract(self, event: facts.GamesRetracted) -> None:
         view = self.of(event.config)
         view.retracted += event.count
         self.left_out.update(event.unscored_tickets)
@@ -255,57 +266,3 @@ class LoopView:
                 scores[result.purpose].add(result, -1)
                 if scores[result.purpose].games == 0:
                     del scores[result.purpose]
-
-
-def _take_games(
-    view: ConfigView, event: SelfplayPlanned | SelfplayFinished | ShardExported
-) -> None:
-    match event:
-        case SelfplayPlanned():
-            view.games_planned += event.games
-            view.playing = event.generation
-        case SelfplayFinished():
-            view.games += event.games
-            view.games_planned -= event.lost
-            view.plies += event.plies
-            view.play_seconds += event.play_seconds
-        case ShardExported():
-            view.shards += event.supersedes is None
-            view.samples += event.samples - view.samples_of.get(event.index, 0)
-            view.samples_of[event.index] = event.samples
-            view.rejected += event.rejected if event.supersedes is None else 0
-
-
-def _take_training(
-    view: ConfigView,
-    event: TrainingRequested
-    | TrainingStarted
-    | TrainingProgressed
-    | TrainingFinished
-    | ModelRegistered,
-) -> None:
-    row = view.generation(event.generation)
-    match event:
-        case TrainingRequested():
-            row.games, row.samples = view.games, event.samples
-            view.training_now = event.generation
-        case TrainingProgressed():
-            view.training = event
-        case TrainingFinished():
-            row.steps, row.loss, row.validation_loss, row.model = (
-                event.steps,
-                event.loss,
-                event.validation_loss,
-                event.model,
-            )
-            view.training, view.training_now = None, None
-        case ModelRegistered():
-            row.model, row.parameters = event.model, event.parameters
-
-
-def _complete(view: ConfigView, wanted: int) -> bool:
-    rows = [view.generations.get(number) for number in range(1, wanted + 1)]
-    return all(
-        row and row.promoted is not None and {"random", "heuristic"} <= row.scores.keys()
-        for row in rows
-    )

@@ -6,23 +6,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from msgspec import Struct
 from rich.table import Table
 
 from ringrift.errors import CommandError
-from ringrift.events import Recorded, facts
+from ringrift.events import EventMeta, Fact, facts
 from ringrift.insight.describe import plural, short, shorts, table
 from ringrift.insight.why.causes import MODEL_DIGITS_MIN
 from ringrift.insight.why.references import HEURISTIC, GameGroup, GameIndex, HistoryIndex
 from ringrift.log.protocol import Log, Progress
 
+F = TypeVar("F", bound=Fact)
 SHARDS_SHOWN_MAX = 12
 NEWEST_SHOWN = 8
 """Networks named when none, or more than one, matches."""
 
 
-class ShardUse(Struct, frozen=True, kw_only=True):
+class ShardUse(Struct, frozen=True):
     """One shard that a network was trained on, and the games in it."""
 
     digest: str
@@ -32,7 +34,7 @@ class ShardUse(Struct, frozen=True, kw_only=True):
     groups: tuple[GameGroup, ...]
 
 
-class LineageMatch(Struct, frozen=True, kw_only=True):
+class LineageMatch(Struct, frozen=True):
     """One match of a network."""
 
     position: str
@@ -75,7 +77,7 @@ class Lineage(Struct, frozen=True, kw_only=True):
     tainted: tuple[str, ...]
 
 
-class Exposure(Struct, frozen=True, kw_only=True):
+class Exposure(Struct, frozen=True):
     """A network that learned from games in question: `games` of its own `of` training games, or
     `inherited` from ancestors through their weights."""
 
@@ -122,10 +124,8 @@ class Archive:
         shards = self._shards(model)
         groups = [group for shard in shards for group in shard.groups]
         played = [group for group in self.games.by_request.values() if model in group.models]
-        verdicts = self._all(facts.ModelPromoted, facts.PromotionRejected)
-        promotions = [item for item in verdicts if isinstance(item.event, facts.ModelPromoted)]
-        current = [_model(item) for item in promotions if _config(item) == event.config][-1:]
         pupils = self.exposed(lambda group: group.models.get(model, 0))
+        verdict, current = self._verdict(event)
         return Lineage(
             model=model,
             config=event.config,
@@ -141,18 +141,22 @@ class Archive:
             children=tuple(name for name in self.history.models if model in self._parents(name)),
             pupils=tuple(row.model for row in pupils if row.games),
             plans=tuple(
-                item.meta.position
-                for item in self._all(facts.SelfplayPlanned)
-                if _model(item) == model
+                meta.position
+                for plan, meta in self._all(facts.SelfplayPlanned)
+                if plan.model == model
             ),
             games=_counted(played, lambda group: {group.origin: group.models[model]}),
-            results=self._results(model),
-            verdict=next((_named(item) for item in verdicts if _model(item) == model), None),
-            current=current == [model],
+            results=tuple(
+                LineageMatch(meta.position, row.opponent, row.purpose, row.games, row.wins)
+                for row, meta in self._all(facts.EvaluationScored)
+                if row.candidate_model == model
+            ),
+            verdict=verdict,
+            current=current,
             tainted=tuple(
-                item.event.retraction
-                for item in self._all(facts.ModelTainted)
-                if isinstance(item.event, facts.ModelTainted) and item.event.model == model
+                taint.retraction
+                for taint, _ in self._all(facts.ModelTainted)
+                if taint.model == model
             ),
         )
 
@@ -168,15 +172,9 @@ class Archive:
         for model, (event, _) in self.history.models.items():
             inherited = tuple(parent for parent in self._ancestors(model) if own.get(parent))
             if isinstance(event, facts.ModelRegistered) and (own[model] or inherited):
-                row = Exposure(
-                    model=model,
-                    config=event.config,
-                    generation=event.generation,
-                    games=own[model],
-                    of=sum(shard.games for shard in shards[model]),
-                    inherited=inherited,
-                )
-                rows.append(row)
+                of = sum(shard.games for shard in shards[model])
+                number = event.generation
+                rows.append(Exposure(model, event.config, number, own[model], of, inherited))
         return rows
 
     def exposed_to(self, *, node: str | None = None, player: str | None = None) -> list[Exposure]:
@@ -193,21 +191,26 @@ class Archive:
 
     def _shards(self, model: str) -> tuple[ShardUse, ...]:
         request = self.history.at.get(self.history.models[model].meta.cause or "")
-        if request is None or not isinstance(request.event, facts.TrainingRequested):
-            return ()
         found = []
-        for digest in request.event.shards:
-            event, meta = self.history.shards.get(digest) or (None, None)
-            if isinstance(event, facts.ShardExported) and meta is not None:
-                used = ShardUse(
-                    digest=digest,
-                    position=meta.position,
-                    games=event.games,
-                    samples=event.samples,
-                    groups=self.games.of_shard(digest),
-                )
-                found.append(used)
+        for digest in getattr(request.event, "shards", ()) if request else ():
+            if digest in self.history.shards:
+                event, meta = self.history.shards[digest]
+                assert isinstance(event, facts.ShardExported)
+                groups = self.games.of_shard(digest)
+                use = ShardUse(digest, meta.position, event.games, event.samples, groups)
+                found.append(use)
         return tuple(found)
+
+    def _verdict(self, model: facts.ModelRegistered) -> tuple[str | None, bool]:
+        """Return the verdict of a network, and whether it is the current one of its config."""
+        found, current = None, False
+        for event, meta in self.history.at.values():
+            if isinstance(event, facts.ModelPromoted | facts.PromotionRejected):
+                if event.model == model.model and found is None:
+                    found = f"{type(event).__name__} {meta.position}"
+                if isinstance(event, facts.ModelPromoted) and event.config == model.config:
+                    current = event.model == model.model
+        return found, current
 
     def _parents(self, model: str) -> tuple[str, ...]:
         recorded = self.history.models.get(model)
@@ -223,34 +226,10 @@ class Archive:
                 waiting += self._parents(parent)
         return tuple(found)
 
-    def _results(self, model: str) -> tuple[LineageMatch, ...]:
-        found = []
-        for event, meta in self._all(facts.EvaluationScored):
-            if isinstance(event, facts.EvaluationScored) and event.candidate_model == model:
-                match = LineageMatch(
-                    position=meta.position,
-                    opponent=event.opponent,
-                    purpose=event.purpose,
-                    games=event.games,
-                    wins=event.wins,
-                )
-                found.append(match)
-        return tuple(found)
-
-    def _all(self, *kinds: type) -> list[Recorded]:
-        return [item for item in self.history.at.values() if isinstance(item.event, kinds)]
-
-
-def _model(recorded: Recorded) -> str | None:
-    return getattr(recorded.event, "model", None)
-
-
-def _config(recorded: Recorded) -> str | None:
-    return getattr(recorded.event, "config", None)
-
-
-def _named(recorded: Recorded) -> str:
-    return f"{type(recorded.event).__name__} {recorded.meta.position}"
+    def _all(self, kind: type[F]) -> Iterator[tuple[F, EventMeta]]:
+        for event, meta in self.history.at.values():
+            if isinstance(event, kind):
+                yield event, meta
 
 
 def _counted(
