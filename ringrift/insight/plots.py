@@ -14,6 +14,8 @@ INK, FAINT, SHADE = "#2b2b2b", "#8b8170", "#d9c9a3"
 PROMOTED, REJECTED = "#1f6f4a", "#b0563a"
 WORK_COLOURS = {"selfplay": "#0072b2", "training": "#e69f00", "evaluation": "#009e73"}
 """Okabe and Ito (2008): the colour-blind can distinguish these."""
+BASELINES = (("random", "random play", ":"), ("heuristic", "heuristic", "--"))
+"""Name, label and line style."""
 SIZE = (7.2, 4.2)
 """Inches."""
 Z_95 = 1.96
@@ -98,8 +100,10 @@ def named_line(axes: Any, label: str, height: float, style: str) -> None:
 def elo_over_games(
     config: str, points: Iterable[EloPoint], baselines: Mapping[str, float], path: Path
 ) -> None:
-    """Draw the Elo of every network, and lines for `baselines` (Elo by label)."""
-    points = list(points)
+    """Draw the Elo of every network above random play. `baselines` are the Elo of `random` and
+    `heuristic`, if they are rated."""
+    zero = baselines.get("random") or 0.0
+    points = [point._replace(elo=point.elo - zero) for point in points]
     title = f"{config}: networks by generation (green: promoted, red: not)"
     up = "Elo above random play, 95 % interval"
     with figure(path, title, "self-play games before training", up) as axes:
@@ -110,20 +114,18 @@ def elo_over_games(
             at = (point.games, point.elo)
             axes.errorbar(*at, yerr=Z_95 * point.se, fmt="o", color=colour, capsize=3, zorder=2)
             axes.annotate(str(point.generation), at, (7, 5), "data", "offset points", color=colour)
-        for style, (label, elo) in zip((":", "--"), baselines.items(), strict=False):
-            named_line(axes, label, elo, style)
+        for name, label, style in BASELINES:
+            if (elo := baselines.get(name)) is not None:
+                named_line(axes, label, elo - zero, style)
 
 
 def elo_of(view: ConfigView, path: Path) -> None:
     """Draw the Elo of every network of a config, with both baselines."""
-    base = view.rating("baseline:random")
-    zero = base.elo if base else 0.0
     points = [
-        EloPoint(row.number, row.games, rating.elo - zero, rating.se, bool(row.promoted))
+        EloPoint(row.number, row.games, rating.elo, rating.se, bool(row.promoted))
         for _, row in sorted(view.generations.items())
         if (rating := view.rating_of(row.model))
     ]
-    names = {"random play": "baseline:random", "heuristic": "baseline:heuristic"}
-    rated = {label: view.rating(name) for label, name in names.items()}
-    lines = {label: rating.elo - zero for label, rating in rated.items() if rating}
-    elo_over_games(view.config, points, lines, path)
+    rated = {name: view.rating(f"baseline:{name}:") for name in ("random", "heuristic")}
+    baselines = {name: rating.elo for name, rating in rated.items() if rating}
+    elo_over_games(view.config, points, baselines, path)

@@ -24,17 +24,18 @@ ELO = """
     ), verdicts AS (
         SELECT model, TRUE AS promoted FROM model_promoted
         UNION ALL SELECT model, FALSE FROM promotion_rejected
-    ), zero AS (
-        SELECT coalesce(max(elo), 0) AS elo FROM leaderboard
-        WHERE config = $1 AND participant LIKE 'baseline:random:%'
     )
     SELECT m.generation, any_value(g.games)::BIGINT AS games,
-           max(l.elo) - any_value(zero.elo) AS elo, any_value(l.se) AS se,
+           max(l.elo) AS elo, any_value(l.se) AS se,
            coalesce(any_value(v.promoted), FALSE) AS promoted
     FROM model_registered m
     JOIN leaderboard l ON l.config = m.config AND l.participant LIKE m.model[:12] || ':%'
-    JOIN games g USING (generation) LEFT JOIN verdicts v ON v.model = m.model CROSS JOIN zero
+    JOIN games g USING (generation) LEFT JOIN verdicts v ON v.model = m.model
     WHERE m.config = $1 GROUP BY m.generation ORDER BY m.generation
+"""
+BASELINES = """
+    SELECT split_part(participant, ':', 2) AS name, elo FROM leaderboard
+    WHERE config = $1 AND participant IN ('baseline:random:s0', 'baseline:heuristic:s0')
 """
 THROUGHPUT = f"""
     WITH span AS (
@@ -77,7 +78,8 @@ def elo(connection: Connection, config: str, path: Path) -> None:
     """Draw the Elo above random play of every network over the self-play games before its
     training."""
     rows = _rows(connection, "ratings", config, ELO)
-    plots.elo_over_games(config, (plots.EloPoint(**row) for row in rows), {}, path)
+    baselines = {row["name"]: row["elo"] for row in rows_of(connection, BASELINES, config)}
+    plots.elo_over_games(config, (plots.EloPoint(**row) for row in rows), baselines, path)
 
 
 def throughput(connection: Connection, config: str, path: Path) -> None:

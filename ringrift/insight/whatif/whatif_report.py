@@ -145,7 +145,6 @@ def decisions_over_time(found: WhatIf, path: Path) -> None:
     along = plots.since(min(times)) if times else ""
     title = f"{title}, dotted: first divergence"
     with plots.figure(path, title, along, f"{amount or 'decisions'} so far") as axes:
-        axes.set_ylim(bottom=0)
         if not times:
             return
         end = _minutes(max(times), min(times)) * (1.0 + MARGIN)
@@ -165,6 +164,7 @@ def decisions_over_time(found: WhatIf, path: Path) -> None:
             assert first is not None
             at = _minutes(first.cause.time, min(times))
             axes.axvline(at, color=plots.FAINT, lw=0.8, ls=":")
+        axes.set_ylim(bottom=0)
         plots.legend(axes)
 
 

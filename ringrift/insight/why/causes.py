@@ -123,7 +123,9 @@ def node_text(node: CauseNode) -> str:
         what = plural(games.count, f"{games.origin} game")
         nodes = ", ".join(f"{name} {count}" for name, count in games.nodes.items())
         models = ", ".join(f"{short(name)} {count}" for name, count in games.models.items())
-        return f"{games.position} {what} for {games.request or '-'} (nodes {nodes}; by {models})"
+        request = games.request or "-"
+        text = f"{games.position} {what} for {request} (nodes {nodes}; by {models})"
+        return f"{text}{CLOSED[node.state]}"
     assert node.recorded is not None
     event, meta = node.recorded
     role = "" if node.role in ("root", "cause") else f"[{node.role}] "
