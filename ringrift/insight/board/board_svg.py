@@ -1,7 +1,7 @@
 """A position as an SVG picture: stacks as rings one upon another, the last turn pointed out.
 
-Colours are those of Okabe and Ito (2008), which the colour-blind can distinguish; every stack of two
-or more rings shows its height."""
+Colours are those of Okabe and Ito (2008), which the colour-blind can distinguish. Stacks of two
+or more rings show their height."""
 
 from __future__ import annotations
 
