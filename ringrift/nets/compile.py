@@ -6,7 +6,7 @@ from typing import Final
 from ringrift.rules.compile import RULES
 
 KERNELS: Final = tuple(
-    Path(__file__).parent / "nnue" / name for name in ("features.py", "inference.py")
+    Path(__file__).parent / "nnue" / name for name in ("cells.py", "features.py", "inference.py")
 )
 """Sources that compiled callers in other packages depend on."""
 

@@ -1,14 +1,13 @@
-"""The handcrafted evaluation: material, races and threats of every seat, weighted and set against
-the others.
+"""The handcrafted evaluation: weighted material, races and threats of each seat against the others.
 
-A state becomes one row of features a seat (`features`). The weighted sum `u` of a row is the seat's
-strength on a logistic scale: seat a ends before seat b with probability `sigmoid(u_a - u_b)`
-(Bradley-Terry, Plackett-Luce), so its expected value by rank is
+A state becomes one row of features for each seat (`features`). The weighted sum `u` of a row is the
+seat's strength on a logistic scale: seat a ends before seat b with probability
+`sigmoid(u_a - u_b)` (Bradley-Terry, Plackett-Luce), so its expected value by rank is
 
     v_a = mean over b of tanh((u_a - u_b) / 2),
 
-between -1 and +1 and summing to 0. The weights were fitted, not chosen: see
-`ringrift.tools.heuristic_fit`."""
+between -1 and +1, with sum 0. The weights were fitted: see `ringrift.tools.heuristic_fit`.
+"""
 
 from typing import Final
 
@@ -16,19 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
+from ringrift.rules import table as tb
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, word_cap, word_height
+from ringrift.rules.lines import run_ahead
 from ringrift.rules.outcome import final_values
-from ringrift.rules.table import (
-    CELLS_AT,
-    T_AXES,
-    T_AXIS,
-    T_DIRECTION,
-    T_DIRECTIONS,
-    T_RINGS_TO_WIN,
-    T_TERRITORY_TO_WIN,
-)
 from ringrift.search.compile import compiled
 
 FEATURE_NAMES: Final = (
@@ -52,7 +44,7 @@ FEATURE_NAMES: Final = (
     "no_material",  # 1 without stack and hand: temporarily out
     "out",  # 1 without a ring anywhere
     "rounds_alone",  # completed rounds as the only seat able to act / rounds required
-    "at_placement",  # 1 if the seat is to move in this phase, so for the next six
+    "at_placement",  # 1 if the seat is to move in this phase; the next five likewise
     "at_movement",
     "at_capture",
     "at_chain",
@@ -62,32 +54,13 @@ FEATURE_NAMES: Final = (
     "owes_cap",  # 1 if the mover owes a region cost: a cap is about to be credited
 )
 FEATURES: Final = len(FEATURE_NAMES)
-(
-    F_REMOVED,
-    F_REMOVED2,
-    F_TERRITORY,
-    F_TERRITORY2,
-    F_HAND,
-    F_STACKS,
-    F_CAPS,
-    F_PRISONERS,
-    F_BURIED,
-    F_MARKERS,
-    F_MOBILE,
-    F_STUCK,
-    F_CREDIT,
-    F_CROSSINGS,
-    F_CAPTURES,
-    F_CAPTURED,
-    F_LINES,
-    F_NO_MATERIAL,
-    F_OUT,
-    F_ALONE,
-    F_PHASE,
-) = range(21)
+# Their indices, in the same order.
+F_REMOVED, F_REMOVED2, F_TERRITORY, F_TERRITORY2, F_HAND, F_STACKS, F_CAPS = range(7)
+F_PRISONERS, F_BURIED, F_MARKERS, F_MOBILE, F_STUCK, F_CREDIT, F_CROSSINGS = range(7, 14)
+F_CAPTURES, F_CAPTURED, F_LINES, F_NO_MATERIAL, F_OUT, F_ALONE, F_PHASE = range(14, 21)
 F_OWES_RING: Final = FEATURES - 2
 F_OWES_CAP: Final = FEATURES - 1
-SCRATCH: Final = 4 * FEATURES  # float32 words that `evaluate` needs, four seats at most
+SCRATCH: Final = 4 * FEATURES  # float32 numbers that `evaluate` needs, for up to four seats
 TURN_PHASES_BEFORE_OVER: Final = 6
 
 Row = NDArray[np.float32]
@@ -95,14 +68,14 @@ Row = NDArray[np.float32]
 
 @compiled
 def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: int, f: Row) -> bool:
-    """Add what one ray of the stack at core id `at` offers its controller; returns whether it can
-    move along it."""
+    """Add the features of one ray of the stack at core id `at`; return whether the stack can move
+    along it."""
     c = at + delta
     distance = 1
     crossed = False  # an own marker lies on the way, before the cell looked at
     credit = False
     crossing = False
-    w = i64(s[U(CELLS_AT + c)])
+    w = i64(s[U(tb.CELLS_AT + c)])
     while (w & la.BLOCK) == 0:
         if distance >= height:
             crossing |= crossed
@@ -110,7 +83,7 @@ def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: in
         crossed |= w == seat
         c += delta
         distance += 1
-        w = i64(s[U(CELLS_AT + c)])
+        w = i64(s[U(tb.CELLS_AT + c)])
     own = (seat - 1) * FEATURES
     if credit:
         f[U(own + F_CREDIT)] += 1
@@ -120,10 +93,10 @@ def _ray_features(s: Words, delta: int, at: int, seat: int, height: int, cap: in
     if (w & la.STACK) and word_cap(w) <= cap and victim != seat:
         beyond = c + delta
         reach = distance + 1
-        while reach < height and (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
+        while reach < height and (s[U(tb.CELLS_AT + beyond)] & la.BLOCK) == 0:
             beyond += delta
             reach += 1
-        if (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
+        if (s[U(tb.CELLS_AT + beyond)] & la.BLOCK) == 0:
             f[U(own + F_CAPTURES)] += 1
             f[U((victim - 1) * FEATURES + F_CAPTURED)] += word_height(w)
     return distance > height
@@ -138,8 +111,8 @@ def _stack_features(t: Words, s: Words, at: int, w: int, f: Row) -> None:
     f[U(own + F_CAPS)] += cap
     f[U(own + F_PRISONERS)] += height - cap
     rays = 0
-    for d in range(t[U(T_DIRECTIONS)]):
-        if _ray_features(s, i64(t[U(T_DIRECTION + d)]), at, seat, height, cap, f):
+    for d in range(t[U(tb.T_DIRECTIONS)]):
+        if _ray_features(s, i64(t[U(tb.T_DIRECTION + d)]), at, seat, height, cap, f):
             rays += 1
     f[U(own + F_MOBILE)] += rays
     if rays == 0:
@@ -148,23 +121,20 @@ def _stack_features(t: Words, s: Words, at: int, w: int, f: Row) -> None:
 
 @compiled
 def _line_features(t: Words, s: Words, at: int, seat: int, shortest: int, f: Row) -> None:
-    """Count the marker runs that begin at `at` and have at least `shortest` cells."""
-    for axis in range(t[U(T_AXES)]):
-        delta = i64(t[U(T_AXIS + axis)])
-        if s[U(CELLS_AT + at - delta)] == seat:
+    """Count the runs of at least `shortest` markers that begin at `at`."""
+    for axis in range(t[U(tb.T_AXES)]):
+        delta = i64(t[U(tb.T_AXIS + axis)])
+        if s[U(tb.CELLS_AT + at - delta)] == seat:
             continue
-        length = 1
-        while s[U(CELLS_AT + at + length * delta)] == seat:
-            length += 1
-        if length >= shortest:
+        if run_ahead(s, at, delta, seat) >= shortest:
             f[U((seat - 1) * FEATURES + F_LINES)] += 1
 
 
 @compiled
 def _header_features(g: Geometry, s: Words, f: Row) -> None:
     t = g.table
-    to_win = np.float32(t[U(T_RINGS_TO_WIN)])
-    land = np.float32(t[U(T_TERRITORY_TO_WIN)])
+    to_win = np.float32(t[U(tb.T_RINGS_TO_WIN)])
+    land = np.float32(t[U(tb.T_TERRITORY_TO_WIN)])
     rings = np.float32(g.rings_per_seat)
     for seat in range(1, g.seats + 1):
         own = (seat - 1) * FEATURES
@@ -195,8 +165,7 @@ def _header_features(g: Geometry, s: Words, f: Row) -> None:
 
 @compiled
 def features(g: Geometry, s: Words, f: Row) -> None:
-    """Write the features of a running game, row `seat - 1` of `f` seen as [seats, FEATURES]; `f`
-    has SCRATCH words."""
+    """Write the features of a running game to `f`, SCRATCH numbers seen as [seats, FEATURES]."""
     t = g.table
     for i in range(g.seats * FEATURES):
         f[U(i)] = 0.0
@@ -204,7 +173,7 @@ def features(g: Geometry, s: Words, f: Row) -> None:
     shortest = g.line_length - 1
     for k in range(g.n_cells):
         at = i64(g.cell_of[U(k)])
-        w = i64(s[U(CELLS_AT + at)])
+        w = i64(s[U(tb.CELLS_AT + at)])
         if w == 0 or w & la.WALL:
             continue
         if w & la.STACK:
@@ -227,8 +196,9 @@ def features(g: Geometry, s: Words, f: Row) -> None:
 
 @compiled
 def evaluate(g: Geometry, s: Words, w: Row, f: Row, values: Row) -> None:
-    """Write the value of a state for every seat, `values[seat - 1]`; exact when the game is over.
-    `f` is scratch."""
+    """Write the value of a state for every seat to `values[seat - 1]`; exact if the game is over.
+
+    `w` are the weights, `f` is scratch."""
     if s[U(la.PHASE)] == la.OVER:
         final_values(s, g.seats, values)
         return

@@ -1,9 +1,10 @@
-"""A 64-bit key of a position, for tables of positions met before.
+"""A 64-bit key of a position, for transposition tables.
 
-Equal positions have equal keys however they came about: rings are told apart by colour only, and
-the numbers of plies and turns played are left out, as nothing that is still to come depends on
-them. Different positions share a key with a probability of 2^-64 a pair, which is one search of
-2^16 positions in eight thousand million."""
+Positions have equal keys whatever moves led to them: rings are distinguished by colour only, and
+the numbers of plies and turns are left out, as no legal move depends on them. Two different
+positions share a key with probability 2^-64, so that happens in one of 8e9 searches of 2^16
+positions.
+"""
 
 from typing import Final
 
@@ -15,16 +16,15 @@ from ringrift.rules.table import CELLS_AT
 from ringrift.search.compile import compiled
 from ringrift.search.splitmix import GOLDEN, MIX_1
 
-CELL_BITS: Final = (
-    1 << la.BOTTOM_SHIFT
-) - 1  # seat, wall, stack, height, cap: all but the number of the bottom ring
+CELL_BITS: Final = (1 << la.BOTTOM_SHIFT) - 1
+"""Seat, wall, stack, height, cap: all but the number of the bottom ring."""
 COLOUR: Final = 7 << la.COLOUR_SHIFT
 
 
 @compiled
 def _stir(key: int, word: int) -> int:
-    """Both factors and the shift can be undone, so two keys that differ never meet over equal
-    words."""
+    """Mix a word into the key. Each step is invertible, so equal words keep different keys
+    different."""
     z = (key ^ U(word)) * MIX_1
     return z ^ (z >> U(32))
 

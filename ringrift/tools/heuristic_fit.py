@@ -190,10 +190,10 @@ def _mean_of_last_half(trail: list[Array]) -> Weights:
 
 
 def show(group: str, weights: Array | Weights) -> None:
-    """Print weights in the form of `ringrift.search.weights`."""
-    pairs = zip(FEATURE_NAMES, weights.tolist(), strict=True)
-    lines = [f'        "{name}": {weight:.3f},' for name, weight in pairs]
-    print("\n".join([f'    "{group}": {{', *lines, "    },"]), flush=True)
+    """Print one column of `ringrift.search.weights`."""
+    print(f"# {group}")
+    for name, weight in zip(FEATURE_NAMES, weights.tolist(), strict=True):
+        print(f"{name:20} {weight:.3f}", flush=True)
 
 
 def main(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
-"""Slow, obvious searches to a fixed depth over the real rules: no window, no table, no order. What
-they say is what `ringrift.search.depth_first` has to find."""
+"""Plain searches to a fixed depth over the real rules, without window, table or move order.
+
+They are slow, and the reference for `ringrift.search.depth_first`."""
 
 from dataclasses import dataclass
 
@@ -22,22 +23,23 @@ Choice = tuple[int, int]  # seat, move code
 
 @dataclass
 class Plain:
-    """`kind` as in `depth_first`; `hero` is the person to move at the root."""
+    """`kind` as in `depth_first`; `root_player` is the person to move at the root."""
 
     config: Config
     kind: int
-    hero: int
+    root_player: int
     nodes: int = 0
 
     def choices(self, s: State) -> list[Choice]:
         g = geometry(self.config)
         buffer = np.zeros(g.moves_max, np.int64)
         seats = [int(s[la.TURN])]
-        if self.kind == df.BRS and s[la.PHASE] == la.PLACEMENT and s[la.TURN] != self.hero + 1:
+        begins = s[la.PHASE] == la.PLACEMENT
+        if self.kind == df.BRS and begins and s[la.TURN] != self.root_player + 1:
             seats = [
                 seat
                 for seat in range(1, g.seats + 1)
-                if seat != self.hero + 1 and self.has_ring(s, seat)
+                if seat != self.root_player + 1 and self.has_ring(s, seat)
             ]
         found = []
         for seat in seats:
@@ -49,7 +51,7 @@ class Plain:
         return found
 
     def after(self, s: State, choice: Choice) -> State:
-        """The position after a choice and the forced plies behind it."""
+        """Return the position after a choice and the forced plies that follow."""
         s = self.step(s, choice)
         while len(choices := self.choices(s)) == 1:
             s = self.step(s, choices[0])
@@ -58,15 +60,15 @@ class Plain:
     def step(self, s: State, choice: Choice) -> State:
         s = s.copy()
         seat, code = choice
-        hero = self.hero + 1
+        root_seat = self.root_player + 1
         if seat != s[la.TURN]:
             self.put_on_turn(s, seat)
         turns = s[la.TURN_NUMBER]
         apply_move(geometry(self.config), s, code)
         over, passed = s[la.PHASE] == la.OVER, s[la.TURN_NUMBER] != turns
-        others = hero not in (seat, s[la.TURN])
-        if self.kind == df.BRS and passed and not over and others and self.has_ring(s, hero):
-            self.put_on_turn(s, hero)
+        others = root_seat not in (seat, s[la.TURN])
+        if self.kind == df.BRS and passed and not over and others and self.has_ring(s, root_seat):
+            self.put_on_turn(s, root_seat)
         return s
 
     @staticmethod
@@ -90,8 +92,8 @@ class Plain:
         return found
 
     def value(self, s: State, left: int, level: int = 0) -> list[float]:
-        """Values by person of position `s`, `level` decisions after the root and `left` turns
-        before the leaves."""
+        """Return the values by person of position `s`, `level` decisions after the root and `left`
+        turns before the leaves."""
         self.nodes += 1
         g = geometry(self.config)
         values = np.zeros(g.seats, np.float32)
@@ -105,23 +107,22 @@ class Plain:
             return [v * float(va.ESTIMATE_MAX) for v in self.by_person(s, values)]
         person = self.person(s, int(s[la.TURN]))
         below = [self.child_value(s, choice, left, level) for choice in self.choices(s)]
-        if self.kind == df.MAXN or person == self.hero:
-            return max(
-                below, key=lambda values: values[person]
-            )  # the first of equals: the lowest code
-        return min(below, key=lambda values: values[self.hero])
+        if self.kind == df.MAXN or person == self.root_player:
+            # of equals the first, which has the lowest code
+            return max(below, key=lambda values: values[person])
+        return min(below, key=lambda values: values[self.root_player])
 
     def root_values(self, s: State, depth: int) -> dict[int, float]:
-        """For each legal move its value for the hero, searched to `depth`: 1 is one decision, d are
-        d - 1 turns."""
+        """Return the value of each legal move for the root player at `depth`: 1 is one decision, d
+        are d - 1 turns."""
         return {
-            choice[1]: self.child_value(s, choice, depth - 1, 0)[self.hero]
+            choice[1]: self.child_value(s, choice, depth - 1, 0)[self.root_player]
             for choice in self.choices(s)
         }
 
     def child_value(self, s: State, choice: Choice, left: int, level: int) -> list[float]:
-        """The values after a choice, where a turn may have ended; with none left there is a leaf at
-        once."""
+        """Return the values after a choice, which may end a turn; without turns left it is a
+        leaf."""
         after = self.after(s, choice)
         ended = after[la.TURN_NUMBER] != s[la.TURN_NUMBER]
         return self.value(after, max(left - int(ended), 0), level + 1)

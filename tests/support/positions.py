@@ -1,17 +1,22 @@
-"""Positions for tests of searches."""
+"""Positions for tests of rules and searches, and players on them."""
+
+from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 
-from ringrift.rules import Config, Position
-from ringrift.search.arrays import States
-from ringrift.search.players import Decision, Player
+from ringrift.rules import Config, Position, geometry
+from ringrift.search.arrays import Codes, Floats, Seeds, States
+from ringrift.search.heuristic import SCRATCH, evaluate
+from ringrift.search.players import Decision, Evaluate, Player
+from ringrift.search.weights import heuristic_weights
 
 
 def states_in_play(
     config: Config, count: int, *, seed: int = 5, plies: int = 90, moves_max: int = 1 << 30
 ) -> States:
-    """Positions with a choice of at most `moves_max` moves, up to `plies` plies and a little more
-    into random games."""
+    """Return positions of random games with 2 to `moves_max` legal moves, the first such ones after
+    up to `plies` plies."""
     rng = np.random.default_rng(seed)
     found: list[np.ndarray] = []
     while len(found) < count:
@@ -26,14 +31,8 @@ def states_in_play(
     return np.array(found)
 
 
-def choose_one(player: Player, position: Position, seed: int = 1) -> Decision:
-    (decision,) = player.choose(position.state[None], np.array([seed], np.uint64))
-    return decision
-
-
 def endings(config: Config, games: int, *, before: int, seed: int = 1) -> States:
-    """From each of so many random games the position with a choice `before` decisions before its
-    end."""
+    """Return from each of `games` random games the position `before` decisions before its end."""
     rng = np.random.default_rng(seed)
     found: list[np.ndarray] = []
     for _ in range(games):
@@ -48,7 +47,7 @@ def endings(config: Config, games: int, *, before: int, seed: int = 1) -> States
 
 
 def random_game(key: str, seed: int) -> list[Position]:
-    """All positions of a random game, the start and the end included."""
+    """Return all positions of a random game, with start and end."""
     rng = np.random.default_rng(seed)
     position = Position.start(Config.parse(key))
     found = [position.copy()]
@@ -56,3 +55,37 @@ def random_game(key: str, seed: int) -> list[Position]:
         position.play_code(int(rng.choice(position.legal_codes())))
         found.append(position.copy())
     return found
+
+
+def seeds(count: int) -> Seeds:
+    """Return the seeds 0 to count - 1."""
+    return np.arange(count).astype(np.uint64)
+
+
+def choose_one(player: Player, position: Position, seed: int = 1) -> Decision:
+    """Return the decision of a player in one position."""
+    (decision,) = player.choose(position.state[None], np.array([seed], np.uint64))
+    return decision
+
+
+def same(one: Decision, other: Decision) -> bool:
+    """Whether two decisions are equal in every field."""
+    return all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        for field in fields(Decision)
+    )
+
+
+def as_network(config: Config, seen: Callable[[States, Codes, Codes], None]) -> Evaluate:
+    """Return an evaluator with the values of the heuristic and equal logits; `seen` gets the
+    arguments of each call."""
+    g, weights, scratch = geometry(config), heuristic_weights(config), np.zeros(SCRATCH, np.float32)
+
+    def evaluator(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+        seen(states, codes, offsets)
+        values = np.zeros((len(states), config.seats), np.float32)
+        for state, row in zip(states, values, strict=True):
+            evaluate(g, state, weights, scratch, row)
+        return np.zeros(len(codes), np.float32), values
+
+    return evaluator

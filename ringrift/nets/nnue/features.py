@@ -3,23 +3,27 @@
 Seats are *relative* to the perspective: 0 is the seat itself, 1 the next in cyclic order, so that
 2, 3 and 4 seats share one layout and one network serves every seat.
 
-| planes | set on a cell if | |---|---| | 0-3 rings | the stack holds a ring of relative seat r, at
-any depth | | 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height
-reaches | | 8-11 territory | r owns the collapsed cell | | 12-15 markers | r's marker | | 16-19 cap
-| r controls the stack; one level for each of `CAP_FROM` that the cap reaches (every cap reaches 1,
-which planes 4-7 show) | | 20-23 line threats | the marker is of a run along this axis at most one
-short of a line; level 0: own, level 1: another's | | 24 vulnerable | an own stack that another
-seat's stack could leap over now, were it to move | | 25 opportunity | another's stack that an own
-stack could leap over now |
+| planes | set on a cell if |
+|---|---|
+| 0-3 rings | the stack holds a ring of relative seat r, at any depth |
+| 4-7 height | r controls the stack; one level for each of `HEIGHT_FROM` that the height reaches |
+| 8-11 territory | r owns the collapsed cell |
+| 12-15 markers | the marker is r's |
+| 16-19 cap | r controls the stack; one level for each of `CAP_FROM` that the cap reaches |
+| 20-23 line threats | the marker is of a run along this axis at most one short of a line: level 0
+  own, level 1 another's |
+| 24 vulnerable | it is an own stack that a stack of another seat could leap over, were it to move |
+| 25 opportunity | it is a stack of another seat that an own stack could leap over now |
 
-Heights and caps are thermometer codes: one more ring sets one more feature, so that similar heights
-share weights and updates of the accumulator are small; one class per height would share nothing,
-and a number would not be a sparse feature. Hexagonal boards have three axes and leave plane 23
-empty.
+Every cap reaches 1, so no level says it. Heights and caps are thermometer codes: one more ring sets
+one more feature, so that similar heights share weights and updates of the accumulator are small;
+one class for each height would share nothing, and a number would not be a sparse feature. Hexagonal
+boards have three axes and leave plane 23 empty.
 
-The content of a cell is first encoded as one word without perspective (`describe`), from which
+The content of a cell is first encoded as one word without perspective (`cells`), from which
 `cell_features` derives the features of a perspective. Updates are cheap because two positions
-differ in few words."""
+differ in few words.
+"""
 
 import json
 from hashlib import sha256
@@ -29,27 +33,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.nets.compile import compiled, inlined
+from ringrift.nets.nnue import cells as ce
+from ringrift.nets.nnue.cells import CAP_FROM, HEIGHT_FROM, Cells, describe
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import NINE_BITS, Words, word_bottom, word_cap, word_height
-from ringrift.rules.table import (
-    CELLS_AT,
-    T_AXES,
-    T_AXIS,
-    T_DIRECTION,
-    T_DIRECTIONS,
-    T_RINGS_TO_WIN,
-    T_TERRITORY_TO_WIN,
-)
+from ringrift.rules.layout import Words
+from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN
 
 FEATURE_SET: Final = "nnue-1"
 
 RELATIVE_SEATS: Final = 4
 AXES: Final = 4
-# Few stacks are higher than 8; the height determines which cells a stack reaches
-HEIGHT_FROM: Final = (1, 2, 3, 4, 5, 7, 10)
-CAP_FROM: Final = (2, 3, 4, 6)  # caps are compared with each other when stacks meet
 PLANE_LEVELS: Final = (
     (("rings", 1),) * RELATIVE_SEATS
     + (("height", len(HEIGHT_FROM)),) * RELATIVE_SEATS
@@ -122,118 +117,26 @@ _VULNERABLE, _OPPORTUNITY = FIRST_LEVEL[24:]
 _HEIGHTS, _CAPS = len(HEIGHT_FROM), len(CAP_FROM)
 _G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
 
-# The word of a cell: kind, seat (owner or controller), ring colours, levels reached, axes of line
-# threats, attacking seats.
-MARKER, TERRITORY, STACK = 1, 2, 3
-SEAT_SHIFT, RINGS_SHIFT, HEIGHT_SHIFT, CAP_SHIFT, LINE_SHIFT, ATTACK_SHIFT = 2, 5, 9, 12, 15, 19
-
-Cells = NDArray[np.int32]  # [n_cells] words in scan order
 Indices = NDArray[np.int32]
-
-
-@inlined
-def _reached(n: int, thresholds: tuple[int, ...]) -> int:
-    """Return how many of the ascending thresholds `n` reaches."""
-    count = i64(0)
-    for threshold in thresholds:
-        count += n >= threshold
-    return count
-
-
-@inlined
-def _colours(s: Words, w: int) -> int:
-    """Return bit seat - 1 for each colour in the stack with cell word `w`."""
-    links = i64(s[U(la.LINKS_AT)])
-    ring = word_bottom(w)
-    mask = i64(0)
-    for _ in range(word_height(w)):
-        link = i64(s[U(links + ring)])
-        mask |= i64(1) << ((link >> la.COLOUR_SHIFT) - 1)
-        ring = link & NINE_BITS
-    return mask
-
-
-@inlined
-def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
-    """Mark every foreign stack that the stack at core id `at` could leap over (9.1) as attacked."""
-    t = g.table
-    seat, height, cap = w & la.SEAT_BITS, word_height(w), word_cap(w)
-    for i in range(t[U(T_DIRECTIONS)]):
-        delta = i64(t[U(T_DIRECTION + i)])
-        c = at + delta
-        steps = 1
-        while (s[U(CELLS_AT + c)] & la.BLOCK) == 0:
-            c += delta
-            steps += 1
-        victim = i64(s[U(CELLS_AT + c)])
-        if (victim & la.STACK) == 0 or word_cap(victim) > cap or (victim & la.SEAT_BITS) == seat:
-            continue
-        beyond = c + delta
-        steps += 1
-        while steps < height and (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
-            beyond += delta
-            steps += 1
-        if (s[U(CELLS_AT + beyond)] & la.BLOCK) == 0:
-            cells[U(g.scan_of[U(c)])] |= np.int32(1) << (ATTACK_SHIFT + seat - 1)
-
-
-@inlined
-def _threaten(g: Geometry, s: Words, at: int, seat: int, cells: Cells) -> None:
-    """Mark the axes along which a run of markers that threatens a line begins at core id `at`."""
-    t = g.table
-    for axis in range(t[U(T_AXES)]):
-        delta = i64(t[U(T_AXIS + axis)])
-        if s[U(CELLS_AT + at - delta)] == seat:
-            continue
-        length = 1
-        while s[U(CELLS_AT + at + length * delta)] == seat:
-            length += 1
-        if length >= g.line_length - 1:
-            for i in range(length):
-                cells[U(g.scan_of[U(at + i * delta)])] |= np.int32(1) << (LINE_SHIFT + axis)
-
-
-@compiled
-def describe(g: Geometry, s: Words, cells: Cells) -> None:
-    """Write the word of every cell, in scan order."""
-    for k in range(g.n_cells):
-        cells[U(k)] = 0
-    for k in range(g.n_cells):
-        at = i64(g.cell_of[U(k)])
-        w = i64(s[U(CELLS_AT + at)])
-        seat = w & la.SEAT_BITS
-        if w == 0:
-            continue
-        if w & la.WALL:
-            cells[U(k)] |= TERRITORY | (seat << SEAT_SHIFT)
-        elif w & la.STACK:
-            levels = (_reached(word_height(w), HEIGHT_FROM) << HEIGHT_SHIFT) | (
-                _reached(word_cap(w), CAP_FROM) << CAP_SHIFT
-            )
-            cells[U(k)] |= STACK | (seat << SEAT_SHIFT) | (_colours(s, w) << RINGS_SHIFT) | levels
-            _attack(g, s, at, w, cells)
-        else:
-            cells[U(k)] |= MARKER | (seat << SEAT_SHIFT)
-            _threaten(g, s, at, seat, cells)
 
 
 @inlined
 def _stack_features(
     word: int, base: int, perspective: int, seats: int, out: Indices, k: int
 ) -> int:
-    seat = (word >> SEAT_SHIFT) & 7
+    seat = (word >> ce.SEAT_SHIFT) & 7
     relative = (seat - perspective + seats) % seats
     for r in range(seats):
-        if (word >> (RINGS_SHIFT + (perspective - 1 + r) % seats)) & 1:
+        if (word >> (ce.RINGS_SHIFT + (perspective - 1 + r) % seats)) & 1:
             out[U(k)] = base + _RINGS + r
             k += 1
-    for level in range((word >> HEIGHT_SHIFT) & 7):
+    for level in range((word >> ce.HEIGHT_SHIFT) & 7):
         out[U(k)] = base + _HEIGHT + relative * _HEIGHTS + level
         k += 1
-    for level in range((word >> CAP_SHIFT) & 7):
+    for level in range((word >> ce.CAP_SHIFT) & 7):
         out[U(k)] = base + _CAP + relative * _CAPS + level
         k += 1
-    attackers = (word >> ATTACK_SHIFT) & 15
+    attackers = (word >> ce.ATTACK_SHIFT) & 15
     if relative == 0 and attackers:
         out[U(k)] = base + _VULNERABLE
         k += 1
@@ -253,11 +156,11 @@ def _marker_features(
     out: Indices,
     k: int,
 ) -> int:
-    relative = (((word >> SEAT_SHIFT) & 7) - perspective + seats) % seats
+    relative = (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
     out[U(k)] = base + _MARKER + relative
     k += 1
     for axis in range(AXES):
-        if (word >> (LINE_SHIFT + axis)) & 1:
+        if (word >> (ce.LINE_SHIFT + axis)) & 1:
             out[U(k)] = base + _LINE + 2 * axes[U(axis)] + (1 if relative else 0)
             k += 1
     return k
@@ -277,12 +180,14 @@ def cell_features(
     `axes` is; return the new `k`."""
     base = place * LEVELS
     kind = word & 3
-    if kind == STACK:
+    if kind == ce.STACK:
         return _stack_features(word, base, perspective, seats, out, k)
-    if kind == MARKER:
+    if kind == ce.MARKER:
         return _marker_features(word, base, perspective, seats, axes, out, k)
-    if kind == TERRITORY:
-        out[U(k)] = base + _TERRITORY + (((word >> SEAT_SHIFT) & 7) - perspective + seats) % seats
+    if kind == ce.TERRITORY:
+        out[U(k)] = (
+            base + _TERRITORY + (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
+        )
         k += 1
     return k
 

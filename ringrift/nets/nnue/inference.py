@@ -29,17 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.nets.compile import compiled, inlined
-from ringrift.nets.nnue.features import (
-    CELL_FEATURES_MAX,
-    GLOBAL_ONE,
-    GLOBALS,
-    Cells,
-    Indices,
-    cell_features,
-    describe,
-    global_features,
-    plain_places,
-)
+from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue.cells import Cells, describe
+from ringrift.nets.nnue.features import Indices, cell_features, global_features, plain_places
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
@@ -86,8 +78,8 @@ def new_accumulators(g: Geometry, net: Network, nodes: int) -> Accumulators:
     return Accumulators(
         sums=np.zeros((nodes, g.seats, len(net.first_bias)), np.int16),
         cells=np.zeros((nodes, g.n_cells), np.int32),
-        before=np.zeros(CELL_FEATURES_MAX, np.int32),
-        after=np.zeros(CELL_FEATURES_MAX, np.int32),
+        before=np.zeros(nf.CELL_FEATURES_MAX, np.int32),
+        after=np.zeros(nf.CELL_FEATURES_MAX, np.int32),
         inputs=np.zeros(net.second.shape[1], np.int16),
         strengths=np.zeros(g.seats),
         axes=plain_places(g)[1],
@@ -99,11 +91,11 @@ def no_network() -> Network:
     return Network(
         first=np.zeros((0, 0), np.int16),
         first_bias=np.zeros(0, np.int16),
-        second=np.zeros((0, GLOBALS), np.int16),
+        second=np.zeros((0, nf.GLOBALS), np.int16),
         second_bias=np.zeros(0, np.int32),
         out=np.zeros(0, np.int16),
         out_bias=0,
-        direct=np.zeros(GLOBALS, np.int32),
+        direct=np.zeros(nf.GLOBALS, np.int32),
         one=1,
     )
 
@@ -198,7 +190,7 @@ def _strength(
     _write_inputs(g, net, acc, node, s, seat)
     first, limit = net.first_bias.size, i64(net.one) * SECOND_ONE
     total = i64(net.out_bias)
-    for j in range(GLOBALS):
+    for j in range(nf.GLOBALS):
         total += i64(acc.inputs[U(first + j)]) * i64(net.direct[U(j)])
     for k in range(net.out.size):
         hidden = net.second_bias[U(k)] + _dot(acc.inputs, net.second[U(k)])
@@ -268,7 +260,7 @@ def queries(
             row[U(k)] = policy.query_bias[U(k)]
         row[U(width)] = 1.0
         for j in range(acc.inputs.size):
-            x = np.float32(acc.inputs[U(j)]) / np.float32(net.one if j < first else GLOBAL_ONE)
+            x = np.float32(acc.inputs[U(j)]) / np.float32(net.one if j < first else nf.GLOBAL_ONE)
             for k in range(width):
                 row[U(k)] += x * policy.query[U(j), U(k)]
 

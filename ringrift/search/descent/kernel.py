@@ -4,17 +4,32 @@ from ringrift.rules import layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import copy_state
+from ringrift.rules.layout import Words, copy_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
+from ringrift.search.arrays import Codes
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.descent.tree import NONE, Plan, Trees, back_up, set_value, undo_walk, walk
-from ringrift.search.forced import FORCED_COUNT, forced_plies
 from ringrift.search.splitmix import mix
 from ringrift.search.status import ANSWERED, DONE, NEW, RUNNING, WAITING
 from ringrift.search.values import NETWORK, compiled_values, person_of
 
 DEPTH_MAX = 200  # decisions of a line at most: a win there is still worth more than an estimate
+
+
+@inlined
+def advance(g: Geometry, s: Words, move: int, moves: Codes) -> int:
+    """Play `move`, if it is not 0, and the forced plies after it; return the number of legal moves
+    there, which are in `moves`."""
+    forced = i64(move)
+    while True:
+        if forced != 0:
+            apply_move(g, s, forced)
+        count = i64(legal_moves(g, s, moves))
+        # the root is searched even if it has one move only
+        if count != 1 or move == 0:
+            return count
+        forced = moves[0]
 
 
 @inlined
@@ -32,8 +47,7 @@ def expand(g: Geometry, plan: Plan, d: Trees, game: int, node: int, count: int) 
     for i in range(count):
         child = i64(at.top)
         copy_state(d.state, parent_state)
-        apply_move(g, d.state, d.moves[i])
-        choices = forced_plies(g, d.state, d.spare, d.spare[:0], 0) & FORCED_COUNT
+        choices = advance(g, d.state, d.moves[i], d.spare)
         y = d.node[game, child]
         y.move, y.parent, y.first, y.count, y.visits = d.moves[i], node, 0, 0, 0
         y.level, y.mover, y.swapped = x.level + 1, NONE, d.state[U(la.SWAPPED)]
@@ -77,13 +91,11 @@ def search_game(g: Geometry, plan: Plan, d: Trees, game: int) -> None:
             return
         node = walk(d, game)
         s = d.states[game, at.expanded]
-        if node == 0:
-            # the root is searched even if it has one move only
-            count = i64(legal_moves(g, s, d.moves))
-        else:
+        move = i64(0)
+        if node > 0:
+            move = i64(d.node[game, node].move)
             copy_state(s, d.states[game, d.node[game, d.node[game, node].parent].place])
-            apply_move(g, s, i64(d.node[game, node].move))
-            count = forced_plies(g, s, d.moves, d.spare[:0], 0) & FORCED_COUNT
+        count = advance(g, s, move, d.moves)
         too_deep = d.node[game, node].level >= DEPTH_MAX
         questions_full = plan.evaluator == NETWORK and d.asked[0] + count > d.questions.shape[0]
         if at.top > 1 and (at.top - 1 + count > plan.budget or too_deep):

@@ -17,7 +17,6 @@ from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
 from ringrift.search.arrays import Codes, Floats, Ints, Seeds
 from ringrift.search.compile import compiled, inlined
-from ringrift.search.forced import FORCED_COUNT, FORCED_SHIFT, forced_plies
 from ringrift.search.gumbel.forest import NONE, Forest, backup, expand, plant
 from ringrift.search.gumbel.selection import Settings, best_edge, improved_policy, next_leaf
 from ringrift.search.heuristic import SCRATCH, evaluate
@@ -28,6 +27,10 @@ from ringrift.search.values import NETWORK, compiled_values, person_of
 # Tasks of `drive`.
 SEARCH: Final = 0  # simulate until every game waits for the caller or is done
 PLAY: Final = 1  # play a move and the forced plies after it
+
+# What `forced_plies` returns: legal moves, and plies played above them.
+FORCED_SHIFT: Final = 32
+FORCED_COUNT: Final = (1 << FORCED_SHIFT) - 1
 
 
 class Plan(NamedTuple):
@@ -105,6 +108,24 @@ def new_table(g: Geometry, games: int, plies_max: int) -> Table:
         record=np.zeros((games, plies_max), np.int64),
         plies=np.zeros(games, np.int64),
     )
+
+
+@inlined
+def forced_plies(g: Geometry, s: Words, moves: Codes, record: Codes, at: int) -> int:
+    """Play while there is only one legal move.
+
+    The plies are written to `record[at:]` unless `record` is empty; play stops at its end. The
+    legal moves of the last position are left in `moves`. Returns their number (0: the game is over)
+    + the number of plies played << FORCED_SHIFT."""
+    played = i64(0)
+    count = i64(legal_moves(g, s, moves))
+    while count == 1 and (record.size == 0 or at + played < record.size):
+        if record.size > 0:
+            record[at + played] = moves[0]
+        apply_move(g, s, moves[0])
+        played += 1
+        count = i64(legal_moves(g, s, moves))
+    return count + (played << FORCED_SHIFT)
 
 
 @compiled

@@ -27,6 +27,7 @@ from ringrift.nets.nnue import checkpoint as cp
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import network as nets
 from ringrift.nets.nnue.batch import NnueBatcher, symmetric_places
+from ringrift.nets.nnue.cells import describe
 from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
@@ -119,7 +120,7 @@ def test_every_cell_stays_within_the_groups_that_bound_it(window: Window) -> Non
     cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
     places, axes = nf.plain_places(geo)
     for state in window.states[::5]:
-        nf.describe(geo, state, cells)
+        describe(geo, state, cells)
         used = nf.active_features(geo, cells, 1, places, axes, out)
         for cell in set((out[:used] // nf.LEVELS).tolist()):
             levels = {int(index) % nf.LEVELS for index in out[:used] if index // nf.LEVELS == cell}

@@ -1,5 +1,4 @@
-"""More budget plays better, harness by harness: paired games from random openings, on the
-heuristic."""
+"""A larger budget plays better with every harness, from random starts and with the heuristic."""
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ PLIES_MAX = 4000
 
 
 def share(config: Config, candidate: Player, opponent: Player, starts: int) -> float:
-    """Mean place of the candidate, 1 first and 0 last, who sits at each seat once a start;
-    opponents hold the other seats."""
+    """Return the mean placement score of the candidate, 1 for first and 0 for last.
+
+    It takes each seat once for each start; opponents take the others."""
     n = config.seats
     openings = states_in_play(config, starts, plies=24, seed=17)
     boards = Boards(config, starts * n, PLIES_MAX)

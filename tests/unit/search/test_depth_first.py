@@ -1,11 +1,10 @@
-"""Alpha-beta, max-n and best-reply search: what they find is what a plain search finds, at less
-cost."""
+"""Alpha-beta, max-n and best-reply search find what a plain search finds, with fewer positions."""
 
 import numpy as np
 import pytest
 from support.networks import random_nnue
 from support.plain_search import Plain
-from support.positions import choose_one, states_in_play
+from support.positions import as_network, choose_one, same, seeds, states_in_play
 
 from ringrift.nets.nnue import inference as nnue
 from ringrift.rules import Config, Position
@@ -17,11 +16,8 @@ from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.depth_first import player as depth_first_player
 from ringrift.search.depth_first import stack as df
 from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
-from ringrift.search.heuristic import SCRATCH
-from ringrift.search.heuristic import evaluate as heuristic
 from ringrift.search.players import Decision
 from ringrift.search.position_key import position_key
-from ringrift.search.weights import heuristic_weights
 
 HEX8 = Config.parse("hex8_2p")
 PLENTY = 1 << 22
@@ -40,26 +36,16 @@ def player(config: Config, kind: int, nodes: int, **options: int) -> DepthFirstP
     )
 
 
-def seeds(count: int) -> np.ndarray:
-    return np.arange(count).astype(np.uint64)
-
-
 def value_of(decision: Decision, position: Position) -> float:
     """For the mover, on the scale of estimates."""
     return float(decision.values[position.seat - 1]) * float(va.ESTIMATE_MAX)
 
 
-def same(one: Decision, other: Decision) -> bool:
-    arrays = ("moves", "policy", "values", "visits")
-    scalars = ("move", "nodes", "depth", "line")
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays) and all(
-        getattr(one, name) == getattr(other, name) for name in scalars
-    )
-
-
 @pytest.mark.parametrize(("key", "kind"), KINDS)
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_a_finished_depth_is_the_plain_search(key: str, kind: int, depth: int) -> None:
+def test_a_completed_depth_has_the_value_of_the_plain_search(
+    key: str, kind: int, depth: int
+) -> None:
     config = Config.parse(key)
     tried = 0
     few = depth == 3  # two whole turns: only positions with few moves can be searched plainly
@@ -94,7 +80,7 @@ def test_max_n_finds_the_values_of_every_seat(key: str) -> None:
         assert decision.line[0] == decision.move
 
 
-def test_alpha_beta_looks_at_a_part_of_the_tree() -> None:
+def test_alpha_beta_prunes_more_than_half_of_the_tree() -> None:
     found = [
         (state, decision.nodes)
         for state in states_in_play(HEX8, 60, moves_max=6, plies=200)
@@ -115,13 +101,15 @@ def test_alpha_beta_looks_at_a_part_of_the_tree() -> None:
 WINS = [
     # one of 25 moves wins, by a second one after it
     (
-        "AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB 2m 0,0 7,10 last=2 2/2+/0/0 92",
+        "AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB "
+        "2m 0,0 7,10 last=2 2/2+/0/0 92",
         2,
         1,
     ),
     # 2 of 22 moves win, by a second one in the same turn
     (
-        "a1Ba(21122)1AA/b(22)1(2)2AA/1(111212)B1BAAA/(22)a(1)1a1BA/1a1(11222)b(1)1A/1bAAA3/6b1/1a1aA1(22)a "
+        "a1Ba(21122)1AA/b(22)1(2)2AA/1(111212)B1BAAA/(22)a(1)1a1BA/1a1(11222)b(1)1A/1bAAA3/6b1/"
+        "1a1aA1(22)a "
         "1m 0,0 8,3 last=1 2/2+1+/0/0 103",
         2,
         2,
@@ -131,7 +119,9 @@ WINS = [
 
 
 @pytest.mark.parametrize(("text", "depth", "winning"), WINS)
-def test_a_win_is_found_that_depth_one_misses(text: str, depth: int, winning: int) -> None:
+def test_a_deeper_search_finds_a_win_that_depth_one_misses(
+    text: str, depth: int, winning: int
+) -> None:
     position = Position.parse(f"square8/2 {text}")
     seat = position.seat - 1
     shallow = choose_one(player(position.config, df.MINIMAX, 1), position)
@@ -148,7 +138,7 @@ def test_a_win_is_found_that_depth_one_misses(text: str, depth: int, winning: in
 
 
 @pytest.mark.parametrize(("key", "kind"), KINDS)
-def test_the_budget_is_kept_but_depth_one_is_always_whole(key: str, kind: int) -> None:
+def test_the_budget_limits_the_positions_after_a_complete_depth_one(key: str, kind: int) -> None:
     config = Config.parse(key)
     states = states_in_play(config, 6)
     for nodes in (1, 50, 400, 3000):
@@ -170,7 +160,7 @@ def test_the_budget_is_kept_but_depth_one_is_always_whole(key: str, kind: int) -
 
 
 @pytest.mark.parametrize(("key", "kind"), KINDS)
-def test_games_beside_each_other_do_not_matter(
+def test_a_decision_does_not_depend_on_the_other_games(
     key: str, kind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Config.parse(key)
@@ -187,22 +177,22 @@ def test_games_beside_each_other_do_not_matter(
 
 
 @pytest.mark.parametrize(("key", "kind"), KINDS)
-def test_a_network_that_says_the_same_is_searched_the_same(key: str, kind: int) -> None:
+def test_a_network_with_equal_values_is_searched_like_a_compiled_evaluator(
+    key: str, kind: int
+) -> None:
     config = Config.parse(key)
-    g = geometry(config)
     states = states_in_play(config, 5)
     calls = []
 
-    def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+    def seen(states: States, codes: Codes, offsets: Codes) -> None:
         calls.append(len(states))
         assert np.array_equal(offsets, np.arange(len(states) + 1))
-        values = np.zeros((len(states), config.seats), np.float32)
-        for i, state in enumerate(states):
-            heuristic(g, state, heuristic_weights(config), np.zeros(SCRATCH, np.float32), values[i])
-        return np.zeros(len(codes), np.float32), values
 
     network = DepthFirstPlayer(
-        config, va.NETWORK, DepthFirstOptions(kind=kind, nodes=300), evaluate=evaluate
+        config,
+        va.NETWORK,
+        DepthFirstOptions(kind=kind, nodes=300),
+        evaluate=as_network(config, seen),
     )
     inside = player(config, kind, 300).choose(states, seeds(5))
     assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
@@ -211,7 +201,7 @@ def test_a_network_that_says_the_same_is_searched_the_same(key: str, kind: int) 
 
 
 @pytest.mark.parametrize(("key", "kind"), [("hex8_2p", df.MINIMAX), ("square8_3p", df.BRS)])
-def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(
+def test_accumulators_updated_along_a_line_give_the_search_of_recomputed_ones(
     key: str, kind: int
 ) -> None:
     config = Config.parse(key)
@@ -234,9 +224,8 @@ def test_an_nnue_updated_along_the_lines_is_searched_as_one_computed_anew(
     assert all(np.ptp(decision.values) > 0 for decision in inside)
 
 
-def test_from_depth_two_on_leaves_stand_between_turns() -> None:
-    """The first depth sees positions in which a ring has been placed and has yet to move, the
-    others none."""
+def test_leaves_are_between_turns_from_depth_two_on() -> None:
+    """Only the first depth sees positions where a ring has been placed and has yet to move."""
     phases: list[int] = []
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
@@ -256,8 +245,8 @@ def test_from_depth_two_on_leaves_stand_between_turns() -> None:
     assert set(phases[2 * first :]) == {la.PLACEMENT}
 
 
-def test_a_larger_budget_does_not_return_a_refuted_move() -> None:
-    """The move is best at the last depth completed, or not worse than that one a depth deeper."""
+def test_an_interrupted_depth_does_not_return_a_refuted_move() -> None:
+    """The move is best at the last completed depth, or not worse than that one at the next."""
     for state in states_in_play(HEX8, 6, seed=11, moves_max=15, plies=120):
         position = Position(HEX8, state)
         plain = Plain(HEX8, df.MINIMAX, va.person_of(state, position.seat))
@@ -273,7 +262,7 @@ def test_a_larger_budget_does_not_return_a_refuted_move() -> None:
                 assert deeper[decision.move] >= max(deeper[code] for code in first)
 
 
-def test_the_swap_is_a_change_of_sides() -> None:
+def test_a_swap_is_valued_for_the_person_that_swaps() -> None:
     position = Position.start(HEX8, pie=True)
     for token in ("@e5", "e5-e8", "-l", "-t"):
         position.play(token)
@@ -284,9 +273,9 @@ def test_the_swap_is_a_change_of_sides() -> None:
     assert position.code("swap") in values
     position.play("swap")
     after = choose_one(player(HEX8, df.MINIMAX, 1), position)
-    plain.hero = va.person_of(position.state, position.seat)
+    plain.root_player = va.person_of(position.state, position.seat)
     values = plain.root_values(position.state, 1)
-    assert plain.hero == 0
+    assert plain.root_player == 0
     assert (
         max(values.values())
         == values[after.move]
@@ -294,9 +283,8 @@ def test_the_swap_is_a_change_of_sides() -> None:
     )
 
 
-def test_keys_tell_positions_apart_and_nothing_else() -> None:
-    """Over all positions two decisions deep from a few starts: one key, one text without the
-    ply."""
+def test_keys_are_equal_exactly_for_equal_positions() -> None:
+    """Keys and texts without the ply correspond over all positions two decisions after a few."""
     for key in ("hex8_2p", "square8_3p"):
         config = Config.parse(key)
         g = geometry(config)
@@ -314,9 +302,8 @@ def test_keys_tell_positions_apart_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
-def test_rings_are_told_apart_by_colour_only(key: str) -> None:
-    """A position read from its text has the key of the one that was played, though its rings are
-    numbered anew."""
+def test_keys_distinguish_rings_by_colour_only(key: str) -> None:
+    """A position parsed from its text has the same key, although its rings are renumbered."""
     renumbered = 0
     for state in states_in_play(Config.parse(key), 12, plies=200):
         position = Position(Config.parse(key), state)

@@ -1,21 +1,16 @@
-"""Best-first search: it solves endings exactly, values whole families of positions at once, and
-keeps to its budget."""
+"""Best-first search: it solves endings exactly, evaluates siblings together, and keeps its budget."""
 
 import numpy as np
 import pytest
 from support.plain_search import Plain
-from support.positions import choose_one, endings, states_in_play
+from support.positions import as_network, choose_one, endings, same, seeds, states_in_play
 
 from ringrift.rules import Config, Position
-from ringrift.rules.geometry import geometry
 from ringrift.search import values as va
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.depth_first import stack as df
 from ringrift.search.descent import player as descent_player
 from ringrift.search.descent.player import DescentOptions, DescentPlayer
-from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.players import Decision
-from ringrift.search.weights import heuristic_weights
 
 CONFIGS = ["hex8_2p", "square8_3p", "hex8_4p"]
 TREE_MAX = 1500
@@ -25,20 +20,8 @@ def player(config: Config, nodes: int, **options: int) -> DescentPlayer:
     return DescentPlayer(config, va.HEURISTIC, DescentOptions(nodes=nodes, **options))
 
 
-def seeds(count: int) -> np.ndarray:
-    return np.arange(count).astype(np.uint64)
-
-
-def same(one: Decision, other: Decision) -> bool:
-    arrays = ("moves", "policy", "values", "visits")
-    scalars = ("move", "nodes", "depth", "line")
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays) and all(
-        getattr(one, name) == getattr(other, name) for name in scalars
-    )
-
-
 class SmallTree(Plain):
-    """A plain search to the end of the game that gives up on trees that are not small."""
+    """A plain search to the end of the game that raises OverflowError for large trees."""
 
     def value(self, s: np.ndarray, left: int, level: int = 0) -> list[float]:
         if self.nodes > TREE_MAX:
@@ -68,12 +51,14 @@ def test_small_endings_are_solved_exactly(key: str) -> None:
     assert losses >= 1
 
 
-WIN = "square8/2 AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB 2m 0,0 7,10 last=2 2/2+/0/0 92"
+WIN = (
+    "square8/2 AAA5/AA2b1(21)1/b3aA2/2Bba1b1/(211)2A1Aa1/(2212)1a3B1/ba2(22)(111)1B/2b(222)(11)1BB "
+    "2m 0,0 7,10 last=2 2/2+/0/0 92"
+)
 
 
 def test_a_win_in_two_decisions_is_found() -> None:
-    """One of 25 moves wins (tests of the depth-first search prove it); a first look at the moves
-    takes another."""
+    """One of 25 moves wins (a test of the depth-first search proves it); depth one prefers another."""
     position = Position.parse(WIN)
     first = choose_one(player(position.config, 1), position)
     deep = choose_one(player(position.config, 1500), position)
@@ -84,7 +69,7 @@ def test_a_win_in_two_decisions_is_found() -> None:
 
 
 @pytest.mark.parametrize("key", CONFIGS)
-def test_the_budget_is_kept(key: str) -> None:
+def test_the_budget_limits_the_positions(key: str) -> None:
     config = Config.parse(key)
     states = states_in_play(config, 5)
     for nodes in (1, 100, 1000):
@@ -100,7 +85,9 @@ def test_the_budget_is_kept(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", CONFIGS)
-def test_games_beside_each_other_do_not_matter(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decision_does_not_depend_on_the_other_games(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = Config.parse(key)
     states = states_in_play(config, 7)
     together = player(config, 500).choose(states, seeds(7))
@@ -116,32 +103,30 @@ def test_games_beside_each_other_do_not_matter(key: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("questions", [1, 64])
 @pytest.mark.parametrize("key", CONFIGS)
-def test_a_network_gets_the_children_of_all_games_at_once(
+def test_a_network_evaluates_the_children_of_all_games_at_once(
     key: str, questions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(descent_player, "QUESTIONS_START", questions)
     config = Config.parse(key)
-    g, weights = geometry(config), heuristic_weights(config)
     states = states_in_play(config, 5)
     sizes: list[int] = []
 
-    def answer(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+    def seen(states: States, codes: Codes, offsets: Codes) -> None:
         sizes.append(len(states))
-        values = np.zeros((len(states), config.seats), np.float32)
-        for state, row, code in zip(states, values, codes, strict=True):
+        for state, code in zip(states, codes, strict=True):
             assert code in Position(config, state.copy()).legal_codes()
-            evaluate(g, state, weights, np.zeros(SCRATCH, np.float32), row)
-        return np.zeros(len(codes), np.float32), values
 
-    network = DescentPlayer(config, va.NETWORK, DescentOptions(nodes=300), evaluate=answer)
+    network = DescentPlayer(
+        config, va.NETWORK, DescentOptions(nodes=300), evaluate=as_network(config, seen)
+    )
     inside = player(config, 300).choose(states, seeds(5))
     assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
     assert sum(sizes) <= sum(decision.nodes for decision in inside)
     assert max(sizes) > max(len(decision.moves) for decision in inside)
 
 
-def test_the_swap_is_a_change_of_sides() -> None:
-    """A good seat 1 makes seat 2 swap, a bad one does not; values stay those of the seats."""
+def test_a_swap_is_valued_for_the_person_that_swaps() -> None:
+    """Seat 2 swaps if seat 1 is better; values remain those of the seats."""
     config = Config.parse("hex8_2p")
     position = Position.start(config, pie=True)
     for token in ("@e5", "e5-e8", "-l", "-t"):

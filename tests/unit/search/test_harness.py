@@ -1,4 +1,4 @@
-"""Players by name, and refusals that say what would work."""
+"""Players by name, and errors that name what would work."""
 
 import subprocess
 import sys
@@ -12,8 +12,6 @@ from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.harness import HARNESSES, HarnessError, Model, Setup, compatible, make_player
 
 HEX8 = Config.parse("hex8_2p")
-
-
 SQUARE8_3P = Config.parse("square8_3p")
 
 
@@ -96,12 +94,12 @@ def test_every_harness_chooses_legal_moves(name: str) -> None:
         ("minimax", Setup(evaluator="heuristic"), "minimax needs at least 1 simulation"),
     ],
 )
-def test_what_does_not_go_together_is_refused(name: str, setup: Setup, text: str) -> None:
+def test_parts_that_do_not_go_together_are_refused(name: str, setup: Setup, text: str) -> None:
     with pytest.raises(HarnessError, match=text):
         make_player(HEX8, name, setup)
 
 
-def test_the_policy_plays_its_best_move_after_the_noise() -> None:
+def test_the_policy_plays_its_best_move_after_the_noisy_plies() -> None:
     position = Position.start(HEX8)
     best = int(position.legal_codes()[5])
 
@@ -127,7 +125,7 @@ def test_the_policy_plays_its_best_move_after_the_noise() -> None:
     assert len(moves(10)) > 5
 
 
-def test_what_a_model_can_play() -> None:
+def test_compatible_harnesses_of_each_kind_of_model() -> None:
     everywhere = ("gumbel", "gpu_gumbel", "policy", "descent")
     assert set(compatible("network", 2)) == {*everywhere, "minimax"}
     assert set(compatible("network", 4)) == {*everywhere, "maxn", "brs"}
@@ -145,8 +143,8 @@ def test_what_a_model_can_play() -> None:
         compatible("cnn", 2)
 
 
-def test_the_same_search_under_two_names() -> None:
-    """Many games in lockstep are the games one by one."""
+def test_gumbel_and_gpu_gumbel_are_the_same_search() -> None:
+    """300 games in lockstep are the same as games one by one."""
     start = Position.start(HEX8).state
     seeds = np.arange(300).astype(np.uint64)
     setup = Setup(evaluator="heuristic", simulations=4, noise_plies=9)

@@ -1,9 +1,11 @@
-"""Players over the real game: the search finds wins, repeats itself, and costs what it says."""
+"""Players over the real game: the search finds wins, is reproducible, and keeps its budget."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from support.positions import choose_one, same, seeds, states_in_play
 
 from ringrift.rules import Config, Position
 from ringrift.search import values as va
@@ -14,48 +16,19 @@ from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlay
 from ringrift.search.descent.player import DescentOptions, DescentPlayer
 from ringrift.search.gumbel import player as gumbel_player
 from ringrift.search.gumbel.player import SearchOptions, TreePlayer
-from ringrift.search.players import Decision
 
 HEX8 = Config.parse("hex8_2p")
 
 
-def gumbel(config: Config, simulations: int, **options: object) -> TreePlayer:
-    return TreePlayer(config, va.HEURISTIC, SearchOptions(simulations=simulations, **options))  # type: ignore[arg-type]
-
-
-def states_in_play(config: Config, count: int, seed: int = 5) -> States:
-    """Positions with a choice, from early to late in random games."""
-    rng = np.random.default_rng(seed)
-    found: list[np.ndarray] = []
-    while len(found) < count:
-        position = Position.start(config)
-        stop = int(rng.integers(0, 90))
-        while not position.over and (position.ply < stop or len(position.legal_codes()) < 2):
-            position.play_code(int(rng.choice(position.legal_codes())))
-        if not position.over:
-            found.append(position.state)
-    return np.array(found)
-
-
-def choose_one(player: TreePlayer, position: Position, seed: int = 1) -> Decision:
-    (decision,) = player.choose(position.state[None], np.array([seed], np.uint64))
-    return decision
-
-
-def same(one: Decision, other: Decision) -> bool:
-    arrays = ("moves", "policy", "values", "visits")
-    return one.move == other.move and all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays
-    )
+def gumbel(config: Config, simulations: int, **options: Any) -> TreePlayer:
+    return TreePlayer(config, va.HEURISTIC, SearchOptions(simulations=simulations, **options))
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_3p", "hex8_4p", "square19_2p"])
 def test_a_decision_is_complete(key: str) -> None:
     config = Config.parse(key)
     states = states_in_play(config, 6)
-    for state, decision in zip(
-        states, gumbel(config, 24).choose(states, np.arange(6).astype(np.uint64)), strict=True
-    ):
+    for state, decision in zip(states, gumbel(config, 24).choose(states, seeds(6)), strict=True):
         legal = Position(config, state.copy()).legal_codes()
         assert np.array_equal(decision.moves, legal)
         assert decision.move in legal
@@ -81,7 +54,7 @@ PLAYERS = (
 
 
 @pytest.mark.parametrize("new_player", PLAYERS)
-def test_a_player_has_the_evaluator_that_it_asks(new_player: Callable[..., object]) -> None:
+def test_a_player_needs_a_callable_exactly_for_a_network(new_player: Callable[..., object]) -> None:
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
         raise AssertionError
 
@@ -91,27 +64,26 @@ def test_a_player_has_the_evaluator_that_it_asks(new_player: Callable[..., objec
             new_player(evaluator, given)
 
 
-def test_moves_depend_on_seed_and_position_only() -> None:
+def test_a_decision_depends_on_seed_and_position_only() -> None:
     states = states_in_play(HEX8, 12)
-    seeds = np.arange(100, 112).astype(np.uint64)
-    together = gumbel(HEX8, 16).choose(states, seeds)
-    threaded = gumbel(HEX8, 16, threads=2).choose(states[::-1], seeds[::-1])[::-1]
+    keys = np.arange(100, 112).astype(np.uint64)
+    together = gumbel(HEX8, 16).choose(states, keys)
+    threaded = gumbel(HEX8, 16, threads=2).choose(states[::-1], keys[::-1])[::-1]
     player = gumbel(HEX8, 16)
-    alone = [player.choose(states[i : i + 1], seeds[i : i + 1])[0] for i in range(12)]
+    alone = [player.choose(states[i : i + 1], keys[i : i + 1])[0] for i in range(12)]
     for one, two, three in zip(together, threaded, alone, strict=True):
         assert same(one, two)
         assert same(one, three)
-    other = gumbel(HEX8, 16).choose(states, seeds + np.uint64(1))
+    other = gumbel(HEX8, 16).choose(states, keys + np.uint64(1))
     assert any(one.move != two.move for one, two in zip(together, other, strict=True))
 
 
-def test_a_small_edge_pool_grows_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_growing_edge_pool_does_not_change_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     states = states_in_play(HEX8, 5)
-    seeds = np.arange(5).astype(np.uint64)
-    expected = gumbel(HEX8, 16).choose(states, seeds)
+    expected = gumbel(HEX8, 16).choose(states, seeds(5))
     monkeypatch.setattr(gumbel_player, "EDGES_PER_NODE", 1)
     assert all(
-        same(a, b) for a, b in zip(gumbel(HEX8, 16).choose(states, seeds), expected, strict=True)
+        same(a, b) for a, b in zip(gumbel(HEX8, 16).choose(states, seeds(5)), expected, strict=True)
     )
 
 
@@ -128,9 +100,7 @@ def test_the_search_finds_a_win(simulations: int) -> None:
     assert decision.values[0] > 0 > decision.values[1]
 
 
-def test_forced_plies_cost_no_simulation() -> None:
-    # in the tree, as at the table, a node has a choice or is the end: the moves after it are those
-    # of the next decision
+def test_forced_plies_need_no_simulation() -> None:
     position = Position.start(HEX8)
     asked: list[tuple[States, Codes]] = []
 
@@ -152,7 +122,7 @@ def test_forced_plies_cost_no_simulation() -> None:
     assert [position.token(code) for code in boards.moves(0)][after_placing:][-2:] == ["-l", "-t"]
 
 
-def test_a_network_gets_all_games_in_one_call() -> None:
+def test_a_network_evaluates_all_games_in_one_call() -> None:
     states = states_in_play(HEX8, 8)
     sizes = []
 
@@ -168,13 +138,13 @@ def test_a_network_gets_all_games_in_one_call() -> None:
 
     TreePlayer(
         HEX8, va.NETWORK, SearchOptions(simulations=10, threads=2), evaluate=evaluate
-    ).choose(states, np.arange(8).astype(np.uint64))
+    ).choose(states, seeds(8))
     assert sizes[0] == 8
     assert max(sizes) == 8
     assert len(sizes) <= 11
 
 
-def test_logits_lead_the_search() -> None:
+def test_logits_guide_the_search() -> None:
     position = Position.start(HEX8)
     wanted = int(position.legal_codes()[77])
 
@@ -190,8 +160,8 @@ def test_logits_lead_the_search() -> None:
         assert choose_one(player, position).move == wanted
 
 
-def test_values_are_those_of_the_seats_also_after_a_swap() -> None:
-    """After the pie rule's swap a seat still moves for itself, though another person sits there."""
+def test_values_are_by_seat_after_a_swap() -> None:
+    """After the swap of the pie rule a seat still moves for itself."""
     position = Position.start(HEX8, pie=True)
     for token in ("@e5", "e5-e8", "-l", "-t", "swap"):
         position.play(token)
@@ -208,8 +178,8 @@ def test_values_are_those_of_the_seats_also_after_a_swap() -> None:
     assert decision.values == pytest.approx([-0.25, 0.75])
 
 
-def test_swapping_is_valued_for_the_person_who_swaps() -> None:
-    """A good seat 1 makes seat 2 swap, a bad one does not."""
+def test_a_swap_is_valued_for_the_person_that_swaps() -> None:
+    """Seat 2 swaps if seat 1 is better."""
     position = Position.start(HEX8, pie=True)
     for token in ("@e5", "e5-e8", "-l", "-t"):
         position.play(token)
@@ -228,11 +198,11 @@ def test_swapping_is_valued_for_the_person_who_swaps() -> None:
 
 
 def score(config: Config, one: TreePlayer, other: TreePlayer, games: int) -> float:
-    """Share of wins of `one`, seats balanced."""
+    """Return the share of games won by `one`, with each seat equally often."""
     boards = Boards(config, games, 4000)
     for slot in range(games):
         boards.start(slot, False)
-    seeds = np.arange(games).astype(np.uint64)
+    keys = seeds(games)
     live = list(range(games))
     while live:
         turn = boards.table.states[live, 0]
@@ -243,7 +213,7 @@ def score(config: Config, one: TreePlayer, other: TreePlayer, games: int) -> flo
                 if (slot + seat - 1) % 2 == side
             ]
             if slots:
-                decisions = player.choose(boards.table.states[slots], seeds[slots])
+                decisions = player.choose(boards.table.states[slots], keys[slots])
                 boards.play(slots, [decision.move for decision in decisions])
         live = [slot for slot in live if not boards.over(slot)]
     return float(
@@ -269,7 +239,7 @@ def test_the_heuristic_beats_random_play(key: str) -> None:
     assert score(config, greedy, random, 100) >= 0.9
 
 
-def test_games_that_wait_stay_as_they_are() -> None:
+def test_playing_in_one_slot_leaves_the_others_unchanged() -> None:
     boards = Boards(HEX8, 3, 400)
     boards.start(0, False)
     boards.start(1, False)

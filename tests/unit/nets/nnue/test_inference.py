@@ -14,6 +14,7 @@ from support.positions import random_game
 
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference as nnue
+from ringrift.nets.nnue.cells import describe
 from ringrift.rules import Config, Position
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import CHAIN_CAPTURE
@@ -31,7 +32,7 @@ def same(acc: nnue.Accumulators, one: int, other: int) -> bool:
 def reference_sums(geo: Geometry, net: nnue.Network, position: Position, seat: int) -> np.ndarray:
     """Bias and the rows of all active features, from the list of them."""
     cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
-    nf.describe(geo, position.state, cells)
+    describe(geo, position.state, cells)
     places, axes = nf.plain_places(geo)
     used = nf.active_features(geo, cells, seat, places, axes, out)
     return net.first_bias + net.first[out[:used]].sum(0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ringrift.nets.nnue import features as nf
+from ringrift.nets.nnue.cells import describe
 from ringrift.rules import Config, Position
 from ringrift.rules.notation import cell_ids
 
@@ -19,7 +20,7 @@ def features_of(position: Position, seat: int) -> set[str]:
     geo = position.geometry
     cells = np.zeros(geo.n_cells, np.int32)
     out = np.zeros(nf.features_max(geo), np.int32)
-    nf.describe(geo, position.state, cells)
+    describe(geo, position.state, cells)
     places, axes = nf.plain_places(geo)
     used = nf.active_features(geo, cells, seat, places, axes, out)
     assert (np.diff(out[:used]) > 0).all()
