@@ -1,4 +1,4 @@
-"""Edges: rented nodes behind NAT whose own server keeps games while the link to the cluster is down.
+"""Edges: rented nodes behind NAT, whose own server keeps games while the link is down.
 
 The edge's server is a leaf node of the cluster. Its stream `EDGE` takes the same subjects as
 `GAMES`, and the link does not carry them: only `GAMES` of the cluster, which sources `EDGE`,
@@ -52,7 +52,7 @@ def edge_conf(
     scheme = "tls" if authority else "nats"
     remote: dict[str, Any] = {
         "urls": [f"{scheme}://{login.user}:{login.password}@{hub}" for hub in hubs],
-        # Games travel through EDGE alone. Over the link they would be stored and acknowledged twice.
+        # Games travel through EDGE alone; over the link they would be stored twice.
         "deny_exports": list(_GAME_SUBJECTS),
         "deny_imports": list(_GAME_SUBJECTS),
     }

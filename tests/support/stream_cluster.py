@@ -1,5 +1,4 @@
-"""A cluster of three servers on loopback, and the topology of the tests: a small queue, quick
-redelivery."""
+"""A cluster of three servers on loopback, with a small queue and quick redelivery."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from ringrift.server.configuration import Voter, server_conf
 from ringrift.server.ensure import ensure
 
 ACK_SECONDS = 0.5
-"""a worker's time in these tests"""
+"""time until redelivery"""
 TICKETS_MAX = 10
 SMALL_STREAMS = tuple(
     msgspec.structs.replace(config, max_msgs=TICKETS_MAX) if config.name == WORK else config
@@ -44,7 +43,7 @@ class Cluster:
         return ",".join(f"nats://127.0.0.1:{port}" for port in self._clients)
 
     async def start(self, number: int) -> None:
-        """Starts one node, for the first time or again."""
+        """Start or restart one node."""
         config = self._root / f"node{number}.conf"
         others = tuple(
             f"127.0.0.1:{port}" for other, port in enumerate(self._routes) if other != number
@@ -66,18 +65,18 @@ class Cluster:
         )
 
     async def kill(self, number: int) -> None:
-        """Kills one node without warning."""
+        """Kill one node."""
         node = self._nodes.pop(number)
         node.kill()
         await node.wait()
 
     async def leader(self, log: JetStreamLog, stream: str) -> int:
-        """Number of the node that leads a stream."""
+        """Return the number of the node that leads a stream."""
         answer = msgspec.json.decode(await log.ask(f"$JS.API.STREAM.INFO.{stream}", b"", 5))
         return int(answer["cluster"]["leader"].removeprefix("n"))
 
     async def stop(self) -> None:
-        """Kills what still runs."""
+        """Kill all running nodes."""
         for number in list(self._nodes):
             await self.kill(number)
 

@@ -30,9 +30,8 @@ async def test_append_returns_growing_sequences_in_order(log: Log, subject: Subj
 
 async def test_two_writers_of_the_same_events_store_them_once(connect: Connect) -> None:
     logs = [await connect() for _ in range(4)]
-    for number in range(
-        20
-    ):  # on a cluster the first is still on its way to the replicas when the others come
+    # on a cluster, the first is in flight to the replicas when the others arrive
+    for number in range(20):
         ticket = f"at-once-{uuid4().hex}"
         seqs = await asyncio.gather(
             *(
@@ -100,13 +99,12 @@ async def test_a_batch_can_be_fenced_by_another_subject(log: Log, subject: Subje
 
 
 async def test_a_lost_acknowledgement_is_no_conflict(log: Log, subject: Subject) -> None:
-    """The writer that heard nothing sends the same again, under the expectation that its own
-    message has outdated."""
+    """The writer repeats the append under an expectation that its own message has outdated."""
     one = await log.append([subject.draft(0)], Expect(subject.name, 0))
     assert await log.append([subject.draft(0)], Expect(subject.name, 0)) == one
     batch = [subject.draft(1), subject.draft(2)]
     both = await log.append(batch, Expect(subject.name, one[0]))
-    await log.append([subject.draft(3)])  # and others have written since
+    await log.append([subject.draft(3)])  # another append in between
     assert await log.append(batch, Expect(subject.name, one[0])) == both
 
 

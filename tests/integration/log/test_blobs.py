@@ -56,7 +56,7 @@ async def test_a_damaged_blob_is_not_returned(connect: Connect) -> None:
         await blobs.get("shards", "0" * 64)
 
 
-async def test_a_named_blob_is_replaced_and_leaves_nothing_behind(connect: Connect) -> None:
+async def test_a_named_blob_is_replaced_completely(connect: Connect) -> None:
     log = await connect()
     blobs = ObjectBlobs(log)
     name = "checkpoint of training-1 \N{SNOWMAN}"

@@ -1,4 +1,4 @@
-"""Three servers, one of them killed again and again under load."""
+"""Three servers, one of which is killed repeatedly under load."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def event(writer: int, number: int) -> Draft:
 
 
 @pytest.mark.slow
-async def test_killing_the_leader_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Each writer appends in batches under the expectation that its own subject has only what it
-    wrote."""
+async def test_killing_the_leader_loses_and_duplicates_nothing(tmp_path: Path) -> None:
+    """Each writer appends batches under the expectation that it is the only one on its subject."""
     async with running_cluster(tmp_path) as cluster, asyncio.timeout(SECONDS_MAX):
         log = await JetStreamLog.open(cluster.url, name="writer")
         written: dict[int, list[int]] = {number: [] for number in range(3)}
@@ -71,10 +70,10 @@ async def test_killing_the_leader_loses_and_doubles_nothing(tmp_path: Path) -> N
         await log.close()
 
 
-async def test_what_was_on_its_way_to_a_leader_that_steps_down_is_sent_to_the_next(
+async def test_messages_in_flight_to_an_old_leader_are_sent_to_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not only when its answer is overdue: here that would be after the test."""
+    """They are sent at once, not after the timeout, which would be after the test."""
     monkeypatch.setattr(jetstream, "ANSWER_SECONDS_MAX", 2.0 * SECONDS_MAX)
     async with running_cluster(tmp_path) as cluster, asyncio.timeout(SECONDS_MAX):
         log = await JetStreamLog.open(cluster.url, name="writer")

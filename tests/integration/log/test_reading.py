@@ -92,7 +92,7 @@ async def test_read_of_many_messages_is_ordered_and_complete(log: Log, subject: 
 
 
 async def test_read_of_messages_larger_than_a_pull(log: Log, subject: Subject) -> None:
-    """More bytes than the reader has asked for at any time."""
+    """More bytes than the reader ever requests at once."""
     seqs = [(await log.append([subject.draft(number, size=3_000_000)]))[0] for number in range(20)]
     entries = [entry async for batch in log.read(EVENTS, filters=[subject.name]) for entry in batch]
     assert [entry.seq for entry in entries] == seqs
@@ -118,7 +118,7 @@ async def test_replay_decodes_and_passes_on_what_is_no_event(log: Log, subject: 
 
 
 async def take(entries: AsyncIterator[Entry], count: int) -> list[int]:
-    """Sequences of the next entries; the time limit only ends a test that has failed."""
+    """Sequences of the next entries; the time limit is only reached in a failing test."""
     async with asyncio.timeout(10):
         return [(await anext(entries)).seq for _ in range(count)]
 

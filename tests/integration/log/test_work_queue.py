@@ -30,10 +30,9 @@ async def queue(log: Log) -> AsyncIterator[Log]:
 
 
 async def until_gone(log: Log, seq: int) -> None:
-    """Returns when the queue has forgotten a ticket: a cluster acknowledges an ack a moment before
-    it deletes."""
+    """Wait until a ticket is deleted, which in a cluster is a moment after its acknowledgement."""
     async with asyncio.timeout(10):
-        while any(entry.seq == seq for entry in await log.queued()):  # noqa: ASYNC110  nothing tells when
+        while any(entry.seq == seq for entry in await log.queued()):  # noqa: ASYNC110  no event is set
             await asyncio.sleep(0.005)
 
 
@@ -73,9 +72,7 @@ async def test_tickets_are_delivered_by_priority(queue: Log, subject: Subject) -
         where = f"ringrift.work.selfplay.{priority}.hex8_2p"
         await queue.publish_ticket(where, str(priority).encode(), f"{subject.node}-{priority}")
     async with asyncio.timeout(20):
-        while (
-            True
-        ):  # a cluster's consumers learn of a ticket a moment after it was stored, each for itself
+        while True:  # each consumer of a cluster sees a ticket a moment after it was stored
             items = [await ticket(queue, "selfplay") for _ in PRIORITIES]
             if [int(item.body) for item in items] == list(PRIORITIES):
                 break
@@ -99,7 +96,7 @@ async def test_a_ticket_is_redelivered_after_nak_and_silence(queue: Log, subject
     assert await queue.next_ticket("training", wait_seconds=0.05) is None
     item = await ticket(queue, "training")
     assert item.deliveries == 3
-    item = await ticket(queue, "training")  # nothing was said for ACK_SECONDS
+    item = await ticket(queue, "training")  # no progress for ACK_SECONDS
     assert item.deliveries == 4
     for _ in range(3):
         assert await queue.next_ticket("training", wait_seconds=ACK_SECONDS * 0.6) is None

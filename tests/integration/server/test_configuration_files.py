@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def digest(folder: Path) -> str:
-    """What the server calls the digest of its settings, however they are written."""
+    """The server's digest of its settings, which does not depend on their notation."""
     command = [str(find_binary()), "-t", "-c", CONF_FILE]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -60,7 +60,7 @@ def test_the_readable_file_has_the_settings_of_the_embedded_server(home: Path) -
     assert digest(home) == shipped
 
 
-def test_a_voter_with_users_is_understood(home: Path) -> None:
+def test_the_server_accepts_the_files_of_a_voter_with_users(home: Path) -> None:
     voter = Voter(name="b", routes=("127.0.0.1:6222",), route_password="pw-x", leaf_port=7422)
     users = users_conf(ROLES, new_passwords(ROLES))
     write(home, conf=shipped_conf(), voter=voter_conf(voter), users=users)

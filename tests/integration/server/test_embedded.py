@@ -128,14 +128,13 @@ async def test_a_full_disk_is_noticed_before_anything_is_written(
 async def test_a_disk_that_fills_up_while_it_runs_is_reported(
     server: EmbeddedServer, log: JetStreamLog
 ) -> None:
-    """The line is the one that nats-server 2.15 writes; filling a real disk takes a mount."""
-    telling = asyncio.create_task(server.fault())
+    """The line is that of nats-server 2.15; a disk that is really full would need a mount."""
+    reporting = asyncio.create_task(server.fault())
     await log.append([event()])
-    assert not telling.done()
-    server._take(
-        "[1] [ERR] JetStream stream '$G > EVENTS' critical write error: write 4.blk: no space left on device"
-    )
-    error = await telling
+    assert not reporting.done()
+    failure = "critical write error: write 4.blk: no space left on device"
+    server._take(f"[1] [ERR] JetStream stream '$G > EVENTS' {failure}")
+    error = await reporting
     assert isinstance(error, DiskFull)
     assert str(server.data) in str(error)
 

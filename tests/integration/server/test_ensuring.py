@@ -66,7 +66,7 @@ async def test_a_stream_of_an_older_build_gets_room_for_readers(log: JetStreamLo
         await _new_reader(log, 1)
     entries = log.follow(EVENTS)
     first = asyncio.create_task(anext(entries))
-    done, _ = await asyncio.wait({first}, timeout=0.6)  # more than one try
+    done, _ = await asyncio.wait({first}, timeout=0.6)  # more than one attempt
     assert not done
     assert await ensure(log) == []
     async with asyncio.timeout(10):

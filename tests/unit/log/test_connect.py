@@ -1,4 +1,4 @@
-"""The connection where the library would let a cancellation pass."""
+"""Cancellation, closing, and changes of leader on a connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ringrift.log.errors import LeaderChanged
 
 @pytest.fixture
 async def answer(monkeypatch: pytest.MonkeyPatch) -> asyncio.Future[str]:
-    """What the library's request waits for, as it does."""
+    """The answer that the library's request waits for."""
     found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def request(self: Client, *words: Any, timeout: float, **more: Any) -> str:
@@ -27,7 +27,7 @@ async def answer(monkeypatch: pytest.MonkeyPatch) -> asyncio.Future[str]:
     return found
 
 
-async def test_a_cancellation_that_comes_with_the_answer_counts(
+async def test_a_cancellation_at_the_time_of_the_answer_is_raised(
     answer: asyncio.Future[str],
 ) -> None:
     asking = asyncio.create_task(Connection(None).request("anything", timeout=5))
@@ -43,9 +43,7 @@ async def test_an_answer_arrives(answer: asyncio.Future[str]) -> None:
     assert await Connection(None).request("anything", timeout=5) == "an answer"
 
 
-async def test_closing_ends_a_search_for_a_server_that_lost_a_cancellation(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_close_ends_the_search_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     async def close(self: Client) -> None:
         assert self._reconnection_task is not None
         self._reconnection_task.cancel()
@@ -55,9 +53,8 @@ async def test_closing_ends_a_search_for_a_server_that_lost_a_cancellation(
     async def search() -> None:
         try:
             await asyncio.Event().wait()
-        except (
-            asyncio.CancelledError
-        ):  # as `wait_for` does when the cancellation comes with a refused connection
+        except asyncio.CancelledError:
+            # like `wait_for`, when the connection is refused at the same time
             await asyncio.Event().wait()
 
     client = Connection(None)
@@ -72,7 +69,7 @@ def _elected(client: Connection, stream: str) -> Msg:
     return Msg(client, subject=f"{ELECTED}.{stream}")
 
 
-async def test_those_who_wait_for_a_leader_hear_that_there_is_another() -> None:
+async def test_requests_to_an_old_leader_fail() -> None:
     client = Connection(None)
     subjects = [
         "ringrift.model.hex8_2p.promoted",
@@ -101,14 +98,12 @@ async def test_a_new_leader_ends_a_rest() -> None:
     await asyncio.sleep(0)
     await client.on_leader_elected(_elected(client, "EVENTS"))
     await resting
-    await client.rest(3600)  # not every server may know yet
+    await client.rest(3600)  # some servers may not know yet
 
 
-async def test_a_connection_to_a_server_that_does_not_speak_is_closed_before_the_next_is_tried() -> (
-    None
-):
-    """A frozen server: the kernel accepts for it, and it says nothing. A writer that nobody closes
-    warns, which fails the test."""
+async def test_a_connection_to_a_silent_server_is_closed_before_the_next_attempt() -> None:
+    """The kernel accepts connections of a frozen server. A writer that is not closed warns, which
+    fails the test."""
     accepted: list[asyncio.StreamWriter] = []
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,7 +121,7 @@ async def test_a_connection_to_a_server_that_does_not_speak_is_closed_before_the
         opened.append(transport._io_writer)
     assert [writer.is_closing() for writer in opened] == [True, False]
     transport.close()
-    while len(accepted) < len(silent):  # noqa: ASYNC110  the other ends are told when the loop turns
+    while len(accepted) < len(silent):  # noqa: ASYNC110  no event is set
         await asyncio.sleep(0)
     for each in (*silent, *accepted):
         each.close()

@@ -1,5 +1,4 @@
-"""What anybody may have written into the log and its buckets: refused or left aside, never a crash.
-Bounded in time."""
+"""Hostile bytes in the log and its buckets are rejected or skipped, in bounded time."""
 
 from __future__ import annotations
 
@@ -49,29 +48,29 @@ def envelope(kind: EventType, data: bytes, /, **changes: bytes) -> bytes:
     )
 
 
-def refused_or_read(body: bytes) -> None:
-    said = ""
+def rejected_or_decoded(body: bytes) -> None:
+    reason = ""
     try:
         decode(body, stream="EVENTS", seq=1)
     except UndecodableEvent as error:
-        said = str(error)
-    assert len(said) < 2000  # it goes into a log line and a dead letter
+        reason = str(error)
+    assert len(reason) < 2000  # it goes into a log line and a dead letter
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_no_value_in_any_place_of_an_event_is_more_than_refused(value: str) -> None:
+def test_bad_values_in_events_are_rejected(value: str) -> None:
     bad = VALUES[value]
     kinds = list(REGISTRY.values())
     for name in ("id", "type", "source", "time", "cause", "data", "specversion"):
-        refused_or_read(envelope(kinds[0], b"{}", **{name: bad}))
+        rejected_or_decoded(envelope(kinds[0], b"{}", **{name: bad}))
     for kind in kinds:
-        refused_or_read(envelope(kind, bad))
+        rejected_or_decoded(envelope(kind, bad))
         for field in kind.fact_type.__struct_fields__[:4]:
-            refused_or_read(envelope(kind, b'{"%s":%s}' % (field.encode(), bad)))
+            rejected_or_decoded(envelope(kind, b'{"%s":%s}' % (field.encode(), bad)))
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_no_value_in_a_ticket_is_more_than_refused(value: str) -> None:
+def test_bad_values_in_tickets_are_rejected(value: str) -> None:
     for body in (
         VALUES[value],
         b'{"type":"selfplay","ticket":%s}' % VALUES[value],
@@ -83,11 +82,11 @@ def test_no_value_in_a_ticket_is_more_than_refused(value: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(REGISTRY)), st.binary(max_size=200))
-def test_no_bytes_as_data_are_more_than_refused(name: str, noise: bytes) -> None:
-    refused_or_read(envelope(REGISTRY[name], noise))
+def test_random_bytes_as_data_are_rejected(name: str, noise: bytes) -> None:
+    rejected_or_decoded(envelope(REGISTRY[name], noise))
 
 
-async def test_a_heartbeat_that_is_none_hides_no_other() -> None:
+async def test_an_invalid_heartbeat_hides_no_other() -> None:
     log = MemoryLog(MemoryBroker())
     presence = Presence(log)
     for number, body in enumerate((*VALUES.values(), b"{}", b"\xff", b"null")):
@@ -100,9 +99,9 @@ async def test_a_heartbeat_that_is_none_hides_no_other() -> None:
     assert list(await presence.nodes()) == ["n"]
 
 
-async def test_the_largest_message_can_be_buried() -> None:
+async def test_the_largest_message_can_be_dead_lettered() -> None:
     log = MemoryLog(MemoryBroker())
-    size = PAYLOAD_BYTES_MAX + 1000  # what the server takes with few headers of its own
+    size = PAYLOAD_BYTES_MAX + 1000  # a message with few headers may be as large
     seq = log.broker.stream("EVENTS").store(
         "ringrift.model.hex8_2p.registered", b"x" * size, {}, None
     )
@@ -110,14 +109,14 @@ async def test_the_largest_message_can_be_buried() -> None:
     entry = await log.get("EVENTS", seq)
     assert entry is not None
     await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="y" * size)
-    kept, told = await log.last("DEAD", ">"), await log.last("EVENTS", "ringrift.dead-letter.>")
+    kept, fact = await log.last("DEAD", ">"), await log.last("EVENTS", "ringrift.dead-letter.>")
     assert kept is not None
-    assert told is not None
+    assert fact is not None
     assert len(kept.body) == PAYLOAD_BYTES_MAX
-    assert len(told.body) < 10_000
+    assert len(fact.body) < 10_000
 
 
-async def test_settings_that_are_none_hide_no_others() -> None:
+async def test_invalid_settings_hide_no_others() -> None:
     log = MemoryLog(MemoryBroker())
     process = Process("selfplay", "n", log)
     wanted = Settings()

@@ -1,5 +1,6 @@
-"""The log in memory on a clock that the test moves: windows, expiry, redelivery. What all logs
-share is in the behaviour suite."""
+"""The log in memory on a clock that the test moves: windows, expiry, redelivery.
+
+The behaviour suite tests what all logs have in common."""
 
 from __future__ import annotations
 
@@ -82,9 +83,7 @@ async def test_progress_expires_and_other_facts_do_not(log: MemoryLog, clock: Cl
     assert await log.append([event("b")]) == [3]
 
 
-async def test_a_silent_workers_ticket_goes_to_the_one_who_waits(
-    log: MemoryLog, clock: Clock
-) -> None:
+async def test_a_ticket_of_a_silent_worker_is_redelivered(log: MemoryLog, clock: Clock) -> None:
     await log.publish_ticket(WHERE, b"job", "t1")
     first = await log.next_ticket("selfplay", wait_seconds=0)
     assert first is not None
@@ -113,7 +112,7 @@ async def test_a_lease_expires_and_leaves_a_higher_token(log: MemoryLog, clock: 
     assert second[0].expect.last_seq == second[0].token
 
 
-async def test_a_closed_log_says_so(log: MemoryLog) -> None:
+async def test_a_closed_log_is_unavailable(log: MemoryLog) -> None:
     following = asyncio.create_task(anext(log.follow(EVENTS)))
     await asyncio.sleep(0)
     await log.close()

@@ -1,4 +1,4 @@
-"""Pauses between tries, on a clock of the test's own."""
+"""Pauses between attempts, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_pauses_double_up_to_the_longest() -> None:
 
 
 @given(st.floats(0.01, 1.0), st.floats(1.0, 10.0), st.floats(0.0, 60.0), st.floats(*JITTER))
-def test_all_pauses_together_stay_within_the_budget_and_a_jitter(
+def test_the_sum_of_pauses_stays_within_the_budget(
     first: float, longest: float, budget: float, luck: float
 ) -> None:
     clock = [0.0]
@@ -32,7 +32,7 @@ def test_all_pauses_together_stay_within_the_budget_and_a_jitter(
     assert clock[0] <= budget + (JITTER[1] - 1.0) * longest + 1e-9
 
 
-def test_time_spent_trying_counts() -> None:
+def test_the_time_of_attempts_counts() -> None:
     clock = [0.0]
     pauses = QUICK.pauses(now=lambda: clock[0], chance=no_chance)
     assert next(pauses) == QUICK.first_seconds
@@ -41,7 +41,7 @@ def test_time_spent_trying_counts() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "moves"), [(0.0, 1), (60.0, 0)])
-async def test_who_gets_no_answer_for_long_goes_elsewhere(
+async def test_a_client_without_answers_moves_to_another_server(
     seconds: float, moves: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ringrift.log.retry.MOVE_SECONDS", seconds)
