@@ -3,7 +3,8 @@
     def pytest_asyncio_loop_factories(config, item):  # in the conftest.py of a directory
         return virtual_time.loop_factories(item)
 
-A test marked `real_time` runs on a real event loop: one that uses sockets needs it."""
+Unlike the loop of the simulators it permits threads. A test marked `real_time` runs on a real event
+loop, because it uses sockets."""
 
 from __future__ import annotations
 
