@@ -4,7 +4,7 @@ batches."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ringrift.learning.window import Window
-from ringrift.nets.batch import Batcher
+from ringrift.nets.batch import Bags, Batcher
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
 from ringrift.rules.geometry import geometry
@@ -25,11 +25,11 @@ class Encoded(Protocol):
     """Input of a network for B positions with M legal moves."""
 
     @property
-    def positions(self) -> Tensor:
-        """Position of each move, int64 [M]."""
+    def bags(self) -> Bags:
+        """The bags of the moves."""
 
-    def arguments(self) -> tuple[Tensor, ...]:
-        """The tensors in the order of the parameters of the network's `forward`."""
+    def arguments(self) -> tuple[Any, ...]:
+        """The arguments of the network's `forward`."""
 
     def to(self, device: torch.device) -> Self:
         """On `device`; itself if it is there."""

@@ -48,7 +48,7 @@ def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Loss
 def policy_loss(logits: Tensor, sampled: Sampled) -> Tensor:
     """Return the cross-entropy [B] of each sample: the sum over its legal moves of -target * log
     softmax(logits)."""
-    positions = sampled.batch.positions
+    positions = sampled.batch.bags.positions
     expected = logits.new_zeros(len(sampled.weight)).index_add(
         0, positions, sampled.policy * logits
     )
@@ -57,13 +57,13 @@ def policy_loss(logits: Tensor, sampled: Sampled) -> Tensor:
 
 def probabilities(logits: Tensor, sampled: Sampled) -> Tensor:
     """Return the softmax [M] of `logits` over the legal moves of each sample."""
-    return (logits - _normaliser(logits, sampled)[sampled.batch.positions]).exp()
+    return (logits - _normaliser(logits, sampled)[sampled.batch.bags.positions]).exp()
 
 
 def _normaliser(logits: Tensor, sampled: Sampled) -> Tensor:
     """Return log(sum(exp(logits))) [B] over the legal moves of each sample."""
     table = logits.new_full((len(sampled.weight), sampled.moves_max), -torch.inf)
-    return table.index_put((sampled.batch.positions, sampled.slot), logits).logsumexp(1)
+    return table.index_put((sampled.batch.bags.positions, sampled.slot), logits).logsumexp(1)
 
 
 def auxiliary_loss(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES
+from ringrift.nets.batch import Bags
 from ringrift.nets.blocks import BoardConv, GlobalBias, MoveHead, Pool, ResidualBlock
 from ringrift.nets.encoding import GLOBALS, PLANES, RELATIVE_SEATS, Plane
 from ringrift.nets.features import FEATURES
@@ -81,15 +82,7 @@ class Tower(nn.Module):
         return x, torch.cat((self.pool(x, mask), globals_), 1)
 
     def forward(
-        self,
-        planes: Tensor,
-        globals_: Tensor,
-        rows: Tensor,
-        starts: Tensor,
-        weights: Tensor,
-        kinds: Tensor,
-        positions: Tensor,
-        features: Tensor | None = None,
+        self, planes: Tensor, globals_: Tensor, bags: Bags, features: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return logits `[M]` and values `[B, RELATIVE_SEATS]` in -1..1.
 
@@ -97,22 +90,14 @@ class Tower(nn.Module):
         threat planes also take `features[B, FEATURES, H, W]`. A game with n seats uses the first n
         values."""
         x, context = self.trunk(planes, globals_, features)
-        return self._heads(x, context, rows, starts, weights, kinds, positions)
+        return self._heads(x, context, bags)
 
     def learn(
-        self,
-        planes: Tensor,
-        globals_: Tensor,
-        rows: Tensor,
-        starts: Tensor,
-        weights: Tensor,
-        kinds: Tensor,
-        positions: Tensor,
-        features: Tensor | None = None,
+        self, planes: Tensor, globals_: Tensor, bags: Bags, features: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Auxiliary]:
         """Return the results of `forward` and of the auxiliary heads."""
         x, context = self.trunk(planes, globals_, features)
-        logits, values = self._heads(x, context, rows, starts, weights, kinds, positions)
+        logits, values = self._heads(x, context, bags)
         with torch.autocast(x.device.type, enabled=False):
             x, context = x.float(), context.float()
             return (
@@ -125,21 +110,12 @@ class Tower(nn.Module):
                 ),
             )
 
-    def _heads(
-        self,
-        x: Tensor,
-        context: Tensor,
-        rows: Tensor,
-        starts: Tensor,
-        weights: Tensor,
-        kinds: Tensor,
-        positions: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _heads(self, x: Tensor, context: Tensor, bags: Bags) -> tuple[Tensor, Tensor]:
         # The heads stay in float32 when the trunk runs in bfloat16: they are cheap, and rounding
         # would give similar moves equal logits.
         with torch.autocast(x.device.type, enabled=False):
             context = context.float()
-            logits = self.policy(x.float(), context, rows, starts, weights, kinds, positions)
+            logits = self.policy(x.float(), context, bags)
             return logits, self.value(context)
 
 

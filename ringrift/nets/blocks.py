@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ringrift.nets.batch import Bags
+
 KERNEL: Final = 3
 HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
 """Kernel taps (row, column) that are not hex neighbours: the cells at axial offsets (-1, -1) and
@@ -114,22 +116,18 @@ class MoveHead(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
         nn.init.normal_(self.kind.weight, std=0.5)
 
-    def forward(
-        self,
-        x: Tensor,
-        context: Tensor,
-        rows: Tensor,
-        starts: Tensor,
-        weights: Tensor,
-        kinds: Tensor,
-        positions: Tensor,
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, bags: Bags) -> Tensor:
         """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as
         written by `fill_bags`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
         cells = functional.embedding_bag(
-            rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+            bags.rows,
+            table,
+            bags.starts,
+            mode="sum",
+            per_sample_weights=bags.weights,
+            include_last_offset=True,
         )
-        rest = self.kind(kinds) + self.context(context).index_select(0, positions)
+        rest = self.kind(bags.kinds) + self.context(context).index_select(0, bags.positions)
         logits: Tensor = self.score(functional.silu(cells + rest)).squeeze(1)
         return logits

@@ -108,16 +108,17 @@ def export(data: bytes) -> tuple[bytes, float]:
 
 def inputs(batch: Batch) -> tuple[Tensor, ...]:
     """Return the inputs of the graph for a batch, in the order of `NAMES`."""
-    lengths = batch.starts.diff()
+    moves = batch.bags
+    lengths = moves.starts.diff()
     bags = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     first = (
         batch.planes.contiguous(),
         batch.globals_,
-        batch.rows,
+        moves.rows,
         bags,
-        batch.weights,
-        batch.kinds,
-        batch.positions,
+        moves.weights,
+        moves.kinds,
+        moves.positions,
     )
     return first if batch.features is None else (*first, batch.features.contiguous())
 

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ringrift.nets.bags import ROLES, fill_bags, rows_max
+from ringrift.nets.bags import ROLES
+from ringrift.nets.batch import BagEncoder, Bags, Codes, Indices, States
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
@@ -49,62 +50,42 @@ def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class NnueBatch:
-    """Input of `Nnue.forward` for B positions of n seats with M moves and N rows of bags, no rows
-    without a policy.
+    """Input of `Nnue.forward` for B positions of n seats; without a policy the bags have no rows.
 
-    features int64, lists one after another; starts int64 [B * n + 1]; globals_ float32 [B * n,
-    GLOBALS]
-    rows     int64 [N]; row_starts int64 [M + 1]; weights float32 [N]; kinds int64 [M]; positions
-             int64 [M]
+    features   int64, concatenated lists
+    starts     int64 [B * n + 1]
+    globals_   float32 [B * n, GLOBALS]
     """
 
     features: Tensor
     starts: Tensor
     globals_: Tensor
-    rows: Tensor
-    row_starts: Tensor
-    weights: Tensor
-    kinds: Tensor
-    positions: Tensor
+    bags: Bags
 
-    def arguments(self) -> tuple[Tensor, ...]:
-        """The tensors in the order of the parameters of `Nnue.forward`."""
-        return (
-            self.features,
-            self.starts,
-            self.globals_,
-            self.rows,
-            self.row_starts,
-            self.weights,
-            self.kinds,
-            self.positions,
-        )
+    def arguments(self) -> tuple[Tensor | Bags, ...]:
+        """The arguments of `Nnue.forward`."""
+        return self.features, self.starts, self.globals_, self.bags
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on `device`, itself if it is already there."""
         if self.features.device == device:
             return self
-        return type(self)(*(tensor.to(device, non_blocking=True) for tensor in self.arguments()))
+        return type(self)(*(part.to(device) for part in self.arguments()))  # type: ignore[arg-type]
 
 
 class NnueBatcher:
-    """Encodes positions of one config; the caller owns the returned batches."""
+    """Encodes positions of one config; the next call overwrites the bags of a batch."""
 
     def __init__(self, config: Config, *, policy: bool) -> None:
         """With `policy`, batches include the bags of the moves."""
         self.geometry, self._policy = geometry(config), policy
-        self._grids = grid_tables(config)
+        self._bags = BagEncoder(self.geometry, grid_tables(config))
         self._places, self._axes = symmetric_places(config)
         self._cells = np.zeros(self.geometry.n_cells, np.int32)
-        self._region = np.zeros(self.geometry.n_cells, np.int16)
         self._indices = np.zeros(0, np.int32)
 
     def encode(
-        self,
-        states: NDArray[np.int32],
-        codes: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        symmetry: NDArray[np.int16] | None = None,
+        self, states: States, codes: Codes, offsets: Codes, symmetry: Indices | None = None
     ) -> NnueBatch:
         """Return the batch of `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`;
         `symmetry[B]` are indices into `grid_tables`."""
@@ -115,57 +96,28 @@ class NnueBatcher:
             self._indices = np.zeros(room, np.int32)
         starts = np.zeros(count * geo.seats + 1, np.int64)
         globals_ = np.zeros((count * geo.seats, nf.GLOBALS), np.int16)
-        nf.collect(
-            geo,
-            states,
-            self._places,
-            self._axes,
-            chosen,
-            self._cells,
-            self._indices,
-            starts,
-            globals_,
-        )
+        place = self._places, self._axes, chosen
+        nf.collect(geo, states, *place, self._cells, self._indices, starts, globals_)
         return NnueBatch(
             torch.from_numpy(self._indices[: starts[-1]].astype(np.int64)),
             torch.from_numpy(starts),
             torch.from_numpy(globals_.astype(np.float32) / np.float32(nf.GLOBAL_ONE)),
-            *self.moves(states, codes, offsets, chosen),
+            self.bags(states, codes, offsets, chosen),
         )
 
-    def moves(
-        self,
-        states: NDArray[np.int32],
-        codes: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        symmetry: NDArray[np.int16] | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the last five tensors of a batch."""
-        chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
-        count, room = len(codes), rows_max(self.geometry, codes) if self._policy else 0
-        rows, weights = np.zeros(room, np.int64), np.zeros(room, np.float32)
-        starts, kinds, positions = (
-            np.zeros(count + 1, np.int64),
-            np.zeros(count, np.int64),
-            np.zeros(count, np.int64),
-        )
-        used = 0
-        if self._policy:
-            used = fill_bags(
-                self.geometry,
-                states,
-                codes,
-                offsets,
-                self._grids,
-                chosen,
-                self._region,
-                rows,
-                weights,
-                starts,
-                kinds,
-                positions,
+    def bags(
+        self, states: States, codes: Codes, offsets: Codes, symmetry: Indices | None = None
+    ) -> Bags:
+        """Return the bags of the moves, without rows if there is no policy."""
+        if not self._policy:
+            none, moves = (
+                torch.zeros(0, dtype=torch.int64),
+                torch.zeros(len(codes), dtype=torch.int64),
             )
-        rows %= self.geometry.width**2 * ROLES  # from rows of the batch to rows of one position
-        made = (rows[:used], starts, weights[:used], kinds, positions)
-        one, two, three, four, five = (torch.from_numpy(array) for array in made)
-        return one, two, three, four, five
+            return Bags(
+                none, torch.zeros(len(codes) + 1, dtype=torch.int64), none.float(), moves, moves
+            )
+        chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
+        bags = self._bags.encode(states, codes, offsets, chosen)
+        bags.rows.remainder_(self.geometry.width**2 * ROLES)  # to rows of one position
+        return bags

@@ -70,9 +70,5 @@ class NnueEvaluator:
         kernels.queries(
             self.geometry, self.network, self._policy, self._accumulators, states, self._queries
         )
-        rows, starts, weights, kinds, positions = (
-            tensor.numpy() for tensor in self._batcher.moves(states, codes, offsets)
-        )
-        kernels.score_moves(
-            self._policy, self._queries, rows, starts, weights, kinds, positions, logits
-        )
+        bags = self._batcher.bags(states, codes, offsets)
+        kernels.score_moves(self._policy, self._queries, logits, *(part.numpy() for part in bags))

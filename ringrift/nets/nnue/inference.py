@@ -269,12 +269,12 @@ def queries(
 def score_moves(
     policy: Policy,
     query: Floats,
+    logits: Floats,
     rows: NDArray[np.int64],
     starts: NDArray[np.int64],
     weights: Floats,
     kinds: NDArray[np.int64],
     positions: NDArray[np.int64],
-    logits: Floats,
 ) -> None:
     """Write the logits of M moves; move m belongs to position `positions[m]` and its bag is
     `rows[starts[m]:starts[m + 1]]`."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES
+from ringrift.nets.batch import Bags
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference
@@ -88,15 +89,7 @@ class Nnue(nn.Module):
         return total.view(-1, self.seats)  # type: ignore[no-any-return]
 
     def forward(
-        self,
-        features: Tensor,
-        starts: Tensor,
-        globals_: Tensor,
-        rows: Tensor,
-        row_starts: Tensor,
-        weights: Tensor,
-        kinds: Tensor,
-        positions: Tensor,
+        self, features: Tensor, starts: Tensor, globals_: Tensor, bags: Bags
     ) -> tuple[Tensor, Tensor]:
         """Return logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for
         seats that the game does not have.
@@ -110,11 +103,13 @@ class Nnue(nn.Module):
                 values_of(self.strengths(inputs)), (0, RELATIVE_SEATS - self.seats)
             )
             if not self.shape.policy:
-                return values.new_zeros(len(kinds)), values
+                return values.new_zeros(len(bags.kinds)), values
             query = self.query(inputs[:: self.seats])
             query = torch.cat((query, query.new_ones(len(query), 1)), 1)
-            moves = self.roles(rows, row_starts, per_sample_weights=weights) + self.kinds(kinds)
-            return (moves * query[positions]).sum(1), values
+            moves = self.roles(
+                bags.rows, bags.starts, per_sample_weights=bags.weights
+            ) + self.kinds(bags.kinds)
+            return (moves * query[bags.positions]).sum(1), values
 
     def clip(self) -> None:
         """Clip the weights to the range of the integers; called after every step."""

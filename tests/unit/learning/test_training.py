@@ -202,7 +202,14 @@ def test_a_batch_is_a_function_of_seed_and_step(window: Window) -> None:
         drawn = sampler.at(step)
         return [
             t.numpy().tobytes()
-            for t in (*drawn.batch.arguments(), drawn.policy, drawn.values, drawn.slot)
+            for t in (
+                drawn.batch.planes,
+                drawn.batch.globals_,
+                *drawn.batch.bags,
+                drawn.policy,
+                drawn.values,
+                drawn.slot,
+            )
         ]
 
     assert batch(11) == batch(11, before=3)
@@ -247,7 +254,7 @@ def test_the_policy_loss_is_the_cross_entropy_over_the_legal_moves(window: Windo
     logits = torch.linspace(-2, 3, len(drawn.policy), requires_grad=True)
     found = policy_loss(logits, drawn)
     for row in range(3):
-        here = drawn.batch.positions == row
+        here = drawn.batch.bags.positions == row
         expected = -(drawn.policy[here] * torch.log_softmax(logits[here], 0)).sum()
         assert found[row].item() == pytest.approx(expected.item(), rel=1e-5)
     found.sum().backward()
@@ -470,7 +477,7 @@ def test_soft_targets_are_the_share_of_the_teacher(window: Window) -> None:
     with torch.no_grad():
         logits, values = teacher(*drawn.batch.arguments())
     for row in range(3):
-        here = drawn.batch.positions == row
+        here = drawn.batch.bags.positions == row
         torch.testing.assert_close(all_.policy[here], torch.softmax(logits[here], 0))
     torch.testing.assert_close(all_.values, values * drawn.present)
 

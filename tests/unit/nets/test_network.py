@@ -49,11 +49,14 @@ def test_distinct_legal_moves_are_distinct_inputs_of_the_move_head(
     if key == "square8_2p":
         positions += [Position.parse(text) for text in (LINES, REGIONS, RECOVERIES)]
     batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
-    starts, rows = batch.starts.tolist(), batch.rows.tolist()
+    starts, rows = batch.bags.starts.tolist(), batch.bags.rows.tolist()
     bags = [
         (position, kind, tuple(sorted(rows[first:last])))
         for position, kind, (first, last) in zip(
-            batch.positions.tolist(), batch.kinds.tolist(), itertools.pairwise(starts), strict=True
+            batch.bags.positions.tolist(),
+            batch.bags.kinds.tolist(),
+            itertools.pairwise(starts),
+            strict=True,
         )
     ]
     assert len(set(bags)) == len(bags)
@@ -145,7 +148,11 @@ def test_bags_move_with_the_board(key: str, random_positions, arrays_of) -> None
         batch = Batcher(geo, grid_tables(config)).encode(
             states, codes, offsets, np.full(len(positions), k, np.int16)
         )
-        starts, rows, kinds = batch.starts.numpy(), batch.rows.numpy(), batch.kinds.numpy()
+        starts, rows, kinds = (
+            batch.bags.starts.numpy(),
+            batch.bags.rows.numpy(),
+            batch.bags.kinds.numpy(),
+        )
         for i, position in enumerate(positions):
             for j in range(offsets[i], offsets[i + 1]):
                 code = int(codes[j])
@@ -179,9 +186,9 @@ def test_the_bag_of_a_claim_is_its_region() -> None:
         [c for c in position.legal_codes() if position.token(int(c)).startswith("Ta1/")]
     )
     batch = Batcher(position.geometry).encode(position.state[None], codes, np.array([0, 1]))
-    assert batch.rows.tolist() == [0 * ROLES + Role.COLLAPSES]  # region {a1}, grid cell 0
-    assert batch.weights.tolist() == [1.0]
-    assert batch.kinds.tolist() == [CLAIM * KIND_COUNTS + 1]
+    assert batch.bags.rows.tolist() == [0 * ROLES + Role.COLLAPSES]  # region {a1}, grid cell 0
+    assert batch.bags.weights.tolist() == [1.0]
+    assert batch.bags.kinds.tolist() == [CLAIM * KIND_COUNTS + 1]
 
 
 def test_convolutions_on_hexes_never_see_the_two_corners_that_are_no_neighbours() -> None:
