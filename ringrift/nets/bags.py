@@ -7,9 +7,10 @@ its kind (type and count) and a vector of the position; for the cells of a line,
 the mean is taken. Distinct moves of a legal list differ in kind or in a cell, so no two of them
 share an embedding.
 
-    table row of (position i, grid cell g, role r) = (i * width^2 + g) * ROLES + r kind = type *
-    KIND_COUNTS + count, where count is the rings of a placement or the bit length of the number of
-    cells
+    table row of (position i, grid cell g, role r) = (i * width^2 + g) * ROLES + r
+    kind = type * KIND_COUNTS + count
+
+The count is the number of rings of a placement, or the bit length of the number of cells.
 """
 
 from enum import IntEnum
