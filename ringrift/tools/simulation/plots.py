@@ -32,7 +32,8 @@ def overview(fleet: Fleet, path: Path, *, unaware: Fleet | None = None) -> None:
         _utilisation(fleet, axes[1, 0])
         for kind in fleet.samples[-1].waiting:
             waiting = [sample.waiting[kind] for sample in fleet.samples]
-            axes[1, 1].plot(_hours(fleet), waiting, lw=1.1, label=kind)
+            colour = plots.WORK_COLOURS[kind]
+            axes[1, 1].plot(_hours(fleet), waiting, color=colour, lw=1.1, label=kind)
         plots.legend(axes[1, 1], fontsize=7)
         _costs(fleet, axes[2], "-", "C0", "with cost awareness")
         if unaware is not None:
@@ -40,6 +41,7 @@ def overview(fleet: Fleet, path: Path, *, unaware: Fleet | None = None) -> None:
             plots.legend(axes[2, 1], fontsize=7)
         for each in axes[2]:
             each.set_xlabel("virtual hours", fontsize=8)
+            each.set_xlim(0.0, fleet.hours)
 
 
 def _hours(fleet: Fleet) -> list[float]:

@@ -1,4 +1,4 @@
-"""The log of a simulated fleet, looked at with the commands for real ones."""
+"""`ringrift simulate` writes its log and a report."""
 
 from __future__ import annotations
 
@@ -30,3 +30,10 @@ def test_a_simulated_log_is_looked_into_as_a_real_one(
 def test_one_log_holds_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "--nodes", str(FLEET), "--seeds", "2", "--log", str(tmp_path)]) == 1
     assert "has room for one run: leave out --seeds" in capsys.readouterr().err
+
+
+def test_a_report_has_the_findings_and_a_page_of_plots(tmp_path: Path) -> None:
+    words = ["simulate", "--nodes", str(FLEET), "--hours", "0.1", "--seed", "5", "--compare"]
+    main([*words, "--report", str(tmp_path)])
+    assert json.loads((tmp_path / "simulation-5.json").read_text())["seed"] == 5
+    assert (tmp_path / "simulation-5.png").read_bytes().startswith(b"\x89PNG")
