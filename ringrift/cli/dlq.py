@@ -25,11 +25,11 @@ async def list_dead_letters(*, source: Source = HERE, json: Json = False) -> int
     async with opened(source) as log:
         state = await dead_letters.unresolved(log)
         settings, _ = await settings_in_force(log)
-    lines = [_line(letter) for letter in state.letters.values()]
+    lines = [_line(letter) for letter in state.unresolved.values()]
     limit = settings.operation.dead_letters_max
     alarm = f"; {limit} or more raise an alarm" if len(lines) >= limit else ""
     lines.append(f"{len(lines)} unresolved, {state.resolved} resolved{alarm}")
-    document = {"unresolved": list(state.letters.values()), "resolved": state.resolved}
+    document = {"unresolved": list(state.unresolved.values()), "resolved": state.resolved}
     show(document, json, "\n".join(lines))
     return 0
 
@@ -107,7 +107,7 @@ async def drop_dead_letters(
 
 async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) -> list[DeadLetter]:
     if all:
-        found = list((await dead_letters.unresolved(log)).letters.values())
+        found = list((await dead_letters.unresolved(log)).unresolved.values())
         if not found and not json:
             print("there is no unresolved dead letter")
         return found
@@ -117,7 +117,7 @@ async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) 
 
 
 async def _find(log: Log, number: int) -> DeadLetter:
-    for letter in (await dead_letters.unresolved(log)).letters.values():
+    for letter in (await dead_letters.unresolved(log)).unresolved.values():
         if letter.dead_seq == number:
             return letter
     raise CommandError(f"no unresolved dead letter has number {number}: see `ringrift dlq list`")

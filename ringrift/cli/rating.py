@@ -13,7 +13,7 @@ from rich.table import Table
 from ringrift.cli.common import Json, show
 from ringrift.deciders.stats.plackett_luce import RatingError, Ratings
 from ringrift.deciders.stats.sprt import Model, Sprt, SprtError, SprtResult, evaluate
-from ringrift.deciders.stats.sprt_bias import UnbiasedElo, unbiased_elo
+from ringrift.tools.sprt_bias import UnbiasedElo, unbiased_elo
 from ringrift.tools.rating import RatingFileError, rate, read_counts
 
 EXIT_UNUSABLE = 2

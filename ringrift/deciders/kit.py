@@ -2,14 +2,14 @@
 
 A decider is declared by its name, the type of its state, and handlers:
 
-    DECIDER = Decider("exploration", Configs[ConfigExploration])
+    DECIDER = Decider("exploration", Configs[Exploration])
 
     @DECIDER.evolves
-    def paced(item: ConfigExploration, fact: f.VelocityChanged) -> ConfigExploration: ...
+    def paced(item: Exploration, fact: f.VelocityChanged) -> Exploration: ...
 
     @DECIDER.decides
     def boost(
-        item: ConfigExploration, fact: f.PlateauDetected, context: Context
+        item: Exploration, fact: f.PlateauDetected, context: Context
     ) -> Iterator[f.ExplorationAdjusted]: ...
 
 The annotations say which facts a handler takes, a union for several and `Fact` for all of `EVENTS`;

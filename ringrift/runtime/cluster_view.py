@@ -77,7 +77,7 @@ async def cluster_view(
     bucket = BreakerBucket(log, now)
     await bucket.load()
     broken = {name: breaker.why for name, breaker in not_closed(bucket).items()}
-    dead_letters, paused = len((await unresolved(log)).letters), await pauses_in_force(log)
+    dead_letters, paused = len((await unresolved(log)).unresolved), await pauses_in_force(log)
     endurance = resilience(
         tier=tier, roles=roles, level=quorum.level, wanted=tuple(PROCESSES), running=running
     )

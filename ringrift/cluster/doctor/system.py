@@ -134,7 +134,7 @@ async def _consumers(log: JetStreamLog) -> list[Finding]:
 
 
 async def _dead_letters(log: JetStreamLog) -> Finding:
-    count = len((await unresolved(log)).letters)
+    count = len((await unresolved(log)).unresolved)
     limit = (await settings_in_force(log))[0].operation.dead_letters_max
     text, remedy = f"{count} unresolved", "`ringrift dlq list` says why"
     if count >= limit:

@@ -44,7 +44,7 @@ class Account(Struct, frozen=True, kw_only=True):
     trainings: int = 0
 
 
-class ConfigArchitectures(Struct, frozen=True, kw_only=True):
+class Architectures(Struct, frozen=True, kw_only=True):
     """The current network of a config, its unrated networks, and accounts by architecture."""
 
     current: str | None = None
@@ -56,16 +56,16 @@ class ConfigArchitectures(Struct, frozen=True, kw_only=True):
     """networks that the newest table rated for the first time"""
 
 
-DECIDER = Decider("architectures", Configs[ConfigArchitectures])
+DECIDER = Decider("architectures", Configs[Architectures])
 
 
 @DECIDER.evolves
-def trained(item: ConfigArchitectures, fact: f.TrainingFinished) -> ConfigArchitectures:
+def trained(item: Architectures, fact: f.TrainingFinished) -> Architectures:
     return replace(item, hours={fact.model: fact.train_seconds / 3600.0})
 
 
 @DECIDER.evolves
-def registered(item: ConfigArchitectures, fact: f.ModelRegistered) -> ConfigArchitectures:
+def registered(item: Architectures, fact: f.ModelRegistered) -> Architectures:
     hours, name = item.hours.get(fact.model), fact.architecture
     if hours is None:
         return item
@@ -74,17 +74,13 @@ def registered(item: ConfigArchitectures, fact: f.ModelRegistered) -> ConfigArch
 
 
 @DECIDER.evolves
-def became_current(
-    item: ConfigArchitectures, fact: f.ModelPromoted | f.ModelRolledBack
-) -> ConfigArchitectures:
+def became_current(item: Architectures, fact: f.ModelPromoted | f.ModelRolledBack) -> Architectures:
     current = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
     return replace(item, current=current)
 
 
 @DECIDER.evolves
-def rated(
-    item: ConfigArchitectures, fact: f.RatingsUpdated, context: Context
-) -> ConfigArchitectures:
+def rated(item: Architectures, fact: f.RatingsUpdated, context: Context) -> Architectures:
     elo = _by_model(fact.ratings, context.settings.evaluation.simulations)
     accounts, settled = dict(item.accounts), []
     for waiting in item.pending:
@@ -101,7 +97,7 @@ def rated(
 
 @DECIDER.decides
 def share_out(
-    item: ConfigArchitectures, fact: f.RatingsUpdated, context: Context
+    item: Architectures, fact: f.RatingsUpdated, context: Context
 ) -> Iterator[f.ArchitectureSharesDecided]:
     """Change the shares after a table that rated a new network."""
     if item.settled:

@@ -25,7 +25,7 @@ from ringrift.events import facts as f
 KINDS = ("selfplay", "training", "evaluation")
 
 
-class ConfigWaiting(Struct, frozen=True, kw_only=True):
+class Waiting(Struct, frozen=True, kw_only=True):
     """Unfinished requests of a config, the progress of its loop, and recorded time without
     requests."""
 
@@ -47,7 +47,7 @@ class ConfigWaiting(Struct, frozen=True, kw_only=True):
         return bool(self.games or self.trainings or self.matches)
 
 
-class WaitingState(Configs[ConfigWaiting], frozen=True, kw_only=True):
+class WaitingState(Configs[Waiting], frozen=True, kw_only=True):
     """Every config that has played, and the newest tick."""
 
     ticked: datetime | None = None
@@ -56,7 +56,7 @@ class WaitingState(Configs[ConfigWaiting], frozen=True, kw_only=True):
 DECIDER = Decider("waiting", WaitingState)
 
 
-def _moved(item: ConfigWaiting, **changes: Any) -> ConfigWaiting:
+def _moved(item: Waiting, **changes: Any) -> Waiting:
     """The item with these changes, and counts at least 0; the loop is not idle."""
     for name in ("games", "trainings", "matches", "trials"):
         changes[name] = max(0, changes.get(name, getattr(item, name)))
@@ -79,7 +79,7 @@ def ticked(state: WaitingState, fact: f.TickRecorded, context: Context) -> Waiti
 
 
 @DECIDER.evolves
-def planned(item: ConfigWaiting, fact: f.SelfplayPlanned) -> ConfigWaiting:
+def planned(item: Waiting, fact: f.SelfplayPlanned) -> Waiting:
     if fact.spare:
         return item
     games = item.games + fact.games
@@ -87,54 +87,54 @@ def planned(item: ConfigWaiting, fact: f.SelfplayPlanned) -> ConfigWaiting:
 
 
 @DECIDER.evolves
-def played(item: ConfigWaiting, fact: f.SelfplayFinished) -> ConfigWaiting:
+def played(item: Waiting, fact: f.SelfplayFinished) -> Waiting:
     return item if fact.spare else _moved(item, games=item.games - fact.games - fact.lost)
 
 
 @DECIDER.evolves
-def exported(item: ConfigWaiting, fact: f.ShardExported) -> ConfigWaiting:
+def exported(item: Waiting, fact: f.ShardExported) -> Waiting:
     return item if item.asked else _moved(item)
 
 
 @DECIDER.evolves
-def requested(item: ConfigWaiting, fact: f.TrainingRequested) -> ConfigWaiting:
+def requested(item: Waiting, fact: f.TrainingRequested) -> Waiting:
     return _moved(item, trainings=item.trainings + 1, asked=True, given_up=False)
 
 
 @DECIDER.evolves
-def trained(item: ConfigWaiting, fact: f.TrainingFinished) -> ConfigWaiting:
+def trained(item: Waiting, fact: f.TrainingFinished) -> Waiting:
     return _moved(item, trainings=item.trainings - 1)
 
 
 @DECIDER.evolves
-def failed(item: ConfigWaiting, fact: f.TrainingFailed | f.TrainingTimedOut) -> ConfigWaiting:
+def failed(item: Waiting, fact: f.TrainingFailed | f.TrainingTimedOut) -> Waiting:
     return _moved(item, trainings=item.trainings - 1, given_up=True)
 
 
 @DECIDER.evolves
-def registered(item: ConfigWaiting, fact: f.ModelRegistered) -> ConfigWaiting:
+def registered(item: Waiting, fact: f.ModelRegistered) -> Waiting:
     return _moved(item, trials=item.trials + 1)
 
 
 @DECIDER.evolves
-def match_requested(item: ConfigWaiting, fact: f.EvaluationRequested) -> ConfigWaiting:
+def match_requested(item: Waiting, fact: f.EvaluationRequested) -> Waiting:
     return _moved(item, matches=item.matches + 1)
 
 
 @DECIDER.evolves
-def measured(item: ConfigWaiting, fact: f.EvaluationScored | f.EvaluationFailed) -> ConfigWaiting:
+def measured(item: Waiting, fact: f.EvaluationScored | f.EvaluationFailed) -> Waiting:
     return _moved(item, matches=item.matches - 1)
 
 
 @DECIDER.evolves
-def judged(item: ConfigWaiting, fact: f.ModelPromoted | f.PromotionRejected) -> ConfigWaiting:
+def judged(item: Waiting, fact: f.ModelPromoted | f.PromotionRejected) -> Waiting:
     return _moved(item, trials=item.trials - 1, generation=fact.generation)
 
 
 @DECIDER.evolves
 def stirred(
-    item: ConfigWaiting, fact: f.TrainingBlocked | f.ModelRolledBack | f.DeadlockBroken
-) -> ConfigWaiting:
+    item: Waiting, fact: f.TrainingBlocked | f.ModelRolledBack | f.DeadlockBroken
+) -> Waiting:
     return _moved(item)
 
 
@@ -162,7 +162,7 @@ def break_circles(
             )
 
 
-def waits_of(item: ConfigWaiting) -> dict[str, str]:
+def waits_of(item: Waiting) -> dict[str, str]:
     """What each part of an idle loop waits for."""
     waits = {"evaluation": "training"}
     if item.trials:

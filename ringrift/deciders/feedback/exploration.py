@@ -24,29 +24,29 @@ CHANGE_MIN = 0.005
 Reason = Literal["loss anomaly", "plateau", "decay", "regression"]
 
 
-class ConfigExploration(Struct, frozen=True, kw_only=True):
+class Exploration(Struct, frozen=True, kw_only=True):
     """The boost of a config, at least 1, and its pace, None while unknown."""
 
     boost: float = USUAL
     pace: f.Pace | None = None
 
 
-DECIDER = Decider("exploration", Configs[ConfigExploration])
+DECIDER = Decider("exploration", Configs[Exploration])
 
 
 @DECIDER.evolves
-def paced(item: ConfigExploration, fact: f.VelocityChanged) -> ConfigExploration:
+def paced(item: Exploration, fact: f.VelocityChanged) -> Exploration:
     return replace(item, pace=fact.pace)
 
 
 @DECIDER.evolves
-def adjusted(item: ConfigExploration, fact: f.ExplorationAdjusted) -> ConfigExploration:
+def adjusted(item: Exploration, fact: f.ExplorationAdjusted) -> Exploration:
     return replace(item, boost=fact.boost)
 
 
 @DECIDER.decides
 def after_training(
-    item: ConfigExploration, fact: f.LossAnomalyDetected | f.PlateauDetected, context: Context
+    item: Exploration, fact: f.LossAnomalyDetected | f.PlateauDetected, context: Context
 ) -> Iterator[f.ExplorationAdjusted]:
     """Raise the boost after an anomaly or on a plateau."""
     anomaly, settings = isinstance(fact, f.LossAnomalyDetected), context.settings.exploration
@@ -56,7 +56,7 @@ def after_training(
 
 @DECIDER.decides
 def after_generation(
-    item: ConfigExploration, fact: f.ModelPromoted | f.PromotionRejected, context: Context
+    item: Exploration, fact: f.ModelPromoted | f.PromotionRejected, context: Context
 ) -> Iterator[f.ExplorationAdjusted]:
     """Change the boost by the pace of the config."""
     factor = context.settings.exploration.decay.of(item.pace)
@@ -71,7 +71,7 @@ def plies(usual: int, boost: float) -> int | None:
 
 
 def _multiplied(
-    item: ConfigExploration, config: str, factor: float, reason: Reason, context: Context
+    item: Exploration, config: str, factor: float, reason: Reason, context: Context
 ) -> Iterator[f.ExplorationAdjusted]:
     boost = max(min(item.boost * factor, context.settings.exploration.boost_max), USUAL)
     if boost != item.boost and (boost == USUAL or abs(boost - item.boost) >= CHANGE_MIN):

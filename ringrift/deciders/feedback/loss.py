@@ -22,7 +22,7 @@ NORMAL_DEVIATION = 1.4826
 """standard deviation of a normal distribution in units of its median absolute deviation"""
 
 
-class ConfigLoss(Struct, frozen=True, kw_only=True):
+class Loss(Struct, frozen=True, kw_only=True):
     """The losses of a config, oldest first and without the newest, and the reported plateau."""
 
     losses: tuple[float, ...] = ()
@@ -32,15 +32,15 @@ class ConfigLoss(Struct, frozen=True, kw_only=True):
     """since the best loss"""
     waited: int = 0
     """trainings that the newest gain took, 0 if the newest training brought none"""
-    told: f.Severity | None = None
+    reported: f.Severity | None = None
     """severity of the plateau that was reported"""
 
 
-DECIDER = Decider("loss", Configs[ConfigLoss])
+DECIDER = Decider("loss", Configs[Loss])
 
 
 @DECIDER.evolves
-def trained(item: ConfigLoss, fact: f.TrainingFinished, context: Context) -> ConfigLoss:
+def trained(item: Loss, fact: f.TrainingFinished, context: Context) -> Loss:
     settings, loss = context.settings.loss, final_loss(fact)
     losses = item.losses if item.newest is None else (*item.losses, item.newest)
     item = replace(item, losses=losses[-settings.history :], newest=loss, waited=0)
@@ -50,18 +50,18 @@ def trained(item: ConfigLoss, fact: f.TrainingFinished, context: Context) -> Con
 
 
 @DECIDER.evolves
-def stuck(item: ConfigLoss, fact: f.PlateauDetected) -> ConfigLoss:
-    return replace(item, told=fact.severity)
+def stuck(item: Loss, fact: f.PlateauDetected) -> Loss:
+    return replace(item, reported=fact.severity)
 
 
 @DECIDER.evolves
-def moving(item: ConfigLoss, fact: f.PlateauCleared) -> ConfigLoss:
-    return replace(item, told=None, waited=0)
+def moving(item: Loss, fact: f.PlateauCleared) -> Loss:
+    return replace(item, reported=None, waited=0)
 
 
 @DECIDER.decides
 def anomaly(
-    item: ConfigLoss, fact: f.TrainingFinished, context: Context
+    item: Loss, fact: f.TrainingFinished, context: Context
 ) -> Iterator[f.LossAnomalyDetected]:
     """Report a loss far above the expected one."""
     settings, loss = context.settings.loss, final_loss(fact)
@@ -81,11 +81,11 @@ def anomaly(
 
 @DECIDER.decides
 def plateau(
-    item: ConfigLoss, fact: f.TrainingFinished, context: Context
+    item: Loss, fact: f.TrainingFinished, context: Context
 ) -> Iterator[f.PlateauDetected | f.PlateauCleared]:
     """Report a plateau that began, got worse or ended."""
     best, version = cast(float, item.best), context.settings_version
-    if item.waited and item.told is not None:
+    if item.waited and item.reported is not None:
         yield f.PlateauCleared(
             config=fact.config,
             generation=fact.generation,
@@ -95,7 +95,7 @@ def plateau(
         )
         return
     severity = plateau_severity(item.trainings, context.settings.loss)
-    if severity not in (None, item.told):
+    if severity not in (None, item.reported):
         yield f.PlateauDetected(
             config=fact.config,
             generation=fact.generation,

@@ -40,18 +40,18 @@ class Judged(Struct, frozen=True, kw_only=True):
     index: int = 0
 
 
-class ConfigQuality(Struct, frozen=True, kw_only=True):
+class Quality(Struct, frozen=True, kw_only=True):
     """The newest shards of a config, oldest first, and whether its quality is degraded."""
 
     window: tuple[Judged, ...] = ()
     degraded: bool = False
 
 
-DECIDER = Decider("quality", Configs[ConfigQuality])
+DECIDER = Decider("quality", Configs[Quality])
 
 
 @DECIDER.evolves
-def exported(item: ConfigQuality, fact: f.ShardExported, context: Context) -> ConfigQuality:
+def exported(item: Quality, fact: f.ShardExported, context: Context) -> Quality:
     summary = fact.summary
     new = summary and Judged(summary=summary, rejected=fact.rejected, index=fact.index)
     if fact.supersedes:
@@ -63,13 +63,13 @@ def exported(item: ConfigQuality, fact: f.ShardExported, context: Context) -> Co
 
 
 @DECIDER.evolves
-def crossed(item: ConfigQuality, fact: f.QualityDegraded | f.QualityRecovered) -> ConfigQuality:
+def crossed(item: Quality, fact: f.QualityDegraded | f.QualityRecovered) -> Quality:
     return replace(item, degraded=isinstance(fact, f.QualityDegraded))
 
 
 @DECIDER.decides
 def assess(
-    item: ConfigQuality, fact: f.ShardExported, context: Context
+    item: Quality, fact: f.ShardExported, context: Context
 ) -> Iterator[f.QualityAssessed | f.QualityDegraded | f.QualityRecovered]:
     """Assess the window after a shard, and report a crossed threshold."""
     settings, version = context.settings.quality, context.settings_version

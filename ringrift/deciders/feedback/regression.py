@@ -24,7 +24,7 @@ MODELS_MAX = 16
 """networks that are remembered after they were current"""
 
 
-class ConfigRegression(Struct, frozen=True, kw_only=True):
+class Regression(Struct, frozen=True, kw_only=True):
     """Networks of a config that became current, the current one last, and the reported
     regression."""
 
@@ -44,34 +44,34 @@ class Drop(NamedTuple):
     good: str
 
 
-DECIDER = Decider("regression", Configs[ConfigRegression])
+DECIDER = Decider("regression", Configs[Regression])
 
 
 @DECIDER.evolves
-def promoted(item: ConfigRegression, fact: f.ModelPromoted) -> ConfigRegression:
+def promoted(item: Regression, fact: f.ModelPromoted) -> Regression:
     others = tuple(model for model in item.models if model != fact.model)
     return replace(item, models=(*others, fact.model)[-MODELS_MAX:])
 
 
 @DECIDER.evolves
-def rolled_back(item: ConfigRegression, fact: f.ModelRolledBack) -> ConfigRegression:
+def rolled_back(item: Regression, fact: f.ModelRolledBack) -> Regression:
     others = tuple(model for model in item.models if model not in (fact.model, fact.current))
     return replace(item, models=(*others, fact.current))
 
 
 @DECIDER.evolves
-def detected(item: ConfigRegression, fact: f.RegressionDetected) -> ConfigRegression:
+def detected(item: Regression, fact: f.RegressionDetected) -> Regression:
     return replace(item, level=fact.severity, of=fact.model)
 
 
 @DECIDER.evolves
-def cleared(item: ConfigRegression, fact: f.RegressionCleared) -> ConfigRegression:
+def cleared(item: Regression, fact: f.RegressionCleared) -> Regression:
     return replace(item, level=None, of=None)
 
 
 @DECIDER.decides
 def measure(
-    item: ConfigRegression, fact: f.RatingsUpdated, context: Context
+    item: Regression, fact: f.RatingsUpdated, context: Context
 ) -> Iterator[f.RegressionDetected | f.RegressionCleared]:
     """Report a regression, a more severe one, or that it is over."""
     settings, version = context.settings.regression, context.settings_version
@@ -103,7 +103,7 @@ def measure(
 
 @DECIDER.decides
 def clear(
-    item: ConfigRegression, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
+    item: Regression, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
 ) -> Iterator[f.RegressionCleared]:
     """A regression ends with its network."""
     if isinstance(fact, f.ModelPromoted):

@@ -45,7 +45,7 @@ BUDGETS_BY_ELO = ((100.0, 200), (300.0, 400), (600.0, 800), (float("inf"), 1600)
 requirement does not give the numbers"""
 
 
-class ConfigLoad(Struct, frozen=True, kw_only=True):
+class Load(Struct, frozen=True, kw_only=True):
     """Inputs of the terms of one config."""
 
     games: int = 0
@@ -57,44 +57,44 @@ class ConfigLoad(Struct, frozen=True, kw_only=True):
     """standard error of the current network's rating, Elo"""
 
 
-class SchedulingState(Configs[ConfigLoad], frozen=True, kw_only=True):
+class SchedulingState(Configs[Load], frozen=True, kw_only=True):
     """Inputs by config, the weights of the curriculum, and the newest shares."""
 
     weights: dict[str, float] = {}
-    told: Shares = {}
+    shares: Shares = {}
 
 
 DECIDER = Decider("scheduling", SchedulingState, wakes=(f.SettingsChanged, f.TickRecorded))
 
 
 @DECIDER.evolves
-def played(item: ConfigLoad, fact: f.SelfplayFinished) -> ConfigLoad:
+def played(item: Load, fact: f.SelfplayFinished) -> Load:
     return replace(item, games=item.games + fact.games)
 
 
 @DECIDER.evolves
-def exported(item: ConfigLoad, fact: f.ShardExported, context: Context) -> ConfigLoad:
+def exported(item: Load, fact: f.ShardExported, context: Context) -> Load:
     return replace(item, exported_at=context.time) if fact.supersedes is None else item
 
 
 @DECIDER.evolves
-def paced(item: ConfigLoad, fact: f.VelocityChanged) -> ConfigLoad:
+def paced(item: Load, fact: f.VelocityChanged) -> Load:
     return replace(item, pace=fact.pace)
 
 
 @DECIDER.evolves
-def assessed(item: ConfigLoad, fact: f.QualityAssessed) -> ConfigLoad:
+def assessed(item: Load, fact: f.QualityAssessed) -> Load:
     return replace(item, quality=fact.adjusted)
 
 
 @DECIDER.evolves
-def became_current(item: ConfigLoad, fact: f.ModelPromoted | f.ModelRolledBack) -> ConfigLoad:
+def became_current(item: Load, fact: f.ModelPromoted | f.ModelRolledBack) -> Load:
     current = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
     return replace(item, current=current, error=None)
 
 
 @DECIDER.evolves
-def rated(item: ConfigLoad, fact: f.RatingsUpdated, context: Context) -> ConfigLoad:
+def rated(item: Load, fact: f.RatingsUpdated, context: Context) -> Load:
     ratings = as_tried(fact.ratings, context.settings.evaluation.simulations)
     row = ratings.get(item.current[:12]) if item.current else None
     return replace(item, error=row.se) if row else item
@@ -107,7 +107,7 @@ def reweighted(state: SchedulingState, fact: f.CurriculumReweighted) -> Scheduli
 
 @DECIDER.evolves
 def decided(state: SchedulingState, fact: f.AllocationDecided) -> SchedulingState:
-    return replace(state, told=fact.shares)
+    return replace(state, shares=fact.shares)
 
 
 @DECIDER.decides
@@ -117,20 +117,20 @@ def share_out(state: SchedulingState, context: Context) -> Iterator[f.Allocation
     if not context.settings.configs:
         return
     terms = terms_of(state, context.settings, context.time)
-    games = {config: state.configs.get(config, ConfigLoad()).games for config in terms}
+    games = {config: state.configs.get(config, Load()).games for config in terms}
     priorities = {config: priority(values, settings) for config, values in terms.items()}
     shares = allocate(priorities, games, settings)
-    if _differ(shares, state.told, settings.change_min):
+    if _differ(shares, state.shares, settings.change_min):
         yield f.AllocationDecided(
             shares=shares, terms=terms, settings_version=context.settings_version
         )
 
 
-def _differ(shares: Shares, told: Shares, change_min: float) -> bool:
+def _differ(shares: Shares, before: Shares, change_min: float) -> bool:
     """Whether other configs are on, or a share has moved by that part of itself."""
-    if shares.keys() != told.keys():
+    if shares.keys() != before.keys():
         return True
-    moves = (abs(share / told[config] - 1.0) for config, share in shares.items())
+    moves = (abs(share / before[config] - 1.0) for config, share in shares.items())
     return max(moves) >= change_min
 
 
@@ -138,7 +138,7 @@ def terms_of(
     state: SchedulingState, settings: Settings, now: datetime
 ) -> dict[str, dict[str, float]]:
     """The six terms of every config, each 0 to 1."""
-    items = {config: state.configs.get(config, ConfigLoad()) for config in settings.configs}
+    items = {config: state.configs.get(config, Load()) for config in settings.configs}
     weights = {config: state.weights.get(config, 1.0) for config in items}
     heaviest, most = max(weights.values()), max(1, *(item.games for item in items.values()))
     stale_hours = settings.scheduling.stale_hours

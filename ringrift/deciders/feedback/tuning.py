@@ -31,7 +31,7 @@ Factors = dict[str, float]
 Adjusted = Iterator[f.HyperparametersAdjusted]
 
 
-class ConfigTuning(Struct, frozen=True, kw_only=True):
+class Tuning(Struct, frozen=True, kw_only=True):
     """The values of a config that differ from the settings, and what was seen since the last
     change."""
 
@@ -46,11 +46,11 @@ class ConfigTuning(Struct, frozen=True, kw_only=True):
     """in a row"""
 
 
-DECIDER = Decider("tuning", Configs[ConfigTuning])
+DECIDER = Decider("tuning", Configs[Tuning])
 
 
 @DECIDER.evolves
-def trained(item: ConfigTuning, fact: f.TrainingFinished, context: Context) -> ConfigTuning:
+def trained(item: Tuning, fact: f.TrainingFinished, context: Context) -> Tuning:
     overfits = overfit(fact) > context.settings.tuning.overfit_gap
     return replace(
         item, trainings=item.trainings + 1, overfits=item.overfits + 1 if overfits else 0
@@ -58,34 +58,32 @@ def trained(item: ConfigTuning, fact: f.TrainingFinished, context: Context) -> C
 
 
 @DECIDER.evolves
-def rejected(item: ConfigTuning, fact: f.PromotionRejected, context: Context) -> ConfigTuning:
+def rejected(item: Tuning, fact: f.PromotionRejected, context: Context) -> Tuning:
     if fact.evidence and fact.evidence.score < context.settings.promotion.score_at_cap:
         return replace(item, rejections=item.rejections + 1)
     return item
 
 
 @DECIDER.evolves
-def promoted(item: ConfigTuning, fact: f.ModelPromoted) -> ConfigTuning:
+def promoted(item: Tuning, fact: f.ModelPromoted) -> Tuning:
     return replace(item, rejections=0)
 
 
 @DECIDER.evolves
-def adjusted(item: ConfigTuning, fact: f.HyperparametersAdjusted) -> ConfigTuning:
+def adjusted(item: Tuning, fact: f.HyperparametersAdjusted) -> Tuning:
     # the counts start again, since the new values have no results yet
     return replace(item, values=fact.values, factors=fact.factors, overfits=0, rejections=0)
 
 
 @DECIDER.decides
-def on_settings(
-    state: Configs[ConfigTuning], fact: f.SettingsChanged, context: Context
-) -> Adjusted:
+def on_settings(state: Configs[Tuning], fact: f.SettingsChanged, context: Context) -> Adjusted:
     """Apply the factors to the new settings."""
     for config, item in state.configs.items():
         yield from _moved(item, config, item.factors, "the settings changed", context)
 
 
 @DECIDER.decides
-def on_anomaly(item: ConfigTuning, fact: f.LossAnomalyDetected, context: Context) -> Adjusted:
+def on_anomaly(item: Tuning, fact: f.LossAnomalyDetected, context: Context) -> Adjusted:
     """Lower the learning rate after a major or critical anomaly."""
     if fact.severity != "minor":
         why = f"{fact.severity} loss anomaly in generation {fact.generation}"
@@ -93,14 +91,14 @@ def on_anomaly(item: ConfigTuning, fact: f.LossAnomalyDetected, context: Context
 
 
 @DECIDER.decides
-def on_plateau(item: ConfigTuning, fact: f.PlateauDetected, context: Context) -> Adjusted:
+def on_plateau(item: Tuning, fact: f.PlateauDetected, context: Context) -> Adjusted:
     """Lower the learning rate."""
     why = f"no lower loss in {fact.trainings} trainings"
     yield from _slower(item, fact.config, why, context)
 
 
 @DECIDER.decides
-def on_rejection(item: ConfigTuning, fact: f.PromotionRejected, context: Context) -> Adjusted:
+def on_rejection(item: Tuning, fact: f.PromotionRejected, context: Context) -> Adjusted:
     """Lower the learning rate after several rejections in a row."""
     if item.rejections >= context.settings.tuning.rejections:
         why = f"{item.rejections} candidates in a row were no better"
@@ -108,7 +106,7 @@ def on_rejection(item: ConfigTuning, fact: f.PromotionRejected, context: Context
 
 
 @DECIDER.decides
-def on_training(item: ConfigTuning, fact: f.TrainingFinished, context: Context) -> Adjusted:
+def on_training(item: Tuning, fact: f.TrainingFinished, context: Context) -> Adjusted:
     """Lower the epochs after overfitting several times in a row."""
     settings = context.settings.tuning
     if item.trainings < settings.trainings_min or item.overfits < settings.overfits:
@@ -120,7 +118,7 @@ def on_training(item: ConfigTuning, fact: f.TrainingFinished, context: Context) 
 
 
 @DECIDER.decides
-def on_promotion(item: ConfigTuning, fact: f.ModelPromoted, context: Context) -> Adjusted:
+def on_promotion(item: Tuning, fact: f.ModelPromoted, context: Context) -> Adjusted:
     """Go half of the way back to the settings."""
     back = {name: math.sqrt(factor) for name, factor in item.factors.items()}
     yield from _moved(item, fact.config, back, "a network was promoted", context)
@@ -134,15 +132,13 @@ def overfit(fact: f.TrainingFinished) -> float:
     return fact.validation_loss / fact.loss - 1.0
 
 
-def _slower(item: ConfigTuning, config: str, why: str, context: Context) -> Adjusted:
+def _slower(item: Tuning, config: str, why: str, context: Context) -> Adjusted:
     settings = context.settings.tuning
     factor = max(item.factors.get(RATE, USUAL) * settings.rate_step, settings.rate_min)
     return _moved(item, config, {**item.factors, RATE: factor}, why, context)
 
 
-def _moved(
-    item: ConfigTuning, config: str, factors: Factors, why: str, context: Context
-) -> Adjusted:
+def _moved(item: Tuning, config: str, factors: Factors, why: str, context: Context) -> Adjusted:
     """The values under these factors, unless they are in force already; a person's values stay."""
     training = context.settings.training
     persons = {name: value for name, value in item.values.items() if name not in item.factors}

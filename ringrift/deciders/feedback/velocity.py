@@ -31,12 +31,12 @@ class Point(Struct, frozen=True, kw_only=True):
     gap: float | None = None
 
 
-class ConfigVelocity(Struct, frozen=True, kw_only=True):
+class Velocity(Struct, frozen=True, kw_only=True):
     """The networks of a config that became current, oldest first, and its best gap with the
     recorded time since."""
 
     points: tuple[Point, ...] = ()
-    told: f.VelocityChanged | None = None
+    reported: f.VelocityChanged | None = None
     """the newest report"""
     best: float | None = None
     idle_seconds: float = 0.0
@@ -45,7 +45,7 @@ class ConfigVelocity(Struct, frozen=True, kw_only=True):
     """best gap when it stalled"""
 
 
-class VelocityState(Configs[ConfigVelocity], frozen=True, kw_only=True):
+class VelocityState(Configs[Velocity], frozen=True, kw_only=True):
     """Every config that has a current network, and the newest tick."""
 
     ticked: datetime | None = None
@@ -56,8 +56,8 @@ DECIDER = Decider("velocity", VelocityState)
 
 @DECIDER.evolves
 def became_current(
-    item: ConfigVelocity, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
-) -> ConfigVelocity:
+    item: Velocity, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
+) -> Velocity:
     model = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
     known = next((point.gap for point in item.points if point.model == model), None)
     points = (*item.points, Point(model=model, at=context.time, gap=known))
@@ -65,7 +65,7 @@ def became_current(
 
 
 @DECIDER.evolves
-def rated(item: ConfigVelocity, fact: f.RatingsUpdated, context: Context) -> ConfigVelocity:
+def rated(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Velocity:
     zero, settings = heuristic_elo(fact.ratings), context.settings
     if zero is None or not item.points:
         return item
@@ -91,23 +91,23 @@ def ticked(state: VelocityState, fact: f.TickRecorded, context: Context) -> Velo
 
 
 @DECIDER.evolves
-def reported(item: ConfigVelocity, fact: f.VelocityChanged) -> ConfigVelocity:
-    return replace(item, told=fact)
+def reported(item: Velocity, fact: f.VelocityChanged) -> Velocity:
+    return replace(item, reported=fact)
 
 
 @DECIDER.evolves
-def stalled(item: ConfigVelocity, fact: f.ProgressStalled) -> ConfigVelocity:
+def stalled(item: Velocity, fact: f.ProgressStalled) -> Velocity:
     return replace(item, stalled=True, stalled_at=fact.best_elo_above_heuristic)
 
 
 @DECIDER.evolves
-def recovered(item: ConfigVelocity, fact: f.ProgressRecovered) -> ConfigVelocity:
+def recovered(item: Velocity, fact: f.ProgressRecovered) -> Velocity:
     return replace(item, stalled=False)
 
 
 @DECIDER.decides
 def on_ratings(
-    item: ConfigVelocity, fact: f.RatingsUpdated, context: Context
+    item: Velocity, fact: f.RatingsUpdated, context: Context
 ) -> Iterator[f.VelocityChanged | f.ProgressRecovered]:
     """Report the velocity where it moved, and the end of a stall."""
     yield from _change(item, fact.config, context, pace_only=False)
@@ -167,9 +167,9 @@ def pace_of(value: float | None, settings: VelocitySettings) -> f.Pace | None:
 
 
 def _change(
-    item: ConfigVelocity, config: str, context: Context, *, pace_only: bool
+    item: Velocity, config: str, context: Context, *, pace_only: bool
 ) -> Iterator[f.VelocityChanged]:
-    settings, told = context.settings.velocity, item.told
+    settings, last = context.settings.velocity, item.reported
     if not item.points or (gap := item.points[-1].gap) is None:
         return
     value = velocity(item.points, context.time, settings)
@@ -181,10 +181,10 @@ def _change(
         elo_above_heuristic=gap,
         settings_version=context.settings_version,
     )
-    if told is not None and told.pace == fact.pace:
+    if last is not None and last.pace == fact.pace:
         moved = max(
-            abs((value or 0.0) - (told.elo_per_hour or 0.0)), abs(gap - told.elo_above_heuristic)
+            abs((value or 0.0) - (last.elo_per_hour or 0.0)), abs(gap - last.elo_above_heuristic)
         )
-        if pace_only or (told.model == fact.model and moved < settings.change_min):
+        if pace_only or (last.model == fact.model and moved < settings.change_min):
             return
     yield fact

@@ -92,7 +92,7 @@ def assigned(state: FleetState, fact: f.NodeAssigned, context: Context) -> Fleet
     elif not trains:
         trainers = tuple(name for name in trainers if name != fact.node)
     taken_at = context.time if fact.preempts else state.taken_at
-    nodes = changed(state.nodes, fact.node, told=fact)
+    nodes = changed(state.nodes, fact.node, assignment=fact)
     return replace(state, trainers=trainers, taken_at=taken_at, nodes=nodes)
 
 
@@ -110,15 +110,15 @@ def assign(
     trainers = _still_training(state, context)
     wanted = fleet.assign((*trainers, taken) if taken else trainers, enough(context.settings))
     for name, (kinds, why) in wanted.items():
-        node, told = state.nodes[name], state.nodes[name].told
-        if told is not None and told.preempts and node.present and state.waiting:
+        node, current = state.nodes[name], state.nodes[name].assignment
+        if current is not None and current.preempts and node.present and state.waiting:
             continue  # until the training runs on it
         if name == taken:
             kinds, why = ("training",), "a training has waited for too long"
         seconds = settings.ticket_seconds
         if node.registered.ephemeral:
             seconds = settings.ticket_seconds_ephemeral
-        same = told is not None and (told.kinds, told.ticket_seconds) == (kinds, seconds)
+        same = current is not None and (current.kinds, current.ticket_seconds) == (kinds, seconds)
         if name == taken or not same:
             yield f.NodeAssigned(
                 node=name,

@@ -55,7 +55,7 @@ class DeadLettersState(Struct, frozen=True, kw_only=True):
     """Unresolved dead letters by `<consumer>/<stream>/<seq>`, oldest first, and the number of
     resolved ones."""
 
-    letters: dict[str, DeadLetter] = {}
+    unresolved: dict[str, DeadLetter] = {}
     resolved: int = 0
 
 
@@ -64,7 +64,7 @@ DECIDER = Decider("dead-letters", DeadLettersState)
 
 @DECIDER.evolves
 def stored(state: DeadLettersState, fact: f.DeadLetterStored, context: Context) -> DeadLettersState:
-    if key_of(fact) in state.letters or len(state.letters) >= UNRESOLVED_KEPT_MAX:
+    if key_of(fact) in state.unresolved or len(state.unresolved) >= UNRESOLVED_KEPT_MAX:
         return state
     letter = DeadLetter(
         consumer=fact.consumer,
@@ -75,7 +75,7 @@ def stored(state: DeadLettersState, fact: f.DeadLetterStored, context: Context) 
         since=context.time.timestamp(),
         answered=fact.failure_recorded,
     )
-    return replace(state, letters={**state.letters, key_of(fact): letter})
+    return replace(state, unresolved={**state.unresolved, key_of(fact): letter})
 
 
 @DECIDER.evolves
@@ -101,16 +101,16 @@ def escalated(state: DeadLettersState, fact: f.DeadLetterEscalated) -> DeadLette
 
 @DECIDER.evolves
 def resolved(state: DeadLettersState, fact: f.DeadLetterResolved) -> DeadLettersState:
-    left = {key: letter for key, letter in state.letters.items() if key != key_of(fact)}
-    count = state.resolved + len(state.letters) - len(left)
-    return replace(state, letters=left, resolved=count)
+    left = {key: letter for key, letter in state.unresolved.items() if key != key_of(fact)}
+    count = state.resolved + len(state.unresolved) - len(left)
+    return replace(state, unresolved=left, resolved=count)
 
 
 @DECIDER.decides
 def retry(state: DeadLettersState, fact: Fact, context: Context) -> Due:
     """Retries and escalations that are due at the time of the event."""
     settings, now = context.settings.operation, context.time.timestamp()
-    due = (one for letter in state.letters.values() for one in _due(letter, settings, now))
+    due = (one for letter in state.unresolved.values() for one in _due(letter, settings, now))
     return islice(due, DUE_MAX)
 
 
@@ -142,4 +142,4 @@ def key_of(fact: AnyDeadLetter) -> str:
 
 
 def _with(state: DeadLettersState, fact: AnyDeadLetter, **changes: object) -> DeadLettersState:
-    return replace(state, letters=changed(state.letters, key_of(fact), **changes))
+    return replace(state, unresolved=changed(state.unresolved, key_of(fact), **changes))

@@ -27,7 +27,7 @@ class FleetNode(Struct, frozen=True, kw_only=True):
 
     registered: f.NodeRegistered
     present: bool = True
-    told: f.NodeAssigned | None = None
+    assignment: f.NodeAssigned | None = None
 
     def allowed(self, minute: int) -> Kinds:
         """The kinds of work that the operator allows at this minute."""
@@ -37,7 +37,7 @@ class FleetNode(Struct, frozen=True, kw_only=True):
 
     def does(self, kind: f.WorkKind) -> bool:
         """Whether its newest assignment has this kind."""
-        return self.told is not None and kind in self.told.kinds
+        return self.assignment is not None and kind in self.assignment.kinds
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Fleet:
         mean = sum(cost.values()) / sum(1.0 / self.slowness[name] for name in play)
         found = {}
         for name in play:
-            told = self.nodes[name].told
-            margin = HYSTERESIS if told is not None and told.kinds == STANDBY else 1.0
+            current = self.nodes[name].assignment
+            margin = HYSTERESIS if current is not None and current.kinds == STANDBY else 1.0
             ratio = cost[name] * self.slowness[name] / mean if mean else 0.0
             too_dear = ratio > self.settings.cost_ratio_max * margin
             if too_dear and name not in training and not self._reserved(name):

@@ -62,7 +62,7 @@ class Retest(Struct, frozen=True, kw_only=True):
     done: int = 0
 
 
-class ConfigEvaluation(Struct, frozen=True, kw_only=True):
+class Evaluation(Struct, frozen=True, kw_only=True):
     """The current network of a config and the candidates on trial, by digest."""
 
     current: str | None = None
@@ -78,7 +78,7 @@ class ConfigEvaluation(Struct, frozen=True, kw_only=True):
     """when the current network last played a baseline, or became current"""
 
 
-class EvaluationState(Configs[ConfigEvaluation], frozen=True, kw_only=True):
+class EvaluationState(Configs[Evaluation], frozen=True, kw_only=True):
     """Every config that has a network, and the matches that wait."""
 
     waiting: int = 0
@@ -130,9 +130,7 @@ def _trials(
                 yield match.request(context, 0, starts, trial.rounds)
 
 
-def _retests(
-    config: str, item: ConfigEvaluation, context: Context
-) -> Iterator[f.EvaluationRequested]:
+def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
     """The matches against the baselines that networks play once more."""
     starts = context.settings.evaluation.baseline_starts
     for model, retest in item.retests.items():
@@ -176,7 +174,7 @@ def round_starts(state: EvaluationState, config: str, settings: Settings) -> tup
     finish in the shortest time that a ticket should take. Any node may take any ticket, so all are
     alike."""
     starts = settings.evaluation.starts_per_ticket
-    game = state.configs.get(config, ConfigEvaluation()).seconds
+    game = state.configs.get(config, Evaluation()).seconds
     if not state.evaluators or not game.count:
         return (starts,)
     seconds = starts * f.seats_of(config) * game.careful
@@ -195,13 +193,13 @@ def _open(trial: Trial, config: str, settings: Settings) -> bool:
 
 
 @DECIDER.evolves
-def registered(item: ConfigEvaluation, fact: f.ModelRegistered) -> ConfigEvaluation:
+def registered(item: Evaluation, fact: f.ModelRegistered) -> Evaluation:
     new = {fact.model: Trial(generation=fact.generation, rival=item.current)}
     return replace(item, trials=item.trials | new)
 
 
 @DECIDER.evolves
-def requested(item: ConfigEvaluation, fact: f.EvaluationRequested) -> ConfigEvaluation:
+def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
     model = fact.candidate.model or ""
     trial, retest = item.trials.get(model), item.retests.get(model)
     if fact.round and fact.purpose in BASELINES and retest:
@@ -228,7 +226,7 @@ def answered(
 
 
 @DECIDER.evolves
-def scored(item: ConfigEvaluation, fact: f.EvaluationScored, context: Context) -> ConfigEvaluation:
+def scored(item: Evaluation, fact: f.EvaluationScored, context: Context) -> Evaluation:
     if fact.games:
         item = replace(item, seconds=item.seconds.after(fact.play_seconds / fact.games))
     model = fact.candidate_model or ""
@@ -245,7 +243,7 @@ def scored(item: ConfigEvaluation, fact: f.EvaluationScored, context: Context) -
 
 
 @DECIDER.evolves
-def retracted(item: ConfigEvaluation, fact: f.GamesRetracted) -> ConfigEvaluation:
+def retracted(item: Evaluation, fact: f.GamesRetracted) -> Evaluation:
     # the matches go on without the results so far, and the baselines are played again
     emptied = {
         name: replace(trial, scores=(), games=0, baselines=False)
@@ -257,26 +255,24 @@ def retracted(item: ConfigEvaluation, fact: f.GamesRetracted) -> ConfigEvaluatio
 
 
 @DECIDER.evolves
-def tainted(item: ConfigEvaluation, fact: f.ModelTainted) -> ConfigEvaluation:
+def tainted(item: Evaluation, fact: f.ModelTainted) -> Evaluation:
     return _retested(item, fact.model, fact.generation)
 
 
 @DECIDER.evolves
-def promoted(item: ConfigEvaluation, fact: f.ModelPromoted, context: Context) -> ConfigEvaluation:
+def promoted(item: Evaluation, fact: f.ModelPromoted, context: Context) -> Evaluation:
     newest = [*item.generations.items(), (fact.model, fact.generation)][-GENERATIONS_MAX:]
     item = _judged(item, fact.model, fact.model)
     return replace(item, generations=dict(newest), measured_at=context.time)
 
 
 @DECIDER.evolves
-def rejected(item: ConfigEvaluation, fact: f.PromotionRejected) -> ConfigEvaluation:
+def rejected(item: Evaluation, fact: f.PromotionRejected) -> Evaluation:
     return _judged(item, fact.model, fact.current)
 
 
 @DECIDER.evolves
-def rolled_back(
-    item: ConfigEvaluation, fact: f.ModelRolledBack, context: Context
-) -> ConfigEvaluation:
+def rolled_back(item: Evaluation, fact: f.ModelRolledBack, context: Context) -> Evaluation:
     return replace(_judged(item, fact.model, fact.current), measured_at=context.time)
 
 
@@ -307,7 +303,7 @@ def ticked(state: EvaluationState, fact: f.TickRecorded, context: Context) -> Ev
     return replace(state, configs=state.configs | stale) if stale else state
 
 
-def _judged(item: ConfigEvaluation, model: str, current: str | None) -> ConfigEvaluation:
+def _judged(item: Evaluation, model: str, current: str | None) -> Evaluation:
     """Without the trial of `model`; those against another rival start again."""
     trials = {}
     for name, trial in item.trials.items():
@@ -317,6 +313,6 @@ def _judged(item: ConfigEvaluation, model: str, current: str | None) -> ConfigEv
     return replace(item, current=current, trials=trials)
 
 
-def _retested(item: ConfigEvaluation, model: str, generation: int) -> ConfigEvaluation:
+def _retested(item: Evaluation, model: str, generation: int) -> Evaluation:
     known = item.retests.get(model, Retest(generation=generation))
     return replace(item, retests=item.retests | {model: replace(known, due=known.due + 1)})

@@ -31,7 +31,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     games: int = 0
 
 
-class ConfigPromotion(Struct, frozen=True, kw_only=True):
+class Promotion(Struct, frozen=True, kw_only=True):
     """The current network of a config, and the candidates without a verdict."""
 
     current: str | None = None
@@ -41,17 +41,17 @@ class ConfigPromotion(Struct, frozen=True, kw_only=True):
     """tickets that were retracted before they were scored"""
 
 
-DECIDER = Decider("promotion", Configs[ConfigPromotion])
+DECIDER = Decider("promotion", Configs[Promotion])
 
 
 @DECIDER.evolves
-def registered(item: ConfigPromotion, fact: f.ModelRegistered) -> ConfigPromotion:
+def registered(item: Promotion, fact: f.ModelRegistered) -> Promotion:
     new = {fact.model: Candidate(generation=fact.generation)}
     return replace(item, candidates=item.candidates | new)
 
 
 @DECIDER.evolves
-def scored(item: ConfigPromotion, fact: f.EvaluationScored) -> ConfigPromotion:
+def scored(item: Promotion, fact: f.EvaluationScored) -> Promotion:
     candidate = _judged_by(item, fact)
     if candidate is None:
         return item
@@ -61,7 +61,7 @@ def scored(item: ConfigPromotion, fact: f.EvaluationScored) -> ConfigPromotion:
 
 
 @DECIDER.evolves
-def retracted(item: ConfigPromotion, fact: f.GamesRetracted) -> ConfigPromotion:
+def retracted(item: Promotion, fact: f.GamesRetracted) -> Promotion:
     # candidates with retracted results start again
     fresh = {
         name: Candidate(generation=candidate.generation)
@@ -73,25 +73,23 @@ def retracted(item: ConfigPromotion, fact: f.GamesRetracted) -> ConfigPromotion:
 
 
 @DECIDER.evolves
-def promoted(item: ConfigPromotion, fact: f.ModelPromoted) -> ConfigPromotion:
+def promoted(item: Promotion, fact: f.ModelPromoted) -> Promotion:
     return _judged(item, fact.model, fact.model)
 
 
 @DECIDER.evolves
-def rejected(item: ConfigPromotion, fact: f.PromotionRejected) -> ConfigPromotion:
+def rejected(item: Promotion, fact: f.PromotionRejected) -> Promotion:
     return _judged(item, fact.model, fact.current)
 
 
 @DECIDER.evolves
-def rolled_back(
-    item: ConfigPromotion, fact: f.ModelRolledBack, context: Context
-) -> ConfigPromotion:
+def rolled_back(item: Promotion, fact: f.ModelRolledBack, context: Context) -> Promotion:
     return replace(_judged(item, fact.model, fact.current), rolled_back_at=context.time)
 
 
 @DECIDER.decides
 def on_score(
-    item: ConfigPromotion, fact: f.EvaluationScored, context: Context
+    item: Promotion, fact: f.EvaluationScored, context: Context
 ) -> Iterator[f.ModelPromoted | f.PromotionRejected]:
     """The verdict on the candidate, once there is one."""
     model, candidate = fact.candidate_model, _judged_by(item, fact)
@@ -121,7 +119,7 @@ def on_score(
 
 @DECIDER.decides
 def on_failure(
-    item: ConfigPromotion, fact: f.EvaluationFailed, context: Context
+    item: Promotion, fact: f.EvaluationFailed, context: Context
 ) -> Iterator[f.PromotionRejected]:
     """A candidate whose evaluation failed is rejected."""
     if _judged_by(item, fact) is not None:
@@ -130,7 +128,7 @@ def on_failure(
 
 @DECIDER.decides
 def on_regression(
-    item: ConfigPromotion, fact: f.RegressionDetected, context: Context
+    item: Promotion, fact: f.RegressionDetected, context: Context
 ) -> Iterator[f.ModelRolledBack]:
     """A critical regression of the current network is rolled back."""
     if fact.severity == "critical" and fact.model == item.current:
@@ -145,9 +143,7 @@ def on_regression(
         )
 
 
-def _judged_by(
-    item: ConfigPromotion, fact: f.EvaluationScored | f.EvaluationFailed
-) -> Candidate | None:
+def _judged_by(item: Promotion, fact: f.EvaluationScored | f.EvaluationFailed) -> Candidate | None:
     """The candidate that a result counts for: one against the current network, or against random
     play if there is none."""
     purpose = "promotion" if item.current else "random"
@@ -159,7 +155,7 @@ def _judged_by(
     return candidate
 
 
-def _judged(item: ConfigPromotion, model: str, current: str | None) -> ConfigPromotion:
+def _judged(item: Promotion, model: str, current: str | None) -> Promotion:
     candidates = {name: one for name, one in item.candidates.items() if name != model}
     if current != item.current:  # results against another rival do not count
         candidates = {
@@ -168,7 +164,7 @@ def _judged(item: ConfigPromotion, model: str, current: str | None) -> ConfigPro
     return replace(item, current=current, candidates=candidates)
 
 
-def _cooldown(item: ConfigPromotion, context: Context) -> float:
+def _cooldown(item: Promotion, context: Context) -> float:
     """Seconds until candidates are promoted again."""
     if item.rolled_back_at is None:
         return 0.0
@@ -177,7 +173,7 @@ def _cooldown(item: ConfigPromotion, context: Context) -> float:
 
 
 def _rejection(
-    item: ConfigPromotion,
+    item: Promotion,
     fact: f.EvaluationScored | f.EvaluationFailed,
     evidence: f.Evidence | None,
     why: str,

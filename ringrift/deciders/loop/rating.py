@@ -24,7 +24,7 @@ PRIOR_ELO = 400.0
 instead of infinite"""
 
 
-class ConfigElo(Struct, frozen=True, kw_only=True):
+class Elo(Struct, frozen=True, kw_only=True):
     """The matches of a config: number of games that ended in each ranking, in order of first
     appearance.
 
@@ -38,12 +38,12 @@ class ConfigElo(Struct, frozen=True, kw_only=True):
     """tickets that were retracted before they were scored"""
 
 
-EloState = Configs[ConfigElo]
+EloState = Configs[Elo]
 DECIDER = Decider("elo", EloState)
 
 
 @DECIDER.evolves
-def scored(item: ConfigElo, fact: f.EvaluationScored) -> ConfigElo:
+def scored(item: Elo, fact: f.EvaluationScored) -> Elo:
     if fact.ticket in item.left_out:
         return replace(item, left_out=tuple(name for name in item.left_out if name != fact.ticket))
     rankings = _counted(item.rankings, fact.rankings, 1)
@@ -51,8 +51,8 @@ def scored(item: ConfigElo, fact: f.EvaluationScored) -> ConfigElo:
 
 
 @DECIDER.evolves
-def retracted(item: ConfigElo, fact: f.GamesRetracted) -> ConfigElo:
-    return ConfigElo(
+def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
+    return Elo(
         rankings=_counted(item.rankings, fact.rankings, -1),
         games=max(0, item.games - fact.scored_games),
         left_out=(*item.left_out, *fact.unscored_tickets),
@@ -70,7 +70,7 @@ def rate(
 
 def table(state: EloState, config: str) -> f.RatingsUpdated:
     """Ratings of a config, strongest first."""
-    item = state.configs.get(config, ConfigElo())
+    item = state.configs.get(config, Elo())
     games = [(_groups(name), count) for name, count in item.rankings.items()]
     fitted = plackett_luce.fit(games, prior_elo=PRIOR_ELO)
     rows = tuple(

@@ -27,18 +27,18 @@ class Kept(Struct, frozen=True, kw_only=True):
     samples: int
 
 
-class ConfigRetention(Struct, frozen=True, kw_only=True):
+class Retention(Struct, frozen=True, kw_only=True):
     """The shards of a config, oldest first, and those of the newest training until it finishes."""
 
     shards: tuple[Kept, ...] = ()
     in_flight: tuple[str, ...] = ()
 
 
-DECIDER = Decider("retention", Configs[ConfigRetention])
+DECIDER = Decider("retention", Configs[Retention])
 
 
 @DECIDER.evolves
-def exported(item: ConfigRetention, fact: f.ShardExported) -> ConfigRetention:
+def exported(item: Retention, fact: f.ShardExported) -> Retention:
     new, old = Kept(digest=fact.digest, index=fact.index, samples=fact.samples), fact.supersedes
     if old is None:
         return replace(item, shards=(*item.shards, new))
@@ -46,23 +46,23 @@ def exported(item: ConfigRetention, fact: f.ShardExported) -> ConfigRetention:
 
 
 @DECIDER.evolves
-def retired(item: ConfigRetention, fact: f.ShardRetired) -> ConfigRetention:
+def retired(item: Retention, fact: f.ShardRetired) -> Retention:
     return replace(item, shards=tuple(one for one in item.shards if one.digest != fact.digest))
 
 
 @DECIDER.evolves
-def requested(item: ConfigRetention, fact: f.TrainingRequested) -> ConfigRetention:
+def requested(item: Retention, fact: f.TrainingRequested) -> Retention:
     return replace(item, in_flight=fact.shards)
 
 
 @DECIDER.evolves
-def finished(item: ConfigRetention, fact: f.TrainingFinished) -> ConfigRetention:
+def finished(item: Retention, fact: f.TrainingFinished) -> Retention:
     return replace(item, in_flight=())
 
 
 @DECIDER.decides
 def retire(
-    state: Configs[ConfigRetention], fact: f.TickRecorded, context: Context
+    state: Configs[Retention], fact: f.TickRecorded, context: Context
 ) -> Iterator[f.ShardRetired]:
     """Retire the shards that are out of reach, oldest first."""
     settings = context.settings

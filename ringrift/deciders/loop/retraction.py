@@ -74,7 +74,7 @@ class Trained(Struct, frozen=True, kw_only=True):
     tainted: str | None = None
 
 
-class ConfigRetraction(Struct, frozen=True, kw_only=True):
+class Retraction(Struct, frozen=True, kw_only=True):
     """Ranges of the shards of a config by digest, its trainings by position of their request, and
     its networks, oldest first."""
 
@@ -83,12 +83,12 @@ class ConfigRetraction(Struct, frozen=True, kw_only=True):
     models: dict[str, Trained] = {}
 
 
-DECIDER = Decider("retraction", Configs[ConfigRetraction])
+DECIDER = Decider("retraction", Configs[Retraction])
 Tainted = Iterator[f.ModelTainted]
 
 
 @DECIDER.evolves
-def exported(item: ConfigRetraction, fact: f.ShardExported, context: Context) -> ConfigRetraction:
+def exported(item: Retraction, fact: f.ShardExported, context: Context) -> Retraction:
     shards = {key: span for key, span in item.shards.items() if key != fact.supersedes}
     shards[fact.digest] = Span(first_seq=fact.first_seq, last_seq=fact.last_seq)
     trainings = dict(item.trainings)
@@ -100,15 +100,13 @@ def exported(item: ConfigRetraction, fact: f.ShardExported, context: Context) ->
 
 
 @DECIDER.evolves
-def retired(item: ConfigRetraction, fact: f.ShardRetired) -> ConfigRetraction:
+def retired(item: Retraction, fact: f.ShardRetired) -> Retraction:
     shards = {key: span for key, span in item.shards.items() if key != fact.digest}
     return replace(item, shards=shards)
 
 
 @DECIDER.evolves
-def requested(
-    item: ConfigRetraction, fact: f.TrainingRequested, context: Context
-) -> ConfigRetraction:
+def requested(item: Retraction, fact: f.TrainingRequested, context: Context) -> Retraction:
     spans = [item.shards[digest] for digest in fact.shards if digest in item.shards]
     if not spans:
         return item
@@ -118,21 +116,19 @@ def requested(
 
 
 @DECIDER.evolves
-def registered(
-    item: ConfigRetraction, fact: f.ModelRegistered, context: Context
-) -> ConfigRetraction:
+def registered(item: Retraction, fact: f.ModelRegistered, context: Context) -> Retraction:
     span = item.trainings.get(context.cause or "")
     new = Trained(generation=fact.generation, parents=fact.parents, span=span)
     return replace(item, models={**item.models, fact.model: new})
 
 
 @DECIDER.evolves
-def tainted(item: ConfigRetraction, fact: f.ModelTainted) -> ConfigRetraction:
+def tainted(item: Retraction, fact: f.ModelTainted) -> Retraction:
     return replace(item, models=changed(item.models, fact.model, tainted=fact.retraction))
 
 
 @DECIDER.decides
-def on_shard(item: ConfigRetraction, fact: f.ShardExported, context: Context) -> Tainted:
+def on_shard(item: Retraction, fact: f.ShardExported, context: Context) -> Tainted:
     """Taint the networks that a recreated shard without its retracted games concerns."""
     if fact.retracted and fact.supersedes and context.cause:
         spans = {name: known.span for name, known in item.models.items()}
@@ -141,7 +137,7 @@ def on_shard(item: ConfigRetraction, fact: f.ShardExported, context: Context) ->
 
 
 @DECIDER.decides
-def on_network(item: ConfigRetraction, fact: f.ModelRegistered) -> Tainted:
+def on_network(item: Retraction, fact: f.ModelRegistered) -> Tainted:
     """Taint a new network that was in training during a retraction, or whose parent is tainted."""
     models = item.models
     span = models[fact.model].span

@@ -43,7 +43,7 @@ CREDIT_PLANS_MAX = 4
 they take long, and must not cancel what others are owed"""
 
 
-class ConfigPlay(Struct, frozen=True, kw_only=True):
+class Play(Struct, frozen=True, kw_only=True):
     """The generation of a config to play, the network that plays it, and its progress."""
 
     generation: int = 0
@@ -65,7 +65,7 @@ class ConfigPlay(Struct, frozen=True, kw_only=True):
     """of a game on a node"""
 
 
-class SelfplayState(Configs[ConfigPlay], frozen=True, kw_only=True):
+class SelfplayState(Configs[Play], frozen=True, kw_only=True):
     """Every config that was switched on, and the shares of self-play."""
 
     shares: dict[str, float] = {}
@@ -78,43 +78,43 @@ DECIDER = Decider("selfplay", SelfplayState, parts=(PROGRESS,), wakes=STEERING)
 
 @DECIDER.evolves
 def switched(state: SelfplayState, fact: f.SettingsChanged) -> SelfplayState:
-    on = {config: state.configs.get(config, ConfigPlay()) for config in fact.settings.configs}
+    on = {config: state.configs.get(config, Play()) for config in fact.settings.configs}
     return replace(state, configs={**state.configs, **on})
 
 
 @DECIDER.evolves
-def judged(item: ConfigPlay, fact: f.ModelPromoted | f.PromotionRejected) -> ConfigPlay:
+def judged(item: Play, fact: f.ModelPromoted | f.PromotionRejected) -> Play:
     model = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
     return replace(item, generation=fact.generation, plans=0, model=model)
 
 
 @DECIDER.evolves
-def rolled_back(item: ConfigPlay, fact: f.ModelRolledBack) -> ConfigPlay:
+def rolled_back(item: Play, fact: f.ModelRolledBack) -> Play:
     return replace(item, model=fact.current)
 
 
 @DECIDER.evolves
-def explored(item: ConfigPlay, fact: f.ExplorationAdjusted) -> ConfigPlay:
+def explored(item: Play, fact: f.ExplorationAdjusted) -> Play:
     return replace(item, boost=fact.boost)
 
 
 @DECIDER.evolves
-def measured(item: ConfigPlay, fact: f.VelocityChanged) -> ConfigPlay:
+def measured(item: Play, fact: f.VelocityChanged) -> Play:
     return replace(item, gap=fact.elo_above_heuristic)
 
 
 @DECIDER.evolves
-def blocked(item: ConfigPlay, fact: f.TrainingBlocked) -> ConfigPlay:
+def blocked(item: Play, fact: f.TrainingBlocked) -> Play:
     return replace(item, blocked=True)
 
 
 @DECIDER.evolves
-def deadlock_broken(item: ConfigPlay, fact: f.DeadlockBroken) -> ConfigPlay:
+def deadlock_broken(item: Play, fact: f.DeadlockBroken) -> Play:
     return replace(item, again=True)
 
 
 @DECIDER.evolves
-def played(item: ConfigPlay, fact: f.SelfplayFinished) -> ConfigPlay:
+def played(item: Play, fact: f.SelfplayFinished) -> Play:
     seconds = item.seconds
     if fact.games:
         seconds = seconds.after(fact.play_seconds / fact.games)
@@ -122,7 +122,7 @@ def played(item: ConfigPlay, fact: f.SelfplayFinished) -> ConfigPlay:
 
 
 @DECIDER.evolves
-def planned(item: ConfigPlay, fact: f.SelfplayPlanned) -> ConfigPlay:
+def planned(item: Play, fact: f.SelfplayPlanned) -> Play:
     if fact.spare:
         return item
     return replace(item, plans=item.plans + 1, blocked=False, again=False)
@@ -137,7 +137,7 @@ def credited(state: SelfplayState, fact: f.SelfplayPlanned, context: Context) ->
     plans = (spare_games(state, config, settings) for config in settings.configs)
     most = CREDIT_PLANS_MAX * max(plans, default=0)
     for config in settings.configs:
-        item = configs.get(config, ConfigPlay())
+        item = configs.get(config, Play())
         credit = item.credit + _share(state, config, settings) * fact.games
         credit -= fact.games if config == fact.config else 0
         configs[config] = replace(item, credit=min(max(credit, -most), most))
@@ -197,13 +197,13 @@ def _plan(
     )
 
 
-def _on(config: str, item: ConfigPlay, context: Context) -> bool:
+def _on(config: str, item: Play, context: Context) -> bool:
     last = context.settings.generations
     finished, paused = last and item.generation >= last, context.pauses.stops(config, "selfplay")
     return config in context.settings.configs and not paused and not finished
 
 
-def _due(config: str, item: ConfigPlay, context: Context) -> bool:
+def _due(config: str, item: Play, context: Context) -> bool:
     progress, settings = item.progress, context.settings
     if not _on(config, item, context):
         return False
@@ -250,7 +250,7 @@ def ticket_games(state: SelfplayState, config: str, settings: Settings) -> int:
     shortest time that a ticket should take, the fewest until that is known. Any node may take any
     ticket, so all are alike."""
     usual = settings.selfplay.games_per_ticket
-    seconds = state.configs.get(config, ConfigPlay()).seconds
+    seconds = state.configs.get(config, Play()).seconds
     if not state.players:
         return usual
     if not seconds.count:

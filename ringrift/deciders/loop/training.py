@@ -24,7 +24,7 @@ from ringrift.events import Settings
 from ringrift.events import facts as f
 
 
-class ConfigTraining(Struct, frozen=True, kw_only=True):
+class Training(Struct, frozen=True, kw_only=True):
     """The data of a config, its networks, and the training in flight."""
 
     progress: Progress = Progress()
@@ -38,7 +38,7 @@ class ConfigTraining(Struct, frozen=True, kw_only=True):
     """settings that differ for this config"""
 
 
-class TrainingState(Configs[ConfigTraining], frozen=True, kw_only=True):
+class TrainingState(Configs[Training], frozen=True, kw_only=True):
     """Every config that has played, and whether waiting matches hold trainings back."""
 
     held_back: bool = False
@@ -65,7 +65,7 @@ def decide(
             yield from _requested(config, item, reason, context)
 
 
-def due(item: ConfigTraining, settings: Settings) -> str:
+def due(item: Training, settings: Settings) -> str:
     """Why to train now, empty if not."""
     attempts, progress, training = item.attempts, item.progress, settings.training
     if attempts.failed:
@@ -82,7 +82,7 @@ def due(item: ConfigTraining, settings: Settings) -> str:
     return f"{new} new samples, enough as the wins are known within {limit}"
 
 
-def _waits(config: str, item: ConfigTraining, context: Context) -> bool:
+def _waits(config: str, item: Training, context: Context) -> bool:
     """Whether a pause, a cool-down or a missing assessment holds the training back. A failed one
     does not wait, nor does a config without competitors cool down."""
     settings, finished = context.settings, item.attempts.finished_at
@@ -98,7 +98,7 @@ def _waits(config: str, item: ConfigTraining, context: Context) -> bool:
 
 
 def _requested(
-    config: str, item: ConfigTraining, reason: str, context: Context
+    config: str, item: Training, reason: str, context: Context
 ) -> Iterator[f.TrainingBlocked | f.TrainingRequested]:
     """The request, or that its data are not good enough."""
     settings, readiness = context.settings, item.readiness
@@ -135,7 +135,7 @@ def _requested(
     )
 
 
-def _timed_out(config: str, item: ConfigTraining, context: Context) -> Iterator[f.TrainingTimedOut]:
+def _timed_out(config: str, item: Training, context: Context) -> Iterator[f.TrainingTimedOut]:
     running = item.attempts.running
     silent_max = context.settings.training.silent_seconds_max
     if running and running.ticket and running.silent_seconds >= silent_max:
@@ -149,17 +149,17 @@ def _timed_out(config: str, item: ConfigTraining, context: Context) -> Iterator[
 
 
 @DECIDER.evolves
-def requested(item: ConfigTraining, fact: f.TrainingRequested) -> ConfigTraining:
+def requested(item: Training, fact: f.TrainingRequested) -> Training:
     return replace(item, trained=fact.generation - 1)
 
 
 @DECIDER.evolves
-def deadlock_broken(item: ConfigTraining, fact: f.DeadlockBroken) -> ConfigTraining:
+def deadlock_broken(item: Training, fact: f.DeadlockBroken) -> Training:
     return replace(item, trained=min(item.trained, item.readiness.generation - 1))
 
 
 @DECIDER.evolves
-def tuned(item: ConfigTraining, fact: f.HyperparametersAdjusted) -> ConfigTraining:
+def tuned(item: Training, fact: f.HyperparametersAdjusted) -> Training:
     return replace(item, hyperparameters=fact.values)
 
 

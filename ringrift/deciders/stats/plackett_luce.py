@@ -146,12 +146,6 @@ def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None
     )
 
 
-def expected_score(elo_difference: float) -> float:
-    """Probability that the stronger of two by `elo_difference` points wins, a draw counted as
-    half."""
-    return float(1.0 / (1.0 + 10.0 ** (-elo_difference / 400.0)))
-
-
 _Canonical = tuple[tuple[str, ...], ...]
 _Orders = list[tuple[IntArray, FloatArray]]
 """For each number of seats k: players (R, k), best first, and weight (R,) of each distinct strict

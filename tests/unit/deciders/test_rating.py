@@ -1,207 +1,125 @@
-import csv
-import itertools
-import json
-import math
-from collections import Counter
-from pathlib import Path
+"""The rating table after each evaluation: who is in it, and what it does not depend on."""
 
-import numpy as np
+from __future__ import annotations
+
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.loop_facts import CONFIG, A, B, C, scored
+from support.story import Story
 
-from ringrift.deciders.stats.plackett_luce import (
-    NoFiniteRatingError,
-    Ranking,
-    RatingError,
-    Ratings,
-    fit,
+from ringrift.deciders.loop import rating as elo
+from ringrift.events.facts import EvaluationFailed, Ranking, RatingsUpdated
+
+
+def test_each_evaluation_updates_the_table(story):
+    (first,) = story(elo.DECIDER).when(scored("random", 30, 2)).then(RatingsUpdated)
+    assert [row.participant for row in first.ratings] == [
+        f"{B[:12]}:gumbel:s32",
+        "baseline:random:s0",
+    ]
+    assert sum(row.elo for row in first.ratings) == pytest.approx(0)
+
+
+def test_the_table_does_not_depend_on_how_results_were_split(story):
+    (once,) = story(elo.DECIDER).when(scored("random", 30, 2)).then(RatingsUpdated)
+    (split,) = (
+        story(elo.DECIDER)
+        .given(scored("random", 10, 1))
+        .when(scored("random", 20, 1))
+        .then(RatingsUpdated)
+    )
+    assert msgspec.json.encode(once) == msgspec.json.encode(split)
+
+
+def test_configs_are_rated_apart(story):
+    life = story(elo.DECIDER).given(scored("random", 30, 2))
+    (other,) = life.when(scored("random", 2, 30, config="square8_2p")).then(RatingsUpdated)
+    assert other.games == 64
+
+
+def test_everyone_is_rated_by_matches_that_only_measure(story):
+    story(elo.DECIDER).when(scored("gauntlet", 30, 2)).then(RatingsUpdated)
+
+
+def of(life) -> dict[str, float]:
+    """Elo by the first letter of the network, or the name of the baseline."""
+    rows = {row.participant: row.elo for row in elo.table(life.state, CONFIG).ratings}
+    return {
+        name.split(":")[1] if name.startswith("baseline") else name[0]: value
+        for name, value in rows.items()
+    }
+
+
+def test_who_wins_is_above_who_loses(story):
+    found = of(
+        story(elo.DECIDER).given(scored("random", 30, 2), scored("promotion", 20, 12, model=C))
+    )
+    assert found["c"] > found["b"] > found["random"]
+
+
+def test_a_sweep_is_finite(story):
+    found = of(story(elo.DECIDER).given(scored("random", 64, 0)))
+    assert 0.0 < found["b"] - found["random"] < 2000.0
+
+
+def test_more_games_make_the_rating_surer(story):
+    life = story(elo.DECIDER)
+    (few,) = life.when(scored("random", 6, 2)).then(RatingsUpdated)
+    (many,) = life.when(scored("random", 60, 20)).then(RatingsUpdated)
+    assert many.ratings[0].se < few.ratings[0].se
+    assert (few.games, many.games) == (16, 176)
+
+
+def test_equal_scores_are_equal_ratings(story):
+    found = of(story(elo.DECIDER).given(scored("random", 16, 16)))
+    assert found["b"] == pytest.approx(found["random"], abs=1e-6)
+
+
+def test_a_match_that_failed_changes_nothing(story):
+    failed = EvaluationFailed(
+        config=CONFIG,
+        generation=1,
+        ticket="t",
+        candidate_model=B,
+        purpose="random",
+        reason="r",
+        node="n",
+    )
+    story(elo.DECIDER).given(scored("random", 30, 2)).when(failed).then()
+
+
+def test_ties_and_more_seats_count(story):
+    names = ("a:gumbel:s1", "b:gumbel:s1", "c:gumbel:s1")
+    match = msgspec.structs.replace(
+        scored("random", 1, 0),
+        config="hex8_3p",
+        rankings=(
+            Ranking(order=names, ranks=(1, 2, 2), count=9),
+            Ranking(order=names[::-1], ranks=(1, 2, 3), count=3),
+        ),
+    )
+    (fact,) = story(elo.DECIDER).when(match).then(RatingsUpdated)
+    assert [row.participant for row in fact.ratings] == list(names[:1] + names[:0:-1])
+    assert [row.games for row in fact.ratings] == [12, 12, 12]
+
+
+results = st.lists(
+    st.tuples(st.sampled_from([A, B, C]), st.integers(0, 9), st.integers(0, 9)),
+    min_size=1,
+    max_size=8,
 )
 
-DATA = Path(__file__).parents[2] / "data" / "rating"
-VECTORS = json.loads((DATA / "rating_vectors.json").read_text())
 
+@for_all(matches=results, order=st.randoms(use_true_random=False))
+def test_the_order_of_matches_does_not_matter(matches, order):
+    def table(of: list[tuple[str, int, int]]) -> dict[str, float]:
+        matches = (scored("random", wins, losses, model=model) for model, wins, losses in of)
+        state = Story(elo.DECIDER).given(*matches).state
+        return {row.participant: row.elo for row in elo.table(state, CONFIG).ratings}
 
-@pytest.fixture(scope="module")
-def vectors_fit() -> Ratings:
-    with (DATA / VECTORS["A_bradley_terry_2p"]["games_file"]).open() as file:
-        rows = list(csv.DictReader(file))
-    counts: Counter[Ranking] = Counter()
-    for row in rows:
-        pair = (row["first_player"], row["second_player"])
-        counts[pair if row["winner"] == pair[0] else pair[::-1]] += 1
-    return fit(counts.items())
-
-
-def test_reference_strengths_and_errors(vectors_fit: Ratings) -> None:
-    expected = VECTORS["A_bradley_terry_2p"]
-    for index, (elo, se) in enumerate(
-        zip(expected["expected_elo"], expected["expected_se"], strict=True)
-    ):
-        player = vectors_fit[str(index)]
-        assert player.elo == pytest.approx(elo, abs=1e-3)
-        assert player.se == pytest.approx(se, rel=1e-3)
-    assert sum(player.games for player in vectors_fit.players) == 2 * expected["games"]
-    assert vectors_fit.model == "bradley-terry"
-
-
-def test_reference_errors_of_differences(vectors_fit: Ratings) -> None:
-    for i, row in enumerate(VECTORS["A_bradley_terry_2p"]["expected_se_of_difference"]):
-        for j, se in enumerate(row):
-            assert vectors_fit.se_of_difference(str(i), str(j)) == pytest.approx(se, abs=1e-3)
-
-
-def test_sweep_is_finite_only_with_a_prior() -> None:
-    sweep: list[tuple[Ranking, float]] = [(("a", "b"), 10)]
-    with pytest.raises(
-        NoFiniteRatingError, match="b never finished ahead of a; add games or give a prior"
-    ):
-        fit(sweep)
-    ratings = fit(sweep, prior_elo=400.0)
-    expected = VECTORS["A_edge"]["ten_nil_sweep_gaussian_prior_sd_400elo"]["elo_difference"]
-    assert ratings["a"].elo - ratings["b"].elo == pytest.approx(expected, abs=1e-6)
-
-
-def test_separate_groups_have_no_finite_rating() -> None:
-    games: list[tuple[Ranking, float]] = [
-        (("a", "b"), 1),
-        (("b", "a"), 1),
-        (("c", "d"), 1),
-        (("d", "c"), 1),
-    ]
-    with pytest.raises(NoFiniteRatingError, match="a, b never finished ahead of c, d"):
-        fit(games)
-    assert [player.elo for player in fit(games, prior_elo=400.0).players] == pytest.approx(
-        [0, 0, 0, 0], abs=1e-9
-    )
-
-
-def test_draw_is_half_a_win_for_each() -> None:
-    drawn = fit([((("a", "b"),), 2), (("a", "b"), 3), (("b", "a"), 1)])
-    halves = fit([(("a", "b"), 4), (("b", "a"), 2)])
-    assert drawn["a"].elo == halves["a"].elo == pytest.approx(200 * math.log10(2))
-    assert drawn["a"].se == halves["a"].se
-
-
-def test_shared_rank_is_the_mean_of_its_orders() -> None:
-    base: list[tuple[Ranking, float]] = [
-        (("a", "b", "c"), 2),
-        (("c", "b", "a"), 3),
-        (("b", "c", "a"), 1),
-    ]
-    shared = fit([*base, (("a", ("b", "c")), 4)])
-    spread = fit([*base, (("a", "b", "c"), 2), (("a", "c", "b"), 2)])
-    assert [p.elo for p in shared.players] == pytest.approx([p.elo for p in spread.players])
-
-
-def test_two_player_closed_form() -> None:
-    """n games, share p won: theta difference log(p / (1 - p)) with variance 1 / (n p (1 - p))."""
-    ratings = fit([(("a", "b"), 75), (("b", "a"), 25)])
-    assert ratings["a"].elo - ratings["b"].elo == pytest.approx(400 * math.log10(3))
-    expected = 400 / math.log(10) / math.sqrt(100 * 0.75 * 0.25)
-    assert ratings.se_of_difference("a", "b") == pytest.approx(expected)
-
-
-def _placket_luce_log(theta: np.ndarray, order: tuple[int, ...]) -> float:
-    return sum(
-        theta[order[i]] - math.log(sum(math.exp(theta[j]) for j in order[i:]))
-        for i in range(len(order))
-    )
-
-
-@pytest.mark.parametrize("seats", [3, 4])
-def test_plackett_luce_maximum_and_information(seats: int) -> None:
-    """Expected counts of every order make the true strengths the maximum; errors follow from
-    numeric second derivatives."""
-    theta = np.linspace(-0.6, 0.9, seats)
-    theta -= theta.mean()
-    orders = list(itertools.permutations(range(seats)))
-    counts = [1000 * math.exp(_placket_luce_log(theta, order)) for order in orders]
-    ratings = fit(
-        [(tuple("abcd"[i] for i in order), n) for order, n in zip(orders, counts, strict=True)]
-    )
-    nat = math.log(10) / 400
-    assert [player.elo * nat for player in ratings.players] == pytest.approx(list(theta), abs=1e-9)
-    assert ratings.model == "plackett-luce"
-
-    def value(strengths: np.ndarray) -> float:
-        return sum(
-            n * _placket_luce_log(strengths, order) for order, n in zip(orders, counts, strict=True)
-        )
-
-    step = 1e-3
-    axes = np.eye(seats) * step
-    hessian = np.array(
-        [
-            [
-                (
-                    value(theta + a + b)
-                    - value(theta + a - b)
-                    - value(theta - a + b)
-                    + value(theta - a - b)
-                )
-                for b in axes
-            ]
-            for a in axes
-        ]
-    ) / (4 * step * step)
-    expected = np.linalg.pinv(-hessian, rcond=1e-5)
-    assert ratings.covariance * nat**2 == pytest.approx(expected, rel=1e-3, abs=1e-6)
-
-
-def test_taking_rankings_as_pairs_would_understate_errors() -> None:
-    orders = list(itertools.permutations("abcd"))
-    rankings = fit([(order, 10) for order in orders])
-    pairs = fit([(pair, 10) for order in orders for pair in itertools.combinations(order, 2)])
-    assert pairs["a"].se < 0.9 * rankings["a"].se
-
-
-names = st.lists(st.sampled_from("abcdef"), min_size=2, max_size=4, unique=True).map(tuple)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(names, min_size=1, max_size=30), st.randoms(use_true_random=False))
-def test_order_of_games_leaves_no_trace(rankings: list[tuple[str, ...]], shuffler: object) -> None:
-    shuffled = list(rankings)
-    shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
-    counted = Counter(rankings)
-    first = fit([(ranking, 1) for ranking in rankings], prior_elo=300.0)
-    assert fit([(ranking, 1) for ranking in shuffled], prior_elo=300.0).players == first.players
-    assert fit(counted.items(), prior_elo=300.0).players == first.players
-    assert sum(player.elo for player in first.players) == pytest.approx(0, abs=1e-6)
-    assert all(math.isfinite(player.elo) and player.se > 0 for player in first.players)
-
-
-def test_ranked_puts_the_strongest_first() -> None:
-    ratings = fit([(("b", "a"), 3), (("a", "b"), 1)])
-    assert [player.name for player in ratings.ranked()] == ["b", "a"]
-
-
-def test_lopsided_results_converge() -> None:
-    ratings = fit([(("a", "b"), 1_000_000), (("b", "a"), 1)])
-    assert ratings["a"].elo - ratings["b"].elo == pytest.approx(2400.0)
-
-
-def test_no_games_no_players() -> None:
-    assert fit([]).players == ()
-
-
-@pytest.mark.parametrize(
-    ("ranking", "count", "message"),
-    [
-        (("a", "a"), 1, "different players"),
-        (("a",), 1, "2 to 4"),
-        (("a", "b", "c", "d", "e"), 1, "2 to 4"),
-        (("a", (), "b"), 1, "empty rank"),
-        (("a", "b"), 0, "above 0"),
-        (("a", "b"), math.inf, "finite"),
-    ],
-)
-def test_bad_rankings_are_refused(ranking: Ranking, count: float, message: str) -> None:
-    with pytest.raises(RatingError, match=message):
-        fit([(ranking, count)])
-
-
-def test_bad_prior_is_refused() -> None:
-    with pytest.raises(RatingError, match="prior of 0"):
-        fit([(("a", "b"), 1)], prior_elo=0.0)
+    first, shuffled = table(matches), list(matches)
+    order.shuffle(shuffled)
+    second = table(shuffled)
+    assert second == pytest.approx(first, abs=1e-6)

@@ -153,7 +153,7 @@ def test_time_without_a_shard_brings_more_games(life):
         exported(SQUARE), exported(BIG)
     ).after(hours=2)
     life.given(TickRecorded(minute=1))
-    assert life.state.told[HEX] > life.state.told[SQUARE]
+    assert life.state.shares[HEX] > life.state.shares[SQUARE]
 
 
 def test_an_uncertain_rating_brings_more_games(life):

@@ -257,11 +257,11 @@ HAPPENED = (
 lives = st.lists(st.sampled_from(HAPPENED), max_size=60)
 
 
-def states(events: list[Fact]) -> Iterator[tuning.ConfigTuning]:
+def states(events: list[Fact]) -> Iterator[tuning.Tuning]:
     """The config after each event and what was decided on it."""
     life = Story(DECIDER)
     for event in events:
-        yield life.given(event).state.configs.get(CONFIG, tuning.ConfigTuning())
+        yield life.given(event).state.configs.get(CONFIG, tuning.Tuning())
 
 
 @for_all(events=lives)

@@ -32,7 +32,7 @@ async def dead_letter_event(system: System, body: bytes = b"poison") -> None:
 
 
 async def only_letter(system: System) -> DeadLetter:
-    (letter,) = (await unresolved(system.log)).letters.values()
+    (letter,) = (await unresolved(system.log)).unresolved.values()
     return letter
 
 
@@ -97,14 +97,14 @@ async def test_a_ticket_returns_to_the_queue(system: System) -> None:
     queued = [decode_ticket(item.body) for item in await system.log.queued()]
     assert queued == [ticket]
     await system.write(outcome)
-    assert (await unresolved(system.log)).letters == {}
+    assert (await unresolved(system.log)).unresolved == {}
 
 
 async def test_a_dropped_letter_is_resolved_and_its_bytes_are_kept(system: System) -> None:
     await dead_letter_event(system)
     letter = await only_letter(system)
     await system.write(dropped(letter, "of no use"))
-    assert (await unresolved(system.log)).letters == {}
+    assert (await unresolved(system.log)).unresolved == {}
     kept = await system.log.get("DEAD", letter.dead_seq)
     assert kept is not None
     assert kept.body == b"poison"

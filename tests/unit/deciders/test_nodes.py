@@ -1,0 +1,144 @@
+"""Which nodes are present: joined, suspected, degraded, lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from support.story import START, Story
+
+from ringrift.deciders.fleet import dead_letters as dead_letters
+from ringrift.deciders.fleet import nodes
+from ringrift.events import Fact, Settings
+from ringrift.events.facts import (
+    ConsumerStarted,
+    NodeDegraded,
+    NodeJoined,
+    NodeLost,
+    NodePresenceChanged,
+    NodeSuspected,
+    SettingsChanged,
+)
+from ringrift.events.settings import OperationSettings
+
+
+class Life:
+    """A decider on a log whose time the test sets: `at(seconds, fact)` folds the fact and its
+    decisions, and returns them."""
+
+    def __init__(self, decider: Any) -> None:
+        self.story = Story(decider, step_seconds=0.0)
+
+    def at(self, seconds: float, event: Fact) -> list[Fact]:
+        self.story.now = START + timedelta(seconds=seconds)
+        return list(self.story.when(event).decided)
+
+    @property
+    def state(self) -> Any:
+        return self.story.state
+
+
+TICK = ConsumerStarted(node="other", consumer="planner", instance="1", version="1")
+
+
+def seen(present: bool, *, left: bool = False, silent: float = 0.0) -> NodePresenceChanged:
+    return NodePresenceChanged(
+        node="gpu1", present=present, left=left, silent_seconds=silent, processes=1
+    )
+
+
+def test_a_silent_node_is_suspected_degraded_lost_and_joins_again() -> None:
+    life = Life(nodes.DECIDER)
+    assert life.at(0, seen(True)) == [NodeJoined(node="gpu1", rejoined=False)]
+    assert life.at(1, TICK) == []
+    assert life.at(110, seen(False, silent=10)) == []
+    assert life.at(399, TICK) == []
+    assert life.at(400, TICK) == [NodeSuspected(node="gpu1", silent_seconds=300)]
+    assert life.at(401, TICK) == []
+    assert life.at(700, TICK) == [NodeDegraded(node="gpu1", silent_seconds=600)]
+    assert life.at(9000, TICK) == [NodeLost(node="gpu1", silent_seconds=8900)]
+    assert life.at(9001, TICK) == []
+    assert life.at(9002, seen(True)) == [NodeJoined(node="gpu1", rejoined=True)]
+
+
+def test_a_short_silence_or_a_goodbye_is_no_loss() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(20, seen(False, silent=10))
+    assert life.at(60, seen(True)) == []
+    life.at(70, seen(False, left=True))
+    assert life.at(9000, TICK) == []
+    assert life.state.nodes == {}
+
+
+def test_every_standing_is_recorded_once() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(10, seen(False, silent=0))
+    told = [type(fact) for second in range(20, 4000, 20) for fact in life.at(second, TICK)]
+    assert told == [NodeSuspected, NodeDegraded, NodeLost]
+
+
+def test_a_node_does_not_join_again_after_a_short_silence() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(10, seen(False, silent=0))
+    life.at(320, TICK)  # suspected
+    assert life.at(330, seen(True)) == [NodeJoined(node="gpu1", rejoined=True)]
+    life.at(340, seen(False, silent=0))
+    assert life.at(350, seen(True)) == []
+
+
+def test_nodes_are_judged_independently() -> None:
+    life, other = Life(nodes.DECIDER), replace(seen(True), node="gpu2")
+    life.at(0, seen(True))
+    assert life.at(1, other) == [NodeJoined(node="gpu2", rejoined=False)]
+    life.at(2, seen(False))
+    assert [fact.node for fact in life.at(400, TICK)] == ["gpu1"]
+
+
+def test_a_node_joins_again_after_a_goodbye() -> None:
+    life = Life(nodes.DECIDER)
+    life.at(0, seen(True))
+    life.at(10, seen(False, left=True))
+    assert life.at(9000, seen(True)) == [NodeJoined(node="gpu1", rejoined=False)]
+
+
+def test_the_thresholds_are_settings() -> None:
+    life = Life(nodes.DECIDER)
+    short = OperationSettings(
+        node_suspected_seconds=10.0, node_degraded_seconds=20.0, node_lost_seconds=30.0
+    )
+    life.at(0, SettingsChanged(version=1, settings=Settings(operation=short), why="test"))
+    life.at(0, seen(True))
+    life.at(1, seen(False))
+    assert [type(fact) for second in (12, 22, 32) for fact in life.at(second, TICK)] == [
+        NodeSuspected,
+        NodeDegraded,
+        NodeLost,
+    ]
+
+
+def test_an_unknown_node_is_not_missed() -> None:
+    life = Life(nodes.DECIDER)
+    assert life.at(0, seen(False, silent=1e6)) == []
+    assert life.state.nodes == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2000), st.sampled_from(["seen", "gone", "left", "tick"])),
+        max_size=40,
+    )
+)
+def test_a_present_node_is_never_suspected(steps: list[tuple[int, str]]) -> None:
+    life, now, there = Life(nodes.DECIDER), 0, False
+    events = {"seen": seen(True), "gone": seen(False), "left": seen(False, left=True), "tick": TICK}
+    for seconds, what in steps:
+        now += seconds
+        there = {"seen": True, "gone": False, "left": False}.get(what, there)
+        for fact in life.at(now, events[what]):
+            assert isinstance(fact, NodeJoined) == there

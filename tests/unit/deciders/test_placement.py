@@ -1,0 +1,129 @@
+"""Which kinds of work suit a node, by what a game costs on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringrift.deciders.fleet.assignment import DECIDER
+from ringrift.events.facts import (
+    NodeAssigned,
+    NodeJoined,
+    NodeRegistered,
+    NodeSuspected,
+    SelfplayFinished,
+    TickRecorded,
+)
+from ringrift.events.settings import SchedulingSettings
+
+HEX = "hex8_2p"
+EVERYTHING = ("training", "evaluation", "selfplay")
+PLAYS = ("evaluation", "selfplay")
+
+
+def node(name: str, cost: float = 1.0, speed: float = 1.0, **changes) -> NodeRegistered:
+    fields = {
+        "provider": "p",
+        "accelerator": name.rstrip("0123456789"),
+        "vram_gib": 24.0,
+        **changes,
+    }
+    return NodeRegistered(node=name, cost_per_hour=cost, speed=speed, **fields)
+
+
+def finished(where: str, games: int, seconds: float) -> SelfplayFinished:
+    return SelfplayFinished(
+        config=HEX, generation=0, ticket="t", games=games, plies=1, play_seconds=seconds, node=where
+    )
+
+
+def assigned(life) -> dict[str, tuple[str, ...]]:
+    return {name: item.assignment.kinds for name, item in life.state.nodes.items()}
+
+
+@pytest.fixture
+def life(story, settings_changed):
+    return story(DECIDER).given(settings_changed())
+
+
+def test_the_cheapest_lasting_node_trains(life):
+    life.given(
+        node("spot", 0.8, ephemeral=True),
+        node("dear", 1.3),
+        node("cheap", 1.0),
+        TickRecorded(minute=1),
+    )
+    assert assigned(life) == {"spot": PLAYS, "dear": PLAYS, "cheap": EVERYTHING}
+    life.given(NodeSuspected(node="cheap", silent_seconds=300.0))
+    assert assigned(life)["dear"] == EVERYTHING
+    life.given(NodeJoined(node="cheap", rejoined=True))
+    assert assigned(life)["cheap"] == EVERYTHING, "the margin is 15 %, it is 23 % cheaper"
+
+
+def test_a_dear_node_stands_by(life):
+    (fact,) = (
+        life.given(node("a1"), node("a2"), node("a3")).when(node("b", cost=4.0)).then(NodeAssigned)
+    )
+    assert fact.kinds == ()
+    assert "2.3 times the fleet's mean" in fact.why
+
+
+def test_every_node_does_all_it_may_without_cost_awareness(story, settings_changed):
+    life = story(DECIDER).given(settings_changed(scheduling=SchedulingSettings(cost_aware=False)))
+    life.given(node("a1"), node("a2"), node("b", cost=9.0, kinds=PLAYS))
+    assert assigned(life) == {"a1": EVERYTHING, "a2": EVERYTHING, "b": PLAYS}
+
+
+def test_a_free_node_never_stands_by(life):
+    life.given(node("a1"), node("a2"), node("own", cost=0.0, speed=0.01))
+    assert assigned(life)["own"] == ("selfplay",)
+
+
+def test_a_slow_node_only_plays(life):
+    life.given(node("a1"), node("a2"), node("slow", cost=0.1, speed=0.2))
+    assert assigned(life) == {"a1": EVERYTHING, "a2": PLAYS, "slow": ("selfplay",)}
+    assert "matches" in life.state.nodes["slow"].assignment.why
+
+
+def test_a_slow_node_evaluates_if_no_other_may(life):
+    life.given(
+        node("a1", kinds=("training",)),
+        node("b", kinds=("selfplay",)),
+        node("slow", cost=0.1, speed=0.2, kinds=PLAYS),
+    )
+    assert assigned(life)["slow"] == PLAYS
+    life.given(node("a2", kinds=PLAYS), TickRecorded(minute=1))
+    assert assigned(life)["slow"] == ("selfplay",)
+
+
+def test_a_slow_node_evaluates_if_it_may_do_nothing_else_or_is_reserved(life):
+    life.given(node("a1"), node("only", cost=0.1, speed=0.2, kinds=("evaluation",)))
+    assert assigned(life)["only"] == ("evaluation",)
+    life.given(
+        node(
+            "kept",
+            cost=0.1,
+            speed=0.2,
+            reserved_for=("evaluation", "selfplay"),
+            reserved_until_minute=100,
+        )
+    )
+    assert assigned(life)["kept"] == PLAYS
+
+
+@pytest.mark.parametrize(
+    ("slowness", "kinds"), [((2.6, 2.4, 2.6), ("selfplay",)), ((2.0, 2.4, 2.0, 2.4), PLAYS)]
+)
+def test_a_node_near_the_threshold_keeps_its_kinds(life, slowness, kinds):
+    life.given(node("a1"), node("a2"))
+    for value in slowness:
+        life.given(node("b", cost=0.1, speed=1.0 / value))
+        assert assigned(life)["b"] == kinds
+
+
+def test_measured_speed_replaces_the_declared_one(life):
+    life.given(node("a1"), node("a2"), node("a3"), node("b", cost=4.0))
+    assert assigned(life)["b"] == ()
+    for _ in range(60):
+        life.given(finished("a1", 10, 100.0), finished("b", 10, 25.0))
+    life.given(TickRecorded(minute=1))
+    assert "selfplay" in assigned(life)["b"]

@@ -1,0 +1,73 @@
+"""How much the cluster can still lose, and quorum levels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringrift.deciders.fleet.pressure import TIERS
+from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, quorum_level, resilience
+
+tiers = st.sampled_from(TIERS)
+HELD = {"planner": "a.1", "promoter": "a.2", "monitor": "b.1"}
+WANTED = ("planner", "promoter", "monitor", "rater", "selfplay")
+WELL: dict[str, Any] = {
+    "tier": "normal",
+    "roles": HELD,
+    "level": "HEALTHY",
+    "wanted": WANTED,
+    "running": WANTED,
+}
+
+
+def test_a_whole_cluster_scores_one() -> None:
+    found = resilience(**WELL)
+    assert (found.score, found.level, found.advice) == (1.0, "HEALTHY", ())
+
+
+@pytest.mark.parametrize(
+    "change", [{"tier": "emergency"}, {"roles": dict.fromkeys(HELD)}, {"running": ()}]
+)
+def test_a_part_at_zero_is_a_warning(change: dict[str, Any]) -> None:
+    found = resilience(**WELL | change)
+    assert found.score >= 0.70, "the sum alone would not warn"
+    assert found.level == "WARNING"
+    assert len(found.advice) == 1
+
+
+def test_a_lost_quorum_is_critical() -> None:
+    assert resilience(**WELL | {"level": "LOST"}).level == "CRITICAL"
+
+
+@given(
+    tiers,
+    st.sets(st.sampled_from(sorted(HELD))),
+    st.sampled_from(QUORUM_LEVELS),
+    st.sets(st.sampled_from([*WANTED, "other"])),
+)
+def test_each_part_below_one_has_advice(tier: Any, vacant: Any, level: Any, running: Any) -> None:
+    roles = {**HELD, **dict.fromkeys(vacant)}
+    found = resilience(tier=tier, roles=roles, level=level, wanted=WANTED, running=running)
+    assert 0.0 <= found.score <= 1.0
+    assert (found.score > 1.0 - 1e-12) == (found.advice == ())
+
+
+@pytest.mark.parametrize(
+    ("voters", "alive", "level"),
+    [
+        (1, 1, "HEALTHY"),
+        (1, 0, "LOST"),
+        (3, 3, "HEALTHY"),
+        (3, 2, "MINIMUM"),
+        (3, 1, "LOST"),
+        (5, 5, "HEALTHY"),
+        (5, 4, "DEGRADED"),
+        (5, 3, "MINIMUM"),
+        (5, 2, "LOST"),
+    ],
+)
+def test_quorum_levels(voters: int, alive: int, level: str) -> None:
+    assert quorum_level(voters, alive) == level
