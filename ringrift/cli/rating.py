@@ -13,8 +13,8 @@ from rich.table import Table
 from ringrift.cli.common import Json, show
 from ringrift.deciders.stats.plackett_luce import RatingError, Ratings
 from ringrift.deciders.stats.sprt import Model, Sprt, SprtError, SprtResult, evaluate
-from ringrift.tools.sprt_bias import UnbiasedElo, unbiased_elo
 from ringrift.tools.rating import RatingFileError, rate, read_counts
+from ringrift.tools.sprt_bias import UnbiasedElo, unbiased_elo
 
 EXIT_UNUSABLE = 2
 

@@ -1,4 +1,4 @@
-"""What becomes of a training? It finishes, fails, or times out after a silence; failed trainings are
+"""What becomes of a training? It finishes, fails, or times out after a silence; a failed one is
 requested again, up to `ATTEMPTS_MAX` times in all."""
 
 from __future__ import annotations

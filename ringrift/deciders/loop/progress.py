@@ -1,4 +1,4 @@
-"""Running counts of one config: games planned, played and exported, and new samples for training."""
+"""Running counts of a config: games planned, played and exported, and new samples."""
 
 from __future__ import annotations
 

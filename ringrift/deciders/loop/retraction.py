@@ -5,9 +5,9 @@ A retraction says which games; the exporter finds their shards and supersedes th
 shard taints the networks whose training saw its range of games, those that started from the weights
 of one, and those that were in training at the time.
 
-A window is a run of shards, so the games that a training saw are kept as one range of `GAMES` rather
-than as thousands of digests. If a training left a shard of its range out, its network is tainted
-without need, which costs one more evaluation."""
+A window is a run of shards, so the games that a training saw are kept as one range of `GAMES`
+rather than as thousands of digests. If a training left a shard of its range out, its network is
+tainted without need, which costs one more evaluation."""
 
 from __future__ import annotations
 

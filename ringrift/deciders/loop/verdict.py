@@ -1,4 +1,4 @@
-"""Is a candidate better than its rival? A sequential test over its starts, or a score at the cap."""
+"""Is a candidate better than its rival? A sequential test over its starts decides."""
 
 from __future__ import annotations
 

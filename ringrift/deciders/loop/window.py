@@ -1,7 +1,7 @@
 """The samples that a training may see: the newest shards of a config up to the size of the window.
 
-A shard whose games are retracted or reanalysed is superseded by another one in its place. Samples of
-better shards weigh more."""
+A shard whose games are retracted or reanalysed is superseded by another one in its place. Samples
+of better shards weigh more."""
 
 from __future__ import annotations
 

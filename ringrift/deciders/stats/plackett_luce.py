@@ -11,11 +11,11 @@ draw between two) count as every order that agrees with the result, each with an
 game: a draw is half a win for each.
 
 Standard errors come from the pseudo-inverse of the Fisher information at the maximum (the observed
-information; for Bradley-Terry it equals the expected one). Taking a game of three or four as
-independent pairs would make them too small.
+information; for Bradley-Terry it equals the expected one). Treating a game of three or four seats
+as independent pairs would underestimate them.
 
 The result depends on the multiset of games only, not on their order: games are gathered and sorted
-first, each fit starts from zero, and sums run in a fixed order without a linear algebra library
+first, each fit starts from zero, and sums have a fixed order, without a linear algebra library
 whose threads could change it. The same log gives the same bits on the same machine."""
 
 import math
@@ -27,12 +27,12 @@ import numpy as np
 import numpy.typing as npt
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
-"""Elo points of one unit of theta: odds of 10 to 1 are 400 points."""
+"""Elo points of one unit of theta: odds of 10 to 1 are 400 points"""
 
 ITERATIONS_MAX = 200
 STEP_THETA_MAX = 2.0
-"""Longest change of one strength in one Newton step; far from the maximum the quadratic model
-overshoots."""
+"""largest change of a strength in one Newton step; far from the maximum the quadratic model
+overshoots"""
 CONVERGED_THETA = 1e-11
 SEATS_MAX = 4
 
@@ -40,8 +40,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 Ranking = tuple[str | tuple[str, ...], ...]
-"""Names from best to worst; a tuple of names in place of one name shares that rank: `("a", ("b",
-"c"))`."""
+"""Names from best to worst; names in a tuple share a rank: `("a", ("b", "c"))`."""
 
 
 class RatingError(ValueError):
@@ -55,7 +54,8 @@ class NoFiniteRatingError(RatingError):
     def __init__(self, group: tuple[str, ...], others: tuple[str, ...]) -> None:
         self.group, self.others = group, others
         super().__init__(
-            f"no finite rating: {_listing(group)} never finished ahead of {_listing(others)}; add games or give a prior in Elo"
+            f"no finite rating: {_listing(group)} never finished ahead of {_listing(others)}; "
+            "add games or give a prior in Elo"
         )
 
 
@@ -102,18 +102,19 @@ class Ratings:
             if player.name == name:
                 return index
         raise KeyError(
-            f"no rated player {name!r}; the table has {_listing(tuple(p.name for p in self.players))}"
+            f"no rated player {name!r}; the table has "
+            f"{_listing(tuple(player.name for player in self.players))}"
         )
 
 
 def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None) -> Ratings:
-    """Fit all strengths to `matches`, pairs of (ranking, how many games ended so).
+    """Fit all strengths to `matches`, pairs of a ranking and its number of games.
 
-    One player may sit at several seats of a game, as baselines do with three and four seats.
-    `prior_elo`: standard deviation in Elo of an independent normal prior around 0 on each player;
-    None = plain maximum likelihood, which raises `NoFiniteRatingError` where a sweep or separate
-    groups leave no finite maximum. No matches give an empty table. Bad rankings, counts or priors
-    raise `RatingError`."""
+    One player may have several seats in a game, as baselines do with three and four seats.
+    `prior_elo` is the standard deviation in Elo of an independent normal prior around 0 on each
+    player; None for plain maximum likelihood, which raises `NoFiniteRatingError` if a sweep or
+    separate groups leave no finite maximum. Without matches the table is empty. Raises
+    `RatingError` for bad rankings, counts or priors."""
     if prior_elo is not None and not (math.isfinite(prior_elo) and prior_elo > 0):
         raise RatingError(
             f"prior of {prior_elo} Elo: give a finite standard deviation above 0, or none"
@@ -163,7 +164,7 @@ def _gather(matches: Iterable[tuple[Ranking, float]]) -> dict[_Canonical, float]
         names = [name for rank in canonical for name in rank]
         if len(set(names)) < 2 or len(names) > SEATS_MAX:
             raise RatingError(
-                f"ranking {ranking!r}: give 2 to {SEATS_MAX} seats with at least two different players"
+                f"ranking {ranking!r}: give 2 to {SEATS_MAX} seats, at least two different players"
             )
         if any(not rank for rank in canonical):
             raise RatingError(f"ranking {ranking!r} has an empty rank; remove it")
@@ -234,14 +235,14 @@ def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray
         while True:
             trial = theta + step
             trial_value, gradient, information = _likelihood(orders, trial, precision)
-            # rounding may cost the last digits of the value next to the maximum; short steps are
-            # safe there
+            # near the maximum, rounding hides a gain in the last digits; short steps are safe there
             if trial_value >= value or float(np.abs(step).max()) < 1e-6:
                 break
             step = step * 0.5
         theta, value = trial - trial.mean(), trial_value
     raise RatingError(
-        f"ratings did not converge in {ITERATIONS_MAX} steps; the games nearly allow no finite rating: give a prior"
+        f"ratings did not converge in {ITERATIONS_MAX} steps; the games nearly allow no finite "
+        "rating: give a prior"
     )
 
 
@@ -283,8 +284,8 @@ def _centered_inverse(information: FloatArray) -> FloatArray:
     """Inverse of the information on the strengths with mean 0, zero along their sum.
 
     Only differences are measured, so the all-ones direction is an eigenvector of the information,
-    with value 0 (or the prior's precision). Lifting it makes the matrix invertible; taking the lift
-    out again leaves the pseudo-inverse."""
+    with value 0 (or the prior's precision). Raising that value makes the matrix invertible;
+    subtracting it afterwards leaves the pseudo-inverse."""
     count = len(information)
     if count == 0:
         return information

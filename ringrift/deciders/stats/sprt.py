@@ -2,9 +2,9 @@
 
 The statistic is the generalized log-likelihood ratio of Fishtest (M. Van den Bergh, "The
 generalized maximum likelihood ratio for the expectation value of a distribution" and "Normalized
-Elo", support material of the Stockfish testing framework). One sample is whatever is independent: a
-single game, or better a pair of games from one start with seats swapped, whose two games are not.
-With three or four seats it is the candidate's mean placement score over all seat rotations of one
+Elo", support material of the Stockfish testing framework). Samples must be independent: a single
+game, or better a pair of games from one start with seats swapped, since these two are not. With
+three or four seats a sample is the candidate's mean placement score over all seat rotations of one
 start.
 
 `results` counts samples by score: k equally spaced scores from 0 (all lost) to 1 (all won), so
@@ -20,31 +20,31 @@ Model = Literal["logistic", "normalized"]
 State = Literal["", "accepted", "rejected"]
 
 ZERO_COUNT = 1e-3
-"""What an empty class counts, so that every score keeps some probability under either hypothesis
-(Fishtest's choice)."""
+"""count of an empty class, so that every score has a probability under either hypothesis
+(Fishtest's choice)"""
 NELO_PER_T = 800.0 / math.log(10.0)
 """Normalized Elo of one unit of (mean score - 1/2) / (deviation of one game's score):
 347.4355855..."""
 SCORE_MARGIN = 1e-3
-"""Elo of a score is cut off this far from 0 and 1, at about 1200 points."""
+"""distance from 0 and 1 at which the Elo of a score is cut off, at about 1200 points"""
 Z_95 = 1.959963984540054
-"""Half width of the 95 % interval of the standard normal distribution."""
+"""half width of the 95 % interval of the standard normal distribution"""
 FIXED_POINT_ITERATIONS_MAX = 10
 FIXED_POINT_TOLERANCE = 1e-9
 GAMES_PER_SAMPLE = {3: 1, 5: 2}
 
 
 class SprtError(ValueError):
-    """The results or bounds are not a test; the message says which and what to do."""
+    """Results or limits that are no test; the message says which, and what to give instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sprt:
-    """A test of "Elo difference is elo1" (accept) against "is elo0" (reject).
+    """A test of the hypothesis that the Elo difference is elo1 (accept) against elo0 (reject).
 
-    `alpha`: probability to accept at elo0; `beta`: to reject at elo1; `model`: how Elo is measured,
-    by mean score (logistic) or in deviations of one game's score (normalized, where the length of a
-    test hardly depends on the share of draws)."""
+    `alpha` is the probability to accept at elo0, `beta` that to reject at elo1. `model` is the
+    measure of Elo: mean score (logistic), or standard deviations of the score of one game
+    (normalized), with which the length of a test hardly depends on the share of draws."""
 
     elo0: float
     elo1: float
@@ -99,9 +99,8 @@ class Sprt:
 
 @dataclass(frozen=True, slots=True)
 class SprtResult:
-    """Where a test stands. `elo` is the logistic Elo of the mean score, `elo_95_half_width` half
-    its 95 % interval, `los` the probability that the candidate is stronger (mean score above
-    1/2)."""
+    """State of a test. `elo` is the logistic Elo of the mean score, `elo_95_half_width` half of its
+    95 % interval, `los` the probability that the candidate is stronger (mean score above 1/2)."""
 
     llr: float
     lower: float
@@ -115,7 +114,7 @@ class SprtResult:
 def evaluate(
     test: Sprt, results: Sequence[float], games_per_sample: int | None = None
 ) -> SprtResult:
-    """The verdict of `test` on `results` with the plain estimate of Elo beside it."""
+    """The verdict of `test` on `results`, with an estimate of Elo."""
     llr = test.llr(results, games_per_sample)
     elo, half_width, los = elo_estimate(results)
     return SprtResult(
@@ -181,8 +180,7 @@ def normal_cdf(x: float) -> float:
 
 
 def bisect(function: Callable[[float], float], low: float, high: float) -> float:
-    """Root of an increasing or decreasing `function` in [low, high] to the last bit, or the end it
-    lies beyond."""
+    """Root of a monotonic `function` in [low, high] to the last bit, or the end it is beyond."""
     rising = function(high) > function(low)
     while True:
         middle = low + (high - low) / 2.0
@@ -195,16 +193,13 @@ def bisect(function: Callable[[float], float], low: float, high: float) -> float
 
 
 def _most_likely_with_mean(pdf: Pdf, mean: float) -> Pdf:
-    """The distribution on the same scores with this mean under which the observed one is most
-    likely.
+    """The distribution on the same scores with this mean that makes the observed one most likely.
 
     p_i / (1 + x (a_i - mean)) with x the root of sum p_i (a_i - mean) / (1 + x (a_i - mean)) = 0,
-    which falls in x."""
+    which decreases in x."""
     low, high = min(a for a, _ in pdf), max(a for a, _ in pdf)
     if not low < mean < high:
-        raise SprtError(
-            f"a mean score of {mean} is beyond what results can show; bring elo0 and elo1 nearer to 0"
-        )
+        raise SprtError(f"no results have a mean score of {mean}; move elo0 and elo1 closer to 0")
 
     def slope(x: float) -> float:
         return math.fsum(p * (a - mean) / (1.0 + x * (a - mean)) for a, p in pdf)
@@ -216,8 +211,8 @@ def _most_likely_with_mean(pdf: Pdf, mean: float) -> Pdf:
 
 
 def _most_likely_with_t(pdf: Pdf, t: float) -> Pdf:
-    """As above under (mean - 1/2) / deviation = t: fixed-point iterations of Van den Bergh's
-    normalized Elo, from uniform."""
+    """The same with (mean - 1/2) / deviation = t: fixed-point iterations of Van den Bergh's
+    normalized Elo, from the uniform distribution."""
     guess: Pdf = [(a, 1.0 / len(pdf)) for a, _ in pdf]
     for _ in range(FIXED_POINT_ITERATIONS_MAX):
         mean, variance = moments(guess)
@@ -241,6 +236,6 @@ def _games_per_sample(results: Sequence[float], given: int | None) -> int:
         return given
     if len(results) not in GAMES_PER_SAMPLE:
         raise SprtError(
-            f"{len(results)} classes of results: say how many games one sample has, or give 3 or 5 classes"
+            f"{len(results)} classes of results: give the games of a sample, or 3 or 5 classes"
         )
     return GAMES_PER_SAMPLE[len(results)]

@@ -25,9 +25,7 @@ def test_a_breaker_opens_at_the_threshold_and_is_probed_after_its_cooldown() -> 
     )
     probing = item.probed(280.0)
     assert not probing.allows(281.0), "one probe at a time"
-    assert probing.allows(280.0 + breaker.PROBE_SECONDS), (
-        "a probe that died does not close it for ever"
-    )
+    assert probing.allows(280.0 + breaker.PROBE_SECONDS), "a dead probe expires"
     assert not probing.failed(281.0, 10, "again").allows(282.0), "a failed probe opens it at once"
 
 

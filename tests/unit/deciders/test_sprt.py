@@ -69,12 +69,12 @@ def test_swapping_sides_mirrors_the_estimate() -> None:
 
 
 def test_placement_scores_of_more_seats() -> None:
-    """Three seats: the sum of three placements in 0..6; the normalized model must be told the games
+    """Three seats: the sum of three placements in 0..6; the normalized model needs the games
     of a sample."""
     results = [3, 5, 9, 14, 12, 8, 5]
     assert evaluate(Sprt(0, 35), results).llr > 0
     assert Sprt(0, 35, model="normalized").llr(results, games_per_sample=3) > 0
-    with pytest.raises(SprtError, match="how many games"):
+    with pytest.raises(SprtError, match="games of a sample"):
         Sprt(0, 35, model="normalized").llr(results)
 
 
