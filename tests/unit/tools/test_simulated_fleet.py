@@ -1,0 +1,95 @@
+"""A fleet keeps its promises, over seeds: the real deciders, a virtual clock, modelled workers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from msgspec.structs import replace
+from support.fleets import (
+    FAULTS,
+    NODES,
+    SMALL_NODES,
+    SMALL_SETTINGS,
+    facts_of,
+    large_fleet,
+    small_fleet,
+)
+
+from ringrift.deciders.fleet import dead_letters
+from ringrift.deciders.loop import retention
+from ringrift.events.facts import SelfplayPlanned
+from ringrift.runtime.processes import deciders
+from ringrift.tools.simulation.findings import LOOPS, SAVING_MIN, Findings, findings, saving
+from ringrift.tools.simulation.run import simulate
+
+SEEDS = range(1, 11)
+HOURS, HOURS_SHORT = 48.0, 1.0
+
+
+@cache
+def two_days(seed: int) -> Findings:
+    aware, unaware = (large_fleet(seed, HOURS, aware=each, faults=FAULTS) for each in (True, False))
+    return findings(aware, unaware)
+
+
+def broken(item: Findings) -> list[str]:
+    return [each.name for each in item.properties if each.held is False]
+
+
+def test_the_fleet_has_forty_nodes_of_seven_providers() -> None:
+    assert len(NODES) == 40
+    assert len({node.fact.provider for node in NODES}) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_days_with_every_fault_keep_every_promise(seed: int) -> None:
+    found = two_days(seed)
+    assert not broken(found), found.properties
+    assert sum(item.held is True for item in found.properties) >= 4 + len(FAULTS) + 4
+
+
+@pytest.mark.slow
+def test_every_loop_reacts_in_two_days() -> None:
+    answers = [{item.loop: item.answers for item in two_days(seed).reactions} for seed in SEEDS]
+    assert all(sum(seed[loop] for seed in answers) > 0 for loop in LOOPS), answers
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_first_hour_keeps_every_promise(seed: int) -> None:
+    found = findings(large_fleet(seed, HOURS_SHORT))
+    assert not broken(found), found.properties
+    assert {each.loop: each.answers for each in found.reactions}["quality to training"] > 0
+
+
+def test_cost_awareness_saves_from_the_first_hour() -> None:
+    aware, unaware = (large_fleet(1, HOURS_SHORT, aware=each) for each in (True, False))
+    assert saving(aware, unaware) >= SAVING_MIN
+
+
+def test_a_fleet_without_work_breaks_the_promise_of_utilisation() -> None:
+    idle = simulate(SMALL_NODES, replace(SMALL_SETTINGS, generations=1), 2.0, seed=1)
+    assert "utilisation at least 85%" in broken(findings(idle))
+
+
+@pytest.mark.slow
+def test_a_small_fleet_is_busy_and_keeps_every_promise() -> None:
+    fleet = small_fleet(3, 2.0)
+    found = findings(fleet)
+    assert found.utilisation >= 0.85
+    assert found.held, found.properties
+    assert any(plan.spare for plan in facts_of(fleet, SelfplayPlanned))
+
+
+def test_equal_seeds_give_equal_runs() -> None:
+    first, again, other = (small_fleet(seed, 0.3) for seed in (1, 1, 2))
+    assert first.log.events == again.log.events
+    assert first.samples == again.samples
+    assert first.log.events != other.log.events
+
+
+def test_every_decider_of_the_processes_is_simulated() -> None:
+    names = [run.decider.name for run in small_fleet(1, 0.1).coordinator.runs]
+    assert names == list(deciders())
+    assert {retention.DECIDER.name, dead_letters.DECIDER.name} <= set(names)

@@ -1,0 +1,47 @@
+"""Files of a fleet and of faults that make no sense are refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from support.fleets import FAULTS
+
+from ringrift.cluster.fleet_file import read_fleet
+from ringrift.errors import CommandError
+from ringrift.tools.simulation.fault_plan import What, read_faults
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "file.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        read_fleet(tmp_path / "fleet.toml")
+    with pytest.raises(CommandError, match="No such file"):
+        read_faults(tmp_path / "faults.toml", ())
+
+
+def test_a_node_without_a_provider_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="provider"):
+        read_fleet(written(tmp_path, "[[node]]\nname = 'a'\n"))
+
+
+def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "[[fault]]\nwhat = 'flood'\nat_hours = 1\n")
+    with pytest.raises(CommandError, match="flood"):
+        read_faults(path, ())
+
+
+def test_a_fault_of_a_config_that_is_off_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "[[fault]]\nwhat = 'loss'\nat_hours = 1\nconfig = 'hex8_4p'\n")
+    with pytest.raises(CommandError, match="hex8_4p is not switched on; name one of hex8_2p"):
+        read_faults(path, ("hex8_2p",))
+
+
+def test_the_plan_that_operators_get_has_every_kind_of_fault() -> None:
+    assert {fault.what for fault in FAULTS} == set(get_args(What))
