@@ -12,7 +12,6 @@ import msgspec
 from ringrift.cli.common import HERE, Assignments, Config, Json, Source, opened, show
 from ringrift.cluster import steering
 from ringrift.errors import CommandError
-from ringrift.events import Fact
 from ringrift.events.facts import (
     BreakerReset,
     HyperparametersAdjusted,
@@ -21,10 +20,9 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.log.breakers import BreakerBucket
 from ringrift.log.protocol import Log
 from ringrift.log.read import latest, settings_in_force
-from ringrift.runtime.breakers import Breakers
+from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 
 Kind: TypeAlias = Literal["all", "selfplay", "training", "evaluation"]
@@ -188,7 +186,9 @@ def _tuned(fact: HyperparametersAdjusted) -> str:
 async def list_breakers(*, source: Source = HERE, json: Json = False) -> int:
     """List the nodes and targets that are left alone after failures, and why."""
     async with opened(source) as log:
-        found = (await _breakers(log)).shared()
+        breakers = SharedBreakers(log)
+        await breakers.load()
+    found = breakers.all()
     lines = [
         f"{name}  {item.state}, {item.failures} failures, "
         f"retried in {max(0.0, item.until - time.time()):.0f} s: {item.why}"
@@ -208,19 +208,11 @@ async def reset_breaker(
         why: The reason, which is recorded.
     """
     async with opened(source) as log:
-        breakers = await _breakers(log)
-        if target not in breakers.shared():
+        breakers = SharedBreakers(log)
+        await breakers.load()
+        if target not in breakers.all():
             raise CommandError(f"no breaker is open for {target}: see `ringrift breakers list`")
-        await breakers.reset(target)
+        await breakers.put(target, None)
         await steering.record(log, BreakerReset(target=target, why=why))
     show({"reset": target}, json, f"{target} is used again")
     return 0
-
-
-async def _breakers(log: Log) -> Breakers:
-    async def unused(fact: Fact, key: str) -> None:
-        """The command records the reset itself."""
-
-    bucket = BreakerBucket(log)
-    await bucket.load()
-    return Breakers(bucket, unused)

@@ -37,7 +37,7 @@ async def _attend(process: Process, fence: Expect) -> None:
         "observation": lambda: observe(process, fence),
         "requests": lambda: _carry_out_requests(process, fence),
         "metrics": lambda: measure(process),
-        "breakers": process.breakers.follow,
+        "breakers": process.breakers.shared.follow,
     }
     async with asyncio.TaskGroup() as group:
         for name, job in jobs.items():

@@ -3,16 +3,9 @@ concurrency control on the log resolves conflicts."""
 
 from __future__ import annotations
 
-from ringrift.runtime.decide import act
-from ringrift.runtime.process import Process
-from ringrift.runtime.processes import PROCESSES
-from ringrift.runtime.run import run
+from ringrift.runtime.run import deciding, run
 
-
-async def main(process: Process) -> None:
-    """Keep the rating tables up to date."""
-    await act(process, PROCESSES["rater"].deciders, role=None)
-
+main = deciding("rater")
 
 if __name__ == "__main__":
     run("rater", main)

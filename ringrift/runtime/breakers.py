@@ -1,12 +1,15 @@
-"""Circuit breakers: the pure breaker of `ringrift.deciders.fleet.breaker` over the shared bucket.
+"""Circuit breakers that all processes share through the bucket `breakers`.
 
-if process.breakers.allows(target):
-    ... use the target ...
-    await process.breakers.worked(target)    # or: await process.breakers.failed(target, why)
-"""
+    if process.breakers.allows(target):
+        ... use the target ...
+        await process.breakers.worked(target)    # or: await process.breakers.failed(target, why)
+
+The rules are those of `ringrift.deciders.fleet.breaker`. Times are seconds since 1970."""
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -14,55 +17,89 @@ import msgspec
 from ringrift.deciders.fleet.breaker import Breaker, threshold
 from ringrift.events import Fact
 from ringrift.events.facts import BreakerOpened, BreakerReset
-from ringrift.log.breakers import BreakerBucket
+from ringrift.log.entry import Entry
+from ringrift.log.protocol import Log
+from ringrift.log.topology import BREAKER_BUCKET, BREAKER_SECONDS
 
+STREAM, PREFIX = f"KV_{BREAKER_BUCKET}", f"$KV.{BREAKER_BUCKET}."
+UNREADABLE = "unreadable; `ringrift breakers reset` removes it"
 Record = Callable[[Fact, str], Awaitable[None]]
 """Appends a fact under a key of its own."""
 
 
-def not_closed(bucket: BreakerBucket) -> dict[str, Breaker]:
-    """The open and probing breakers in the bucket, by target."""
-    found = {}
-    for target, body in bucket.values().items():
-        try:
-            found[target] = msgspec.json.decode(body, type=Breaker)
-        except msgspec.DecodeError:  # written by a newer build or by hand
-            why = "unreadable; `ringrift breakers reset` removes it"
-            found[target] = Breaker(state="open", until=float("inf"), why=why)
-    return {target: breaker for target, breaker in found.items() if breaker.state != "closed"}
+class SharedBreakers:
+    """The breakers in the bucket: those that are open or being probed. They expire after 6 h."""
 
+    def __init__(self, log: Log, now: Callable[[], float] = time.time) -> None:
+        self.now = now
+        self._log = log
+        self._known: dict[str, tuple[Breaker, float]] = {}
+        """with the time at which each was stored"""
 
-class Breakers:
-    """Breakers by target. Failures below the threshold are counted by this process alone; an open
-    breaker is shared by all."""
-
-    def __init__(self, bucket: BreakerBucket, record: Record) -> None:
-        self._bucket, self._record, self._now = bucket, record, bucket.now
-        self._own: dict[str, Breaker] = {}
+    async def load(self) -> int:
+        """Read the bucket; the sequence from which to follow it."""
+        start = await self._log.tail(STREAM) + 1
+        async for batch in self._log.read(STREAM):
+            for entry in batch:
+                self._take(entry)
+                start = max(start, entry.seq + 1)
+        return start
 
     async def follow(self) -> None:
         """Follow the bucket, until cancelled."""
-        await self._bucket.follow()
+        changes = self._log.follow(STREAM, start_seq=await self.load())
+        async with contextlib.aclosing(changes):
+            async for entry in changes:
+                self._take(entry)
 
-    def shared(self) -> dict[str, Breaker]:
-        """Breakers that are not closed, by target."""
-        return not_closed(self._bucket)
+    def all(self) -> dict[str, Breaker]:
+        """The breakers by target."""
+        oldest = self.now() - BREAKER_SECONDS
+        return {target: breaker for target, (breaker, at) in self._known.items() if at > oldest}
+
+    async def put(self, target: str, breaker: Breaker | None) -> None:
+        """Store a breaker; None closes it. Raises StreamError."""
+        body = msgspec.json.encode(breaker) if breaker else b""
+        headers = {} if breaker else {"KV-Operation": "DEL"}
+        seq = await self._log.publish(STREAM, PREFIX + target, body, headers=headers)
+        self._take(Entry(seq, PREFIX + target, int(self.now() * 1e9), body))
+
+    def _take(self, entry: Entry) -> None:
+        target = entry.subject.removeprefix(PREFIX)
+        if not entry.body:
+            self._known.pop(target, None)
+            return
+        try:
+            breaker = msgspec.json.decode(entry.body, type=Breaker)
+        except msgspec.DecodeError:  # written by a newer build or by hand
+            breaker = Breaker(state="open", until=float("inf"), why=UNREADABLE)
+        self._known[target] = breaker, entry.time.timestamp()
+
+
+class Breakers:
+    """The breakers as one process uses them. Failures below the threshold are counted by this
+    process alone."""
+
+    def __init__(self, shared: SharedBreakers, record: Record) -> None:
+        self.shared = shared
+        self._record, self._now = record, shared.now
+        self._own: dict[str, Breaker] = {}
 
     def allows(self, target: str) -> bool:
         """Whether the target may be used now."""
-        breaker = self.shared().get(target)
+        breaker = self.shared.all().get(target)
         return breaker is None or breaker.allows(self._now())
 
     async def probing(self, target: str) -> None:
         """Announce that the target is about to be used, if its breaker waits for a probe. Raises
         StreamError."""
-        breaker = self.shared().get(target)
+        breaker = self.shared.all().get(target)
         if breaker is not None:
-            await self._put(target, breaker.probed(self._now()))
+            await self.shared.put(target, breaker.probed(self._now()))
 
     async def failed(self, target: str, why: str, *, targets: int = 1) -> None:
         """Count a failure of the target, one of `targets` of its kind. Raises StreamError."""
-        shared = self.shared()
+        shared = self.shared.all()
         before = shared.get(target) or self._own.get(target, Breaker())
         kind = target.partition("-")[0]
         sick = sum(name.startswith(f"{kind}-") for name in shared) / max(targets, 1)
@@ -72,7 +109,7 @@ class Breakers:
             self._own[target] = after
             return
         self._own.pop(target, None)
-        await self._put(target, after)
+        await self.shared.put(target, after)
         if target not in shared:
             fact = BreakerOpened(target=target, failures=after.failures, threshold=limit, why=why)
             await self._record(fact, f"{target}.{after.until:.6f}")
@@ -80,15 +117,12 @@ class Breakers:
     async def worked(self, target: str) -> None:
         """Close the target's breaker after a success. Raises StreamError."""
         self._own.pop(target, None)
-        if target in self.shared():
-            await self._put(target, None)
+        if target in self.shared.all():
+            await self.shared.put(target, None)
             fact = BreakerReset(target=target, why="a probe succeeded")
             await self._record(fact, f"{target}.{self._now():.6f}")
 
     async def reset(self, target: str) -> None:
         """Forget the target's failures. Raises StreamError."""
         self._own.pop(target, None)
-        await self._put(target, None)
-
-    async def _put(self, target: str, breaker: Breaker | None) -> None:
-        await self._bucket.put(target, b"" if breaker is None else msgspec.json.encode(breaker))
+        await self.shared.put(target, None)

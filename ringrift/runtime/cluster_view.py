@@ -20,11 +20,10 @@ from ringrift.deciders.fleet.resilience import Quorum, Resilience, resilience
 from ringrift.deciders.kit import Context
 from ringrift.events import facts as f
 from ringrift.log import read
-from ringrift.log.breakers import BreakerBucket
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.protocol import Log
 from ringrift.log.topology import LEASE_BUCKET
-from ringrift.runtime.breakers import not_closed
+from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import LEASED, PROCESSES
@@ -74,9 +73,9 @@ async def cluster_view(
     running = {beat.consumer for beat in beats}
     known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(node.tier) for node in known.values()), default=0)]
-    bucket = BreakerBucket(log, now)
-    await bucket.load()
-    broken = {name: breaker.why for name, breaker in not_closed(bucket).items()}
+    breakers = SharedBreakers(log, now)
+    await breakers.load()
+    broken = {target: breaker.why for target, breaker in breakers.all().items()}
     dead_letters, paused = len((await unresolved(log)).unresolved), await pauses_in_force(log)
     endurance = resilience(
         tier=tier, roles=roles, level=quorum.level, wanted=tuple(PROCESSES), running=running

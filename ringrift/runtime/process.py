@@ -18,7 +18,6 @@ import structlog
 
 from ringrift.events import Draft, Fact, Settings, event_id
 from ringrift.log.blobs import ObjectBlobs
-from ringrift.log.breakers import BreakerBucket
 from ringrift.log.dead_letters import DeadLetter, store_dead_letter
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
@@ -27,7 +26,7 @@ from ringrift.log.presence import Presence
 from ringrift.log.protocol import Log
 from ringrift.log.read import settings_in_force
 from ringrift.log.retry import PATIENT
-from ringrift.runtime.breakers import Breakers
+from ringrift.runtime.breakers import Breakers, SharedBreakers
 from ringrift.runtime.clock import Clock
 from ringrift.runtime.condition import Condition
 from ringrift.runtime.controls import Controls
@@ -84,7 +83,7 @@ class Process:
         self.condition = Condition()
         self.pressure = Pressure()
         self.controls = Controls(log, node, self.logger)
-        self.breakers = Breakers(BreakerBucket(log, clock.wall), self.record)
+        self.breakers = Breakers(SharedBreakers(log, clock.wall), self.record)
         self.health_address = ""
         self.why_stopped = "ended"
         self._stop = asyncio.Event()

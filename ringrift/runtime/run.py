@@ -23,12 +23,14 @@ import ringrift
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.runtime.decide import act
 from ringrift.runtime.health import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
 from ringrift.runtime.logs import configure_logs
 from ringrift.runtime.machine import node_name
 from ringrift.runtime.notify import READY, keep_alive, notify
 from ringrift.runtime.process import Job, Process, cancel
+from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.republish import republish_lost
 
 FAREWELL_SECONDS_MAX = 5.0
@@ -50,6 +52,17 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
         asyncio.run(_connect_and_live(name, options.node, options.server, main))
     except StreamError as error:
         sys.exit(f"{name}: {error}")
+
+
+def deciding(name: str) -> Main:
+    """The main coroutine of a process that only runs its deciders; of a leased process only the
+    holder of the lease decides, the others stand by."""
+
+    async def main(process: Process) -> None:
+        spec = PROCESSES[name]
+        await act(process, spec.deciders, role=name if spec.leased else None)
+
+    return main
 
 
 async def _connect_and_live(name: str, node: str, server: str, main: Main) -> None:

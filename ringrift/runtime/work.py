@@ -40,7 +40,7 @@ Failed = Callable[[Process, Ticket, str], Fact]
 
 async def work(process: Process, kind: str, handle: Handle, failed: Failed) -> None:
     """Work on tickets of `kind` until the process stops."""
-    async with process.background({"breakers": process.breakers.follow}):
+    async with process.background({"breakers": process.breakers.shared.follow}):
         while not process.stopping:
             why = _why_not(process, kind)
             if why:

@@ -187,7 +187,7 @@ def test_many_dead_letters_raise_an_alarm(run: Any, system: Any) -> None:
 def test_breakers_are_listed_and_reset(run: Any, system: Any) -> None:
     async def open_one(log: JetStreamLog) -> None:
         process = await process_on(log, "selfplay")
-        await process.breakers._put(
+        await process.breakers.shared.put(
             "node-gpu1", Breaker(failures=10, state="open", until=9e9, why="no luck")
         )
 

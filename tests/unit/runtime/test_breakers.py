@@ -11,7 +11,7 @@ from ringrift.log.topology import BREAKER_SECONDS
 
 async def test_failures_in_a_row_open_the_breaker_for_all_processes(system: System) -> None:
     failing, other = system.process(), system.process("evaluator")
-    async with running(other.breakers.follow()):
+    async with running(other.breakers.shared.follow()):
         for _ in range(THRESHOLD_MIN - 1):
             await failing.breakers.failed("node-test", "no luck")
             assert failing.breakers.allows("node-test")
@@ -37,6 +37,6 @@ async def test_a_successful_probe_closes_the_breaker(system: System) -> None:
 async def test_an_open_breaker_expires(system: System) -> None:
     process = system.process()
     await system.open_breaker(process, "node-test")
-    assert process.breakers.shared().keys() == {"node-test"}
+    assert process.breakers.shared.all().keys() == {"node-test"}
     system.loop.clock.seconds += BREAKER_SECONDS + 1
-    assert process.breakers.shared() == {}
+    assert process.breakers.shared.all() == {}
