@@ -1,10 +1,12 @@
-"""Elo after a sequential test, without the bias of having stopped at a bound.
+"""Elo after a sequential test, corrected for the bias of stopping at a bound.
 
-A test that stops early at "accepted" shows too high an Elo. Seen as a Brownian motion between the
-two bounds, each true Elo gives the probability of an outcome worse than the observed one (a faster
-rejection, a slower acceptance, or lower at the same time); the Elo where it is one half is the
-median-unbiased estimate, and other probabilities bound an interval (Siegmund, "Sequential
-Analysis", 1985; Fishtest does the same)."""
+A test that stops early at "accepted" overestimates the Elo. The log-likelihood ratio is modelled as
+a Brownian motion between the two bounds. Each true Elo then gives the probability of an outcome
+worse than the observed one: a faster rejection, a slower acceptance, or a lower ratio at the same
+time. The Elo where it is one half is the median-unbiased estimate, and other probabilities give an
+interval (Siegmund, "Sequential Analysis", 1985; Fishtest does the same)."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -22,7 +24,7 @@ from ringrift.deciders.stats.sprt import (
 )
 
 ELO_LIMIT = 1000.0
-"""Estimates are cut off here: beyond it all results look the same."""
+"""Limit of the estimates: beyond it all results look the same."""
 IMAGES = 12
 SERIES_TERMS = 40
 SERIES_TIME_MIN = 1.0
@@ -137,6 +139,6 @@ def _llr_drift(pdf: Pdf, score0: float, score1: float, score: float | None) -> t
     observed, variance = moments(pdf)
     if score is None:
         score = observed
-    return (score - (score0 + score1) / 2.0) * (score1 - score0) / variance, (
-        score1 - score0
-    ) ** 2 / variance
+    distance = score1 - score0
+    drift = (score - (score0 + score1) / 2.0) * distance / variance
+    return drift, distance**2 / variance
