@@ -4,7 +4,7 @@ Servers sync the Raft log of a replicated stream, but not always its store (nats
 When all servers lose power at once, every store may be older than the newest snapshot of the Raft
 log. Then each server waits for another one to catch up from ("catchup aborted, no leader" in
 `nats.log`), and the stream never gets a leader again. Streams whose content follows from facts are
-deleted and created anew; the others need an operator.
+deleted and recreated; the others need an operator.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ async def test_events_that_an_older_store_lacks_are_republished_once(
             await anext(followed)
     # when the server restarts on the copy
     await power_cut(server, tmp_path / "copy")
-    # then a follower is told, and all events are stored again, once
+    # then followers are notified, and all events are stored again, once
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         with pytest.raises(LogRewound):
             await anext(followed)

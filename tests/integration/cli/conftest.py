@@ -41,7 +41,7 @@ MODEL = "ab" * 32
 
 @dataclass
 class System:
-    """A server over `data`; `call` runs a coroutine beside it, `seqs` are those of the history by a
+    """A server over `data`; `call` runs a coroutine on it, `seqs` are those of the history by a
     name."""
 
     data: Path

@@ -1,5 +1,5 @@
-"""Losses: what is abnormal follows from the config's own trainings; a plateau is told once a
-level."""
+"""Losses: what is abnormal follows from the config's own trainings; a plateau is reported
+once per level."""
 
 from __future__ import annotations
 

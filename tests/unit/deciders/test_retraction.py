@@ -1,5 +1,5 @@
-"""Games that are retracted count as if they had never come, and who learned from them is told and
-measured again."""
+"""Retracted games are excluded from ratings and training, and the networks that learned from them
+are reported and evaluated again."""
 
 from __future__ import annotations
 

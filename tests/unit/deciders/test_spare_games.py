@@ -65,7 +65,7 @@ def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):
 
 
 def test_tickets_are_small_until_it_is_known_what_a_game_takes(life):
-    assert ticket_games(life, HEX) == 96, "nobody is registered"
+    assert ticket_games(life, HEX) == 96, "no node is registered"
     life.given(assigned("n0"))
     assert ticket_games(life, HEX) == selfplay.TICKET_GAMES_MIN
     life.given(played(HEX, 96, 96.0))

@@ -1,4 +1,4 @@
-"""Velocity: Elo an hour above the heuristic, its pace, stalls by recorded time."""
+"""Velocity: Elo per hour above the heuristic, its pace, stalls by recorded time."""
 
 from __future__ import annotations
 

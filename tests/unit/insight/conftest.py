@@ -53,7 +53,7 @@ def digest(*parts: object) -> str:
 
 
 class World:
-    """`turn` lets the loop run until nobody has anything to do; a second passes with every
+    """`turn` lets the loop run until all processes are idle; a second passes with every
     event."""
 
     def __init__(self) -> None:
