@@ -14,7 +14,7 @@ from msgspec import Struct
 from ringrift.deciders.kit import Decider
 from ringrift.events import EventMeta, Fact, Recorded, facts
 from ringrift.log import read, snapshots
-from ringrift.log.blobs import Blobs, ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log, Progress
@@ -96,7 +96,7 @@ class Audit(DeciderRun):
         for beat in mine:
             source = f"{beat.consumer} {beat.instance} on {beat.node}"
             claims.append(Claim(beat.seq, "fold", source, beat.folds[name]))
-        blobs = ObjectBlobs(log)
+        blobs = Blobs(log)
         for stored in await snapshots.stored(blobs, name):
             if stored.code == code_version():
                 try:
@@ -170,7 +170,7 @@ def _difference(derived: Sequence[Fact], found: Sequence[Recorded]) -> str:
 
 async def verify(log: Log, progress: Progress | None = None) -> VerifyReport:
     """Compare everything. Consumers may continue while it runs."""
-    blobs, beats = ObjectBlobs(log), await Presence(log).all()
+    blobs, beats = Blobs(log), await Presence(log).all()
     audits = [await Audit.open(log, decider, beats) for decider in deciders().values()]
     unknown = {name for beat in beats for name in beat.folds} - deciders().keys()
     text = "a consumer folds this decider, which this build does not have"

@@ -12,7 +12,6 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Protocol
 from uuid import uuid4
 
 import msgspec
@@ -25,31 +24,6 @@ CHUNK_BYTES = 1024 * 1024
 """512 kB to 1 MB was fastest, and is far below the server's limit of a message"""
 READS_MAX = 3
 """attempts to read a blob that is replaced meanwhile"""
-
-
-class Blobs(Protocol):
-    """A store of models, shards and snapshots."""
-
-    async def put(self, bucket: str, data: bytes) -> str:
-        """Store `data` once; return its SHA-256 in hex, which is its name."""
-
-    async def get(self, bucket: str, digest: str) -> bytes:
-        """Return the blob with this SHA-256. Raises BlobMissing, BlobCorrupt."""
-
-    async def has(self, bucket: str, digest: str) -> bool:
-        """Return whether the blob is stored."""
-
-    async def put_named(self, bucket: str, name: str, data: bytes) -> None:
-        """Store `data` under a name, replacing the old blob."""
-
-    async def get_named(self, bucket: str, name: str) -> bytes:
-        """Return the newest blob with a name. Raises BlobMissing, BlobCorrupt."""
-
-    async def delete(self, bucket: str, name: str) -> None:
-        """Delete a blob by digest or name, if it is stored."""
-
-    async def names(self, bucket: str) -> list[str]:
-        """Return the digests and names of the blobs in a bucket, sorted."""
 
 
 class _Info(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,32 +42,32 @@ class _Info(Struct, frozen=True, kw_only=True, omit_defaults=True):
     )
 
 
-class ObjectBlobs:
-    """`Blobs` in the object buckets of a log."""
+class Blobs:
+    """Blobs in the object buckets of a log: models, shards and snapshots."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
 
     async def put(self, bucket: str, data: bytes) -> str:
-        """See `Blobs.put`."""
+        """Store `data` once; return its SHA-256 in hex, which is its name."""
         found = await _sha256(data)
         if not await self.has(bucket, found.hex()):
             await self._put(bucket, found.hex(), data, found)
         return found.hex()
 
     async def get(self, bucket: str, digest: str) -> bytes:
-        """See `Blobs.get`."""
+        """Return the blob with this SHA-256. Raises BlobMissing, BlobCorrupt."""
         data, found = await self._get(bucket, digest)
         if found.hex() != digest:
             raise BlobCorrupt(f"{bucket}/{digest}: the stored bytes have another digest")
         return data
 
     async def has(self, bucket: str, digest: str) -> bool:
-        """See `Blobs.has`."""
+        """Return whether the blob is stored."""
         return await self._info(bucket, digest) is not None
 
     async def put_named(self, bucket: str, name: str, data: bytes) -> None:
-        """See `Blobs.put_named`."""
+        """Store `data` under a name, replacing the old blob."""
         await self._put(bucket, name, data, await _sha256(data))
 
     async def _put(self, bucket: str, name: str, data: bytes, digest: bytes) -> None:
@@ -118,7 +92,7 @@ class ObjectBlobs:
             await self._purge(bucket, f"C.{before.nuid}")
 
     async def get_named(self, bucket: str, name: str) -> bytes:
-        """See `Blobs.get_named`."""
+        """Return the newest blob with a name. Raises BlobMissing, BlobCorrupt."""
         return (await self._get(bucket, name))[0]
 
     async def _get(self, bucket: str, name: str) -> tuple[bytes, bytes]:
@@ -136,14 +110,14 @@ class ObjectBlobs:
         raise BlobCorrupt(f"{bucket}/{name}: the stored bytes have another digest; {remedy}")
 
     async def delete(self, bucket: str, name: str) -> None:
-        """See `Blobs.delete`."""
+        """Delete a blob by digest or name, if it is stored."""
         info = await self._info(bucket, name)
         if info is not None:
             await self._purge(bucket, _record(name))
             await self._purge(bucket, f"C.{info.nuid}")
 
     async def names(self, bucket: str) -> list[str]:
-        """See `Blobs.names`."""
+        """Return the digests and names of the blobs in a bucket, sorted."""
         prefix = f"$O.{bucket}.M."
         found = await self._log.subjects(f"OBJ_{bucket}", f"{prefix}>")
         return sorted(

@@ -17,7 +17,7 @@ import nats.errors
 import structlog
 
 from ringrift.events import Draft, Fact, Settings, event_id
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import DeadLetter, store_dead_letter
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
@@ -64,7 +64,7 @@ class Process:
 
     def __init__(self, name: str, node: str, log: Log, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name, self.node, self.log, self.clock = name, node, log, clock
-        self.blobs = ObjectBlobs(log)
+        self.blobs = Blobs(log)
         self.presence = Presence(log, clock.wall)
         self.edge: Log | None = None
         """this node's own server, which accepts games while the link to the voters is down"""

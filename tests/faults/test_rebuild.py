@@ -22,7 +22,7 @@ from ringrift.events.facts import PipelineResumed, RatingsUpdated, SettingsChang
 from ringrift.events.settings import SelfplaySettings, ShardSettings
 from ringrift.insight.replay import replayed_runs
 from ringrift.log import read
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.snapshots import stored
@@ -85,7 +85,7 @@ async def test_a_killed_rater_starts_from_its_snapshot_on_a_killed_server(
     server: EmbeddedServer, log: JetStreamLog, tmp_path: Path
 ) -> None:
     # given a rater that has written a snapshot
-    blobs = ObjectBlobs(log)
+    blobs = Blobs(log)
     first = await rater(server.url, tmp_path / "first")
     await write(log, scored("random", 8, 2), scored("random", 6, 4))
     await until(log, RatingsUpdated, 2)
@@ -140,7 +140,7 @@ async def test_shards_and_snapshots_are_rebuilt_from_the_streams(
 ) -> None:
     # given states, shards and snapshots of a log
     monkeypatch.setattr("ringrift.runtime.folds.SNAPSHOT_EVENTS", 3)
-    blobs = ObjectBlobs(log)
+    blobs = Blobs(log)
     settings = Settings(
         shard=ShardSettings(games=2),
         selfplay=SelfplaySettings(bootstrap_games=6, games_per_ticket=6),

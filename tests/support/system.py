@@ -12,10 +12,10 @@ from ringrift.events import Fact, Recorded, type_of
 from ringrift.events.facts import SelfplayFinished, SelfplayPlanned
 from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log import read
-from ringrift.log.memory import MemoryBroker, MemoryLog
-from ringrift.log.memory_broker import MemoryStream
 from ringrift.runtime.clock import Clock
 from ringrift.runtime.process import Process
+from ringrift.tools.memory_broker import MemoryStream
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 from support.virtual_time import VirtualLoop
 
 F = TypeVar("F", bound=Fact)

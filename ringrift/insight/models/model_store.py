@@ -13,7 +13,7 @@ from ringrift.events.facts import ModelDerived
 from ringrift.insight.models.model_card import weights
 from ringrift.learning.families import AnyCheckpoint, checkpoint_of
 from ringrift.log import read
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets import onnx_export
@@ -42,7 +42,7 @@ async def found(model: str, log: Log | None) -> tuple[str, bytes]:
             raise CommandError(f"cannot read {model}: {error.strerror}; {remedy}") from error
         return digest_of(data), data
     assert log is not None
-    blobs = ObjectBlobs(log)
+    blobs = Blobs(log)
     names = [name for name in await blobs.names(MODEL_BUCKET) if name.startswith(model)]
     if len(names) != 1:
         what = f"{len(names) or 'no'} networks in the store start with {model}"
@@ -94,7 +94,7 @@ async def publish(log: Log, data: bytes) -> str:
     its digest."""
     checkpoint = parsed(data)
     header = checkpoint.header
-    model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+    model = await Blobs(log).put(MODEL_BUCKET, data)
     fact = ModelDerived(
         config=header.config_key,
         model=model,

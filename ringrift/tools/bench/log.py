@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ringrift.events import Draft, UndecodableEvent, draft
 from ringrift.events.facts import SelfplayFinished
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import BATCH_EVENTS_MAX
@@ -94,7 +94,7 @@ async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
             await log.append(events.take(BATCH_EVENTS_MAX))
         yield Benchmark("log/read", "events/s", partial(_read, log))
         yield Benchmark("log/replay", "events/s", partial(_replay, log))
-        blobs = ObjectBlobs(log)
+        blobs = Blobs(log)
         yield Benchmark("log/blob/put", "MB/s", partial(_put, blobs, sizes.blob_bytes))
         yield Benchmark("log/blob/get", "MB/s", partial(_get, blobs, sizes.blob_bytes))
 
@@ -162,7 +162,7 @@ async def _replay(log: JetStreamLog) -> float:
     return count / (time.perf_counter() - start)
 
 
-async def _put(blobs: ObjectBlobs, size_bytes: int) -> float:
+async def _put(blobs: Blobs, size_bytes: int) -> float:
     """Store a large blob of random bytes; megabytes (10^6 bytes) per second."""
     data = os.urandom(size_bytes)
     start = time.perf_counter()
@@ -172,7 +172,7 @@ async def _put(blobs: ObjectBlobs, size_bytes: int) -> float:
     return size_bytes / 1e6 / seconds
 
 
-async def _get(blobs: ObjectBlobs, size_bytes: int) -> float:
+async def _get(blobs: Blobs, size_bytes: int) -> float:
     """Fetch a large blob; megabytes (10^6 bytes) per second."""
     digest = await blobs.put(MODEL_BUCKET, os.urandom(size_bytes))
     start = time.perf_counter()

@@ -13,7 +13,7 @@ from ringrift.deciders.kit import Decider
 from ringrift.events import Draft, event_id
 from ringrift.insight.replay import replayed_runs
 from ringrift.log import read
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import BATCH_EVENTS_MAX
 from ringrift.log.topology import EVENTS
@@ -33,7 +33,7 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     second."""
     async with fresh_log() as log:
         await _write(log, scope.events)
-        known, blobs = list(deciders().values()), ObjectBlobs(log)
+        known, blobs = list(deciders().values()), Blobs(log)
         start = max(0, scope.events - folds.SNAPSHOT_EVENTS)
         for run in await replayed_runs(log, known, start):
             await folds.save(blobs, run.decider, run.folded(start))
@@ -55,7 +55,7 @@ async def _write(log: JetStreamLog, count: int) -> None:
 
 
 async def _restart(
-    log: JetStreamLog, blobs: ObjectBlobs, known: Sequence[Decider[Any]], count: int
+    log: JetStreamLog, blobs: Blobs, known: Sequence[Decider[Any]], count: int
 ) -> dict[str, float]:
     """Fold in both ways, and check that the states are equal."""
     began = time.perf_counter()
@@ -69,7 +69,7 @@ async def _restart(
 
 
 async def _from_snapshots(
-    log: JetStreamLog, blobs: ObjectBlobs, known: Sequence[Decider[Any]]
+    log: JetStreamLog, blobs: Blobs, known: Sequence[Decider[Any]]
 ) -> dict[str, str]:
     """Digests of the states after what a runner does when it starts."""
     runs = []

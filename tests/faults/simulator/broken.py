@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from ringrift.events.tickets import Ticket
-from ringrift.log.memory import MemoryLog
 from ringrift.log.protocol import WorkItem
 from ringrift.runtime import decide as deciding
 from ringrift.runtime.decide import own_decisions
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import work
+from ringrift.tools.memory_log import MemoryLog
 
 from .faulty import FaultyLog
 from .hosts import Result, SimulatedProcess

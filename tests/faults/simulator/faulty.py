@@ -11,8 +11,8 @@ from typing import Any
 from ringrift.events import Draft
 from ringrift.log.entry import Entry
 from ringrift.log.errors import LogUnavailable
-from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.protocol import Expect
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 from .checker import Acknowledged
 from .plan import Fault

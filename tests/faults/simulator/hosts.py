@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ringrift.log.errors import StreamError
-from ringrift.log.memory import MemoryBroker
 from ringrift.runtime.clock import Clock
 from ringrift.runtime.process import Fold, Process
 from ringrift.runtime.republish import republish_lost
+from ringrift.tools.memory_log import MemoryBroker
 from ringrift.tools.simulation.world import World
 
 from .checker import Sample

@@ -7,8 +7,8 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from ringrift.log.memory import MemoryLog
 from ringrift.log.topology import LEASE_BUCKET
+from ringrift.tools.memory_log import MemoryLog
 from ringrift.tools.simulation.clock import run
 
 from . import checker

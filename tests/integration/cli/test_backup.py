@@ -13,7 +13,7 @@ from support.clusters import content
 from ringrift.cli.main import main
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, STREAMS
@@ -43,7 +43,7 @@ async def test_a_backup_has_everything_and_a_restored_server_goes_on_where_it_wa
         await ensure(old)
         await old.append_each([started(number) for number in range(250)])
         await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
-        digest = await ObjectBlobs(old).put("models", NETWORK)
+        digest = await Blobs(old).put("models", NETWORK)
 
         before = {stream.name: await content(old, stream.name) for stream in STREAMS}
         writing = asyncio.create_task(
@@ -62,7 +62,7 @@ async def test_a_backup_has_everything_and_a_restored_server_goes_on_where_it_wa
         everything = await content(old, EVENTS)
         events = await content(new, EVENTS)
         assert events == everything[: len(events)], "what was written meanwhile, up to some point"
-        assert await ObjectBlobs(new).get("models", digest) == NETWORK
+        assert await Blobs(new).get("models", digest) == NETWORK
         assert await ensure(new) == []
         item = await new.next_ticket("selfplay", wait_seconds=10)
         assert item is not None

@@ -23,7 +23,7 @@ from ringrift.events.facts import (
     TrainingRequested,
     TrainingStarted,
 )
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
@@ -60,7 +60,7 @@ async def put_nnue(system: Any, data: bytes) -> str:
     """Into the store, with the fact that it exists."""
     log = await JetStreamLog.open(system.server.url, name="test")
     try:
-        model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+        model = await Blobs(log).put(MODEL_BUCKET, data)
         fact = ModelRegistered(
             config="hex8_3p",
             model=model,
@@ -115,7 +115,7 @@ async def history(system: Any, first: bytes, second: bytes) -> None:
             )
         )
         for generation, data in enumerate((first, second), 1):
-            model = await ObjectBlobs(log).put(MODEL_BUCKET, data)
+            model = await Blobs(log).put(MODEL_BUCKET, data)
             parents = Checkpoint.parse(data).header.parents
             ticket = f"training-events-{generation}"
             asked = await put(

@@ -22,7 +22,7 @@ from ringrift.events.facts import (
     SettingsChanged,
 )
 from ringrift.events.settings import EvaluationSettings
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
@@ -48,7 +48,7 @@ async def published(data: Path, blob: bytes) -> None:
     log = await JetStreamLog.open(server.url, name="test")
     try:
         await ensure(log)
-        model = await ObjectBlobs(log).put(MODEL_BUCKET, blob)
+        model = await Blobs(log).put(MODEL_BUCKET, blob)
         settings = Settings(evaluation=EvaluationSettings(opening_plies=60, starts_per_ticket=1))
         facts = (
             SettingsChanged(version=1, settings=settings, why="test"),

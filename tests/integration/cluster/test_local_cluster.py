@@ -14,7 +14,7 @@ from support.clusters import content, event, leader_of
 
 from ringrift.cli.main import main
 from ringrift.cluster.local import LocalCluster
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, STREAMS
@@ -101,13 +101,13 @@ async def test_growing_from_one_server_to_three_changes_nothing(
     await ensure(old)
     await old.append_each([event(number) for number in range(250)])
     await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
-    digest = await ObjectBlobs(old).put("models", b"network" * 100_000)
+    digest = await Blobs(old).put("models", b"network" * 100_000)
     said: list[str] = []
     await copy(Live(old), new, replicas=3, report=said.append)
     for stream in STREAMS:
         if stream.name != "WORK":
             assert await content(new, stream.name) == await content(old, stream.name), stream.name
-    assert await ObjectBlobs(new).get("models", digest) == b"network" * 100_000
+    assert await Blobs(new).get("models", digest) == b"network" * 100_000
     assert await ensure(new, replicas=3) == []
     assert await set_replicas(new, 3) == []
     assert await new.append([event(7)]) == [8], "an id that the old server knew is known again"

@@ -16,7 +16,7 @@ from support.clusters import port_with_neighbours
 from ringrift.cluster.files import parse_nodes, write_cluster
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.errors import Forbidden, Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
@@ -230,16 +230,16 @@ async def test_the_coordinator_holds_leases_and_the_trainer_keeps_checkpoints(pl
     coordinator, trainer = await place.log("coordinator"), await place.log("trainer")
     async with hold(coordinator, "promoter", "here", "test") as lease:
         assert lease.token > 0
-    blobs = ObjectBlobs(trainer)
+    blobs = Blobs(trainer)
     for content in (b"one", b"two"):
         await blobs.put_named("snapshots", "ticket", content)
-    assert await ObjectBlobs(coordinator).get_named("snapshots", "ticket") == b"two"
+    assert await Blobs(coordinator).get_named("snapshots", "ticket") == b"two"
     await blobs.delete("snapshots", "ticket")
     digest = await blobs.put("models", b"network")
     worker = await place.log("worker")
-    assert await ObjectBlobs(worker).get("models", digest) == b"network"
+    assert await Blobs(worker).get("models", digest) == b"network"
     with pytest.raises(Forbidden):
-        await ObjectBlobs(worker).delete("models", digest)
+        await Blobs(worker).delete("models", digest)
     for log in (coordinator, trainer, worker):
         await log.close()
 

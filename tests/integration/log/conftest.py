@@ -11,10 +11,10 @@ from support.log_subject import Subject
 from support.stream_cluster import ACK_SECONDS, QUICK_CONSUMERS, SMALL_STREAMS, running_cluster
 
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.protocol import Log
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 Connect = Callable[[], Awaitable[Log]]
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ringrift.log.blobs import CHUNK_BYTES, ObjectBlobs
+from ringrift.log.blobs import CHUNK_BYTES, Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 
@@ -19,7 +19,7 @@ Connect = Callable[[], Awaitable[Log]]
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 17])
 async def test_a_blob_is_returned_by_its_digest(connect: Connect, size: int) -> None:
-    blobs = ObjectBlobs(await connect())
+    blobs = Blobs(await connect())
     data = os.urandom(size)
     digest = await blobs.put("models", data)
     assert digest == hashlib.sha256(data).hexdigest()
@@ -39,7 +39,7 @@ async def test_a_blob_is_returned_by_its_digest(connect: Connect, size: int) -> 
 
 async def test_a_damaged_blob_is_not_returned(connect: Connect) -> None:
     log = await connect()
-    blobs = ObjectBlobs(log)
+    blobs = Blobs(log)
     digest = await blobs.put("shards", b"samples")
     (chunk,) = await log.subjects("OBJ_shards", "$O.shards.C.>")
     await log.purge("OBJ_shards", chunk)
@@ -58,7 +58,7 @@ async def test_a_damaged_blob_is_not_returned(connect: Connect) -> None:
 
 async def test_a_named_blob_is_replaced_completely(connect: Connect) -> None:
     log = await connect()
-    blobs = ObjectBlobs(log)
+    blobs = Blobs(log)
     name = "checkpoint of training-1 \N{SNOWMAN}"
     with pytest.raises(BlobMissing):
         await blobs.get_named("snapshots", name)

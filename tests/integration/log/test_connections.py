@@ -14,7 +14,7 @@ import pytest
 from support.embedded import connected, event, running
 
 from ringrift.events import Draft, draft
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.errors import LogUnavailable, Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.retry import Backoff
@@ -157,7 +157,7 @@ async def test_a_reader_deletes_its_consumer(log: JetStreamLog) -> None:
     async for _ in log.read(EVENTS):
         break
     assert [batch async for batch in log.read(EVENTS)]
-    await ObjectBlobs(log).put("models", b"x")
+    await Blobs(log).put("models", b"x")
     async with asyncio.timeout(5):
         while True:
             listed = msgspec.json.decode(await log.ask("$JS.API.CONSUMER.NAMES.EVENTS", b"", 5))

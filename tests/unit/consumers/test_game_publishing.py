@@ -9,8 +9,8 @@ from support.system import System
 from ringrift.consumers.games.publishing import publish_games
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket
-from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.runtime.process import Drained, Process
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 
 def names(ticket: Ticket) -> list[str]:

@@ -34,8 +34,8 @@ from ringrift.events.settings import (
     TrainingSettings,
 )
 from ringrift.events.tickets import tickets_of
-from ringrift.log.memory import MemoryLog
 from ringrift.runtime.decide import DeciderRun
+from ringrift.tools.memory_log import MemoryLog
 
 DECIDERS = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
 START = datetime(2026, 1, 1, tzinfo=UTC)

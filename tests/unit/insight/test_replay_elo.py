@@ -11,7 +11,7 @@ from ringrift.events import decode, draft
 from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
 from ringrift.insight.replay import rebuild_elo
 from ringrift.log import read
-from ringrift.log.memory import MemoryLog
+from ringrift.tools.memory_log import MemoryLog
 
 
 def scored(config: str, wins: int) -> EvaluationScored:

@@ -20,7 +20,7 @@ from ringrift.events.facts import (
 )
 from ringrift.events.participants import seat
 from ringrift.insight.retract import Selection, retractions
-from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 CONFIG, MODEL = "hex8_2p", "a" * 64
 RIVALS = (seat("gumbel", model=MODEL, simulations=8), seat("random"))

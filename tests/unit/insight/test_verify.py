@@ -18,7 +18,7 @@ from ringrift.events.facts import (
 )
 from ringrift.insight.verify import VerifyReport, verify
 from ringrift.log import read
-from ringrift.log.blobs import ObjectBlobs
+from ringrift.log.blobs import Blobs
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
 from ringrift.runtime.folds import Folded, save
@@ -52,7 +52,7 @@ async def failures(world: Any) -> list[tuple[str, str, str]]:
 async def test_a_sound_system(world: Any) -> None:
     await beat(world)
     for run in world.runs:
-        await save(ObjectBlobs(world.log), run.decider, run.folded(await world.log.tail("EVENTS")))
+        await save(Blobs(world.log), run.decider, run.folded(await world.log.tail("EVENTS")))
     report = await verify(world.log)
     assert await failures(world) == []
     assert report.checked["fold"] == report.checked["snapshot"] == len(world.runs)
@@ -103,14 +103,14 @@ def elo_input(scored: Any) -> Any:
 
 async def test_a_snapshot_that_is_another(world: Any) -> None:
     await save(
-        ObjectBlobs(world.log), elo.DECIDER, Folded(await world.log.tail("EVENTS"), elo.EloState())
+        Blobs(world.log), elo.DECIDER, Folded(await world.log.tail("EVENTS"), elo.EloState())
     )
     ((kind, name, _),) = await failures(world)
     assert (kind, name) == ("snapshot", "elo")
 
 
 async def test_a_damaged_snapshot(world: Any) -> None:
-    blobs = ObjectBlobs(world.log)
+    blobs = Blobs(world.log)
     await save(blobs, elo.DECIDER, Folded(3, elo.EloState()))
     (name,) = await blobs.names(SNAPSHOT_BUCKET)
     await blobs.put_named(SNAPSHOT_BUCKET, name, b"x")
@@ -120,7 +120,7 @@ async def test_a_damaged_snapshot(world: Any) -> None:
 
 @pytest.mark.parametrize("bucket", [MODEL_BUCKET, SHARD_BUCKET])
 async def test_a_blob_with_other_bytes(world: Any, bucket: str) -> None:
-    blobs = ObjectBlobs(world.log)
+    blobs = Blobs(world.log)
     digest = await blobs.put(bucket, b"whole")
     stream = world.log.broker.stream(f"OBJ_{bucket}")
     for seq, entry in stream.entries.items():

@@ -11,9 +11,9 @@ from ringrift.events import REGISTRY, Settings, UndecodableEvent, decode, draft
 from ringrift.events.facts import SettingsChanged
 from ringrift.events.registry import EventType
 from ringrift.events.tickets import decode_ticket
-from ringrift.log.memory import PAYLOAD_BYTES_MAX, MemoryBroker, MemoryLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.runtime.process import Process
+from ringrift.tools.memory_log import PAYLOAD_BYTES_MAX, MemoryBroker, MemoryLog
 
 DEEP = 100_000
 VALUES = {

@@ -12,8 +12,8 @@ from msgspec import Struct
 from ringrift.events import Fact, Settings, SettingsError, UndecodableEvent, draft
 from ringrift.events.facts import PipelinePaused, PipelineResumed, SettingsChanged
 from ringrift.log import read
-from ringrift.log.memory import MemoryLog
 from ringrift.log.topology import EVENTS
+from ringrift.tools.memory_log import MemoryLog
 
 DAMAGED = b"not JSON"
 PACKAGE = Path(read.__file__).parents[1]

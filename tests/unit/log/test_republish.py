@@ -9,10 +9,10 @@ import pytest
 from ringrift.events import Draft, draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.errors import LogRewound
-from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.protocol import Expect
 from ringrift.log.recent import Recent
 from ringrift.log.republish import CLOCK_SKEW, republish
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 
 class Clock:

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 from support.http_client import get
 
-from ringrift.log.memory import MemoryLog
 from ringrift.runtime.clock import Clock
 from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
 from ringrift.runtime.health import health_port, serve_health
 from ringrift.runtime.process import Process
 from ringrift.runtime.processes import PROCESSES
+from ringrift.tools.memory_log import MemoryLog
 
 pytestmark = pytest.mark.real_time
 

@@ -25,13 +25,13 @@ from ringrift.events.facts import (
     ShardExported,
 )
 from ringrift.log import snapshots
-from ringrift.log.blobs import ObjectBlobs
-from ringrift.log.memory import MemoryBroker, MemoryLog
+from ringrift.log.blobs import Blobs
 from ringrift.log.topology import SNAPSHOT_BUCKET
 from ringrift.runtime import folds
 from ringrift.runtime.decide import act, own_decisions, replayed
 from ringrift.runtime.folds import Folded, code_version, newest, save
 from ringrift.runtime.process import Process
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 DECIDERS = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER, promotion.DECIDER, elo.DECIDER)
 A, B = "a" * 64, "b" * 64
@@ -102,7 +102,7 @@ class Runner:
     def __init__(self) -> None:
         self.broker = MemoryBroker()
         self.log = MemoryLog(self.broker)
-        self.blobs = ObjectBlobs(self.log)
+        self.blobs = Blobs(self.log)
 
     async def write(self, *facts: Fact) -> None:
         for fact in facts:

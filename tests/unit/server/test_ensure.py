@@ -10,11 +10,11 @@ import pytest
 
 from ringrift.log import api
 from ringrift.log.errors import ServerRefused, StreamMissing
-from ringrift.log.memory import MemoryLog
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import STREAMS
 from ringrift.server import ensure as ensure_module
 from ringrift.server.ensure import Drift, differences, ensure
+from ringrift.tools.memory_log import MemoryLog
 
 
 class StartingCluster(MemoryLog):

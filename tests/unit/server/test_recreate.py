@@ -9,9 +9,9 @@ import pytest
 
 from ringrift.log import api
 from ringrift.log.errors import LogUnavailable, ServerRefused, StreamMissing
-from ringrift.log.memory import MemoryLog
 from ringrift.log.topology import CONSUMERS, EVENTS, STREAMS, WORK
 from ringrift.server.recreate import LEADERLESS_SECONDS_MAX, RECREATED, Recreated, Recreator
+from ringrift.tools.memory_log import MemoryLog
 
 LED: dict[str, Any] = {"leader": "n1", "replicas": [{"name": "n2"}, {"name": "n3"}]}
 LEADERLESS: dict[str, Any] = {"replicas": [{"name": "n1"}, {"name": "n2"}, {"name": "n3"}]}

@@ -13,10 +13,10 @@ from typing import Any, Unpack
 from ringrift.events import Draft, Recorded, UndecodableEvent, decode, encode
 from ringrift.log.entry import Entry, matches, matches_any
 from ringrift.log.errors import LogUnavailable, PartlyStored, PayloadTooLarge
-from ringrift.log.memory_broker import MemoryBroker
 from ringrift.log.protocol import Expect, Log, Refuse, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.topology import SECOND, WORK
+from ringrift.tools.memory_broker import MemoryBroker
 
 READ_ENTRIES_MAX = 1000
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024

@@ -13,8 +13,8 @@ from ringrift.events.facts import ConsumerStarted, TrainingProgressed
 from ringrift.events.facts.training import PROGRESS_KEPT_SECONDS
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.leases import try_acquire
-from ringrift.log.memory import MemoryBroker, MemoryLog
 from ringrift.log.topology import EVENT_IDS_SECONDS, EVENTS, LEASE_SECONDS, WORK_ACK_SECONDS
+from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 
 WHERE = "ringrift.work.selfplay.5.hex8_2p"
 
