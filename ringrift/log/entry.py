@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
+
+from ringrift.events import Recorded, UndecodableEvent, decode
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -34,6 +36,21 @@ class Entry(Struct, frozen=True, gc=False):
     def id(self) -> str | None:
         """The id that the server deduplicates the message by."""
         return self.headers.get("Nats-Msg-Id")
+
+
+Refuse = Callable[[Entry, UndecodableEvent], None]
+"""Called with a stored message that is no event, and the reason."""
+
+
+def decode_entries(stream: str, entries: Sequence[Entry], refuse: Refuse) -> list[Recorded]:
+    """The events of stored messages; messages that are no events are passed to `refuse`."""
+    found: list[Recorded] = []
+    for entry in entries:
+        try:
+            found.append(decode(entry.body, stream=stream, seq=entry.seq))
+        except UndecodableEvent as error:
+            refuse(entry, error)
+    return found
 
 
 def header_block(headers: Mapping[str, str]) -> bytes:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from ringrift.events import Draft, Recorded, encode
 from ringrift.log import api, reader
 from ringrift.log.connect import Connection, connect
-from ringrift.log.entry import Entry
+from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import (
     ConcurrencyError,
     LogUnavailable,
@@ -25,7 +25,7 @@ from ringrift.log.errors import (
     QueueFull,
     ServerRefused,
 )
-from ringrift.log.protocol import Expect, Log, Refuse, Span, WorkItem, stream_of
+from ringrift.log.protocol import Expect, Log, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
 from ringrift.log.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES

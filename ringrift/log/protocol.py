@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypedDict, Unpack
 
 from msgspec import Struct
 
-from ringrift.events import Draft, Recorded, UndecodableEvent
-from ringrift.log.entry import Entry
+from ringrift.events import Draft, Recorded
+from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import PartlyStored
 from ringrift.log.recent import Recent
 from ringrift.log.topology import WORK
@@ -29,8 +29,6 @@ each"""
 
 Progress = Callable[[int, int], None]
 """Called with (sequence reached, sequence at which the read ends)."""
-Refuse = Callable[[Entry, UndecodableEvent], None]
-"""Called with a stored message that is no event, and the reason."""
 
 
 class Span(TypedDict, total=False):

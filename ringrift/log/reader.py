@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from ringrift.events import Recorded, UndecodableEvent, decode
 from ringrift.log.diagnostics import logger
-from ringrift.log.entry import Entry
+from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import LogUnavailable
-from ringrift.log.protocol import Progress, Refuse
+from ringrift.log.protocol import Progress
 from ringrift.log.session import RETRY_SECONDS, Session, SessionLost, session
 from ringrift.log.wire import RawMessage
 

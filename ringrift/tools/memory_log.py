@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Unpack
 
-from ringrift.events import Draft, Recorded, UndecodableEvent, decode, encode
-from ringrift.log.entry import Entry, matches, matches_any
+from ringrift.events import Draft, Recorded, encode
+from ringrift.log.entry import Entry, Refuse, decode_entries, matches, matches_any
 from ringrift.log.errors import LogUnavailable, PartlyStored, PayloadTooLarge
-from ringrift.log.protocol import Expect, Log, Refuse, Span, WorkItem, stream_of
+from ringrift.log.protocol import Expect, Log, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.topology import SECOND, WORK
 from ringrift.tools.memory_broker import MemoryBroker
@@ -152,13 +152,7 @@ class MemoryLog(Log):
     ) -> AsyncGenerator[list[Recorded], None]:
         """See `Log.replay`."""
         async for batch in self.read(stream, **span):
-            found: list[Recorded] = []
-            for entry in batch:
-                try:
-                    found.append(decode(entry.body, stream=stream, seq=entry.seq))
-                except UndecodableEvent as error:
-                    refuse(entry, error)
-            yield found
+            yield decode_entries(stream, batch, refuse)
 
     async def follow(
         self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
