@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
-from ringrift.consumers.shards.building import is_learned_from, retractions_until, store_shard
+from ringrift.consumers.shards.building import (
+    exported_shards,
+    is_learned_from,
+    retractions_until,
+    store_shard,
+)
 from ringrift.consumers.shards.revision import keep_current
-from ringrift.consumers.shards.stored import exported_shards
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import EventMeta
+from ringrift.events import Recorded
 from ringrift.events.facts import GameCompleted, ShardExported
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
@@ -26,13 +29,6 @@ from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.decide import decoded
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-
-
-class Waiting(NamedTuple):
-    """A game that is in no shard yet, and its place in the log."""
-
-    game: GameCompleted
-    meta: EventMeta
 
 
 async def main(process: Process) -> None:
@@ -55,7 +51,7 @@ async def _export(process: Process) -> None:
         last[config] = max((shard.event for shard in shards), key=lambda shard: shard.last_seq)
         newest_seq[config] = shards[-1].meta.seq
     start = min((shard.last_seq for shard in last.values()), default=0) + 1
-    waiting: dict[str, list[Waiting]] = defaultdict(list)
+    waiting: dict[str, list[Recorded[GameCompleted]]] = defaultdict(list)
     size = await _size(process)
     process.doing = "exporting"
     async for entry in process.until_stopped(process.log.follow(GAMES, start_seq=start)):
@@ -68,7 +64,7 @@ async def _export(process: Process) -> None:
         is_exported = previous is not None and entry.seq <= previous.last_seq
         if is_exported or not is_learned_from(game):
             continue
-        waiting[game.config].append(Waiting(game, recorded.meta))
+        waiting[game.config].append(Recorded(game, recorded.meta))
         if len(waiting[game.config]) >= size:
             games = waiting.pop(game.config)
             expected = newest_seq.get(game.config, 0)
@@ -84,10 +80,13 @@ async def _size(process: Process) -> int:
 
 
 async def _cut(
-    process: Process, games: Sequence[Waiting], previous: ShardExported | None, newest_seq: int
+    process: Process,
+    games: Sequence[Recorded[GameCompleted]],
+    previous: ShardExported | None,
+    newest_seq: int,
 ) -> tuple[ShardExported, int]:
     """Write one shard and its fact; the fact and its sequence."""
-    config = games[0].game.config
+    config = games[0].event.config
     tail = await process.log.tail(EVENTS)
     retractions = await retractions_until(process.log, config, tail)
     kept = [game for game, meta in games if not retracted(retractions, game, meta.seq)]

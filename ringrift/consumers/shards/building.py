@@ -1,4 +1,5 @@
-"""Builds shards: a pure function of a range of `GAMES`, the retractions and the encoder."""
+"""Shards: a pure function of a range of `GAMES`, the retractions and the encoder, so that a lost one
+can be rebuilt."""
 
 from __future__ import annotations
 
@@ -9,20 +10,15 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import Fact
-from ringrift.events.facts import (
-    GameCompleted,
-    GameReanalysed,
-    GamesRetracted,
-    ShardExported,
-    ShardSummary,
-)
+from ringrift.events import Fact, Recorded
+from ringrift.events import facts as f
 from ringrift.learning.shards import ShardCounts, build_shard
 from ringrift.learning.summary import summarise
 from ringrift.log import read
-from ringrift.log.errors import BlobCorrupt
+from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.topology import SHARD_BUCKET
+from ringrift.nets.encoding import ENCODER
 from ringrift.rules import Config
 from ringrift.runtime.process import Process
 
@@ -31,7 +27,7 @@ class GameRange(NamedTuple):
     """The games of a range with their newest targets. `total` counts the `retracted` games, which
     `games` lacks."""
 
-    games: list[GameCompleted]
+    games: list[f.GameCompleted]
     total: int
     retracted: int
 
@@ -39,11 +35,11 @@ class GameRange(NamedTuple):
 def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
     """The bytes of the shard of these games, equal on every machine, and counts of its content.
     Tournament games are left out."""
-    chosen = [game for game in games if isinstance(game, GameCompleted) and is_learned_from(game)]
+    chosen = [game for game in games if isinstance(game, f.GameCompleted) and is_learned_from(game)]
     return build_shard(Config.parse(config), chosen)
 
 
-def is_learned_from(game: GameCompleted) -> bool:
+def is_learned_from(game: f.GameCompleted) -> bool:
     """Whether a game may be in a shard. Tournaments only measure strength, which must not change
     what the next network learns."""
     return game.origin != "tournament"
@@ -56,10 +52,12 @@ class StoredShard(NamedTuple):
     size_bytes: int
     samples: int
     rejected: int
-    summary: ShardSummary | None
+    summary: f.ShardSummary | None
 
 
-async def store_shard(process: Process, config: str, games: Sequence[GameCompleted]) -> StoredShard:
+async def store_shard(
+    process: Process, config: str, games: Sequence[f.GameCompleted]
+) -> StoredShard:
     """Build the shard of these games and store it."""
     data, counts = await asyncio.to_thread(make_shard, config, games)
     for name, reason in counts.rejected:
@@ -74,14 +72,14 @@ async def games_in(
     log: Log,
     config: str,
     seqs: tuple[int, int],
-    retractions: Sequence[GamesRetracted],
+    retractions: Sequence[f.GamesRetracted],
     targets_seq: int,
 ) -> GameRange:
     """The games of `GAMES` from the first to the last of `seqs`, with the targets known at
     `targets_seq`."""
     (first, last), total = seqs, 0
-    kept: list[GameCompleted] = []
-    completed = read.facts(log, GameCompleted, scope=config, after=first - 1, until=last)
+    kept: list[f.GameCompleted] = []
+    completed = read.facts(log, f.GameCompleted, scope=config, after=first - 1, until=last)
     async for game, meta in completed:
         if is_learned_from(game):
             total += 1
@@ -89,21 +87,21 @@ async def games_in(
                 kept.append(game)
     newest: dict[str, bytes] = {}
     if targets_seq:
-        again = read.facts(log, GameReanalysed, scope=config, after=first - 1, until=targets_seq)
+        again = read.facts(log, f.GameReanalysed, scope=config, after=first - 1, until=targets_seq)
         newest = {event.game: event.targets async for event, _ in again}
     games = [replace(game, targets=newest.get(game.game, game.targets)) for game in kept]
     return GameRange(games, total, total - len(kept))
 
 
-async def retractions_until(log: Log, config: str, until: int) -> list[GamesRetracted]:
+async def retractions_until(log: Log, config: str, until: int) -> list[f.GamesRetracted]:
     """Retractions of games of a config up to a sequence of `EVENTS`."""
     if not until:
         return []
-    recorded = read.facts(log, GamesRetracted, scope=config, until=until)
+    recorded = read.facts(log, f.GamesRetracted, scope=config, until=until)
     return [event async for event, _ in recorded]
 
 
-async def rebuild(process: Process, fact: ShardExported) -> bytes:
+async def rebuild(process: Process, fact: f.ShardExported) -> bytes:
     """Build a shard again from its range of games and store it. Raises BlobCorrupt if its bytes
     differ."""
     retractions = await retractions_until(process.log, fact.config, fact.events_seq)
@@ -114,4 +112,29 @@ async def rebuild(process: Process, fact: ShardExported) -> bytes:
     if digest != fact.digest:
         which = f"shard {fact.index} of {fact.config}"
         raise BlobCorrupt(f"{which} was rebuilt as {digest}, but its fact says {fact.digest}")
+    return data
+
+
+async def exported_shards(log: Log) -> dict[str, list[Recorded[f.ShardExported]]]:
+    """All shards of this build's encoder by config, oldest first."""
+    found: dict[str, list[Recorded[f.ShardExported]]] = {}
+    async for event, meta in read.facts(log, f.ShardExported):
+        if event.encoder == ENCODER:
+            found.setdefault(event.config, []).append(Recorded(event, meta))
+    return found
+
+
+async def shard_bytes(process: Process, fact: f.ShardExported) -> bytes:
+    """The shard's bytes, rebuilt from its games if its blob is missing or corrupt; rebuilding is
+    recorded."""
+    try:
+        return await process.blobs.get(SHARD_BUCKET, fact.digest)
+    except (BlobMissing, BlobCorrupt) as error:
+        reason = f"{type(error).__name__}: {error}"
+    process.logger.warning("shard is rebuilt", digest=fact.digest, reason=reason)
+    data = await rebuild(process, fact)
+    recovered = f.ShardRecovered(
+        config=fact.config, digest=fact.digest, index=fact.index, reason=reason, node=process.node
+    )
+    await process.record(recovered, f"{process.instance}.{fact.digest}")
     return data

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ringrift.consumers.shards.building import games_in, rebuild, store_shard
-from ringrift.consumers.shards.stored import ShardFact
-from ringrift.events import EventMeta, Fact
+from ringrift.events import EventMeta, Fact, Recorded
 from ringrift.events.facts import GamesRetracted, ReanalysisFinished, ShardExported, ShardRetired
 from ringrift.log import read
 from ringrift.log.errors import StreamError
@@ -29,7 +28,7 @@ class Stale(NamedTuple):
     """A shard and the newest event that made it stale. `reanalysed`: some of its games may have
     newer targets."""
 
-    shard: ShardFact
+    shard: Recorded[ShardExported]
     cause: EventMeta
     reanalysed: bool
 
@@ -39,7 +38,7 @@ class ShardsInForce:
     reanalysed."""
 
     def __init__(self) -> None:
-        self.shards: dict[str, dict[int, ShardFact]] = {}
+        self.shards: dict[str, dict[int, Recorded[ShardExported]]] = {}
         """by config and index"""
         self.obsolete: set[str] = set()
         """digests of superseded and retired shards"""
@@ -51,7 +50,7 @@ class ShardsInForce:
         """Fold one event; events come in the order of the log."""
         match event:
             case ShardExported() if event.encoder == ENCODER:
-                self.shards.setdefault(event.config, {})[event.index] = ShardFact(event, meta)
+                self.shards.setdefault(event.config, {})[event.index] = Recorded(event, meta)
                 if event.supersedes:
                     self.obsolete.add(event.supersedes)
             case ShardRetired():
@@ -84,7 +83,7 @@ class ShardsInForce:
         known = self.retractions.get(item.shard.event.config, [])
         return [event for event, meta in known if meta.seq <= item.cause.seq]
 
-    def _stale(self, fact: ShardFact) -> Stale | None:
+    def _stale(self, fact: Recorded[ShardExported]) -> Stale | None:
         shard = fact.event
         retractions = self.retractions.get(shard.config, [])
         causes = [meta for event, meta in retractions if _overlap(event, shard)]

@@ -9,7 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from ringrift.consumers.networks.fallback import wanted_or_older
-from ringrift.consumers.shards.stored import exported_shards, shard_bytes
+from ringrift.consumers.shards.building import exported_shards, shard_bytes
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import Settings, TrainingSettings
 from ringrift.events.settings_sources import load

@@ -10,7 +10,7 @@ from support.shard_system import ShardSystem
 from support.system import System, running
 
 from ringrift.consumers import exporter
-from ringrift.consumers.shards.stored import shard_bytes
+from ringrift.consumers.shards.building import shard_bytes
 from ringrift.events.facts import ShardExported, ShardRecovered
 from ringrift.log.errors import BlobCorrupt
 from ringrift.runtime.process import Process
