@@ -11,6 +11,7 @@ from msgspec import Struct
 from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, facts
+from ringrift.events.facts import seats_of
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.describe import short
 from ringrift.insight.generations import ConfigView, LoopView, Score
@@ -126,7 +127,7 @@ class Measurements:
     @property
     def seats(self) -> int:
         """Seats of a game."""
-        return int(self.config[-2])
+        return seats_of(self.config)
 
     def fold(self, events: Iterable[Recorded]) -> None:
         """Fold events in the order of the log."""

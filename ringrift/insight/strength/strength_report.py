@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ringrift.events.facts import seats_of
 from ringrift.insight import plots
 from ringrift.insight.describe import short, table
 from ringrift.insight.strength.measurements import MatchResult, Rung, Share, StrengthReport
@@ -71,7 +72,7 @@ def score_over_games(report: StrengthReport, path: Path) -> None:
                     share = (result.score, result.low, result.high)
                     style = {"fmt": "s", "ms": 9, "mfc": "none", "color": colour, "capsize": 5}
                     _draw(axes, [(report.games_generated, share)], label=text, **style)
-        plots.named_line(axes, "equal strength", 1 / int(report.config[-2]), ":")
+        plots.named_line(axes, "equal strength", 1 / seats_of(report.config), ":")
         axes.set_ylim(-0.02, 1.02)
         plots.legend(axes, fontsize=7, loc="lower right")
 
