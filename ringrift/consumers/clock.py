@@ -19,8 +19,7 @@ async def main(process: Process) -> None:
                 while not process.stopping:
                     minute, late = divmod(process.clock.wall(), TICK_SECONDS)
                     tick = TickRecorded(minute=int(minute))
-                    draft = process.draft(tick, cause=None, key=int(minute))
-                    await process.log.append([draft], lease.expect)
+                    await process.append(tick, key=int(minute), expect=lease.expect)
                     await process.wait(TICK_SECONDS - late)
         except (ConcurrencyError, LeaseLost) as error:
             process.logger.warning("overtaken", role="clock", error=str(error))

@@ -73,7 +73,7 @@ async def _play(
                 await publish(fact)
             else:
                 score = fact
-    await process.log.append([process.draft(score, cause=ticket.cause)])
+    await process.append(score, cause=ticket.cause)
 
 
 if __name__ == "__main__":

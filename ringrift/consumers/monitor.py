@@ -67,7 +67,7 @@ async def _carry_out(process: Process, fence: Expect, item: Recorded) -> None:
         await process.breakers.reset(event.target)
     elif isinstance(event, f.DeadLetterRetryRequested):
         outcome = await retry(process.log, event)
-        await process.log.append([process.draft(outcome, cause=meta.position)], fence)
+        await process.append(outcome, cause=meta.position, expect=fence)
         name = type(outcome).__name__
         process.logger.info("dead letter retried", outcome=name, cause=meta.position)
 

@@ -78,7 +78,7 @@ async def _play(
             plies += game.plies
             await publish(game)
     fact = _finished(process, ticket, plies, process.clock.monotonic() - began)
-    await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
+    await process.append(fact, cause=ticket.cause, key=ticket.ticket)
 
 
 def _finished(

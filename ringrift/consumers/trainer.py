@@ -63,7 +63,7 @@ async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
         device=str(trainer.device),
         resumed_step=trainer.step,
     )
-    await process.log.append([process.draft(started, cause=ticket.cause, key=deliveries)])
+    await process.append(started, cause=ticket.cause, key=deliveries)
     began = process.clock.monotonic()
     progress = await run_training(process, ticket, trainer)
     try:

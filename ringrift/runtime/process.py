@@ -23,7 +23,7 @@ from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
 from ringrift.log.leases import Lease, hold
 from ringrift.log.presence import Presence
-from ringrift.log.protocol import Log
+from ringrift.log.protocol import Expect, Log
 from ringrift.log.read import settings_in_force
 from ringrift.log.retry import PATIENT
 from ringrift.runtime.breakers import Breakers, SharedBreakers
@@ -160,9 +160,22 @@ class Process:
         id = event_id(type(fact), cause, key)
         return Draft(event=fact, id=id, cause=cause, source=self.source, time=self.clock.now())
 
+    async def append(
+        self,
+        fact: Fact,
+        *,
+        cause: str | None = None,
+        key: str | int = 0,
+        expect: Expect | None = None,
+    ) -> int:
+        """Append a fact; its sequence. `key` distinguishes facts of one type and cause, and those
+        without a cause from all others. Raises ConcurrencyError, LogUnavailable."""
+        (seq,) = await self.log.append([self.draft(fact, cause=cause, key=key)], expect)
+        return seq
+
     async def record(self, fact: Fact, key: str) -> None:
         """Append an observation that no event caused; `key` distinguishes it from all others."""
-        await self.log.append([self.draft(fact, cause=None, key=key)])
+        await self.append(fact, key=key)
 
     async def dead_letter(
         self,

@@ -138,8 +138,7 @@ async def _fail(
 ) -> None:
     """Append the failure, then dead-letter the ticket. After a crash in between, the ticket is
     redelivered and the fact is not written twice."""
-    draft = process.draft(failure, cause=ticket.cause, key=ticket.ticket)
-    await process.log.append([draft])
+    await process.append(failure, cause=ticket.cause, key=ticket.ticket)
     await _dead_letter(process, item, reason, failure_recorded=True)
 
 

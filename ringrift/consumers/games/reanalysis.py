@@ -90,11 +90,11 @@ async def reanalyse(
 
     done = len(present)
     async for fact in from_thread(process, search):
-        await process.log.append([process.draft(fact, cause=ticket.cause, key=fact.game)])
+        await process.append(fact, cause=ticket.cause, key=fact.game)
         done += 1
     seconds = process.clock.monotonic() - began
     outcome = finished(process, ticket, games=done, seconds=seconds)
-    await process.log.append([process.draft(outcome, cause=ticket.cause, key=ticket.ticket)])
+    await process.append(outcome, cause=ticket.cause, key=ticket.ticket)
 
 
 async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, GameCompleted]]:

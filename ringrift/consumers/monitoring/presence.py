@@ -85,6 +85,6 @@ async def _observe_once(process: Process, fence: Expect, known: Known) -> None:
     for fact in facts:
         tail = await process.log.tail(EVENTS)
         key = f"{getattr(fact, 'node', 'quorum')}.{fence.last_seq}.{tail}"
-        await process.log.append([process.draft(fact, cause=None, key=key)], fence)
+        await process.append(fact, key=key, expect=fence)
         process.logger.info("observed", fact=type(fact).__name__, id=key)
         known.take(fact)

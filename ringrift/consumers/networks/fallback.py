@@ -65,7 +65,7 @@ async def wanted_or_older(
                 node=process.node,
             )
             process.logger.error("older network used", wanted=wanted, used=model, reason=reason)
-            await process.log.append([process.draft(fact, cause=ticket.cause, key=ticket.ticket)])
+            await process.append(fact, cause=ticket.cause, key=ticket.ticket)
             return model, found
     raise failure
 

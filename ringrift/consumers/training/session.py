@@ -110,8 +110,7 @@ class _Session:
         return self._process.stopping or self._timed_out.is_set()
 
     def _append(self, fact: Fact, step: int) -> None:
-        draft = self._process.draft(fact, cause=self._ticket.cause, key=step)
-        self._await(self._process.log.append([draft]))
+        self._await(self._process.append(fact, cause=self._ticket.cause, key=step))
 
     def _await(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
