@@ -144,7 +144,7 @@ class Fold(Generic[State]):
         names, hints = list(inspect.signature(handler).parameters), get_type_hints(handler)
         first = hints.get(names[0])
         if first not in (self.state, self._item):
-            raise TypeError(f"{handler.__qualname__} takes {first}, not {self.state}")
+            raise TypeError(f"{handler.__qualname__} takes {first}, not the state {self.state}")
         if "fact" not in names:
             return False, (), lambda state, fact, context: handler(state, context)
         kinds = _kinds(hints["fact"])

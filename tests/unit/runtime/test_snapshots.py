@@ -1,5 +1,5 @@
-"""Snapshots of folds: a fold that starts from one is the fold from the start, and a bad one is left
-aside. In memory."""
+"""Snapshots of folds: a fold that starts from one equals the fold from the start, and an unusable
+one is skipped. In memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ringrift.log import snapshots
 from ringrift.log.blobs import Blobs
 from ringrift.log.topology import SNAPSHOT_BUCKET
 from ringrift.runtime import folds
-from ringrift.runtime.decide import act, own_decisions, replayed
+from ringrift.runtime.decide import DeciderRun, act, own_decisions, replayed
 from ringrift.runtime.folds import Folded, code_version, newest, save
 from ringrift.runtime.process import Process
 from ringrift.tools.memory_log import MemoryBroker, MemoryLog
@@ -148,7 +148,7 @@ async def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     return runner
 
 
-async def test_the_fold_from_a_snapshot_is_that_from_the_start(runner: Runner) -> None:
+async def test_the_fold_from_a_snapshot_equals_that_from_the_start(runner: Runner) -> None:
     start = {
         decider.name: (await newest(runner.blobs, runner.log, decider)).seq for decider in DECIDERS
     }
@@ -162,6 +162,35 @@ async def test_the_fold_from_a_snapshot_is_that_from_the_start(runner: Runner) -
 async def test_a_snapshot_keeps_the_order_of_the_configs(runner: Runner) -> None:
     fold = await newest(runner.blobs, runner.log, selfplay.DECIDER)
     assert list(fold.state.configs) == ["square8_2p", "hex8_2p"]
+
+
+async def test_a_fold_from_a_snapshot_has_the_context_of_the_one_from_the_start(
+    runner: Runner,
+) -> None:
+    await runner.write(*history()[4:])
+    await runner.live()
+    events = await runner.events()
+    for decider in DECIDERS:
+        start = await newest(runner.blobs, runner.log, decider)
+        whole = replayed(decider, events)
+        assert whole.in_force.settings_version == 1
+        assert whole.in_force.pauses.stops("hex8_2p", "training")
+        assert start.seq > 0
+        resumed = DeciderRun(decider, {}, start)
+        resumed.decided_to = len(events)
+        for recorded in events:
+            resumed.take(*recorded)
+        assert resumed.in_force == whole.in_force
+
+
+async def test_settings_and_pauses_survive_in_a_snapshot(runner: Runner) -> None:
+    in_force = replayed(elo.DECIDER, await runner.events()).in_force
+    in_force = in_force.after(PipelinePaused(scope="hex8_2p", kind="training", why="w"))
+    good = await newest(runner.blobs, runner.log, elo.DECIDER)
+    tail = await runner.log.tail("EVENTS")
+    assert tail > good.seq
+    await save(runner.blobs, elo.DECIDER, replace(good, seq=tail, in_force=in_force))
+    assert (await newest(runner.blobs, runner.log, elo.DECIDER)).in_force == in_force
 
 
 async def test_only_the_rest_of_the_log_is_read(runner: Runner) -> None:
@@ -196,14 +225,14 @@ async def test_a_restart_from_a_snapshot_decides_nothing_twice(runner: Runner) -
     assert await runner.log.tail("EVENTS") == before
 
 
-async def test_a_few_are_kept(runner: Runner) -> None:
+async def test_the_newest_snapshots_are_kept(runner: Runner) -> None:
     for seq in range(100, 110):
         await save(runner.blobs, elo.DECIDER, Folded(seq, elo.EloState()))
     assert [name.seq for name in await snapshots.stored(runner.blobs, "elo")] == [109, 108, 107]
     assert await snapshots.stored(runner.blobs, "selfplay")
 
 
-async def test_one_ahead_of_the_log_is_of_another_log(runner: Runner) -> None:
+async def test_a_snapshot_ahead_of_the_log_is_skipped(runner: Runner) -> None:
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
     await save(runner.blobs, elo.DECIDER, replace(good, seq=10_000))
     with structlog.testing.capture_logs() as said:
@@ -211,7 +240,7 @@ async def test_one_ahead_of_the_log_is_of_another_log(runner: Runner) -> None:
     assert "another log" in said[0]["reason"]
 
 
-async def test_one_whose_newest_event_is_not_in_the_log_is_of_another_log(runner: Runner) -> None:
+async def test_a_snapshot_whose_newest_event_is_not_in_the_log_is_skipped(runner: Runner) -> None:
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
     await save(
         runner.blobs,
@@ -221,7 +250,7 @@ async def test_one_whose_newest_event_is_not_in_the_log_is_of_another_log(runner
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
 
 
-def test_code_is_every_source_of_decisions_and_facts() -> None:
+def test_the_code_version_covers_every_module() -> None:
     folder = Path(inspect.getfile(facts)).parents[1]
     named = dict(folds._sources("ringrift.events", folder))
     assert {"ringrift.events/facts/play.py", "ringrift.events/codec.py"} <= named.keys()
@@ -267,7 +296,7 @@ async def test_a_changed_constant_invalidates_a_snapshot(runner: Runner, edit: A
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == 0
 
 
-async def test_one_of_other_code_is_left_aside(
+async def test_a_snapshot_of_other_code_is_skipped(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folds, "code_version", lambda: "0" * 16)
@@ -284,7 +313,7 @@ async def test_one_of_other_code_is_left_aside(
         lambda body: body.replace(b'"games":8', b'"games":9'),
     ],
 )
-async def test_a_damaged_one_is_left_aside_and_the_fold_rebuilt(
+async def test_a_damaged_snapshot_is_skipped_and_the_fold_rebuilt(
     runner: Runner, damage: Any
 ) -> None:
     for name in await snapshots.stored(runner.blobs, "elo"):
@@ -297,7 +326,7 @@ async def test_a_damaged_one_is_left_aside_and_the_fold_rebuilt(
     assert (await runner.live())["elo"].fold_hash == (await runner.hashes())["elo"]
 
 
-async def test_a_state_that_is_not_what_it_was_is_left_aside(runner: Runner) -> None:
+async def test_a_state_of_another_digest_is_skipped(runner: Runner) -> None:
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
     snapshot = snapshots.Snapshot(
         decider="elo",
@@ -311,7 +340,7 @@ async def test_a_state_that_is_not_what_it_was_is_left_aside(runner: Runner) -> 
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
 
 
-async def test_a_snapshot_that_cannot_be_written_only_costs_time(
+async def test_a_failed_snapshot_does_not_stop_the_fold(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: Any) -> None:
@@ -326,7 +355,7 @@ async def test_a_snapshot_that_cannot_be_written_only_costs_time(
     assert any(line["event"] == "snapshot not written" for line in said)
 
 
-async def test_states_survive_their_bytes(runner: Runner) -> None:
+async def test_states_survive_json(runner: Runner) -> None:
     await runner.write(*history()[4:])
     for decider in DECIDERS:
         state = replayed(decider, await runner.events()).state
@@ -339,7 +368,7 @@ async def test_own_decisions_before_the_snapshot_are_not_read(runner: Runner) ->
     assert await own_decisions(runner.log, elo.DECIDER, causes[-1]) == {}
 
 
-async def test_checkpoints_of_trainings_are_no_snapshots(runner: Runner) -> None:
+async def test_checkpoints_of_trainings_are_ignored(runner: Runner) -> None:
     await runner.blobs.put_named(SNAPSHOT_BUCKET, "training-events-5", b"x")
     assert await snapshots.stored(runner.blobs, "training")
     assert all(
