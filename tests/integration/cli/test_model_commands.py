@@ -226,9 +226,7 @@ def test_the_list_names_every_network(run: Any, models: list[bytes]) -> None:
     assert "no networks for hex8_4p" in run("model", "list", "--config", "hex8_4p")
 
 
-def test_a_card_tells_what_the_network_is_and_where_it_came_from(
-    run: Any, models: list[bytes]
-) -> None:
+def test_a_card_shows_a_network_and_its_origin(run: Any, models: list[bytes]) -> None:
     first, second = map(digest_of, models)
     shown = run("model", "show", first[:12])
     for text in (
@@ -296,7 +294,9 @@ def test_a_transfer_is_published_once_and_names_its_parent(
     assert new in run.json("model", "show", first)["children"]
 
 
-def test_what_is_no_network_gets_one_line(run: Any, models: list[bytes], tmp_path: Path) -> None:
+def test_unusable_networks_are_reported_in_one_line(
+    run: Any, models: list[bytes], tmp_path: Path
+) -> None:
     cases = {
         "pickle": (pickle.dumps({"weights": [1.0]}), "a pickle"),
         "truncated": (models[0][:-100], "do not hold shape"),

@@ -23,7 +23,7 @@ def test_why(run: Any, system: Any, tmp_path: Path) -> None:
     assert "there is no event 'nothing'" in run.err
 
 
-def test_lineage_of_what_is_not_there(run: Any) -> None:
+def test_lineage_refuses_unknown_names(run: Any) -> None:
     run("lineage", "abcdef", status=1)
     assert "no networks start with 'abcdef'" in run.err
     run("lineage", status=1)
@@ -55,7 +55,7 @@ def test_at_and_diff(run: Any, system: Any) -> None:
     assert "no projection is called 'nonsense'; there are ratings" in run.err
 
 
-def test_verify_finds_the_made_up_fold(run: Any) -> None:
+def test_verify_reports_a_wrong_fold(run: Any) -> None:
     shown = run("verify", status=1)
     assert "fail fold      elo" in shown
     known = run.json("verify", status=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def test_tune_is_kept_and_refuses_what_is_no_hyperparameter(run: Any) -> None:
+def test_tune_refuses_what_is_not_a_hyperparameter(run: Any) -> None:
     config = ("--config", "hex8_2p")
     assert "as the settings say" in run("tune", *config)
     run("tune", *config, "--set", "training.learning_rate=0.001", "--set", "training.batch=64")
@@ -32,7 +32,7 @@ def test_reanalyse_needs_a_network(run: Any) -> None:
     assert "Must be > 0" in run.err
 
 
-def test_retract_is_a_fact_that_can_be_looked_back_over(run: Any, system: Any) -> None:
+def test_retract_records_a_fact(run: Any, system: Any) -> None:
     for words, text in (
         ((), "select games"),
         (("--node", "moon"), "no such game counts"),

@@ -17,7 +17,7 @@ def test_the_guide_is_up_to_date() -> None:
     )
 
 
-def test_json_says_what_goes_together(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lists_the_models_of_each_harness(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["harnesses", "--json"]) == 0
     table = {row["harness"]: row for row in json.loads(capsys.readouterr().out)}
     assert table["minimax"]["models"] == {
@@ -31,7 +31,7 @@ def test_json_says_what_goes_together(capsys: pytest.CaptureFixture[str]) -> Non
     assert table["gpu_gumbel"]["lockstep"] > table["gumbel"]["lockstep"]
 
 
-def test_the_table_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_a_row_per_harness(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["harnesses"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [

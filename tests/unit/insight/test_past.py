@@ -1,4 +1,4 @@
-"""The system as it was at any point, and what changed in between."""
+"""The projections of a small loop at points of its log, and their changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.turning_loop import TurningLoop
 
 from ringrift.errors import CommandError
 from ringrift.events.facts import ModelPromoted, PipelinePaused
-from ringrift.insight.past import MISSING, at, changes, diff
+from ringrift.insight import past
 from ringrift.insight.replay import rebuild_elo, replayed_runs
 from ringrift.log import read
 from ringrift.runtime.processes import deciders
@@ -24,102 +25,98 @@ values = st.recursive(
 
 @settings(max_examples=50, deadline=None)
 @given(values, values)
-def test_values_differ_exactly_where_changes_say(before: Any, after: Any) -> None:
-    found = list(changes(before, after))
+def test_values_have_changes_exactly_where_they_differ(before: Any, after: Any) -> None:
+    found = list(past.changes(before, after))
     assert (not found) == (before == after)
-    assert list(changes(before, copy.deepcopy(before))) == []
-    assert all(
-        change.before is MISSING or change.after is MISSING or change.before != change.after
-        for change in found
-    )
+    assert list(past.changes(before, copy.deepcopy(before))) == []
+    for _, old, new in found:
+        assert past.MISSING in (old, new) or old != new
 
 
-async def test_every_decider_is_a_projection(world: Any) -> None:
-    document = (await at(world.log, 0)).document()
+async def test_every_decider_is_a_projection(loop: TurningLoop) -> None:
+    document = (await past.at(loop.log, 0)).document()
     assert document.keys() == {"ratings", "generations", "settings", "pauses", *deciders()}
 
 
-async def test_a_projection_that_does_not_exist_is_refused(world: Any) -> None:
+async def test_an_unknown_projection_is_refused(loop: TurningLoop) -> None:
     with pytest.raises(CommandError, match="no projection is called 'nonsense'; there are ratings"):
-        await at(world.log, 0, "nonsense")
+        await past.at(loop.log, 0, "nonsense")
 
 
-async def test_at_the_end_it_is_what_live_deciders_hold(world: Any) -> None:
-    past = await at(world.log, await world.log.tail("EVENTS"))
-    live = {run.decider.name: run.fold_hash for run in world.runs}
-    assert {
-        run.decider.name: run.fold_hash for run in past.runs if run.decider.name in live
-    } == live
+async def test_the_end_is_the_state_of_the_live_deciders(loop: TurningLoop) -> None:
+    found = {run.decider.name: run for run in (await past.at(loop.log, await loop.tail())).runs}
+    for run in loop.runs:
+        assert found[run.decider.name].fold_hash == run.fold_hash
 
 
-async def test_at_every_point_it_is_the_fold_to_there(world: Any) -> None:
-    for seq in range(0, await world.log.tail("EVENTS"), 7):
-        past = await at(world.log, seq)
-        found = {run.decider.name: run.fold_hash for run in past.runs}
-        runs = await replayed_runs(world.log, deciders().values(), seq)
+async def test_every_point_is_the_fold_up_to_it(loop: TurningLoop) -> None:
+    for seq in range(0, await loop.tail(), 7):
+        found = {run.decider.name: run.fold_hash for run in (await past.at(loop.log, seq)).runs}
+        runs = await replayed_runs(loop.log, deciders().values(), seq)
         assert found == {run.decider.name: run.fold_hash for run in runs}
 
 
-async def test_the_ratings_are_those_of_the_rebuilt_table(world: Any) -> None:
-    promoted = [item async for item in read.facts(world.log, ModelPromoted)][1].meta.seq
-    past = await at(world.log, promoted, "ratings")
-    (table,) = await rebuild_elo(world.log, until=promoted)
-    assert tuple(past.ratings["hex8_2p"].values()) == table.table.ratings
-    assert list(past.document()) == ["ratings"]
+async def test_ratings_equal_the_rebuilt_table(loop: TurningLoop) -> None:
+    promoted = (await loop.all(ModelPromoted))[1].meta.seq
+    found = await past.at(loop.log, promoted, "ratings")
+    (table,) = await rebuild_elo(loop.log, until=promoted)
+    assert tuple(found.ratings["hex8_2p"].values()) == table.table.ratings
+    assert list(found.document()) == ["ratings"]
 
 
-async def test_the_network_was_another_before_the_promotion(world: Any) -> None:
-    first, second, *_ = [item async for item in read.facts(world.log, ModelPromoted)]
+async def test_a_promotion_changes_the_current_network(loop: TurningLoop) -> None:
+    first, second, *_ = await loop.all(ModelPromoted)
     before, after = [
-        (await at(world.log, seq, "generations")).document()
+        (await past.at(loop.log, seq, "generations")).document()["generations"]["hex8_2p"]
         for seq in (second.meta.seq - 1, second.meta.seq)
     ]
-    assert before["generations"]["hex8_2p"]["current"] == first.event.model
-    assert after["generations"]["hex8_2p"]["current"] == second.event.model
+    assert (before["current"], after["current"]) == (first.event.model, second.event.model)
 
 
-async def test_settings_and_pauses_as_they_were(world: Any) -> None:
-    before = await world.log.tail("EVENTS")
-    await world.put(PipelinePaused(scope="hex8_2p", kind="training", why="test"))
-    assert (await at(world.log, before, "pauses")).document() == {"pauses": ()}
-    assert (await at(world.log, before + 1, "pauses")).document() == {
-        "pauses": (("hex8_2p", "training"),)
-    }
-    assert (await at(world.log, 0, "settings")).document()["settings"]["version"] == 0
-    assert (await at(world.log, 1, "settings")).document()["settings"]["version"] == 1
+async def test_settings_and_pauses_are_those_in_force(loop: TurningLoop) -> None:
+    before = await loop.tail()
+    await loop.put(PipelinePaused(scope="hex8_2p", kind="training", why="test"))
+    for seq, paused in ((before, ()), (before + 1, (("hex8_2p", "training"),))):
+        assert (await past.at(loop.log, seq, "pauses")).document() == {"pauses": paused}
+    for seq in (0, 1):
+        found = (await past.at(loop.log, seq, "settings")).document()
+        assert found["settings"]["version"] == seq
 
 
-async def test_a_diff_names_the_event_that_did_it(world: Any) -> None:
-    promoted = [item async for item in read.facts(world.log, ModelPromoted)][1]
-    found = await diff(world.log, promoted.meta.seq - 1, promoted.meta.seq)
-    (current,) = [
-        item
-        for item in found
-        if item.projection == "generations" and item.change.path[-1] == "current"
-    ]
+async def test_a_diff_names_the_event_that_caused_a_change(loop: TurningLoop) -> None:
+    promoted = (await loop.all(ModelPromoted))[1]
+    found = await past.diff(loop.log, promoted.meta.seq - 1, promoted.meta.seq, "generations")
+    (current,) = [item for item in found if item.change.path[-1] == "current"]
     assert current.change.after == promoted.event.model
     assert [meta.position for meta in current.causes] == [promoted.meta.position]
 
 
-async def test_a_diff_leads_from_one_state_to_the_other(world: Any) -> None:
-    tail = await world.log.tail("EVENTS")
-    for first, second in ((0, tail), (tail // 2, tail), (3, tail // 2)):
-        old, new = [await at(world.log, seq, "training") for seq in (first, second)]
-        expected = list(changes(old.runs[0].state, new.runs[0].state))
-        assert [
-            item.change for item in await diff(world.log, first, second, "training")
-        ] == expected
-        assert all(item.causes for item in await diff(world.log, first, second, "training"))
+@pytest.mark.parametrize(("first", "second"), [(0.0, 1.0), (0.5, 1.0), (0.05, 0.5)])
+async def test_a_diff_is_the_difference_of_both_states(
+    loop: TurningLoop, first: float, second: float
+) -> None:
+    points = [int(share * await loop.tail()) for share in (first, second)]
+    states = [(await past.at(loop.log, seq, "training")).runs[0].state for seq in points]
+    found = await past.diff(loop.log, points[0], points[1], "training")
+    assert [item.change for item in found] == list(past.changes(*states))
+    assert all(item.causes for item in found)
 
 
-async def test_nothing_changes_between_a_point_and_itself(world: Any) -> None:
-    assert await diff(world.log, 5, 5) == []
-    assert await diff(world.log, await world.log.tail("EVENTS"), 10_000) == []
+async def test_nothing_changes_between_a_point_and_itself(loop: TurningLoop) -> None:
+    assert await past.diff(loop.log, 5, 5) == []
+    assert await past.diff(loop.log, await loop.tail(), 10_000) == []
 
 
-async def test_a_time_is_a_sequence(world: Any) -> None:
-    tail = await world.log.tail("EVENTS")
+async def test_a_time_is_the_newest_sequence_stored_by_then(loop: TurningLoop) -> None:
+    tail = await loop.tail()
     for seq in (1, tail // 2, tail):
-        entry = await world.log.get("EVENTS", seq)
-        assert seq <= await read.seq_at(world.log, entry.time) <= tail
-    assert await read.seq_at(world.log, 10_000) == tail
+        entry = await loop.log.get("EVENTS", seq)
+        assert entry is not None
+        assert seq <= await read.seq_at(loop.log, entry.time) <= tail
+    assert await read.seq_at(loop.log, 10_000) == tail
+
+
+async def test_text_has_a_heading_per_projection(loop: TurningLoop) -> None:
+    document = (await past.at(loop.log, await loop.tail())).document()
+    headings = [str(line) for line in past.past_lines(document) if not isinstance(line, str)]
+    assert headings == list(document)

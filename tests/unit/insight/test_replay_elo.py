@@ -63,7 +63,7 @@ class Rated:
         )
 
 
-async def test_every_config_has_the_bits_of_its_live_table() -> None:
+async def test_a_rebuilt_table_has_the_bits_of_the_live_one() -> None:
     rated = Rated()
     for wins in (7, 4):
         await rated.rate(scored("hex8_2p", wins))
@@ -77,7 +77,7 @@ async def test_every_config_has_the_bits_of_its_live_table() -> None:
     assert found[0].table == found[0].live.event
 
 
-async def test_one_changed_bit_is_seen() -> None:
+async def test_one_changed_bit_is_a_difference() -> None:
     rated = Rated()
     await rated.rate(scored("hex8_2p", 7), wrong_by=1e-12)
     (item,) = await rebuild_elo(rated.log)
@@ -100,7 +100,7 @@ async def test_a_table_without_its_cause_is_different() -> None:
     assert (item.identical, item.at_live) == (False, None)
 
 
-async def test_the_table_as_it_was() -> None:
+async def test_a_table_is_rebuilt_as_it_was() -> None:
     rated = Rated()
     await rated.rate(scored("hex8_2p", 7))
     then = await rated.log.tail("EVENTS")

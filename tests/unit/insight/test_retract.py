@@ -1,4 +1,4 @@
-"""What a retraction takes along: whole matches, whether their score is there or still to come."""
+"""A retraction covers whole matches, whether they are scored or not."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import itertools
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from support import loop_facts
+from support.turning_loop import game
 
 from ringrift.errors import CommandError
 from ringrift.events import Fact, draft
 from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
-    GameCompleted,
     GamesRetracted,
-    ModelRegistered,
     Ranking,
     Seat,
 )
@@ -42,48 +43,18 @@ async def play(
     seats: tuple[Seat, ...] = RIVALS,
     origin: Any = "evaluation",
 ) -> None:
-    await put(
-        log,
-        GameCompleted(
-            game=name,
-            config=CONFIG,
-            origin=origin,
-            ticket=ticket,
-            seats=seats,
-            pie=False,
-            seed=1,
-            moves="",
-            plies=0,
-            winner=1,
-            reason="r",
-            ranks=(1, 2),
-            removed=(0, 0),
-            territory=(0, 0),
-            targets=b"",
-            rules_version=1,
-            play_seconds=0.0,
-            node=node,
-            settings_version=1,
-        ),
-    )
+    await put(log, game(name, seats, ticket=ticket, node=node, origin=origin))
 
 
 def scored(ticket: str) -> EvaluationScored:
     names = tuple(one.participant for one in RIVALS)
-    return EvaluationScored(
-        config=CONFIG,
-        generation=1,
+    ranking = Ranking(order=names, ranks=(1, 2), count=2)
+    return replace(
+        loop_facts.scored("random", 1, 0, MODEL),
         ticket=ticket,
         candidate=names[0],
-        candidate_model=MODEL,
         opponent=names[1],
-        purpose="random",
-        round=0,
-        games=2,
-        wins=2,
-        scores=((1.0, 1),),
-        rankings=(Ranking(order=names, ranks=(1, 2), count=2),),
-        play_seconds=1.0,
+        rankings=(ranking,),
         node="n2",
     )
 
@@ -92,19 +63,7 @@ def scored(ticket: str) -> EvaluationScored:
 async def log() -> MemoryLog:
     """Two matches of a network, one scored and one not, and a game of self-play without it."""
     log = MemoryLog(MemoryBroker())
-    await put(
-        log,
-        ModelRegistered(
-            config=CONFIG,
-            model=MODEL,
-            generation=1,
-            architecture="v2-micro",
-            encoder="e",
-            parameters=1,
-            parents=(),
-            ticket="t",
-        ),
-    )
+    await put(log, loop_facts.registered(MODEL))
     tickets = []
     for number in range(2):
         seq = await put(
@@ -131,7 +90,7 @@ async def log() -> MemoryLog:
     return log
 
 
-async def test_a_match_with_one_bad_game_is_left_out_whole(log: MemoryLog) -> None:
+async def test_a_retracted_game_takes_its_whole_match_along(log: MemoryLog) -> None:
     (fact,), newest = await retractions(log, Selection(node="n1", why="w"))
     assert (fact.count, fact.first_seq, fact.last_seq) == (3, 1, 5)
     assert (fact.scored_tickets, fact.unscored_tickets) == (
@@ -146,14 +105,14 @@ async def test_a_match_with_one_bad_game_is_left_out_whole(log: MemoryLog) -> No
     assert newest == 4
 
 
-async def test_games_of_a_network_are_named_by_the_beginning_of_its_digest(log: MemoryLog) -> None:
+async def test_a_network_is_selected_by_the_first_digits_of_its_digest(log: MemoryLog) -> None:
     (fact,), _ = await retractions(log, Selection(model="aaa", why="w"))
     assert (fact.model, fact.count) == (MODEL, 4)
     with pytest.raises(CommandError, match="no networks start with 'b'"):
         await retractions(log, Selection(model="b", why="w"))
 
 
-async def test_a_match_is_not_taken_back_twice(log: MemoryLog) -> None:
+async def test_a_match_is_retracted_once(log: MemoryLog) -> None:
     (first,), _ = await retractions(log, Selection(node="n1", why="w"))
     await put(log, first)
     (second,), _ = await retractions(log, Selection(node="n2", why="w"))

@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support import loop_facts
 
 from ringrift.events import EventMeta, Fact, Recorded, type_of
-from ringrift.events.facts import (
-    EvaluationRequested,
-    EvaluationScored,
-    ModelRegistered,
-    Seat,
-    TrainingRequested,
-)
+from ringrift.events.facts import EvaluationRequested, Seat
 from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.strength.measurements import MatchResult, Measurements, highest_beaten
@@ -63,24 +58,17 @@ class History:
             settings_version=1,
         )
         (ticket,) = tickets_of(request, self.put(request))
-        self.put(
-            EvaluationScored(
-                config=CONFIG,
-                generation=1,
-                ticket=ticket.ticket,
-                candidate=candidate.participant,
-                candidate_model=candidate.model,
-                opponent=opponent.participant,
-                purpose=purpose,
-                round=round_,
-                games=games,
-                wins=wins,
-                scores=(),
-                rankings=(),
-                play_seconds=1.5,
-                node="n",
-            )
+        scored = replace(
+            loop_facts.scored(purpose, 1, 1, round_=round_),
+            ticket=ticket.ticket,
+            candidate=candidate.participant,
+            candidate_model=candidate.model,
+            opponent=opponent.participant,
+            games=games,
+            wins=wins,
+            play_seconds=1.5,
         )
+        self.put(scored)
 
     def known(self) -> Measurements:
         found = Measurements(config=CONFIG)
@@ -92,31 +80,8 @@ class History:
 def history() -> History:
     """A network of generation 1, measured by the loop against both baselines."""
     history = History()
-    history.put(
-        TrainingRequested(
-            config=CONFIG,
-            generation=1,
-            architecture="a",
-            parent=None,
-            shards=(),
-            samples=1,
-            seed=1,
-            reason="r",
-            settings_version=1,
-        )
-    )
-    history.put(
-        ModelRegistered(
-            config=CONFIG,
-            model=MODEL,
-            generation=1,
-            architecture="a",
-            encoder="e",
-            parameters=1,
-            parents=(),
-            ticket="t",
-        )
-    )
+    history.put(loop_facts.requested())
+    history.put(loop_facts.registered(MODEL))
     history.match("random", replace(ME, simulations=32), RANDOM, 90, 96)
     history.match("heuristic", replace(ME, simulations=32), HEURISTIC, 50, 96)
     return history
@@ -131,7 +96,7 @@ def test_rounds_of_a_match_add_up_and_have_one_interval(history: History) -> Non
     assert (row.fair, row.verdict) == (0.5, "stronger")
 
 
-def test_the_loops_own_matches_make_the_curve_and_only_it(history: History) -> None:
+def test_the_curve_shows_only_the_evaluations_of_the_loop(history: History) -> None:
     history.match("strength", ME, RANDOM, 200, 200)
     report = history.known().report(MODEL)
     assert [row.opponent for row in report.results] == ["baseline:random:s0"]
@@ -142,7 +107,7 @@ def test_the_loops_own_matches_make_the_curve_and_only_it(history: History) -> N
     assert point.heuristic[0] == 50 / 96
 
 
-def test_a_match_without_a_result_is_no_line(history: History) -> None:
+def test_a_match_without_a_result_has_no_row(history: History) -> None:
     before = history.known().report(MODEL)
     history.put(
         EvaluationRequested(
@@ -160,12 +125,12 @@ def test_a_match_without_a_result_is_no_line(history: History) -> None:
     assert history.known().report(MODEL) == before
 
 
-def test_matches_of_other_networks_are_no_lines(history: History) -> None:
+def test_matches_of_other_networks_have_no_row(history: History) -> None:
     history.match("strength", seat("gumbel", model="cd" * 32, simulations=64), RANDOM, 1, 2)
     assert history.known().report(MODEL).results == ()
 
 
-def test_the_page_and_the_plot_hold_the_numbers(history: History, tmp_path: Path) -> None:
+def test_the_page_shows_results_and_curve(history: History, tmp_path: Path) -> None:
     history.match("strength", ME, HEURISTIC, 240, 400)
     report = history.known().report(MODEL)
     page = markdown(report, "plot.png")
@@ -221,7 +186,7 @@ def test_the_highest_tier_is_the_last_one_beaten_beyond_doubt() -> None:
     assert beats("a", 0.2, 0.4).verdict == "weaker"
 
 
-def test_ten_tiers_of_rising_budget_without_a_network() -> None:
+def test_the_ten_tiers_have_rising_budgets_and_no_network() -> None:
     assert [tier.name for tier in TIERS] == [f"D{number}" for number in range(1, 11)]
     budgets = [tier.seat.simulations for tier in TIERS]
     assert budgets == sorted(budgets)

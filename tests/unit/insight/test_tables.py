@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.turning_loop import TurningLoop
 
 from ringrift.errors import CommandError
 from ringrift.events import REGISTRY
@@ -36,14 +37,14 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-async def path(world: Any, tmp_path: Path) -> Path:
-    await refresh(world.log, tmp_path / FILE)
+async def path(loop: TurningLoop, tmp_path: Path) -> Path:
+    await refresh(loop.log, tmp_path / FILE)
     return tmp_path / FILE
 
 
-async def test_every_event_is_a_row_of_its_type(world: Any, path: Path) -> None:
-    recorded = [item async for item in read.facts(world.log)] + [
-        item async for item in read.facts(world.log, stream="GAMES")
+async def test_every_event_is_a_row_of_its_type(loop: TurningLoop, path: Path) -> None:
+    recorded = [item async for item in read.facts(loop.log)] + [
+        item async for item in read.facts(loop.log, stream="GAMES")
     ]
     assert ask(path, "SELECT count(*) FROM log") == [(len(recorded),)]
     for kind in REGISTRY.values():
@@ -51,8 +52,8 @@ async def test_every_event_is_a_row_of_its_type(world: Any, path: Path) -> None:
         assert ask(path, f"SELECT count(*) FROM {view_name(kind.fact_type)}") == [(count,)]
 
 
-async def test_values_are_those_of_the_events(world: Any, path: Path) -> None:
-    event, meta = await anext(read.facts(world.log, EvaluationScored))
+async def test_values_are_those_of_the_events(loop: TurningLoop, path: Path) -> None:
+    event, meta = await anext(read.facts(loop.log, EvaluationScored))
     row = ask(
         path,
         f'SELECT seq, time, cause, candidate, games, wins, scores, rankings[1]."order" FROM evaluation_scored '
@@ -85,22 +86,22 @@ def test_types_are_those_of_the_fields() -> None:
     assert columns(TrainingProgressed)["validation_loss"] == "DOUBLE"
 
 
-async def test_it_reads_on_from_where_it_was(
-    world: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_refresh_reads_only_new_events(
+    loop: TurningLoop, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await refresh(world.log, path) == 0
-    await world.put(PipelinePaused(scope="all", why='it\'s a test; "quoted"'))
-    assert await refresh(world.log, path) == 1
+    assert await refresh(loop.log, path) == 0
+    await loop.put(PipelinePaused(scope="all", why='it\'s a test; "quoted"'))
+    assert await refresh(loop.log, path) == 1
     assert ask(path, "SELECT scope, why FROM pipeline_paused") == [
         ("all", 'it\'s a test; "quoted"')
     ]
 
 
-async def test_small_steps_give_the_same(
-    world: Any, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_small_batches_give_the_same_tables(
+    loop: TurningLoop, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "FLUSH_EVENTS", 7)
-    await refresh(world.log, tmp_path / "other" / FILE)
+    await refresh(loop.log, tmp_path / "other" / FILE)
     for view in ("log", "game_completed", "ratings_updated"):
         question = f"FROM {view} ORDER BY seq, id"
         assert ask(path, question) == ask(tmp_path / "other" / FILE, question)
@@ -116,31 +117,33 @@ async def test_small_steps_give_the_same(
         ),
     ],
 )
-async def test_a_lost_or_damaged_file_comes_back(world: Any, path: Path, damage: Any) -> None:
+async def test_a_lost_or_damaged_file_is_recreated(
+    loop: TurningLoop, path: Path, damage: Any
+) -> None:
     before = ask(path, "FROM log ORDER BY stream, seq")
     damage(path)
-    assert await refresh(world.log, path) == len(before)
+    assert await refresh(loop.log, path) == len(before)
     assert ask(path, "FROM log ORDER BY stream, seq") == before
 
 
-async def test_another_log_makes_another_file(world: Any, path: Path) -> None:
-    other = type(world)()
+async def test_another_log_recreates_the_file(loop: TurningLoop, path: Path) -> None:
+    other = TurningLoop()
     await other.put(PipelinePaused(scope="all", why="x"))
     await refresh(other.log, path)
     assert ask(path, "SELECT count(*) FROM log") == [(1,)]
 
 
-async def test_a_busy_file_is_said_to_be(
-    world: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_file_in_use_is_an_error(
+    loop: TurningLoop, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: Any, **__: Any) -> None:
         raise duckdb.IOException("Could not set lock on file")
 
     monkeypatch.setattr(duckdb, "connect", busy)
     with pytest.raises(tables.TablesBusy, match="in use by another process"):
-        await refresh(world.log, path)
+        await refresh(loop.log, path)
     monkeypatch.undo()
-    assert await refresh(world.log, path) == 0  # nothing was thrown away
+    assert await refresh(loop.log, path) == 0  # nothing was thrown away
 
 
 @pytest.mark.parametrize("view", sorted(READY_VIEWS))
@@ -148,14 +151,14 @@ async def test_ready_views_have_rows(path: Path, view: str) -> None:
     assert ask(path, f"FROM {view}")
 
 
-async def test_the_leaderboard_is_the_table_of_the_log(world: Any, path: Path) -> None:
-    (table,) = await rebuild_elo(world.log)
+async def test_the_leaderboard_is_the_table_of_the_log(loop: TurningLoop, path: Path) -> None:
+    (table,) = await rebuild_elo(loop.log)
     rows = ask(path, "SELECT participant, elo, se, games FROM leaderboard ORDER BY place")
     assert rows == [(row.participant, row.elo, row.se, row.games) for row in table.table.ratings]
 
 
-async def test_latencies_are_from_the_causes(world: Any, path: Path) -> None:
-    recorded = [item async for item in read.facts(world.log)]
+async def test_latencies_are_from_the_causes(loop: TurningLoop, path: Path) -> None:
+    recorded = [item async for item in read.facts(loop.log)]
     caused = sum((item.meta.cause or "").startswith(("EVENTS/", "GAMES/")) for item in recorded)
     games = ask(path, "SELECT count(*) FROM game_completed")[0][0]
     assert ask(path, "SELECT sum(times)::INT FROM loop_latency") == [(caused + games,)]
@@ -171,17 +174,17 @@ async def test_quality_counts_the_games_of_plans(path: Path) -> None:
 
 
 async def test_work_costs_what_the_newest_registration_of_its_node_says(
-    world: Any, path: Path, tmp_path: Path
+    loop: TurningLoop, path: Path, tmp_path: Path
 ) -> None:
     assert {cost for (cost,) in ask(path, "SELECT cost FROM cost")} == {None}
     for node, price in (("n1", 9.0), ("n1", 3.0), ("n2", 1.0)):
-        await world.put(
+        await loop.put(
             NodeRegistered(
                 node=node, provider="p", accelerator="a", vram_gib=1.0, cost_per_hour=price
             ),
             key=f"{node}-{price}",
         )
-    await refresh(world.log, path)
+    await refresh(loop.log, path)
     rows = ask(path, "SELECT node, hours, cost FROM cost")
     assert {node for node, _, _ in rows} <= {"n1", "n2"}
     assert all(
@@ -202,9 +205,9 @@ async def test_pictures_are_drawn(path: Path, tmp_path: Path, what: str) -> None
     connection.close()
 
 
-async def test_loss_curves_are_drawn(world: Any, tmp_path: Path) -> None:
+async def test_loss_curves_are_drawn(loop: TurningLoop, tmp_path: Path) -> None:
     for step in (1, 2):
-        await world.put(
+        await loop.put(
             TrainingProgressed(
                 config="hex8_2p",
                 generation=1,
@@ -218,7 +221,7 @@ async def test_loss_curves_are_drawn(world: Any, tmp_path: Path) -> None:
                 samples_per_second=1.0,
             )
         )
-    await refresh(world.log, tmp_path / FILE)
+    await refresh(loop.log, tmp_path / FILE)
     connection = open_tables(tmp_path / FILE)
     PLOTS["loss"](connection, "hex8_2p", tmp_path / "x.png")
     connection.close()
