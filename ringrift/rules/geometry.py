@@ -153,10 +153,8 @@ def _groups(around: list[bool], is_neighbour: list[bool]) -> int:
     groups = 0
     for i in range(size):
         if around[i] and not around[i - 1]:
-            run = [
-                i + step
-                for step in range(size)
-                if all(around[(i + part) % size] for part in range(step + 1))
-            ]
+            run = [i]
+            while around[(run[-1] + 1) % size]:
+                run.append(run[-1] + 1)
             groups += any(is_neighbour[j % size] for j in run)
     return groups

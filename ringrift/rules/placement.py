@@ -44,7 +44,8 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     the first row on. So loops over cells are few and long, as most of the time is lost where the
     end of a loop is mispredicted."""
     hand = i64(s[U(la.HAND + seat)])
-    allow2, allow3 = (-1 if hand >= 2 else 0), (-1 if hand >= RINGS_MAX else 0)
+    allow2 = -1 if hand >= 2 else 0
+    allow3 = -1 if hand >= RINGS_MAX else 0
     diagonal = 0 if t[U(T_HEX)] else -1
     open_rows, land = mask_at(t, la.OPEN_MASK), mask_at(t, la.LAND_MASK)
     log2 = i64(t[U(T_STRIDE_LOG2)])
@@ -61,8 +62,10 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
             walk2 |= two << shift
             walk3 |= three << shift
         one, two, three = empty & walk1, empty & walk2, empty & walk3
-        stuck = empty & ~(walk3 if hand >= RINGS_MAX else walk2 if hand == 2 else walk1)
-        while stuck:  # too little room to walk with all rings allowed, but perhaps a leap
+        # too little room to walk with all rings allowed, but perhaps a leap
+        highest = walk3 if hand >= RINGS_MAX else walk2
+        stuck = empty & ~(highest if hand >= 2 else walk1)
+        while stuck:
             bit = stuck & -stuck
             counts = leap_counts(t, s, base + lowest_bit(stuck))
             one |= bit & -(counts & 1)

@@ -8,6 +8,7 @@ number of the turn (read as 1), and who won a finished game and why.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -40,19 +41,15 @@ _CONTEXT: Final = "-|(?=.)" + "".join(f"(?:{item}(?:,|$))?" for item in _ITEMS) 
 def write_position(config: Config, s: NDArray[np.int32]) -> str:
     """Return the text of a state."""
     head = s[:CELLS_AT].tolist()
-    seats = range(1, config.seats + 1)
-    return " ".join(
-        (
-            f"{config.board}/{config.seats}",
-            "/".join(_write_row(s, row) for row in _rows(config)),
-            f"{head[la.TURN]}{PHASE_LETTERS[head[la.PHASE]]}",
-            ",".join(str(head[la.HAND + seat]) for seat in seats),
-            ",".join(str(head[la.REMOVED + seat]) for seat in seats),
-            ",".join(_write_context(config, head)) or "-",
-            _write_tracker(config, head),
-            str(head[la.PLY]),
-        )
+    rows = "/".join(_write_row(s, row) for row in _rows(config))
+    turn = f"{head[la.TURN]}{PHASE_LETTERS[head[la.PHASE]]}"
+    hands, removed = (
+        ",".join(map(str, head[table + 1 : table + 1 + config.seats]))
+        for table in (la.HAND, la.REMOVED)
     )
+    context = ",".join(_write_context(config, head)) or "-"
+    fields = (rows, turn, hands, removed, context, _write_tracker(config, head), head[la.PLY])
+    return f"{config.board}/{config.seats} {' '.join(map(str, fields))}"
 
 
 def _rows(config: Config) -> list[list[int]]:
@@ -110,11 +107,10 @@ def _write_context(config: Config, head: list[int]) -> Iterator[str]:
 def _write_tracker(config: Config, head: list[int]) -> str:
     first, n = head[la.LPS_FIRST], config.seats
     order = [(max(first, 1) - 1 + i) % n + 1 for i in range(n)]
-    mask = "".join(
-        f"{seat}{'+' if head[la.LPS_MASK] >> (seat - 1) & 1 else '-'}"
-        for seat in order
-        if head[la.LPS_SEEN] >> (seat - 1) & 1
-    )
+    mask = ""
+    for seat in order:
+        if head[la.LPS_SEEN] >> (seat - 1) & 1:
+            mask += f"{seat}+" if head[la.LPS_MASK] >> (seat - 1) & 1 else f"{seat}-"
     return f"{first}/{mask}/{head[la.LPS_COUNT]}/{head[la.LPS_WHO]}"
 
 
@@ -133,7 +129,8 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.parts = text.split(" ")
-        self.at = [sum(len(part) + 1 for part in self.parts[:i]) for i in range(len(self.parts))]
+        lengths = [len(part) + 1 for part in self.parts]
+        self.at = [0, *accumulate(lengths)]  # where each field begins
         if len(self.parts) != len(FIELDS):
             place = self.at[len(FIELDS)] if len(self.parts) > len(FIELDS) else len(text)
             reason = f"a position has {len(FIELDS)} fields, this has {len(self.parts)}"

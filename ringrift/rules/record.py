@@ -197,9 +197,11 @@ class _Reader:
     def _names(self, config: Config) -> tuple[str, ...]:
         wanted = [f"Seat{seat}" for seat in range(1, config.seats + 1)]
         given = [name for name in self.tags if re.fullmatch("Seat[1-4]", name)]
-        if given and sorted(given) != wanted:
+        if not given:
+            return ()
+        if sorted(given) != wanted:
             raise self.error(self.places[given[0]], f"name all of {', '.join(wanted)} or none")
-        return tuple(self.tags[name] for name in wanted) if given else ()
+        return tuple(self.tags[name] for name in wanted)
 
     def _read_moves(self, position: Position) -> tuple[list[str], str]:
         moves: list[str] = []

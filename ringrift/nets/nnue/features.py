@@ -27,6 +27,7 @@ differ in few words.
 
 import json
 from hashlib import sha256
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -56,10 +57,9 @@ PLANE_LEVELS: Final = (
 )
 """Name and number of levels of each of the 26 planes."""
 PLANES: Final = len(PLANE_LEVELS)
-FIRST_LEVEL: Final = tuple(
-    sum(levels for _, levels in PLANE_LEVELS[:plane]) for plane in range(PLANES)
-)
-LEVELS: Final = sum(levels for _, levels in PLANE_LEVELS)
+_LEVEL_COUNTS: Final = tuple(levels for _, levels in PLANE_LEVELS)
+FIRST_LEVEL: Final = tuple(accumulate(_LEVEL_COUNTS[:-1], initial=0))
+LEVELS: Final = sum(_LEVEL_COUNTS)
 """Number of features of one cell. Feature `place * LEVELS + level` belongs to the cell at `place`
 in scan order."""
 # Of one cell at once
@@ -98,15 +98,12 @@ def levels_together() -> tuple[tuple[int, ...], ...]:
     first = FIRST_LEVEL
     groups: list[tuple[int, ...]] = []
     for r in range(RELATIVE_SEATS):
-        heights, caps = range(len(HEIGHT_FROM)), range(len(CAP_FROM))
-        stack = (
-            *first[:4],
-            *(first[4 + r] + i for i in heights),
-            *(first[16 + r] + i for i in caps),
-            first[24 if r == 0 else 25],
-        )
-        lines = tuple(first[20 + axis] + (1 if r else 0) for axis in range(AXES))
-        groups += [stack, (first[12 + r], *lines), (first[8 + r],)]
+        heights = range(first[4 + r], first[4 + r] + len(HEIGHT_FROM))
+        caps = range(first[16 + r], first[16 + r] + len(CAP_FROM))
+        other = min(r, 1)  # 0 for the perspective's own, 1 for another seat
+        lines = (first[20 + axis] + other for axis in range(AXES))
+        groups.append((*first[:4], *heights, *caps, first[24 + other]))
+        groups += [(first[12 + r], *lines), (first[8 + r],)]
     return tuple(groups)
 
 

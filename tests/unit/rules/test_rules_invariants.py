@@ -1,5 +1,4 @@
-"""What must hold after every ply (section 19), and that text and copies say the same as the
-position."""
+"""Invariants after every ply (section 19), and texts and copies equal to the position."""
 
 import random
 
@@ -23,7 +22,7 @@ from ringrift.tools.bench.playout import random_playout
 
 
 def check_board(position: Position) -> int:
-    """Recount everything from the cells; gives S of section 19."""
+    """Recount everything from the cells and return S of section 19."""
     s, n = position.state, position.config.seats
     rings = [0] * (n + 1)
     controlled, markers, collapsed = [0] * (n + 1), [0] * (n + 1), [0] * (n + 1)
@@ -115,7 +114,7 @@ def test_text_and_tokens_round_trip_in_random_games(config: Config) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
-def test_a_copied_row_is_a_whole_game(config: Config) -> None:
+def test_copying_a_row_copies_the_game(config: Config) -> None:
     board = geometry(config)
     out = np.empty(board.moves_max, np.int64)
     one = Position.start(config).state
@@ -127,7 +126,7 @@ def test_a_copied_row_is_a_whole_game(config: Config) -> None:
     )  # up to scratch
 
 
-def test_what_a_seat_may_do_does_not_depend_on_unused_words() -> None:
+def test_legal_moves_do_not_depend_on_scratch() -> None:
     config = Config.parse("hex8_3p")
     clean, dirty = Position.start(config), Position.start(config)
     rng = random.Random(5)

@@ -16,7 +16,7 @@ Cells = frozenset[int]
 
 
 class PlainBoard:
-    """The cells of a position in sets."""
+    """The cells of a position as sets."""
 
     def __init__(self, position: Position) -> None:
         s, shape = position.state, position.config.shape
@@ -37,7 +37,7 @@ class PlainBoard:
         }
 
     def components(self, border: int) -> list[Cells]:
-        """Components of the floor of a border colour, by first cell."""
+        """Return the components of the floor of a border colour by first cell."""
         rest = self.land - (self.marks[border] if border else set())
         found = []
         while rest:
@@ -52,21 +52,19 @@ class PlainBoard:
         return found
 
     def claims(self, mover: int, recovering: bool) -> dict[Cells, int]:
-        """Processable regions with the border colour that names them."""
+        """Return the processable regions with the border colour that names them."""
         present = {ring for stack in self.stacks.values() for ring in stack}
         found: dict[Cells, int] = {}
         for border in (*(seat for seat in self.seats if self.marks[seat]), 0):
             for cells in self.components(border):
                 inside = {stack[0] for c, stack in self.stacks.items() if c in cells}
-                is_region = (
-                    len(inside) < len(present) if border else len(inside) == 1 and len(present) >= 2
-                )
+                if border:
+                    is_region = len(inside) < len(present)
+                else:
+                    is_region = len(inside) == 1 and len(present) >= 2
                 outside = [stack for c, stack in self.stacks.items() if c not in cells]
-                payable = (
-                    any(mover in stack[1:] for stack in outside)
-                    if recovering
-                    else any(mover == s[0] for s in outside)
-                )
+                paying = [stack[1:] if recovering else stack[:1] for stack in outside]
+                payable = any(mover in rings for rings in paying)
                 if is_region and payable:
                     found.setdefault(cells, border)
         return found
@@ -93,7 +91,7 @@ def test_claims_agree_with_a_plain_search(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "square8_4p", "hex8_2p", "hex8_3p", "hexagonal_2p"])
-def test_a_floor_known_to_be_in_one_piece_is(key: str) -> None:
+def test_a_floor_marked_as_one_piece_is_connected(key: str) -> None:
     config = Config.parse(key)
     every = 1 if config.shape.width < 10 else 20
     for seed in range(3 if every == 1 else 1):

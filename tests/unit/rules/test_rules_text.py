@@ -1,5 +1,4 @@
-"""Notation, position texts and records: bad text is refused with the place and the reason, and
-nothing ever crashes."""
+"""Notation, position texts and records: bad text raises NotationError with place and reason."""
 
 import random
 import re
@@ -27,7 +26,7 @@ HEX8 = Config.parse("hex8_2p")
 
 
 def played(config: Config, seed: int, plies: int | None = None) -> list[str]:
-    """A random game, or its beginning."""
+    """Return a random game, or its beginning."""
     rng, position = random.Random(seed), Position.start(config)
     moves: list[str] = []
     while not position.over and (plies is None or len(moves) < plies):
@@ -41,7 +40,7 @@ POSITIONS = [Record.of(config, played(config, 3, 90))._play().text() for config 
 TOKENS = sorted({move for seed in range(3) for move in played(HEX8, seed)})
 
 
-def test_cells_have_the_names_of_the_document() -> None:
+def test_cells_have_the_names_of_section_21_1() -> None:
     assert [
         len(cell_ids(Config(board, 2))) for board in ("square8", "square19", "hex8", "hexagonal")
     ] == [64, 361, 61, 469]
@@ -86,7 +85,7 @@ def test_cells_have_the_names_of_the_document() -> None:
         "timeout",
     ],
 )
-def test_every_kind_of_token_reads_back(text: str) -> None:
+def test_every_kind_of_token_round_trips(text: str) -> None:
     assert token(HEX8, parse_token(HEX8, text)) == text
 
 
@@ -118,7 +117,7 @@ def test_unknown_configs_are_refused(key: str) -> None:
 
 
 def outcome(read: Callable[[str], T], text: str) -> T | None:
-    """What was read; None for text refused with a place inside it."""
+    """Return what was read, or None if the text was refused with a place in it."""
     try:
         return read(text)
     except NotationError as error:
@@ -128,7 +127,7 @@ def outcome(read: Callable[[str], T], text: str) -> T | None:
 
 
 def mutated(text: str, data: st.DataObject) -> str:
-    """The text with a few characters deleted, replaced or inserted."""
+    """Return the text with a few characters deleted, replaced or inserted."""
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text)))
         gone = data.draw(st.integers(0, 3))
@@ -144,7 +143,7 @@ def mutated(text: str, data: st.DataObject) -> str:
 
 @given(st.data())
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_tokens_fuzzed(data: st.DataObject) -> None:
+def test_mutated_tokens_are_refused_or_round_trip(data: st.DataObject) -> None:
     text = mutated(data.draw(st.sampled_from(TOKENS)), data)
     code = outcome(lambda word: parse_token(HEX8, word), text)
     assert code is None or token(HEX8, code) == text
@@ -152,13 +151,13 @@ def test_tokens_fuzzed(data: st.DataObject) -> None:
 
 @given(st.data())
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_positions_fuzzed(data: st.DataObject) -> None:
+def test_mutated_positions_are_refused_or_playable(data: st.DataObject) -> None:
     text = mutated(data.draw(st.sampled_from(POSITIONS)), data)
     position = outcome(Position.parse, text)
     if position is None:
         return
     assert position.text() == text
-    for _ in range(20):  # what is accepted can be played on
+    for _ in range(20):  # an accepted position can be played
         if position.over:
             break
         position.play_code(data.draw(st.sampled_from(position.legal_codes().tolist())))
@@ -166,7 +165,7 @@ def test_positions_fuzzed(data: st.DataObject) -> None:
 
 @given(st.data())
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_records_fuzzed(data: st.DataObject) -> None:
+def test_mutated_records_are_refused_or_round_trip(data: st.DataObject) -> None:
     text = mutated(RECORD, data)
     record = outcome(Record.parse, text)
     assert record is None or Record.parse(str(record)) == record
@@ -174,14 +173,14 @@ def test_records_fuzzed(data: st.DataObject) -> None:
 
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_any_text_is_refused_politely(text: str) -> None:
+def test_arbitrary_text_raises_notation_error(text: str) -> None:
     for read in (Record.parse, Position.parse):
         with pytest.raises(NotationError):
             read(text)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
-def test_records_read_back(config: Config) -> None:
+def test_records_round_trip(config: Config) -> None:
     moves = played(config, 11)
     record = Record.of(config, moves, seats=tuple("wxyz"[: config.seats]), tags={"Event": "a b"})
     assert Record.parse(str(record)) == record
@@ -190,7 +189,7 @@ def test_records_read_back(config: Config) -> None:
     assert Record.parse(str(cut)) == cut
 
 
-def test_the_record_of_the_document_is_written_like_there() -> None:
+def test_the_record_of_section_21_3_round_trips() -> None:
     config = Config.parse("square8_2p")
     moves = [
         "@a2*3",
@@ -223,7 +222,7 @@ def test_the_record_of_the_document_is_written_like_there() -> None:
     ]
 
 
-def test_comments_and_blanks_are_free() -> None:
+def test_comments_and_white_space_are_ignored() -> None:
     loose = RECORD.replace(" -l", "\n {quiet {}".replace("{}", "}") + "  -l").replace(
         "[Seats", "{header} [Seats"
     )
@@ -245,7 +244,7 @@ def test_comments_and_blanks_are_free() -> None:
         (("alpha", "al\\pha"), "expected a tag"),
     ],
 )
-def test_bad_records_say_why(change: tuple[str, str], reason: str) -> None:
+def test_bad_records_are_refused_with_the_reason(change: tuple[str, str], reason: str) -> None:
     with pytest.raises(NotationError, match=re.escape(reason)):
         Record.parse(RECORD.replace(*change, 1))
 
@@ -292,12 +291,12 @@ def test_a_wrong_result_is_refused() -> None:
         ("square8/3 8/8/8/8/8/8/8/8 1p 18,18,18 0,0,0 swap 0//0/0 0", "pie rule"),
     ],
 )
-def test_bad_positions_say_why(text: str, reason: str) -> None:
+def test_bad_positions_are_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(NotationError, match=re.escape(reason)):
         Position.parse(text)
 
 
-def test_the_start_position_of_the_document() -> None:
+def test_the_start_position_of_section_21_4() -> None:
     text = "square8/2 8/8/8/8/8/8/8/8 1p 18,18 0,0 swap 0//0/0 0"
     assert Position.start(Config.parse("square8_2p"), pie=True).text() == text
     assert Position.start(Config.parse("square8_2p")).text() == text.replace("swap", "-")

@@ -38,7 +38,7 @@ FIRST_PLIES = {
 
 
 def sequences(position: Position, plies: int) -> int:
-    """Number of move sequences of this length."""
+    """Return the number of move sequences of this length."""
     codes = position.legal_codes()
     if plies == 1:
         return codes.size
@@ -54,12 +54,12 @@ def sequences(position: Position, plies: int) -> int:
     ("key", "plies", "count"),
     [(k, i, n) for k, row in COUNTS.items() for i, n in enumerate(row, 1)],
 )
-def test_number_of_move_sequences(key: str, plies: int, count: int) -> None:
+def test_number_of_move_sequences_from_the_start(key: str, plies: int, count: int) -> None:
     assert sequences(Position.start(Config.parse(key)), plies) == count
 
 
 @pytest.mark.parametrize("key", GAMES)
-def test_whole_game_by_fixed_rule(key: str) -> None:
+def test_whole_game_by_a_fixed_rule(key: str) -> None:
     plies, winner, reason, removed, territory, markers = GAMES[key]
     position = Position.start(Config.parse(key))
     played: list[str] = []

@@ -1,4 +1,4 @@
-"""Best-first search: it solves endings exactly, evaluates siblings together, and keeps its budget."""
+"""Best-first search solves endings exactly, evaluates siblings together, and keeps its budget."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ WIN = (
 
 
 def test_a_win_in_two_decisions_is_found() -> None:
-    """One of 25 moves wins (a test of the depth-first search proves it); depth one prefers another."""
+    """One of 25 moves wins, as a test of depth-first search proves; depth one prefers another."""
     position = Position.parse(WIN)
     first = choose_one(player(position.config, 1), position)
     deep = choose_one(player(position.config, 1500), position)

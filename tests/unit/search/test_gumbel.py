@@ -1,4 +1,4 @@
-"""Laws of the kernel on random tables, and several games in one forest."""
+"""Properties of the search on random tables, and several games in one forest."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,9 @@ ACTIONS = 4
 def random_table(
     seed: int, *, seats: int = 2, states: int = 24, actions: int = ACTIONS, noise: float = 1.0
 ) -> Table:
-    """A game without cycles: moves lead to higher states, the last ones are ends. Values are
-    guesses of that quality."""
+    """Return a game without cycles: moves lead to higher states, the last six are ends.
+
+    `noise` is the spread of the values of states."""
     generator = np.random.default_rng(seed)
     child = np.array(
         [generator.integers(min(s + 1, states - 1), states, actions) for s in range(states)]
@@ -65,7 +66,7 @@ def run(
     considered=st.integers(1, 8),
     depth_max=st.integers(1, 12),
 )
-def test_laws_of_a_search(
+def test_invariants_of_a_search(
     seed: int, seats: int, simulations: int, considered: int, depth_max: int
 ) -> None:
     table = random_table(seed, seats=seats)
@@ -88,8 +89,7 @@ def test_laws_of_a_search(
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), seats=st.integers(2, 4))
-def test_seats_are_symmetric(seed: int, seats: int) -> None:
-    """Renaming the seats renames the values and changes nothing else."""
+def test_renaming_the_seats_renames_the_values(seed: int, seats: int) -> None:
     table = random_table(seed, seats=seats)
     order = np.random.default_rng(seed + 1).permutation(seats)  # new seat i was order[i]
     renamed = Table(
@@ -110,7 +110,7 @@ def test_seats_are_symmetric(seed: int, seats: int) -> None:
 
 
 def solve(table: Table) -> np.ndarray:
-    """Max-n values (S, P) by going backward from the ends; every move leads to a higher state."""
+    """Return max-n values (S, P) by backward induction; every move leads to a higher state."""
     values = np.where(table.terminal[:, None], table.result, 0.0)
     for state in range(len(values) - 1, -1, -1):
         if not table.terminal[state]:
@@ -120,8 +120,7 @@ def solve(table: Table) -> np.ndarray:
 
 
 def test_more_simulations_find_better_moves() -> None:
-    """Mean true value, for the mover, of the chosen root moves rises with the budget toward the
-    solved best."""
+    """The mean true value of the chosen root moves for the mover rises with the budget."""
     tables = [random_table(seed) for seed in range(300)]
     solved = [solve(table) for table in tables]
 
@@ -140,9 +139,8 @@ def test_more_simulations_find_better_moves() -> None:
     assert many > best - 0.1 * (best - few)
 
 
-def test_improved_policy_improves() -> None:
-    """The target is worth at least the prior under the search's own values (the policy improvement
-    theorem of the paper)."""
+def test_the_improved_policy_is_worth_at_least_the_prior() -> None:
+    """Under the values of the search: the policy improvement theorem of the paper."""
     for seed in range(50):
         table = random_table(seed)
         outcome = run(table, seed, simulations=64)
@@ -158,9 +156,9 @@ def test_improved_policy_improves() -> None:
     level=st.sampled_from([0.0, 0.1, 1.0, 300.0]),
     turn=st.sampled_from([-1.0, 1.0]),
 )
-def test_rounding_is_no_target(seed: int, level: float, turn: float) -> None:
-    """Rewards make up for every difference in value, so all true Q are equal and the policy must
-    stay the prior."""
+def test_rounding_noise_does_not_change_the_policy(seed: int, level: float, turn: float) -> None:
+    """Rewards cancel every difference in value, so all true Q are equal and the policy is the
+    prior."""
     generator = np.random.default_rng(seed)
     child = generator.integers(0, 12, (12, ACTIONS))
     value = level * generator.choice([-1.0, 1.0], 12) + generator.normal(size=12)
@@ -179,7 +177,7 @@ def test_rounding_is_no_target(seed: int, level: float, turn: float) -> None:
     assert outcome.policy == pytest.approx(prior, abs=1e-3)
 
 
-def test_forced_single_move() -> None:
+def test_a_single_move_gets_all_visits() -> None:
     table = random_table(3, actions=1)
     outcome = run(table, 3, simulations=5, considered=8)
     assert (outcome.action, outcome.visits.tolist(), outcome.policy.tolist()) == (0, [5], [1.0])
@@ -194,7 +192,7 @@ def next_leaves(forest: fo.Forest, games: int, considered: np.ndarray) -> int:
 def _search_together(
     tables: list[Table], noises: list[np.ndarray], simulations: int, pool: int
 ) -> fo.Forest:
-    """All tables in one forest in lockstep, the pool grown whenever it is full."""
+    """Search all tables in one forest in lockstep; enlarge the pool whenever it is full."""
     games = len(tables)
     forest = new_forest(games, simulations, 2, pool)
     considered = considered_table(ACTIONS, simulations)
@@ -221,7 +219,7 @@ def _search_together(
     return forest
 
 
-def test_games_in_lockstep_equal_games_alone() -> None:
+def test_games_in_lockstep_equal_separate_games() -> None:
     tables = [random_table(seed) for seed in range(8)]
     noises = [
         np.random.default_rng(seed).gumbel(size=ACTIONS).astype(np.float32) for seed in range(8)
@@ -239,7 +237,7 @@ def test_games_in_lockstep_equal_games_alone() -> None:
         assert forest.mean[root].tolist() == alone.root_values.tolist()
 
 
-def test_a_full_pool_changes_nothing() -> None:
+def test_a_full_pool_leaves_the_forest_unchanged() -> None:
     forest = new_forest(1, 4, 2, 3)
     three, two = np.zeros(3, np.float32), np.zeros(2, np.float32)
     assert (
@@ -261,7 +259,7 @@ def test_a_root_without_moves_is_done_at_once() -> None:
     assert se.best_edge(forest, Settings(), 0) == NONE
 
 
-def test_not_a_number_does_not_hang() -> None:
+def test_values_that_are_not_numbers_do_not_stop_the_search() -> None:
     table = random_table(5)
     table.values[:] = np.nan
     assert run(table, 5, simulations=20).visits.sum() == 20

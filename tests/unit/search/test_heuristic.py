@@ -1,4 +1,4 @@
-"""The handcrafted evaluation and what a finished game is worth."""
+"""The handcrafted evaluation and the value of a finished game."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def values_of(position: Position) -> np.ndarray:
 
 
 def features_of(position: Position) -> list[dict[str, float]]:
-    """By seat."""
+    """Return the features of each seat by name."""
     scratch = np.zeros(SCRATCH, np.float32)
     features(position.geometry, position.state, scratch)
     rows = scratch[: position.config.seats * FEATURES].reshape(-1, FEATURES)
@@ -34,7 +34,7 @@ def features_of(position: Position) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("key", CONFIGS)
-def test_values_are_shares_of_one_result(key: str) -> None:
+def test_values_are_bounded_and_sum_to_zero(key: str) -> None:
     for position in random_game(key, 1):
         values = values_of(position)
         assert np.abs(values).max() <= 1.0
@@ -44,7 +44,7 @@ def test_values_are_shares_of_one_result(key: str) -> None:
 
 @pytest.mark.parametrize("key", CONFIGS)
 @pytest.mark.parametrize("seed", range(6))
-def test_a_finished_game_is_worth_its_ranks(key: str, seed: int) -> None:
+def test_a_finished_game_has_the_values_of_its_ranks(key: str, seed: int) -> None:
     end = random_game(key, seed)[-1]
     n = end.config.seats
     values = np.zeros(n, np.float32)
@@ -75,7 +75,7 @@ def test_features_of_a_small_position() -> None:
     assert first["mobile"] == pytest.approx(2 / 16)
 
 
-def test_a_better_position_is_worth_more() -> None:
+def test_a_better_position_has_a_higher_value() -> None:
     text = "square8/2 (11)1(2)b4/1a6/8/8/8/8/8/7(22) 1p {hands} {removed} - 0//0/0 9"
     even = values_of(Position.parse(text.format(hands="6,8", removed="9,8")))
     ahead = values_of(Position.parse(text.format(hands="6,8", removed="15,2")))
@@ -88,7 +88,7 @@ def test_every_feature_has_a_weight_and_is_finite() -> None:
         assert np.isfinite(heuristic_weights(config)).all()
 
 
-def test_positions_are_not_changed() -> None:
+def test_evaluating_does_not_change_the_state() -> None:
     position = random_game("hex8_3p", 3)[60]
     before = position.text()
     values_of(position)
