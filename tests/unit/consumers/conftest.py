@@ -1,17 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
+from support.process_fixtures import plain_tracebacks, pytest_asyncio_loop_factories, system
 
-import pytest
-from support import virtual_time
-from support.system import System
-
-
-def pytest_asyncio_loop_factories(config: Any, item: Any) -> Any:
-    """Run tests on virtual time."""
-    return virtual_time.loop_factories(item)
-
-
-@pytest.fixture
-async def system() -> System:
-    return System()
+__all__ = ["plain_tracebacks", "pytest_asyncio_loop_factories", "system"]
