@@ -54,12 +54,11 @@ class Sizes:
 
 async def benchmarks(scope: Scope, sizes: Sizes = Sizes()) -> Benchmarks:
     """A single server for comparison, then the cluster."""
-    events = BenchEvents()
     async with fresh_log() as log:
-        run = partial(append_each, log, events, sizes.each)
+        run = partial(append_each, log, BenchEvents(), sizes.each)
         yield Benchmark("cluster/append/r1", "events/s", run)
     async with _three() as three:
-        run = partial(append_each, three.log, events, sizes.each)
+        run = partial(append_each, three.log, three.events, sizes.each)
         yield Benchmark("cluster/append/r3", "events/s", run)
         units = {"p50": "ms", "p99": "ms"}
         yield Benchmark("cluster/reaction", units, partial(three.reactions, sizes.reactions))
