@@ -3,7 +3,6 @@ came from and what it led to."""
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -30,7 +29,7 @@ EFFECTS_SHOWN_MAX = 20
 STRING_SHOWN_MAX = 400
 """characters of one value in `events show` without --json: a game's targets have hundreds of
 thousands"""
-WIDTH = 200
+LINE_WIDTH = 200
 
 
 async def tail(
@@ -48,15 +47,14 @@ async def tail(
         since: Start at this point, such as 120, 2026-11-21T04:00 or 10m [default: the last 20].
         no_follow: End when all stored events are printed.
     """
-    width = console().width if sys.stdout.isatty() else WIDTH
-    out = Console(width=width, highlight=False, soft_wrap=True)
+    out = console(width=LINE_WIDTH)
     stream = _stream_of(subject)
     async with opened(source) as log:
         async for entry in entries(log, stream, _filters(subject), since, follow=not no_follow):
             if json:
                 show(document(stream, entry), json)
             else:
-                out.print(line(stream, entry))
+                out.print(line(stream, entry), soft_wrap=True)
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except asyncio.CancelledError:  # by SIGTERM
         return EXIT_TERMINATED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 0
 
 

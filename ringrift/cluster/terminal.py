@@ -14,11 +14,17 @@ PLAIN_WIDTH = 132
 PLAIN_PROGRESS_SECONDS = 2.0
 
 
-def console(*, plain: bool = False) -> Console:
-    """The terminal; plain lines of a fixed width if there is none, or if `plain`."""
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller end the command: rich would exit with status 1."""
+        raise BrokenPipeError
+
+
+def console(*, plain: bool = False, width: int = PLAIN_WIDTH) -> Console:
+    """The terminal; plain lines of `width` columns if there is none, or if `plain`."""
     if sys.stdout.isatty() and not plain:
-        return Console(highlight=False)
-    return Console(width=PLAIN_WIDTH, highlight=False, force_terminal=False)
+        return _Console(highlight=False)
+    return _Console(width=width, highlight=False, force_terminal=False)
 
 
 def clock(seconds: float) -> str:
