@@ -51,7 +51,7 @@ async def run(
     """
     from ringrift.cluster import node as nodes
     from ringrift.cluster.machine import this_machine
-    from ringrift.runtime.machine import node_name
+    from ringrift.runtime.host import node_name
 
     options = nodes.NodeOptions(
         name=node or node_name(),

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from ringrift.cli.common import HERE, Config, Json, PositiveInt, Source, opened, progress, show
 from ringrift.insight.describe import plural, short
-from ringrift.runtime.machine import node_name
+from ringrift.runtime.host import node_name
 
 
 async def retract(

@@ -11,7 +11,7 @@ from pathlib import Path
 from ringrift.cluster.supervisor import Child, supervise
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
-from ringrift.runtime.machine import threads
+from ringrift.runtime.host import threads
 
 
 @contextlib.asynccontextmanager

@@ -11,8 +11,8 @@ from msgspec import Struct
 import ringrift
 from ringrift.errors import CommandError
 from ringrift.log.presence import Machine
-from ringrift.runtime.machine import memory_bytes
-from ringrift.runtime.machine import threads as process_threads
+from ringrift.runtime.host import memory_bytes
+from ringrift.runtime.host import threads as process_threads
 from ringrift.runtime.processes import MIB, ROLES, of_roles
 
 GIT_SECONDS_MAX = 5.0

@@ -12,7 +12,7 @@ from ringrift.events import Fact, Settings, draft, type_of
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.read import latest
-from ringrift.runtime.machine import node_name
+from ringrift.runtime.host import node_name
 
 
 async def record(log: Log, fact: Fact) -> int:

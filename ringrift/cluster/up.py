@@ -34,8 +34,8 @@ from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.runtime.machine import node_name
-from ringrift.runtime.machine import threads as process_threads
+from ringrift.runtime.host import node_name
+from ringrift.runtime.host import threads as process_threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure

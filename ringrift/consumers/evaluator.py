@@ -10,7 +10,7 @@ from ringrift.events.tickets import EvaluationTicket, Ticket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
 from ringrift.runtime.from_thread import from_thread
-from ringrift.runtime.machine import threads
+from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.runtime.work import is_done, work

@@ -2,7 +2,7 @@
 shard per encoder version.
 
 The next shard begins after the last one's `last_seq`, so the exporter's state is in its own facts.
-Games retracted before a shard is cut are not in it; `ringrift.consumers.shards.revision` replaces
+Games retracted before a shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
 sequence on the shard subject lets only one of them write each shard."""
 
@@ -18,7 +18,7 @@ from ringrift.consumers.shards.building import (
     retractions_until,
     store_shard,
 )
-from ringrift.consumers.shards.revision import keep_current
+from ringrift.consumers.shards.upkeep import keep_current
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import Recorded
 from ringrift.events.facts import GameCompleted, ShardExported

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from ringrift.consumers.monitoring.measures import measure
-from ringrift.consumers.monitoring.presence import observe
+from ringrift.consumers.monitoring.observation import observe
 from ringrift.deciders.fleet import dead_letters
 from ringrift.events import Recorded
 from ringrift.events import facts as f

@@ -14,7 +14,7 @@ from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket, Ticket
 from ringrift.learning.play import play_games
 from ringrift.runtime.from_thread import from_thread
-from ringrift.runtime.machine import threads
+from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.runtime.work import is_done, work

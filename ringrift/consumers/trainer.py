@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from ringrift.consumers.training.inputs import trainer_for
-from ringrift.consumers.training.session import run_training
+from ringrift.consumers.training.supervision import run_training
 from ringrift.events import Fact, type_of
 from ringrift.events import facts as f
 from ringrift.events.tickets import Ticket, TrainingTicket

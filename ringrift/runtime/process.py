@@ -27,12 +27,12 @@ from ringrift.log.protocol import Expect, Log
 from ringrift.log.read import settings_in_force
 from ringrift.log.retry import PATIENT
 from ringrift.runtime.breakers import Breakers, SharedBreakers
-from ringrift.runtime.clock import Clock
 from ringrift.runtime.condition import Condition
 from ringrift.runtime.controls import Controls
 from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.notify import STOPPING, notify
-from ringrift.runtime.pressure import Pressure
+from ringrift.runtime.process_clock import Clock
+from ringrift.runtime.tiers import Pressure
 
 Item = TypeVar("Item")
 Job = Callable[[], Awaitable[None]]

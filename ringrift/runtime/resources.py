@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from ringrift.events.facts import Resource
-from ringrift.runtime.machine import CGROUP
+from ringrift.runtime.host import CGROUP
 
 PROC = Path("/proc")
 NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})

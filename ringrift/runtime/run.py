@@ -24,14 +24,14 @@ from ringrift.events.facts import ConsumerStarted, ConsumerStopped
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.decide import act
-from ringrift.runtime.health import serve_health
+from ringrift.runtime.endpoints import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
+from ringrift.runtime.host import node_name
 from ringrift.runtime.logs import configure_logs
-from ringrift.runtime.machine import node_name
+from ringrift.runtime.losses import republish_lost
 from ringrift.runtime.notify import READY, keep_alive, notify
 from ringrift.runtime.process import Job, Process, cancel
 from ringrift.runtime.processes import PROCESSES
-from ringrift.runtime.republish import republish_lost
 
 FAREWELL_SECONDS_MAX = 5.0
 """to report that the process leaves; the server may be gone for good"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringrift.consumers.shards.building import exported_shards, make_shard
-from ringrift.consumers.shards.revision import READS, ShardsInForce, revise
+from ringrift.consumers.shards.upkeep import READS, ShardsInForce, revise
 from ringrift.events import Fact
 from ringrift.events.facts import ShardExported
 from ringrift.log import read

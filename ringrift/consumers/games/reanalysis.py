@@ -21,7 +21,7 @@ from ringrift.log import read
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.rules import Config
 from ringrift.runtime.from_thread import from_thread
-from ringrift.runtime.machine import threads
+from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import caused_at, is_done
 

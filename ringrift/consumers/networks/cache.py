@@ -9,7 +9,7 @@ import torch
 
 from ringrift.learning.families import model_of
 from ringrift.log.topology import MODEL_BUCKET
-from ringrift.runtime.machine import threads
+from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.search.harness import Model
 

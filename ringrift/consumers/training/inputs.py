@@ -23,7 +23,7 @@ from ringrift.log.errors import BlobMissing
 from ringrift.log.topology import MODEL_BUCKET, SNAPSHOT_BUCKET
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
-from ringrift.runtime.machine import threads
+from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 
 

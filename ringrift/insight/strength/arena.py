@@ -18,7 +18,7 @@ from ringrift.learning.pairings import Pairing
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
-from ringrift.runtime.machine import node_name
+from ringrift.runtime.host import node_name
 
 Evaluators = Callable[[], AbstractAsyncContextManager[None]]
 """Ensures that a dispatcher and evaluators run until the block ends."""

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ringrift.log.errors import StreamError
-from ringrift.runtime.clock import Clock
+from ringrift.runtime.losses import republish_lost
 from ringrift.runtime.process import Fold, Process
-from ringrift.runtime.republish import republish_lost
+from ringrift.runtime.process_clock import Clock
 from ringrift.tools.memory_log import MemoryBroker
 from ringrift.tools.simulation.world import World
 

@@ -9,7 +9,7 @@ from support.system import System, running, until
 
 from ringrift.consumers import monitor
 from ringrift.consumers.monitoring.measures import measure_configs
-from ringrift.consumers.monitoring.presence import Known
+from ringrift.consumers.monitoring.observation import Known
 from ringrift.events import draft
 from ringrift.events.facts import (
     BreakerReset,

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from support.http_client import get
 
-from ringrift.runtime.clock import Clock
 from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
-from ringrift.runtime.health import health_port, serve_health
+from ringrift.runtime.endpoints import health_port, serve_health
 from ringrift.runtime.process import Process
+from ringrift.runtime.process_clock import Clock
 from ringrift.runtime.processes import PROCESSES
 from ringrift.tools.memory_log import MemoryLog
 
@@ -127,7 +127,7 @@ async def test_a_default_port_that_is_taken_is_replaced_by_a_free_one(
 ) -> None:
     async with served(process) as address:
         monkeypatch.delenv("RINGRIFT_HEALTH_PORT")
-        monkeypatch.setattr("ringrift.runtime.health.PROCESSES", {})
-        monkeypatch.setattr("ringrift.runtime.health.HEALTH_PORT", int(address.split(":")[1]))
+        monkeypatch.setattr("ringrift.runtime.endpoints.PROCESSES", {})
+        monkeypatch.setattr("ringrift.runtime.endpoints.HEALTH_PORT", int(address.split(":")[1]))
         async with served(process) as other:
             assert other != address

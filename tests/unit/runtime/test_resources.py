@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringrift.runtime import resources
-from ringrift.runtime.machine import memory_bytes
+from ringrift.runtime.host import memory_bytes
 
 GIB = 1024**3
 
