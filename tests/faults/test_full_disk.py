@@ -74,7 +74,7 @@ async def test_a_server_reports_a_full_disk_and_loses_nothing(
     await asyncio.gather(writing, return_exceptions=True)
     # then it reports it in one line
     assert isinstance(error, DiskFull)
-    remedy = "free some and start again; what was acknowledged is safe"
+    remedy = "free some and start again; acknowledged messages are safe"
     assert str(error) == f"no space left for {disk.at}: {remedy}"
     # and after a restart with space all acknowledged events are stored, and it can be written to
     await server.stop()
