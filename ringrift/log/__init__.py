@@ -1,2 +1,1 @@
-"""The log on JetStream: topology, append, replay, leases, blobs, snapshots, the embedded server and
-an in-memory twin."""
+"""The log on JetStream: append, read, follow, leases, blobs, snapshots, the work queue."""

@@ -1,0 +1,1 @@
+"""NATS servers: the embedded one, configuration, roles, the contract, copies and backups."""

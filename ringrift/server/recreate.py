@@ -16,26 +16,20 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ringrift.log import api
+from ringrift.log import api, topology
 from ringrift.log.errors import LogUnavailable, ServerRefused
 from ringrift.log.protocol import Log
-from ringrift.log.topology import (
-    BREAKER_BUCKET,
-    CONTROL_BUCKET,
-    EVENTS,
-    LEASE_BUCKET,
-    NODE_BUCKET,
-    SHARD_BUCKET,
-    SNAPSHOT_BUCKET,
-    STREAMS,
-    WORK,
-)
+from ringrift.log.topology import EVENTS, STREAMS, WORK
 from ringrift.server.ensure import create, ensure, replicas_there
 
 RECREATED = (
     WORK,
-    *(f"KV_{name}" for name in (LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET)),
-    *(f"OBJ_{name}" for name in (SHARD_BUCKET, SNAPSHOT_BUCKET)),
+    f"KV_{topology.LEASE_BUCKET}",
+    f"KV_{topology.NODE_BUCKET}",
+    f"KV_{topology.CONTROL_BUCKET}",
+    f"KV_{topology.BREAKER_BUCKET}",
+    f"OBJ_{topology.SHARD_BUCKET}",
+    f"OBJ_{topology.SNAPSHOT_BUCKET}",
 )
 """streams that may be recreated: the dispatcher requests tickets again, leases are acquired,
 heartbeats sent and quarantines found again; shards are rebuilt from the games byte for byte, and
