@@ -32,7 +32,7 @@ async def queue(log: Log) -> AsyncIterator[Log]:
 async def until_gone(log: Log, seq: int) -> None:
     """Wait until a ticket is deleted, which in a cluster is a moment after its acknowledgement."""
     async with asyncio.timeout(10):
-        while any(entry.seq == seq for entry in await log.queued()):  # noqa: ASYNC110  no event is set
+        while seq in [entry.seq for entry in await log.queued()]:  # noqa: ASYNC110  no event is set
             await asyncio.sleep(0.005)
 
 
