@@ -75,8 +75,7 @@ def registered(item: Architectures, fact: f.ModelRegistered) -> Architectures:
 
 @DECIDER.evolves
 def became_current(item: Architectures, fact: f.ModelPromoted | f.ModelRolledBack) -> Architectures:
-    current = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
-    return replace(item, current=current)
+    return replace(item, current=fact.current)
 
 
 @DECIDER.evolves

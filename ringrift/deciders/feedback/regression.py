@@ -106,13 +106,13 @@ def clear(
     item: Regression, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
 ) -> Iterator[f.RegressionCleared]:
     """A regression ends with its network."""
-    if isinstance(fact, f.ModelPromoted):
-        current, why = fact.model, "a stronger network was promoted"
-    else:
-        current, why = fact.current, "rolled back"
-    if item.of is not None and item.of != current:
+    if item.of is not None and item.of != fact.current:
+        promotion = isinstance(fact, f.ModelPromoted)
         yield f.RegressionCleared(
-            config=fact.config, model=item.of, why=why, settings_version=context.settings_version
+            config=fact.config,
+            model=item.of,
+            why="a stronger network was promoted" if promotion else "rolled back",
+            settings_version=context.settings_version,
         )
 
 

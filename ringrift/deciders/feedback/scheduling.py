@@ -89,8 +89,7 @@ def assessed(item: Load, fact: f.QualityAssessed) -> Load:
 
 @DECIDER.evolves
 def became_current(item: Load, fact: f.ModelPromoted | f.ModelRolledBack) -> Load:
-    current = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
-    return replace(item, current=current, error=None)
+    return replace(item, current=fact.current, error=None)
 
 
 @DECIDER.evolves

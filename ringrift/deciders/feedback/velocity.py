@@ -58,9 +58,8 @@ DECIDER = Decider("velocity", VelocityState)
 def became_current(
     item: Velocity, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
 ) -> Velocity:
-    model = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
-    known = next((point.gap for point in item.points if point.model == model), None)
-    points = (*item.points, Point(model=model, at=context.time, gap=known))
+    known = next((point.gap for point in item.points if point.model == fact.current), None)
+    points = (*item.points, Point(model=fact.current, at=context.time, gap=known))
     return replace(item, points=points[-POINTS_MAX:])
 
 

@@ -260,20 +260,28 @@ def tainted(item: Evaluation, fact: f.ModelTainted) -> Evaluation:
 
 
 @DECIDER.evolves
-def promoted(item: Evaluation, fact: f.ModelPromoted, context: Context) -> Evaluation:
+def judged(
+    item: Evaluation, fact: f.ModelPromoted | f.PromotionRejected | f.ModelRolledBack
+) -> Evaluation:
+    trials = {name: trial for name, trial in item.trials.items() if name != fact.model}
+    for name, old in trials.items():
+        if old.rival != fact.current:  # against the new rival it starts again
+            fresh = Trial(generation=old.generation, rival=fact.current, baselines=old.baselines)
+            trials[name] = fresh
+    return replace(item, current=fact.current, trials=trials)
+
+
+@DECIDER.evolves
+def became_current(
+    item: Evaluation, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
+) -> Evaluation:
+    return replace(item, measured_at=context.time)
+
+
+@DECIDER.evolves
+def promoted(item: Evaluation, fact: f.ModelPromoted) -> Evaluation:
     newest = [*item.generations.items(), (fact.model, fact.generation)][-GENERATIONS_MAX:]
-    item = _judged(item, fact.model, fact.model)
-    return replace(item, generations=dict(newest), measured_at=context.time)
-
-
-@DECIDER.evolves
-def rejected(item: Evaluation, fact: f.PromotionRejected) -> Evaluation:
-    return _judged(item, fact.model, fact.current)
-
-
-@DECIDER.evolves
-def rolled_back(item: Evaluation, fact: f.ModelRolledBack, context: Context) -> Evaluation:
-    return replace(_judged(item, fact.model, fact.current), measured_at=context.time)
+    return replace(item, generations=dict(newest))
 
 
 @DECIDER.evolves
@@ -301,16 +309,6 @@ def ticked(state: EvaluationState, fact: f.TickRecorded, context: Context) -> Ev
             again = _retested(item, item.current, item.generations.get(item.current, 0))
             stale[config] = replace(again, measured_at=context.time)
     return replace(state, configs=state.configs | stale) if stale else state
-
-
-def _judged(item: Evaluation, model: str, current: str | None) -> Evaluation:
-    """Without the trial of `model`; those against another rival start again."""
-    trials = {}
-    for name, trial in item.trials.items():
-        if name != model:
-            fresh = Trial(generation=trial.generation, rival=current, baselines=trial.baselines)
-            trials[name] = trial if trial.rival == current else fresh
-    return replace(item, current=current, trials=trials)
 
 
 def _retested(item: Evaluation, model: str, generation: int) -> Evaluation:

@@ -73,18 +73,18 @@ def retracted(item: Promotion, fact: f.GamesRetracted) -> Promotion:
 
 
 @DECIDER.evolves
-def promoted(item: Promotion, fact: f.ModelPromoted) -> Promotion:
-    return _judged(item, fact.model, fact.model)
-
-
-@DECIDER.evolves
-def rejected(item: Promotion, fact: f.PromotionRejected) -> Promotion:
-    return _judged(item, fact.model, fact.current)
-
-
-@DECIDER.evolves
-def rolled_back(item: Promotion, fact: f.ModelRolledBack, context: Context) -> Promotion:
-    return replace(_judged(item, fact.model, fact.current), rolled_back_at=context.time)
+def judged(
+    item: Promotion,
+    fact: f.ModelPromoted | f.PromotionRejected | f.ModelRolledBack,
+    context: Context,
+) -> Promotion:
+    candidates = {name: one for name, one in item.candidates.items() if name != fact.model}
+    if fact.current != item.current:  # results against another rival do not count
+        for name, one in candidates.items():
+            candidates[name] = Candidate(generation=one.generation)
+    rolled_back = isinstance(fact, f.ModelRolledBack)
+    at = context.time if rolled_back else item.rolled_back_at
+    return replace(item, current=fact.current, candidates=candidates, rolled_back_at=at)
 
 
 @DECIDER.decides
@@ -153,15 +153,6 @@ def _judged_by(item: Promotion, fact: f.EvaluationScored | f.EvaluationFailed) -
     if isinstance(fact, f.EvaluationScored) and item.current:
         return candidate if plays_as(fact.opponent, item.current) else None
     return candidate
-
-
-def _judged(item: Promotion, model: str, current: str | None) -> Promotion:
-    candidates = {name: one for name, one in item.candidates.items() if name != model}
-    if current != item.current:  # results against another rival do not count
-        candidates = {
-            name: Candidate(generation=one.generation) for name, one in candidates.items()
-        }
-    return replace(item, current=current, candidates=candidates)
 
 
 def _cooldown(item: Promotion, context: Context) -> float:

@@ -84,8 +84,7 @@ def switched(state: SelfplayState, fact: f.SettingsChanged) -> SelfplayState:
 
 @DECIDER.evolves
 def judged(item: Play, fact: f.ModelPromoted | f.PromotionRejected) -> Play:
-    model = fact.model if isinstance(fact, f.ModelPromoted) else fact.current
-    return replace(item, generation=fact.generation, plans=0, model=model)
+    return replace(item, generation=fact.generation, plans=0, model=fact.current)
 
 
 @DECIDER.evolves

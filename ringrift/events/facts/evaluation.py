@@ -116,6 +116,11 @@ class ModelPromoted(ConfigDecision, subject="promotion.{config}.model-promoted")
     evidence: Evidence | None
     why: str
 
+    @property
+    def current(self) -> str:
+        """The incumbent from now on, as in rejections and rollbacks."""
+        return self.model
+
 
 class PromotionRejected(ConfigDecision, subject="promotion.{config}.rejected"):
     """The candidate `model` was rejected; `current` stays the incumbent."""
