@@ -82,7 +82,7 @@ def old(story, settings_changed):
     return story(ageing.DECIDER).given(settings_changed())
 
 
-def test_tickets_age_after_four_hours_and_that_is_said_once(old):
+def test_a_request_is_escalated_once_after_four_hours(old):
     old.given(plan())
     old.after(hours=3.9).when(TickRecorded(minute=1)).then()
     (fact,) = old.after(hours=0.2).when(TickRecorded(minute=2)).then(WorkEscalated)
@@ -90,14 +90,14 @@ def test_tickets_age_after_four_hours_and_that_is_said_once(old):
     old.after(hours=1).when(TickRecorded(minute=3)).then()
 
 
-def test_what_is_done_does_not_age(old):
+def test_a_finished_request_does_not_age(old):
     old.given(plan(), played("selfplay-events-2-0"))
     assert old.state.waiting["selfplay-events-2"].left == 1
     old.given(played("selfplay-events-2-1"))
     old.after(hours=5).when(TickRecorded(minute=2)).then()
 
 
-def test_what_is_paused_begins_to_wait_when_the_pause_ends(old):
+def test_a_paused_request_waits_from_the_end_of_the_pause(old):
     old.given(plan(), PipelinePaused(scope="all", why="w"))
     old.after(hours=9).when(TickRecorded(minute=1)).then()
     old.given(PipelineResumed(scope="all", why="w"))
@@ -133,7 +133,7 @@ def test_trainings_and_matches_age_too(old):
     ],
     ids=["failed", "killed"],
 )
-def test_what_was_given_up_does_not_age(old, outcome):
+def test_a_failed_request_does_not_age(old, outcome):
     old.given(ASKED, outcome).after(hours=5).when(TICK).then()
 
 
@@ -157,7 +157,7 @@ def test_a_match_that_was_played_does_not_age(old):
     old.given(MATCH, scored).after(hours=5).when(TICK).then()
 
 
-def test_only_what_is_old_ages(old):
+def test_only_old_requests_are_escalated(old):
     old.given(plan()).after(hours=3)
     old.given(ASKED).after(hours=2)
     (fact,) = old.when(TICK).then(WorkEscalated)

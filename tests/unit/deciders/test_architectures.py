@@ -156,7 +156,7 @@ def test_the_one_furthest_below_its_share_is_trained_next():
     )
 
 
-def test_each_architecture_goes_on_from_its_own_newest_network(story, settings_changed):
+def test_each_architecture_starts_from_its_newest_network(story, settings_changed):
     life = story(training.DECIDER).given(
         settings_changed(training=TWO), *trained(B, "small"), *trained(C, "large")
     )

@@ -137,7 +137,7 @@ def test_a_promotion_resets_the_weight(life):
     assert all(weight == pytest.approx(1.0) for weight in fact.weights.values())
 
 
-def test_a_regression_brings_back_what_the_promotion_took(life):
+def test_a_regression_restores_the_weight_before_the_promotion(life):
     life.given(anomaly(), anomaly(), promoted())
     (fact,) = life.when(regressed()).then(CurriculumReweighted)
     assert (fact.reason, fact.amplitude, fact.weights[HEX]) == (
@@ -166,14 +166,14 @@ def test_poor_quality_raises_the_weight_until_it_has_recovered(life):
     assert fact.weights == pytest.approx(dict.fromkeys(ALL, 1.0))
 
 
-def test_after_an_outage_nobody_is_below_usual(life):
+def test_no_weight_is_below_usual_after_an_outage(life):
     life.given(TickRecorded(minute=1), recovered(FAR))
     life.after(seconds=59).when(TickRecorded(minute=2)).then()
     (fact,) = life.after(seconds=400).when(TickRecorded(minute=9)).then(CurriculumReweighted)
     assert (fact.reason, fact.config, fact.weights[FAR]) == ("outage", None, 1.0)
 
 
-def test_an_outage_without_anyone_below_tells_nothing(life):
+def test_an_outage_with_usual_weights_changes_nothing(life):
     life.given(TickRecorded(minute=1)).after(hours=1).when(TickRecorded(minute=61)).then()
 
 
@@ -181,7 +181,7 @@ def test_a_config_that_is_switched_off_moves_nothing(life):
     life.when(anomaly(config="square19_2p")).then()
 
 
-def test_a_config_switched_on_later_begins_as_usual(life):
+def test_a_config_switched_on_later_has_the_usual_weight(life):
     life.given(
         anomaly(),
         SettingsChanged(version=2, settings=Settings(configs=(HEX, "square19_2p")), why="w"),
@@ -190,7 +190,7 @@ def test_a_config_switched_on_later_begins_as_usual(life):
     assert life.state.weights["square19_2p"] == 1.0
 
 
-def test_weights_stay_within_their_bounds(life):
+def test_weights_stay_within_their_limits(life):
     life.given(*[anomaly()] * 20)
     assert life.state.weights[HEX] == 4.0
 

@@ -97,7 +97,7 @@ def test_a_training_that_was_given_up_leaves_a_circle_which_is_broken(life):
     assert fact.waited_seconds >= 900.0
 
 
-def test_it_is_broken_once_and_again_only_after_as_long(life):
+def test_a_deadlock_is_broken_again_only_after_the_same_time(life):
     life.given(*STUCK)
     quiet(life, 16)
     life.after(seconds=59).when(TickRecorded(minute=17)).then()
@@ -109,13 +109,13 @@ def test_work_in_hand_is_no_circle(life):
     life.when(TickRecorded(minute=99)).then()
 
 
-def test_spare_games_keep_nobody_from_finding_the_circle(life):
+def test_spare_games_do_not_hide_a_circle(life):
     life.given(*STUCK, plan(spare=True))
     quiet(life, 15)
     life.after(seconds=59).when(TickRecorded(minute=99)).then(DeadlockBroken)
 
 
-def test_who_waits_for_a_shard_or_a_cool_down_waits_in_no_circle(life):
+def test_waiting_for_a_shard_or_a_cool_down_is_no_circle(life):
     life.given(plan(), played())
     quiet(life, 60)
     life.when(TickRecorded(minute=99)).then()
@@ -184,12 +184,12 @@ def test_a_pause_is_no_circle_and_neither_is_a_loop_that_has_ended(story, settin
     ).then()
 
 
-def test_hours_in_which_nobody_ran_do_not_count(life):
+def test_hours_without_a_coordinator_do_not_count(life):
     life.given(*STUCK, TickRecorded(minute=0))
     life.after(hours=10).when(TickRecorded(minute=600)).then()
 
 
-def test_a_broken_circle_plays_on_with_other_games_and_trains_anew(story, settings_changed):
+def test_a_broken_circle_plays_other_games_and_trains_again(story, settings_changed):
     broken = DeadlockBroken(
         config=HEX, cycle=("self-play", "training"), waited_seconds=900.0, settings_version=1
     )
@@ -206,7 +206,7 @@ def test_a_broken_circle_plays_on_with_other_games_and_trains_anew(story, settin
 
 
 @for_all(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("abcdefg")))
-def test_what_is_found_is_a_circle_and_what_is_none_is_not_found(waits):
+def test_exactly_the_circles_are_found(waits):
     found = waiting.circle(waits)
     if found:
         assert all(

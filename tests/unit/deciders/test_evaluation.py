@@ -37,7 +37,7 @@ def test_a_candidate_meets_the_current_network_first(story, settings_changed):
     assert asked[0].opponent.model == B
 
 
-def test_rounds_go_on_while_the_test_is_open(story, settings_changed):
+def test_rounds_continue_while_the_test_is_open(story, settings_changed):
     life = story(evaluation.DECIDER).given(
         settings_changed(), registered(B), promoted(B), registered(C, generation=2)
     )
@@ -53,7 +53,7 @@ def test_a_clear_result_ends_the_rounds(story, settings_changed):
     life.when(scored("promotion", 60, 2, model=C)).then()
 
 
-def test_evaluation_pauses_and_goes_on(story, settings_changed):
+def test_evaluation_pauses_and_resumes(story, settings_changed):
     life = story(evaluation.DECIDER).given(
         settings_changed(), PipelinePaused(scope="all", kind="evaluation", why="w")
     )
@@ -129,7 +129,7 @@ def test_networks_that_were_current_are_not_measured_again(story, settings_chang
     life.after(hours=24 * 20).when(TICK).then()
 
 
-def test_one_that_is_current_again_after_a_rollback_is_when_its_time_comes(story, settings_changed):
+def test_a_network_current_again_after_a_rollback_is_measured_in_time(story, settings_changed):
     back = ModelRolledBack(
         config=CONFIG, model=C, current=B, elo_drop=200.0, why="w", settings_version=1
     )
@@ -144,7 +144,7 @@ def test_one_that_is_current_again_after_a_rollback_is_when_its_time_comes(story
     )
 
 
-def test_a_candidate_whose_rival_is_no_longer_current_begins_again(story, settings_changed):
+def test_a_candidate_whose_rival_is_no_longer_current_starts_again(story, settings_changed):
     life = story(evaluation.DECIDER).given(
         settings_changed(), registered(B), promoted(B), registered(C, generation=2)
     )

@@ -105,7 +105,7 @@ def test_a_plateau_boosts_less(life, severity, boost):
     assert (fact.boost, fact.reason) == (pytest.approx(boost), "plateau")
 
 
-def test_boosts_add_up_to_a_bound(life):
+def test_boosts_multiply_up_to_a_limit(life):
     life.given(anomaly("critical"), anomaly("critical"))
     assert life.state.configs[CONFIG].boost == 2.0
     life.when(anomaly("critical")).then()
@@ -128,7 +128,7 @@ def test_a_rejection_is_a_generation_too(life):
     life.given(anomaly("critical")).when(rejected()).then(ExplorationAdjusted)
 
 
-def test_what_is_usual_does_not_decay(life):
+def test_a_usual_boost_does_not_decay(life):
     life.given(pace("fast")).when(promoted()).then()
 
 
@@ -137,13 +137,13 @@ def test_a_regressing_config_explores_more_than_usual(life):
     assert fact.boost == pytest.approx(1.05)
 
 
-def test_a_boost_comes_back_to_usual(life):
+def test_a_boost_decays_to_usual(life):
     life.given(anomaly("critical"), *[rejected()] * 4)
     assert life.state.configs[CONFIG].boost == 1.0
     life.when(rejected()).then()
 
 
-def test_configs_are_apart(life):
+def test_configs_are_independent(life):
     life.given(anomaly("critical", config="square8_2p")).when(promoted()).then()
 
 
@@ -195,7 +195,7 @@ steps = st.lists(
 
 
 @for_all(events=steps)
-def test_the_boost_stays_within_its_bounds(events):
+def test_the_boost_stays_within_its_limits(events):
     life = Story(DECIDER)
     for event in events:
         for fact in life.when(event).decided:

@@ -226,7 +226,7 @@ def test_feedback_changes_nothing_in_a_fresh_run_of_one_config() -> None:
     assert len(decided(without)["PromotionRejected"]) == 1
 
 
-def test_feedback_tells_what_it_found_meanwhile() -> None:
+def test_feedback_records_its_findings() -> None:
     kinds = {type(fact) for fact in run((*LOOP, *FEEDBACK), ticks=True)}
     assert {QualityAssessed, VelocityChanged, CurriculumReweighted, AllocationDecided} <= kinds
 

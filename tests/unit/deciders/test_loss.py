@@ -63,7 +63,7 @@ def test_a_loss_far_above_is_an_anomaly(life):
 @pytest.mark.parametrize(
     ("value", "severity"), [(1.07, "minor"), (1.10, "major"), (1.5, "critical")]
 )
-def test_severity_grows_with_the_distance(life, value, severity):
+def test_severity_rises_with_the_deviation(life, value, severity):
     (fact,) = life.when(trained(value)).then(LossAnomalyDetected)
     assert fact.severity == severity
 
@@ -81,7 +81,7 @@ def test_one_anomaly_does_not_hide_the_next(life):
     life.when(trained(5.0)).then(LossAnomalyDetected)
 
 
-def test_the_bound_follows_what_has_become_usual(life):
+def test_the_threshold_follows_recent_losses(life):
     life.given(*[trained(2.0 + i / 100) for i in range(10)])
     life.when(trained(2.05)).then()
 
@@ -91,11 +91,11 @@ def test_the_validation_loss_counts_where_there_is_one(life):
     life.when(trained(1.0, validation=9.0)).then(LossAnomalyDetected)
 
 
-def test_configs_have_their_own_bounds(life):
+def test_configs_have_their_own_thresholds(life):
     life.when(trained(9.0, config="square8_2p")).then()
 
 
-def test_no_gain_for_five_trainings_is_a_plateau_told_once(story, settings_changed):
+def test_five_trainings_without_a_gain_are_one_plateau(story, settings_changed):
     life = story(DECIDER).given(settings_changed(), trained(1.0), *[trained(1.0)] * 4)
     (fact,) = life.when(trained(1.0)).then(PlateauDetected)
     assert (fact.trainings, fact.severity, fact.best_loss) == (5, "minor", 1.0)
@@ -120,7 +120,7 @@ def test_a_tiny_gain_does_not(story, settings_changed):
     life.when(trained(0.999)).then()
 
 
-def test_three_generations_of_a_fresh_run_tell_nothing(story, settings_changed):
+def test_a_fresh_run_has_no_findings(story, settings_changed):
     life = story(DECIDER).given(settings_changed())
     for value in (2.5, 2.9, 2.2, 2.4):
         life.when(trained(value)).then()

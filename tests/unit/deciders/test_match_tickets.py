@@ -102,7 +102,7 @@ def asked(life) -> list[EvaluationRequested]:
     ]
 
 
-def test_on_a_laptop_a_round_is_one_ticket_however_long(life):
+def test_a_round_is_one_ticket_without_registered_nodes(life):
     (request,) = asked(life.when(registered(C)))
     assert (request.round, request.starts) == (0, 32)
 

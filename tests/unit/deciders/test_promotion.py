@@ -47,7 +47,7 @@ def test_a_weaker_candidate_is_rejected(story, settings_changed):
 
 
 @pytest.mark.parametrize(("wins", "verdict"), [(33, ModelPromoted), (32, PromotionRejected)])
-def test_an_open_test_at_the_cap_goes_by_the_score(story, settings_changed, wins, verdict):
+def test_an_open_test_at_the_cap_is_decided_by_the_score(story, settings_changed, wins, verdict):
     cap = PromotionSettings(starts_max=64, elo0=-1, elo1=1, score_at_cap=0.51)
     life = story(promotion.DECIDER).given(
         settings_changed(promotion=cap), registered(B), scored("random", 32, 0), registered(C)
@@ -82,7 +82,7 @@ def test_a_failed_evaluation_rejects(story, settings_changed):
 
 
 @pytest.mark.parametrize("purpose", sorted(MEASURING))
-def test_nobody_is_judged_by_a_match_that_only_measures(story, settings_changed, purpose):
+def test_a_measuring_match_judges_no_candidate(story, settings_changed, purpose):
     life = story(promotion.DECIDER).given(settings_changed(), registered(B))
     life.when(scored(purpose, 32, 0)).then()
     life.when(
@@ -99,9 +99,7 @@ def test_nobody_is_judged_by_a_match_that_only_measures(story, settings_changed,
     life.when(scored("random", 17, 15)).then(PromotionRejected)
 
 
-def test_a_result_against_a_network_that_is_no_longer_current_tells_nothing(
-    story, settings_changed
-):
+def test_a_result_against_a_former_network_does_not_count(story, settings_changed):
     life = story(promotion.DECIDER).given(
         settings_changed(), registered(B), scored("random", 32, 0), registered(C, generation=2)
     )

@@ -76,7 +76,7 @@ def test_a_shard_is_assessed(story, settings_changed):
     assert fact.adjusted == pytest.approx(0.75 * fact.score + 0.25 * 0.5)
 
 
-def test_a_shard_without_self_play_tells_nothing(story, settings_changed):
+def test_a_shard_without_self_play_is_not_assessed(story, settings_changed):
     story(DECIDER).given(settings_changed()).when(shard(None)).then()
 
 
@@ -136,7 +136,7 @@ def test_recovery_takes_more_than_not_being_degraded(story, settings_changed):
     assert QualityDegraded not in decided
 
 
-def test_configs_are_judged_apart(story, settings_changed):
+def test_configs_are_judged_independently(story, settings_changed):
     life = story(DECIDER).given(settings_changed(), shard(BAD))
     life.when(shard(summary(), config="square8_2p")).then(QualityAssessed)
 
@@ -193,7 +193,7 @@ def test_the_mean_lies_between_its_components(components):
 
 
 @for_all(value=shares, age=st.floats(0, 1e6), later=st.floats(0, 1e6))
-def test_fading_never_crosses_neutral_and_goes_on(value, age, later):
+def test_fading_is_monotonic_and_never_crosses_neutral(value, age, later):
     one, two = faded(value, age, 3600), faded(value, age + later, 3600)
     assert abs(two - 0.5) <= abs(one - 0.5) + 1e-12
     assert (value - 0.5) * (one - 0.5) >= 0

@@ -33,13 +33,13 @@ def test_the_table_does_not_depend_on_how_results_were_split(story):
     assert msgspec.json.encode(once) == msgspec.json.encode(split)
 
 
-def test_configs_are_rated_apart(story):
+def test_configs_are_rated_independently(story):
     life = story(elo.DECIDER).given(scored("random", 30, 2))
     (other,) = life.when(scored("random", 2, 30, config="square8_2p")).then(RatingsUpdated)
     assert other.games == 64
 
 
-def test_everyone_is_rated_by_matches_that_only_measure(story):
+def test_measuring_matches_rate_all_participants(story):
     story(elo.DECIDER).when(scored("gauntlet", 30, 2)).then(RatingsUpdated)
 
 
@@ -52,7 +52,7 @@ def of(life) -> dict[str, float]:
     }
 
 
-def test_who_wins_is_above_who_loses(story):
+def test_the_winner_is_rated_above_the_loser(story):
     found = of(
         story(elo.DECIDER).given(scored("random", 30, 2), scored("promotion", 20, 12, model=C))
     )
@@ -77,7 +77,7 @@ def test_equal_scores_are_equal_ratings(story):
     assert found["b"] == pytest.approx(found["random"], abs=1e-6)
 
 
-def test_a_match_that_failed_changes_nothing(story):
+def test_a_failed_match_changes_nothing(story):
     failed = EvaluationFailed(
         config=CONFIG,
         generation=1,

@@ -143,7 +143,7 @@ def test_a_first_network_cannot_regress(story, settings_changed):
     story(DECIDER).given(settings_changed(), promoted(B)).when(rated(b=-500, c=100)).then()
 
 
-def test_a_level_is_told_once_and_again_when_it_rises(life):
+def test_a_regression_is_reported_again_only_when_its_severity_rises(life):
     life.when(rated(b=100, c=60)).then(RegressionDetected)
     life.when(rated(b=100, c=65)).then()
     (fact,) = life.when(rated(b=100, c=20)).then(RegressionDetected)
@@ -151,7 +151,7 @@ def test_a_level_is_told_once_and_again_when_it_rises(life):
     life.when(rated(b=100, c=60)).then()
 
 
-def test_it_is_cleared_below_half_the_lowest_bound(life):
+def test_a_regression_is_cleared_below_half_the_lowest_threshold(life):
     life.given(rated(b=100, c=60))
     life.when(rated(b=100, c=80)).then()
     life.when(rated(b=100, c=86)).then(RegressionCleared)
@@ -174,7 +174,7 @@ def test_the_good_network_is_the_newest_that_is_no_regression_itself(story, sett
     assert (fact.best, fact.rollback_to) == (B, C)
 
 
-def test_configs_are_apart(life):
+def test_configs_are_independent(life):
     life.when(rated(config="square8_2p", b=300, c=0)).then()
 
 
@@ -220,7 +220,7 @@ def test_a_lesser_one_and_one_of_another_network_are_not(promoter):
     promoter.when(detected(model=D)).then()
 
 
-def test_after_a_rollback_nothing_is_promoted_for_a_while_and_the_loop_goes_on(promoter):
+def test_nothing_is_promoted_during_the_cool_down_after_a_rollback(promoter):
     promoter.given(detected(), registered(D))
     (fact,) = promoter.when(scored(60, 2, opponent=B)).then(PromotionRejected)
     assert "after the rollback" in fact.why

@@ -86,18 +86,18 @@ def retired(life) -> list[int]:
     return [fact.index for fact in life.when(TICK).decided if isinstance(fact, ShardRetired)]
 
 
-def test_shards_two_windows_back_go_oldest_first(life):
+def test_shards_two_windows_back_are_retired_oldest_first(life):
     life.given(*map(shard, range(6)))
     (first, second) = life.when(TICK).then(ShardRetired, ShardRetired)
     assert [first.digest, second.digest] == [digest(0), digest(1)]
     assert first.why == "further back than 4,000 samples"
 
 
-def test_those_in_reach_stay(life):
+def test_shards_in_reach_are_kept(life):
     assert retired(life.given(*map(shard, range(4)))) == []
 
 
-def test_a_shard_goes_once(life):
+def test_a_shard_is_retired_once(life):
     assert retired(life.given(*map(shard, range(6)))) == [0, 1]
     assert retired(life) == []
 
@@ -106,24 +106,24 @@ def test_only_a_tick_decides(life):
     life.given(*map(shard, range(5))).when(shard(5)).then()
 
 
-def test_what_a_training_under_way_sees_stays_until_it_has_ended(life):
+def test_shards_of_a_training_in_flight_are_kept(life):
     life.given(*map(shard, range(3)), requested(0, 1), *map(shard, range(3, 6)))
     assert retired(life) == []
     assert retired(life.given(FINISHED)) == [0, 1]
 
 
-def test_another_training_holds_its_own_shards_only(life):
+def test_a_training_keeps_only_its_own_shards(life):
     life.given(*map(shard, range(3)), requested(0), requested(1), *map(shard, range(3, 6)))
     assert retired(life) == [0]
 
 
-def test_a_shard_in_the_place_of_another_goes_in_its_turn(life):
+def test_a_superseding_shard_is_retired_in_its_place(life):
     life.given(*map(shard, range(4)), shard(1000, supersedes=digest(0)), shard(4))
     (fact,) = life.when(TICK).then(ShardRetired)
     assert fact.digest == digest(1000)
 
 
-def test_a_shard_of_nothing_takes_no_room(life):
+def test_an_empty_shard_takes_no_room(life):
     life.given(shard(0), shard(1, samples=0), *map(shard, range(2, 5)))
     assert retired(life) == []
 
@@ -140,7 +140,7 @@ def test_configs_keep_their_own(life):
     assert {fact.config for fact in life.when(TICK).decided} == {CONFIG}
 
 
-def test_many_go_in_bounded_batches(life):
+def test_batches_of_retirements_are_limited(life):
     life.given(*map(shard, range(RETIRED_MAX + 9)))
     assert [len(retired(life)) for _ in range(3)] == [RETIRED_MAX, 5, 0]
 
@@ -151,7 +151,7 @@ def test_the_state_survives_json(life):
 
 
 @for_all(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=30))
-def test_what_is_kept_fills_two_windows_or_is_everything(sizes):
+def test_kept_shards_fill_two_windows_or_are_all(sizes):
     shards = [shard(index, samples=samples) for index, samples in enumerate(sizes)]
     life = Story(retention.DECIDER).given(settings_changed(training=WINDOW), *shards)
     gone = {fact.digest for fact in life.when(TICK).decided}

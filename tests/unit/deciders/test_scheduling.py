@@ -106,14 +106,14 @@ def life(story, settings_changed):
     )
 
 
-def test_configs_about_which_nothing_is_known_have_equal_shares(story, settings_changed):
+def test_unknown_configs_have_equal_shares(story, settings_changed):
     (fact,) = (
         story(DECIDER).when(settings_changed(configs=(HEX, SQUARE, BIG))).then(AllocationDecided)
     )
     assert fact.shares == pytest.approx(dict.fromkeys((HEX, SQUARE, BIG), 1 / 3))
 
 
-def test_one_config_alone_has_everything_and_that_is_told_once(story, settings_changed):
+def test_a_single_config_has_the_whole_share(story, settings_changed):
     life = story(DECIDER)
     (fact,) = life.when(settings_changed()).then(AllocationDecided)
     assert fact.shares == {HEX: 1.0}
@@ -132,7 +132,7 @@ def test_a_new_config_beside_old_ones_is_starved(story, settings_changed):
     assert fact.shares[HEX] == pytest.approx(1 / 6)
 
 
-def test_velocity_moves_shares_in_one_hop(life):
+def test_velocity_moves_shares_at_once(life):
     (fact,) = life.given(pace(SQUARE, "stalled")).when(pace(HEX, "fast")).then(AllocationDecided)
     assert fact.shares[HEX] > fact.shares[BIG] > fact.shares[SQUARE]
 
@@ -168,7 +168,7 @@ def test_an_uncertain_rating_brings_more_games(life):
     )
 
 
-def test_small_moves_are_not_told(life):
+def test_small_moves_are_not_recorded(life):
     life.when(played(HEX, 10)).then()
 
 
@@ -241,7 +241,7 @@ loads = st.dictionaries(
 
 
 @for_all(loads=loads)
-def test_shares_sum_to_one_nobody_starves_and_nobody_has_all(loads):
+def test_shares_sum_to_one_within_their_limits(loads):
     shares = allocate(
         {k: v[0] for k, v in loads.items()}, {k: v[1] for k, v in loads.items()}, DEFAULT
     )
@@ -252,7 +252,7 @@ def test_shares_sum_to_one_nobody_starves_and_nobody_has_all(loads):
 
 
 @for_all(loads=loads, more=unit)
-def test_a_higher_priority_never_means_a_smaller_share(loads, more):
+def test_a_higher_priority_never_gives_a_smaller_share(loads, more):
     games = {k: v[1] for k, v in loads.items()}
     priorities = {k: v[0] for k, v in loads.items()}
     name = min(loads)
@@ -285,7 +285,7 @@ def test_no_term_moves_a_priority_by_more_than_its_weight(terms, name, value):
 
 
 @for_all(raw=st.dictionaries(st.sampled_from(names), st.floats(1e-3, 1e3), min_size=2))
-def test_bounds_do_not_change_the_order(raw):
+def test_limits_do_not_change_the_order(raw):
     shares = bounded(
         raw, dict.fromkeys(raw, 0.25 / len(raw)), dict.fromkeys(raw, max(0.4, 2 / len(raw)))
     )

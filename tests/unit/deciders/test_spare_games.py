@@ -52,7 +52,7 @@ def spare_games(life, config: str) -> int:
     return selfplay.spare_games(life.state, config, life.in_force.settings)
 
 
-def test_nodes_that_nobody_registered_get_no_spare_games(life):
+def test_unregistered_nodes_get_no_spare_games(life):
     life.when(played(HEX, 96)).then()
 
 
@@ -64,7 +64,7 @@ def test_a_fleet_that_would_idle_gets_a_ticket_for_each_node(life):
     life.when(assigned("n0")).then()
 
 
-def test_tickets_are_small_until_it_is_known_what_a_game_takes(life):
+def test_tickets_are_small_until_games_were_timed(life):
     assert ticket_games(life, HEX) == 96, "no node is registered"
     life.given(assigned("n0"))
     assert ticket_games(life, HEX) == selfplay.TICKET_GAMES_MIN
@@ -73,7 +73,7 @@ def test_tickets_are_small_until_it_is_known_what_a_game_takes(life):
     assert ticket_games(life, SQUARE) == selfplay.TICKET_GAMES_MIN
 
 
-def test_spare_games_go_by_shares(life):
+def test_spare_games_follow_the_shares(life):
     life.given(AllocationDecided(shares={HEX: 0.75, SQUARE: 0.25}, terms={}, settings_version=1))
     life.given(played(HEX, 96), played(SQUARE, 96))
     life.given(*(assigned(f"n{i}") for i in range(4)))
@@ -113,7 +113,7 @@ def uneven(life):
     return life.given(*(assigned(f"n{i}", seconds=300.0) for i in range(4)))
 
 
-def test_shares_hold_however_different_the_plans_are(uneven):
+def test_shares_hold_for_plans_of_different_sizes(uneven):
     lived(uneven, 200)
     total = {name: item.progress.spare_planned for name, item in uneven.state.configs.items()}
     assert spare_games(uneven, HEX) >= 40 * spare_games(uneven, SQUARE)

@@ -135,9 +135,7 @@ def test_a_promotion_between_them_counts_from_nothing(life):
 
 
 @pytest.mark.parametrize("score", [None, 0.6])
-def test_candidates_that_were_never_measured_or_came_too_soon_after_a_rollback_tell_nothing(
-    life, score
-):
+def test_rejections_without_a_score_do_not_count(life, score):
     life.given(*[rejected(score)] * 5).when(rejected(score)).then()
 
 
@@ -152,15 +150,15 @@ def test_overfitting_once_in_a_while_does_not(life):
     life.given(*[trained(), trained(1.2)] * 4).when(trained()).then()
 
 
-def test_a_short_run_is_not_told_from_its_losses(life):
+def test_few_trainings_change_nothing(life):
     life.given(trained(2.0), trained(2.0)).when(trained(2.0)).then()
 
 
-def test_losses_without_games_kept_back_tell_nothing(life):
+def test_losses_without_validation_are_ignored(life):
     life.given(*[trained(None)] * 5).when(trained(None)).then()
 
 
-def test_a_promotion_goes_half_of_the_way_back_and_then_the_rest(life):
+def test_promotions_lead_half_of_the_way_back(life):
     life.given(PLATEAU)
     (fact,) = life.when(PROMOTED).then(HyperparametersAdjusted)
     assert fact.factors[RATE] == pytest.approx(0.7**0.5)
@@ -170,7 +168,7 @@ def test_a_promotion_goes_half_of_the_way_back_and_then_the_rest(life):
     life.when(PROMOTED).then()
 
 
-def test_what_a_person_set_is_left_alone(life):
+def test_values_of_a_person_are_kept(life):
     life.given(tuned(learning_rate="0.01", batch="64")).when(PLATEAU).then()
     life.given(trained(), trained(), trained(2.0))
     (fact,) = life.when(trained(2.0)).then(HyperparametersAdjusted)
@@ -180,13 +178,13 @@ def test_what_a_person_set_is_left_alone(life):
     )
 
 
-def test_after_a_reset_by_hand_it_begins_anew(life):
+def test_a_reset_by_a_person_starts_again(life):
     life.given(PLATEAU, PLATEAU, tuned())
     (fact,) = life.when(PLATEAU).then(HyperparametersAdjusted)
     assert fact.factors == {RATE: 0.7}
 
 
-def test_new_settings_are_multiplied_anew(life, settings_changed):
+def test_factors_apply_to_new_settings(life, settings_changed):
     life.given(PLATEAU)
     (fact,) = life.when(settings_changed(training=TrainingSettings(learning_rate=1e-2))).then(
         HyperparametersAdjusted
@@ -195,7 +193,7 @@ def test_new_settings_are_multiplied_anew(life, settings_changed):
     life.when(settings_changed(training=TrainingSettings(learning_rate=1e-2))).then()
 
 
-def test_configs_are_tuned_apart(life):
+def test_configs_are_tuned_independently(life):
     life.given(PLATEAU)
     (fact,) = life.when(msgspec.structs.replace(PLATEAU, config=OTHER)).then(
         HyperparametersAdjusted
@@ -203,7 +201,7 @@ def test_configs_are_tuned_apart(life):
     assert (fact.config, fact.factors) == (OTHER, {RATE: 0.7})
 
 
-def test_the_next_training_is_asked_for_with_it(story, settings_changed, life):
+def test_the_next_training_carries_the_values(story, settings_changed, life):
     (fact,) = life.when(PLATEAU).then(HyperparametersAdjusted)
     plan = SelfplayPlanned(
         config=CONFIG,
@@ -265,7 +263,7 @@ def states(events: list[Fact]) -> Iterator[tuning.Tuning]:
 
 
 @for_all(events=lives)
-def test_factors_stay_within_their_bounds_and_a_person_is_obeyed(events):
+def test_factors_stay_within_their_limits_and_keep_values_of_a_person(events):
     settings = TuningSettings()
     for item in states(events):
         assert all(

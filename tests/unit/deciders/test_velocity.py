@@ -85,7 +85,7 @@ def test_the_zero_of_the_table_does_not_matter(life):
     assert fact.elo_per_hour == pytest.approx(5.0, rel=0.01)
 
 
-def test_two_networks_a_minute_apart_count_as_an_hour_apart(life):
+def test_two_networks_within_an_hour_count_as_an_hour_apart(life):
     life.given(rated(b=50), promoted(C))
     (fact,) = life.when(rated(b=50, c=70)).then(VelocityChanged)
     assert fact.elo_per_hour == pytest.approx(20.0)
@@ -97,7 +97,7 @@ def test_a_weaker_network_is_regressing(life):
     assert fact.pace == "regressing"
 
 
-def test_a_rollback_is_seen(life):
+def test_a_rollback_changes_the_current_network(life):
     life.given(rated(b=50)).after(hours=2).given(promoted(C), rated(b=50, c=-100))
     life.given(
         ModelRolledBack(
@@ -108,11 +108,11 @@ def test_a_rollback_is_seen(life):
     assert (fact.model, fact.elo_above_heuristic, fact.pace) == (B, 50.0, "stalled")
 
 
-def test_the_same_table_again_tells_nothing(life):
+def test_an_unchanged_table_is_not_reported(life):
     life.given(rated(b=50)).when(rated(b=50.2)).then()
 
 
-def test_without_the_heuristic_nothing_is_known(life):
+def test_nothing_is_reported_without_the_heuristic(life):
     life.when(msgspec.structs.replace(rated(b=50), ratings=rated(b=50).ratings[:1])).then()
 
 
@@ -122,14 +122,14 @@ def test_without_promotions_the_pace_falls_with_the_hours(life):
     assert [fact.pace for fact in found] == ["steady", "stalled"]
 
 
-def test_a_day_without_a_gain_is_a_stall_told_once(life):
+def test_a_day_without_a_gain_is_one_stall(life):
     life.given(rated(b=50))
     found = [fact for fact in minutes(life, 60 * 25) if isinstance(fact, ProgressStalled)]
     assert [fact.best_elo_above_heuristic for fact in found] == [50.0]
     assert found[0].stalled_seconds == pytest.approx(86_400, abs=120)
 
 
-def test_hours_in_which_nobody_ran_do_not_count(life):
+def test_hours_without_a_coordinator_do_not_count(life):
     life.given(rated(b=50), TICK).after(hours=48)
     life.when(TICK).then()
 
