@@ -16,8 +16,8 @@ import msgspec
 from ringrift.cli.common import HERE, Config, Json, Source, console, opened, progress, show
 from ringrift.errors import CommandError
 from ringrift.insight.describe import field_text, plural, table
+from ringrift.insight.sql.log_tables import FILE, Connection, open_tables, refresh, rows_of
 from ringrift.insight.sql.ready_views import READY_VIEWS
-from ringrift.insight.sql.tables import FILE, Connection, open_tables, refresh, rows_of
 
 ROWS_SHOWN_MAX = 200
 PROMPT, MORE = "ringrift> ", "     ...> "

@@ -29,7 +29,7 @@ from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE
 from ringrift.events.settings_sources import from_environment, load
 from ringrift.insight.generations import LoopView
-from ringrift.insight.plots import elo_of
+from ringrift.insight.plot_style import elo_of
 from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog

@@ -10,12 +10,11 @@ from msgspec import Struct
 from rich.table import Table
 
 from ringrift.events import Fact, facts, type_of
+from ringrift.insight.digests import short
 
 TEXT_MAX = 60
 ITEMS_MAX = 3
 """Items of a list that are shown."""
-DIGEST_SHOWN = 12
-"""Digits of a SHA-256, as many as the name of a participant has."""
 _LOSS = "loss validation_loss"
 _MATCH = "generation purpose round candidate opponent"
 SHOWN: dict[type[Fact], str] = {
@@ -80,16 +79,6 @@ def field_text(value: Any) -> str:
         case Struct():
             return field_text(msgspec.json.encode(value).decode())
     return str(value)
-
-
-def short(digest: str) -> str:
-    """Return the first digits of a digest."""
-    return digest[:DIGEST_SHOWN]
-
-
-def shorts(digests: Iterable[str], empty: str = "") -> str:
-    """Return several digests, shortened and separated by commas; `empty` if there are none."""
-    return ", ".join(map(short, digests)) or empty
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

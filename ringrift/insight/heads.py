@@ -30,7 +30,7 @@ class GameHead(Struct, frozen=True):
     seats: tuple[HeadSeat, ...]
 
 
-class _Envelope(Struct, frozen=True):
+class _GameEnvelope(Struct, frozen=True):
     data: GameHead
     cause: str | None = None
 
@@ -53,6 +53,12 @@ async def game_heads(
     """Yield the heads of recorded games (of all configs if none is given) in the order of the log,
     after one sequence and up to another."""
     async for seq, found in read.partial(
-        log, _Envelope, GameCompleted, scopes=configs, after=after, until=until, progress=progress
+        log,
+        _GameEnvelope,
+        GameCompleted,
+        scopes=configs,
+        after=after,
+        until=until,
+        progress=progress,
     ):
         yield GameAt(seq, found.cause, found.data)

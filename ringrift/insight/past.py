@@ -21,7 +21,7 @@ from ringrift.events import EventMeta, Recorded
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import field_text
 from ringrift.insight.generations import LoopView
-from ringrift.insight.replay import replayable
+from ringrift.insight.rebuild import replayable
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.runtime.decide import DeciderRun

@@ -13,6 +13,7 @@ from ringrift.deciders.loop.retraction import retracted
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
 from ringrift.events.tickets import tickets_of
+from ringrift.insight.digests import completed
 from ringrift.insight.heads import GameHead, game_heads
 from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
@@ -59,7 +60,7 @@ class _Matches:
     candidates: dict[str, str] = field(default_factory=dict)
     """Candidates by ticket."""
     retractions: list[facts.GamesRetracted] = field(default_factory=list)
-    models: set[str] = field(default_factory=set)
+    models: list[str] = field(default_factory=list)
 
 
 def selection(
@@ -102,7 +103,7 @@ async def retractions(
 
     Raises CommandError."""
     matches = await _matches(log)
-    model = None if asked.model is None else _whole(asked.model, matches.models)
+    model = None if asked.model is None else completed(asked.model, matches.models)
     chosen: dict[str, list[tuple[int, GameHead]]] = {}
     async for seq, _, head in game_heads(
         log,
@@ -141,7 +142,7 @@ async def _matches(log: Log) -> _Matches:
             case facts.GamesRetracted():
                 found.retractions.append(event)
             case facts.ModelRegistered() | facts.ModelDerived():
-                found.models.add(event.model)
+                found.models.append(event.model)
     return found
 
 
@@ -183,12 +184,3 @@ def _fact(
         scored_games=sum(event.games for event in scored),
         why=asked.why,
     )
-
-
-def _whole(prefix: str, models: set[str]) -> str:
-    """Return the digest that starts with `prefix`. Raises CommandError."""
-    found = [model for model in models if model.startswith(prefix)]
-    if len(found) != 1:
-        count = f"{len(found) or 'no'} networks start with {prefix!r}"
-        raise CommandError(f"{count}: give more digits of one of `ringrift model list`")
-    return found[0]

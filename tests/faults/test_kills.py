@@ -31,7 +31,7 @@ from ringrift.events.facts import (
     TrainingFinished,
     TrainingRequested,
 )
-from ringrift.insight.replay import rebuild_elo
+from ringrift.insight.rebuild import rebuild_elo
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence

@@ -20,7 +20,7 @@ from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Settings, draft
 from ringrift.events.facts import PipelineResumed, RatingsUpdated, SettingsChanged, ShardExported
 from ringrift.events.settings import SelfplaySettings, ShardSettings
-from ringrift.insight.replay import replayed_runs
+from ringrift.insight.rebuild import replayed_runs
 from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog

@@ -9,7 +9,8 @@ from msgspec import Struct
 from rich.table import Table
 
 from ringrift.events import facts
-from ringrift.insight.describe import field_text, shorts, table
+from ringrift.insight.describe import field_text, table
+from ringrift.insight.digests import shorts
 from ringrift.insight.models.model_history import (
     VERDICTS,
     Ancestor,

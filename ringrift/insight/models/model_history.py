@@ -10,7 +10,8 @@ from msgspec import Struct
 from rich.table import Table
 
 from ringrift.events import facts
-from ringrift.insight.describe import short, table
+from ringrift.insight.describe import table
+from ringrift.insight.digests import short
 from ringrift.insight.generations import Score
 from ringrift.log import read
 from ringrift.log.protocol import Log

@@ -10,6 +10,7 @@ from pathlib import Path
 from ringrift.errors import CommandError
 from ringrift.events import draft
 from ringrift.events.facts import ModelDerived
+from ringrift.insight.digests import DIGITS_MIN, completed
 from ringrift.insight.models.model_card import weights
 from ringrift.learning.families import AnyCheckpoint, checkpoint_of
 from ringrift.log import read
@@ -21,7 +22,7 @@ from ringrift.nets import transfer as transfers
 from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of
 from ringrift.rules.config import Config
 
-DIGEST = re.compile(r"[0-9a-f]{6,64}")
+DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS_MIN},64}}")
 """A digest, or its first digits."""
 SOURCE = "ringrift"
 
@@ -43,11 +44,8 @@ async def found(model: str, log: Log | None) -> tuple[str, bytes]:
         return digest_of(data), data
     assert log is not None
     blobs = Blobs(log)
-    names = [name for name in await blobs.names(MODEL_BUCKET) if name.startswith(model)]
-    if len(names) != 1:
-        what = f"{len(names) or 'no'} networks in the store start with {model}"
-        raise CommandError(f"{what}: give more digits of one of `ringrift model list`")
-    return names[0], await blobs.get(MODEL_BUCKET, names[0])
+    digest = completed(model, await blobs.names(MODEL_BUCKET), "in the store")
+    return digest, await blobs.get(MODEL_BUCKET, digest)
 
 
 def parsed(data: bytes) -> AnyCheckpoint:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ringrift.errors import CommandError
-from ringrift.insight import plots
+from ringrift.insight import plot_style as plots
+from ringrift.insight.sql.log_tables import Connection, rows_of
 from ringrift.insight.sql.ready_views import PRICES
-from ringrift.insight.sql.tables import Connection, rows_of
 
 BUCKETS, BARS = 40, 10
 """Steps of a time axis: of throughput, and of allocation."""

@@ -13,7 +13,7 @@ from ringrift.errors import CommandError
 from ringrift.events import Recorded, facts
 from ringrift.events.facts import seats_of
 from ringrift.events.tickets import tickets_of
-from ringrift.insight.describe import short
+from ringrift.insight.digests import completed, short
 from ringrift.insight.generations import ConfigView, LoopView, Score
 
 Identity = tuple[str, str, str, str, int, int]
@@ -80,7 +80,7 @@ class Rung(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(kw_only=True)
-class _Match:
+class _Pairing:
     """All rounds of one pairing and purpose, added up."""
 
     candidate: facts.Seat
@@ -159,11 +159,7 @@ class Measurements:
                 remedy = f"run `ringrift up --config {self.config}`, or name one"
                 raise CommandError(f"{self.config} has no current network yet: {remedy}")
             return self.view.current
-        found = [model for model in self.models if model.startswith(wanted)]
-        if len(found) != 1:
-            what = f"{len(found) or 'no'} networks of {self.config} start with {wanted!r}"
-            raise CommandError(f"{what}: give more digits of one that is in the log, or current")
-        return found[0]
+        return completed(wanted, self.models, f"of {self.config}")
 
     def results(self, purpose: facts.Purpose, candidate: str | None = None) -> list[MatchResult]:
         """Return the scores of the matches of a purpose, or only those of one network."""
@@ -206,16 +202,16 @@ class Measurements:
             ),
         )
 
-    def _matches(self, purpose: facts.Purpose) -> list[_Match]:
+    def _matches(self, purpose: facts.Purpose) -> list[_Pairing]:
         """Return the pairings that have games, with all rounds and seeds added up, in the order of
         their requests."""
-        found: dict[tuple[str, str], _Match] = {}
+        found: dict[tuple[str, str], _Pairing] = {}
         for ticket, request in self.tickets.items():
             score = self.scored.get(ticket)
             if request.purpose == purpose and score is not None:
                 seats = request.candidate, request.opponent
                 key = seats[0].participant, seats[1].participant
-                match = found.setdefault(key, _Match(candidate=seats[0], opponent=seats[1]))
+                match = found.setdefault(key, _Pairing(candidate=seats[0], opponent=seats[1]))
                 match.wins += score.wins
                 match.games += score.games
                 match.play_seconds += score.play_seconds

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from ringrift.insight import plots
+from ringrift.insight import plot_style as plots
 from ringrift.insight.describe import field_text, fields_line, table
 from ringrift.insight.past import changes
 from ringrift.insight.whatif.totals import Totals

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import msgspec
 
 from ringrift.events import Recorded, facts
-from ringrift.insight.describe import fields_line, plural, short
+from ringrift.insight.describe import fields_line, plural
+from ringrift.insight.digests import DIGITS_MIN, short
 from ringrift.insight.why.references import GameGroup, GameIndex, HistoryIndex
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 
-MODEL_DIGITS_MIN = 6
 CLOSED = {"open": "", "elsewhere": "  (opened elsewhere)", "deeper": "  …"}
 BULKY = ("targets", "moves")
 """Fields of a game that are left out of the JSON document."""
@@ -65,7 +65,7 @@ async def find(log: Log, name: str, progress: Progress | None = None) -> Recorde
     if name.startswith((f"{EVENTS}/", f"{GAMES}/")):
         return await read.fact_at(log, name)
     marks = [f'"id":"{name}"'.encode()]
-    if len(name) >= MODEL_DIGITS_MIN and set(name) <= set("0123456789abcdef"):
+    if len(name) >= DIGITS_MIN and set(name) <= set("0123456789abcdef"):
         marks.append(f'"model":"{name}'.encode())
     found: Recorded
     for stream in (EVENTS, GAMES):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ringrift.deciders.kit import Decider
 from ringrift.events import Draft, event_id
-from ringrift.insight.replay import replayed_runs
+from ringrift.insight.rebuild import replayed_runs
 from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog

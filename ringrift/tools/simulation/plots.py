@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ringrift.insight import plots
+from ringrift.insight import plot_style as plots
 from ringrift.tools.simulation.fleet import Fleet, Sample
 
 SIZE = (11.0, 9.0)

@@ -25,7 +25,7 @@ def test_why(run: Any, system: Any, tmp_path: Path) -> None:
 
 def test_lineage_refuses_unknown_names(run: Any) -> None:
     run("lineage", "abcdef", status=1)
-    assert "no networks start with 'abcdef'" in run.err
+    assert "no networks in the log start with 'abcdef'" in run.err
     run("lineage", status=1)
     assert "give a network, or --node NODE" in run.err
     run("lineage", "--node", "moon", status=1)

@@ -13,7 +13,7 @@ from support.turning_loop import TurningLoop
 from ringrift.errors import CommandError
 from ringrift.events.facts import ModelPromoted, PipelinePaused
 from ringrift.insight import past
-from ringrift.insight.replay import rebuild_elo, replayed_runs
+from ringrift.insight.rebuild import rebuild_elo, replayed_runs
 from ringrift.log import read
 from ringrift.runtime.processes import deciders
 

@@ -108,7 +108,7 @@ async def test_a_retracted_game_takes_its_whole_match_along(log: MemoryLog) -> N
 async def test_a_network_is_selected_by_the_first_digits_of_its_digest(log: MemoryLog) -> None:
     (fact,), _ = await retractions(log, Selection(model="aaa", why="w"))
     assert (fact.model, fact.count) == (MODEL, 4)
-    with pytest.raises(CommandError, match="no networks start with 'b'"):
+    with pytest.raises(CommandError, match="no networks in the log start with 'b'"):
         await retractions(log, Selection(model="b", why="w"))
 
 

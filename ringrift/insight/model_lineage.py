@@ -13,15 +13,13 @@ from rich.table import Table
 
 from ringrift.errors import CommandError
 from ringrift.events import EventMeta, Fact, facts
-from ringrift.insight.describe import plural, short, shorts, table
-from ringrift.insight.why.causes import MODEL_DIGITS_MIN
+from ringrift.insight.describe import plural, table
+from ringrift.insight.digests import completed, short, shorts
 from ringrift.insight.why.references import HEURISTIC, GameGroup, GameIndex, HistoryIndex
 from ringrift.log.protocol import Log, Progress
 
 F = TypeVar("F", bound=Fact)
 SHARDS_SHOWN_MAX = 12
-NEWEST_SHOWN = 8
-"""Networks named when none, or more than one, matches."""
 
 
 class ShardUse(Struct, frozen=True):
@@ -44,7 +42,7 @@ class LineageMatch(Struct, frozen=True):
     wins: float
 
 
-class Lineage(Struct, frozen=True, kw_only=True):
+class ModelLineage(Struct, frozen=True, kw_only=True):
     """The origin of a network, and its effects.
 
     ancestors   networks whose weights it started from, nearest first
@@ -103,20 +101,13 @@ class Archive:
 
     def model(self, prefix: str) -> str:
         """Return the digest that starts with `prefix`. Raises CommandError."""
-        known = list(self.history.models)
-        long_enough = len(prefix) >= MODEL_DIGITS_MIN
-        found = [digest for digest in known if long_enough and digest.startswith(prefix)]
-        if len(found) != 1:
-            newest = shorts(known[-NEWEST_SHOWN:], "none")
-            remedy = f"give {MODEL_DIGITS_MIN} digits or more; the newest are {newest}"
-            raise CommandError(f"{len(found) or 'no'} networks start with {prefix!r}: {remedy}")
-        return found[0]
+        return completed(prefix, self.history.models)
 
     def player(self, name: str) -> str:
         """Return `heuristic`, or the digest that starts with `name`. Raises CommandError."""
         return name if name == HEURISTIC else self.model(name)
 
-    def of(self, model: str) -> Lineage:
+    def of(self, model: str) -> ModelLineage:
         """Return the lineage of a registered network. Raises KeyError."""
         event, meta = self.history.models[model]
         assert isinstance(event, facts.ModelRegistered)
@@ -126,7 +117,7 @@ class Archive:
         played = [group for group in self.games.by_request.values() if model in group.models]
         pupils = self.exposed(lambda group: group.models.get(model, 0))
         verdict, current = self._verdict(event)
-        return Lineage(
+        return ModelLineage(
             model=model,
             config=event.config,
             generation=event.generation,
@@ -241,7 +232,7 @@ def _counted(
     return dict(total.most_common())
 
 
-def lineage_lines(found: Lineage) -> Iterator[str]:
+def lineage_lines(found: ModelLineage) -> Iterator[str]:
     """Yield a lineage as text."""
     name = f"{short(found.model)}  {found.config} generation {found.generation}"
     yield f"{name}, {found.architecture}, {found.position}"

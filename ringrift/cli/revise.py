@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ringrift.cli.common import HERE, Config, Json, PositiveInt, Source, opened, progress, show
-from ringrift.insight.describe import plural, short
+from ringrift.insight.describe import plural
+from ringrift.insight.digests import short
 from ringrift.runtime.host import node_name
 
 

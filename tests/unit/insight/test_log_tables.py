@@ -20,11 +20,11 @@ from ringrift.events.facts import (
     PipelinePaused,
     TrainingProgressed,
 )
-from ringrift.insight.replay import rebuild_elo
-from ringrift.insight.sql import tables
+from ringrift.insight.rebuild import rebuild_elo
+from ringrift.insight.sql import log_tables as tables
+from ringrift.insight.sql.log_tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.insight.sql.sql_plots import PLOTS
-from ringrift.insight.sql.tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.log import read
 
 

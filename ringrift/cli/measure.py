@@ -66,8 +66,8 @@ async def strength(
         budgets: Budgets of the ladder [default: those of each harness].
         report: Play nothing, report what is in the log.
     """
-    from ringrift.insight.describe import short
-    from ringrift.insight.strength import matches
+    from ringrift.insight.digests import short
+    from ringrift.insight.strength import strength_matches as matches
     from ringrift.insight.strength.strength_report import ladder_table, results_table, write_report
 
     opponents = matches.opponents_of(against)
@@ -120,7 +120,7 @@ async def gauntlet(
     """
     from ringrift.cluster.screen import ratings_table
     from ringrift.insight.generations import ConfigView
-    from ringrift.insight.strength import matches
+    from ringrift.insight.strength import strength_matches as matches
     from ringrift.insight.strength.strength_report import results_table
 
     if models and tiers:

@@ -64,8 +64,8 @@ async def lineage(
         node: Show the networks that learned from games of this node instead.
         games_of: Show the networks that learned from games of this network, or of `heuristic`.
     """
-    from ringrift.insight import lineage as feature
-    from ringrift.insight.describe import short
+    from ringrift.insight import model_lineage as feature
+    from ringrift.insight.digests import short
 
     if sum(value is not None for value in (model, node, games_of)) != 1:
         raise CommandError("give a network, or --node NODE, or --games-of MODEL")
@@ -167,7 +167,7 @@ async def replay_elo(
     """
     from ringrift.cluster.screen import ratings_table
     from ringrift.insight.generations import ConfigView
-    from ringrift.insight.replay import rebuild_elo
+    from ringrift.insight.rebuild import rebuild_elo
 
     async with opened(source) as log:
         last = None if until is None else await read.seq_at(log, until)

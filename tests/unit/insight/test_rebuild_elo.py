@@ -9,7 +9,7 @@ from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import decode, draft
 from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
-from ringrift.insight.replay import rebuild_elo
+from ringrift.insight.rebuild import rebuild_elo
 from ringrift.log import read
 from ringrift.tools.memory_log import MemoryLog
 

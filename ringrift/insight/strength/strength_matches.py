@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.events.participants import seat
-from ringrift.insight.replay import rebuild_elo
+from ringrift.insight.rebuild import rebuild_elo
 from ringrift.insight.strength.arena import Arena
 from ringrift.insight.strength.measurements import MatchResult, Rung, StrengthReport, highest_beaten
 from ringrift.learning import pairings
