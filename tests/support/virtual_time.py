@@ -15,8 +15,9 @@ from typing import Any
 
 from ringrift.tools.simulation import clock
 
-THREAD_SECONDS = 0.02
-"""real time for threads to finish before timers run"""
+THREAD_SECONDS = 2.0
+"""real time for threads to finish before the clock moves on; a thread that waits for the loop needs
+all of it"""
 DEADLOCK_SECONDS = 5.0
 """real time without an event and without a timer after which a test is stuck"""
 

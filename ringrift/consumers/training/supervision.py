@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
-from ringrift.events import Fact
 from ringrift.events.facts import TrainingCheckpointed, TrainingProgressed, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket
 from ringrift.learning.training import Trainer
@@ -18,7 +17,6 @@ from ringrift.runtime.process import Drained, Process, cancel
 CHECKPOINT_FACT_SECONDS = 600.0
 """between two TrainingCheckpointed facts of a long training: enough for a timeout of two hours; a
 short training writes none"""
-Result = TypeVar("Result")
 
 
 async def run_training(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Progress:
@@ -26,11 +24,38 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
 
     Raises Drained when the process stops, TrainingError when the log reports that this training
     timed out."""
-    timed_out = asyncio.Event()
-    session = _Session(process, ticket, trainer, timed_out)
+    loop, now, timed_out = asyncio.get_running_loop(), process.clock.monotonic, asyncio.Event()
+    latest: Progress | None = None
+    recorded_at = now()
+
+    # the callbacks run in the thread of the trainer and await the log in the event loop
+    def wait_for(work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal latest
+        latest = progress
+        fact = _progressed(ticket, progress)
+        wait_for(process.append(fact, cause=ticket.cause, key=progress.step))
+
+    def on_checkpoint(data: bytes) -> None:
+        nonlocal recorded_at
+        wait_for(process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data))
+        if latest is not None and now() - recorded_at >= CHECKPOINT_FACT_SECONDS:
+            recorded_at = now()
+            fact = _checkpointed(ticket, latest, process.node)
+            wait_for(process.append(fact, cause=ticket.cause, key=latest.step))
+
+    def must_stop() -> bool:
+        process.condition.ticket_progressed(now())
+        return process.stopping or timed_out.is_set()
+
+    def run() -> Progress | None:
+        return trainer.run(on_progress=on_progress, on_checkpoint=on_checkpoint, stop=must_stop)
+
     watching = asyncio.create_task(watch_for_timeout(process, ticket, timed_out))
     try:
-        progress = await asyncio.to_thread(session.run)
+        progress = await asyncio.to_thread(run)
     finally:
         await cancel(watching)
     if timed_out.is_set():
@@ -53,64 +78,28 @@ async def watch_for_timeout(
             return
 
 
-class _Session:
-    """The callbacks of a trainer. They run in its thread and await the log in the event loop."""
+def _progressed(ticket: TrainingTicket, progress: Progress) -> TrainingProgressed:
+    return TrainingProgressed(
+        config=ticket.request.config,
+        generation=ticket.request.generation,
+        ticket=ticket.ticket,
+        step=progress.step,
+        steps=progress.steps,
+        loss=progress.loss,
+        policy_loss=progress.policy_loss,
+        value_loss=progress.value_loss,
+        validation_loss=progress.validation_loss,
+        samples_per_second=progress.samples_per_second,
+    )
 
-    def __init__(
-        self, process: Process, ticket: TrainingTicket, trainer: Trainer, timed_out: asyncio.Event
-    ) -> None:
-        self._process, self._ticket, self._trainer = process, ticket, trainer
-        self._timed_out = timed_out
-        self._loop = asyncio.get_running_loop()
-        self._latest: Progress | None = None
-        self._recorded_at = process.clock.monotonic()
 
-    def run(self) -> Progress | None:
-        return self._trainer.run(
-            on_progress=self._on_progress, on_checkpoint=self._on_checkpoint, stop=self._must_stop
-        )
-
-    def _on_progress(self, progress: Progress) -> None:
-        self._latest = progress
-        request = self._ticket.request
-        fact = TrainingProgressed(
-            config=request.config,
-            generation=request.generation,
-            ticket=self._ticket.ticket,
-            step=progress.step,
-            steps=progress.steps,
-            loss=progress.loss,
-            policy_loss=progress.policy_loss,
-            value_loss=progress.value_loss,
-            validation_loss=progress.validation_loss,
-            samples_per_second=progress.samples_per_second,
-        )
-        self._append(fact, progress.step)
-
-    def _on_checkpoint(self, data: bytes) -> None:
-        process, request = self._process, self._ticket.request
-        self._await(process.blobs.put_named(SNAPSHOT_BUCKET, self._ticket.ticket, data))
-        now = process.clock.monotonic()
-        if self._latest is None or now - self._recorded_at < CHECKPOINT_FACT_SECONDS:
-            return
-        self._recorded_at = now
-        fact = TrainingCheckpointed(
-            config=request.config,
-            generation=request.generation,
-            ticket=self._ticket.ticket,
-            step=self._latest.step,
-            steps=self._latest.steps,
-            loss=self._latest.loss,
-            node=process.node,
-        )
-        self._append(fact, self._latest.step)
-
-    def _must_stop(self) -> bool:
-        self._process.condition.ticket_progressed(self._process.clock.monotonic())
-        return self._process.stopping or self._timed_out.is_set()
-
-    def _append(self, fact: Fact, step: int) -> None:
-        self._await(self._process.append(fact, cause=self._ticket.cause, key=step))
-
-    def _await(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+def _checkpointed(ticket: TrainingTicket, progress: Progress, node: str) -> TrainingCheckpointed:
+    return TrainingCheckpointed(
+        config=ticket.request.config,
+        generation=ticket.request.generation,
+        ticket=ticket.ticket,
+        step=progress.step,
+        steps=progress.steps,
+        loss=progress.loss,
+        node=node,
+    )
