@@ -42,9 +42,10 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.pauses import Pauses
-from ringrift.events import REGISTRY, EventMeta, Fact, Settings
-from ringrift.events import facts as f
+from ringrift.deciders.context import STEERING as STEERING
+from ringrift.deciders.context import Context as Context
+from ringrift.deciders.context import InForce as InForce
+from ringrift.events import REGISTRY, Fact
 
 State = TypeVar("State")
 Key = TypeVar("Key")
@@ -54,59 +55,8 @@ Evolve = Callable[[Any, Any, "Context"], Any]
 Decide = Callable[[Any, Any, "Context"], Iterable[Fact]]
 Kinds = tuple[type[Fact], ...]
 
-STEERING: Kinds = (f.SettingsChanged, f.PipelinePaused, f.PipelineResumed)
-"""facts that change the context of every decider"""
 TICK_SECONDS_MAX = 300.0
 """a longer gap between two ticks counts as this: no coordinator ran meanwhile"""
-
-
-class InForce(Struct, frozen=True):
-    """What operators have put in force: the newest settings, their version, and the pauses."""
-
-    settings: Settings = Settings(configs=())
-    settings_version: int = 0
-    pauses: Pauses = Pauses()
-
-    def after(self, fact: Fact) -> InForce:
-        """What is in force once `fact` is recorded."""
-        if isinstance(fact, f.SettingsChanged):
-            return InForce(fact.settings, fact.version, self.pauses)
-        if isinstance(fact, f.PipelinePaused | f.PipelineResumed):
-            return InForce(self.settings, self.settings_version, self.pauses.after(fact))
-        return self
-
-
-class Context(Struct, frozen=True, gc=False):
-    """The circumstances of a fact: its place in `EVENTS`, time, cause, author and id, and what was
-    in force."""
-
-    seq: int
-    time: datetime
-    cause: str | None
-    author: str
-    id: str
-    settings: Settings
-    settings_version: int
-    pauses: Pauses
-
-    @classmethod
-    def of(cls, meta: EventMeta, now: InForce = InForce()) -> Context:  # noqa: B008
-        """The context of a stored event while `now` was in force."""
-        return cls(
-            meta.seq,
-            meta.time,
-            meta.cause,
-            meta.source,
-            meta.id,
-            now.settings,
-            now.settings_version,
-            now.pauses,
-        )
-
-    @property
-    def position(self) -> str:
-        """`EVENTS/<sequence>`, by which a later event names this one as its cause."""
-        return f"EVENTS/{self.seq}"
 
 
 class Configs(Struct, Generic[Item], frozen=True, kw_only=True):

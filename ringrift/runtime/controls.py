@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringrift.deciders.pauses import Pauses
+from ringrift.deciders.context import Pauses
 from ringrift.events import Fact
 from ringrift.events.facts import NodeAssigned, PipelinePaused, PipelineResumed, SettingsChanged
 from ringrift.events.settings import OperationSettings

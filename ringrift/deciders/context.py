@@ -1,0 +1,80 @@
+"""The context of a fact: its place in the log, and the settings and pauses that were in force."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from ringrift.events import EventMeta, Fact, Settings
+from ringrift.events import facts as f
+
+STEERING: tuple[type[Fact], ...] = (f.SettingsChanged, f.PipelinePaused, f.PipelineResumed)
+"""facts that change the context of every decider"""
+
+
+class Pauses(Struct, frozen=True):
+    """Pairs (scope, kind) that are paused; scope is a config or `all`."""
+
+    paused: tuple[tuple[str, str], ...] = ()
+
+    def after(self, fact: f.PipelinePaused | f.PipelineResumed) -> Pauses:
+        """Pauses once `fact` has happened; resuming what is not paused changes nothing."""
+        pair = (fact.scope, fact.kind)
+        others = tuple(item for item in self.paused if item != pair)
+        return Pauses((*others, pair) if isinstance(fact, f.PipelinePaused) else others)
+
+    def stops(self, config: str, kind: str) -> bool:
+        """Whether new work of `kind` for `config` must not be planned."""
+        return any(
+            scope in (config, "all") and what in (kind, "all") for scope, what in self.paused
+        )
+
+
+class InForce(Struct, frozen=True):
+    """What operators have put in force: the newest settings, their version, and the pauses."""
+
+    settings: Settings = Settings(configs=())
+    settings_version: int = 0
+    pauses: Pauses = Pauses()
+
+    def after(self, fact: Fact) -> InForce:
+        """What is in force once `fact` is recorded."""
+        if isinstance(fact, f.SettingsChanged):
+            return InForce(fact.settings, fact.version, self.pauses)
+        if isinstance(fact, f.PipelinePaused | f.PipelineResumed):
+            return InForce(self.settings, self.settings_version, self.pauses.after(fact))
+        return self
+
+
+class Context(Struct, frozen=True, gc=False):
+    """The circumstances of a fact: its place in `EVENTS`, time, cause, author and id, and what was
+    in force."""
+
+    seq: int
+    time: datetime
+    cause: str | None
+    author: str
+    id: str
+    settings: Settings
+    settings_version: int
+    pauses: Pauses
+
+    @classmethod
+    def of(cls, meta: EventMeta, in_force: InForce = InForce()) -> Context:  # noqa: B008
+        """The context of a stored event while this was in force."""
+        return cls(
+            meta.seq,
+            meta.time,
+            meta.cause,
+            meta.source,
+            meta.id,
+            in_force.settings,
+            in_force.settings_version,
+            in_force.pauses,
+        )
+
+    @property
+    def position(self) -> str:
+        """`EVENTS/<sequence>`, by which a later event names this one as its cause."""
+        return f"EVENTS/{self.seq}"
