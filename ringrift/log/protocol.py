@@ -1,8 +1,8 @@
 """The log as the other packages see it.
 
 A log implements ten operations; everything else follows from them and is written once, here.
-`ringrift.log.jetstream` is the log on a JetStream server. `ringrift.tools.memory_log` is its twin in
-memory for tests and simulators.
+`ringrift.log.jetstream` is the log on a JetStream server, `ringrift.tools.memory_log` its twin for
+tests and simulators.
 """
 
 from __future__ import annotations

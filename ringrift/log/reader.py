@@ -88,13 +88,13 @@ async def read(
     while end is None or not isinstance(start, int) or start <= end:
         try:
             async with session(servers, stream, filters, start, headers_only) as current:
-                end = await _end(current, filters, start, until_seq if end is None else end)
+                end = await _end(current, start, until_seq if end is None else end)
                 if end == 0:
                     return
                 while not isinstance(start, int) or start <= end:
                     messages = await current.receive()
                     if not messages:  # idle before the end: the rest may have expired
-                        end = await _end(current, filters, start, end)
+                        end = await _end(current, start, end)
                         if end == 0:
                             return
                         continue
@@ -123,7 +123,7 @@ async def follow(
     start, before, reported = start_seq, None, False
     while True:
         try:
-            async with session(servers, stream, filters, start, False) as current:
+            async with session(servers, stream, filters, start) as current:
                 before = await current.check_same(start - 1, before) or before
                 heard, reported = time.monotonic(), False
                 while True:
@@ -131,7 +131,7 @@ async def follow(
                         start, before, heard = entry.seq + 1, entry, time.monotonic()
                         yield entry
                     if time.monotonic() - heard > QUIET_SECONDS_MAX:
-                        newest, heard = await current.newest(filters), time.monotonic()
+                        newest, heard = await current.newest(), time.monotonic()
                         if newest is not None and newest.seq >= start:
                             raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
@@ -146,13 +146,11 @@ async def follow(
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _end(
-    session: Session, filters: Sequence[str], start: int | datetime, until_seq: int | None
-) -> int:
+async def _end(session: Session, start: int | datetime, until_seq: int | None) -> int:
     """Sequence at which a read from `start` ends, 0 if there is nothing to read.
 
     The stream's leader is asked, because the consumer's own replica may not have everything yet."""
-    newest = await session.newest(filters)
+    newest = await session.newest()
     if newest is None or (isinstance(start, datetime) and newest.time < start):
         return 0
     return newest.seq if until_seq is None else min(newest.seq, until_seq)

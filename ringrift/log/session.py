@@ -53,45 +53,18 @@ class SessionLost(Exception):
 class Session:
     """One connection and its consumer."""
 
-    def __init__(self, wire: Wire, stream: str, consumer: str) -> None:
+    def __init__(self, wire: Wire, stream: str, filters: Sequence[str]) -> None:
         self._wire = wire
         self._stream = stream
-        self._consumer = consumer
+        self._filters = filters
+        self._consumer = f"read-{secrets.token_hex(8)}"
         self._pulls = 0
-        self._awaited = 0  # messages asked for and still to come
-        self._delivered = 0  # the consumer counts its messages 1, 2, 3, so a hole shows
+        self._awaited = 0  # messages that were requested and have not arrived
+        self._delivered = 0  # the consumer counts its messages 1, 2, 3, so that a gap shows
 
-    @classmethod
-    async def open(
-        cls,
-        servers: Sequence[str],
-        stream: str,
-        filters: Sequence[str],
-        start: int | datetime,
-        headers_only: bool,
-    ) -> Session:
-        """Open a session that begins at a sequence or time. Raises SessionLost, StreamMissing,
+    async def begin(self, start: int | datetime, headers_only: bool) -> None:
+        """Create the consumer and request its first messages. Raises SessionLost, StreamMissing,
         ServerRefused."""
-        try:
-            wire = await Wire.open(servers)
-        except Unreachable as error:
-            raise SessionLost(str(error)) from error
-        session = cls(wire, stream, f"read-{secrets.token_hex(8)}")
-        try:
-            await session._create(filters, start, headers_only)
-            for _ in range(PULLS):
-                session._pull()
-        except (WireClosed, TimeoutError) as error:
-            session.close()
-            raise SessionLost(str(error) or "no answer from the server") from error
-        except BaseException:
-            session.close()
-            raise
-        return session
-
-    async def _create(
-        self, filters: Sequence[str], start: int | datetime, headers_only: bool
-    ) -> None:
         config: dict[str, Any] = {
             "name": self._consumer,
             "ack_policy": "none",
@@ -105,18 +78,14 @@ class Session:
             config |= {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
         else:
             config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": max(start, 1)}
-        if filters:
-            config["filter_subjects"] = list(filters)
+        if self._filters:
+            config["filter_subjects"] = list(self._filters)
         request = {"stream_name": self._stream, "config": config, "action": "create"}
-        try:
-            await api.call(
-                self._wire.call, f"CONSUMER.CREATE.{self._stream}.{self._consumer}", request
-            )
-        except ServerRefused as error:
-            # the consumers of killed readers are deleted within a minute
-            if error.status == 503 or error.code == api.CONSUMERS_FULL:
-                raise SessionLost(error.text) from error
-            raise
+        subject = f"CONSUMER.CREATE.{self._stream}.{self._consumer}"
+        with _session_lost():
+            await api.call(self._wire.call, subject, request)
+            for _ in range(PULLS):
+                self._pull()
 
     def _pull(self) -> None:
         self._pulls += 1
@@ -124,13 +93,13 @@ class Session:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         self._wire.send(subject, _PULL_REQUEST, f"{self._wire.inbox}.d.{self._pulls}")
 
-    async def newest(self, filters: Sequence[str]) -> Entry | None:
+    async def newest(self) -> Entry | None:
         """Return the newest message that matches the filters, read from the stream's leader. Raises
         SessionLost."""
-        with _lost_without_leader():
+        with _session_lost():
             found = [
                 await api.last_message(self._wire.call, self._stream, subject)
-                for subject in filters or (">",)
+                for subject in self._filters or (">",)
             ]
         there = [entry for entry in found if entry is not None]
         return max(there, key=lambda entry: entry.seq, default=None)
@@ -141,7 +110,7 @@ class Session:
         Raises LogRewound if another message was there `before` or the stream ends earlier,
         SessionLost."""
         there = None
-        with _lost_without_leader():
+        with _session_lost():
             for _ in range(int(REWOUND_SECONDS / RETRY_SECONDS)):
                 if (await api.stream_state(self._wire.call, self._stream))["last_seq"] >= seq:
                     break
@@ -191,14 +160,15 @@ class Session:
 
 
 @contextlib.contextmanager
-def _lost_without_leader() -> Iterator[None]:
-    """Raise SessionLost if the server is gone, cut off, or the stream has no leader."""
+def _session_lost() -> Iterator[None]:
+    """Raise SessionLost if the server is gone or cut off, the stream has no leader, or no room for
+    consumers, which those of killed readers free within a minute."""
     try:
         yield
     except (WireClosed, TimeoutError) as error:
         raise SessionLost(str(error) or "no answer from the server") from error
     except ServerRefused as error:
-        if error.status != 503:
+        if error.status != 503 and error.code != api.CONSUMERS_FULL:
             raise
         raise SessionLost(error.text) from error
 
@@ -209,11 +179,18 @@ async def session(
     stream: str,
     filters: Sequence[str],
     start: int | datetime,
-    headers_only: bool,
+    headers_only: bool = False,
 ) -> AsyncIterator[Session]:
-    """A session, closed when the block ends; see `Session.open`."""
-    opened = await Session.open(servers, stream, filters, start, headers_only)
+    """Open a session that begins at a sequence or time, and close it when the block ends.
+
+    Raises SessionLost, StreamMissing, ServerRefused."""
     try:
+        wire = await Wire.open(servers)
+    except Unreachable as error:
+        raise SessionLost(str(error)) from error
+    opened = Session(wire, stream, filters)
+    try:
+        await opened.begin(start, headers_only)
         yield opened
     finally:
         opened.close()
