@@ -176,12 +176,12 @@ def test_ratings_as_they_were(run: Any, system: Any) -> None:
 def test_tail_follows_new_events(system: Any) -> None:
     async def follow() -> list[int]:
         async with opened(Source(server=system.server.url)) as log:
-            shown = events.entries(log, "EVENTS", ["ringrift.pipeline.>"], None, follow=True)
-            seen = [(await anext(shown)).seq]
+            shown = events.messages(log, "ringrift.pipeline.>", None, follow=True)
+            seen = [(await anext(shown)).entry.seq]
             fact = PipelineResumed(scope="square19_4p", why="test")
             stored = await log.append([draft(fact, cause=None, source="test", key="follow")])
             async with asyncio.timeout(5):
-                seen.append((await anext(shown)).seq)
+                seen.append((await anext(shown)).entry.seq)
             await shown.aclose()
             assert seen[1:] == stored
             return seen
