@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import msgspec
 from msgspec import Struct
 
@@ -102,11 +104,11 @@ def request_of(ticket: str) -> str:
     return "-".join(ticket.split("-")[:3])
 
 
-def kind_of(ticket: Ticket) -> str:
+def kind_of(ticket: Ticket) -> f.WorkKind:
     """Kind of worker that takes the ticket: selfplay, training or evaluation."""
     if isinstance(ticket, ReanalysisTicket):
         return "selfplay"
-    return str(type(ticket).__struct_config__.tag)
+    return cast(f.WorkKind, type(ticket).__struct_config__.tag)
 
 
 def config_of(ticket: Ticket) -> str:

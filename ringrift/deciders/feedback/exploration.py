@@ -21,6 +21,7 @@ USUAL = 1.0
 CHANGE_MIN = 0.005
 """smaller changes of a boost are not recorded: they are worth less than a ply"""
 
+Adjusted = Iterator[f.ExplorationAdjusted]
 Reason = Literal["loss anomaly", "plateau", "decay", "regression"]
 
 
@@ -47,7 +48,7 @@ def adjusted(item: Exploration, fact: f.ExplorationAdjusted) -> Exploration:
 @DECIDER.decides
 def after_training(
     item: Exploration, fact: f.LossAnomalyDetected | f.PlateauDetected, context: Context
-) -> Iterator[f.ExplorationAdjusted]:
+) -> Adjusted:
     """Raise the boost after an anomaly or on a plateau."""
     anomaly, settings = isinstance(fact, f.LossAnomalyDetected), context.settings.exploration
     factor = (settings.anomaly if anomaly else settings.plateau).of(fact.severity)
@@ -57,7 +58,7 @@ def after_training(
 @DECIDER.decides
 def after_generation(
     item: Exploration, fact: f.ModelPromoted | f.PromotionRejected, context: Context
-) -> Iterator[f.ExplorationAdjusted]:
+) -> Adjusted:
     """Change the boost by the pace of the config."""
     factor = context.settings.exploration.decay.of(item.pace)
     reason: Reason = "regression" if item.pace == "regressing" else "decay"
@@ -72,7 +73,7 @@ def plies(usual: int, boost: float) -> int | None:
 
 def _multiplied(
     item: Exploration, config: str, factor: float, reason: Reason, context: Context
-) -> Iterator[f.ExplorationAdjusted]:
+) -> Adjusted:
     boost = max(min(item.boost * factor, context.settings.exploration.boost_max), USUAL)
     if boost != item.boost and (boost == USUAL or abs(boost - item.boost) >= CHANGE_MIN):
         yield f.ExplorationAdjusted(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
-from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +17,7 @@ from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.events import facts as f
 from ringrift.events.settings import BySeverity, LossSettings
 
+Findings = Iterator[f.LossAnomalyDetected | f.PlateauDetected | f.PlateauCleared]
 NORMAL_DEVIATION = 1.4826
 """standard deviation of a normal distribution in units of its median absolute deviation"""
 
@@ -60,9 +60,7 @@ def moving(item: Loss, fact: f.PlateauCleared) -> Loss:
 
 
 @DECIDER.decides
-def anomaly(
-    item: Loss, fact: f.TrainingFinished, context: Context
-) -> Iterator[f.LossAnomalyDetected]:
+def anomaly(item: Loss, fact: f.TrainingFinished, context: Context) -> Findings:
     """Report a loss far above the expected one."""
     settings, loss = context.settings.loss, final_loss(fact)
     expected, deviations = deviations_above(loss, item.losses, settings)
@@ -80,11 +78,9 @@ def anomaly(
 
 
 @DECIDER.decides
-def plateau(
-    item: Loss, fact: f.TrainingFinished, context: Context
-) -> Iterator[f.PlateauDetected | f.PlateauCleared]:
+def plateau(item: Loss, fact: f.TrainingFinished, context: Context) -> Findings:
     """Report a plateau that began, got worse or ended."""
-    best, version = cast(float, item.best), context.settings_version
+    best, version = item.best or 0.0, context.settings_version
     if item.waited and item.reported is not None:
         yield f.PlateauCleared(
             config=fact.config,

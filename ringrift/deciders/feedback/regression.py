@@ -19,6 +19,7 @@ from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import RegressionSettings
 
+Findings = Iterator[f.RegressionDetected | f.RegressionCleared]
 SEVERITIES: tuple[f.Severity, ...] = ("minor", "major", "critical")
 MODELS_MAX = 16
 """networks that are remembered after they were current"""
@@ -70,9 +71,7 @@ def cleared(item: Regression, fact: f.RegressionCleared) -> Regression:
 
 
 @DECIDER.decides
-def measure(
-    item: Regression, fact: f.RatingsUpdated, context: Context
-) -> Iterator[f.RegressionDetected | f.RegressionCleared]:
+def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findings:
     """Report a regression, a more severe one, or that it is over."""
     settings, version = context.settings.regression, context.settings_version
     ratings = as_tried(fact.ratings, context.settings.evaluation.simulations)
@@ -104,7 +103,7 @@ def measure(
 @DECIDER.decides
 def clear(
     item: Regression, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
-) -> Iterator[f.RegressionCleared]:
+) -> Findings:
     """A regression ends with its network."""
     if item.of is not None and item.of != fact.current:
         promotion = isinstance(fact, f.ModelPromoted)

@@ -23,9 +23,8 @@ from msgspec.structs import asdict, replace
 from ringrift.deciders.feedback.allocation import Shares, allocate
 from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.deciders.loop.rating import as_tried
-from ringrift.events import Settings
 from ringrift.events import facts as f
-from ringrift.events.settings import SchedulingSettings
+from ringrift.events.settings import SchedulingSettings, Settings
 
 PACES: dict[f.Pace | None, float] = {
     "regressing": 0.5,

@@ -18,6 +18,7 @@ from ringrift.deciders.loop.rating import as_tried, heuristic_elo
 from ringrift.events import facts as f
 from ringrift.events.settings import VelocitySettings
 
+Reported = Iterator[f.VelocityChanged | f.ProgressStalled | f.ProgressRecovered]
 POINTS_MAX = 64
 """promoted networks that are remembered: more than a window holds"""
 
@@ -105,9 +106,7 @@ def recovered(item: Velocity, fact: f.ProgressRecovered) -> Velocity:
 
 
 @DECIDER.decides
-def on_ratings(
-    item: Velocity, fact: f.RatingsUpdated, context: Context
-) -> Iterator[f.VelocityChanged | f.ProgressRecovered]:
+def on_ratings(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Reported:
     """Report the velocity where it moved, and the end of a stall."""
     yield from _change(item, fact.config, context, pace_only=False)
     if item.stalled and item.best is not None and item.best > item.stalled_at:
@@ -121,9 +120,7 @@ def on_ratings(
 
 
 @DECIDER.decides
-def on_tick(
-    state: VelocityState, fact: f.TickRecorded, context: Context
-) -> Iterator[f.VelocityChanged | f.ProgressStalled]:
+def on_tick(state: VelocityState, fact: f.TickRecorded, context: Context) -> Reported:
     """Report changes of pace, and stalls."""
     stall_seconds = context.settings.velocity.stall_hours * 3600.0
     for config in context.settings.configs:

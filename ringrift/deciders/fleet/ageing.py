@@ -13,15 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.kit import Context, Decider, changed
-from ringrift.events import Fact
 from ringrift.events import facts as f
-from ringrift.events.tickets import request_of, tickets_of
-
-KINDS: dict[type[Fact], f.WorkKind] = {
-    f.SelfplayPlanned: "selfplay",
-    f.TrainingRequested: "training",
-    f.EvaluationRequested: "evaluation",
-}
+from ringrift.events.tickets import kind_of, request_of, tickets_of
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -56,8 +49,9 @@ def requested(
     fact: f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested,
     context: Context,
 ) -> AgeingState:
-    tickets, kind = tickets_of(fact, context.position), KINDS[type(fact)]
-    item = Waiting(config=fact.config, kind=kind, since=context.time, left=len(tickets))
+    tickets = tickets_of(fact, context.position)
+    kind, left = kind_of(tickets[0]), len(tickets)
+    item = Waiting(config=fact.config, kind=kind, since=context.time, left=left)
     return AgeingState(waiting={**state.waiting, request_of(tickets[0].ticket): item})
 
 

@@ -14,7 +14,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.kit import Context, Decider, changed
-from ringrift.events import Fact
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
@@ -107,7 +106,7 @@ def resolved(state: DeadLettersState, fact: f.DeadLetterResolved) -> DeadLetters
 
 
 @DECIDER.decides
-def retry(state: DeadLettersState, fact: Fact, context: Context) -> Due:
+def retry(state: DeadLettersState, fact: f.Fact, context: Context) -> Due:
     """Retries and escalations that are due at the time of the event."""
     settings, now = context.settings.operation, context.time.timestamp()
     due = (one for letter in state.unresolved.values() for one in _due(letter, settings, now))

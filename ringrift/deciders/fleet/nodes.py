@@ -13,7 +13,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.kit import Context, Decider, changed
-from ringrift.events import Fact
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
@@ -76,7 +75,7 @@ def missed(state: NodesState, fact: Missed) -> NodesState:
 
 
 @DECIDER.decides
-def judge(state: NodesState, fact: Fact, context: Context) -> Iterator[f.NodeJoined | Missed]:
+def judge(state: NodesState, fact: f.Fact, context: Context) -> Iterator[f.NodeJoined | Missed]:
     """Announce new nodes, and raise the standing of every node whose silence calls for it."""
     now = context.time.timestamp()
     for name, node in state.nodes.items():

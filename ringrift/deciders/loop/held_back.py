@@ -18,9 +18,8 @@ from msgspec.structs import replace
 
 from ringrift.deciders.feedback.quality import NEUTRAL, faded
 from ringrift.deciders.kit import Context, Fold
-from ringrift.events import Settings
 from ringrift.events import facts as f
-from ringrift.events.settings import TrainingSettings
+from ringrift.events.settings import Settings, TrainingSettings
 
 Defect = Literal["quality", "stale data"]
 

@@ -12,9 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.deciders.kit import Context, Fold
-from ringrift.events import Settings
 from ringrift.events import facts as f
-from ringrift.events.settings import TrainingSettings, model_for
+from ringrift.events.settings import Settings, TrainingSettings, model_for
 
 
 class Lineage(Struct, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
 from ringrift.events import facts as f
 
+Verdicts = Iterator[f.ModelPromoted | f.PromotionRejected | f.ModelRolledBack]
+
 
 class Candidate(Struct, frozen=True, kw_only=True):
     """A network on trial: its scores against the current one, or against random if there is
@@ -88,9 +90,7 @@ def judged(
 
 
 @DECIDER.decides
-def on_score(
-    item: Promotion, fact: f.EvaluationScored, context: Context
-) -> Iterator[f.ModelPromoted | f.PromotionRejected]:
+def on_score(item: Promotion, fact: f.EvaluationScored, context: Context) -> Verdicts:
     """The verdict on the candidate, once there is one."""
     model, candidate = fact.candidate_model, _judged_by(item, fact)
     if candidate is None or model is None:
@@ -118,18 +118,14 @@ def on_score(
 
 
 @DECIDER.decides
-def on_failure(
-    item: Promotion, fact: f.EvaluationFailed, context: Context
-) -> Iterator[f.PromotionRejected]:
+def on_failure(item: Promotion, fact: f.EvaluationFailed, context: Context) -> Verdicts:
     """A candidate whose evaluation failed is rejected."""
     if _judged_by(item, fact) is not None:
         yield _rejection(item, fact, None, f"evaluation failed: {fact.reason}", context)
 
 
 @DECIDER.decides
-def on_regression(
-    item: Promotion, fact: f.RegressionDetected, context: Context
-) -> Iterator[f.ModelRolledBack]:
+def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context) -> Verdicts:
     """A critical regression of the current network is rolled back."""
     if fact.severity == "critical" and fact.model == item.current:
         below, error = f"{fact.elo_drop:.0f} Elo below {fact.best[:12]}", fact.standard_error

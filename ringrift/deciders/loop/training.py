@@ -45,18 +45,13 @@ class TrainingState(Configs[Training], frozen=True, kw_only=True):
     ticked: datetime | None = None
 
 
-DECIDER = Decider(
-    "training",
-    TrainingState,
-    parts=(PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS),
-    wakes=STEERING,
-)
+Decisions = Iterator[f.TrainingTimedOut | f.TrainingBlocked | f.TrainingRequested]
+PARTS = (PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS)
+DECIDER = Decider("training", TrainingState, parts=PARTS, wakes=STEERING)
 
 
 @DECIDER.decides
-def decide(
-    state: TrainingState, context: Context
-) -> Iterator[f.TrainingTimedOut | f.TrainingBlocked | f.TrainingRequested]:
+def decide(state: TrainingState, context: Context) -> Decisions:
     """Time silent trainings out, and request that of every config that is due."""
     for config, item in state.configs.items():
         yield from _timed_out(config, item, context)
@@ -97,9 +92,7 @@ def _waits(config: str, item: Training, context: Context) -> bool:
     return item.readiness.assessing(settings.training, context.time)
 
 
-def _requested(
-    config: str, item: Training, reason: str, context: Context
-) -> Iterator[f.TrainingBlocked | f.TrainingRequested]:
+def _requested(config: str, item: Training, reason: str, context: Context) -> Decisions:
     """The request, or that its data are not good enough."""
     settings, readiness = context.settings, item.readiness
     training, version = settings.training, context.settings_version
@@ -135,7 +128,7 @@ def _requested(
     )
 
 
-def _timed_out(config: str, item: Training, context: Context) -> Iterator[f.TrainingTimedOut]:
+def _timed_out(config: str, item: Training, context: Context) -> Decisions:
     running = item.attempts.running
     silent_max = context.settings.training.silent_seconds_max
     if running and running.ticket and running.silent_seconds >= silent_max:
