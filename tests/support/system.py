@@ -72,9 +72,10 @@ class System:
             await self.put(ticket)
         return list(tickets)
 
-    async def put(self, ticket: Ticket) -> None:
-        """Put a ticket on the queue."""
-        await self.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), ticket.ticket)
+    async def put(self, ticket: Ticket, id: str = "") -> None:
+        """Put a ticket on the queue, once per `id`, by default its name."""
+        id = id or ticket.ticket
+        await self.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
 
     async def open_breaker(self, process: Process, target: str) -> None:
         """Open a breaker as this process sees it."""
