@@ -40,7 +40,9 @@ async def test_a_finished_ticket_is_not_played_again(system: System, process: Pr
     assert await system.facts(GameCompleted) == []
 
 
-async def test_a_ticket_that_failed_for_good_is_finished_without_its_games(process: Process) -> None:
+async def test_a_ticket_that_failed_for_good_is_finished_without_its_games(
+    process: Process,
+) -> None:
     (ticket, *_) = tickets_of(PLAN, "EVENTS/1")
     outcome = selfplay.failed(process, ticket, "no luck")
     assert isinstance(outcome, SelfplayFinished)
