@@ -10,10 +10,10 @@ from ringrift.cli.common import HERE, Json, Source, opened, show
 from ringrift.cluster import monitoring
 from ringrift.errors import CommandError
 from ringrift.runtime.metrics import METRICS
-from ringrift.runtime.process_tables import tables
 from ringrift.server import contract
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import set_replicas
+from ringrift.tools.process_tables import tables
 
 EXIT_DIFFERENT = 1
 ROOT = Path(".")

@@ -31,7 +31,7 @@ from ringrift.server.configuration import (
 )
 
 Tables = Mapping[str, str]
-"""Markdown tables by name, from `ringrift.runtime.process_tables`"""
+"""Markdown tables by name, from `ringrift.tools.process_tables`"""
 PAGES = ("ops/README.md", "docs/policies.md")
 """pages with generated tables, each between `<!-- table: NAME -->` and `<!-- end -->`"""
 _TABLE = re.compile("(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
