@@ -21,8 +21,8 @@ def test_tune_refuses_what_is_not_a_hyperparameter(run: Any) -> None:
     )
     run("tune", *config, "--set", "training.batch=-1", status=1)
     assert "batch" in run.err
-    run("tune", "--config", "chess_2p", status=1)
-    assert "unknown config 'chess_2p'" in run.err
+    run("tune", "--config", "chess_2p", status=2)
+    assert "chess_2p" in run.err
 
 
 def test_reanalyse_needs_a_network(run: Any) -> None:
