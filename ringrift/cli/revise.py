@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ringrift.cli.common import HERE, Config, Json, PositiveInt, Source, opened, progress, show
+from ringrift.errors import CommandError
 from ringrift.insight.describe import plural
 from ringrift.insight.digests import short
 from ringrift.runtime.host import node_name
@@ -33,7 +34,9 @@ async def retract(
     """
     from ringrift.insight import retract as feature
 
-    asked = feature.selection(node=node, model=model, games=games, config=config, why=why)
+    if not (node or model or games):
+        raise CommandError("select games: --node NODE, --model DIGEST or --games A..B|ID,...")
+    asked = feature.Selection.of(games, node=node, model=model, config=config, why=why)
     async with opened(source) as log:
         with progress("reading history") as report:
             found = await feature.retract(log, asked, f"ringrift@{node_name()}", report)

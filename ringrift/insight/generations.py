@@ -149,7 +149,7 @@ class ConfigView:
                 self.playing = event.generation
             case facts.SelfplayFinished():
                 self.games += event.games
-                self.games_planned -= event.lost
+                self.games_planned -= event.lost  # they are planned again
                 self.plies += event.plies
                 self.play_seconds += event.play_seconds
             case facts.ShardExported():

@@ -170,7 +170,7 @@ async def diff(
     start: dict[str, Any] | None = None
     old: dict[str, Any] = {}
     async for recorded in read.facts(log, until=second, progress=progress):
-        if recorded.meta.seq > first and start is None:
+        if recorded.meta.seq > first and start is None:  # the first event in question
             start = old = past.states()
         past.take(recorded)
         if start is not None:
@@ -190,6 +190,7 @@ async def diff(
 
 def _changed(name: str, change: Change, touched: list[tuple[Path, EventMeta]]) -> Changed:
     causes = [meta for path, meta in touched if _overlap(path, change.path)]
+    # one event may touch several parts of the place
     unique = list({meta.seq: meta for meta in causes}.values())
     newest = tuple(unique[-CAUSES_KEPT_MAX:])
     return Changed(projection=name, change=change, causes=newest, total=len(unique))

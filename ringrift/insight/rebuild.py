@@ -85,6 +85,7 @@ async def rebuild_elo(
         assert isinstance(event, kinds)
         config = event.config
         state = elo.DECIDER.evolve(state, event, Context.of(meta))
+        # a retraction without rankings changes no table
         changes = isinstance(event, EvaluationScored) or bool(event.rankings)
         unrated[config] = unrated.get(config, 0) + changes
         if config in live and live[config].meta.cause == meta.position:

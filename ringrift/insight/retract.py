@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ringrift.deciders.loop.rating import added
 from ringrift.deciders.loop.retraction import retracted
@@ -37,10 +38,23 @@ class Selection:
     model: str | None = None
     """The first digits of the digest of a network that played."""
     games: tuple[str, ...] = ()
+    """Ids."""
     first_seq: int = 1
     last_seq: int | None = None
     config: str | None = None
     why: str
+
+    @classmethod
+    def of(cls, games: str | None, **criteria: Any) -> Selection:
+        """Return a selection whose games are given as `A..B` (sequences of `GAMES`) or as ids
+        separated by commas. Raises CommandError for a range that ends before it starts."""
+        if span := _RANGE.fullmatch(games or ""):
+            first, last = int(span[1]), int(span[2])
+            if not 1 <= first <= last:
+                raise CommandError(f"{games!r} is not a range: give the smaller sequence first")
+            return cls(first_seq=first, last_seq=last, **criteria)
+        ids = sorted({word for word in (games or "").split(",") if word})
+        return cls(games=tuple(ids), **criteria)
 
     def includes(self, head: GameHead, model: str | None) -> bool:
         """Whether a game in the range is selected; `model` is the whole digest."""
@@ -63,24 +77,6 @@ class _Matches:
     models: list[str] = field(default_factory=list)
 
 
-def selection(
-    *, node: str | None, model: str | None, games: str | None, config: str | None, why: str
-) -> Selection:
-    """Return the selection of `--node`, `--model` and `--games A..B|ID,...`. Raises CommandError
-    without any of them, or for a range that ends before it starts."""
-    if not (node or model or games):
-        raise CommandError("select games: --node NODE, --model DIGEST or --games A..B|ID,...")
-    if span := _RANGE.fullmatch(games or ""):
-        first, last = int(span[1]), int(span[2])
-        if not 1 <= first <= last:
-            raise CommandError(f"{games!r} is not a range: give the smaller sequence first")
-        return Selection(
-            node=node, model=model, first_seq=first, last_seq=last, config=config, why=why
-        )
-    ids = tuple(sorted({word for word in (games or "").split(",") if word}))
-    return Selection(node=node, model=model, games=ids, config=config, why=why)
-
-
 async def retract(
     log: Log, asked: Selection, source: str, progress: Progress | None = None
 ) -> list[facts.GamesRetracted]:
@@ -89,7 +85,8 @@ async def retract(
     for _ in range(TRIES_MAX):
         found, seq = await retractions(log, asked, progress)
         drafts = [draft(fact, cause=None, source=source, key=str(time.time_ns())) for fact in found]
-        with contextlib.suppress(ConcurrencyError):  # a result arrived in the meantime
+        # a result that arrives in the meantime must be retracted as well
+        with contextlib.suppress(ConcurrencyError):
             await log.append(drafts, Expect(RESULTS, seq))
             return found
     remedy = "run `ringrift pause --kind evaluation` first"

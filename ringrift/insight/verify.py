@@ -82,7 +82,7 @@ class Audit(DeciderRun):
         live_seq: int,
     ) -> None:
         super().__init__(decider, own)
-        self.claims = sorted(claims, reverse=True)
+        self.claims = sorted(claims, reverse=True)  # popped in the order of the log
         self.live_seq = live_seq
         """The newest event that a running consumer has folded, 0 if none runs."""
         self.decisions = self.compared = 0
@@ -113,6 +113,7 @@ class Audit(DeciderRun):
         if type(event) not in self.types or self.is_own(event, meta):
             return
         context = self.fold(event, meta)
+        # decisions are folded after the comparison: they must not influence each other
         derived = self.decider.decide(self.state, event, context)
         found = self.own.pop(meta.seq, [])
         self.decisions += len(found)
@@ -124,7 +125,7 @@ class Audit(DeciderRun):
                 text = f"on {meta.position} the log has {recorded}; derived again: {difference}"
                 yield self._problem("fail", text)
         elif derived and not self.late:
-            self.late = True
+            self.late = True  # reported once: all later decisions are missing too
             level: Level = "fail" if self.live_seq > meta.seq else "warn"
             yield self._problem(level, f"has not decided on {meta.position}: {_names(derived)} due")
         for decision, its_meta in found:

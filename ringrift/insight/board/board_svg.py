@@ -89,6 +89,7 @@ class _Picture:
             if cell.collapsed:
                 yield self._outline(cell.name, f"own{cell.collapsed}", 0.93)
         yield from self._labels()
+        # outlines below the stacks, arrows above them
         for name in sorted({name for move in board.last_turn for name in move.cells}):
             yield self._outline(name, "last", 0.9)
         for cell in board.cells:

@@ -125,7 +125,7 @@ class ModelHistory:
         while waiting and len(found) < ANCESTORS_MAX:
             model = waiting.pop(0)
             if model in found:
-                continue
+                continue  # reached by a shorter path
             found[model] = Ancestor(model=model)
             if made := self.made.get(model):
                 found[model] = Ancestor(

@@ -68,6 +68,7 @@ class Arena:
                 await self._leaving.enter_async_context(self._evaluators())
                 self._started = True
             await self._await_results(waiting)
+        # folded from the log, so that a report is the same in every later run
         with self._progress("folding EVENTS") as report:
             self.known = known = await measurements(self.log, known.config, report)
         for ticket in sorted(tickets & known.failed.keys()):
@@ -132,7 +133,7 @@ class Arena:
                     if not open_tickets:
                         return
                     if counting.done():
-                        counting.result()
+                        counting.result()  # raises its error
             finally:
                 counting.cancel()
                 await asyncio.gather(counting, return_exceptions=True)

@@ -158,6 +158,7 @@ def _tried(
     for event, meta in history:
         if meta.seq > since and not live:
             live = True
+            # the state stays as recorded, but the settings are those of the trial from here on
             if settings is not None:
                 run.fold(_retuned(settings.event, retune), settings.meta)
         if type(event) not in run.types or run.is_own(event, meta):
@@ -192,7 +193,7 @@ def _differences(
         if not others:
             found.append(Difference("dropped", item, None))
             continue
-        other = others.pop(0)
+        other = others.pop(0)  # decisions of equal identity are paired in order
         fields = tuple(_fields(item.fact, other.fact))
         if item.cause.seq != other.cause.seq:
             found.append(Difference("moved", item, other, fields))

@@ -84,7 +84,7 @@ async def why(
     games = await GameIndex.read(log, history, last, progress)
     top = CauseNode(role="root", recorded=root)
     opened = {root.meta.position}
-    waiting = deque([(0, top)])
+    waiting = deque([(0, top)])  # breadth first: the nearest place is met first
     while waiting:
         level, node = waiting.popleft()
         node.children = list(_children(node, history, games))

@@ -98,6 +98,7 @@ class HistoryIndex:
         event = recorded.event
         self.at[recorded.meta.position] = recorded
         match event:
+            # a network or shard that is made again is the same bytes: its first event counts
             case facts.ModelRegistered():
                 self.models.setdefault(event.model, recorded)
             case facts.ShardExported():
@@ -134,6 +135,7 @@ class HistoryIndex:
 
 
 def _before(other: Recorded, recorded: Recorded) -> bool:
+    # sequences of different streams cannot be compared
     return other.meta.stream != recorded.meta.stream or other.meta.seq < recorded.meta.seq
 
 
@@ -199,7 +201,7 @@ class GameIndex:
             waiting.pop(0)
         for shard in waiting:
             if game.seq < shard.first_seq:
-                break
+                break  # so do all later ones
             earlier = [
                 event
                 for event, meta in retractions
