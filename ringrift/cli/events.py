@@ -251,4 +251,6 @@ def _shortened(value: Any) -> Any:
         return f"{value[:STRING_SHOWN_MAX]}… ({len(value):,} characters, whole with --json)"
     if isinstance(value, dict):
         return {name: _shortened(item) for name, item in value.items()}
-    return [_shortened(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    return value

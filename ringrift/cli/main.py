@@ -180,10 +180,11 @@ def application(words: Sequence[str]) -> App:
                     name=family, help=FAMILIES[family], group=group, sort_key=number
                 )
                 app.command(parents[family])
+            summary = _summary(place) if named == family else None
             parents[family].command(
                 f"ringrift.cli.{place}",
                 name=last,
-                help=_summary(place) if named == family else None,
+                help=summary,
                 group=None if family else group,
                 sort_key=number,
             )

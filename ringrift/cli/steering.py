@@ -147,11 +147,13 @@ async def tune(
     async with opened(source) as log:
         current, version = await settings_in_force(log)
         before = await adjusted(log, config)
-        kept = before if before and not reset else None
-        factors = kept.factors if kept else {}
+        values: dict[str, str] = {}
+        factors: dict[str, float] = {}
+        if before and not reset:
+            values, factors = before.values, before.factors
         fact = HyperparametersAdjusted(
             config=config,
-            values={**(kept.values if kept else {}), **given},
+            values={**values, **given},
             why=why,
             settings_version=version,
             factors={name: factor for name, factor in factors.items() if name not in given},

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringrift.cluster.certificates import make_authority, make_server
 from ringrift.errors import CommandError
@@ -52,7 +53,7 @@ def parse_nodes(text: str) -> list[Node]:
         host, _, port = address.partition(":")
         if not _NAME.fullmatch(name) or not host or (port and not port.isdecimal()):
             raise CommandError(
-                f"{part!r} is not a voter: write NAME=HOST or NAME=HOST:PORT, the name in lower case"
+                f"{part!r} is not a voter: write NAME=HOST or NAME=HOST:PORT, NAME in lower case"
             )
         nodes.append(Node(name, host, int(port or conf.DEFAULT_PORT)))
     names = {node.name for node in nodes}
@@ -76,9 +77,9 @@ def write_cluster(
     if users:
         fresh = f"pw-{secrets.token_urlsafe(32)}"
         password = _kept(folder / "credentials" / "route.txt", fresh)
+    security = conf.Tls() if tls else None
     voters = []
     for node in nodes:
-        others = tuple(other.route for other in nodes if other != node)
         voter = conf.Voter(
             name=node.name,
             host="127.0.0.1" if node.host in ("127.0.0.1", "localhost") else "0.0.0.0",
@@ -86,13 +87,15 @@ def write_cluster(
             advertise=f"{node.host}:{node.port}",
             monitor_port=node.port + MONITOR_PORTS_ABOVE,
             route_port=node.port + ROUTE_PORTS_ABOVE,
-            route_advertise=node.route if others else None,
-            routes=others,
-            route_password=password if others else None,
-            leaf_port=node.port + LEAF_PORTS_ABOVE if users else None,
             users=users,
-            tls=conf.Tls() if tls else None,
+            tls=security,
         )
+        others = tuple(other.route for other in nodes if other != node)
+        if others:
+            route = {"route_advertise": node.route, "routes": others, "route_password": password}
+            voter = replace(voter, **route)
+        if users:
+            voter = replace(voter, leaf_port=node.port + LEAF_PORTS_ABOVE)
         voters.append(voter)
     write_voters(folder, voters, {node.name: node.host for node in nodes})
     return voters

@@ -44,12 +44,11 @@ class Child:
         """`path` is its log, in a folder of the data directory. `environment` is added to that of
         this process; by default it chooses a free port for the child's health."""
         self.name, self._url, self._path = name, url, path
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if name not in VARIABLES},
-            "RINGRIFT_DATA": str(path.parent.parent),
-            **({"RINGRIFT_THREADS": str(threads)} if threads else {}),
-            **({"RINGRIFT_HEALTH_PORT": "0"} if environment is None else environment),
-        }
+        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        self._environment = {**inherited, "RINGRIFT_DATA": str(path.parent.parent)}
+        if threads:
+            self._environment["RINGRIFT_THREADS"] = str(threads)
+        self._environment |= {"RINGRIFT_HEALTH_PORT": "0"} if environment is None else environment
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
 

@@ -60,12 +60,9 @@ async def find_steps(
 def plan(machines: dict[str, Machine], servers: Sequence[str], *, local: bool) -> Steps:
     """The steps for these nodes and servers; `local`: the servers are those of a local cluster."""
     coordinators = sorted(name for name in machines if "coordinator" in machines[name].roles)
-    return Steps(
-        together=tuple(sorted(machines.keys() - set(coordinators))),
-        one_by_one=tuple(coordinators),
-        servers=tuple(servers) if local else (),
-        by_hand=() if local else tuple(servers),
-    )
+    together = tuple(sorted(machines.keys() - set(coordinators)))
+    here, elsewhere = (tuple(servers), ()) if local else ((), tuple(servers))
+    return Steps(together=together, one_by_one=tuple(coordinators), servers=here, by_hand=elsewhere)
 
 
 def describe(steps: Steps) -> str:
@@ -77,9 +74,8 @@ def describe(steps: Steps) -> str:
     lines += [f"then server {name}, while all others are current" for name in steps.servers]
     if steps.by_hand:
         lines.append(f"servers to restart by hand, one at a time: {', '.join(steps.by_hand)}")
-        lines.append(
-            "on each: `systemctl restart ringrift-nats`, then wait until `ringrift status` says HEALTHY"
-        )
+        restart = "systemctl restart ringrift-nats"
+        lines.append(f"on each: `{restart}`, then wait until `ringrift status` says HEALTHY")
     return "\n".join(lines) or "nothing to update: there is no `ringrift node run` and no cluster"
 
 

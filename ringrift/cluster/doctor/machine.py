@@ -155,7 +155,7 @@ def instance(data: Path) -> Finding:
             server = f"its server is process {address.pid} at {address.url}"
         return ok("data", f"{data} is in use: {server}")
     if address is not None and _answers(address.url):
-        text = f"{data} is not in use, but another program listens at {address.url}, where its server was"
+        text = f"{data} is not in use, but another program listens at {address.url}"
         return warn("data", text, "nothing to do: the next `ringrift up` takes another port")
     return ok("data", f"{data} is not in use")
 

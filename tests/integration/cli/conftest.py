@@ -41,8 +41,8 @@ MODEL = "ab" * 32
 
 @dataclass
 class System:
-    """A server over `data`; `call` runs a coroutine on it, `seqs` are those of the history by a
-    name."""
+    """A server over `data`. `call` runs a coroutine next to it; `seqs` are sequences of the history
+    by name."""
 
     data: Path
     call: Callable[[Coroutine[Any, Any, Any]], Any]
@@ -52,7 +52,7 @@ class System:
 
 
 class Run:
-    """Runs commands on a system; `err` is what the last one said on standard error."""
+    """Runs commands on a system; `err` is the standard error of the last one."""
 
     def __init__(self, system: System, capsys: pytest.CaptureFixture[str]) -> None:
         self._system, self._capsys = system, capsys
@@ -70,7 +70,7 @@ class Run:
 
 @pytest.fixture(autouse=True, scope="session")
 def logs_on_standard_error() -> None:
-    """Processes that tests run in this process write their logs where commands' results are not."""
+    """Keep logs of processes that run inside a test out of the results of commands."""
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
@@ -228,7 +228,7 @@ def scored(wins: int) -> EvaluationScored:
 
 
 def append(system: System, *facts: Fact) -> list[int]:
-    """Put facts into the log, from a test."""
+    """Append facts to the log."""
 
     async def work() -> list[int]:
         log = await JetStreamLog.open(system.server.url, name="test")

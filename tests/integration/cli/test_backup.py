@@ -30,9 +30,7 @@ def started(number: int) -> Any:
     return draft(fact, cause=None, source="test", key=f"backup-{number}")
 
 
-async def test_a_backup_has_everything_and_a_restored_server_goes_on_where_it_was(
-    tmp_path: Path,
-) -> None:
+async def test_a_restored_server_continues_from_the_backup(tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         servers = [await EmbeddedServer.start(tmp_path / name) for name in ("old", "new")]
         for server in servers:
@@ -104,7 +102,7 @@ def test_the_commands(
         system.call(server.stop())
 
 
-async def test_a_backup_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+async def test_an_incomplete_backup_is_refused(tmp_path: Path) -> None:
     server = await EmbeddedServer.start(tmp_path / "server")
     log = await JetStreamLog.open(server.url, name="test")
     await ensure(log)

@@ -41,7 +41,7 @@ def test_status_as_json(run: Any, system: Any) -> None:
     assert {stream["name"]: stream["messages"] for stream in known["streams"]}["GAMES"] == 1
 
 
-def test_without_a_server_there_is_one_clear_line(
+def test_status_without_a_server_names_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["status", "--data", str(tmp_path)]) == 1
@@ -49,12 +49,12 @@ def test_without_a_server_there_is_one_clear_line(
     assert out == ""
     assert len(err.splitlines()) == 1
     assert (
-        f"no server runs over {tmp_path}: start `ringrift up --data {tmp_path}`, or name one with --server"
-        in err
+        f"no server runs over {tmp_path}: start `ringrift up --data {tmp_path}`, "
+        "or name one with --server" in err
     )
 
 
-def test_tail_is_one_line_an_event(run: Any, system: Any) -> None:
+def test_tail_prints_one_line_per_event(run: Any, system: Any) -> None:
     lines = run("events", "tail", "--no-follow").splitlines()
     assert len(lines) == system.seqs["garbage"]
     assert lines[1].split()[3:] == [
@@ -89,7 +89,7 @@ def test_tail_filters_by_subject_and_start(run: Any, system: Any) -> None:
     assert "'yesterday' is not a point in the log" in run.err
 
 
-def test_tail_as_json_is_an_envelope_a_line(run: Any) -> None:
+def test_tail_as_json_prints_one_envelope_per_line(run: Any) -> None:
     documents = [
         json.loads(line) for line in run("events", "tail", "--no-follow", "--json").splitlines()
     ]
@@ -98,7 +98,7 @@ def test_tail_as_json_is_an_envelope_a_line(run: Any) -> None:
     assert documents[-1]["body"] == '{"not": "ours"'
 
 
-def test_an_event_with_its_cause_and_effects(run: Any, system: Any) -> None:
+def test_show_prints_an_event_with_its_cause_and_effects(run: Any, system: Any) -> None:
     shown = run("events", "show", str(system.seqs["plan"]))
     head, _, effects = shown.partition("led to")
     assert '"type": "ringrift.SelfplayPlanned.v1"' in head
@@ -113,13 +113,13 @@ def test_an_event_with_its_cause_and_effects(run: Any, system: Any) -> None:
     ]
 
 
-def test_events_that_cannot_be_shown(run: Any, system: Any) -> None:
+def test_show_reports_undecodable_and_missing_messages(run: Any, system: Any) -> None:
     assert '"undecodable"' in run("events", "show", str(system.seqs["garbage"]))
     run("events", "show", "999", status=1)
     assert "no message EVENTS/999" in run.err
 
 
-def test_a_game_of_the_log(run: Any, system: Any, tmp_path: Path) -> None:
+def test_game_show_draws_a_game_of_the_log(run: Any, system: Any, tmp_path: Path) -> None:
     picture = tmp_path / "board.svg"
     shown = run("game", "show", system.game, "--svg", str(picture))
     assert "hex8_2p, ply 31: seat" in shown
@@ -137,7 +137,9 @@ def test_a_game_of_the_log(run: Any, system: Any, tmp_path: Path) -> None:
     assert "neither a file nor a game" in run.err
 
 
-def test_a_game_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_game_show_draws_a_game_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "game.txt"
     head = '[Game "RingRift"]\n[Board "square8"]\n[Seats "2"]\n'
     path.write_text(f'{head}[Seat1 "alpha"] [Seat2 "beta"]\n1/1. @a2*3 a2-f7 -l -t\n*\n')
@@ -150,7 +152,7 @@ def test_a_game_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "line 4" in capsys.readouterr().err
 
 
-def test_the_rebuilt_ratings_are_those_of_the_live_table(run: Any, system: Any) -> None:
+def test_rebuilt_ratings_equal_the_live_table(run: Any, system: Any) -> None:
     assert f"identical to the live table EVENTS/{system.seqs['rated1']}, bit for bit" in run(
         "replay", "elo"
     )
@@ -159,7 +161,7 @@ def test_the_rebuilt_ratings_are_those_of_the_live_table(run: Any, system: Any) 
     assert known["ratings"] == run.json("status")["configs"]["hex8_2p"]["ratings"]
 
 
-def test_ratings_as_they_were(run: Any, system: Any) -> None:
+def test_ratings_are_rebuilt_up_to_a_point(run: Any, system: Any) -> None:
     (first,) = run.json("replay", "elo", "--until", str(system.seqs["rated0"]))["configs"]
     assert (first["games"], first["live"], first["identical"]) == (
         8,

@@ -37,7 +37,7 @@ async def process_on(log: JetStreamLog, name: str) -> Process:
 
 
 def on(system: Any, job: Callable[[JetStreamLog], Awaitable[Any]]) -> Any:
-    """Run a job over a connection of its own beside the command's."""
+    """Run a job over a connection of its own."""
 
     async def run() -> Any:
         log = await JetStreamLog.open(system.server.url, name="test")
@@ -50,7 +50,7 @@ def on(system: Any, job: Callable[[JetStreamLog], Awaitable[Any]]) -> Any:
     return system.call(run())
 
 
-def test_pause_and_resume_are_seen_everywhere(run: Any) -> None:
+def test_pause_and_resume_show_in_status(run: Any) -> None:
     assert "selfplay of hex8_2p is paused" in run(
         "pause", "--config", "hex8_2p", "--kind", "selfplay", "--why", "repairs"
     )
@@ -61,8 +61,8 @@ def test_pause_and_resume_are_seen_everywhere(run: Any) -> None:
     assert run.json("status")["cluster"]["paused"] == {"hex8_2p/selfplay": "repairs"}
     run("resume", status=1)
     assert (
-        "not paused: `ringrift resume --config hex8_2p --kind selfplay` ends the pause hex8_2p/selfplay"
-        in run.err
+        "not paused: `ringrift resume --config hex8_2p --kind selfplay` "
+        "ends the pause hex8_2p/selfplay" in run.err
     )
     assert "resumed: hex8_2p/selfplay" in run("resume", "--all")
     assert run.json("resume", "--all") == {"paused": {}}
@@ -71,11 +71,10 @@ def test_pause_and_resume_are_seen_everywhere(run: Any) -> None:
     assert 'Did you mean "hex8_2p"?' in run.err
 
 
-def test_a_pause_in_the_middle_lets_the_ticket_end_and_withdraws_the_rest(
+def test_a_pause_finishes_the_ticket_in_progress_and_withdraws_the_others(
     run: Any, system: Any
 ) -> None:
-    """The ticket in hand is acknowledged although the pause took it off the queue with the
-    others."""
+    """It is acknowledged although the pause removed it from the queue with the others."""
 
     async def job(log: JetStreamLog) -> None:
         runner, putter = await process_on(log, "selfplay"), await process_on(log, "dispatcher")
@@ -201,7 +200,7 @@ def test_breakers_are_listed_and_reset(run: Any, system: Any) -> None:
     assert "no breaker is open for node-gpu1" in run.err
 
 
-def test_the_cluster_of_one(run: Any) -> None:
+def test_status_of_a_single_server(run: Any) -> None:
     status = run.json("status")
     view = status["cluster"]
     assert (view["quorum"], view["voters"], view["voters_alive"]) == ("HEALTHY", 1, 1)

@@ -18,7 +18,7 @@ def by_name(known: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {check["name"]: check for check in known["checks"]}
 
 
-def test_a_running_system(run: Any) -> None:
+def test_a_running_system_passes(run: Any) -> None:
     known = run.json("doctor")
     assert known["healthy"]
     found = by_name(known)
@@ -32,12 +32,12 @@ def test_a_running_system(run: Any) -> None:
     )
 
 
-def test_no_system(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_server_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--data", str(tmp_path)]) == 0
     assert "warn server        none runs over" in capsys.readouterr().out
 
 
-def test_an_address_where_nobody_answers(
+def test_an_address_without_a_server_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
@@ -46,7 +46,7 @@ def test_an_address_where_nobody_answers(
     assert by_name(json.loads(capsys.readouterr().out))["server"]["level"] == "fail"
 
 
-def test_a_stream_of_an_older_build_gets_the_subjects_that_are_new(run: Any, system: Any) -> None:
+def test_apply_adds_new_subjects_to_a_stream_of_an_older_build(run: Any, system: Any) -> None:
     async def subjects(change: bool) -> list[str]:
         log = await JetStreamLog.open(system.server.url, name="test")
         try:
@@ -63,7 +63,7 @@ def test_a_stream_of_an_older_build_gets_the_subjects_that_are_new(run: Any, sys
     assert asyncio.run(subjects(change=False)) == before
 
 
-def test_drift_and_what_is_missing(run: Any, system: Any) -> None:
+def test_drift_and_missing_consumers_are_found(run: Any, system: Any) -> None:
     async def change(description: str) -> None:
         log = await JetStreamLog.open(system.server.url, name="test")
         try:

@@ -33,7 +33,7 @@ def test_lineage_refuses_unknown_names(run: Any) -> None:
     assert run.json("lineage", "--games-of", "heuristic") == {"models": []}
 
 
-def test_at_and_diff(run: Any, system: Any) -> None:
+def test_at_and_diff_show_the_past(run: Any, system: Any) -> None:
     before, after = system.seqs["scored0"], system.seqs["scored1"]
     assert run.json("at", str(after), "ratings")["ratings"]["hex8_2p"]
     assert run.json("at", "0d")["seq"] == system.seqs["garbage"]
@@ -63,7 +63,7 @@ def test_verify_reports_a_wrong_fold(run: Any) -> None:
     assert known["checked"]["fold"] == 1
 
 
-def test_query_and_sql(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_and_sql_print_rows(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(
         run("query", "SELECT sum(games)::INT AS games FROM evaluation_scored", "--json")
     ) == {"games": 16}

@@ -1,5 +1,4 @@
-"""Commands over a data directory whose server does not run: one is started for the command and
-stopped."""
+"""Commands over a data directory without a running server: they start one and stop it."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from ringrift.server.ensure import ensure
 
 
 async def write_and_stop(data: Path) -> None:
-    """A log with one event in it, and no server."""
+    """Leave a log with one event and no server."""
     server = await EmbeddedServer.start(data)
     log = await JetStreamLog.open(server.url, name="test")
     await ensure(log)
@@ -55,7 +54,7 @@ def stopped(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_commands_read_and_write_where_no_server_runs(
+def test_commands_start_a_server_where_none_runs(
     stopped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = stopped / "server.json"
@@ -71,7 +70,7 @@ def test_commands_read_and_write_where_no_server_runs(
     assert not address.exists()
 
 
-def test_a_directory_without_a_log_is_left_as_it_is(
+def test_a_directory_without_a_log_is_not_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["events", "tail", "--no-follow", "--data", str(tmp_path / "none")]) == 1
@@ -80,7 +79,7 @@ def test_a_directory_without_a_log_is_left_as_it_is(
     assert not (tmp_path / "none").exists()
 
 
-async def test_a_server_that_was_started_for_a_command_comes_back_when_it_is_killed(
+async def test_a_server_started_for_a_command_restarts_when_it_is_killed(
     stopped_data: Path,
 ) -> None:
     async with opened(Source(data=stopped_data)) as log:
@@ -98,7 +97,7 @@ async def test_a_server_that_was_started_for_a_command_comes_back_when_it_is_kil
     assert seqs == [2]
 
 
-async def test_a_command_whose_server_cannot_come_back_says_why(
+async def test_a_command_whose_server_cannot_restart_reports_why(
     stopped_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(server: EmbeddedServer) -> None:
@@ -114,8 +113,8 @@ async def test_a_command_whose_server_cannot_come_back_says_why(
         await look()
 
 
-def test_a_command_that_is_told_to_end_ends_its_server_too(stopped: Path) -> None:
-    """Also where a shell started it in the background, which ignores SIGINT."""
+def test_a_terminated_command_stops_its_server(stopped: Path) -> None:
+    """SIGTERM, for a shell lets background processes ignore SIGINT."""
     command = [
         sys.executable,
         "-m",

@@ -148,7 +148,7 @@ def test_strength_through_the_log(ringrift: Any, tmp_path: Path) -> None:
     }
 
 
-def test_what_cannot_be_measured_is_reported_in_one_line(
+def test_impossible_measurements_are_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused(*words: str) -> str:

@@ -1,5 +1,4 @@
-"""An edge: games written while its link is down are in the cluster when it is back, once and in
-their order."""
+"""Games that an edge stores while its link is down arrive in the cluster once and in order."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ async def opened(url: str) -> JetStreamLog:
 
 
 async def bodies(log: JetStreamLog, count: int) -> list[bytes]:
-    """The games of the cluster as soon as there are so many."""
+    """The bodies of the games in the cluster, once there are `count`."""
     async with asyncio.timeout(BACK_SECONDS_MAX):
         while await log.tail(GAMES) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -82,8 +81,7 @@ def game(name: str) -> GameCompleted:
 
 @dataclass
 class Link:
-    """A hub and an edge that it sources, both running, and a connection to each; the hub can be
-    away."""
+    """A hub and an edge that it sources from, and connections to both; the hub can be stopped."""
 
     hub_home: Path
     hub: asyncio.subprocess.Process
@@ -91,7 +89,7 @@ class Link:
     edge: JetStreamLog
 
     async def cut(self) -> None:
-        """The hub is gone, as it is for a node whose link is down."""
+        """Stop the hub: to the node it looks like a link that is down."""
         self.hub.kill()
         await self.hub.wait()
 
@@ -133,7 +131,7 @@ async def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 @pytest.mark.slow
-async def test_games_of_an_edge_arrive_once_when_the_link_is_back(link: Link) -> None:
+async def test_games_of_an_edge_arrive_once_after_the_link_is_restored(link: Link) -> None:
     games = [f"game {number}".encode() for number in range(60)]
     for number, body in enumerate(games[:20]):
         await link.edge.publish(EDGE, SUBJECT, body, id=f"game-{number}")
@@ -149,7 +147,7 @@ async def test_games_of_an_edge_arrive_once_when_the_link_is_back(link: Link) ->
 
 
 @pytest.mark.slow
-async def test_a_worker_on_an_edge_plays_on_without_the_link_and_finishes_when_its_games_have_arrived(
+async def test_a_worker_on_an_edge_finishes_its_ticket_when_its_games_have_arrived(
     link: Link,
 ) -> None:
     process = Process("selfplay", "gpu1", link.cluster)

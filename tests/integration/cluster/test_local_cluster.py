@@ -41,7 +41,7 @@ async def cluster(data: Path) -> LocalCluster:
 
 
 @pytest.mark.slow
-def test_the_commands_make_a_secured_cluster_kill_in_it_and_stop_it(
+def test_the_commands_start_kill_and_stop_a_secured_cluster(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--data", str(data)]
@@ -66,7 +66,7 @@ def test_the_commands_make_a_secured_cluster_kill_in_it_and_stop_it(
 
 
 @pytest.mark.slow
-async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
+async def test_a_server_that_is_cut_off_loses_leadership_and_catches_up(
     data: Path, cluster: LocalCluster
 ) -> None:
     log = await JetStreamLog.open(cluster.url, name="test")
@@ -93,7 +93,7 @@ async def test_a_server_that_is_cut_off_is_overruled_and_catches_up(
 
 
 @pytest.mark.slow
-async def test_growing_from_one_server_to_three_changes_nothing(
+async def test_growing_from_one_server_to_three_keeps_everything(
     tmp_path: Path, cluster: LocalCluster
 ) -> None:
     server = await EmbeddedServer.start(tmp_path / "single")
@@ -123,7 +123,7 @@ async def test_growing_from_one_server_to_three_changes_nothing(
 
 
 @pytest.mark.slow
-async def test_the_cluster_goes_on_when_one_server_is_killed(
+async def test_the_cluster_continues_after_one_server_is_killed(
     data: Path, cluster: LocalCluster
 ) -> None:
     with cluster.as_role("operator"):

@@ -1,4 +1,4 @@
-"""A client of a voter that is cut off from the others finds another one by itself."""
+"""A client of a voter that is cut off from the others moves to another voter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(netloc: str, reconnects: int = 0) -> SimpleNamespace:
     return SimpleNamespace(uri=SimpleNamespace(netloc=netloc), reconnects=reconnects)
 
 
-def test_the_next_server_is_not_the_one_that_was_left_and_failed_least() -> None:
+def test_a_client_moves_to_the_server_that_failed_least() -> None:
     client = Connection(None)
     a, b, c = server("a"), server("b", 2), server("c", 1)
     client._left = "a"
@@ -34,7 +34,7 @@ def test_the_next_server_is_not_the_one_that_was_left_and_failed_least() -> None
     assert client.choose([a, b, c], {}) == (a, 0.0), "once, then any is as good"
 
 
-async def test_who_has_only_just_come_or_knows_no_other_stays(
+async def test_a_new_client_and_one_without_alternatives_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client, moves = Connection(None), list[str]()
@@ -69,7 +69,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[LocalCluster]:
 
 
 async def connected_to(cluster: LocalCluster, name: str) -> JetStreamLog:
-    """A client that knows all voters and is connected to this one."""
+    """A client that knows all voters and is connected to `name`."""
     while True:
         log = await JetStreamLog.open(cluster.url, name="test")
         url = log.client.connected_url
@@ -85,7 +85,7 @@ async def heard(log: JetStreamLog, seq: int) -> None:
 
 
 @pytest.mark.slow
-async def test_a_client_of_a_voter_that_is_cut_off_moves_within_seconds(
+async def test_a_client_leaves_a_voter_that_is_cut_off_within_seconds(
     tmp_path: Path, cluster: LocalCluster
 ) -> None:
     first = await JetStreamLog.open(cluster.url, name="test")

@@ -1,5 +1,4 @@
-"""`ringrift node run` as a process: presence with what the machine is, drain, and a kill that
-leaves nobody behind."""
+"""`ringrift node run` as a process: presence, drain, update, and a kill without orphans."""
 
 from __future__ import annotations
 
@@ -93,7 +92,7 @@ def lives(pid: int) -> bool:
 
 
 @pytest.mark.slow
-async def test_a_node_tells_what_it_is_drains_and_leaves_nobody_behind(
+async def test_a_node_announces_itself_drains_and_leaves_no_orphans(
     log: JetStreamLog, tmp_path: Path
 ) -> None:
     node = await started(log, tmp_path, "--provider", "vast", "--price", "0.35")
@@ -123,7 +122,7 @@ async def test_a_node_tells_what_it_is_drains_and_leaves_nobody_behind(
 
 
 @pytest.mark.slow
-async def test_a_node_updates_with_its_own_command_and_goes_on_when_that_fails(
+async def test_a_node_updates_with_its_own_command_and_continues_when_that_fails(
     log: JetStreamLog, tmp_path: Path
 ) -> None:
     done, back = tmp_path / "done", tmp_path / "back"

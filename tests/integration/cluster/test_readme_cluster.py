@@ -59,14 +59,14 @@ NODES = {
 
 
 class Fleet:
-    """All that runs, and the command line as the operator."""
+    """All running processes, and the command line as the operator."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self.environment = folder, environment
         self.running: dict[str, asyncio.subprocess.Process] = {}
 
     async def command(self, *words: str, status: int | None = 0) -> str:
-        """What a command prints on standard output."""
+        """The standard output of a command."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -82,8 +82,7 @@ class Fleet:
         return out.decode()
 
     async def status(self) -> dict[str, Any]:
-        """What `ringrift status` knows; nothing yet while the servers are too busy to answer: so
-        many processes start at once."""
+        """The document of `ringrift status`; empty while servers are too busy to answer."""
         found: dict[str, Any] = json.loads(
             await self.command("status", "--json", status=None) or "{}"
         )
@@ -101,7 +100,7 @@ class Fleet:
             )
 
     async def stop(self, names: Collection[str]) -> None:
-        """SIGTERM to these, SIGKILL to those that take too long."""
+        """Send SIGTERM to processes, and SIGKILL to those that take too long."""
         chosen = [process for name, process in self.running.items() if name in names]
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in chosen:
@@ -125,7 +124,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 @pytest.mark.slow
-async def test_the_readme_leads_to_a_cluster_on_which_the_loop_runs(fleet: Fleet) -> None:
+async def test_the_readme_gives_a_cluster_on_which_the_loop_runs(fleet: Fleet) -> None:
     ports = [port_with_neighbours() for _ in range(3)]
     nodes = ",".join(f"{name}=127.0.0.1:{port}" for name, port in zip(VOTERS, ports, strict=True))
     assert len(set(ports)) == 3

@@ -1,4 +1,4 @@
-"""Children of `ringrift up` and `ringrift node run`: one that hangs is ended and started again."""
+"""Children of `ringrift up` and `ringrift node run`: a hung one is killed and restarted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
 
-async def test_a_child_that_hangs_is_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hung_child_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "SILENT_SECONDS_MAX", 3.0)
     monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.1)
     server = await EmbeddedServer.start(tmp_path / "server")

@@ -46,7 +46,7 @@ def test_the_table_has_the_median_and_the_extremes(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("words", [["sums"], ["rules", "--config", "chess_2p"]])
-def test_what_cannot_be_measured_is_wrong_usage(
+def test_an_unknown_benchmark_is_wrong_usage(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", *words]) == 2

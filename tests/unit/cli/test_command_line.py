@@ -35,7 +35,7 @@ def test_every_family_holds_commands() -> None:
 
 
 def test_tables_and_help_import_nothing_slow(tmp_path: Path) -> None:
-    """All in one process, in which slow imports fail."""
+    """They run in one process, in which slow imports fail."""
     here = ("--data", str(tmp_path))
     tables = [
         ((), 0),

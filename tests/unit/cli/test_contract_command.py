@@ -7,7 +7,9 @@ import pytest
 from ringrift.cli.main import main
 
 
-def test_export_then_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_lists_the_files_that_export_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["contract", "check", "--root", str(tmp_path)]) == 1
     assert "is not the root of the repository" in capsys.readouterr().err
     (tmp_path / "pyproject.toml").touch()

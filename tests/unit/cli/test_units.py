@@ -1,5 +1,4 @@
-"""What an operator installs: systemd units and launchd files start commands of ours that are there,
-with keys that are known."""
+"""systemd units and launchd files start existing commands and use known keys."""
 
 from __future__ import annotations
 
@@ -63,8 +62,7 @@ that we use"""
 
 
 def entries(path: Path) -> list[tuple[str, str, str]]:
-    """Section, key and value of every setting; a key may come twice, which no configparser
-    takes."""
+    """Section, key and value of every setting; unlike configparser this allows a key twice."""
     found, section = [], ""
     for line in path.read_text().splitlines():
         if line.startswith("["):
@@ -80,7 +78,7 @@ def values(path: Path, key: str) -> list[str]:
 
 
 def accept(words: list[str]) -> None:
-    """A command line of ours is one that our parsers take."""
+    """Assert that the program of a command line exists and accepts its arguments."""
     program = words[0].removeprefix(f"{PROGRAMS}/")
     if program == "ringrift":
         given = [word.replace("${ROLES}", "worker,evaluator") for word in words[1:]]
@@ -100,7 +98,7 @@ def test_every_setting_is_known_to_systemd(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
-def test_what_is_started_is_there(path: Path) -> None:
+def test_every_started_program_exists(path: Path) -> None:
     (start,) = values(path, "ExecStart")
     words = shlex.split(start)
     if words[0] != "/bin/sh":
@@ -108,7 +106,7 @@ def test_what_is_started_is_there(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ringrift@.service", "ringrift-node.service"])
-def test_who_is_watched_speaks_to_systemd_and_has_bounds(name: str) -> None:
+def test_watched_services_notify_systemd_and_have_limits(name: str) -> None:
     path = OPS / "systemd" / name
     assert values(path, "Type") == ["notify"]
     assert values(path, "WatchdogSec") == [f"{SILENT_SECONDS_MAX:.0f}"], (
@@ -121,7 +119,7 @@ def test_who_is_watched_speaks_to_systemd_and_has_bounds(name: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not there")
-def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for path in UNITS:  # the programs are not installed here
         (tmp_path / path.name).write_text(path.read_text().replace(f"{PROGRAMS}/", "/bin/true /"))
     found = subprocess.run(
@@ -135,7 +133,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PLISTS, ids=lambda path: path.name)
-def test_launchd_files_are_property_lists_that_start_what_is_there(path: Path) -> None:
+def test_launchd_files_start_existing_programs(path: Path) -> None:
     with path.open("rb") as file:
         found = plistlib.load(file)
     assert found["Label"] == path.stem
@@ -144,9 +142,8 @@ def test_launchd_files_are_property_lists_that_start_what_is_there(path: Path) -
     assert all(isinstance(value, str) for value in found.get("EnvironmentVariables", {}).values())
 
 
-def test_every_consumer_module_is_started_by_a_role_and_expected_to_run() -> None:
-    """A process that nobody starts, or one that a role names and is not there, is a gap nobody sees
-    (requirement G19.13)."""
+def test_every_consumer_module_is_in_the_table_of_processes() -> None:
+    """A process that no role starts would be missing without notice (requirement G19.13)."""
     started = re.compile(r'^    run\("([a-z]+)", main\)$', re.M)
     modules = {name for path in CONSUMER_MODULES for name in started.findall(path.read_text())}
     assert len(modules) >= 11
@@ -163,7 +160,7 @@ def test_the_readme_names_every_role() -> None:
     ] == []
 
 
-def test_every_file_the_readme_installs_is_there() -> None:
+def test_every_file_that_the_readme_installs_exists() -> None:
     named = set(re.findall(r"ops/[a-z]+/[A-Za-z0-9@.*-]+", (OPS / "README.md").read_text()))
     assert len(named) >= 6
     assert [name for name in sorted(named) if not list(OPS.parent.glob(name))] == []

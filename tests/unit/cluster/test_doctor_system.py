@@ -1,4 +1,4 @@
-"""What `ringrift doctor` finds about the copies of streams."""
+"""Findings of `ringrift doctor` about the copies of streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNLED: dict[str, Any] = {
 
 
 def infos(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What three servers answer about the streams; `changes` differ from the usual answer."""
+    """Answers of three servers about the streams; `changes` replace parts of the usual answer."""
     replicas = [{"name": "b", "current": True}, {"name": "c", "current": True}]
     usual = {"config": {"num_replicas": 3}, "cluster": {"leader": "a", "replicas": replicas}}
     names = [stream.name for stream in STREAMS if stream.name != "KV_breakers"]

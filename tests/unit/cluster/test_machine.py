@@ -1,4 +1,4 @@
-"""What a node runs follows from its roles, GPU and memory."""
+"""The processes of a node follow from its roles, GPU and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def counts(machine: Machine) -> Counter[str]:
     return Counter(item.consumer for item in plan(machine))
 
 
-def test_roles_are_given_with_commas_each_counted_once() -> None:
+def test_roles_are_separated_by_commas_and_unique() -> None:
     assert parse_roles("worker, trainer,worker") == ("worker", "trainer")
     for text in ("", ",", "worker,king"):
         with pytest.raises(
@@ -29,7 +29,7 @@ def test_roles_are_given_with_commas_each_counted_once() -> None:
             parse_roles(text)
 
 
-def test_one_process_a_core_without_a_gpu_and_one_with_it() -> None:
+def test_players_run_once_per_core_or_once_per_gpu() -> None:
     assert counts(LARGE) == {"selfplay": 8}
     assert {item.threads for item in plan(LARGE)} == {1}
     gpu = replace(LARGE, gpu="H200", roles=("worker", "trainer"))
@@ -37,14 +37,14 @@ def test_one_process_a_core_without_a_gpu_and_one_with_it() -> None:
     assert {item.threads for item in plan(gpu)} == {None}
 
 
-def test_memory_bounds_the_number_of_players() -> None:
+def test_memory_limits_the_number_of_players() -> None:
     needed = PROCESSES["selfplay"].memory
     assert counts(replace(LARGE, memory_bytes=3 * needed)) == {"selfplay": 3}
     both = replace(LARGE, roles=("worker", "evaluator"), memory_bytes=5 * needed)
     assert counts(both) == {"selfplay": 2, "evaluator": 2}
 
 
-def test_too_little_memory_is_refused_with_what_is_needed() -> None:
+def test_too_little_memory_is_refused_with_the_amount_needed() -> None:
     small = replace(LARGE, roles=("worker", "trainer"), memory_bytes=GIB)
     with pytest.raises(
         CommandError,
@@ -53,7 +53,7 @@ def test_too_little_memory_is_refused_with_what_is_needed() -> None:
         plan(small)
 
 
-def test_the_coordinator_has_each_of_its_consumers_once_with_its_own_credentials() -> None:
+def test_a_coordinator_runs_each_of_its_consumers_once_as_coordinator() -> None:
     found = plan(replace(LARGE, roles=("coordinator", "worker")))
     assert Counter(item.consumer for item in found if item.role == "coordinator") == Counter(
         spec.name for spec in of_roles(["coordinator"])

@@ -13,7 +13,7 @@ def settings_with(name: str) -> Settings:
     return load({"training.architecture": name})
 
 
-def test_old_names_become_new_ones_before_the_log_sees_them() -> None:
+def test_former_names_are_replaced_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="v6 is now called v5-heavy-large"):
         assert (
             with_known_architecture(settings_with("v6")).training.architecture == "v5-heavy-large"
@@ -21,9 +21,7 @@ def test_old_names_become_new_ones_before_the_log_sees_them() -> None:
     assert with_known_architecture(Settings()) == Settings()
 
 
-def test_an_unknown_architecture_is_refused_before_anything_starts(
-    capsys: pytest.CaptureFixture[str], tmp_path
-) -> None:
+def test_an_unknown_architecture_is_refused(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
     with pytest.raises(CommandError, match="unknown architecture 'v7'; known are v2-micro, v2, v4"):
         with_known_architecture(settings_with("v7"))
     assert main(["up", "--set", "training.architecture=v7", "--data", str(tmp_path / "none")]) == 1
@@ -40,7 +38,7 @@ def test_the_table_of_architectures(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["v2-micro"] == ["127,396"] * 4
 
 
-def test_an_nnue_has_to_play_every_config() -> None:
+def test_an_nnue_that_cannot_play_a_config_is_refused() -> None:
     def chosen(name: str) -> Settings:
         return load({"training.architecture": name, "configs": "hex8_2p,hex8_3p"})
 

@@ -1,4 +1,4 @@
-"""What `ringrift up` says at its end."""
+"""The end of a run of `ringrift up`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COMMAND = ["up", "--config", "hex8_2p", "--generations", "3"]
 
 
 @pytest.mark.parametrize(("finished", "generations"), [(True, "6"), (False, "3")])
-def test_the_command_that_goes_on_asks_for_more_only_when_all_is_done(
+def test_the_continuing_command_asks_for_more_generations_only_when_all_are_judged(
     monkeypatch: pytest.MonkeyPatch, finished: bool, generations: str
 ) -> None:
     view = LoopView()

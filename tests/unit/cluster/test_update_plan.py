@@ -1,8 +1,8 @@
-"""In which order nodes and servers are updated, and when a node is back."""
+"""The order in which nodes and servers are updated, and when a node is ready."""
 
 from __future__ import annotations
 
-from ringrift.cluster.update import missing, plan
+from ringrift.cluster.update import describe, missing, plan
 from ringrift.log.presence import Heartbeat, Machine
 from ringrift.runtime.condition import LAG_READY_MAX
 
@@ -24,7 +24,7 @@ def beat(consumer: str, seq: int = 0, folds: dict[str, str] | None = None) -> He
     )
 
 
-def test_nodes_without_the_coordinator_go_together_those_with_it_one_by_one() -> None:
+def test_workers_update_together_and_coordinators_one_by_one() -> None:
     machines = {
         "b": machine("coordinator"),
         "w2": machine("worker"),
@@ -36,12 +36,12 @@ def test_nodes_without_the_coordinator_go_together_those_with_it_one_by_one() ->
     assert (steps.servers, steps.by_hand) == (("n1", "n2", "n3"), ())
 
 
-def test_servers_on_other_machines_are_a_persons_work() -> None:
+def test_servers_on_other_machines_are_restarted_by_hand() -> None:
     steps = plan({}, ["n1"], local=False)
     assert (steps.servers, steps.by_hand) == ((), ("n1",))
 
 
-def test_a_node_is_back_when_all_it_keeps_is_there_and_has_caught_up() -> None:
+def test_a_node_is_ready_when_all_its_processes_run_and_have_caught_up() -> None:
     node = machine("worker", "coordinator", consumers=("selfplay", "selfplay", "planner"))
     playing, tail = [beat("selfplay"), beat("selfplay")], 500
     assert missing(node, playing[:1], tail) == "selfplay is not running"
@@ -51,3 +51,13 @@ def test_a_node_is_back_when_all_it_keeps_is_there_and_has_caught_up() -> None:
     assert (
         missing(node, [*playing, beat("planner", tail - LAG_READY_MAX, {"fold": "0"})], tail) == ""
     )
+
+
+def test_the_steps_are_described_in_their_order() -> None:
+    steps = plan({"w": machine("worker"), "c": machine("coordinator")}, ["n1"], local=True)
+    assert describe(steps).splitlines() == [
+        "nodes, all at once: w",
+        "then node c alone, a coordinator",
+        "then server n1, while all others are current",
+    ]
+    assert describe(plan({}, [], local=True)).startswith("nothing to update")
