@@ -188,10 +188,8 @@ class JetStreamLog(Log):
         if found or expect is None:
             raise PartlyStored([key for key in ids if key in found], len(ids))
         newest = await self.last(stream, expect.subject_filter)
-        actual = newest.seq if newest else 0
-        if actual == expect.last_seq:
-            return None
-        raise ConcurrencyError(expect.subject_filter, expect.last_seq, actual)
+        _check_last(newest, expect.subject_filter, expect.last_seq)
+        return None
 
     def _check_sizes(self, messages: Sequence[_Message]) -> None:
         limit = self.client.max_payload - HEADER_BYTES_MAX
@@ -233,10 +231,8 @@ class JetStreamLog(Log):
                 newest = await self.last(stream, subject)
                 if newest is not None and id is not None and newest.id == id:
                     return newest.seq  # an earlier attempt has stored it
-                actual = newest.seq if newest else 0
-                if actual == expect_last:
-                    return None
-                raise ConcurrencyError(subject, expect_last, actual) from error
+                _check_last(newest, subject, expect_last)
+                return None
 
         return await self._retried(attempt, f"publish to {stream}")
 
@@ -282,6 +278,13 @@ class JetStreamLog(Log):
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
         """See `Log.next_ticket`."""
         return await take_ticket(self.client, kind, wait_seconds)
+
+
+def _check_last(newest: Entry | None, subject_filter: str, expected: int) -> None:
+    """Raise ConcurrencyError unless the newest message has the expected sequence (0: none)."""
+    actual = newest.seq if newest else 0
+    if actual != expected:
+        raise ConcurrencyError(subject_filter, expected, actual)
 
 
 def _message(item: Draft) -> _Message:

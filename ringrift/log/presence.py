@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from ringrift.log.topology import CONTROL_BUCKET, NODE_BUCKET
 HEARTBEAT_SECONDS = 2.0
 HEARTBEATS_MISSED_MAX = 5
 """a process that missed this number is considered gone"""
+SILENT_SECONDS = HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -107,28 +108,26 @@ class Presence:
 
     async def all(self) -> list[Heartbeat]:
         """Return the heartbeats of running processes."""
-        oldest = self._now() - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
-        found: dict[str, Heartbeat] = {}
-        async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
-            for entry in batch:
-                heartbeat = _heartbeat(entry)
-                if heartbeat is not None and entry.time.timestamp() >= oldest:
-                    found[heartbeat.instance] = heartbeat
-        return [heartbeat for heartbeat in found.values() if not heartbeat.left]
+        oldest = self._now() - SILENT_SECONDS
+        found = {beat.instance: beat async for beat, at in self._stored() if at >= oldest}
+        return [beat for beat in found.values() if not beat.left]
 
     async def nodes(self) -> dict[str, Seen]:
         """Return every node with a heartbeat in the bucket, including old and last ones."""
         found: dict[str, Seen] = {}
         now = self._now()
-        oldest = now - HEARTBEATS_MISSED_MAX * HEARTBEAT_SECONDS
+        async for beat, at in self._stored():
+            seen = found.get(beat.node, Seen())
+            found[beat.node] = seen.with_beat(beat, at, now, now - SILENT_SECONDS)
+        return found
+
+    async def _stored(self) -> AsyncIterator[tuple[Heartbeat, float]]:
+        """Every heartbeat in the bucket with the time it was stored, in seconds since 1970."""
         async for batch in self._log.read(f"KV_{NODE_BUCKET}"):
             for entry in batch:
                 beat = _heartbeat(entry)
                 if beat is not None:
-                    found[beat.node] = found.get(beat.node, Seen()).with_beat(
-                        beat, entry.time.timestamp(), now, oldest
-                    )
-        return found
+                    yield beat, entry.time.timestamp()
 
 
 def _heartbeat(entry: Entry) -> Heartbeat | None:
