@@ -238,6 +238,7 @@ async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
 async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:
     """The event of an entry; None, after dead-lettering it, if it cannot be decoded."""
     try:
+        # decoded here, because the error is the reason of the dead letter
         return decode(entry.body, stream=stream, seq=entry.seq)
     except UndecodableEvent as error:
         await process.dead_letter(entry, stream=stream, deliveries=1, reason=str(error))
