@@ -1,8 +1,8 @@
 """Verification: compares live folds, snapshots, every decision and every blob with the log.
 
 One pass over `EVENTS` folds all deciders. Digests are compared where the heartbeat of a running
-consumer or a snapshot reports one. Each decision is derived again at its cause and compared with the
-recorded one. Then every blob is read."""
+consumer or a snapshot reports one. Each decision is derived again at its cause and compared with
+the recorded one. Then every blob is read."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Audit(DeciderRun):
         if type(event) not in self.types or self.is_own(event, meta):
             return
         context = self.fold(event, meta)
-        # decisions are folded after the comparison: they must not influence each other
+        # in the state before the recorded decisions are folded, as when they were taken
         derived = self.decider.decide(self.state, event, context)
         found = self.own.pop(meta.seq, [])
         self.decisions += len(found)

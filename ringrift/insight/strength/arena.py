@@ -83,27 +83,41 @@ class Arena:
     ) -> set[str]:
         """Write the requests that are not in the log; return the tickets of all."""
         known = self.known
-        settings, version = await read.settings_in_force(self.log)
-        size = settings.evaluation.starts_per_ticket
-        requests = [
-            request
-            for pairing in pairings
-            for request in rounds(known, purpose, pairing, starts, size, seed, version)
-        ]
+        requests = await self._rounds(purpose, pairings, starts, seed)
         fresh = [request for request in requests if identity(request) not in known.asked]
-        drafts = [
-            draft(
-                request,
-                cause=None,
-                source=f"ringrift@{node_name()}",
-                key=f"{purpose}-{request.seed}-{request.starts}",
-            )
-            for request in fresh
-        ]
+        drafts = []
+        for request in fresh:
+            key = f"{purpose}-{request.seed}-{request.starts}"
+            drafts.append(draft(request, cause=None, source=f"ringrift@{node_name()}", key=key))
         seqs = await self.log.append_each(drafts) if drafts else []
         for request, seq in zip(fresh, seqs, strict=True):
             known.ask(request, f"{EVENTS}/{seq}")
         return {known.asked[identity(request)] for request in requests}
+
+    async def _rounds(
+        self, purpose: facts.Purpose, pairings: Iterable[Pairing], starts: int, seed: int
+    ) -> list[facts.EvaluationRequested]:
+        """Return the requests of matches, small enough for several evaluators to share one."""
+        settings, version = await read.settings_in_force(self.log)
+        config, size = self.known.config, settings.evaluation.starts_per_ticket
+        found = []
+        for candidate, opponent in pairings:
+            registered = self.known.models.get(candidate.model or "")
+            names = candidate.participant, opponent.participant
+            for number, first in enumerate(range(0, starts, size)):
+                request = facts.EvaluationRequested(
+                    config=config,
+                    generation=registered.generation if registered else 0,
+                    candidate=candidate,
+                    opponent=opponent,
+                    purpose=purpose,
+                    round=number,
+                    starts=min(size, starts - first),
+                    seed=seed_from(seed, config, purpose, *names, number),
+                    settings_version=version,
+                )
+                found.append(request)
+        return found
 
     async def _await_results(self, waiting: set[str]) -> None:
         """Wait until every ticket is scored or failed; show how many games have been played."""
@@ -137,31 +151,3 @@ class Arena:
             finally:
                 counting.cancel()
                 await asyncio.gather(counting, return_exceptions=True)
-
-
-def rounds(
-    known: Measurements,
-    purpose: facts.Purpose,
-    pairing: Pairing,
-    starts: int,
-    starts_per_ticket: int,
-    seed: int,
-    version: int,
-) -> list[facts.EvaluationRequested]:
-    """Return the requests of one match, small enough for several evaluators to share it."""
-    registered = known.models.get(pairing.candidate.model or "")
-    names = pairing.candidate.participant, pairing.opponent.participant
-    return [
-        facts.EvaluationRequested(
-            config=known.config,
-            generation=registered.generation if registered else 0,
-            candidate=pairing.candidate,
-            opponent=pairing.opponent,
-            purpose=purpose,
-            round=number,
-            starts=min(starts_per_ticket, starts - first),
-            seed=seed_from(seed, known.config, purpose, *names, number),
-            settings_version=version,
-        )
-        for number, first in enumerate(range(0, starts, starts_per_ticket))
-    ]

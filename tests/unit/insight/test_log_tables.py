@@ -54,11 +54,8 @@ async def test_every_event_is_a_row_of_its_type(loop: TurningLoop, path: Path) -
 
 async def test_values_are_those_of_the_events(loop: TurningLoop, path: Path) -> None:
     event, meta = await anext(read.facts(loop.log, EvaluationScored))
-    row = ask(
-        path,
-        f'SELECT seq, time, cause, candidate, games, wins, scores, rankings[1]."order" FROM evaluation_scored '
-        f"WHERE seq = {meta.seq}",
-    )[0]
+    columns = 'seq, time, cause, candidate, games, wins, scores, rankings[1]."order"'
+    (row,) = ask(path, f"SELECT {columns} FROM evaluation_scored WHERE seq = {meta.seq}")
     starts = [list(pair) for pair in event.scores]
     first = list(event.rankings[0].order)
     assert row == (

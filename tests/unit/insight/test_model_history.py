@@ -1,0 +1,51 @@
+"""What the log of a small loop knows about its networks."""
+
+from __future__ import annotations
+
+import pytest
+from support.turning_loop import TurningLoop
+
+from ringrift.insight.models.model_history import ModelHistory
+
+
+@pytest.fixture
+async def history(loop: TurningLoop) -> ModelHistory:
+    return await ModelHistory.read(loop.log)
+
+
+def test_a_network_has_its_training_games_scores_and_rating(history: ModelHistory) -> None:
+    model = list(history.made)[1]
+    training, games = history.training(model), history.games(model)
+    assert training is not None
+    assert games is not None
+    assert (training.request.generation, training.finished.loss) == (2, 1.5)
+    assert games.games == 2 * games.shards == 2 * len(training.request.shards)
+    assert history.scores[model].keys() == {"promotion", "random", "heuristic"}
+    assert len(history.ratings(model)) == 1
+
+
+def test_a_network_has_ancestors_and_children(history: ModelHistory) -> None:
+    first, second, third = history.made
+    ancestors = history.ancestors(history.made[third].parents)
+    assert [item.model for item in ancestors] == [second, first]
+    assert history.children(first) == (second,)
+
+
+def test_an_ancestor_that_is_not_in_the_log_has_only_its_digest(history: ModelHistory) -> None:
+    (ancestor,) = history.ancestors(["ab" * 32])
+    assert (ancestor.model, ancestor.config) == ("ab" * 32, None)
+
+
+def test_the_state_is_that_of_the_newest_verdict(history: ModelHistory) -> None:
+    states = [history.state(made) for made in history.made.values()]
+    assert states == ["promoted", "promoted", "current"]
+
+
+def test_networks_are_listed_by_config(history: ModelHistory) -> None:
+    assert [row["generation"] for row in history.documents("hex8_2p")] == [1, 2, 3]
+    assert history.documents("square8_2p") == []
+    assert history.table("square8_2p") == "no networks for square8_2p in the log"
+
+
+async def test_without_a_log_nothing_is_known() -> None:
+    assert (await ModelHistory.read(None)).made == {}
