@@ -28,7 +28,7 @@ OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 
 async def main(process: Process) -> None:
     """Act as the monitor while this process holds the lease; stand by otherwise."""
-    await act(process, PROCESSES["monitor"].deciders, role="monitor", beside=_attend)
+    await act(process, PROCESSES["monitor"].deciders, role="monitor", side_task=_attend)
 
 
 async def _attend(process: Process, fence: Expect) -> None:

@@ -92,7 +92,7 @@ async def own_decisions(
     return found
 
 
-Beside = Callable[[Process, Expect], Awaitable[None]]
+SideTask = Callable[[Process, Expect], Awaitable[None]]
 """A task that the holder of a role runs besides deciding; it appends under the expectation, and is
 cancelled when the role is lost."""
 
@@ -102,7 +102,7 @@ async def act(
     deciders: Sequence[Decider[Any]],
     role: str | None,
     *,
-    beside: Beside | None = None,
+    side_task: SideTask | None = None,
 ) -> None:
     """Run `deciders` until the process stops, under the lease of `role` if one is given.
 
@@ -116,7 +116,7 @@ async def act(
             else:
                 async with process.lease(role) as lease:
                     await _with(
-                        beside,
+                        side_task,
                         process,
                         lease.expect,
                         _act_once(process, deciders, role, lease.expect),
@@ -126,13 +126,13 @@ async def act(
 
 
 async def _with(
-    beside: Beside | None, process: Process, fence: Expect, acting: Coroutine[Any, Any, None]
+    side_task: SideTask | None, process: Process, fence: Expect, acting: Coroutine[Any, Any, None]
 ) -> None:
     """Run both tasks; the end or failure of one ends the other."""
-    if beside is None:
+    if side_task is None:
         await acting
         return
-    tasks = [asyncio.ensure_future(acting), asyncio.ensure_future(beside(process, fence))]
+    tasks = [asyncio.ensure_future(acting), asyncio.ensure_future(side_task(process, fence))]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

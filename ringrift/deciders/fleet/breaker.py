@@ -56,5 +56,5 @@ def threshold(sick: float) -> int:
 
 
 def node_target(node: str) -> str:
-    """The target that stands for a node."""
+    """The target of a node."""
     return f"node-{node}"[:64]

@@ -19,7 +19,7 @@ from ringrift.events.settings import SchedulingSettings
 Kinds = tuple[f.WorkKind, ...]
 STANDBY: Kinds = ()
 HYSTERESIS = 0.85
-"""factor on the cost of a node that trains, and on the threshold of a node that stands by"""
+"""factor on the cost of a node that trains, and on the threshold of a node on stand-by"""
 
 
 class FleetNode(Struct, frozen=True, kw_only=True):

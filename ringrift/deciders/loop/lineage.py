@@ -1,7 +1,7 @@
 """Which weights does a training start from? Those of the newest network of the same architecture.
 
-Where several architectures compete, each has its own line of networks, and the next training goes
-to the one furthest below its share. A network that learned from retracted games is replaced by its
+Where several architectures compete, each has its own line of networks, and the next training is of
+the one furthest below its share. A network that learned from retracted games is replaced by its
 nearest clean ancestor. Where a cascade is set, the promotion of a network of one architecture makes
 the next training one of another, taught by it. The first network of a line starts from the weights
 that the settings name, if any."""

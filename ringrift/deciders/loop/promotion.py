@@ -6,7 +6,7 @@ test still open after `starts_max` starts is decided by the score. Each verdict 
 evidence.
 
 A current network with a critical regression is rolled back to the last good one. During a cool-down
-after that, a candidate that would be promoted is rejected, so that the loop goes on with the good
+after that, a candidate that would be promoted is rejected, so that the loop continues with the good
 network."""
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Sprt:
         return math.log((1.0 - self.beta) / self.alpha)
 
     def state(self, llr: float) -> State:
-        """The verdict at a log-likelihood ratio; empty while the test goes on."""
+        """The verdict at a log-likelihood ratio; empty while the test is open."""
         if llr >= self.upper:
             return "accepted"
         return "rejected" if llr <= self.lower else ""
