@@ -18,7 +18,6 @@ from msgspec import Struct
 DEFAULT_PORT = 4222
 DEFAULT_MONITOR_PORT = 8222
 DEFAULT_ROUTE_PORT = 6222
-DEFAULT_LEAF_PORT = 7422
 DEFAULT_STORE = "./.ringrift/nats"
 SERVER_NAME = "ringrift"
 CLUSTER_NAME = "ringrift"

@@ -19,7 +19,6 @@ from ringrift.log.topology import GAMES, STREAMS, StreamConfig
 from ringrift.server import configuration
 
 EDGE = "EDGE"
-EDGE_PORT = 4222
 EDGE_BYTES_MAX = 8 * 1024**3
 """a night of games of one node with a GPU"""
 _GAME_SUBJECTS = next(stream.subjects for stream in STREAMS if stream.name == GAMES)
