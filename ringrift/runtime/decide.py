@@ -14,7 +14,7 @@ A crash after the append of step 4 repeats nothing: the next start finds the dec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from ringrift.deciders.kit import STEERING, Context, Decider
@@ -84,10 +84,18 @@ async def own_decisions(
     log: Log, decider: Decider[Any], after: int = 0
 ) -> dict[int, list[Recorded]]:
     """The decider's decisions on causes after a sequence, by the sequence of their cause."""
+    written = [recorded async for recorded in read.facts(log, *decider.writes, after=after)]
+    return by_cause(decider, written, after)
+
+
+def by_cause(
+    decider: Decider[Any], events: Iterable[Recorded], after: int = 0
+) -> dict[int, list[Recorded]]:
+    """The decider's decisions among events, by the sequence of their cause after `after`."""
     found: dict[int, list[Recorded]] = {}
-    async for recorded in read.facts(log, *decider.writes, after=after):
+    for recorded in events:
         stream, _, seq = (recorded.meta.cause or "").partition("/")
-        if stream == STREAM and int(seq) > after:
+        if type(recorded.event) in decider.writes and stream == STREAM and int(seq) > after:
             found.setdefault(int(seq), []).append(recorded)
     return found
 
@@ -248,11 +256,7 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
 def replayed(decider: Decider[Any], events: Sequence[Recorded]) -> DeciderRun:
     """A decider folded over recorded events, its own decisions at their causes; it decides
     nothing."""
-    own: dict[int, list[Recorded]] = {}
-    for event, meta in events:
-        if type(event) in decider.writes and meta.cause is not None:
-            own.setdefault(int(meta.cause.partition("/")[2]), []).append(Recorded(event, meta))
-    run = DeciderRun(decider, own)
+    run = DeciderRun(decider, by_cause(decider, events))
     run.decided_to = max((meta.seq for _, meta in events), default=0)
     for event, meta in events:
         run.take(event, meta)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ringrift.events import EventMeta, Fact, Recorded, event_id, type_of
-from ringrift.runtime.decide import STREAM, DeciderRun, replayed
+from ringrift.runtime.decide import STREAM, DeciderRun, by_cause, replayed
 from ringrift.runtime.processes import deciders
 from ringrift.tools.simulation.clock import VirtualClock
 
@@ -52,11 +52,7 @@ class Coordinator:
         decided before is folded, not decided again."""
         self.runs = []
         for decider in deciders().values():
-            own: dict[int, list[Recorded]] = defaultdict(list)
-            for item in self.log.events:
-                if type(item.event) in decider.writes and item.meta.cause is not None:
-                    own[int(item.meta.cause.partition("/")[2])].append(item)
-            self.runs.append(DeciderRun(decider, dict(own)))
+            self.runs.append(DeciderRun(decider, by_cause(decider, self.log.events)))
         self._readers = defaultdict(list)
         for run in self.runs:
             for kind in run.types:

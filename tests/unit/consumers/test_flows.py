@@ -48,7 +48,7 @@ from ringrift.events.settings import (
     TrainingSettings,
 )
 from ringrift.log import read
-from ringrift.runtime.decide import DeciderRun, replayed
+from ringrift.runtime.decide import DeciderRun, by_cause, replayed
 from ringrift.runtime.processes import PROCESSES
 
 GENERATIONS = 6
@@ -184,10 +184,7 @@ def test_each_step_of_the_loop_happens_once_per_generation() -> None:
 def test_every_decision_follows_from_the_log() -> None:
     events = [item for item in history().values() if item.meta.stream == "EVENTS"]
     for decider in DECIDERS:
-        run, own = DeciderRun(decider, {}), dict[int, list[Recorded]]()
-        for item in events:
-            if type(item.event) in decider.writes and item.meta.cause:
-                own.setdefault(int(item.meta.cause.partition("/")[2]), []).append(item)
+        run, own = DeciderRun(decider, {}), by_cause(decider, events)
         for event, meta in events:
             decided = run.take(event, meta)
             recorded = own.get(meta.seq, [])
