@@ -128,7 +128,7 @@ async def test_an_incomplete_backup_is_refused(tmp_path: Path) -> None:
         Backup(tmp_path / "backup")
     snapshot.write_bytes(whole)
     manifest.write_bytes(b"{")
-    with pytest.raises(ServerError, match=r"backup\.json is no list of a backup"):
+    with pytest.raises(ServerError, match=r"backup\.json is not the manifest of a backup"):
         Backup(tmp_path / "backup")
     manifest.unlink()
     with pytest.raises(ServerError, match=r"backup\.json is missing: the backup is unfinished"):
