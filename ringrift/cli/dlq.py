@@ -67,7 +67,9 @@ async def show_dead_letter(number: int, /, *, source: Source = HERE, json: Json 
 async def retry_dead_letters(
     *numbers: int, all: bool = False, source: Source = HERE, json: Json = False
 ) -> int:
-    """Try dead letters again with this build; the exit status is 1 if one fails again.
+    """Try dead letters again with this build.
+
+    The exit status is 1 if one fails again.
 
     Args:
         numbers: Numbers at the start of the lines in `ringrift dlq list`.

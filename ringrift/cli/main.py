@@ -194,7 +194,7 @@ def application(words: Sequence[str]) -> App:
 
 def _shown_default(value: object) -> str | None:
     """How a help page shows the default of an option; None does not show it."""
-    return None if value in (None, False, "", ()) else str(value)
+    return None if value is None or value is False or value in ("", ()) else str(value)
 
 
 def _summary(place: str) -> str:

@@ -41,7 +41,7 @@ async def pause(
     Args:
         config: Pause only this config.
         kind: Pause only this kind of work.
-        why: The reason, shown to everyone who looks at the status.
+        why: The reason, shown in the status.
     """
     scope = config or "all"
     async with opened(source) as log:
@@ -135,7 +135,7 @@ async def tune(
     Args:
         config: The config to tune.
         set: Change one, such as training.learning_rate=0.001; may be repeated.
-        reset: Return to the settings, but for those named with --set.
+        reset: Return to the settings, except for names given with --set.
         why: The reason, which is recorded.
     """
     given = from_arguments(set)
