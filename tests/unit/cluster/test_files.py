@@ -51,3 +51,6 @@ def test_a_table_of_several_nodes_names_them_by_number(tmp_path: Path) -> None:
     path.write_text(f'[[node]]\nname = "one"\n{table}[[node]]\nname = "one"\n{table}')
     with pytest.raises(CommandError, match="two nodes are called one"):
         read_fleet(path)
+    path.write_text(f'[[node]]\nname = "One"\n{table}')
+    with pytest.raises(CommandError, match="fleet.*`str` matching regex"):
+        read_fleet(path)
