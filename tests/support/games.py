@@ -1,8 +1,12 @@
-"""Recorded games to learn from: random play, with a made-up improved policy at every choice."""
+"""Recorded games to learn from: random play, with a made-up improved policy as target."""
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
+from msgspec.structs import replace
 
 from ringrift.events.facts import GameCompleted, Seat
 from ringrift.learning.targets import Decision, encode
@@ -19,6 +23,7 @@ def random_decision(position: Position, rng: np.random.Generator) -> Decision:
     return Decision(position.ply, values, indices, probabilities)
 
 
+@functools.cache
 def play_game(key: str, seed: int) -> GameCompleted:
     """A whole random game of config `key`, a function of `seed`."""
     rng = np.random.default_rng(seed)
@@ -54,3 +59,15 @@ def play_game(key: str, seed: int) -> GameCompleted:
         node="n",
         settings_version=1,
     )
+
+
+def targets_at(move: int) -> bytes:
+    """Targets of one decision, all on one move."""
+    decision = Decision(0, np.zeros(2, np.float32), np.array([move]), np.ones(1, np.float32))
+    return encode(2, [decision])
+
+
+def recorded_game(number: int, **changes: Any) -> GameCompleted:
+    """A random game of hex8_2p with one target, at its first choice."""
+    base = play_game("hex8_2p", number)
+    return replace(base, **{"game": f"game-{number}", "targets": targets_at(0), **changes})

@@ -18,8 +18,8 @@ from ringrift.events.facts import (
 )
 from ringrift.events.tickets import EvaluationTicket, SelfplayTicket, Ticket, decode_ticket
 from ringrift.runtime.process import Process
+from support.games import recorded_game
 from support.loop_facts import CONFIG, finished, registered
-from support.real_games import recorded_game
 from support.system import POLL_SECONDS, selfplay_finished
 
 FAILING, ABNORMAL = 2, 6

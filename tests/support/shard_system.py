@@ -8,7 +8,7 @@ from ringrift.events import Fact
 from ringrift.events.facts import ShardExported
 from ringrift.log import read
 from ringrift.nets.encoding import ENCODER
-from support.real_games import recorded_game
+from support.games import recorded_game
 from support.system import System
 
 

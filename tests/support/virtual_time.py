@@ -9,8 +9,11 @@ loop, because it uses sockets."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
+import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ringrift.tools.simulation import clock
@@ -54,11 +57,25 @@ class _Selector(selectors.DefaultSelector):
         if timeout == 0:  # something is ready to run
             return super().select(0)
         events = super().select(THREAD_SECONDS if self._loop.threads else 0)
+        while not events and self._loop.threads and _threads_run():
+            events = super().select(THREAD_SECONDS)
         if events or self._loop.clock.step():
             return events
         if events := super().select(DEADLOCK_SECONDS):
             return events
         raise RuntimeError("all tasks wait and no timer is set")
+
+
+def _threads_run() -> bool:
+    """Whether another thread of this process computes or waits for the disk. On a loaded machine
+    `THREAD_SECONDS` may pass before it gets a core."""
+    own = str(threading.get_native_id())
+    for task in Path("/proc/self/task").glob("*"):
+        with contextlib.suppress(OSError):
+            state = (task / "stat").read_text().rpartition(") ")[2][:1]
+            if state in "RD" and task.name != own:
+                return True
+    return False
 
 
 def loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.real_games import recorded_game
+from support.games import recorded_game
 from support.system import System, running
 
 from ringrift.consumers import exporter

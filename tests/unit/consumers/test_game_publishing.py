@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.real_games import recorded_game
+from support.games import recorded_game
 from support.system import System
 
 from ringrift.consumers.games.publishing import publish_games

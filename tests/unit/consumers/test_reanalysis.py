@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.games import recorded_game, targets_at
 from support.loop_facts import A
-from support.real_games import recorded_game, targets_at
 from support.system import System
 
 from ringrift.consumers.games import reanalysis

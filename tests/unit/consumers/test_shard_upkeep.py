@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.real_games import targets_at
+from support.games import targets_at
 from support.shard_system import ShardSystem
 from support.system import System
 
