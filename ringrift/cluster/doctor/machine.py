@@ -6,7 +6,6 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +14,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
 
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.log.errors import ServerError
@@ -29,8 +30,6 @@ DISK_FREE_BYTES_WISHED = 4 * 1024**3
 GIGABYTE = 1024**3
 GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """present where torch may find a GPU: drivers of NVIDIA, of AMD, and of Windows' subsystem"""
-_REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)(.*?)(;.*)?$")
-_LOWEST = re.compile(r">=\s*([\d.]+)")
 
 
 def machine_findings(data: Path) -> Iterator[Finding]:
@@ -66,21 +65,16 @@ def packages() -> Finding:
 
 def _package_problem(requirement: str) -> str:
     """What is wrong with an installed package; empty if nothing is."""
-    match = _REQUIREMENT.match(requirement)
-    if match is None or "extra" in (match[3] or ""):
+    wanted = Requirement(requirement)
+    if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
         return ""
-    name, wanted = match[1], _LOWEST.search(match[2])
     try:
-        version = importlib.metadata.version(name)
+        version = importlib.metadata.version(wanted.name)
     except importlib.metadata.PackageNotFoundError:
-        return f"{name} is not installed"
-    if wanted and _numbers(version) < _numbers(wanted[1]):
-        return f"{name} is {version}, at least {wanted[1]} is needed"
-    return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        return f"{wanted.name} is not installed"
+    if wanted.specifier.contains(version, prereleases=True):
+        return ""
+    return f"{wanted.name} is {version}, needed is {wanted.specifier}"
 
 
 def compiled_code() -> Finding:

@@ -30,7 +30,7 @@ def test_missing_and_old_packages_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = machine.packages()
     assert finding.level == "fail"
     assert "no-such-package is not installed; numpy is" in finding.text
-    assert "at least 98.1 is needed" in finding.text
+    assert "needed is <99,>=98.1" in finding.text
     assert "rich" not in finding.text
 
 
