@@ -123,17 +123,14 @@ def _answer(connection: Connection, statement: str, as_json: bool) -> None:
     rows = list(found)
     out = console()
     if rows:
-        names = [f">{name}" if _is_number(value) else name for name, value in rows[0].items()]
+        numbers = {name for name, value in rows[0].items() if isinstance(value, int | float)}
+        names = [f">{name}" if name in numbers else name for name in rows[0]]
         cells = (map(_cell, row.values()) for row in rows[:ROWS_SHOWN_MAX])
         out.print(table(names, cells))
     more = ""
     if len(rows) > ROWS_SHOWN_MAX:
         more = f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --json for all"
     out.print(f"{plural(len(rows), 'row')}{more}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
 
 
 def _cell(value: Any) -> str:

@@ -118,22 +118,17 @@ class Past:
     def states(self) -> dict[str, Any]:
         """Return immutable values by projection, for comparison after each event."""
         now = self.in_force
+        settings = now.settings if now.settings_version else None
         values: dict[str, Any] = {run.decider.name: run.state for run in self.runs}
-        values |= {RATINGS: self.ratings, PAUSES: now.pauses}
-        values[SETTINGS] = (now.settings_version, now.settings) if now.settings_version else None
+        values |= {RATINGS: self.ratings, PAUSES: now.pauses.paused}
+        values[SETTINGS] = {"version": now.settings_version, "settings": settings}
         if GENERATIONS in self.wanted:  # this view changes in place
             values[GENERATIONS] = msgspec.to_builtins(self._view.configs)
         return {name: values[name] for name in self.wanted}
 
     def document(self) -> dict[str, Any]:
         """Return plain values by projection."""
-        now = self.in_force
-        settings = now.settings if now.settings_version else None
-        shown = self.states() | {
-            SETTINGS: {"version": now.settings_version, "settings": settings},
-            PAUSES: now.pauses.paused,
-        }
-        return {name: msgspec.to_builtins(shown[name]) for name in self.wanted}
+        return {name: msgspec.to_builtins(value) for name, value in self.states().items()}
 
 
 async def at(
