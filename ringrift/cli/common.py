@@ -7,12 +7,12 @@ A command is one function. Its signature is its parser and its docstring is its 
     async def pause(
         *,
         config: Config | None = None,
-        kind: PauseKind = "all",
+        kind: Kind = "all",
         why: str,
         source: Source = HERE,
         json: Json = False,
     ) -> int:
-        \"\"\"Stop new work; tickets in hand are finished.
+        \"\"\"Stop new work; work in progress is finished.
 
         Args:
             config: Pause only this config.
@@ -20,23 +20,23 @@ A command is one function. Its signature is its parser and its docstring is its 
             why: The reason, recorded with the pause.
         \"\"\"
         async with opened(source) as log:
-            paused = await steering.pause(log, config or "all", kind, why)
-        show({"paused": paused}, json, f"{kind} is paused")
+            seq = await steering.record(log, PipelinePaused(scope=config or "all", ...))
+        show({"seq": seq}, json, f"{kind} is paused")
         return 0
 
 - Keep the description of a parameter within one line; the help page wraps it.
 - Parameters before `/` are positional, those after `*` are options. An option without a default is
   required; a tuple is an option that may be given several times.
-- `Source`, `Json`, `Config`, `Words`, `Numbers`, `Assignments`, `Duration` and `Moment` are the
-  shared types. Use `Annotated[T, Parameter(name="--for")]` where the option has another name than
+- `Source`, `Json`, `Config`, `PositiveInt`, `Words`, `Numbers`, `Assignments`, `Duration` and
+  `Moment` are the shared types. Use `Annotated[T, Parameter(name="--for")]` where the option has another name than
   the parameter.
 - The function parses, opens the log and prints. The work is done by a function of `insight`,
   `cluster` or `tools`, which takes typed parameters and returns values.
-- What takes long to import (torch, numba, duckdb, matplotlib) is imported inside the function.
+- What takes long to import (torch, numba, matplotlib) is imported inside the function.
 - Return the exit status. Raise `CommandError` when the request cannot be carried out: `main` prints
   it in one line and exits with 1. A value that cannot be parsed is wrong usage and exits with 2:
   raise ValueError in a converter.
-- `ringrift.cli.main.COMMANDS` names the function; it is imported only when the command runs.
+- Add the function to `ringrift.cli.main.COMMANDS`; it is imported only when the command runs.
 """
 
 from __future__ import annotations

@@ -116,18 +116,18 @@ FAMILIES = {
     "node": "Run this machine as a node of a cluster.",
     "fleet": "Register the nodes of the fleet.",
     "contract": "Streams, consumers and schemas as files.",
-    "metrics": "Metrics, alert rules and the Grafana board.",
+    "metrics": "Metrics, alert rules and the Grafana dashboard.",
     "parity": "Compare the rules with the reference engine.",
     "search": "Compare the search with reference cases.",
 }
-"""summaries of the commands that only hold others"""
+"""summaries of the commands that consist of others"""
 EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    Prints an error of ours in one line (status 1), wrong usage too (status 2)."""
+    Expected errors are printed in one line, with status 1; wrong usage has status 2."""
     words = tuple(sys.argv[1:] if arguments is None else arguments)
     WORDS.set(words)
     try:
@@ -155,8 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def application(words: Sequence[str]) -> App:
-    """The parser of all commands. Summaries of commands are set only if `words` ask for a list of
-    commands: elsewhere they would replace the commands' own help pages."""
+    """The parser of all commands. It has summaries of commands only if `words` ask for a list of
+    commands, because cyclopts shows a summary instead of the command's own help page."""
     named = " ".join(takewhile(lambda word: not word.startswith("-"), words))
     app = App(
         name="ringrift",
