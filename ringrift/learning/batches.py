@@ -3,17 +3,17 @@ batches."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ringrift.learning.window import Window
-from ringrift.nets.batch import Bags, Batcher
+from ringrift.nets.arrays import Floats, Int16s, Int64s
+from ringrift.nets.batch import Batch, Batcher
 from ringrift.nets.encoding import RELATIVE_SEATS
+from ringrift.nets.nnue.batch import NnueBatch, NnueBatcher
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
 from ringrift.rules.geometry import geometry
 
@@ -21,89 +21,36 @@ SHUFFLE_STREAM: Final = 0
 SYMMETRY_STREAM: Final = 1
 
 
-class Encoded(Protocol):
-    """Input of a network for B positions with M legal moves."""
-
-    @property
-    def bags(self) -> Bags:
-        """The bags of the moves."""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The arguments of the network's `forward`."""
-
-    def to(self, device: torch.device) -> Self:
-        """On `device`; itself if it is there."""
-
-
-class Encoder(Protocol):
-    """Encodes the input of a kind of network."""
-
-    def encode(
-        self,
-        states: NDArray[np.int32],
-        codes: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        symmetry: NDArray[np.int16] | None = None,
-    ) -> Encoded:
-        """Encode `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`, transformed by
-        the symmetries of `grid_tables` with indices `symmetry[B]`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The ends of the games of B samples, seen from the seat to act.
-
-    ranks        int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for seats the
-                 game does not have
-    owners       int64 [B, H, W] owner of a cell: 0 none, else 1 + relative seat
-    moves_left   float32 [B] log(1 + plies to the end)
-    """
+class Ends(NamedTuple):
+    """The ends of the games of B samples, seen from the seat to act."""
 
     ranks: Tensor
+    """int64 [B, RELATIVE_SEATS] final rank of each relative seat, from 0; 0 for absent seats"""
     owners: Tensor
+    """int64 [B, H, W] owner of a cell: 0 none, else 1 + relative seat"""
     moves_left: Tensor
-
-    def to(self, device: torch.device) -> Ends:
-        """On `device`."""
-        return Ends(self.ranks.to(device), self.owners.to(device), self.moves_left.to(device))
+    """float32 [B] log(1 + plies to the end)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """B samples with M legal moves in total.
+class Sampled(NamedTuple):
+    """B samples with M legal moves in total."""
 
-    batch    input of the network
-    policy   float32 [M], improved policy; slot int64 [M], index of the move within its sample;
-             moves_max the longest list
-    values   float32 [B, RELATIVE_SEATS] targets by relative seat, `present` 1 for seats of the
-             game, else 0
-    weight   float32 [B]
-    ends     targets of auxiliary heads, None if there are none
-    """
-
-    batch: Encoded
+    batch: Batch | NnueBatch
+    """arguments of the network"""
     policy: Tensor
+    """float32 [M], improved policy"""
     slot: Tensor
+    """int64 [M], index of the move within its sample"""
     moves_max: int
+    """length of the longest list of moves"""
     values: Tensor
+    """float32 [B, RELATIVE_SEATS], targets by relative seat"""
     present: Tensor
+    """float32 [RELATIVE_SEATS], 1 for seats of the game, else 0"""
     weight: Tensor
-    ends: Ends | None = None
-
-    def to(self, device: torch.device) -> Sampled:
-        """On `device`; itself if it is there."""
-        if self.policy.device == device:
-            return self
-        return Sampled(
-            self.batch.to(device),
-            self.policy.to(device),
-            self.slot.to(device),
-            self.moves_max,
-            self.values.to(device),
-            self.present.to(device),
-            self.weight.to(device),
-            self.ends.to(device) if self.ends else None,
-        )
+    """float32 [B]"""
+    ends: Ends | None
+    """targets of auxiliary heads, None if there are none"""
 
 
 class Sampler:
@@ -113,55 +60,48 @@ class Sampler:
     def __init__(
         self,
         window: Window,
-        chosen: NDArray[np.int64],
+        chosen: Int64s,
         *,
         batch: int,
         seed: int,
-        root_value_mix: float,
-        features: bool = False,
+        root_value_mix: float = 0.0,
         ends: bool = False,
-        encoder: Encoder | None = None,
+        encoder: Batcher | NnueBatcher | None = None,
     ) -> None:
-        """`features` and `ends` add the threat planes and the targets of auxiliary heads to the
-        batches. `encoder` encodes the network's input; the default is that of towers."""
+        """`root_value_mix` is the share of the root value in the value target. `ends` adds the
+        targets of auxiliary heads. `encoder` encodes the network's input; the default is that of
+        towers without threat planes."""
         if not len(chosen):
             raise ValueError("no samples to draw from")
-        self.window, self.chosen, self.batch, self.seed = (
-            window,
-            chosen,
-            min(batch, len(chosen)),
-            seed,
-        )
-        self._mix = root_value_mix
-        self._with_ends = ends
-        self._grids = grid_tables(window.config)
-        self._geometry = geometry(window.config)
-        self._batcher: Encoder = encoder or Batcher(self._geometry, self._grids, features=features)
-        self._epoch = -1
-        self._order: NDArray[np.int64] = chosen
+        self.window, self.chosen, self.seed = window, chosen, seed
+        self.batch = min(batch, len(chosen))
+        self._mix, self._with_ends = root_value_mix, ends
+        self._grids, self._geometry = grid_tables(window.config), geometry(window.config)
+        self._encoder = encoder or Batcher(self._geometry, self._grids)
+        self._epoch, self._order = -1, chosen
 
     @property
     def batches_per_epoch(self) -> int:
         """Whole batches of one epoch; the remaining samples are left out of it."""
         return len(self.chosen) // self.batch
 
+    def samples_at(self, step: int) -> Int64s:
+        """Return the indices of the samples of training step `step` (from 0)."""
+        epoch, index = divmod(step, self.batches_per_epoch)
+        if epoch != self._epoch:
+            random = np.random.default_rng((self.seed, SHUFFLE_STREAM, epoch))
+            self._epoch, self._order = epoch, random.permutation(self.chosen)
+        return self._order[index * self.batch : (index + 1) * self.batch]
+
     def at(self, step: int, part: int = 0, parts: int = 1) -> Sampled:
         """Return the batch of training step `step` (from 0), or part `part` of `parts` of it; valid
         until the next call."""
-        epoch, index = divmod(step, self.batches_per_epoch)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng((self.seed, SHUFFLE_STREAM, epoch)).permutation(
-                self.chosen
-            )
-        samples = self._order[index * self.batch : (index + 1) * self.batch]
+        samples = self.samples_at(step)
         random = np.random.default_rng((self.seed, SYMMETRY_STREAM, step)).random(len(samples))
         choices = np.where(self.window.order_bound[samples], len(ORDER_KEEPING), len(self._grids))
         return self.take(samples[part::parts], (random * choices).astype(np.int16)[part::parts])
 
-    def take(
-        self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None = None
-    ) -> Sampled:
+    def take(self, samples: Int64s, symmetry: Int16s | None = None) -> Sampled:
         """Return these samples, transformed by the symmetries with these indices (`ORDER_KEEPING`
         are first in every table)."""
         window = self.window
@@ -169,7 +109,7 @@ class Sampler:
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         slot = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         flat = np.repeat(window.offsets[samples], lengths) + slot
-        batch = self._batcher.encode(window.states[samples], window.codes[flat], offsets, symmetry)
+        batch = self._encoder.encode(window.states[samples], window.codes[flat], offsets, symmetry)
         return Sampled(
             batch=batch,
             policy=torch.from_numpy(window.policy[flat]),
@@ -181,33 +121,33 @@ class Sampler:
             ends=self._ends(samples, symmetry) if self._with_ends else None,
         )
 
-    def _ends(self, samples: NDArray[np.int64], symmetry: NDArray[np.int16] | None) -> Ends:
+    def _by_relative_seat(self, samples: Int64s, table: Floats | Int64s) -> Floats | Int64s:
+        """Return `table[B, n]` by absolute seat as `[B, RELATIVE_SEATS]`, 0 for absent seats."""
+        seats = self.window.config.seats
+        columns = (np.arange(seats)[None] + self.window.mover[samples][:, None] - 1) % seats
+        found = np.zeros((len(samples), RELATIVE_SEATS), table.dtype)
+        found[:, :seats] = np.take_along_axis(table, columns, axis=1)
+        return found
+
+    def _ends(self, samples: Int64s, symmetry: Int16s | None) -> Ends:
         """Return the ends of the games, with seats and cells transformed as in the input."""
-        window, seats, geo = self.window, self.window.config.seats, self._geometry
-        mover, game = window.mover[samples][:, None], window.game[samples]
-        ranks = np.zeros((len(samples), RELATIVE_SEATS), np.int64)
-        columns = (np.arange(seats)[None] + mover - 1) % seats
-        ranks[:, :seats] = np.take_along_axis(window.ranks[game], columns, axis=1) - 1
+        window, geo, game = self.window, self._geometry, self.window.game[samples]
+        ranks = self._by_relative_seat(samples, window.ranks[game].astype(np.int64) - 1)
         owners = window.owners[game].astype(np.int64)
-        relative = np.where(owners > 0, 1 + (owners - mover) % seats, 0)
-        grids = self._grids[np.zeros(len(samples), np.int16) if symmetry is None else symmetry][
-            :, geo.cell_of
-        ]
+        mover = window.mover[samples][:, None]
+        relative = np.where(owners > 0, 1 + (owners - mover) % window.config.seats, 0)
+        chosen = np.zeros(len(samples), np.int16) if symmetry is None else symmetry
+        places = self._grids[chosen][:, geo.cell_of].astype(np.int64)
         cells = np.zeros((len(samples), geo.width**2), np.int64)
-        np.put_along_axis(cells, grids.astype(np.int64), relative, axis=1)
+        np.put_along_axis(cells, places, relative, axis=1)
         return Ends(
             torch.from_numpy(ranks),
             torch.from_numpy(cells.reshape(-1, geo.width, geo.width)),
             torch.from_numpy(np.log1p(window.plies_left[samples]).astype(np.float32)),
         )
 
-    def _values(self, samples: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return targets by relative seat, a mix of outcome and root value; 0 for absent seats."""
-        window, seats = self.window, self.window.config.seats
-        absolute = (1 - self._mix) * window.outcome[samples] + self._mix * window.root_value[
-            samples
-        ]
-        columns = (np.arange(seats)[None] + window.mover[samples][:, None] - 1) % seats
-        values = np.zeros((len(samples), RELATIVE_SEATS), np.float32)
-        values[:, :seats] = np.take_along_axis(absolute, columns, axis=1)
-        return values
+    def _values(self, samples: Int64s) -> Floats | Int64s:
+        """Return the targets by relative seat, a mix of outcome and root value."""
+        outcome, root = self.window.outcome[samples], self.window.root_value[samples]
+        mixed = ((1 - self._mix) * outcome + self._mix * root).astype(np.float32)
+        return self._by_relative_seat(samples, mixed)

@@ -1,8 +1,6 @@
 """Distillation: training on the outputs of another network for the same samples (Hinton et al.
 2015; requirement G04.15)."""
 
-from dataclasses import replace
-
 import torch
 
 from ringrift.learning.batches import Sampled
@@ -17,7 +15,7 @@ def soften(sampled: Sampled, teacher: Tower, weight: float) -> Sampled:
     Both losses are linear in the target (the squared error up to a constant), so this mixes the
     losses."""
     with torch.no_grad():
-        logits, values = teacher(*sampled.batch.arguments())
+        logits, values = teacher(*sampled.batch)
         policy = (1 - weight) * sampled.policy + weight * probabilities(logits.float(), sampled)
         mixed = (1 - weight) * sampled.values + weight * values.float() * sampled.present
-    return replace(sampled, policy=policy, values=mixed)
+    return sampled._replace(policy=policy, values=mixed)

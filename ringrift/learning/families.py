@@ -3,21 +3,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from ringrift.learning.nnue_training import NnueTrainer
 from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training import Trainer
-from ringrift.nets.checkpoint import Checkpoint, Header
+from ringrift.nets.checkpoint import Checkpoint, Header, TowerCheckpoint
 from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.nnue.checkpoint import NnueCheckpoint, is_nnue
 from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.shapes import NNUES
 from ringrift.search.harness import Model
-
-AnyCheckpoint = Checkpoint | NnueCheckpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +27,13 @@ class Family:
     wrote: Callable[[bytes], bool]
     """Whether these bytes are a model of the family."""
     trainer: type[Trainer]
-    checkpoint: Callable[[bytes], AnyCheckpoint]
-    """Loads the bytes of a model. Raises CheckpointError."""
+    checkpoint: type[Checkpoint[Any]]
     model: Callable[[bytes, str, str], Model]
     """Returns the model in the bytes with this digest, on a device. Raises CheckpointError."""
 
 
 def _tower(data: bytes, digest: str, device: str) -> Model:
-    checkpoint = Checkpoint.parse(data, digest=digest)
-    return Model(Evaluator(checkpoint.header.config, checkpoint.network(), device=device).evaluate)
+    return Model(Evaluator.load(data, digest=digest, device=device).evaluate)
 
 
 def _nnue(data: bytes, digest: str, device: str) -> Model:
@@ -50,14 +46,14 @@ FAMILIES: Final = {
         trains=lambda name: name in NNUES,
         wrote=is_nnue,
         trainer=NnueTrainer,
-        checkpoint=NnueCheckpoint.parse,
+        checkpoint=NnueCheckpoint,
         model=_nnue,
     ),
     "tower": Family(
         trains=lambda name: True,  # rejects unknown architectures itself
         wrote=lambda data: True,
         trainer=TowerTrainer,
-        checkpoint=Checkpoint.parse,
+        checkpoint=TowerCheckpoint,
         model=_tower,
     ),
 }
@@ -69,9 +65,9 @@ def trainer_of(architecture: str) -> type[Trainer]:
     return next(family.trainer for family in FAMILIES.values() if family.trains(architecture))
 
 
-def checkpoint_of(data: bytes) -> AnyCheckpoint:
+def checkpoint_of(data: bytes) -> Checkpoint[Any]:
     """Return the checked header and weights of a model. Raises CheckpointError."""
-    return _family_of(data).checkpoint(data)
+    return _family_of(data).checkpoint.parse(data)
 
 
 def header_of(data: bytes) -> Header:

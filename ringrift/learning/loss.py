@@ -1,8 +1,7 @@
 """The loss: cross-entropy of the improved policy over the legal moves, squared error of the values,
 and the auxiliary heads."""
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -15,8 +14,7 @@ from ringrift.nets.batch import Batch
 from ringrift.nets.encoding import Plane
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
+class Losses(NamedTuple):
     """Weighted means over the samples. `policy` is in nats and includes the entropy of the target;
     `total` includes the weighted losses of the auxiliary heads."""
 
@@ -25,33 +23,37 @@ class Losses:
     value: Tensor
 
 
-def losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Losses:
+def tower_losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -> Losses:
     """Return policy loss + `value_weight` * value loss of `network` on a batch, plus the weighted
     auxiliary losses."""
-    logits, values, heads = network.learn(*sampled.batch.arguments())
+    logits, values, heads = network.learn(*sampled.batch)
+    found = losses(logits, values, sampled, settings.value_weight)
+    if sampled.ends is None:
+        return found
+    on_board = cast(Batch, sampled.batch).planes[:, Plane.ON_BOARD]
+    each = auxiliary_loss(heads, sampled.ends, sampled.present, on_board, settings)
     weight = sampled.weight / sampled.weight.sum()
-    policy = (weight * policy_loss(logits, sampled)).sum()
+    return found._replace(total=found.total + (weight * each).sum())
+
+
+def losses(
+    logits: Tensor, values: Tensor, sampled: Sampled, value_weight: float, *, policy: bool = True
+) -> Losses:
+    """Return policy loss + `value_weight` * value loss of a network's outputs for a batch.
+
+    Without `policy`, for a network that has none, the policy loss is 0."""
+    weight = sampled.weight / sampled.weight.sum()
     squared = (values - sampled.values) ** 2 * sampled.present
     value = (weight * squared.sum(1) / sampled.present.sum()).sum()
-    total = policy + settings.value_weight * value
-    if sampled.ends is not None:
-        on_board = cast(Batch, sampled.batch).planes[:, Plane.ON_BOARD]
-        total = (
-            total
-            + (
-                weight * auxiliary_loss(heads, sampled.ends, sampled.present, on_board, settings)
-            ).sum()
-        )
-    return Losses(total, policy, value)
+    moves = (weight * policy_loss(logits, sampled)).sum() if policy else torch.zeros_like(value)
+    return Losses(moves + value_weight * value, moves, value)
 
 
 def policy_loss(logits: Tensor, sampled: Sampled) -> Tensor:
     """Return the cross-entropy [B] of each sample: the sum over its legal moves of -target * log
     softmax(logits)."""
-    positions = sampled.batch.bags.positions
-    expected = logits.new_zeros(len(sampled.weight)).index_add(
-        0, positions, sampled.policy * logits
-    )
+    zeros, positions = logits.new_zeros(len(sampled.weight)), sampled.batch.bags.positions
+    expected = zeros.index_add(0, positions, sampled.policy * logits)
     return _normaliser(logits, sampled) - expected
 
 
@@ -78,9 +80,8 @@ def auxiliary_loss(
         loss = loss + settings.rank_weight * (by_seat * present).sum(1) / present.sum()
     if heads.territory is not None:
         by_cell = functional.cross_entropy(heads.territory, ends.owners, reduction="none")
-        loss = loss + settings.territory_weight * (by_cell * on_board).sum((1, 2)) / on_board.sum(
-            (1, 2)
-        )
+        owned = (by_cell * on_board).sum((1, 2))
+        loss = loss + settings.territory_weight * owned / on_board.sum((1, 2))
     if heads.moves_left is not None:
         by_sample = functional.huber_loss(heads.moves_left, ends.moves_left, reduction="none")
         loss = loss + settings.moves_left_weight * by_sample

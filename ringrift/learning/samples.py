@@ -7,10 +7,10 @@ from hashlib import sha256
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.targets import Decision, TargetsError, decode
+from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.rules import Config, Position, RulesError
 from ringrift.rules import layout as la
 from ringrift.rules.apply import apply_move
@@ -42,12 +42,12 @@ class CheckedGame:
 
     key: int
     pie: bool
-    codes: NDArray[np.int64]
-    outcome: NDArray[np.float32]
+    codes: Codes
+    outcome: Floats
     decisions: Sequence[Decision]
 
 
-def outcome_values(winner: int, ranks: Sequence[int]) -> NDArray[np.float32]:
+def outcome_values(winner: int, ranks: Sequence[int]) -> Floats:
     """Return the value of the end for each seat: +1 for the winner, 1 - 2 (rank - 1) / (n - 1) for
     the others.
 
@@ -80,27 +80,20 @@ def check_game(game: GameCompleted) -> CheckedGame:
     # Against an opponent that does not search nearly every position is won: such values would
     # teach that all positions are.
     learnt = decisions if all(seat.simulations for seat in game.seats) else []
-    return CheckedGame(
-        key, game.pie, codes, outcome_values(position.winner, position.ranks()), learnt
-    )
+    outcome = outcome_values(position.winner, position.ranks())
+    return CheckedGame(key, game.pie, codes, outcome, learnt)
 
 
-def _replay(
-    position: Position, tokens: Sequence[str], decisions: Sequence[Decision]
-) -> NDArray[np.int64]:
+def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> Codes:
     """Play `tokens` from the start and return their codes. Checks that every policy is over legal
     moves."""
     if decisions and decisions[-1].ply >= len(tokens):
         raise GameRejected(f"a target for ply {decisions[-1].ply} of a game of {len(tokens)} plies")
     codes = np.array([_parsed(position.config, text) for text in tokens], np.int64)
     legal = np.zeros(len(codes), np.int64)
-    played = play_checked(
-        position.geometry,
-        position.state,
-        codes,
-        np.empty(position.geometry.moves_max, np.int64),
-        legal,
-    )
+    geo = position.geometry
+    buffer = np.empty(geo.moves_max, np.int64)
+    played = play_checked(geo, position.state, codes, buffer, legal)
     if played < len(codes):
         position.play(tokens[played])  # raises with the reason
     for decision in decisions:
@@ -116,13 +109,7 @@ _parsed = lru_cache(TOKENS_MAX)(parse_token)
 
 
 @compiled
-def play_checked(
-    geo: Geometry,
-    state: NDArray[np.int32],
-    codes: NDArray[np.int64],
-    buffer: NDArray[np.int64],
-    legal: NDArray[np.int64],
-) -> int:
+def play_checked(geo: Geometry, state: Int32s, codes: Codes, buffer: Codes, legal: Int64s) -> int:
     """Play `codes` on `state` up to the first illegal move; return the number of moves played.
 
     Writes the number of legal moves before move i to `legal[i]`; `buffer` is scratch. Resigning and
@@ -144,17 +131,15 @@ def play_checked(
 def _compare_end(game: GameCompleted, position: Position) -> None:
     if not position.over:
         raise GameRejected(f"not over after its {position.ply} plies")
-    said = (game.plies, game.winner, game.reason, game.ranks, game.removed, game.territory)
-    found = (
-        position.ply,
-        position.winner,
-        position.reason,
-        position.ranks(),
-        position.removed(),
-        position.territory(),
-    )
-    for name, one, other in zip(
-        ("plies", "winner", "reason", "ranks", "removed", "territory"), said, found, strict=True
-    ):
-        if one != other:
-            raise GameRejected(f"{name}: {one} in the record, {other} in the replay")
+    end = {
+        "plies": position.ply,
+        "winner": position.winner,
+        "reason": position.reason,
+        "ranks": position.ranks(),
+        "removed": position.removed(),
+        "territory": position.territory(),
+    }
+    for name, found in end.items():
+        recorded = getattr(game, name)
+        if recorded != found:
+            raise GameRejected(f"{name}: {recorded} in the record, {found} in the replay")

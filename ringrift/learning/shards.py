@@ -2,21 +2,7 @@
 byte the same on every machine.
 
 It contains moves and targets instead of positions, which are a hundred times larger;
-`ringrift.learning.window` replays positions at two million plies per second. Columns, for G games,
-P plies, D decisions, E entries of policies, n seats:
-
-    game_key      int64 [G]     selects validation games
-    pie           uint8 [G]     1 if the game had the pie rule
-    outcome       float32 [G, n]
-    codes         int64 [P]     moves; those of game g are codes[ply_start[g]:ply_start[g + 1]]
-    ply_start     int64 [G + 1]
-    game, ply     int32 [D]     game and ply of a decision
-    root_value    float32 [D, n]
-    weight        float32 [D]   weight of the sample in the loss
-    entry_start   int64 [D + 1]
-    move, share   uint16 [E]    improved policy: index into the legal moves by ascending code, and
-                  its probability in units of
-                                1 / 65535 (rounded: readers divide by the sum)
+`ringrift.learning.window` replays positions at two million plies per second.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,6 +16,7 @@ from numpy.typing import NDArray
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.samples import CheckedGame, GameRejected, check_game
 from ringrift.learning.targets import Decision
+from ringrift.nets.arrays import Floats, Int64s
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 from ringrift.rules.config import Config
@@ -40,19 +27,23 @@ FORMAT: Final = 1
 HEADER_KEY: Final = "ringrift"
 SHARE_UNIT: Final = 65535
 _COLUMNS: Final = {
-    "game_key": "<i8",
-    "pie": "|u1",
-    "outcome": "<f4",
-    "codes": "<i8",
-    "ply_start": "<i8",
-    "game": "<i4",
-    "ply": "<i4",
-    "root_value": "<f4",
-    "weight": "<f4",
-    "entry_start": "<i8",
-    "move": "<u2",
-    "share": "<u2",
+    # For G games, P plies, D decisions, E entries of policies, n seats
+    "game_key": ("<i8", "G"),  # selects validation games
+    "pie": ("|u1", "G"),  # 1 if the game had the pie rule
+    "outcome": ("<f4", "G n"),
+    "codes": ("<i8", "P"),  # moves; those of game g are codes[ply_start[g]:ply_start[g + 1]]
+    "ply_start": ("<i8", "G+1"),
+    "game": ("<i4", "D"),  # of a decision
+    "ply": ("<i4", "D"),
+    "root_value": ("<f4", "D n"),
+    "weight": ("<f4", "D"),  # of the sample in the loss
+    "entry_start": ("<i8", "D+1"),
+    # The improved policy: index into the legal moves by ascending code, and its probability in
+    # units of 1 / SHARE_UNIT (rounded: readers divide by the sum)
+    "move": ("<u2", "E"),
+    "share": ("<u2", "E"),
 }
+"""Type and shape of each column."""
 
 
 class ShardError(ValueError):
@@ -72,7 +63,7 @@ class ShardHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A checked shard; the columns are described above."""
+    """A checked shard; the columns are those of `_COLUMNS`."""
 
     config: Config
     columns: Arrays
@@ -123,40 +114,36 @@ def build_shard(config: Config, games: Iterable[GameCompleted]) -> tuple[bytes, 
 
 def _columns(config: Config, games: Sequence[CheckedGame]) -> Arrays:
     decisions: list[Decision] = [decision for game in games for decision in game.decisions]
-    seats = config.seats
-    columns: Arrays = {
-        "game_key": np.array([game.key for game in games], np.uint64).astype(np.int64),
-        "pie": np.array([game.pie for game in games], np.uint8),
-        "outcome": np.array([game.outcome for game in games], np.float32).reshape(-1, seats),
-        "codes": _joined([game.codes for game in games], np.int64),
-        "ply_start": _starts([len(game.codes) for game in games]),
-        "game": np.repeat(
-            np.arange(len(games), dtype=np.int32), [len(game.decisions) for game in games]
-        ),
-        "ply": np.array([decision.ply for decision in decisions], np.int32),
-        "root_value": np.array([decision.values for decision in decisions], np.float32).reshape(
-            -1, seats
-        ),
-        "weight": np.ones(len(decisions), np.float32),
-        "entry_start": _starts([len(decision.indices) for decision in decisions]),
-        "move": _joined([decision.indices for decision in decisions], np.uint16),
-        "share": _joined([shares(decision.probabilities) for decision in decisions], np.uint16),
+    counts = [len(game.decisions) for game in games]
+    values: dict[str, Any] = {
+        "game_key": np.array([game.key for game in games], np.uint64),
+        "pie": [game.pie for game in games],
+        "outcome": np.array([game.outcome for game in games]).reshape(-1, config.seats),
+        "codes": _joined(game.codes for game in games),
+        "ply_start": _starts(len(game.codes) for game in games),
+        "game": np.repeat(np.arange(len(games)), counts),
+        "ply": [decision.ply for decision in decisions],
+        "root_value": np.array([item.values for item in decisions]).reshape(-1, config.seats),
+        "weight": np.ones(len(decisions)),
+        "entry_start": _starts(len(decision.indices) for decision in decisions),
+        "move": _joined(decision.indices for decision in decisions),
+        "share": _joined(shares(decision.probabilities) for decision in decisions),
     }
-    return columns
+    return {name: np.asarray(values[name]).astype(dtype) for name, (dtype, _) in _COLUMNS.items()}
 
 
-def shares(probabilities: NDArray[np.float32]) -> NDArray[np.uint16]:
+def shares(probabilities: Floats) -> NDArray[np.uint16]:
     """Return probabilities in the units of the column `share`."""
-    units: NDArray[np.float32] = np.rint(probabilities * np.float32(SHARE_UNIT))
+    units: Floats = np.rint(probabilities * np.float32(SHARE_UNIT))
     return np.maximum(units, 1).astype(np.uint16)
 
 
-def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
-    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
+def _joined(parts: Iterable[NDArray[Any]]) -> Int64s:
+    return np.concatenate((np.empty(0, np.int64), *parts))
 
 
-def _starts(lengths: Sequence[int]) -> NDArray[Any]:
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)
+def _starts(lengths: Iterable[int]) -> Int64s:
+    return np.cumsum([0, *lengths], dtype=np.int64)
 
 
 def read_shard(data: bytes) -> Shard:
@@ -167,16 +154,10 @@ def read_shard(data: bytes) -> Shard:
         config = Config.parse(header.config_key)
     except (TensorError, msgspec.DecodeError, ConfigError) as error:
         raise ShardError(f"not a shard: {error}") from error
-    if (
-        header.format != FORMAT
-        or header.encoder != ENCODER
-        or header.rules_version != RULES_VERSION
-    ):
-        raise ShardError(
-            f"shard of format {header.format}, encoder {header.encoder}, rules "
-            f"{header.rules_version}; this build has {FORMAT}, {ENCODER}, {RULES_VERSION}: "
-            "export it again"
-        )
+    versions = f"format {header.format}, encoder {header.encoder}, rules {header.rules_version}"
+    current = f"format {FORMAT}, encoder {ENCODER}, rules {RULES_VERSION}"
+    if versions != current:
+        raise ShardError(f"shard of {versions}; this build has {current}: export it again")
     shard = Shard(config, columns)
     _check_columns(columns, config.seats)
     if (shard.games, shard.samples) != (header.games, header.samples):
@@ -191,9 +172,8 @@ def weighed(shard: Shard, weight: float) -> Shard:
     """Return the shard with the weights of its samples multiplied by `weight`."""
     if weight == 1.0:
         return shard
-    return Shard(
-        shard.config, {**shard.columns, "weight": shard.columns["weight"] * np.float32(weight)}
-    )
+    weights = shard.columns["weight"] * np.float32(weight)
+    return Shard(shard.config, {**shard.columns, "weight": weights})
 
 
 def _check_columns(columns: Arrays, seats: int) -> None:
@@ -201,37 +181,23 @@ def _check_columns(columns: Arrays, seats: int) -> None:
     out of range later."""
     if columns.keys() != _COLUMNS.keys():
         raise ShardError(f"columns {sorted(columns)} are not those of a shard")
-    for name, dtype in _COLUMNS.items():
-        if columns[name].dtype != np.dtype(dtype):
-            raise ShardError(f"column {name!r} has type {columns[name].dtype}, expected {dtype}")
     games, decisions = len(columns["game_key"]), len(columns["game"])
-    shapes = {
-        "pie": (games,),
-        "outcome": (games, seats),
-        "ply_start": (games + 1,),
-        "codes": (_last(columns["ply_start"]),),
-        "ply": (decisions,),
-        "root_value": (decisions, seats),
-        "weight": (decisions,),
-        "entry_start": (decisions + 1,),
-        "move": (_last(columns["entry_start"]),),
-        "share": (_last(columns["entry_start"]),),
-    }
-    for name, shape in shapes.items():
-        if columns[name].shape != shape:
-            raise ShardError(f"column {name!r} has shape {columns[name].shape}, expected {shape}")
+    plies, entries = _last(columns["ply_start"]), _last(columns["entry_start"])
+    sizes = {"G": games, "G+1": games + 1, "D": decisions, "D+1": decisions + 1}
+    sizes |= {"P": plies, "E": entries, "n": seats}
+    for name, (dtype, axes) in _COLUMNS.items():
+        column, shape = columns[name], tuple(sizes[axis] for axis in axes.split())
+        if column.dtype != np.dtype(dtype):
+            raise ShardError(f"column {name!r} has type {column.dtype}, expected {dtype}")
+        if column.shape != shape:
+            raise ShardError(f"column {name!r} has shape {column.shape}, expected {shape}")
     game, ply, start = columns["game"], columns["ply"], columns["ply_start"]
-    in_order = all(
-        (np.diff(columns[name]) >= 0).all() for name in ("ply_start", "entry_start", "game")
-    )
+    ascending = ("ply_start", "entry_start", "game")
+    in_order = all((np.diff(columns[name]) >= 0).all() for name in ascending)
     if not in_order or start[0] != 0 or columns["entry_start"][0] != 0:
         raise ShardError("starts and games must ascend from 0")
-    if decisions and (
-        game.min() < 0
-        or game.max() >= games
-        or ply.min() < 0
-        or (ply >= (start[1:] - start[:-1])[game]).any()
-    ):
+    in_range = (game >= 0).all() and (game < games).all() and (ply >= 0).all()
+    if not in_range or (ply >= np.diff(start)[game]).any():
         raise ShardError("a decision lies outside its game")
 
 

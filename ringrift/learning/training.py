@@ -7,14 +7,14 @@ as an uninterrupted one (on the same machine with the same number of threads).""
 import copy
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
@@ -24,9 +24,13 @@ from ringrift.learning.distillation import soften
 from ringrift.learning.loss import Losses
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
-from ringrift.nets import checkpoint as networks
 from ringrift.nets.architectures import Tower
+from ringrift.nets.batch import Batcher, to_device
+from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of, load_weights
+from ringrift.nets.evaluator import in_chunks
+from ringrift.nets.nnue.batch import NnueBatcher
 from ringrift.nets.shapes import canonical
+from ringrift.nets.tensors import Arrays
 
 WARM_UP_SHARE: Final = 0.05  # of the steps, until Adam's second moments settle
 RATE_FLOOR: Final = 0.02  # last learning rate as a share of the full one
@@ -48,14 +52,15 @@ def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
     if step < warm:
         return settings.learning_rate * (step + 1) / (warm + 1)
     share = (step - warm) / max(1.0, steps - warm)
-    return settings.learning_rate * (
-        RATE_FLOOR + (1 - RATE_FLOOR) * 0.5 * (1 + math.cos(math.pi * share))
-    )
+    cosine = 0.5 * (1 + math.cos(math.pi * share))
+    return settings.learning_rate * (RATE_FLOOR + (1 - RATE_FLOOR) * cosine)
 
 
-class Trainer:
+class Trainer(ABC):
     """One training, from start weights or a training checkpoint to the last step."""
 
+    CHECKPOINT: ClassVar[type[Checkpoint[Any]]]
+    network: nn.Module
     ROOT_VALUE_MIX: ClassVar[float] = 0.0
     """Default share of the search's root value in the value target."""
 
@@ -93,8 +98,8 @@ class Trainer:
         self.device = torch.device(device)
         self.steps = steps or steps_for(settings, len(window))
         self.step = 0
-        self._parent = networks.digest_of(start) if start is not None else None
-        self._teacher_digest = networks.digest_of(teacher) if teacher is not None else None
+        self._parent = digest_of(start) if start is not None else None
+        self._teacher_digest = digest_of(teacher) if teacher is not None else None
         self._pieces = 1  # batches are split into this many pieces to fit into GPU memory
         self._validation_batch = VALIDATION_BATCH
         self._fingerprint = window.fingerprint()
@@ -110,8 +115,18 @@ class Trainer:
         self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
         mix = self.ROOT_VALUE_MIX if root_value_mix is None else root_value_mix
-        samplers = [self._new_sampler(training, mix) for _ in range(replicas)]
-        self._sampler, self._samplers = samplers[0], samplers
+        self.samplers = [
+            Sampler(
+                window,
+                training,
+                batch=settings.batch,
+                seed=seed,
+                root_value_mix=mix,
+                ends=bool(self._auxiliary()),
+                encoder=self._new_encoder(),
+            )
+            for _ in range(replicas)
+        ]
         self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
         if start is not None:
             self._load_start(start)
@@ -122,42 +137,62 @@ class Trainer:
         self._replicas = [self.network, *(copy.deepcopy(self.network) for _ in range(replicas - 1))]
         self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="replica")
 
+    @abstractmethod
     def _new_network(self) -> nn.Module:
         """Return a network with fresh weights. Raises TrainingError, UnknownArchitecture."""
-        raise NotImplementedError
 
-    def _new_sampler(self, chosen: NDArray[np.int64], root_value_mix: float) -> Sampler:
-        """Return a sampler of the samples `chosen`, encoded as the network's input."""
-        raise NotImplementedError
+    @abstractmethod
+    def _new_encoder(self) -> Batcher | NnueBatcher:
+        """Return an encoder of the network's input."""
 
-    def _losses(self, network: nn.Module, sampled: Sampled) -> Losses:
+    @abstractmethod
+    def _losses(self, network: Any, sampled: Sampled) -> Losses:
         """Return the losses of `network` on a batch."""
-        raise NotImplementedError
 
-    def _load_start(self, start: bytes) -> None:
-        """Copy the weights of a parent. Raises TrainingError, CheckpointError."""
-        raise NotImplementedError
-
+    @abstractmethod
     def _load_teacher(self, data: bytes) -> Tower:
         """Return the teacher for distillation. Raises TrainingError, CheckpointError."""
-        raise NotImplementedError
+
+    def _auxiliary(self) -> list[str]:
+        """Return the auxiliary heads that the settings weigh; by default there are none."""
+        return []
+
+    def _start_weights(self, parent: Arrays) -> Arrays:
+        """Return the weights to start from, given those of the parent."""
+        return parent
+
+    def _load_start(self, start: bytes) -> None:
+        """Copy the weights of a parent. Raises TrainingError."""
+        own, config = self.settings.architecture, self.window.config
+        what = f"cannot start {own} for {config.key} from"
+        try:
+            parent = self.CHECKPOINT.parse(start)
+        except CheckpointError as error:
+            raise TrainingError(f"{what} the parent network: {error}") from error
+        header = parent.header
+        if (header.architecture, header.config) != (own, config):
+            raise TrainingError(f"{what} a {header.architecture} for {header.config_key}")
+        load_weights(self.network, self._start_weights(parent.weights))
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """Return the current network as the bytes of a checkpoint that names its parents."""
-        raise NotImplementedError
-
-    def _after_step(self) -> None:
-        """Restore invariants of the weights after every step; by default there are none."""
+        if self._teacher_digest:
+            notes = {"distilled_from": self._teacher_digest, **(notes or {})}
+        return self.CHECKPOINT.save(
+            self.network,
+            architecture=self.settings.architecture,
+            config=self.window.config,
+            parents=tuple(dict.fromkeys(filter(None, (self._parent, self._teacher_digest)))),
+            notes=notes,
+        )
 
     def _make_optimizer(self) -> torch.optim.AdamW:
         """Return AdamW with decay of matrices and kernels, but not of biases and move kinds, which
         are few and sampled unevenly."""
-        decayed = [
-            p for name, p in self.network.named_parameters() if p.dim() > 1 and "kind" not in name
-        ]
-        others = [
-            p for name, p in self.network.named_parameters() if p.dim() <= 1 or "kind" in name
-        ]
+        decayed, others = list[nn.Parameter](), list[nn.Parameter]()
+        for name, parameter in self.network.named_parameters():
+            decays = parameter.dim() > 1 and "kind" not in name
+            (decayed if decays else others).append(parameter)
         groups = [
             {"params": decayed, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -188,7 +223,7 @@ class Trainer:
                 self._validation_loss = self.validate()
             if last or self.step % REPORT_STEPS == 0:
                 count = self.step - since
-                speed = count * self._sampler.batch / (time.perf_counter() - started)
+                speed = count * self.samplers[0].batch / (time.perf_counter() - started)
                 self.progress = self._report((sums / count).tolist(), speed)
                 on_progress(self.progress)
                 since, started = self.step, time.perf_counter()
@@ -202,13 +237,12 @@ class Trainer:
             raise TrainingError(
                 f"the loss became {means[0]} before step {self.step}; lower training.learning_rate"
             )
-        loss, policy, value = means
         return Progress(
             step=self.step,
             steps=self.steps,
-            loss=loss,
-            policy_loss=policy,
-            value_loss=value,
+            loss=means[0],
+            policy_loss=means[1],
+            value_loss=means[2],
             validation_loss=self._validation_loss,
             samples_per_second=speed,
         )
@@ -217,9 +251,13 @@ class Trainer:
         """Take one gradient step; return loss, policy loss and value loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, self.steps)
+        parameters = [list(replica.parameters()) for replica in self._replicas]
+        with torch.no_grad():
+            for own in parameters[1:]:
+                for mine, first in zip(own, parameters[0], strict=True):
+                    mine.copy_(first)
         shares = list(self._threads.map(self._gradient, range(len(self._replicas))))
         weight = sum(share for share, _ in shares)
-        parameters = [list(replica.parameters()) for replica in self._replicas]
         for copies in zip(*parameters, strict=True):
             # In place: the fused optimizer reads gradients in the memory order of the weights,
             # which a new tensor would not have.
@@ -229,11 +267,6 @@ class Trainer:
                 copies[0].grad.add_(twin.grad)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM_MAX)
         self._optimizer.step()
-        self._after_step()
-        with torch.no_grad():
-            for own in parameters[1:]:
-                for mine, first in zip(own, parameters[0], strict=True):
-                    mine.copy_(first)
         return torch.stack([(share / weight) * result for share, result in shares]).sum(0)
 
     def _gradient(self, part: int) -> tuple[float, Tensor]:
@@ -244,7 +277,7 @@ class Trainer:
             try:
                 return self._gradient_in(pieces, part)
             except torch.cuda.OutOfMemoryError:
-                if pieces * len(self._replicas) >= self._sampler.batch:
+                if pieces * len(self._replicas) >= self.samplers[0].batch:
                     raise
             # Outside of the handler, which keeps the tensors of the failed attempt alive.
             self._pieces = 2 * pieces
@@ -256,58 +289,43 @@ class Trainer:
         replica.zero_grad(set_to_none=True)
         weight, sums = 0.0, torch.zeros(3, dtype=torch.float64)
         for piece in range(pieces):
-            sampled = self._sampled(part, part + piece * parts, pieces * parts)
+            sampled = self.samplers[part].at(self.step, part + piece * parts, pieces * parts)
+            sampled = to_device(sampled, self.device)
+            if self._teacher is not None:
+                sampled = soften(sampled, self._teacher, self.settings.distill_weight)
             share = float(sampled.weight.sum())
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"
-            ):
+            half = self.device.type != "cpu"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 result = self._losses(replica, sampled)
             (result.total * share).backward()  # type: ignore[no-untyped-call]
             weight += share
-            sums += (
-                share
-                * torch.stack((result.total, result.policy, result.value)).detach().double().cpu()
-            )
+            sums += share * torch.stack(result).detach().double().cpu()
         for parameter in replica.parameters():
             parameter.grad.div_(weight)  # type: ignore[union-attr]
         return weight, sums / weight
 
-    def _sampled(self, sampler: int, part: int, parts: int) -> Sampled:
-        """Return a part of this step's batch on the device, with the teacher's targets mixed in."""
-        sampled = self._samplers[sampler].at(self.step, part, parts).to(self.device)
-        return (
-            soften(sampled, self._teacher, self.settings.distill_weight)
-            if self._teacher
-            else sampled
-        )
-
     def validate(self) -> float | None:
-        """Return the loss on validation games, without symmetries; None if there are none."""
+        """Return the loss on validation games, without symmetries; None if there are none.
+
+        It is policy and value loss only, so that trainings with and without auxiliary heads or a
+        teacher can be compared."""
         if not len(self._validation):
             return None
         self.network.eval()
-        first, total, weight = 0, 0.0, 0.0
-        while first < len(self._validation):
-            samples = self._validation[first : first + self._validation_batch]
-            try:
-                loss = self._validation_loss_of(samples)
-                share = float(self.window.weight[samples].sum())
-                first, total, weight = first + len(samples), total + loss * share, weight + share
-                continue
-            except torch.cuda.OutOfMemoryError:
-                if len(samples) == 1:
-                    raise
-            self._validation_batch = len(samples) // 2
-            torch.cuda.empty_cache()
-        self.network.train()
-        return total / weight
+        parts: list[tuple[float, float]] = []
 
-    def _validation_loss_of(self, samples: NDArray[np.int64]) -> float:
-        """Return policy and value loss only, so that trainings with and without auxiliary heads or
-        a teacher can be compared."""
-        with torch.inference_mode():
-            result = self._losses(self.network, self._sampler.take(samples).to(self.device))
-            return float(result.policy + self.settings.value_weight * result.value)
+        def add(first: int, last: int) -> None:
+            samples = self._validation[first:last]
+            with torch.inference_mode():
+                sampled = to_device(self.samplers[0].take(samples), self.device)
+                result = self._losses(self.network, sampled)
+                loss = float(result.policy + self.settings.value_weight * result.value)
+            weight = float(self.window.weight[samples].sum())
+            parts.append((loss * weight, weight))
+
+        self._validation_batch = in_chunks(len(self._validation), self._validation_batch, add)
+        self.network.train()
+        return sum(loss for loss, _ in parts) / sum(weight for _, weight in parts)
 
     def checkpoint(self) -> bytes:
         """Return the state of the training as bytes, for `resume`."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
-from ringrift.nets import checkpoint as networks
+from ringrift.nets.checkpoint import load_weights, weights_of
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 
 FORMAT: Final = 1
@@ -48,7 +48,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def write(state: State, network: nn.Module, optimizer: torch.optim.Optimizer) -> bytes:
     """Return the bytes of a training checkpoint: state, weights and moments of the optimizer."""
-    arrays = {f"weights/{name}": array for name, array in networks.weights_of(network).items()}
+    arrays = {f"weights/{name}": array for name, array in weights_of(network).items()}
     for name, parameter in network.named_parameters():
         for key, tensor in optimizer.state[parameter].items():
             arrays[f"optimizer/{key}/{name}"] = tensor.detach().cpu().numpy()
@@ -72,12 +72,10 @@ def read(data: bytes, own: State, network: nn.Module, optimizer: torch.optim.Opt
             raise TrainingError(
                 f"the checkpoint is of another training, {field} differs; start the training again"
             )
-    networks.load_weights(network, _group(arrays, "weights/"))
+    load_weights(network, _group(arrays, "weights/"))
     for name, parameter in network.named_parameters():
-        moments = _group(arrays, "optimizer/", f"/{name}")
-        optimizer.state[parameter] = {
-            key: _like(parameter, array) for key, array in moments.items()
-        }
+        moments = _group(arrays, "optimizer/", f"/{name}").items()
+        optimizer.state[parameter] = {key: _like(parameter, array) for key, array in moments}
     return state
 
 

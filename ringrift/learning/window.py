@@ -2,14 +2,16 @@
 positions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.learning.shards import Shard, ShardError
+from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s, States
 from ringrift.rules import Position
 from ringrift.rules import layout as la
 from ringrift.rules.accessors import collapsed_at
@@ -22,6 +24,9 @@ from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import SKIP_RECOVERY, move_type
 
 KEY_SPAN: Final = 2.0**64
+
+Bools = NDArray[np.bool_]
+Int8s = NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,30 +48,32 @@ class Window:
 
     The ends of the games, targets of the auxiliary heads, are computed by replaying:
 
-    plies_left   int32 [D], moves from the sample to the end of its game ranks        int8 [G, n],
-    final rank of each absolute seat, from 1; ties share a rank owners       int8 [G, cells], owner
-    of each cell at the end, 0 for none; cells in the geometry's order"""
+    plies_left   int32 [D], moves from the sample to the end of its game
+    ranks        int8 [G, n], final rank of each absolute seat, from 1; ties share a rank
+    owners       int8 [G, cells], owner of each cell at the end, 0 for none; cells in the geometry's
+                 order
+    """
 
     config: Config
-    states: NDArray[np.int32]
-    codes: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    policy: NDArray[np.float32]
-    outcome: NDArray[np.float32]
-    root_value: NDArray[np.float32]
-    mover: NDArray[np.int64]
-    weight: NDArray[np.float32]
-    order_bound: NDArray[np.bool_]
+    states: States
+    codes: Codes
+    offsets: Int64s
+    policy: Floats
+    outcome: Floats
+    root_value: Floats
+    mover: Int64s
+    weight: Floats
+    order_bound: Bools
     key: NDArray[np.uint64]
-    game: NDArray[np.int64]
-    plies_left: NDArray[np.int32]
-    ranks: NDArray[np.int8]
-    owners: NDArray[np.int8]
+    game: Int64s
+    plies_left: Int32s
+    ranks: Int8s
+    owners: Int8s
 
     def __len__(self) -> int:
         return len(self.states)
 
-    def validating(self, fraction: float) -> NDArray[np.bool_]:
+    def validating(self, fraction: float) -> Bools:
         """Return which samples are validation samples, [D]: whole games, the same in every
         training."""
         return np.asarray(self.key < np.uint64(min(int(fraction * KEY_SPAN), 2**64 - 1)))
@@ -74,15 +81,8 @@ class Window:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the samples; a resumed training must have the same."""
         digest = sha256(self.config.key.encode())
-        for array in (
-            self.states,
-            self.codes,
-            self.policy,
-            self.outcome,
-            self.root_value,
-            self.weight,
-        ):
-            digest.update(np.ascontiguousarray(array).data)
+        for name in ("states", "codes", "policy", "outcome", "root_value", "weight"):
+            digest.update(np.ascontiguousarray(getattr(self, name)).data)
         return digest.hexdigest()
 
 
@@ -93,10 +93,8 @@ def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
         raise ShardError("a window needs at least one shard")
     config = shards[0].config
     if any(shard.config != config for shard in shards):
-        raise ShardError(
-            "shards of several configs in one window: "
-            f"{sorted({shard.config.key for shard in shards})}"
-        )
+        keys = sorted({shard.config.key for shard in shards})
+        raise ShardError(f"shards of several configs in one window: {keys}")
     parts: list[Window] = []
     wanted = samples_max
     for shard in reversed(shards):
@@ -108,31 +106,18 @@ def open_window(shards: Sequence[Shard], samples_max: int) -> Window:
 
 
 def _join(parts: Sequence[Window]) -> Window:
+    names = [field.name for field in fields(Window) if field.name != "config"]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    joined["offsets"] = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     before = np.cumsum([0, *(len(part.ranks) for part in parts[:-1])])
-    return Window(
-        config=parts[0].config,
-        states=np.concatenate([part.states for part in parts]),
-        codes=np.concatenate([part.codes for part in parts]),
-        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-        policy=np.concatenate([part.policy for part in parts]),
-        outcome=np.concatenate([part.outcome for part in parts]),
-        root_value=np.concatenate([part.root_value for part in parts]),
-        mover=np.concatenate([part.mover for part in parts]),
-        weight=np.concatenate([part.weight for part in parts]),
-        order_bound=np.concatenate([part.order_bound for part in parts]),
-        key=np.concatenate([part.key for part in parts]),
-        game=np.concatenate([part.game + games for part, games in zip(parts, before, strict=True)]),
-        plies_left=np.concatenate([part.plies_left for part in parts]),
-        ranks=np.concatenate([part.ranks for part in parts]),
-        owners=np.concatenate([part.owners for part in parts]),
-    )
+    joined["game"] += np.repeat(before, [len(part) for part in parts])
+    return Window(parts[0].config, **joined)
 
 
 def _expand(shard: Shard, first: int) -> Window:
     """Return the samples of `shard` from index `first` on."""
-    column = shard.columns
-    geo = geometry(shard.config)
+    column, geo, games = shard.columns, geometry(shard.config), _games(shard)
     count = shard.samples - first
     game, ply = column["game"][first:], column["ply"][first:]
     states = np.empty((count, geo.state_size), STATE_DTYPE)
@@ -140,34 +125,21 @@ def _expand(shard: Shard, first: int) -> Window:
     order_bound = np.zeros(count, np.bool_)
     buffer = np.empty(geo.moves_max, np.int64)
     state = np.zeros(geo.state_size, STATE_DTYPE)
-    replay_positions(
-        geo,
-        column["pie"],
-        column["codes"],
-        column["ply_start"],
-        game,
-        ply,
-        buffer,
-        state,
-        states,
-        offsets,
-        order_bound,
-    )
+    replay_positions(geo, games, game, ply, buffer, state, states, offsets, order_bound)
     codes = np.empty(offsets[-1], np.int64)
     list_moves_of(geo, states, offsets, buffer, codes)
-    for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+    for start, end in pairwise(offsets.tolist()):
         codes[start:end].sort()
-    policy = _policies(shard, first, offsets)
     ranks, owners = _ends(shard)
     return Window(
         config=shard.config,
         states=states,
         codes=codes,
         offsets=offsets,
-        policy=policy,
+        policy=_policies(shard, first, offsets),
         outcome=column["outcome"][game],
         root_value=column["root_value"][first:],
-        mover=np.array([s[la.TURN] for s in states], np.int64),
+        mover=states[:, la.TURN].astype(np.int64),
         weight=column["weight"][first:],
         order_bound=order_bound,
         key=column["game_key"].astype(np.uint64)[game],
@@ -178,17 +150,17 @@ def _expand(shard: Shard, first: int) -> Window:
     )
 
 
-def _ends(shard: Shard) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+def _ends(shard: Shard) -> tuple[Int8s, Int8s]:
     """Return the ranks and the owners of the cells at the end of every game of `shard`."""
-    geo, column = geometry(shard.config), shard.columns
+    geo = geometry(shard.config)
     states = np.zeros((shard.games, geo.state_size), STATE_DTYPE)
     owners = np.zeros((shard.games, geo.n_cells), np.int8)
-    replay_ends(geo, column["pie"], column["codes"], column["ply_start"], states, owners)
+    replay_ends(geo, _games(shard), states, owners)
     ranks = [Position(shard.config, state).ranks() for state in states]
     return np.array(ranks, np.int8).reshape(-1, shard.config.seats), owners
 
 
-def _policies(shard: Shard, first: int, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+def _policies(shard: Shard, first: int, offsets: Int64s) -> Floats:
     """Return the policies of the samples from `first` on, over all their legal moves."""
     starts = shard.columns["entry_start"][first:]
     move, share = (shard.columns[name][starts[0] :].astype(np.int64) for name in ("move", "share"))
@@ -203,19 +175,30 @@ def _policies(shard: Shard, first: int, offsets: NDArray[np.int64]) -> NDArray[n
     return policy
 
 
+class Games(NamedTuple):
+    """The games of a shard, for compiled code; the moves of game g are
+    `codes[ply_start[g]:ply_start[g + 1]]`."""
+
+    pie: NDArray[np.uint8]
+    codes: Codes
+    ply_start: Int64s
+
+
+def _games(shard: Shard) -> Games:
+    return Games(*(shard.columns[name] for name in Games._fields))
+
+
 @compiled
 def replay_positions(
     geo: Geometry,
-    pie: NDArray[np.uint8],
-    codes: NDArray[np.int64],
-    ply_start: NDArray[np.int64],
-    game: NDArray[np.int32],
-    ply: NDArray[np.int32],
-    buffer: NDArray[np.int64],
-    state: NDArray[np.int32],
-    states: NDArray[np.int32],
-    offsets: NDArray[np.int64],
-    order_bound: NDArray[np.bool_],
+    games: Games,
+    game: Int32s,
+    ply: Int32s,
+    buffer: Codes,
+    state: Int32s,
+    states: States,
+    offsets: Int64s,
+    order_bound: Bools,
 ) -> None:
     """Write the position of each decision `(game[i], ply[i])`, given in ascending order, to
     `states[i]`.
@@ -229,9 +212,9 @@ def replay_positions(
         if game[i] != current:
             current = game[i]
             at = 0
-            init_state(geo, state, int(pie[current]), LPS_ROUNDS_DEFAULT)
+            init_state(geo, state, int(games.pie[current]), LPS_ROUNDS_DEFAULT)
         while at < ply[i]:
-            apply_move(geo, state, codes[ply_start[current] + at])
+            apply_move(geo, state, games.codes[games.ply_start[current] + at])
             at += 1
         copy_state(states[i], state)
         count = legal_moves(geo, state, buffer)
@@ -243,31 +226,20 @@ def replay_positions(
 
 
 @compiled
-def replay_ends(
-    geo: Geometry,
-    pie: NDArray[np.uint8],
-    codes: NDArray[np.int64],
-    ply_start: NDArray[np.int64],
-    states: NDArray[np.int32],
-    owners: NDArray[np.int8],
-) -> None:
+def replay_ends(geo: Geometry, games: Games, states: States, owners: Int8s) -> None:
     """Write the last state of each game to `states[g]` and the owners of its cells, in the
     geometry's order, to `owners[g]`."""
     for g in range(states.shape[0]):
-        init_state(geo, states[g], int(pie[g]), LPS_ROUNDS_DEFAULT)
-        for i in range(ply_start[g], ply_start[g + 1]):
-            apply_move(geo, states[g], codes[i])
+        init_state(geo, states[g], int(games.pie[g]), LPS_ROUNDS_DEFAULT)
+        for i in range(games.ply_start[g], games.ply_start[g + 1]):
+            apply_move(geo, states[g], games.codes[i])
         for k in range(geo.n_cells):
             owners[g, k] = collapsed_at(states[g], int(geo.cell_of[k]))
 
 
 @compiled
 def list_moves_of(
-    geo: Geometry,
-    states: NDArray[np.int32],
-    offsets: NDArray[np.int64],
-    buffer: NDArray[np.int64],
-    codes: NDArray[np.int64],
+    geo: Geometry, states: States, offsets: Int64s, buffer: Codes, codes: Codes
 ) -> None:
     """Write the legal moves of each state to `codes[offsets[i]:offsets[i + 1]]`; `buffer` is
     scratch."""

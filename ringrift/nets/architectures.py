@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringrift.nets.bags import KINDS, ROLES
-from ringrift.nets.batch import Bags
+from ringrift.nets.bags import KINDS, ROLES, Bags
 from ringrift.nets.blocks import BoardConv, GlobalBias, MoveHead, Pool, ResidualBlock
 from ringrift.nets.encoding import GLOBALS, PLANES, RELATIVE_SEATS, Plane
 from ringrift.nets.features import FEATURES
@@ -22,9 +21,11 @@ RANKS: Final = RELATIVE_SEATS
 class Auxiliary:
     """Outputs of the auxiliary heads, None for heads that the network does not have.
 
-    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat territory
-    [B, 1 + RELATIVE_SEATS, H, W] logits of the owner of a cell at the end: none, or a relative seat
-    moves_left   [B] log(1 + plies to the end)"""
+    rank         [B, RELATIVE_SEATS, RANKS] logits of the final rank of each relative seat
+    territory    [B, 1 + RELATIVE_SEATS, H, W] logits of the owner of a cell at the end: none, or a
+                 relative seat
+    moves_left   [B] log(1 + plies to the end)
+    """
 
     rank: Tensor | None = None
     territory: Tensor | None = None
@@ -51,20 +52,17 @@ class Tower(nn.Module):
         self.pool = Pool()
         context = 2 * shape.channels + GLOBALS
         self.policy = MoveHead(shape.channels, context, ROLES, KINDS, shape.policy_hidden)
-        self.value = nn.Sequential(
-            *_two_layers(context, shape.value_hidden, RELATIVE_SEATS), nn.Tanh()
-        )
+        hidden = shape.value_hidden
+        self.value = nn.Sequential(*_two_layers(context, hidden, RELATIVE_SEATS), nn.Tanh())
         if shape.features:
             self.stem_features = BoardConv(FEATURES, shape.channels, hex_board=hex_board)
         # The auxiliary heads come last, so that the other fresh weights do not depend on them.
         if shape.rank:
-            self.rank = nn.Sequential(
-                *_two_layers(context, shape.value_hidden, RELATIVE_SEATS * RANKS)
-            )
+            self.rank = nn.Sequential(*_two_layers(context, hidden, RELATIVE_SEATS * RANKS))
         if shape.territory:
             self.territory = nn.Conv2d(shape.channels, 1 + RELATIVE_SEATS, 1)
         if shape.moves_left:
-            self.moves_left = nn.Sequential(*_two_layers(context, shape.value_hidden, 1))
+            self.moves_left = nn.Sequential(*_two_layers(context, hidden, 1))
 
     def trunk(
         self, planes: Tensor, globals_: Tensor, features: Tensor | None = None
@@ -82,7 +80,7 @@ class Tower(nn.Module):
         return x, torch.cat((self.pool(x, mask), globals_), 1)
 
     def forward(
-        self, planes: Tensor, globals_: Tensor, bags: Bags, features: Tensor | None = None
+        self, planes: Tensor, globals_: Tensor, bags: Bags[Tensor], features: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return logits `[M]` and values `[B, RELATIVE_SEATS]` in -1..1.
 
@@ -93,24 +91,19 @@ class Tower(nn.Module):
         return self._heads(x, context, bags)
 
     def learn(
-        self, planes: Tensor, globals_: Tensor, bags: Bags, features: Tensor | None = None
+        self, planes: Tensor, globals_: Tensor, bags: Bags[Tensor], features: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Auxiliary]:
         """Return the results of `forward` and of the auxiliary heads."""
         x, context = self.trunk(planes, globals_, features)
         logits, values = self._heads(x, context, bags)
         with torch.autocast(x.device.type, enabled=False):
             x, context = x.float(), context.float()
-            return (
-                logits,
-                values,
-                Auxiliary(
-                    self.rank(context).view(-1, RELATIVE_SEATS, RANKS) if self.shape.rank else None,
-                    self.territory(x) if self.shape.territory else None,
-                    self.moves_left(context).squeeze(1) if self.shape.moves_left else None,
-                ),
-            )
+            rank = self.rank(context).view(-1, RELATIVE_SEATS, RANKS) if self.shape.rank else None
+            territory = self.territory(x) if self.shape.territory else None
+            left = self.moves_left(context).squeeze(1) if self.shape.moves_left else None
+        return logits, values, Auxiliary(rank, territory, left)
 
-    def _heads(self, x: Tensor, context: Tensor, bags: Bags) -> tuple[Tensor, Tensor]:
+    def _heads(self, x: Tensor, context: Tensor, bags: Bags[Tensor]) -> tuple[Tensor, Tensor]:
         # The heads stay in float32 when the trunk runs in bfloat16: they are cheap, and rounding
         # would give similar moves equal logits.
         with torch.autocast(x.device.type, enabled=False):
@@ -138,7 +131,4 @@ def parameters(name: str, *, hex_board: bool) -> int:
 
     Raises UnknownArchitecture."""
     with torch.device("meta"):
-        return sum(
-            parameter.numel()
-            for parameter in Tower(shape_of(name), hex_board=hex_board).parameters()
-        )
+        return sum(p.numel() for p in Tower(shape_of(name), hex_board=hex_board).parameters())

@@ -14,11 +14,9 @@ The count is the number of rings of a placement, or the bit length of the number
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ringrift.nets.arrays import Codes, Int16s, Int64s, States
 from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
@@ -43,21 +41,37 @@ KINDS: Final = (MOVE_TYPES + 1) * KIND_COUNTS
 CELLS_MAX: Final = 3  # cells of a move besides the collapsing ones
 
 _PLACE, _FROM, _OVER, _TO, _PAYS, _COLLAPSES = (int(r) for r in Role)
-_SETS: Final = sum(
-    1 << t
-    for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM)
+
+
+def _bits(*types: int) -> int:
+    return sum(1 << t for t in types)
+
+
+_SETS: Final = _bits(
+    mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.LINE, mv.LINE_ALL, mv.LINE_PART, mv.CLAIM
 )
-_LEAPS: Final = sum(1 << t for t in (mv.LEAP, mv.CHAIN))
-_SLIDES: Final = sum(
-    1 << t for t in (mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.RECOVERY_FALLBACK, mv.RECOVERY_STRIKE)
-)
-_PAYMENTS: Final = sum(
-    1 << t for t in (mv.ELIM_LINE, mv.ELIM_TERRITORY, mv.ELIM_RECOVERY, mv.FORCED)
-)
+_LEAPS: Final = _bits(mv.LEAP, mv.CHAIN)
+_SLIDES: Final = _bits(mv.RECOVERY_ALL, mv.RECOVERY_PART, mv.RECOVERY_FALLBACK, mv.RECOVERY_STRIKE)
+_PAYMENTS: Final = _bits(mv.ELIM_LINE, mv.ELIM_TERRITORY, mv.ELIM_RECOVERY, mv.FORCED)
+
+Array = TypeVar("Array")
+
+
+class Bags(NamedTuple, Generic[Array]):
+    """The bags of M legal moves with N rows in total, as arrays or tensors.
+
+    Bag j is rows[starts[j]:starts[j + 1]]; kinds[j] and positions[j] are its kind and position.
+    """
+
+    rows: Array  # int64 [N]
+    starts: Array  # int64 [M + 1]
+    weights: Array  # float32 [N]
+    kinds: Array  # int64 [M]
+    positions: Array  # int64 [M]
 
 
 @compiled
-def rows_max(geo: Geometry, codes: NDArray[np.int64]) -> int:
+def rows_max(geo: Geometry, codes: Codes) -> int:
     """Return an upper limit of the number of rows in the bags of `codes`."""
     bound = CELLS_MAX * codes.size
     for m in codes:
@@ -67,9 +81,7 @@ def rows_max(geo: Geometry, codes: NDArray[np.int64]) -> int:
 
 
 @compiled
-def _named_cells(
-    m: int, base: int, grid_of: NDArray[np.int16], rows: NDArray[np.int64], at: int
-) -> int:
+def _named_cells(m: int, base: int, grid_of: Int16s, rows: Int64s, at: int) -> int:
     """Write the rows of the cells that have a role of their own; return their number."""
     t = move_type(m)
     used = at
@@ -96,24 +108,19 @@ def _named_cells(
 @compiled
 def fill_bags(
     geo: Geometry,
-    states: NDArray[np.int32],
-    codes: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    grids: NDArray[np.int16],
-    symmetry: NDArray[np.int16],
-    cells: NDArray[np.int16],
-    rows: NDArray[np.int64],
-    weights: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    kinds: NDArray[np.int64],
-    positions: NDArray[np.int64],
+    states: States,
+    codes: Codes,
+    offsets: Int64s,
+    grids: Int16s,
+    symmetry: Int16s,
+    cells: Int16s,
+    bags: Bags[Any],
 ) -> int:
-    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`; return the
-    number of rows used.
+    """Write the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state `i`, placed by
+    `grids[symmetry[i]]`; return the number of rows used.
 
-    `rows`, `weights` hold `rows_max` entries; bag `j` is `rows[starts[j]:starts[j + 1]]`, `starts`
-    has one entry more than `codes`. `kinds[j]` and `positions[j]` are the kind and the state of
-    move `j`. `cells` is scratch of `n_cells`."""
+    `bags` has room for the moves and for `rows_max` rows. `cells` is scratch of `n_cells`."""
+    rows, weights = bags.rows, bags.weights
     used = 0
     for i in range(states.shape[0]):
         grid_of = grids[U(symmetry[i])]
@@ -121,8 +128,8 @@ def fill_bags(
         for j in range(offsets[i], offsets[i + 1]):
             m = codes[j]
             t = move_type(m)
-            starts[j] = used
-            positions[j] = i
+            bags.starts[j] = used
+            bags.positions[j] = i
             count = move_n(m) if t == mv.PLACE else 0
             named = _named_cells(m, base, grid_of, rows, used)
             for r in range(used, used + named):
@@ -136,6 +143,6 @@ def fill_bags(
                 used += size
                 while size >> count:
                     count += 1
-            kinds[j] = t * KIND_COUNTS + count
-    starts[codes.size] = used
+            bags.kinds[j] = t * KIND_COUNTS + count
+    bags.starts[codes.size] = used
     return used

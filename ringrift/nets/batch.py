@@ -1,111 +1,67 @@
 """Encoding states and their legal moves as the input tensors of a network."""
 
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ringrift.nets.bags import fill_bags, rows_max
+from ringrift.nets.arrays import Codes, Floats, Int16s, Int64s, States
+from ringrift.nets.bags import Bags, fill_bags, rows_max
 from ringrift.nets.encoding import GLOBALS, PLANES, encode_batch
 from ringrift.nets.features import FEATURES, threats_of_batch
 from ringrift.rules.geometry import Geometry
 
-States = NDArray[np.int32]
-Codes = NDArray[np.int64]
-Indices = NDArray[np.int16]
+T = TypeVar("T")
 
 
-class Bags(NamedTuple):
-    """The bags of M legal moves with N rows in total (`ringrift.nets.bags`).
+class Batch(NamedTuple):
+    """The arguments of `Tower.forward` for B positions."""
 
-    Bag j is rows[starts[j]:starts[j + 1]]; kinds[j] and positions[j] are its kind and position.
-    """
-
-    rows: Tensor  # int64 [N]
-    starts: Tensor  # int64 [M + 1]
-    weights: Tensor  # float32 [N]
-    kinds: Tensor  # int64 [M]
-    positions: Tensor  # int64 [M]
-
-    def to(self, device: torch.device) -> "Bags":
-        """Return the bags on `device`."""
-        return Bags(*(tensor.to(device, non_blocking=True) for tensor in self))
+    planes: Tensor  # float32 [B, PLANES, width, width], channels innermost in memory
+    globals_: Tensor  # float32 [B, GLOBALS]
+    bags: Bags[Tensor]
+    features: Tensor | None  # float32 [B, FEATURES, width, width] of networks with threat planes
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Input of `Tower.forward` for B positions.
-
-    planes     float32 [B, PLANES, width, width], channels innermost in memory
-    globals_   float32 [B, GLOBALS]
-    features   float32 [B, FEATURES, width, width] for networks with threat planes, else None
-    """
-
-    planes: Tensor
-    globals_: Tensor
-    bags: Bags
-    features: Tensor | None = None
-
-    def arguments(self) -> tuple[Tensor | Bags | None, ...]:
-        """The arguments of `Tower.forward`."""
-        return self.planes, self.globals_, self.bags, self.features
-
-    def to(self, device: torch.device) -> Self:
-        """Return the batch on `device`, itself if it is already there."""
-        if self.planes.device == device:
-            return self
-        return type(self)(
-            self.planes.to(device, non_blocking=True),
-            self.globals_.to(device, non_blocking=True),
-            self.bags.to(device),
-            None if self.features is None else self.features.to(device, non_blocking=True),
-        )
+def to_device(item: T, device: torch.device) -> T:
+    """Return a tensor, or all tensors of a nested named tuple, on `device`; other values are
+    unchanged."""
+    moved: Any = item
+    if isinstance(item, Tensor):
+        moved = item.to(device, non_blocking=True)
+    elif isinstance(item, tuple):
+        moved = type(item)(*(to_device(part, device) for part in item))
+    return cast(T, moved)
 
 
 class BagEncoder:
     """Encodes bags into buffers that the next call overwrites and that grow as needed."""
 
-    def __init__(self, geometry: Geometry, grids: Indices) -> None:
+    def __init__(self, geometry: Geometry, grids: Int16s) -> None:
         self.geometry, self.grids = geometry, grids
         self._cells = np.zeros(geometry.n_cells, np.int16)
-        self._rows, self._weights = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        self._starts = np.zeros(1, np.int64)
-        self._kinds, self._positions = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._reserve(0, 0)
 
-    def encode(self, states: States, codes: Codes, offsets: Codes, symmetry: Indices) -> Bags:
+    def _reserve(self, moves: int, rows: int) -> None:
+        starts, kinds, positions = (np.zeros(n, np.int64) for n in (moves + 1, moves, moves))
+        self._buffers: Bags[NDArray[Any]] = Bags(
+            np.zeros(rows, np.int64), starts, np.zeros(rows, np.float32), kinds, positions
+        )
+
+    def encode(
+        self, states: States, codes: Codes, offsets: Int64s, symmetry: Int16s
+    ) -> Bags[Tensor]:
         """Return the bags of the moves `codes[offsets[i]:offsets[i + 1]]` of each state i."""
         moves, rows = len(codes), rows_max(self.geometry, codes)
-        if moves > len(self._kinds):
-            size = moves + moves // 2
-            self._starts = np.zeros(size + 1, np.int64)
-            self._kinds, self._positions = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        if rows > len(self._rows):
-            size = rows + rows // 2
-            self._rows, self._weights = np.zeros(size, np.int64), np.zeros(size, np.float32)
-        used = fill_bags(
-            self.geometry,
-            states,
-            codes,
-            offsets,
-            self.grids,
-            symmetry,
-            self._cells,
-            self._rows,
-            self._weights,
-            self._starts,
-            self._kinds,
-            self._positions,
-        )
-        return Bags(
-            torch.from_numpy(self._rows[:used]),
-            torch.from_numpy(self._starts[: moves + 1]),
-            torch.from_numpy(self._weights[:used]),
-            torch.from_numpy(self._kinds[:moves]),
-            torch.from_numpy(self._positions[:moves]),
-        )
+        if moves > len(self._buffers.kinds) or rows > len(self._buffers.rows):
+            self._reserve(moves + moves // 2, rows + rows // 2)
+        place = self.grids, symmetry, self._cells
+        used = fill_bags(self.geometry, states, codes, offsets, *place, self._buffers)
+        sizes = Bags(used, moves + 1, used, moves, moves)
+        parts = zip(self._buffers, sizes, strict=True)
+        return Bags(*(torch.from_numpy(buffer[:size]) for buffer, size in parts))
 
 
 class Batcher:
@@ -113,7 +69,7 @@ class Batcher:
     batch."""
 
     def __init__(
-        self, geometry: Geometry, grids: Indices | None = None, *, features: bool = False
+        self, geometry: Geometry, grids: Int16s | None = None, *, features: bool = False
     ) -> None:
         """`grids[K, area]` are the placements of the cells on the grid among which `symmetry`
         chooses, by default only the identity. With `features`, batches include the planes of
@@ -131,7 +87,7 @@ class Batcher:
         self._threats = np.zeros((count if self.features else 0, area, FEATURES), np.float32)
 
     def encode(
-        self, states: States, codes: Codes, offsets: Codes, symmetry: Indices | None = None
+        self, states: States, codes: Codes, offsets: Int64s, symmetry: Int16s | None = None
     ) -> Batch:
         """Return the batch of `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`;
         `symmetry[B]` are indices into `grids`."""
@@ -153,7 +109,7 @@ class Batcher:
             self._as_image(self._threats[:count]) if self.features else None,
         )
 
-    def _as_image(self, cells: NDArray[np.float32]) -> Tensor:
+    def _as_image(self, cells: Floats) -> Tensor:
         """Return `cells[B, area, C]` as a tensor [B, C, width, width] over the same memory."""
         width = self.geometry.width
         return torch.from_numpy(cells).view(-1, width, width, cells.shape[-1]).permute(0, 3, 1, 2)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringrift.nets.batch import Bags
+from ringrift.nets.bags import Bags
 
 KERNEL: Final = 3
 HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
@@ -82,9 +82,8 @@ class Gate(nn.Module):
         self.excite = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return torch.sigmoid(self.excite(functional.relu(self.squeeze(self.pool(x, mask)))))[
-            :, :, None, None
-        ]
+        hidden = functional.relu(self.squeeze(self.pool(x, mask)))
+        return torch.sigmoid(self.excite(hidden))[:, :, None, None]
 
 
 class GlobalBias(nn.Module):
@@ -116,7 +115,7 @@ class MoveHead(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
         nn.init.normal_(self.kind.weight, std=0.5)
 
-    def forward(self, x: Tensor, context: Tensor, bags: Bags) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, bags: Bags[Tensor]) -> Tensor:
         """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as
         written by `fill_bags`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)

@@ -2,30 +2,39 @@
 
 Loading reads only numbers and JSON, never pickled objects, and rejects what does not fit this
 build: another encoder or rules version, an unknown architecture, missing, surplus or misshapen
-tensors. This module holds the checkpoints of towers, and what all kinds of networks share: the
-header, its checks, and copying weights."""
+tensors. `Checkpoint` is what all kinds of networks share, `TowerCheckpoint` that of a tower."""
 
 import re
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import ClassVar, Final, Generic, Self, TypeVar, cast
 
 import msgspec
 import numpy as np
 import torch
+from torch import nn
 
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.encoding import ENCODER
-from ringrift.nets.shapes import AUXILIARY, UnknownArchitecture, canonical, describe, shape_of
+from ringrift.nets.shapes import (
+    AUXILIARY,
+    NnueShape,
+    TowerShape,
+    UnknownArchitecture,
+    canonical,
+    describe,
+    shape_of,
+)
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 from ringrift.rules.config import Config
 from ringrift.rules.errors import ConfigError
 from ringrift.rules.version import RULES_VERSION
 
-HEADER_KEY: Final = "ringrift"
 FORMAT: Final = 1
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class CheckpointError(ValueError):
@@ -52,31 +61,103 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checked header, the weights by name, and the digest of the bytes they came from."""
+class Checkpoint(ABC, Generic[Network]):
+    """A checked header, the weights by name, and the digest of the bytes they came from.
+
+    Each kind of network has a subclass with the key of its header in the metadata of the file and
+    the version of its encoder."""
+
+    KEY: ClassVar[str]
+    ENCODER: ClassVar[str]
 
     header: Header
     weights: Arrays
     digest: str
 
+    @staticmethod
+    @abstractmethod
+    def shape_for(header: Header) -> dict[str, int]:
+        """Return the shape that the header's architecture has in this build. Raises
+        UnknownArchitecture."""
+
+    @staticmethod
+    @abstractmethod
+    def fresh(header: Header) -> Network:
+        """Return a network of the header's architecture with fresh weights."""
+
     @classmethod
-    def parse(cls, data: bytes, *, digest: str | None = None) -> "Checkpoint":
+    def parse(cls, data: bytes, *, digest: str | None = None) -> Self:
         """Return the checkpoint in `data`. Raises CheckpointError, also if `digest` is given and is
         not that of `data`."""
-        checkpoint = cls(*checked(data, encoder=ENCODER, shape_of=_shape_of, digest=digest))
+        actual = digest_of(data)
+        if digest is not None and digest != actual:
+            raise CheckpointError(
+                f"the bytes have digest {actual}, expected {digest}; fetch the blob again"
+            )
+        header, weights = _read(data, cls.KEY)
+        _check(header, cls.ENCODER)
+        try:
+            Config.parse(header.config_key)
+            shape = cls.shape_for(header)
+        except (UnknownArchitecture, ConfigError) as error:
+            raise CheckpointError(str(error)) from error
+        if header.shape != shape:
+            raise CheckpointError(
+                f"{header.architecture} has shape {shape} in this build, "
+                f"{header.shape} in the checkpoint"
+            )
+        checkpoint = cls(header, weights, actual)
         checkpoint.network()
         return checkpoint
 
-    def network(self) -> Tower:
+    def network(self) -> Network:
         """Return a network with these weights. Raises CheckpointError if they do not fit the
         architecture."""
-        network = build(
-            self.header.architecture,
-            hex_board=self.header.config.shape.hex,
-            auxiliary=self.header.shape.keys() & AUXILIARY,
-        )
+        network = self.fresh(self.header)
         load_weights(network, self.weights)
         return network
+
+    @classmethod
+    def save(
+        cls,
+        network: Network,
+        *,
+        architecture: str,
+        config: Config,
+        parents: tuple[str, ...] = (),
+        notes: dict[str, str] | None = None,
+    ) -> bytes:
+        """Return `network` as bytes, which depend only on its weights and the header."""
+        header = Header(
+            format=FORMAT,
+            architecture=canonical(architecture),
+            shape=describe(cast(TowerShape | NnueShape, network.shape)),
+            config_key=config.key,
+            encoder=cls.ENCODER,
+            rules_version=RULES_VERSION,
+            parents=parents,
+            notes=notes or {},
+        )
+        text = msgspec.json.encode(header, order="sorted").decode()
+        return pack(weights_of(network), {cls.KEY: text})
+
+
+class TowerCheckpoint(Checkpoint[Tower]):
+    """The checkpoint of a tower."""
+
+    KEY = "ringrift"
+    ENCODER = ENCODER
+
+    @staticmethod
+    def shape_for(header: Header) -> dict[str, int]:
+        heads = {name: 1 for name in AUXILIARY if name in header.shape}
+        return describe(shape_of(header.architecture)) | heads
+
+    @staticmethod
+    def fresh(header: Header) -> Tower:
+        heads = header.shape.keys() & AUXILIARY
+        hex_board = header.config.shape.hex
+        return build(header.architecture, hex_board=hex_board, auxiliary=heads)
 
 
 def digest_of(data: bytes) -> str:
@@ -84,42 +165,15 @@ def digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def save(
-    network: Tower,
-    *,
-    architecture: str,
-    config: Config,
-    parents: tuple[str, ...] = (),
-    notes: dict[str, str] | None = None,
-) -> bytes:
-    """Return `network` as bytes, which depend only on its weights and the header."""
-    header = Header(
-        format=FORMAT,
-        architecture=canonical(architecture),
-        shape=describe(network.shape),
-        config_key=config.key,
-        encoder=ENCODER,
-        rules_version=RULES_VERSION,
-        parents=parents,
-        notes=notes or {},
-    )
-    return write(network, header)
-
-
-def write(network: torch.nn.Module, header: Header, *, key: str = HEADER_KEY) -> bytes:
-    """Return the weights of `network` as bytes, with `header` stored under `key`."""
-    return pack(weights_of(network), {key: msgspec.json.encode(header, order="sorted").decode()})
-
-
-def weights_of(network: torch.nn.Module) -> Arrays:
+def weights_of(network: nn.Module) -> Arrays:
     """Return the weights by name, in host memory and C order."""
-    state = network.state_dict()
     return {
-        name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()
+        name: np.ascontiguousarray(tensor.detach().cpu().numpy())
+        for name, tensor in network.state_dict().items()
     }
 
 
-def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
+def load_weights(network: nn.Module, weights: Arrays) -> None:
     """Copy `weights` into `network`. Raises CheckpointError that names missing, surplus or
     misshapen tensors."""
     own = network.state_dict()
@@ -129,11 +183,10 @@ def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
             f"tensors do not fit the architecture: missing {missing}, surplus {surplus}"
         )
     for name, tensor in own.items():
-        array = weights[name]
-        if tuple(tensor.shape) != array.shape or array.dtype != np.float32:
+        array, shape = weights[name], tuple(tensor.shape)
+        if array.shape != shape or array.dtype != np.float32:
             raise CheckpointError(
-                f"tensor {name!r} is {array.dtype} {array.shape}, "
-                f"expected float32 {tuple(tensor.shape)}"
+                f"tensor {name!r} is {array.dtype} {array.shape}, expected float32 {shape}"
             )
         if not np.isfinite(array).all():
             raise CheckpointError(f"tensor {name!r} holds values that are not finite")
@@ -141,43 +194,21 @@ def load_weights(network: torch.nn.Module, weights: Arrays) -> None:
             tensor.copy_(torch.from_numpy(array.copy()))
 
 
-def read(data: bytes, *, key: str = HEADER_KEY) -> tuple[Header, Arrays]:
-    """Return the header stored under `key` and the tensors, without checking them against this
-    build. Raises CheckpointError."""
+def _read(data: bytes, key: str) -> tuple[Header, Arrays]:
+    """Return the header stored under `key` and the tensors, both unchecked."""
     try:
         weights, metadata = unpack(data)
-        if key not in metadata:
-            others = [name for name in metadata if name.startswith(HEADER_KEY)]
-            kind = (
-                f"its header is {others[0]}, expected {key}"
-                if others
-                else "it has no header of RingRift"
-            )
-            raise CheckpointError(f"a tensor file, but not a network of the expected kind: {kind}")
-        return msgspec.json.decode(metadata[key], type=Header), weights
+        if key in metadata:
+            return msgspec.json.decode(metadata[key], type=Header), weights
     except (TensorError, msgspec.DecodeError) as error:
         raise CheckpointError(f"not a checkpoint: {error}") from error
+    other = next((name for name in metadata if name.startswith("ringrift")), None)
+    why = f"its header is {other}, expected {key}" if other else "it has no header of RingRift"
+    raise CheckpointError(f"a tensor file, but not a network of the expected kind: {why}")
 
 
-def checked(
-    data: bytes,
-    *,
-    encoder: str,
-    shape_of: Callable[[Header], dict[str, int]],
-    key: str = HEADER_KEY,
-    digest: str | None = None,
-) -> tuple[Header, Arrays, str]:
-    """Return header, tensors and digest of `data` after checking that the header fits this build.
-
-    `encoder` is the version of the input in this build; `shape_of` returns the shape of the
-    architecture that a header names, or raises UnknownArchitecture. Raises CheckpointError, also if
-    `digest` is given and is not that of `data`."""
-    actual = digest_of(data)
-    if digest is not None and digest != actual:
-        raise CheckpointError(
-            f"the bytes have digest {actual}, expected {digest}; fetch the blob again"
-        )
-    header, weights = read(data, key=key)
+def _check(header: Header, encoder: str) -> None:
+    """Check that versions and parents fit this build."""
     if header.format != FORMAT:
         raise CheckpointError(
             f"checkpoint format {header.format}; this build reads format {FORMAT}"
@@ -190,23 +221,6 @@ def checked(
         raise CheckpointError(
             f"trained under rules version {header.rules_version}, this build has {RULES_VERSION}"
         )
-    try:
-        Config.parse(header.config_key)
-        shape = shape_of(header)
-    except (UnknownArchitecture, ConfigError) as error:
-        raise CheckpointError(str(error)) from error
-    if header.shape != shape:
-        raise CheckpointError(
-            f"{header.architecture} has shape {shape} in this build, "
-            f"{header.shape} in the checkpoint"
-        )
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:
         raise CheckpointError(f"parents must be digests of 64 hex digits; got {bad}")
-    return header, weights, actual
-
-
-def _shape_of(header: Header) -> dict[str, int]:
-    return describe(shape_of(header.architecture)) | {
-        name: 1 for name in AUXILIARY if name in header.shape
-    }

@@ -6,7 +6,8 @@ from typing import Final
 from ringrift.rules.compile import RULES
 
 KERNELS: Final = tuple(
-    Path(__file__).parent / "nnue" / name for name in ("cells.py", "features.py", "inference.py")
+    Path(__file__).parent / name
+    for name in ("bags.py", "nnue/cells.py", "nnue/features.py", "nnue/inference.py")
 )
 """Sources that compiled callers in other packages depend on."""
 

@@ -13,21 +13,13 @@ encoded."""
 from enum import IntEnum
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ringrift.nets.arrays import Floats, Int16s, States
+from ringrift.rules import accessors as ac
 from ringrift.rules import layout as la
-from ringrift.rules.accessors import (
-    cap_at,
-    collapsed_at,
-    controller_at,
-    header,
-    height_at,
-    marker_at,
-    ring_at,
-)
+from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
+from ringrift.rules.layout import Words
 from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN
 
 ENCODER: Final = "planes-1"
@@ -84,27 +76,7 @@ class Global(IntEnum):
     SEATS = 14  # one of 2, 3, 4
     ROUNDS_DONE = 17  # share of the rounds section 17 requires
     ROUNDS_REQUIRED = 18
-    SEAT = 19  # SEAT_GLOBALS for each relative seat
-
-
-class SeatGlobal(IntEnum):
-    """Index within the globals of one relative seat."""
-
-    PRESENT = 0
-    HAND = 1
-    HAND_LEFT = 2
-    REMOVED = 3  # share of the rings that win
-    TERRITORY = 4  # share of the cells that win
-    ON_BOARD = 5
-    STACKS = 6
-    MARKERS = 7
-    LAST_ACTOR = 8
-    ROUND_FIRST = 9
-    ROUND_SEEN = 10
-    ROUND_ABLE = 11
-    ROUND_WHO = 12
-    OUT = 13
-    OUT_TURN = 14
+    SEAT = 19  # SEAT_GLOBALS for each relative seat, in the order of `_encode_seat`
 
 
 SEAT_GLOBALS: Final = 15
@@ -117,11 +89,8 @@ _ON_BOARD, _COLUMN, _ROW, _CONTROLLER, _HEIGHT, _HEIGHT_CLASS, _CAP, _CAP_CLASS 
 _RINGS, _SECOND, _BELOW_CAP, _FROM_TOP, _FROM_BOTTOM, _MARKER, _COLLAPSED, _MUST, _ORIGIN = (
     int(p) for p in list(Plane)[8:]
 )
-_G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = (
-    int(Global.DEBT),
-    int(Global.SEATS),
-    int(Global.ROUNDS_DONE),
-    int(Global.SEAT),
+_G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = map(
+    int, (Global.DEBT, Global.SEATS, Global.ROUNDS_DONE, Global.SEAT)
 )
 
 
@@ -132,12 +101,10 @@ def seat_from(mover: int, seats: int, seat: int) -> int:
 
 
 @compiled
-def _encode_stack(
-    s: NDArray[np.int32], c: int, mover: int, seats: int, row: NDArray[np.float32]
-) -> None:
-    height = height_at(s, c)
-    cap = cap_at(s, c)
-    row[U(_CONTROLLER + seat_from(mover, seats, controller_at(s, c)))] = 1.0
+def _encode_stack(s: Words, c: int, mover: int, seats: int, row: Floats) -> None:
+    height = ac.height_at(s, c)
+    cap = ac.cap_at(s, c)
+    row[U(_CONTROLLER + seat_from(mover, seats, ac.controller_at(s, c)))] = 1.0
     row[U(_HEIGHT)] = height * HEIGHT_SCALE
     row[U(_HEIGHT_CLASS + min(height, HEIGHT_CLASSES) - 1)] = 1.0
     row[U(_CAP)] = cap * HEIGHT_SCALE
@@ -146,7 +113,7 @@ def _encode_stack(
     from_top = 0.0
     from_bottom = 0.0
     for i in range(height):
-        seat = seat_from(mover, seats, ring_at(s, c, i))
+        seat = seat_from(mover, seats, ac.ring_at(s, c, i))
         row[U(_RINGS + seat)] += RINGS_SCALE
         if i == 1:
             row[U(_SECOND + seat)] = 1.0
@@ -162,9 +129,9 @@ def _encode_stack(
 
 
 @compiled
-def _encode_seat(geo: Geometry, s: NDArray[np.int32], seat: int, out: NDArray[np.float32]) -> None:
+def _encode_seat(geo: Geometry, s: Words, seat: int, out: Floats) -> None:
     bit = seat - 1
-    out[U(0)] = 1.0
+    out[U(0)] = 1.0  # the game has this seat
     out[U(1)] = header(s, la.HAND + seat) / geo.rings_per_seat
     out[U(2)] = 1.0 if header(s, la.HAND + seat) > 0 else 0.0
     out[U(3)] = header(s, la.REMOVED + seat) / geo.table[U(T_RINGS_TO_WIN)]
@@ -173,6 +140,7 @@ def _encode_seat(geo: Geometry, s: NDArray[np.int32], seat: int, out: NDArray[np
     out[U(6)] = header(s, la.STACKS + seat) * STACKS_SCALE
     out[U(7)] = header(s, la.MARKERS + seat) / geo.n_cells
     out[U(8)] = 1.0 if header(s, la.LAST_ACTOR) == seat else 0.0
+    # The rounds of section 17: the first seat, seats seen, seats able to act, the only such seat
     out[U(9)] = 1.0 if header(s, la.LPS_FIRST) == seat else 0.0
     out[U(10)] = (header(s, la.LPS_SEEN) >> bit) & 1
     out[U(11)] = (header(s, la.LPS_MASK) >> bit) & 1
@@ -182,9 +150,7 @@ def _encode_seat(geo: Geometry, s: NDArray[np.int32], seat: int, out: NDArray[np
 
 
 @compiled
-def _encode_globals(
-    geo: Geometry, s: NDArray[np.int32], mover: int, out: NDArray[np.float32]
-) -> None:
+def _encode_globals(geo: Geometry, s: Words, mover: int, out: Floats) -> None:
     out[:] = 0.0
     out[U(header(s, la.PHASE))] = 1.0
     out[U(_G_DEBT)] = header(s, la.DEBT)
@@ -203,13 +169,7 @@ def _encode_globals(
 
 
 @compiled
-def encode(
-    geo: Geometry,
-    s: NDArray[np.int32],
-    grid_of: NDArray[np.int16],
-    planes: NDArray[np.float32],
-    globals_: NDArray[np.float32],
-) -> None:
+def encode(geo: Geometry, s: Words, grid_of: Int16s, planes: Floats, globals_: Floats) -> None:
     """Encode one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting
     them.
 
@@ -225,12 +185,12 @@ def encode(
         row[U(_ON_BOARD)] = 1.0
         row[U(_COLUMN)] = (grid % geo.width) * scale - 1.0
         row[U(_ROW)] = (grid // geo.width) * scale - 1.0
-        if height_at(s, c) > 0:
+        if ac.height_at(s, c) > 0:
             _encode_stack(s, c, mover, geo.seats, row)
-        elif marker_at(s, c) > 0:
-            row[U(_MARKER + seat_from(mover, geo.seats, marker_at(s, c)))] = 1.0
-        elif collapsed_at(s, c) > 0:
-            row[U(_COLLAPSED + seat_from(mover, geo.seats, collapsed_at(s, c)))] = 1.0
+        elif ac.marker_at(s, c) > 0:
+            row[U(_MARKER + seat_from(mover, geo.seats, ac.marker_at(s, c)))] = 1.0
+        elif ac.collapsed_at(s, c) > 0:
+            row[U(_COLLAPSED + seat_from(mover, geo.seats, ac.collapsed_at(s, c)))] = 1.0
     if header(s, la.MUST) > 0:
         planes[U(grid_of[U(header(s, la.MUST))]), U(_MUST)] = 1.0
     if header(s, la.ORIGIN) > 0:
@@ -240,12 +200,7 @@ def encode(
 
 @compiled
 def encode_batch(
-    geo: Geometry,
-    states: NDArray[np.int32],
-    grids: NDArray[np.int16],
-    symmetry: NDArray[np.int16],
-    planes: NDArray[np.float32],
-    globals_: NDArray[np.float32],
+    geo: Geometry, states: States, grids: Int16s, symmetry: Int16s, planes: Floats, globals_: Floats
 ) -> None:
     """Encode `states[B, S]` into `planes[B, width * width, PLANES]` and `globals_[B, GLOBALS]`.
 

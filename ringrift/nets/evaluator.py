@@ -1,14 +1,15 @@
 """Evaluation of positions by a network: states and legal moves in, logits and values out."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ringrift.nets.architectures import Tower
-from ringrift.nets.batch import Batcher
-from ringrift.nets.checkpoint import Checkpoint
+from ringrift.nets.arrays import Codes, Floats, Int64s, States
+from ringrift.nets.batch import Batcher, to_device
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 from ringrift.rules.layout import TURN
@@ -34,53 +35,64 @@ class Evaluator:
         self._network = network.to(self.device).eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, data: bytes, *, device: str | torch.device = "cpu") -> "Evaluator":
+    def load(
+        cls, data: bytes, *, digest: str | None = None, device: str | torch.device = "cpu"
+    ) -> Self:
         """Return an evaluator for the network in the bytes of a checkpoint.
 
-        Raises CheckpointError."""
-        checkpoint = Checkpoint.parse(data)
+        Raises CheckpointError, also if the bytes do not have the given digest."""
+        checkpoint = TowerCheckpoint.parse(data, digest=digest)
         return cls(checkpoint.header.config, checkpoint.network(), device=device)
 
-    def evaluate(
-        self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
         """Return logits `[M]` in the order of `codes` and values `[B, seats]` in -1..1 by absolute
         seat (column 0 is seat 1).
 
         `states[B, S]` are games that are not over, with legal moves `codes[offsets[i]:offsets[i +
         1]]` (`codes[M]`, `offsets[B + 1]`). If GPU memory is exhausted, batches are halved from
         then on; raises torch.cuda.OutOfMemoryError if one position alone is too large."""
-        count = len(states)
         logits = np.empty(len(codes), np.float32)
-        values = np.empty((count, self.config.seats), np.float32)
-        first = 0
-        while first < count:
-            last = min(first + self._chunk, count)
+        values = np.empty((len(states), self.config.seats), np.float32)
+
+        def evaluate(first: int, last: int) -> None:
             moves = slice(offsets[first], offsets[last])
-            try:
-                logits[moves], values[first:last] = self._evaluate(
-                    states[first:last], codes[moves], offsets[first : last + 1] - offsets[first]
-                )
-                first = last
-                continue
-            except torch.cuda.OutOfMemoryError:
-                if last - first == 1:
-                    raise
-            # Outside of the handler, which keeps the tensors of the failed attempt alive.
-            self._chunk = (last - first) // 2
-            torch.cuda.empty_cache()
+            logits[moves], values[first:last] = self._evaluate(
+                states[first:last], codes[moves], offsets[first : last + 1] - offsets[first]
+            )
+
+        self._chunk = in_chunks(len(states), self._chunk, evaluate)
         return logits, values
 
-    def _evaluate(
-        self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        batch = self._batcher.encode(states, codes, offsets).to(self.device)
+    def _evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
+        batch = to_device(self._batcher.encode(states, codes, offsets), self.device)
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self._half),
         ):
-            logits, relative = self._network(*batch.arguments())
+            logits, relative = self._network(*batch)
         mover = states[:, TURN, None] - 1
         # Seat s (from 0) is relative seat (s - mover) modulo the number of seats.
         columns = (np.arange(self.config.seats)[None] - mover) % self.config.seats
         return logits.cpu().numpy(), np.take_along_axis(relative.cpu().numpy(), columns, axis=1)
+
+
+def in_chunks(count: int, size: int, work: Callable[[int, int], None]) -> int:
+    """Call `work(first, last)` for consecutive parts of `count` items, at most `size` at once;
+    return the size that fitted.
+
+    If GPU memory is exhausted, the size is halved. Raises torch.cuda.OutOfMemoryError if one item
+    alone is too large."""
+    first = 0
+    while first < count:
+        last = min(first + size, count)
+        try:
+            work(first, last)
+            first = last
+            continue
+        except torch.cuda.OutOfMemoryError:
+            if last - first == 1:
+                raise
+        # Outside of the handler, which keeps the tensors of the failed attempt alive.
+        size = (last - first) // 2
+        torch.cuda.empty_cache()
+    return size

@@ -14,14 +14,12 @@ board's symmetries."""
 from enum import IntEnum
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ringrift.nets.arrays import Floats, Int16s, States
 from ringrift.rules import layout as la
 from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled, i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import word_cap, word_height
+from ringrift.rules.layout import Words, word_cap, word_height
 from ringrift.rules.table import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
 
 FEATURES_VERSION: Final = 1
@@ -46,18 +44,11 @@ class Feature(IntEnum):
 
 
 FEATURES: Final = 9
-_MOBILE, _CREDITS, _CROSSES, _LEAPS, _LEAPT, _, _REACHED, _, _RUN = (
-    int(feature) for feature in Feature
-)
-
-Words = NDArray[np.int32]
-Planes = NDArray[np.float32]
+_MOBILE, _CREDITS, _CROSSES, _LEAPS, _LEAPT, _, _REACHED, _, _RUN = map(int, Feature)
 
 
 @compiled
-def _add_ray(
-    s: Words, at: int, delta: int, other: int, grid_of: NDArray[np.int16], out: Planes
-) -> None:
+def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Floats) -> None:
     """Add the threats of the stack at core id `at` along one ray; `other` is 0 for a stack of the
     mover, else 1."""
     stack = i64(s[U(CELLS_AT + at)])
@@ -119,7 +110,7 @@ def _longest_run(geo: Geometry, s: Words, at: int) -> int:
 
 
 @compiled
-def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) -> None:
+def threats(geo: Geometry, s: Words, grid_of: Int16s, out: Floats) -> None:
     """Encode the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in
     `ringrift.nets.encoding.encode`."""
     out[:] = 0.0
@@ -139,11 +130,7 @@ def threats(geo: Geometry, s: Words, grid_of: NDArray[np.int16], out: Planes) ->
 
 @compiled
 def threats_of_batch(
-    geo: Geometry,
-    states: Words,
-    grids: NDArray[np.int16],
-    symmetry: NDArray[np.int16],
-    out: NDArray[np.float32],
+    geo: Geometry, states: States, grids: Int16s, symmetry: Int16s, out: Floats
 ) -> None:
     """Encode `states[B, S]` into `out[B, width * width, FEATURES]`; `grids` and `symmetry` as in
     `encode_batch`."""

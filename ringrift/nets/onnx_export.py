@@ -21,19 +21,18 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.architectures import Tower
+from ringrift.nets.arrays import Codes, Floats, States
 from ringrift.nets.batch import Batch, Batcher
-from ringrift.nets.checkpoint import HEADER_KEY, Checkpoint
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.tensors import unpack
-from ringrift.rules import Config, Position
+from ringrift.rules import Position
 from ringrift.rules.geometry import geometry
 
 PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
-NAMES: Final = ("planes", "globals", "rows", "bags", "weights", "kinds", "positions", "features")
 AXES: Final = {
     "planes": "B",
     "globals": "B",
@@ -44,6 +43,8 @@ AXES: Final = {
     "positions": "M",
     "features": "B",
 }
+"""The inputs in their order, and the size of the first axis of each."""
+NAMES: Final = tuple(AXES)
 DIFFERENCE_MAX: Final = 1e-4
 """Largest difference of an output that another order of summation explains; logits are of the order
 of 1 to 10."""
@@ -90,14 +91,11 @@ def export(data: bytes) -> tuple[bytes, float]:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise OnnxError(f"the export needs {', '.join(missing)}: pip install 'ringrift[onnx]'")
-    checkpoint = Checkpoint.parse(data)
+    checkpoint = TowerCheckpoint.parse(data)
     graph = _Graph(checkpoint.network().eval())
     batches = [_batch(checkpoint, count) for count in (3, CHECKED_POSITIONS)]
-    exported = _export(
-        graph,
-        inputs(batches[0]),
-        {"digest": checkpoint.digest, HEADER_KEY: unpack(data)[1][HEADER_KEY]},
-    )
+    metadata = {"digest": checkpoint.digest} | unpack(data)[1]
+    exported = _export(graph, inputs(batches[0]), metadata)
     difference = max(_difference(exported, graph.network, batch) for batch in batches)
     if not difference <= DIFFERENCE_MAX:
         raise OnnxError(
@@ -108,19 +106,11 @@ def export(data: bytes) -> tuple[bytes, float]:
 
 def inputs(batch: Batch) -> tuple[Tensor, ...]:
     """Return the inputs of the graph for a batch, in the order of `NAMES`."""
-    moves = batch.bags
-    lengths = moves.starts.diff()
+    planes, globals_, (rows, starts, *rest), features = batch
+    lengths = starts.diff()
     bags = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    first = (
-        batch.planes.contiguous(),
-        batch.globals_,
-        moves.rows,
-        bags,
-        moves.weights,
-        moves.kinds,
-        moves.positions,
-    )
-    return first if batch.features is None else (*first, batch.features.contiguous())
+    threats = () if features is None else (features.contiguous(),)
+    return (planes.contiguous(), globals_, rows, bags, *rest, *threats)
 
 
 def _export(graph: _Graph, arguments: tuple[Tensor, ...], metadata: dict[str, str]) -> bytes:
@@ -149,43 +139,29 @@ def _difference(exported: bytes, network: Tower, batch: Batch) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    found: list[NDArray[np.float32]] = session.run(
-        None, dict(zip(NAMES, (t.numpy() for t in inputs(batch)), strict=False))
-    )
+    arguments = (tensor.numpy() for tensor in inputs(batch))
+    found: list[Floats] = session.run(None, dict(zip(NAMES, arguments, strict=False)))
     with torch.inference_mode():
-        expected = network(*batch.arguments())
-    return max(
-        float(np.abs(one - other.numpy()).max()) for one, other in zip(found, expected, strict=True)
-    )
+        expected = network(*batch)
+    pairs = zip(found, expected, strict=True)
+    return max(float(np.abs(one - other.numpy()).max()) for one, other in pairs)
 
 
-def _batch(checkpoint: Checkpoint, count: int) -> Batch:
+def _batch(checkpoint: TowerCheckpoint, count: int) -> Batch:
     """Return a batch of `count` positions of random play."""
-    config = checkpoint.header.config
-    states, codes, offsets = _positions(config, count)
-    return Batcher(
-        geometry(config), features=checkpoint.header.shape.get("features", 0) > 0
-    ).encode(states, codes, offsets)
-
-
-def _positions(
-    config: Config, count: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    random = np.random.default_rng(CHECK_SEED)
-    states: list[NDArray[np.int32]] = []
-    codes: list[NDArray[np.int64]] = []
+    config, random = checkpoint.header.config, np.random.default_rng(CHECK_SEED)
+    states: list[States] = []
+    codes: list[Codes] = []
     position = Position.start(config)
     while len(states) < count:
         if position.over:
             position = Position.start(config)
-        legal = position.legal_codes()
         states.append(position.state.copy())
-        codes.append(legal)
+        codes.append(position.legal_codes())
         for _ in range(int(random.integers(1, 9))):
             if not position.over:
                 position.play_code(int(random.choice(position.legal_codes())))
-    return (
-        np.array(states, np.int32),
-        np.concatenate(codes),
-        np.cumsum([0, *(len(legal) for legal in codes)]).astype(np.int64),
-    )
+    offsets = np.cumsum([0, *map(len, codes)]).astype(np.int64)
+    features = checkpoint.header.shape.get("features", 0) > 0
+    batcher = Batcher(geometry(config), features=features)
+    return batcher.encode(np.array(states, np.int32), np.concatenate(codes), offsets)

@@ -12,7 +12,7 @@ class UnknownArchitecture(ValueError):
     """There is no architecture of this name; the message lists those that exist."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TowerShape:
     """A residual tower: `blocks` of `channels`, a global bias after every `global_every` of them,
     widths of the two heads.
@@ -40,45 +40,18 @@ AUXILIARY: Final = ("rank", "territory", "moves_left")
 """Heads that a training may add to any architecture."""
 _OPTIONAL: Final = ("squeeze", "features", *AUXILIARY)
 
-ARCHITECTURES: Final[dict[str, TowerShape]] = {
+ARCHITECTURES: Final = {
+    # Blocks, channels, global_every, policy_hidden, value_hidden.
     # For a laptop: about 14 million multiply-adds per position on hex8, twelve thousand positions
     # per second on two cores.
-    "v2-micro": TowerShape(
-        blocks=4, channels=32, global_every=2, policy_hidden=32, value_hidden=64
-    ),
+    "v2-micro": TowerShape(4, 32, 2, 32, 64),
     # Parameter counts of requirements G04.01-.05: 2-4, 3-5, 8-12, 25-35 (256 channels) and 40-50
     # million (320 channels)
-    "v2": TowerShape(blocks=10, channels=128, global_every=5, policy_hidden=64, value_hidden=128),
-    "v4": TowerShape(
-        blocks=12, channels=128, global_every=4, policy_hidden=64, value_hidden=128, squeeze=4
-    ),
-    "v5-heavy": TowerShape(
-        blocks=14,
-        channels=192,
-        global_every=7,
-        policy_hidden=96,
-        value_hidden=192,
-        squeeze=8,
-        features=1,
-    ),
-    "v5-heavy-large": TowerShape(
-        blocks=24,
-        channels=256,
-        global_every=6,
-        policy_hidden=128,
-        value_hidden=256,
-        squeeze=8,
-        features=1,
-    ),
-    "v5-heavy-xl": TowerShape(
-        blocks=24,
-        channels=320,
-        global_every=6,
-        policy_hidden=128,
-        value_hidden=320,
-        squeeze=8,
-        features=1,
-    ),
+    "v2": TowerShape(10, 128, 5, 64, 128),
+    "v4": TowerShape(12, 128, 4, 64, 128, squeeze=4),
+    "v5-heavy": TowerShape(14, 192, 7, 96, 192, squeeze=8, features=1),
+    "v5-heavy-large": TowerShape(24, 256, 6, 128, 256, squeeze=8, features=1),
+    "v5-heavy-xl": TowerShape(24, 320, 6, 128, 320, squeeze=8, features=1),
 }
 PARAMETERS: Final = {
     "v2-micro": 127_396,
@@ -91,7 +64,7 @@ PARAMETERS: Final = {
 """Number of weights of each tower, the same on every board."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NnueShape:
     """`hidden` units of the first layer per seat, `second` units of the second layer, `policy`
     components of a move's score (0: no policy)."""
@@ -103,10 +76,11 @@ class NnueShape:
     seats_max: int
 
 
-NNUES: Final[dict[str, NnueShape]] = {
-    "nnue": NnueShape(hidden=256, second=32, policy=0, seats_min=2, seats_max=2),
-    "nnue_mp": NnueShape(hidden=256, second=32, policy=0, seats_min=3, seats_max=4),
-    "nnue_policy": NnueShape(hidden=256, second=32, policy=32, seats_min=2, seats_max=4),
+NNUES: Final = {
+    # Hidden, second, policy, seats_min, seats_max
+    "nnue": NnueShape(256, 32, 0, 2, 2),
+    "nnue_mp": NnueShape(256, 32, 0, 3, 4),
+    "nnue_policy": NnueShape(256, 32, 32, 2, 4),
 }
 DEPRECATED: Final = {"v6": "v5-heavy-large", "v6-xl": "v5-heavy-xl"}
 """Old names (requirement G04.07): read, never written."""
@@ -117,12 +91,10 @@ def canonical(name: str) -> str:
 
     Raises UnknownArchitecture."""
     if name in DEPRECATED:
-        warnings.warn(
-            f"architecture {name} is now called {DEPRECATED[name]}",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return DEPRECATED[name]
+        current = DEPRECATED[name]
+        message = f"architecture {name} is now called {current}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return current
     if name not in ARCHITECTURES and name not in NNUES:
         raise UnknownArchitecture(
             f"unknown architecture {name!r}; known are {', '.join((*ARCHITECTURES, *NNUES))}"
@@ -143,19 +115,15 @@ def nnue_shape_of(name: str, config: Config) -> NnueShape:
     the number of seats of `config`."""
     if name not in NNUES:
         raise UnknownArchitecture(f"unknown NNUE {name!r}; known are {', '.join(NNUES)}")
-    fitting = [
-        other for other, row in NNUES.items() if row.seats_min <= config.seats <= row.seats_max
-    ]
+    seats = config.seats
+    fitting = [other for other, row in NNUES.items() if row.seats_min <= seats <= row.seats_max]
     if name not in fitting:
-        raise UnknownArchitecture(
-            f"{name} does not support {config.key}; "
-            f"for {config.seats} seats use {', '.join(fitting)}"
-        )
+        others = f"for {seats} seats use {', '.join(fitting)}"
+        raise UnknownArchitecture(f"{name} does not support {config.key}; {others}")
     return NNUES[name]
 
 
-def describe(shape: TowerShape) -> dict[str, int]:
+def describe(shape: TowerShape | NnueShape) -> dict[str, int]:
     """Return the numbers of a shape for a checkpoint's header, without unused options."""
-    return {
-        name: number for name, number in asdict(shape).items() if number or name not in _OPTIONAL
-    }
+    numbers = asdict(shape)
+    return {name: n for name, n in numbers.items() if n or name not in _OPTIONAL}

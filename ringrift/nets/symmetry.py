@@ -4,12 +4,10 @@ the images of their effects.
 A square has 8 symmetries and a hexagon 12, but the rules break some:
 
 - hex8: the border growth of section 2.4 reaches `(+1, +1)` and `(-1, -1)` besides the six
-  neighbours. Only the 4 symmetries that
-  keep this pair of offsets hold: identity, half turn, and the two reflections that map axial `(q,
-  r)` to `(r, q)` and `(-r, -q)`.
+  neighbours. Only the 4 symmetries that keep this pair of offsets hold: identity, half turn, and
+  the two reflections that map axial `(q, r)` to `(r, q)` and `(-r, -q)`.
 - every board: the line that a recovery slide makes may depend on the order of the axes (13.2,
-  13.4).
-  In positions in which a slide may be legal, only the symmetries that keep every axis hold:
+  13.4). In positions in which a slide may be legal, only the symmetries that keep every axis hold:
   identity and half turn. `ORDER_KEEPING` are their indices.
 
 `tests/unit/nets/test_symmetry.py` checks these claims on random positions and moves, and that the
@@ -20,26 +18,10 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ringrift.nets.arrays import Int16s
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
-from ringrift.rules.move_cells import move_cells
-from ringrift.rules.moves import (
-    CLAIM,
-    LINE,
-    LINE_ALL,
-    LINE_PART,
-    PLACE,
-    RECOVERY_PART,
-    make_move,
-    move_a,
-    move_b,
-    move_c,
-    move_d,
-    move_n,
-    move_type,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +78,7 @@ def symmetries(config: Config) -> tuple[Symmetry, ...]:
     return HEX_KEEPING_GROWTH if config.board == "hex8" else HEX
 
 
-def cell_table(config: Config, symmetry: Symmetry) -> NDArray[np.int16]:
+def cell_table(config: Config, symmetry: Symmetry) -> Int16s:
     """Return the core id of the image of each core id, `[area]`; -1 off the board."""
     geo = geometry(config)
     cells = config.shape.cells
@@ -111,33 +93,9 @@ def cell_table(config: Config, symmetry: Symmetry) -> NDArray[np.int16]:
 
 
 @cache
-def grid_tables(config: Config) -> NDArray[np.int16]:
+def grid_tables(config: Config) -> Int16s:
     """Return the grid place of each cell under each symmetry of `symmetries(config)`, `[K, area]`:
     the `grids` of the encoder."""
     geo = geometry(config)
     tables = [cell_table(config, symmetry) for symmetry in symmetries(config)]
     return np.array([np.where(table >= 0, geo.grid_of[table], -1) for table in tables], np.int16)
-
-
-def move_code(config: Config, state: NDArray[np.int32], code: int, table: NDArray[np.int16]) -> int:
-    """Return the image of the move `code` of `state`; `table` is the result of `cell_table`."""
-    kind = move_type(code)
-    cells = [
-        c if c < 0 else int(table[c])
-        for c in (move_a(code), move_b(code), move_c(code), move_d(code))
-    ]
-    if kind in (
-        LINE,
-        LINE_ALL,
-        LINE_PART,
-    ):  # named by its ends in scan order, the order of core ids
-        cells[:2] = sorted(cells[:2])
-    if kind in (LINE_PART, RECOVERY_PART):
-        cells[2:] = sorted(cells[2:])
-    if kind == CLAIM:
-        region = np.zeros(geometry(config).n_cells, np.int16)
-        size = move_cells(geometry(config), state, code, region)
-        cells[0] = int(table[region[:size]].min())
-    count = move_n(code) if kind in (PLACE, CLAIM) else 0
-    a, b, c, d = (max(cell, 0) for cell in cells)
-    return int(make_move(kind, a, b, c, d, count))

@@ -27,14 +27,8 @@ PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 never read."""
 DIMENSIONS_MAX: Final = 8
 _NAMES: Final = {
-    "F32": "<f4",
-    "F64": "<f8",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "U16": "<u2",
-    "U8": "|u1",
-    "I8": "|i1",
+    **{"F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1"},
+    **{"U16": "<u2", "U8": "|u1"},
 }
 _CODES: Final = {text: code for code, text in _NAMES.items()}
 
@@ -88,9 +82,8 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
         body = memoryview(data)[8 + length :]
         arrays: Arrays = {}
         end = 0
-        for name, entry in sorted(
-            header.items(), key=lambda item: (item[1]["data_offsets"], item[0])
-        ):
+        ordered = sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0]))
+        for name, entry in ordered:
             arrays[name], end = _array(name, entry, body, end)
     except TensorError:
         raise

@@ -17,13 +17,13 @@ Auxiliary heads, which are used in training only, keep their weights for the sou
 learn the rest."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ringrift.nets import checkpoint as networks
-from ringrift.nets.checkpoint import Checkpoint
-from ringrift.nets.encoding import RELATIVE_SEATS, SEAT_GLOBALS, Global, Plane
+from ringrift.nets.checkpoint import TowerCheckpoint, load_weights
+from ringrift.nets.encoding import GLOBALS, RELATIVE_SEATS, SEAT_GLOBALS, Global, Plane
 from ringrift.nets.tensors import Arrays
 from ringrift.rules.config import Config
 
@@ -43,7 +43,7 @@ class TransferError(ValueError):
     """The network cannot be transferred to the config; the message says why."""
 
 
-def transfer(source: Checkpoint, target: Config) -> bytes:
+def transfer(source: TowerCheckpoint, target: Config) -> bytes:
     """Return a checkpoint for `target` with the weights of `source`, its parent.
 
     Raises TransferError."""
@@ -60,14 +60,13 @@ def transfer(source: Checkpoint, target: Config) -> bytes:
             f"train {target.key} from nothing"
         )
     network = source.network()
-    networks.load_weights(network, transferred(source.weights, origin.seats, target.seats))
-    notes = {"derived": METHOD, "from": origin.key}
-    return networks.save(
+    load_weights(network, transferred(source.weights, origin.seats, target.seats))
+    return TowerCheckpoint.save(
         network,
         architecture=source.header.architecture,
         config=target,
         parents=(source.digest,),
-        notes=notes,
+        notes={"derived": METHOD, "from": origin.key},
     )
 
 
@@ -79,27 +78,20 @@ def transferred(weights: Arrays, n: int, m: int) -> Arrays:
     new = {name: array.copy() for name, array in weights.items()}
     for name, first in _global_columns(new):
         new[name][:, first + Global.SEATS + m - 2] = weights[name][:, first + Global.SEATS + n - 2]
-        for index in range(SEAT_GLOBALS):
-            _spread(
-                new[name],
-                [
-                    first + Global.SEAT + seat * SEAT_GLOBALS + index
-                    for seat in range(RELATIVE_SEATS)
-                ],
-                n,
-                m,
-            )
+        start = first + Global.SEAT
+        for index in range(start, start + SEAT_GLOBALS):
+            _spread(new[name], range(index, first + GLOBALS, SEAT_GLOBALS), n, m)
     for group in SEAT_PLANES:
-        _spread(new["stem.weight"], [group + seat for seat in range(RELATIVE_SEATS)], n, m)
+        _spread(new["stem.weight"], range(group, group + RELATIVE_SEATS), n, m)
     for name in VALUE_WEIGHTS:
         new[name][1:m] = weights[name][1:n].mean(0) * np.float32((n - 1) / (m - 1))
     return new
 
 
-def _spread(array: np.ndarray, columns: list[int], n: int, m: int) -> None:
+def _spread(array: NDArray[Any], columns: range, n: int, m: int) -> None:
     """Set the inputs `columns[n:m]`, one per relative seat, to the mean of those of the opponents,
     `columns[1:n]`."""
-    mean = array[:, columns[1:n]].mean(1)
+    mean = array[:, list(columns[1:n])].mean(1)
     for column in columns[n:m]:
         array[:, column] = mean
 

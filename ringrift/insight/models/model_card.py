@@ -18,8 +18,7 @@ from ringrift.insight.models.model_history import (
     TrainingGames,
     TrainingRun,
 )
-from ringrift.learning.families import AnyCheckpoint
-from ringrift.nets.checkpoint import Header
+from ringrift.nets.checkpoint import Checkpoint, Header
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -39,7 +38,7 @@ class Card(Struct, frozen=True, kw_only=True):
     why: str
 
 
-def card_of(model: str, data: bytes, checkpoint: AnyCheckpoint, history: ModelHistory) -> Card:
+def card_of(model: str, data: bytes, checkpoint: Checkpoint[Any], history: ModelHistory) -> Card:
     """Return the card of the network with these bytes."""
     verdict = history.verdicts.get(model)
     scores = history.scores.get(model, {})
@@ -59,7 +58,7 @@ def card_of(model: str, data: bytes, checkpoint: AnyCheckpoint, history: ModelHi
     )
 
 
-def weights(checkpoint: AnyCheckpoint) -> int:
+def weights(checkpoint: Checkpoint[Any]) -> int:
     """Return the number of weights."""
     return sum(array.size for array in checkpoint.weights.values())
 

@@ -6,20 +6,21 @@ import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ringrift.errors import CommandError
 from ringrift.events import draft
 from ringrift.events.facts import ModelDerived
 from ringrift.insight.digests import DIGITS_MIN, completed
 from ringrift.insight.models.model_card import weights
-from ringrift.learning.families import AnyCheckpoint, checkpoint_of
+from ringrift.learning.families import checkpoint_of
 from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets import onnx_export
 from ringrift.nets import transfer as transfers
-from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of
+from ringrift.nets.checkpoint import Checkpoint, CheckpointError, TowerCheckpoint, digest_of
 from ringrift.rules.config import Config
 
 DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS_MIN},64}}")
@@ -48,7 +49,7 @@ async def found(model: str, log: Log | None) -> tuple[str, bytes]:
     return digest, await blobs.get(MODEL_BUCKET, digest)
 
 
-def parsed(data: bytes) -> AnyCheckpoint:
+def parsed(data: bytes) -> Checkpoint[Any]:
     """Return a network as a checkpoint. Raises CommandError."""
     try:
         return checkpoint_of(data)
@@ -77,10 +78,10 @@ def exported(data: bytes) -> tuple[bytes, float]:
         raise CommandError(str(error)) from error
 
 
-def _tower(data: bytes, purpose: str) -> Checkpoint:
+def _tower(data: bytes, purpose: str) -> TowerCheckpoint:
     """Return a network that is not an NNUE. Raises CommandError."""
     checkpoint = parsed(data)
-    if not isinstance(checkpoint, Checkpoint):
+    if not isinstance(checkpoint, TowerCheckpoint):
         header = checkpoint.header
         name = f"{header.architecture} for {header.config_key}"
         raise CommandError(f"this is an NNUE ({name}), which cannot {purpose}")

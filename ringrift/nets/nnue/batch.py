@@ -1,16 +1,15 @@
 """Batches of positions as the input of an NNUE: active features, globals and bags of moves."""
 
-from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ringrift.nets.bags import ROLES
-from ringrift.nets.batch import BagEncoder, Bags, Codes, Indices, States
+from ringrift.nets.arrays import Codes, Int16s, Int64s, States
+from ringrift.nets.bags import ROLES, Bags
+from ringrift.nets.batch import BagEncoder
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.symmetry import grid_tables
 from ringrift.rules.config import Config
@@ -19,7 +18,7 @@ from ringrift.rules.table import T_AXES, T_AXIS, T_STRIDE_LOG2
 
 
 @cache
-def symmetric_places(config: Config) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+def symmetric_places(config: Config) -> tuple[Int16s, Int16s]:
     """Return the place in scan order of each cell, `places[K, area]`, and the image of each axis,
     `axes[K, AXES]`, under each symmetry of `grid_tables`."""
     geo = geometry(config)
@@ -31,7 +30,7 @@ def symmetric_places(config: Config) -> tuple[NDArray[np.int16], NDArray[np.int1
     return places, np.array([_axes_of(config, grid) for grid in grids], np.int16)
 
 
-def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
+def _axes_of(config: Config, grid: Int16s) -> list[int]:
     """Return the image of each axis under the placement `grid[area]`."""
     geo = geometry(config)
     stride, width = 1 << int(geo.table[T_STRIDE_LOG2]), geo.width
@@ -39,38 +38,20 @@ def _axes_of(config: Config, grid: NDArray[np.int16]) -> list[int]:
     found = list(range(nf.AXES))
     for axis, delta in enumerate(deltas):
         start = next(int(c) for c in geo.cell_of if grid[c + delta] >= 0)
-        (y0, x0), (y1, x1) = (
-            divmod(int(grid[start]), width),
-            divmod(int(grid[start + delta]), width),
-        )
+        (y0, x0), (y1, x1) = (divmod(int(grid[cell]), width) for cell in (start, start + delta))
         image = (x1 - x0) * stride + y1 - y0
         found[axis] = deltas.index(image) if image in deltas else deltas.index(-image)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class NnueBatch:
-    """Input of `Nnue.forward` for B positions of n seats; without a policy the bags have no rows.
+class NnueBatch(NamedTuple):
+    """The arguments of `Nnue.forward` for B positions of n seats; without a policy the bags have no
+    rows."""
 
-    features   int64, concatenated lists
-    starts     int64 [B * n + 1]
-    globals_   float32 [B * n, GLOBALS]
-    """
-
-    features: Tensor
-    starts: Tensor
-    globals_: Tensor
-    bags: Bags
-
-    def arguments(self) -> tuple[Tensor | Bags, ...]:
-        """The arguments of `Nnue.forward`."""
-        return self.features, self.starts, self.globals_, self.bags
-
-    def to(self, device: torch.device) -> Self:
-        """Return the batch on `device`, itself if it is already there."""
-        if self.features.device == device:
-            return self
-        return type(self)(*(part.to(device) for part in self.arguments()))  # type: ignore[arg-type]
+    features: Tensor  # int64, concatenated lists
+    starts: Tensor  # int64 [B * n + 1]
+    globals_: Tensor  # float32 [B * n, GLOBALS]
+    bags: Bags[Tensor]
 
 
 class NnueBatcher:
@@ -85,17 +66,16 @@ class NnueBatcher:
         self._indices = np.zeros(0, np.int32)
 
     def encode(
-        self, states: States, codes: Codes, offsets: Codes, symmetry: Indices | None = None
+        self, states: States, codes: Codes, offsets: Int64s, symmetry: Int16s | None = None
     ) -> NnueBatch:
         """Return the batch of `states[B, S]` with legal moves `codes[offsets[i]:offsets[i + 1]]`;
         `symmetry[B]` are indices into `grid_tables`."""
-        geo, count = self.geometry, len(states)
-        chosen = np.zeros(count, np.int16) if symmetry is None else symmetry
-        room = count * geo.seats * nf.features_max(geo)
-        if room > len(self._indices):
-            self._indices = np.zeros(room, np.int32)
-        starts = np.zeros(count * geo.seats + 1, np.int64)
-        globals_ = np.zeros((count * geo.seats, nf.GLOBALS), np.int16)
+        geo, lists = self.geometry, len(states) * self.geometry.seats
+        chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
+        if lists * nf.features_max(geo) > len(self._indices):
+            self._indices = np.zeros(lists * nf.features_max(geo), np.int32)
+        starts = np.zeros(lists + 1, np.int64)
+        globals_ = np.zeros((lists, nf.GLOBALS), np.int16)
         place = self._places, self._axes, chosen
         nf.collect(geo, states, *place, self._cells, self._indices, starts, globals_)
         return NnueBatch(
@@ -106,17 +86,12 @@ class NnueBatcher:
         )
 
     def bags(
-        self, states: States, codes: Codes, offsets: Codes, symmetry: Indices | None = None
-    ) -> Bags:
+        self, states: States, codes: Codes, offsets: Int64s, symmetry: Int16s | None = None
+    ) -> Bags[Tensor]:
         """Return the bags of the moves, without rows if there is no policy."""
         if not self._policy:
-            none, moves = (
-                torch.zeros(0, dtype=torch.int64),
-                torch.zeros(len(codes), dtype=torch.int64),
-            )
-            return Bags(
-                none, torch.zeros(len(codes) + 1, dtype=torch.int64), none.float(), moves, moves
-            )
+            none, zeros = torch.zeros(0), torch.zeros(len(codes) + 1, dtype=torch.int64)
+            return Bags(none.long(), zeros, none, zeros[1:], zeros[1:])
         chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
         bags = self._bags.encode(states, codes, offsets, chosen)
         bags.rows.remainder_(self.geometry.width**2 * ROLES)  # to rows of one position

@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ringrift.nets.arrays import Int32s
 from ringrift.nets.compile import compiled, inlined
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
@@ -22,7 +22,7 @@ CAP_FROM: Final = (2, 3, 4, 6)  # caps are compared with each other when stacks 
 MARKER, TERRITORY, STACK = 1, 2, 3
 SEAT_SHIFT, RINGS_SHIFT, HEIGHT_SHIFT, CAP_SHIFT, LINE_SHIFT, ATTACK_SHIFT = 2, 5, 9, 12, 15, 19
 
-Cells = NDArray[np.int32]  # [n_cells] words in scan order
+Cells = Int32s  # [n_cells] words in scan order
 
 
 @inlined

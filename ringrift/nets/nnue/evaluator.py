@@ -1,10 +1,11 @@
 """Evaluation of positions by an NNUE, in integers on the CPU."""
 
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ringrift.nets.arrays import Codes, Floats, Int64s, States
+from ringrift.nets.bags import Bags
 from ringrift.nets.nnue import inference as kernels
 from ringrift.nets.nnue.batch import NnueBatcher
 from ringrift.nets.nnue.checkpoint import NnueCheckpoint
@@ -30,45 +31,28 @@ class NnueEvaluator:
         self._queries = np.zeros((CHUNK, self._policy.query_bias.size + 1), np.float32)
 
     @classmethod
-    def load(
-        cls, data: bytes, *, digest: str | None = None, config: Config | None = None
-    ) -> "NnueEvaluator":
-        """Return an evaluator for the NNUE in the bytes of a checkpoint. Raises CheckpointError."""
-        checkpoint = NnueCheckpoint.parse(data, digest=digest, config=config)
+    def load(cls, data: bytes, *, digest: str | None = None) -> Self:
+        """Return an evaluator for the NNUE in the bytes of a checkpoint.
+
+        Raises CheckpointError, also if the bytes do not have the given digest."""
+        checkpoint = NnueCheckpoint.parse(data, digest=digest)
         return cls(checkpoint.header.config, checkpoint.network())
 
-    def evaluate(
-        self, states: NDArray[np.int32], codes: NDArray[np.int64], offsets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
         """Return logits `[M]`, all 0 without a policy, and values `[B, n]` by absolute seat, as
         `ringrift.nets.evaluator.Evaluator.evaluate` does."""
         logits = np.zeros(len(codes), np.float32)
         values = np.zeros((len(states), self.config.seats), np.float32)
+        net = self.geometry, self.network
         for first in range(0, len(states), CHUNK):
             last = min(first + CHUNK, len(states))
-            some, moves = (
-                np.ascontiguousarray(states[first:last]),
-                slice(offsets[first], offsets[last]),
-            )
-            kernels.evaluate_batch(
-                self.geometry, self.network, self._accumulators, some, values[first:last]
-            )
+            some = np.ascontiguousarray(states[first:last])
+            kernels.evaluate_batch(*net, self._accumulators, some, values[first:last])
             if self.has_policy:
-                self._score(
-                    some, codes[moves], offsets[first : last + 1] - offsets[first], logits[moves]
-                )
+                moves = slice(offsets[first], offsets[last])
+                starts = offsets[first : last + 1] - offsets[first]
+                bags = self._batcher.bags(some, codes[moves], starts)
+                kernels.queries(*net, self._policy, self._accumulators, some, self._queries)
+                arrays = Bags(*(part.numpy() for part in bags))
+                kernels.score_moves(self._policy, self._queries, arrays, logits[moves])
         return logits, values
-
-    def _score(
-        self,
-        states: NDArray[np.int32],
-        codes: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        logits: NDArray[np.float32],
-    ) -> None:
-        """Write the logits of the moves of `states`, whose accumulators are up to date."""
-        kernels.queries(
-            self.geometry, self.network, self._policy, self._accumulators, states, self._queries
-        )
-        bags = self._batcher.bags(states, codes, offsets)
-        kernels.score_moves(self._policy, self._queries, logits, *(part.numpy() for part in bags))

@@ -31,8 +31,8 @@ from itertools import accumulate
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ringrift.nets.arrays import Int16s, Int32s, Int64s, States
 from ringrift.nets.compile import compiled, inlined
 from ringrift.nets.nnue import cells as ce
 from ringrift.nets.nnue.cells import CAP_FROM, HEIGHT_FROM, Cells, describe
@@ -107,22 +107,20 @@ def levels_together() -> tuple[tuple[int, ...], ...]:
     return tuple(groups)
 
 
-_RINGS, _HEIGHT, _TERRITORY, _MARKER, _CAP, _LINE = (
-    FIRST_LEVEL[plane] for plane in range(0, 24, 4)
-)
+_RINGS, _HEIGHT, _TERRITORY, _MARKER, _CAP, _LINE = FIRST_LEVEL[:24:4]
 _VULNERABLE, _OPPORTUNITY = FIRST_LEVEL[24:]
 _HEIGHTS, _CAPS = len(HEIGHT_FROM), len(CAP_FROM)
 _G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
 
-Indices = NDArray[np.int32]
+
+@inlined
+def _relative_seat(word: int, perspective: int, seats: int) -> int:
+    return (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
 
 
 @inlined
-def _stack_features(
-    word: int, base: int, perspective: int, seats: int, out: Indices, k: int
-) -> int:
-    seat = (word >> ce.SEAT_SHIFT) & 7
-    relative = (seat - perspective + seats) % seats
+def _stack_features(word: int, base: int, perspective: int, seats: int, out: Int32s, k: int) -> int:
+    relative = _relative_seat(word, perspective, seats)
     for r in range(seats):
         if (word >> (ce.RINGS_SHIFT + (perspective - 1 + r) % seats)) & 1:
             out[U(k)] = base + _RINGS + r
@@ -145,15 +143,9 @@ def _stack_features(
 
 @inlined
 def _marker_features(
-    word: int,
-    base: int,
-    perspective: int,
-    seats: int,
-    axes: NDArray[np.int16],
-    out: Indices,
-    k: int,
+    word: int, base: int, perspective: int, seats: int, axes: Int16s, out: Int32s, k: int
 ) -> int:
-    relative = (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
+    relative = _relative_seat(word, perspective, seats)
     out[U(k)] = base + _MARKER + relative
     k += 1
     for axis in range(AXES):
@@ -165,13 +157,7 @@ def _marker_features(
 
 @compiled
 def cell_features(
-    word: int,
-    place: int,
-    perspective: int,
-    seats: int,
-    axes: NDArray[np.int16],
-    out: Indices,
-    k: int,
+    word: int, place: int, perspective: int, seats: int, axes: Int16s, out: Int32s, k: int
 ) -> int:
     """Append the features of a cell for the seat `perspective` (from 1) to `out[k:]`, ascending if
     `axes` is; return the new `k`."""
@@ -182,21 +168,14 @@ def cell_features(
     if kind == ce.MARKER:
         return _marker_features(word, base, perspective, seats, axes, out, k)
     if kind == ce.TERRITORY:
-        out[U(k)] = (
-            base + _TERRITORY + (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
-        )
+        out[U(k)] = base + _TERRITORY + _relative_seat(word, perspective, seats)
         k += 1
     return k
 
 
 @compiled
 def active_features(
-    g: Geometry,
-    cells: Cells,
-    perspective: int,
-    places: NDArray[np.int16],
-    axes: NDArray[np.int16],
-    out: Indices,
+    g: Geometry, cells: Cells, perspective: int, places: Int16s, axes: Int16s, out: Int32s
 ) -> int:
     """Write the features of a described position for one seat; return their number, at most
     `features_max(g)`.
@@ -207,9 +186,8 @@ def active_features(
     for i in range(g.n_cells):
         word = i64(cells[U(i)])
         if word:
-            k = cell_features(
-                word, i64(places[U(g.cell_of[U(i)])]), perspective, g.seats, axes, out, k
-            )
+            place = i64(places[U(g.cell_of[U(i)])])
+            k = cell_features(word, place, perspective, g.seats, axes, out, k)
     return k
 
 
@@ -220,7 +198,7 @@ def _share(part: int, whole: int) -> int:
 
 
 @compiled
-def global_features(g: Geometry, s: Words, perspective: int, out: NDArray[np.int16]) -> None:
+def global_features(g: Geometry, s: Words, perspective: int, out: Int16s) -> None:
     """Write the globals of a running game, seen from one seat, in units of 1 / GLOBAL_ONE."""
     t = g.table
     for i in range(GLOBALS):
@@ -245,7 +223,7 @@ def features_max(g: Geometry) -> int:
     return g.n_cells * CELL_FEATURES_MAX
 
 
-def plain_places(g: Geometry) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+def plain_places(g: Geometry) -> tuple[Int16s, Int16s]:
     """Return `places[area]` and `axes[AXES]` of the board without symmetry."""
     return g.scan_of.copy(), np.arange(AXES, dtype=np.int16)
 
@@ -253,14 +231,14 @@ def plain_places(g: Geometry) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
 @compiled
 def collect(
     g: Geometry,
-    states: NDArray[np.int32],
-    places: NDArray[np.int16],
-    axes: NDArray[np.int16],
-    symmetry: NDArray[np.int16],
+    states: States,
+    places: Int16s,
+    axes: Int16s,
+    symmetry: Int16s,
     cells: Cells,
-    indices: Indices,
-    starts: NDArray[np.int64],
-    globals_: NDArray[np.int16],
+    indices: Int32s,
+    starts: Int64s,
+    globals_: Int16s,
 ) -> None:
     """Write the features of many positions: perspective j of state i, with j counted from the seat
     to act, is list `i * seats + j`.
@@ -272,12 +250,11 @@ def collect(
     for i in range(states.shape[0]):
         s = states[i]
         describe(g, s, cells)
+        place, axis = places[U(symmetry[U(i)])], axes[U(symmetry[U(i)])]
         for j in range(g.seats):
             seat = (max(i64(s[U(la.TURN)]), 1) - 1 + j) % g.seats + 1
             at = i * g.seats + j
             starts[U(at)] = used
-            used += active_features(
-                g, cells, seat, places[U(symmetry[U(i)])], axes[U(symmetry[U(i)])], indices[used:]
-            )
+            used += active_features(g, cells, seat, place, axis, indices[used:])
             global_features(g, s, seat, globals_[U(at)])
     starts[U(states.shape[0] * g.seats)] = used

@@ -23,15 +23,17 @@ A depth-first search has one `Accumulators` with one node per ply:
     value(g, net, acc, ply + 1, child, values)
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringrift.nets.arrays import Floats, Int16s, Int32s, States
+from ringrift.nets.bags import Bags
 from ringrift.nets.compile import compiled, inlined
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue.cells import Cells, describe
-from ringrift.nets.nnue.features import Indices, cell_features, global_features, plain_places
+from ringrift.nets.nnue.features import cell_features, global_features, plain_places
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
@@ -40,10 +42,6 @@ from ringrift.rules.outcome import final_values
 
 SECOND_ONE: Final = 256  # weights of the second layer reach +-128
 OUT_ONE: Final = 256
-
-Int16s = NDArray[np.int16]
-Int32s = NDArray[np.int32]
-Floats = NDArray[np.float32]
 
 
 class Network(NamedTuple):
@@ -66,8 +64,8 @@ class Accumulators(NamedTuple):
     sums: Int16s  # [nodes, n, H] by perspective
     cells: Cells  # [nodes, N] words of the cells of the sums
     # scratch
-    before: Indices  # [CELL_FEATURES_MAX]
-    after: Indices  # [CELL_FEATURES_MAX]
+    before: Int32s  # [CELL_FEATURES_MAX]
+    after: Int32s  # [CELL_FEATURES_MAX]
     inputs: Int16s  # [H + GLOBALS] of the second layer
     strengths: NDArray[np.float64]  # [n]
     axes: Int16s  # [AXES]
@@ -219,7 +217,7 @@ def value(
 
 @compiled
 def evaluate_batch(
-    g: Geometry, net: Network, acc: Accumulators, states: NDArray[np.int32], values: Floats
+    g: Geometry, net: Network, acc: Accumulators, states: States, values: Floats
 ) -> None:
     """Write `values[B, n]` by seat of `states[B, S]`; the accumulators of state i remain in node
     i."""
@@ -243,12 +241,7 @@ class Policy(NamedTuple):
 
 @compiled
 def queries(
-    g: Geometry,
-    net: Network,
-    policy: Policy,
-    acc: Accumulators,
-    states: NDArray[np.int32],
-    out: Floats,
+    g: Geometry, net: Network, policy: Policy, acc: Accumulators, states: States, out: Floats
 ) -> None:
     """Write `[q, 1]` of each state `i` of `states[B, S]`, whose accumulators are at node i, to
     `out[B, P + 1]`."""
@@ -266,28 +259,18 @@ def queries(
 
 
 @compiled
-def score_moves(
-    policy: Policy,
-    query: Floats,
-    logits: Floats,
-    rows: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    weights: Floats,
-    kinds: NDArray[np.int64],
-    positions: NDArray[np.int64],
-) -> None:
-    """Write the logits of M moves; move m belongs to position `positions[m]` and its bag is
-    `rows[starts[m]:starts[m + 1]]`."""
+def score_moves(policy: Policy, query: Floats, bags: Bags[NDArray[Any]], logits: Floats) -> None:
+    """Write the logits of the M moves of `bags`."""
     for m in range(logits.size):
-        q = query[U(positions[U(m)])]
+        q = query[U(bags.positions[U(m)])]
         total = np.float32(0.0)
-        kind = policy.kinds[U(kinds[U(m)])]
+        kind = policy.kinds[U(bags.kinds[U(m)])]
         for k in range(q.size):
             total += q[U(k)] * kind[U(k)]
-        for r in range(starts[U(m)], starts[U(m + 1)]):
-            role = policy.roles[U(rows[U(r)])]
+        for r in range(bags.starts[U(m)], bags.starts[U(m + 1)]):
+            role = policy.roles[U(bags.rows[U(r)])]
             part = np.float32(0.0)
             for k in range(q.size):
                 part += q[U(k)] * role[U(k)]
-            total += weights[U(r)] * part
+            total += bags.weights[U(r)] * part
         logits[U(m)] = total

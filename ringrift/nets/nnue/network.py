@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringrift.nets.bags import KINDS, ROLES
-from ringrift.nets.batch import Bags
+from ringrift.nets.bags import KINDS, ROLES, Bags
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference
@@ -50,10 +49,8 @@ class Nnue(nn.Module):
         super().__init__()
         geo = geometry(config)
         self.shape, self.seats, self.levels = shape, config.seats, nf.LEVELS
-        self.first = nn.EmbeddingBag(
-            geo.n_cells * nf.LEVELS, shape.hidden, mode="sum", include_last_offset=True
-        )
-        self.shared = nn.EmbeddingBag(nf.LEVELS, shape.hidden, mode="sum", include_last_offset=True)
+        self.first = _bag_sums(geo.n_cells * nf.LEVELS, shape.hidden)
+        self.shared = _bag_sums(nf.LEVELS, shape.hidden)
         self.first_bias = nn.Parameter(torch.full((shape.hidden,), FIRST_BIAS))
         self.second = nn.Linear(shape.hidden + nf.GLOBALS, shape.second)
         self.out = nn.Linear(shape.second, 1)
@@ -66,20 +63,15 @@ class Nnue(nn.Module):
             # The last component of a query is 1, for a score that does not depend on the position
             width = shape.policy + 1
             self.query = nn.Linear(shape.hidden + nf.GLOBALS, shape.policy)
-            self.roles = nn.EmbeddingBag(
-                geo.width**2 * ROLES, width, mode="sum", include_last_offset=True
-            )
+            self.roles = _bag_sums(geo.width**2 * ROLES, width)
             self.kinds = nn.Embedding(KINDS, width)
             nn.init.normal_(self.roles.weight, std=0.1)
             nn.init.normal_(self.kinds.weight, std=0.1)
 
     def inputs(self, features: Tensor, starts: Tensor, globals_: Tensor) -> Tensor:
         """Return the inputs of the second layer, `[B * seats, hidden + globals]` in 0..1."""
-        sums = (
-            CELL_SHARE * self.first(features, starts)
-            + self.shared(features % self.levels, starts)
-            + self.first_bias
-        )
+        shared = self.shared(features % self.levels, starts)
+        sums = CELL_SHARE * self.first(features, starts) + shared + self.first_bias
         return torch.cat((sums.clamp(0.0, 1.0), globals_), 1)
 
     def strengths(self, inputs: Tensor) -> Tensor:
@@ -89,7 +81,7 @@ class Nnue(nn.Module):
         return total.view(-1, self.seats)  # type: ignore[no-any-return]
 
     def forward(
-        self, features: Tensor, starts: Tensor, globals_: Tensor, bags: Bags
+        self, features: Tensor, starts: Tensor, globals_: Tensor, bags: Bags[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return logits `[M]`, all 0 without a policy, and values `[B, RELATIVE_SEATS]`, 0 for
         seats that the game does not have.
@@ -99,16 +91,14 @@ class Nnue(nn.Module):
         the M moves are as in `ringrift.nets.bags`, with rows counted within one position."""
         with torch.autocast(globals_.device.type, enabled=False):
             inputs = self.inputs(features, starts, globals_)
-            values = functional.pad(
-                values_of(self.strengths(inputs)), (0, RELATIVE_SEATS - self.seats)
-            )
+            values = values_of(self.strengths(inputs))
+            values = functional.pad(values, (0, RELATIVE_SEATS - self.seats))
             if not self.shape.policy:
                 return values.new_zeros(len(bags.kinds)), values
             query = self.query(inputs[:: self.seats])
             query = torch.cat((query, query.new_ones(len(query), 1)), 1)
-            moves = self.roles(
-                bags.rows, bags.starts, per_sample_weights=bags.weights
-            ) + self.kinds(bags.kinds)
+            cells = self.roles(bags.rows, bags.starts, per_sample_weights=bags.weights)
+            moves = cells + self.kinds(bags.kinds)
             return (moves * query[bags.positions]).sum(1), values
 
     def clip(self) -> None:
@@ -121,6 +111,10 @@ class Nnue(nn.Module):
                 weight.clamp_(-SECOND_MAX, SECOND_MAX)
             for weight in (self.out.weight, self.out.bias, self.direct.weight):
                 weight.clamp_(-OUT_MAX, OUT_MAX)
+
+
+def _bag_sums(rows: int, width: int) -> nn.EmbeddingBag:
+    return nn.EmbeddingBag(rows, width, mode="sum", include_last_offset=True)
 
 
 def values_of(strengths: Tensor) -> Tensor:
@@ -144,10 +138,8 @@ def quantise(network: Nnue) -> tuple[inference.Network, inference.Policy]:
     columns if it has none).
 
     The unit of the first layer is the largest up to ONE_MAX for which no position can overflow."""
-    weights = {
-        name: tensor.detach().cpu().double().numpy()
-        for name, tensor in network.state_dict().items()
-    }
+    state = network.state_dict().items()
+    weights = {name: tensor.detach().cpu().double().numpy() for name, tensor in state}
     hidden = network.shape.hidden
     first = CELL_SHARE * weights["first.weight"].reshape(-1, nf.LEVELS, hidden)
     first = first + weights["shared.weight"]
@@ -167,23 +159,18 @@ def quantise(network: Nnue) -> tuple[inference.Network, inference.Policy]:
         direct=_integers(direct, np.int32),
         one=one,
     )
-    empty = np.zeros((0, 0))
-    policy = (
-        weights.get("query.weight", empty).T,
-        weights.get("query.bias", np.zeros(0)),
-        weights.get("roles.weight", empty),
-        weights.get("kinds.weight", empty),
-    )
-    return integers, inference.Policy(*(np.ascontiguousarray(part, np.float32) for part in policy))
+    query = weights.get("query.weight", np.zeros((0, 0))).T
+    parts = [query, weights.get("query.bias", np.zeros(0))]
+    parts += [weights.get(name, np.zeros((0, 0))) for name in ("roles.weight", "kinds.weight")]
+    return integers, inference.Policy(*(np.ascontiguousarray(part, np.float32) for part in parts))
 
 
 def _first_unit(first: NDArray[np.float64], bias: NDArray[np.float64]) -> int:
     """Return the largest unit for which no hidden unit exceeds int16 in the worst position."""
-    worst = np.abs(bias) + 0.5
-    groups = np.array([np.abs(first[:, list(group)]).sum(1) for group in nf.levels_together()])
-    worst = worst + groups.max(0).sum(0)
-    # At most half a unit each
-    rounding = first.shape[0] * max(len(group) for group in nf.levels_together()) * 0.5
+    groups = nf.levels_together()
+    sums = np.array([np.abs(first[:, list(group)]).sum(1) for group in groups])
+    worst = np.abs(bias) + 0.5 + sums.max(0).sum(0)
+    rounding = first.shape[0] * max(map(len, groups)) * 0.5  # at most half a unit each
     return max(1, min(ONE_MAX, int((INT16_MAX - rounding) / float(worst.max()))))
 
 

@@ -27,8 +27,8 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import Checkpoint, digest_of, save
-from ringrift.nets.nnue import checkpoint
+from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
+from ringrift.nets.nnue.checkpoint import NnueCheckpoint
 from ringrift.nets.nnue.features import ENCODER
 from ringrift.nets.nnue.network import build as build_nnue
 from ringrift.rules import Config
@@ -38,7 +38,7 @@ SHARD = "cd" * 32
 
 def network(seed: int, key: str = "square8_2p", parents: tuple[str, ...] = ()) -> bytes:
     config = Config.parse(key)
-    return save(
+    return TowerCheckpoint.save(
         build("v2-micro", hex_board=config.shape.hex, seed=seed),
         architecture="v2-micro",
         config=config,
@@ -51,7 +51,7 @@ def nnue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Config.parse("hex8_3p")
     path = tmp_path_factory.mktemp("nnue") / "net"
     path.write_bytes(
-        checkpoint.save(build_nnue("nnue_mp", config), architecture="nnue_mp", config=config)
+        NnueCheckpoint.save(build_nnue("nnue_mp", config), architecture="nnue_mp", config=config)
     )
     return path
 
@@ -116,7 +116,7 @@ async def history(system: Any, first: bytes, second: bytes) -> None:
         )
         for generation, data in enumerate((first, second), 1):
             model = await Blobs(log).put(MODEL_BUCKET, data)
-            parents = Checkpoint.parse(data).header.parents
+            parents = TowerCheckpoint.parse(data).header.parents
             ticket = f"training-events-{generation}"
             asked = await put(
                 TrainingRequested(
@@ -328,8 +328,7 @@ def test_unusable_networks_are_reported_in_one_line(
 def test_an_nnue_has_a_card_too(run: Any, system: Any, nnue_file: Path) -> None:
     model = system.call(put_nnue(system, nnue_file.read_bytes()))
     weights = sum(
-        array.size
-        for array in checkpoint.NnueCheckpoint.parse(nnue_file.read_bytes()).weights.values()
+        array.size for array in NnueCheckpoint.parse(nnue_file.read_bytes()).weights.values()
     )
     for name in (model[:10], str(nnue_file)):
         shown = run("model", "show", name)

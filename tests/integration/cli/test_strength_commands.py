@@ -26,7 +26,7 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import digest_of, save
+from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.rules import Config
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
@@ -36,7 +36,7 @@ CONFIG = "hex8_2p"
 
 def fresh_network() -> bytes:
     torch.manual_seed(1)
-    return save(
+    return TowerCheckpoint.save(
         build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse(CONFIG)
     )
 

@@ -23,7 +23,7 @@ from ringrift.events.tickets import SelfplayTicket, TrainingTicket, tickets_of
 from ringrift.log.errors import BlobMissing, LogUnavailable
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import save
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules import Config
 from ringrift.runtime.process import Drained, Process
 
@@ -154,7 +154,9 @@ async def test_a_stopping_process_does_not_retry(system: System, process: Proces
 
 def network() -> bytes:
     config = Config.parse(CONFIG)
-    return save(build("v2-micro", hex_board=True), architecture="v2-micro", config=config)
+    return TowerCheckpoint.save(
+        build("v2-micro", hex_board=True), architecture="v2-micro", config=config
+    )
 
 
 async def test_games_name_the_older_network_that_played_them(

@@ -17,7 +17,7 @@ from ringrift.events.tickets import TrainingTicket, tickets_of
 from ringrift.learning.training_state import Progress
 from ringrift.log.errors import ConcurrencyError
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import save
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules import Config
 from ringrift.runtime.process import Process
 
@@ -54,7 +54,7 @@ def timed_out(ticket: str) -> TrainingTimedOut:
 def trained() -> Any:
     """A trainer at its end."""
     network, config = build("v2-micro", hex_board=True), Config.parse("hex8_2p")
-    data = save(network, architecture="v2-micro", config=config)
+    data = TowerCheckpoint.save(network, architecture="v2-micro", config=config)
     return SimpleNamespace(model=lambda: data, network=network, steps=1, window=[])
 
 

@@ -14,7 +14,7 @@ from ringrift.events.tickets import TrainingTicket
 from ringrift.log.errors import BlobMissing
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import CheckpointError, save
+from ringrift.nets.checkpoint import CheckpointError, TowerCheckpoint
 from ringrift.rules import Config
 from ringrift.runtime.process import Process
 
@@ -32,7 +32,7 @@ def ticket(parent: str | None, architecture: str = "v2-micro") -> TrainingTicket
 async def stored_network(process: Process) -> tuple[str, bytes]:
     """The digest and bytes of a network in the store."""
     network, config = build("v2-micro", hex_board=True), Config.parse("hex8_2p")
-    data = save(network, architecture="v2-micro", config=config)
+    data = TowerCheckpoint.save(network, architecture="v2-micro", config=config)
     return await process.blobs.put(MODEL_BUCKET, data), data
 
 

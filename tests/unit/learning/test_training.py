@@ -14,14 +14,14 @@ from ringrift.events.settings import TrainingSettings
 from ringrift.learning import tower_training, training
 from ringrift.learning.batches import Sampler
 from ringrift.learning.distillation import soften
-from ringrift.learning.loss import auxiliary_loss, losses, policy_loss
+from ringrift.learning.loss import auxiliary_loss, policy_loss, tower_losses
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.architectures import build
-from ringrift.nets.checkpoint import Checkpoint, digest_of, save
+from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.nets.encoding import Plane
 from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, DEPRECATED
 from ringrift.nets.symmetry import grid_tables
@@ -110,8 +110,8 @@ def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
     child = TowerTrainer(window, SETTINGS, seed=9, steps=1, start=parent.model())
     for name, tensor in child.network.state_dict().items():
         assert torch.equal(tensor, parent.network.state_dict()[name])
-    assert Checkpoint.parse(child.model()).header.parents == (
-        Checkpoint.parse(parent.model()).digest,
+    assert TowerCheckpoint.parse(child.model()).header.parents == (
+        TowerCheckpoint.parse(parent.model()).digest,
     )
 
 
@@ -138,7 +138,7 @@ def test_training_fits_what_it_is_shown(make_game, key: str) -> None:
         batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000
     )
     trainer = TowerTrainer(window, settings, seed=3, steps=120)
-    trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
+    trainer.samplers[0].at = lambda step, part, parts: trainer.samplers[0].take(some)  # type: ignore[method-assign]
     reports: list[Progress] = []
     last = trainer.run(on_progress=reports.append)
     entropy = mean_entropy(window, some)
@@ -161,7 +161,7 @@ def test_the_validation_loss_is_of_games_the_gradient_never_sees(window: Window)
     trainer = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     validating = set(np.flatnonzero(window.validating(SETTINGS.validation_fraction)).tolist())
     assert validating
-    assert validating.isdisjoint(trainer._sampler.chosen.tolist())
+    assert validating.isdisjoint(trainer.samplers[0].chosen.tolist())
     progress = trainer.run()
     assert progress is not None
     assert progress.validation_loss == pytest.approx(trainer.validate())
@@ -182,13 +182,12 @@ def test_a_loss_that_is_no_number_ends_the_training(window: Window) -> None:
 
 def test_an_epoch_shows_every_sample_at_most_once_and_epochs_differ(window: Window) -> None:
     chosen = np.arange(len(window))
-    sampler = Sampler(window, chosen, batch=32, seed=5, root_value_mix=0.0)
+    sampler = Sampler(window, chosen, batch=32, seed=5)
     seen: list[list[int]] = []
     for epoch in range(2):
         order: list[int] = []
         for index in range(sampler.batches_per_epoch):
-            sampler.at(epoch * sampler.batches_per_epoch + index)
-            order += sampler._order[index * 32 : (index + 1) * 32].tolist()
+            order += sampler.samples_at(epoch * sampler.batches_per_epoch + index).tolist()
         assert len(set(order)) == len(order) == 32 * sampler.batches_per_epoch
         seen.append(order)
     assert seen[0] != seen[1]
@@ -219,7 +218,7 @@ def test_a_batch_is_a_function_of_seed_and_step(window: Window) -> None:
 def test_values_are_turned_to_the_mover_and_mixed(make_game) -> None:
     window = window_of(make_game, "square8_3p", 2)
     samples = np.arange(0, len(window), 7)
-    plain = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.0).take(samples)
+    plain = Sampler(window, samples, batch=4, seed=0).take(samples)
     mixed = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.5).take(samples)
     assert len(set(window.mover[samples].tolist())) == 3
     assert plain.present.tolist() == [1, 1, 1, 0]
@@ -235,11 +234,9 @@ def test_values_are_turned_to_the_mover_and_mixed(make_game) -> None:
 def test_samples_are_shown_under_every_symmetry_and_bound_ones_only_under_two(
     window: Window,
 ) -> None:
-    sampler = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0)
+    sampler = Sampler(window, np.arange(len(window)), batch=64, seed=1)
     shown = sampler.at(0)
-    plain = Sampler(window, np.arange(len(window)), batch=64, seed=1, root_value_mix=0.0).take(
-        sampler._order[:64]
-    )
+    plain = Sampler(window, np.arange(len(window)), batch=64, seed=1).take(sampler.samples_at(0))
     assert not torch.equal(shown.batch.planes, plain.batch.planes)
     assert torch.equal(shown.batch.globals_, plain.batch.globals_)
     for channel in (Plane.HEIGHT, Plane.MARKER, Plane.COLLAPSED):  # the same cells in other places
@@ -250,7 +247,7 @@ def test_samples_are_shown_under_every_symmetry_and_bound_ones_only_under_two(
 
 def test_the_policy_loss_is_the_cross_entropy_over_the_legal_moves(window: Window) -> None:
     samples = np.array([3, 40, 77])
-    drawn = Sampler(window, samples, batch=3, seed=0, root_value_mix=0.0).take(samples)
+    drawn = Sampler(window, samples, batch=3, seed=0).take(samples)
     logits = torch.linspace(-2, 3, len(drawn.policy), requires_grad=True)
     found = policy_loss(logits, drawn)
     for row in range(3):
@@ -327,9 +324,9 @@ def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(
         sizes.append(len(sampled.weight))
         if len(sampled.weight) > 9:
             raise torch.cuda.OutOfMemoryError("out of memory")
-        return losses(network, sampled, settings)
+        return tower_losses(network, sampled, settings)
 
-    monkeypatch.setattr(tower_training, "losses", small_card)
+    monkeypatch.setattr(tower_training, "tower_losses", small_card)
     found = pieces.run()
     assert sizes[:7] == [
         33,
@@ -355,7 +352,7 @@ def test_a_card_too_small_for_one_sample_ends_the_training(
     def no_card(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(tower_training, "losses", no_card)
+    monkeypatch.setattr(tower_training, "tower_losses", no_card)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         TowerTrainer(window, SETTINGS, seed=1, steps=1).run()
 
@@ -363,7 +360,7 @@ def test_a_card_too_small_for_one_sample_ends_the_training(
 def test_the_ends_of_games_are_turned_to_the_mover_and_moved_with_the_board(make_game) -> None:
     window = window_of(make_game, "hex8_3p", 2)
     samples = np.arange(0, len(window), 5)
-    sampler = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.0, ends=True)
+    sampler = Sampler(window, samples, batch=4, seed=0, ends=True)
     grids = grid_tables(window.config)
     games = [make_game("hex8_3p", seed) for seed in range(2)]
     geo = geometry(window.config)
@@ -411,12 +408,12 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
         moves_left_weight=1.0,
     )
     trainer = TowerTrainer(window, settings, seed=3, steps=30)
-    drawn = trainer._sampler.take(some)
-    trainer._sampler.at = lambda step, part, parts: trainer._sampler.take(some)  # type: ignore[method-assign]
+    drawn = trainer.samplers[0].take(some)
+    trainer.samplers[0].at = lambda step, part, parts: trainer.samplers[0].take(some)  # type: ignore[method-assign]
 
     def each() -> list[float]:
         with torch.no_grad():
-            heads = trainer.network.learn(*drawn.batch.arguments())[2]
+            heads = trainer.network.learn(*drawn.batch)[2]
             planes = drawn.batch.planes[:, Plane.ON_BOARD]
             only = (
                 {f"{name}_weight": float(name == chosen) for name in AUXILIARY}
@@ -441,7 +438,7 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
         before,
         each(),
     )
-    assert Checkpoint.parse(trainer.model()).header.shape["territory"] == 1
+    assert TowerCheckpoint.parse(trainer.model()).header.shape["territory"] == 1
 
 
 def test_heads_come_and_go_with_their_weights(window: Window) -> None:
@@ -469,13 +466,13 @@ def test_heads_come_and_go_with_their_weights(window: Window) -> None:
 def test_soft_targets_are_the_share_of_the_teacher(window: Window) -> None:
     teacher = build("v2-micro", hex_board=True, seed=8).eval()
     samples = np.array([3, 40, 77])
-    drawn = Sampler(window, samples, batch=3, seed=0, root_value_mix=0.0).take(samples)
+    drawn = Sampler(window, samples, batch=3, seed=0).take(samples)
     none, half, all_ = (soften(drawn, teacher, weight) for weight in (0.0, 0.5, 1.0))
     assert torch.equal(none.policy, drawn.policy)
     assert torch.equal(none.values, drawn.values)
     torch.testing.assert_close(half.policy, (drawn.policy + all_.policy) / 2)
     with torch.no_grad():
-        logits, values = teacher(*drawn.batch.arguments())
+        logits, values = teacher(*drawn.batch)
     for row in range(3):
         here = drawn.batch.bags.positions == row
         torch.testing.assert_close(all_.policy[here], torch.softmax(logits[here], 0))
@@ -491,7 +488,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
         replace(ARCHITECTURES["v2-micro"], blocks=2, channels=16, features=1, squeeze=4),
     )
     teacher = build("v2-micro", hex_board=True, seed=8)
-    data = save(teacher, architecture="v2-micro", config=window.config)
+    data = TowerCheckpoint.save(teacher, architecture="v2-micro", config=window.config)
     settings = TrainingSettings(
         architecture="student",
         batch=32,
@@ -503,9 +500,9 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
     trainer = TowerTrainer(window, settings, seed=1, steps=20, teacher=data)
 
     def distance() -> float:
-        drawn = soften(trainer._sampler.take(trainer._validation[:64]), teacher.eval(), 1.0)
+        drawn = soften(trainer.samplers[0].take(trainer._validation[:64]), teacher.eval(), 1.0)
         with torch.no_grad():
-            logits, values = trainer.network(*drawn.batch.arguments())
+            logits, values = trainer.network(*drawn.batch)
         seen = drawn.present > 0
         return float(
             (policy_loss(logits, drawn).mean()) + ((values - drawn.values)[:, seen] ** 2).mean()
@@ -514,7 +511,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
     before = distance()
     trainer.run()
     assert distance() < before - 0.01
-    header = Checkpoint.parse(trainer.model()).header
+    header = TowerCheckpoint.parse(trainer.model()).header
     assert header.parents == (digest_of(data),)
     assert header.notes == {"distilled_from": digest_of(data)}
     with pytest.raises(TrainingError, match="teacher"):
@@ -522,7 +519,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
 
 
 def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
-    data = save(
+    data = TowerCheckpoint.save(
         build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_3p")
     )
     with pytest.raises(TrainingError, match="hex8_3p cannot teach hex8_2p"):
@@ -537,7 +534,7 @@ def test_an_old_name_trains_the_architecture_it_means(
         trainer = TowerTrainer(
             window, msgspec.structs.replace(SETTINGS, architecture="v1"), seed=1, steps=1
         )
-    assert Checkpoint.parse(trainer.model()).header.architecture == "v2-micro"
+    assert TowerCheckpoint.parse(trainer.model()).header.architecture == "v2-micro"
 
 
 def prefer_kinds(window: Window) -> Window:
@@ -560,7 +557,7 @@ def test_a_transferred_network_starts_lower_than_a_fresh_one(make_game) -> None:
     )
     source = TowerTrainer(two, settings, seed=1, steps=30)
     source.run()
-    start = transfer(Checkpoint.parse(source.model()), four.config)
+    start = transfer(TowerCheckpoint.parse(source.model()), four.config)
     losses_at = {}
     for name, given in (("fresh", None), ("transferred", start)):
         trainer = TowerTrainer(four, settings, seed=2, steps=1, start=given)

@@ -31,7 +31,7 @@ PARENT = "0123456789abcdef" * 4
 @pytest.fixture(scope="module")
 def data() -> bytes:
     network = build("v2-micro", hex_board=True, seed=4)
-    return cp.save(
+    return cp.TowerCheckpoint.save(
         network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"}
     )
 
@@ -39,12 +39,12 @@ def data() -> bytes:
 def with_header(data: bytes, **changes: object) -> bytes:
     """The same weights under another header."""
     weights, metadata = unpack(data)
-    header = json.loads(metadata[cp.HEADER_KEY]) | changes
-    return pack(weights, {cp.HEADER_KEY: json.dumps(header)})
+    header = json.loads(metadata[cp.TowerCheckpoint.KEY]) | changes
+    return pack(weights, {cp.TowerCheckpoint.KEY: json.dumps(header)})
 
 
 def test_a_network_comes_back_as_it_was(data: bytes) -> None:
-    loaded = cp.Checkpoint.parse(data, digest=cp.digest_of(data))
+    loaded = cp.TowerCheckpoint.parse(data, digest=cp.digest_of(data))
     assert loaded.header.parents == (PARENT,)
     assert loaded.header.encoder == ENCODER
     assert loaded.header.config == CONFIG
@@ -55,8 +55,8 @@ def test_a_network_comes_back_as_it_was(data: bytes) -> None:
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(data: bytes) -> None:
-    network = cp.Checkpoint.parse(data).network()
-    again = cp.save(
+    network = cp.TowerCheckpoint.parse(data).network()
+    again = cp.TowerCheckpoint.save(
         network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"}
     )
     assert again == data
@@ -81,7 +81,9 @@ def test_the_safetensors_library_reads_our_bytes(data: bytes) -> None:
 
 def test_a_network_with_auxiliary_heads_comes_back_with_them() -> None:
     network = build("v2-micro", hex_board=True, seed=4, auxiliary=("rank", "moves_left"))
-    loaded = cp.Checkpoint.parse(cp.save(network, architecture="v2-micro", config=CONFIG))
+    loaded = cp.TowerCheckpoint.parse(
+        cp.TowerCheckpoint.save(network, architecture="v2-micro", config=CONFIG)
+    )
     assert loaded.header.shape["rank"] == loaded.header.shape["moves_left"] == 1
     assert "territory" not in loaded.header.shape
     assert loaded.network().state_dict().keys() == network.state_dict().keys()
@@ -91,8 +93,8 @@ def test_old_names_are_read_and_never_written() -> None:
     with pytest.warns(DeprecationWarning, match="v5-heavy-large"):
         assert canonical("v6") == "v5-heavy-large"
     with pytest.warns(DeprecationWarning, match="v5-heavy-xl"):
-        data = cp.save(small("v6-xl"), architecture="v6-xl", config=CONFIG)
-    assert cp.read(data)[0].architecture == "v5-heavy-xl"
+        data = cp.TowerCheckpoint.save(small("v6-xl"), architecture="v6-xl", config=CONFIG)
+    assert json.loads(unpack(data)[1][cp.TowerCheckpoint.KEY])["architecture"] == "v5-heavy-xl"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [canonical(name) for name in ARCHITECTURES] == list(ARCHITECTURES)
@@ -123,7 +125,7 @@ REFUSALS = {
 def test_a_header_that_does_not_fit_is_refused(data: bytes, case: str) -> None:
     changes, message = REFUSALS[case]
     with pytest.raises(cp.CheckpointError, match=message):
-        cp.Checkpoint.parse(with_header(data, **changes))
+        cp.TowerCheckpoint.parse(with_header(data, **changes))
 
 
 def test_weights_that_do_not_fit_are_refused_by_name(data: bytes) -> None:
@@ -137,23 +139,23 @@ def test_weights_that_do_not_fit_are_refused_by_name(data: bytes) -> None:
         (weights | {"stem.weight": stem * np.float32(np.nan)}, "stem.weight.*finite"),
     ):
         with pytest.raises(cp.CheckpointError, match=message):
-            cp.Checkpoint.parse(pack(changed, metadata))
+            cp.TowerCheckpoint.parse(pack(changed, metadata))
 
 
 def test_a_wrong_digest_is_refused(data: bytes) -> None:
     with pytest.raises(cp.CheckpointError, match="expected " + PARENT):
-        cp.Checkpoint.parse(data, digest=PARENT)
+        cp.TowerCheckpoint.parse(data, digest=PARENT)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 7, 8, 100, 5000, -1])
 def test_truncated_bytes_are_refused(data: bytes, cut: int) -> None:
     with pytest.raises(cp.CheckpointError):
-        cp.Checkpoint.parse(data[:cut])
+        cp.TowerCheckpoint.parse(data[:cut])
 
 
 def test_a_tensor_file_of_somebody_else_is_refused() -> None:
     with pytest.raises(cp.CheckpointError, match="no header of RingRift"):
-        cp.Checkpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
+        cp.TowerCheckpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
 
 
 class Bomb:
@@ -173,7 +175,7 @@ def test_a_pickle_is_refused_and_never_read(kind: str | int) -> None:
     with pytest.raises(
         cp.CheckpointError, match="pickle" if kind not in (0, 1) else "not a checkpoint"
     ):
-        cp.Checkpoint.parse(out.getvalue())
+        cp.TowerCheckpoint.parse(out.getvalue())
 
 
 @given(st.integers(0, 4000), st.binary(min_size=1, max_size=3))
@@ -184,10 +186,10 @@ def test_no_damage_to_a_header_does_anything_but_be_refused(
     which is what digests are for."""
     damaged = data[:at] + noise + data[at + len(noise) :]
     with contextlib.suppress(cp.CheckpointError):
-        cp.Checkpoint.parse(damaged)
+        cp.TowerCheckpoint.parse(damaged)
     if damaged != data:
         with pytest.raises(cp.CheckpointError, match="digest"):
-            cp.Checkpoint.parse(damaged, digest=cp.digest_of(data))
+            cp.TowerCheckpoint.parse(damaged, digest=cp.digest_of(data))
 
 
 @given(

@@ -11,7 +11,6 @@ from ringrift.nets.encoding import (
     SEAT_GLOBALS,
     Global,
     Plane,
-    SeatGlobal,
     encode,
     encode_batch,
 )
@@ -144,11 +143,12 @@ def test_planes_say_what_they_are_named() -> None:
     assert planes[:, Plane.ON_BOARD].sum() == 64
     assert planes[:, Plane.MUST].sum() == 1
     assert globals_[Global.PHASE : Global.PHASE + 8].tolist() == [0, 1, 0, 0, 0, 0, 0, 0]
+    territory, stacks, markers = 4, 6, 7  # in the order of `_encode_seat`
     me, other = (globals_[Global.SEAT + k * SEAT_GLOBALS :][:SEAT_GLOBALS] for k in (0, 1))
-    assert me[SeatGlobal.TERRITORY] == pytest.approx(1 / 33)
-    assert other[SeatGlobal.TERRITORY] == 0
-    assert other[SeatGlobal.MARKERS] == pytest.approx(1 / 64)
-    assert me[SeatGlobal.STACKS] == pytest.approx(1 / 8)
+    assert me[territory] == pytest.approx(1 / 33)
+    assert other[territory] == 0
+    assert other[markers] == pytest.approx(1 / 64)
+    assert me[stacks] == pytest.approx(1 / 8)
 
 
 def test_seats_a_game_does_not_have_are_zero() -> None:

@@ -10,16 +10,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.symmetry import move_code
 
 from ringrift.nets.architectures import Tower, build, parameters
 from ringrift.nets.bags import KIND_COUNTS, ROLES, Role
 from ringrift.nets.batch import Batcher
 from ringrift.nets.blocks import HEX_CORNERS, BoardConv
-from ringrift.nets.checkpoint import read, save
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.encoding import GLOBALS, PLANES
 from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, PARAMETERS, UnknownArchitecture, shape_of
-from ringrift.nets.symmetry import cell_table, grid_tables, move_code, symmetries
+from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.rules import CONFIGS, Config, Position
 from ringrift.rules.moves import CLAIM, LINE_ALL, PLACE, RECOVERY_PART, move_type
 
@@ -69,9 +70,9 @@ def test_a_trunk_in_half_precision_is_close_and_its_heads_are_in_single(
     batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
     net = network(positions[0].config)
     with torch.inference_mode():
-        full = net(*batch.arguments())
+        full = net(*batch)
         with torch.autocast("cpu", torch.bfloat16):
-            half = net(*batch.arguments())
+            half = net(*batch)
     assert half[0].dtype == half[1].dtype == torch.float32
     assert not torch.equal(half[0], full[0])
     torch.testing.assert_close(half, full, atol=0.05, rtol=0.05)
@@ -254,10 +255,8 @@ def test_gradients_reach_every_weight(name: str, random_positions, arrays_of) ->
     batch = Batcher(positions[0].geometry, features=shape.features > 0).encode(
         *arrays_of(positions)
     )
-    logits, values, more = net.learn(*batch.arguments())
-    assert all(
-        torch.equal(*pair) for pair in zip(net(*batch.arguments()), (logits, values), strict=True)
-    )
+    logits, values, more = net.learn(*batch)
+    assert all(torch.equal(*pair) for pair in zip(net(*batch), (logits, values), strict=True))
     sum(
         out.square().sum() for out in (logits, values, more.rank, more.territory, more.moves_left)
     ).backward()
@@ -300,8 +299,8 @@ def test_the_counted_parameters_are_those_of_the_network() -> None:
 def test_the_micro_network_is_the_one_that_old_checkpoints_hold() -> None:
     """Its weights by name and its fresh values: what was trained with the first release goes on."""
     net = build("v2-micro", hex_board=True, seed=7)
-    data = save(net, architecture="v2-micro", config=Config.parse("hex8_2p"))
-    header, _ = read(data)
+    data = TowerCheckpoint.save(net, architecture="v2-micro", config=Config.parse("hex8_2p"))
+    header = TowerCheckpoint.parse(data).header
     assert header.shape == {
         "blocks": 4,
         "channels": 32,
@@ -330,11 +329,8 @@ def test_auxiliary_heads_change_neither_the_fresh_weights_nor_what_is_played(
     )
     with torch.no_grad():
         batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
-        assert all(
-            torch.equal(*pair)
-            for pair in zip(plain(*batch.arguments()), more(*batch.arguments()), strict=True)
-        )
-        heads = more.learn(*batch.arguments())[2]
+        assert all(torch.equal(*pair) for pair in zip(plain(*batch), more(*batch), strict=True))
+        heads = more.learn(*batch)[2]
     width = positions[0].geometry.width
     assert heads.rank.shape == (8, 4, 4)
     assert heads.territory.shape == (8, 5, width, width)

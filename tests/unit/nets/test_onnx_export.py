@@ -12,7 +12,7 @@ import torch
 from ringrift.nets import onnx_export
 from ringrift.nets.architectures import build
 from ringrift.nets.batch import Batcher
-from ringrift.nets.checkpoint import digest_of, save
+from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.nets.onnx_export import NAMES, OnnxError, export, inputs
 from ringrift.nets.shapes import ARCHITECTURES
 from ringrift.rules import Config
@@ -28,7 +28,7 @@ def checkpoint(monkeypatch: pytest.MonkeyPatch, key: str) -> bytes:
         for parameter in network.parameters():
             if not parameter.any():
                 parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
-    return save(network, architecture="small", config=config)
+    return TowerCheckpoint.save(network, architecture="small", config=config)
 
 
 @pytest.mark.slow
@@ -50,13 +50,13 @@ def test_the_graph_gives_the_outputs_of_the_network(
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["digest"] == digest_of(data)
     assert json.loads(metadata["ringrift"])["config_key"] == key
-    network = onnx_export.Checkpoint.parse(data).network().eval()
+    network = TowerCheckpoint.parse(data).network().eval()
     for count in (1, 2, 17):
         positions = random_positions(key, count=count, seed=count)
         batch = Batcher(positions[0].geometry, features=True).encode(*arrays_of(positions))
         found = session.run(None, dict(zip(NAMES, (t.numpy() for t in inputs(batch)), strict=True)))
         with torch.inference_mode():
-            expected = network(*batch.arguments())
+            expected = network(*batch)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
 

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from support.symmetry import move_code
 
 from ringrift.nets.symmetry import (
     HEX,
@@ -14,7 +15,6 @@ from ringrift.nets.symmetry import (
     Symmetry,
     cell_table,
     grid_tables,
-    move_code,
     symmetries,
 )
 from ringrift.rules.config import Config
