@@ -1,28 +1,8 @@
-"""`ringrift retract`, `reanalyse` and `tune` as they are typed, on a real server."""
+"""`ringrift retract` and `ringrift reanalyse` on a real server."""
 
 from __future__ import annotations
 
 from typing import Any
-
-
-def test_tune_refuses_what_is_not_a_hyperparameter(run: Any) -> None:
-    config = ("--config", "hex8_2p")
-    assert "as in the settings" in run("tune", *config)
-    run("tune", *config, "--set", "training.learning_rate=0.001", "--set", "training.batch=64")
-    values = run.json("tune", *config, "--set", "training.batch=128")["values"]
-    assert values == {"training.learning_rate": "0.001", "training.batch": "128"}
-    assert run.json("tune", *config)["values"] == values
-    assert "training.batch=128 " in run("tune", *config)
-    assert run.json("tune", *config, "--reset")["values"] == {}
-    run("tune", *config, "--set", "training.window_samples=5", status=1)
-    assert (
-        "training.window_samples cannot be tuned for one config; these can: training.batch"
-        in run.err
-    )
-    run("tune", *config, "--set", "training.batch=-1", status=1)
-    assert "batch" in run.err
-    run("tune", "--config", "chess_2p", status=2)
-    assert "chess_2p" in run.err
 
 
 def test_reanalyse_needs_a_network(run: Any) -> None:

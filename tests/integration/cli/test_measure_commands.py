@@ -1,5 +1,5 @@
-"""`ringrift strength` and its kin on a real server: matches through the log, and the same report
-from the log again."""
+"""`ringrift strength` and `ringrift gauntlet` on a real server: matches through the log, and the
+same report from the log again."""
 
 from __future__ import annotations
 

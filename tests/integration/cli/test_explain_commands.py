@@ -1,4 +1,4 @@
-"""The commands that look into the past, as they are typed, on a real server."""
+"""The commands that explain history, and SQL, on a real server."""
 
 from __future__ import annotations
 
