@@ -152,6 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 0
+    except OSError as error:  # such as a file that cannot be written
+        _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        return 1
 
 
 def application(words: Sequence[str]) -> App:

@@ -38,11 +38,8 @@ async def apply_settings(log: Log, settings: Settings, why: str) -> int:
 
 
 def read_settings(path: Path | None) -> bytes | None:
-    """Content of a settings file, None if none is given. Raises CommandError."""
-    try:
-        return path.read_bytes() if path else None
-    except OSError as error:
-        raise CommandError(f"settings file {path}: {error.strerror or error}") from error
+    """Content of a settings file, None if none is given. Raises OSError."""
+    return path.read_bytes() if path else None
 
 
 def with_known_architecture(settings: Settings) -> Settings:

@@ -101,6 +101,11 @@ def test_expected_errors_are_printed_in_one_line(
     assert capsys.readouterr().err == "ringrift: what happened, and what to do\n"
 
 
+def test_a_file_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "--settings", "no/such/file.json"]) == 1
+    assert capsys.readouterr().err == "ringrift: no/such/file.json: No such file or directory\n"
+
+
 def test_completion_knows_the_commands() -> None:
     script = application(()).generate_completion(shell="bash")
     assert "gauntlet" in script
