@@ -89,6 +89,7 @@ def on_regression(
     state: CurriculumState, fact: f.RegressionDetected, context: Context
 ) -> Reweighted:
     settings, weight = context.settings, state.weights.get(fact.config, USUAL)
+    # the promotion set the weight to 1, as if the config were no longer held up
     amplitude = min(1.0, fact.elo_drop / settings.regression.elo.critical)
     target = max(state.before.get(fact.config, USUAL), settings.curriculum.regressed)
     factor = max(target / weight, 1.0) ** amplitude

@@ -93,6 +93,7 @@ def played(item: Waiting, fact: f.SelfplayFinished) -> Waiting:
 
 @DECIDER.evolves
 def exported(item: Waiting, fact: f.ShardExported) -> Waiting:
+    # once the training was requested, more shards do not move the loop
     return item if item.asked else _moved(item)
 
 

@@ -42,6 +42,7 @@ DECIDER = Decider("loss", Configs[Loss])
 @DECIDER.evolves
 def trained(item: Loss, fact: f.TrainingFinished, context: Context) -> Loss:
     settings, loss = context.settings.loss, final_loss(fact)
+    # the newest loss stays out of the history that it is compared with
     losses = item.losses if item.newest is None else (*item.losses, item.newest)
     item = replace(item, losses=losses[-settings.history :], newest=loss, waited=0)
     if item.best is None or loss < item.best - settings.plateau_gain * abs(item.best):

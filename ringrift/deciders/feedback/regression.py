@@ -50,6 +50,7 @@ DECIDER = Decider("regression", Configs[Regression])
 
 @DECIDER.evolves
 def promoted(item: Regression, fact: f.ModelPromoted) -> Regression:
+    # a network that becomes current again moves to the end
     others = tuple(model for model in item.models if model != fact.model)
     return replace(item, models=(*others, fact.model)[-MODELS_MAX:])
 

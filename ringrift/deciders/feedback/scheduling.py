@@ -142,7 +142,7 @@ def terms_of(
     stale_hours = settings.scheduling.stale_hours
     terms = {}
     for config, item in items.items():
-        error, hours = item.error, stale_hours
+        error, hours = item.error, stale_hours  # a config without a shard counts as stale
         if item.exported_at:
             hours = (now - item.exported_at).total_seconds() / 3600.0
         terms[config] = {

@@ -141,6 +141,7 @@ def _slower(item: Tuning, config: str, why: str, context: Context) -> Adjusted:
 def _moved(item: Tuning, config: str, factors: Factors, why: str, context: Context) -> Adjusted:
     """The values under these factors, unless they are in force already; a person's values stay."""
     training = context.settings.training
+    # what has values but no factors was not decided here
     persons = {name: value for name, value in item.values.items() if name not in item.factors}
     factors = {
         name: factor

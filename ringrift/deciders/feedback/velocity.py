@@ -77,6 +77,7 @@ def rated(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Velocity:
     item, gap = replace(item, points=points), points[-1].gap
     if gap is None or (item.best is not None and gap < item.best + settings.velocity.gain_min):
         return item
+    # a stall keeps its duration until the recovery has reported it
     return replace(item, best=gap, idle_seconds=item.idle_seconds if item.stalled else 0.0)
 
 
@@ -181,6 +182,7 @@ def _change(
         moved = max(
             abs((value or 0.0) - (last.elo_per_hour or 0.0)), abs(gap - last.elo_above_heuristic)
         )
+        # ticks come every minute, and only a change of pace is worth a report then
         if pace_only or (last.model == fact.model and moved < settings.change_min):
             return
     yield fact

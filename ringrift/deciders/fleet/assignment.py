@@ -86,6 +86,7 @@ def ticked(state: FleetState, fact: f.TickRecorded) -> FleetState:
 
 @DECIDER.evolves
 def assigned(state: FleetState, fact: f.NodeAssigned, context: Context) -> FleetState:
+    # trainers keep their order, so that those taken last are released first
     trains, trainers = "training" in fact.kinds, state.trainers
     if trains and fact.node not in trainers:
         trainers = (*trainers, fact.node)

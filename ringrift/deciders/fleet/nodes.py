@@ -56,7 +56,7 @@ def observed(state: NodesState, fact: f.NodePresenceChanged, context: Context) -
         announced = before is not None and before.announced and not missed
         node = Node(standing="there", announced=announced, returns=missed)
         return NodesState(nodes={**others, fact.node: node})
-    if fact.left or before is None:
+    if fact.left or before is None:  # a node that stopped in an orderly way is not missed
         return NodesState(nodes=others)
     since = context.time.timestamp() - fact.silent_seconds
     node = replace(before, standing="silent", silent_since=since)

@@ -85,6 +85,7 @@ class Fleet:
         wanted = max(trainers_min, len(kept | only))
 
         def worth(name: str) -> tuple[bool, bool, float, str]:
+            # the margin keeps nodes of nearly equal cost from taking turns
             item, margin = self.nodes[name].registered, HYSTERESIS if name in kept else 1.0
             slow = self.slowness[name] * margin > self.settings.trainer_slowness_max
             return item.ephemeral, slow, item.cost_per_hour * self.slowness[name] * margin, name

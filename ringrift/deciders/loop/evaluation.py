@@ -202,7 +202,7 @@ def registered(item: Evaluation, fact: f.ModelRegistered) -> Evaluation:
 def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
     model = fact.candidate.model or ""
     trial, retest = item.trials.get(model), item.retests.get(model)
-    if fact.round and fact.purpose in BASELINES and retest:
+    if fact.round and fact.purpose in BASELINES and retest:  # the first matches are round 0
         return replace(item, retests=item.retests | {model: replace(retest, done=fact.round)})
     if trial is None or fact.purpose in f.MEASURING:
         return item

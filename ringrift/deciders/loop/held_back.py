@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ringrift.deciders.feedback.quality import NEUTRAL, faded
 from ringrift.deciders.kit import Context, Fold
+from ringrift.deciders.loop.attempts import Attempts
 from ringrift.events import facts as f
 from ringrift.events.settings import Settings, TrainingSettings
 
@@ -109,6 +110,21 @@ def requested(item: Readiness, fact: f.TrainingRequested) -> Readiness:
 @READINESS.evolves
 def deadlock_broken(item: Readiness, fact: f.DeadlockBroken) -> Readiness:
     return replace(item, blocked=False)
+
+
+def waits(config: str, readiness: Readiness, attempts: Attempts, context: Context) -> bool:
+    """Whether a pause, a cool-down or a missing assessment holds the training back. A failed one
+    does not wait, nor does a config without competitors cool down."""
+    settings, finished = context.settings, attempts.finished_at
+    if context.pauses.stops(config, "training"):
+        return True
+    if attempts.failed:
+        return False
+    if finished is not None and len(settings.configs) > 1:
+        passed = (context.time - finished).total_seconds()
+        if passed < cooldown_seconds(readiness.pace, settings.training):
+            return True
+    return readiness.assessing(settings.training, context.time)
 
 
 def cooldown_seconds(pace: f.Pace | None, settings: TrainingSettings) -> float:

@@ -97,6 +97,7 @@ def rolled_back(item: Lineage, fact: f.ModelRolledBack) -> Lineage:
 
 @LINEAGE.evolves
 def promoted(item: Lineage, fact: f.ModelPromoted, context: Context) -> Lineage:
+    # any promotion replaces a cascade that was not started yet
     pairs = dict(pair.split(">") for pair in context.settings.training.cascade)
     names = (name for name, model in item.lines.items() if model == fact.model)
     follower = pairs.get(next(names, ""))

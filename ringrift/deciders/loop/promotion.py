@@ -99,6 +99,7 @@ def on_score(item: Promotion, fact: f.EvaluationScored, context: Context) -> Ver
     verdict, evidence, why = judge(
         candidate.scores, candidate.games, settings, first=first, config=fact.config
     )
+    # a rejection rather than a delay, so that the loop does not wait for the verdict
     wait = _cooldown(item, context)
     if verdict == "promote" and wait > 0.0:
         verdict = "reject"

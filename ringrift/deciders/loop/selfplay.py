@@ -209,7 +209,7 @@ def _due(config: str, item: Play, context: Context) -> bool:
     if item.plans == 0 or item.again:
         return True
     if progress.training or not progress.idle(settings.shard.games):
-        return False
+        return False  # the next generation follows from the candidate of this training
     return item.blocked or not progress.enough(settings.training)
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, seed_from, tick_seconds
 from ringrift.deciders.loop.attempts import ATTEMPTS, ATTEMPTS_MAX, Attempts
-from ringrift.deciders.loop.held_back import READINESS, Readiness, cooldown_seconds, intensity
+from ringrift.deciders.loop.held_back import READINESS, Readiness, intensity, waits
 from ringrift.deciders.loop.lineage import LINEAGE, Lineage
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.deciders.loop.window import WINDOW, Window, newest_shards, shard_weights
@@ -56,7 +56,11 @@ def decide(state: TrainingState, context: Context) -> Decisions:
     for config, item in state.configs.items():
         yield from _timed_out(config, item, context)
         reason = due(item, context.settings)
-        if reason and not state.held_back and not _waits(config, item, context):
+        if (
+            reason
+            and not state.held_back
+            and not waits(config, item.readiness, item.attempts, context)
+        ):
             yield from _requested(config, item, reason, context)
 
 
@@ -77,25 +81,11 @@ def due(item: Training, settings: Settings) -> str:
     return f"{new} new samples, enough as the wins are known within {limit}"
 
 
-def _waits(config: str, item: Training, context: Context) -> bool:
-    """Whether a pause, a cool-down or a missing assessment holds the training back. A failed one
-    does not wait, nor does a config without competitors cool down."""
-    settings, finished = context.settings, item.attempts.finished_at
-    if context.pauses.stops(config, "training"):
-        return True
-    if item.attempts.failed:
-        return False
-    if finished is not None and len(settings.configs) > 1:
-        passed = (context.time - finished).total_seconds()
-        if passed < cooldown_seconds(item.readiness.pace, settings.training):
-            return True
-    return item.readiness.assessing(settings.training, context.time)
-
-
 def _requested(config: str, item: Training, reason: str, context: Context) -> Decisions:
     """The request, or that its data are not good enough."""
     settings, readiness = context.settings, item.readiness
     training, version = settings.training, context.settings_version
+    # the data of a failed training were good enough for its first attempt
     defect = None if item.attempts.failed else readiness.defect(settings, context.time)
     if defect:
         if not readiness.blocked:
