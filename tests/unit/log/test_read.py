@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from ringrift.events import Fact, Settings, SettingsError, UndecodableEvent, draft
-from ringrift.events.facts import PipelinePaused, PipelineResumed, SettingsChanged
+from ringrift.events.facts import GameCompleted, PipelinePaused, PipelineResumed, SettingsChanged
 from ringrift.log import read
 from ringrift.log.topology import EVENTS
 from ringrift.tools.memory_log import MemoryLog
@@ -74,8 +74,6 @@ async def test_facts_leave_out_what_cannot_be_decoded_and_what_is_of_another_kin
 
 
 async def test_kinds_of_two_streams_are_refused() -> None:
-    from ringrift.events.facts import GameCompleted
-
     kinds: list[type[Fact]] = [GameCompleted, PipelinePaused]
     with pytest.raises(ValueError, match="one stream"):
         _ = [item async for item in read.facts(MemoryLog(), *kinds)]
