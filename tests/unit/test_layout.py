@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deciders": {"events"},
     "log": {"events"},
     "server": {"events", "log"},
-    "runtime": {"events", "deciders", "log", "server"},
+    "runtime": {"events", "deciders", "log"},
     "consumers": PROCESS,
     "insight": PROCESS | {"consumers"},
     "cluster": PROCESS | {"consumers", "insight"},
