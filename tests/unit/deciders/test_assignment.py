@@ -7,32 +7,17 @@ from hypothesis import HealthCheck
 from hypothesis import given as for_all
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.fleet_facts import EVERYTHING, HEX, PLAYS, assigned, finished, node
 
 from ringrift.deciders.fleet.assignment import DECIDER
 from ringrift.events.facts import (
     NodeAssigned,
     NodeJoined,
-    NodeRegistered,
     NodeSuspected,
-    SelfplayFinished,
     TickRecorded,
     TrainingRequested,
     TrainingStarted,
 )
-
-HEX = "hex8_2p"
-EVERYTHING = ("training", "evaluation", "selfplay")
-PLAYS = ("evaluation", "selfplay")
-
-
-def node(name: str, cost: float = 1.0, speed: float = 1.0, **changes) -> NodeRegistered:
-    fields = {
-        "provider": "p",
-        "accelerator": name.rstrip("0123456789"),
-        "vram_gib": 24.0,
-        **changes,
-    }
-    return NodeRegistered(node=name, cost_per_hour=cost, speed=speed, **fields)
 
 
 def asked(config: str = HEX) -> TrainingRequested:
@@ -47,16 +32,6 @@ def asked(config: str = HEX) -> TrainingRequested:
         reason="r",
         settings_version=1,
     )
-
-
-def finished(where: str, games: int, seconds: float) -> SelfplayFinished:
-    return SelfplayFinished(
-        config=HEX, generation=0, ticket="t", games=games, plies=1, play_seconds=seconds, node=where
-    )
-
-
-def assigned(life) -> dict[str, tuple[str, ...]]:
-    return {name: item.assignment.kinds for name, item in life.state.nodes.items()}
 
 
 @pytest.fixture

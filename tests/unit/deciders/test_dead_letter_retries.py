@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from support.story import START, Story
+from support.timed_story import TICK, Life
 
 from ringrift.deciders.fleet import dead_letters
-from ringrift.events import Fact, Settings
+from ringrift.events import Settings
 from ringrift.events.facts import (
-    ConsumerStarted,
     DeadLetterEscalated,
     DeadLetterResolved,
     DeadLetterRetryFailed,
@@ -19,25 +17,6 @@ from ringrift.events.facts import (
     SettingsChanged,
 )
 from ringrift.events.settings import OperationSettings
-
-
-class Life:
-    """A decider on a log whose time the test sets: `at(seconds, fact)` folds the fact and its
-    decisions, and returns them."""
-
-    def __init__(self, decider: Any) -> None:
-        self.story = Story(decider, step_seconds=0.0)
-
-    def at(self, seconds: float, event: Fact) -> list[Fact]:
-        self.story.now = START + timedelta(seconds=seconds)
-        return list(self.story.when(event).decided)
-
-    @property
-    def state(self) -> Any:
-        return self.story.state
-
-
-TICK = ConsumerStarted(node="other", consumer="planner", instance="1", version="1")
 
 
 def stored(**changes: Any) -> DeadLetterStored:

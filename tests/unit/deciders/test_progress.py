@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.training_facts import CONFIG, OTHER, exported, planned, played
 
 from ringrift.deciders.loop import selfplay
 from ringrift.deciders.loop.progress import Progress
@@ -13,67 +14,10 @@ from ringrift.deciders.loop.training import DECIDER
 from ringrift.events.facts import (
     QualityDegraded,
     QualityRecovered,
-    SelfplayFinished,
     SelfplayPlanned,
-    ShardExported,
-    ShardSummary,
     TrainingRequested,
 )
 from ringrift.events.settings import TrainingSettings
-
-CONFIG, OTHER = "hex8_2p", "square8_2p"
-A, B = "a" * 64, "b" * 64
-
-
-def planned(generation: int = 0) -> SelfplayPlanned:
-    return SelfplayPlanned(
-        config=CONFIG,
-        generation=generation,
-        games=64,
-        games_per_ticket=64,
-        simulations=32,
-        model=None,
-        seed=1,
-        settings_version=1,
-    )
-
-
-def played(generation: int = 0) -> SelfplayFinished:
-    return SelfplayFinished(
-        config=CONFIG,
-        generation=generation,
-        ticket="t",
-        games=64,
-        plies=1,
-        play_seconds=1.0,
-        node="n",
-    )
-
-
-def exported(samples: int = 6000, wins: tuple[int, ...] | None = None) -> ShardExported:
-    summary = wins and ShardSummary(
-        games=64,
-        wins=wins,
-        plies=1,
-        plies_squared=1,
-        openings=1,
-        participants=("a",),
-        decisions=1,
-        agreed=1,
-    )
-    return ShardExported(
-        config=CONFIG,
-        encoder="e",
-        index=0,
-        first_seq=1,
-        last_seq=64,
-        games=64,
-        samples=samples,
-        rejected=0,
-        digest=A,
-        size_bytes=1,
-        summary=summary or None,
-    )
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.retraction_facts import CONFIG, S0, S1, A, B, registered, retracts, shard, tainted
 from support.story import Story
 
 from ringrift.deciders.feedback import quality
@@ -16,10 +17,7 @@ from ringrift.events import Fact
 from ringrift.events.facts import (
     EvaluationRequested,
     EvaluationScored,
-    GamesRetracted,
     ModelPromoted,
-    ModelRegistered,
-    ModelTainted,
     QualityAssessed,
     Ranking,
     RatingsUpdated,
@@ -27,62 +25,6 @@ from ringrift.events.facts import (
     ShardSummary,
     TickRecorded,
 )
-
-CONFIG = "hex8_2p"
-A, B, C, D = (letter * 64 for letter in "abcd")
-S0, S1, S2 = (f"{number}" * 64 for number in "012")
-
-
-def shard(
-    index: int,
-    digest: str,
-    *,
-    supersedes: str | None = None,
-    retracted: int = 0,
-    samples: int = 3000,
-) -> ShardExported:
-    return ShardExported(
-        config=CONFIG,
-        encoder="e",
-        index=index,
-        first_seq=1 + 64 * index,
-        last_seq=64 + 64 * index,
-        games=64,
-        samples=samples,
-        rejected=0,
-        digest=digest,
-        size_bytes=1,
-        supersedes=supersedes,
-        retracted=retracted,
-    )
-
-
-def registered(
-    model: str, *parents: str, generation: int = 1, architecture: str = "v2-micro"
-) -> ModelRegistered:
-    return ModelRegistered(
-        config=CONFIG,
-        model=model,
-        generation=generation,
-        architecture=architecture,
-        encoder="e",
-        parameters=1,
-        parents=parents,
-        ticket="t",
-    )
-
-
-def retracts(**changes: Any) -> GamesRetracted:
-    return GamesRetracted(
-        **{
-            "config": CONFIG,
-            "first_seq": 1,
-            "last_seq": 64,
-            "count": 3,
-            "why": "bad disk",
-            **changes,
-        }
-    )
 
 
 def scored(
@@ -114,14 +56,6 @@ def scored(
         play_seconds=1.0,
         node="n",
     )
-
-
-def names(facts: tuple[Fact, ...]) -> list[tuple[str, bool, str | None]]:
-    return [
-        (fact.model, fact.inherited, fact.clean_ancestor)
-        for fact in facts
-        if isinstance(fact, ModelTainted)
-    ]
 
 
 @for_all(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=8))
@@ -193,17 +127,6 @@ def test_a_candidate_whose_results_are_retracted_starts_again(
     # the round that was asked for meanwhile goes on, and the next one after it
     nxt = asking.when(scored("t3", opponent=f"{B[:12]}:gumbel:s32")).decided
     assert [fact.purpose for fact in nxt] == ["promotion"]
-
-
-def tainted(model: str, clean_ancestor: str | None = None) -> ModelTainted:
-    return ModelTainted(
-        config=CONFIG,
-        model=model,
-        generation=1,
-        retraction="EVENTS/5",
-        inherited=False,
-        clean_ancestor=clean_ancestor,
-    )
 
 
 def test_a_tainted_network_is_measured_again_once(story: Any, settings_changed: Any) -> None:

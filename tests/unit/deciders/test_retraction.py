@@ -5,91 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
+from support.retraction_facts import (
+    CONFIG,
+    S0,
+    S1,
+    S2,
+    A,
+    B,
+    C,
+    D,
+    names,
+    registered,
+    requested,
+    retracts,
+    shard,
+)
 from support.story import Story
 
 from ringrift.deciders.loop import retraction
 from ringrift.deciders.loop.retraction import covers
 from ringrift.events import Fact
-from ringrift.events.facts import (
-    GameCompleted,
-    GamesRetracted,
-    ModelRegistered,
-    ModelTainted,
-    Seat,
-    ShardExported,
-    ShardRetired,
-    TrainingRequested,
-)
-
-CONFIG = "hex8_2p"
-A, B, C, D = (letter * 64 for letter in "abcd")
-S0, S1, S2 = (f"{number}" * 64 for number in "012")
-
-
-def shard(
-    index: int,
-    digest: str,
-    *,
-    supersedes: str | None = None,
-    retracted: int = 0,
-    samples: int = 3000,
-) -> ShardExported:
-    return ShardExported(
-        config=CONFIG,
-        encoder="e",
-        index=index,
-        first_seq=1 + 64 * index,
-        last_seq=64 + 64 * index,
-        games=64,
-        samples=samples,
-        rejected=0,
-        digest=digest,
-        size_bytes=1,
-        supersedes=supersedes,
-        retracted=retracted,
-    )
-
-
-def requested(*shards: str, generation: int = 1) -> TrainingRequested:
-    return TrainingRequested(
-        config=CONFIG,
-        generation=generation,
-        architecture="v2-micro",
-        parent=None,
-        shards=shards,
-        samples=1,
-        seed=1,
-        reason="r",
-        settings_version=1,
-    )
-
-
-def registered(
-    model: str, *parents: str, generation: int = 1, architecture: str = "v2-micro"
-) -> ModelRegistered:
-    return ModelRegistered(
-        config=CONFIG,
-        model=model,
-        generation=generation,
-        architecture=architecture,
-        encoder="e",
-        parameters=1,
-        parents=parents,
-        ticket="t",
-    )
-
-
-def retracts(**changes: Any) -> GamesRetracted:
-    return GamesRetracted(
-        **{
-            "config": CONFIG,
-            "first_seq": 1,
-            "last_seq": 64,
-            "count": 3,
-            "why": "bad disk",
-            **changes,
-        }
-    )
+from ringrift.events.facts import GameCompleted, Seat, ShardRetired
 
 
 class Log:
@@ -109,14 +45,6 @@ class Log:
     def train(self, model: str, *shards: str, parents: tuple[str, ...] = ()) -> tuple[Fact, ...]:
         self.put(requested(*shards))
         return self.put(registered(model, *parents), self.position)
-
-
-def names(facts: tuple[Fact, ...]) -> list[tuple[str, bool, str | None]]:
-    return [
-        (fact.model, fact.inherited, fact.clean_ancestor)
-        for fact in facts
-        if isinstance(fact, ModelTainted)
-    ]
 
 
 def three_networks() -> Log:
