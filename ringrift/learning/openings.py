@@ -61,9 +61,8 @@ def even_openings(
         states, over = positions_after(config, found, pie=pie)
         spreads = np.full(len(found), np.inf)
         going = np.flatnonzero(~over)
-        decisions = referee.choose(
-            states[going], np.array([found[number].seed for number in going], np.uint64)
-        )
+        referee_seeds = np.array([found[number].seed for number in going], np.uint64)
+        decisions = referee.choose(states[going], referee_seeds)
         spreads[going] = [float(np.ptp(decision.values)) for decision in decisions]
         for at, best in enumerate(spreads.reshape(len(some), TRIES).argmin(axis=1)):
             yield found[at * TRIES + int(best)]
@@ -85,11 +84,10 @@ def positions_after(
     states = boards.table.states
     plies = np.array([opening.plies for opening in openings])
     seeds = np.array([opening.seed for opening in openings], np.uint64)
-    while len(
-        going := np.flatnonzero((states[:, la.PLY] < plies) & (states[:, la.PHASE] != la.OVER))
-    ):
-        boards.play(
-            going.tolist(),
-            [decision.move for decision in chance.choose(states[going], seeds[going])],
-        )
-    return states, states[:, la.PHASE] == la.OVER
+    while True:
+        over = states[:, la.PHASE] == la.OVER
+        going = np.flatnonzero((states[:, la.PLY] < plies) & ~over)
+        if not len(going):
+            return states, over
+        decisions = chance.choose(states[going], seeds[going])
+        boards.play(going.tolist(), [decision.move for decision in decisions])

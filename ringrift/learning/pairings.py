@@ -55,13 +55,15 @@ def ladder(
 
     Each harness plays with the heuristic at the leaves, if it can use it, and with `model`, if it
     can use a model of that `kind`."""
+    fitting = harness_names(kind, config.seats)
     players: list[tuple[str, str | None]] = []
     for name, harness in HARNESSES.items():
-        if harness.searches and config.seats in harness.seats:
-            players += [(name, None)] if "heuristic" in harness.evaluators else []
-            players += (
-                [(name, model)] if model and name in harness_names(kind, config.seats) else []
-            )
+        if not harness.searches or config.seats not in harness.seats:
+            continue
+        if "heuristic" in harness.evaluators:
+            players.append((name, None))
+        if model and name in fitting:
+            players.append((name, model))
     return [
         Pairing(_searching(name, network, more, kind), _searching(name, network, less, kind))
         for name, network in players
@@ -101,16 +103,11 @@ def gauntlet(
 
 def round_robin(models: Sequence[str], simulations: int) -> Iterator[Pairing]:
     """Yield the matches of every two networks with Gumbel search (requirement G09.12)."""
-    for one, other in combinations(
-        [seat("gumbel", model=model, simulations=simulations) for model in models], 2
-    ):
+    seats = [seat("gumbel", model=model, simulations=simulations) for model in models]
+    for one, other in combinations(seats, 2):
         yield Pairing(one, other)
 
 
 def _searching(name: str, model: str | None, simulations: int, kind: str) -> Seat:
-    return seat(
-        name,
-        model=model,
-        simulations=simulations,
-        evaluator=MODEL_KINDS[kind][0] if model else "heuristic",
-    )
+    evaluator = MODEL_KINDS[kind][0] if model else "heuristic"
+    return seat(name, model=model, simulations=simulations, evaluator=evaluator)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringrift.events.facts import GameCompleted, Seat
 from ringrift.events.participants import seat
@@ -21,6 +20,7 @@ from ringrift.learning.openings import NO_OPENING, Opening, even_openings
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.config import Config
+from ringrift.rules.layout import Words
 from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
@@ -77,7 +77,7 @@ class _Game:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A finished game: codes of its moves, its searched decisions, the last position, its share of
     the elapsed time."""
@@ -129,13 +129,7 @@ def play_out(
                 end = Position(config, boards.table.states[slot].copy())
                 games += 1
                 plies += end.ply
-                yield Finished(
-                    start=game.start,
-                    moves=boards.moves(slot),
-                    decisions=game.decisions,
-                    end=end,
-                    seconds=game.seconds,
-                )
+                yield Finished(game.start, boards.moves(slot), game.decisions, end, game.seconds)
         progress(Progress(games, plies, decisions))
 
 
@@ -144,25 +138,21 @@ def _one_decision(
 ) -> None:
     """Advance every live game by one decision and the forced plies after it; players choose for as
     many positions at once as `width` allows."""
+    table = boards.table
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
-        groups.setdefault(_player_of(game.start, boards.table.states[slot]), []).append(slot)
-    slots: list[int] = []
-    moves: list[int] = []
+        groups.setdefault(_player_of(game.start, table.states[slot]), []).append(slot)
+    moves: dict[int, int] = {}
     for index, group in _parts(groups, width):
         player = opening if index == OPENING else roster[index]
         starts = [live[slot].start for slot in group]
         seeds = [start.opening.seed if index == OPENING else start.seed for start in starts]
-        for slot, decision in zip(
-            group,
-            player.choose(boards.table.states[group], np.array(seeds, np.uint64)),
-            strict=True,
-        ):
+        decisions = player.choose(table.states[group], np.array(seeds, np.uint64))
+        for slot, decision in zip(group, decisions, strict=True):
             if index != OPENING and player.searches:
-                live[slot].decisions.append(target_of(int(boards.table.plies[slot]), decision))
-            slots.append(slot)
-            moves.append(decision.move)
-    boards.play(slots, moves)
+                live[slot].decisions.append(target_of(int(table.plies[slot]), decision))
+            moves[slot] = decision.move
+    boards.play(list(moves), list(moves.values()))
 
 
 def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, list[int]]]:
@@ -173,7 +163,7 @@ def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, li
             yield index, group[first : first + step]
 
 
-def _player_of(start: Start, state: NDArray[np.int32]) -> int:
+def _player_of(start: Start, state: Words) -> int:
     """Return the index of the player to choose: chance in the opening, else the player of the seat
     to move; after a swap by the pie rule the two players have exchanged seats."""
     if state[la.PLY] < start.opening.plies:
@@ -207,9 +197,9 @@ def game_fact(
     *,
     origin: Origin,
     ticket: str,
-    pie: bool,
     node: str,
     version: int,
+    pie: bool = False,
 ) -> GameCompleted:
     """Return the fact of a finished game; `seats` are those of its start, `version` is that of the
     settings."""
@@ -256,35 +246,38 @@ def play_games(
     `lockstep`. Raises HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
-    sits = seat(
+    same = seat(
         harness,
         model=plan.model,
         simulations=plan.simulations,
         considered=settings.considered,
         noise_plies=settings.noise_plies,
     )
-    player = player_of(config, sits, model, threads)
-    seats = (sits,) * config.seats
+    player = player_of(config, same, model, threads)
     pie = settings.pie and config.seats == 2
-    seeds = [
-        seed_of(plan.seed, plan.generation, ticket.first_game + index)
-        for index in range(ticket.games)
-    ]
-    even = settings.even_openings if plan.model else 0.0
-    openings = _openings(
-        config, player, seeds, settings, even, pie=pie, between=lambda: progress(Progress())
-    )
+    numbers = range(ticket.first_game, ticket.first_game + ticket.games)
+    seeds = [seed_of(plan.seed, plan.generation, number) for number in numbers]
+
+    # A share of the openings are ones that the player finds balanced.
+    share = settings.even_openings if plan.model else 0.0
+    openings = [_opening(seed, settings.opening_plies) for seed in seeds]
+    even = [index for index, seed in enumerate(seeds) if uniform(U(seed), EVEN_STREAM) < share]
+    wanted = [openings[index].seed for index in even]
+    chosen = even_openings(config, player, wanted, pie=pie, between=lambda: progress(Progress()))
+    for index, opening in zip(even, chosen, strict=True):
+        openings[index] = opening
+
+    everywhere = (0,) * config.seats
     starts = (
-        Start(
-            game=f"{ticket.ticket}-{index}", players=(0,) * config.seats, seed=seed, opening=opening
-        )
+        Start(game=f"{ticket.ticket}-{index}", players=everywhere, seed=seed, opening=opening)
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
+    batch = batch or min(ticket.games, HARNESSES[harness].lockstep)
     for finished in play_out(
         config,
         [player],
         starts,
-        batch=batch or min(ticket.games, HARNESSES[harness].lockstep),
+        batch=batch,
         pie=pie,
         plies_max=settings.max_moves,
         width=width,
@@ -293,37 +286,15 @@ def play_games(
         yield game_fact(
             config,
             finished,
-            seats,
+            (same,) * config.seats,
             origin="selfplay",
             ticket=ticket.ticket,
-            pie=pie,
             node=node,
             version=plan.settings_version,
+            pie=pie,
         )
 
 
-def _openings(
-    config: Config,
-    player: Player,
-    seeds: Sequence[int],
-    settings: SelfplaySettings,
-    share: float,
-    *,
-    pie: bool,
-    between: Callable[[], None],
-) -> list[Opening]:
-    """Return the opening of the game of each seed; a `share` of them are openings that the player
-    finds balanced."""
-    even = [uniform(U(seed), EVEN_STREAM) < share for seed in seeds]
-    wanted = [seed_of(seed, OPENING_STREAM) for seed, one in zip(seeds, even, strict=True) if one]
-    chosen = even_openings(config, player, wanted, pie=pie, between=between)
-    return [
-        next(chosen) if one else _any_opening(seed, settings)
-        for seed, one in zip(seeds, even, strict=True)
-    ]
-
-
-def _any_opening(seed: int, settings: SelfplaySettings) -> Opening:
-    return Opening(
-        seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (settings.opening_plies + 1)
-    )
+def _opening(seed: int, plies_max: int) -> Opening:
+    """Return a random opening of 0 to `plies_max` plies."""
+    return Opening(seed_of(seed, OPENING_STREAM), seed_of(seed, LENGTH_STREAM) % (plies_max + 1))

@@ -35,7 +35,5 @@ def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:
         return targets.encode(config.seats, [])
     seeds = np.full(len(states), seed_of(seed, game.seed), np.uint64)
     decisions = player.choose(np.stack(states), seeds)
-    return targets.encode(
-        config.seats,
-        [target_of(ply, decision) for ply, decision in zip(plies, decisions, strict=True)],
-    )
+    found = [target_of(ply, decision) for ply, decision in zip(plies, decisions, strict=True)]
+    return targets.encode(config.seats, found)

@@ -24,20 +24,16 @@ def summarise(
     if not played:
         return None
     agreements = [agreement(game) for game in played]
+    seats = range(1, len(played[0].seats) + 1)
+    openings = {tuple(game.moves.split()[:OPENING_TOKENS]) for game in played}
+    participants = {seat.participant for game in played for seat in game.seats}
     return ShardSummary(
         games=len(played),
-        wins=tuple(
-            sum(game.winner == seat for game in played)
-            for seat in range(1, len(played[0].seats) + 1)
-        ),
+        wins=tuple(sum(game.winner == seat for game in played) for seat in seats),
         plies=sum(game.plies for game in played),
         plies_squared=sum(game.plies**2 for game in played),
-        openings=len(
-            {tuple(game.moves.split(maxsplit=OPENING_TOKENS)[:OPENING_TOKENS]) for game in played}
-        ),
-        participants=tuple(
-            sorted({seat.participant for game in played for seat in game.seats})[:PARTICIPANTS_MAX]
-        ),
+        openings=len(openings),
+        participants=tuple(sorted(participants)[:PARTICIPANTS_MAX]),
         decisions=sum(decisions for decisions, _ in agreements),
         agreed=sum(agreed for _, agreed in agreements),
     )
@@ -52,6 +48,5 @@ def agreement(game: GameCompleted) -> tuple[int, int]:
         _, decisions = decode(game.targets)
     except TargetsError:
         return 0, 0
-    return len(decisions), sum(
-        int(np.argmax(decision.values)) == game.winner - 1 for decision in decisions
-    )
+    winner = game.winner - 1
+    return len(decisions), sum(int(np.argmax(item.values)) == winner for item in decisions)

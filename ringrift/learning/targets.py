@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ringrift.nets.arrays import Floats, Int64s
 
 VERSION: Final = 1
 VALUE_UNIT: Final = 32767
@@ -47,9 +48,9 @@ class Decision:
     """
 
     ply: int
-    values: NDArray[np.float32]
-    indices: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
+    values: Floats
+    indices: Int64s
+    probabilities: Floats
 
 
 def encode(seats: int, decisions: Iterable[Decision]) -> bytes:
@@ -149,9 +150,8 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
     while reader.at < len(reader.data):
         ply = next_ply + reader.varint("a ply")
         next_ply = ply + 1
-        values = np.frombuffer(reader.take(2 * seats, "root values"), "<i2").astype(
-            np.float32
-        ) / np.float32(VALUE_UNIT)
+        units = np.frombuffer(reader.take(2 * seats, "root values"), "<i2").astype(np.float32)
+        values = units / np.float32(VALUE_UNIT)
         if values.min() < -1.0:
             raise TargetsError(f"byte {reader.at - 2 * seats}: root values {values} exceed -1..1")
         indices = _kept(reader)
@@ -161,13 +161,11 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
         yield Decision(ply, values, indices, (weights / weights.sum()).astype(np.float32))
 
 
-def _kept(reader: _Reader) -> NDArray[np.int64]:
+def _kept(reader: _Reader) -> Int64s:
     """Return the indices of the moves of a policy, ascending."""
     span = reader.varint("the span of a policy")
-    bits = np.unpackbits(
-        np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8),
-        bitorder="little",
-    )
+    packed = np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8)
+    bits = np.unpackbits(packed, bitorder="little")
     if span == 0 or not bits[span - 1] or bits[span:].any():
         raise TargetsError(f"byte {reader.at}: a policy of span {span} with another last move")
     return np.flatnonzero(bits)

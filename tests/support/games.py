@@ -9,13 +9,15 @@ import numpy as np
 from msgspec.structs import replace
 
 from ringrift.events.facts import GameCompleted, Seat
+from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.targets import Decision, encode
+from ringrift.learning.window import Window, open_window
 from ringrift.rules import Config, Position
 from ringrift.rules.version import RULES_VERSION
 
 
 def random_decision(position: Position, rng: np.random.Generator) -> Decision:
-    """A sparse policy over the legal moves and random root values."""
+    """Return a sparse policy over the legal moves and random root values."""
     legal = len(position.legal_codes())
     indices = np.sort(rng.choice(legal, size=min(legal, 5), replace=False)).astype(np.int64)
     probabilities = rng.dirichlet(np.ones(len(indices))).astype(np.float32)
@@ -25,7 +27,7 @@ def random_decision(position: Position, rng: np.random.Generator) -> Decision:
 
 @functools.cache
 def play_game(key: str, seed: int) -> GameCompleted:
-    """A whole random game of config `key`, a function of `seed`."""
+    """Return a whole random game of config `key`, a function of `seed`."""
     rng = np.random.default_rng(seed)
     position = Position.start(Config.parse(key))
     moves: list[str] = []
@@ -71,3 +73,9 @@ def recorded_game(number: int, **changes: Any) -> GameCompleted:
     """A random game of hex8_2p with one target, at its first choice."""
     base = play_game("hex8_2p", number)
     return replace(base, **{"game": f"game-{number}", "targets": targets_at(0), **changes})
+
+
+def window_of(key: str, games: int) -> Window:
+    """Return the samples of the first `games` random games of a config."""
+    data, _ = build_shard(Config.parse(key), [play_game(key, seed) for seed in range(games)])
+    return open_window([read_shard(data)], 10**6)

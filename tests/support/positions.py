@@ -57,6 +57,27 @@ def random_game(key: str, seed: int) -> list[Position]:
     return found
 
 
+def random_positions(key: str, *, count: int, seed: int = 0, every: int = 3) -> list[Position]:
+    """Return `count` positions with a choice from random games, about one in `every`."""
+    rng = np.random.default_rng(seed)
+    found: list[Position] = []
+    while len(found) < count:
+        position = Position.start(Config.parse(key))
+        while not position.over and len(found) < count:
+            codes = position.legal_codes()
+            if len(codes) > 1 and rng.integers(every) == 0:
+                found.append(position.copy())
+            position.play_code(int(codes[rng.integers(len(codes))]))
+    return found
+
+
+def arrays_of(positions: list[Position]) -> tuple[States, Codes, Codes]:
+    """Return states, legal codes and offsets as evaluators take them."""
+    codes = [position.legal_codes() for position in positions]
+    offsets = np.cumsum([0, *map(len, codes)]).astype(np.int64)
+    return np.array([position.state for position in positions]), np.concatenate(codes), offsets
+
+
 def seeds(count: int) -> Seeds:
     """Return the seeds 0 to count - 1."""
     return np.arange(count).astype(np.uint64)

@@ -178,7 +178,6 @@ def _played(
             (seated,) * config.seats,
             origin="selfplay",
             ticket="bench",
-            pie=False,
             node="bench",
             version=0,
         )

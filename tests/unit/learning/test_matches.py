@@ -1,4 +1,4 @@
-"""Matches: seats balanced, starts shared, scores added up."""
+"""Matches: balanced seats, shared starts, and their scores."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +27,7 @@ GUMBEL = Seat(
 SETTINGS = EvaluationSettings(opening_plies=8)
 
 
-def ticket(config: str, candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
+def ticket(config: str, candidate: Seat, opponent: Seat, starts: int) -> EvaluationTicket:
     request = EvaluationRequested(
         config=config,
         generation=2,
@@ -35,7 +35,7 @@ def ticket(config: str, candidate: Seat, opponent: Seat, pairs: int) -> Evaluati
         opponent=opponent,
         purpose="random",
         round=0,
-        starts=pairs,
+        starts=starts,
         seed=9,
         settings_version=1,
     )
@@ -45,18 +45,18 @@ def ticket(config: str, candidate: Seat, opponent: Seat, pairs: int) -> Evaluati
 
 
 def no_network(model: str) -> Model:
-    raise AssertionError(f"nobody plays {model}")
+    raise AssertionError(f"no seat plays {model}")
 
 
 def played(
     config: str,
     candidate: Seat,
     opponent: Seat,
-    pairs: int,
+    starts: int,
     model_of: Callable[[str], Model] = no_network,
 ) -> tuple[list[GameCompleted], EvaluationScored]:
     *games, score = play_match(
-        ticket(config, candidate, opponent, pairs),
+        ticket(config, candidate, opponent, starts),
         SETTINGS,
         node="here",
         model_of=model_of,
@@ -68,7 +68,7 @@ def played(
     return [game for game in games if isinstance(game, GameCompleted)], score
 
 
-def test_a_pair_shares_its_opening_and_trades_seats() -> None:
+def test_the_games_of_a_start_share_its_opening_and_swap_seats() -> None:
     games, score = played("hex8_2p", HEURISTIC, RANDOM, 20)
     assert sorted(int(game.game.rpartition("-")[2]) for game in games) == list(range(40))
     by_number = {int(game.game.rpartition("-")[2]): game for game in games}
@@ -89,7 +89,7 @@ def test_a_pair_shares_its_opening_and_trades_seats() -> None:
 
 
 @pytest.mark.parametrize("key", ["square8_3p", "hex8_4p"])
-def test_with_more_seats_the_candidate_holds_each_once(key: str) -> None:
+def test_with_more_seats_the_candidate_has_each_seat_once(key: str) -> None:
     n = Config.parse(key).seats
     games, score = played(key, GUMBEL, RANDOM, 3)
     places = Counter(game.seats.index(GUMBEL) for game in games)
@@ -106,7 +106,7 @@ def test_with_more_seats_the_candidate_holds_each_once(key: str) -> None:
         assert list(ranking.ranks) == sorted(ranking.ranks)
 
 
-def test_only_searching_seats_leave_targets_and_none_in_the_opening() -> None:
+def test_only_decisions_of_searching_seats_after_the_opening_have_targets() -> None:
     games, _ = played("hex8_2p", GUMBEL, RANDOM, 2)
     for game in games:
         seat = game.seats.index(GUMBEL) + 1
@@ -121,14 +121,14 @@ def test_only_searching_seats_leave_targets_and_none_in_the_opening() -> None:
         assert decisions[0].ply >= 8
 
 
-def test_a_match_played_again_is_the_same() -> None:
+def test_a_repeated_match_gives_the_same_games() -> None:
     first, score = played("hex8_2p", GUMBEL, HEURISTIC, 3)
     again, score_again = played("hex8_2p", GUMBEL, HEURISTIC, 3)
     assert {game.game: game.moves for game in first} == {game.game: game.moves for game in again}
     assert (score.scores, score.rankings) == (score_again.scores, score_again.rankings)
 
 
-def test_a_seat_that_cannot_be_played_is_refused() -> None:
+def test_a_seat_that_cannot_be_played_is_rejected() -> None:
     broken = Seat(participant="x:policy:s0", harness="policy", evaluator="heuristic")
     with pytest.raises(HarnessError, match="policy needs evaluator network"):
         played("hex8_2p", broken, RANDOM, 1)
@@ -139,10 +139,10 @@ def test_a_seat_that_cannot_be_played_is_refused() -> None:
     [("hex8_2p", "minimax"), ("square8_3p", "brs"), ("square8_3p", "maxn"), ("hex8_2p", "descent")],
 )
 def test_every_search_plays_matches(config: str, harness: Harness) -> None:
-    """Looking at the moves of the root is enough against random play."""
+    """Evaluating the moves of the root is enough against random play."""
     seat = Seat(
         participant=f"baseline:{harness}:s1", harness=harness, evaluator="heuristic", simulations=1
     )
     games, score = played(config, seat, RANDOM, 6)
     assert score.wins / score.games > 0.7
-    assert all(not decode(game.targets)[1] for game in games), "their policies are no targets"
+    assert all(not decode(game.targets)[1] for game in games), "their policies are not targets"

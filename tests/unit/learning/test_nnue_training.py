@@ -1,5 +1,5 @@
-"""The NNUE: trained from shards, quantised within a bound, stored and read with checks, played as
-any network."""
+"""The NNUE: trained from shards, quantised with small errors, stored and loaded with checks, and
+played like other networks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from support.games import window_of
 
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.participants import seat
@@ -49,14 +50,9 @@ NAMES = (
 )
 
 
-def window_of(make_game, key: str, games: int) -> Window:
-    data, _ = build_shard(Config.parse(key), [make_game(key, seed) for seed in range(games)])
-    return open_window([read_shard(data)], 10**6)
-
-
 @pytest.fixture(scope="module")
-def window(make_game) -> Window:
-    return window_of(make_game, "hex8_2p", 6)
+def window() -> Window:
+    return window_of("hex8_2p", 6)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +63,8 @@ def data() -> bytes:
     )
 
 
-def trained_a_little(make_game, name: str, key: str) -> tuple[NnueTrainer, Window]:
-    window = window_of(make_game, key, 2)
+def trained_a_little(name: str, key: str) -> tuple[NnueTrainer, Window]:
+    window = window_of(key, 2)
     settings = msgspec.structs.replace(
         SETTINGS, architecture=name, validation_fraction=0.0, learning_rate=1e-2
     )
@@ -78,8 +74,8 @@ def trained_a_little(make_game, name: str, key: str) -> tuple[NnueTrainer, Windo
 
 
 @pytest.mark.parametrize(("name", "key"), NAMES)
-def test_whole_numbers_follow_the_floats(make_game, name: str, key: str) -> None:
-    trainer, window = trained_a_little(make_game, name, key)
+def test_integer_inference_is_close_to_the_float_network(name: str, key: str) -> None:
+    trainer, window = trained_a_little(name, key)
     network, n = trainer.network.eval(), window.config.seats
     assert isinstance(network, nets.Nnue)
     some = np.arange(0, len(window), 3)
@@ -103,7 +99,7 @@ def test_whole_numbers_follow_the_floats(make_game, name: str, key: str) -> None
         assert not logits.any()
 
 
-def test_the_unit_shrinks_before_a_sum_can_overflow() -> None:
+def test_the_unit_is_small_enough_to_prevent_overflow() -> None:
     network = nets.build("nnue", Config.parse("square8_2p"))
     with torch.no_grad():
         network.first.weight.fill_(1.0 / nets.CELL_SHARE)
@@ -114,7 +110,7 @@ def test_the_unit_shrinks_before_a_sum_can_overflow() -> None:
     assert 64 * most * int(whole.first.max()) + int(whole.first_bias.max()) <= 32767
 
 
-def test_every_cell_stays_within_the_groups_that_bound_it(window: Window) -> None:
+def test_the_levels_of_every_cell_are_within_one_group(window: Window) -> None:
     geo = geometry(HEX8)
     groups = [set(group) for group in nf.levels_together()]
     cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
@@ -128,7 +124,7 @@ def test_every_cell_stays_within_the_groups_that_bound_it(window: Window) -> Non
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_3p", "hexagonal_2p"])
-def test_a_symmetric_image_has_the_features_of_its_cells_and_axes(key: str) -> None:
+def test_symmetric_places_map_cells_and_axes(key: str) -> None:
     config = Config.parse(key)
     geo = geometry(config)
     places, axes = symmetric_places(config)
@@ -145,22 +141,21 @@ def test_a_symmetric_image_has_the_features_of_its_cells_and_axes(key: str) -> N
     assert len(places) == len(grid_tables(config))
 
 
-def test_perspectives_are_counted_from_the_seat_to_act(make_game) -> None:
-    window = window_of(make_game, "square8_3p", 1)
+def test_perspectives_start_with_the_seat_to_act() -> None:
+    window = window_of("square8_3p", 1)
     batch = NnueBatcher(window.config, policy=False).encode(
         window.states, window.codes, window.offsets
     )
     acting = [name.startswith("to_move") for name in nf.GLOBAL_NAMES]
     shown = batch.globals_.view(-1, 3, nf.GLOBALS)[:, :, acting]
-    # from the seat to act it is itself that acts; the next seat sees the actor two seats on, and so
-    # round
+    # The seat to act is relative seat 0 to itself, 2 to the next seat, 1 to the one after
     for perspective, actor in enumerate((0, 2, 1)):
         assert shown[:, perspective].argmax(1).unique().tolist() == [actor]
 
 
 @pytest.mark.parametrize(("name", "key"), NAMES[1:3])
-def test_training_fits_what_it_is_shown(make_game, name: str, key: str) -> None:
-    window = window_of(make_game, key, 2)
+def test_training_fits_a_few_samples(name: str, key: str) -> None:
+    window = window_of(key, 2)
     some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
     settings = TrainingSettings(
         architecture=name,
@@ -181,7 +176,7 @@ def test_training_fits_what_it_is_shown(make_game, name: str, key: str) -> None:
         assert last.policy_loss == 0
 
 
-def test_training_a_tiny_window_lowers_the_loss(window: Window) -> None:
+def test_training_lowers_the_loss(window: Window) -> None:
     trainer = NnueTrainer(
         window, msgspec.structs.replace(POLICY, checkpoint_steps=100), seed=1, steps=40
     )
@@ -191,7 +186,7 @@ def test_training_a_tiny_window_lowers_the_loss(window: Window) -> None:
     assert reports[-1].validation_loss is not None
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
+def test_a_resumed_training_ends_with_the_same_bits(window: Window) -> None:
     checkpoints: list[bytes] = []
     whole = NnueTrainer(window, POLICY, seed=1, steps=6, replicas=2)
     whole.run(on_checkpoint=checkpoints.append)
@@ -201,7 +196,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
     assert resumed.model() == whole.model()
 
 
-def test_weights_stay_in_the_range_of_whole_numbers(window: Window) -> None:
+def test_weights_are_clipped_to_the_range_of_the_integers(window: Window) -> None:
     trainer = NnueTrainer(
         window, msgspec.structs.replace(SETTINGS, learning_rate=0.5), seed=1, steps=8
     )
@@ -213,7 +208,7 @@ def test_weights_stay_in_the_range_of_whole_numbers(window: Window) -> None:
     assert network.second.weight.abs().max() <= nets.SECOND_MAX
 
 
-def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
+def test_a_saved_nnue_is_loaded_unchanged(data: bytes) -> None:
     loaded = NnueCheckpoint.parse(data, digest=digest_of(data))
     assert loaded.header.parents == ("0f" * 32,)
     assert loaded.header.encoder == nf.ENCODER == "nnue-1:7ce26c2304247757"
@@ -232,7 +227,7 @@ def test_a_checkpoint_comes_back_as_it_was(data: bytes) -> None:
     assert again == data
 
 
-REFUSALS = {
+REJECTED = {
     "features": ({"encoder": "nnue-0:0"}, "encoder 'nnue-0:0'.*train it again"),
     "rules": ({"rules_version": 99}, "rules version 99"),
     "format": ({"format": 2}, "format 2"),
@@ -249,9 +244,9 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
-def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: str) -> None:
-    changes, message = REFUSALS[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_an_nnue_header_that_does_not_fit_is_rejected_in_one_line(data: bytes, case: str) -> None:
+    changes, message = REJECTED[case]
     weights, metadata = unpack(data)
     changed = pack(
         weights,
@@ -262,7 +257,7 @@ def test_a_header_that_does_not_fit_is_refused_in_one_line(data: bytes, case: st
     assert "\n" not in str(caught.value)
 
 
-def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: Window) -> None:
+def test_other_networks_and_truncated_bytes_are_rejected(data: bytes, window: Window) -> None:
     with pytest.raises(CheckpointError, match="its header is ringrift, expected ringrift-nnue"):
         NnueCheckpoint.parse(TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model())
     with pytest.raises(CheckpointError, match="expected 00"):
@@ -272,7 +267,7 @@ def test_bytes_that_are_no_nnue_for_this_board_are_refused(data: bytes, window: 
             NnueCheckpoint.parse(data[:cut])
 
 
-def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, data: bytes) -> None:
+def test_a_child_starts_only_from_a_parent_of_its_architecture(window: Window, data: bytes) -> None:
     child = NnueTrainer(window, POLICY, seed=9, steps=1, start=data)
     parent = NnueCheckpoint.parse(data).network()
     assert all(
@@ -291,8 +286,8 @@ def test_a_child_starts_from_its_parent_and_only_from_its_like(window: Window, d
         )
 
 
-def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> None:
-    window = window_of(make_game, "hex8_2p", 2)
+def test_an_nnue_learns_from_half_root_values_by_default() -> None:
+    window = window_of("hex8_2p", 2)
     assert not np.allclose(window.outcome, window.root_value)
 
     def targets(kind: type[Trainer], settings: TrainingSettings, **chosen: float) -> torch.Tensor:
@@ -312,7 +307,7 @@ def test_an_nnue_learns_from_root_values_unless_told_otherwise(make_game) -> Non
     assert not torch.equal(by_default, targets(TowerTrainer, TrainingSettings()))
 
 
-def test_families_know_their_own(window: Window, data: bytes) -> None:
+def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -> None:
     tower = TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model()
     assert trainer_of("nnue_policy") is NnueTrainer
     assert trainer_of("v2-micro") is TowerTrainer
@@ -330,8 +325,9 @@ def test_families_know_their_own(window: Window, data: bytes) -> None:
             model_of(blob, digest="00" * 32)
 
 
-def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
-    """What it answers does not depend on the batch it is asked in."""
+def test_the_policy_harness_plays_an_nnue_independent_of_the_batch(
+    data: bytes, window: Window
+) -> None:
     evaluator = NnueEvaluator.load(data)
     player = make_player(
         HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1)
@@ -348,8 +344,8 @@ def test_the_policy_harness_plays_it(data: bytes, window: Window) -> None:
 
 @pytest.mark.slow
 def test_a_small_network_predicts_winners_better_than_chance() -> None:
-    """Trained on 240 games the heuristic searched, it knows who wins 60 others from the middle of
-    the game on."""
+    """Trained on 240 games of a search with the heuristic, it predicts the winners of 60 others
+    from the middle of the game on."""
     games = heuristic_games(300)
     window, others = (
         open_window([read_shard(build_shard(HEX8, part)[0])], 10**6)
@@ -368,7 +364,7 @@ def test_a_small_network_predicts_winners_better_than_chance() -> None:
 
 
 def heuristic_games(count: int) -> list[GameCompleted]:
-    """Games of Gumbel search with the handcrafted evaluation."""
+    """Return games of Gumbel search with the handcrafted evaluation."""
     plan = SelfplayPlanned(
         config="hex8_2p",
         generation=0,
@@ -383,17 +379,17 @@ def heuristic_games(count: int) -> list[GameCompleted]:
     return list(play_games(ticket, SelfplaySettings(), node="n"))
 
 
-def test_a_seat_valued_by_an_nnue_searches_with_its_whole_numbers(
+def test_a_depth_first_seat_with_an_nnue_searches_with_its_integers(
     data: bytes, window: Window
 ) -> None:
     digest = digest_of(data)
     model = model_of(data, digest=digest)
-    sits = seat("minimax", model=digest, simulations=200, evaluator="nnue")
-    other = seat("minimax", model=digest, simulations=200)
-    assert sits.participant.startswith(f"{other.participant}-")
+    internal = seat("minimax", model=digest, simulations=200, evaluator="nnue")
+    external = seat("minimax", model=digest, simulations=200)
+    assert internal.participant.startswith(f"{external.participant}-")
     states, seeds = window.states[:5], np.zeros(5, np.uint64)
-    inside = player_of(HEX8, sits, model, 1).choose(states, seeds)
-    outside = player_of(HEX8, other, model, 1).choose(states, seeds)
+    inside = player_of(HEX8, internal, model, 1).choose(states, seeds)
+    outside = player_of(HEX8, external, model, 1).choose(states, seeds)
     assert [(one.move, one.nodes) for one in inside] == [(one.move, one.nodes) for one in outside]
     with pytest.raises(HarnessError, match="the model is no NNUE"):
-        player_of(HEX8, sits, Model(model.evaluate), 1)
+        player_of(HEX8, internal, Model(model.evaluate), 1)

@@ -1,5 +1,4 @@
-"""Openings that both seats can win: chosen by what a referee thinks, the same whenever they are
-made."""
+"""Openings that both seats can win, chosen by the values of a referee."""
 
 import numpy as np
 import pytest
@@ -31,25 +30,25 @@ NETWORKS = tuple(
 HEURISTIC = Seat(participant="baseline:heuristic:s0", harness="heuristic", evaluator="heuristic")
 
 
-def opinion(state: States) -> float:
-    """Any value in -1..1 that differs from position to position."""
+def value_of(state: States) -> float:
+    """Return a value in -1..1 that differs from position to position."""
     return (
         float(int(np.abs(state.astype(np.int64)) @ np.arange(1, len(state) + 1)) % 1999) / 999.5 - 1
     )
 
 
 class Referee:
-    """Knows the value of every position; keeps what it was asked."""
+    """A player with the values of `value_of`; records their absolute values."""
 
     searches = True
 
     def __init__(self) -> None:
-        self.asked: list[float] = []
+        self.values: list[float] = []
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
         assert not (states[:, la.PHASE] == la.OVER).any()
-        values = [opinion(state) for state in states]
-        self.asked += [abs(value) for value in values]
+        values = [value_of(state) for state in states]
+        self.values += [abs(value) for value in values]
         nothing = np.zeros(0)
         return [
             Decision(0, nothing, nothing, np.array([value, -value], np.float32), nothing)
@@ -57,15 +56,15 @@ class Referee:
         ]
 
 
-def same(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
-    """A network to which all moves are alike."""
-    values = [opinion(state) for state in states]
+def constant_policy(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+    """A network with equal logits and the values of `value_of`."""
+    values = [value_of(state) for state in states]
     return np.zeros(len(codes), np.float32), np.array(
         [[value, -value] for value in values], np.float32
     )
 
 
-def ticket(candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
+def ticket(candidate: Seat, opponent: Seat, starts: int) -> EvaluationTicket:
     request = EvaluationRequested(
         config="hex8_2p",
         generation=2,
@@ -73,7 +72,7 @@ def ticket(candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
         opponent=opponent,
         purpose="promotion",
         round=0,
-        starts=pairs,
+        starts=starts,
         seed=9,
         settings_version=1,
     )
@@ -82,46 +81,49 @@ def ticket(candidate: Seat, opponent: Seat, pairs: int) -> EvaluationTicket:
     return found
 
 
-def test_the_most_even_of_several_is_chosen() -> None:
+def test_the_most_balanced_of_several_openings_is_chosen() -> None:
     referee, seeds = Referee(), list(range(LOCKSTEP // TRIES + 3))
-    looked: list[int] = []
+    seen: list[int] = []
     chosen = list(
-        even_openings(HEX8, referee, seeds, between=lambda: looked.append(len(referee.asked)))
+        even_openings(HEX8, referee, seeds, between=lambda: seen.append(len(referee.values)))
     )
-    assert looked == [0, LOCKSTEP], "more than are asked about at once"
-    assert len(referee.asked) == len(seeds) * TRIES
+    assert seen == [0, LOCKSTEP], "at most LOCKSTEP positions per call"
+    assert len(referee.values) == len(seeds) * TRIES
     assert len(set(chosen)) == len(seeds)
     assert all(PLIES[0] <= opening.plies <= PLIES[1] for opening in chosen)
     states, over = positions_after(HEX8, chosen)
     assert not over.any()
     by_seed = [
-        referee.asked[first : first + TRIES] for first in range(0, len(referee.asked), TRIES)
+        referee.values[first : first + TRIES] for first in range(0, len(referee.values), TRIES)
     ]
-    assert [abs(opinion(state)) for state in states] == [min(asked) for asked in by_seed]
+    assert [abs(value_of(state)) for state in states] == [min(values) for values in by_seed]
     assert list(even_openings(HEX8, Referee(), seeds[:2])) == chosen[:2]
 
 
-def test_an_opening_after_which_the_game_is_over_is_not_chosen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_opening_that_ends_the_game_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openings, "PLIES", (2, 240))
     referee = Referee()
     chosen = list(even_openings(HEX8, referee, range(6)))
-    assert len(referee.asked) < 6 * TRIES, "some were over"
+    assert len(referee.values) < 6 * TRIES, "some openings end the game"
     assert not positions_after(HEX8, chosen)[1].any()
 
 
-def test_where_none_is_left_any_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_opening_is_chosen_if_all_end_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openings, "PLIES", (240, 240))
     assert [opening.plies for opening in even_openings(HEX8, Referee(), range(2))] == [240, 240]
 
 
-def test_networks_meet_after_the_openings_that_were_chosen() -> None:
-    match, settings = ticket(*NETWORKS, pairs=3), EvaluationSettings()
-    opponent = player_of(HEX8, NETWORKS[1], Model(same), 1)
+def test_matches_of_two_networks_start_with_balanced_openings() -> None:
+    match, settings = ticket(*NETWORKS, starts=3), EvaluationSettings()
+    opponent = player_of(HEX8, NETWORKS[1], Model(constant_policy), 1)
     states, _ = positions_after(HEX8, list(openings_of(match, settings, opponent)))
     *games, _ = play_match(
-        match, settings, node="here", model_of=lambda digest: Model(same), batch=16, threads=1
+        match,
+        settings,
+        node="here",
+        model_of=lambda digest: Model(constant_policy),
+        batch=16,
+        threads=1,
     )
     assert len(games) == 6
     for game in games:
@@ -133,8 +135,8 @@ def test_networks_meet_after_the_openings_that_were_chosen() -> None:
 
 
 @pytest.mark.parametrize(("opponent", "even"), [(NETWORKS[1], False), (HEURISTIC, True)])
-def test_without_two_networks_or_by_setting_none_is_chosen(opponent: Seat, even: bool) -> None:
-    match = ticket(NETWORKS[0], opponent, pairs=3)
+def test_other_matches_start_with_random_openings(opponent: Seat, even: bool) -> None:
+    match = ticket(NETWORKS[0], opponent, starts=3)
     settings = EvaluationSettings(opening_plies=5, even_openings=even)
     found = list(openings_of(match, settings, Referee() if opponent.model else None))
     assert [opening.plies for opening in found] == [5, 5, 5]

@@ -1,4 +1,4 @@
-"""Who meets whom, from whatever the registry of harnesses holds."""
+"""The matches that measure a network, derived from the registry of harnesses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL, OTHER, THIRD = "ab" * 32, "cd" * 32, "ef" * 32
 HEX8 = Config.parse("hex8_2p")
 
 
-def test_a_network_meets_random_the_heuristic_and_itself() -> None:
+def test_a_network_plays_random_the_heuristic_and_itself() -> None:
     names = [(one.participant, other.participant) for one, other in pairings.strength(MODEL, 64)]
     assert names == [
         ("abababababab:gumbel:s64", "baseline:random:s0"),
@@ -27,16 +27,16 @@ def test_a_network_meets_random_the_heuristic_and_itself() -> None:
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_4p"])
-def test_every_searching_harness_climbs_each_step(key: str) -> None:
+def test_every_searching_harness_plays_each_step_of_the_ladder(key: str) -> None:
     config = Config.parse(key)
     found = pairings.ladder(config, [8, 16, 32])
-    climbers = Counter(one.harness for one, _ in found)
+    players = Counter(one.harness for one, _ in found)
     wanted = [
         n
         for n, h in HARNESSES.items()
         if h.searches and config.seats in h.seats and "heuristic" in h.evaluators
     ]
-    assert climbers == dict.fromkeys(wanted, 2)
+    assert players == dict.fromkeys(wanted, 2)
     for one, other in found:
         assert (one.harness, one.model, one.simulations) == (
             other.harness,
@@ -46,7 +46,7 @@ def test_every_searching_harness_climbs_each_step(key: str) -> None:
         assert player_of(config, one, None, 1)
 
 
-def test_without_budgets_each_harness_climbs_its_own_ladder() -> None:
+def test_without_budgets_each_harness_plays_its_own_ladder() -> None:
     steps = [
         (one.simulations, other.simulations)
         for one, other in pairings.ladder(HEX8)
@@ -66,7 +66,7 @@ def test_a_network_adds_its_own_ladders() -> None:
     assert pairings.ladder(HEX8, [8]) == []
 
 
-def test_a_gauntlet_has_every_harness_that_takes_the_network() -> None:
+def test_a_gauntlet_has_every_harness_that_can_use_the_network() -> None:
     players = pairings.compatible(HEX8, MODEL, 32)
     assert {player.harness for player in players} == {
         n for n, h in HARNESSES.items() if "network" in h.evaluators and 2 in h.seats
@@ -77,7 +77,7 @@ def test_a_gauntlet_has_every_harness_that_takes_the_network() -> None:
     assert len(pairings.gauntlet(HEX8, MODEL, 32)) == 2 * len(players)
 
 
-def test_a_gauntlet_of_an_nnue_has_what_its_kind_can_play() -> None:
+def test_a_gauntlet_of_an_nnue_has_the_harnesses_of_its_kind() -> None:
     def players(config: str, architecture: str) -> set[tuple[str, str]]:
         pairs = pairings.gauntlet(
             Config.parse(config), MODEL, 30, kind=pairings.kind_of(architecture)
@@ -90,7 +90,7 @@ def test_a_gauntlet_of_an_nnue_has_what_its_kind_can_play() -> None:
     assert ("gumbel", "network") in players("hex8_2p", "v2-micro")
 
 
-def test_a_round_robin_has_every_two_once() -> None:
+def test_a_round_robin_pairs_every_two_networks_once() -> None:
     found = list(pairings.round_robin([MODEL, OTHER, THIRD], 16))
     assert {frozenset((one.model, other.model)) for one, other in found} == {
         frozenset(pair) for pair in ((MODEL, OTHER), (MODEL, THIRD), (OTHER, THIRD))

@@ -1,4 +1,4 @@
-"""Self-play: every game is a record that replays, made by its own seed alone."""
+"""Self-play: every record replays, and a game depends only on its seed."""
 
 import dataclasses
 from typing import Literal
@@ -46,7 +46,7 @@ def timeless(game: GameCompleted) -> GameCompleted:
 
 
 def replayed(game: GameCompleted) -> list[Position]:
-    """Every position of the game; each move is checked to be legal."""
+    """Return every position of the game. Raises RulesError for an illegal move."""
     position = Position.start(Config.parse(game.config), pie=game.pie)
     found = [position.copy()]
     for token in game.moves.split():
@@ -72,13 +72,13 @@ def test_every_game_replays_to_its_end(key: str) -> None:
             ply for ply, position in enumerate(positions[:-1]) if len(position.legal_codes()) > 1
         ]
         assert [decision.ply for decision in decisions] == choices, (
-            "every choice is searched, no forced ply is"
+            "every decision with a choice is searched, no forced ply"
         )
         for decision in decisions:
             assert decision.indices.max() < len(positions[decision.ply].legal_codes())
 
 
-def test_a_game_depends_on_its_number_only() -> None:
+def test_a_game_depends_only_on_its_number() -> None:
     whole = {
         game.game.rpartition("-")[2]: game
         for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=2)
@@ -97,7 +97,7 @@ def test_a_game_depends_on_its_number_only() -> None:
     assert {game.moves for game in tail} == {whole["4"].moves, whole["5"].moves}
 
 
-def test_a_network_is_named_and_asked() -> None:
+def test_a_network_evaluates_and_is_named_in_the_record() -> None:
     asked = []
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
@@ -110,7 +110,7 @@ def test_a_network_is_named_and_asked() -> None:
     )
     assert asked
     (name,) = {seat.participant for seat in game.seats}
-    # The noise of self-play makes it another player than the one in matches
+    # With noise it is another participant than in matches
     assert name.startswith("c0ffee000000:gumbel:s2-")
     assert game.seats[0].evaluator == "network"
     assert game.seats[0].model == model
@@ -127,8 +127,8 @@ def test_progress_counts_games_and_plies() -> None:
     assert [now.decisions for now in seen] == sorted(now.decisions for now in seen)
 
 
-def test_fewer_searched_at_once_are_the_same_games() -> None:
-    """As where memory gets tight in the middle of a ticket and is free again later."""
+def test_a_smaller_width_gives_the_same_games() -> None:
+    """As when memory is short during a part of a ticket."""
     asked: list[int] = []
 
     def tight(games: int) -> int:
@@ -143,7 +143,7 @@ def test_fewer_searched_at_once_are_the_same_games() -> None:
     assert max(asked) == 6
 
 
-def test_a_player_searches_no_more_at_once_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_player_searches_at_most_the_width_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     widths: list[int] = []
 
     def evaluate(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
@@ -170,7 +170,7 @@ def test_games_with_the_pie_rule_replay() -> None:
     assert all(game.pie and replayed(game)[-1].over for game in games)
 
 
-def test_random_openings_differ_in_length_and_teach_nothing() -> None:
+def test_random_openings_differ_in_length_and_have_no_targets() -> None:
     settings = msgspec.structs.replace(SETTINGS, opening_plies=3)
     games = {
         game.game: game
@@ -181,7 +181,7 @@ def test_random_openings_differ_in_length_and_teach_nothing() -> None:
         for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)
     }
     first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
-    # 0 to 3 random moves; forced ones that follow are nobody's decision either
+    # 0 to 3 random moves, and the forced ones that follow
     assert min(first.values()) == 0
     assert len(set(first.values())) > 2
     assert all(replayed(game)[-1].over for game in games.values())
@@ -190,13 +190,13 @@ def test_random_openings_differ_in_length_and_teach_nothing() -> None:
 
 
 def test_a_share_of_games_begins_with_a_balanced_opening() -> None:
-    def all_alike(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
+    def constant(states: States, codes: Codes, offsets: Codes) -> tuple[Floats, Floats]:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
     def played(
         settings: SelfplaySettings, model: str | None = "a" * 64
     ) -> dict[str, GameCompleted]:
-        network = Model(all_alike) if model else None
+        network = Model(constant) if model else None
         games = play_games(
             ticket("square8_2p", 12, model=model), settings, node="a", model=network, threads=1
         )
@@ -212,25 +212,24 @@ def test_a_share_of_games_begins_with_a_balanced_opening() -> None:
     assert 2 <= len(even) <= 10
     assert {name for name in games if games[name] != plain[name]} == even
     assert played(settings) == games
-    assert played(settings, None) == played(pie, None), "the heuristic does not know what is even"
+    assert played(settings, None) == played(pie, None), "the heuristic chooses no openings"
 
 
-def test_a_game_too_long_is_an_error() -> None:
+def test_a_game_that_is_too_long_is_an_error() -> None:
     settings = SelfplaySettings(max_moves=30)
     with pytest.raises(RuntimeError, match="30 plies"):
         list(play_games(ticket("hex8_2p", 2), settings, node="a", threads=1))
 
 
-def test_seeds_fit_a_json_number_and_differ() -> None:
+def test_seeds_differ_and_fit_a_json_number() -> None:
     seeds = {seed_of(1, generation, game) for generation in range(20) for game in range(50)}
     assert len(seeds) == 1000
     assert max(seeds) < 2**53
     assert seed_of(1, 2) != seed_of(2, 1)
 
 
-def test_the_lockstep_is_as_wide_as_the_harness_plays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same games under either name; one keeps two of them going at a time, the other all
-    five."""
+def test_the_harness_sets_the_number_of_games_in_lockstep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both harnesses play the same games, one two and the other five at a time."""
     narrow = dataclasses.replace(HARNESSES["gumbel"], lockstep=2)
     monkeypatch.setattr("ringrift.learning.play.HARNESSES", {**HARNESSES, "gumbel": narrow})
     moves, widths = {}, {}

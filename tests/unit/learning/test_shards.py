@@ -1,11 +1,12 @@
-"""Shards hold games that replay, byte for byte the same, and give back their positions, policies
-and values."""
+"""Shards contain games that replay, are reproducible, and expand to positions, policies and
+values."""
 
 from __future__ import annotations
 
 import msgspec
 import numpy as np
 import pytest
+from support.games import play_game
 
 from ringrift.events.facts import GameCompleted, Seat
 from ringrift.learning.samples import GameRejected, check_game, outcome_values
@@ -19,8 +20,8 @@ KEYS = ("hex8_2p", "square8_3p", "hex8_4p")
 
 
 @pytest.fixture(scope="module")
-def games(make_game) -> dict[str, list[GameCompleted]]:
-    return {key: [make_game(key, seed) for seed in range(4)] for key in KEYS}
+def games() -> dict[str, list[GameCompleted]]:
+    return {key: [play_game(key, seed) for seed in range(4)] for key in KEYS}
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -35,7 +36,7 @@ def test_a_shard_is_a_function_of_its_games(games, key: str) -> None:
     assert (read_shard(data).games, read_shard(data).samples) == (counts.games, counts.samples)
 
 
-def test_games_against_a_seat_that_does_not_search_are_kept_and_not_learnt_from(games) -> None:
+def test_games_against_a_seat_that_does_not_search_have_no_samples(games) -> None:
     game = games["hex8_2p"][0]
     baseline = Seat(participant="baseline:random:s0", harness="random")
     _, counts = build_shard(
@@ -45,7 +46,7 @@ def test_games_against_a_seat_that_does_not_search_are_kept_and_not_learnt_from(
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_window_holds_the_positions_policies_and_values_of_the_games(games, key: str) -> None:
+def test_a_window_has_the_positions_policies_and_values_of_the_games(games, key: str) -> None:
     window = open_window([read_shard(build_shard(Config.parse(key), games[key])[0])], 10**6)
     sample = 0
     for game in games[key]:
@@ -86,7 +87,7 @@ def test_a_window_takes_the_newest_samples_across_shards(games) -> None:
     assert open_window(shards, wanted).fingerprint() == part.fingerprint()
 
 
-def test_validation_games_are_whole_and_the_same_ones_in_every_window(games) -> None:
+def test_validation_samples_are_whole_games_and_the_same_in_every_window(games) -> None:
     config = Config.parse("hex8_2p")
     shards = [read_shard(build_shard(config, [game])[0]) for game in games["hex8_2p"]]
     window = open_window(shards, 10**6)
@@ -100,7 +101,7 @@ def test_validation_games_are_whole_and_the_same_ones_in_every_window(games) -> 
     assert window.validating(1.0).all()
 
 
-def test_several_configs_or_no_shard_make_no_window(games) -> None:
+def test_a_window_needs_shards_of_one_config(games) -> None:
     shards = [read_shard(build_shard(Config.parse(key), games[key])[0]) for key in KEYS[:2]]
     with pytest.raises(ShardError, match="several configs"):
         open_window(shards, 100)
@@ -108,52 +109,52 @@ def test_several_configs_or_no_shard_make_no_window(games) -> None:
         open_window([], 100)
 
 
-def test_an_empty_shard_is_a_shard() -> None:
+def test_a_shard_may_be_empty() -> None:
     data, counts = build_shard(Config.parse("hexagonal_4p"), [])
     assert (counts.games, counts.samples) == (0, 0)
     assert len(open_window([read_shard(data)], 10)) == 0
 
 
-def retell(game: GameCompleted, **changes: object) -> GameCompleted:
+def changed(game: GameCompleted, **changes: object) -> GameCompleted:
     return msgspec.structs.replace(game, **changes)
 
 
-def lies(game: GameCompleted) -> dict[str, GameCompleted]:
-    """The game told wrongly in one respect each."""
+def falsified(game: GameCompleted) -> dict[str, GameCompleted]:
+    """Return copies of the game, each with one false field."""
     moves = game.moves.split()
     _, decisions = decode(game.targets)
     last = decisions[-1]
     beyond = type(last)(last.ply, last.values, np.array([5000]), np.array([1.0], np.float32))
     late = type(last)(game.plies, last.values, last.indices, last.probabilities)
     return {
-        "another winner": retell(game, winner=3 - game.winner),
-        "other ranks": retell(game, ranks=game.ranks[::-1]),
-        "another reason": retell(game, reason="resign"),
-        "other removed rings": retell(game, removed=tuple(n + 1 for n in game.removed)),
-        "other territory": retell(game, territory=tuple(n + 1 for n in game.territory)),
-        "fewer plies": retell(game, plies=game.plies - 1),
-        "last move missing": retell(game, moves=" ".join(moves[:-1])),
-        "a move too many": retell(game, moves=" ".join([*moves, "-t"])),
-        "an illegal move": retell(game, moves=" ".join(["@z9", *moves[1:]])),
-        "moves swapped": retell(game, moves=" ".join([moves[1], moves[0], *moves[2:]])),
-        "other rules": retell(game, rules_version=0),
-        "another config": retell(game, config="hex8_3p"),
-        "targets damaged": retell(game, targets=game.targets[:-1]),
-        "targets for three": retell(game, targets=encode(3, [])),
-        "a target for no move": retell(game, targets=encode(2, [*decisions[:-1], beyond])),
-        "a target after the end": retell(game, targets=encode(2, [*decisions, late])),
+        "another winner": changed(game, winner=3 - game.winner),
+        "other ranks": changed(game, ranks=game.ranks[::-1]),
+        "another reason": changed(game, reason="resign"),
+        "other removed rings": changed(game, removed=tuple(n + 1 for n in game.removed)),
+        "other territory": changed(game, territory=tuple(n + 1 for n in game.territory)),
+        "fewer plies": changed(game, plies=game.plies - 1),
+        "last move missing": changed(game, moves=" ".join(moves[:-1])),
+        "a move too many": changed(game, moves=" ".join([*moves, "-t"])),
+        "an illegal move": changed(game, moves=" ".join(["@z9", *moves[1:]])),
+        "moves swapped": changed(game, moves=" ".join([moves[1], moves[0], *moves[2:]])),
+        "other rules": changed(game, rules_version=0),
+        "another config": changed(game, config="hex8_3p"),
+        "targets damaged": changed(game, targets=game.targets[:-1]),
+        "targets for three": changed(game, targets=encode(3, [])),
+        "a target for no move": changed(game, targets=encode(2, [*decisions[:-1], beyond])),
+        "a target after the end": changed(game, targets=encode(2, [*decisions, late])),
     }
 
 
-def test_games_told_wrongly_are_left_out_and_counted(games) -> None:
+def test_falsified_games_are_rejected_and_counted(games) -> None:
     config = Config.parse("hex8_2p")
     good = games["hex8_2p"]
-    told = lies(good[0])
-    data, counts = build_shard(config, [good[0], *told.values(), good[1]])
+    wrong = falsified(good[0])
+    data, counts = build_shard(config, [good[0], *wrong.values(), good[1]])
     assert data == build_shard(config, good[:2])[0]
     assert counts.games == 2
-    assert len(counts.rejected) == len(told)
-    for name, game in told.items():
+    assert len(counts.rejected) == len(wrong)
+    for name, game in wrong.items():
         if name != "another config":
             with pytest.raises(GameRejected):
                 check_game(game)
@@ -165,22 +166,18 @@ def test_games_told_wrongly_are_left_out_and_counted(games) -> None:
         (1, (1, 2), (1, -1)),
         (2, (2, 1), (-1, 1)),
         (3, (2, 3, 1), (0, -1, 1)),
-        (
-            1,
-            (2, 1, 3),
-            (1, 1, -1),
-        ),  # counters that contradict the declared winner do not take its +1
+        (1, (2, 1, 3), (1, 1, -1)),  # counters that contradict the declared winner are ignored
         (4, (4, 2, 2, 1), (-1, 1 / 3, 1 / 3, 1)),
         (0, (1, 2, 3), (1, 0, -1)),
     ],
 )
-def test_the_declared_winner_is_always_worth_one(
+def test_the_value_of_the_declared_winner_is_one(
     winner: int, ranks: tuple[int, ...], values: tuple[float, ...]
 ) -> None:
     np.testing.assert_allclose(outcome_values(winner, ranks), values, atol=1e-6)
 
 
-def test_shards_of_other_builds_and_damaged_ones_are_refused(games) -> None:
+def test_shards_that_are_damaged_or_of_other_builds_are_rejected(games) -> None:
     data = build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0]
     columns, metadata = unpack(data)
     header = metadata["ringrift"]
@@ -201,7 +198,7 @@ def test_shards_of_other_builds_and_damaged_ones_are_refused(games) -> None:
         read_shard(data[:-3])
 
 
-def test_a_policy_that_names_no_legal_move_is_refused(games) -> None:
+def test_a_policy_of_an_illegal_move_is_rejected(games) -> None:
     columns, metadata = unpack(build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0])
     damaged = read_shard(pack(columns | {"move": columns["move"] + np.uint16(9000)}, metadata))
     with pytest.raises(ShardError, match="not legal"):

@@ -1,10 +1,11 @@
-"""Summaries of shards: what the games were like, the same on every machine."""
+"""Summaries of shards: statistics of the games, the same on every machine."""
 
 from __future__ import annotations
 
 import msgspec
 import numpy as np
 import pytest
+from support.games import play_game
 
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.summary import agreement, summarise
@@ -12,8 +13,8 @@ from ringrift.learning.targets import decode
 
 
 @pytest.fixture(scope="module")
-def games(make_game) -> list[GameCompleted]:
-    return [make_game("hex8_3p", seed) for seed in range(4)]
+def games() -> list[GameCompleted]:
+    return [play_game("hex8_3p", seed) for seed in range(4)]
 
 
 def test_the_counts_are_those_of_the_games(games) -> None:
@@ -43,7 +44,7 @@ def test_decisions_agree_where_the_winner_has_the_highest_value(games) -> None:
     assert agreement(msgspec.structs.replace(game, winner=0)) == (0, 0)
 
 
-def test_matches_and_games_that_do_not_replay_are_not_counted(games) -> None:
+def test_matches_and_rejected_games_are_not_counted(games) -> None:
     match = msgspec.structs.replace(games[1], origin="evaluation")
     summary = summarise([games[0], match, games[2]], {games[2].game})
     assert summary is not None

@@ -1,4 +1,4 @@
-"""The bytes of search targets come back as what was put in, and damaged ones are refused."""
+"""Search targets survive encoding and decoding, and damaged bytes are rejected."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_round_trip(case: tuple[int, list[Decision]]) -> None:
 
 
 @given(decisions())
-def test_plies_and_values_survive_a_second_trip_to_the_bit(
+def test_plies_and_values_survive_a_second_round_trip_exactly(
     case: tuple[int, list[Decision]],
 ) -> None:
     seats, given_decisions = case
@@ -62,7 +62,7 @@ def test_plies_and_values_survive_a_second_trip_to_the_bit(
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_targets_or_refused(data: bytes) -> None:
+def test_random_bytes_are_targets_or_rejected(data: bytes) -> None:
     for text in (data, b"\x01\x02" + data):
         try:
             seats, found = decode(text)
@@ -83,7 +83,7 @@ def decision(
     )
 
 
-def test_the_documented_bytes() -> None:
+def test_the_bytes_are_as_documented() -> None:
     data = encode(2, [decision(), decision(ply=300, indices=(130,), p=(1.0,), values=(1.0, -1.0))])
     first = b"\x03" + b"\x00\x40" + b"\x00\xc0" + b"\x05" + b"\x11" + b"\x00\x40" + b"\xff\xbf"
     second = (
@@ -116,7 +116,7 @@ BAD_DECISIONS = {
 
 
 @pytest.mark.parametrize("case", BAD_DECISIONS)
-def test_decisions_that_cannot_be_stored_are_refused(case: str) -> None:
+def test_decisions_that_cannot_be_stored_are_rejected(case: str) -> None:
     with pytest.raises(TargetsError, match="ply 3"):
         encode(2, [BAD_DECISIONS[case]])
 
@@ -147,7 +147,7 @@ BAD_BYTES = {
 
 
 @pytest.mark.parametrize("case", BAD_BYTES)
-def test_damaged_bytes_are_refused_with_the_place(case: str) -> None:
+def test_damaged_bytes_are_rejected_with_the_offset(case: str) -> None:
     data, message = BAD_BYTES[case]
     with pytest.raises(TargetsError, match=message):
         decode(data)

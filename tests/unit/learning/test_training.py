@@ -1,4 +1,4 @@
-"""Training learns, is a function of its arguments, and goes on exactly after a kill."""
+"""Training learns, is a function of its arguments, and can be resumed exactly."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from support.games import play_game, window_of
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import tower_training, training
@@ -35,17 +36,11 @@ SETTINGS = TrainingSettings(batch=32, checkpoint_steps=4, validation_fraction=0.
 
 
 @pytest.fixture(scope="module")
-def window(make_game) -> Window:
-    return window_of(make_game, "hex8_2p", 8)
+def window() -> Window:
+    return window_of("hex8_2p", 8)
 
 
-def window_of(make_game, key: str, games: int) -> Window:
-    config = Config.parse(key)
-    data, _ = build_shard(config, [make_game(key, seed) for seed in range(games)])
-    return open_window([read_shard(data)], 10**6)
-
-
-def test_a_killed_training_goes_on_to_the_same_bits(window: Window) -> None:
+def test_a_resumed_training_ends_with_the_same_bits(window: Window) -> None:
     checkpoints: list[bytes] = []
     whole = TowerTrainer(window, SETTINGS, seed=1, steps=10)
     last = whole.run(on_checkpoint=checkpoints.append)
@@ -64,7 +59,7 @@ def read_step(data: bytes) -> int:
     return int(msgspec.json.decode(header)["step"])
 
 
-def test_stopping_between_steps_and_resuming_changes_nothing(window: Window) -> None:
+def test_a_training_stopped_between_steps_can_be_resumed(window: Window) -> None:
     whole = TowerTrainer(window, SETTINGS, seed=2, steps=6)
     whole.run()
     stopped = TowerTrainer(window, SETTINGS, seed=2, steps=6)
@@ -75,7 +70,7 @@ def test_stopping_between_steps_and_resuming_changes_nothing(window: Window) -> 
     assert resumed.model() == whole.model()
 
 
-def test_another_seed_is_another_training(window: Window) -> None:
+def test_another_seed_gives_another_network(window: Window) -> None:
     models = []
     for seed in (1, 2):
         trainer = TowerTrainer(window, SETTINGS, seed=seed, steps=1)
@@ -84,7 +79,7 @@ def test_another_seed_is_another_training(window: Window) -> None:
     assert models[0] != models[1]
 
 
-def test_a_checkpoint_of_another_training_is_refused(window: Window, make_game) -> None:
+def test_a_checkpoint_of_another_training_is_rejected(window: Window) -> None:
     trainer = TowerTrainer(window, SETTINGS, seed=1, steps=2)
     trainer.run()
     data = trainer.checkpoint()
@@ -96,7 +91,7 @@ def test_a_checkpoint_of_another_training_is_refused(window: Window, make_game) 
     with pytest.raises(TrainingError, match="settings"):
         TowerTrainer(window, other_settings, seed=1, steps=2, resume=data)
     with pytest.raises(TrainingError, match="window"):
-        TowerTrainer(window_of(make_game, "hex8_2p", 5), SETTINGS, seed=1, steps=2, resume=data)
+        TowerTrainer(window_of("hex8_2p", 5), SETTINGS, seed=1, steps=2, resume=data)
     with pytest.raises(TrainingError, match="parent"):
         TowerTrainer(window, SETTINGS, seed=1, steps=2, start=trainer.model(), resume=data)
     for damaged in (b"", data[:100], trainer.model()):
@@ -104,7 +99,7 @@ def test_a_checkpoint_of_another_training_is_refused(window: Window, make_game) 
             TowerTrainer(window, SETTINGS, seed=1, steps=2, resume=damaged)
 
 
-def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
+def test_a_training_starts_from_its_parent_and_names_it(window: Window) -> None:
     parent = TowerTrainer(window, SETTINGS, seed=1, steps=2)
     parent.run()
     child = TowerTrainer(window, SETTINGS, seed=9, steps=1, start=parent.model())
@@ -115,9 +110,9 @@ def test_a_network_starts_from_its_parent_and_names_it(window: Window) -> None:
     )
 
 
-def test_a_parent_of_another_config_is_refused(window: Window, make_game) -> None:
+def test_a_parent_of_another_config_is_rejected(window: Window) -> None:
     parent = TowerTrainer(window, SETTINGS, seed=1, steps=1).model()
-    other = window_of(make_game, "hex8_3p", 2)
+    other = window_of("hex8_3p", 2)
     with pytest.raises(TrainingError, match="hex8_3p from a v2-micro for hex8_2p"):
         TowerTrainer(
             other,
@@ -129,10 +124,9 @@ def test_a_parent_of_another_config_is_refused(window: Window, make_game) -> Non
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_3p"])
-def test_training_fits_what_it_is_shown(make_game, key: str) -> None:
-    """Thirty-two samples are learnt by heart: the policy approaches its entropy, the value its
-    target."""
-    window = window_of(make_game, key, 2)
+def test_training_fits_a_few_samples(key: str) -> None:
+    """The policy loss approaches the entropy of the targets, the value loss 0."""
+    window = window_of(key, 2)
     some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
     settings = TrainingSettings(
         batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000
@@ -157,7 +151,7 @@ def mean_entropy(window: Window, samples: np.ndarray) -> float:
     return total / len(samples)
 
 
-def test_the_validation_loss_is_of_games_the_gradient_never_sees(window: Window) -> None:
+def test_validation_games_are_excluded_from_training(window: Window) -> None:
     trainer = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     validating = set(np.flatnonzero(window.validating(SETTINGS.validation_fraction)).tolist())
     assert validating
@@ -167,12 +161,12 @@ def test_the_validation_loss_is_of_games_the_gradient_never_sees(window: Window)
     assert progress.validation_loss == pytest.approx(trainer.validate())
 
 
-def test_nothing_but_validation_games_is_refused(window: Window) -> None:
+def test_a_window_of_only_validation_games_is_rejected(window: Window) -> None:
     with pytest.raises(TrainingError, match="validation"):
         TowerTrainer(window, msgspec.structs.replace(SETTINGS, validation_fraction=1.0), seed=1)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(window: Window) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training(window: Window) -> None:
     trainer = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     with torch.no_grad():
         trainer.network.stem.weight.fill_(float("nan"))
@@ -180,7 +174,7 @@ def test_a_loss_that_is_no_number_ends_the_training(window: Window) -> None:
         trainer.run()
 
 
-def test_an_epoch_shows_every_sample_at_most_once_and_epochs_differ(window: Window) -> None:
+def test_an_epoch_draws_every_sample_at_most_once_in_an_order_of_its_own(window: Window) -> None:
     chosen = np.arange(len(window))
     sampler = Sampler(window, chosen, batch=32, seed=5)
     seen: list[list[int]] = []
@@ -215,8 +209,8 @@ def test_a_batch_is_a_function_of_seed_and_step(window: Window) -> None:
     assert batch(11) != batch(12)
 
 
-def test_values_are_turned_to_the_mover_and_mixed(make_game) -> None:
-    window = window_of(make_game, "square8_3p", 2)
+def test_value_targets_are_mixed_and_relative_to_the_mover() -> None:
+    window = window_of("square8_3p", 2)
     samples = np.arange(0, len(window), 7)
     plain = Sampler(window, samples, batch=4, seed=0).take(samples)
     mixed = Sampler(window, samples, batch=4, seed=0, root_value_mix=0.5).take(samples)
@@ -231,15 +225,13 @@ def test_values_are_turned_to_the_mover_and_mixed(make_game) -> None:
         assert plain.values[row, 3] == 0
 
 
-def test_samples_are_shown_under_every_symmetry_and_bound_ones_only_under_two(
-    window: Window,
-) -> None:
+def test_samples_are_drawn_under_random_symmetries(window: Window) -> None:
     sampler = Sampler(window, np.arange(len(window)), batch=64, seed=1)
     shown = sampler.at(0)
     plain = Sampler(window, np.arange(len(window)), batch=64, seed=1).take(sampler.samples_at(0))
     assert not torch.equal(shown.batch.planes, plain.batch.planes)
     assert torch.equal(shown.batch.globals_, plain.batch.globals_)
-    for channel in (Plane.HEIGHT, Plane.MARKER, Plane.COLLAPSED):  # the same cells in other places
+    for channel in (Plane.HEIGHT, Plane.MARKER, Plane.COLLAPSED):
         assert torch.allclose(
             shown.batch.planes[:, channel].sum((1, 2)), plain.batch.planes[:, channel].sum((1, 2))
         )
@@ -259,7 +251,7 @@ def test_the_policy_loss_is_the_cross_entropy_over_the_legal_moves(window: Windo
     assert torch.isfinite(logits.grad).all()
 
 
-def test_the_learning_rate_warms_up_and_comes_down() -> None:
+def test_the_learning_rate_warms_up_and_decays() -> None:
     settings = TrainingSettings(learning_rate=1.0)
     rates = [learning_rate(settings, step, 1000) for step in range(1000)]
     assert rates[0] < 0.05
@@ -275,9 +267,9 @@ def test_steps_follow_epochs_and_samples() -> None:
     assert steps_for(TrainingSettings(epochs=0.5, batch=256), 10) == 1
 
 
-def test_replicas_share_the_work_and_not_the_result(make_game) -> None:
-    """Two replicas train as one does, to rounding, and the same bits come out every time."""
-    window = window_of(make_game, "hex8_2p", 2)
+def test_replicas_give_nearly_the_result_of_one() -> None:
+    """The results differ only by rounding, and are reproducible."""
+    window = window_of("hex8_2p", 2)
     settings = TrainingSettings(batch=33, validation_fraction=0.0, checkpoint_steps=1000)
 
     def trained(replicas: int) -> TowerTrainer:
@@ -291,13 +283,11 @@ def test_replicas_share_the_work_and_not_the_result(make_game) -> None:
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_gradients_lie_in_memory_as_the_weights_do(make_game, replicas: int) -> None:
-    """The fused optimizer walks both in memory order: another order trains, but with the gradients
+def test_gradients_have_the_memory_order_of_the_weights(replicas: int) -> None:
+    """The fused optimizer reads both in memory order; in another order it would apply the gradients
     of other weights."""
     settings = TrainingSettings(batch=32, validation_fraction=0.0, checkpoint_steps=1000)
-    trainer = TowerTrainer(
-        window_of(make_game, "hex8_2p", 1), settings, seed=3, steps=1, replicas=replicas
-    )
+    trainer = TowerTrainer(window_of("hex8_2p", 1), settings, seed=3, steps=1, replicas=replicas)
     trainer.run()
     parameters = [
         parameter for parameter in trainer.network.parameters() if parameter.grad is not None
@@ -306,12 +296,10 @@ def test_gradients_lie_in_memory_as_the_weights_do(make_game, replicas: int) -> 
     assert all(parameter.grad.stride() == parameter.stride() for parameter in parameters)
 
 
-def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(
-    make_game, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Samples of several weights and a batch that halves unevenly: the gradients add up all the
-    same."""
-    window = window_of(make_game, "hex8_2p", 8)
+def test_batches_are_split_when_gpu_memory_is_exhausted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With samples of several weights and a batch of odd size, the gradients add up to the same
+    step."""
+    window = window_of("hex8_2p", 8)
     window.weight[::3] = 0.25
     settings = TrainingSettings(
         batch=33, validation_fraction=0.3, checkpoint_steps=1, territory_weight=0.5
@@ -319,50 +307,43 @@ def test_out_of_memory_takes_the_batch_in_pieces_to_the_same_step(
     whole, pieces = (TowerTrainer(window, settings, seed=3, steps=2) for _ in range(2))
     expected = whole.run()
     sizes: list[int] = []
+    validating = int(window.validating(settings.validation_fraction).sum())
 
-    def small_card(network, sampled, settings):
+    def small_gpu(network, sampled, settings):
         sizes.append(len(sampled.weight))
         if len(sampled.weight) > 9:
             raise torch.cuda.OutOfMemoryError("out of memory")
         return tower_losses(network, sampled, settings)
 
-    monkeypatch.setattr(tower_training, "tower_losses", small_card)
+    monkeypatch.setattr(tower_training, "tower_losses", small_gpu)
     found = pieces.run()
-    assert sizes[:7] == [
-        33,
-        17,
-        9,
-        8,
-        8,
-        8,
-        min(len(pieces._validation), training.VALIDATION_BATCH),
-    ]
+    assert sizes[:7] == [33, 17, 9, 8, 8, 8, min(validating, training.VALIDATION_BATCH)]
     assert msgspec.structs.asdict(found) == pytest.approx(
         msgspec.structs.asdict(expected) | {"samples_per_second": found.samples_per_second},
         rel=1e-4,
     )
     for one, other in zip(whole.network.parameters(), pieces.network.parameters(), strict=True):
-        # where a gradient is 0, Adam makes a step of nothing but rounding
+        # A gradient of 0 is a step of Adam by rounding errors
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_a_card_too_small_for_one_sample_ends_the_training(
+def test_a_gpu_too_small_for_one_sample_ends_the_training(
     window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_card(*_: object) -> None:
+    def no_gpu(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(tower_training, "tower_losses", no_card)
+    monkeypatch.setattr(tower_training, "tower_losses", no_gpu)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         TowerTrainer(window, SETTINGS, seed=1, steps=1).run()
 
 
-def test_the_ends_of_games_are_turned_to_the_mover_and_moved_with_the_board(make_game) -> None:
-    window = window_of(make_game, "hex8_3p", 2)
+def test_the_ends_of_games_follow_the_mover_and_the_symmetry() -> None:
+    window = window_of("hex8_3p", 2)
     samples = np.arange(0, len(window), 5)
     sampler = Sampler(window, samples, batch=4, seed=0, ends=True)
     grids = grid_tables(window.config)
-    games = [make_game("hex8_3p", seed) for seed in range(2)]
+    games = [play_game("hex8_3p", seed) for seed in range(2)]
     geo = geometry(window.config)
     for symmetry in (0, 3):
         drawn = sampler.take(samples, np.full(len(samples), symmetry, np.int16))
@@ -383,9 +364,9 @@ def test_the_ends_of_games_are_turned_to_the_mover_and_moved_with_the_board(make
     assert (window.owners > 0).any()
 
 
-def test_the_newest_samples_of_two_shards_keep_the_ends_of_their_games(make_game) -> None:
+def test_samples_of_several_shards_keep_the_ends_of_their_games() -> None:
     config = Config.parse("hex8_2p")
-    shards = [read_shard(build_shard(config, [make_game("hex8_2p", seed)])[0]) for seed in range(3)]
+    shards = [read_shard(build_shard(config, [play_game("hex8_2p", seed)])[0]) for seed in range(3)]
     window = open_window(shards, 10**6)
     part = open_window(shards, shards[2].samples + 5)
     for name in ("ranks", "owners"):
@@ -395,8 +376,8 @@ def test_the_newest_samples_of_two_shards_keep_the_ends_of_their_games(make_game
     assert window.plies_left[-1] >= 1
 
 
-def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
-    window = window_of(make_game, "square8_3p", 2)
+def test_auxiliary_heads_learn_the_ends_of_games() -> None:
+    window = window_of("square8_3p", 2)
     some = np.linspace(0, len(window) - 1, 32).astype(np.int64)
     settings = TrainingSettings(
         batch=32,
@@ -441,7 +422,7 @@ def test_auxiliary_heads_learn_how_games_end(make_game) -> None:
     assert TowerCheckpoint.parse(trainer.model()).header.shape["territory"] == 1
 
 
-def test_heads_come_and_go_with_their_weights(window: Window) -> None:
+def test_the_settings_add_and_remove_auxiliary_heads(window: Window) -> None:
     with_rank = msgspec.structs.replace(SETTINGS, rank_weight=0.5)
     plain = TowerTrainer(window, SETTINGS, seed=1, steps=1)
     plain.run()
@@ -463,7 +444,7 @@ def test_heads_come_and_go_with_their_weights(window: Window) -> None:
     assert torch.equal(shrunk.network.stem.weight, grown.network.stem.weight)
 
 
-def test_soft_targets_are_the_share_of_the_teacher(window: Window) -> None:
+def test_soft_targets_are_mixed_with_those_of_the_teacher(window: Window) -> None:
     teacher = build("v2-micro", hex_board=True, seed=8).eval()
     samples = np.array([3, 40, 77])
     drawn = Sampler(window, samples, batch=3, seed=0).take(samples)
@@ -479,7 +460,7 @@ def test_soft_targets_are_the_share_of_the_teacher(window: Window) -> None:
     torch.testing.assert_close(all_.values, values * drawn.present)
 
 
-def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
+def test_a_student_of_another_architecture_learns_from_its_teacher(
     window: Window, monkeypatch
 ) -> None:
     monkeypatch.setitem(
@@ -500,7 +481,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
     trainer = TowerTrainer(window, settings, seed=1, steps=20, teacher=data)
 
     def distance() -> float:
-        drawn = soften(trainer.samplers[0].take(trainer._validation[:64]), teacher.eval(), 1.0)
+        drawn = soften(trainer.samplers[0].take(np.arange(64)), teacher.eval(), 1.0)
         with torch.no_grad():
             logits, values = trainer.network(*drawn.batch)
         seen = drawn.present > 0
@@ -518,7 +499,7 @@ def test_a_student_of_another_architecture_comes_to_agree_with_its_teacher(
         TowerTrainer(window, settings, seed=1, steps=20, resume=trainer.checkpoint())
 
 
-def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
+def test_a_teacher_of_another_config_is_rejected(window: Window) -> None:
     data = TowerCheckpoint.save(
         build("v2-micro", hex_board=True), architecture="v2-micro", config=Config.parse("hex8_3p")
     )
@@ -526,7 +507,7 @@ def test_a_teacher_of_another_config_is_refused(window: Window) -> None:
         TowerTrainer(window, SETTINGS, seed=1, steps=1, teacher=data)
 
 
-def test_an_old_name_trains_the_architecture_it_means(
+def test_a_deprecated_name_trains_the_current_architecture(
     window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(DEPRECATED, "v1", "v2-micro")
@@ -538,8 +519,8 @@ def test_an_old_name_trains_the_architecture_it_means(
 
 
 def prefer_kinds(window: Window) -> Window:
-    """The window with a policy that can be learnt for two seats and holds for four: some kinds of
-    moves rather than others."""
+    """Return the window with a policy that prefers some kinds of moves, whatever the number of
+    seats."""
     liked = np.array(
         [move_type(int(code)) in (LEAP, CHAIN) or move_n(int(code)) == 2 for code in window.codes]
     )
@@ -550,8 +531,8 @@ def prefer_kinds(window: Window) -> Window:
     )
 
 
-def test_a_transferred_network_starts_lower_than_a_fresh_one(make_game) -> None:
-    two, four = (prefer_kinds(window_of(make_game, key, 2)) for key in ("square8_2p", "square8_4p"))
+def test_a_transferred_network_starts_with_a_lower_loss_than_a_fresh_one() -> None:
+    two, four = (prefer_kinds(window_of(key, 2)) for key in ("square8_2p", "square8_4p"))
     settings = TrainingSettings(
         batch=64, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=999
     )

@@ -1,4 +1,4 @@
-"""Checkpoints say what they are, load only where they fit, and never unpickle."""
+"""Checkpoints describe themselves, load only where they fit, and are never unpickled."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def data() -> bytes:
 
 
 def with_header(data: bytes, **changes: object) -> bytes:
-    """The same weights under another header."""
+    """Return the same weights with a changed header."""
     weights, metadata = unpack(data)
     header = json.loads(metadata[cp.TowerCheckpoint.KEY]) | changes
     return pack(weights, {cp.TowerCheckpoint.KEY: json.dumps(header)})
 
 
-def test_a_network_comes_back_as_it_was(data: bytes) -> None:
+def test_a_saved_network_is_loaded_unchanged(data: bytes) -> None:
     loaded = cp.TowerCheckpoint.parse(data, digest=cp.digest_of(data))
     assert loaded.header.parents == (PARENT,)
     assert loaded.header.encoder == ENCODER
@@ -54,7 +54,7 @@ def test_a_network_comes_back_as_it_was(data: bytes) -> None:
         assert torch.equal(tensor, original[name])
 
 
-def test_saving_what_was_loaded_gives_the_same_bytes(data: bytes) -> None:
+def test_saving_a_loaded_network_gives_the_same_bytes(data: bytes) -> None:
     network = cp.TowerCheckpoint.parse(data).network()
     again = cp.TowerCheckpoint.save(
         network, architecture="v2-micro", config=CONFIG, parents=(PARENT,), notes={"step": "12"}
@@ -62,7 +62,7 @@ def test_saving_what_was_loaded_gives_the_same_bytes(data: bytes) -> None:
     assert again == data
 
 
-def test_an_evaluator_plays_from_the_bytes(data: bytes) -> None:
+def test_an_evaluator_loads_the_bytes_of_a_checkpoint(data: bytes) -> None:
     position = Position.start(CONFIG)
     codes = position.legal_codes()
     logits, values = Evaluator.load(data).evaluate(
@@ -79,7 +79,7 @@ def test_the_safetensors_library_reads_our_bytes(data: bytes) -> None:
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_network_with_auxiliary_heads_comes_back_with_them() -> None:
+def test_auxiliary_heads_are_saved_and_loaded() -> None:
     network = build("v2-micro", hex_board=True, seed=4, auxiliary=("rank", "moves_left"))
     loaded = cp.TowerCheckpoint.parse(
         cp.TowerCheckpoint.save(network, architecture="v2-micro", config=CONFIG)
@@ -89,7 +89,7 @@ def test_a_network_with_auxiliary_heads_comes_back_with_them() -> None:
     assert loaded.network().state_dict().keys() == network.state_dict().keys()
 
 
-def test_old_names_are_read_and_never_written() -> None:
+def test_deprecated_names_are_read_and_never_written() -> None:
     with pytest.warns(DeprecationWarning, match="v5-heavy-large"):
         assert canonical("v6") == "v5-heavy-large"
     with pytest.warns(DeprecationWarning, match="v5-heavy-xl"):
@@ -102,13 +102,13 @@ def test_old_names_are_read_and_never_written() -> None:
 
 
 def small(name: str) -> Tower:
-    """A tower of the kind, without its size."""
+    """Return a small tower with the blocks of the deprecated architecture `name`."""
     with pytest.warns(DeprecationWarning, match=name):
         shape = shape_of(name)
     return Tower(replace(shape, blocks=1, global_every=1, channels=8), hex_board=True)
 
 
-REFUSALS = {
+REJECTED = {
     "head": ({"shape": describe(shape_of("v2-micro")) | {"rank": 2}}, "shape"),
     "encoder": ({"encoder": "planes-0"}, "encoder"),
     "rules": ({"rules_version": 99}, "rules version 99"),
@@ -121,14 +121,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
-def test_a_header_that_does_not_fit_is_refused(data: bytes, case: str) -> None:
-    changes, message = REFUSALS[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_a_header_that_does_not_fit_is_rejected(data: bytes, case: str) -> None:
+    changes, message = REJECTED[case]
     with pytest.raises(cp.CheckpointError, match=message):
         cp.TowerCheckpoint.parse(with_header(data, **changes))
 
 
-def test_weights_that_do_not_fit_are_refused_by_name(data: bytes) -> None:
+def test_tensors_that_do_not_fit_are_rejected_by_name(data: bytes) -> None:
     weights, metadata = unpack(data)
     stem = weights["stem.weight"]
     for changed, message in (
@@ -142,31 +142,31 @@ def test_weights_that_do_not_fit_are_refused_by_name(data: bytes) -> None:
             cp.TowerCheckpoint.parse(pack(changed, metadata))
 
 
-def test_a_wrong_digest_is_refused(data: bytes) -> None:
+def test_a_wrong_digest_is_rejected(data: bytes) -> None:
     with pytest.raises(cp.CheckpointError, match="expected " + PARENT):
         cp.TowerCheckpoint.parse(data, digest=PARENT)
 
 
 @pytest.mark.parametrize("cut", [0, 4, 7, 8, 100, 5000, -1])
-def test_truncated_bytes_are_refused(data: bytes, cut: int) -> None:
+def test_truncated_bytes_are_rejected(data: bytes, cut: int) -> None:
     with pytest.raises(cp.CheckpointError):
         cp.TowerCheckpoint.parse(data[:cut])
 
 
-def test_a_tensor_file_of_somebody_else_is_refused() -> None:
+def test_a_tensor_file_without_our_header_is_rejected() -> None:
     with pytest.raises(cp.CheckpointError, match="no header of RingRift"):
         cp.TowerCheckpoint.parse(pack({"w": np.zeros(3, np.float32)}, {}))
 
 
 class Bomb:
-    """Whoever unpickles it fails the test."""
+    """Unpickling an instance fails the test."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return pytest.fail, ("unpickled",)
 
 
 @pytest.mark.parametrize("kind", ["torch.save", *range(pickle.HIGHEST_PROTOCOL + 1)])
-def test_a_pickle_is_refused_and_never_read(kind: str | int) -> None:
+def test_a_pickle_is_rejected_and_never_read(kind: str | int) -> None:
     out = io.BytesIO()
     if isinstance(kind, int):
         pickle.dump(Bomb(), out, kind)
@@ -179,11 +179,8 @@ def test_a_pickle_is_refused_and_never_read(kind: str | int) -> None:
 
 
 @given(st.integers(0, 4000), st.binary(min_size=1, max_size=3))
-def test_no_damage_to_a_header_does_anything_but_be_refused(
-    data: bytes, at: int, noise: bytes
-) -> None:
-    """No other error comes out, whatever was damaged; a letter of a note may change unnoticed,
-    which is what digests are for."""
+def test_a_damaged_header_raises_only_checkpoint_errors(data: bytes, at: int, noise: bytes) -> None:
+    """Damage to a note is noticed only by the digest."""
     damaged = data[:at] + noise + data[at + len(noise) :]
     with contextlib.suppress(cp.CheckpointError):
         cp.TowerCheckpoint.parse(damaged)
@@ -196,13 +193,13 @@ def test_no_damage_to_a_header_does_anything_but_be_refused(
     st.binary(max_size=300).map(lambda text: len(text).to_bytes(8, "little") + text)
     | st.binary(max_size=40)
 )
-def test_noise_is_no_tensor_file(noise: bytes) -> None:
+def test_random_bytes_raise_only_tensor_errors(noise: bytes) -> None:
     with contextlib.suppress(TensorError):
         unpack(noise)
 
 
-def test_a_header_whose_length_looks_like_a_pickle_is_read() -> None:
-    """640 is 80 02 in the file: how pickles of protocol 2 begin."""
+def test_a_header_whose_length_resembles_a_pickle_is_read() -> None:
+    """A length of 640 is stored as 80 02, the first bytes of a pickle of protocol 2."""
     for letters in range(400, 700):
         data = pack({"a": np.zeros(1, np.float32)}, {"note": "x" * letters})
         if data.startswith(b"\x80\x02"):
@@ -239,11 +236,11 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bytes_that_are_no_tensor_file_are_refused(case: str) -> None:
+def test_malformed_tensor_files_are_rejected(case: str) -> None:
     with pytest.raises(TensorError):
         unpack(BAD_FILES[case])
 
 
-def test_a_dtype_without_a_code_cannot_be_packed() -> None:
+def test_an_unsupported_dtype_cannot_be_packed() -> None:
     with pytest.raises(TensorError, match="complex"):
         pack({"z": np.zeros(2, np.complex64)}, {})

@@ -1,9 +1,10 @@
-"""Different positions get different inputs, and each plane and global means what it says."""
+"""Different positions have different inputs; planes and globals have their documented values."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.positions import random_positions
 
 from ringrift.nets.encoding import (
     GLOBALS,
@@ -53,8 +54,8 @@ STACK = f"(12)3(2)3/8/{EMPTY_ROWS}"
 
 PAIRS = {
     "height 5 and 9": (square(f"(11111)7/8/{EMPTY_ROWS}"), square(f"(111111111)7/8/{EMPTY_ROWS}")),
-    "buried ring": (square(f"(1121)7/8/{EMPTY_ROWS}"), square(f"(1122)7/8/{EMPTY_ROWS}")),
-    "order of buried rings": (
+    "covered ring": (square(f"(1121)7/8/{EMPTY_ROWS}"), square(f"(1122)7/8/{EMPTY_ROWS}")),
+    "order of covered rings": (
         square(f"(11212)7/8/{EMPTY_ROWS}"),
         square(f"(11221)7/8/{EMPTY_ROWS}"),
     ),
@@ -108,9 +109,7 @@ def test_positions_that_differ_in_one_thing_have_different_inputs(name: str) -> 
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_3p", "hex8_4p"])
-def test_positions_of_random_play_share_an_input_only_if_they_are_the_same(
-    key: str, random_positions
-) -> None:
+def test_different_positions_of_random_play_have_different_inputs(key: str) -> None:
     seen: dict[bytes, str] = {}
     for position in random_positions(key, count=400, every=1):
         planes, globals_ = inputs(position)
@@ -123,7 +122,7 @@ def test_positions_of_random_play_share_an_input_only_if_they_are_the_same(
         )
 
 
-def test_planes_say_what_they_are_named() -> None:
+def test_planes_and_globals_have_their_documented_values() -> None:
     position = square(f"(2212)a1B4/8/{EMPTY_ROWS}", turn="2m", context="must=a1")
     planes, globals_ = inputs(position)
     stack = at(planes, position, 0, 0)
@@ -151,7 +150,7 @@ def test_planes_say_what_they_are_named() -> None:
     assert me[stacks] == pytest.approx(1 / 8)
 
 
-def test_seats_a_game_does_not_have_are_zero() -> None:
+def test_planes_and_globals_of_absent_seats_are_zero() -> None:
     planes, globals_ = inputs(square(STACK))
     for group in (
         Plane.CONTROLLER,
@@ -165,7 +164,7 @@ def test_seats_a_game_does_not_have_are_zero() -> None:
     assert not globals_[Global.SEAT + 2 * SEAT_GLOBALS :].any()
 
 
-def test_the_same_position_with_seats_turned_has_the_same_input() -> None:
+def test_rotating_the_seats_does_not_change_the_input() -> None:
     one = square(
         f"(12)a1A4/8/{EMPTY_ROWS}", turn="1m", hands="2,3", context="last=2", rounds="1/1+/1/2"
     )
@@ -177,7 +176,7 @@ def test_the_same_position_with_seats_turned_has_the_same_input() -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
-def test_no_two_cells_look_alike_on_an_empty_board(config: Config) -> None:
+def test_the_cells_of_an_empty_board_have_different_inputs(config: Config) -> None:
     planes, _ = inputs(Position.start(config))
     on_board = planes[planes[:, Plane.ON_BOARD] == 1]
     assert len(on_board) == geometry(config).n_cells
@@ -185,9 +184,7 @@ def test_no_two_cells_look_alike_on_an_empty_board(config: Config) -> None:
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_2p"])
-def test_a_batch_is_its_positions_one_by_one_each_moved_by_its_symmetry(
-    key: str, random_positions
-) -> None:
+def test_each_position_of_a_batch_is_encoded_under_its_symmetry(key: str) -> None:
     positions = random_positions(key, count=24)
     config, geo = positions[0].config, positions[0].geometry
     grids = grid_tables(config)
@@ -204,5 +201,5 @@ def test_a_batch_is_its_positions_one_by_one_each_moved_by_its_symmetry(
             np.testing.assert_array_equal(
                 planes[i, geo.grid_of[table[c]]][moving], alone[geo.grid_of[c]][moving]
             )
-        # columns and rows belong to the board and stay
+        # Columns and rows are those of the grid, which does not move
         np.testing.assert_array_equal(planes[i][:, Plane.COLUMN], alone[:, Plane.COLUMN])

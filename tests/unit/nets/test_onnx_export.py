@@ -1,4 +1,4 @@
-"""The ONNX graph says what the network says, for any number of positions and moves."""
+"""The ONNX graph has the outputs of the network, for any number of positions and moves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.positions import arrays_of, random_positions
 
 from ringrift.nets import onnx_export
 from ringrift.nets.architectures import build
@@ -19,7 +20,7 @@ from ringrift.rules import Config
 
 
 def checkpoint(monkeypatch: pytest.MonkeyPatch, key: str) -> bytes:
-    """A small network with every kind of block."""
+    """Return a small network with every kind of block."""
     small = replace(ARCHITECTURES["v5-heavy"], blocks=2, channels=16, global_every=1)
     monkeypatch.setitem(ARCHITECTURES, "small", small)
     config = Config.parse(key)
@@ -33,9 +34,7 @@ def checkpoint(monkeypatch: pytest.MonkeyPatch, key: str) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["square8_2p", "hex8_3p"])
-def test_the_graph_gives_the_outputs_of_the_network(
-    key: str, monkeypatch, random_positions, arrays_of
-) -> None:
+def test_the_exported_graph_gives_the_outputs_of_the_network(key: str, monkeypatch) -> None:
     for package in onnx_export.PACKAGES:
         pytest.importorskip(
             package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'"
@@ -62,7 +61,7 @@ def test_the_graph_gives_the_outputs_of_the_network(
 
 
 @pytest.mark.slow
-def test_a_graph_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_differs_from_the_network_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     for package in onnx_export.PACKAGES:
         pytest.importorskip(
             package, reason=f"{package} is not installed: pip install 'ringrift[onnx]'"
@@ -72,7 +71,7 @@ def test_a_graph_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyP
         export(checkpoint(monkeypatch, "hex8_2p"))
 
 
-def test_without_the_packages_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_the_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
         OnnxError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'ringrift\[onnx\]'"

@@ -1,4 +1,4 @@
-"""Symmetries hold for legal moves and their effects, and those left out do not."""
+"""Symmetries hold for legal moves and their effects, and the omitted ones do not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parse_cell(name: str) -> tuple[int, int]:
 
 
 def image_of_text(config: Config, text: str, symmetry: Symmetry) -> str:
-    """Position text with every cell moved, written independently of the tables under test."""
+    """Return the text of the image of a position, independently of the tables under test."""
     last = config.shape.width - 1
 
     def moved(x: int, y: int) -> tuple[int, int]:
@@ -71,8 +71,8 @@ def image_of_text(config: Config, text: str, symmetry: Symmetry) -> str:
 def differences(
     config: Config, symmetry: Symmetry, *, games: int, every: int, seed: int
 ) -> tuple[int, int]:
-    """Positions of random games that were compared, and those whose image has other legal moves or
-    another effect of one."""
+    """Compare positions of random games with their images. Return the number compared, and the
+    number of those whose image has other legal moves or another effect of one."""
     rng = np.random.default_rng(seed)
     table = cell_table(config, symmetry)
     compared = wrong = 0
@@ -98,7 +98,7 @@ def differences(
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "square8_4p", "hex8_2p", "hex8_3p"])
-def test_every_symmetry_in_use_maps_legal_moves_and_their_effects(key: str) -> None:
+def test_every_symmetry_maps_legal_moves_and_their_effects(key: str) -> None:
     config = Config.parse(key)
     for index, symmetry in enumerate(symmetries(config)):
         compared, wrong = differences(config, symmetry, games=6, every=4, seed=index)
@@ -107,7 +107,7 @@ def test_every_symmetry_in_use_maps_legal_moves_and_their_effects(key: str) -> N
 
 
 @pytest.mark.parametrize("key", ["square19_2p", "hexagonal_2p"])
-def test_every_symmetry_in_use_holds_on_the_large_boards(key: str) -> None:
+def test_every_symmetry_holds_on_the_large_boards(key: str) -> None:
     config = Config.parse(key)
     for index, symmetry in enumerate(symmetries(config)):
         compared, wrong = differences(config, symmetry, games=1, every=25, seed=index)
@@ -116,8 +116,8 @@ def test_every_symmetry_in_use_holds_on_the_large_boards(key: str) -> None:
 
 
 def recovery_position(config: Config, rng: np.random.Generator) -> Position:
-    """Seat 1 controls nothing, has a ring buried twice and many markers: slides in plenty, some of
-    them making lines."""
+    """Return a position with many legal recovery slides, some of which make lines: seat 1 controls
+    no stack, has two covered rings and many markers."""
     rows = []
     for y in range(config.shape.width):
         kinds = rng.choice(
@@ -136,7 +136,7 @@ def recovery_position(config: Config, rng: np.random.Generator) -> Position:
 
 
 def merged(rows: list[list[str]]) -> list[list[str]]:
-    """Runs of empty cells as one number, stacks kept whole."""
+    """Return the rows with runs of empty cells as one number."""
     out = []
     for row in rows:
         parts: list[str] = []
@@ -150,7 +150,7 @@ def merged(rows: list[list[str]]) -> list[list[str]]:
 
 
 def holds(position: Position, symmetry: Symmetry) -> bool:
-    """Whether the image has the image's legal moves and each has the image's effect."""
+    """Return whether the image has the images of the legal moves and of their effects."""
     config, table = position.config, cell_table(position.config, symmetry)
     image = Position.parse(image_of_text(config, position.text(), symmetry))
     moved = [move_code(config, position.state, int(c), table) for c in position.legal_codes()]
@@ -166,7 +166,7 @@ def holds(position: Position, symmetry: Symmetry) -> bool:
 
 
 @pytest.mark.parametrize("key", ["square8_2p", "square8_3p", "hex8_2p", "hex8_4p", "hexagonal_2p"])
-def test_only_the_half_turn_holds_where_recovery_is_on_offer(key: str) -> None:
+def test_only_the_half_turn_holds_where_recovery_is_legal(key: str) -> None:
     config = Config.parse(key)
     rng = np.random.default_rng(5)
     positions = [
@@ -185,9 +185,8 @@ def test_only_the_half_turn_holds_where_recovery_is_on_offer(key: str) -> None:
     assert failing
 
 
-def test_the_symmetries_left_out_on_hex8_break_the_border_growth() -> None:
-    """The worked example of section 11.4: the border grows over (+1, +1), so its image has another
-    border."""
+def test_the_omitted_symmetries_of_hex8_break_the_border_growth() -> None:
+    """The worked example of section 11.4: its border grows over (+1, +1)."""
     position = Position.parse(BORDER_GROWTH)
     config = position.config
     [claim] = [

@@ -1,11 +1,12 @@
-"""A transferred network plays as its source where the new seats have nothing, and treats them as
-opponents where they have."""
+"""A transferred network plays as its source if the new seats have nothing, else treats them as
+opponents."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from support.positions import arrays_of, random_positions
 
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.batch import Batch, Batcher
@@ -18,7 +19,7 @@ from ringrift.rules import Config, Position
 def network_for(key: str, seed: int = 5) -> bytes:
     config = Config.parse(key)
     network = build("v2-micro", hex_board=config.shape.hex, seed=seed)
-    with torch.no_grad():  # blocks and biases that do something
+    with torch.no_grad():  # otherwise fresh blocks and biases change nothing
         for parameter in network.parameters():
             if not parameter.any():
                 parameter.normal_(std=0.05, generator=torch.Generator().manual_seed(seed))
@@ -31,8 +32,8 @@ def both(source: str, target: str) -> tuple[Tower, Tower]:
     return TowerCheckpoint.parse(data).network().eval(), TowerCheckpoint.parse(new).network().eval()
 
 
-def said_to_have(batch: Batch, seats: int) -> Batch:
-    """The batch with the global that tells the number of seats changed."""
+def with_seats(batch: Batch, seats: int) -> Batch:
+    """Return the batch with another number of seats in its globals."""
     batch.globals_[:, Global.SEATS : Global.SEATS + 3] = 0
     batch.globals_[:, Global.SEATS + seats - 2] = 1
     return batch
@@ -42,9 +43,7 @@ def said_to_have(batch: Batch, seats: int) -> Batch:
     ("source", "target"),
     [("square8_2p", "square8_4p"), ("hex8_2p", "hex8_3p"), ("hex8_3p", "hexagonal_4p")],
 )
-def test_the_policy_is_that_of_the_source_where_the_new_seats_have_nothing(
-    source, target, random_positions, arrays_of
-) -> None:
+def test_policy_and_value_are_those_of_the_source_if_new_seats_have_nothing(source, target) -> None:
     old, new = both(source, target)
     positions = random_positions(source, count=20)
     seats = Config.parse(target).seats
@@ -52,9 +51,9 @@ def test_the_policy_is_that_of_the_source_where_the_new_seats_have_nothing(
         batch = Batcher(positions[0].geometry).encode(*arrays_of(positions))
         logits, values = old(*batch)
         again, unchanged = new(*batch)
-        assert torch.equal(logits, again)  # as it stands
+        assert torch.equal(logits, again)
         assert torch.equal(values[:, 0], unchanged[:, 0])
-        more, turned = new(*said_to_have(batch, seats))  # and as a game of more seats
+        more, turned = new(*with_seats(batch, seats))
     torch.testing.assert_close(more, logits)
     torch.testing.assert_close(turned[:, 0], values[:, 0])
     opponents = torch.atanh(values[:, 1 : Config.parse(source).seats]).sum(1)
@@ -63,9 +62,8 @@ def test_the_policy_is_that_of_the_source_where_the_new_seats_have_nothing(
     )
 
 
-def test_opponents_are_alike() -> None:
-    """What one opponent has and another has not may change hands: move and values of the mover
-    stay."""
+def test_all_opponents_are_treated_alike() -> None:
+    """Exchanging the seats of the opponents changes neither logits nor values."""
     _, new = both("square8_2p", "square8_4p")
     position = Position.start(Config.parse("square8_4p"))
     rng = np.random.default_rng(3)
@@ -89,7 +87,7 @@ def test_opponents_are_alike() -> None:
     torch.testing.assert_close(same, values)
 
 
-def test_the_new_network_names_its_parent_and_how_it_was_made() -> None:
+def test_a_transferred_network_names_its_parent_and_the_method() -> None:
     data = network_for("square8_2p")
     new = transfer(TowerCheckpoint.parse(data), Config.parse("square8_4p"))
     header = TowerCheckpoint.parse(new).header
@@ -99,7 +97,7 @@ def test_the_new_network_names_its_parent_and_how_it_was_made() -> None:
     assert new == transfer(TowerCheckpoint.parse(data), Config.parse("square8_4p"))
 
 
-def test_what_cannot_be_transferred_is_refused_in_a_line() -> None:
+def test_transfers_between_shapes_or_to_fewer_seats_are_rejected() -> None:
     source = TowerCheckpoint.parse(network_for("square8_3p"))
     with pytest.raises(TransferError, match="square8_3p is played on squares, hex8_4p on hexagons"):
         transfer(source, Config.parse("hex8_4p"))
@@ -107,7 +105,7 @@ def test_what_cannot_be_transferred_is_refused_in_a_line() -> None:
         transfer(source, Config.parse("square8_2p"))
 
 
-def test_the_source_keeps_its_weights() -> None:
+def test_a_transfer_does_not_change_the_source() -> None:
     source = TowerCheckpoint.parse(network_for("square8_2p"))
     before = {name: array.copy() for name, array in source.weights.items()}
     transfer(source, Config.parse("square8_4p"))

@@ -1,5 +1,4 @@
-"""Whole-number inference: an updated accumulator is a fresh one, values are shares of one
-result."""
+"""Integer inference: an updated accumulator equals a refreshed one, and values sum to 0."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ def same(acc: nnue.Accumulators, one: int, other: int) -> bool:
 
 
 def reference_sums(geo: Geometry, net: nnue.Network, position: Position, seat: int) -> np.ndarray:
-    """Bias and the rows of all active features, from the list of them."""
+    """Return the bias plus the rows of all active features."""
     cells, out = np.zeros(geo.n_cells, np.int32), np.zeros(nf.features_max(geo), np.int32)
     describe(geo, position.state, cells)
     places, axes = nf.plain_places(geo)
@@ -41,7 +40,7 @@ def reference_sums(geo: Geometry, net: nnue.Network, position: Position, seat: i
 @pytest.mark.parametrize("key", CONFIGS)
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_an_updated_accumulator_equals_a_fresh_one(key: str, seed: int) -> None:
+def test_an_updated_accumulator_equals_a_refreshed_one(key: str, seed: int) -> None:
     game = random_game(key, seed)
     geo, net = game[0].geometry, random_nnue(key)
     acc = nnue.new_accumulators(geo, net, 3)
@@ -56,8 +55,8 @@ def test_an_updated_accumulator_equals_a_fresh_one(key: str, seed: int) -> None:
         assert np.array_equal(acc.sums[2, seat - 1], reference_sums(geo, net, game[-1], seat))
 
 
-def test_the_random_games_see_captures_and_collapses() -> None:
-    """What the law above is tested on."""
+def test_the_random_games_have_chain_captures_and_large_claims() -> None:
+    """The games of the test above."""
     for key in CONFIGS:
         largest, captured = 0, False
         for seed in range(8):
@@ -69,7 +68,7 @@ def test_the_random_games_see_captures_and_collapses() -> None:
         assert largest >= 3
 
 
-def test_an_update_may_jump_to_any_position() -> None:
+def test_an_accumulator_can_be_updated_to_any_position() -> None:
     game = random_game("hex8_2p", 3)
     geo, net = game[0].geometry, random_nnue("hex8_2p")
     acc = nnue.new_accumulators(geo, net, 3)
@@ -80,7 +79,7 @@ def test_an_update_may_jump_to_any_position() -> None:
 
 
 @pytest.mark.parametrize("key", CONFIGS)
-def test_values_are_shares_of_one_result_and_exact_at_the_end(key: str) -> None:
+def test_values_sum_to_zero_and_are_exact_at_the_end(key: str) -> None:
     game = random_game(key, 5)
     geo, net, n = game[0].geometry, random_nnue(key), game[0].config.seats
     states = np.array([position.state for position in game])
@@ -93,7 +92,7 @@ def test_values_are_shares_of_one_result_and_exact_at_the_end(key: str) -> None:
     assert values[-1] == pytest.approx(1 - 2 * (ranks - 1) / (n - 1))
 
 
-def test_a_network_that_is_not_used_has_no_weights() -> None:
+def test_the_placeholder_network_has_no_weights() -> None:
     geo = Position.start(Config.parse("hex8_2p")).geometry
     assert nnue.no_network().first.size == 0
     assert nnue.new_accumulators(geo, nnue.no_network(), 1).sums.shape == (1, 2, 0)
