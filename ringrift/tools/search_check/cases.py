@@ -20,8 +20,7 @@ class CaseFileError(RingRiftError):
 class Transform(
     msgspec.Struct, frozen=True, rename={"rescale": "rescale_values", "mixed": "use_mixed_value"}
 ):
-    """The transform of Q values; the fields of `ringrift.search.gumbel.Settings` by their names in
-    mctx."""
+    """The transform of Q values, with the names of mctx for fields of the search's `Settings`."""
 
     value_scale: float
     maxvisit_init: float
