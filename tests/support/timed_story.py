@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from ringrift.deciders.fleet import dead_letters as dead_letters
 from ringrift.events import Fact
 from ringrift.events.facts import ConsumerStarted
 from support.story import START, Story

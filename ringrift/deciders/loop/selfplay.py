@@ -137,7 +137,8 @@ def credited(state: SelfplayState, fact: f.SelfplayPlanned, context: Context) ->
     most = CREDIT_PLANS_MAX * max(plans, default=0)
     for config in settings.configs:
         item = configs.get(config, Play())
-        credit = item.credit + _share(state, config, settings) * fact.games
+        share = state.shares.get(config, 1.0 / len(settings.configs))
+        credit = item.credit + share * fact.games
         credit -= fact.games if config == fact.config else 0
         configs[config] = replace(item, credit=min(max(credit, -most), most))
     return replace(state, configs=configs)
@@ -256,7 +257,3 @@ def ticket_games(state: SelfplayState, config: str, settings: Settings) -> int:
         return min(TICKET_GAMES_MIN, usual)
     games = int(min(state.players.values()) / max(seconds.careful, 1e-9))
     return min(max(games, TICKET_GAMES_MIN), TICKET_FACTOR_MAX * usual)
-
-
-def _share(state: SelfplayState, config: str, settings: Settings) -> float:
-    return state.shares.get(config, 1.0 / len(settings.configs))
