@@ -28,8 +28,8 @@ A command is one function. Its signature is its parser and its docstring is its 
 - Parameters before `/` are positional, those after `*` are options. An option without a default is
   required; a tuple is an option that may be given several times.
 - `Source`, `Json`, `Config`, `PositiveInt`, `Words`, `Numbers`, `Assignments`, `Duration` and
-  `Moment` are the shared types. Use `Annotated[T, Parameter(name="--for")]` where the option has another name than
-  the parameter.
+  `Moment` are the shared types. Use `Annotated[T, Parameter(name="--for")]` where the option has
+  another name than the parameter.
 - The function parses, opens the log and prints. The work is done by a function of `insight`,
   `cluster` or `tools`, which takes typed parameters and returns values.
 - What takes long to import (torch, numba, matplotlib) is imported inside the function.

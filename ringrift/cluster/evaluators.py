@@ -8,10 +8,12 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from ringrift.cluster.supervisor import Child, supervise
+from ringrift.cluster.machine import children_of, copies
+from ringrift.cluster.supervisor import supervise
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.runtime.host import threads
+from ringrift.runtime.processes import PROCESSES
 
 
 @contextlib.asynccontextmanager
@@ -21,16 +23,9 @@ async def evaluators(log: JetStreamLog, data: Path) -> AsyncIterator[None]:
     import torch  # takes seconds, and most matches find evaluators running
 
     running = {beat.consumer for beat in await Presence(log).all()}
-    logs = data / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    gpu = torch.cuda.is_available()
-    wanted = {"dispatcher": 1, "evaluator": 1 if gpu else threads()}
-    children = [
-        Child(name, log.servers[0], logs / f"{name}-{number}.log", None if gpu else 1)
-        for name, count in wanted.items()
-        if name not in running
-        for number in range(count)
-    ]
+    wanted = [PROCESSES[name] for name in ("dispatcher", "evaluator") if name not in running]
+    planned = copies(wanted, threads(), gpu=torch.cuda.is_available())
+    children = children_of(planned, log.servers[0], data)
     stopping = asyncio.Event()
     supervising = asyncio.create_task(supervise(children, stopping, _say))
     try:

@@ -1,19 +1,20 @@
-"""What this machine is, and which processes its roles, GPU and memory allow."""
+"""What this machine is, and the processes that its roles, GPU and memory allow."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 import ringrift
+from ringrift.cluster.supervisor import Child
 from ringrift.errors import CommandError
 from ringrift.log.presence import Machine
 from ringrift.runtime.host import memory_bytes
 from ringrift.runtime.host import threads as process_threads
-from ringrift.runtime.processes import MIB, ROLES, of_roles
+from ringrift.runtime.processes import MIB, ROLES, ProcessSpec, of_roles
 
 GIT_SECONDS_MAX = 5.0
 
@@ -80,12 +81,39 @@ def plan(machine: Machine) -> list[Planned]:
             f"{','.join(machine.roles)}, which need {least / MIB:,.0f} MB: give fewer roles"
         )
     each = sum(spec.memory for spec in wanted if spec.per_core)
-    copies = 1
-    if each and not machine.gpu:
-        copies = min(machine.cores, 1 + (machine.memory_bytes - least) // each)
+    count = machine.cores
+    if each:
+        count = min(count, 1 + (machine.memory_bytes - least) // each)
+    return copies(wanted, count, gpu=bool(machine.gpu))
+
+
+def copies(specs: Iterable[ProcessSpec], count: int, *, gpu: bool) -> list[Planned]:
+    """One process of each kind; without a GPU `count` of those that run once per core, with one
+    thread each."""
     found = []
-    for spec in wanted:
-        # threads that wait for each other at every layer of a network lose to other load
-        threads = 1 if spec.per_core and not machine.gpu else None
-        found += [Planned(spec.name, spec.role, threads)] * (copies if spec.per_core else 1)
+    for spec in specs:
+        if spec.per_core and not gpu:
+            # threads that wait for each other at every layer of a network lose to other load
+            found += [Planned(spec.name, spec.role, threads=1)] * count
+        else:
+            found.append(Planned(spec.name, spec.role, threads=None))
+    return found
+
+
+def children_of(
+    planned: Iterable[Planned],
+    server: str,
+    data: Path,
+    environment: Callable[[Planned], Mapping[str, str]] | None = None,
+) -> list[Child]:
+    """The planned processes, connected to `server`, with logs in `data`/logs; `environment` gives
+    what one has besides the environment of this process."""
+    logs = data / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    found: list[Child] = []
+    for item in planned:
+        number = sum(child.name == item.consumer for child in found)
+        path = logs / f"{item.consumer}-{number}.log"
+        own = environment(item) if environment else None
+        found.append(Child(item.consumer, server, path, item.threads, own))
     return found

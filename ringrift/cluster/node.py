@@ -13,6 +13,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.cluster.machine import Planned, plan
+from ringrift.cluster.machine import Planned, children_of, plan
 from ringrift.cluster.supervisor import Child, supervise
 from ringrift.errors import CommandError
 from ringrift.log.errors import StreamError
@@ -140,7 +141,8 @@ async def run(options: NodeOptions, machine: Machine) -> int:
     try:
         while True:
             consumers = tuple(item.consumer for item in planned)
-            children = children_of(options, planned)
+            own = partial(environment, options)
+            children = children_of(planned, options.server, options.data, own)
             node = Node(log, options, replace(machine, consumers=consumers), children)
             node.say(f"roles {','.join(machine.roles)}: {', '.join(consumers)}")
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -162,20 +164,12 @@ async def run(options: NodeOptions, machine: Machine) -> int:
         await log.close()
 
 
-def children_of(options: NodeOptions, planned: Sequence[Planned]) -> list[Child]:
-    """The processes, each with the credentials of its role."""
-    logs = options.data / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+def environment(options: NodeOptions, planned: Planned) -> dict[str, str]:
+    """What a process of the node has in its environment. Raises CommandError."""
     own = {"RINGRIFT_NODE": options.name}
     if options.edge:
         own["RINGRIFT_EDGE"] = options.edge
-    children: list[Child] = []
-    for item in planned:
-        number = sum(child.name == item.consumer for child in children)
-        path = logs / f"{item.consumer}-{number}.log"
-        environment = own | credentials(options, item.role)
-        children.append(Child(item.consumer, options.server, path, item.threads, environment))
-    return children
+    return own | credentials(options, planned.role)
 
 
 def credentials(options: NodeOptions, role: str) -> dict[str, str]:

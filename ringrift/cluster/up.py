@@ -20,9 +20,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from ringrift.cluster.machine import children_of, copies
 from ringrift.cluster.screen import Rates, Screen, print_summary
 from ringrift.cluster.steering import apply_settings, with_known_architecture
-from ringrift.cluster.supervisor import Child, supervise
+from ringrift.cluster.supervisor import supervise
 from ringrift.cluster.terminal import console
 from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
@@ -34,8 +35,7 @@ from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.runtime.host import node_name
-from ringrift.runtime.host import threads as process_threads
+from ringrift.runtime.host import node_name, threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
@@ -112,16 +112,8 @@ class Loop:
         self.screen = Screen(self.view, self.rates, out)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
-        logs = data / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        self.children: list[Child] = []
-        gpu = torch.cuda.is_available()
-        for name, spec in PROCESSES.items():
-            if spec.per_core and not gpu:
-                for number in range(process_threads()):
-                    self.children.append(Child(name, url, logs / f"{name}-{number}.log", 1))
-            else:
-                self.children.append(Child(name, url, logs / f"{name}.log", None))
+        planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())
+        self.children = children_of(planned, url, data)
 
     async def run(self, seconds: float | None) -> None:
         """Return when the wanted generations are judged, `seconds` have passed or `stopping` is
