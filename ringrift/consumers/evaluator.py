@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ringrift.consumers.games.publishing import publish_games
 from ringrift.consumers.networks.cache import Networks
 from ringrift.events import Fact
 from ringrift.events.facts import EvaluationFailed, EvaluationScored, GameCompleted
-from ringrift.events.tickets import EvaluationTicket, Ticket
+from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
 from ringrift.runtime.from_thread import from_thread
@@ -18,18 +20,11 @@ from ringrift.runtime.work import is_done, work
 
 async def main(process: Process) -> None:
     """Work on evaluation tickets."""
-    networks = Networks(process)
-
-    async def handle(process: Process, ticket: Ticket, deliveries: int) -> None:
-        assert isinstance(ticket, EvaluationTicket)
-        await _play(process, ticket, deliveries, networks)
-
-    await work(process, "evaluation", handle, failed)
+    await work(process, "evaluation", partial(_play, Networks(process)), failed)
 
 
-def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
+def failed(process: Process, ticket: EvaluationTicket, reason: str) -> Fact:
     """The outcome of a match that failed for good."""
-    assert isinstance(ticket, EvaluationTicket)
     request = ticket.request
     return EvaluationFailed(
         config=request.config,
@@ -43,7 +38,7 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
 
 
 async def _play(
-    process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
+    networks: Networks, process: Process, ticket: EvaluationTicket, deliveries: int
 ) -> None:
     request = ticket.request
     if await is_done(process, ticket, EvaluationScored):

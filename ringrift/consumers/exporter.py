@@ -12,12 +12,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 
-from ringrift.consumers.shards.building import (
-    exported_shards,
-    is_learned_from,
-    retractions_until,
-    store_shard,
-)
+from ringrift.consumers.shards import building
 from ringrift.consumers.shards.upkeep import keep_current
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import Recorded
@@ -47,7 +42,7 @@ async def _retry_conflicts(process: Process, job: Callable[[Process], Awaitable[
 async def _export(process: Process) -> None:
     last: dict[str, ShardExported] = {}
     newest_seq: dict[str, int] = {}
-    for config, shards in (await exported_shards(process.log)).items():
+    for config, shards in (await building.exported_shards(process.log)).items():
         last[config] = max((shard.event for shard in shards), key=lambda shard: shard.last_seq)
         newest_seq[config] = shards[-1].meta.seq
     start = min((shard.last_seq for shard in last.values()), default=0) + 1
@@ -62,7 +57,7 @@ async def _export(process: Process) -> None:
         game = recorded.event
         previous = last.get(game.config)
         is_exported = previous is not None and entry.seq <= previous.last_seq
-        if is_exported or not is_learned_from(game):
+        if is_exported or not building.is_learned_from(game):
             continue
         waiting[game.config].append(Recorded(game, recorded.meta))
         if len(waiting[game.config]) >= size:
@@ -88,9 +83,9 @@ async def _cut(
     """Write one shard and its fact; the fact and its sequence."""
     config = games[0].event.config
     tail = await process.log.tail(EVENTS)
-    retractions = await retractions_until(process.log, config, tail)
+    retractions = await building.retractions_until(process.log, config, tail)
     kept = [game for game, meta in games if not retracted(retractions, game, meta.seq)]
-    shard = await store_shard(process, config, kept)
+    shard = await building.store_shard(process, config, kept)
     fact = ShardExported(
         config=config,
         encoder=ENCODER,

@@ -11,7 +11,7 @@ from ringrift.consumers.networks.cache import Networks
 from ringrift.consumers.networks.fallback import wanted_or_older
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
-from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket, Ticket
+from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket
 from ringrift.learning.play import play_games
 from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.host import threads
@@ -20,27 +20,27 @@ from ringrift.runtime.run import run
 from ringrift.runtime.work import is_done, work
 from ringrift.search.harness import Model
 
+Tickets = SelfplayTicket | ReanalysisTicket
+
 
 async def main(process: Process) -> None:
     """Work on self-play and reanalysis tickets."""
     networks = Networks(process)
 
-    async def handle(process: Process, ticket: Ticket, deliveries: int) -> None:
+    async def handle(process: Process, ticket: Tickets, deliveries: int) -> None:
         if isinstance(ticket, ReanalysisTicket):
             await reanalyse(process, ticket, deliveries, networks)
         else:
-            assert isinstance(ticket, SelfplayTicket)
             await _play(process, ticket, deliveries, networks)
 
     await work(process, "selfplay", handle, failed)
 
 
-def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
+def failed(process: Process, ticket: Tickets, reason: str) -> Fact:
     """The outcome of a ticket that failed for good: it is finished with no games, and the
     generation continues without them."""
     if isinstance(ticket, ReanalysisTicket):
         return finished(process, ticket, games=0, seconds=0.0)
-    assert isinstance(ticket, SelfplayTicket)
     return replace(_finished(process, ticket, 0, 0.0), games=0, lost=ticket.games)
 
 

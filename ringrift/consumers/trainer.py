@@ -13,7 +13,7 @@ from ringrift.consumers.training.inputs import trainer_for
 from ringrift.consumers.training.supervision import run_training
 from ringrift.events import Fact, type_of
 from ringrift.events import facts as f
-from ringrift.events.tickets import Ticket, TrainingTicket
+from ringrift.events.tickets import TrainingTicket
 from ringrift.learning.families import header_of
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress
@@ -30,9 +30,8 @@ async def main(process: Process) -> None:
     await work(process, "training", train, failed)
 
 
-def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
+def failed(process: Process, ticket: TrainingTicket, reason: str) -> Fact:
     """The outcome of a training that failed for good."""
-    assert isinstance(ticket, TrainingTicket)
     request = ticket.request
     return f.TrainingFailed(
         config=request.config,
@@ -43,9 +42,8 @@ def failed(process: Process, ticket: Ticket, reason: str) -> Fact:
     )
 
 
-async def train(process: Process, ticket: Ticket, deliveries: int) -> None:
+async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> None:
     """One training, from the shards to the registered network."""
-    assert isinstance(ticket, TrainingTicket)
     if await is_done(process, ticket, f.TrainingFinished, f.TrainingTimedOut):
         return
     request, fence, logger = ticket.request, _fence(ticket), process.logger

@@ -40,6 +40,10 @@ class Draft(Struct, frozen=True, kw_only=True):
         """Subject the event is stored under."""
         return self.kind.subject(self.event)
 
+    def stored(self, stream: str, seq: int) -> EventMeta:
+        """Metadata of the event once it is message `seq` of `stream`."""
+        return EventMeta(stream, seq, self.subject, self.id, self.source, self.time, self.cause)
+
 
 class EventMeta(Struct, frozen=True, gc=False):
     """Metadata of a stored event. `seq` is its sequence in the stream, `time` when it was drafted

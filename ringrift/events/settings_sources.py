@@ -17,23 +17,10 @@ from ringrift.events.errors import SettingsError
 from ringrift.events.settings import Settings
 
 ENV_PREFIX = "RINGRIFT_"
-ENV_OF_PROCESS = frozenset(
-    [
-        "SERVER",
-        "DATA",
-        "NODE",
-        "LOG",
-        "THREADS",
-        "HEALTH_PORT",
-        "HEALTH_HOST",
-        "CREDENTIALS",
-        "CA",
-        "EDGE",
-        "PROVIDER",
-        "PRICE",
-        "UPDATED",
-    ]
-)
+_OF_PROCESS = """
+SERVER DATA NODE LOG THREADS HEALTH_PORT HEALTH_HOST CREDENTIALS CA EDGE PROVIDER PRICE UPDATED
+"""
+ENV_OF_PROCESS = frozenset(_OF_PROCESS.split())
 """names of variables that configure one process and are not settings"""
 
 

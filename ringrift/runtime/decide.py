@@ -14,7 +14,7 @@ A crash after the append of step 4 repeats nothing: the next start finds the dec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from ringrift.deciders.kit import STEERING, Context, Decider
@@ -25,7 +25,7 @@ from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamE
 from ringrift.log.protocol import Expect, Log
 from ringrift.runtime import folds
 from ringrift.runtime.folds import Folded
-from ringrift.runtime.process import Process
+from ringrift.runtime.process import Process, cancel
 
 STREAM = "EVENTS"
 
@@ -100,17 +100,14 @@ def by_cause(
     return found
 
 
+Deciders = Sequence[Decider[Any]]
 SideTask = Callable[[Process, Expect], Awaitable[None]]
 """A task that the holder of a role runs besides deciding; it appends under the expectation, and is
 cancelled when the role is lost."""
 
 
 async def act(
-    process: Process,
-    deciders: Sequence[Decider[Any]],
-    role: str | None,
-    *,
-    side_task: SideTask | None = None,
+    process: Process, deciders: Deciders, role: str | None, side_task: SideTask | None = None
 ) -> None:
     """Run `deciders` until the process stops, under the lease of `role` if one is given.
 
@@ -120,48 +117,37 @@ async def act(
         try:
             if role is None:
                 process.doing = "deciding"
-                await _act_once(process, deciders, role, None)
-            else:
-                async with process.lease(role) as lease:
-                    await _with(
-                        side_task,
-                        process,
-                        lease.expect,
-                        _act_once(process, deciders, role, lease.expect),
-                    )
+                await _act_once(process, deciders, None)
+                continue
+            async with process.lease(role) as lease:
+                acting = _act_once(process, deciders, lease.expect)
+                if side_task is None:
+                    await acting
+                else:
+                    await _until_one_ends(acting, side_task(process, lease.expect))
         except (ConcurrencyError, LeaseLost, LogRewound) as error:
             process.logger.warning("overtaken", role=role, error=str(error))
 
 
-async def _with(
-    side_task: SideTask | None, process: Process, fence: Expect, acting: Coroutine[Any, Any, None]
-) -> None:
-    """Run both tasks; the end or failure of one ends the other."""
-    if side_task is None:
-        await acting
-        return
-    tasks = [asyncio.ensure_future(acting), asyncio.ensure_future(side_task(process, fence))]
+async def _until_one_ends(*jobs: Awaitable[None]) -> None:
+    """Run the jobs; the end or failure of one ends the others."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*tasks)
 
 
-async def _act_once(
-    process: Process, deciders: Sequence[Decider[Any]], role: str | None, fence: Expect | None
-) -> None:
+async def _act_once(process: Process, deciders: Deciders, fence: Expect | None) -> None:
     log = process.log
     runs = [await _resumed(process, decider) for decider in deciders]
     rebuilt = await log.tail(STREAM)
-    process.logger.info(
-        "rebuilding", deciders={run.decider.name: run.start_seq for run in runs}, to=rebuilt
-    )
+    starts = {run.decider.name: run.start_seq for run in runs}
+    process.logger.info("rebuilding", deciders=starts, to=rebuilt)
     expects = {run.decider.name: fence or await _expect_own(log, run.decider) for run in runs}
-    start = min(run.start_seq for run in runs)
+    start = min(starts.values())
     _note(process, runs, start)
     async for event, meta in _events(process, start + 1):
         for run in runs:
@@ -201,23 +187,21 @@ async def _publish(
     cause: EventMeta,
     expects: dict[str, Expect],
 ) -> None:
+    name, cause_position = run.decider.name, cause.position
     drafts = [
-        process.draft(fact, cause=cause.position, key=f"{run.decider.name}.{i}")
-        for i, fact in enumerate(decisions)
+        process.draft(fact, cause=cause_position, key=f"{name}.{number}")
+        for number, fact in enumerate(decisions)
     ]
-    expect = expects[run.decider.name]
+    expect = expects[name]
     seqs = await process.log.append(drafts, expect)
+    # the fencing token of a role stays the same; the last decision of a decider without one does not
     if not expect.subject_filter.startswith("ringrift.lease."):
-        expects[run.decider.name] = Expect(expect.subject_filter, seqs[-1])
+        expects[name] = Expect(expect.subject_filter, seqs[-1])
     for item, seq in zip(drafts, seqs, strict=True):
-        process.metrics.add("ringrift_decisions_total", type(item.event).__name__)
-        run.fold(
-            item.event,
-            EventMeta(STREAM, seq, item.subject, item.id, item.source, item.time, item.cause),
-        )
-        process.logger.info(
-            "decided", fact=type(item.event).__name__, id=item.id, seq=seq, cause=item.cause
-        )
+        fact = type(item.event).__name__
+        process.metrics.add("ringrift_decisions_total", fact)
+        run.fold(item.event, item.stored(STREAM, seq))
+        process.logger.info("decided", fact=fact, id=item.id, seq=seq, cause=cause_position)
 
 
 async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:
@@ -249,7 +233,7 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
         # decoded here, because the error is the reason of the dead letter
         return decode(entry.body, stream=stream, seq=entry.seq)
     except UndecodableEvent as error:
-        await process.dead_letter(entry, stream=stream, deliveries=1, reason=str(error))
+        await process.dead_letter(entry, stream, 1, str(error))
         return None
 
 

@@ -7,6 +7,8 @@ partitions, gossip and healing are gone: a node that is cut off is a missing nod
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import prometheus_client
@@ -17,6 +19,7 @@ from prometheus_client.exposition import generate_latest
 
 __all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Metrics"]
 
+MetricType = Literal["gauge", "counter", "histogram"]
 SECONDS_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -26,29 +29,18 @@ class Metric(Struct, frozen=True):
     about itself."""
 
     name: str
-    type: Literal["gauge", "counter", "histogram"]
+    type: MetricType
     help: str
     labels: tuple[str, ...] = ()
     cluster: bool = False
 
 
-def _gauge(name: str, help: str, *labels: str) -> Metric:
-    return Metric(name, "gauge", help, labels)
+def _metric(type: MetricType, name: str, help: str, *labels: str, cluster: bool = False) -> Metric:
+    return Metric(name, type, help, labels, cluster)
 
 
-def _counter(name: str, help: str, *labels: str) -> Metric:
-    return Metric(name, "counter", help, labels)
-
-
-def _histogram(name: str, help: str, *labels: str) -> Metric:
-    return Metric(name, "histogram", help, labels)
-
-
-def _cluster(name: str, help: str, *labels: str) -> Metric:
-    kind: Literal["counter", "gauge"] = "counter" if name.endswith("_total") else "gauge"
-    return Metric(name, kind, help, labels, cluster=True)
-
-
+_gauge, _counter = partial(_metric, "gauge"), partial(_metric, "counter")
+_histogram, _cluster = partial(_metric, "histogram"), partial(_gauge, cluster=True)
 _TIERS = "0 normal, 1 caution, 2 warning, 3 critical, 4 emergency."
 _LIST = (
     _gauge("ringrift_consumer_info", "Always 1; the label is the version.", "version"),
@@ -79,7 +71,9 @@ _LIST = (
     _cluster("ringrift_resilience_score", "What the cluster can lose, 0 to 1; warns below 0.7."),
     _cluster("ringrift_resilience_level", "0 CRITICAL, 1 WARNING, 2 HEALTHY."),
     _cluster("ringrift_nodes", "Nodes by standing.", "standing"),
-    _cluster("ringrift_nodes_reconnected_total", "Suspected or lost nodes that rejoined."),
+    _counter(
+        "ringrift_nodes_reconnected_total", "Suspected or lost nodes that rejoined.", cluster=True
+    ),
     _cluster("ringrift_breakers_open", "Targets with an open breaker."),
     _cluster("ringrift_dead_letters_unresolved", "Dead letters that are not resolved."),
     _cluster("ringrift_work_pending", "Tickets that no worker has taken.", "kind"),
@@ -94,6 +88,11 @@ _LIST = (
     _cluster("ringrift_elo_velocity", "Elo per hour of the promoted networks.", "config"),
     _cluster("ringrift_data_quality", "Quality of the newest games, 0 to 1.", "config"),
 )
+COLLECTORS: dict[MetricType, Callable[..., Gauge | Counter | Histogram]] = {
+    "gauge": Gauge,
+    "counter": Counter,
+    "histogram": partial(Histogram, buckets=SECONDS_BUCKETS),
+}
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}
 
 
@@ -147,16 +146,6 @@ class Metrics:
         """The metric with these labels, created on its first use."""
         declared = METRICS[name]
         if name not in self._collectors:
-            self._collectors[name] = self._create(declared)
+            create, names = COLLECTORS[declared.type], (*self._common, *declared.labels)
+            self._collectors[name] = create(name, declared.help, names, registry=self.registry)
         return self._collectors[name].labels(*self._common.values(), *labels)
-
-    def _create(self, metric: Metric) -> Gauge | Counter | Histogram:
-        labels, registry = (*self._common, *metric.labels), self.registry
-        match metric.type:
-            case "gauge":
-                return Gauge(metric.name, metric.help, labels, registry=registry)
-            case "counter":
-                return Counter(metric.name, metric.help, labels, registry=registry)
-        return Histogram(
-            metric.name, metric.help, labels, registry=registry, buckets=SECONDS_BUCKETS
-        )

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 import nats.errors
 import structlog
 
-from ringrift.events import Draft, Fact, Settings, event_id
+from ringrift.events import Draft, Fact, Settings, draft
 from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import DeadLetter, store_dead_letter
 from ringrift.log.entry import Entry
@@ -157,8 +157,7 @@ class Process:
     def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
         """A draft written by this process. Its id is derived from `cause` and `key`, so retries are
         idempotent."""
-        id = event_id(type(fact), cause, key)
-        return Draft(event=fact, id=id, cause=cause, source=self.source, time=self.clock.now())
+        return draft(fact, cause=cause, source=self.source, time=self.clock.now(), key=key)
 
     async def append(
         self,
@@ -180,7 +179,6 @@ class Process:
     async def dead_letter(
         self,
         entry: Entry,
-        *,
         stream: str,
         deliveries: int,
         reason: str,

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeVar, cast
 
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.events import Fact, UndecodableEvent
@@ -32,13 +33,14 @@ PAUSED_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """between two checks whether a waiting worker may take a ticket"""
 
-Handle = Callable[[Process, Ticket, int], Awaitable[None]]
+T = TypeVar("T", bound=Ticket)
+Handle = Callable[[Process, T, int], Awaitable[None]]
 """Does the work of a ticket. The number counts its deliveries, 1 for the first."""
-Failed = Callable[[Process, Ticket, str], Fact]
+Failed = Callable[[Process, T, str], Fact]
 """The fact that reports that a ticket failed for good, and why."""
 
 
-async def work(process: Process, kind: str, handle: Handle, failed: Failed) -> None:
+async def work(process: Process, kind: str, handle: Handle[T], failed: Failed[T]) -> None:
     """Work on tickets of `kind` until the process stops."""
     async with process.background({"breakers": process.breakers.shared.follow}):
         while not process.stopping:
@@ -68,10 +70,11 @@ def _why_not(process: Process, kind: str) -> str:
 
 
 async def _serve(
-    process: Process, kind: str, item: WorkItem, handle: Handle, failed: Failed
+    process: Process, kind: str, item: WorkItem, handle: Handle[T], failed: Failed[T]
 ) -> None:
     try:
-        ticket = decode_ticket(item.body)
+        # the queue delivers tickets by kind, so this one is of the type that `handle` takes
+        ticket = cast(T, decode_ticket(item.body))
     except UndecodableEvent as error:
         await _dead_letter(process, item, str(error))
         return
@@ -146,13 +149,7 @@ async def _dead_letter(
     process: Process, item: WorkItem, reason: str, *, failure_recorded: bool = False
 ) -> None:
     entry = Entry(item.seq, item.subject, 0, item.body)
-    await process.dead_letter(
-        entry,
-        stream=WORK,
-        deliveries=item.deliveries,
-        reason=reason,
-        failure_recorded=failure_recorded,
-    )
+    await process.dead_letter(entry, WORK, item.deliveries, reason, failure_recorded)
     await item.term(reason)
 
 

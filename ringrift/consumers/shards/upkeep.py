@@ -172,8 +172,5 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
         expect = Expect(draft.subject, newest.seq if newest else 0)
         (seq,) = await process.log.append([draft], expect)
         process.logger.info("shard replaced", config=old.config, index=old.index, seq=seq)
-        meta = EventMeta(
-            EVENTS, seq, draft.subject, draft.id, draft.source, draft.time, draft.cause
-        )
-        shards.take(fact, meta)
+        shards.take(fact, draft.stored(EVENTS, seq))
         await _delete(process, shards, old.digest)

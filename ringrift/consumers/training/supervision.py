@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from msgspec.structs import asdict
+
 from ringrift.events.facts import TrainingCheckpointed, TrainingProgressed, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket
 from ringrift.learning.training import Trainer
@@ -26,7 +28,7 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
     timed out."""
     loop, now, timed_out = asyncio.get_running_loop(), process.clock.monotonic, asyncio.Event()
     latest: Progress | None = None
-    recorded_at = now()
+    request, recorded_at = ticket.request, now()
 
     # the callbacks run in the thread of the trainer and await the log in the event loop
     def wait_for(work: Coroutine[Any, Any, Any]) -> None:
@@ -35,7 +37,12 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
     def on_progress(progress: Progress) -> None:
         nonlocal latest
         latest = progress
-        fact = _progressed(ticket, progress)
+        fact = TrainingProgressed(
+            config=request.config,
+            generation=request.generation,
+            ticket=ticket.ticket,
+            **asdict(progress),
+        )
         wait_for(process.append(fact, cause=ticket.cause, key=progress.step))
 
     def on_checkpoint(data: bytes) -> None:
@@ -43,7 +50,15 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
         wait_for(process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data))
         if latest is not None and now() - recorded_at >= CHECKPOINT_FACT_SECONDS:
             recorded_at = now()
-            fact = _checkpointed(ticket, latest, process.node)
+            fact = TrainingCheckpointed(
+                config=request.config,
+                generation=request.generation,
+                ticket=ticket.ticket,
+                step=latest.step,
+                steps=latest.steps,
+                loss=latest.loss,
+                node=process.node,
+            )
             wait_for(process.append(fact, cause=ticket.cause, key=latest.step))
 
     def must_stop() -> bool:
@@ -76,30 +91,3 @@ async def watch_for_timeout(
         if fact.ticket == ticket.ticket:
             timed_out.set()
             return
-
-
-def _progressed(ticket: TrainingTicket, progress: Progress) -> TrainingProgressed:
-    return TrainingProgressed(
-        config=ticket.request.config,
-        generation=ticket.request.generation,
-        ticket=ticket.ticket,
-        step=progress.step,
-        steps=progress.steps,
-        loss=progress.loss,
-        policy_loss=progress.policy_loss,
-        value_loss=progress.value_loss,
-        validation_loss=progress.validation_loss,
-        samples_per_second=progress.samples_per_second,
-    )
-
-
-def _checkpointed(ticket: TrainingTicket, progress: Progress, node: str) -> TrainingCheckpointed:
-    return TrainingCheckpointed(
-        config=ticket.request.config,
-        generation=ticket.request.generation,
-        ticket=ticket.ticket,
-        step=progress.step,
-        steps=progress.steps,
-        loss=progress.loss,
-        node=node,
-    )

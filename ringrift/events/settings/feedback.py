@@ -6,14 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ringrift.events.settings.kinds import (
-    ByPace,
-    BySeverity,
-    Factor,
-    Fraction,
-    Positive,
-    PositiveFloat,
-)
+from ringrift.events.settings import kinds
 
 Step = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
@@ -21,47 +14,47 @@ Step = Annotated[float, Meta(gt=0.0, lt=1.0)]
 class LossSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a loss is abnormal, by the config's own trainings (requirement G13.16)."""
 
-    history: Positive = 10
+    history: kinds.Positive = 10
     """newest trainings that the expected loss is derived from; older ones learned from weaker
     play"""
-    history_min: Positive = 4
+    history_min: kinds.Positive = 4
     """trainings before a loss can be abnormal; fewer give no spread"""
-    deviations: BySeverity = BySeverity(minor=3.0, major=4.5, critical=6.0)
+    deviations: kinds.BySeverity = kinds.BySeverity(minor=3.0, major=4.5, critical=6.0)
     """standard deviations above the expected loss; 3 occur by chance once in 700 trainings if
     losses are normally distributed"""
-    spread_min: PositiveFloat = 0.02
+    spread_min: kinds.PositiveFloat = 0.02
     """smallest standard deviation, as a share of the expected loss; seeds alone move the loss by
     about a percent"""
-    plateau_trainings: Positive = 5
+    plateau_trainings: kinds.Positive = 5
     """trainings without a gain that are a minor plateau; twice as many are a major, four times as
     many a critical one"""
-    plateau_gain: Fraction = 0.005
+    plateau_gain: kinds.Fraction = 0.005
     """share by which the best loss must fall to count as a gain"""
 
 
 class QualityWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Weight of each component of quality; components without data are left out of the mean."""
 
-    decisive: PositiveFloat = 0.25
+    decisive: kinds.PositiveFloat = 0.25
     """games with a winner; the others teach the value nothing"""
-    length: PositiveFloat = 0.2
-    openings: PositiveFloat = 0.2
-    agreement: PositiveFloat = 0.15
-    opponents: PositiveFloat = 0.1
+    length: kinds.PositiveFloat = 0.2
+    openings: kinds.PositiveFloat = 0.2
+    agreement: kinds.PositiveFloat = 0.15
+    opponents: kinds.PositiveFloat = 0.1
     """low, because self-play has one opponent by design"""
-    parity: PositiveFloat = 0.1
+    parity: kinds.PositiveFloat = 0.1
     """low, because games that do not replay are left out of shards anyway"""
 
 
 class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How data are judged (requirements G07.01 to G07.04); 0.5 is neutral."""
 
-    window_shards: Positive = 8
+    window_shards: kinds.Positive = 8
     """newest shards that are judged together: 512 games by default, enough for full confidence"""
-    degraded_below: Fraction = 0.45
-    recovered_from: Fraction = 0.55
+    degraded_below: kinds.Fraction = 0.45
+    recovered_from: kinds.Fraction = 0.55
     """thresholds on both sides of neutral, so that the state does not flap"""
-    half_life_seconds: PositiveFloat = 3600.0
+    half_life_seconds: kinds.PositiveFloat = 3600.0
     """an assessment fades towards neutral (requirement G07.04)"""
     weights: QualityWeights = QualityWeights()
 
@@ -69,13 +62,13 @@ class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ExplorationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Factors on the exploration of self-play (requirements G12.08 and G13.08)."""
 
-    anomaly: BySeverity = BySeverity(minor=1.1, major=1.25, critical=1.5)
+    anomaly: kinds.BySeverity = kinds.BySeverity(minor=1.1, major=1.25, critical=1.5)
     """after a loss anomaly"""
-    plateau: BySeverity = BySeverity(minor=1.05, major=1.15, critical=1.3)
+    plateau: kinds.BySeverity = kinds.BySeverity(minor=1.05, major=1.15, critical=1.3)
     """after a plateau; smaller, because nothing more may be left to learn"""
-    boost_max: PositiveFloat = 2.0
+    boost_max: kinds.PositiveFloat = 2.0
     """with more, most moves of a short game would be noise"""
-    decay: ByPace = ByPace(regressing=1.05, stalled=1.0, steady=0.9, fast=0.98)
+    decay: kinds.ByPace = kinds.ByPace(regressing=1.05, stalled=1.0, steady=0.9, fast=0.98)
     """per generation (requirement G13.08: +5, 0, -10, -2 %)"""
 
 
@@ -83,34 +76,34 @@ class VelocitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How progress is measured (requirements G10.04, G10.09, G13.08), in Elo of promoted networks
     above the heuristic."""
 
-    window_hours: PositiveFloat = 6.0
+    window_hours: kinds.PositiveFloat = 6.0
     """older gains are ignored"""
-    hours_min: PositiveFloat = 1.0
+    hours_min: kinds.PositiveFloat = 1.0
     """a gain counts as made in at least this time: two networks a minute apart give no rate"""
     fast_above: float = 2.0
     """Elo per hour"""
     stalled_below: float = 0.5
     regressing_below: float = -0.5
     """tested before `stalled_below`; not 0, because every evaluation moves ratings by a fraction"""
-    change_min: PositiveFloat = 1.0
+    change_min: kinds.PositiveFloat = 1.0
     """Elo, or Elo per hour, by which a value must change to be recorded again"""
-    stall_hours: PositiveFloat = 24.0
-    gain_min: PositiveFloat = 5.0
+    stall_hours: kinds.PositiveFloat = 24.0
+    gain_min: kinds.PositiveFloat = 5.0
     """Elo above the previous best that count as progress; less is within the error of a rating"""
 
 
 class RegressionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the incumbent is weaker than an earlier one (requirement G09.16)."""
 
-    elo: BySeverity = BySeverity(minor=30.0, major=75.0, critical=150.0)
+    elo: kinds.BySeverity = kinds.BySeverity(minor=30.0, major=75.0, critical=150.0)
     """Elo below the best promoted network. Minor is nearly what a promotion must gain
     (`promotion.elo1` is 40); at critical the weaker network wins three games in ten and is rolled
     back"""
-    cleared_below: Fraction = 0.5
+    cleared_below: kinds.Fraction = 0.5
     """share of `elo.minor` below which a regression ends, so that it does not flap"""
-    games_min: Positive = 100
+    games_min: kinds.Positive = 100
     """games that both must have played"""
-    standard_errors_min: PositiveFloat = 2.0
+    standard_errors_min: kinds.PositiveFloat = 2.0
     """standard errors of the difference that it must exceed"""
 
 
@@ -118,24 +111,24 @@ class CurriculumSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Factors on the weight of a config, and how much of them carries over to related configs
     (requirements G12.02 to G12.09)."""
 
-    anomaly: BySeverity = BySeverity(minor=1.1, major=1.2, critical=1.4)
+    anomaly: kinds.BySeverity = kinds.BySeverity(minor=1.1, major=1.2, critical=1.4)
     """more games dilute the data that made the loss jump"""
-    stalled: PositiveFloat = 1.25
+    stalled: kinds.PositiveFloat = 1.25
     """undone when progress recovers"""
-    degraded: PositiveFloat = 1.2
+    degraded: kinds.PositiveFloat = 1.2
     """undone when the quality recovers"""
-    regressed: PositiveFloat = 1.5
+    regressed: kinds.PositiveFloat = 1.5
     """least weight after a critical regression; after a smaller one in proportion"""
-    same_family: Fraction = 0.8
+    same_family: kinds.Fraction = 0.8
     """square8 and square19, or hex8 and hexagonal, with the same number of seats (requirement
     G12.03, as the next two)"""
-    same_board: Fraction = 0.6
+    same_board: kinds.Fraction = 0.6
     """with another number of seats"""
-    other_family: Fraction = 0.4
+    other_family: kinds.Fraction = 0.4
     """with the same number of seats, and only to a config that is not stronger"""
-    weight_min: PositiveFloat = 0.25
-    weight_max: PositiveFloat = 4.0
-    outage_seconds: PositiveFloat = 300.0
+    weight_min: kinds.PositiveFloat = 0.25
+    weight_max: kinds.PositiveFloat = 4.0
+    outage_seconds: kinds.PositiveFloat = 300.0
     """time without a tick that counts as an outage of the log or the coordinator (requirement
     G12.05)"""
 
@@ -146,18 +139,18 @@ class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     rate_step: Step = 0.7
     """on the learning rate: two steps halve it, which is the usual response to a plateau"""
-    rate_min: Factor = 0.2
+    rate_min: kinds.Factor = 0.2
     """a smaller rate would need more epochs than a generation has"""
     epochs_step: Step = 0.8
-    epochs_min: Factor = 0.5
+    epochs_min: kinds.Factor = 0.5
     """of 2 epochs by default: each sample is still seen once"""
-    overfit_gap: PositiveFloat = 0.15
+    overfit_gap: kinds.PositiveFloat = 0.15
     """share by which the validation loss exceeds the training loss when a training overfits"""
-    overfits: Positive = 2
+    overfits: kinds.Positive = 2
     """overfitting trainings in a row that reduce the epochs; one may be due to its seed"""
-    trainings_min: Positive = 4
+    trainings_min: kinds.Positive = 4
     """trainings before anything is concluded from their losses, as `loss.history_min`"""
-    rejections: Positive = 3
+    rejections: kinds.Positive = 3
     """rejected candidates in a row that reduce the rate; one or two are usual where progress is
     slow"""
 
@@ -165,7 +158,7 @@ class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How architectures are compared."""
 
-    half_life_trainings: PositiveFloat = 8.0
+    half_life_trainings: kinds.PositiveFloat = 8.0
     """trainings after which a gain counts half"""
-    floor: Fraction = 0.2
+    floor: kinds.Fraction = 0.2
     """least share, as a part of an equal share"""

@@ -4,82 +4,75 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ringrift.events.settings.kinds import (
-    Fraction,
-    NonNegative,
-    Positive,
-    PositiveFloat,
-    Quota,
-    Tiers,
-)
+from ringrift.events.settings import kinds
 
 
 class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Weight of each term of a config's priority; normalised, because these (requirements G14.02 to
     G14.07) sum to 0.75."""
 
-    staleness: PositiveFloat = 0.15
-    velocity: PositiveFloat = 0.10
-    curriculum: PositiveFloat = 0.20
-    quality: PositiveFloat = 0.15
-    diversity: PositiveFloat = 0.10
-    value_of_information: PositiveFloat = 0.05
+    staleness: kinds.PositiveFloat = 0.15
+    velocity: kinds.PositiveFloat = 0.10
+    curriculum: kinds.PositiveFloat = 0.20
+    quality: kinds.PositiveFloat = 0.15
+    diversity: kinds.PositiveFloat = 0.10
+    value_of_information: kinds.PositiveFloat = 0.05
 
 
 class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How self-play is divided among configs, and work among nodes."""
 
     weights: SchedulingWeights = SchedulingWeights()
-    stale_hours: PositiveFloat = 4.0
+    stale_hours: kinds.PositiveFloat = 4.0
     """time without a shard after which a config is fully stale; the age at which tickets escalate
     (requirement G14.16)"""
-    ultra_games: Positive = 20
+    ultra_games: kinds.Positive = 20
     """with fewer games the priority is multiplied by `ultra_factor` (requirement G14.09, which
     leaves the tiers open)"""
-    ultra_factor: PositiveFloat = 200.0
-    emergency_games: Positive = 100
+    ultra_factor: kinds.PositiveFloat = 200.0
+    emergency_games: kinds.Positive = 100
     """the first budget tier of requirement G14.12"""
-    emergency_factor: PositiveFloat = 50.0
-    critical_games: Positive = 500
+    emergency_factor: kinds.PositiveFloat = 50.0
+    critical_games: kinds.Positive = 500
     """the second tier, and the number at which quality is judged with full confidence"""
-    critical_factor: PositiveFloat = 20.0
-    floor: Fraction = 0.25
+    critical_factor: kinds.PositiveFloat = 20.0
+    floor: kinds.Fraction = 0.25
     """least share, as a part of an equal share (requirement G14.10)"""
-    cap: Fraction = 0.4
+    cap: kinds.Fraction = 0.4
     """largest share, or twice an equal share if that is more"""
-    change_min: Fraction = 0.02
+    change_min: kinds.Fraction = 0.02
     """relative change of a share that is decided again; less is a few games of a generation"""
-    quotas: tuple[Quota, ...] = ()
+    quotas: tuple[kinds.Quota, ...] = ()
     """largest share of self-play of a board or config, such as `square8=0.3` (requirement G14.15);
     floors take precedence"""
     cost_aware: bool = True
     """registered nodes with expensive games stand by, and trainings run where they are cheap
     (requirement G14.18)"""
-    cost_ratio_max: PositiveFloat = 1.4
+    cost_ratio_max: kinds.PositiveFloat = 1.4
     """cost of a game on a node, relative to the fleet, above which it stands by. In
     `ops/fleet.toml` the costs are 0.2 to 0.7, 1.0, and 1.5 or more: the threshold is in the gap"""
-    configs_per_trainer: Positive = 4
+    configs_per_trainer: kinds.Positive = 4
     """one registered node per this many configs trains with priority"""
-    preempt_seconds: PositiveFloat = 900.0
+    preempt_seconds: kinds.PositiveFloat = 900.0
     """a training that waits for this long takes a node from self-play (requirement G14.17)"""
-    release_seconds: PositiveFloat = 3600.0
+    release_seconds: kinds.PositiveFloat = 3600.0
     """time without another overdue training after which such a node returns to self-play. With
     nodes that never return, the simulated fleet saved 10 instead of 25 % (`ringrift simulate
     --hours 48 --seed 1`)"""
-    trainer_slowness_max: PositiveFloat = 1.25
+    trainer_slowness_max: kinds.PositiveFloat = 1.25
     """a node trains only if a game takes it at most this factor of the fleet's time: everything
     waits for a training, however cheap"""
-    evaluator_slowness_max: PositiveFloat = 2.5
+    evaluator_slowness_max: kinds.PositiveFloat = 2.5
     """the same for evaluation, if another node may do it: one ticket decides, while self-play has
     many. In `ops/fleet.toml` the values are 0.6 to 1.6, and 2.9 or more"""
-    ticket_seconds: PositiveFloat = 1200.0
+    ticket_seconds: kinds.PositiveFloat = 1200.0
     """intended duration of a ticket on a registered node, by measured speeds; more saves nothing"""
-    ticket_seconds_ephemeral: PositiveFloat = 300.0
+    ticket_seconds_ephemeral: kinds.PositiveFloat = 300.0
     """the same while ephemeral nodes play: one loss every few hours then repeats a percent or two
     of their work"""
-    ageing_seconds: PositiveFloat = 14_400.0
+    ageing_seconds: kinds.PositiveFloat = 14_400.0
     """tickets that wait for 4 h move to the front (requirement G14.16)"""
-    deadlock_seconds: PositiveFloat = 900.0
+    deadlock_seconds: kinds.PositiveFloat = 900.0
     """time without pending work after which a deadlock is broken; the longest usual gap is a
     cooldown of 10 minutes"""
 
@@ -87,24 +80,26 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Thresholds of faults, and the response to them."""
 
-    node_suspected_seconds: PositiveFloat = 300.0
-    node_degraded_seconds: PositiveFloat = 600.0
-    node_lost_seconds: PositiveFloat = 1800.0
+    node_suspected_seconds: kinds.PositiveFloat = 300.0
+    node_degraded_seconds: kinds.PositiveFloat = 600.0
+    node_lost_seconds: kinds.PositiveFloat = 1800.0
     """silence after which a node is suspected, degraded, lost (requirement G16.13: 5, 10, 30
     minutes)"""
-    pressure: Tiers = Tiers(
+    pressure: kinds.Tiers = kinds.Tiers(
         caution=0.60, warning=0.70, critical=0.80, emergency=0.90, hysteresis=0.05
     )
     """share of memory or file descriptors in use (requirement G18.01)"""
-    disk: Tiers = Tiers(caution=0.80, warning=0.95, critical=0.97, emergency=0.99, hysteresis=0.01)
+    disk: kinds.Tiers = kinds.Tiers(
+        caution=0.80, warning=0.95, critical=0.97, emergency=0.99, hysteresis=0.01
+    )
     """share of the disk in use; most disks are three quarters full, so work stops later"""
-    dead_letter_retries: NonNegative = 4
-    dead_letter_retry_seconds: PositiveFloat = 300.0
+    dead_letter_retries: kinds.NonNegative = 4
+    dead_letter_retry_seconds: kinds.PositiveFloat = 300.0
     """delay of the first automatic retry of a dead letter; each later delay is four times as long,
     the last 5 h"""
-    dead_letters_max: Positive = 50
+    dead_letters_max: kinds.Positive = 50
     """unresolved dead letters that raise an alarm (requirement G15.06)"""
-    fetch_tries: Positive = 5
-    fetch_seconds_max: PositiveFloat = 2700.0
+    fetch_tries: kinds.Positive = 5
+    fetch_seconds_max: kinds.PositiveFloat = 2700.0
     """attempts, or time, that a worker spends on fetching a network before it uses an earlier one
     (requirement G06.37)"""

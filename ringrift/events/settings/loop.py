@@ -6,50 +6,40 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from ringrift.events.settings.kinds import (
-    ByPace,
-    Cascade,
-    Factor,
-    Fraction,
-    ModelOfConfig,
-    NonNegative,
-    NonNegativeFloat,
-    Positive,
-    PositiveFloat,
-)
+from ringrift.events.settings import kinds
 
 
 class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How games for training are played."""
 
-    games: Positive = 256
+    games: kinds.Positive = 256
     """games of one generation; on hex8_2p the second network scored 72 % against the first after
     256, 55 % after 192"""
-    bootstrap_games: Positive = 96
+    bootstrap_games: kinds.Positive = 96
     """games before the first network, searched with the handcrafted heuristic at the leaves; a
     network's own games teach more. On hex8_2p the first network scored 88, 85 and 90 % of 96 games
     against the heuristic after 160, 256 and 512 of them"""
-    games_per_ticket: Positive = 96
+    games_per_ticket: kinds.Positive = 96
     """games of one ticket, played in lockstep: batches of 64 to 128 leaves keep the cost per
     position low on a CPU"""
-    simulations: Positive = 32
+    simulations: kinds.Positive = 32
     """search budget per decision"""
     budget: Literal["fixed", "tiers"] = "fixed"
     """`tiers` replaces `simulations` by 64, 150, 200 up to 1,600, by games and Elo (requirement
     G14.12); needs accelerators"""
-    considered: Positive = 16
+    considered: kinds.Positive = 16
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
-    noise_plies: NonNegative = 24
+    noise_plies: kinds.NonNegative = 24
     """plies at the start of a game with full Gumbel noise; afterwards the best action is played"""
-    even_openings: Fraction = 0.0
+    even_openings: kinds.Fraction = 0.0
     """share of a network's games that begin with the most even of several random openings, by its
     own search. After eight generations with 0.5, the network scored 59 to 62 % against that of a
     run with 0 on hex8_2p, where one seat wins nearly all games, and 41 to 50 % on square8_2p"""
-    opening_plies: NonNegative = 0
+    opening_plies: kinds.NonNegative = 0
     """a game begins with 0 to this many random moves, which are not trained on"""
     pie: bool = False
     """pie rule, two seats only"""
-    max_moves: Positive = 4000
+    max_moves: kinds.Positive = 4000
     """a longer game is an error: the rules bound every game (section 19); the longest seen has
     1,500 plies"""
 
@@ -57,9 +47,9 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class ShardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How games become training samples."""
 
-    games: Positive = 64
+    games: kinds.Positive = 64
     """games of one shard"""
-    windows_kept: PositiveFloat = 2.0
+    windows_kept: kinds.PositiveFloat = 2.0
     """a shard older than this many training windows is retired: its blob is deleted, and rebuilt on
     demand. More than one, so that a window that is enlarged finds its shards"""
 
@@ -71,88 +61,88 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     architectures: tuple[str, ...] = ()
     """architectures that compete for the trainings of each config, by Elo gained per hour; empty:
     only `architecture`"""
-    min_samples: Positive = 5000
+    min_samples: kinds.Positive = 5000
     """new samples before the next training (requirement G08.02)"""
-    window_samples: Positive = 90_000
+    window_samples: kinds.Positive = 90_000
     """newest samples that a training uses; older play is weaker play"""
-    epochs: PositiveFloat = 2.0
+    epochs: kinds.PositiveFloat = 2.0
     """passes over the window: steps = epochs * window / batch"""
-    batch: Positive = 256
-    learning_rate: PositiveFloat = 2e-3
-    weight_decay: NonNegativeFloat = 1e-4
-    value_weight: PositiveFloat = 1.0
+    batch: kinds.Positive = 256
+    learning_rate: kinds.PositiveFloat = 2e-3
+    weight_decay: kinds.NonNegativeFloat = 1e-4
+    value_weight: kinds.PositiveFloat = 1.0
     """weight of the value loss relative to the policy loss"""
-    rank_weight: NonNegativeFloat = 0.0
+    rank_weight: kinds.NonNegativeFloat = 0.0
     """weights of the auxiliary losses, which shape the trunk: final rank of every seat, final owner
     of every cell, moves left. Off until an experiment shows a gain"""
-    territory_weight: NonNegativeFloat = 0.0
-    moves_left_weight: NonNegativeFloat = 0.0
-    init: tuple[ModelOfConfig, ...] = ()
+    territory_weight: kinds.NonNegativeFloat = 0.0
+    moves_left_weight: kinds.NonNegativeFloat = 0.0
+    init: tuple[kinds.ModelOfConfig, ...] = ()
     """networks that the first training of a config starts from, such as `square8_4p=<digest>` of
     one made by `ringrift model transfer`"""
-    distill_from: tuple[ModelOfConfig, ...] = ()
+    distill_from: tuple[kinds.ModelOfConfig, ...] = ()
     """networks, of any architecture, that teach the trainings of a config; `distill_weight` of the
     targets is theirs"""
-    distill_weight: Fraction = 0.5
-    validation_fraction: Fraction = 0.05
+    distill_weight: kinds.Fraction = 0.5
+    validation_fraction: kinds.Fraction = 0.05
     """share of the games kept out of the gradient, for the validation loss"""
-    checkpoint_steps: Positive = 100
+    checkpoint_steps: kinds.Positive = 100
     """steps between checkpoints, the most that a killed trainer repeats"""
-    early_samples: Positive = 1000
+    early_samples: kinds.Positive = 1000
     """new samples that suffice if the strongest seat's share of wins is known well (requirement
     G08.03)"""
-    early_half_width: Fraction = 0.025
+    early_half_width: kinds.Fraction = 0.025
     """half the 95 % interval of that share, at most (requirement G08.03)"""
-    cooldown_seconds: NonNegativeFloat = 300.0
+    cooldown_seconds: kinds.NonNegativeFloat = 300.0
     """between two trainings of a config if several configs compete for trainers"""
-    cooldown_by_pace: ByPace = ByPace(regressing=2.0, stalled=1.5, steady=1.0, fast=0.5)
+    cooldown_by_pace: kinds.ByPace = kinds.ByPace(regressing=2.0, stalled=1.5, steady=1.0, fast=0.5)
     """factors on it: a training gains most where strength grows fast (requirement G08.04)"""
-    stale_after_seconds: PositiveFloat = 86_400.0
+    stale_after_seconds: kinds.PositiveFloat = 86_400.0
     """data whose newest shard is older are not trained on until more games were played (requirement
     G06.36)"""
-    quality_min: Fraction = 0.4
+    quality_min: kinds.Fraction = 0.4
     """quality, faded by age, below which a training waits; neutral is 0.5, so an old assessment
     never blocks (requirement G07.06)"""
-    degraded_samples: Factor = 0.8
+    degraded_samples: kinds.Factor = 0.8
     """share of `min_samples` that suffices while the quality of a config is degraded: a newer
     network plays better data (requirement G07.05). Not less, because the data are poor"""
-    intensity_poor: Factor = 0.5
+    intensity_poor: kinds.Factor = 0.5
     """factor on the epochs at a quality of 0, rising linearly to 1 at the neutral 0.5 (requirement
     G08.05)"""
-    intensity_good: PositiveFloat = 1.0
+    intensity_good: kinds.PositiveFloat = 1.0
     """factor on the epochs at a quality of 1; 1 until an experiment shows a gain"""
-    assessment_seconds_max: PositiveFloat = 60.0
+    assessment_seconds_max: kinds.PositiveFloat = 60.0
     """how long a training waits for the assessment of the newest shard; it takes a moment unless no
     process assesses"""
-    quality_blocks_max: NonNegative = 3
+    quality_blocks_max: kinds.NonNegative = 3
     """times that poor quality may extend one generation: a training on poor data is better than
     none"""
-    shard_quality_power: NonNegativeFloat = 0.0
+    shard_quality_power: kinds.NonNegativeFloat = 0.0
     """samples of a shard are weighted by (quality / neutral) to this power (requirement G06.05). 0:
     equally, until an experiment shows a gain"""
-    cascade: tuple[Cascade, ...] = ()
+    cascade: tuple[kinds.Cascade, ...] = ()
     """`a>b`: when a network of architecture a is promoted, the next training of its config is of
     architecture b, taught by that network"""
-    silent_seconds_max: PositiveFloat = 7200.0
+    silent_seconds_max: kinds.PositiveFloat = 7200.0
     """a training without a sign of life for this long is requested again (requirement G08.13)"""
 
 
 class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a candidate is measured."""
 
-    simulations: Positive = 32
-    starts_per_ticket: Positive = 32
+    simulations: kinds.Positive = 32
+    starts_per_ticket: kinds.Positive = 32
     """starts of one ticket for promotion; the sequential test checks after each ticket"""
-    baseline_starts: Positive = 48
+    baseline_starts: kinds.Positive = 48
     """starts of each new network against random and against the heuristic"""
-    waiting_max: Positive = 70
+    waiting_max: kinds.Positive = 70
     """pending evaluations at which training pauses (requirement G09.02)"""
-    waiting_resume: NonNegative = 35
+    waiting_resume: kinds.NonNegative = 35
     """pending evaluations at which training resumes"""
-    stale_days: PositiveFloat = 30.0
+    stale_days: kinds.PositiveFloat = 30.0
     """an incumbent whose newest evaluation against a baseline is older repeats them (requirement
     G09.08)"""
-    opening_plies: NonNegative = 4
+    opening_plies: kinds.NonNegative = 4
     """random plies at the beginning of each start, so that starts differ. After 8 on hex8_2p, a
     quarter of the starts against the heuristic were decided before the first searched move"""
     even_openings: bool = True
@@ -168,10 +158,10 @@ class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     elo1: float = 40.0
     alpha: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
     beta: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
-    starts_max: Positive = 64
+    starts_max: kinds.Positive = 64
     """starts after which an undecided test is decided by `score_at_cap`"""
-    score_at_cap: Fraction = 0.52
+    score_at_cap: kinds.Fraction = 0.52
     """score that promotes then"""
-    cooldown_seconds: NonNegativeFloat = 600.0
+    cooldown_seconds: kinds.NonNegativeFloat = 600.0
     """after a rollback nothing is promoted for this long: candidates descend from the weights that
     were rolled back"""
