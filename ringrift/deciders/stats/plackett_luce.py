@@ -83,28 +83,9 @@ class Ratings:
     model: str
     prior_elo: float | None
 
-    def __getitem__(self, name: str) -> PlayerRating:
-        return self.players[self._index(name)]
-
     def ranked(self) -> tuple[PlayerRating, ...]:
         """The table from strongest to weakest, equal ones by name."""
         return tuple(sorted(self.players, key=lambda player: (-player.elo, player.name)))
-
-    def se_of_difference(self, first: str, second: str) -> float:
-        """Standard error, in Elo, of the rating of `first` minus that of `second`; the two errors
-        are correlated."""
-        i, j = self._index(first), self._index(second)
-        variance = self.covariance[i, i] + self.covariance[j, j] - 2.0 * self.covariance[i, j]
-        return math.sqrt(max(float(variance), 0.0))
-
-    def _index(self, name: str) -> int:
-        for index, player in enumerate(self.players):
-            if player.name == name:
-                return index
-        raise KeyError(
-            f"no rated player {name!r}; the table has "
-            f"{_listing(tuple(player.name for player in self.players))}"
-        )
 
 
 def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None) -> Ratings:
