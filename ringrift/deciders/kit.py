@@ -44,7 +44,6 @@ from msgspec.structs import replace
 
 from ringrift.deciders.context import STEERING as STEERING
 from ringrift.deciders.context import Context as Context
-from ringrift.deciders.context import InForce as InForce
 from ringrift.events import REGISTRY, Fact
 
 State = TypeVar("State")

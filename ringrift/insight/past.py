@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 from rich.text import Text
 
-from ringrift.deciders.kit import Context, InForce
+from ringrift.deciders.context import InForce
+from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.errors import CommandError
 from ringrift.events import EventMeta, Recorded

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ringrift.deciders.kit import Decider, InForce
+from ringrift.deciders.context import InForce
+from ringrift.deciders.kit import Decider
 from ringrift.events import EventMeta, UndecodableEvent
 from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ringrift.deciders.kit import Context, Decider, InForce
+from ringrift.deciders.context import InForce
+from ringrift.deciders.kit import Context, Decider
 from ringrift.events import EventMeta, Fact, Settings, type_of
 from ringrift.events.facts import SettingsChanged
 

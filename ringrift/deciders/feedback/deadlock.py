@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -56,7 +55,7 @@ class WaitingState(Configs[Waiting], frozen=True, kw_only=True):
 DECIDER = Decider("waiting", WaitingState)
 
 
-def _moved(item: Waiting, **changes: Any) -> Waiting:
+def _moved(item: Waiting, **changes: int) -> Waiting:
     """The item with these changes, and counts at least 0; the loop is not idle."""
     for name in ("games", "trainings", "matches", "trials"):
         changes[name] = max(0, changes.get(name, getattr(item, name)))

@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ringrift.deciders.kit import STEERING, Context, Decider, InForce
+from ringrift.deciders.context import InForce
+from ringrift.deciders.kit import STEERING, Context, Decider
 from ringrift.events import Draft, Fact, Recorded
 from ringrift.events.facts import DeadLetterStored, GameCompleted, LeaseAcquired, SelfplayFinished
 from ringrift.events.tickets import OUTCOMES, REQUESTS, tickets_of
