@@ -26,7 +26,7 @@ from ringrift.events.tickets import OUTCOMES, REQUESTS, Ticket, encode_ticket, s
 from ringrift.log import read
 from ringrift.log.errors import LogUnavailable, QueueFull
 from ringrift.log.topology import EVENTS, WORK
-from ringrift.runtime.decide import decoded
+from ringrift.runtime.decide import decoded, followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.server.recreate import Recreator
@@ -89,9 +89,8 @@ async def _recreate_streams(process: Process) -> None:
         for found in await recreator.check():
             fields = msgspec.structs.asdict(found)
             process.logger.error("stream recreated", **fields)
-            await process.record(
-                f.StreamRecreated(**fields), f"{found.stream}.{process.clock.wall()}"
-            )
+            key = f"{found.stream}.{process.clock.wall()}"
+            await process.append(f.StreamRecreated(**fields), key=key)
         await asyncio.sleep(STREAM_CHECK_SECONDS)
 
 
@@ -107,15 +106,10 @@ async def _dispatch(process: Process) -> None:
     known.seq = tail
     await _put_back(process, known)
     process.doing = "dispatching"
-    following = log.follow(EVENTS, filters=filters, start_seq=tail + 1)
-    async for entry in process.until_stopped(following):
-        recorded = await decoded(process, EVENTS, entry)
-        if recorded is None:
-            continue
+    async for event, meta in followed(process, EVENTS, tail + 1, filters):
         before = known.pauses
-        known.take(*recorded)
-        await _react(process, known, recorded.event, recorded.meta.position, before)
-        process.folded(recorded.meta.seq, {})
+        known.take(event, meta)
+        await _react(process, known, event, meta.position, before)
 
 
 async def _react(

@@ -21,7 +21,7 @@ from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
-from ringrift.runtime.decide import decoded
+from ringrift.runtime.decide import followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 
@@ -49,17 +49,15 @@ async def _export(process: Process) -> None:
     waiting: dict[str, list[Recorded[GameCompleted]]] = defaultdict(list)
     size = await _size(process)
     process.doing = "exporting"
-    async for entry in process.until_stopped(process.log.follow(GAMES, start_seq=start)):
-        recorded = await decoded(process, GAMES, entry)
-        process.folded(entry.seq, {})
-        if recorded is None or not isinstance(recorded.event, GameCompleted):
+    async for game, meta in followed(process, GAMES, start):
+        if not isinstance(game, GameCompleted):
             continue
-        game = recorded.event
         previous = last.get(game.config)
-        is_exported = previous is not None and entry.seq <= previous.last_seq
+        # reading starts where the first config's shards end, so others' games are read again
+        is_exported = previous is not None and meta.seq <= previous.last_seq
         if is_exported or not building.is_learned_from(game):
             continue
-        waiting[game.config].append(Recorded(game, recorded.meta))
+        waiting[game.config].append(Recorded(game, meta))
         if len(waiting[game.config]) >= size:
             games = waiting.pop(game.config)
             expected = newest_seq.get(game.config, 0)

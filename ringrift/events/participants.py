@@ -59,7 +59,9 @@ def participant(seat: Seat) -> str:
     """The name that follows from the options of `seat`, whatever its present name."""
     model = seat.model[:MODEL_DIGITS] if seat.model else BASELINE
     name = f"{model}:{seat.harness}:s{seat.simulations}"
-    unusual = unusual_options(seat)
+    usual = {**_DEFAULTS, "evaluator": usual_evaluator(seat.harness, seat.model)}
+    options = {option: getattr(seat, option) for option in usual}
+    unusual = {option: value for option, value in options.items() if value != usual[option]}
     if not unusual:
         return name
     digest = hashlib.sha256(msgspec.json.encode(unusual, order="sorted")).hexdigest()
@@ -71,10 +73,3 @@ def usual_evaluator(harness: str, model: str | None) -> str:
     if model:
         return "network"
     return "none" if harness == "random" else "heuristic"
-
-
-def unusual_options(seat: Seat) -> dict[str, Any]:
-    """Options of a seat, by name, that the readable part of its name does not show."""
-    usual = {**_DEFAULTS, "evaluator": usual_evaluator(seat.harness, seat.model)}
-    options = {name: getattr(seat, name) for name in usual}
-    return {name: value for name, value in options.items() if value != usual[name]}

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from ringrift.deciders.fleet.breaker import Breaker, threshold
-from ringrift.events import Fact
 from ringrift.events.facts import BreakerOpened, BreakerReset
 from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log
@@ -23,8 +22,8 @@ from ringrift.log.topology import BREAKER_BUCKET, BREAKER_SECONDS
 
 STREAM, PREFIX = f"KV_{BREAKER_BUCKET}", f"$KV.{BREAKER_BUCKET}."
 UNREADABLE = "unreadable; `ringrift breakers reset` removes it"
-Record = Callable[[Fact, str], Awaitable[None]]
-"""Appends a fact under a key of its own."""
+Append = Callable[..., Awaitable[int]]
+"""`Process.append`, which imports this module."""
 
 
 class SharedBreakers:
@@ -80,9 +79,9 @@ class Breakers:
     """The breakers as one process uses them. Failures below the threshold are counted by this
     process alone."""
 
-    def __init__(self, shared: SharedBreakers, record: Record) -> None:
+    def __init__(self, shared: SharedBreakers, append: Append) -> None:
         self.shared = shared
-        self._record, self._now = record, shared.now
+        self._append, self._now = append, shared.now
         self._own: dict[str, Breaker] = {}
 
     def allows(self, target: str) -> bool:
@@ -112,7 +111,7 @@ class Breakers:
         await self.shared.put(target, after)
         if target not in shared:
             fact = BreakerOpened(target=target, failures=after.failures, threshold=limit, why=why)
-            await self._record(fact, f"{target}.{after.until:.6f}")
+            await self._append(fact, key=f"{target}.{after.until:.6f}")
 
     async def worked(self, target: str) -> None:
         """Close the target's breaker after a success. Raises StreamError."""
@@ -120,7 +119,7 @@ class Breakers:
         if target in self.shared.all():
             await self.shared.put(target, None)
             fact = BreakerReset(target=target, why="a probe succeeded")
-            await self._record(fact, f"{target}.{self._now():.6f}")
+            await self._append(fact, key=f"{target}.{self._now():.6f}")
 
     async def reset(self, target: str) -> None:
         """Forget the target's failures. Raises StreamError."""

@@ -194,7 +194,7 @@ async def _publish(
     ]
     expect = expects[name]
     seqs = await process.log.append(drafts, expect)
-    # the fencing token of a role stays the same; the last decision of a decider without one does not
+    # a fencing token stays the same, the last sequence of a decider without a role does not
     if not expect.subject_filter.startswith("ringrift.lease."):
         expects[name] = Expect(expect.subject_filter, seqs[-1])
     for item, seq in zip(drafts, seqs, strict=True):
@@ -221,8 +221,18 @@ async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
             start = entry.seq + 1
             if (recorded := await decoded(process, STREAM, entry)) is not None:
                 yield recorded
-    async for entry in process.until_stopped(log.follow(STREAM, start_seq=start)):
-        if (recorded := await decoded(process, STREAM, entry)) is not None:
+    async for recorded in followed(process, STREAM, start):
+        yield recorded
+
+
+async def followed(
+    process: Process, stream: str, start: int, filters: Sequence[str] = ()
+) -> AsyncIterator[Recorded]:
+    """The events of a stream as they are written, from a sequence on, until the process stops;
+    undecodable ones are dead-lettered once."""
+    entries = process.log.follow(stream, filters=filters, start_seq=start)
+    async for entry in process.until_stopped(entries):
+        if (recorded := await decoded(process, stream, entry)) is not None:
             yield recorded
         process.seq = entry.seq  # an undecodable event does not count as lag
 

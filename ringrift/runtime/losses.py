@@ -23,7 +23,7 @@ async def republish_lost(process: Process) -> None:
                 fact = LostEventsRepublished(node=process.node, consumer=process.name, **lost)
                 moment = f"{process.clock.wall():.6f}"
                 key = f"{process.instance}.{found.stream}.{found.first_seq}.{moment}"
-                await process.record(fact, key)
+                await process.append(fact, key=key)
         except Exception:
             log.reconnected.set()  # the next run of this job looks again
             raise

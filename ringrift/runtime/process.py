@@ -83,7 +83,7 @@ class Process:
         self.condition = Condition()
         self.pressure = Pressure()
         self.controls = Controls(log, node, self.logger)
-        self.breakers = Breakers(SharedBreakers(log, clock.wall), self.record)
+        self.breakers = Breakers(SharedBreakers(log, clock.wall), self.append)
         self.health_address = ""
         self.why_stopped = "ended"
         self._stop = asyncio.Event()
@@ -171,10 +171,6 @@ class Process:
         without a cause from all others. Raises ConcurrencyError, LogUnavailable."""
         (seq,) = await self.log.append([self.draft(fact, cause=cause, key=key)], expect)
         return seq
-
-    async def record(self, fact: Fact, key: str) -> None:
-        """Append an observation that no event caused; `key` distinguishes it from all others."""
-        await self.append(fact, key=key)
 
     async def dead_letter(
         self,

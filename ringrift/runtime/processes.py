@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import STEERING, Decider
 from ringrift.events import REGISTRY, Fact
 from ringrift.events import facts as f
 from ringrift.events.tickets import OUTCOMES, REQUESTS
@@ -32,6 +32,12 @@ HEALTH_PORT = 8790
 """of the monitor, which knows the cluster (requirement G17.05); the others have the ports after
 it"""
 
+# facts that several rows below write or read together
+_GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
+_INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
+_OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged)
+_RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
+
 WRITTEN_BY_ALL: Facts = (
     f.ConsumerStarted,
     f.ConsumerStopped,
@@ -39,26 +45,17 @@ WRITTEN_BY_ALL: Facts = (
     f.LostEventsRepublished,
     f.NodePressureChanged,
 )
-READ_BY_ALL: Facts = (
-    f.SettingsChanged,
-    f.PipelinePaused,
-    f.PipelineResumed,
-    f.NodeAssigned,
-    f.NodePressureChanged,
-)
+READ_BY_ALL: Facts = (*STEERING, f.NodeAssigned, f.NodePressureChanged)
 COMMANDS = "ringrift"
 """name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (
-    f.SettingsChanged,
-    f.PipelinePaused,
-    f.PipelineResumed,
+    *STEERING,
     f.GamesRetracted,
     f.ReanalysisRequested,
     f.HyperparametersAdjusted,
     f.ModelDerived,
     f.EvaluationRequested,
-    f.DeadLetterRetryFailed,
-    f.DeadLetterResolved,
+    *_RETRIED,
     f.NodeRegistered,
     f.BreakerReset,
 )
@@ -154,169 +151,143 @@ class ProcessSpec(Struct, frozen=True, dict=True):
 
 # memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter
 # 190, deciders 36 to 48 MB), with room for larger boards
-PROCESSES: dict[str, ProcessSpec] = {
-    spec.name: spec
-    for spec in (
-        ProcessSpec(
-            "planner",
-            "coordinator",
-            port=HEALTH_PORT + 1,
-            leased=True,
-            decides=("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention"),
+_SPECS = (
+    ProcessSpec(
+        "planner",
+        "coordinator",
+        HEALTH_PORT + 1,
+        leased=True,
+        decides=("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention"),
+    ),
+    ProcessSpec(
+        "promoter", "coordinator", HEALTH_PORT + 2, leased=True, decides=("loop.promotion",)
+    ),
+    ProcessSpec("rater", "coordinator", HEALTH_PORT + 3, decides=("loop.rating",)),
+    ProcessSpec(
+        "dispatcher",
+        "coordinator",
+        HEALTH_PORT + 4,
+        own_writes=(f.StreamRecreated,),
+        own_reads=(*REQUESTS, *OUTCOMES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded),
+        own_purges=(topology.WORK,),
+        recreates=True,
+    ),
+    ProcessSpec(
+        "exporter",
+        "coordinator",
+        HEALTH_PORT + 5,
+        memory=384 * MIB,
+        own_writes=(f.ShardExported,),
+        own_reads=(
+            *_GAMES,
+            f.ShardExported,
+            f.ShardRetired,
+            f.GamesRetracted,
+            f.ReanalysisFinished,
         ),
-        ProcessSpec(
-            "promoter",
-            "coordinator",
-            port=HEALTH_PORT + 2,
-            leased=True,
-            decides=("loop.promotion",),
+        own_purges=(_SHARDS,),
+    ),
+    ProcessSpec(
+        "feedback",
+        "coordinator",
+        HEALTH_PORT + 6,
+        leased=True,
+        decides=(
+            "feedback.loss",
+            "feedback.quality",
+            "feedback.velocity",
+            "feedback.regression",
+            "feedback.exploration",
+            "feedback.curriculum",
+            "feedback.scheduling",
+            "feedback.architectures",
+            "fleet.assignment",
+            "fleet.ageing",
+            "feedback.deadlock",
+            "loop.retraction",
+            "feedback.tuning",
         ),
-        ProcessSpec("rater", "coordinator", port=HEALTH_PORT + 3, decides=("loop.rating",)),
-        ProcessSpec(
-            "dispatcher",
-            "coordinator",
-            port=HEALTH_PORT + 4,
-            own_writes=(f.StreamRecreated,),
-            own_reads=(*REQUESTS, *OUTCOMES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded),
-            own_purges=(topology.WORK,),
-            recreates=True,
+    ),
+    ProcessSpec("clock", "coordinator", HEALTH_PORT + 7, leased=True, own_writes=(f.TickRecorded,)),
+    ProcessSpec(
+        "monitor",
+        "coordinator",
+        HEALTH_PORT,
+        leased=True,
+        decides=("fleet.nodes", "fleet.dead_letters"),
+        own_writes=(*_OBSERVED, *_RETRIED),
+        own_reads=(
+            *_OBSERVED,
+            f.NodeJoined,
+            f.ConsumerStarted,
+            f.ConsumerStopped,
+            f.DeadLetterStored,
+            f.DeadLetterRetryRequested,
+            *_RETRIED,
+            f.BreakerReset,
+            f.ModelPromoted,
+            f.QualityAssessed,
+            f.VelocityChanged,
         ),
-        ProcessSpec(
-            "exporter",
-            "coordinator",
-            port=HEALTH_PORT + 5,
-            memory=384 * MIB,
-            own_writes=(f.ShardExported,),
-            own_reads=(
-                f.GameCompleted,
-                f.GameReanalysed,
-                f.ShardExported,
-                f.ShardRetired,
-                f.GamesRetracted,
-                f.ReanalysisFinished,
-            ),
-            own_purges=(_SHARDS,),
+        own_stores=(_BREAKERS, topology.WORK),
+    ),
+    ProcessSpec(
+        "selfplay",
+        "worker",
+        HEALTH_PORT + 8,
+        memory=768 * MIB,
+        work="selfplay",
+        per_core=True,
+        own_writes=(*_GAMES, f.SelfplayFinished, f.ReanalysisFinished, f.FallbackModelUsed),
+        own_reads=(
+            *_GAMES,
+            f.SelfplayFinished,
+            f.ReanalysisFinished,
+            f.GamesRetracted,
+            *_INCUMBENTS,
         ),
-        ProcessSpec(
-            "feedback",
-            "coordinator",
-            port=HEALTH_PORT + 6,
-            leased=True,
-            decides=(
-                "feedback.loss",
-                "feedback.quality",
-                "feedback.velocity",
-                "feedback.regression",
-                "feedback.exploration",
-                "feedback.curriculum",
-                "feedback.scheduling",
-                "feedback.architectures",
-                "fleet.assignment",
-                "fleet.ageing",
-                "feedback.deadlock",
-                "loop.retraction",
-                "feedback.tuning",
-            ),
+    ),
+    ProcessSpec(
+        "trainer",
+        "trainer",
+        HEALTH_PORT + 9,
+        memory=1536 * MIB,
+        work="training",
+        own_writes=(
+            f.TrainingStarted,
+            f.TrainingCheckpointed,
+            f.TrainingProgressed,
+            f.TrainingFinished,
+            f.TrainingFailed,
+            f.ModelRegistered,
+            f.ShardRecovered,
+            f.FallbackModelUsed,
         ),
-        ProcessSpec(
-            "clock", "coordinator", port=HEALTH_PORT + 7, leased=True, own_writes=(f.TickRecorded,)
+        own_reads=(
+            *_GAMES,
+            f.GamesRetracted,
+            f.ShardExported,
+            f.TrainingRequested,
+            f.TrainingFinished,
+            f.TrainingFailed,
+            f.TrainingTimedOut,
+            *_INCUMBENTS,
         ),
-        ProcessSpec(
-            "monitor",
-            "coordinator",
-            port=HEALTH_PORT,
-            leased=True,
-            decides=("fleet.nodes", "fleet.dead_letters"),
-            own_writes=(
-                f.NodePresenceChanged,
-                f.QuorumLevelChanged,
-                f.DeadLetterRetryFailed,
-                f.DeadLetterResolved,
-            ),
-            own_reads=(
-                f.NodePresenceChanged,
-                f.NodeJoined,
-                f.QuorumLevelChanged,
-                f.ConsumerStarted,
-                f.ConsumerStopped,
-                f.DeadLetterStored,
-                f.DeadLetterRetryRequested,
-                f.DeadLetterRetryFailed,
-                f.DeadLetterResolved,
-                f.BreakerReset,
-                f.ModelPromoted,
-                f.QualityAssessed,
-                f.VelocityChanged,
-            ),
-            own_stores=(_BREAKERS, topology.WORK),
-        ),
-        ProcessSpec(
-            "selfplay",
-            "worker",
-            port=HEALTH_PORT + 8,
-            memory=768 * MIB,
-            work="selfplay",
-            per_core=True,
-            own_writes=(
-                f.GameCompleted,
-                f.GameReanalysed,
-                f.SelfplayFinished,
-                f.ReanalysisFinished,
-                f.FallbackModelUsed,
-            ),
-            own_reads=(
-                f.GameCompleted,
-                f.GameReanalysed,
-                f.SelfplayFinished,
-                f.ReanalysisFinished,
-                f.GamesRetracted,
-                f.ModelPromoted,
-                f.ModelRolledBack,
-            ),
-        ),
-        ProcessSpec(
-            "trainer",
-            "trainer",
-            port=HEALTH_PORT + 9,
-            memory=1536 * MIB,
-            work="training",
-            own_writes=(
-                f.TrainingStarted,
-                f.TrainingCheckpointed,
-                f.TrainingProgressed,
-                f.TrainingFinished,
-                f.TrainingFailed,
-                f.ModelRegistered,
-                f.ShardRecovered,
-                f.FallbackModelUsed,
-            ),
-            own_reads=(
-                f.GameCompleted,
-                f.GameReanalysed,
-                f.GamesRetracted,
-                f.ShardExported,
-                f.TrainingRequested,
-                f.TrainingFinished,
-                f.TrainingFailed,
-                f.TrainingTimedOut,
-                f.ModelPromoted,
-                f.ModelRolledBack,
-            ),
-            own_stores=(_MODELS, _SHARDS),
-            own_purges=(_SNAPSHOTS,),
-        ),
-        ProcessSpec(
-            "evaluator",
-            "evaluator",
-            port=HEALTH_PORT + 10,
-            memory=768 * MIB,
-            work="evaluation",
-            per_core=True,
-            own_writes=(f.GameCompleted, f.EvaluationScored, f.EvaluationFailed),
-            own_reads=(f.GameCompleted, f.EvaluationScored),
-        ),
-    )
-}
+        own_stores=(_MODELS, _SHARDS),
+        own_purges=(_SNAPSHOTS,),
+    ),
+    ProcessSpec(
+        "evaluator",
+        "evaluator",
+        HEALTH_PORT + 10,
+        memory=768 * MIB,
+        work="evaluation",
+        per_core=True,
+        own_writes=(f.GameCompleted, f.EvaluationScored, f.EvaluationFailed),
+        own_reads=(f.GameCompleted, f.EvaluationScored),
+    ),
+)
+PROCESSES: dict[str, ProcessSpec] = {spec.name: spec for spec in _SPECS}
 LEASED = tuple(spec.name for spec in PROCESSES.values() if spec.leased)
 """processes of which one at a time acts, under a lease of the same name"""
 

@@ -90,7 +90,7 @@ async def live(process: Process, main: Main) -> None:
     node, name, instance = process.node, process.name, process.instance
     version = ringrift.__version__
     started = ConsumerStarted(node=node, consumer=name, instance=instance, version=version)
-    await process.record(started, instance)
+    await process.append(started, key=instance)
     why = "failed"
     try:
         position = await process.controls.load()
@@ -108,7 +108,7 @@ async def live(process: Process, main: Main) -> None:
         stopped = ConsumerStopped(node=node, consumer=name, instance=instance, why=why)
         with contextlib.suppress(StreamError, TimeoutError, nats.errors.Error):
             async with asyncio.timeout(FAREWELL_SECONDS_MAX):
-                await process.record(stopped, instance)
+                await process.append(stopped, key=instance)
                 await beat_once(process, left=True)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from ringrift.events import Draft, event_id, type_of
+from ringrift.events import Draft, Fact, event_id, type_of
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, config_of
 from ringrift.log.errors import StreamError
@@ -31,10 +31,9 @@ async def publish_games(
 
     Games left by an earlier delivery are not written again, whatever their age. On a node with an
     edge the games go there, and the block ends when the cluster has fetched them."""
-    present: dict[str, int] = {}
-    if deliveries > 1:
-        names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
-        present = await _stored(process, ticket, names)
+    names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
+    # at the first delivery nothing can be there, and the look takes seconds in a long log
+    present = await stored(process, ticket, GameCompleted, names) if deliveries > 1 else {}
     slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
     log = process.edge or process.log
     appending: list[asyncio.Task[None]] = []
@@ -67,12 +66,14 @@ async def _wait_until_fetched(process: Process, ticket: Ticket, written: set[str
     for pause in FETCHED.pauses():
         process.check_stop()
         with contextlib.suppress(StreamError):  # the link is down
-            if written <= (await _stored(process, ticket, sorted(written))).keys():
+            if written <= (await stored(process, ticket, GameCompleted, sorted(written))).keys():
                 return
         await process.wait(pause)
 
 
-async def _stored(process: Process, ticket: Ticket, ids: Sequence[str]) -> dict[str, int]:
-    """The sequences of the games that the cluster has, by id."""
-    filters = [type_of(GameCompleted).filter(config_of(ticket))]
+async def stored(
+    process: Process, ticket: Ticket, kind: type[Fact], ids: Sequence[str]
+) -> dict[str, int]:
+    """The sequences of the ticket's facts of a kind in `GAMES` that the cluster has, by id."""
+    filters = [type_of(kind).filter(config_of(ticket))]
     return await process.log.stored(GAMES, ids, filters, await caused_at(process, ticket))

@@ -6,10 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from ringrift.consumers.games.publishing import stored
 from ringrift.consumers.networks.cache import Networks
 from ringrift.consumers.shards.building import retractions_until
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import event_id, type_of
+from ringrift.events import event_id
 from ringrift.events.facts import GameCompleted, GameReanalysed, ReanalysisFinished
 from ringrift.events.participants import seat
 from ringrift.events.tickets import ReanalysisTicket
@@ -18,12 +19,12 @@ from ringrift.learning.play import player_of
 from ringrift.learning.samples import GameRejected
 from ringrift.learning.targets import TargetsError
 from ringrift.log import read
-from ringrift.log.topology import EVENTS, GAMES
+from ringrift.log.topology import EVENTS
 from ringrift.rules import Config
 from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import caused_at, is_done
+from ringrift.runtime.work import is_done
 
 
 def finished(
@@ -59,11 +60,8 @@ async def reanalyse(
     player = player_of(Config.parse(request.config), searcher, model, threads())
     began = process.clock.monotonic()
     ids = {game.game: event_id(GameReanalysed, ticket.cause, game.game) for _, game in games}
-    present: dict[str, int] = {}
-    if deliveries > 1:
-        filters = [type_of(GameReanalysed).filter(request.config)]
-        since = await caused_at(process, ticket)
-        present = await process.log.stored(GAMES, list(ids.values()), filters, since)
+    names = list(ids.values())
+    present = await stored(process, ticket, GameReanalysed, names) if deliveries > 1 else {}
 
     def search() -> Iterator[GameReanalysed]:
         for seq, game in games:

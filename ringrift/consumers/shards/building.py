@@ -136,5 +136,5 @@ async def shard_bytes(process: Process, fact: f.ShardExported) -> bytes:
     recovered = f.ShardRecovered(
         config=fact.config, digest=fact.digest, index=fact.index, reason=reason, node=process.node
     )
-    await process.record(recovered, f"{process.instance}.{fact.digest}")
+    await process.append(recovered, key=f"{process.instance}.{fact.digest}")
     return data

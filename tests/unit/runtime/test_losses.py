@@ -22,7 +22,7 @@ async def test_its_lost_observations_are_republished_and_the_loss_is_recorded(
     async with running(republish_lost(process)):
         for number in (1, 2):
             await asyncio.sleep(1.0)
-            await process.record(started(number), str(number))
+            await process.append(started(number), key=number)
         system.broker.crash(unsynced_seconds=0.5)
         loss, _ = await system.first(LostEventsRepublished)
     assert (loss.first_seq, loss.last_seq, loss.republished, loss.orphaned) == (2, 2, 1, 0)
