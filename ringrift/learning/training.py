@@ -22,6 +22,7 @@ from ringrift.learning import training_state
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.distillation import soften
 from ringrift.learning.loss import Losses
+from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
@@ -32,28 +33,10 @@ from ringrift.nets.nnue.batch import NnueBatcher
 from ringrift.nets.shapes import canonical
 from ringrift.nets.tensors import Arrays
 
-WARM_UP_SHARE: Final = 0.05  # of the steps, until Adam's second moments settle
-RATE_FLOOR: Final = 0.02  # last learning rate as a share of the full one
 GRADIENT_NORM_MAX: Final = 4.0  # ten times the usual norm; limits the effect of an outlier batch
 VALIDATION_SAMPLES_MAX: Final = 2048
 VALIDATION_BATCH: Final = 256
 REPORT_STEPS: Final = 20
-
-
-def steps_for(settings: TrainingSettings, samples: int) -> int:
-    """Return the number of gradient steps of a training on `samples` samples, at least 1."""
-    return max(1, round(settings.epochs * samples / settings.batch))
-
-
-def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
-    """Return the learning rate: linear warm-up, then half a cosine down to `RATE_FLOOR` of the full
-    rate."""
-    warm = max(1.0, WARM_UP_SHARE * steps)
-    if step < warm:
-        return settings.learning_rate * (step + 1) / (warm + 1)
-    share = (step - warm) / max(1.0, steps - warm)
-    cosine = 0.5 * (1 + math.cos(math.pi * share))
-    return settings.learning_rate * (RATE_FLOOR + (1 - RATE_FLOOR) * cosine)
 
 
 class Trainer(ABC):

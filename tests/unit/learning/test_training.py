@@ -16,9 +16,9 @@ from ringrift.learning import tower_training, training
 from ringrift.learning.batches import Sampler
 from ringrift.learning.distillation import soften
 from ringrift.learning.loss import auxiliary_loss, policy_loss, tower_losses
+from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.tower_training import TowerTrainer
-from ringrift.learning.training import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.architectures import build
