@@ -15,7 +15,7 @@ from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.runtime.work import is_done, work
+from ringrift.runtime.work import fields_of, is_done, work
 
 
 async def main(process: Process) -> None:
@@ -27,13 +27,11 @@ def failed(process: Process, ticket: EvaluationTicket, reason: str) -> Fact:
     """The outcome of a match that failed for good."""
     request = ticket.request
     return EvaluationFailed(
-        config=request.config,
+        **fields_of(process, ticket),
         generation=request.generation,
-        ticket=ticket.ticket,
         candidate_model=request.candidate.model,
         purpose=request.purpose,
         reason=reason,
-        node=process.node,
     )
 
 

@@ -17,7 +17,7 @@ from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.runtime.work import is_done, work
+from ringrift.runtime.work import fields_of, is_done, work
 from ringrift.search.harness import Model
 
 Tickets = SelfplayTicket | ReanalysisTicket
@@ -85,13 +85,11 @@ def _finished(
     process: Process, ticket: SelfplayTicket, plies: int, seconds: float
 ) -> SelfplayFinished:
     return SelfplayFinished(
-        config=ticket.plan.config,
+        **fields_of(process, ticket),
         generation=ticket.plan.generation,
-        ticket=ticket.ticket,
         games=ticket.games,
         plies=plies,
         play_seconds=seconds,
-        node=process.node,
         spare=ticket.plan.spare,
     )
 

@@ -22,7 +22,7 @@ from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, MODEL_BUCKET, SNAPSHOT_BUCKET
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.runtime.work import is_done, work
+from ringrift.runtime.work import fields_of, is_done, work
 
 
 async def main(process: Process) -> None:
@@ -32,14 +32,8 @@ async def main(process: Process) -> None:
 
 def failed(process: Process, ticket: TrainingTicket, reason: str) -> Fact:
     """The outcome of a training that failed for good."""
-    request = ticket.request
-    return f.TrainingFailed(
-        config=request.config,
-        generation=request.generation,
-        ticket=ticket.ticket,
-        reason=reason,
-        node=process.node,
-    )
+    generation = ticket.request.generation
+    return f.TrainingFailed(**fields_of(process, ticket), generation=generation, reason=reason)
 
 
 async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> None:
@@ -54,10 +48,8 @@ async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> No
     process.doing = f"training {request.config} generation {request.generation}"
     trainer = await trainer_for(process, ticket)
     started = f.TrainingStarted(
-        config=request.config,
+        **fields_of(process, ticket),
         generation=request.generation,
-        ticket=ticket.ticket,
-        node=process.node,
         device=str(trainer.device),
         resumed_step=trainer.step,
     )
@@ -91,9 +83,8 @@ async def publish(
         ticket=ticket.ticket,
     )
     finished = f.TrainingFinished(
-        config=request.config,
+        **fields_of(process, ticket),
         generation=request.generation,
-        ticket=ticket.ticket,
         model=model,
         steps=trainer.steps,
         samples=len(trainer.window),
@@ -102,7 +93,6 @@ async def publish(
         value_loss=progress.value_loss,
         validation_loss=progress.validation_loss,
         train_seconds=seconds,
-        node=process.node,
     )
     drafts = [process.draft(fact, cause=ticket.cause) for fact in (finished, registered)]
     # republished if the server loses them, because no decider would decide them again

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringrift.deciders.fleet import nodes
 from ringrift.deciders.fleet.breaker import node_target
@@ -123,8 +124,8 @@ async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
         node = found.get(beat.node)
         if node is None or not node.processes:
             node = NodeView(standing="there", processes=0, tier="normal")
-        found[beat.node] = NodeView(
-            standing="there",
+        found[beat.node] = replace(
+            node,
             processes=node.processes + 1,
             tier=max(node.tier, beat.tier, key=_tier_index),
             machine=beat.machine or node.machine,

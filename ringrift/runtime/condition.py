@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ringrift.log.presence import HEARTBEAT_SECONDS, HEARTBEATS_MISSED_MAX
+from ringrift.log.presence import SILENT_SECONDS
 
 STALLED_SECONDS_MAX = 60.0
 """a decider that is behind and has folded nothing for this long is considered stuck"""
 WORK_STALLED_SECONDS_MAX = 7200.0
 """a worker without progress on its ticket for this long is considered hung. A training may be
 silent as long, and one step of many searches with a large network takes minutes without a GPU"""
-SILENT_SECONDS_MAX = HEARTBEAT_SECONDS * HEARTBEATS_MISSED_MAX
 LAG_READY_MAX = 100
 """events; a decider always lags by the events that are on their way to it"""
 
@@ -77,5 +76,5 @@ class Condition:
     def ready(self, now: float) -> bool:
         """Whether the process is connected and has caught up with the log."""
         heard = self.heard_seconds(now)
-        is_connected = heard is not None and heard < SILENT_SECONDS_MAX
+        is_connected = heard is not None and heard < SILENT_SECONDS
         return is_connected and (self.lag_events or 0) <= LAG_READY_MAX

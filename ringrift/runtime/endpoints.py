@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 
 import ringrift
+from ringrift.log.presence import SILENT_SECONDS
 from ringrift.runtime import http, metrics
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
-from ringrift.runtime.condition import SILENT_SECONDS_MAX, WORK_STALLED_SECONDS_MAX
+from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
 from ringrift.runtime.process import Process
 from ringrift.runtime.processes import HEALTH_PORT, PROCESSES
 
@@ -57,7 +58,7 @@ class Endpoints:
 
     def _not_ready(self, now: float) -> str:
         heard = self._process.condition.heard_seconds(now)
-        if heard is None or heard >= SILENT_SECONDS_MAX:
+        if heard is None or heard >= SILENT_SECONDS:
             return "the server does not answer"
         return f"{self._process.condition.lag_events} events behind"
 

@@ -11,7 +11,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import nats.errors
 import structlog
@@ -29,6 +29,7 @@ from ringrift.log.retry import PATIENT
 from ringrift.runtime.breakers import Breakers, SharedBreakers
 from ringrift.runtime.condition import Condition
 from ringrift.runtime.controls import Controls
+from ringrift.runtime.folds import Folded
 from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.notify import STOPPING, notify
 from ringrift.runtime.process_clock import Clock
@@ -51,14 +52,6 @@ class Drained(Exception):
     more urgent work."""
 
 
-class Fold(Protocol):
-    """A state folded from the log."""
-
-    @property
-    def fold_hash(self) -> str:
-        """Digest of the state."""
-
-
 class Process:
     """The consumer `name` on `node`, with its connection."""
 
@@ -77,7 +70,7 @@ class Process:
         self.errors = 0
         self.seq = 0
         """position in EVENTS up to which this process has folded"""
-        self.folds: Mapping[str, Fold] = {}
+        self.folds: Mapping[str, Folded] = {}
         """states by name, as they were at `seq`"""
         self.metrics = Metrics(consumer=name, node=node)
         self.condition = Condition()
@@ -214,7 +207,7 @@ class Process:
             self.doing = f"acting as {role}"
             yield lease
 
-    def folded(self, seq: int, folds: Mapping[str, Fold]) -> None:
+    def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
         """Note the position up to which the log has been folded, and the states there."""
         self.seq, self.folds = seq, folds
 

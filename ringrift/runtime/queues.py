@@ -27,8 +27,8 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 async def queues(log: Log) -> list[Queue]:
     """The queue of each kind of work."""
-    found = [_queue(kind, await _infos(log, kind)) for kind in WORK_KINDS]
-    return [queue for queue in found if queue is not None]
+    infos = {kind: await _infos(log, kind) for kind in WORK_KINDS}
+    return [_queue(kind, found) for kind, found in infos.items() if found]
 
 
 async def _infos(log: Log, kind: str) -> list[dict[str, Any]]:
@@ -43,9 +43,7 @@ async def _infos(log: Log, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def _queue(kind: str, infos: list[dict[str, Any]]) -> Queue | None:
-    if not infos:
-        return None
+def _queue(kind: str, infos: list[dict[str, Any]]) -> Queue:
     ages = []
     for info in infos:
         acknowledged = (info.get("ack_floor") or {}).get("last_active")

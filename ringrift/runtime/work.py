@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar, cast
+from typing import TypedDict, TypeVar, cast
 
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.events import Fact, UndecodableEvent
@@ -158,6 +158,19 @@ async def _keep_alive(item: WorkItem) -> None:
         await asyncio.sleep(WORK_ACK_SECONDS / 3)
         with contextlib.suppress(StreamError):  # up to two in a row may fail
             await item.in_progress()
+
+
+class TicketFields(TypedDict):
+    """See `TicketFact`."""
+
+    config: str
+    ticket: str
+    node: str
+
+
+def fields_of(process: Process, ticket: Ticket) -> TicketFields:
+    """What every fact of a worker says about its ticket."""
+    return TicketFields(config=config_of(ticket), ticket=ticket.ticket, node=process.node)
 
 
 async def is_done(process: Process, ticket: Ticket, *outcomes: type[Fact]) -> bool:

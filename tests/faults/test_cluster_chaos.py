@@ -32,7 +32,8 @@ from ringrift.events.facts import SelfplayPlanned
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime import decide as deciding
-from ringrift.runtime.process import Fold, Process
+from ringrift.runtime.folds import Folded
+from ringrift.runtime.process import Process
 
 SETTLE_SECONDS_MAX = 180.0
 RESTART_SECONDS = 0.5
@@ -47,7 +48,7 @@ class Worker(Process):
         super().__init__(name, node, log)
         self._samples = samples
 
-    def folded(self, seq: int, folds: Mapping[str, Fold]) -> None:
+    def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
         super().folded(seq, folds)
         self._samples += [Sample(name, seq, fold.fold_hash) for name, fold in folds.items()]
 

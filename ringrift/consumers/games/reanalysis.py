@@ -24,7 +24,7 @@ from ringrift.rules import Config
 from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import is_done
+from ringrift.runtime.work import fields_of, is_done
 
 
 def finished(
@@ -33,15 +33,13 @@ def finished(
     """The outcome of a ticket."""
     request = ticket.request
     return ReanalysisFinished(
-        config=request.config,
-        ticket=ticket.ticket,
+        **fields_of(process, ticket),
         model=request.model,
         first_seq=request.first_seq,
         last_seq=request.last_seq,
         games=games,
         lost=max(0, request.games - games),
         search_seconds=seconds,
-        node=process.node,
     )
 
 
@@ -74,15 +72,13 @@ async def reanalyse(
                 process.logger.error("game not reanalysed", game=game.game, reason=str(error))
                 continue
             yield GameReanalysed(
+                **fields_of(process, ticket),
                 game=game.game,
-                config=game.config,
                 game_seq=seq,
-                ticket=ticket.ticket,
                 model=request.model,
                 simulations=request.simulations,
                 targets=targets,
                 search_seconds=round(time.perf_counter() - start, 6),
-                node=process.node,
                 settings_version=request.settings_version,
             )
 

@@ -19,6 +19,7 @@ from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.log.retry import Backoff
 from ringrift.runtime.process import Process
+from ringrift.runtime.work import fields_of
 
 PAUSES = Backoff(first_seconds=1.0, longest_seconds=60.0, budget_seconds=None)
 Found = TypeVar("Found")
@@ -54,15 +55,13 @@ async def wanted_or_older(
         with contextlib.suppress(StreamError):  # try the next older one
             found = await fetch(model)
             fact = FallbackModelUsed(
-                config=config_of(ticket),
-                ticket=ticket.ticket,
+                **fields_of(process, ticket),
                 wanted=wanted,
                 used=model,
                 fetch_tries=tries,
                 fetch_seconds=seconds,
                 age_seconds=(process.clock.now() - since).total_seconds(),
                 reason=reason,
-                node=process.node,
             )
             process.logger.error("older network used", wanted=wanted, used=model, reason=reason)
             await process.append(fact, cause=ticket.cause, key=ticket.ticket)

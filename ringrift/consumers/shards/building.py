@@ -1,4 +1,4 @@
-"""Shards: a pure function of a range of `GAMES`, the retractions and the encoder, so that a lost one
+"""Shards: a pure function of a range of `GAMES`, the retractions and the encoder, so that lost ones
 can be rebuilt."""
 
 from __future__ import annotations

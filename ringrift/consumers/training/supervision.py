@@ -15,6 +15,7 @@ from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.log import read
 from ringrift.log.topology import SNAPSHOT_BUCKET
 from ringrift.runtime.process import Drained, Process, cancel
+from ringrift.runtime.work import fields_of
 
 CHECKPOINT_FACT_SECONDS = 600.0
 """between two TrainingCheckpointed facts of a long training: enough for a timeout of two hours; a
@@ -51,13 +52,11 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
         if latest is not None and now() - recorded_at >= CHECKPOINT_FACT_SECONDS:
             recorded_at = now()
             fact = TrainingCheckpointed(
-                config=request.config,
+                **fields_of(process, ticket),
                 generation=request.generation,
-                ticket=ticket.ticket,
                 step=latest.step,
                 steps=latest.steps,
                 loss=latest.loss,
-                node=process.node,
             )
             wait_for(process.append(fact, cause=ticket.cause, key=latest.step))
 

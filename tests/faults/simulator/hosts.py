@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ringrift.log.errors import StreamError
+from ringrift.runtime.folds import Folded
 from ringrift.runtime.losses import republish_lost
-from ringrift.runtime.process import Fold, Process
+from ringrift.runtime.process import Process
 from ringrift.runtime.process_clock import Clock
 from ringrift.tools.memory_log import MemoryBroker
 from ringrift.tools.simulation.world import World
@@ -105,7 +106,7 @@ class SimulatedProcess(Process):
         super().__init__(host.consumer, f"{host.name}-{host.lives}", log, clock)
         self.instance, self.logger, self._host = str(host.lives), SilentLogger(), host
 
-    def folded(self, seq: int, folds: Mapping[str, Fold]) -> None:
+    def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
         super().folded(seq, folds)
         if not self.log.dead and self._host.network.chance.random() < SAMPLED_SHARE:
             samples = [Sample(name, seq, fold.fold_hash) for name, fold in folds.items()]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ringrift.log.presence import SILENT_SECONDS
 from ringrift.runtime.condition import (
     LAG_READY_MAX,
-    SILENT_SECONDS_MAX,
     STALLED_SECONDS_MAX,
     WORK_STALLED_SECONDS_MAX,
     Condition,
@@ -48,8 +48,8 @@ def test_a_process_without_an_answer_from_the_server_is_not_ready() -> None:
     condition = Condition()
     assert not condition.ready(0.0)
     condition.observed(None, 10, 0.0)
-    assert condition.ready(SILENT_SECONDS_MAX - 1)
-    assert not condition.ready(SILENT_SECONDS_MAX)
+    assert condition.ready(SILENT_SECONDS - 1)
+    assert not condition.ready(SILENT_SECONDS)
 
 
 def test_a_process_that_folds_nothing_has_no_lag() -> None:
