@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.games.playing import played
 from ringrift.consumers.networks.cache import Networks
 from ringrift.events import Fact
-from ringrift.events.facts import EvaluationFailed, EvaluationScored, GameCompleted
+from ringrift.events.facts import EvaluationFailed, EvaluationScored
 from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
-from ringrift.runtime.from_thread import from_thread
-from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.runtime.work import fields_of, is_done, work
@@ -47,25 +45,10 @@ async def _play(
     digests = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
     models = {digest: await networks.get(digest) for digest in sorted(digests)}
     games = request.starts * Config.parse(request.config).seats
-    ids = [f"{ticket.ticket}-{index}" for index in range(games)]
-    async with publish_games(process, ticket, ids, deliveries) as publish:
-        match = from_thread(
-            process,
-            lambda: play_match(
-                ticket,
-                settings.evaluation,
-                node=process.node,
-                model_of=models.__getitem__,
-                threads=threads(),
-                width=process.pressure.batch,
-                progress=lambda _: process.check_stop(),
-            ),
-        )
-        async for fact in match:
-            if isinstance(fact, GameCompleted):
-                await publish(fact)
-            else:
-                score = fact
+    playing = partial(play_match, ticket, settings.evaluation, model_of=models.__getitem__)
+    async for fact in played(process, ticket, games, deliveries, playing):
+        if isinstance(fact, EvaluationScored):
+            score = fact
     await process.append(score, cause=ticket.cause)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from ringrift.consumers.shards import building
 from ringrift.consumers.shards.upkeep import keep_current
@@ -24,6 +24,8 @@ from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.decide import followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
+
+Games = list[Recorded[GameCompleted]]
 
 
 async def main(process: Process) -> None:
@@ -46,7 +48,7 @@ async def _export(process: Process) -> None:
         last[config] = max((shard.event for shard in shards), key=lambda shard: shard.last_seq)
         newest_seq[config] = shards[-1].meta.seq
     start = min((shard.last_seq for shard in last.values()), default=0) + 1
-    waiting: dict[str, list[Recorded[GameCompleted]]] = defaultdict(list)
+    waiting: dict[str, Games] = defaultdict(list)
     size = await _size(process)
     process.doing = "exporting"
     async for game, meta in followed(process, GAMES, start):
@@ -73,10 +75,7 @@ async def _size(process: Process) -> int:
 
 
 async def _cut(
-    process: Process,
-    games: Sequence[Recorded[GameCompleted]],
-    previous: ShardExported | None,
-    newest_seq: int,
+    process: Process, games: Games, previous: ShardExported | None, newest_seq: int
 ) -> tuple[ShardExported, int]:
     """Write one shard and its fact; the fact and its sequence."""
     config = games[0].event.config

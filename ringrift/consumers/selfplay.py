@@ -3,9 +3,11 @@ games again."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
-from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.games.playing import played
 from ringrift.consumers.games.reanalysis import finished, reanalyse
 from ringrift.consumers.networks.cache import Networks
 from ringrift.consumers.networks.fallback import wanted_or_older
@@ -13,8 +15,6 @@ from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket
 from ringrift.learning.play import play_games
-from ringrift.runtime.from_thread import from_thread
-from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 from ringrift.runtime.work import fields_of, is_done, work
@@ -60,23 +60,9 @@ async def _play(
         used, model = await wanted_or_older(process, ticket, plan.model, networks.get)
         ticket = replace(ticket, plan=replace(plan, model=used))
     began, plies = process.clock.monotonic(), 0
-    ids = [f"{ticket.ticket}-{index}" for index in range(ticket.games)]
-    async with publish_games(process, ticket, ids, deliveries) as publish:
-        games = from_thread(
-            process,
-            lambda: play_games(
-                ticket,
-                play,
-                node=process.node,
-                model=model,
-                threads=threads(),
-                width=process.pressure.batch,
-                progress=lambda _: process.check_stop(),
-            ),
-        )
-        async for game in games:
-            plies += game.plies
-            await publish(game)
+    playing = partial(play_games, ticket, play, model=model)
+    async for game in played(process, ticket, ticket.games, deliveries, playing):
+        plies += game.plies
     fact = _finished(process, ticket, plies, process.clock.monotonic() - began)
     await process.append(fact, cause=ticket.cause, key=ticket.ticket)
 

@@ -153,7 +153,8 @@ async def _act_once(process: Process, deciders: Deciders, fence: Expect | None) 
         for run in runs:
             decisions = run.take(event, meta)
             if decisions:
-                await _publish(process, run, decisions, meta, expects)
+                name = run.decider.name
+                expects[name] = await _publish(process, run, decisions, meta, expects[name])
         _note(process, runs, meta.seq)
         for run in runs:
             if meta.seq >= rebuilt and meta.seq - run.saved_seq >= folds.SNAPSHOT_EVENTS:
@@ -181,27 +182,22 @@ async def _save(process: Process, run: DeciderRun, seq: int) -> None:
 
 
 async def _publish(
-    process: Process,
-    run: DeciderRun,
-    decisions: tuple[Fact, ...],
-    cause: EventMeta,
-    expects: dict[str, Expect],
-) -> None:
-    name, cause_position = run.decider.name, cause.position
+    process: Process, run: DeciderRun, decisions: Sequence[Fact], cause: EventMeta, expect: Expect
+) -> Expect:
+    """Append the decisions and fold them; the expectation for the next ones."""
     drafts = [
-        process.draft(fact, cause=cause_position, key=f"{name}.{number}")
+        process.draft(fact, cause=cause.position, key=f"{run.decider.name}.{number}")
         for number, fact in enumerate(decisions)
     ]
-    expect = expects[name]
     seqs = await process.log.append(drafts, expect)
-    # a fencing token stays the same, the last sequence of a decider without a role does not
-    if not expect.subject_filter.startswith("ringrift.lease."):
-        expects[name] = Expect(expect.subject_filter, seqs[-1])
     for item, seq in zip(drafts, seqs, strict=True):
         fact = type(item.event).__name__
         process.metrics.add("ringrift_decisions_total", fact)
         run.fold(item.event, item.stored(STREAM, seq))
-        process.logger.info("decided", fact=fact, id=item.id, seq=seq, cause=cause_position)
+        process.logger.info("decided", fact=fact, id=item.id, seq=seq, cause=item.cause)
+    if expect.subject_filter.startswith("ringrift.lease."):
+        return expect  # the fencing token stays the newest fact of its subject
+    return Expect(expect.subject_filter, seqs[-1])
 
 
 async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:

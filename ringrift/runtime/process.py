@@ -37,6 +37,7 @@ from ringrift.runtime.tiers import Pressure
 
 Item = TypeVar("Item")
 Job = Callable[[], Awaitable[None]]
+Key = str | int
 SYSTEM_CLOCK = Clock()
 
 
@@ -147,18 +148,13 @@ class Process:
         finally:
             await cancel(*running)
 
-    def draft(self, fact: Fact, *, cause: str | None, key: str | int = 0) -> Draft:
+    def draft(self, fact: Fact, *, cause: str | None, key: Key = 0) -> Draft:
         """A draft written by this process. Its id is derived from `cause` and `key`, so retries are
         idempotent."""
         return draft(fact, cause=cause, source=self.source, time=self.clock.now(), key=key)
 
     async def append(
-        self,
-        fact: Fact,
-        *,
-        cause: str | None = None,
-        key: str | int = 0,
-        expect: Expect | None = None,
+        self, fact: Fact, *, cause: str | None = None, key: Key = 0, expect: Expect | None = None
     ) -> int:
         """Append a fact; its sequence. `key` distinguishes facts of one type and cause, and those
         without a cause from all others. Raises ConcurrencyError, LogUnavailable."""

@@ -69,15 +69,10 @@ async def store_shard(
 
 
 async def games_in(
-    log: Log,
-    config: str,
-    seqs: tuple[int, int],
-    retractions: Sequence[f.GamesRetracted],
-    targets_seq: int,
+    log: Log, shard: f.ShardExported, retractions: Sequence[f.GamesRetracted], targets_seq: int
 ) -> GameRange:
-    """The games of `GAMES` from the first to the last of `seqs`, with the targets known at
-    `targets_seq`."""
-    (first, last), total = seqs, 0
+    """The games of the shard's range of `GAMES`, with the targets known at `targets_seq`."""
+    config, first, last, total = shard.config, shard.first_seq, shard.last_seq, 0
     kept: list[f.GameCompleted] = []
     completed = read.facts(log, f.GameCompleted, scope=config, after=first - 1, until=last)
     async for game, meta in completed:
@@ -105,8 +100,7 @@ async def rebuild(process: Process, fact: f.ShardExported) -> bytes:
     """Build a shard again from its range of games and store it. Raises BlobCorrupt if its bytes
     differ."""
     retractions = await retractions_until(process.log, fact.config, fact.events_seq)
-    seqs = (fact.first_seq, fact.last_seq)
-    found = await games_in(process.log, fact.config, seqs, retractions, fact.targets_seq)
+    found = await games_in(process.log, fact, retractions, fact.targets_seq)
     data, _ = await asyncio.to_thread(make_shard, fact.config, found.games)
     digest = await process.blobs.put(SHARD_BUCKET, data)
     if digest != fact.digest:

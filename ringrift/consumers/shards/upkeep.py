@@ -147,13 +147,7 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
     for item in shards.stale():
         old = item.shard.event
         targets_seq = await process.log.tail(GAMES) if item.reanalysed else 0
-        found = await games_in(
-            process.log,
-            old.config,
-            (old.first_seq, old.last_seq),
-            shards.retractions_for(item),
-            targets_seq,
-        )
+        found = await games_in(process.log, old, shards.retractions_for(item), targets_seq)
         shard = await store_shard(process, old.config, found.games)
         if shard.digest == old.digest:
             shards.mark_unchanged(item)

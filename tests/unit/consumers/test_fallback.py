@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,13 @@ from ringrift.consumers.networks.cache import Networks
 from ringrift.consumers.networks.fallback import wanted_or_older
 from ringrift.consumers.training.inputs import initial_weights
 from ringrift.events import Fact
-from ringrift.events.facts import FallbackModelUsed, ModelRolledBack, SelfplayFinished
+from ringrift.events.facts import (
+    FallbackModelUsed,
+    GameCompleted,
+    ModelRolledBack,
+    SelfplayFinished,
+    SelfplayPlanned,
+)
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import SelfplayTicket, TrainingTicket, tickets_of
 from ringrift.log.errors import BlobMissing, LogUnavailable
@@ -162,15 +168,14 @@ def network() -> bytes:
 async def test_games_name_the_older_network_that_played_them(
     system: System, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def played(process: Process, make: Any) -> AsyncIterator[Fact]:
-        make()
-        for _ in ():
-            yield
+    def no_games(ticket: SelfplayTicket, *_: Any, **__: Any) -> Iterator[GameCompleted]:
+        plans.append(ticket.plan)
+        return iter(())
 
     older = await process.blobs.put(MODEL_BUCKET, network())
-    item, plans = await ticket(system, promoted(older), promoted(C)), []
-    monkeypatch.setattr(selfplay, "from_thread", played)
-    monkeypatch.setattr(selfplay, "play_games", lambda ticket, *_, **__: plans.append(ticket.plan))
+    item = await ticket(system, promoted(older), promoted(C))
+    plans: list[SelfplayPlanned] = []
+    monkeypatch.setattr(selfplay, "play_games", no_games)
     await selfplay._play(process, item, 1, Networks(process))
     assert plans == [replace(PLAN, model=older)]
     assert len(await system.facts(SelfplayFinished)) == 1
