@@ -47,17 +47,19 @@ def even_openings(
     seeds: Sequence[int],
     *,
     pie: bool = False,
+    plies: tuple[int, int] = PLIES,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[Opening]:
-    """Yield an opening for each seed: of TRIES random ones, the one after which the referee's
-    values of the seats differ least.
+    """Yield an opening for each seed: of TRIES random ones with `plies` at least and at most, the
+    one after which the referee's values of the seats differ least.
 
     `between` is called before each call of the referee."""
     step = LOCKSTEP // TRIES
     for first in range(0, len(seeds), step):
         between()
         some = seeds[first : first + step]
-        found = [_opening(seed_of(seed, number)) for seed in some for number in range(TRIES)]
+        tries = [seed_of(seed, number) for seed in some for number in range(TRIES)]
+        found = [_opening(seed, *plies) for seed in tries]
         states, over = positions_after(config, found, pie=pie)
         spreads = np.full(len(found), np.inf)
         going = np.flatnonzero(~over)
@@ -68,8 +70,7 @@ def even_openings(
             yield found[at * TRIES + int(best)]
 
 
-def _opening(seed: int) -> Opening:
-    least, most = PLIES
+def _opening(seed: int, least: int, most: int) -> Opening:
     return Opening(seed, least + seed_of(seed, LENGTH_STREAM) % (most - least + 1))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +123,8 @@ def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[st
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Tower(shape, hex_board=hex_board)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    # The stubs of torch do not know this overload
+    return cast(Tower, cast(Any, network).to(memory_format=torch.channels_last))
 
 
 def parameters(name: str, *, hex_board: bool) -> int:

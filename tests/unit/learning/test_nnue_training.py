@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.games import window_of
+from support.samplers import OneBatch
 
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.participants import seat
@@ -165,7 +166,10 @@ def test_training_fits_a_few_samples(name: str, key: str) -> None:
         checkpoint_steps=1000,
     )
     trainer = NnueTrainer(window, settings, seed=3, steps=60)
-    trainer.samplers[0].at = lambda step, part, parts: trainer.samplers[0].take(some)  # type: ignore[method-assign]
+    encoder = NnueBatcher(window.config, policy=name == "nnue_policy")
+    trainer.samplers[0] = OneBatch(
+        window, some, batch=32, seed=3, root_value_mix=0.5, encoder=encoder
+    )
     reports: list[Progress] = []
     last = trainer.run(on_progress=reports.append)
     assert last is not None

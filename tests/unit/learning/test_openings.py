@@ -6,7 +6,6 @@ import pytest
 from ringrift.events.facts import EvaluationRequested, Seat
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
-from ringrift.learning import openings
 from ringrift.learning.matches import openings_of, play_match
 from ringrift.learning.openings import PLIES, TRIES, Opening, even_openings, positions_after
 from ringrift.learning.play import player_of
@@ -100,17 +99,16 @@ def test_the_most_balanced_of_several_openings_is_chosen() -> None:
     assert list(even_openings(HEX8, Referee(), seeds[:2])) == chosen[:2]
 
 
-def test_an_opening_that_ends_the_game_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openings, "PLIES", (2, 240))
+def test_an_opening_that_ends_the_game_is_not_chosen() -> None:
     referee = Referee()
-    chosen = list(even_openings(HEX8, referee, range(6)))
+    chosen = list(even_openings(HEX8, referee, range(6), plies=(2, 240)))
     assert len(referee.values) < 6 * TRIES, "some openings end the game"
     assert not positions_after(HEX8, chosen)[1].any()
 
 
-def test_any_opening_is_chosen_if_all_end_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openings, "PLIES", (240, 240))
-    assert [opening.plies for opening in even_openings(HEX8, Referee(), range(2))] == [240, 240]
+def test_any_opening_is_chosen_if_all_end_the_game() -> None:
+    chosen = even_openings(HEX8, Referee(), range(2), plies=(240, 240))
+    assert [opening.plies for opening in chosen] == [240, 240]
 
 
 def test_matches_of_two_networks_start_with_balanced_openings() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.games import play_game, window_of
+from support.samplers import OneBatch
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import tower_training, training
@@ -132,7 +133,7 @@ def test_training_fits_a_few_samples(key: str) -> None:
         batch=32, learning_rate=5e-3, validation_fraction=0.0, checkpoint_steps=1000
     )
     trainer = TowerTrainer(window, settings, seed=3, steps=120)
-    trainer.samplers[0].at = lambda step, part, parts: trainer.samplers[0].take(some)  # type: ignore[method-assign]
+    trainer.samplers[0] = OneBatch(window, some, batch=32, seed=3)
     reports: list[Progress] = []
     last = trainer.run(on_progress=reports.append)
     entropy = mean_entropy(window, some)
@@ -389,8 +390,8 @@ def test_auxiliary_heads_learn_the_ends_of_games() -> None:
         moves_left_weight=1.0,
     )
     trainer = TowerTrainer(window, settings, seed=3, steps=30)
-    drawn = trainer.samplers[0].take(some)
-    trainer.samplers[0].at = lambda step, part, parts: trainer.samplers[0].take(some)  # type: ignore[method-assign]
+    trainer.samplers[0] = OneBatch(window, some, batch=32, seed=3, ends=True)
+    drawn = trainer.samplers[0].at(0)
 
     def each() -> list[float]:
         with torch.no_grad():
