@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringrift.learning.targets import PROBABILITY_MIN, Decision, TargetsError, decode, encode
+
+# The times of examples depend on the load of the machine
+anytime = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -28,6 +31,7 @@ def decisions(draw: st.DrawFn) -> tuple[int, list[Decision]]:
     return seats, found
 
 
+@anytime
 @given(decisions())
 def test_round_trip(case: tuple[int, list[Decision]]) -> None:
     seats, given_decisions = case
@@ -49,6 +53,7 @@ def test_round_trip(case: tuple[int, list[Decision]]) -> None:
         np.testing.assert_allclose(other.probabilities, full[other.indices] / full.sum(), atol=2e-3)
 
 
+@anytime
 @given(decisions())
 def test_plies_and_values_survive_a_second_round_trip_exactly(
     case: tuple[int, list[Decision]],
@@ -61,6 +66,7 @@ def test_plies_and_values_survive_a_second_round_trip_exactly(
         assert set(other.indices.tolist()) <= set(one.indices.tolist())
 
 
+@anytime
 @given(st.binary(max_size=60))
 def test_random_bytes_are_targets_or_rejected(data: bytes) -> None:
     for text in (data, b"\x01\x02" + data):

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load as safetensors_load
 
@@ -26,6 +26,8 @@ from ringrift.rules import Config, Position
 
 CONFIG = Config.parse("hex8_2p")
 PARENT = "0123456789abcdef" * 4
+# The times of examples depend on the load of the machine
+anytime = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,7 @@ def test_a_pickle_is_rejected_and_never_read(kind: str | int) -> None:
         cp.TowerCheckpoint.parse(out.getvalue())
 
 
+@anytime
 @given(st.integers(0, 4000), st.binary(min_size=1, max_size=3))
 def test_a_damaged_header_raises_only_checkpoint_errors(data: bytes, at: int, noise: bytes) -> None:
     """Damage to a note is noticed only by the digest."""
@@ -189,6 +192,7 @@ def test_a_damaged_header_raises_only_checkpoint_errors(data: bytes, at: int, no
             cp.TowerCheckpoint.parse(damaged, digest=cp.digest_of(data))
 
 
+@anytime
 @given(
     st.binary(max_size=300).map(lambda text: len(text).to_bytes(8, "little") + text)
     | st.binary(max_size=40)
