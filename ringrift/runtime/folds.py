@@ -73,20 +73,15 @@ def code_version() -> str:
 
 def meaning(source: str) -> str:
     """The syntax tree of a module as text, without docstrings, comments and formatting."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [line for line in node.body if not _is_prose(line)]
-    return ast.dump(tree)
+    return ast.dump(_WithoutProse().visit(ast.parse(source)))
 
 
-def _is_prose(line: ast.stmt) -> bool:
-    """Whether a statement is a string by itself: a docstring, or the one of a field or constant."""
-    return (
-        isinstance(line, ast.Expr)
-        and isinstance(line.value, ast.Constant)
-        and isinstance(line.value.value, str)
-    )
+class _WithoutProse(ast.NodeTransformer):
+    """Removes statements that are strings: docstrings, and those of fields and constants."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        is_prose = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_prose else node
 
 
 def _sources(name: str, folder: Traversable) -> Iterator[tuple[str, str]]:

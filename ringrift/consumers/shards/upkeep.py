@@ -21,6 +21,7 @@ from ringrift.log.topology import EVENTS, GAMES, SHARD_BUCKET
 from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.process import Process
 
+Change = GamesRetracted | ReanalysisFinished
 READS = (ShardExported, ShardRetired, GamesRetracted, ReanalysisFinished)
 
 
@@ -38,40 +39,39 @@ class ShardsInForce:
     reanalysed."""
 
     def __init__(self) -> None:
-        self.shards: dict[str, dict[int, Recorded[ShardExported]]] = {}
+        self.shards: dict[tuple[str, int], Recorded[ShardExported]] = {}
         """by config and index"""
         self.obsolete: set[str] = set()
         """digests of superseded and retired shards"""
-        self.retractions: dict[str, list[tuple[GamesRetracted, EventMeta]]] = {}
-        self.reanalyses: dict[str, list[tuple[ReanalysisFinished, EventMeta]]] = {}
+        self.changes: dict[str, list[Recorded[Change]]] = {}
+        """retractions and reanalyses by config, in the order of the log"""
         self._unchanged: set[tuple[str, int]] = set()
 
     def take(self, event: Fact, meta: EventMeta) -> None:
         """Fold one event; events come in the order of the log."""
         match event:
             case ShardExported() if event.encoder == ENCODER:
-                self.shards.setdefault(event.config, {})[event.index] = Recorded(event, meta)
+                self.shards[event.config, event.index] = Recorded(event, meta)
                 if event.supersedes:
                     self.obsolete.add(event.supersedes)
             case ShardRetired():
-                kept = self.shards.get(event.config, {})
-                if event.index in kept and kept[event.index].event.digest == event.digest:
-                    del kept[event.index]
+                kept = self.shards.get((event.config, event.index))
+                # a retirement decided before the shard was replaced concerns the old blob only
+                if kept is not None and kept.event.digest == event.digest:
+                    del self.shards[event.config, event.index]
                 self.obsolete.add(event.digest)
-            case GamesRetracted():
-                self.retractions.setdefault(event.config, []).append((event, meta))
-            case ReanalysisFinished() if event.games:
-                self.reanalyses.setdefault(event.config, []).append((event, meta))
+            case ReanalysisFinished(games=0):
+                pass  # no game has new targets
+            case GamesRetracted() | ReanalysisFinished():
+                self.changes.setdefault(event.config, []).append(Recorded(event, meta))
 
     def by_digest(self) -> dict[str, ShardExported]:
         """Shards in force by digest."""
-        facts = [fact.event for facts in self.shards.values() for fact in facts.values()]
-        return {fact.digest: fact for fact in facts}
+        return {fact.digest: fact for fact, _ in self.shards.values()}
 
     def stale(self) -> list[Stale]:
         """Stale shards, oldest first."""
-        facts = [fact for facts in self.shards.values() for fact in facts.values()]
-        found = [item for fact in facts if (item := self._stale(fact)) is not None]
+        found = [item for fact in self.shards.values() if (item := self._stale(fact)) is not None]
         return [item for item in found if _key(item) not in self._unchanged]
 
     def mark_unchanged(self, item: Stale) -> None:
@@ -80,26 +80,25 @@ class ShardsInForce:
 
     def retractions_for(self, item: Stale) -> list[GamesRetracted]:
         """The retractions to apply to a stale shard."""
-        known = self.retractions.get(item.shard.event.config, [])
-        return [event for event, meta in known if meta.seq <= item.cause.seq]
+        known = self.changes.get(item.shard.event.config, [])
+        until = [event for event, meta in known if meta.seq <= item.cause.seq]
+        return [event for event in until if isinstance(event, GamesRetracted)]
 
     def _stale(self, fact: Recorded[ShardExported]) -> Stale | None:
         shard = fact.event
-        retractions = self.retractions.get(shard.config, [])
-        causes = [meta for event, meta in retractions if _overlap(event, shard)]
-        reanalyses = self.reanalyses.get(shard.config, [])
-        newer = [meta for event, meta in reanalyses if _overlap(event, shard)]
-        newest = max((*causes, *newer), key=lambda meta: meta.seq, default=None)
-        if newest is None or newest.seq <= shard.events_seq:
+        known = self.changes.get(shard.config, [])
+        changes = [change for change in known if _overlap(change.event, shard)]
+        if not changes or changes[-1].meta.seq <= shard.events_seq:
             return None
-        return Stale(fact, newest, bool(newer))
+        reanalysed = any(isinstance(event, ReanalysisFinished) for event, _ in changes)
+        return Stale(fact, changes[-1].meta, reanalysed)
 
 
 def _key(item: Stale) -> tuple[str, int]:
     return item.shard.event.digest, item.cause.seq
 
 
-def _overlap(event: GamesRetracted | ReanalysisFinished, shard: ShardExported) -> bool:
+def _overlap(event: Change, shard: ShardExported) -> bool:
     return event.first_seq <= shard.last_seq and shard.first_seq <= event.last_seq
 
 
