@@ -80,7 +80,7 @@ class Endpoints:
             "work_stalled_seconds": condition.work_stalled_seconds(now),
             "folds": process.fold_hashes,
             "errors": process.errors,
-            "pressure": process.pressure.tiers,
+            "pressure": process.tiers,
             "paused": process.controls.pauses.paused,
         }
         try:

@@ -7,6 +7,7 @@ import os
 
 import nats.errors
 
+from ringrift.deciders.fleet.pressure import worst
 from ringrift.log.errors import StreamError
 from ringrift.log.presence import HEARTBEAT_SECONDS, Heartbeat
 from ringrift.log.topology import EVENTS
@@ -41,6 +42,6 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         folds=process.fold_hashes,
         left=left,
         health=process.health_address,
-        tier=process.pressure.worst[1],
+        tier=worst(process.tiers)[1],
     )
     await process.presence.beat(heartbeat)

@@ -17,6 +17,7 @@ import nats.errors
 import structlog
 
 from ringrift.events import Draft, Fact, Settings, draft
+from ringrift.events.facts import Resource, Tier
 from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import DeadLetter, store_dead_letter
 from ringrift.log.entry import Entry
@@ -33,7 +34,6 @@ from ringrift.runtime.folds import Folded
 from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.notify import STOPPING, notify
 from ringrift.runtime.process_clock import Clock
-from ringrift.runtime.tiers import Pressure
 
 Item = TypeVar("Item")
 Job = Callable[[], Awaitable[None]]
@@ -75,7 +75,10 @@ class Process:
         """states by name, as they were at `seq`"""
         self.metrics = Metrics(consumer=name, node=node)
         self.condition = Condition()
-        self.pressure = Pressure()
+        self.tiers: dict[Resource, Tier] = {}
+        """the pressure on each resource, as measured last"""
+        self.unrecorded_tiers: set[Resource] = set()
+        """resources whose tier changed and is not in the log yet"""
         self.controls = Controls(log, node, self.logger)
         self.breakers = Breakers(SharedBreakers(log, clock.wall), self.append)
         self.health_address = ""

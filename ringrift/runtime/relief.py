@@ -21,19 +21,19 @@ async def relieve(process: Process, used: dict[Resource, float] | None = None) -
     """Measure and act. `used` replaces the measured shares. Raises StreamError if a change could
     not be recorded; the next call tries again."""
     shares = used_shares(process.data) if used is None else used
-    pressure, metrics = process.pressure, process.metrics
+    tiers, metrics = process.tiers, process.metrics
     for resource, share in shares.items():
-        before = pressure.tiers.get(resource)
+        before = tiers.get(resource)
         tier = tier_after(before or "normal", share, process.controls.operation, resource)
-        pressure.tiers[resource] = tier
+        tiers[resource] = tier
         metrics.set("ringrift_resource_used_ratio", share, resource)
         metrics.set("ringrift_memory_pressure_tier", TIERS.index(tier), resource)
         if tier != (before or "normal"):
-            pressure.unrecorded.add(resource)
+            process.unrecorded_tiers.add(resource)
             _act(process, resource, tier, first=before is None)
-    for resource in sorted(pressure.unrecorded):
+    for resource in sorted(process.unrecorded_tiers):
         await _record(process, resource, shares.get(resource, 0.0))
-        pressure.unrecorded.discard(resource)
+        process.unrecorded_tiers.discard(resource)
 
 
 def _act(process: Process, resource: Resource, tier: Tier, *, first: bool) -> None:
@@ -59,7 +59,7 @@ async def _record(process: Process, resource: Resource, used: float) -> None:
     async for event, _ in changes:
         if (event.resource, event.consumer) == (resource, consumer):
             known = event.tier
-    tier = process.pressure.tiers[resource]
+    tier = process.tiers[resource]
     if tier == known:
         return
     fact = NodePressureChanged(

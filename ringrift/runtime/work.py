@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypedDict, TypeVar, cast
 
+from ringrift.deciders.fleet import pressure
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.events import Fact, UndecodableEvent
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
@@ -61,8 +62,8 @@ def _why_not(process: Process, kind: str) -> str:
         return f"{kind} is paused"
     if not process.controls.allows(kind):
         return f"node {process.node} is assigned to other work"
-    if not process.pressure.takes_work:
-        resource, tier = process.pressure.worst
+    if not pressure.takes_work(process.tiers):
+        resource, tier = pressure.worst(process.tiers)
         return f"{resource} is in its {tier} tier"
     if not process.breakers.allows(node_target(process.node)):
         return f"node {process.node} is quarantined"

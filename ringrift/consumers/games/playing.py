@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 from ringrift.consumers.games.publishing import publish_games
+from ringrift.deciders.fleet.pressure import batch_size
 from ringrift.events import Fact
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket
@@ -27,7 +28,8 @@ async def played(
         return play(
             node=process.node,
             threads=threads(),
-            width=process.pressure.batch,
+            # called in the thread of the games, while the heartbeat may write the tiers
+            width=lambda games: batch_size(games, dict(process.tiers)),
             progress=lambda _: process.check_stop(),
         )
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from support.system import System, running, until
 
+from ringrift.deciders.fleet.pressure import batch_size, takes_work, worst
 from ringrift.events.facts import NodePressureChanged
 from ringrift.runtime import relief, resources
 from ringrift.runtime.process import Process
@@ -27,7 +28,7 @@ async def test_a_tier_falls_with_hysteresis(system: System) -> None:
     process, tiers = system.process(), []
     for used in (0.72, 0.66, 0.1):
         await relieve(process, {"ram": used})
-        tiers.append((process.pressure.worst[1], process.pressure.takes_work))
+        tiers.append((worst(process.tiers)[1], takes_work(process.tiers)))
     assert tiers == [("warning", False), ("warning", False), ("normal", True)]
     assert process.metrics.value("ringrift_resource_used_ratio", "ram") == 0.1
     assert [fact.tier for fact in await system.facts(NodePressureChanged)] == ["warning", "normal"]
@@ -39,7 +40,7 @@ async def test_tighter_memory_searches_fewer_games_at_once(
 ) -> None:
     process = system.process()
     await relieve(process, {"vram": used})
-    assert process.pressure.batch(64) == games
+    assert batch_size(64, process.tiers) == games
 
 
 async def test_an_emergency_of_memory_stops_the_process(system: System) -> None:
@@ -90,9 +91,9 @@ async def test_critical_gpu_memory_empties_the_caches(
     monkeypatch.setattr(relief, "used_shares", lambda data: {"vram": resources.vram()})
     process = system.process()
     await relieve(process)
-    assert process.pressure.tiers == {"vram": "critical"}
+    assert process.tiers == {"vram": "critical"}
     await relieve(process)
-    assert process.pressure.tiers == {"vram": "normal"}
+    assert process.tiers == {"vram": "normal"}
 
 
 class Gpu:
