@@ -13,7 +13,7 @@ EXIT_FAILED, EXIT_UNUSABLE = 1, 2
 def parity(*files: Path) -> int:
     """Compare the rules with recorded games of the reference engine.
 
-    The status is 0 if something was checked and nothing differs, 2 if a file cannot be read.
+    The exit status is 0 if something was checked and nothing differs, 2 if a file cannot be read.
 
     Args:
         files: Traces, plain or compressed with gzip.
@@ -38,8 +38,7 @@ def parity(*files: Path) -> int:
 def search(*files: Path) -> int:
     """Compare the search with reference cases.
 
-    The status is 0 if there were cases and none fails, 2 if a file cannot be used; the other files
-    are checked all the same.
+    The exit status is 0 if there were cases and none failed, 2 if a file cannot be used.
 
     Args:
         files: Files of cases, JSON.

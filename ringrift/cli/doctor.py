@@ -13,7 +13,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 async def doctor(*, source: Source = HERE, json: Json = False) -> int:
-    """Check this machine, the data directory and the running system, and say what to do.
+    """Check this machine, the data directory and the running system.
 
     The exit status is 1 if a check fails."""
     from ringrift.cluster.doctor.machine import machine_findings

@@ -64,7 +64,7 @@ async def show_event(
     source: Source = HERE,
     json: Json = False,
 ) -> int:
-    """Print one event whole, its cause, and the events that it caused.
+    """Print one event in full, with its cause and effects.
 
     Args:
         seq: Sequence of the event in its stream.

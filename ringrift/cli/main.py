@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
+from cyclopts import (
+    App,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    Parameter,
+    UnknownCommandError,
+    UnusedCliTokensError,
+)
 
 from ringrift import __version__
 from ringrift.cli import WORDS
@@ -111,7 +119,7 @@ FAMILIES = {
     "model": "Look at networks and derive new ones.",
     "rating": "Compute ratings and sequential tests.",
     "dlq": "Look at dead letters and resolve them.",
-    "breakers": "Look at nodes and targets that are left alone after failures.",
+    "breakers": "Look at quarantined nodes and targets.",
     "cluster": "Write the files of a cluster, grow and back it up, or run one on this machine.",
     "node": "Run this machine as a node of a cluster.",
     "fleet": "Register the nodes of the fleet.",
@@ -137,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except CycloptsError as error:
         page = " ".join(("ringrift", *(error.command_chain or ()), "--help"))
-        _complain(f"{error}\nsee `{page}`")
+        _complain(f"{_wrong_usage(error)}\nsee `{page}`")
         return EXIT_USAGE
     except RingRiftError as error:
         _complain(str(error))
@@ -207,6 +215,16 @@ def _summary(place: str) -> str:
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name == name:
             return (ast.get_docstring(item) or "").partition("\n\n")[0]
     raise AssertionError(f"{place} does not exist")
+
+
+def _wrong_usage(error: CycloptsError) -> str:
+    """What is wrong, in the words of `argparse` where those of cyclopts are hard to read."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"unexpected arguments: {' '.join(error.unused_tokens or ())}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        missing = f"{error.argument.name} is missing"
+        return f"{error.keyword} needs a value" if error.keyword else missing
+    return str(error)
 
 
 def _unknown(error: UnknownCommandError) -> str:

@@ -57,10 +57,8 @@ async def strength(
         config: Board and number of seats, such as hex8_2p.
         model: First digits of the digest of a network [default: the current network].
         simulations: Search budget per decision.
-        against: Opponents [default: random,heuristic,self2]; self2 is the network itself with twice
-            the budget.
-        starts: Starts of a match, each played once per seat [default: 200; for a rung of a ladder
-            as many as 100 games need].
+        against: Opponents; self2 has twice the budget [default: random,heuristic,self2].
+        starts: Starts of a match, each once per seat [default: 200; on a ladder, for 100 games].
         seed: Another number gives new games.
         ladder: Instead measure every searching harness: each budget against the one below.
         budgets: Budgets of the ladder [default: those of each harness].

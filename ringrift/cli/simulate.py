@@ -41,7 +41,7 @@ async def simulate(
 ) -> int:
     """Run the deciders over a modelled fleet on a virtual clock, and test the promises.
 
-    The status is 1 if a promise does not hold.
+    The exit status is 1 if a promise does not hold.
 
     Args:
         nodes: TOML file of the fleet, such as ops/fleet.toml.

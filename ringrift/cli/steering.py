@@ -186,7 +186,7 @@ def _tuned(fact: HyperparametersAdjusted) -> str:
 
 
 async def list_breakers(*, source: Source = HERE, json: Json = False) -> int:
-    """List the nodes and targets that are left alone after failures, and why."""
+    """List the quarantined nodes and targets, and why each is."""
     async with opened(source) as log:
         breakers = SharedBreakers(log)
         await breakers.load()

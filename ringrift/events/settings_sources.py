@@ -80,7 +80,9 @@ def load(
     try:
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"invalid setting: {error}") from error
+        problem, _, place = str(error).partition(" - at `$.")
+        name = f"setting {place.rstrip('`')}" if place else "settings"
+        raise SettingsError(f"{name}: {problem}") from error
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

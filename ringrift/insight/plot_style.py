@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ringrift.errors import CommandError
 from ringrift.insight.generations import ConfigView
 
 INK, FAINT, SHADE = "#2b2b2b", "#8b8170", "#d9c9a3"
@@ -36,12 +37,16 @@ class EloPoint(NamedTuple):
 def page(path: Path, rows: int, columns: int, size: tuple[float, float]) -> Iterator[Any]:
     """Yield a grid of axes with one common horizontal axis; save it to `path` afterwards.
 
-    The suffix of `path` selects the format, such as PNG or SVG."""
+    The suffix of `path` selects the format, such as PNG or SVG. Raises CommandError if matplotlib
+    cannot write it."""
     import matplotlib  # takes half a second to import
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    known = pyplot.Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:] not in known:
+        raise CommandError(f"{path}: the suffix must be one of {', '.join(sorted(known))}")
     drawing, axes = pyplot.subplots(rows, columns, figsize=size, dpi=120, sharex=True)
     try:
         for one in drawing.axes:

@@ -112,7 +112,7 @@ async def retractions(
         if asked.includes(head, model) and not retracted(matches.retractions, head, seq):
             chosen.setdefault(head.config, []).append((seq, head))
     if not chosen:
-        raise CommandError("no such game counts: none exists, or all are retracted already")
+        raise CommandError("no game matches: none exists, or all are already retracted")
     found = [
         _fact(asked, model, config, games, matches) for config, games in sorted(chosen.items())
     ]

@@ -21,7 +21,7 @@ from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 
-CLOSED = {"open": "", "elsewhere": "  (opened elsewhere)", "deeper": "  …"}
+CLOSED = {"open": "", "elsewhere": "  (shown elsewhere)", "deeper": "  …"}
 BULKY = ("targets", "moves")
 """Fields of a game that are left out of the JSON document."""
 

@@ -15,7 +15,7 @@ def test_reanalyse_needs_a_network(run: Any) -> None:
 def test_retract_records_a_fact(run: Any, system: Any) -> None:
     for words, text in (
         ((), "select games"),
-        (("--node", "moon"), "no such game counts"),
+        (("--node", "moon"), "no game matches"),
         (("--games", "9..2"), "is not a range"),
         (("--model", "ab"), "no networks in the log start with 'ab'"),
     ):

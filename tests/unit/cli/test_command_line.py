@@ -80,6 +80,9 @@ def test_a_command_page_shows_its_whole_docstring(capsys: pytest.CaptureFixture[
     [
         (["statsu"], "there is no command `statsu`; did you mean `status`?\ncommands: up,"),
         (["status", "--daat"], "Unknown option: --daat. Did you mean --data?"),
+        (["status", "now", "please"], "unexpected arguments: now please\nsee `ringrift status"),
+        (["why"], "EVENT is missing\nsee `ringrift why --help`"),
+        (["pause", "--why"], "--why needs a value\nsee `ringrift pause --help`"),
     ],
 )
 def test_wrong_usage_names_the_remedy(
