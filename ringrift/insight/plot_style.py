@@ -43,8 +43,9 @@ def page(path: Path, rows: int, columns: int, size: tuple[float, float]) -> Iter
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
-    known = pyplot.Figure().canvas.get_supported_filetypes()
+    known = Figure().canvas.get_supported_filetypes()
     if path.suffix[1:] not in known:
         raise CommandError(f"{path}: the suffix must be one of {', '.join(sorted(known))}")
     drawing, axes = pyplot.subplots(rows, columns, figsize=size, dpi=120, sharex=True)
