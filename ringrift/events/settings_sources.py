@@ -78,11 +78,17 @@ def load(
         for name, text in source.items():
             _put(tree, name, _parse(text))
     try:
-        return msgspec.convert(tree, Settings)
+        settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at `$.")
         name = f"setting {place.rstrip('`')}" if place else "settings"
         raise SettingsError(f"{name}: {problem}") from error
+    low, high = settings.promotion.elo0, settings.promotion.elo1
+    if not low < high:  # the promoter would end with an error on every score
+        raise SettingsError(
+            f"setting promotion.elo1 must be greater than promotion.elo0 ({low:g}); got {high:g}"
+        )
+    return settings
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -110,3 +110,9 @@ def test_a_tier_a_severity_and_a_pace_have_one_value_each() -> None:
         "major",
         "critical",
     ]
+
+
+def test_a_promotion_test_without_a_range_is_refused() -> None:
+    reason = r"promotion.elo1 must be greater than promotion.elo0 \(0\); got -5"
+    with pytest.raises(SettingsError, match=reason):
+        load(from_arguments(["promotion.elo1=-5"]))

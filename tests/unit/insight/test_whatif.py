@@ -99,7 +99,7 @@ async def test_decisions_before_since_and_after_until_are_not_tried(loop: Turnin
 
 
 async def test_settings_do_not_change_a_decider_that_reads_none(loop: TurningLoop) -> None:
-    assert (await tried(loop, elo.DECIDER, promotion__elo0="100")).differences == []
+    assert (await tried(loop, elo.DECIDER, promotion__elo0="20")).differences == []
 
 
 async def test_a_policy_from_a_file_is_tried(loop: TurningLoop, tmp_path: Path) -> None:
