@@ -18,6 +18,7 @@ async def main(process: Process) -> None:
             async with process.lease("clock") as lease:
                 while not process.stopping:
                     minute, late = divmod(process.clock.wall(), TICK_SECONDS)
+                    # the id follows from the minute, so two holders record it once
                     tick = TickRecorded(minute=int(minute))
                     await process.append(tick, key=int(minute), expect=lease.expect)
                     await process.wait(TICK_SECONDS - late)

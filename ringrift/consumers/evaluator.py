@@ -18,7 +18,7 @@ from ringrift.runtime.work import fields_of, is_done, work
 
 async def main(process: Process) -> None:
     """Work on evaluation tickets."""
-    await work(process, "evaluation", partial(_play, Networks(process)), failed)
+    await work(process, "evaluation", partial(_play, networks=Networks(process)), failed)
 
 
 def failed(process: Process, ticket: EvaluationTicket, reason: str) -> Fact:
@@ -34,7 +34,7 @@ def failed(process: Process, ticket: EvaluationTicket, reason: str) -> Fact:
 
 
 async def _play(
-    networks: Networks, process: Process, ticket: EvaluationTicket, deliveries: int
+    process: Process, ticket: EvaluationTicket, deliveries: int, networks: Networks
 ) -> None:
     request = ticket.request
     if await is_done(process, ticket, EvaluationScored):

@@ -65,7 +65,7 @@ async def _export(process: Process) -> None:
             expected = newest_seq.get(game.config, 0)
             cut = await _cut(process, games, previous, expected)
             last[game.config], newest_seq[game.config] = cut
-            size = await _size(process)
+            size = await _size(process)  # changed settings apply from the next shard on
 
 
 async def _size(process: Process) -> int:

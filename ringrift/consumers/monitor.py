@@ -63,6 +63,7 @@ async def _carry_out_requests(process: Process, fence: Expect) -> None:
 
 async def _carry_out(process: Process, fence: Expect, item: Recorded) -> None:
     event, meta = item
+    # a successful probe has closed the breaker itself
     if isinstance(event, f.BreakerReset) and not event.why.startswith("a probe"):
         await process.breakers.reset(event.target)
     elif isinstance(event, f.DeadLetterRetryRequested):

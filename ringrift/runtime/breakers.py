@@ -41,6 +41,7 @@ class SharedBreakers:
         async for batch in self._log.read(STREAM):
             for entry in batch:
                 self._take(entry)
+                # stored after the tail was read
                 start = max(start, entry.seq + 1)
         return start
 
@@ -109,7 +110,7 @@ class Breakers:
             return
         self._own.pop(target, None)
         await self.shared.put(target, after)
-        if target not in shared:
+        if target not in shared:  # a probe that fails does not open the breaker again
             fact = BreakerOpened(target=target, failures=after.failures, threshold=limit, why=why)
             await self._append(fact, key=f"{target}.{after.until:.6f}")
 

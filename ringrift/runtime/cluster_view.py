@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +29,7 @@ from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import LEASED, PROCESSES
 from ringrift.runtime.queues import Queue, queues
-from ringrift.runtime.voters import Voters, voters
+from ringrift.runtime.voters import voters
 
 NODE_FACTS = (f.NodePresenceChanged, f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost)
 
@@ -81,7 +81,7 @@ async def cluster_view(
     endurance = resilience(
         tier=tier, roles=roles, level=quorum.level, wanted=tuple(PROCESSES), running=running
     )
-    return ClusterView(
+    view = ClusterView(
         leader=quorum.leader,
         voters=quorum.voters,
         voters_alive=quorum.alive,
@@ -102,12 +102,9 @@ async def cluster_view(
             running=len(running & set(PROCESSES)),
         ),
         resilience=endurance,
-        advice=(
-            *endurance.advice,
-            *_advice_on_machines(quorum, known, broken),
-            *_advice_on_work(dead_letters, dead_letters_max, paused),
-        ),
+        advice=endurance.advice,
     )
+    return replace(view, advice=(*view.advice, *_advice(view, quorum.away, dead_letters_max)))
 
 
 async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
@@ -142,30 +139,23 @@ async def _holder(log: Log, role: str) -> str | None:
     return "unreadable"
 
 
-def _advice_on_machines(
-    quorum: Voters, known: Mapping[str, NodeView], broken: Mapping[str, str]
-) -> list[str]:
-    found = [f"voter {name}: away or behind; look at its server" for name in quorum.away]
-    for name, node in known.items():
+def _advice(view: ClusterView, away: Sequence[str], dead_letters_max: int) -> list[str]:
+    """One line for each problem that the resilience does not cover."""
+    found = [f"voter {name}: away or behind; look at its server" for name in away]
+    for name, node in view.nodes.items():
         if node.standing in ("suspected", "degraded", "lost"):
             remedy = "its tickets went to other nodes; restart its consumers or forget it"
             found.append(f"node {name}: {node.standing}; {remedy}")
-    for name, why in broken.items():
+    for name, why in view.breakers.items():
         remedy = f"once the cause is gone, run `ringrift breakers reset {name}`"
         found.append(f"breaker {name}: {why}; {remedy}")
-    return found
-
-
-def _advice_on_work(
-    dead_letters: int, dead_letters_max: int, paused: Mapping[str, str]
-) -> list[str]:
-    found = []
-    if dead_letters:
+    if view.dead_letters:
         alarm = ""
-        if dead_letters >= dead_letters_max:
+        if view.dead_letters >= dead_letters_max:
             alarm = f" (alarm threshold {dead_letters_max})"
-        found.append(f"dead letters: {dead_letters} unresolved{alarm}; see `ringrift dlq list`")
-    for pause, why in paused.items():
+        count = f"{view.dead_letters} unresolved{alarm}"
+        found.append(f"dead letters: {count}; see `ringrift dlq list`")
+    for pause, why in view.paused.items():
         found.append(f"paused: {pause} ({why}); `{resume_command(pause)}` ends it")
     return found
 

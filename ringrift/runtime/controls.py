@@ -46,7 +46,7 @@ class Controls:
             try:
                 async for event, meta in read.follow(self._log, *CONTROLS, after=after):
                     self._take(event, meta.id)
-            except LogRewound:
+            except LogRewound:  # the server lost events, maybe some of those folded here
                 after = await self.load()
 
     def _take(self, event: Fact, id: str) -> None:

@@ -53,6 +53,7 @@ class DeciderRun:
         context, self.newest = self.fold(event, meta), meta
         for decision, its_meta in self.own.pop(meta.seq, ()):
             self.fold(decision, its_meta)
+        # all causes up to the last decided one were considered before
         if meta.seq <= self.decided_to:
             return ()
         return self.decider.decide(self.state, event, context)
@@ -157,12 +158,14 @@ async def _act_once(process: Process, deciders: Deciders, fence: Expect | None) 
                 expects[name] = await _publish(process, run, decisions, meta, expects[name])
         _note(process, runs, meta.seq)
         for run in runs:
+            # not while rebuilding, so that the process catches up first
             if meta.seq >= rebuilt and meta.seq - run.saved_seq >= folds.SNAPSHOT_EVENTS:
                 await _save(process, run, meta.seq)
 
 
 def _note(process: Process, runs: Sequence[DeciderRun], seq: int) -> None:
     """Give the heartbeat a sequence and the states that belong to it."""
+    # a run with a newer snapshot has no state at this sequence
     process.folded(seq, {run.decider.name: run.folded(seq) for run in runs if run.start_seq <= seq})
 
 

@@ -89,7 +89,7 @@ class Endpoints:
             return {**found, "cluster": None, "cluster_error": str(error) or type(error).__name__}
 
     async def _cluster_view(self, now: float) -> ClusterView:
-        async with self._asking:
+        async with self._asking:  # requests that arrive meanwhile share the answer
             if self._cluster is None or now - self._cluster[0] > CLUSTER_KEPT_SECONDS:
                 view = await cluster_view(self._process.log, now=self._process.clock.wall)
                 self._cluster = now, view

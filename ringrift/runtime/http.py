@@ -56,7 +56,7 @@ async def serve(host: str, port: int, respond: Respond, limits: Limits = LIMITS)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if slots.locked():
+            if slots.locked():  # answer at once: a queue of waiting clients has no bound
                 busy = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; try again")
                 await _send(writer, busy, limits)
                 return

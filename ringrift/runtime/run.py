@@ -85,6 +85,7 @@ async def live(process: Process, main: Main) -> None:
         server, process.health_address = await serve_health(process)
     except OSError as error:
         raise StreamError(str(error)) from error
+    # reported from the beginning, because reading the controls waits for the server
     watchdog = keep_alive(lambda: process.condition.alive(process.clock.monotonic()))
     reports = [asyncio.create_task(beat(process)), asyncio.create_task(watchdog)]
     node, name, instance = process.node, process.name, process.instance

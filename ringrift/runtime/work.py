@@ -79,6 +79,7 @@ async def _serve(
     except UndecodableEvent as error:
         await _dead_letter(process, item, str(error))
         return
+    # the pull may have waited, and only now is the config known
     if process.controls.pauses.stops(config_of(ticket), kind) or _why_not(process, kind):
         await _hand_back(item)
         return
@@ -86,7 +87,7 @@ async def _serve(
         reason = f"delivered {item.deliveries} times and never finished"
         await _fail(process, item, failed(process, ticket, reason), ticket, reason)
         return
-    process.controls.preempted = False
+    process.controls.preempted = False  # an earlier preemption concerned the tickets before
     alive = asyncio.create_task(_keep_alive(item))
     logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
     target, began, outcome = node_target(process.node), process.clock.monotonic(), "failed"

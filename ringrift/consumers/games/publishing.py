@@ -32,7 +32,7 @@ async def publish_games(
     Games left by an earlier delivery are not written again, whatever their age. On a node with an
     edge the games go there, and the block ends when the cluster has fetched them."""
     names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
-    # at the first delivery nothing can be there, and the look takes seconds in a long log
+    # before the first delivery no worker can have written any
     present = await stored(process, ticket, GameCompleted, names) if deliveries > 1 else {}
     slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
     log = process.edge or process.log
