@@ -1,4 +1,4 @@
-"""`ringrift dlq`: dead letters, what is wrong with each, and what to do."""
+"""`ringrift dlq`: dead letters, the problem with each, and the remedy."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class StreamView(Struct, frozen=True):
 async def up(
     *, nodes: int = 3, users: bool = False, tls: bool = False, data: ClusterData = DATA
 ) -> int:
-    """Start a cluster on this machine, a new one unless there is one.
+    """Start the cluster on this machine, and create it if it does not exist.
 
     Args:
         nodes: Number of servers of a new cluster, 3 or 5.

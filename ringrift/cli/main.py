@@ -218,7 +218,7 @@ def _summary(place: str) -> str:
 
 
 def _wrong_usage(error: CycloptsError) -> str:
-    """What is wrong, in the words of `argparse` where those of cyclopts are hard to read."""
+    """The message of an error, reworded where that of cyclopts is hard to read."""
     if isinstance(error, UnusedCliTokensError):
         return f"unexpected arguments: {' '.join(error.unused_tokens or ())}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:

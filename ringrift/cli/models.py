@@ -44,7 +44,7 @@ async def show_model(model: Network, /, *, source: Source = HERE, json: Json = F
         digest, data = await model_store.found(model, log)
         history = await ModelHistory.read(log)
     card = model_card.card_of(digest, data, model_store.parsed(data), history)
-    note = None if log else "no log is available: this is what the file says"
+    note = None if log else "no log is available: only the file was read"
     show(card, json, *model_card.card_texts(card), note)
     return 0
 
@@ -85,7 +85,7 @@ async def transfer(
 
 
 async def export(*, model: Network, output: Path, source: Source = HERE, json: Json = False) -> int:
-    """Export a network as an ONNX graph whose outputs were compared with it.
+    """Export a network as an ONNX graph, and compare its outputs with the network's.
 
     Args:
         model: First digits of the digest of the network, or a file.

@@ -189,7 +189,7 @@ def _cluster_lines(view: ClusterView) -> list[str]:
 
 
 def _machine(machine: Machine) -> str:
-    """The roles of a machine, what it has and what it costs."""
+    """The roles of a machine, its hardware and its cost."""
     memory = f"{machine.memory_bytes / GIB:.0f} GB"
     parts = [",".join(machine.roles), f"{machine.cores} cores", memory]
     if machine.gpu:

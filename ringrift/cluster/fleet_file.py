@@ -28,9 +28,9 @@ class FleetNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ephemeral: bool = False
     kinds: tuple[WorkKind, ...] = ("training", "evaluation", "selfplay")
     count: int = 1
-    """in a file, the number of alike nodes"""
+    """in a file, the number of identical nodes"""
     training_speed: float = 0.0
-    """relative to the reference accelerator; in a file, 0 stands for `speed`"""
+    """relative to the reference accelerator; in a file, 0 means `speed`"""
     lost_every_hours: float = 500.0
     """mean time between losses"""
     lost_minutes: float = 20.0

@@ -28,7 +28,7 @@ def export(root: Path) -> list[Path]:
 
 
 def problems(root: Path) -> list[str]:
-    """What is wrong with the files under `root`: an old dashboard, rules over unknown metrics."""
+    """The problems of the files under `root`: an old dashboard, rules over unknown metrics."""
     found = []
     if not (root / BOARD).exists() or (root / BOARD).read_text() != board():
         found.append(f"{BOARD} is out of date: run `ringrift metrics export` and commit")

@@ -165,7 +165,7 @@ async def run(options: NodeOptions, machine: Machine) -> int:
 
 
 def environment(options: NodeOptions, planned: Planned) -> dict[str, str]:
-    """What a process of the node has in its environment. Raises CommandError."""
+    """The environment variables of a process of the node. Raises CommandError."""
     own = {"RINGRIFT_NODE": options.name}
     if options.edge:
         own["RINGRIFT_EDGE"] = options.edge
@@ -173,8 +173,8 @@ def environment(options: NodeOptions, planned: Planned) -> dict[str, str]:
 
 
 def credentials(options: NodeOptions, role: str) -> dict[str, str]:
-    """The environment variable with the credentials of `role`, none if there is no folder of
-    credentials. Raises CommandError if the folder has none for the role."""
+    """The environment variable with the credentials of `role`, none without a folder of
+    credentials. Raises CommandError if the folder lacks those of the role."""
     if options.credentials is None:
         return {}
     path = options.credentials / f"{role}.txt"

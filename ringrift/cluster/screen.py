@@ -92,19 +92,19 @@ class Screen:
         if best := view.rating_of(view.current):
             name = best.participant.partition(":")[0]
             parts.append(f"current {name} Elo {best.elo:+.0f} ± {best.se:.0f}")
-        parts.append(f"ETA {self._eta(view)}")
+        parts.append(self._eta(view))
         return "; ".join(parts)
 
     def _eta(self, view: ConfigView) -> str:
-        """Time left at the pace of the generations judged in this run."""
+        """The time left at the pace of the generations judged in this run, in words."""
         wanted = self.view.generations_wanted
         times = [row.judged_at for row in view.generations.values() if row.judged_at]
         if not wanted:
-            return "until stopped"
+            return "runs until stopped"
         if len(times) < 2:
-            return "after two generations"
+            return "ETA known after two generations"
         pace = (max(times) - min(times)).total_seconds() / (len(times) - 1)
-        return clock(max(0.0, (wanted - view.judged) * pace))
+        return f"ETA {clock(max(0.0, (wanted - view.judged) * pace))}"
 
     def _picture(self, heartbeats: Sequence[Heartbeat], tail: int, note: str) -> RenderableType:
         title = f"RingRift  {clock(time.monotonic() - self._started)}  {note}"

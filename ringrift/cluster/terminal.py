@@ -1,4 +1,4 @@
-"""Writing to a terminal, or plain lines where there is none."""
+"""Output to a terminal, or plain lines without one."""
 
 from __future__ import annotations
 

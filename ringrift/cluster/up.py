@@ -62,8 +62,7 @@ async def up(
 
     The settings are those in force (of a new run the defaults), then those of `file`, of the
     environment and of `given`, then the options. `command` is the command line, from which the one
-    that continues the run is made. Raises SettingsError, CommandError, and what the server
-    raises."""
+    that continues the run is made. Raises SettingsError, CommandError and errors of the server."""
 
     def choose(in_force: Settings | None) -> Settings:
         base = in_force or (None if server else SHARED_MACHINE)
@@ -102,7 +101,7 @@ async def up(
 
 
 class Loop:
-    """The processes of one `ringrift up` and the view of what they do."""
+    """The processes of one `ringrift up`, and the view of their work."""
 
     def __init__(
         self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, out: Console

@@ -1,4 +1,4 @@
-"""`ringrift update --safe`: a new program on every node and server, while the loop goes on.
+"""`ringrift update --safe`: a new program on every node and server, while the loop runs.
 
 Nodes kept by `ringrift node run` are asked through the bucket `control`: they drain, run the update
 command they were started with and restart. Those without the coordinator role update together,
@@ -125,7 +125,7 @@ async def _converged(log: JetStreamLog, name: str, request: str, seconds: float)
 
 
 def missing(machine: Machine, beats: Sequence[Heartbeat], tail: int) -> str:
-    """What a node lacks before it works as planned, empty if nothing."""
+    """What a node still lacks to work as planned, empty if nothing."""
     running = [beat.consumer for beat in beats]
     for consumer in machine.consumers:
         if running.count(consumer) < machine.consumers.count(consumer):

@@ -2,8 +2,8 @@
 newest checkpoint, on any node.
 
 A config has one training at a time: the sequence of its request is the fencing token. The log
-refuses what a trainer finishes after a newer training was requested, so a trainer that was paused
-registers nothing when it wakes up."""
+refuses the results of a trainer once a newer training was requested, so a trainer that was paused
+registers nothing when it continues."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every event type by name, derived from the facts.
 
-`ringrift.runtime.processes` says which processes write and read each."""
+`ringrift.runtime.processes` declares which processes write and read each."""
 
 from __future__ import annotations
 

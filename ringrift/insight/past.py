@@ -35,7 +35,7 @@ Path = tuple[str, ...]
 
 
 class Missing:
-    """Stands for a value that does not exist on one side."""
+    """A value that does not exist on one side."""
 
     def __repr__(self) -> str:
         return "nothing"

@@ -27,7 +27,7 @@ TOKENS_MAX: Final = 1 << 16  # cached codes of tokens: a few thousand tokens rec
 
 
 class GameRejected(ValueError):
-    """A recorded game must not be used for training; the message says why."""
+    """A recorded game must not be used for training; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

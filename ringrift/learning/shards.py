@@ -198,7 +198,7 @@ def _check_columns(columns: Arrays, seats: int) -> None:
         raise ShardError("starts and games must ascend from 0")
     in_range = (game >= 0).all() and (game < games).all() and (ply >= 0).all()
     if not in_range or (ply >= np.diff(start)[game]).any():
-        raise ShardError("a decision lies outside its game")
+        raise ShardError("a decision is outside its game")
 
 
 def _last(starts: NDArray[Any]) -> int:

@@ -16,7 +16,7 @@ HEADER_KEY: Final = "ringrift-training"
 
 
 class TrainingError(ValueError):
-    """A training cannot start or continue; the message says why."""
+    """A training cannot start or continue; the message gives the reason."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Connections to the server: options that survive outages, errors that say what to do."""
+"""Connections to the server: options that survive outages, and errors with a remedy."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Lease(Struct, frozen=True):
 
     @property
     def expect(self) -> Expect:
-        """The expectation under which the holder appends: that there is no newer holder."""
+        """The expectation with which the holder appends: no newer holder exists."""
         return Expect(_epoch_subject(self.role), self.token)
 
 

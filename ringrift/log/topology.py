@@ -1,6 +1,6 @@
 """Streams, buckets and durable consumers, in the form of the JetStream API. `streams/` and
 `consumers/` at the root of the repository are exported from here; `ringrift.server.ensure` creates
-what a server lacks. Durations are in nanoseconds, as in the API."""
+those that a server lacks. Durations are in nanoseconds, as in the API."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """A minimal NATS connection for reading in bulk.
 
 The general client needs 20 to 33 s of CPU for a million messages, this one about two: it splits
-whole reads of the socket in one pass, converts a message only to what its reader wants, and wakes
-the reader once per read of the socket, not once per message. It does not reconnect; its user opens
-another connection."""
+whole reads of the socket in one pass, converts a message only to the type that its reader needs,
+and wakes the reader once per read of the socket, not once per message. It does not reconnect; its
+user opens another connection."""
 
 from __future__ import annotations
 

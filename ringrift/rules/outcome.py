@@ -1,4 +1,4 @@
-"""Final ranks (section 18) and what they are worth to each seat.
+"""Final ranks (section 18) and their value for each seat.
 
 The winner is worth +1. With n seats, rank r is worth `1 - 2 (r - 1) / (n - 1)`: with two seats the
 loser gets -1, and with more a second place is worth more than a last. Seats that share a rank share

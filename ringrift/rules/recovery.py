@@ -69,7 +69,7 @@ def list_recovery(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 def _list_line_slide(
     t: Words, s: Words, seat: int, a: int, b: int, d: int, out: Words, k: int
 ) -> int:
-    """Append the choices of a line slide whose longest run lies along `d`."""
+    """Append the choices of a line slide whose longest run is along `d`."""
     k = _list_payers(t, s, seat, i64(mv.RECOVERY_ALL), a, b, out, k)
     length = i64(t[U(tb.T_LINE)])
     back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)

@@ -1,4 +1,4 @@
-"""What a stack can do: plain moves (8) and leaps (9)."""
+"""The moves of a stack: plain moves (8) and leaps (9)."""
 
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit

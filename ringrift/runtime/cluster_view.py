@@ -1,5 +1,5 @@
-"""The cluster at a glance: who leads, who is there, what is broken, and one line of advice for each
-problem.
+"""The cluster at a glance: leader, nodes, roles, problems, and one line of advice for each problem.
+
 
 Read from the log and its buckets on request, so that any process can report it."""
 

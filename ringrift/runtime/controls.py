@@ -62,7 +62,7 @@ class Controls:
 
 
 async def pauses_in_force(log: Log) -> dict[str, str]:
-    """What is paused, as `<scope>/<kind>`, and why."""
+    """The reason of every pause in force, by `<scope>/<kind>`."""
     state, why = Pauses(), dict[str, str]()
     async for event, _ in read.facts(log, PipelinePaused, PipelineResumed):
         if not isinstance(event, (PipelinePaused, PipelineResumed)):

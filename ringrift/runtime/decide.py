@@ -31,7 +31,7 @@ STREAM = "EVENTS"
 
 
 class DeciderRun:
-    """A decider with its state, and what is in force, right after the newest event that it took."""
+    """A decider with its state and the settings and pauses in force, after its newest event."""
 
     def __init__(
         self, decider: Decider[Any], own: dict[int, list[Recorded]], start: Folded | None = None

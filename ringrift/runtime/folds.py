@@ -31,8 +31,8 @@ million events a year a snapshot every few hours costs nothing"""
 
 
 class Folded(Struct, frozen=True):
-    """A decider's state after `EVENTS` up to `seq` and its own decisions on them, with what was in
-    force; `newest` is the last event that was folded."""
+    """A decider's state after `EVENTS` up to `seq` and its own decisions on them, with the settings
+    and pauses in force; `newest` is the last event that was folded."""
 
     seq: int
     state: Any

@@ -41,8 +41,8 @@ def find_binary() -> Path:
 
 
 def end_with_parent() -> Callable[[], None] | None:
-    """Return what a child must call before it runs, on Linux: it asks the kernel to terminate the
-    child when this process dies, however it dies."""
+    """Return the function that a child must call before it runs, on Linux: it asks the kernel to
+    terminate the child when this process dies, for whatever reason."""
     if sys.platform != "linux":
         return None
     # looked up before the fork, because nothing may be loaded after it

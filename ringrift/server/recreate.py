@@ -62,8 +62,8 @@ class Recreator:
         """Recreate streams without a leader for `LEADERLESS_SECONDS_MAX`, provided that the cluster
         works otherwise: `EVENTS` has a leader.
 
-        Two processes that do so at the same time do no harm: both report it, and what is missing is
-        restored afterwards. Raises LogUnavailable, ServerRefused."""
+        Two processes may do so at the same time: both report it, and missing messages are restored
+        afterwards. Raises LogUnavailable, ServerRefused."""
         if await leading(self._log, EVENTS) != "led":
             self._checked = None
             return []

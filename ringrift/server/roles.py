@@ -72,9 +72,9 @@ _READ_ANYWHERE = (
     "$JS.API.CONSUMER.LIST.*",
 )
 _STORED = ("ringrift.>", "$KV.>", "$O.>")
-"""No user subscribes to these directly; all read what is stored. It is also a lock: a consumer may
-be created that delivers to any subject, whatever its creator may publish, but the server delivers
-only where there is a subscriber."""
+"""No user subscribes to these directly; all read the stored messages. This is also a lock: a
+consumer may be created that delivers to any subject, whatever its creator may publish, but the
+server delivers only where there is a subscriber."""
 _SUBJECTS = {stream.name: stream.subjects for stream in STREAMS}
 
 

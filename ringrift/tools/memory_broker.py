@@ -129,7 +129,7 @@ class MemoryStream:
                 await event.wait()
 
     def forget(self, since: float) -> None:
-        """Lose what was stored after `since`, without a trace."""
+        """Lose all messages stored after `since`, without a trace."""
         self.last_seq = bisect_right(self._stored_at, since)
         del self._stored_at[self.last_seq :]
         self._ids = {id: known for id, known in self._ids.items() if known[0] <= self.last_seq}

@@ -64,7 +64,7 @@ def packages() -> Finding:
 
 
 def _package_problem(requirement: str) -> str:
-    """What is wrong with an installed package; empty if nothing is."""
+    """The problem with an installed package, empty if there is none."""
     wanted = Requirement(requirement)
     if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
         return ""

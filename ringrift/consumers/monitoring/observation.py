@@ -19,7 +19,7 @@ OBSERVATIONS = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerStarted, 
 
 
 class Known:
-    """What the log says was observed, so that only changes are recorded."""
+    """The observations in the log, so that only changes are recorded."""
 
     def __init__(self) -> None:
         self.present: set[str] = set()

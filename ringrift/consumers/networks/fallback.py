@@ -29,7 +29,7 @@ Fetch = Callable[[str], Awaitable[Found]]
 async def wanted_or_older(
     process: Process, ticket: Ticket, wanted: str, fetch: Fetch[Found]
 ) -> tuple[str, Found]:
-    """The network that the ticket wants, with its digest; an older one after
+    """The network that the ticket names, with its digest; an older one after
     `operation.fetch_tries` failures or `operation.fetch_seconds_max`. Using an older one is
     recorded.
 

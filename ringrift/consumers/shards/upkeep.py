@@ -35,8 +35,8 @@ class Stale(NamedTuple):
 
 
 class ShardsInForce:
-    """The shards of this build's encoder that are in force, and what was retracted and
-    reanalysed."""
+    """The shards of this build's encoder that are in force, and the retracted and reanalysed
+    games."""
 
     def __init__(self) -> None:
         self.shards: dict[tuple[str, int], Recorded[ShardExported]] = {}

@@ -1,4 +1,4 @@
-"""What a training starts from: its settings, its samples, its initial weights, its checkpoint."""
+"""The inputs of a training: its settings, samples, initial weights and checkpoint."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ it and to related configs.
 - regression: undoes that in proportion to the Elo drop, towards the weight before the promotion, at
   least `regressed`
 - loss anomaly, stall, degraded quality: more, by severity; the end of the last two undoes it
-- outage: configs below 1 are back at 1, since an hour without a quorum costs those most that are
-  played least
+- outage: configs below 1 return to 1, since an hour without a quorum costs the least played configs
+  most
 
 A change carries over to related configs as the power 0.8, 0.6 or 0.4 of its factor (requirement
 G12.03): same family of boards, same board with other seats, other family. The last applies only to

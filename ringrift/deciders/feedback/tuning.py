@@ -32,7 +32,7 @@ Adjusted = Iterator[f.HyperparametersAdjusted]
 
 
 class Tuning(Struct, frozen=True, kw_only=True):
-    """The values of a config that differ from the settings, and what was seen since the last
+    """The values of a config that differ from the settings, and the results since the last
     change."""
 
     values: dict[str, str] = {}

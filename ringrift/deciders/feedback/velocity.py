@@ -2,7 +2,7 @@
 the current network from the heuristic.
 
 Elo is measured from the heuristic baseline in the newest rating table, because the zero of a table
-moves with every player that joins. A config whose best gap has not grown for 24 hours has stalled.
+moves with every player that joins. A config whose best distance has not grown for 24 hours stalls.
 Only recorded time counts: hours in which no coordinator ran do not."""
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which node does what? Every registered node is assigned kinds of work
 (`ringrift.deciders.fleet.placement`), and may be taken for a training.
 
-A training that waits too long takes another node from what it plays, until no training has waited
-for a while; trainers play too while no training waits.
+A training that waits too long takes another node from self-play, until no training has waited for
+a while; trainers play too while no training waits.
 
 Nodes that were never registered are assigned nothing and take the work of their processes: a
 laptop, a small cluster. A suspected node is left out until it returns."""

@@ -2,8 +2,8 @@
 
 Undecodable events are retried after `dead_letter_retry_seconds`, then four times as long after each
 retry, since a newer build may know the event. After `dead_letter_retries` retries they are
-escalated. A ticket whose failure is recorded as a fact is escalated at once: the loop has gone on
-without it, and repeating it would do twice what was decided once."""
+escalated. A ticket whose failure is recorded as a fact is escalated at once: the loop continued
+without it, and a retry would repeat its work."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def scored(item: Evaluation, fact: f.EvaluationScored, context: Context) -> Eval
 
 @DECIDER.evolves
 def retracted(item: Evaluation, fact: f.GamesRetracted) -> Evaluation:
-    # the matches go on without the results so far, and the baselines are played again
+    # the matches continue without the results so far, and the baselines are played again
     emptied = {
         name: replace(trial, scores=(), games=0, baselines=False)
         for name, trial in item.trials.items()

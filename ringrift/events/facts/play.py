@@ -20,8 +20,8 @@ from ringrift.events.facts.vocabulary import (
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The player at one seat of a game.
 
-    `simulations` is the search budget per decision, 0 without search; `evaluator` says what values
-    the leaves. The other options change play too. Names of participants are derived from the
+    `simulations` is the search budget per decision, 0 without search; `evaluator` computes the
+    values of leaves. The other options change play too. Names of participants are derived from the
     options that differ from their defaults, so the defaults never change."""
 
     participant: str

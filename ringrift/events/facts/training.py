@@ -1,4 +1,4 @@
-"""Trainings, the networks they produce, and what is concluded from their losses."""
+"""Trainings, the networks they produce, and the findings about their losses."""
 
 from __future__ import annotations
 

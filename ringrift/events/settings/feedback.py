@@ -1,4 +1,4 @@
-"""Settings of feedback: what is concluded from losses, data and ratings, and what changes then."""
+"""Settings of feedback: findings about losses, data and ratings, and the reactions to them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ PositiveFloat = Annotated[float, Meta(gt=0.0)]
 NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Factor = Annotated[float, Meta(gt=0.0, le=1.0)]
-"""reduces what it is applied to, or leaves it unchanged"""
+"""a factor that reduces a value, or leaves it unchanged"""
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
 _BOARD = f"({'|'.join(BOARDS)})"
 ConfigPattern = Annotated[str, Meta(pattern=f"^{_BOARD}_[234]p$")]

@@ -1,4 +1,4 @@
-"""The card of a network: what its checkpoint says, and what the log knows about it."""
+"""The card of a network: the contents of its checkpoint, and its history in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log knows about networks: how each was made, how strong it is, and its verdict."""
+"""The history of networks in the log: how each was made, its strength and its verdict."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Measurements:
         Raises CommandError if there is none, or more than one."""
         if wanted == "current":
             if self.view.current is None:
-                remedy = f"run `ringrift up --config {self.config}`, or name one"
+                remedy = f"run `ringrift up --config {self.config}`, or give --model DIGEST"
                 raise CommandError(f"{self.config} has no current network yet: {remedy}")
             return self.view.current
         return completed(wanted, self.models, f"of {self.config}")

@@ -1,4 +1,4 @@
-"""What the decisions about one config add up to, and what they would cost."""
+"""Totals of the decisions about one config, and their costs."""
 
 from __future__ import annotations
 

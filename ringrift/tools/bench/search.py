@@ -35,7 +35,7 @@ ARCHITECTURE = Settings().training.architecture
 NETWORK_CONFIGS = ("square8_2p",)
 BATCHES = (1, 16, 128, 1024)
 NO_MODEL = "0" * 64
-"""Digest that stands for a network which is in no store."""
+"""Digest of a network that is in no store."""
 
 Batch = tuple[States, Codes, Codes]
 

@@ -18,7 +18,7 @@ SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
 
 class Report(Struct, frozen=True):
-    """What was measured, and on what."""
+    """The measurement, and its subject."""
 
     results: list[Measured]
     machine: dict[str, str | int]

@@ -1,4 +1,4 @@
-"""A simulated fleet: its log, its deciders, its queue, its nodes, and what is really true."""
+"""A simulated fleet: its log, its deciders, its queue, its nodes, and its true state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass(kw_only=True)
 class Books:
-    """What is really true, of which the deciders learn only a part: games played and strengths of
+    """The true state, of which the deciders learn only a part: games played and strengths of
     networks."""
 
     games: dict[str, int] = field(default_factory=lambda: defaultdict(int))

@@ -264,7 +264,7 @@ def test_a_file_shows_its_header_without_a_server(
     assert main(["model", "show", str(tmp_path / "net"), "--data", str(tmp_path / "nothing")]) == 0
     out = capsys.readouterr().out
     assert "square8_2p" in out
-    assert "this is what the file says" in out
+    assert "only the file was read" in out
 
 
 def test_a_transfer_is_published_once_and_names_its_parent(
