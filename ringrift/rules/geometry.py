@@ -132,9 +132,9 @@ def _table(
 def _neighbourhoods(is_hex: bool) -> list[int]:
     """Return flags for each set of floor cells in the 3 x 3 block around a cell (11.1).
 
-    Bit `3 * (dx + 1) + (dy + 1)` of the index is the cell at that offset. tb.TOUCHES: some territory
-    neighbour is floor. tb.MAY_SPLIT: the floor neighbours are not connected within the block, so
-    without the middle cell the floor might be split."""
+    Bit `3 * (dx + 1) + (dy + 1)` of the index is the cell at that offset. tb.TOUCHES: some
+    territory neighbour is floor. tb.MAY_SPLIT: the floor neighbours are not connected within the
+    block, so without the middle cell the floor might be split."""
     ring = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)) if is_hex else SQUARE_DIRECTIONS
     entries = []
     for index in range(512):

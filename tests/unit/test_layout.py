@@ -110,7 +110,8 @@ def test_no_module_imports_itself_through_others() -> None:
         name: {other for other in imports_of(path) if other in modules() and other != name}
         for name, path in modules().items()
     }
-    # Repeatedly drop the modules that import nothing left: what remains lies on a circle or above it.
+    # Drop the modules that import nothing left, again and again: what remains is on a circle or
+    # imports one.
     remaining = dict(graph)
     while leaves := [name for name, others in remaining.items() if not others & remaining.keys()]:
         for name in leaves:

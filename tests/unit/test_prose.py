@@ -44,7 +44,7 @@ ALLOWED = {
 
 
 def prose_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Line number and text of every comment and string of a Python file, of every line of others."""
+    """Line number and text of the comments and strings of a Python file, of all lines of others."""
     text = path.read_text()
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), start=1)

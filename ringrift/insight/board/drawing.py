@@ -1,5 +1,5 @@
-"""A position for people: the contents of each cell, and a drawing in text. `board_svg` draws it as a
-picture.
+"""A position for people: the contents of each cell, and a drawing in text. `board_svg` draws it as
+a picture.
 
 In the text a stack is `controller:height`, followed by `/cap` if rings of another colour are below;
 those stacks are listed ring by ring under the board. `o1` is a marker of seat 1, `#1` a cell that
