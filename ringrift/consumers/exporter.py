@@ -79,6 +79,7 @@ async def _cut(
 ) -> tuple[ShardExported, int]:
     """Write one shard and its fact; the fact and its sequence."""
     config = games[0].event.config
+    # later retractions are the upkeep's: the fact says up to where they are applied
     tail = await process.log.tail(EVENTS)
     retractions = await building.retractions_until(process.log, config, tail)
     kept = [game for game, meta in games if not retracted(retractions, game, meta.seq)]

@@ -53,6 +53,7 @@ async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> No
         device=str(trainer.device),
         resumed_step=trainer.step,
     )
+    # each delivery records its start, so a resumed training shows a sign of life
     await process.append(started, cause=ticket.cause, key=deliveries)
     began = process.clock.monotonic()
     progress = await run_training(process, ticket, trainer)

@@ -185,6 +185,7 @@ def _upcast(envelope: _Envelope) -> Fact:
             f"{envelope.type}: this build knows {name} up to version {kind.version}; update it"
         )
     data = msgspec.json.decode(envelope.data, type=dict)
+    # upcasters see plain data, because the types of old versions are gone
     for step in range(version, kind.version):
         try:
             data = kind.upcasters[step](data)

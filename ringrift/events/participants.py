@@ -51,6 +51,7 @@ def seat(
         "evaluator": evaluator or usual_evaluator(harness, model),
         **options,
     }
+    # converted rather than constructed, so that the values are validated
     unnamed = msgspec.convert(fields, Seat)
     return replace(unnamed, participant=participant(unnamed))
 

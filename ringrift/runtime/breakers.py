@@ -23,7 +23,7 @@ from ringrift.log.topology import BREAKER_BUCKET, BREAKER_SECONDS
 STREAM, PREFIX = f"KV_{BREAKER_BUCKET}", f"$KV.{BREAKER_BUCKET}."
 UNREADABLE = "unreadable; `ringrift breakers reset` removes it"
 Append = Callable[..., Awaitable[int]]
-"""`Process.append`, which imports this module."""
+"""`Process.append`; the module of `Process` imports this one"""
 
 
 class SharedBreakers:

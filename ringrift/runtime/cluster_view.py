@@ -118,6 +118,7 @@ async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
         if node.standing != "there"
     }
     for beat in beats:
+        # a heartbeat is newer than the fact that its node is missing
         node = found.get(beat.node)
         if node is None or not node.processes:
             node = NodeView(standing="there", processes=0, tier="normal")

@@ -119,6 +119,7 @@ class Process:
         following: asyncio.Future[Item] | None = None
         try:
             while not stopped.done():
+                # on an idle log the next item may take hours, so the stop is awaited as well
                 following = asyncio.ensure_future(anext(items))
                 await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():

@@ -60,7 +60,7 @@ async def _record(process: Process, resource: Resource, used: float) -> None:
         if (event.resource, event.consumer) == (resource, consumer):
             known = event.tier
     tier = process.tiers[resource]
-    if tier == known:
+    if tier == known:  # another process recorded it, or the tier has fallen again
         return
     fact = NodePressureChanged(
         node=process.node,

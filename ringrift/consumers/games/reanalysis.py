@@ -68,7 +68,7 @@ async def reanalyse(
             start = time.perf_counter()
             try:
                 targets = reanalysis.reanalyse(game, player, request.seed)
-            except (GameRejected, TargetsError) as error:
+            except (GameRejected, TargetsError) as error:  # its outcome counts it as lost
                 process.logger.error("game not reanalysed", game=game.game, reason=str(error))
                 continue
             yield GameReanalysed(

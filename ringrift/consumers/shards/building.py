@@ -80,6 +80,7 @@ async def games_in(
             total += 1
             if not retracted(retractions, game, meta.seq):
                 kept.append(game)
+    # games keep their first targets in `GAMES`; newer ones are facts behind them
     newest: dict[str, bytes] = {}
     if targets_seq:
         again = read.facts(log, f.GameReanalysed, scope=config, after=first - 1, until=targets_seq)

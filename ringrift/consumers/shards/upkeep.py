@@ -148,6 +148,7 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
         targets_seq = await process.log.tail(GAMES) if item.reanalysed else 0
         found = await games_in(process.log, old, shards.retractions_for(item), targets_seq)
         shard = await store_shard(process, old.config, found.games)
+        # the change may not concern any of its games, or the new targets equal the old
         if shard.digest == old.digest:
             shards.mark_unchanged(item)
             continue

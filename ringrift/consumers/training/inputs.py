@@ -75,6 +75,7 @@ async def _window(
     """The requested shards as arrays; lost ones are rebuilt."""
     exported = (await exported_shards(process.log)).get(request.config, [])
     facts = {fact.digest: fact for fact, _ in exported}
+    # a shard of another encoder holds features that this build's networks do not have
     missing = [digest for digest in request.shards if digest not in facts]
     if missing:
         why = "another build requested this training"
