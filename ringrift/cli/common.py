@@ -1,4 +1,4 @@
-"""What commands share: the types of their parameters, opening the log, printing a result, progress.
+"""Shared by commands: the types of parameters, opening the log, printing a result, progress.
 
 How to write a command
 ----------------------
@@ -95,7 +95,7 @@ Data: TypeAlias = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Which log a command reads or writes: that of `server` if given, else the one in `data`."""
+    """The log that a command reads or writes: that of `server` if given, else the one in `data`."""
 
     data: Data = Path(".ringrift")
     server: Annotated[

@@ -228,7 +228,7 @@ def _wrong_usage(error: CycloptsError) -> str:
 
 
 def _unknown(error: UnknownCommandError) -> str:
-    """What to type instead of a command that does not exist."""
+    """The answer to a command that does not exist: the nearest one and the list."""
     assert error.app is not None
     assert error.unused_tokens
     *family, wrong = *(error.command_chain or ()), error.unused_tokens[0]

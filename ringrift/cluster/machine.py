@@ -1,4 +1,4 @@
-"""What this machine is, and the processes that its roles, GPU and memory allow."""
+"""This machine, and the processes that its roles, GPU and memory allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator's monitoring imports.
+"""The files that an operator's monitoring imports.
 
 ops/prometheus/rules.yml   alert rules, for Prometheus's `rule_files`; edited by hand
 ops/grafana/board.json     a dashboard for Grafana's import, written from the list of metrics

@@ -1,4 +1,4 @@
-"""What `ringrift up` shows: one live screen on a terminal, plain lines elsewhere, tables at the
+"""The output of `ringrift up`: one live screen on a terminal, plain lines elsewhere, tables at the
 end."""
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def ratings_table(view: ConfigView) -> Table:
 
 
 def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
-    """Which consumers run, what they do, and how many events they lag behind `tail`."""
+    """The running consumers, their activities, and their lag behind `tail` in events."""
     columns = ("consumer", "node", "doing"), ("lag", "errors"), ("health",)
     found = table("consumers", *columns)
     for beat in sorted(heartbeats, key=lambda beat: (beat.consumer, beat.instance)):

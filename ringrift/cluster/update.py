@@ -37,7 +37,7 @@ class UpdateFailed(CommandError):
 
 
 class Steps(Struct, frozen=True, kw_only=True):
-    """What an update does: nodes at once, then nodes one by one, then servers of a local cluster
+    """The steps of an update: nodes at once, then nodes one by one, then servers of a local cluster
     one by one; servers that a person restarts."""
 
     together: tuple[str, ...]

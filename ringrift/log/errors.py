@@ -1,4 +1,4 @@
-"""What can go wrong between a process and the log.
+"""The errors between a process and the log.
 
 StreamError
 ├── Unreachable          no server answers at the address, or it rejects the login

@@ -1,5 +1,5 @@
-"""What every process obeys: pauses, the operation settings in force, and the work assigned to its
-node."""
+"""The controls that every process obeys: pauses, the operation settings in force, and the work
+assigned to its node."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Process:
         """Whether the process is draining."""
         return self._stop.is_set()
 
-    def stop(self, why: str = "told to stop") -> None:
+    def stop(self, why: str = "stop requested") -> None:
         """Drain: finish or hand back the work in hand, then exit."""
         if not self._stop.is_set():
             self.why_stopped = why

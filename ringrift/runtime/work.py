@@ -171,7 +171,7 @@ class TicketFields(TypedDict):
 
 
 def fields_of(process: Process, ticket: Ticket) -> TicketFields:
-    """What every fact of a worker says about its ticket."""
+    """The fields of every fact of a worker that describe its ticket."""
     return TicketFields(config=config_of(ticket), ticket=ticket.ticket, node=process.node)
 
 

@@ -1,4 +1,4 @@
-"""Where the server of a data directory listens, and which ports are free."""
+"""The address of the server of a data directory, and free ports."""
 
 from __future__ import annotations
 

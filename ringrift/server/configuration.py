@@ -80,7 +80,7 @@ class Tls(Struct, frozen=True):
 
 
 class Voter(Struct, frozen=True, kw_only=True):
-    """What differs between two servers. Without `routes` a server is a single node."""
+    """The differences between two servers. Without `routes` a server is a single node."""
 
     name: str = SERVER_NAME
     host: str = "127.0.0.1"

@@ -32,7 +32,7 @@ reader some 50 ms of the server; the server's file of users is as secret as the 
 
 
 class Process(Protocol):
-    """What this module needs of a row of the table of processes (`ringrift.runtime.processes`)."""
+    """The fields that this module needs of a row of `ringrift.runtime.processes`."""
 
     @property
     def name(self) -> str: ...

@@ -1,5 +1,5 @@
 """The machine of the server dies and its newest writes with it: an older copy of the store is
-restored, and clients republish what it lacks."""
+restored, and clients republish the events that it lacks."""
 
 from __future__ import annotations
 

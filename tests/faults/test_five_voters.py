@@ -1,4 +1,4 @@
-"""Five voters go on with three: two are killed at once, and catch up later."""
+"""Five voters continue with three: two are killed at once, and catch up later."""
 
 from __future__ import annotations
 

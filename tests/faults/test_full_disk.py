@@ -1,5 +1,5 @@
 """A full disk: the server reports it in one line, nothing acknowledged is damaged, and the server
-goes on once there is space."""
+continues once there is space."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def assert_stored_after_restart(data: Path, acknowledged: list[str]) -> No
 
 
 @pytest.mark.slow  # a cluster, an election, a restart
-async def test_a_cluster_goes_on_without_the_server_whose_disk_is_full(tmp_path: Path) -> None:
+async def test_a_cluster_continues_without_the_server_with_a_full_disk(tmp_path: Path) -> None:
     async with servers.cluster(tmp_path, disks=True) as made:
         name = await made.leader()
         async with writing(made.cluster.url, pause_seconds=0.01) as writers:

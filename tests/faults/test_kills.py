@@ -1,7 +1,7 @@
 """Kill -9 of any process and of the server, again and again, while the loop runs: it completes as
 if nothing had happened.
 
-The plan of kills follows from a seed. A client keeps a ledger of what was acknowledged to it."""
+The plan of kills follows from a seed. A client keeps a ledger of its acknowledged writes."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ async def publish_tickets(log: JetStreamLog) -> list[int]:
 
 
 async def recreated(log: JetStreamLog) -> list[Recreated]:
-    """What the coordinator recreates, once it has recreated all streams that were lost."""
+    """The streams that the coordinator recreates, once it has recreated all lost ones."""
     found: list[Recreated] = []
     recreator = Recreator(log)
 

@@ -137,7 +137,7 @@ async def message_faults(faults: MessageFaults, until: float, done: Counter[str]
 
 
 async def sample_folds(log: JetStreamLog, samples: set[Sample]) -> None:
-    """Collect what the heartbeats report of the folds, until cancelled."""
+    """Collect the digests of folds in the heartbeats, until cancelled."""
     presence = Presence(log)
     while True:
         with contextlib.suppress(StreamError):

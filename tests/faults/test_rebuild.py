@@ -99,7 +99,7 @@ async def test_a_killed_rater_starts_from_its_snapshot_on_a_killed_server(
     await server.restart()
     second = await rater(server.url, tmp_path / "second")
     try:
-        # then it goes on from the snapshot, to the state that a replay gives
+        # then it continues from the snapshot, to the state that a replay gives
         await write(log, scored("random", 5, 5))
         await until(log, RatingsUpdated, 3)
         (snapshot, *_) = await stored(blobs, "elo")

@@ -2,8 +2,8 @@
 
 Reading the complete history does not show it: the replica that answers may be an intact one. With
 compressed streams (s2), nats-server 2.15.1 fails this: a killed leader removes what it had not
-replicated, compresses the block that it goes on writing, and writes the next message at its place
-in the uncompressed block. Reading that block ends in "s2: unsupported input"."""
+replicated, compresses the block that it continues to write, and writes the next message at its
+place in the uncompressed block. Reading that block ends in "s2: unsupported input"."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def tainted(model: str, clean_ancestor: str | None = None) -> ModelTainted:
 
 
 def ready(settings_changed: Any, games: int = 64, **settings: Any) -> tuple[Fact, ...]:
-    """What makes a training due but the shards of so many games."""
+    """Facts that make a training due, but for the shards of `games` games."""
     plan = SelfplayPlanned(
         config=CONFIG,
         generation=0,

@@ -89,7 +89,7 @@ def lines_by_room() -> Counter[str]:
 
 
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_a_room_imports_only_what_it_may(room: str) -> None:
+def test_a_room_imports_only_permitted_rooms(room: str) -> None:
     surplus = {
         f"{path.relative_to(PACKAGE)} imports {name}"
         for path in (PACKAGE / room).rglob("*.py")

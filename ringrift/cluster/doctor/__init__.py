@@ -1,4 +1,4 @@
-"""What `ringrift doctor` finds: `machine` checks this machine, `system` a running system."""
+"""The checks of `ringrift doctor`: `machine` checks this machine, `system` a running system."""
 
 from __future__ import annotations
 

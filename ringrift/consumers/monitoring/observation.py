@@ -41,8 +41,8 @@ class Known:
             self.running.setdefault(event.node, set()).discard(event.instance)
 
     def changes(self, seen: dict[str, Seen]) -> list[f.NodePresenceChanged]:
-        """What differs between the nodes in the log and those `seen`. A node without any heartbeat
-        left has been silent for at least the time they are kept."""
+        """The differences between the nodes in the log and those `seen`. A node without a heartbeat
+        has been silent for at least the time that heartbeats are kept."""
         found = []
         for name in sorted(self.present | seen.keys()):
             node = seen.get(name)

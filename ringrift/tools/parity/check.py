@@ -47,7 +47,7 @@ class Mismatch:
 
 @dataclass
 class Report:
-    """What was checked. `positions` counts synthetic end positions."""
+    """The result of a check. `positions` counts synthetic end positions."""
 
     games: int = 0
     steps: int = 0

@@ -47,7 +47,7 @@ class Mismatch:
 
 @dataclass
 class Report:
-    """What was checked. `failures` counts cases with a mismatch."""
+    """The result of a check. `failures` counts cases with a mismatch."""
 
     cases: int = 0
     failures: int = 0

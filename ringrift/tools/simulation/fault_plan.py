@@ -1,4 +1,4 @@
-"""What goes wrong and when, as TOML: `[[fault]]` tables (see `ops/faults.toml`).
+"""Faults and their times, as TOML: `[[fault]]` tables (see `ops/faults.toml`).
 
 nodes        the nodes whose name begins with `name` (all without a name) are lost
 coordinator  no decider runs; afterwards they rebuild from the log

@@ -3,8 +3,8 @@ file, on a loop device.
 
 For a loss of power the kernel shuts the file system down without flushing its journal, as the
 developers of file systems test it: data that was not synced is lost, and the next mount replays the
-journal. Writes to a frozen file system wait. The device itself keeps what it was given: a disk that
-lies about its own cache is not modelled."""
+journal. Writes to a frozen file system wait. The device itself keeps every write: a disk that
+misreports its own cache is not modelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STORE_BYTES = 2 * 1024**3
-"""Sparse: only what is written takes space."""
+"""Sparse: only written blocks take space."""
 CLOSE_SECONDS_MAX = 10.0
 _SHUTDOWN = 0x8004587D
 """EXT4_IOC_SHUTDOWN, `_IOR('X', 125, __u32)`, of Linux's fs/ext4/ext4.h."""
@@ -58,7 +58,7 @@ class Disk:
                 time.sleep(0.05)
 
     def lose_power(self) -> None:
-        """Lose what was not synced. Every call fails until it is mounted again."""
+        """Lose everything that was not synced. Every call fails until it is mounted again."""
         self._control(_SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_LOG))
 
     @contextlib.contextmanager

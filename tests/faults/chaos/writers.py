@@ -1,4 +1,4 @@
-"""Clients that write to a cluster and keep a ledger of what was acknowledged, and one that watches
+"""Clients that write to a cluster and keep a ledger of acknowledged writes, and one that watches
 it."""
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Writer:
 
 
 class HastyWriter(Writer):
-    """Wrong on purpose: takes what it has sent for acknowledged."""
+    """Wrong on purpose: takes every message that it has sent for acknowledged."""
 
     async def send(self, item: Draft) -> int:
         with contextlib.suppress(nats.errors.Error):

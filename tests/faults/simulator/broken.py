@@ -73,7 +73,7 @@ def decides_twice(seed: int, faults: Sequence[Fault]) -> Result:
 
 
 def unfenced(seed: int, faults: Sequence[Fault]) -> Result:
-    """Processes append without an expectation: a holder that was frozen goes on writing after it
+    """Processes append without an expectation: a holder that was frozen continues to write after it
     has lost its lease."""
 
     async def append(self: FaultyLog, drafts: Any, expect: Any = None) -> Any:

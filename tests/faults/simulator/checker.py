@@ -1,4 +1,4 @@
-"""What must hold of a complete history, whatever happened meanwhile. Used on the simulator and on
+"""Invariants of a complete history, independent of the faults. Used on the simulator and on
 real servers. Every function returns the violations as texts."""
 
 from __future__ import annotations

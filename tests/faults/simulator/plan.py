@@ -1,4 +1,4 @@
-"""What goes wrong, and when: a list of faults that follows from a seed."""
+"""The plan of a run: a list of faults and their times, derived from a seed."""
 
 from __future__ import annotations
 

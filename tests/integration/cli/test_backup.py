@@ -59,7 +59,7 @@ async def test_a_restored_server_continues_from_the_backup(tmp_path: Path) -> No
             assert found[: len(before[stream.name])] == before[stream.name], stream.name
         everything = await content(old, EVENTS)
         events = await content(new, EVENTS)
-        assert events == everything[: len(events)], "what was written meanwhile, up to some point"
+        assert events == everything[: len(events)], "a prefix of the events written meanwhile"
         assert await Blobs(new).get("models", digest) == NETWORK
         assert await ensure(new) == []
         item = await new.next_ticket("selfplay", wait_seconds=10)

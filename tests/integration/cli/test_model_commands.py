@@ -1,4 +1,4 @@
-"""`ringrift model` on a real server: lists, cards, transfer into the store, and what it refuses."""
+"""`ringrift model` on a real server: lists, cards, transfer into the store, and refusals."""
 
 from __future__ import annotations
 

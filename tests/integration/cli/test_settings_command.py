@@ -13,7 +13,9 @@ def test_settings_are_shown_changed_and_recorded(run: Any, system: Any) -> None:
     assert after == {**before, "training": {**before["training"], "batch": 32}}
     assert run.json("settings") == after
     run("settings", "--set", "training.batch=32")
-    assert run.json("status")["settings_version"] == 2, "what is in force already is no change"
+    assert run.json("status")["settings_version"] == 2, (
+        "setting a value that is in force is no change"
+    )
 
 
 def test_a_setting_that_does_not_exist_is_refused(run: Any, system: Any) -> None:

@@ -63,7 +63,7 @@ def test_commands_start_a_server_where_none_runs(
     assert "settings version 1" in capsys.readouterr().out
     assert not address.exists()
     assert main(["pause", "--why", "a walk", "--data", str(stopped)]) == 0
-    # a server that was killed leaves its address: nobody answers there
+    # a server that was killed leaves its address, where nothing answers
     address.write_text('{"url": "nats://127.0.0.1:9", "pid": 1}')
     assert main(["events", "tail", "--no-follow", "--data", str(stopped)]) == 0
     assert "a walk" in capsys.readouterr().out

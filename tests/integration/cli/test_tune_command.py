@@ -16,7 +16,7 @@ def test_tune_keeps_earlier_values_until_a_reset(run: Any) -> None:
     assert run.json("tune", *config, "--reset")["values"] == {}
 
 
-def test_tune_refuses_what_is_not_a_hyperparameter(run: Any) -> None:
+def test_tune_refuses_settings_that_are_not_hyperparameters(run: Any) -> None:
     config = ("--config", "hex8_2p")
     run("tune", *config, "--set", "training.window_samples=5", status=1)
     assert (

@@ -29,7 +29,7 @@ from ringrift.server.ensure import ensure
 
 SUBJECT = "ringrift.game.hex8_2p.completed"
 BACK_SECONDS_MAX = 120
-"""measured: the cluster looks for an edge that came back 18 to 40 s later"""
+"""measured: the cluster notices an edge 18 to 40 s after its link is restored"""
 
 
 async def started(home: Path) -> asyncio.subprocess.Process:

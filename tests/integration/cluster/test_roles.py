@@ -141,7 +141,7 @@ async def may(log: JetStreamLog, subject: str) -> bool:
         await log.client.request(subject, body, timeout=3)
     except Forbidden as error:
         return (error.subject, error.role) != (subject, log.client.role)
-    except NoRespondersError:  # it was let through, and nobody listens there
+    except NoRespondersError:  # the request was allowed, and nothing listens there
         return True
     return True
 

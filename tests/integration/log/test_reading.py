@@ -99,7 +99,9 @@ async def test_read_of_messages_larger_than_a_pull(log: Log, subject: Subject) -
     assert {len(entry.body) // 3_000_000 for entry in entries} == {1}
 
 
-async def test_replay_decodes_and_passes_on_what_is_no_event(log: Log, subject: Subject) -> None:
+async def test_replay_decodes_events_and_passes_on_other_messages(
+    log: Log, subject: Subject
+) -> None:
     (seq,) = await log.append([subject.draft(0)])
     bad = await log.publish(EVENTS, subject.name, b"\xff no event")
     odd: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""The benchmark of a cluster measures what it is named after, at a small size."""
+"""The benchmark of a cluster, at a small size."""
 
 from __future__ import annotations
 

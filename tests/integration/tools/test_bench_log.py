@@ -1,4 +1,4 @@
-"""The benchmark of the log measures what it is named after, on a small log."""
+"""The benchmark of the log, on a small log."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def options_of(name: str) -> set[str]:
 
 
 def problems(line: str) -> list[str]:
-    """Commands and options in a command line that do not exist; `a|b` stands for two commands."""
+    """Commands and options in a command line that do not exist; `a|b` means two commands."""
     first, *rest = line.split()
     names = [first]
     if first in FAMILIES:

@@ -78,7 +78,7 @@ async def test_a_check_puts_back_vanished_tickets_that_are_not_done(
     async with running(dispatcher.main(process)):
         await until(lambda: len(queued(system)) == 3)
         await system.write(selfplay_finished(f"selfplay-events-{seq}-0"))
-        system.queue.entries.clear()  # the server lost what it had acknowledged
+        system.queue.entries.clear()  # the server lost acknowledged messages
         await folded(process, await system.write(TickRecorded(minute=1)))
         assert queued(system) == [], "not the minute of a check"
         await folded(process, await system.write(tick(1)))

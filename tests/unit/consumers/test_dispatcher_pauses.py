@@ -62,7 +62,7 @@ async def test_a_paused_ticket_is_not_put_back_by_a_check(system: System, proces
     assert queued(system) == []
 
 
-async def test_resuming_what_is_not_paused_reads_no_queue(
+async def test_resuming_without_a_pause_reads_no_queue(
     system: System, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of such facts must not keep the dispatcher from new requests."""

@@ -42,7 +42,7 @@ async def process(system: System) -> Process:
 
 
 async def ticket(system: System, *history: Fact) -> SelfplayTicket:
-    """A ticket that wants network C, after some history."""
+    """A ticket that needs network C, after some history."""
     (item,) = tickets_of(PLAN, f"EVENTS/{await system.write(*history, PLAN)}")
     assert isinstance(item, SelfplayTicket)
     return item

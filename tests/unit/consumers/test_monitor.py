@@ -35,7 +35,7 @@ async def process(system: System) -> Process:
     return system.process("monitor")
 
 
-async def test_a_node_is_recorded_when_it_comes_and_when_it_leaves(
+async def test_a_node_is_recorded_when_it_joins_and_when_it_leaves(
     system: System, process: Process
 ) -> None:
     async with running(monitor.main(process)):
@@ -96,7 +96,7 @@ def test_a_node_that_reported_its_stop_to_an_earlier_monitor_is_not_missing() ->
     for event in (
         NodePresenceChanged(node="a", present=True, left=False, silent_seconds=0, processes=1),
         ConsumerStarted(node="a", consumer="rater", instance="1", version="1"),
-        ConsumerStopped(node="a", consumer="rater", instance="1", why="told to stop"),
+        ConsumerStopped(node="a", consumer="rater", instance="1", why="stop requested"),
         NodePresenceChanged(node="b", present=True, left=False, silent_seconds=0, processes=1),
         ConsumerStarted(node="b", consumer="rater", instance="2", version="1"),
     ):

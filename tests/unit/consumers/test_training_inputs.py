@@ -1,4 +1,4 @@
-"""What a training starts from: settings and initial weights."""
+"""The inputs of a training: settings and initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has waited for hours goes first, by recorded ticks only."""
+"""Requests that have waited for hours take precedence, by recorded ticks only."""
 
 from __future__ import annotations
 

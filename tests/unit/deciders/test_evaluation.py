@@ -1,4 +1,4 @@
-"""What is measured, against whom, and when it is measured again."""
+"""Which networks are measured, against which opponents, and when again."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_measuring_a_candidate_on_trial_leaves_its_trial_alone(story, settings_c
 
 
 def aged(days: float, story, settings_changed, **settings: Any):
-    """A current network that was measured against both baselines so many days ago."""
+    """A current network that was measured against both baselines `days` days ago."""
     life = story(evaluation.DECIDER).given(
         settings_changed(**settings), registered(B), promoted(B, generation=7)
     )

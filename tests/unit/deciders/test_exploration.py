@@ -164,7 +164,7 @@ def test_the_next_plan_carries_it(story, settings_changed):
     assert plan.noise_plies == 36
 
 
-def test_a_plan_without_a_boost_says_nothing(story, settings_changed):
+def test_a_plan_without_a_boost_has_no_noise_plies(story, settings_changed):
     (plan,) = (
         story(selfplay.DECIDER).given(settings_changed()).when(promoted()).then(SelfplayPlanned)
     )

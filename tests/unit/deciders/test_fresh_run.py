@@ -1,4 +1,4 @@
-"""A short run of one config decides with feedback what it decides without: the demo is neither held
+"""A short run of one config decides the same with and without feedback: the demo is neither held
 back nor changed."""
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _train(request: TrainingRequested) -> list[Fact]:
 
 
 def _measure(request: EvaluationRequested) -> list[Fact]:
-    """Generations 1 and 2 are stronger than what they meet, generation 3 is weaker; the games are
+    """Generations 1 and 2 are stronger than their opponents, generation 3 is weaker; the games are
     exported, without samples."""
     won = request.purpose != "promotion" or request.generation < 3
     wins, losses = (request.starts - 4, 4) if won else (4, request.starts - 4)

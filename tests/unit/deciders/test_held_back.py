@@ -1,4 +1,4 @@
-"""What holds a due training back: pressure, cool-down, quality and stale data."""
+"""Reasons to hold back a due training: pressure, cool-down, quality and stale data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kit: what handlers are given, and what is derived from their annotations."""
+"""The kit: the arguments of handlers, and the reads and writes derived from their annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training starts from, and who teaches it."""
+"""The initial weights of a training, and its teacher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses: what is abnormal follows from the config's own trainings; a plateau is reported
+"""Losses: abnormal is relative to the config's own trainings; a plateau is reported
 once per level."""
 
 from __future__ import annotations

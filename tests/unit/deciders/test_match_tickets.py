@@ -60,7 +60,7 @@ def scored(
     game_seconds: float = 60.0,
     round_: int = 0,
 ) -> EvaluationScored:
-    """An even match; a game takes so long."""
+    """An even match; a game takes `game_seconds`."""
     candidate = seat("gumbel", model=model, simulations=32).participant
     opponent = seat("gumbel", model=rival, simulations=32).participant if rival else HEURISTIC
     games = starts * 4

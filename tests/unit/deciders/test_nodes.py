@@ -55,8 +55,8 @@ def test_every_standing_is_recorded_once() -> None:
     life = Life(nodes.DECIDER)
     life.at(0, seen(True))
     life.at(10, seen(False, silent=0))
-    told = [type(fact) for second in range(20, 4000, 20) for fact in life.at(second, TICK)]
-    assert told == [NodeSuspected, NodeDegraded, NodeLost]
+    facts = [type(fact) for second in range(20, 4000, 20) for fact in life.at(second, TICK)]
+    assert facts == [NodeSuspected, NodeDegraded, NodeLost]
 
 
 def test_a_node_does_not_join_again_after_a_short_silence() -> None:

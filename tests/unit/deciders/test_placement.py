@@ -1,4 +1,4 @@
-"""Which kinds of work suit a node, by what a game costs on it."""
+"""Which kinds of work suit a node, by the cost of a game on it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_cheapest_lasting_node_trains(life):
     assert assigned(life)["cheap"] == EVERYTHING, "the margin is 15 %, it is 23 % cheaper"
 
 
-def test_a_dear_node_stands_by(life):
+def test_an_expensive_node_stands_by(life):
     (fact,) = (
         life.given(node("a1"), node("a2"), node("a3")).when(node("b", cost=4.0)).then(NodeAssigned)
     )

@@ -1,4 +1,4 @@
-"""Who becomes current, on what evidence, and who does not."""
+"""Which candidates become current, on which evidence, and which do not."""
 
 from __future__ import annotations
 

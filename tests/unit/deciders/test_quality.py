@@ -187,7 +187,7 @@ shares = st.floats(0.0, 1.0)
         st.sampled_from(["decisive", "length", "openings", "parity"]), shares, min_size=1
     )
 )
-def test_the_mean_lies_between_its_components(components):
+def test_the_mean_is_between_its_components(components):
     low, high = min(components.values()), max(components.values())
     assert low - 1e-12 <= mean(components, QualityWeights()) <= high + 1e-12
 

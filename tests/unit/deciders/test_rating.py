@@ -1,4 +1,4 @@
-"""The rating table after each evaluation: who is in it, and what it does not depend on."""
+"""The rating table after each evaluation: its participants, and independence of the order."""
 
 from __future__ import annotations
 

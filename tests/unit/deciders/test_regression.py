@@ -185,7 +185,7 @@ def test_the_state_survives_json(life):
 
 @for_all(drops=st.lists(st.floats(-50, 300), max_size=30))
 def test_levels_do_not_flap(drops):
-    """Between two detections of the same level lies a clearing."""
+    """Between two detections of the same level there is a clearing."""
     life, level = Story(DECIDER), None
     for event in (promoted(B), promoted(C), *(rated(b=100, c=100 - drop) for drop in drops)):
         for fact in life.when(event).decided:
@@ -201,7 +201,7 @@ def test_no_level_within_the_error(drop, error):
     assert level_of(drop, error, RegressionSettings()) is None or drop >= 2 * error
 
 
-# what a critical regression does
+# effects of a critical regression
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_a_candidate_whose_results_are_retracted_starts_again(
         "random",
         "heuristic",
     }
-    # the round that was asked for meanwhile goes on, and the next one after it
+    # the round requested meanwhile continues, and the next one after it
     nxt = asking.when(scored("t3", opponent=f"{B[:12]}:gumbel:s32")).decided
     assert [fact.purpose for fact in nxt] == ["promotion"]
 

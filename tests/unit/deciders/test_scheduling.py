@@ -1,4 +1,4 @@
-"""Allocation: shares sum to one, nobody starves, nothing drowns the rest; plans and budgets
+"""Allocation: shares sum to one, no config starves, none crowds out the rest; plans and budgets
 follow."""
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ def test_quotas_hold_but_for_floors_and_shares_still_sum_to_one(found, quotas):
         for config in shares
         if config not in quotas and config.partition("_")[0] not in quotas
     ]
-    if len(free) >= 3:  # somebody may take what others may not have
+    if len(free) >= 3:  # some config may take the games that others may not have
         for name, most in quotas.items():
             mine = [
                 share

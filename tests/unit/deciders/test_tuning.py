@@ -1,4 +1,4 @@
-"""Hyperparameters of the next training: what moves them, how far, and what is left alone."""
+"""Hyperparameters of the next training: what changes them, how far, and which stay unchanged."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_three_candidates_in_a_row_that_are_no_better_do(life):
     life.given(rejected(), rejected())
     (fact,) = life.when(rejected()).then(HyperparametersAdjusted)
     assert fact.why == "3 candidates in a row were no better"
-    life.when(rejected()).then()  # what is other now has to show first
+    life.when(rejected()).then()  # the newest change has to show its effect first
 
 
 def test_a_promotion_between_them_counts_from_nothing(life):
@@ -256,7 +256,7 @@ lives = st.lists(st.sampled_from(HAPPENED), max_size=60)
 
 
 def states(events: list[Fact]) -> Iterator[tuning.Tuning]:
-    """The config after each event and what was decided on it."""
+    """The config after each event, and the decisions on it."""
     life = Story(DECIDER)
     for event in events:
         yield life.given(event).state.configs.get(CONFIG, tuning.Tuning())

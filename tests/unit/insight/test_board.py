@@ -38,7 +38,7 @@ def test_hex_columns_run_down_to_the_right() -> None:
         (line.index("·") for line in rows[:5]), reverse=True
     )
     assert [line.split()[-1] for line in rows] == [str(row) for row in range(1, 10)]
-    assert rows[0].split()[0] == "d"  # stands left of and above d2, the first cell of its column
+    assert rows[0].split()[0] == "d"  # is left of and above d2, the first cell of its column
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_caption_reports_the_winner() -> None:
     assert re.search(r"ply 1: seat 2 wins by resign", view(position).caption)
 
 
-def test_the_picture_in_the_docs_is_what_the_command_draws() -> None:
+def test_the_picture_in_the_docs_is_up_to_date() -> None:
     docs = Path(__file__).parents[3] / "docs"
     game = RecordedGame.read(docs / "game.txt")
     assert game is not None

@@ -170,7 +170,7 @@ async def test_quality_counts_the_games_of_plans(path: Path) -> None:
     ]
 
 
-async def test_work_costs_what_the_newest_registration_of_its_node_says(
+async def test_work_is_priced_by_the_newest_registration_of_its_node(
     loop: TurningLoop, path: Path, tmp_path: Path
 ) -> None:
     assert {cost for (cost,) in ask(path, "SELECT cost FROM cost")} == {None}

@@ -1,4 +1,4 @@
-"""What the log of a small loop knows about its networks."""
+"""The history of the networks of a small loop."""
 
 from __future__ import annotations
 

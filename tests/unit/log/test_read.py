@@ -61,7 +61,7 @@ async def test_facts_are_those_of_a_scope_between_two_sequences() -> None:
     assert found == ["2", "3"]
 
 
-async def test_facts_leave_out_what_cannot_be_decoded_and_what_is_of_another_kind() -> None:
+async def test_facts_skip_undecodable_messages_and_other_kinds() -> None:
     log = MemoryLog()
     subject = draft(paused("all"), cause=None, source="t").subject
     await damage(log, subject)
@@ -79,7 +79,7 @@ async def test_kinds_of_two_streams_are_refused() -> None:
         _ = [item async for item in read.facts(MemoryLog(), *kinds)]
 
 
-async def test_follow_goes_on_with_new_events() -> None:
+async def test_follow_continues_with_new_events() -> None:
     log = MemoryLog()
     await stored(log, paused("all", "stored"), settings(1, 5))
     followed = read.follow(log, PipelinePaused)

@@ -72,7 +72,7 @@ async def test_the_parser_accepts_any_cuts_between_reads(
     assert received.statuses == [status]
 
 
-async def test_a_closed_wire_delivers_what_arrived_and_then_fails() -> None:
+async def test_a_closed_wire_delivers_the_messages_received_and_then_fails() -> None:
     wire = Wire()
     wire.data_received(message(1, "a", b"x"))
     wire.connection_lost(None)

@@ -210,7 +210,7 @@ def test_a_blocked_seat_may_claim_the_rest_of_the_board_or_pay() -> None:
     assert position.legal() == ["Fa1"]
     position.play("Fa1")
     assert (cell(position, "a1"), position.removed()) == ("(2)", (1, 0))
-    assert position.winner == 2  # nobody else has a ring
+    assert position.winner == 2  # no other seat has a ring
 
 
 def test_a_blocked_seat_without_regions_is_forced_after_the_line_phase() -> None:

@@ -117,7 +117,7 @@ def test_unknown_configs_are_refused(key: str) -> None:
 
 
 def outcome(read: Callable[[str], T], text: str) -> T | None:
-    """Return what was read, or None if the text was refused with a place in it."""
+    """Return the parsed value, or None if the text was refused with a place in it."""
     try:
         return read(text)
     except NotationError as error:

@@ -1,4 +1,4 @@
-"""What a process does after the server lost acknowledged events."""
+"""A process after the server lost acknowledged events."""
 
 from __future__ import annotations
 

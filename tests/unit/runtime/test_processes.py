@@ -71,7 +71,7 @@ def test_every_store_is_a_declared_stream() -> None:
 
 
 def test_an_event_type_is_added_on_purpose() -> None:
-    """Requirement G15.02 wants about 60: as many are about playing, learning and deciding. The
+    """Requirement G15.02 asks for about 60: as many are about playing, learning and deciding. The
     others are about the machines, and an operator asked for each."""
     contexts = {"consumer", "dead-letter", "breaker", "quorum", "stream"}
     machines = [

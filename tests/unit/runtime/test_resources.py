@@ -20,7 +20,7 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_memory_in_use_is_what_is_not_available_without_swapping(machine: Path) -> None:
+def test_memory_in_use_is_memory_not_available_without_swapping(machine: Path) -> None:
     assert resources.ram(machine, machine / "none") == pytest.approx(0.6)
 
 

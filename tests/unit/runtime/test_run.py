@@ -29,7 +29,7 @@ async def test_a_process_records_its_start_and_its_stop(system: System, process:
     (started,) = await system.facts(ConsumerStarted)
     (stopped,) = await system.facts(ConsumerStopped)
     assert started.instance == stopped.instance == process.instance
-    assert stopped.why == "told to stop"
+    assert stopped.why == "stop requested"
 
 
 async def test_a_process_is_present_until_it_leaves(system: System, process: Process) -> None:

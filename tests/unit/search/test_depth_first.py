@@ -1,4 +1,4 @@
-"""Alpha-beta, max-n and best-reply search find what a plain search finds, with fewer positions."""
+"""Alpha-beta, max-n and best-reply search agree with a plain search, on fewer positions."""
 
 import numpy as np
 import pytest

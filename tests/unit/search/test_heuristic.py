@@ -71,7 +71,7 @@ def test_features_of_a_small_position() -> None:
     assert first["hand"] == pytest.approx(6 / 18)
     assert first["at_movement"] == 1
     assert second["at_movement"] == 0
-    # south and south-east are free; east is blocked at distance 2 = H, where the target stands
+    # south and south-east are free; east is blocked at distance 2 = H, the cell of the target
     assert first["mobile"] == pytest.approx(2 / 16)
 
 

@@ -76,7 +76,7 @@ def test_a_ratio_divides_runs_of_the_same_number() -> None:
         ("s/a/v2/cuda/games", "s/a/heuristic/cpu/games", "s/a/v2/cuda/games:heuristic"),
     ],
 )
-def test_a_ratio_is_named_after_what_differs(figure: str, baseline: str, name: str) -> None:
+def test_a_ratio_is_named_after_the_difference(figure: str, baseline: str, name: str) -> None:
     assert Ratio(figure, baseline).name == name
 
 

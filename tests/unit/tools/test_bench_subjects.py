@@ -1,4 +1,4 @@
-"""The subjects of the benchmarks that need no server measure what they are named after."""
+"""The subjects of the benchmarks that need no server."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_fit_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2].split() == ["9", "+312.5", "14.6", "1009"]
 
 
-def test_a_sweep_says_that_it_took_a_prior(
+def test_a_sweep_reports_that_it_took_a_prior(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "sweep.csv"

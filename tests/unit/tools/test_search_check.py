@@ -1,4 +1,4 @@
-"""The search gives what the reference gives, and the check reports differences."""
+"""The search agrees with the reference, and the check reports differences."""
 
 import json
 from pathlib import Path
