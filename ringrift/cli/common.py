@@ -176,7 +176,7 @@ Moment: TypeAlias = Annotated[
 async def opened(
     source: Source, *, create: bool = False, start: bool = True
 ) -> AsyncIterator[JetStreamLog]:
-    """The log of `source`: of its server, else of the server that runs over its data directory,
+    """The log of `source`: of its server, else of the server of its data directory,
     else of one that is started for the command and stopped.
 
     A directory without a log is an error unless `create` is true; unless `start` is true no server

@@ -184,7 +184,8 @@ def print_summary(
         console.print(generations_table(item))
         console.print(ratings_table(item))
         games = f"{item.games:,} games, {item.plies:,} moves"
-        console.print(f"{games}, {item.samples:,} samples in {item.shards} shards")
+        shards = "1 shard" if item.shards == 1 else f"{item.shards} shards"
+        console.print(f"{games}, {item.samples:,} samples in {shards}")
         if item.config in plots:
             console.print(f"Elo over games: {plots[item.config]}", soft_wrap=True)
     console.print(f"continue with: {continue_with}", soft_wrap=True)

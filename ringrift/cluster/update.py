@@ -71,7 +71,7 @@ def describe(steps: Steps) -> str:
     if steps.together:
         lines.append(f"nodes, all at once: {', '.join(steps.together)}")
     lines += [f"then node {name} alone, a coordinator" for name in steps.one_by_one]
-    lines += [f"then server {name}, while all others are current" for name in steps.servers]
+    lines += [f"then restart server {name}, once all others are current" for name in steps.servers]
     if steps.by_hand:
         lines.append(f"servers to restart by hand, one at a time: {', '.join(steps.by_hand)}")
         restart = "systemctl restart ringrift-nats"

@@ -96,7 +96,7 @@ async def cluster_view(
         health=health(
             quorum.level,
             nodes=len(known),
-            connected=sum(node.standing == "there" for node in known.values()),
+            connected=sum(node.standing == "present" for node in known.values()),
             quarantined=sum(node_target(name) in broken for name in known),
             wanted=len(PROCESSES),
             running=len(running & set(PROCESSES)),
@@ -115,13 +115,13 @@ async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
     found = {
         name: NodeView(standing=node.standing, processes=0, tier="normal")
         for name, node in state.nodes.items()
-        if node.standing != "there"
+        if node.standing != "present"
     }
     for beat in beats:
         # a heartbeat is newer than the fact that its node is missing
         node = found.get(beat.node)
         if node is None or not node.processes:
-            node = NodeView(standing="there", processes=0, tier="normal")
+            node = NodeView(standing="present", processes=0, tier="normal")
         found[beat.node] = replace(
             node,
             processes=node.processes + 1,

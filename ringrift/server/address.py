@@ -50,11 +50,11 @@ def write_address(data: Path, address: ServerAddress | None) -> None:
 
 
 async def find_server(data: Path) -> str:
-    """Return the URL of the server that runs over `data`. Raises Unreachable if there is none."""
+    """Return the URL of the server of `data`. Raises Unreachable if there is none."""
     address = read_address(data)
     if address is None:
         remedy = f"start `ringrift up --data {data}`, or name one with --server"
-        raise Unreachable(f"no server runs over {data}: {remedy}")
+        raise Unreachable(f"no server is running for {data}: {remedy}")
     (await Wire.open([address.url])).close()
     return address.url
 

@@ -130,7 +130,9 @@ class EmbeddedServer:
         for _ in range(PORT_TRIES_MAX):
             with contextlib.suppress(PortInUse):  # taken by another process meanwhile
                 return await self._launch(candidates.pop() if candidates else free_port())
-        raise PortInUse(f"found no free port in {PORT_TRIES_MAX} tries; name one with --port")
+        raise PortInUse(
+            f"found no free port in {PORT_TRIES_MAX} tries; end programs that hold ports, and try again"
+        )
 
     async def _launch(self, port: int) -> None:
         _check_space(self.data)

@@ -35,7 +35,7 @@ def no_system(error: Exception, data: Path, server: str | None) -> Finding:
         text = str(error) or "no answer in time"
         return fail("server", text, "check the address and that the server has JetStream")
     remedy = "start one with `ringrift up`, or give --server"
-    return warn("server", f"none runs over {data}", remedy)
+    return warn("server", f"none is running for {data}", remedy)
 
 
 async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:

@@ -16,8 +16,8 @@ from ringrift.deciders.kit import Context, Decider, changed
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
-Standing = Literal["there", "silent", "suspected", "degraded", "lost"]
-_ORDER: tuple[Standing, ...] = ("there", "silent", "suspected", "degraded", "lost")
+Standing = Literal["present", "silent", "suspected", "degraded", "lost"]
+_ORDER: tuple[Standing, ...] = ("present", "silent", "suspected", "degraded", "lost")
 Missed = f.NodeSuspected | f.NodeDegraded | f.NodeLost
 _FACTS: dict[Standing, type[Missed]] = {
     "suspected": f.NodeSuspected,
@@ -54,7 +54,7 @@ def observed(state: NodesState, fact: f.NodePresenceChanged, context: Context) -
     if fact.present:
         missed = before is not None and before.standing in _FACTS
         announced = before is not None and before.announced and not missed
-        node = Node(standing="there", announced=announced, returns=missed)
+        node = Node(standing="present", announced=announced, returns=missed)
         return NodesState(nodes={**others, fact.node: node})
     if fact.left or before is None:  # a node that stopped in an orderly way is not missed
         return NodesState(nodes=others)
@@ -79,7 +79,7 @@ def judge(state: NodesState, fact: f.Fact, context: Context) -> Iterator[f.NodeJ
     """Announce new nodes, and raise the standing of every node whose silence calls for it."""
     now = context.time.timestamp()
     for name, node in state.nodes.items():
-        if node.standing == "there":
+        if node.standing == "present":
             if not node.announced:
                 yield f.NodeJoined(node=name, rejoined=node.returns)
             continue

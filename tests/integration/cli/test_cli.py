@@ -49,7 +49,7 @@ def test_status_without_a_server_names_the_remedy(
     assert out == ""
     assert len(err.splitlines()) == 1
     assert (
-        f"no server runs over {tmp_path}: start `ringrift up --data {tmp_path}`, "
+        f"no server is running for {tmp_path}: start `ringrift up --data {tmp_path}`, "
         "or name one with --server" in err
     )
 

@@ -34,7 +34,7 @@ def test_a_running_system_passes(run: Any) -> None:
 
 def test_a_missing_server_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--data", str(tmp_path)]) == 0
-    assert "warn server        none runs over" in capsys.readouterr().out
+    assert "warn server        none is running for" in capsys.readouterr().out
 
 
 def test_an_address_without_a_server_fails(

@@ -158,7 +158,7 @@ def test_impossible_measurements_are_reported_in_one_line(
         (line,) = [line for line in err.splitlines() if line.startswith("ringrift: ")]
         return line
 
-    assert "no server runs over" in refused("strength")
+    assert "no server is running for" in refused("strength")
     assert "no opponent is called god; there are random, heuristic, self2" in refused(
         "strength", "--against", "god"
     )

@@ -75,7 +75,7 @@ def test_a_directory_without_a_log_is_not_changed(
 ) -> None:
     assert main(["events", "tail", "--no-follow", "--data", str(tmp_path / "none")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "no server runs over" in line
+    assert "no server is running for" in line
     assert not (tmp_path / "none").exists()
 
 

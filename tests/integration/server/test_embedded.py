@@ -51,7 +51,7 @@ async def test_its_address_is_known_while_it_runs(server: EmbeddedServer) -> Non
     assert server.running
     await server.stop()
     assert read_address(server.data) is None
-    with pytest.raises(Unreachable, match="no server runs over"):
+    with pytest.raises(Unreachable, match="no server is running for"):
         await find_server(server.data)
 
 

@@ -58,6 +58,6 @@ def test_the_steps_are_described_in_their_order() -> None:
     assert describe(steps).splitlines() == [
         "nodes, all at once: w",
         "then node c alone, a coordinator",
-        "then server n1, while all others are current",
+        "then restart server n1, once all others are current",
     ]
     assert describe(plan({}, [], local=True)).startswith("nothing to update")
