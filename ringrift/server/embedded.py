@@ -131,7 +131,7 @@ class EmbeddedServer:
             with contextlib.suppress(PortInUse):  # taken by another process meanwhile
                 return await self._launch(candidates.pop() if candidates else free_port())
         raise PortInUse(
-            f"found no free port in {PORT_TRIES_MAX} tries; end programs that hold ports, and try again"
+            f"found no free port in {PORT_TRIES_MAX} tries; end programs that use ports"
         )
 
     async def _launch(self, port: int) -> None:
