@@ -34,4 +34,4 @@ def test_retract_records_a_fact(run: Any, system: Any) -> None:
         "events", "tail", "--no-follow", "--subject", "ringrift.retraction.>"
     )
     run("retract", "--node", "test", "--why", "again", status=1)
-    assert "retracted already" in run.err
+    assert "already retracted" in run.err

@@ -124,5 +124,5 @@ async def test_a_match_is_retracted_once(log: MemoryLog) -> None:
         (),
     )
     await put(log, second)
-    with pytest.raises(CommandError, match="retracted already"):
+    with pytest.raises(CommandError, match="already retracted"):
         await retractions(log, Selection(model="aaa", why="w"))
