@@ -16,7 +16,7 @@ WRITE_SECONDS_MAX = 90.0
 
 
 @pytest.mark.slow  # five servers, two elections
-async def test_five_voters_write_on_without_two_of_them(tmp_path: Path) -> None:
+async def test_five_voters_keep_writing_without_two_of_them(tmp_path: Path) -> None:
     async with servers.cluster(tmp_path, VOTERS) as made:
         leader = await made.leader()
         gone = [leader, next(name for name in made.names if name != leader)]

@@ -98,7 +98,7 @@ class HistoryIndex:
         event = recorded.event
         self.at[recorded.meta.position] = recorded
         match event:
-            # a network or shard made again has the same digest: its first event counts
+            # a rebuilt network or shard has the same digest: its first event counts
             case facts.ModelRegistered():
                 self.models.setdefault(event.model, recorded)
             case facts.ShardExported():

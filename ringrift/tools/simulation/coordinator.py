@@ -73,7 +73,7 @@ class Coordinator:
                         run.fold(*stored)
 
     def differing(self) -> list[str]:
-        """Deciders whose state is not that of a replay of the log, which is an error of theirs."""
+        """Deciders whose state differs from that of a replay of the log; each has a bug."""
         return [
             run.decider.name
             for run in self.runs

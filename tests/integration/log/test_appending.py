@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Connect = Callable[[], Awaitable[Log]]
 
 
-async def test_append_returns_growing_sequences_in_order(log: Log, subject: Subject) -> None:
+async def test_append_returns_increasing_sequences(log: Log, subject: Subject) -> None:
     first = await log.append([subject.draft(0)])
     rest = await log.append([subject.draft(1), subject.draft(2)])
     assert first + rest == sorted(first + rest) == await subject.stored(log)
@@ -58,7 +58,7 @@ async def test_a_partly_stored_batch_is_refused(log: Log, subject: Subject) -> N
     assert len(await subject.stored(log)) == 1
 
 
-async def test_an_append_under_a_true_expectation_is_stored(log: Log, subject: Subject) -> None:
+async def test_an_append_whose_expectation_holds_is_stored(log: Log, subject: Subject) -> None:
     first = await log.append([subject.draft(0)], Expect(subject.name, 0))
     second = await log.append([subject.draft(1), subject.draft(2)], Expect(subject.name, first[-1]))
     await log.append([subject.draft(3)], Expect(f"ringrift.consumer.{subject.node}.*", second[-1]))

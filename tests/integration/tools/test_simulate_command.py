@@ -12,9 +12,7 @@ from ringrift.cli.main import main
 FLEET = Path(__file__).parents[3] / "ops" / "fleet.toml"
 
 
-def test_a_simulated_log_is_looked_into_as_a_real_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_read_a_simulated_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["simulate", "--nodes", str(FLEET), "--hours", "0.1", "--log", str(tmp_path)]
     main([*words, "--json"])
     events = json.loads(capsys.readouterr().out)[0]["events"]

@@ -46,7 +46,7 @@ async def test_an_entry_is_dead_lettered_once_however_late_it_is_met_again(syste
     assert len(await system.facts(DeadLetterStored)) == 1
 
 
-async def test_a_crash_between_letter_and_fact_is_made_up_for(system: System) -> None:
+async def test_a_crash_between_dead_letter_and_fact_is_repaired(system: System) -> None:
     await dead_letter_event(system)
     letter = await only_letter(system)
     system.broker.stream("EVENTS").purge("ringrift.dead-letter.rater.stored")
@@ -100,7 +100,7 @@ async def test_a_ticket_returns_to_the_queue(system: System) -> None:
     assert (await unresolved(system.log)).unresolved == {}
 
 
-async def test_a_dropped_letter_is_resolved_and_its_bytes_are_kept(system: System) -> None:
+async def test_a_dropped_dead_letter_is_resolved_and_its_bytes_are_kept(system: System) -> None:
     await dead_letter_event(system)
     letter = await only_letter(system)
     await system.write(dropped(letter, "of no use"))

@@ -46,7 +46,7 @@ def test_a_network_that_beats_only_the_one_before_it_is_rolled_back() -> None:
 
 
 @pytest.mark.slow
-def test_the_loops_go_on_after_hours_of_failed_trainings() -> None:
+def test_the_loops_continue_after_hours_of_failed_trainings() -> None:
     fault = Fault(what="training", at_hours=0.2, hours=1.5)
     fleet = small_fleet(4, 1.7 + RECOVERY_HOURS_MAX, fault)
     assert facts_of(fleet, DeadlockBroken)
