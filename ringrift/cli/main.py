@@ -235,7 +235,10 @@ def _unknown(error: UnknownCommandError) -> str:
     known = [name for name in error.app if not name.startswith("-")]
     near = difflib.get_close_matches(wrong, known, n=1)
     hint = f"; did you mean `{' '.join((*family, *near))}`?" if near else ""
-    return f"there is no command `{' '.join((*family, wrong))}`{hint}\ncommands: {', '.join(known)}"
+    given = f"command `{' '.join((*family, wrong))}`"
+    if wrong.startswith("-"):
+        given = f"option {wrong} before a command"
+    return f"there is no {given}{hint}\ncommands: {', '.join(known)}"
 
 
 def _complain(text: str) -> None:

@@ -79,6 +79,7 @@ def test_a_command_page_shows_its_whole_docstring(capsys: pytest.CaptureFixture[
     ("words", "said"),
     [
         (["statsu"], "there is no command `statsu`; did you mean `status`?\ncommands: up,"),
+        (["events", "--jsn"], "there is no option --jsn before a command\ncommands: tail, show"),
         (["status", "--daat"], "Unknown option: --daat. Did you mean --data?"),
         (["status", "now", "please"], "unexpected arguments: now please\nsee `ringrift status"),
         (["why"], "EVENT is missing\nsee `ringrift why --help`"),
