@@ -180,7 +180,7 @@ async def opened(
     else of one that is started for the command and stopped.
 
     A directory without a log is an error unless `create` is true; unless `start` is true no server
-    is started at all. Raises Unreachable, ServerTooOld, and what `EmbeddedServer.start` raises."""
+    is started at all. Raises Unreachable, ServerTooOld, and errors of `EmbeddedServer.start`."""
     async with contextlib.AsyncExitStack() as leaving:
         try:
             url = await server_url(source)

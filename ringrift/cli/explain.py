@@ -25,7 +25,7 @@ async def why(
     source: Source = HERE,
     json: Json = False,
 ) -> int:
-    """Show what an event rests on, down to the games.
+    """Show the causes of an event, down to the games.
 
     Args:
         event: Sequence, position such as GAMES/7, id of an event, or digest of a network.
@@ -57,7 +57,7 @@ async def lineage(
     source: Source = HERE,
     json: Json = False,
 ) -> int:
-    """Show where a network comes from and what came of it.
+    """Show the ancestors and descendants of a network.
 
     Args:
         model: Digest of a network, or at least its first 6 digits.

@@ -1,4 +1,4 @@
-"""Commands that ask the log in SQL, or draw what SQL finds."""
+"""Commands that query the log in SQL, or plot the results."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def resume(
 
 
 def _name(scope: str, kind: str) -> str:
-    what = "everything" if kind == "all" else kind
+    what = "all work" if kind == "all" else kind
     return f"{what} of {'all configs' if scope == 'all' else scope}"
 
 

@@ -107,7 +107,7 @@ def children_of(
     environment: Callable[[Planned], Mapping[str, str]] | None = None,
 ) -> list[Child]:
     """The planned processes, connected to `server`, with logs in `data`/logs; `environment` gives
-    what one has besides the environment of this process."""
+    the variables of each besides those of this process."""
     logs = data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     found: list[Child] = []

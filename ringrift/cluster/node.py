@@ -184,7 +184,7 @@ def credentials(options: NodeOptions, role: str) -> dict[str, str]:
 
 
 async def carry_out(options: NodeOptions, request: UpdateRequest) -> str:
-    """Run the node's own command for the request; return what went wrong, empty if nothing did.
+    """Run the node's own command for the request; return its failure, empty if it succeeded.
 
     An update is rolled back at once if its command fails or the new program does not start, for
     then no process would be left to receive a rollback request."""

@@ -38,8 +38,8 @@ RETRY_SECONDS = 1.0
 STREAM_CHECK_SECONDS = 5.0
 """between two checks for streams without a leader"""
 QUEUE_CHECK_MINUTES = 5
-"""between two checks of the whole queue. Tickets are rarely lost: when a server loses what it
-acknowledged, or when an operator deletes them"""
+"""between two checks of the whole queue. Tickets are rarely lost: when a server loses
+acknowledged messages, or when an operator deletes them"""
 VANISHED_MAX = 3
 """checks that put a vanished ticket back until the next start: a ticket that no worker can decode
 would otherwise be put back without end"""

@@ -45,8 +45,8 @@ async def _attend(process: Process, fence: Expect) -> None:
 
 
 async def _carry_out_requests(process: Process, fence: Expect) -> None:
-    """Retry dead letters and close breakers as requested, first what an earlier monitor left
-    undone."""
+    """Retry dead letters and close breakers as requested, first those that an earlier
+    monitor left undone."""
     tail = await process.log.tail(EVENTS)
     requested: dict[str, Recorded] = {}
     async for item in read.facts(process.log, *REQUESTS, *OUTCOMES):

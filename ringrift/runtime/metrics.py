@@ -1,9 +1,10 @@
-"""Metrics: one list of what is measured, and the values of this process in Prometheus's format.
+"""Metrics: one list of their definitions, and the values of this process in Prometheus's format.
 
 Figures of the operating system process (`process_*`: memory, CPU time, file descriptors) come from
-prometheus_client. The alert rules and the Grafana board are derived from the list by
-`ringrift metrics export`. Names follow requirement group G23. The predecessor's metrics of
-partitions, gossip and healing are gone: a node that is cut off is a missing node."""
+prometheus_client. `ringrift metrics export` derives the Grafana dashboard from the list, and
+`ringrift metrics check` compares the alert rules with it. Names follow requirement group G23. The
+predecessor's metrics of partitions, gossip and healing are gone: a node that is cut off is a
+missing node."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One running consumer process, as its work sees it: the log, its identity, its controls, and what
-it reports about itself.
+"""One running consumer process, as its work sees it: the log, its identity, its controls and its
+reports.
 
-`ringrift.runtime.run` gives it life; `ringrift.runtime.heartbeat` reports it to the cluster."""
+`ringrift.runtime.run` starts and stops it; `ringrift.runtime.heartbeat` publishes its state."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The table of processes: what runs, in which role, on which port, with which deciders, and what
-each writes and reads.
+"""The table of processes: the name, role, port and deciders of each, and the facts that it writes
+and reads.
 
 Permissions, the plan of a node, health ports, the expected processes, the simulator, `verify` and
 the tables of `schemas/` and `docs/` are derived from it. To add a process, add a row here and a

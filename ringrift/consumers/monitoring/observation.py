@@ -1,4 +1,4 @@
-"""Observes nodes and the quorum, and records what changes."""
+"""Observes nodes and the quorum, and records changes."""
 
 from __future__ import annotations
 

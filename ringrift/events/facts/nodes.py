@@ -1,4 +1,4 @@
-"""Nodes: presence, what each is assigned, pressure, breakers, and work that waits."""
+"""Nodes: presence, assignments, pressure, breakers, and waiting work."""
 
 from __future__ import annotations
 

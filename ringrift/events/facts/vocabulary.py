@@ -1,4 +1,4 @@
-"""What the facts share: base classes, and the types of fields."""
+"""Shared by the facts: base classes, and the types of fields."""
 
 from __future__ import annotations
 

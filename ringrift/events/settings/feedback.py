@@ -96,9 +96,9 @@ class RegressionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """When the incumbent is weaker than an earlier one (requirement G09.16)."""
 
     elo: kinds.BySeverity = kinds.BySeverity(minor=30.0, major=75.0, critical=150.0)
-    """Elo below the best promoted network. Minor is nearly what a promotion must gain
-    (`promotion.elo1` is 40); at critical the weaker network wins three games in ten and is rolled
-    back"""
+    """Elo below the best promoted network. Minor is nearly the gain that a promotion
+    needs (`promotion.elo1` is 40); at critical the weaker network wins three games in ten and is
+    rolled back"""
     cleared_below: kinds.Fraction = 0.5
     """share of `elo.minor` below which a regression ends, so that it does not flap"""
     games_min: kinds.Positive = 100

@@ -47,7 +47,7 @@ distill_weight
 """
 HYPERPARAMETERS = frozenset(f"training.{name}" for name in _TRAINING.split())
 """settings that may differ for the trainings of one config (`HyperparametersAdjusted`): how to
-train, not on what"""
+train, not on which data"""
 
 
 def model_for(chosen: Iterable[str], config: str) -> str | None:
