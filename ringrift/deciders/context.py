@@ -32,14 +32,14 @@ class Pauses(Struct, frozen=True):
 
 
 class InForce(Struct, frozen=True):
-    """What operators have put in force: the newest settings, their version, and the pauses."""
+    """The controls of operators: the newest settings, their version, and the pauses."""
 
     settings: Settings = Settings(configs=())
     settings_version: int = 0
     pauses: Pauses = Pauses()
 
     def after(self, fact: Fact) -> InForce:
-        """What is in force once `fact` is recorded."""
+        """The controls in force once `fact` is recorded."""
         if isinstance(fact, f.SettingsChanged):
             return InForce(fact.settings, fact.version, self.pauses)
         if isinstance(fact, f.PipelinePaused | f.PipelineResumed):
@@ -48,8 +48,8 @@ class InForce(Struct, frozen=True):
 
 
 class Context(Struct, frozen=True, gc=False):
-    """The circumstances of a fact: its place in `EVENTS`, time, cause, author and id, and what was
-    in force."""
+    """The circumstances of a fact: its place in `EVENTS`, time, cause, author and id, and the
+    controls in force."""
 
     seq: int
     time: datetime

@@ -1,4 +1,4 @@
-"""Lineage: where a network comes from and what came of it.
+"""Lineage: the ancestors and descendants of a network.
 
 Also: which networks learned from the games of a node or of another network."""
 

@@ -1,5 +1,5 @@
-"""Replaying: projections rebuilt from the log alone, and compared with what running consumers
-wrote."""
+"""Replaying: projections rebuilt from the log alone, and compared with those that running
+consumers wrote."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Audit(DeciderRun):
 
     @classmethod
     async def open(cls, log: Log, decider: Decider[Any], beats: Sequence[Heartbeat]) -> Audit:
-        """Read the decisions of a decider, and what heartbeats and snapshots report about it."""
+        """Read the decisions of a decider, and its state in heartbeats and snapshots."""
         name, claims = decider.name, []
         mine = [beat for beat in beats if name in beat.folds]
         for beat in mine:

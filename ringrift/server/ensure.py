@@ -44,7 +44,7 @@ async def ensure(
     streams: Sequence[StreamConfig] = STREAMS,
     consumers: Sequence[ConsumerConfig] = CONSUMERS,
 ) -> list[Drift]:
-    """Create what is missing; return the differences of what existed.
+    """Create missing streams and consumers; return the differences of existing ones.
 
     Without `replicas`, new streams get as many as `EVENTS` has, or as the servers allow, and
     another number is no difference. Raises ServerRefused, LogUnavailable."""

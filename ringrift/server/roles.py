@@ -1,4 +1,4 @@
-"""Users of a cluster by role, and what each may publish and subscribe to; the server enforces it.
+"""Users of a cluster by role, and their permissions, which the server enforces.
 
     worker, trainer, evaluator, coordinator
               run processes: each may write the facts, buckets and tickets that the table of

@@ -175,7 +175,7 @@ class MemoryBroker:
         self._reconnected.add(reconnected)
 
     def crash(self, unsynced_seconds: float = 0.0) -> None:
-        """Restart at once, without what was stored and acknowledged in the last
+        """Restart at once, without the messages stored and acknowledged in the last
         `unsynced_seconds`."""
         self.restarts += 1
         for stream in self._streams.values():

@@ -95,8 +95,8 @@ def _by_images(start: float, at: float, pull: float, tau: float) -> float:
 
 
 def _by_series(start: float, at: float, pull: float, tau: float) -> float:
-    """The same by eigenfunctions: absorption at the lower end in the long run, minus what is still
-    open at `tau`."""
+    """The same by eigenfunctions: absorption at the lower end in the long run, minus the part
+    still open at `tau`."""
     if abs(pull) < 1e-8:
         total = 1.0 - start
     elif pull > 0.0:

@@ -1,4 +1,4 @@
-"""Which kinds of work suit each node? Kinds follow from what a game costs on the node.
+"""Which kinds of work suit each node? Kinds follow from the cost of a game on the node.
 
     reserved   the kinds that the operator reserved the node for, until then
     training   one node for every few configs: not ephemeral and not slow if possible, then cheapest

@@ -1,4 +1,4 @@
-"""What measuring matches have shown, from the log alone: scores with intervals, ladders, tiers, and
+"""The results of measuring matches, from the log alone: scores with intervals, ladders, tiers, and
 the curve over generations. The same log always gives the same report."""
 
 from __future__ import annotations
@@ -241,5 +241,5 @@ def _share(score: Score | None) -> Share | None:
 
 
 def _player(seat: facts.Seat) -> str:
-    """Return what all rungs of one ladder share: the harness, and the network or evaluator."""
+    """Return the name of the ladder of a rung: its harness, and its network or evaluator."""
     return f"{seat.harness} with {short(seat.model) if seat.model else f'the {seat.evaluator}'}"

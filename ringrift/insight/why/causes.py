@@ -28,11 +28,11 @@ BULKY = ("targets", "moves")
 
 @dataclass(kw_only=True)
 class CauseNode:
-    """An event, or a group of games, and what it rests on.
+    """An event, or a group of games, with its causes.
 
-    role    what it is to its parent: `cause`, `shard`, `model`, `evidence`, `settings`, `games`;
+    role    its relation to its parent: `cause`, `shard`, `model`, `evidence`, `settings`, `games`;
             `root` at the top
-    state   `open`: its children are here; `elsewhere`: it is opened at another place of the tree;
+    state   `open`: its children are here; `elsewhere`: it is shown at another place of the tree;
             `deeper`: it is below the requested depth"""
 
     role: str

@@ -1,5 +1,5 @@
-"""What an event rests on: its cause, and all else it names (shards, networks, settings, results,
-games)."""
+"""The references of an event: its cause, and everything else that it names (shards, networks,
+settings, results, games)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The benchmark harness: what a benchmark is, how its runs are counted and what they are compared
-with.
+"""The benchmark harness: the form of a benchmark, its runs, and the ratios between them.
 
 A subject is a module of this package whose `benchmarks(scope)` yields its benchmarks one after
 another. Each is run as soon as it is yielded: the code before the `yield` prepares it, the code

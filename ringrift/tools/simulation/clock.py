@@ -20,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class VirtualClock:
-    """A clock and what is due on it. Callbacks of the same moment run in the order in which they
+    """A clock and its scheduled callbacks. Those of the same moment run in the order in which they
     were scheduled."""
 
     def __init__(self) -> None:

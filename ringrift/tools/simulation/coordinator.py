@@ -48,8 +48,8 @@ class Coordinator:
         self.restart()
 
     def restart(self) -> None:
-        """Rebuild every decider from the log, as a process does that has no snapshot. What was
-        decided before is folded, not decided again."""
+        """Rebuild every decider from the log, as a process without a snapshot does. Earlier
+        decisions are folded, not decided again."""
         self.runs = []
         for decider in deciders().values():
             self.runs.append(DeciderRun(decider, by_cause(decider, self.log.events)))
