@@ -1,4 +1,4 @@
-"""The fleet as TOML: one `[[node]]` table for each node, or for `count` alike nodes (see
+"""The fleet as TOML: one `[[node]]` table for each node, or for `count` identical nodes (see
 `ops/fleet.toml`)."""
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Decider(Fold[State]):
     """One subject: how facts change its state, and what it decides.
 
     `parts` are folds of fields of the items. `wakes` are facts that change only the context, after
-    which the handlers without a fact decide all the same."""
+    which the handlers without a fact still decide."""
 
     def __init__(
         self, name: str, state: type[State], *, parts: tuple[Fold[Any], ...] = (), wakes: Kinds = ()

@@ -6,9 +6,9 @@ ever move.
     training waits for self-play     after its last attempt failed, until the next generation
     evaluation waits for training    while there is no network to measure
 
-A request that workers have not finished ends the waiting, so a circle is sought only while there is
-none. It must have lasted for some recorded time, since shards are cut and networks published
-without a ticket. Breaking it plays the same generation on (requirement G14.20)."""
+A request that workers have not finished ends the waiting, so circles are searched for only while
+there is none. It must have lasted for some recorded time, since shards are cut and networks
+published without a ticket. Breaking it plays the same generation on (requirement G14.20)."""
 
 from __future__ import annotations
 
