@@ -62,8 +62,8 @@ FIRST_LEVEL: Final = tuple(accumulate(_LEVEL_COUNTS[:-1], initial=0))
 LEVELS: Final = sum(_LEVEL_COUNTS)
 """Number of features of one cell. Feature `place * LEVELS + level` belongs to the cell at `place`
 in scan order."""
-# Of one cell at once
 CELL_FEATURES_MAX: Final = RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1
+"""Largest number of features that one cell has at once."""
 
 SEAT_GLOBALS: Final = ("to_move", "hand", "removed", "territory", "on_board", "alone")
 """Of each relative seat: 1 if it acts; rings in hand and on the board / R; removed / V; collapsed
