@@ -68,10 +68,15 @@ class Run:
         return json.loads(self(*words, "--json", status=status))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def logs_on_standard_error() -> None:
-    """Keep logs of processes that run inside a test out of the results of commands."""
+@pytest.fixture(autouse=True)
+def logs_on_standard_error() -> Iterator[None]:
+    """Keep logs of processes that run inside a test out of the results of commands.
+
+    Configured for each test: tests of other files that run in between reset structlog.
+    """
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
