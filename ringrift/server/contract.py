@@ -9,8 +9,7 @@
 - the generated tables of `PAGES`
 """
 
-from __future__ import annotations
-
+import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,6 +95,9 @@ def _differing(root: Path, wanted: Mapping[str, str]) -> list[str]:
 def schema(kind: EventType) -> dict[str, Any]:
     """JSON Schema of the envelope and data of one event type."""
     (data,), parts = msgspec.json.schema_components([kind.fact_type], ref_template="#/$defs/{name}")
+    for part in parts.values():  # msgspec before 0.23 keeps the indentation of docstrings
+        if "description" in part:
+            part["description"] = inspect.cleandoc(part["description"])
     scope = "all" if kind.scope == "all" else "[^.]+"
     text = {"type": "string"}
     return {
