@@ -1,7 +1,5 @@
 """`ringrift bench`."""
 
-from __future__ import annotations
-
 import sys
 
 from rich.console import Console

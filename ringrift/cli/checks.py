@@ -1,7 +1,5 @@
 """`ringrift parity check` and `ringrift search check`: the program against reference results."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

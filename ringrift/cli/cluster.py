@@ -1,8 +1,6 @@
 """`ringrift cluster init|certs|edge|join|grow|backup|restore`: the files of a cluster, and moving
 data onto one."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

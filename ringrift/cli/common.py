@@ -39,8 +39,6 @@ A command is one function. Its signature is its parser and its docstring is its 
 - Add the function to `ringrift.cli.main.COMMANDS`; it is imported only when the command runs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import re

@@ -1,8 +1,6 @@
 """`ringrift contract` and `ringrift metrics`: files of the repository that are written from
 declarations in the code."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

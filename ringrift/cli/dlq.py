@@ -1,7 +1,5 @@
 """`ringrift dlq`: dead letters, the problem with each, and the remedy."""
 
-from __future__ import annotations
-
 import base64
 import time
 

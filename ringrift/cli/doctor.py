@@ -1,7 +1,5 @@
 """`ringrift doctor`."""
 
-from __future__ import annotations
-
 from rich.text import Text
 
 from ringrift.cli.common import HERE, Json, Source, console, opened, show

@@ -1,7 +1,5 @@
 """Commands that explain recorded history."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated

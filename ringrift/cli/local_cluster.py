@@ -1,7 +1,5 @@
 """`ringrift cluster up|down|status|kill|partition|heal`: a cluster on this machine, for trials."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@
 command's module is imported only when the command runs or its own help page is shown. Summaries in
 lists of commands are the first lines of the functions' docstrings, read without importing them."""
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import difflib

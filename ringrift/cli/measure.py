@@ -1,7 +1,5 @@
 """Commands that measure the strength of networks, budgets and harnesses."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial

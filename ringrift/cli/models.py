@@ -1,7 +1,5 @@
 """Commands about networks: list and describe them, derive new ones without training."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`ringrift node run`, `ringrift update` and `ringrift fleet register`."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

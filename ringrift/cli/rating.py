@@ -1,8 +1,6 @@
 """`ringrift rating fit` and `ringrift rating sprt`: the statistics of the loop on games or counts
 of one's own."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Commands that revise recorded games: exclude some, or search some again."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from cyclopts import Parameter

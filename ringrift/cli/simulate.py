@@ -1,7 +1,5 @@
 """`ringrift simulate`."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Commands that query the log in SQL, or plot the results."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import sys

@@ -1,7 +1,5 @@
 """`ringrift status`."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from typing import Any

@@ -1,8 +1,6 @@
 """`pause`, `resume`, `settings`, `tune` and `breakers`: steering the loop by facts, which outlive
 every process."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Literal, TypeAlias

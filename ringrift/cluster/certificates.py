@@ -2,8 +2,6 @@
 
 `openssl` is installed wherever servers run; a library would be a dependency for one use a year."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tempfile

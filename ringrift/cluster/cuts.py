@@ -10,8 +10,6 @@ closed, and the servers reconnect.
 reads the links from DIR/links.json, and the names of the servers that are cut off from DIR/cut.json
 at start and at SIGHUP."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import signal

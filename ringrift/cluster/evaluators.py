@@ -1,7 +1,5 @@
 """Evaluators for measuring matches: started where none run, and drained afterwards."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import sys

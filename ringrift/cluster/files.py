@@ -8,8 +8,6 @@ DIR/authority/ca.pem, ca.key         the certificate authority; the key never le
 When the files are written again, for more voters, passwords and authority are kept.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

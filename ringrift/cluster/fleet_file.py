@@ -1,8 +1,6 @@
 """The fleet as TOML: one `[[node]]` table for each node, or for `count` identical nodes (see
 `ops/fleet.toml`)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

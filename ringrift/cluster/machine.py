@@ -1,7 +1,5 @@
 """This machine, and the processes that its roles, GPU and memory allow."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

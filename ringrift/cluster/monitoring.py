@@ -4,8 +4,6 @@ ops/prometheus/rules.yml   alert rules, for Prometheus's `rule_files`; edited by
 ops/grafana/board.json     a dashboard for Grafana's import, written from the list of metrics
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

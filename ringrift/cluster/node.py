@@ -4,8 +4,6 @@ It announces the machine in the bucket `nodes`, drains its processes on SIGTERM,
 updates that an operator requests (`ringrift.cluster.update`) with the shell commands it was started
 with: it runs nothing that comes over the network."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """Facts that a person writes: settings, pauses, corrections."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Streams and work consumers as a server describes them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from typing import Any

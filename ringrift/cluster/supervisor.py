@@ -1,8 +1,6 @@
 """Consumers as child processes: restarted when they die or hang, drained when asked, ended with
 their parent."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

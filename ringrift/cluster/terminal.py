@@ -1,7 +1,5 @@
 """Output to a terminal, or plain lines without one."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

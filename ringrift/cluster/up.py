@@ -5,8 +5,6 @@ of its own: it restarts processes that die and follows the log to draw the scree
 consumers drain; unfinished work returns to the queue, and `ringrift up` on the same data continues
 from there."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -6,8 +6,6 @@ those with it one by one. Then servers restart one at a time, each only while al
 every stream is current on all of them: those of a local cluster by this command, others by hand.
 A step that fails is rolled back and ends the update."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import sys

@@ -1,8 +1,6 @@
 """Records a tick every minute, under a lease. Ticks and the timestamps of events are the only time
 that deciders know."""
 
-from __future__ import annotations
-
 from ringrift.events.facts import TickRecorded
 from ringrift.log.errors import ConcurrencyError, LeaseLost
 from ringrift.runtime.process import Process

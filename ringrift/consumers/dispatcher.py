@@ -11,8 +11,6 @@ The dispatcher also recreates streams that lost their leader for good, if their 
 rebuilt from facts, as that of the queue. It needs no lease: the leases may be among those
 streams."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections import Counter

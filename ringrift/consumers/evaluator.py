@@ -1,7 +1,5 @@
 """Plays evaluation matches: each game is a fact, and so is the score."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from ringrift.consumers.games.playing import played

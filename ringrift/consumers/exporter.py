@@ -6,8 +6,6 @@ Games retracted before a shard is cut are not in it; `ringrift.consumers.shards.
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
 sequence on the shard subject lets only one of them write each shard."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Decides what self-play, training and the fleet should do differently, under a lease."""
 
-from __future__ import annotations
-
 from ringrift.runtime.run import deciding, run
 
 main = deciding("feedback")

@@ -4,8 +4,6 @@ breakers that an operator resets, measures.
 Observations are recorded as facts, two deciders decide on them, and the monitor carries out what
 they request. One monitor acts, under a lease."""
 
-from __future__ import annotations
-
 import asyncio
 
 from ringrift.consumers.monitoring.measures import measure

@@ -1,7 +1,5 @@
 """Plans what to play, train and evaluate, under a lease."""
 
-from __future__ import annotations
-
 from ringrift.runtime.run import deciding, run
 
 main = deciding("planner")

@@ -1,7 +1,5 @@
 """Promotes candidates or rejects them, under a lease."""
 
-from __future__ import annotations
-
 from ringrift.runtime.run import deciding, run
 
 main = deciding("promoter")

@@ -1,8 +1,6 @@
 """Rates the participants of each evaluation. Several raters may run without a lease: optimistic
 concurrency control on the log resolves conflicts."""
 
-from __future__ import annotations
-
 from ringrift.runtime.run import deciding, run
 
 main = deciding("rater")

@@ -1,8 +1,6 @@
 """Plays games for training and appends each as soon as it ends. Reanalysis tickets search recorded
 games again."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from msgspec.structs import replace

@@ -5,8 +5,6 @@ A config has one training at a time: the sequence of its request is the fencing 
 refuses the results of a trainer once a newer training was requested, so a trainer that was paused
 registers nothing when it continues."""
 
-from __future__ import annotations
-
 import asyncio
 
 from ringrift.consumers.training.inputs import trainer_for

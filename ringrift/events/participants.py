@@ -9,8 +9,6 @@ The config shows the budget after `s`. Options of the seat that differ from thei
 first 6 digits of a SHA-256 over all of them. The defaults of `Seat` never change, so equal names
 mean equal play, also in logs that are older than an option."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

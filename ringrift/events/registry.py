@@ -2,8 +2,6 @@
 
 `ringrift.runtime.processes` declares which processes write and read each."""
 
-from __future__ import annotations
-
 from ringrift.events import facts
 from ringrift.events.fact import EventType, Fact, FactMeta
 

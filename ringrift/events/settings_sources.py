@@ -4,8 +4,6 @@ The command line (`--set training.batch=256`) takes precedence over the environm
 (`RINGRIFT_TRAINING_BATCH`), that over a JSON file, and that over the defaults. An unknown name or
 an invalid value is an error, never replaced by the default."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

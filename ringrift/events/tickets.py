@@ -1,7 +1,5 @@
 """Tickets: the commands on `WORK`. Each follows from a request, the fact that its `cause` names."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import msgspec

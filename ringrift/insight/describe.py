@@ -1,7 +1,5 @@
 """Short texts for people: the important fields of an event in one line, values, digests, tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 

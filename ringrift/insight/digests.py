@@ -1,7 +1,5 @@
 """Digests of networks: shortened for people, and completed from their first digits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from ringrift.errors import CommandError

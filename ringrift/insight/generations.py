@@ -1,8 +1,6 @@
 """The table of generations: training data, scores and verdict of each network. A fold of
 `EVENTS`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime

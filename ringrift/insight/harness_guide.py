@@ -1,7 +1,5 @@
 """The table of harnesses, as text, as rows for JSON, and as the page `docs/harnesses.md`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ringrift.search.harness import HARNESSES, MODEL_KINDS, compatible

@@ -1,8 +1,6 @@
 """Who played a game and for which request: games without their moves and search targets, which
 would take ten times as long to decode."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The style of all pictures: figures, colours, named lines. And the picture of Elo over games."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime

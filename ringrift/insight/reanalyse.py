@@ -1,7 +1,5 @@
 """Reanalysis: requests for recorded games to be searched again by a newer network."""
 
-from __future__ import annotations
-
 from ringrift.deciders.kit import seed_from
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import draft, facts

@@ -1,8 +1,6 @@
 """Replaying: projections rebuilt from the log alone, and compared with those that running
 consumers wrote."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

@@ -1,8 +1,6 @@
 """Batches of samples: a pure function of seed and step, so that a resumed training sees the same
 batches."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 import numpy as np

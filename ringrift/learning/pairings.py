@@ -3,8 +3,6 @@
 They are derived from the properties of the harnesses in the registry, so that a new harness is
 measured without a change here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from typing import Final, NamedTuple

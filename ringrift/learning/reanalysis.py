@@ -1,8 +1,6 @@
 """Reanalysis: new targets for the decisions of old games (MuZero Reanalyze, Schrittwieser et al.
 2020, appendix H)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ringrift.events.facts import GameCompleted

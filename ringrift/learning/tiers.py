@@ -11,8 +11,6 @@ to 56 %, but 128 simulations against 8 won 64 % (54 to 73). So neighbouring tier
 ladder as a whole rises. `ringrift strength --ladder` measures it for every searching harness; one
 that rises faster should play the upper tiers."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from ringrift.events.facts import Seat

@@ -1,7 +1,5 @@
 """Requests to JetStream's API, over any connection that can send one."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping

@@ -5,8 +5,6 @@ The layout is that of NATS clients (`nats object get models <digest>` works): ch
 `$O.<bucket>.C.<id>`, one record on `$O.<bucket>.M.<name in base64>`. Chunks are read with the bulk
 reader, at 440 MB/s and more; the library's object store reads 20 MB/s."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib

@@ -1,7 +1,5 @@
 """Connections to the server: options that survive outages, and errors with a remedy."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

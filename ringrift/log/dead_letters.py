@@ -1,7 +1,5 @@
 """Dead letters: messages that could not be used, stored in `DEAD` byte for byte."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 

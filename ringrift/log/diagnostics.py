@@ -1,7 +1,5 @@
 """The logger for what happens to connections and followers."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

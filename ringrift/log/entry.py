@@ -1,7 +1,5 @@
 """Stored messages, and the subjects they are stored under."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime

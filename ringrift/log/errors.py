@@ -23,8 +23,6 @@ StreamError
     └── DiskFull         no room for the data
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ringrift.errors import RingRiftError

@@ -9,8 +9,6 @@ The order makes two streams safe: the newest epoch is read *before* the key is t
 epoch is appended under the expectation that it is still the newest. The epoch of a process that was
 overtaken in between is refused."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

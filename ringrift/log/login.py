@@ -10,8 +10,6 @@
 Replies to a user arrive at an inbox of its own, the only subject that it may subscribe to.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import ssl

@@ -5,8 +5,6 @@ A log implements ten operations; everything else follows from them and is writte
 tests and simulators.
 """
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

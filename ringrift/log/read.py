@@ -6,8 +6,6 @@ because the consumers that should have processed them store dead letters.
 All functions raise StreamMissing and LogUnavailable.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta

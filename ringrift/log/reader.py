@@ -3,8 +3,6 @@
 Both read through sessions and replace one that is lost, so that a server's restart or a new leader
 only delays them."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import time

@@ -7,8 +7,6 @@ what it appended until the server must have synced it; `ringrift.log.republish` 
 reconnect.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Sequence

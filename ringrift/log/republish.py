@@ -4,8 +4,6 @@ Only observations are republished. A lost decision is decided again by its decid
 the log and is notified of the loss (`LogRewound`). An event whose cause is lost too has no meaning
 any more: it is counted as orphaned and left out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 

@@ -15,8 +15,6 @@ Backpressure
     so are computed ones (`QUEUE_MAX`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -2,8 +2,6 @@
 
 Sessions are cheap to lose. The next one starts after the last message that was handed over."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

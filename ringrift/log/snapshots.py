@@ -5,8 +5,6 @@ An object is named `fold.<decider>.<sequence>.<code version>.<checksum>`, where 
 first 16 hex digits of the SHA-256 of its bytes. A snapshot is never a source of truth: one that
 cannot be used is skipped."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from datetime import datetime

@@ -2,8 +2,6 @@
 `consumers/` at the root of the repository are exported from here; `ringrift.server.ensure` creates
 those that a server lacks. Durations are in nanoseconds, as in the API."""
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 from msgspec import Struct

@@ -1,7 +1,5 @@
 """Tickets taken from the work queue of a JetStream server."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

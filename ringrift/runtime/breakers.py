@@ -6,8 +6,6 @@
 
 The rules are those of `ringrift.deciders.fleet.breaker`. Times are seconds since 1970."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Awaitable, Callable

@@ -3,8 +3,6 @@
 
 Read from the log and its buckets on request, so that any process can report it."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Whether a process makes progress and has caught up, as its heartbeat observes it."""
 
-from __future__ import annotations
-
 from ringrift.log.presence import SILENT_SECONDS
 
 STALLED_SECONDS_MAX = 60.0

@@ -1,8 +1,6 @@
 """The controls that every process obeys: pauses, the operation settings in force, and the work
 assigned to its node."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ringrift.deciders.context import Pauses

@@ -1,7 +1,5 @@
 """Unresolved dead letters and their retry, shared by the monitor and `ringrift dlq`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ringrift.deciders.fleet import dead_letters

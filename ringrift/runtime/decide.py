@@ -11,8 +11,6 @@
 
 A crash after the append of step 4 repeats nothing: the next start finds the decision in step 2."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any

@@ -6,8 +6,6 @@
 /status   the process and the cluster as JSON
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from typing import Any

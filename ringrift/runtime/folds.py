@@ -1,8 +1,6 @@
 """Snapshots of folds: the state of a decider as bytes, its digest, and the newest one to start
 from."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

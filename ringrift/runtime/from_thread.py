@@ -1,7 +1,5 @@
 """Items computed in a thread, consumed in the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator

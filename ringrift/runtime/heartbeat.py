@@ -1,7 +1,5 @@
 """Reports a process to the cluster every two seconds."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 

@@ -1,7 +1,5 @@
 """This machine: its name, threads and memory."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

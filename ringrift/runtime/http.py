@@ -5,8 +5,6 @@ It shares the event loop with the work on purpose: the standard library's server
 would still answer while the loop hangs. A malformed request is refused with one line, and no input
 reaches further than the parser of the request head."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Structured logs on standard error."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """Republishes recently acknowledged events that the server lost."""
 
-from __future__ import annotations
-
 import msgspec
 
 from ringrift.events.facts import LostEventsRepublished

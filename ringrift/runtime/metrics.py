@@ -6,8 +6,6 @@ prometheus_client. `ringrift metrics export` derives the Grafana dashboard from 
 predecessor's metrics of partitions, gossip and healing are gone: a node that is cut off is a
 missing node."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Literal

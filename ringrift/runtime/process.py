@@ -3,8 +3,6 @@ reports.
 
 `ringrift.runtime.run` starts and stops it; `ringrift.runtime.heartbeat` publishes its state."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """Time as a process sees it; tests and the simulator pass a clock of their own."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime

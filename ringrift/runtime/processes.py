@@ -5,8 +5,6 @@ Permissions, the plan of a node, health ports, the expected processes, the simul
 the tables of `schemas/` and `docs/` are derived from it. To add a process, add a row here and a
 module `ringrift.consumers.<name>`."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterable
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The depth of the work queue."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from msgspec import Struct

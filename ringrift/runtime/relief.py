@@ -1,8 +1,6 @@
 """Measures the resources of this machine and relieves pressure: records the new tier, frees caches,
 and leaves before the kernel kills the process."""
 
-from __future__ import annotations
-
 import gc
 import sys
 

@@ -3,8 +3,6 @@
 The figures come from the Linux kernel; on other systems those that are unknown are left out. In a
 container its own limit counts."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import resource

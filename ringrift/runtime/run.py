@@ -7,8 +7,6 @@ directory:
     python -m ringrift.consumers.planner --server nats://127.0.0.1:4222 [--node NAME]
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

@@ -1,7 +1,5 @@
 """The servers that hold the log: which one leads, and which are current."""
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any
 

@@ -4,8 +4,6 @@ The ticket of a worker that dies is delivered to another one. A ticket whose out
 is not worked on again. A failed ticket is retried after 60, 120 and 240 seconds, then its failure
 becomes a fact and the ticket a dead letter."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """The address of the server of a data directory, and free ports."""
 
-from __future__ import annotations
-
 import os
 import socket
 from pathlib import Path

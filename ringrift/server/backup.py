@@ -9,8 +9,6 @@ deduplicated ids. The facts are saved first, so that the backup of a working clu
 everything that its facts name. It may contain games without the facts that planned them; where that
 matters, run `ringrift pause` first."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The nats-server binary and how it ends together with the process that started it."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import shutil

@@ -8,8 +8,6 @@ nats-server reads JSON, so the two files that programs write are JSON. Relative 
 relative to the directory that the server is started in, that of `nats.conf`.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

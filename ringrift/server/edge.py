@@ -6,8 +6,6 @@ transfers them, in order and once. Their ids are transferred too, so a game that
 directly is not stored twice. `EDGE` is a buffer on one disk, not a replica: when a node vanishes,
 the games it had not transferred are lost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ new facts, or they could not be stored; room for all readers of a fleet; and no 
 compression can damage the copy of a follower. A consumer of a build without priorities is narrowed,
 or the consumers of the other priorities could not be created."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -6,8 +6,6 @@ orphaned stream", seen with 2.15.1). Instead, `copy` takes the server's own snap
 and restores it on the new cluster. Sequences, times, headers and deduplicated ids are kept, so
 cursors, causes and fencing tokens stay valid."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -7,8 +7,6 @@ log. Then each server waits for another one to catch up from ("catchup aborted, 
 deleted and recreated; the others need an operator.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal

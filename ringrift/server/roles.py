@@ -11,8 +11,6 @@ Every user may read everything: there are no secrets in the log. Reading creates
 consumer, so that API is open to all, but not on the work queue, where a consumer takes tickets
 away."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol

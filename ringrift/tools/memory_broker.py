@@ -1,7 +1,5 @@
 """The server's part of the log in memory: streams, their clock, and crashes."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -4,8 +4,6 @@ suite.
 A `MemoryBroker` is the server, a `MemoryLog` one process's connection to it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Unpack

@@ -1,8 +1,6 @@
 """The table of processes as Markdown: for `schemas/README.md`, `ops/README.md` and
 `docs/policies.md`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -11,8 +11,6 @@ The header of the file names its kind:
 The names of a ranking are separated by `>`, `;`, `|`, commas (in quotes, or simply as further
 cells) or spaces; where none of these occurs, by `-`."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

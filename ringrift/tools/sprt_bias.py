@@ -6,8 +6,6 @@ worse than the observed one: a faster rejection, a slower acceptance, or a lower
 time. The Elo where it is one half is the median-unbiased estimate, and other probabilities give an
 interval (Siegmund, "Sequential Analysis", 1985; Fishtest does the same)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The checks of `ringrift doctor`: `machine` checks this machine, `system` a running system."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from msgspec import Struct

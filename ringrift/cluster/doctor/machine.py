@@ -1,8 +1,6 @@
 """Checks of this machine: Python, packages, caches, the server binary, ports, disk, data directory,
 GPU."""
 
-from __future__ import annotations
-
 import fcntl
 import importlib.metadata
 import os

@@ -1,7 +1,5 @@
 """Checks of a running system: server, streams, consumers, dead letters, clocks."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Plays the games of a ticket in a thread, and publishes each as soon as it ends."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Publishes the games of a ticket, each once."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

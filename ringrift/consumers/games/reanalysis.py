@@ -1,8 +1,6 @@
 """Searches recorded games again with a newer network. The games do not change; the new targets are
 facts of their own."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

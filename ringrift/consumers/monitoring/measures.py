@@ -1,7 +1,5 @@
 """Keeps the metrics of the cluster up to date."""
 
-from __future__ import annotations
-
 import asyncio
 
 from ringrift.deciders.fleet.health import HEALTH_LEVELS

@@ -1,7 +1,5 @@
 """Observes nodes and the quorum, and records changes."""
 
-from __future__ import annotations
-
 import asyncio
 
 from ringrift.deciders.fleet.resilience import Quorum

@@ -1,7 +1,5 @@
 """The networks that a worker uses: fetched by digest, verified, and kept in memory."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 

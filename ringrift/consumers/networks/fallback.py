@@ -4,8 +4,6 @@ A lost or damaged blob would otherwise stop self-play and training of its config
 restores it (requirement G06.37). Matches measure one particular network, so they have no fallback.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

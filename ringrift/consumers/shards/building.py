@@ -1,8 +1,6 @@
 """Shards: a pure function of a range of `GAMES`, the retractions and the encoder, so that lost ones
 can be rebuilt."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -5,8 +5,6 @@ A shard is stale when some of its games were retracted or reanalysed after it wa
 again from the same range of games; the new fact supersedes the old one, whose blob is deleted.
 Every shard, superseded ones included, can be rebuilt from its fact."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from msgspec.structs import replace

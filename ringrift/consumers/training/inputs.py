@@ -1,7 +1,5 @@
 """The inputs of a training: its settings, samples, initial weights and checkpoint."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 

@@ -1,7 +1,5 @@
 """One run of a trainer in a thread, with its progress and checkpoints written to the log."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

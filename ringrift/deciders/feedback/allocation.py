@@ -1,8 +1,6 @@
 """Shares of self-play between limits: a minimum and a cap for every config, quotas for boards and
 configs."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 
 from ringrift.events.settings import SchedulingSettings

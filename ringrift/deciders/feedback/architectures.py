@@ -6,8 +6,6 @@ first rating table with both; the first network of a config is compared with the
 gains decay by half every `half_life_trainings` of the architecture, so that one that stops
 improving makes room."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from msgspec import Struct

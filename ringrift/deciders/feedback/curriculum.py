@@ -12,8 +12,6 @@ A change carries over to related configs as the power 0.8, 0.6 or 0.4 of its fac
 G12.03): same family of boards, same board with other seats, other family. The last applies only to
 a config that is not stronger, so that strong ones are not disturbed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal

@@ -10,8 +10,6 @@ A request that workers have not finished ends the waiting, so circles are search
 there is none. It must have lasted for some recorded time, since shards are cut and networks
 published without a ticket. Breaking it plays the same generation on (requirement G14.20)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 

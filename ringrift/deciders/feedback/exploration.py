@@ -6,8 +6,6 @@ gives the plies of the settings. It changes once a generation, by the pace of th
 fast (successful exploration is kept), -10 % steady, 0 stalled, +5 % regressing (requirement
 G13.08). Generations are counted by their verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

@@ -5,8 +5,6 @@ The thresholds adapt (requirement G13.16): the expected loss is the median of th
 the spread their median absolute deviation, so that one anomaly does not hide the next. The loss of
 a training is its validation loss where it has one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from statistics import median
 

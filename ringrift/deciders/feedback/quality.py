@@ -14,8 +14,6 @@ The score is drawn towards the neutral 0.5 if there are few games (requirements 
 by age (G07.04) when it is used: see `faded`. The thresholds of degraded and recovered differ, so
 that neither alternates."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

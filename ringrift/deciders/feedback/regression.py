@@ -5,8 +5,6 @@ A severity is reached when the drop is large enough, exceeds its error, and both
 played enough. It only rises until the regression is cleared: by a drop below half of the lowest
 threshold, or by another current network."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

@@ -12,8 +12,6 @@ A config with hardly any games gets its priority times 20, 50 or 200, and every 
 a minimum and a cap, so that neither one starved config nor all others together can take
 everything."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

@@ -11,8 +11,6 @@ the value of the settings, and has a minimum, so that repeated reductions leave 
 Values that a person set (`ringrift tune`) are left unchanged. The next request of a training
 carries the values (requirements G08.17, G08.19 and G13.07)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

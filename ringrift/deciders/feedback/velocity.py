@@ -5,8 +5,6 @@ Elo is measured from the heuristic baseline in the newest rating table, because 
 moves with every player that joins. A config whose best distance has not grown for 24 hours stalls.
 Only recorded time counts: hours in which no coordinator ran do not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 

@@ -4,8 +4,6 @@ recorded ticks, get priority (requirement G14.16).
 This is decided once per request: the dispatcher puts its remaining tickets on the queue again, in
 front. A ticket that is done twice has one outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

@@ -7,8 +7,6 @@ a while; trainers play too while no training waits.
 Nodes that were never registered are assigned nothing and take the work of their processes: a
 laptop, a small cluster. A suspected node is left out until it returns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

@@ -5,8 +5,6 @@ retry, since a newer build may know the event. After `dead_letter_retries` retri
 escalated. A ticket whose failure is recorded as a fact is escalated at once: the loop continued
 without it, and a retry would repeat its work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 

@@ -5,8 +5,6 @@ Weights and thresholds are those of requirement G17.02: 40 quorum, 20 connection
 gossip), 20 breakers, 20 processes; critical below 0.45, degraded below 0.65, a warning below 0.85.
 One correction (its "known defects"): a lost quorum is critical, whatever the sum."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from msgspec import Struct

@@ -4,8 +4,6 @@ lost as its silence grows (requirement G16.13).
 The monitor records when heartbeats begin and end (`NodePresenceChanged`). Time comes with every
 event, so any fact moves the clock; a recorded tick does so in a quiet log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

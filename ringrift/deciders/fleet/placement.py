@@ -7,8 +7,6 @@
 
 Speeds are estimates, so every threshold has a hysteresis."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from msgspec import Struct

@@ -13,8 +13,6 @@
 The batch of a training is part of its result, so it is not reduced: in an emergency the training is
 handed over with a checkpoint."""
 
-from __future__ import annotations
-
 from ringrift.events.facts import Resource, Tier
 from ringrift.events.settings import OperationSettings
 

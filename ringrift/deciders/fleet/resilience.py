@@ -4,8 +4,6 @@ Weights are those of requirement G19.04: 30 memory, 30 coordinator, 25 quorum, 1
 corrections to the predecessor's numbers (requirements, "known defects"): a part that is lost
 entirely is a warning whatever the sum, and a lost quorum is critical."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Literal
 

@@ -12,8 +12,6 @@ that its strength is known from later games. So does a current network that has 
 
 When too many matches wait, training is held back until most are played."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta

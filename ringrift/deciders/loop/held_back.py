@@ -8,8 +8,6 @@
 
 Poor data that are trained on get fewer epochs."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Literal
 

@@ -6,8 +6,6 @@ nearest clean ancestor. Where a cascade is set, the promotion of a network of on
 the next training one of another, taught by it. The first network of a line starts from the weights
 that the settings name, if any."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 from msgspec.structs import replace
 

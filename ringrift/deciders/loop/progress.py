@@ -1,7 +1,5 @@
 """Running counts of a config: games planned, played and exported, and new samples."""
 
-from __future__ import annotations
-
 import math
 
 from msgspec import Struct

@@ -9,8 +9,6 @@ A current network with a critical regression is rolled back to the last good one
 after that, a candidate that would be promoted is rejected, so that the loop continues with the good
 network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

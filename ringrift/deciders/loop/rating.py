@@ -5,8 +5,6 @@ Retracted games are subtracted, and those of their tickets that are still to be 
 A weak prior keeps the rating of a sweep finite. The table is a pure function of the log: the same
 matches give the same bits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 

@@ -4,8 +4,6 @@ A window takes the newest shards. A shard more than `shard.windows_kept` windows
 the next tick, and its blob deleted. The games are kept, so a retired shard can be recreated byte
 for byte."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from msgspec import Struct

@@ -9,8 +9,6 @@ A window is a run of shards, so the games that a training saw are kept as one ra
 rather than as thousands of digests. If a training left a shard of its range out, its network is
 tainted without need, which costs one more evaluation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 

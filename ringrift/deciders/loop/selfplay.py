@@ -14,8 +14,6 @@ tickets wait than nodes play, spare games are planned, which no generation waits
 config furthest behind its share, counted in plans of its own (deficit round robin, Shreedhar and
 Varghese 1995), are played by its current network and train the next one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -6,8 +6,6 @@ One training of a config runs at a time. It starts from the newest weights
 failed or silent one is requested again (`ringrift.deciders.loop.attempts`). Poor or stale data, a
 cool-down and waiting matches hold a due training back (`ringrift.deciders.loop.held_back`)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

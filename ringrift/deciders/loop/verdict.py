@@ -1,7 +1,5 @@
 """Is a candidate better than its rival? A sequential test over its starts decides."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -3,8 +3,6 @@
 A shard whose games are retracted or reanalysed is superseded by another one in its place. Samples
 of better shards weigh more."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 from msgspec.structs import replace
 

@@ -1,8 +1,6 @@
 """Confidence intervals of shares (Wilson 1927, "Probable inference, the law of succession, and
 statistical inference")."""
 
-from __future__ import annotations
-
 import math
 
 Z_95 = 1.959963984540054

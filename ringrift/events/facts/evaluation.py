@@ -1,7 +1,5 @@
 """Evaluations, ratings, promotions, and how fast a config gains strength."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 from ringrift.events.facts.play import Ranking, Seat

@@ -1,7 +1,5 @@
 """Nodes: presence, assignments, pressure, breakers, and waiting work."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

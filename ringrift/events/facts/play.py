@@ -1,7 +1,5 @@
 """Games: planned, played, searched again, retracted."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct

@@ -1,7 +1,5 @@
 """Processes: leases, starts and stops, lost events and streams, dead letters."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

@@ -1,7 +1,5 @@
 """Shards of games, and the quality of their data."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 from ringrift.events.facts.vocabulary import (

@@ -1,7 +1,5 @@
 """Settings, pauses, time, and the decisions of feedback about self-play."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from ringrift.events.facts.vocabulary import (

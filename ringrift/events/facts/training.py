@@ -1,7 +1,5 @@
 """Trainings, the networks they produce, and the findings about their losses."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

@@ -1,7 +1,5 @@
 """Shared by the facts: base classes, and the types of fields."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta

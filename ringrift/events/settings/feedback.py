@@ -1,7 +1,5 @@
 """Settings of feedback: findings about losses, data and ratings, and the reactions to them."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from msgspec import Meta, Struct

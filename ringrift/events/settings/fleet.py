@@ -1,7 +1,5 @@
 """Settings of the fleet: how self-play is divided, which node does what, and operation."""
 
-from __future__ import annotations
-
 from msgspec import Struct
 
 from ringrift.events.settings import kinds

@@ -1,7 +1,5 @@
 """Types that several groups of settings share."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct

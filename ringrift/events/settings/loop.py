@@ -1,7 +1,5 @@
 """Settings of the loop: self-play, shards, training, evaluation, promotion."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct

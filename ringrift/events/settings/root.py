@@ -1,7 +1,5 @@
 """All settings in one struct."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from msgspec import Struct

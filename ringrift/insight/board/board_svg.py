@@ -3,8 +3,6 @@
 Colours are those of Okabe and Ito (2008), which the colour-blind can distinguish. Stacks of two
 or more rings show their height."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from typing import Final

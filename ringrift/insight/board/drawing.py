@@ -5,8 +5,6 @@ In the text a stack is `controller:height`, followed by `/cap` if rings of anoth
 those stacks are listed ring by ring under the board. `o1` is a marker of seat 1, `#1` a cell that
 it has collapsed. On hexes each row is shifted by half a cell, and columns run down to the right."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

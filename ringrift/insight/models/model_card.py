@@ -1,7 +1,5 @@
 """The card of a network: the contents of its checkpoint, and its history in the log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

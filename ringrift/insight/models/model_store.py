@@ -1,7 +1,5 @@
 """Networks as bytes: found in a file or in the store, transferred, exported, published."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from datetime import UTC, datetime

@@ -4,8 +4,6 @@ The file is a projection: `refresh` reads on from the last sequence it has of ea
 the shape of its tables and the first event of its log; if either differs, it is recreated. Times
 are UTC."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import tempfile

@@ -1,7 +1,5 @@
 """Ready views over those of the event types."""
 
-from __future__ import annotations
-
 _WORK = """
     SELECT time, config, node, 'selfplay' AS work, games, play_seconds AS seconds
     FROM selfplay_finished

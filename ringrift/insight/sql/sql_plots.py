@@ -1,7 +1,5 @@
 """Pictures of one config, drawn from the tables of the log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import accumulate

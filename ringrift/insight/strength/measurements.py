@@ -1,8 +1,6 @@
 """The results of measuring matches, from the log alone: scores with intervals, ladders, tiers, and
 the curve over generations. The same log always gives the same report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 

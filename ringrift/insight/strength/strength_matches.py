@@ -1,7 +1,5 @@
 """The matches that the strength commands play: against baselines, ladders, gauntlets, tiers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Strength on a page: tables of results and ladders, the report in Markdown and its picture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

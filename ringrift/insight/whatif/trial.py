@@ -6,8 +6,6 @@ else (games, networks, scores) as recorded, as history cannot show what workers 
 requests that were never written. `WhatIf` counts how many of the events read after the first
 divergence rest on decisions that would have changed: the more, the less the rest means."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A what-if as text, as a document, and as a picture of the decisions over time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import accumulate

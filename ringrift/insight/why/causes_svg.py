@@ -1,7 +1,5 @@
 """A causal tree as an SVG picture: a row per event, coloured by kind, lines to its causes."""
 
-from __future__ import annotations
-
 from xml.sax.saxutils import escape
 
 from ringrift.insight.why.causes import CauseNode, node_text

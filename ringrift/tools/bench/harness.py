@@ -5,8 +5,6 @@ another. Each is run as soon as it is yielded: the code before the `yield` prepa
 after it cleans up.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 import platform

@@ -1,7 +1,5 @@
 """A made-up history of the loop over all configs, without end: the log that `replay` folds."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Speed of the log: appending, reading, and the time from an append to a waiting follower."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import statistics

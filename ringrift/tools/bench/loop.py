@@ -4,8 +4,6 @@ Self-play with the handcrafted heuristic at the leaves comes first; its games pr
 and samples of the rest. Networks have fresh weights: speed does not depend on what they have
 learned, though the length of games does."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

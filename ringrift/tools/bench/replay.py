@@ -1,8 +1,6 @@
 """Time of a restart: a long log folded from its first event, and from a snapshot with the events
 that may follow one."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Speed of the rules: moves of uniformly random play, with the complete legal list at every ply."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 The networks have fresh weights: speed does not depend on what they have learned.
 """
 
-from __future__ import annotations
-
 import time
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The subjects of `ringrift bench`, and their measurement."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from importlib import import_module

@@ -1,8 +1,6 @@
 """The check of trace files: every state, legal move and end must be that of the reference
 engine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256

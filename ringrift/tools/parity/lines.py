@@ -4,8 +4,6 @@ A file holds games (header, steps, end) or synthetic end positions, one JSON obj
 or compressed with gzip.
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ There are three formats: two-player tables (exact actions and visits), max-n tab
 four players, and the equal-Q invariant (the improved policy must equal the prior).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

@@ -1,8 +1,6 @@
 """The check of case files: each search must give the action, visits, policy and values of its
 case."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

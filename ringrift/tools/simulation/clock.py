@@ -1,8 +1,6 @@
 """The virtual clock of both simulators: time passes only from one callback to the next, so hours
 cost nothing and every run is the same."""
 
-from __future__ import annotations
-
 import asyncio
 import heapq
 import selectors

@@ -4,8 +4,6 @@ decision.
 `ringrift.runtime.decide` does the same with a server, leases and asyncio, which live by real time;
 its `DeciderRun`, which holds the order of folding and deciding, is used as it is."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from ringrift.events import EventMeta, Fact, Recorded, event_id, type_of

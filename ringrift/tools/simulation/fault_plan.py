@@ -11,8 +11,6 @@ regression   the networks that `config` trains beat the incumbent, and no other 
 slow         every node plays at half speed
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal

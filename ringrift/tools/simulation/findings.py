@@ -1,7 +1,5 @@
 """The results of a simulation: sums, and which of the promised properties hold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """A simulated fleet: its log, its deciders, its queue, its nodes, and its true state."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 

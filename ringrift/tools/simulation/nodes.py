@@ -1,7 +1,5 @@
 """A modelled node: it works on one ticket at a time, of the kinds that it was assigned."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ringrift.cluster.fleet_file import FleetNode

@@ -1,7 +1,5 @@
 """Losses of nodes, and the faults of a plan."""
 
-from __future__ import annotations
-
 from ringrift.events.facts import NodePresenceChanged
 from ringrift.log.topology import NODE_SECONDS, WORK_ACK_SECONDS
 from ringrift.tools.simulation.fault_plan import Fault

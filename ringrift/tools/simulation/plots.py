@@ -1,7 +1,5 @@
 """A simulation as a page of plots over virtual hours."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@
 3. Free nodes take tickets; each ends at a time on the clock (`work`).
 """
 
-from __future__ import annotations
-
 from typing import get_args
 
 from msgspec.structs import replace

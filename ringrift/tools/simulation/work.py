@@ -1,8 +1,6 @@
 """Work on the nodes of a simulated fleet: a ticket that a node takes ends after some time, with its
 facts or as a failure that is retried."""
 
-from __future__ import annotations
-
 from ringrift.deciders.loop.evaluation import network_seat
 from ringrift.events.facts import (
     DeadLetterStored,

@@ -1,8 +1,6 @@
 """`WORK` and its dispatcher: tickets by priority, refused above the cap, delivered again when a
 worker is silent."""
 
-from __future__ import annotations
-
 import heapq
 from collections import defaultdict
 from itertools import count

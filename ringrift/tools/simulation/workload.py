@@ -4,8 +4,6 @@ The numbers are plausible, not measured: what matters is that boards and nodes d
 they really do, and that more games bring less and less. Every draw comes from the generator that is
 passed in."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import random

@@ -1,7 +1,5 @@
 """The common ground of both simulators: a seed, the virtual clock, and randomness by purpose."""
 
-from __future__ import annotations
-
 import random
 
 from ringrift.tools.simulation.clock import VirtualClock
