@@ -68,7 +68,7 @@ class Fold(Generic[State]):
     """How facts change a value, by a handler for each type of fact.
 
     By itself a fold is a part of the items of a decider, in a file of its own or shared by several
-    deciders: `Decider("training", TrainingState, parts=(PROGRESS, ...))` keeps a `Progress` in the
+    deciders: `Decider("training", Trainings, parts=(PROGRESS, ...))` keeps a `Progress` in the
     field of that type."""
 
     def __init__(self, value: type[State]) -> None:

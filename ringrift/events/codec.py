@@ -95,17 +95,10 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 def _typed_envelope(kind: EventType) -> type[Struct]:
     """Envelope of one event type with `type` as its tag: decodes envelope and data in one pass,
     which is twice as fast as two."""
-    fields: list[Any] = [
-        ("id", str),
-        ("source", str),
-        ("subject", str),
-        ("time", datetime),
-        ("data", kind.fact_type),
-        ("cause", str | None, None),
-    ]
-    return msgspec.defstruct(
-        kind.name, fields, tag_field="type", tag=kind.wire_name, frozen=True, gc=False
-    )
+    fields: list[Any] = [(name, str) for name in ("id", "source", "subject")]
+    fields += [("time", datetime), ("data", kind.fact_type), ("cause", str | None, None)]
+    name, tag = kind.name, kind.wire_name
+    return msgspec.defstruct(name, fields, tag_field="type", tag=tag, frozen=True, gc=False)
 
 
 _CURRENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(

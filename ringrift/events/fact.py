@@ -30,10 +30,10 @@ class EventType(Struct, frozen=True, kw_only=True):
     context: str
     scope: str
     word: str
-    stream: StreamName
-    version: int
-    kept_seconds: int | None
-    upcasters: dict[int, Upcaster]
+    stream: StreamName = "EVENTS"
+    version: int = 1
+    kept_seconds: int | None = None
+    upcasters: dict[int, Upcaster] = {}
 
     @property
     def name(self) -> str:
@@ -73,39 +73,32 @@ class FactMeta(StructMeta):
         mcs,
         name: str,
         bases: tuple[type, ...],
-        namespace: dict[str, Any],
+        body: dict[str, Any],
         /,
         *,
         subject: str | None = None,
-        stream: StreamName = "EVENTS",
-        version: int = 1,
-        kept_seconds: int | None = None,
-        upcasters: dict[int, Upcaster] | None = None,
         frozen: bool = True,
+        **declared: Any,
     ) -> FactMeta:
-        """`subject` lacks the leading `ringrift.`; base classes of facts have none. `frozen` is
-        always true: only mypy needs to see it, at `Fact`."""
+        """`subject` lacks the leading `ringrift.`; base classes of facts have none. `declared` are
+        further fields of `EventType`. `frozen` is always true: only mypy needs to see it, at
+        `Fact`."""
+        # without gc: facts form no cycles, and a replay holds many thousands
         fact = super().__new__(
             mcs,
             name,
             bases,
-            namespace,
+            body,
             frozen=frozen,
             kw_only=True,
             forbid_unknown_fields=True,
-            gc=False,  # facts form no cycles, and a replay holds many thousands
+            gc=False,
         )
         if subject is not None:
             context, scope, word = subject.split(".")
+            kind, scope = cast("type[Fact]", fact), scope.strip("{}")
             fact.event_type = EventType(
-                fact_type=cast("type[Fact]", fact),
-                context=context,
-                scope=scope.strip("{}"),
-                word=word,
-                stream=stream,
-                version=version,
-                kept_seconds=kept_seconds,
-                upcasters=upcasters or {},
+                fact_type=kind, context=context, scope=scope, word=word, **declared
             )
         return fact
 

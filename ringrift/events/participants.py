@@ -10,10 +10,9 @@ first 6 digits of a SHA-256 over all of them. The defaults of `Seat` never chang
 mean equal play, also in logs that are older than an option."""
 
 import hashlib
-from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from ringrift.events.facts import Seat
 
@@ -23,11 +22,7 @@ CONFIG_DIGITS = 6
 """24 bits distinguish the few configs of one network, harness and budget"""
 BASELINE = "baseline"
 _IN_NAME = frozenset({"participant", "harness", "model", "simulations"})
-_DEFAULTS = {
-    field.name: field.default
-    for field in msgspec.structs.fields(Seat)
-    if field.name not in _IN_NAME
-}
+_DEFAULTS = {field.name: field.default for field in fields(Seat) if field.name not in _IN_NAME}
 
 
 def seat(
@@ -41,16 +36,10 @@ def seat(
     """A seat named after its options; `options` are further fields of `Seat`.
 
     Raises msgspec.ValidationError for an invalid value."""
-    fields: dict[str, Any] = {
-        "participant": "",
-        "harness": harness,
-        "model": model,
-        "simulations": simulations,
-        "evaluator": evaluator or usual_evaluator(harness, model),
-        **options,
-    }
+    given = {"participant": "", "harness": harness, "model": model, "simulations": simulations}
+    evaluator = evaluator or usual_evaluator(harness, model)
     # converted rather than constructed, so that the values are validated
-    unnamed = msgspec.convert(fields, Seat)
+    unnamed = msgspec.convert({**given, "evaluator": evaluator, **options}, Seat)
     return replace(unnamed, participant=participant(unnamed))
 
 

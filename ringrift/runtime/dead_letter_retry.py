@@ -3,7 +3,7 @@
 from typing import Any
 
 from ringrift.deciders.fleet import dead_letters
-from ringrift.deciders.fleet.dead_letters import AnyDeadLetter, DeadLetter, DeadLettersState
+from ringrift.deciders.fleet.dead_letters import AnyDeadLetter, DeadLetter, DeadLetters
 from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events import facts as f
@@ -23,7 +23,7 @@ FACTS = (
 )
 
 
-async def unresolved(log: Log) -> DeadLettersState:
+async def unresolved(log: Log) -> DeadLetters:
     """The unresolved dead letters according to the facts."""
     state = dead_letters.DECIDER.initial()
     async for event, meta in read.facts(log, *FACTS):

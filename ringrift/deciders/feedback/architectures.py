@@ -72,7 +72,7 @@ def registered(item: Architectures, fact: f.ModelRegistered) -> Architectures:
 
 
 @DECIDER.evolves
-def became_current(item: Architectures, fact: f.ModelPromoted | f.ModelRolledBack) -> Architectures:
+def became_current(item: Architectures, fact: f.IncumbentChanged) -> Architectures:
     return replace(item, current=fact.current)
 
 

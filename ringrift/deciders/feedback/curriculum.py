@@ -14,7 +14,6 @@ a config that is not stronger, so that strong ones are not disturbed."""
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,14 +25,11 @@ from ringrift.events.settings import CurriculumSettings
 FAMILIES = {"square8": "square", "square19": "square", "hex8": "hex", "hexagonal": "hex"}
 USUAL = 1.0
 
-Reason = Literal[
-    "promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"
-]
 Weights = dict[str, float]
 Reweighted = Iterator[f.CurriculumReweighted]
 
 
-class CurriculumState(Struct, frozen=True, kw_only=True):
+class Curriculum(Struct, frozen=True, kw_only=True):
     """By config: weight, weight before the last promotion, Elo above the heuristic where it is
     known."""
 
@@ -45,47 +41,45 @@ class CurriculumState(Struct, frozen=True, kw_only=True):
     """between the last two ticks"""
 
 
-DECIDER = Decider("curriculum", CurriculumState)
+DECIDER = Decider("curriculum", Curriculum)
 
 
 @DECIDER.evolves
-def switched(state: CurriculumState, fact: f.SettingsChanged) -> CurriculumState:
+def switched(state: Curriculum, fact: f.SettingsChanged) -> Curriculum:
     weights = {config: state.weights.get(config, USUAL) for config in fact.settings.configs}
     return replace(state, weights=weights)
 
 
 @DECIDER.evolves
-def promoted(state: CurriculumState, fact: f.ModelPromoted) -> CurriculumState:
+def promoted(state: Curriculum, fact: f.ModelPromoted) -> Curriculum:
     weight = state.weights.get(fact.config, USUAL)
     return replace(state, before={**state.before, fact.config: weight})
 
 
 @DECIDER.evolves
-def measured(state: CurriculumState, fact: f.VelocityChanged) -> CurriculumState:
+def measured(state: Curriculum, fact: f.VelocityChanged) -> Curriculum:
     return replace(state, gaps={**state.gaps, fact.config: fact.elo_above_heuristic})
 
 
 @DECIDER.evolves
-def ticked(state: CurriculumState, fact: f.TickRecorded, context: Context) -> CurriculumState:
+def ticked(state: Curriculum, fact: f.TickRecorded, context: Context) -> Curriculum:
     silent = (context.time - state.ticked).total_seconds() if state.ticked else 0.0
     return replace(state, ticked=context.time, silent_seconds=silent)
 
 
 @DECIDER.evolves
-def reweighted(state: CurriculumState, fact: f.CurriculumReweighted) -> CurriculumState:
+def reweighted(state: Curriculum, fact: f.CurriculumReweighted) -> Curriculum:
     return replace(state, weights={**state.weights, **fact.weights})
 
 
 @DECIDER.decides
-def on_promotion(state: CurriculumState, fact: f.ModelPromoted, context: Context) -> Reweighted:
+def on_promotion(state: Curriculum, fact: f.ModelPromoted, context: Context) -> Reweighted:
     factor = USUAL / state.weights.get(fact.config, USUAL)
     return _moved(state, fact.config, factor, "promotion", context)
 
 
 @DECIDER.decides
-def on_regression(
-    state: CurriculumState, fact: f.RegressionDetected, context: Context
-) -> Reweighted:
+def on_regression(state: Curriculum, fact: f.RegressionDetected, context: Context) -> Reweighted:
     settings, weight = context.settings, state.weights.get(fact.config, USUAL)
     # the promotion set the weight to 1, as if the config were no longer held up
     amplitude = min(1.0, fact.elo_drop / settings.regression.elo.critical)
@@ -95,14 +89,14 @@ def on_regression(
 
 
 @DECIDER.decides
-def on_anomaly(state: CurriculumState, fact: f.LossAnomalyDetected, context: Context) -> Reweighted:
+def on_anomaly(state: Curriculum, fact: f.LossAnomalyDetected, context: Context) -> Reweighted:
     factor = context.settings.curriculum.anomaly.of(fact.severity)
     return _moved(state, fact.config, factor, "loss anomaly", context)
 
 
 @DECIDER.decides
 def on_progress(
-    state: CurriculumState, fact: f.ProgressStalled | f.ProgressRecovered, context: Context
+    state: Curriculum, fact: f.ProgressStalled | f.ProgressRecovered, context: Context
 ) -> Reweighted:
     factor = context.settings.curriculum.stalled
     if isinstance(fact, f.ProgressStalled):
@@ -111,9 +105,7 @@ def on_progress(
 
 
 @DECIDER.decides
-def on_quality(
-    state: CurriculumState, fact: f.QualityDegraded | f.QualityRecovered, context: Context
-) -> Reweighted:
+def on_quality(state: Curriculum, fact: f.QualityChange, context: Context) -> Reweighted:
     factor = context.settings.curriculum.degraded
     if isinstance(fact, f.QualityRecovered):
         factor = 1.0 / factor
@@ -121,7 +113,7 @@ def on_quality(
 
 
 @DECIDER.decides
-def on_outage(state: CurriculumState, fact: f.TickRecorded, context: Context) -> Reweighted:
+def on_outage(state: Curriculum, fact: f.TickRecorded, context: Context) -> Reweighted:
     raised = {config: max(weight, USUAL) for config, weight in state.weights.items()}
     outage = state.silent_seconds >= context.settings.curriculum.outage_seconds
     if outage and raised != state.weights:
@@ -151,10 +143,10 @@ def carried(
 
 
 def _moved(
-    state: CurriculumState,
+    state: Curriculum,
     config: str,
     factor: float,
-    reason: Reason,
+    reason: f.WeightReason,
     context: Context,
     amplitude: float = 1.0,
 ) -> Reweighted:
@@ -169,7 +161,7 @@ def _moved(
 
 
 def _fact(
-    config: str | None, reason: Reason, amplitude: float, weights: Weights, context: Context
+    config: str | None, reason: f.WeightReason, amplitude: float, weights: Weights, context: Context
 ) -> f.CurriculumReweighted:
     return f.CurriculumReweighted(
         config=config,

@@ -44,13 +44,13 @@ class Waiting(Struct, frozen=True, kw_only=True):
         return bool(self.games or self.trainings or self.matches)
 
 
-class WaitingState(Configs[Waiting], frozen=True, kw_only=True):
+class Waits(Configs[Waiting], frozen=True, kw_only=True):
     """Every config that has played, and the newest tick."""
 
     ticked: datetime | None = None
 
 
-DECIDER = Decider("waiting", WaitingState)
+DECIDER = Decider("waiting", Waits)
 
 
 def _moved(item: Waiting, **changes: int) -> Waiting:
@@ -61,13 +61,13 @@ def _moved(item: Waiting, **changes: int) -> Waiting:
 
 
 @DECIDER.evolves
-def paused(state: WaitingState, fact: f.PipelinePaused | f.PipelineResumed) -> WaitingState:
+def paused(state: Waits, fact: f.PipelinePaused | f.PipelineResumed) -> Waits:
     idle = {name: replace(item, idle_seconds=0.0) for name, item in state.configs.items()}
     return replace(state, configs=idle)
 
 
 @DECIDER.evolves
-def ticked(state: WaitingState, fact: f.TickRecorded, context: Context) -> WaitingState:
+def ticked(state: Waits, fact: f.TickRecorded, context: Context) -> Waits:
     passed, configs = tick_seconds(state.ticked, context.time), {}
     for name, item in state.configs.items():
         idle = 0.0 if item.busy else item.idle_seconds + passed
@@ -125,7 +125,7 @@ def measured(item: Waiting, fact: f.EvaluationScored | f.EvaluationFailed) -> Wa
 
 
 @DECIDER.evolves
-def judged(item: Waiting, fact: f.ModelPromoted | f.PromotionRejected) -> Waiting:
+def judged(item: Waiting, fact: f.Verdict) -> Waiting:
     return _moved(item, trials=item.trials - 1, generation=fact.generation)
 
 
@@ -138,7 +138,7 @@ def stirred(
 
 @DECIDER.decides
 def break_circles(
-    state: WaitingState, fact: f.TickRecorded, context: Context
+    state: Waits, fact: f.TickRecorded, context: Context
 ) -> Iterator[f.DeadlockBroken]:
     """Each minute, break the circles that have lasted for too long."""
     settings = context.settings

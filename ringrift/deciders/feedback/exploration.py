@@ -7,7 +7,6 @@ fast (successful exploration is kept), -10 % steady, 0 stalled, +5 % regressing 
 G13.08). Generations are counted by their verdicts."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +19,6 @@ CHANGE_MIN = 0.005
 """smaller changes of a boost are not recorded: they are worth less than a ply"""
 
 Adjusted = Iterator[f.ExplorationAdjusted]
-Reason = Literal["loss anomaly", "plateau", "decay", "regression"]
 
 
 class Exploration(Struct, frozen=True, kw_only=True):
@@ -54,12 +52,10 @@ def after_training(
 
 
 @DECIDER.decides
-def after_generation(
-    item: Exploration, fact: f.ModelPromoted | f.PromotionRejected, context: Context
-) -> Adjusted:
+def after_generation(item: Exploration, fact: f.Verdict, context: Context) -> Adjusted:
     """Change the boost by the pace of the config."""
     factor = context.settings.exploration.decay.of(item.pace)
-    reason: Reason = "regression" if item.pace == "regressing" else "decay"
+    reason: f.ExplorationReason = "regression" if item.pace == "regressing" else "decay"
     return _multiplied(item, fact.config, factor, reason, context)
 
 
@@ -70,7 +66,7 @@ def plies(usual: int, boost: float) -> int | None:
 
 
 def _multiplied(
-    item: Exploration, config: str, factor: float, reason: Reason, context: Context
+    item: Exploration, config: str, factor: float, reason: f.ExplorationReason, context: Context
 ) -> Adjusted:
     boost = max(min(item.boost * factor, context.settings.exploration.boost_max), USUAL)
     if boost != item.boost and (boost == USUAL or abs(boost - item.boost) >= CHANGE_MIN):

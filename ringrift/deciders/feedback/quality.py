@@ -61,14 +61,14 @@ def exported(item: Quality, fact: f.ShardExported, context: Context) -> Quality:
 
 
 @DECIDER.evolves
-def crossed(item: Quality, fact: f.QualityDegraded | f.QualityRecovered) -> Quality:
+def crossed(item: Quality, fact: f.QualityChange) -> Quality:
     return replace(item, degraded=isinstance(fact, f.QualityDegraded))
 
 
 @DECIDER.decides
 def assess(
     item: Quality, fact: f.ShardExported, context: Context
-) -> Iterator[f.QualityAssessed | f.QualityDegraded | f.QualityRecovered]:
+) -> Iterator[f.QualityAssessed | f.QualityChange]:
     """Assess the window after a shard, and report a crossed threshold."""
     settings, version = context.settings.quality, context.settings_version
     in_window = any(shard.index == fact.index for shard in item.window)

@@ -100,9 +100,7 @@ def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findi
 
 
 @DECIDER.decides
-def clear(
-    item: Regression, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
-) -> Findings:
+def clear(item: Regression, fact: f.IncumbentChanged, context: Context) -> Findings:
     """A regression ends with its network."""
     if item.of is not None and item.of != fact.current:
         promotion = isinstance(fact, f.ModelPromoted)

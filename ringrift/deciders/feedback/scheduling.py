@@ -54,14 +54,14 @@ class Load(Struct, frozen=True, kw_only=True):
     """standard error of the current network's rating, Elo"""
 
 
-class SchedulingState(Configs[Load], frozen=True, kw_only=True):
+class Loads(Configs[Load], frozen=True, kw_only=True):
     """Inputs by config, the weights of the curriculum, and the newest shares."""
 
     weights: dict[str, float] = {}
     shares: Shares = {}
 
 
-DECIDER = Decider("scheduling", SchedulingState, wakes=(f.SettingsChanged, f.TickRecorded))
+DECIDER = Decider("scheduling", Loads, wakes=(f.SettingsChanged, f.TickRecorded))
 
 
 @DECIDER.evolves
@@ -85,7 +85,7 @@ def assessed(item: Load, fact: f.QualityAssessed) -> Load:
 
 
 @DECIDER.evolves
-def became_current(item: Load, fact: f.ModelPromoted | f.ModelRolledBack) -> Load:
+def became_current(item: Load, fact: f.IncumbentChanged) -> Load:
     return replace(item, current=fact.current, error=None)
 
 
@@ -97,17 +97,17 @@ def rated(item: Load, fact: f.RatingsUpdated, context: Context) -> Load:
 
 
 @DECIDER.evolves
-def reweighted(state: SchedulingState, fact: f.CurriculumReweighted) -> SchedulingState:
+def reweighted(state: Loads, fact: f.CurriculumReweighted) -> Loads:
     return replace(state, weights=fact.weights)
 
 
 @DECIDER.evolves
-def decided(state: SchedulingState, fact: f.AllocationDecided) -> SchedulingState:
+def decided(state: Loads, fact: f.AllocationDecided) -> Loads:
     return replace(state, shares=fact.shares)
 
 
 @DECIDER.decides
-def share_out(state: SchedulingState, context: Context) -> Iterator[f.AllocationDecided]:
+def share_out(state: Loads, context: Context) -> Iterator[f.AllocationDecided]:
     """Change the shares once one of them has moved far enough."""
     settings = context.settings.scheduling
     if not context.settings.configs:
@@ -130,9 +130,7 @@ def _differ(shares: Shares, before: Shares, change_min: float) -> bool:
     return max(moves) >= change_min
 
 
-def terms_of(
-    state: SchedulingState, settings: Settings, now: datetime
-) -> dict[str, dict[str, float]]:
+def terms_of(state: Loads, settings: Settings, now: datetime) -> dict[str, dict[str, float]]:
     """The six terms of every config, each 0 to 1."""
     items = {config: state.configs.get(config, Load()) for config in settings.configs}
     weights = {config: state.weights.get(config, 1.0) for config in items}

@@ -44,19 +44,17 @@ class Velocity(Struct, frozen=True, kw_only=True):
     """best gap when it stalled"""
 
 
-class VelocityState(Configs[Velocity], frozen=True, kw_only=True):
+class Velocities(Configs[Velocity], frozen=True, kw_only=True):
     """Every config that has a current network, and the newest tick."""
 
     ticked: datetime | None = None
 
 
-DECIDER = Decider("velocity", VelocityState)
+DECIDER = Decider("velocity", Velocities)
 
 
 @DECIDER.evolves
-def became_current(
-    item: Velocity, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
-) -> Velocity:
+def became_current(item: Velocity, fact: f.IncumbentChanged, context: Context) -> Velocity:
     known = next((point.gap for point in item.points if point.model == fact.current), None)
     points = (*item.points, Point(model=fact.current, at=context.time, gap=known))
     return replace(item, points=points[-POINTS_MAX:])
@@ -80,7 +78,7 @@ def rated(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Velocity:
 
 
 @DECIDER.evolves
-def ticked(state: VelocityState, fact: f.TickRecorded, context: Context) -> VelocityState:
+def ticked(state: Velocities, fact: f.TickRecorded, context: Context) -> Velocities:
     passed = tick_seconds(state.ticked, context.time)
     configs = {
         name: replace(item, idle_seconds=item.idle_seconds + passed)
@@ -119,7 +117,7 @@ def on_ratings(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Repo
 
 
 @DECIDER.decides
-def on_tick(state: VelocityState, fact: f.TickRecorded, context: Context) -> Reported:
+def on_tick(state: Velocities, fact: f.TickRecorded, context: Context) -> Reported:
     """Report changes of pace, and stalls."""
     stall_seconds = context.settings.velocity.stall_hours * 3600.0
     for config in context.settings.configs:

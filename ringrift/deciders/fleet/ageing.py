@@ -25,44 +25,44 @@ class Waiting(Struct, frozen=True, kw_only=True):
     aged: bool = False
 
 
-class AgeingState(Struct, frozen=True, kw_only=True):
+class Ageing(Struct, frozen=True, kw_only=True):
     """Unfinished requests, by the position of the request as tickets name it."""
 
     waiting: dict[str, Waiting] = {}
 
 
-DECIDER = Decider("ageing", AgeingState)
+DECIDER = Decider("ageing", Ageing)
 
 
 @DECIDER.evolves
-def resumed(state: AgeingState, fact: f.PipelineResumed, context: Context) -> AgeingState:
+def resumed(state: Ageing, fact: f.PipelineResumed, context: Context) -> Ageing:
     # requests that were paused did not wait for workers, so their waiting begins now
     waiting = {name: replace(item, since=context.time) for name, item in state.waiting.items()}
-    return AgeingState(waiting=waiting)
+    return Ageing(waiting=waiting)
 
 
 @DECIDER.evolves
 def requested(
-    state: AgeingState,
+    state: Ageing,
     fact: f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested,
     context: Context,
-) -> AgeingState:
+) -> Ageing:
     tickets = tickets_of(fact, context.position)
     kind, left = kind_of(tickets[0]), len(tickets)
     item = Waiting(config=fact.config, kind=kind, since=context.time, left=left)
-    return AgeingState(waiting={**state.waiting, request_of(tickets[0].ticket): item})
+    return Ageing(waiting={**state.waiting, request_of(tickets[0].ticket): item})
 
 
 @DECIDER.evolves
 def done(
-    state: AgeingState,
+    state: Ageing,
     fact: f.SelfplayFinished
     | f.TrainingFinished
     | f.TrainingFailed
     | f.TrainingTimedOut
     | f.EvaluationScored
     | f.EvaluationFailed,
-) -> AgeingState:
+) -> Ageing:
     name = request_of(fact.ticket)
     item = state.waiting.get(name)
     if item is None:
@@ -70,19 +70,17 @@ def done(
     waiting = {other: value for other, value in state.waiting.items() if other != name}
     if item.left > 1:
         waiting[name] = replace(item, left=item.left - 1)
-    return AgeingState(waiting=waiting)
+    return Ageing(waiting=waiting)
 
 
 @DECIDER.evolves
-def escalated(state: AgeingState, fact: f.WorkEscalated) -> AgeingState:
+def escalated(state: Ageing, fact: f.WorkEscalated) -> Ageing:
     name = f"{fact.kind}-{fact.request.replace('/', '-').lower()}"
-    return AgeingState(waiting=changed(state.waiting, name, aged=True))
+    return Ageing(waiting=changed(state.waiting, name, aged=True))
 
 
 @DECIDER.decides
-def escalate(
-    state: AgeingState, fact: f.TickRecorded, context: Context
-) -> Iterator[f.WorkEscalated]:
+def escalate(state: Ageing, fact: f.TickRecorded, context: Context) -> Iterator[f.WorkEscalated]:
     """Escalate the requests that are too old."""
     limit = context.settings.scheduling.ageing_seconds
     for name, item in state.waiting.items():

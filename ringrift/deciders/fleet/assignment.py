@@ -20,7 +20,7 @@ from ringrift.events import Settings
 from ringrift.events import facts as f
 
 
-class FleetState(Struct, frozen=True, kw_only=True):
+class FleetView(Struct, frozen=True, kw_only=True):
     """The nodes by name, the duration of work, and since when the training of a config waits."""
 
     nodes: dict[str, FleetNode] = {}
@@ -33,24 +33,24 @@ class FleetState(Struct, frozen=True, kw_only=True):
     minute: int = 0
 
 
-DECIDER = Decider("fleet", FleetState)
+DECIDER = Decider("fleet", FleetView)
 
 
 @DECIDER.evolves
-def registered(state: FleetState, fact: f.NodeRegistered) -> FleetState:
+def registered(state: FleetView, fact: f.NodeRegistered) -> FleetView:
     known = state.nodes.get(fact.node)
     node = replace(known, registered=fact) if known else FleetNode(registered=fact)
     return replace(state, nodes={**state.nodes, fact.node: node})
 
 
 @DECIDER.evolves
-def seen(state: FleetState, fact: f.NodeSuspected | f.NodeJoined) -> FleetState:
+def seen(state: FleetView, fact: f.NodeSuspected | f.NodeJoined) -> FleetView:
     present = isinstance(fact, f.NodeJoined)
     return replace(state, nodes=changed(state.nodes, fact.node, present=present))
 
 
 @DECIDER.evolves
-def played(state: FleetState, fact: f.SelfplayFinished) -> FleetState:
+def played(state: FleetView, fact: f.SelfplayFinished) -> FleetView:
     player = state.nodes.get(fact.node)
     accelerator = player.registered.accelerator if player else "other"
     play = state.play.after(fact.config, accelerator, fact.games, fact.play_seconds)
@@ -58,32 +58,30 @@ def played(state: FleetState, fact: f.SelfplayFinished) -> FleetState:
 
 
 @DECIDER.evolves
-def training_requested(
-    state: FleetState, fact: f.TrainingRequested, context: Context
-) -> FleetState:
+def training_requested(state: FleetView, fact: f.TrainingRequested, context: Context) -> FleetView:
     return replace(state, waiting={**state.waiting, fact.config: context.time})
 
 
 @DECIDER.evolves
 def training_taken(
-    state: FleetState,
+    state: FleetView,
     fact: f.TrainingStarted
     | f.TrainingCheckpointed
     | f.TrainingFinished
     | f.TrainingFailed
     | f.TrainingTimedOut,
-) -> FleetState:
+) -> FleetView:
     waiting = {name: at for name, at in state.waiting.items() if name != fact.config}
     return replace(state, waiting=waiting) if fact.config in state.waiting else state
 
 
 @DECIDER.evolves
-def ticked(state: FleetState, fact: f.TickRecorded) -> FleetState:
+def ticked(state: FleetView, fact: f.TickRecorded) -> FleetView:
     return replace(state, minute=fact.minute)
 
 
 @DECIDER.evolves
-def assigned(state: FleetState, fact: f.NodeAssigned, context: Context) -> FleetState:
+def assigned(state: FleetView, fact: f.NodeAssigned, context: Context) -> FleetView:
     # trainers keep their order, so that those taken last are released first
     trains, trainers = "training" in fact.kinds, state.trainers
     if trains and fact.node not in trainers:
@@ -97,7 +95,7 @@ def assigned(state: FleetState, fact: f.NodeAssigned, context: Context) -> Fleet
 
 @DECIDER.decides
 def assign(
-    state: FleetState,
+    state: FleetView,
     fact: f.SettingsChanged | f.NodeRegistered | f.NodeSuspected | f.NodeJoined | f.TickRecorded,
     context: Context,
 ) -> Iterator[f.NodeAssigned]:
@@ -129,7 +127,7 @@ def assign(
             )
 
 
-def fleet_of(state: FleetState, settings: Settings) -> Fleet:
+def fleet_of(state: FleetView, settings: Settings) -> Fleet:
     """The fleet as placement needs it."""
     nodes = state.nodes
     sorts = {
@@ -149,7 +147,7 @@ def enough(settings: Settings) -> int:
     return max(1, -(-len(settings.configs) // settings.scheduling.configs_per_trainer))
 
 
-def _still_training(state: FleetState, context: Context) -> tuple[str, ...]:
+def _still_training(state: FleetView, context: Context) -> tuple[str, ...]:
     """Nodes that go on training. Those that were taken for waiting trainings are released after a
     while."""
     kept_seconds = context.settings.scheduling.release_seconds
@@ -158,7 +156,7 @@ def _still_training(state: FleetState, context: Context) -> tuple[str, ...]:
     return state.trainers[: enough(context.settings)]
 
 
-def _preempted(state: FleetState, fleet: Fleet, context: Context) -> str | None:
+def _preempted(state: FleetView, fleet: Fleet, context: Context) -> str | None:
     """The node to take for a training that has waited for too long: the cheapest one that may train
     and does not."""
     settings = context.settings.scheduling
@@ -180,5 +178,5 @@ def _preempted(state: FleetState, fleet: Fleet, context: Context) -> str | None:
     return min(able, key=worth, default=None)
 
 
-def _taken_within(state: FleetState, context: Context, seconds: float) -> bool:
+def _taken_within(state: FleetView, context: Context, seconds: float) -> bool:
     return state.taken_at is not None and (context.time - state.taken_at).total_seconds() < seconds

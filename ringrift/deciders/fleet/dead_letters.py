@@ -48,7 +48,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     escalated: bool = False
 
 
-class DeadLettersState(Struct, frozen=True, kw_only=True):
+class DeadLetters(Struct, frozen=True, kw_only=True):
     """Unresolved dead letters by `<consumer>/<stream>/<seq>`, oldest first, and the number of
     resolved ones."""
 
@@ -56,11 +56,11 @@ class DeadLettersState(Struct, frozen=True, kw_only=True):
     resolved: int = 0
 
 
-DECIDER = Decider("dead-letters", DeadLettersState)
+DECIDER = Decider("dead-letters", DeadLetters)
 
 
 @DECIDER.evolves
-def stored(state: DeadLettersState, fact: f.DeadLetterStored, context: Context) -> DeadLettersState:
+def stored(state: DeadLetters, fact: f.DeadLetterStored, context: Context) -> DeadLetters:
     if key_of(fact) in state.unresolved or len(state.unresolved) >= UNRESOLVED_KEPT_MAX:
         return state
     letter = DeadLetter(
@@ -77,34 +77,32 @@ def stored(state: DeadLettersState, fact: f.DeadLetterStored, context: Context) 
 
 @DECIDER.evolves
 def requested(
-    state: DeadLettersState, fact: f.DeadLetterRetryRequested, context: Context
-) -> DeadLettersState:
+    state: DeadLetters, fact: f.DeadLetterRetryRequested, context: Context
+) -> DeadLetters:
     now = context.time.timestamp()
     return _with(state, fact, attempts=fact.attempt, waiting=True, since=now)
 
 
 @DECIDER.evolves
-def failed(
-    state: DeadLettersState, fact: f.DeadLetterRetryFailed, context: Context
-) -> DeadLettersState:
+def failed(state: DeadLetters, fact: f.DeadLetterRetryFailed, context: Context) -> DeadLetters:
     now = context.time.timestamp()
     return _with(state, fact, waiting=False, reason=fact.reason, since=now)
 
 
 @DECIDER.evolves
-def escalated(state: DeadLettersState, fact: f.DeadLetterEscalated) -> DeadLettersState:
+def escalated(state: DeadLetters, fact: f.DeadLetterEscalated) -> DeadLetters:
     return _with(state, fact, escalated=True)
 
 
 @DECIDER.evolves
-def resolved(state: DeadLettersState, fact: f.DeadLetterResolved) -> DeadLettersState:
+def resolved(state: DeadLetters, fact: f.DeadLetterResolved) -> DeadLetters:
     left = {key: letter for key, letter in state.unresolved.items() if key != key_of(fact)}
     count = state.resolved + len(state.unresolved) - len(left)
     return replace(state, unresolved=left, resolved=count)
 
 
 @DECIDER.decides
-def retry(state: DeadLettersState, fact: f.Fact, context: Context) -> Due:
+def retry(state: DeadLetters, fact: f.Fact, context: Context) -> Due:
     """Retries and escalations that are due at the time of the event."""
     settings, now = context.settings.operation, context.time.timestamp()
     due = (one for letter in state.unresolved.values() for one in _due(letter, settings, now))
@@ -138,5 +136,5 @@ def key_of(fact: AnyDeadLetter) -> str:
     return f"{fact.consumer}/{fact.stream}/{fact.seq}"
 
 
-def _with(state: DeadLettersState, fact: AnyDeadLetter, **changes: object) -> DeadLettersState:
+def _with(state: DeadLetters, fact: AnyDeadLetter, **changes: object) -> DeadLetters:
     return replace(state, unresolved=changed(state.unresolved, key_of(fact), **changes))

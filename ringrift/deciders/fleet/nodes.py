@@ -36,44 +36,44 @@ class Node(Struct, frozen=True, kw_only=True):
     """whether it was suspected before it came"""
 
 
-class NodesState(Struct, frozen=True, kw_only=True):
+class Nodes(Struct, frozen=True, kw_only=True):
     """Every node that is present or missed, by name."""
 
     nodes: dict[str, Node] = {}
 
 
-DECIDER = Decider("nodes", NodesState)
+DECIDER = Decider("nodes", Nodes)
 
 
 @DECIDER.evolves
-def observed(state: NodesState, fact: f.NodePresenceChanged, context: Context) -> NodesState:
+def observed(state: Nodes, fact: f.NodePresenceChanged, context: Context) -> Nodes:
     others = {name: node for name, node in state.nodes.items() if name != fact.node}
     before = state.nodes.get(fact.node)
     if fact.present:
         missed = before is not None and before.standing in _FACTS
         announced = before is not None and before.announced and not missed
         node = Node(standing="present", announced=announced, returns=missed)
-        return NodesState(nodes={**others, fact.node: node})
+        return Nodes(nodes={**others, fact.node: node})
     if fact.left or before is None:  # a node that stopped in an orderly way is not missed
-        return NodesState(nodes=others)
+        return Nodes(nodes=others)
     since = context.time.timestamp() - fact.silent_seconds
     node = replace(before, standing="silent", silent_since=since)
-    return NodesState(nodes={**state.nodes, fact.node: node})
+    return Nodes(nodes={**state.nodes, fact.node: node})
 
 
 @DECIDER.evolves
-def joined(state: NodesState, fact: f.NodeJoined) -> NodesState:
-    return NodesState(nodes=changed(state.nodes, fact.node, announced=True, returns=False))
+def joined(state: Nodes, fact: f.NodeJoined) -> Nodes:
+    return Nodes(nodes=changed(state.nodes, fact.node, announced=True, returns=False))
 
 
 @DECIDER.evolves
-def missed(state: NodesState, fact: Missed) -> NodesState:
+def missed(state: Nodes, fact: Missed) -> Nodes:
     standing = _STANDINGS[type(fact)]
-    return NodesState(nodes=changed(state.nodes, fact.node, standing=standing))
+    return Nodes(nodes=changed(state.nodes, fact.node, standing=standing))
 
 
 @DECIDER.decides
-def judge(state: NodesState, fact: f.Fact, context: Context) -> Iterator[f.NodeJoined | Missed]:
+def judge(state: Nodes, fact: f.Fact, context: Context) -> Iterator[f.NodeJoined | Missed]:
     """Announce new nodes, and raise the standing of every node whose silence calls for it."""
     now = context.time.timestamp()
     for name, node in state.nodes.items():

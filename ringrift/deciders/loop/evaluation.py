@@ -76,7 +76,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     """when the current network last played a baseline, or became current"""
 
 
-class EvaluationState(Configs[Evaluation], frozen=True, kw_only=True):
+class Evaluations(Configs[Evaluation], frozen=True, kw_only=True):
     """Every config that has a network, and the matches that wait."""
 
     waiting: int = 0
@@ -86,15 +86,13 @@ class EvaluationState(Configs[Evaluation], frozen=True, kw_only=True):
     """registered nodes that evaluate, with the seconds that a ticket on them should take"""
 
 
-DECIDER = Decider("evaluation", EvaluationState, wakes=STEERING)
+DECIDER = Decider("evaluation", Evaluations, wakes=STEERING)
 
 
 @DECIDER.decides
 def decide(
-    state: EvaluationState, context: Context
-) -> Iterator[
-    f.EvaluationRequested | f.EvaluationBackpressureEngaged | f.EvaluationBackpressureReleased
-]:
+    state: Evaluations, context: Context
+) -> Iterator[f.EvaluationRequested | f.Backpressure]:
     """Request every match that is due, and hold trainings back while too many wait."""
     version, settings = context.settings_version, context.settings.evaluation
     paused = {name for name in state.configs if context.pauses.stops(name, "evaluation")}
@@ -109,9 +107,7 @@ def decide(
         yield f.EvaluationBackpressureReleased(waiting=waiting, settings_version=version)
 
 
-def _trials(
-    state: EvaluationState, config: str, context: Context
-) -> Iterator[f.EvaluationRequested]:
+def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.EvaluationRequested]:
     """The next round of every candidate, and its matches against the baselines."""
     settings = context.settings
     for model, trial in state.configs[config].trials.items():
@@ -167,7 +163,7 @@ def network_seat(model: str, simulations: int) -> f.Seat:
     return seat("gumbel", model=model, simulations=simulations)
 
 
-def round_starts(state: EvaluationState, config: str, settings: Settings) -> tuple[int, ...]:
+def round_starts(state: Evaluations, config: str, settings: Settings) -> tuple[int, ...]:
     """Starts of each ticket of a round: all in one or, on a fleet, in as few tickets as most nodes
     finish in the shortest time that a ticket should take. Any node may take any ticket, so all are
     alike."""
@@ -212,14 +208,12 @@ def requested(item: Evaluation, fact: f.EvaluationRequested) -> Evaluation:
 
 
 @DECIDER.evolves
-def counted(state: EvaluationState, fact: f.EvaluationRequested) -> EvaluationState:
+def counted(state: Evaluations, fact: f.EvaluationRequested) -> Evaluations:
     return replace(state, waiting=state.waiting + 1)
 
 
 @DECIDER.evolves
-def answered(
-    state: EvaluationState, fact: f.EvaluationScored | f.EvaluationFailed
-) -> EvaluationState:
+def answered(state: Evaluations, fact: f.EvaluationScored | f.EvaluationFailed) -> Evaluations:
     return replace(state, waiting=max(0, state.waiting - 1))
 
 
@@ -258,9 +252,7 @@ def tainted(item: Evaluation, fact: f.ModelTainted) -> Evaluation:
 
 
 @DECIDER.evolves
-def judged(
-    item: Evaluation, fact: f.ModelPromoted | f.PromotionRejected | f.ModelRolledBack
-) -> Evaluation:
+def judged(item: Evaluation, fact: f.Verdict | f.ModelRolledBack) -> Evaluation:
     trials = {name: trial for name, trial in item.trials.items() if name != fact.model}
     for name, old in trials.items():
         if old.rival != fact.current:  # against the new rival it starts again
@@ -270,9 +262,7 @@ def judged(
 
 
 @DECIDER.evolves
-def became_current(
-    item: Evaluation, fact: f.ModelPromoted | f.ModelRolledBack, context: Context
-) -> Evaluation:
+def became_current(item: Evaluation, fact: f.IncumbentChanged, context: Context) -> Evaluation:
     return replace(item, measured_at=context.time)
 
 
@@ -283,14 +273,12 @@ def promoted(item: Evaluation, fact: f.ModelPromoted) -> Evaluation:
 
 
 @DECIDER.evolves
-def pressed(
-    state: EvaluationState, fact: f.EvaluationBackpressureEngaged | f.EvaluationBackpressureReleased
-) -> EvaluationState:
+def pressed(state: Evaluations, fact: f.Backpressure) -> Evaluations:
     return replace(state, held_back=isinstance(fact, f.EvaluationBackpressureEngaged))
 
 
 @DECIDER.evolves
-def assigned(state: EvaluationState, fact: f.NodeAssigned) -> EvaluationState:
+def assigned(state: Evaluations, fact: f.NodeAssigned) -> Evaluations:
     evaluators = {name: n for name, n in state.evaluators.items() if name != fact.node}
     if "evaluation" in fact.kinds:
         evaluators[fact.node] = fact.ticket_seconds
@@ -298,7 +286,7 @@ def assigned(state: EvaluationState, fact: f.NodeAssigned) -> EvaluationState:
 
 
 @DECIDER.evolves
-def ticked(state: EvaluationState, fact: f.TickRecorded, context: Context) -> EvaluationState:
+def ticked(state: Evaluations, fact: f.TickRecorded, context: Context) -> Evaluations:
     # current networks that played the baselines too long ago play them again
     oldest = context.time - timedelta(days=context.settings.evaluation.stale_days)
     stale = {}

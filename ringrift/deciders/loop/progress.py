@@ -110,5 +110,5 @@ def requested(item: Progress, fact: f.TrainingRequested) -> Progress:
 
 
 @PROGRESS.evolves
-def assessed(item: Progress, fact: f.QualityDegraded | f.QualityRecovered) -> Progress:
+def assessed(item: Progress, fact: f.QualityChange) -> Progress:
     return replace(item, degraded=isinstance(fact, f.QualityDegraded))

@@ -19,7 +19,7 @@ from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
 from ringrift.events import facts as f
 
-Verdicts = Iterator[f.ModelPromoted | f.PromotionRejected | f.ModelRolledBack]
+Verdicts = Iterator[f.Verdict | f.ModelRolledBack]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -73,11 +73,7 @@ def retracted(item: Promotion, fact: f.GamesRetracted) -> Promotion:
 
 
 @DECIDER.evolves
-def judged(
-    item: Promotion,
-    fact: f.ModelPromoted | f.PromotionRejected | f.ModelRolledBack,
-    context: Context,
-) -> Promotion:
+def judged(item: Promotion, fact: f.Verdict | f.ModelRolledBack, context: Context) -> Promotion:
     candidates = {name: one for name, one in item.candidates.items() if name != fact.model}
     if fact.current != item.current:  # results against another rival do not count
         for name, one in candidates.items():

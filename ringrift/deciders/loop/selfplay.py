@@ -63,7 +63,7 @@ class Play(Struct, frozen=True, kw_only=True):
     """of a game on a node"""
 
 
-class SelfplayState(Configs[Play], frozen=True, kw_only=True):
+class Plays(Configs[Play], frozen=True, kw_only=True):
     """Every config that was switched on, and the shares of self-play."""
 
     shares: dict[str, float] = {}
@@ -71,17 +71,17 @@ class SelfplayState(Configs[Play], frozen=True, kw_only=True):
     """registered nodes that play, with the seconds that a ticket on them should take"""
 
 
-DECIDER = Decider("selfplay", SelfplayState, parts=(PROGRESS,), wakes=STEERING)
+DECIDER = Decider("selfplay", Plays, parts=(PROGRESS,), wakes=STEERING)
 
 
 @DECIDER.evolves
-def switched(state: SelfplayState, fact: f.SettingsChanged) -> SelfplayState:
+def switched(state: Plays, fact: f.SettingsChanged) -> Plays:
     on = {config: state.configs.get(config, Play()) for config in fact.settings.configs}
     return replace(state, configs={**state.configs, **on})
 
 
 @DECIDER.evolves
-def judged(item: Play, fact: f.ModelPromoted | f.PromotionRejected) -> Play:
+def judged(item: Play, fact: f.Verdict) -> Play:
     return replace(item, generation=fact.generation, plans=0, model=fact.current)
 
 
@@ -126,7 +126,7 @@ def planned(item: Play, fact: f.SelfplayPlanned) -> Play:
 
 
 @DECIDER.evolves
-def credited(state: SelfplayState, fact: f.SelfplayPlanned, context: Context) -> SelfplayState:
+def credited(state: Plays, fact: f.SelfplayPlanned, context: Context) -> Plays:
     """A config that gets games owes them to the others, by shares."""
     if not state.players:
         return state
@@ -143,12 +143,12 @@ def credited(state: SelfplayState, fact: f.SelfplayPlanned, context: Context) ->
 
 
 @DECIDER.evolves
-def allocated(state: SelfplayState, fact: f.AllocationDecided) -> SelfplayState:
+def allocated(state: Plays, fact: f.AllocationDecided) -> Plays:
     return replace(state, shares=fact.shares)
 
 
 @DECIDER.evolves
-def assigned(state: SelfplayState, fact: f.NodeAssigned) -> SelfplayState:
+def assigned(state: Plays, fact: f.NodeAssigned) -> Plays:
     players = {name: seconds for name, seconds in state.players.items() if name != fact.node}
     if "selfplay" in fact.kinds:
         players[fact.node] = fact.ticket_seconds
@@ -156,7 +156,7 @@ def assigned(state: SelfplayState, fact: f.NodeAssigned) -> SelfplayState:
 
 
 @DECIDER.decides
-def plan(state: SelfplayState, context: Context) -> Iterator[f.SelfplayPlanned]:
+def plan(state: Plays, context: Context) -> Iterator[f.SelfplayPlanned]:
     """Plan every config whose generation is due, else spare games for nodes without tickets."""
     settings = context.settings
     due = [config for config, item in state.configs.items() if _due(config, item, context)]
@@ -175,7 +175,7 @@ def plan(state: SelfplayState, context: Context) -> Iterator[f.SelfplayPlanned]:
 
 
 def _plan(
-    state: SelfplayState, config: str, context: Context, games: int, purpose: tuple[str, int, int]
+    state: Plays, config: str, context: Context, games: int, purpose: tuple[str, int, int]
 ) -> f.SelfplayPlanned:
     settings, item = context.settings, state.configs[config]
     simulations = settings.selfplay.simulations
@@ -212,13 +212,13 @@ def _due(config: str, item: Play, context: Context) -> bool:
     return item.blocked or not progress.enough(settings.training)
 
 
-def _games(state: SelfplayState, config: str, settings: Settings) -> int:
+def _games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a generation, more for a config with more than an equal share."""
     equal = 1.0 / len(settings.configs)
     return max(1, round(settings.selfplay.games * state.shares.get(config, equal) / equal))
 
 
-def _spare(state: SelfplayState, context: Context) -> str | None:
+def _spare(state: Plays, context: Context) -> str | None:
     """The config furthest behind its share, if fewer tickets wait than nodes play."""
     settings = context.settings
     if not state.players:
@@ -238,12 +238,12 @@ def _spare(state: SelfplayState, context: Context) -> str | None:
     return max(able, key=behind, default=None)
 
 
-def spare_games(state: SelfplayState, config: str, settings: Settings) -> int:
+def spare_games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a spare plan: a ticket for each node that plays."""
     return min(len(state.players), WAITING_MAX) * ticket_games(state, config, settings)
 
 
-def ticket_games(state: SelfplayState, config: str, settings: Settings) -> int:
+def ticket_games(state: Plays, config: str, settings: Settings) -> int:
     """Games of a ticket: as in the settings or, on a fleet, as many as most nodes finish in the
     shortest time that a ticket should take, the fewest until that is known. Any node may take any
     ticket, so all are alike."""

@@ -36,7 +36,7 @@ class Training(Struct, frozen=True, kw_only=True):
     """settings that differ for this config"""
 
 
-class TrainingState(Configs[Training], frozen=True, kw_only=True):
+class Trainings(Configs[Training], frozen=True, kw_only=True):
     """Every config that has played, and whether waiting matches hold trainings back."""
 
     held_back: bool = False
@@ -45,11 +45,11 @@ class TrainingState(Configs[Training], frozen=True, kw_only=True):
 
 Decisions = Iterator[f.TrainingTimedOut | f.TrainingBlocked | f.TrainingRequested]
 PARTS = (PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS)
-DECIDER = Decider("training", TrainingState, parts=PARTS, wakes=STEERING)
+DECIDER = Decider("training", Trainings, parts=PARTS, wakes=STEERING)
 
 
 @DECIDER.decides
-def decide(state: TrainingState, context: Context) -> Decisions:
+def decide(state: Trainings, context: Context) -> Decisions:
     """Time silent trainings out, and request that of every config that is due."""
     for config, item in state.configs.items():
         yield from _timed_out(config, item, context)
@@ -145,14 +145,12 @@ def tuned(item: Training, fact: f.HyperparametersAdjusted) -> Training:
 
 
 @DECIDER.evolves
-def pressed(
-    state: TrainingState, fact: f.EvaluationBackpressureEngaged | f.EvaluationBackpressureReleased
-) -> TrainingState:
+def pressed(state: Trainings, fact: f.Backpressure) -> Trainings:
     return replace(state, held_back=isinstance(fact, f.EvaluationBackpressureEngaged))
 
 
 @DECIDER.evolves
-def ticked(state: TrainingState, fact: f.TickRecorded, context: Context) -> TrainingState:
+def ticked(state: Trainings, fact: f.TickRecorded, context: Context) -> Trainings:
     passed = tick_seconds(state.ticked, context.time)
     configs = {
         name: replace(item, attempts=item.attempts.silent_for(passed))

@@ -3,18 +3,7 @@
 from msgspec import Struct
 
 from ringrift.events.facts.play import Ranking, Seat
-from ringrift.events.facts.vocabulary import (
-    ConfigDecision,
-    ConfigFact,
-    Count,
-    Fact,
-    Pace,
-    Positive,
-    Purpose,
-    Severity,
-    Sha256,
-    TicketFact,
-)
+from ringrift.events.facts.vocabulary import *
 
 
 class EvaluationRequested(ConfigDecision, subject="evaluation.{config}.requested"):
@@ -186,3 +175,9 @@ class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):
 
     model: Sha256
     why: str
+
+
+Backpressure = EvaluationBackpressureEngaged | EvaluationBackpressureReleased
+Verdict = ModelPromoted | PromotionRejected
+IncumbentChanged = ModelPromoted | ModelRolledBack
+"""facts after which `current` may be another network than before"""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ringrift.events.facts.vocabulary import ConfigDecision, Count, Fact, NodeFact, Token, WorkKind
+from ringrift.events.facts.vocabulary import *
 
 PRESSURE_KEPT_SECONDS = 30 * 24 * 3600
 

@@ -4,15 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from ringrift.events.facts.vocabulary import (
-    ConfigDecision,
-    ConfigFact,
-    Count,
-    Harness,
-    Positive,
-    Sha256,
-    TicketFact,
-)
+from ringrift.events.facts.vocabulary import *
 
 
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ringrift.events.facts.vocabulary import Count, DeadLetterFact, Fact, NodeFact, Positive, Token
+from ringrift.events.facts.vocabulary import *
 
 
 class LeaseAcquired(Fact, subject="lease.{role}.acquired"):

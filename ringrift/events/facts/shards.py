@@ -2,14 +2,7 @@
 
 from msgspec import Struct
 
-from ringrift.events.facts.vocabulary import (
-    ConfigDecision,
-    ConfigFact,
-    Count,
-    Positive,
-    Sha256,
-    Token,
-)
+from ringrift.events.facts.vocabulary import *
 
 
 class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,3 +104,6 @@ class QualityRecovered(ConfigDecision, subject="quality.{config}.recovered"):
     """The adjusted quality rose above the upper threshold."""
 
     adjusted: float
+
+
+QualityChange = QualityDegraded | QualityRecovered

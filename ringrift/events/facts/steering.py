@@ -2,18 +2,14 @@
 
 from typing import Literal
 
-from ringrift.events.facts.vocabulary import (
-    ConfigDecision,
-    ConfigName,
-    Count,
-    Fact,
-    Positive,
-    Token,
-    WorkKind,
-)
+from ringrift.events.facts.vocabulary import *
 from ringrift.events.settings import Settings
 
 PauseKind = Literal["all"] | WorkKind
+ExplorationReason = Literal["loss anomaly", "plateau", "decay", "regression"]
+WeightReason = Literal[
+    "promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"
+]
 
 
 class SettingsChanged(Fact, subject="settings.all.changed"):
@@ -53,7 +49,7 @@ class ExplorationAdjusted(ConfigDecision, subject="exploration.{config}.adjusted
 
     boost: float
     previous: float
-    reason: Literal["loss anomaly", "plateau", "decay", "regression"]
+    reason: ExplorationReason
 
 
 class CurriculumReweighted(Fact, subject="curriculum.all.reweighted"):
@@ -63,9 +59,7 @@ class CurriculumReweighted(Fact, subject="curriculum.all.reweighted"):
     full effect that the cause had, 0..1."""
 
     config: ConfigName | None
-    reason: Literal[
-        "promotion", "regression", "loss anomaly", "stall", "progress", "quality", "outage"
-    ]
+    reason: WeightReason
     amplitude: float
     weights: dict[str, float]
     settings_version: Count

@@ -4,15 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ringrift.events.facts.vocabulary import (
-    ConfigDecision,
-    ConfigFact,
-    Count,
-    Positive,
-    Severity,
-    Sha256,
-    TicketFact,
-)
+from ringrift.events.facts.vocabulary import *
 
 PROGRESS_KEPT_SECONDS = 7 * 24 * 3600
 """loss curves are read for days, and no decision depends on them"""

@@ -177,6 +177,6 @@ def test_how_old_is_a_setting(story, settings_changed):
 
 @for_all(done=st.sets(st.integers(0, 5)))
 def test_a_request_waits_until_its_last_ticket_is_done(done):
-    life = Story(ageing.DECIDER, ageing.AgeingState(waiting={"selfplay-events-2": WAITING}))
+    life = Story(ageing.DECIDER, ageing.Ageing(waiting={"selfplay-events-2": WAITING}))
     life.given(*(played(f"selfplay-events-2-{number}") for number in done))
     assert bool(life.state.waiting) == (len(done) < 6)
