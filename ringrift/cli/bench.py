@@ -2,12 +2,10 @@
 
 import sys
 
-from rich.console import Console
-from rich.table import Table
-
 from ringrift.cli.common import Config, Json, show
+from ringrift.insight.describe import table
 from ringrift.tools.bench.harness import Scope
-from ringrift.tools.bench.subjects import Report, Subject, run
+from ringrift.tools.bench.subjects import Subject, run
 
 
 def bench(
@@ -17,7 +15,7 @@ def bench(
     events: int = 1_000_000,
     seconds: float = 2.0,
     json: Json = False,
-) -> int:
+) -> None:
     """Measure speed on this machine: medians of several runs.
 
     Args:
@@ -29,22 +27,13 @@ def bench(
     """
     scope = Scope(configs=config, runs=runs, seconds=seconds, events=events)
     report = run(subjects, scope, lambda name: print(f"measuring {name} ...", file=sys.stderr))
-    show(report, json, lambda out: _print(out, report))
-    return 0
-
-
-def _print(out: Console, report: Report) -> None:
-    table = Table(title="medians, smallest and largest run", title_justify="left", pad_edge=False)
-    table.add_column("what")
-    for name in ("median", "min", "max"):
-        table.add_column(name, justify="right")
-    table.add_column("unit")
+    rows = []
     for item in report.results:
-        numbers = [_number(value) for value in (item.value, min(item.runs), max(item.runs))]
-        table.add_row(item.name, *numbers, item.unit)
-    out.print(table)
+        numbers = map(_number, (item.value, min(item.runs), max(item.runs)))
+        rows.append((item.name, *numbers, item.unit))
+    columns = ("what", ">median", ">min", ">max", "unit")
     machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
-    out.print(machine, soft_wrap=True)
+    show(report, json, table(columns, rows, "medians, smallest and largest run"), machine)
 
 
 def _number(value: float) -> str:

@@ -51,7 +51,7 @@ def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False)
 _START = "and run there, in that folder: nats-server -c nats.conf"
 
 
-def certs(*, nodes: str, output: Path) -> int:
+def certs(*, nodes: str, output: Path) -> None:
     """Issue new certificates for the voters of a cluster with TLS.
 
     Args:
@@ -62,10 +62,9 @@ def certs(*, nodes: str, output: Path) -> int:
         write_certificates(output, node.name, node.host)
         folder = f"{output}/voters/{node.name}/ops/tls"
         print(f"{folder}: copy it to {node.host}, then `systemctl reload ringrift-nats`")
-    return 0
 
 
-def edge(*, name: str, nodes: str, output: Path, port: int = 4222, tls: bool = False) -> int:
+def edge(*, name: str, nodes: str, output: Path, port: int = 4222, tls: bool = False) -> None:
     """Write the server of a node behind NAT, which keeps games while its link is down.
 
     Args:
@@ -80,10 +79,9 @@ def edge(*, name: str, nodes: str, output: Path, port: int = 4222, tls: bool = F
     print(f"{home}: copy it to {name}, {_START}")
     url = f"nats://127.0.0.1:{port}"
     print(f"then once: ringrift cluster join --name {name} --edge {url} --server VOTERS")
-    return 0
 
 
-async def join(*, name: str, edge: str, source: Source = HERE) -> int:
+async def join(*, name: str, edge: str, source: Source = HERE) -> None:
     """Let the cluster fetch the games of a node's own server.
 
     Args:
@@ -97,7 +95,6 @@ async def join(*, name: str, edge: str, source: Source = HERE) -> int:
     async with opened(source) as log:
         added = await source_edge(log, name)
     print(f"GAMES {'fetches' if added else 'already fetches'} from {name}")
-    return 0
 
 
 async def grow(
@@ -105,7 +102,7 @@ async def grow(
     replicas: int = 3,
     origin: Annotated[str | None, Parameter(name="--from")] = None,
     source: Source = HERE,
-) -> int:
+) -> None:
     """Give every stream more replicas, after copying a single server onto a new cluster if asked.
 
     Args:
@@ -121,10 +118,9 @@ async def grow(
         changed = await set_replicas(log, replicas, report=_report)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{'copied' if origin else done}: every stream has {replicas} replicas, all current")
-    return 0
 
 
-async def backup(*, to: Path, source: Source = HERE) -> int:
+async def backup(*, to: Path, source: Source = HERE) -> None:
     """Copy all streams to a folder while the cluster works.
 
     Args:
@@ -133,12 +129,11 @@ async def backup(*, to: Path, source: Source = HERE) -> int:
     async with opened(source) as log:
         await save(Live(log), to, report=_report)
     print(f"all streams are in {to}; restore them with: ringrift cluster restore --from {to}")
-    return 0
 
 
 async def restore(
     *, origin: Annotated[Path, Parameter(name="--from")], replicas: int = 3, source: Source = HERE
-) -> int:
+) -> None:
     """Copy a backup onto a new server or cluster, which has no streams.
 
     Args:
@@ -149,7 +144,6 @@ async def restore(
     async with opened(source) as log:
         await copy(backup, log, replicas=replicas, report=_report)
     print(f"restored: every stream has {replicas} replicas, all current")
-    return 0
 
 
 def _report(text: str) -> None:

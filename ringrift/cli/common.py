@@ -9,9 +9,8 @@ A command is one function. Its signature is its parser and its docstring is its 
         config: Config | None = None,
         kind: Kind = "all",
         why: str,
-        source: Source = HERE,
-        json: Json = False,
-    ) -> int:
+        session: Session = HERE,
+    ) -> None:
         \"\"\"Stop new work; work in progress is finished.
 
         Args:
@@ -19,23 +18,22 @@ A command is one function. Its signature is its parser and its docstring is its 
             kind: What to pause.
             why: The reason, recorded with the pause.
         \"\"\"
-        async with opened(source) as log:
+        async with opened(session) as log:
             seq = await steering.record(log, PipelinePaused(scope=config or "all", ...))
-        show({"seq": seq}, json, f"{kind} is paused")
-        return 0
+        show({"seq": seq}, session.json, f"{kind} is paused")
 
 - Keep the description of a parameter within one line; the help page wraps it.
 - Parameters before `/` are positional, those after `*` are options. An option without a default is
   required; a tuple is an option that may be given several times.
-- `Source`, `Json`, `Config`, `PositiveInt`, `Words`, `Numbers`, `Assignments`, `Duration` and
-  `Moment` are the shared types. Use `Annotated[T, Parameter(name="--for")]` where the option has
-  another name than the parameter.
+- `Session` (`Source` if the command has no JSON), `Json`, `Config`, `PositiveInt`, `Words`,
+  `Numbers`, `Assignments`, `Duration` and `Moment` are the shared types. Use
+  `Annotated[T, Parameter(name="--for")]` where the option has another name than the parameter.
 - The function parses, opens the log and prints. The work is done by a function of `insight`,
   `cluster` or `tools`, which takes typed parameters and returns values.
 - What takes long to import (torch, numba, matplotlib) is imported inside the function.
-- Return the exit status. Raise `CommandError` when the request cannot be carried out: `main` prints
-  it in one line and exits with 1. A value that cannot be parsed is wrong usage and exits with 2:
-  raise ValueError in a converter.
+- Return nothing, or the exit status if it may be another than 0. Raise `CommandError` when the
+  request cannot be carried out: `main` prints it in one line and exits with 1. A value that cannot
+  be parsed is wrong usage and exits with 2: raise ValueError in a converter.
 - Add the function to `ringrift.cli.main.COMMANDS`; it is imported only when the command runs.
 """
 
@@ -54,7 +52,8 @@ import msgspec
 from cyclopts import Parameter, Token, validators
 from rich.console import Console, RenderableType
 
-from ringrift.cluster.terminal import console, progress
+from ringrift.cluster.terminal import console as console
+from ringrift.cluster.terminal import progress as progress
 from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.log.errors import AnotherInstance, Unreachable
@@ -62,29 +61,11 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.server.address import find_server
 from ringrift.server.embedded import EmbeddedServer
 
-__all__ = [
-    "HERE",
-    "Assignments",
-    "Config",
-    "Data",
-    "Duration",
-    "Json",
-    "Moment",
-    "Numbers",
-    "PositiveInt",
-    "Source",
-    "Words",
-    "console",
-    "opened",
-    "progress",
-    "server_url",
-    "show",
-]
-
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
+Json: TypeAlias = Annotated[bool, Parameter(help="Print JSON for scripts.")]
 Data: TypeAlias = Annotated[
     Path, Parameter(env_var="RINGRIFT_DATA", help="Data directory of `ringrift up`.")
 ]
@@ -101,8 +82,16 @@ class Source:
     ] = None
 
 
-HERE = Source()
-"""the default of a parameter of type `Source`"""
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Session(Source):
+    """The log of a command, and whether it answers in JSON."""
+
+    json: Json = False
+
+
+HERE = Session()
+"""the default of a parameter of type `Source` or `Session`"""
 
 
 def parsed(read: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], Any]:
@@ -150,7 +139,6 @@ def moment(text: str, *, now: datetime | None = None) -> int | datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-Json: TypeAlias = Annotated[bool, Parameter(help="Print JSON for scripts.")]
 Config: TypeAlias = facts.ConfigName
 """Board and number of seats, such as hex8_2p."""
 Assignments: TypeAlias = Annotated[tuple[str, ...], Parameter(name="--set", metavar="NAME=VALUE")]
@@ -219,6 +207,16 @@ async def _served(data: Path) -> AsyncIterator[str]:
     finally:
         keeper.cancel()
         await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    source: Source, title: str
+) -> AsyncIterator[tuple[JetStreamLog, Callable[[int, int], None]]]:
+    """The log of `source`, and a callback that shows the progress of reading it under `title`."""
+    async with opened(source) as log:
+        with progress(title) as report:
+            yield log, report
 
 
 async def server_url(source: Source) -> str:

@@ -4,7 +4,7 @@ declarations in the code."""
 import sys
 from pathlib import Path
 
-from ringrift.cli.common import HERE, Json, Source, opened, show
+from ringrift.cli.common import HERE, Session, opened, show
 from ringrift.cluster import monitoring
 from ringrift.errors import CommandError
 from ringrift.runtime.metrics import METRICS
@@ -17,7 +17,7 @@ EXIT_DIFFERENT = 1
 ROOT = Path(".")
 
 
-def export(*, root: Path = ROOT) -> int:
+def export(*, root: Path = ROOT) -> None:
     """Write the definitions of streams, consumers, events and servers to the repository.
 
     Args:
@@ -26,7 +26,6 @@ def export(*, root: Path = ROOT) -> int:
     _require_root(root)
     for path in contract.export(root, tables()):
         print(f"{'written' if (root / path).exists() else 'removed'}  {path}")
-    return 0
 
 
 def check(*, root: Path = ROOT) -> int:
@@ -45,7 +44,7 @@ def check(*, root: Path = ROOT) -> int:
     return EXIT_DIFFERENT if outdated else 0
 
 
-async def apply(*, replicas: int | None = None, source: Source = HERE, json: Json = False) -> int:
+async def apply(*, replicas: int | None = None, session: Session = HERE) -> int:
     """Create missing streams and consumers on a server.
 
     The exit status is 1 if one differs from its declaration.
@@ -53,26 +52,25 @@ async def apply(*, replicas: int | None = None, source: Source = HERE, json: Jso
     Args:
         replicas: Give every stream this many copies [default: unchanged].
     """
-    async with opened(source) as log:
+    async with opened(session) as log:
         if replicas is not None:
             await set_replicas(log, replicas, report=lambda text: print(text, file=sys.stderr))
         drift = await ensure(log, replicas=replicas)
     lines = [f"differs from its declaration: {item}" for item in drift]
     remedy = "change it with `nats stream edit` or `nats consumer edit`"
     lines.append(remedy if drift else "all streams, buckets and consumers are as declared")
-    show({"drift": drift}, json, "\n".join(lines))
+    show({"drift": drift}, session.json, "\n".join(lines))
     return EXIT_DIFFERENT if drift else 0
 
 
-def list_metrics() -> int:
+def list_metrics() -> None:
     """List every metric with its labels and its meaning."""
     for metric in METRICS.values():
         labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
         print(f"{metric.type:<9}  {metric.name}{labels}  {metric.help}")
-    return 0
 
 
-def export_monitoring(*, root: Path = ROOT) -> int:
+def export_monitoring(*, root: Path = ROOT) -> None:
     """Write the Grafana dashboard to the repository.
 
     Args:
@@ -81,7 +79,6 @@ def export_monitoring(*, root: Path = ROOT) -> int:
     _require_root(root)
     for path in monitoring.export(root):
         print(f"written  {path}")
-    return 0
 
 
 def check_monitoring(*, root: Path = ROOT) -> int:

@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from ringrift.cli.common import HERE, Json, Source, opened, show
+from ringrift.cli.common import HERE, Session, opened, show
 from ringrift.cluster.steering import record
 from ringrift.deciders.fleet.dead_letters import DeadLetter
 from ringrift.errors import CommandError
@@ -18,9 +18,9 @@ EXIT_UNRESOLVED = 1
 BODY_SHOWN_BYTES = 4000
 
 
-async def list_dead_letters(*, source: Source = HERE, json: Json = False) -> int:
+async def list_dead_letters(*, session: Session = HERE) -> None:
     """List the unresolved dead letters, one line each."""
-    async with opened(source) as log:
+    async with opened(session) as log:
         state = await dead_letters.unresolved(log)
         settings, _ = await settings_in_force(log)
     lines = [_line(letter) for letter in state.unresolved.values()]
@@ -28,8 +28,7 @@ async def list_dead_letters(*, source: Source = HERE, json: Json = False) -> int
     alarm = f"; {limit} or more raise an alarm" if len(lines) >= limit else ""
     lines.append(f"{len(lines)} unresolved, {state.resolved} resolved{alarm}")
     document = {"unresolved": list(state.unresolved.values()), "resolved": state.resolved}
-    show(document, json, "\n".join(lines))
-    return 0
+    show(document, session.json, "\n".join(lines))
 
 
 def _line(letter: DeadLetter) -> str:
@@ -41,13 +40,13 @@ def _line(letter: DeadLetter) -> str:
     return f"{letter.dead_seq:>6}  {place}  {hours:.1f} h  {state}: {letter.reason}"
 
 
-async def show_dead_letter(number: int, /, *, source: Source = HERE, json: Json = False) -> int:
+async def show_dead_letter(number: int, /, *, session: Session = HERE) -> None:
     """Print one dead letter with its bytes.
 
     Args:
         number: The number at the start of the line in `ringrift dlq list`.
     """
-    async with opened(source) as log:
+    async with opened(session) as log:
         letter = await _find(log, number)
         entry = await dead_letters.original(log, letter)
     fields = msgspec.to_builtins(letter)
@@ -58,13 +57,10 @@ async def show_dead_letter(number: int, /, *, source: Source = HERE, json: Json 
         body = entry.body[:BODY_SHOWN_BYTES].decode(errors="backslashreplace")
         lines += [f"{'bytes':<10} {len(entry.body):,}", body]
     encoded = base64.b64encode(entry.body).decode() if entry else None
-    show({**fields, "body": encoded}, json, "\n".join(lines))
-    return 0
+    show({**fields, "body": encoded}, session.json, "\n".join(lines))
 
 
-async def retry_dead_letters(
-    *numbers: int, all: bool = False, source: Source = HERE, json: Json = False
-) -> int:
+async def retry_dead_letters(*numbers: int, all: bool = False, session: Session = HERE) -> int:
     """Try dead letters again with this build.
 
     The exit status is 1 if one fails again.
@@ -74,8 +70,8 @@ async def retry_dead_letters(
         all: Try all of them.
     """
     left = 0
-    async with opened(source) as log:
-        for letter in await _chosen(log, numbers, all=all, json=json):
+    async with opened(session) as log:
+        for letter in await _chosen(log, numbers, all=all, json=session.json):
             outcome = await dead_letters.retry(log, letter)
             await record(log, outcome)
             if isinstance(outcome, DeadLetterResolved):
@@ -83,13 +79,13 @@ async def retry_dead_letters(
             else:
                 left += 1
                 text = f"failed again: {outcome.reason}"
-            show(outcome, json, f"{letter.dead_seq}  {text}")
+            show(outcome, session.json, f"{letter.dead_seq}  {text}")
     return EXIT_UNRESOLVED if left else 0
 
 
 async def drop_dead_letters(
-    *numbers: int, all: bool = False, why: str, source: Source = HERE, json: Json = False
-) -> int:
+    *numbers: int, all: bool = False, why: str, session: Session = HERE
+) -> None:
     """Resolve dead letters without using them; their bytes are kept.
 
     Args:
@@ -97,12 +93,11 @@ async def drop_dead_letters(
         all: Drop all of them.
         why: The reason, which is recorded.
     """
-    async with opened(source) as log:
-        for letter in await _chosen(log, numbers, all=all, json=json):
+    async with opened(session) as log:
+        for letter in await _chosen(log, numbers, all=all, json=session.json):
             outcome = dead_letters.dropped(letter, why)
             await record(log, outcome)
-            show(outcome, json, f"{letter.dead_seq}  dropped: {why}")
-    return 0
+            show(outcome, session.json, f"{letter.dead_seq}  dropped: {why}")
 
 
 async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) -> list[DeadLetter]:

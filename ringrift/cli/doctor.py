@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from ringrift.cli.common import HERE, Json, Source, console, opened, show
+from ringrift.cli.common import HERE, Session, console, opened, show
 from ringrift.cluster.doctor import Finding
 from ringrift.log.errors import StreamError
 
@@ -10,7 +10,7 @@ EXIT_FAIL = 1
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-async def doctor(*, source: Source = HERE, json: Json = False) -> int:
+async def doctor(*, session: Session = HERE) -> int:
     """Check this machine, the data directory and the running system.
 
     The exit status is 1 if a check fails."""
@@ -21,19 +21,19 @@ async def doctor(*, source: Source = HERE, json: Json = False) -> int:
 
     def take(finding: Finding) -> None:
         found.append(finding)
-        if not json:
+        if not session.json:
             console().print(_line(finding), soft_wrap=True)
 
-    for finding in machine_findings(source.data):
+    for finding in machine_findings(session.data):
         take(finding)
     try:
-        async with opened(source, start=False) as log:
+        async with opened(session, start=False) as log:
             async for finding in system_findings(log):
                 take(finding)
     except (StreamError, TimeoutError) as error:
-        take(no_system(error, source.data, source.server))
+        take(no_system(error, session.data, session.server))
     healthy = all(finding.level != "fail" for finding in found)
-    show({"healthy": healthy, "checks": found}, json)
+    show({"healthy": healthy, "checks": found}, session.json)
     return 0 if healthy else EXIT_FAIL
 
 

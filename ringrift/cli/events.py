@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from ringrift.cli.common import HERE, Json, Moment, Source, console, opened, progress, show
+from ringrift.cli.common import HERE, Moment, Session, console, opened, progress, show
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, UndecodableEvent, decode, facts, type_of
 from ringrift.insight.describe import fields_line
@@ -36,9 +36,8 @@ async def tail(
     subject: str = "ringrift.>",
     since: Moment | None = None,
     no_follow: bool = False,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Print the newest events, then those to come.
 
     Args:
@@ -47,29 +46,23 @@ async def tail(
         no_follow: End when all stored events are printed.
     """
     out = console(width=LINE_WIDTH)
-    async with opened(source) as log:
+    async with opened(session) as log:
         async for message in messages(log, subject, since, follow=not no_follow):
-            if json:
-                show(message.document(), json)
+            if session.json:
+                show(message.document(), session.json)
             else:
                 out.print(message.line(), soft_wrap=True)
-    return 0
 
 
 async def show_event(
-    seq: int,
-    /,
-    *,
-    stream: Literal["EVENTS", "GAMES"] = "EVENTS",
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    seq: int, /, *, stream: Literal["EVENTS", "GAMES"] = "EVENTS", session: Session = HERE
+) -> None:
     """Print one event in full, with its cause and effects.
 
     Args:
         seq: Sequence of the event in its stream.
     """
-    async with opened(source) as log:
+    async with opened(session) as log:
         message = await Message.at(log, f"{stream}/{seq}")
         if message is None:
             newest = await log.tail(stream)
@@ -83,8 +76,7 @@ async def show_event(
         "cause": cause.document() if cause else None,
         "effects": [effect.document() for effect in effects],
     }
-    show(known, json, lambda out: _print_event(out, message, cause, effects))
-    return 0
+    show(known, session.json, lambda out: _print_event(out, message, cause, effects))
 
 
 class Message:

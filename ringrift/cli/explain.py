@@ -7,22 +7,17 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import RenderableType
 
-from ringrift.cli.common import HERE, Assignments, Json, Moment, Source, opened, progress, show
+from ringrift.cli.common import HERE, Assignments, Moment, Session, reading, show
 from ringrift.errors import CommandError
+from ringrift.events import Settings
 from ringrift.log import read
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 
 
 async def why(
-    event: str,
-    /,
-    *,
-    svg: Path | None = None,
-    depth: int | None = None,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    event: str, /, *, svg: Path | None = None, depth: int | None = None, session: Session = HERE
+) -> None:
     """Show the causes of an event, down to the games.
 
     Args:
@@ -33,17 +28,15 @@ async def why(
     from ringrift.insight.why import causes
     from ringrift.insight.why.causes_svg import causes_svg
 
-    async with opened(source) as log:
-        with progress("searching the log") as report:
-            root = await causes.find(log, event, report)
-            if root is None:
-                forms = "a sequence such as 120, a position such as GAMES/7, the id of an event"
-                remedy = f"give {forms}, or the digest of a network"
-                raise CommandError(f"there is no event {event!r}: {remedy}")
-            top = await causes.why(log, root, depth=depth, progress=report)
-    picture = _written(svg, causes_svg(top)) if svg else ()
-    show(causes.tree_document(top), json, *causes.tree_lines(top), *picture)
-    return 0
+    async with reading(session, "searching the log") as (log, report):
+        root = await causes.find(log, event, report)
+        if root is None:
+            forms = "a sequence such as 120, a position such as GAMES/7, the id of an event"
+            remedy = f"give {forms}, or the digest of a network"
+            raise CommandError(f"there is no event {event!r}: {remedy}")
+        top = await causes.why(log, root, depth=depth, progress=report)
+    picture = _written(svg, causes_svg(top)) if svg else None
+    show(causes.tree_document(top), session.json, *causes.tree_lines(top), picture)
 
 
 async def lineage(
@@ -52,9 +45,8 @@ async def lineage(
     *,
     node: str | None = None,
     games_of: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Show the ancestors and descendants of a network.
 
     Args:
@@ -67,23 +59,18 @@ async def lineage(
 
     if sum(value is not None for value in (model, node, games_of)) != 1:
         raise CommandError("give a network, or --node NODE, or --games-of MODEL")
-    async with opened(source) as log:
-        with progress("reading history") as report:
-            archive = await feature.Archive.open(log, report)
+    async with reading(session, "reading history") as (log, report):
+        archive = await feature.Archive.open(log, report)
     if model is not None:
         found = archive.of(archive.model(model))
-        show(found, json, *feature.lineage_lines(found))
-        return 0
+        show(found, session.json, *feature.lineage_lines(found))
+        return
     player = None if games_of is None else archive.player(games_of)
     rows = archive.exposed_to(node=node, player=player)
-    table = feature.exposure_table(rows, short(player or node or ""))
-    show({"models": rows}, json, lambda out: out.print(table))
-    return 0
+    show({"models": rows}, session.json, feature.exposure_table(rows, short(player or node or "")))
 
 
-async def at(
-    point: Moment, projection: str | None = None, /, *, source: Source = HERE, json: Json = False
-) -> int:
+async def at(point: Moment, projection: str | None = None, /, *, session: Session = HERE) -> None:
     """Show the system, or one part of it, as it was.
 
     Args:
@@ -92,24 +79,15 @@ async def at(
     """
     from ringrift.insight import past
 
-    async with opened(source) as log:
+    async with reading(session, "folding history") as (log, report):
         seq = await _seq(log, point)
-        with progress("folding history") as report:
-            found = (await past.at(log, seq, projection, report)).document()
-    lines = past.past_lines(found)
-    show({"seq": seq, **found}, json, f"after EVENTS/{seq}", *lines)
-    return 0
+        found = (await past.at(log, seq, projection, report)).document()
+    show({"seq": seq, **found}, session.json, f"after EVENTS/{seq}", *past.past_lines(found))
 
 
 async def diff(
-    first: Moment,
-    second: Moment,
-    projection: str | None = None,
-    /,
-    *,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    first: Moment, second: Moment, projection: str | None = None, /, *, session: Session = HERE
+) -> None:
     """Show what changed between two points, and the events that changed it.
 
     Args:
@@ -119,16 +97,14 @@ async def diff(
     """
     from ringrift.insight import past
 
-    async with opened(source) as log:
+    async with reading(session, "folding history") as (log, report):
         start, end = await _seq(log, first), await _seq(log, second)
         if start > end:
             raise CommandError(f"EVENTS/{start} is after EVENTS/{end}: swap them")
-        with progress("folding history") as report:
-            found = await past.diff(log, start, end, projection, report)
+        found = await past.diff(log, start, end, projection, report)
     document = {"from": start, "to": end, "changes": [past.diff_document(item) for item in found]}
     heading = f"from EVENTS/{start} to EVENTS/{end}: {len(found)} changes"
-    show(document, json, heading, *past.diff_lines(found))
-    return 0
+    show(document, session.json, heading, *past.diff_lines(found))
 
 
 async def _seq(log: Log, point: int | datetime) -> int:
@@ -139,23 +115,20 @@ async def _seq(log: Log, point: int | datetime) -> int:
     return await read.seq_at(log, point)
 
 
-async def verify(*, source: Source = HERE, json: Json = False) -> int:
+async def verify(*, session: Session = HERE) -> int:
     """Compare live folds, snapshots, decisions and blobs with the log.
 
     The exit status is 1 if something differs.
     """
     from ringrift.insight.verify import verify as compare
 
-    async with opened(source) as log:
-        with progress("verifying") as report:
-            found = await compare(log, report)
-    show(found, json, *found.lines())
+    async with reading(session, "verifying") as (log, report):
+        found = await compare(log, report)
+    show(found, session.json, *found.lines())
     return 0 if found.sound else 1
 
 
-async def replay_elo(
-    *, until: Moment | None = None, source: Source = HERE, json: Json = False
-) -> int:
+async def replay_elo(*, until: Moment | None = None, session: Session = HERE) -> int:
     """Rebuild the rating tables from the log and compare them with the recorded ones.
 
     The exit status is 1 if one differs.
@@ -164,19 +137,17 @@ async def replay_elo(
         until: Rebuild them as they were at this sequence, time or age.
     """
     from ringrift.cluster.screen import ratings_table
-    from ringrift.insight.generations import ConfigView
     from ringrift.insight.rebuild import rebuild_elo
 
-    async with opened(source) as log:
+    async with reading(session, "replaying evaluations") as (log, report):
         last = None if until is None else await read.seq_at(log, until)
-        with progress("replaying evaluations") as report:
-            rebuilt = await rebuild_elo(log, until=last, progress=report)
+        rebuilt = await rebuild_elo(log, until=last, progress=report)
     texts: list[RenderableType] = []
     for item in rebuilt:
-        texts.append(ratings_table(ConfigView(config=item.config, ratings=item.table.ratings)))
+        texts.append(ratings_table(item.config, item.table.ratings))
         texts.append(f"{item.table.games:,} games; {item.verdict}\n")
     nothing = "no evaluations in the log" + (" up to there" if until else "")
-    show({"configs": [item.document() for item in rebuilt]}, json, *texts or [nothing])
+    show({"configs": [item.document() for item in rebuilt]}, session.json, *texts or [nothing])
     return 1 if any(item.identical is False for item in rebuilt) else 0
 
 
@@ -188,9 +159,8 @@ async def whatif(
     since: Moment | None = None,
     until: Moment | None = None,
     plot: Path | None = None,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Show what another policy would have decided on recorded history.
 
     Args:
@@ -206,33 +176,23 @@ async def whatif(
     given = from_arguments(set)
     load(given)  # refuses unknown settings before the log is read
     decider = trial.policy_named(policy)
-    async with opened(source) as log:
+
+    def retune(settings: Settings) -> Settings:
+        return load(given, base=settings)
+
+    async with reading(session, "replaying history") as (log, report):
         first = 0 if since is None else await read.seq_at(log, since)
         last = await (log.tail(EVENTS) if until is None else read.seq_at(log, until))
-        with progress("replaying history") as report:
-            found = await trial.whatif(
-                log,
-                decider,
-                lambda settings: load(given, base=settings),
-                since=first,
-                until=last,
-                progress=report,
-            )
+        span = {"since": first, "until": last}
+        found = await trial.whatif(log, decider, retune, **span, progress=report)
     if plot:
         whatif_report.decisions_over_time(found, plot)
-    show(whatif_report.whatif_document(found), json, *whatif_report.whatif_lines(found))
-    return 0
+    show(whatif_report.whatif_document(found), session.json, *whatif_report.whatif_lines(found))
 
 
 async def show_game(
-    game: str,
-    /,
-    *,
-    ply: int | None = None,
-    svg: Path | None = None,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    game: str, /, *, ply: int | None = None, svg: Path | None = None, session: Session = HERE
+) -> None:
     """Draw a position of a game.
 
     Args:
@@ -248,21 +208,16 @@ async def show_game(
     try:
         found = RecordedGame.read(game)
         if found is None:
-            async with opened(source) as log:
-                with progress("searching GAMES") as report:
-                    found = await find_game(log, game, report)
+            async with reading(session, "searching GAMES") as (log, report):
+                found = await find_game(log, game, report)
         board, position = found.at(ply)
     except RulesError as error:
         raise CommandError(f"game {game}: {error}") from error
-    lines = _written(svg, picture(board)) if svg else ()
-    show(found.document(board, position), json, text(board), *lines)
-    return 0
+    written = _written(svg, picture(board)) if svg else None
+    show(found.document(board, position), session.json, text(board), written)
 
 
-def _written(path: Path, picture: str) -> list[str]:
-    """Write a picture and return the line that reports it. Raises CommandError."""
-    try:
-        path.write_text(picture, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}") from error
-    return [f"picture: {path}"]
+def _written(path: Path, picture: str) -> str:
+    """Write a picture and return the line that reports it."""
+    path.write_text(picture, encoding="utf-8")
+    return f"picture: {path}"

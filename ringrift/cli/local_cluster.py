@@ -37,7 +37,7 @@ class StreamView(Struct, frozen=True):
 
 async def up(
     *, nodes: int = 3, users: bool = False, tls: bool = False, data: ClusterData = DATA
-) -> int:
+) -> None:
     """Start the cluster on this machine, and create it if it does not exist.
 
     Args:
@@ -59,17 +59,15 @@ async def up(
     print(f"{len(cluster.members)} servers run: ringrift up --server {cluster.url}")
     for name, value in cluster.environment("operator").items():
         print(f"with {name}={value}")
-    return 0
 
 
-def down(*, data: ClusterData = DATA) -> int:
+def down(*, data: ClusterData = DATA) -> None:
     """Stop the cluster on this machine; its data is kept."""
     LocalCluster.read(data).stop()
     print(f"stopped; its data is kept in {data}")
-    return 0
 
 
-def kill(node: str, /, *, data: ClusterData = DATA) -> int:
+def kill(node: str, /, *, data: ClusterData = DATA) -> None:
     """Kill one server with SIGKILL.
 
     Args:
@@ -77,10 +75,9 @@ def kill(node: str, /, *, data: ClusterData = DATA) -> int:
     """
     LocalCluster.read(data).kill(node)
     print(f"{node} is killed; `ringrift cluster up` starts it")
-    return 0
 
 
-def partition(*node: str, data: ClusterData = DATA) -> int:
+def partition(*node: str, data: ClusterData = DATA) -> None:
     """Cut servers off from all others, and from each other.
 
     Args:
@@ -90,14 +87,12 @@ def partition(*node: str, data: ClusterData = DATA) -> int:
         raise CommandError("name the servers to cut off, such as n1")
     LocalCluster.read(data).cut(node)
     print(f"cut off: {', '.join(node)}; `ringrift cluster heal` ends it")
-    return 0
 
 
-def heal(*, data: ClusterData = DATA) -> int:
+def heal(*, data: ClusterData = DATA) -> None:
     """End all cuts."""
     LocalCluster.read(data).cut([])
     print("no server is cut off")
-    return 0
 
 
 async def status(*, data: ClusterData = DATA, json: Json = False) -> int:

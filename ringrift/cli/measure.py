@@ -11,6 +11,7 @@ from ringrift.cli.common import (
     Json,
     Numbers,
     PositiveInt,
+    Session,
     Source,
     Words,
     opened,
@@ -20,7 +21,7 @@ from ringrift.cli.common import (
 from ringrift.errors import CommandError
 
 
-def harnesses(*, guide: bool = False, json: Json = False) -> int:
+def harnesses(*, guide: bool = False, json: Json = False) -> None:
     """List the harnesses, and the models and numbers of seats that each can play.
 
     Args:
@@ -32,7 +33,6 @@ def harnesses(*, guide: bool = False, json: Json = False) -> int:
         print(harness_page(), end="")
     else:
         show(harness_rows(), json, harness_text())
-    return 0
 
 
 async def strength(
@@ -46,9 +46,8 @@ async def strength(
     ladder: bool = False,
     budgets: Numbers = (),
     report: bool = False,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Measure the strength of a network by matches; write a report and a picture.
 
     Args:
@@ -67,13 +66,13 @@ async def strength(
     from ringrift.insight.strength.strength_report import ladder_table, results_table, write_report
 
     opponents = matches.opponents_of(against)
-    async with _arena(source, config, create=ladder and not report) as arena:
+    async with _arena(session, config, create=ladder and not report) as arena:
         if ladder:
             rungs = arena.known.rungs()
             if not report:
                 rungs = await matches.play_ladder(arena, model, budgets, starts=starts, seed=seed)
-            show({"config": config, "rungs": rungs}, json, ladder_table(config, rungs))
-            return 0
+            show({"config": config, "rungs": rungs}, session.json, ladder_table(config, rungs))
+            return
         found = await matches.play_strength(
             arena,
             model or "current",
@@ -83,12 +82,13 @@ async def strength(
             seed=seed,
             only_report=report,
         )
-    page = source.data / f"strength_{config}.md"
+    page = session.data / f"strength_{config}.md"
     picture = write_report(found, page)
     games = f"{found.games_generated:,} self-play games"
     title = f"{config}: network {short(found.model)}, generation {found.generation}, {games}"
-    show(found, json, results_table(title, found.results), f"report: {page}\nplot: {picture}")
-    return 0
+    show(
+        found, session.json, results_table(title, found.results), f"report: {page}\nplot: {picture}"
+    )
 
 
 async def gauntlet(
@@ -100,9 +100,8 @@ async def gauntlet(
     simulations: PositiveInt = 64,
     starts: PositiveInt = 50,
     seed: int = 1,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Play a network under every harness, or against the tiers, or several networks.
 
     Args:
@@ -115,32 +114,30 @@ async def gauntlet(
         seed: Another number gives new games.
     """
     from ringrift.cluster.screen import ratings_table
-    from ringrift.insight.generations import ConfigView
     from ringrift.insight.strength import strength_matches as matches
     from ringrift.insight.strength.strength_report import results_table
 
     if models and tiers:
         raise CommandError("give --models or --tiers, not both")
     name, play = model or "current", {"starts": starts, "seed": seed}
-    async with _arena(source, config) as arena:
+    async with _arena(session, config) as arena:
         if tiers:
             climb = await matches.climb_tiers(arena, name, simulations, **play)
             table = results_table(f"{config}: tiers from D1", climb.results)
             highest = f"highest tier beaten: {climb.highest_tier_beaten or 'none'}"
-            show({"config": config, **climb._asdict()}, json, table, highest)
-            return 0
+            show({"config": config, **climb._asdict()}, session.json, table, highest)
+            return
         if models:
             found = await matches.play_round_robin(arena, models, simulations, **play)
         else:
             found = await matches.play_gauntlet(arena, name, simulations, **play)
     results, ratings = found
     table = results_table(f"{config}: {'tournament' if models else 'gauntlet'}", results)
-    rated = ratings_table(ConfigView(config=config, ratings=tuple(ratings)))
-    show({"config": config, "results": results, "ratings": ratings}, json, table, rated)
-    return 0
+    rated = ratings_table(config, ratings)
+    show({"config": config, "results": results, "ratings": ratings}, session.json, table, rated)
 
 
-def tiers(*, json: Json = False) -> int:
+def tiers(*, json: Json = False) -> None:
     """List the players of the tiers D1 to D10."""
     from ringrift.insight.describe import table
     from ringrift.learning.tiers import TIERS
@@ -152,7 +149,6 @@ def tiers(*, json: Json = False) -> int:
     )
     document = [{"tier": tier.name, "seat": tier.seat} for tier in TIERS]
     show(document, json, table(columns, rows))
-    return 0
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from ringrift.cli.common import HERE, Config, Json, Source, opened, show
+from ringrift.cli.common import HERE, Config, Json, Session, Source, opened, show
 from ringrift.errors import CommandError
 from ringrift.insight.models.model_history import ModelHistory
 from ringrift.log.errors import Unreachable
@@ -16,21 +16,18 @@ from ringrift.log.jetstream import JetStreamLog
 Network: TypeAlias = Annotated[str, Parameter(metavar="DIGEST|FILE")]
 
 
-async def list_models(
-    *, config: Config | None = None, source: Source = HERE, json: Json = False
-) -> int:
+async def list_models(*, config: Config | None = None, session: Session = HERE) -> None:
     """List the networks in the log, the oldest first.
 
     Args:
         config: Only those of this config.
     """
-    async with opened(source) as log:
+    async with opened(session) as log:
         history = await ModelHistory.read(log)
-    show(history.documents(config), json, history.table(config))
-    return 0
+    show(history.documents(config), session.json, history.table(config))
 
 
-async def show_model(model: Network, /, *, source: Source = HERE, json: Json = False) -> int:
+async def show_model(model: Network, /, *, session: Session = HERE) -> None:
     """Show what is known about a network.
 
     Args:
@@ -38,13 +35,12 @@ async def show_model(model: Network, /, *, source: Source = HERE, json: Json = F
     """
     from ringrift.insight.models import model_card, model_store
 
-    async with _log_for(model, source) as log:
+    async with _log_for(model, session) as log:
         digest, data = await model_store.found(model, log)
         history = await ModelHistory.read(log)
     card = model_card.card_of(digest, data, model_store.parsed(data), history)
     note = None if log else "no log is available: only the file was read"
-    show(card, json, *model_card.card_texts(card), note)
-    return 0
+    show(card, session.json, *model_card.card_texts(card), note)
 
 
 async def transfer(
@@ -53,9 +49,8 @@ async def transfer(
     to: Config,
     output: Path | None = None,
     publish: bool = False,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Derive a network for more seats or another board from a network.
 
     Args:
@@ -69,7 +64,7 @@ async def transfer(
 
     if output is None and not publish:
         raise CommandError("where to? give --output FILE, --publish, or both")
-    async with _log_for(model, source, needed=publish) as log:
+    async with _log_for(model, session, needed=publish) as log:
         _, data = await model_store.found(model, log)
         new = model_store.transferred(data, to)
         if output is not None:
@@ -78,11 +73,10 @@ async def transfer(
             await model_store.publish(log, new)
     digest = digest_of(new)
     hint = f"to train from it: --set training.init={to}={digest}" if publish else None
-    show({"model": digest, "config": to, "published": publish}, json, digest, hint)
-    return 0
+    show({"model": digest, "config": to, "published": publish}, session.json, digest, hint)
 
 
-async def export(*, model: Network, output: Path, source: Source = HERE, json: Json = False) -> int:
+async def export(*, model: Network, output: Path, session: Session = HERE) -> None:
     """Export a network as an ONNX graph, and compare its outputs with the network's.
 
     Args:
@@ -91,17 +85,16 @@ async def export(*, model: Network, output: Path, source: Source = HERE, json: J
     """
     from ringrift.insight.models import model_store
 
-    async with _log_for(model, source) as log:
+    async with _log_for(model, session) as log:
         digest, data = await model_store.found(model, log)
     graph, difference = model_store.exported(data)
     model_store.write(output, graph)
     document = {"model": digest, "bytes": len(graph), "largest_difference": difference}
     within = f"outputs within {difference:.1e} of the network's"
-    show(document, json, f"{output}: {len(graph):,} bytes, {within}")
-    return 0
+    show(document, session.json, f"{output}: {len(graph):,} bytes, {within}")
 
 
-def architectures(*, json: Json = False) -> int:
+def architectures(*, json: Json = False) -> None:
     """List the architectures and how many parameters each has."""
     from ringrift.insight.describe import table
     from ringrift.nets.shapes import PARAMETERS
@@ -111,7 +104,6 @@ def architectures(*, json: Json = False) -> int:
     columns = ("architecture", *(f">{board}" for board in BOARDS))
     rows = ((name, *counts.values()) for name, counts in document.items())
     show(document, json, table(columns, rows, plain=True))
-    return 0
 
 
 @contextlib.asynccontextmanager

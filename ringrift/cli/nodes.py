@@ -116,7 +116,7 @@ async def update(
     return 0
 
 
-async def register(file: Path, /, *, source: Source = HERE) -> int:
+async def register(file: Path, /, *, source: Source = HERE) -> None:
     """Register the nodes of a fleet file in the log; a node that is registered is replaced.
 
     Args:
@@ -131,4 +131,3 @@ async def register(file: Path, /, *, source: Source = HERE) -> int:
             await log.append([draft(node.fact, cause=None, source="ringrift", key=key)])
     cost = sum(node.fact.cost_per_hour for node in fleet)
     print(f"{len(fleet)} nodes registered, {cost:,.2f} per hour")
-    return 0

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ringrift.cli.common import HERE, Config, Json, PositiveInt, Source, opened, progress, show
+from ringrift.cli.common import HERE, Config, PositiveInt, Session, reading, show
 from ringrift.errors import CommandError
 from ringrift.insight.describe import plural
 from ringrift.insight.digests import short
@@ -18,9 +18,8 @@ async def retract(
     model: str | None = None,
     games: Annotated[str | None, Parameter(metavar="A..B|ID,...")] = None,
     config: Config | None = None,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Exclude games from ratings and training.
 
     Args:
@@ -35,17 +34,15 @@ async def retract(
     if not (node or model or games):
         raise CommandError("select games: --node NODE, --model DIGEST or --games A..B|ID,...")
     asked = feature.Selection.of(games, node=node, model=model, config=config, why=why)
-    async with opened(source) as log:
-        with progress("reading history") as report:
-            found = await feature.retract(log, asked, f"ringrift@{node_name()}", report)
+    async with reading(session, "reading history") as (log, report):
+        found = await feature.retract(log, asked, f"ringrift@{node_name()}", report)
     lines = []
     for fact in found:
         matches = len(fact.scored_tickets) + len(fact.unscored_tickets)
         more = f", with {plural(matches, 'match', 'matches')}" if matches else ""
         lines.append(f"{fact.config}: {plural(fact.count, 'game')} retracted{more}")
     lines.append("running consumers update ratings, shards and the next window (`ringrift up`)")
-    show({"retracted": found}, json, "\n".join(lines))
-    return 0
+    show({"retracted": found}, session.json, "\n".join(lines))
 
 
 async def reanalyse(
@@ -54,9 +51,8 @@ async def reanalyse(
     model: str = "current",
     games: PositiveInt = 256,
     simulations: PositiveInt | None = None,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Request that recorded games are searched again by a newer network.
 
     Running it again requests the games that are left.
@@ -70,9 +66,8 @@ async def reanalyse(
     from ringrift.insight.reanalyse import reanalyse as request
     from ringrift.insight.strength.arena import measurements
 
-    async with opened(source) as log:
-        with progress("folding EVENTS") as report:
-            digest = (await measurements(log, config, report)).model(model)
+    async with reading(session, "folding EVENTS") as (log, report):
+        digest = (await measurements(log, config, report)).model(model)
         requests = await request(
             log,
             config,
@@ -86,5 +81,4 @@ async def reanalyse(
     if count:
         what = plural(count, "game")
         text = f"{what} requested from {short(digest)}; running workers search them (`ringrift up`)"
-    show({"model": digest, "games": count, "requests": requests}, json, text)
-    return 0
+    show({"model": digest, "games": count, "requests": requests}, session.json, text)

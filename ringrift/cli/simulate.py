@@ -1,7 +1,6 @@
 """`ringrift simulate`."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -14,6 +13,7 @@ from ringrift.cli.common import Assignments, Json, Source, opened, show
 from ringrift.cluster.fleet_file import read_fleet
 from ringrift.errors import CommandError
 from ringrift.events.settings_sources import from_arguments, load
+from ringrift.insight.describe import table
 from ringrift.log.topology import EVENTS
 from ringrift.server.ensure import ensure
 from ringrift.tools.simulation import run
@@ -102,11 +102,11 @@ def _texts(found: Findings, seconds: float) -> list[RenderableType]:
     rows = []
     for config, games in found.games.items():
         elo = f"{found.elo[config]:.0f}" if config in found.elo else "-"
-        rows.append((config, f"{games:,}", f"{games / total:.1%}", found.verdicts[config], elo))
+        rows.append((config, games, f"{games / total:.1%}", found.verdicts[config], elo))
     return [
         f"seed {found.seed}: {found.hours:g} h of {found.nodes} nodes, {found.events:,} events, "
         f"in {seconds:.1f} s ({speed:,.0f} times as fast as life)",
-        _table(("config", "games", "share", "verdicts", "Elo"), rows),
+        table(("config", ">games", ">share", ">verdicts", ">Elo"), rows),
         f"cost {found.cost:,.2f}, {found.cost_per_reference_hour:.3f} for games worth an hour of "
         f"the reference accelerator; busy {found.utilisation:.1%}, of it lost {found.wasted:.1%}; "
         f"queue at most {found.deepest_queue}; preempted {found.preempted}, aged {found.aged}, "
@@ -121,21 +121,13 @@ def _seeds(found: list[Findings]) -> Table:
     for item in found:
         saved = "-" if item.saving is None else f"{item.saving:.1%}"
         recovered = "-" if item.recovery_hours is None else f"{item.recovery_hours:.1f} h"
-        rows.append(
-            (
-                item.seed,
-                f"{sum(item.games.values()):,}",
-                f"{item.utilisation:.1%}",
-                f"{item.wasted:.1%}",
-                saved,
-                f"{item.least_share:.1%}",
-                item.deepest_queue,
-                recovered,
-                sum(each.held is False for each in item.properties),
-            )
-        )
-    names = ("seed", "games", "busy", "lost", "saved", "least share", "queue", "recovered in")
-    return _table((*names, "broken"), rows)
+        games, busy = sum(item.games.values()), f"{item.utilisation:.1%}"
+        lost, least = f"{item.wasted:.1%}", f"{item.least_share:.1%}"
+        broken = sum(each.held is False for each in item.properties)
+        times = (item.deepest_queue, recovered, broken)
+        rows.append((str(item.seed), games, busy, lost, saved, least, *times))
+    names = (">games", ">busy", ">lost", ">saved", ">least share", ">queue", ">recovered in")
+    return table(("seed", *names, ">broken"), rows)
 
 
 def _loops(found: list[Findings]) -> Table:
@@ -147,14 +139,5 @@ def _loops(found: list[Findings]) -> Table:
         longest = max(one.seconds_max for one in each)
         times = [f"{time:.0f} s" for time in (middle, longest, each[0].seconds_bound)]
         rows.append((each[0].loop, sum(answers), min(answers), *times))
-    return _table(("loop", "answers", "fewest in a seed", "p50", "longest", "limit"), rows)
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table whose first column is names, the others numbers."""
-    table = Table(pad_edge=False)
-    for number, name in enumerate(names):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
+    columns = ("loop", ">answers", ">fewest in a seed", ">p50", ">longest", ">limit")
+    return table(columns, rows)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from ringrift.cli.common import HERE, Config, Json, Source, console, opened, progress, show
+from ringrift.cli.common import HERE, Config, Session, Source, console, reading, show
 from ringrift.errors import CommandError
 from ringrift.insight.describe import field_text, plural, table
 from ringrift.insight.sql.log_tables import FILE, Connection, open_tables, refresh, rows_of
@@ -21,7 +21,7 @@ ROWS_SHOWN_MAX = 200
 PROMPT, MORE = "ringrift> ", "     ...> "
 
 
-async def query(statement: str, /, *, source: Source = HERE, json: Json = False) -> int:
+async def query(statement: str, /, *, session: Session = HERE) -> None:
     """Print the rows of an SQL statement over the log.
 
     Every event type is a view; there are ready ones such as leaderboard.
@@ -29,19 +29,17 @@ async def query(statement: str, /, *, source: Source = HERE, json: Json = False)
     Args:
         statement: Such as 'FROM leaderboard'.
     """
-    async with _tables(source) as connection:
+    async with _tables(session) as connection:
         try:
-            _answer(connection, statement, json)
+            _answer(connection, statement, session.json)
         except duckdb.Error as error:
             raise CommandError(_reason(error)) from error
-    return 0
 
 
-async def sql(*, source: Source = HERE, json: Json = False) -> int:
+async def sql(*, session: Session = HERE) -> None:
     """Open a prompt for SQL statements over the log."""
-    async with _tables(source) as connection:
-        await asyncio.to_thread(_prompt, connection, json)
-    return 0
+    async with _tables(session) as connection:
+        await asyncio.to_thread(_prompt, connection, session.json)
 
 
 async def plot(
@@ -50,9 +48,8 @@ async def plot(
     *,
     config: Config,
     output: Path,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Draw a picture of one config.
 
     Args:
@@ -62,19 +59,17 @@ async def plot(
     """
     from ringrift.insight.sql.sql_plots import PLOTS
 
-    async with _tables(source) as connection:
+    async with _tables(session) as connection:
         PLOTS[what](connection, config, output)
-    show({"picture": str(output)}, json, str(output))
-    return 0
+    show({"picture": str(output)}, session.json, str(output))
 
 
 @contextlib.asynccontextmanager
 async def _tables(source: Source) -> AsyncIterator[Connection]:
     """Bring the tables up to date and open them. Raises TablesBusy."""
     path = source.data / FILE
-    async with opened(source) as log:
-        with progress("reading the log into tables") as report:
-            await refresh(log, path, report)
+    async with reading(source, "reading the log into tables") as (log, report):
+        await refresh(log, path, report)
     with contextlib.closing(open_tables(path)) as connection:
         yield connection
 

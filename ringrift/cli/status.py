@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 from rich.console import Console
 
-from ringrift.cli.common import HERE, Json, Source, opened, progress, show
-from ringrift.cluster.screen import consumers_table, generations_table, ratings_table, table
+from ringrift.cli.common import HERE, Session, opened, progress, show
+from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import stream_infos
+from ringrift.insight.describe import table
 from ringrift.insight.generations import ConfigView, LoopView
 from ringrift.log import read
 from ringrift.log.errors import LogUnavailable
@@ -52,18 +54,18 @@ class Status(Struct, frozen=True, kw_only=True):
     cluster: ClusterView
 
 
-async def status(*, source: Source = HERE, json: Json = False) -> int:
+async def status(*, session: Session = HERE) -> int:
     """Show what the system is doing: generations, ratings, consumers, streams and advice.
 
     The exit status is 1 when the cluster has lost its quorum: then only the voters are known."""
-    async with opened(source) as log:
+    async with opened(session) as log:
         quorum = await _settled_voters(log)
         if quorum.level != "LOST":
             with contextlib.suppress(LogUnavailable):  # the quorum was lost just now
-                await _show_status(log, json)
+                await _show_status(log, session.json)
                 return 0
             quorum = await voters(log)
-    _show_lost(quorum, json)
+    _show_lost(quorum, session.json)
     return 1
 
 
@@ -150,17 +152,14 @@ def _print(out: Console, known: Status, view: LoopView, beats: list[Heartbeat], 
         line(f"\n{item.config}: {item.doing}; {counts}")
         out.print(generations_table(item))
         if item.ratings:
-            out.print(ratings_table(item))
+            out.print(ratings_table(item.config, item.ratings))
     line("")
     if beats:
         out.print(consumers_table(beats, tail))
     else:
         line("no consumer is running: start `ringrift up`")
-    streams = table("streams and buckets", ("name",), ("messages", "bytes", "first", "last"))
-    for stream in known.streams:
-        numbers = (stream.messages, stream.size_bytes, stream.first_seq, stream.last_seq)
-        streams.add_row(stream.name, *(f"{number:,}" for number in numbers))
-    out.print(streams)
+    columns = ("name", ">messages", ">bytes", ">first", ">last")
+    out.print(table(columns, map(astuple, known.streams), "streams and buckets"))
     work = [
         f"{each.kind} {each.waiting} waiting, {each.in_hand} in progress" for each in known.work
     ]

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ringrift.cli.common import HERE, Assignments, Config, Json, Source, opened, show
+from ringrift.cli.common import HERE, Assignments, Config, Session, opened, show
 from ringrift.cluster import steering
 from ringrift.errors import CommandError
 from ringrift.events.facts import (
@@ -27,13 +27,8 @@ Kind: TypeAlias = Literal["all", "selfplay", "training", "evaluation"]
 
 
 async def pause(
-    *,
-    config: Config | None = None,
-    kind: Kind = "all",
-    why: str,
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    *, config: Config | None = None, kind: Kind = "all", why: str, session: Session = HERE
+) -> None:
     """Stop new work; work in progress is finished.
 
     Args:
@@ -42,7 +37,7 @@ async def pause(
         why: The reason, shown in the status.
     """
     scope = config or "all"
-    async with opened(source) as log:
+    async with opened(session) as log:
         before = await pauses_in_force(log)
         reason = before.get(f"{scope}/{kind}")
         if reason is None:
@@ -50,8 +45,7 @@ async def pause(
             text = f"{_name(scope, kind)} is paused; tickets in progress are finished"
         else:
             text = f"{_name(scope, kind)} is paused already: {reason}"
-        show({"paused": await pauses_in_force(log)}, json, text)
-    return 0
+        show({"paused": await pauses_in_force(log)}, session.json, text)
 
 
 async def resume(
@@ -60,9 +54,8 @@ async def resume(
     kind: Kind = "all",
     all: bool = False,
     why: str = "",
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """End a pause of the same config and kind, or all pauses.
 
     Args:
@@ -71,7 +64,7 @@ async def resume(
         all: End every pause.
         why: The reason, which is recorded.
     """
-    async with opened(source) as log:
+    async with opened(session) as log:
         before = await pauses_in_force(log)
         ended = sorted(before) if all else [f"{config or 'all'}/{kind}"]
         if not all and ended[0] not in before:
@@ -84,8 +77,7 @@ async def resume(
             fact = PipelineResumed(scope=scope, kind=msgspec.convert(paused, Kind), why=why)
             await steering.record(log, fact)
         text = f"resumed: {', '.join(ended) or 'nothing was paused'}"
-        show({"paused": await pauses_in_force(log)}, json, text)
-    return 0
+        show({"paused": await pauses_in_force(log)}, session.json, text)
 
 
 def _name(scope: str, kind: str) -> str:
@@ -98,9 +90,8 @@ async def settings(
     set: Assignments = (),
     settings: Path | None = None,
     why: str = "ringrift settings",
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Print the settings in force; with --set or --settings, change them first.
 
     Args:
@@ -110,13 +101,12 @@ async def settings(
     """
     given = from_arguments(set)
     file = steering.read_settings(settings)
-    async with opened(source) as log:
+    async with opened(session) as log:
         chosen, _ = await settings_in_force(log)
         if given or file is not None:
             chosen = steering.with_known_architecture(load(given, file=file, base=chosen))
             await steering.apply_settings(log, chosen, why)
-    show(chosen, json, msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
-    return 0
+    show(chosen, session.json, msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
 
 
 async def tune(
@@ -125,9 +115,8 @@ async def tune(
     set: Assignments = (),
     reset: bool = False,
     why: str = "by hand",
-    source: Source = HERE,
-    json: Json = False,
-) -> int:
+    session: Session = HERE,
+) -> None:
     """Show the hyperparameters of one config, or change them from its next training on.
 
     Args:
@@ -142,7 +131,7 @@ async def tune(
         raise CommandError(
             f"{', '.join(unknown)} cannot be tuned for one config; these can: {known}"
         )
-    async with opened(source) as log:
+    async with opened(session) as log:
         current, version = await settings_in_force(log)
         before = await adjusted(log, config)
         values: dict[str, str] = {}
@@ -162,8 +151,7 @@ async def tune(
             before = fact
     reason = f" ({before.why})" if before and before.values else ""
     document = {"config": config, "values": fact.values, "factors": fact.factors}
-    show(document, json, f"{config}: {_tuned(fact)}{reason}")
-    return 0
+    show(document, session.json, f"{config}: {_tuned(fact)}{reason}")
 
 
 async def adjusted(log: Log, config: str) -> HyperparametersAdjusted | None:
@@ -183,9 +171,9 @@ def _tuned(fact: HyperparametersAdjusted) -> str:
     return ", ".join(parts) or "as in the settings"
 
 
-async def list_breakers(*, source: Source = HERE, json: Json = False) -> int:
+async def list_breakers(*, session: Session = HERE) -> None:
     """List the quarantined nodes and targets, and why each is."""
-    async with opened(source) as log:
+    async with opened(session) as log:
         breakers = SharedBreakers(log)
         await breakers.load()
     found = breakers.all()
@@ -194,25 +182,23 @@ async def list_breakers(*, source: Source = HERE, json: Json = False) -> int:
         f"retried in {max(0.0, item.until - time.time()):.0f} s: {item.why}"
         for name, item in sorted(found.items())
     ]
-    show(found, json, "\n".join(lines) or "no breaker is open")
-    return 0
+    show(found, session.json, "\n".join(lines) or "no breaker is open")
 
 
 async def reset_breaker(
-    target: str, /, *, why: str = "reset by hand", source: Source = HERE, json: Json = False
-) -> int:
+    target: str, /, *, why: str = "reset by hand", session: Session = HERE
+) -> None:
     """Use a node or target again at once.
 
     Args:
         target: As `ringrift breakers list` prints it, such as node-gpu1.
         why: The reason, which is recorded.
     """
-    async with opened(source) as log:
+    async with opened(session) as log:
         breakers = SharedBreakers(log)
         await breakers.load()
         if target not in breakers.all():
             raise CommandError(f"no breaker is open for {target}: see `ringrift breakers list`")
         await breakers.put(target, None)
         await steering.record(log, BreakerReset(target=target, why=why))
-    show({"reset": target}, json, f"{target} is used again")
-    return 0
+    show({"reset": target}, session.json, f"{target} is used again")

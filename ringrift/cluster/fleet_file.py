@@ -46,12 +46,10 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_fleet(path: Path) -> tuple[FleetNode, ...]:
-    """The nodes of a fleet file. Raises CommandError."""
+    """The nodes of a fleet file. Raises CommandError, OSError."""
     try:
         nodes = _nodes(msgspec.toml.decode(path.read_bytes(), type=_File))
         names = [node.fact.node for node in nodes]
-    except OSError as error:
-        raise CommandError(f"fleet {path}: {error.strerror or error}") from error
     except msgspec.DecodeError as error:
         raise CommandError(f"fleet {path}: {error}") from error
     for name in names:

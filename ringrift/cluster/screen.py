@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ringrift.cluster.terminal import clock
+from ringrift.events.facts import Rating
+from ringrift.insight.describe import plural, table
 from ringrift.insight.generations import ConfigView, Generation, LoopView, Score
 from ringrift.log.presence import Heartbeat
 
@@ -110,7 +112,8 @@ class Screen:
         title = f"RingRift  {clock(time.monotonic() - self._started)}  {note}"
         parts: list[RenderableType] = [Text(title, style="bold")]
         for view in self.view.configs.values():
-            parts += [Text(self._line(view)), generations_table(view), ratings_table(view)]
+            parts += [Text(self._line(view)), generations_table(view)]
+            parts.append(ratings_table(view.config, view.ratings))
         parts.append(consumers_table(heartbeats, tail))
         if count := self.view.dead_letters:
             parts.append(Text(f"{count} dead letters: see `ringrift dlq list`", style="red"))
@@ -126,54 +129,33 @@ def pause_lines(view: LoopView) -> list[str]:
     ]
 
 
-def table(title: str, left: Sequence[str], right: Sequence[str], last: Sequence[str] = ()) -> Table:
-    """A table with columns of text, then columns of numbers, then columns of text."""
-    found = Table(title=title, title_justify="left", pad_edge=False)
-    for name in left:
-        found.add_column(name)
-    for name in right:
-        found.add_column(name, justify="right", no_wrap=True)
-    for name in last:
-        found.add_column(name)
-    return found
-
-
 def generations_table(view: ConfigView) -> Table:
     """One row per generation: its data, its scores, and its verdict with the reason."""
-    numbers = ("gen", "games", "samples", "loss", "vs random", "vs heuristic", "Elo")
-    found = table(f"{view.config}: generations", (), numbers, ("verdict",))
+    numbers = (">gen", ">games", ">samples", ">loss", ">vs random", ">vs heuristic", ">Elo")
+    rows = []
     for _, row in sorted(view.generations.items()):
+        loss = None if row.loss is None else f"{row.loss:.3f}"
+        scores = (_score(row.scores.get(baseline)) for baseline in ("random", "heuristic"))
         rating = view.rating_of(row.model)
-        found.add_row(
-            str(row.number),
-            f"{row.games:,}",
-            f"{row.samples:,}",
-            "" if row.loss is None else f"{row.loss:.3f}",
-            _score(row.scores.get("random")),
-            _score(row.scores.get("heuristic")),
-            f"{rating.elo:+.0f} ± {rating.se:.0f}" if rating else "",
-            _verdict(row),
-        )
-    return found
+        elo = f"{rating.elo:+.0f} ± {rating.se:.0f}" if rating else None
+        rows.append((row.number, row.games, row.samples, loss, *scores, elo, _verdict(row)))
+    return table((*numbers, "verdict"), rows, f"{view.config}: generations")
 
 
-def ratings_table(view: ConfigView) -> Table:
+def ratings_table(config: str, ratings: Iterable[Rating]) -> Table:
     """The Elo of every participant with its standard error, the strongest first."""
-    found = table(f"{view.config}: ratings", ("participant",), ("Elo", "s.e.", "games"))
-    for row in view.ratings:
-        found.add_row(row.participant, f"{row.elo:+.1f}", f"{row.se:.1f}", f"{row.games:,}")
-    return found
+    rows = ((row.participant, f"{row.elo:+.1f}", f"{row.se:.1f}", row.games) for row in ratings)
+    return table(("participant", ">Elo", ">s.e.", ">games"), rows, f"{config}: ratings")
 
 
 def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
     """The running consumers, their activities, and their lag behind `tail` in events."""
-    columns = ("consumer", "node", "doing"), ("lag", "errors"), ("health",)
-    found = table("consumers", *columns)
+    rows = []
     for beat in sorted(heartbeats, key=lambda beat: (beat.consumer, beat.instance)):
-        lag = f"{max(0, tail - beat.seq):,}" if beat.folds else ""
-        errors = str(beat.errors) if beat.errors else ""
-        found.add_row(beat.consumer, beat.node, beat.doing, lag, errors, beat.health)
-    return found
+        lag = max(0, tail - beat.seq) if beat.folds else None
+        rows.append((beat.consumer, beat.node, beat.doing, lag, beat.errors or None, beat.health))
+    columns = ("consumer", "node", "doing", ">lag", ">errors", "health")
+    return table(columns, rows, "consumers")
 
 
 def print_summary(
@@ -182,18 +164,17 @@ def print_summary(
     """Print the end of a run: tables, plots, and the command that continues it."""
     for item in view.configs.values():
         console.print(generations_table(item))
-        console.print(ratings_table(item))
+        console.print(ratings_table(item.config, item.ratings))
         games = f"{item.games:,} games, {item.plies:,} moves"
-        shards = "1 shard" if item.shards == 1 else f"{item.shards} shards"
-        console.print(f"{games}, {item.samples:,} samples in {shards}")
+        console.print(f"{games}, {item.samples:,} samples in {plural(item.shards, 'shard')}")
         if item.config in plots:
             console.print(f"Elo over games: {plots[item.config]}", soft_wrap=True)
     console.print(f"continue with: {continue_with}", soft_wrap=True)
 
 
-def _score(score: Score | None) -> str:
+def _score(score: Score | None) -> str | None:
     if score is None:
-        return ""
+        return None
     low, high = score.interval
     return f"{score.share:.1%} ({low:.0%}-{high:.0%})"
 

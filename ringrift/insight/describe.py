@@ -96,7 +96,8 @@ def table(
         found.box = None
         found.show_header = any(columns)
     for name in columns:
-        found.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
+        right = name.startswith(">")
+        found.add_column(name.lstrip(">"), justify="right" if right else "left", no_wrap=right)
     for row in rows:
         found.add_row(*map(_cell, row))
     return found
