@@ -20,9 +20,9 @@ from ringrift.cluster.files import (
 )
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import AUTHORITY, CREDENTIALS
-from ringrift.server.backup import Backup, save
+from ringrift.server.backup import load, save
 from ringrift.server.edge import ensure_edge, source_edge
-from ringrift.server.grow import Live, copy, set_replicas
+from ringrift.server.grow import copy, live, set_replicas
 
 
 def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False) -> int:
@@ -113,7 +113,7 @@ async def grow(
         if origin:
             with _without_credentials():
                 single = await JetStreamLog.open(origin, name="ringrift")
-            await copy(Live(single), log, replicas=replicas, report=_report)
+            await copy(await live(single), log, replicas=replicas, report=_report)
             await single.close()
         changed = await set_replicas(log, replicas, report=_report)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
@@ -127,7 +127,7 @@ async def backup(*, to: Path, source: Source = HERE) -> None:
         to: An empty or new folder.
     """
     async with opened(source) as log:
-        await save(Live(log), to, report=_report)
+        await save(await live(log), to, report=_report)
     print(f"all streams are in {to}; restore them with: ringrift cluster restore --from {to}")
 
 
@@ -140,7 +140,7 @@ async def restore(
         origin: The folder that `cluster backup` wrote.
         replicas: Copies of every stream, 1 on a single server.
     """
-    backup = Backup(origin)
+    backup = load(origin)
     async with opened(source) as log:
         await copy(backup, log, replicas=replicas, report=_report)
     print(f"restored: every stream has {replicas} replicas, all current")

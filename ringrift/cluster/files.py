@@ -75,7 +75,6 @@ def write_cluster(
     if users:
         fresh = f"pw-{secrets.token_urlsafe(32)}"
         password = _kept(folder / "credentials" / "route.txt", fresh)
-    security = conf.Tls() if tls else None
     voters = []
     for node in nodes:
         voter = conf.Voter(
@@ -86,7 +85,7 @@ def write_cluster(
             monitor_port=node.port + MONITOR_PORTS_ABOVE,
             route_port=node.port + ROUTE_PORTS_ABOVE,
             users=users,
-            tls=security,
+            tls=tls,
         )
         others = tuple(other.route for other in nodes if other != node)
         if others:
@@ -111,7 +110,7 @@ def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str,
     for voter in voters:
         home = folder / "voters" / voter.name
         (home / "ops").mkdir(parents=True, exist_ok=True)
-        (home / "nats.conf").write_text(conf.shipped_conf())
+        (home / "nats.conf").write_text(conf.SHIPPED_CONF)
         write_secret(home / conf.VOTER_FILE, conf.voter_conf(voter))
         users = users_conf(rights, passwords) if voter.users else conf.as_json({})
         write_secret(home / conf.USERS_FILE, users)

@@ -28,7 +28,7 @@ from ringrift.cluster.files import write_secret, write_voters
 from ringrift.errors import CommandError
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.binary import find_binary
-from ringrift.server.configuration import Tls, Voter
+from ringrift.server.configuration import Voter
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
@@ -102,7 +102,7 @@ class LocalCluster:
                 route_port=route_ports[member.name],
                 route_advertise=_UNREACHABLE,
                 users=users,
-                tls=Tls() if tls else None,
+                tls=tls,
                 store="./nats",
                 advertise=f"127.0.0.1:{member.port}",
                 routes=tuple(f"127.0.0.1:{at.port}" for at in links if at.dialer == member.name),

@@ -11,7 +11,8 @@ matters, run `ringrift pause` first."""
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,8 +39,8 @@ async def save(source: Source, directory: Path, *, report: Report = lambda text:
     ServerRefused, LogUnavailable."""
     _make_empty(directory)
     streams: dict[str, Saved] = {}
-    for name in await source.names():
-        snapshot = await source.snapshot(name)
+    for name, take in source.items():
+        snapshot = await take()
         digest, size = hashlib.sha256(), 0
         with (directory / f"{name}.snapshot").open("xb") as file:
             async for chunk in snapshot.chunks:
@@ -62,53 +63,35 @@ def _make_empty(directory: Path) -> None:
         raise ServerError(f"{directory} is not empty: a backup needs a directory of its own")
 
 
-class Backup:
-    """A `Source` of streams in a directory that `save` has written."""
-
-    def __init__(self, directory: Path) -> None:
-        """Read all of it once. Raises ServerError if it is no backup, or damaged."""
-        self._directory = directory
-        self._saved = _read(directory)
-        for name, saved in self._saved.items():
-            self._check(name, saved)
-
-    def _check(self, name: str, saved: Saved) -> None:
-        digest, size = hashlib.sha256(), 0
-        try:
-            with self._file(name).open("rb") as file:
-                for chunk in _chunks(file):
-                    digest.update(chunk)
-                    size += len(chunk)
-        except FileNotFoundError as error:
-            raise ServerError(f"{self._file(name)} is missing: take another backup") from error
-        if (digest.hexdigest(), size) != (saved.sha256, saved.size_bytes):
-            raise ServerError(
-                f"{self._file(name)} is damaged ({size} bytes of {saved.size_bytes}): "
-                "take another backup"
-            )
-
-    def _file(self, name: str) -> Path:
-        return self._directory / f"{name}.snapshot"
-
-    async def names(self) -> Sequence[str]:
-        """See `Source.names`."""
-        return list(self._saved)
-
-    async def snapshot(self, stream: str) -> Snapshot:
-        """See `Source.snapshot`."""
-
-        async def chunks() -> AsyncIterator[bytes]:
-            with self._file(stream).open("rb") as file:
-                for chunk in _chunks(file):
-                    yield chunk
-
-        saved = self._saved[stream]
-        return Snapshot(saved.config, saved.state, chunks())
+def load(directory: Path) -> Source:
+    """Read a directory that `save` has written, all of it once. Raises ServerError if it is no
+    backup, or damaged."""
+    source = {}
+    for name, saved in _read(directory).items():
+        path = directory / f"{name}.snapshot"
+        _check(path, saved)
+        source[name] = partial(_snapshot, path, saved)
+    return source
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
+def _check(path: Path, saved: Saved) -> None:
+    try:
+        with path.open("rb") as file:
+            digest, size = hashlib.file_digest(file, "sha256"), file.tell()
+    except FileNotFoundError as error:
+        raise ServerError(f"{path} is missing: take another backup") from error
+    if digest.hexdigest() != saved.sha256:
+        sizes = f"({size} bytes of {saved.size_bytes})"
+        raise ServerError(f"{path} is damaged {sizes}: take another backup")
+
+
+async def _snapshot(path: Path, saved: Saved) -> Snapshot:
+    async def chunks() -> AsyncIterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    return Snapshot(saved.config, saved.state, chunks())
 
 
 def _read(directory: Path) -> dict[str, Saved]:
@@ -117,9 +100,8 @@ def _read(directory: Path) -> dict[str, Saved]:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Saved])
     except FileNotFoundError as error:
         if any(directory.glob("*.snapshot")):
-            raise ServerError(
-                f"{file} is missing: the backup is unfinished; take another"
-            ) from error
+            why = "the backup is unfinished; take another"
+            raise ServerError(f"{file} is missing: {why}") from error
         remedy = f"`ringrift cluster backup --to {directory}` makes one"
         raise ServerError(f"{directory} holds no backup: {remedy}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -14,13 +14,15 @@ from typing import Any
 from msgspec import Struct
 
 DEFAULT_PORT = 4222
-DEFAULT_MONITOR_PORT = 8222
-DEFAULT_ROUTE_PORT = 6222
 DEFAULT_STORE = "./.ringrift/nats"
-SERVER_NAME = "ringrift"
-CLUSTER_NAME = "ringrift"
 CONF_FILE, VOTER_FILE, USERS_FILE = "nats.conf", "ops/voter.conf", "ops/users.conf"
 ROUTE_USER = "route"
+TLS_FILES = {
+    "ca_file": "./ops/tls/ca.pem",
+    "cert_file": "./ops/tls/server.pem",
+    "key_file": "./ops/tls/server.key",
+}
+"""in PEM: the certificate authority that all trust, and the server's own certificate and key"""
 MIB = 1024**2
 
 PAYLOAD_BYTES_MAX = 8 * MIB
@@ -36,7 +38,7 @@ minutes and loses what came since. A batch costs four syncs whatever its size, a
 (0.05 to 4 ms), far more than is needed"""
 PING_INTERVAL, WRITE_DEADLINE = "20s", "10s"
 
-_SHIPPED = f"""\
+SHIPPED_CONF = f"""\
 # NATS server of RingRift: `nats-server -c nats.conf` starts a single, durable node. On a voter of a
 # cluster it is the same file; the included files differ, `ringrift cluster init` writes them.
 #
@@ -63,32 +65,21 @@ jetstream {{
   sync_interval: {SYNC_INTERVAL}
 }}
 """
-
-
-class Tls(Struct, frozen=True):
-    """Files in PEM: the certificate authority that all trust, and this server's own."""
-
-    ca: str = "./ops/tls/ca.pem"
-    certificate: str = "./ops/tls/server.pem"
-    key: str = "./ops/tls/server.key"
-
-    def settings(self) -> dict[str, Any]:
-        """The server's settings."""
-        return {"ca_file": self.ca, "cert_file": self.certificate, "key_file": self.key}
+"""`nats.conf` at the root"""
 
 
 class Voter(Struct, frozen=True, kw_only=True):
     """The differences between two servers. Without `routes` a server is a single node."""
 
-    name: str = SERVER_NAME
+    name: str = "ringrift"
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     advertise: str | None = None
     """host:port at which clients reach it, announced to them"""
-    monitor_port: int | None = DEFAULT_MONITOR_PORT
+    monitor_port: int | None = 8222
     """for health and metrics, without authentication: on loopback only"""
     store: str = DEFAULT_STORE
-    route_port: int = DEFAULT_ROUTE_PORT
+    route_port: int = 6222
     route_advertise: str | None = None
     """host:port at which other voters reach its route port"""
     route_password: str | None = None
@@ -100,29 +91,26 @@ class Voter(Struct, frozen=True, kw_only=True):
     """for the leaf nodes of edges"""
     users: bool = False
     """whether clients must log in as a user"""
-    tls: Tls | None = None
+    tls: bool = False
 
     def settings(self) -> dict[str, Any]:
         """The server's settings, except for its store."""
+        secured = {"tls": TLS_FILES} if self.tls else {}
         found: dict[str, Any] = {"server_name": self.name, "host": self.host, "port": self.port}
+        found |= secured
         if self.advertise:
             found["client_advertise"] = self.advertise
         if self.monitor_port is not None:
             found["http"] = f"127.0.0.1:{self.monitor_port}"
-        if self.tls:
-            found["tls"] = self.tls.settings()
         if self.routes:
-            found["cluster"] = self._cluster()
+            found["cluster"] = self._cluster() | secured
         if self.leaf_port is not None:
-            found["leafnodes"] = {"listen": f"{self.host}:{self.leaf_port}", **self._secured()}
+            found["leafnodes"] = {"listen": f"{self.host}:{self.leaf_port}"} | secured
         return found
 
     def _cluster(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            "name": CLUSTER_NAME,
-            "listen": f"{self.host}:{self.route_port}",
-            **self._secured(),
-        }
+        listen = f"{self.host}:{self.route_port}"
+        found: dict[str, Any] = {"name": "ringrift", "listen": listen}
         login = ""
         if self.route_advertise:
             found["advertise"] = self.route_advertise
@@ -132,14 +120,6 @@ class Voter(Struct, frozen=True, kw_only=True):
             login = f"{ROUTE_USER}:{password}@"
         found["routes"] = [f"nats://{login}{route}" for route in self.routes]
         return found
-
-    def _secured(self) -> dict[str, Any]:
-        return {"tls": self.tls.settings()} if self.tls else {}
-
-
-def shipped_conf() -> str:
-    """`nats.conf` at the root."""
-    return _SHIPPED
 
 
 def voter_conf(voter: Voter) -> str:

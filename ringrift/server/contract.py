@@ -19,15 +19,7 @@ import msgspec
 
 from ringrift.events import REGISTRY, EventType
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK
-from ringrift.server.configuration import (
-    CONF_FILE,
-    USERS_FILE,
-    VOTER_FILE,
-    Voter,
-    as_json,
-    shipped_conf,
-    voter_conf,
-)
+from ringrift.server import configuration as conf
 
 Tables = Mapping[str, str]
 """Markdown tables by name, from `ringrift.tools.process_tables`"""
@@ -47,9 +39,9 @@ _OWNED = ("streams", "consumers", "schemas")
 def files(root: Path, tables: Tables) -> dict[str, str]:
     """Content of every file of the contract, by its path from the root."""
     found = {
-        CONF_FILE: shipped_conf(),
-        VOTER_FILE: voter_conf(Voter()),
-        USERS_FILE: as_json({}),
+        conf.CONF_FILE: conf.SHIPPED_CONF,
+        conf.VOTER_FILE: conf.voter_conf(conf.Voter()),
+        conf.USERS_FILE: conf.as_json({}),
         "schemas/README.md": _EVENTS + tables["events"],
     }
     for page in PAGES:

@@ -14,7 +14,7 @@ import msgspec
 from ringrift.log.login import Login
 from ringrift.log.protocol import Log
 from ringrift.log.topology import GAMES, STREAMS, StreamConfig
-from ringrift.server import configuration
+from ringrift.server import configuration as conf
 
 EDGE = "EDGE"
 EDGE_BYTES_MAX = 8 * 1024**3
@@ -36,13 +36,7 @@ def domain_of(node: str) -> str:
 
 
 def edge_conf(
-    node: str,
-    hubs: Sequence[str],
-    login: Login,
-    *,
-    port: int,
-    authority: str | None,
-    store: str = "./nats",
+    node: str, hubs: Sequence[str], login: Login, *, port: int, authority: str | None
 ) -> str:
     """The configuration of an edge's server; it holds a password. `hubs` are host:port of the
     cluster's leaf ports, `authority` is the file of their certificate authority."""
@@ -56,21 +50,18 @@ def edge_conf(
     if authority:
         remote["tls"] = {"ca_file": authority}
     storage = {
-        "store_dir": store,
+        "store_dir": "./nats",
         "domain": domain_of(node),
-        "sync_interval": configuration.SYNC_INTERVAL,
+        "sync_interval": conf.SYNC_INTERVAL,
     }
-    return configuration.as_json(
-        {
-            "server_name": f"edge-{node}",
-            "host": "127.0.0.1",
-            "port": port,
-            "max_payload": configuration.PAYLOAD_BYTES_MAX,
-            "max_pending": configuration.PENDING_BYTES_MAX,
-            "jetstream": storage,
-            "leafnodes": {"reconnect": 1, "remotes": [remote]},
-        }
-    )
+    voter = conf.Voter(name=domain_of(node), port=port, monitor_port=None)
+    settings = voter.settings() | {
+        "max_payload": conf.PAYLOAD_BYTES_MAX,
+        "max_pending": conf.PENDING_BYTES_MAX,
+        "jetstream": storage,
+        "leafnodes": {"reconnect": 1, "remotes": [remote]},
+    }
+    return conf.as_json(settings)
 
 
 async def ensure_edge(log: Log) -> None:
@@ -83,12 +74,10 @@ async def source_edge(log: Log, node: str) -> bool:
 
     Each edge has an entry, for which the server keeps how far it has read. Raises ServerRefused."""
     config: dict[str, Any] = (await log.call(f"STREAM.INFO.{GAMES}"))["config"]
-    external = {"api": f"$JS.{domain_of(node)}.API"}
+    api = f"$JS.{domain_of(node)}.API"
     sources = config.get("sources") or []
-    if any(known.get("external", {}).get("api") == external["api"] for known in sources):
+    if any(known.get("external", {}).get("api") == api for known in sources):
         return False
-    await log.call(
-        f"STREAM.UPDATE.{GAMES}",
-        config | {"sources": [*sources, {"name": EDGE, "external": external}]},
-    )
+    sources.append({"name": EDGE, "external": {"api": api}})
+    await log.call(f"STREAM.UPDATE.{GAMES}", config | {"sources": sources})
     return True

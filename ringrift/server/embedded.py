@@ -43,8 +43,8 @@ class EmbeddedServer:
         self._binary = binary
         self._lock = lock
         self._port = 0
-        self._process: asyncio.subprocess.Process | None = None
-        self._listener: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process
+        self._listener: asyncio.Task[None]
         self._ready = asyncio.Event()
         self._faulty = asyncio.Event()
         self._problem = ""
@@ -74,18 +74,15 @@ class EmbeddedServer:
     @property
     def pid(self) -> int:
         """Process id of the child."""
-        assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
         """Whether the child runs."""
-        return self._process is not None and self._process.returncode is None
+        return self._process.returncode is None
 
     async def wait(self) -> int:
         """Wait for the end of the child; return its exit status, which is negative for a signal."""
-        assert self._process is not None
-        assert self._listener is not None
         status = await self._process.wait()
         await self._listener
         return status
@@ -111,14 +108,12 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """Stop the child and release the data directory."""
-        if self._process is not None and self.running:
+        if self.running:
             self._process.terminate()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS_MAX):
                     await self.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self.wait()
+            await self._kill()
         write_address(self.data, None)
         self._lock.close()
 
@@ -130,9 +125,8 @@ class EmbeddedServer:
         for _ in range(PORT_TRIES_MAX):
             with contextlib.suppress(PortInUse):  # taken by another process meanwhile
                 return await self._launch(candidates.pop() if candidates else free_port())
-        raise PortInUse(
-            f"found no free port in {PORT_TRIES_MAX} tries; end programs that use ports"
-        )
+        tries = f"{PORT_TRIES_MAX} tries"
+        raise PortInUse(f"found no free port in {tries}; end programs that use ports")
 
     async def _launch(self, port: int) -> None:
         _check_space(self.data)
@@ -161,8 +155,6 @@ class EmbeddedServer:
         write_address(self.data, ServerAddress(url=self.url, pid=self.pid))
 
     async def _wait_until_ready(self) -> None:
-        assert self._process is not None
-        assert self._listener is not None
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait(
             {ready, self._listener}, timeout=READY_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED
@@ -170,31 +162,31 @@ class EmbeddedServer:
         if ready.done():
             return
         ready.cancel()
+        await self._kill()
+        raise self._failure()
+
+    async def _kill(self) -> None:
+        """Kill the child, if it still runs, and wait for its end."""
         if self.running:
             self._process.kill()
         await self.wait()
-        raise self._failure()
 
     def _failure(self) -> ServerError:
         line = self._problem or self._last_line or "it wrote nothing"
         if "address already in use" in line:
             return self._port_in_use()
         if "no space left" in line:
-            return DiskFull(
-                f"no space left for {self.data}: free some and start again; "
-                "acknowledged messages are safe"
-            )
+            remedy = "free some and start again; acknowledged messages are safe"
+            return DiskFull(f"no space left for {self.data}: {remedy}")
         output = self.data / "nats.log"
         return ServerError(f"nats-server cannot run: {line} (its output is in {output})")
 
     def _port_in_use(self) -> PortInUse:
-        return PortInUse(
-            f"port {self._port} on 127.0.0.1 is taken: stop its process or choose another port"
-        )
+        remedy = "stop its process or choose another port"
+        return PortInUse(f"port {self._port} on 127.0.0.1 is taken: {remedy}")
 
     async def _listen(self) -> None:
         """Copy the output of the server to its log file and look for problems."""
-        assert self._process is not None
         assert self._process.stderr is not None
         path = self.data / "nats.log"
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
@@ -227,9 +219,8 @@ async def _locked(data: Path) -> IO[str]:
     lock.close()
     address = read_address(data)
     who = f" (its server is process {address.pid} at {address.url})" if address else ""
-    raise AnotherInstance(
-        f"another instance uses {data}{who}: stop it, or name another directory with --data"
-    )
+    remedy = "stop it, or name another directory with --data"
+    raise AnotherInstance(f"another instance uses {data}{who}: {remedy}")
 
 
 def _open_lock(data: Path) -> IO[str]:
@@ -244,8 +235,6 @@ def _open_lock(data: Path) -> IO[str]:
 def _check_space(data: Path) -> None:
     free = shutil.disk_usage(data).free
     if free < DISK_FREE_BYTES_MIN:
-        needed = DISK_FREE_BYTES_MIN // 1024**2
-        raise DiskFull(
-            f"{free // 1024**2} MB free for {data}, at least {needed} MB are needed: "
-            "free some, or name another directory with --data"
-        )
+        lack = f"at least {DISK_FREE_BYTES_MIN // 1024**2} MB are needed"
+        remedy = "free some, or name another directory with --data"
+        raise DiskFull(f"{free // 1024**2} MB free for {data}, {lack}: {remedy}")

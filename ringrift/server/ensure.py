@@ -50,7 +50,7 @@ async def ensure(
     wanted = replicas or await replicas_there(log)
     for stream in streams:
         declared = msgspec.to_builtins(stream) | {"num_replicas": wanted}
-        actual = await _config(log, f"STREAM.INFO.{stream.name}", api.NO_STREAM)
+        actual = await _config(log, f"STREAM.INFO.{stream.name}")
         if actual is None:
             actual = await create(log, stream.name, declared)
         elif (updated := _updated(stream, actual)) != actual:
@@ -61,15 +61,15 @@ async def ensure(
     for consumer in consumers:
         declared = msgspec.to_builtins(consumer)
         creating = f"CONSUMER.CREATE.{WORK}.{consumer.name}"
-        actual = await _config(log, f"CONSUMER.INFO.{WORK}.{consumer.name}", api.NO_CONSUMER)
+        request = {"stream_name": WORK, "config": declared, "action": "create"}
+        actual = await _config(log, f"CONSUMER.INFO.{WORK}.{consumer.name}")
         if actual is None:
-            request = {"stream_name": WORK, "config": declared, "action": "create"}
             actual = await _created(log, creating, request)
         elif actual.get("filter_subject") == f"ringrift.work.{consumer.name}.>":
-            kept = {name: value for name, value in actual.items() if name != "filter_subject"}
-            narrowed = {**kept, "filter_subjects": declared["filter_subjects"]}
-            request = {"stream_name": WORK, "config": narrowed, "action": "update"}
-            actual = await _created(log, creating, request)
+            del actual["filter_subject"]
+            narrowed = actual | {"filter_subjects": declared["filter_subjects"]}
+            update = request | {"config": narrowed, "action": "update"}
+            actual = await _created(log, creating, update)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
 
@@ -89,7 +89,7 @@ def _updated(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:
 async def replicas_there(log: Log) -> int:
     """Number of replicas of a cluster's streams: that of `EVENTS`, which is created if it is
     missing, with three replicas in a cluster and one otherwise."""
-    there = await _config(log, f"STREAM.INFO.{EVENTS}", api.NO_STREAM)
+    there = await _config(log, f"STREAM.INFO.{EVENTS}")
     if there is not None:
         return int(there["num_replicas"])
     events = next(stream for stream in STREAMS if stream.name == EVENTS)
@@ -108,13 +108,13 @@ async def create(log: Log, stream: str, config: Mapping[str, Any]) -> dict[str, 
     return await _created(log, f"STREAM.CREATE.{stream}", config)
 
 
-async def _config(log: Log, subject: str, missing: int) -> dict[str, Any] | None:
+async def _config(log: Log, subject: str) -> dict[str, Any] | None:
     try:
         config: dict[str, Any] = (await log.call(subject))["config"]
     except ServerRefused as error:
-        if error.code == missing:
-            return None
-        raise
+        if error.code not in (api.NO_STREAM, api.NO_CONSUMER):
+            raise
+        return None
     return config
 
 

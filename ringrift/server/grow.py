@@ -8,16 +8,14 @@ cursors, causes and fencing tokens stay valid."""
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from ringrift.log import api
-from ringrift.log.connect import Connection
 from ringrift.log.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
@@ -31,6 +29,8 @@ CURRENT_POLL_SECONDS = 0.1
 LEADER_SECONDS_MAX = 30.0
 
 Report = Callable[[str], None]
+Group = Mapping[str, Any]
+"""The `cluster` part of a stream's information."""
 
 
 class Snapshot(NamedTuple):
@@ -42,46 +42,44 @@ class Snapshot(NamedTuple):
     chunks: AsyncIterator[bytes]
 
 
-class Source(Protocol):
-    """Streams to copy."""
-
-    async def names(self) -> Sequence[str]:
-        """Return the names of all streams."""
-
-    async def snapshot(self, stream: str) -> Snapshot:
-        """Return a snapshot of a stream. Raises ServerError, ServerRefused, LogUnavailable."""
+Source = Mapping[str, Callable[[], Awaitable[Snapshot]]]
+"""Streams to copy, in this order: the name of each and the function that takes its snapshot, which
+raises ServerError, ServerRefused, LogUnavailable."""
 
 
-class Live:
-    """The streams of a running server or cluster."""
+async def live(log: JetStreamLog) -> Source:
+    """The streams of a running server or cluster. The facts come first: a copy taken while others
+    write then contains everything that its facts name."""
+    names = sorted(await _names(log), key=lambda name: (name != EVENTS, name))
+    return {name: partial(_snapshot, log, name) for name in names}
 
-    def __init__(self, log: JetStreamLog) -> None:
-        self._log = log
 
-    async def names(self) -> Sequence[str]:
-        """See `Source.names`. The facts come first: a copy taken while others write then contains
-        everything that its facts name."""
-        return sorted(await _names(self._log), key=lambda name: (name != EVENTS, name))
+async def _snapshot(log: JetStreamLog, stream: str) -> Snapshot:
+    chunks: asyncio.Queue[Msg] = asyncio.Queue()
+    inbox = log.client.new_inbox()
+    subscription = await log.client.subscribe(inbox, cb=chunks.put)
 
-    async def snapshot(self, stream: str) -> Snapshot:
-        """See `Source.snapshot`."""
-        client = self._log.client
-        chunks: asyncio.Queue[Msg] = asyncio.Queue()
-        inbox = client.new_inbox()
-        subscription = await client.subscribe(inbox, cb=chunks.put)
-        request = {
-            "deliver_subject": inbox,
-            "chunk_size": CHUNK_BYTES,
-            "no_consumers": False,
-            "jsck": True,
-        }
+    async def next_chunk() -> Msg:
+        with _unavailable(stream, f"no part of its snapshot for {CHUNK_SECONDS_MAX:g} s"):
+            async with asyncio.timeout(CHUNK_SECONDS_MAX):
+                return await chunks.get()
+
+    async def received() -> AsyncIterator[bytes]:
         try:
-            found = await _asked(client, f"STREAM.SNAPSHOT.{stream}", request)
-        except BaseException:
+            while (chunk := await next_chunk()).data:
+                yield chunk.data
+                if chunk.reply:  # flow control: the server waits for this
+                    await log.client.publish(chunk.reply, b"")
+        finally:
             await subscription.unsubscribe()
-            raise
-        received = _received(client, stream, chunks, subscription)
-        return Snapshot(found["config"], found["state"], received)
+
+    request = {"deliver_subject": inbox, "chunk_size": CHUNK_BYTES, "jsck": True}
+    try:
+        found = await api.call(log.ask, f"STREAM.SNAPSHOT.{stream}", request, CHUNK_SECONDS_MAX)
+    except BaseException:
+        await subscription.unsubscribe()
+        raise
+    return Snapshot(found["config"], found["state"], received())
 
 
 async def copy(
@@ -91,31 +89,43 @@ async def copy(
 
     Raises ServerError if `target` has one of the streams or a copy differs, ServerRefused,
     LogUnavailable."""
-    names = await source.names()
-    present = sorted(set(names) & set(await _names(target)))
-    if present:
+    if present := sorted(source.keys() & await _names(target)):
         listed = ", ".join(present)
         raise ServerError(
             f"the cluster has streams already ({listed}): nothing was copied; use a new cluster"
         )
-    for name in names:
-        snapshot = await source.snapshot(name)
-        await _restore(target.client, name, snapshot)
+    for name, take in source.items():
+        snapshot = await take()
+        await _restore(target, name, snapshot)
         copied = (await target.call(f"STREAM.INFO.{name}"))["state"]
-        fields = ["messages", "last_seq"]
-        if copied["messages"]:  # an empty stream has no first message
-            fields.append("first_seq")
-        for field in fields:
-            if copied[field] != snapshot.state[field]:
+        for field in ("messages", "last_seq", "first_seq"):
+            here, there = copied[field], snapshot.state[field]
+            # an empty stream has no first message
+            if here != there and (field != "first_seq" or copied["messages"]):
                 raise ServerError(
-                    f"{name}: {field} is {copied[field]} on the cluster and "
-                    f"{snapshot.state[field]} at the source"
+                    f"{name}: {field} is {here} on the cluster and {there} at the source"
                 )
         report(f"{name}: {copied['messages']} messages")
     await set_replicas(target, replicas, report=report)
     if replicas > 1:
-        for name in names:
+        for name in source:
             await _change_leader(target, name, replicas)
+
+
+async def _restore(target: JetStreamLog, stream: str, snapshot: Snapshot) -> None:
+    """Create the stream on another server. Raises ServerRefused, LogUnavailable."""
+    request = {"config": snapshot.config, "state": snapshot.state}
+    accepted = await api.call(target.ask, f"STREAM.RESTORE.{stream}", request, CHUNK_SECONDS_MAX)
+
+    async def send(chunk: bytes) -> None:
+        answer = await target.ask(accepted["deliver_subject"], chunk, CHUNK_SECONDS_MAX)
+        if answer:
+            api.raise_for_error(msgspec.json.decode(answer))
+
+    with _unavailable(stream, f"no answer to its restore for {CHUNK_SECONDS_MAX:g} s"):
+        async for chunk in snapshot.chunks:
+            await send(chunk)
+        await send(b"")
 
 
 async def _change_leader(log: Log, stream: str, replicas: int) -> None:
@@ -123,17 +133,13 @@ async def _change_leader(log: Log, stream: str, replicas: int) -> None:
     only after a restart (2.15.1); its followers, which received the messages, know them."""
     before = (await log.call(f"STREAM.INFO.{stream}"))["cluster"]["leader"]
     await log.call(f"STREAM.LEADER.STEPDOWN.{stream}", retry=False)
-    deadline = time.monotonic() + LEADER_SECONDS_MAX
-    while time.monotonic() < deadline:
-        await wait_until_current(log, stream, replicas)
-        with contextlib.suppress(ServerRefused, LogUnavailable):  # between two leaders
-            info = await log.call(f"STREAM.INFO.{stream}", retry=False)
-            if info["cluster"].get("leader") not in (before, None):
-                return
-        await asyncio.sleep(CURRENT_POLL_SECONDS)
-    raise LogUnavailable(
-        f"{stream}: no other leader after {LEADER_SECONDS_MAX:g} s; restart the voter {before}"
-    )
+    problem = f"no other leader after {LEADER_SECONDS_MAX:g} s; restart the voter {before}"
+
+    def changed(group: Group) -> bool:
+        return group.get("leader") not in (before, None)
+
+    await _until(changed, log, stream, LEADER_SECONDS_MAX, problem)
+    await wait_until_current(log, stream, replicas)
 
 
 async def set_replicas(log: Log, replicas: int, *, report: Report = lambda text: None) -> list[str]:
@@ -155,77 +161,45 @@ async def set_replicas(log: Log, replicas: int, *, report: Report = lambda text:
 
 
 async def wait_until_current(
-    log: Log, stream: str, replicas: int, timeout: float = CURRENT_SECONDS_MAX
+    log: Log, stream: str, replicas: int, seconds: float = CURRENT_SECONDS_MAX
 ) -> None:
     """Wait until the stream has a leader and `replicas` - 1 followers that have everything. Raises
     LogUnavailable."""
-    deadline = time.monotonic() + timeout
-    while True:
-        cluster: dict[str, Any] = {}
-        with contextlib.suppress(ServerRefused, LogUnavailable):  # between two leaders
-            info = await log.call(f"STREAM.INFO.{stream}", retry=False)
-            cluster = info.get("cluster") or {}
-        followers = cluster.get("replicas") or []
-        current = [peer for peer in followers if peer.get("current") and not peer.get("lag")]
-        if replicas == 1 or (cluster.get("leader") and len(current) == replicas - 1):
-            return
-        if time.monotonic() > deadline:
-            raise LogUnavailable(
-                f"{stream}: its {replicas} replicas are not current after {timeout:g} s; "
-                "the cluster continues to copy"
-            )
-        await asyncio.sleep(CURRENT_POLL_SECONDS)
+
+    def current(group: Group) -> bool:
+        followers = group.get("replicas") or []
+        there = [peer for peer in followers if peer.get("current") and not peer.get("lag")]
+        return bool(group.get("leader")) and len(there) == replicas - 1
+
+    if replicas > 1:
+        problem = f"its {replicas} replicas are not current after {seconds:g} s"
+        await _until(current, log, stream, seconds, f"{problem}; the cluster continues to copy")
+
+
+async def _until(
+    condition: Callable[[Group], bool], log: Log, stream: str, seconds: float, problem: str
+) -> None:
+    """Ask for the replicas of a stream until the condition holds. Raises LogUnavailable with the
+    text of the problem if that takes too long."""
+    with _unavailable(stream, problem):
+        async with asyncio.timeout(seconds):
+            while True:
+                with contextlib.suppress(ServerRefused, LogUnavailable):  # between two leaders
+                    info = await log.call(f"STREAM.INFO.{stream}", retry=False)
+                    if condition(info.get("cluster") or {}):
+                        return
+                await asyncio.sleep(CURRENT_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _unavailable(stream: str, problem: str) -> Iterator[None]:
+    """Raise a timeout as LogUnavailable."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise LogUnavailable(f"{stream}: {problem}") from error
 
 
 async def _names(log: Log) -> list[str]:
     """Streams on the server; a dozen, which is one page of the answer."""
     return sorted((await log.call("STREAM.NAMES"))["streams"] or [])
-
-
-async def _asked(client: Connection, subject: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a request that may take long. Raises ServerRefused."""
-
-    async def ask(subject: str, payload: bytes, timeout: float) -> bytes:
-        return (await client.request(subject, payload, timeout=timeout)).data
-
-    return await api.call(ask, subject, request, CHUNK_SECONDS_MAX)
-
-
-async def _received(
-    client: Connection, stream: str, chunks: asyncio.Queue[Msg], subscription: Subscription
-) -> AsyncIterator[bytes]:
-    try:
-        while True:
-            async with asyncio.timeout(CHUNK_SECONDS_MAX):
-                chunk = await chunks.get()
-            if not chunk.data:
-                return
-            yield chunk.data
-            if chunk.reply:  # flow control: the server waits for this
-                await client.publish(chunk.reply, b"")
-    except TimeoutError as error:
-        raise LogUnavailable(
-            f"snapshot of {stream}: nothing received for {CHUNK_SECONDS_MAX:g} s"
-        ) from error
-    finally:
-        await subscription.unsubscribe()
-
-
-async def _restore(client: Connection, stream: str, snapshot: Snapshot) -> None:
-    """Create the stream on another server. Raises ServerRefused, LogUnavailable."""
-    request = {"config": snapshot.config, "state": snapshot.state}
-    accepted = await _asked(client, f"STREAM.RESTORE.{stream}", request)
-    async for chunk in snapshot.chunks:
-        await _send(client, accepted["deliver_subject"], chunk, stream)
-    await _send(client, accepted["deliver_subject"], b"", stream)
-
-
-async def _send(client: Connection, subject: str, chunk: bytes, stream: str) -> None:
-    try:
-        answer = await client.request(subject, chunk, timeout=CHUNK_SECONDS_MAX)
-    except TimeoutError as error:
-        raise LogUnavailable(
-            f"restore of {stream}: no answer for {CHUNK_SECONDS_MAX:g} s"
-        ) from error
-    if answer.data:
-        api.raise_for_error(msgspec.json.decode(answer.data))

@@ -17,10 +17,10 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, STREAMS
-from ringrift.server.backup import Backup, save
+from ringrift.server.backup import load, save
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
-from ringrift.server.grow import Live, copy
+from ringrift.server.grow import copy, live
 
 NETWORK = b"network" * 100_000
 
@@ -47,10 +47,10 @@ async def test_a_restored_server_continues_from_the_backup(tmp_path: Path) -> No
         writing = asyncio.create_task(
             old.append_each([started(number) for number in range(250, 2000)])
         )
-        await save(Live(old), tmp_path / "backup")
+        await save(await live(old), tmp_path / "backup")
         await writing
         said: list[str] = []
-        await copy(Backup(tmp_path / "backup"), new, replicas=1, report=said.append)
+        await copy(load(tmp_path / "backup"), new, replicas=1, report=said.append)
         assert sorted(line.split(":")[0] for line in said) == sorted(
             stream.name for stream in STREAMS
         )
@@ -107,11 +107,11 @@ async def test_an_incomplete_backup_is_refused(tmp_path: Path) -> None:
     log = await JetStreamLog.open(server.url, name="test")
     await ensure(log)
     await log.append([started(1)])
-    await save(Live(log), tmp_path / "backup")
+    await save(await live(log), tmp_path / "backup")
     await log.close()
     await server.stop()
     with pytest.raises(ServerError, match="holds no backup"):
-        Backup(tmp_path)
+        load(tmp_path)
     snapshot, manifest = (
         tmp_path / "backup" / "EVENTS.snapshot",
         tmp_path / "backup" / "backup.json",
@@ -119,19 +119,19 @@ async def test_an_incomplete_backup_is_refused(tmp_path: Path) -> None:
     whole, said = snapshot.read_bytes(), manifest.read_bytes()
     snapshot.write_bytes(whole[:-1])
     with pytest.raises(ServerError, match=r"EVENTS\.snapshot is damaged \(\d+ bytes of \d+\)"):
-        Backup(tmp_path / "backup")
+        load(tmp_path / "backup")
     snapshot.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
     with pytest.raises(ServerError, match=r"EVENTS\.snapshot is damaged"):
-        Backup(tmp_path / "backup")
+        load(tmp_path / "backup")
     snapshot.unlink()
     with pytest.raises(ServerError, match=r"EVENTS\.snapshot is missing"):
-        Backup(tmp_path / "backup")
+        load(tmp_path / "backup")
     snapshot.write_bytes(whole)
     manifest.write_bytes(b"{")
     with pytest.raises(ServerError, match=r"backup\.json is not the manifest of a backup"):
-        Backup(tmp_path / "backup")
+        load(tmp_path / "backup")
     manifest.unlink()
     with pytest.raises(ServerError, match=r"backup\.json is missing: the backup is unfinished"):
-        Backup(tmp_path / "backup")
+        load(tmp_path / "backup")
     manifest.write_bytes(said)
-    assert EVENTS in await Backup(tmp_path / "backup").names()
+    assert EVENTS in load(tmp_path / "backup")

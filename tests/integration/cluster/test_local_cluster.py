@@ -20,7 +20,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
-from ringrift.server.grow import Live, copy, set_replicas
+from ringrift.server.grow import copy, live, set_replicas
 
 SETTLE_SECONDS_MAX = 30
 
@@ -103,7 +103,7 @@ async def test_growing_from_one_server_to_three_keeps_everything(
     await old.publish_ticket("ringrift.work.selfplay.5.hex8_2p", b"{}", "ticket")
     digest = await Blobs(old).put("models", b"network" * 100_000)
     said: list[str] = []
-    await copy(Live(old), new, replicas=3, report=said.append)
+    await copy(await live(old), new, replicas=3, report=said.append)
     for stream in STREAMS:
         if stream.name != "WORK":
             assert await content(new, stream.name) == await content(old, stream.name), stream.name
@@ -116,7 +116,7 @@ async def test_growing_from_one_server_to_three_keeps_everything(
     assert item is not None
     assert "EVENTS: 250 messages" in said
     with pytest.raises(ServerError, match="has streams already"):
-        await copy(Live(old), new, replicas=3)
+        await copy(await live(old), new, replicas=3)
     for log in (old, new):
         await log.close()
     await server.stop()

@@ -17,12 +17,12 @@ from ringrift.server.binary import find_binary
 from ringrift.server.configuration import (
     CONF_FILE,
     DEFAULT_STORE,
+    SHIPPED_CONF,
     USERS_FILE,
     VOTER_FILE,
     Voter,
     as_json,
     server_conf,
-    shipped_conf,
     voter_conf,
 )
 from ringrift.server.ensure import ensure
@@ -53,7 +53,7 @@ def write(folder: Path, *, conf: str, voter: str, users: str) -> None:
 
 
 def test_the_readable_file_has_the_settings_of_the_embedded_server(home: Path) -> None:
-    conf = shipped_conf().replace("$store", json.dumps(DEFAULT_STORE))
+    conf = SHIPPED_CONF.replace("$store", json.dumps(DEFAULT_STORE))
     write(home, conf=conf, voter=as_json(Voter().settings()), users=as_json({}))
     shipped = digest(home)
     (home / CONF_FILE).write_text(server_conf(Voter()))
@@ -63,7 +63,7 @@ def test_the_readable_file_has_the_settings_of_the_embedded_server(home: Path) -
 def test_the_server_accepts_the_files_of_a_voter_with_users(home: Path) -> None:
     voter = Voter(name="b", routes=("127.0.0.1:6222",), route_password="pw-x", leaf_port=7422)
     users = users_conf(ROLES, new_passwords(ROLES))
-    write(home, conf=shipped_conf(), voter=voter_conf(voter), users=users)
+    write(home, conf=SHIPPED_CONF, voter=voter_conf(voter), users=users)
     assert digest(home)
 
 

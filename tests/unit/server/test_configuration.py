@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ringrift.log.login import Login
-from ringrift.server.configuration import Tls, Voter, server_conf, voter_conf
+from ringrift.server.configuration import Voter, server_conf, voter_conf
 from ringrift.server.edge import edge_conf
 
 
@@ -35,7 +35,7 @@ def test_a_voter_connects_to_the_others_with_their_password() -> None:
 
 
 def test_certificates_are_used_on_every_port() -> None:
-    found = written(voter_conf(Voter(routes=("a:6222",), leaf_port=7422, tls=Tls())))
+    found = written(voter_conf(Voter(routes=("a:6222",), leaf_port=7422, tls=True)))
     for part in (found, found["cluster"], found["leafnodes"]):
         assert part["tls"]["ca_file"] == "./ops/tls/ca.pem"
 
