@@ -17,7 +17,7 @@ from ringrift.deciders.fleet.resilience import quorum_level
 from ringrift.errors import CommandError
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.runtime.voters import voters_in
+from ringrift.runtime.cluster_view import voters_in
 from ringrift.server.ensure import ensure
 
 ClusterData: TypeAlias = Annotated[

@@ -20,9 +20,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.cluster_view import ClusterView, cluster_view
-from ringrift.runtime.queues import Queue
-from ringrift.runtime.voters import Voters, voters
+from ringrift.runtime.cluster_view import ClusterView, Queue, Voters, cluster_view, voters
 
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
 """a new leader takes 4 to 9 s"""

@@ -22,8 +22,8 @@ from ringrift.errors import CommandError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence, UpdateRequest, update_subject
 from ringrift.log.topology import CONTROL_BUCKET, EVENTS
+from ringrift.runtime.cluster_view import Voters, voters_in
 from ringrift.runtime.condition import LAG_READY_MAX
-from ringrift.runtime.voters import Voters, voters_in
 
 LOOK_SECONDS = 0.5
 HAND_OVER_SECONDS = 3.0

@@ -3,7 +3,7 @@
 from functools import partial
 
 from ringrift.consumers.games.playing import played
-from ringrift.consumers.networks.cache import Networks
+from ringrift.consumers.networks.fetching import Networks
 from ringrift.events import Fact
 from ringrift.events.facts import EvaluationFailed, EvaluationScored
 from ringrift.events.tickets import EvaluationTicket

@@ -7,8 +7,7 @@ from msgspec.structs import replace
 
 from ringrift.consumers.games.playing import played
 from ringrift.consumers.games.reanalysis import finished, reanalyse
-from ringrift.consumers.networks.cache import Networks
-from ringrift.consumers.networks.fallback import wanted_or_older
+from ringrift.consumers.networks.fetching import Networks, wanted_or_older
 from ringrift.events import Fact
 from ringrift.events.facts import SelfplayFinished
 from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket

@@ -1,11 +1,12 @@
-"""The cluster at a glance: leader, nodes, roles, problems, and one line of advice for each problem.
-
+"""The cluster at a glance: voters, nodes, roles, the work queue, problems, and one line of advice
+for each problem.
 
 Read from the log and its buckets on request, so that any process can report it."""
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -15,21 +16,49 @@ from ringrift.deciders.fleet import nodes
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.deciders.fleet.health import Health, health
 from ringrift.deciders.fleet.pressure import TIERS
-from ringrift.deciders.fleet.resilience import Quorum, Resilience, resilience
+from ringrift.deciders.fleet.resilience import Quorum, Resilience, quorum_level, resilience
 from ringrift.deciders.kit import Context
 from ringrift.events import facts as f
-from ringrift.log import read
+from ringrift.events.tickets import PRIORITIES
+from ringrift.log import api, read
+from ringrift.log.entry import stamp_of
+from ringrift.log.errors import ServerRefused, StreamError
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.protocol import Log
-from ringrift.log.topology import LEASE_BUCKET
+from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
+from ringrift.log.wire import Wire
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import LEASED, PROCESSES
-from ringrift.runtime.queues import Queue, queues
-from ringrift.runtime.voters import voters
 
 NODE_FACTS = (f.NodePresenceChanged, f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost)
+
+
+class Voters(Struct, frozen=True, kw_only=True):
+    """The voters of `EVENTS`: the leader, how many are configured, how many are current, and the
+    names of the others."""
+
+    leader: str | None
+    voters: int
+    alive: int
+    away: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Quorum:
+        """The quorum. Without a leader nothing can be written, however many voters are alive."""
+        return "LOST" if self.leader is None else quorum_level(self.voters, self.alive)
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """Tickets of one kind: waiting, in the hands of workers, of those the ones delivered before,
+    and the seconds since one was last acknowledged (None: never)."""
+
+    kind: str
+    waiting: int
+    in_hand: int
+    redelivered: int
+    last_ack_seconds: float | None
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
@@ -161,3 +190,68 @@ def _advice(view: ClusterView, away: Sequence[str], dead_letters_max: int) -> li
 
 def _tier_index(tier: str) -> int:
     return TIERS.index(tier) if tier in TIERS else 0
+
+
+async def voters(log: Log) -> Voters:
+    """The voters of `EVENTS`. Without a leader,
+    the known servers that answer count as alive."""
+    try:
+        info = await log.call(f"STREAM.INFO.{EVENTS}", retry=False)
+    except StreamError:
+        away = tuple([server for server in log.servers if not await _answers(server)])
+        known = len(log.servers)
+        return Voters(leader=None, voters=known, alive=known - len(away), away=away)
+    return voters_in(info)
+
+
+def voters_in(info: dict[str, Any]) -> Voters:
+    """The voters in the server's answer about a stream. The leader is not listed as a replica;
+    without a leader all voters are."""
+    cluster: dict[str, Any] | None = info.get("cluster")
+    if not cluster:
+        return Voters(leader="single", voters=1, alive=1)
+    leader, replicas = cluster.get("leader") or None, cluster.get("replicas") or []
+    behind = [item for item in replicas if item.get("offline") or not item.get("current")]
+    away = tuple(str(item.get("name")) for item in behind)
+    count = len(replicas) + (leader is not None)
+    return Voters(leader=leader, voters=count, alive=count - len(away), away=away)
+
+
+async def _answers(server: str) -> bool:
+    with contextlib.suppress(StreamError):
+        (await Wire.open([server])).close()
+        return True
+    return False
+
+
+async def queues(log: Log) -> list[Queue]:
+    """The queue of each kind of work."""
+    infos = {kind: await _infos(log, kind) for kind in WORK_KINDS}
+    return [_queue(kind, found) for kind, found in infos.items() if found]
+
+
+async def _infos(log: Log, kind: str) -> list[dict[str, Any]]:
+    """The server's answers about the consumers of a kind, those that exist."""
+    found = []
+    for priority in PRIORITIES:
+        try:
+            found.append(await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
+        except ServerRefused as error:
+            if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
+                raise
+    return found
+
+
+def _queue(kind: str, infos: list[dict[str, Any]]) -> Queue:
+    ages = []
+    for info in infos:
+        acknowledged = (info.get("ack_floor") or {}).get("last_active")
+        if acknowledged is not None and not acknowledged.startswith("0001"):  # Go's zero time
+            ages.append(max(0.0, (stamp_of(info["ts"]) - stamp_of(acknowledged)) / 1e9))
+    return Queue(
+        kind=kind,
+        waiting=sum(info["num_pending"] for info in infos),
+        in_hand=sum(info["num_ack_pending"] for info in infos),
+        redelivered=sum(info["num_redelivered"] for info in infos),
+        last_ack_seconds=min(ages, default=None),
+    )

@@ -1,13 +1,23 @@
-"""This machine: its name, threads and memory."""
+"""This machine: its name, threads and memory, and the share of each resource in use, 0 to 1.
+
+The shares come from the Linux kernel; on other systems those that are unknown are left out. In a
+container its own limit counts."""
 
 import contextlib
 import os
 import re
+import resource
+import shutil
 import socket
 import sys
 from pathlib import Path
 
+from ringrift.events.facts import Resource
+
 CGROUP = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})
+"""resources of the whole node; the others belong to one process"""
 
 
 def node_name() -> str:
@@ -34,3 +44,58 @@ def memory_bytes(cgroup: Path = CGROUP) -> int:
     with contextlib.suppress(OSError, ValueError):  # `max`: no limit
         return min(found, int((cgroup / "memory.max").read_text()))
     return found
+
+
+def used_shares(data: Path) -> dict[Resource, float]:
+    """The share in use of each resource known here; `data` is on the disk to look at."""
+    found: dict[Resource, float | None] = {
+        "ram": ram(),
+        "vram": vram(),
+        "disk": disk(data),
+        "files": files(),
+    }
+    return {name: min(max(share, 0.0), 1.0) for name, share in found.items() if share is not None}
+
+
+def ram(proc: Path = PROC, cgroup: Path = CGROUP) -> float | None:
+    """Memory that is not available without swapping, of the machine or of the container's limit,
+    whichever is tighter."""
+    shares = []
+    with contextlib.suppress(OSError, ValueError, KeyError, ZeroDivisionError):
+        lines = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
+        available, total = (lines[name].split()[0] for name in ("MemAvailable", "MemTotal"))
+        shares.append(1.0 - int(available) / int(total))
+    with contextlib.suppress(OSError, ValueError, KeyError, ZeroDivisionError):  # `max`: no limit
+        limit = int((cgroup / "memory.max").read_text())
+        current = int((cgroup / "memory.current").read_text())
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        shares.append((current - int(stat["inactive_file"])) / limit)
+    return max(shares, default=None)
+
+
+def vram() -> float | None:
+    """GPU memory; None without a GPU or as long as this process has not loaded torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return float(1.0 - free / total)
+
+
+def disk(data: Path) -> float | None:
+    """The disk that holds `data`, or would once it is created."""
+    path = data.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    with contextlib.suppress(OSError, ZeroDivisionError):
+        usage = shutil.disk_usage(path)
+        return 1.0 - usage.free / (usage.used + usage.free)  # without what is reserved for root
+    return None
+
+
+def files(proc: Path = PROC) -> float | None:
+    """File descriptors of this process, relative to its soft limit."""
+    with contextlib.suppress(OSError, ZeroDivisionError):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return len(os.listdir(proc / "self" / "fd")) / limit if limit > 0 else None
+    return None

@@ -6,13 +6,16 @@ reports.
 import asyncio
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import nats.errors
 import structlog
+from msgspec import Struct
 
 from ringrift.events import Draft, Fact, Settings, draft
 from ringrift.events.facts import Resource, Tier
@@ -31,11 +34,24 @@ from ringrift.runtime.controls import Controls
 from ringrift.runtime.folds import Folded
 from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.notify import STOPPING, notify
-from ringrift.runtime.process_clock import Clock
 
 Item = TypeVar("Item")
 Job = Callable[[], Awaitable[None]]
 Key = str | int
+
+
+class Clock(Struct, frozen=True):
+    """Time as a process sees it: `monotonic` measures durations and leases, `wall` counts seconds
+    since 1970. Tests and the simulator pass a clock of their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+    def now(self) -> datetime:
+        """The wall clock as a datetime in UTC."""
+        return datetime.fromtimestamp(self.wall(), UTC)
+
+
 SYSTEM_CLOCK = Clock()
 
 

@@ -11,8 +11,8 @@ from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.host import NODE_WIDE, used_shares
 from ringrift.runtime.process import Process
-from ringrift.runtime.resources import NODE_WIDE, used_shares
 
 
 async def relieve(process: Process, used: dict[Resource, float] | None = None) -> None:

@@ -14,19 +14,21 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+import msgspec
 import nats.errors
+import structlog
 
 import ringrift
-from ringrift.events.facts import ConsumerStarted, ConsumerStopped
+from ringrift.events.facts import ConsumerStarted, ConsumerStopped, LostEventsRepublished
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.republish import republish
 from ringrift.runtime.decide import act
 from ringrift.runtime.endpoints import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
 from ringrift.runtime.host import node_name
-from ringrift.runtime.logs import configure_logs
-from ringrift.runtime.losses import republish_lost
 from ringrift.runtime.notify import READY, keep_alive, notify
 from ringrift.runtime.process import Job, Process, cancel
 from ringrift.runtime.processes import PROCESSES
@@ -50,6 +52,23 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
         asyncio.run(_connect_and_live(name, options.node, options.server, main))
     except StreamError as error:
         sys.exit(f"{name}: {error}")
+
+
+def configure_logs() -> None:
+    """Write logs for people, or JSON lines with `RINGRIFT_LOG=json`. Exits if it is neither."""
+    chosen = os.environ.get("RINGRIFT_LOG", "console")
+    renderers: list[Any]
+    if chosen == "json":
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    elif chosen == "console":
+        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    else:
+        sys.exit(f"RINGRIFT_LOG={chosen!r}: give console or json")
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, stamp, *renderers],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def deciding(name: str) -> Main:
@@ -109,6 +128,26 @@ async def live(process: Process, main: Main) -> None:
             async with asyncio.timeout(FAREWELL_SECONDS_MAX):
                 await process.append(stopped, key=instance)
                 await beat_once(process, left=True)
+
+
+async def republish_lost(process: Process) -> None:
+    """After each reconnect, republish the acknowledged events that the server has lost and record
+    the loss, until cancelled."""
+    log = process.log
+    while True:
+        await log.reconnected.wait()
+        log.reconnected.clear()
+        try:
+            for found in await republish(log):
+                lost = msgspec.structs.asdict(found)
+                process.logger.error("acknowledged events were lost", **lost)
+                fact = LostEventsRepublished(node=process.node, consumer=process.name, **lost)
+                moment = f"{process.clock.wall():.6f}"
+                key = f"{process.instance}.{found.stream}.{found.first_seq}.{moment}"
+                await process.append(fact, key=key)
+        except Exception:
+            log.reconnected.set()  # the next run of this job looks again
+            raise
 
 
 async def _until_done(process: Process, main: Main) -> None:

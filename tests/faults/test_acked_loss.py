@@ -17,8 +17,8 @@ from ringrift.events.facts import ConsumerStarted, LostEventsRepublished
 from ringrift.log import read
 from ringrift.log.errors import LogRewound
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.runtime.losses import republish_lost
 from ringrift.runtime.process import Process
+from ringrift.runtime.run import republish_lost
 from ringrift.server.embedded import EmbeddedServer
 
 WAIT_SECONDS_MAX = 30.0

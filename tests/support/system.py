@@ -12,8 +12,7 @@ from ringrift.events import Fact, Recorded, type_of
 from ringrift.events.facts import SelfplayFinished, SelfplayPlanned
 from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log import read
-from ringrift.runtime.process import Process
-from ringrift.runtime.process_clock import Clock
+from ringrift.runtime.process import Clock, Process
 from ringrift.tools.memory_broker import MemoryStream
 from ringrift.tools.memory_log import MemoryBroker, MemoryLog
 from support.virtual_time import VirtualLoop

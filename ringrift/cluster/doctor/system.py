@@ -14,10 +14,9 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.log.read import settings_in_force
 from ringrift.log.topology import CONSUMERS, DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
-from ringrift.runtime.cluster_view import cluster_view
+from ringrift.runtime.cluster_view import cluster_view, voters_in
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import PROCESSES
-from ringrift.runtime.voters import voters_in
 from ringrift.server.ensure import Drift, differences
 from ringrift.server.recreate import LEADERLESS_SECONDS_MAX, RECREATED, leaderless
 

@@ -1,18 +1,29 @@
-"""Plays the games of a ticket in a thread, and publishes each as soon as it ends."""
+"""Plays the games of a ticket in a thread, and publishes each once, as soon as it ends."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ringrift.consumers.games.publishing import publish_games
 from ringrift.deciders.fleet.pressure import batch_size
-from ringrift.events import Fact
+from ringrift.events import Draft, Fact, event_id, type_of
 from ringrift.events.facts import GameCompleted
-from ringrift.events.tickets import Ticket
-from ringrift.runtime.from_thread import from_thread
+from ringrift.events.tickets import Ticket, config_of
+from ringrift.log.errors import StreamError
+from ringrift.log.retry import Backoff
+from ringrift.log.topology import GAMES
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
+from ringrift.runtime.work import caused_at
 
+IN_FLIGHT_MAX = 64
+"""games sent and not acknowledged yet"""
+FETCHED = Backoff(first_seconds=0.2, longest_seconds=10.0, budget_seconds=None)
+"""the cluster fetches games from an edge within a moment; after a cut link within 40 s"""
+Publish = Callable[[GameCompleted], Awaitable[None]]
 F = TypeVar("F", bound=Fact)
+Item = TypeVar("Item")
 
 
 async def played(
@@ -21,19 +32,87 @@ async def played(
     """Yield the facts of `play`, which has `games` games. At the end all games are acknowledged.
 
     `play` is `play_games` or `play_match`, bound to its own arguments. Raises Drained."""
-
-    def started() -> Iterator[F]:
-        return play(
-            node=process.node,
-            threads=threads(),
-            # called in the thread of the games, while the heartbeat may write the tiers
-            width=lambda games: batch_size(games, dict(process.tiers)),
-            progress=lambda _: process.check_stop(),
-        )
-
+    facts = play(
+        node=process.node,
+        threads=threads(),
+        # called in the thread of the games, while the heartbeat may write the tiers
+        width=lambda games: batch_size(games, dict(process.tiers)),
+        progress=lambda _: process.check_stop(),
+    )
     ids = [f"{ticket.ticket}-{index}" for index in range(games)]
     async with publish_games(process, ticket, ids, deliveries) as publish:
-        async for fact in from_thread(process, started):
+        async for fact in from_thread(process, facts):
             if isinstance(fact, GameCompleted):
                 await publish(fact)
             yield fact
+
+
+async def from_thread(process: Process, items: Iterator[Item]) -> AsyncIterator[Item]:
+    """Yield the items of a slow iterator, which runs in a thread of its own.
+
+    Raises what the iterator raises, and Drained when the process must hand back its work."""
+    loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1)
+    try:
+        while (item := await loop.run_in_executor(thread, next, items, None)) is not None:
+            yield item
+            process.check_stop()
+    finally:
+        await asyncio.to_thread(thread.shutdown)  # waits for the item in hand
+        del items  # closes a generator, even while the error is still looked at
+
+
+@contextlib.asynccontextmanager
+async def publish_games(
+    process: Process, ticket: Ticket, ids: Sequence[str], deliveries: int
+) -> AsyncIterator[Publish]:
+    """A function that appends one of the games `ids` of the ticket. When the block ends, all are
+    acknowledged.
+
+    Games left by an earlier delivery are not written again, whatever their age. On a node with an
+    edge the games go there, and the block ends when the cluster has fetched them."""
+    names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
+    # before the first delivery no worker can have written any
+    present = await stored(process, ticket, GameCompleted, names) if deliveries > 1 else {}
+    slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
+    log = process.edge or process.log
+    appending: list[asyncio.Task[None]] = []
+
+    async def append(item: Draft) -> None:
+        try:
+            await log.append([item])
+            written.add(item.id)
+        finally:
+            slots.release()
+
+    async def publish(game: GameCompleted) -> None:
+        item = process.draft(game, cause=ticket.cause, key=game.game)
+        if item.id not in present:
+            await slots.acquire()  # a slow log must slow down the play
+            appending.append(asyncio.create_task(append(item)))
+
+    try:
+        yield publish
+        await asyncio.gather(*appending)
+    finally:
+        await asyncio.gather(*appending, return_exceptions=True)
+    if process.edge is not None:
+        await _wait_until_fetched(process, ticket, written)
+
+
+async def _wait_until_fetched(process: Process, ticket: Ticket, written: set[str]) -> None:
+    """Wait until the cluster has these games, however long the link is down. Raises Drained."""
+    process.doing = f"waiting: {len(written)} games of {config_of(ticket)} are on the edge"
+    for pause in FETCHED.pauses():
+        process.check_stop()
+        with contextlib.suppress(StreamError):  # the link is down
+            if written <= (await stored(process, ticket, GameCompleted, sorted(written))).keys():
+                return
+        await process.wait(pause)
+
+
+async def stored(
+    process: Process, ticket: Ticket, kind: type[Fact], ids: Sequence[str]
+) -> dict[str, int]:
+    """The sequences of the ticket's facts of a kind in `GAMES` that the cluster has, by id."""
+    filters = [type_of(kind).filter(config_of(ticket))]
+    return await process.log.stored(GAMES, ids, filters, await caused_at(process, ticket))

@@ -4,8 +4,8 @@ facts of their own."""
 import time
 from collections.abc import Iterator
 
-from ringrift.consumers.games.publishing import stored
-from ringrift.consumers.networks.cache import Networks
+from ringrift.consumers.games.playing import from_thread, stored
+from ringrift.consumers.networks.fetching import Networks
 from ringrift.consumers.shards.building import retractions_until
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import event_id
@@ -19,7 +19,6 @@ from ringrift.learning.targets import TargetsError
 from ringrift.log import read
 from ringrift.log.topology import EVENTS
 from ringrift.rules import Config
-from ringrift.runtime.from_thread import from_thread
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import fields_of, is_done
@@ -81,7 +80,7 @@ async def reanalyse(
             )
 
     done = len(present)
-    async for fact in from_thread(process, search):
+    async for fact in from_thread(process, search()):
         await process.append(fact, cause=ticket.cause, key=fact.game)
         done += 1
     seconds = process.clock.monotonic() - began

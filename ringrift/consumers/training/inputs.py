@@ -6,7 +6,7 @@ import contextlib
 import torch
 from msgspec.structs import replace
 
-from ringrift.consumers.networks.fallback import wanted_or_older
+from ringrift.consumers.networks.fetching import wanted_or_older
 from ringrift.consumers.shards.building import exported_shards, shard_bytes
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import Settings, TrainingSettings

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 
 from ringrift.cluster.local import LocalCluster
-from ringrift.consumers.games.publishing import IN_FLIGHT_MAX
+from ringrift.consumers.games.playing import IN_FLIGHT_MAX
 from ringrift.events import Draft, draft
 from ringrift.events.facts import GameCompleted
 from ringrift.log.entry import Entry

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from ringrift.log.errors import StreamError
 from ringrift.runtime.folds import Folded
-from ringrift.runtime.losses import republish_lost
-from ringrift.runtime.process import Process
-from ringrift.runtime.process_clock import Clock
+from ringrift.runtime.process import Clock, Process
+from ringrift.runtime.run import republish_lost
 from ringrift.tools.memory_log import MemoryBroker
 from ringrift.tools.simulation.world import World
 

@@ -8,7 +8,7 @@ import contextlib
 import random
 
 from ringrift.consumers import dispatcher
-from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.games.playing import publish_games
 from ringrift.deciders.loop import evaluation, promotion, selfplay
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (

@@ -13,7 +13,7 @@ import pytest
 from support.clusters import port_with_neighbours
 
 from ringrift.cluster.files import LEAF_PORTS_ABOVE, parse_nodes, write_cluster, write_edge
-from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.games.playing import publish_games
 from ringrift.events import draft, event_id
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.tickets import tickets_of

@@ -13,8 +13,7 @@ from support.system import PLAN as USUAL_PLAN
 from support.system import System
 
 from ringrift.consumers import selfplay
-from ringrift.consumers.networks.cache import Networks
-from ringrift.consumers.networks.fallback import wanted_or_older
+from ringrift.consumers.networks.fetching import Networks, wanted_or_older
 from ringrift.consumers.training.inputs import initial_weights
 from ringrift.events import Fact
 from ringrift.events.facts import (

@@ -6,7 +6,7 @@ import pytest
 from support.games import recorded_game
 from support.system import System
 
-from ringrift.consumers.games.publishing import publish_games
+from ringrift.consumers.games.playing import publish_games
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket
 from ringrift.runtime.process import Drained, Process

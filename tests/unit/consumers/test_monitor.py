@@ -8,8 +8,8 @@ from support.loop_facts import promoted
 from support.system import System, running, until
 
 from ringrift.consumers import monitor
+from ringrift.consumers.monitor import Known
 from ringrift.consumers.monitoring.measures import measure_configs
-from ringrift.consumers.monitoring.observation import Known
 from ringrift.events import draft
 from ringrift.events.facts import (
     BreakerReset,

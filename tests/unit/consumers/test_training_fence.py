@@ -11,7 +11,7 @@ from support.loop_facts import requested
 from support.system import System, running, until
 
 from ringrift.consumers import trainer
-from ringrift.consumers.training.supervision import watch_for_timeout
+from ringrift.consumers.trainer import watch_for_timeout
 from ringrift.events.facts import ModelRegistered, TrainingFinished, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket, tickets_of
 from ringrift.learning.training_state import Progress

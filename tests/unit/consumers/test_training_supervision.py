@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from support.loop_facts import requested
 from support.system import System
 
-from ringrift.consumers.training.supervision import CHECKPOINT_FACT_SECONDS, run_training
+from ringrift.consumers.trainer import CHECKPOINT_FACT_SECONDS, run_training
 from ringrift.events.facts import TrainingCheckpointed, TrainingProgressed, TrainingTimedOut
 from ringrift.events.tickets import TrainingTicket, tickets_of
 from ringrift.learning.training_state import Progress, TrainingError

@@ -11,8 +11,7 @@ from support.http_client import get
 
 from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
 from ringrift.runtime.endpoints import health_port, serve_health
-from ringrift.runtime.process import Process
-from ringrift.runtime.process_clock import Clock
+from ringrift.runtime.process import Clock, Process
 from ringrift.runtime.processes import PROCESSES
 from ringrift.tools.memory_log import MemoryLog
 

@@ -10,7 +10,7 @@ from support.system import System, running, until
 
 from ringrift.deciders.fleet.pressure import batch_size, takes_work, worst
 from ringrift.events.facts import NodePressureChanged
-from ringrift.runtime import relief, resources
+from ringrift.runtime import host, relief
 from ringrift.runtime.process import Process
 from ringrift.runtime.relief import relieve
 
@@ -88,7 +88,7 @@ async def test_critical_gpu_memory_empties_the_caches(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Gpu(used=85, cached=40)))
-    monkeypatch.setattr(relief, "used_shares", lambda data: {"vram": resources.vram()})
+    monkeypatch.setattr(relief, "used_shares", lambda data: {"vram": host.vram()})
     process = system.process()
     await relieve(process)
     assert process.tiers == {"vram": "critical"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringrift.runtime.voters import voters_in
+from ringrift.runtime.cluster_view import voters_in
 
 HERE: dict[str, Any] = {"name": "b", "current": True}
 BEHIND: dict[str, Any] = {"name": "b", "current": False}

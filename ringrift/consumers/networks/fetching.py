@@ -1,4 +1,5 @@
-"""Fetches a network, or the newest older one if it cannot be fetched.
+"""The networks that a worker uses: fetched by digest, verified and kept in memory, with the newest
+older one in place of one that cannot be fetched.
 
 A lost or damaged blob would otherwise stop self-play and training of its config until an operator
 restores it (requirement G06.37). Matches measure one particular network, so they have no fallback.
@@ -6,22 +7,54 @@ restores it (requirement G06.37). Matches measure one particular network, so the
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
+import torch
+
 from ringrift.events.facts import FallbackModelUsed, ModelPromoted, ModelRolledBack
 from ringrift.events.tickets import Ticket, config_of
+from ringrift.learning.families import model_of
 from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.log.retry import Backoff
+from ringrift.log.topology import MODEL_BUCKET
+from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import fields_of
+from ringrift.search.harness import Model
 
+NETWORKS_MAX = 4
+"""networks in memory: both sides of a match, and those of the next one"""
 PAUSES = Backoff(first_seconds=1.0, longest_seconds=60.0, budget_seconds=None)
 Found = TypeVar("Found")
 Fetch = Callable[[str], Awaitable[Found]]
+
+
+class Networks:
+    """A cache of networks by digest that drops the least recently used one."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._kept: OrderedDict[str, Model] = OrderedDict()
+
+    async def get(self, model: str) -> Model:
+        """A network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
+        if model not in self._kept:
+            data = await self._process.blobs.get(MODEL_BUCKET, model)
+            self._kept[model] = await asyncio.to_thread(_load, data, model)
+        self._kept.move_to_end(model)
+        while len(self._kept) > NETWORKS_MAX:
+            self._kept.popitem(last=False)
+        return self._kept[model]
+
+
+def _load(data: bytes, model: str) -> Model:
+    torch.set_num_threads(threads())
+    return model_of(data, digest=model)
 
 
 async def wanted_or_older(

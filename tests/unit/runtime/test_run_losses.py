@@ -8,7 +8,7 @@ from support.system import System, running, until
 
 from ringrift.events import Fact
 from ringrift.events.facts import ConsumerStarted, LostEventsRepublished, PipelinePaused
-from ringrift.runtime.losses import republish_lost
+from ringrift.runtime.run import republish_lost
 
 
 def started(number: int) -> Fact:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from support.system import System
 
-from ringrift.runtime.from_thread import from_thread
+from ringrift.consumers.games.playing import from_thread
 from ringrift.runtime.process import Drained, Process
 
 
@@ -19,7 +19,7 @@ async def test_items_arrive_in_order_and_the_error_after_them(system: System) ->
 
     seen: list[int] = []
     with pytest.raises(ValueError, match="spent"):
-        await collect(system.process(), numbers, seen)
+        await collect(system.process(), numbers(), seen)
     assert seen == list(range(100))
 
 
@@ -34,14 +34,14 @@ async def test_the_thread_ends_when_the_process_drains(system: System) -> None:
 
     ended, process = threading.Event(), system.process()
     with pytest.raises(Drained):
-        await collect(process, numbers, [], stop_at=10)
+        await collect(process, numbers(), [], stop_at=10)
     assert ended.wait(5)
 
 
 async def collect(
-    process: Process, make: Callable[[], Iterator[int]], into: list[int], stop_at: int = -1
+    process: Process, items: Iterator[int], into: list[int], stop_at: int = -1
 ) -> None:
-    async for number in from_thread(process, make):
+    async for number in from_thread(process, items):
         into.append(number)
         if number == stop_at:
             process.stop()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringrift.runtime import resources
+from ringrift.runtime import host
 from ringrift.runtime.host import memory_bytes
 
 GIB = 1024**3
@@ -21,29 +21,27 @@ def machine(tmp_path: Path) -> Path:
 
 
 def test_memory_in_use_is_memory_not_available_without_swapping(machine: Path) -> None:
-    assert resources.ram(machine, machine / "none") == pytest.approx(0.6)
+    assert host.ram(machine, machine / "none") == pytest.approx(0.6)
 
 
 def test_the_limit_of_a_container_counts_without_its_file_caches(machine: Path) -> None:
     (machine / "memory.max").write_text(f"{4 * GIB}\n")
     (machine / "memory.current").write_text(f"{4 * GIB}\n")
     (machine / "memory.stat").write_text(f"anon 7\ninactive_file {GIB}\n")
-    assert resources.ram(machine, machine) == pytest.approx(0.75)
+    assert host.ram(machine, machine) == pytest.approx(0.75)
     assert memory_bytes(machine) == 4 * GIB
 
 
 def test_a_container_without_a_limit_has_the_memory_of_the_machine(machine: Path) -> None:
     (machine / "memory.max").write_text("max\n")
-    assert resources.ram(machine, machine) == pytest.approx(0.6)
+    assert host.ram(machine, machine) == pytest.approx(0.6)
     assert memory_bytes(machine) == memory_bytes(machine / "none")
 
 
 def test_unknown_shares_are_none(tmp_path: Path) -> None:
-    assert resources.ram(tmp_path, tmp_path) is None
-    assert resources.files(tmp_path) is None
+    assert host.ram(tmp_path, tmp_path) is None
+    assert host.files(tmp_path) is None
 
 
 def test_a_missing_directory_is_on_the_disk_of_its_parent(tmp_path: Path) -> None:
-    assert resources.disk(tmp_path / "not" / "yet") == pytest.approx(
-        resources.disk(tmp_path), abs=0.01
-    )
+    assert host.disk(tmp_path / "not" / "yet") == pytest.approx(host.disk(tmp_path), abs=0.01)
