@@ -18,7 +18,7 @@ from ringrift.runtime import http, metrics
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
 from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
 from ringrift.runtime.process import Process
-from ringrift.runtime.processes import HEALTH_PORT, PROCESSES
+from ringrift.runtime.processes import MONITOR_PORT, PROCESSES
 
 CLUSTER_KEPT_SECONDS = 2.0
 """how long an answer about the cluster is reused, so that frequent requests do not load the
@@ -139,7 +139,7 @@ def health_port(given: str | None, consumer: str) -> int:
     """The port that `given` (`RINGRIFT_HEALTH_PORT`) names, by default the consumer's own. Raises
     OSError if it names none."""
     if given is None:
-        return PROCESSES[consumer].port if consumer in PROCESSES else HEALTH_PORT
+        return PROCESSES[consumer].port if consumer in PROCESSES else MONITOR_PORT
     if not given.isdigit() or int(given) > 65535:
         remedy = "give a port between 0 and 65535, 0 for a free one"
         raise OSError(f"RINGRIFT_HEALTH_PORT={given!r}: {remedy}")

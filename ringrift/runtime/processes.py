@@ -26,19 +26,24 @@ _BREAKERS = f"KV_{topology.BREAKER_BUCKET}"
 
 ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator")
 MIB = 1024**2
-HEALTH_PORT = 8790
-"""of the monitor, which knows the cluster (requirement G17.05); the others have the ports after
-it"""
+MONITOR_PORT = 8790
+"""of the process that knows the cluster (requirement G17.05)"""
 
 # facts that several rows below write or read together
 _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
+_REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
+_MEASURED: Facts = (f.NodeJoined, f.ModelPromoted, f.QualityAssessed, f.VelocityChanged)
 _OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged)
+_LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
+_LETTERS: Facts = (f.DeadLetterStored, f.DeadLetterRetryRequested, *_RETRIED)
+_TRAINED: Facts = (f.TrainingFinished, f.TrainingFailed)
+_TRAINING: Facts = (f.TrainingStarted, f.TrainingCheckpointed, f.TrainingProgressed, *_TRAINED)
+_FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
-    f.ConsumerStarted,
-    f.ConsumerStopped,
+    *_LIVES,
     f.DeadLetterStored,
     f.LostEventsRepublished,
     f.NodePressureChanged,
@@ -57,21 +62,6 @@ WRITTEN_BY_COMMANDS: Facts = (
     f.NodeRegistered,
     f.BreakerReset,
 )
-READ_BY_PEOPLE: Facts = (
-    f.ShardRecovered,
-    f.TrainingProgressed,
-    f.ModelDerived,
-    f.FallbackModelUsed,
-    f.PlateauCleared,
-    f.RegressionCleared,
-    f.LostEventsRepublished,
-    f.DeadLetterEscalated,
-    f.NodeDegraded,
-    f.NodeLost,
-    f.BreakerOpened,
-)
-"""facts that no process reads; they are shown by `ringrift status`, `ringrift events tail` and the
-live screen"""
 
 
 class ProcessSpec(Struct, frozen=True, dict=True):
@@ -90,8 +80,8 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     """
 
     name: str
-    role: Role
     port: int
+    role: Role = "coordinator"
     memory: int = 96 * MIB
     work: f.WorkKind | None = None
     per_core: bool = False
@@ -149,22 +139,14 @@ class ProcessSpec(Struct, frozen=True, dict=True):
 
 # memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter
 # 190, deciders 36 to 48 MB), with room for larger boards
+_PLANS = ("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention")
 _SPECS = (
-    ProcessSpec(
-        "planner",
-        "coordinator",
-        HEALTH_PORT + 1,
-        leased=True,
-        decides=("loop.selfplay", "loop.training", "loop.evaluation", "loop.retention"),
-    ),
-    ProcessSpec(
-        "promoter", "coordinator", HEALTH_PORT + 2, leased=True, decides=("loop.promotion",)
-    ),
-    ProcessSpec("rater", "coordinator", HEALTH_PORT + 3, decides=("loop.rating",)),
+    ProcessSpec("planner", 8791, leased=True, decides=_PLANS),
+    ProcessSpec("promoter", 8792, leased=True, decides=("loop.promotion",)),
+    ProcessSpec("rater", 8793, decides=("loop.rating",)),
     ProcessSpec(
         "dispatcher",
-        "coordinator",
-        HEALTH_PORT + 4,
+        8794,
         own_writes=(f.StreamRecreated,),
         own_reads=(*REQUESTS, *OUTCOMES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded),
         own_purges=(topology.WORK,),
@@ -172,23 +154,15 @@ _SPECS = (
     ),
     ProcessSpec(
         "exporter",
-        "coordinator",
-        HEALTH_PORT + 5,
+        8795,
         memory=384 * MIB,
         own_writes=(f.ShardExported,),
-        own_reads=(
-            *_GAMES,
-            f.ShardExported,
-            f.ShardRetired,
-            f.GamesRetracted,
-            f.ReanalysisFinished,
-        ),
+        own_reads=(*_REVISED, f.ShardExported, f.ShardRetired),
         own_purges=(_SHARDS,),
     ),
     ProcessSpec(
         "feedback",
-        "coordinator",
-        HEALTH_PORT + 6,
+        8796,
         leased=True,
         decides=(
             "feedback.loss",
@@ -206,78 +180,41 @@ _SPECS = (
             "feedback.tuning",
         ),
     ),
-    ProcessSpec("clock", "coordinator", HEALTH_PORT + 7, leased=True, own_writes=(f.TickRecorded,)),
+    ProcessSpec("clock", 8797, leased=True, own_writes=(f.TickRecorded,)),
     ProcessSpec(
         "monitor",
-        "coordinator",
-        HEALTH_PORT,
+        MONITOR_PORT,
         leased=True,
         decides=("fleet.nodes", "fleet.dead_letters"),
         own_writes=(*_OBSERVED, *_RETRIED),
-        own_reads=(
-            *_OBSERVED,
-            f.NodeJoined,
-            f.ConsumerStarted,
-            f.ConsumerStopped,
-            f.DeadLetterStored,
-            f.DeadLetterRetryRequested,
-            *_RETRIED,
-            f.BreakerReset,
-            f.ModelPromoted,
-            f.QualityAssessed,
-            f.VelocityChanged,
-        ),
+        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, *_MEASURED, f.BreakerReset),
         own_stores=(_BREAKERS, topology.WORK),
     ),
     ProcessSpec(
         "selfplay",
+        8798,
         "worker",
-        HEALTH_PORT + 8,
         memory=768 * MIB,
         work="selfplay",
         per_core=True,
         own_writes=(*_GAMES, f.SelfplayFinished, f.ReanalysisFinished, f.FallbackModelUsed),
-        own_reads=(
-            *_GAMES,
-            f.SelfplayFinished,
-            f.ReanalysisFinished,
-            f.GamesRetracted,
-            *_INCUMBENTS,
-        ),
+        own_reads=(*_REVISED, f.SelfplayFinished, *_INCUMBENTS),
     ),
     ProcessSpec(
         "trainer",
+        8799,
         "trainer",
-        HEALTH_PORT + 9,
         memory=1536 * MIB,
         work="training",
-        own_writes=(
-            f.TrainingStarted,
-            f.TrainingCheckpointed,
-            f.TrainingProgressed,
-            f.TrainingFinished,
-            f.TrainingFailed,
-            f.ModelRegistered,
-            f.ShardRecovered,
-            f.FallbackModelUsed,
-        ),
-        own_reads=(
-            *_GAMES,
-            f.GamesRetracted,
-            f.ShardExported,
-            f.TrainingRequested,
-            f.TrainingFinished,
-            f.TrainingFailed,
-            f.TrainingTimedOut,
-            *_INCUMBENTS,
-        ),
+        own_writes=(*_TRAINING, f.ModelRegistered, f.ShardRecovered, f.FallbackModelUsed),
+        own_reads=(*_GAMES, f.GamesRetracted, f.ShardExported, *_FENCES, *_TRAINED, *_INCUMBENTS),
         own_stores=(_MODELS, _SHARDS),
         own_purges=(_SNAPSHOTS,),
     ),
     ProcessSpec(
         "evaluator",
+        8800,
         "evaluator",
-        HEALTH_PORT + 10,
         memory=768 * MIB,
         work="evaluation",
         per_core=True,

@@ -10,7 +10,6 @@ from ringrift.events import REGISTRY, EventType, Fact
 from ringrift.runtime.processes import (
     MIB,
     PROCESSES,
-    READ_BY_PEOPLE,
     ROLES,
     ProcessSpec,
     of_roles,
@@ -48,7 +47,7 @@ def _event(kind: EventType, fact: type[Fact]) -> Sequence[str]:
         f"`{kind.filter(scope)}`",
         kind.stream + kept,
         _names(writers(fact)),
-        PEOPLE if fact in READ_BY_PEOPLE else _names(readers(fact)),
+        _names(readers(fact)) or PEOPLE,
     )
 
 

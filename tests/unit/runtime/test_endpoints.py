@@ -127,6 +127,6 @@ async def test_a_default_port_that_is_taken_is_replaced_by_a_free_one(
     async with served(process) as address:
         monkeypatch.delenv("RINGRIFT_HEALTH_PORT")
         monkeypatch.setattr("ringrift.runtime.endpoints.PROCESSES", {})
-        monkeypatch.setattr("ringrift.runtime.endpoints.HEALTH_PORT", int(address.split(":")[1]))
+        monkeypatch.setattr("ringrift.runtime.endpoints.MONITOR_PORT", int(address.split(":")[1]))
         async with served(process) as other:
             assert other != address

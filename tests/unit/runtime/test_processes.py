@@ -9,6 +9,7 @@ import pytest
 
 from ringrift import consumers, deciders
 from ringrift.events import REGISTRY, EventType
+from ringrift.events import facts as f
 from ringrift.log.topology import STREAMS, WORK_KINDS
 from ringrift.runtime import processes
 from ringrift.runtime.processes import PROCESSES
@@ -16,6 +17,21 @@ from ringrift.server.roles import roles
 from ringrift.tools.simulation.clock import VirtualClock
 from ringrift.tools.simulation.coordinator import Coordinator, SimulatedLog
 
+FOR_PEOPLE = (
+    f.ShardRecovered,
+    f.TrainingProgressed,
+    f.ModelDerived,
+    f.FallbackModelUsed,
+    f.PlateauCleared,
+    f.RegressionCleared,
+    f.LostEventsRepublished,
+    f.DeadLetterEscalated,
+    f.NodeDegraded,
+    f.NodeLost,
+    f.BreakerOpened,
+)
+"""Facts that no process reads: `ringrift status`, `ringrift events tail` and the live screen show
+them."""
 every_type = pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
 
 
@@ -42,7 +58,7 @@ def test_every_process_has_a_module_and_every_module_that_runs_is_a_process() ->
 @every_type
 def test_every_event_has_a_writer_and_a_reader_or_is_for_people(kind: EventType) -> None:
     assert processes.writers(kind.fact_type)
-    for_people = kind.fact_type in processes.READ_BY_PEOPLE
+    for_people = kind.fact_type in FOR_PEOPLE
     assert bool(processes.readers(kind.fact_type)) != for_people
 
 
