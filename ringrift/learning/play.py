@@ -25,8 +25,9 @@ from ringrift.rules.notation import tokens
 from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.search.boards import Boards
-from ringrift.search.gumbel.player import load
+from ringrift.search.gumbel.player import GumbelSearch
 from ringrift.search.harness import HARNESSES, Model, Setup, make_player
+from ringrift.search.lockstep import load
 from ringrift.search.players import Decision, Player
 from ringrift.search.splitmix import seed_of, uniform
 
@@ -103,7 +104,7 @@ def play_out(
     """Play `starts`, `batch` at a time, and yield each game when it ends.
 
     Raises RuntimeError for a game of more than `plies_max` plies."""
-    load()  # before the clocks of the games start
+    load(GumbelSearch)  # before the clocks of the games start
     boards = Boards(config, batch, plies_max)
     opening = make_player(config, "random", Setup(evaluator="none", threads=1))
     waiting = iter(starts)

@@ -9,8 +9,8 @@ from ringrift.rules.geometry import geometry
 from ringrift.search.gumbel import kernel
 from ringrift.search.gumbel.forest import new_forest
 from ringrift.search.gumbel.selection import Settings, considered_table
+from ringrift.search.heuristic import heuristic_weights
 from ringrift.search.values import NULL
-from ringrift.search.weights import heuristic_weights
 
 NO_PLAN: Final = kernel.Plan(NULL, Settings(), 0.0)
 

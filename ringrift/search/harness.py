@@ -229,29 +229,29 @@ def _made(config: Config, name: str, setup: Setup) -> Player:
     # imported here, so that listing harnesses does not load numba
     from ringrift.search import values
     from ringrift.search.depth_first import stack
-    from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
-    from ringrift.search.descent.player import DescentOptions, DescentPlayer
-    from ringrift.search.gumbel.player import SearchOptions, TreePlayer
+    from ringrift.search.depth_first.player import DepthFirstSearch
+    from ringrift.search.descent.player import DescentSearch
+    from ringrift.search.gumbel.player import GumbelSearch
+    from ringrift.search.lockstep import LockstepPlayer, Search
 
     model, budget = setup.model, setup.simulations
     threads = len(os.sched_getaffinity(0)) if setup.threads is None else setup.threads
-    evaluate = model.evaluate if model else None
-    evaluator = {"heuristic": values.HEURISTIC, "none": values.NULL}.get(
-        setup.evaluator, values.NETWORK
-    )
-    if name in ("minimax", "maxn", "brs"):
-        kind = {"minimax": stack.MINIMAX, "maxn": stack.MAXN, "brs": stack.BRS}[name]
-        depth_first = DepthFirstOptions(kind=kind, nodes=budget, threads=threads)
-        if model and setup.evaluator == "nnue":
-            return DepthFirstPlayer(config, values.NNUE, depth_first, network=model.nnue)
-        return DepthFirstPlayer(config, evaluator, depth_first, evaluate=evaluate)
-    if name == "descent":
-        descent = DescentOptions(nodes=budget, threads=threads)
-        return DescentPlayer(config, evaluator, descent, evaluate=evaluate)
-    options = SearchOptions(simulations=budget, considered=setup.considered, threads=threads)
-    if name == "heuristic":
-        options = replace(options, lookahead=SHARP)
-    elif name != "random":
-        lookahead = PRIOR if setup.evaluator == "heuristic" else 0.0
-        options = replace(options, noise_plies=setup.noise_plies, lookahead=lookahead)
-    return TreePlayer(config, evaluator, options, evaluate=evaluate)
+    kinds = {"minimax": stack.MINIMAX, "maxn": stack.MAXN, "brs": stack.BRS}
+    evaluators = {"heuristic": values.HEURISTIC, "none": values.NULL}
+    evaluator = evaluators.get(setup.evaluator, values.NETWORK)
+    search: Search
+    if name in kinds:
+        inside = model.nnue if model and setup.evaluator == "nnue" else None
+        evaluator = values.NNUE if inside else evaluator
+        search = DepthFirstSearch(kind=kinds[name], nodes=budget, network=inside, threads=threads)
+    elif name == "descent":
+        search = DescentSearch(nodes=budget, threads=threads)
+    else:
+        search = GumbelSearch(simulations=budget, considered=setup.considered, threads=threads)
+        if name == "heuristic":
+            search = replace(search, lookahead=SHARP)
+        elif name != "random":
+            lookahead = PRIOR if setup.evaluator == "heuristic" else 0.0
+            search = replace(search, noise_plies=setup.noise_plies, lookahead=lookahead)
+    evaluate = model.evaluate if model and evaluator == values.NETWORK else None
+    return LockstepPlayer(config, evaluator, search, evaluate=evaluate)

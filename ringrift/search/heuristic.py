@@ -6,9 +6,10 @@ seat's strength on a logistic scale: seat a ends before seat b with probability
 
     v_a = mean over b of tanh((u_a - u_b) / 2),
 
-between -1 and +1, with sum 0. The weights were fitted: see `ringrift.tools.heuristic_fit`.
+between -1 and +1, with sum 0.
 """
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -17,42 +18,46 @@ from numpy.typing import NDArray
 from ringrift.rules import layout as la
 from ringrift.rules import table as tb
 from ringrift.rules.compile import U, i64
+from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, word_cap, word_height
 from ringrift.rules.lines import run_ahead
 from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled
 
-FEATURE_NAMES: Final = (
-    "removed",  # credited rings / V
-    "removed_squared",
-    "territory",  # collapsed cells / territory minimum
-    "territory_squared",
-    "hand",  # rings in hand / R
-    "stacks",  # controlled stacks / 8
-    "caps",  # sum of cap heights / R
-    "prisoners",  # rings below own caps / R
-    "buried",  # own rings that are no top ring / R
-    "markers",  # own markers / cells
-    "mobile",  # rays on which a controlled stack can move / 16
-    "stuck",  # controlled stacks that cannot move / 8
-    "credit_landings",  # rays on which a controlled stack can land on a marker / 8
-    "territory_crossings",  # rays on which a move crosses an own marker / 8
-    "captures",  # foreign stacks that can be leapt over now, a ray each / 8
-    "captured_height",  # height of the stacks that others can leap over now / R
-    "line_threats",  # runs of own markers at most one short of a line / 4
-    "no_material",  # 1 without stack and hand: temporarily out
-    "out",  # 1 without a ring anywhere
-    "rounds_alone",  # completed rounds as the only seat able to act / rounds required
-    "at_placement",  # 1 if the seat is to move in this phase; the next five likewise
-    "at_movement",
-    "at_capture",
-    "at_chain",
-    "at_line",
-    "at_territory",
-    "owes_ring",  # 1 if the mover owes a line cost
-    "owes_cap",  # 1 if the mover owes a region cost: a cap is about to be credited
-)
+WEIGHTS: Final = {
+    "removed": (1.844, 0.231),  # credited rings / V
+    "removed_squared": (1.975, 0.315),
+    "territory": (1.310, 2.640),  # collapsed cells / territory minimum
+    "territory_squared": (1.081, 0.666),
+    "hand": (2.049, 0.626),  # rings in hand / R
+    "stacks": (0.808, 0.889),  # controlled stacks / 8
+    "caps": (-1.393, 0.073),  # sum of cap heights / R
+    "prisoners": (0.155, -0.496),  # rings below own caps / R
+    "buried": (1.384, -0.045),  # own rings that are no top ring / R
+    "markers": (3.263, 2.038),  # own markers / cells
+    "mobile": (-1.107, -0.633),  # rays on which a controlled stack can move / 16
+    "stuck": (-0.217, -0.285),  # controlled stacks that cannot move / 8
+    "credit_landings": (0.475, 0.272),  # rays on which a controlled stack can land on a marker / 8
+    "territory_crossings": (0.070, 0.400),  # rays on which a move crosses an own marker / 8
+    "captures": (0.075, -0.015),  # foreign stacks that can be leapt over now, a ray each / 8
+    "captured_height": (-1.187, -0.245),  # height of the stacks that others can leap over now / R
+    "line_threats": (0.483, 0.304),  # runs of own markers at most one short of a line / 4
+    "no_material": (-1.860, -0.512),  # 1 without stack and hand: temporarily out
+    "out": (0.172, -0.632),  # 1 without a ring anywhere
+    "rounds_alone": (0.042, -0.109),  # completed rounds as the only seat able to act / required
+    "at_placement": (0.344, 0.358),  # 1 if the seat is to move in this phase; so are the next five
+    "at_movement": (0.192, 0.134),
+    "at_capture": (0.446, 0.881),
+    "at_chain": (0.832, 0.386),
+    "at_line": (-0.316, 0.139),
+    "at_territory": (1.002, 0.914),
+    "owes_ring": (-0.089, -0.414),  # 1 if the mover owes a line cost
+    "owes_cap": (0.323, -0.285),  # 1 if the mover owes a region cost: a cap is about to be credited
+}
+"""For two seats and for more, by feature; fitted by `ringrift.tools.heuristic_fit`."""
+
+FEATURE_NAMES: Final = tuple(WEIGHTS)
 FEATURES: Final = len(FEATURE_NAMES)
 # Their indices, in the same order.
 F_REMOVED, F_REMOVED2, F_TERRITORY, F_TERRITORY2, F_HAND, F_STACKS, F_CAPS = range(7)
@@ -64,6 +69,13 @@ SCRATCH: Final = 4 * FEATURES  # float32 numbers that `evaluate` needs, for up t
 TURN_PHASES_BEFORE_OVER: Final = 6
 
 Row = NDArray[np.float32]
+
+
+@cache
+def heuristic_weights(config: Config) -> Row:
+    """Return the weights [FEATURES] for `config`."""
+    column = 0 if config.seats == 2 else 1
+    return np.array([weights[column] for weights in WEIGHTS.values()], np.float32)
 
 
 @compiled

@@ -6,9 +6,9 @@ or call stack while it waits.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry, geometry
+from ringrift.rules.position import warm_up
 from ringrift.search.arrays import Codes, Floats, Seeds, States
+from ringrift.search.compile import SEARCH
+from ringrift.search.heuristic import heuristic_weights
 from ringrift.search.players import Decision, Evaluate
-from ringrift.search.values import NETWORK
-from ringrift.search.weights import heuristic_weights
+from ringrift.search.values import NETWORK, NULL
 
 CHUNKS_PER_THREAD: Final = 2  # so that a thread whose games end early takes over others
 ROOM_FACTOR_MAX: Final = 4  # chunks with more room than this times the games are replaced
@@ -65,17 +67,26 @@ class Chunk(ABC):
         return [self.decision(game) for game in range(self.games)]
 
 
-class LockstepPlayer(ABC):
-    """A player whose games advance together."""
+class Search(ABC):
+    """A kind of search and its settings; the settings by default are its smallest."""
 
-    searches = False
+    threads: int  # for the compiled part
+    targets = False  # whether its policy is a target worth learning
+
+    @abstractmethod
+    def chunk(self, g: Geometry, room: int, evaluator: int, weights: Floats) -> Chunk:
+        """Return a chunk with room for `room` games."""
+
+
+class LockstepPlayer:
+    """A player whose games advance together."""
 
     def __init__(
         self,
         config: Config,
         evaluator: int,
+        search: Search,
         *,
-        threads: int = 1,
         evaluate: Evaluate | None = None,
         weights: Floats | None = None,
     ) -> None:
@@ -83,22 +94,17 @@ class LockstepPlayer(ABC):
         heuristic."""
         if (evaluator == NETWORK) != (evaluate is not None):
             raise ValueError("the evaluator NETWORK needs an `evaluate` callable, others take none")
-        self.geometry = geometry(config)
-        self._weights = heuristic_weights(config) if weights is None else weights
-        self._threads, self._evaluate = threads, evaluate
+        weights = heuristic_weights(config) if weights is None else weights
+        self.searches = search.targets
+        self._new_chunk = partial(
+            search.chunk, geometry(config), evaluator=evaluator, weights=weights
+        )
+        self._search, self._threads, self._evaluate = search, search.threads, evaluate
         self._chunks: list[Chunk] = []
-
-    @abstractmethod
-    def _load(self) -> None:
-        """Load the compiled search, or compile it at its first use."""
-
-    @abstractmethod
-    def _new_chunk(self, room: int) -> Chunk:
-        """Return a chunk with room for `room` games."""
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
         """As `Player.choose`."""
-        self._load()
+        load(type(self._search))
         chunks = self._chunks_for(len(states))
         first = 0
         for chunk in chunks:
@@ -146,6 +152,17 @@ class LockstepPlayer(ABC):
             next_move, next_state = at_move + len(question.moves), at_state + len(question.states)
             chunk.answer(logits[at_move:next_move], values[at_state:next_state])
             at_move, at_state = next_move, next_state
+
+
+@cache
+def load(kind: Callable[[], Search]) -> None:
+    """Load the compiled rules and a search, or compile them at their first use."""
+    warm_up()
+    config = Config("square8", 2)
+    chunk = kind().chunk(geometry(config), 1, NULL, heuristic_weights(config))
+    with SEARCH.loading("the search"):
+        chunk.advance()
+        chunk.decisions()
 
 
 @lru_cache(maxsize=4)

@@ -28,10 +28,11 @@ from ringrift.rules.geometry import geometry
 from ringrift.rules.outcome import final_rank
 from ringrift.search import values as va
 from ringrift.search.boards import Boards
-from ringrift.search.gumbel.player import SearchOptions, TreePlayer
+from ringrift.search.gumbel.player import GumbelSearch
 from ringrift.search.harness import SHARP
-from ringrift.search.heuristic import FEATURE_NAMES, FEATURES, SCRATCH, features
-from ringrift.search.weights import heuristic_weights
+from ringrift.search.heuristic import FEATURE_NAMES, FEATURES, SCRATCH, features, heuristic_weights
+from ringrift.search.lockstep import LockstepPlayer
+from ringrift.search.players import Player
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.float32]
@@ -75,8 +76,8 @@ def positions(
     """Features [rows, n, FEATURES] of positions of `games` games, and the final ranks [rows, n] of
     those games."""
     g, n = geometry(config), config.seats
-    options = SearchOptions(simulations=SIMULATIONS)
-    player = TreePlayer(config, va.HEURISTIC, options, weights=weights)
+    options = GumbelSearch(simulations=SIMULATIONS)
+    player = LockstepPlayer(config, va.HEURISTIC, options, weights=weights)
     rng = np.random.default_rng(seed)
     boards = _started(config, games)
     seen: list[list[Array]] = [[] for _ in range(games)]
@@ -133,7 +134,7 @@ def fit(differences: Array) -> tuple[Weights, float]:
     return w.astype(np.float32), loss
 
 
-def duel(config: Config, plus: TreePlayer, minus: TreePlayer, games: int, seed: int) -> float:
+def duel(config: Config, plus: Player, minus: Player, games: int, seed: int) -> float:
     """Mean placement score 0..1 of `plus`, which takes each seat equally often, against `minus` at
     the other seats."""
     n = config.seats
@@ -158,8 +159,8 @@ def climb(group: str, weights: Weights, steps: int, seed: int) -> Weights:
     configs = [Config.parse(key) for key in GROUPS[group]]
     rows, ranks = positions(configs[0], weights, SCALE_GAMES, seed)
     scale = PERTURBATION / np.maximum(ordered_pairs(rows, ranks).std(axis=0), DEVIATION_MIN)
-    greedy = SearchOptions(simulations=0, lookahead=SHARP)
-    searched = SearchOptions(simulations=SEARCHED_SIMULATIONS, noise_plies=SEARCHED_NOISE_PLIES)
+    greedy = GumbelSearch(simulations=0, lookahead=SHARP)
+    searched = GumbelSearch(simulations=SEARCHED_SIMULATIONS, noise_plies=SEARCHED_NOISE_PLIES)
     rng = np.random.default_rng(seed)
     w = weights.astype(np.float64)
     trail = []
@@ -169,7 +170,7 @@ def climb(group: str, weights: Weights, steps: int, seed: int) -> Weights:
         sign = rng.choice((-1.0, 1.0), FEATURES)
         perturbed = [(w + side * scale * sign).astype(np.float32) for side in (1, -1)]
         plus, minus = (
-            TreePlayer(config, va.HEURISTIC, options, weights=each) for each in perturbed
+            LockstepPlayer(config, va.HEURISTIC, options, weights=each) for each in perturbed
         )
         score = duel(config, plus, minus, GAMES_PER_STEP, seed * steps + step)
         errors = (score - 0.5) * 2.0 * np.sqrt(GAMES_PER_STEP)

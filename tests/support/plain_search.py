@@ -14,8 +14,7 @@ from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
 from ringrift.search import values as va
 from ringrift.search.depth_first import stack as df
-from ringrift.search.heuristic import SCRATCH, evaluate
-from ringrift.search.weights import heuristic_weights
+from ringrift.search.heuristic import SCRATCH, evaluate, heuristic_weights
 
 State = np.ndarray
 Choice = tuple[int, int]  # seat, move code

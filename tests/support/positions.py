@@ -7,9 +7,8 @@ import numpy as np
 
 from ringrift.rules import Config, Position, geometry
 from ringrift.search.arrays import Codes, Floats, Seeds, States
-from ringrift.search.heuristic import SCRATCH, evaluate
+from ringrift.search.heuristic import SCRATCH, evaluate, heuristic_weights
 from ringrift.search.players import Decision, Evaluate, Player
-from ringrift.search.weights import heuristic_weights
 
 
 def states_in_play(

@@ -1,85 +1,48 @@
-"""Depth-first search as a player: many games in lockstep."""
+"""Depth-first search on many games in lockstep."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 
 from ringrift.nets.nnue.inference import Network, new_accumulators, no_network
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import Geometry, geometry
+from ringrift.rules.geometry import Geometry
 from ringrift.search.arrays import Codes, Floats, Seeds, States
-from ringrift.search.compile import SEARCH
 from ringrift.search.depth_first import kernel
 from ringrift.search.depth_first.stack import LEVELS, MAXN, MINIMAX, Plan, new_stack
-from ringrift.search.lockstep import Chunk, LockstepPlayer, Question
-from ringrift.search.players import Decision, Evaluate
+from ringrift.search.lockstep import Chunk, Question, Search
+from ringrift.search.players import Decision
 from ringrift.search.status import ANSWERED, DONE, NEW, WAITING
-from ringrift.search.values import NNUE, NULL, by_seat, unscaled
-from ringrift.search.weights import heuristic_weights
+from ringrift.search.values import NNUE, by_seat, unscaled
 
 POOL_START: Final = 1024  # moves of a game: enough for most small searches; the pool grows
 TABLE_LOG2_MIN: Final = 8
 TABLE_LOG2_MAX: Final = 16  # an entry takes 20 bytes and 4 for each seat: 2 MB a game at most
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthFirstOptions:
-    """How a `DepthFirstPlayer` searches: MINIMAX, MAXN or BRS, the number of positions to evaluate,
-    and the greatest depth."""
-
-    kind: int
-    nodes: int
-    depth_max: int = LEVELS
-    threads: int = 1
-
-
-class DepthFirstPlayer(LockstepPlayer):
-    """Iterative deepening on many games in lockstep.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthFirstSearch(Search):
+    """Iterative deepening.
 
     It evaluates `nodes` positions, but always all moves of the root, and plays the best move of the
     last completed depth, or a better one found at the next. Equal moves are drawn by the seed of
-    the game."""
+    the game. `kind` is MINIMAX, MAXN or BRS. The evaluator NNUE needs `network`."""
 
-    def __init__(
-        self,
-        config: Config,
-        evaluator: int,
-        options: DepthFirstOptions,
-        *,
-        evaluate: Evaluate | None = None,
-        network: Network | None = None,
-        weights: Floats | None = None,
-    ) -> None:
-        """The evaluator NNUE needs `network`; for the rest see `LockstepPlayer`."""
-        super().__init__(
-            config, evaluator, threads=options.threads, evaluate=evaluate, weights=weights
-        )
-        if (evaluator == NNUE) != (network is not None):
+    kind: int = MINIMAX
+    nodes: int = 1
+    depth_max: int = LEVELS
+    network: Network | None = None
+    threads: int = 1
+
+    def chunk(self, g: Geometry, room: int, evaluator: int, weights: Floats) -> "_Chunk":
+        if (evaluator == NNUE) != (self.network is not None):
             raise ValueError("the evaluator NNUE needs a `network`, others take none")
-        if (config.seats == 2) != (options.kind == MINIMAX):
+        if (g.seats == 2) != (self.kind == MINIMAX):
             raise ValueError("minimax is for two seats, max-n and best-reply search are for more")
-        if not 1 <= options.depth_max <= LEVELS:
-            raise ValueError(f"depth {options.depth_max} is not in 1..{LEVELS}")
-        self._plan = Plan(options.kind, evaluator, options.nodes, options.depth_max)
-        self._network = no_network() if network is None else network
-
-    def _load(self) -> None:
-        load()
-
-    def _new_chunk(self, room: int) -> "_Chunk":
-        return _Chunk(self.geometry, room, self._plan, self._weights, self._network)
-
-
-@cache
-def load() -> None:
-    """Load the compiled search."""
-    config = Config("square8", 2)
-    plan, weights = Plan(MINIMAX, NULL, 1, 1), heuristic_weights(config)
-    chunk = _Chunk(geometry(config), 1, plan, weights, no_network())
-    with SEARCH.loading("depth-first search"):
-        chunk.advance()
+        if not 1 <= self.depth_max <= LEVELS:
+            raise ValueError(f"depth {self.depth_max} is not in 1..{LEVELS}")
+        plan = Plan(self.kind, evaluator, self.nodes, self.depth_max)
+        return _Chunk(g, room, plan, weights, self.network or no_network())
 
 
 class _Chunk(Chunk):

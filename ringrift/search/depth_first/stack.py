@@ -1,12 +1,9 @@
 """The state of depth-first searches, in flat arrays."""
 
-from typing import Final, NamedTuple
-
-import numpy as np
+from typing import Annotated, Final, NamedTuple
 
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words
-from ringrift.search.arrays import Codes, Floats, Ints, Keys, Records, record, records
+from ringrift.search.arrays import Codes, Floats, Ints, Keys, Records, allocate, record
 from ringrift.search.heuristic import SCRATCH
 
 # Kinds of search.
@@ -41,7 +38,7 @@ class Plan(NamedTuple):
 
 class Stack(NamedTuple):
     """The searches of G games, n seats each. P is the size of a game's pool of moves, T that of its
-    transposition table, L = LEVELS.
+    transposition table, L = LEVELS, H = 2 ** HISTORY_BITS, A the longest legal list of a seat.
 
     game (G,)
       status, need             one of `status`; size the pool must have for the game to go on, or 0
@@ -61,56 +58,36 @@ class Stack(NamedTuple):
       low, high                the window on entry
     """
 
-    game: Records
-    frame: Records
-    states: Words  # [G, L + 1, S]
-    pool: Codes  # [G, P]
-    order: Ints  # [G, P] moves with larger numbers are tried first
-    effort: Ints  # [G, P] positions below a root move
-    best: Floats  # [G * L, n] value of the best move so far by person; else entry 0: root player's
-    result: Floats  # [G, n] the same for the position searched last
-    found: Floats  # [G, n] the same for the root: the result of the search
-    found_line: Codes  # [G, L] principal variation of the root
-    values: Floats  # [G, n] answer by seat
-    lines: Codes  # [G, L + 1, L] principal variation of each level
-    lengths: Ints  # [G, L + 1]
-    killers: Codes  # [G, L + 1, 2]
-    history: Ints  # [G, 2 ** HISTORY_BITS]
-    table_key: Keys  # [G, T], 0: empty
-    table_move: Codes  # [G, T]
-    table_info: Ints  # [G, T] left << 2 | bound
-    table_value: Floats  # [G, T, n]
+    game: Annotated[Records, "G", GAME]
+    frame: Annotated[Records, "GL", FRAME]
+    states: Annotated[Ints, "G L+1 S"]
+    pool: Annotated[Codes, "G P"]
+    order: Annotated[Ints, "G P"]  # moves with larger numbers are tried first
+    effort: Annotated[Ints, "G P"]  # positions below a root move
+    # values: by person, or only [0], that of the root player
+    best: Annotated[Floats, "GL n"]  # of the best move so far
+    result: Annotated[Floats, "G n"]  # of the position searched last
+    found: Annotated[Floats, "G n"]  # of the root: the result of the search
+    found_line: Annotated[Codes, "G L"]  # principal variation of the root
+    values: Annotated[Floats, "G n"]  # answer by seat
+    lines: Annotated[Codes, "G L+1 L"]  # principal variation of each level
+    lengths: Annotated[Ints, "G L+1"]
+    killers: Annotated[Codes, "G L+1 2"]
+    history: Annotated[Ints, "G H"]
+    table_key: Annotated[Keys, "G T"]  # 0: empty
+    table_move: Annotated[Codes, "G T"]
+    table_info: Annotated[Ints, "G T"]  # left << 2 | bound
+    table_value: Annotated[Floats, "G T n"]
     weights: Floats  # of the heuristic
     # scratch
-    spare: Codes  # [n A], A the longest legal list of a seat
-    features: Floats  # [SCRATCH]
+    spare: Annotated[Codes, "nA"]
+    features: Annotated[Floats, "SCRATCH"]
 
 
 def new_stack(g: Geometry, games: int, pool: int, table: int, weights: Floats) -> Stack:
     """Return room for `games` games with `pool` moves and `table` (a power of two) table entries
     each."""
-    n = g.seats
-    return Stack(
-        game=records(games, GAME),
-        frame=records(games * LEVELS, FRAME),
-        states=np.zeros((games, LEVELS + 1, g.state_size), np.int32),
-        pool=np.zeros((games, pool), np.int64),
-        order=np.zeros((games, pool), np.int32),
-        effort=np.zeros((games, pool), np.int32),
-        best=np.zeros((games * LEVELS, n), np.float32),
-        result=np.zeros((games, n), np.float32),
-        found=np.zeros((games, n), np.float32),
-        found_line=np.zeros((games, LEVELS), np.int64),
-        values=np.zeros((games, n), np.float32),
-        lines=np.zeros((games, LEVELS + 1, LEVELS), np.int64),
-        lengths=np.zeros((games, LEVELS + 1), np.int32),
-        killers=np.zeros((games, LEVELS + 1, 2), np.int64),
-        history=np.zeros((games, 1 << HISTORY_BITS), np.int32),
-        table_key=np.zeros((games, table), np.uint64),
-        table_move=np.zeros((games, table), np.int64),
-        table_info=np.zeros((games, table), np.int32),
-        table_value=np.zeros((games, table, n), np.float32),
-        weights=weights,
-        spare=np.zeros(n * g.moves_max, np.int64),
-        features=np.zeros(SCRATCH, np.float32),
-    )
+    sizes = {"G": games, "GL": games * LEVELS, "L": LEVELS, "L+1": LEVELS + 1, "2": 2}
+    sizes |= {"P": pool, "T": table, "H": 1 << HISTORY_BITS, "S": g.state_size, "n": g.seats}
+    sizes |= {"nA": g.seats * g.moves_max, "SCRATCH": SCRATCH}
+    return allocate(Stack, sizes, weights=weights)

@@ -1,22 +1,18 @@
-"""Best-first search as a player: many games in lockstep."""
+"""Best-first search on many games in lockstep."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import Geometry, geometry
+from ringrift.rules.geometry import Geometry
 from ringrift.search.arrays import Codes, Floats, Seeds, States
-from ringrift.search.compile import SEARCH
 from ringrift.search.descent import kernel
 from ringrift.search.descent.tree import NONE, Plan, best_child, new_trees, safest_child
-from ringrift.search.lockstep import Chunk, LockstepPlayer, Question
-from ringrift.search.players import Decision, Evaluate
+from ringrift.search.lockstep import Chunk, Question, Search
+from ringrift.search.players import Decision
 from ringrift.search.status import DONE, NEW, WAITING
-from ringrift.search.values import NETWORK, NULL, by_seat, unscaled
-from ringrift.search.weights import heuristic_weights
+from ringrift.search.values import NETWORK, by_seat, unscaled
 
 CHILDREN_TYPICAL: Final = 32  # of an expanded node; the arrays grow if there are fewer
 QUESTIONS_START: Final = 64  # positions to evaluate at once, for each game on average; grows too
@@ -28,47 +24,17 @@ GROWING: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescentOptions:
-    """How a `DescentPlayer` searches: the number of positions to evaluate."""
-
-    nodes: int
-    threads: int = 1
-
-
-class DescentPlayer(LockstepPlayer):
-    """Best-first search on many games in lockstep.
+class DescentSearch(Search):
+    """Best-first search.
 
     It evaluates `nodes` positions, but always all moves of the root. Its policy is no target:
     visits show where it looked, not how good a move is."""
 
-    def __init__(
-        self,
-        config: Config,
-        evaluator: int,
-        options: DescentOptions,
-        *,
-        evaluate: Evaluate | None = None,
-        weights: Floats | None = None,
-    ) -> None:
-        super().__init__(
-            config, evaluator, threads=options.threads, evaluate=evaluate, weights=weights
-        )
-        self._plan = Plan(evaluator, options.nodes)
+    nodes: int = 1
+    threads: int = 1
 
-    def _load(self) -> None:
-        load()
-
-    def _new_chunk(self, room: int) -> "_Chunk":
-        return _Chunk(self.geometry, room, self._plan, self._weights)
-
-
-@cache
-def load() -> None:
-    """Load the compiled search."""
-    config = Config("square8", 2)
-    chunk = _Chunk(geometry(config), 1, Plan(NULL, 1), heuristic_weights(config))
-    with SEARCH.loading("best-first search"):
-        chunk.advance()
+    def chunk(self, g: Geometry, room: int, evaluator: int, weights: Floats) -> "_Chunk":
+        return _Chunk(g, room, Plan(evaluator, self.nodes), weights)
 
 
 class _Chunk(Chunk):

@@ -1,14 +1,12 @@
 """Trees of best-first searches in flat arrays, and the choice among the children of a node."""
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ringrift.rules.compile import i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words
-from ringrift.search.arrays import Codes, Floats, Ints, Records, record, records
+from ringrift.search.arrays import Codes, Floats, Ints, Records, allocate, record
 from ringrift.search.compile import compiled
 from ringrift.search.heuristic import SCRATCH
 from ringrift.search.values import ESTIMATE_MAX, end_value, estimate
@@ -50,22 +48,22 @@ class Trees(NamedTuple):
       place               of its state among `states`, if expanded
     """
 
-    game: Records
-    node: Records
-    value: Floats  # [G, N, n] by person
-    states: Words  # [G, X, S]
-    questions: Words  # [Q, S] positions to be evaluated in this round, of all games
-    question_move: Codes  # [Q] a legal move of each
-    question_node: Ints  # [Q]
-    answers: Floats  # [Q, n] by seat
-    asked: NDArray[np.int64]  # [1] questions in use
+    game: Annotated[Records, "G", GAME]
+    node: Annotated[Records, "G N", NODE]
+    value: Annotated[Floats, "G N n"]  # by person
+    states: Annotated[Ints, "G X S"]
+    questions: Annotated[Ints, "Q S"]  # positions to be evaluated in this round, of all games
+    question_move: Annotated[Codes, "Q"]  # a legal move of each
+    question_node: Annotated[Ints, "Q"]
+    answers: Annotated[Floats, "Q n"]  # by seat
+    asked: Annotated[Codes, "1"]  # questions in use
     weights: Floats  # of the heuristic
     # scratch
-    moves: Codes  # [A]
-    spare: Codes  # [A]
-    state: Words  # [S]
-    features: Floats  # [SCRATCH]
-    seat_values: Floats  # [n]
+    moves: Annotated[Codes, "A"]
+    spare: Annotated[Codes, "A"]
+    state: Annotated[Ints, "S"]
+    features: Annotated[Floats, "SCRATCH"]
+    seat_values: Annotated[Floats, "n"]
 
 
 def new_trees(
@@ -73,23 +71,9 @@ def new_trees(
 ) -> Trees:
     """Return room for `games` trees with `nodes` nodes, `expanded` of them expanded, and for
     `questions` positions to be evaluated at once."""
-    return Trees(
-        game=records(games, GAME),
-        node=records((games, nodes), NODE),
-        value=np.zeros((games, nodes, g.seats), np.float32),
-        states=np.zeros((games, expanded, g.state_size), np.int32),
-        questions=np.zeros((questions, g.state_size), np.int32),
-        question_move=np.zeros(questions, np.int64),
-        question_node=np.zeros(questions, np.int32),
-        answers=np.zeros((questions, g.seats), np.float32),
-        asked=np.zeros(1, np.int64),
-        weights=weights,
-        moves=np.zeros(g.moves_max, np.int64),
-        spare=np.zeros(g.moves_max, np.int64),
-        state=np.zeros(g.state_size, np.int32),
-        features=np.zeros(SCRATCH, np.float32),
-        seat_values=np.zeros(g.seats, np.float32),
-    )
+    sizes = {"G": games, "N": nodes, "X": expanded, "Q": questions, "1": 1, "SCRATCH": SCRATCH}
+    sizes |= {"S": g.state_size, "A": g.moves_max, "n": g.seats}
+    return allocate(Trees, sizes, weights=weights)
 
 
 @compiled

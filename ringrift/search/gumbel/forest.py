@@ -13,12 +13,11 @@ A forest advances as follows:
     best_edge(f, s, game); improved_policy(f, s, game, out)
 """
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ringrift.search.arrays import Floats, Index, Records, record, records
+from ringrift.search.arrays import Codes, Floats, Index, Records, allocate, record, records
 from ringrift.search.compile import compiled
 
 NONE: Final = -1  # no node, no edge
@@ -57,35 +56,25 @@ class Forest(NamedTuple):
     """
 
     stride: int
-    node: Records
-    edge: Records
-    game: Records
-    raw: Floats
-    mean: Floats
-    reward: Floats
-    carry: Floats
-    edge_top: NDArray[np.int64]
+    node: Annotated[Records, "GS", NODE]
+    edge: Annotated[Records, "E", EDGE]
+    game: Annotated[Records, "G", GAME]
+    raw: Annotated[Floats, "GS P"]
+    mean: Annotated[Floats, "GS P"]
+    reward: Annotated[Floats, "GS P"]
+    carry: Annotated[Floats, "G P"]
+    edge_top: Annotated[Codes, "1"]
 
 
 def new_forest(games: int, simulations_max: int, seats: int, edges: int) -> Forest:
     """Return empty trees for `games` searches of up to `simulations_max` simulations, with a pool
     of `edges`."""
     if games < 1 or simulations_max < 1 or not 2 <= seats <= 4 or edges < 1:
-        sizes = f"{games} games, {simulations_max} simulations, {seats} seats, {edges} edges"
-        raise ValueError(f"a forest of {sizes} is too small")
+        wanted = f"{games} games, {simulations_max} simulations, {seats} seats, {edges} edges"
+        raise ValueError(f"a forest of {wanted} is too small")
     stride = simulations_max + 1
-    nodes = games * stride
-    return Forest(
-        stride=stride,
-        node=records(nodes, NODE),
-        edge=records(edges, EDGE),
-        game=records(games, GAME),
-        raw=np.zeros((nodes, seats), np.float32),
-        mean=np.zeros((nodes, seats), np.float32),
-        reward=np.zeros((nodes, seats), np.float32),
-        carry=np.zeros((games, seats), np.float32),
-        edge_top=np.zeros(1, np.int64),
-    )
+    sizes = {"G": games, "GS": games * stride, "E": edges, "P": seats, "1": 1}
+    return allocate(Forest, sizes, stride=stride)
 
 
 def with_edges(forest: Forest, room: int) -> Forest:

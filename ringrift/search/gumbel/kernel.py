@@ -4,9 +4,7 @@ One compiled function, `drive`, does everything that touches the rules, because 
 function that calls them carries a copy of their machine code.
 """
 
-from typing import Final, NamedTuple
-
-import numpy as np
+from typing import Annotated, Final, NamedTuple
 
 from ringrift.rules import layout as la
 from ringrift.rules.apply import apply_move
@@ -15,7 +13,7 @@ from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, copy_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
-from ringrift.search.arrays import Codes, Floats, Ints, Seeds
+from ringrift.search.arrays import Codes, Floats, Ints, Seeds, allocate
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.gumbel.forest import NONE, Forest, backup, expand, plant
 from ringrift.search.gumbel.selection import Settings, best_edge, improved_policy, next_leaf
@@ -48,66 +46,48 @@ class Plan(NamedTuple):
 class Games(NamedTuple):
     """The G games of one forest; A is the longest possible legal list, S the size of a state."""
 
-    states: Words  # [nodes, S] position of a node, forced plies played
-    edge_move: Codes  # [E]
-    seeds: Seeds  # [G] key of a game's choices; its numbers also depend on the ply
-    scale: Floats  # [G] of the root noise, 0: none
-    status: Ints  # [G]
-    legal: Ints  # [G] number of legal moves of the pending node
-    moves: Codes  # [G, A] the legal moves themselves; at a root in ascending order
-    logits: Floats  # [G, A] answer for the pending node, afterwards the improved policy of the root
-    values: Floats  # [G, n] answer by seat, afterwards the root's mean value by seat
-    visits: Ints  # [G, A] of the root's edges, once the search is done
-    best: Codes  # [G] move to play, once the search is done
+    states: Annotated[Ints, "nodes S"]  # position of a node, forced plies played
+    edge_move: Annotated[Codes, "E"]
+    seeds: Annotated[Seeds, "G"]  # key of a game's choices; its numbers also depend on the ply
+    scale: Annotated[Floats, "G"]  # of the root noise, 0: none
+    status: Annotated[Ints, "G"]
+    legal: Annotated[Ints, "G"]  # number of legal moves of the pending node
+    moves: Annotated[Codes, "G A"]  # the legal moves themselves; at a root in ascending order
+    logits: Annotated[Floats, "G A"]  # answer for the pending node, then the root's new policy
+    values: Annotated[Floats, "G n"]  # answer by seat, afterwards the root's mean value by seat
+    visits: Annotated[Ints, "G A"]  # of the root's edges, once the search is done
+    best: Annotated[Codes, "G"]  # move to play, once the search is done
     weights: Floats  # of the heuristic
     # scratch
-    spare: Codes  # [A]
-    noise: Floats  # [A]
-    state: Words  # [S]
-    features: Floats  # [SCRATCH]
-    seat_values: Floats  # [n]
+    spare: Annotated[Codes, "A"]
+    noise: Annotated[Floats, "A"]
+    state: Annotated[Ints, "S"]
+    features: Annotated[Floats, "SCRATCH"]
+    seat_values: Annotated[Floats, "n"]
 
 
 def new_games(g: Geometry, games: int, nodes: int, edges: int, weights: Floats) -> Games:
-    """Return room for the games of a forest with this many nodes and edges."""
-    return Games(
-        states=np.zeros((nodes, g.state_size), np.int32),
-        edge_move=np.zeros(edges, np.int64),
-        seeds=np.zeros(games, np.uint64),
-        scale=np.zeros(games, np.float32),
-        status=np.full(games, DONE, np.int32),
-        legal=np.zeros(games, np.int32),
-        moves=np.zeros((games, g.moves_max), np.int64),
-        logits=np.zeros((games, g.moves_max), np.float32),
-        values=np.zeros((games, g.seats), np.float32),
-        visits=np.zeros((games, g.moves_max), np.int32),
-        best=np.zeros(games, np.int64),
-        weights=weights,
-        spare=np.zeros(g.moves_max, np.int64),
-        noise=np.zeros(g.moves_max, np.float32),
-        state=np.zeros(g.state_size, np.int32),
-        features=np.zeros(SCRATCH, np.float32),
-        seat_values=np.zeros(g.seats, np.float32),
-    )
+    """Return room for the games, none of them searched, of a forest with this many nodes and
+    edges."""
+    sizes = {"G": games, "nodes": nodes, "E": edges, "SCRATCH": SCRATCH}
+    sizes |= {"S": g.state_size, "A": g.moves_max, "n": g.seats}
+    found = allocate(Games, sizes, weights=weights)
+    found.status[:] = DONE
+    return found
 
 
 class Table(NamedTuple):
     """B games in play, apart from any tree."""
 
-    states: Words  # [B, S]
-    chosen: Codes  # [B] move to play; 0: the game waits
-    record: Codes  # [B, plies] moves of the game so far
-    plies: Codes  # [B]
+    states: Annotated[Ints, "B S"]
+    chosen: Annotated[Codes, "B"]  # move to play; 0: the game waits
+    record: Annotated[Codes, "B plies"]  # moves of the game so far
+    plies: Annotated[Codes, "B"]
 
 
 def new_table(g: Geometry, games: int, plies_max: int) -> Table:
     """Return a table with room for `games` games."""
-    return Table(
-        states=np.zeros((games, g.state_size), np.int32),
-        chosen=np.zeros(games, np.int64),
-        record=np.zeros((games, plies_max), np.int64),
-        plies=np.zeros(games, np.int64),
-    )
+    return allocate(Table, {"B": games, "S": g.state_size, "plies": plies_max})
 
 
 @inlined

@@ -1,29 +1,23 @@
-"""Gumbel search as a player, and what it becomes without simulations.
+"""Gumbel search on many games in lockstep, and what it becomes without simulations.
 
 With 0 simulations it is the bare policy of a network, the handcrafted heuristic (logits are the
 value after each move) or random play (equal logits, sampled).
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 
 from ringrift.rules import layout as la
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import Geometry, geometry
-from ringrift.rules.position import warm_up
+from ringrift.rules.geometry import Geometry
 from ringrift.search.arrays import Floats, Seeds, States
-from ringrift.search.boards import NO_PLAN
-from ringrift.search.compile import SEARCH
 from ringrift.search.gumbel import kernel
 from ringrift.search.gumbel.forest import clear, new_forest, with_edges
 from ringrift.search.gumbel.selection import Settings, considered_table
-from ringrift.search.lockstep import Chunk, LockstepPlayer, Question
-from ringrift.search.players import Decision, Evaluate
+from ringrift.search.lockstep import Chunk, Question, Search
+from ringrift.search.players import Decision
 from ringrift.search.status import ANSWERED, DONE, FULL, NEW, WAITING
-from ringrift.search.weights import heuristic_weights
 
 EDGES_PER_NODE: Final = 48
 """Mean number of legal moves where there is a choice (rules, section 24); the pool grows if
@@ -32,8 +26,8 @@ LINE_MOVES_MAX: Final = 16  # of a principal variation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOptions:
-    """How a `TreePlayer` searches.
+class GumbelSearch(Search):
+    """Gumbel search.
 
     considered   moves sampled at the root
     noise        scale of the Gumbel noise in the first `noise_plies` plies of a game; afterwards
@@ -42,64 +36,31 @@ class SearchOptions:
                  logits
     """
 
-    simulations: int
+    simulations: int = 1
     considered: int = 16
     noise: float = 1.0
     noise_plies: int = 1 << 30
     lookahead: float = 0.0
-    settings: Settings = Settings()  # noqa: RUF009 (immutable)
     threads: int = 1
 
+    @property
+    def targets(self) -> bool:  # type: ignore[override]
+        return self.simulations > 0
 
-class TreePlayer(LockstepPlayer):
-    """Gumbel search on many games in lockstep."""
-
-    def __init__(
-        self,
-        config: Config,
-        evaluator: int,
-        options: SearchOptions,
-        *,
-        evaluate: Evaluate | None = None,
-        weights: Floats | None = None,
-    ) -> None:
-        super().__init__(
-            config, evaluator, threads=options.threads, evaluate=evaluate, weights=weights
-        )
-        self.options = options
-        self.searches = options.simulations > 0
-        self._plan = kernel.Plan(evaluator, options.settings, options.lookahead)
-
-    def _load(self) -> None:
-        load()
-
-    def _new_chunk(self, room: int) -> "_Chunk":
-        return _Chunk(self.geometry, room, self._plan, self.options, self._weights)
-
-
-@cache
-def load() -> None:
-    """Load the compiled rules and search."""
-    warm_up()
-    config = Config("square8", 2)
-    chunk = _Chunk(
-        geometry(config), 1, NO_PLAN, SearchOptions(simulations=1), heuristic_weights(config)
-    )
-    with SEARCH.loading("the search"):
-        chunk.advance()
-        chunk.decisions()
+    def chunk(self, g: Geometry, room: int, evaluator: int, weights: Floats) -> "_Chunk":
+        return _Chunk(g, room, kernel.Plan(evaluator, Settings(), self.lookahead), self, weights)
 
 
 class _Chunk(Chunk):
     """Some of the games of a player, in one forest."""
 
     def __init__(
-        self, g: Geometry, room: int, plan: kernel.Plan, options: SearchOptions, weights: Floats
+        self, g: Geometry, room: int, plan: kernel.Plan, search: GumbelSearch, weights: Floats
     ) -> None:
         super().__init__(g, room)
-        self._plan, self._options = plan, options
-        simulations = options.simulations
-        self._considered = considered_table(options.considered, simulations)
+        self._plan, self._search = plan, search
+        simulations = search.simulations
+        self._considered = considered_table(search.considered, simulations)
         edges = room * (simulations + 1) * EDGES_PER_NODE
         self._forest = new_forest(room, max(simulations, 1), g.seats, edges)
         self._searches = kernel.new_games(g, room, room * self._forest.stride, edges, weights)
@@ -113,8 +74,8 @@ class _Chunk(Chunk):
         d, stride = self._searches, self._forest.stride
         d.states[: self.games * stride : stride] = states
         d.seeds[: self.games] = seeds
-        young = states[:, la.PLY] < self._options.noise_plies
-        d.scale[: self.games] = np.where(young, self._options.noise, 0.0)
+        young = states[:, la.PLY] < self._search.noise_plies
+        d.scale[: self.games] = np.where(young, self._search.noise, 0.0)
         d.status[:] = DONE
         d.status[: self.games] = NEW
 

@@ -17,7 +17,8 @@ from ringrift.rules.position import Position
 from ringrift.search import values
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.boards import Boards
-from ringrift.search.gumbel.player import SearchOptions, TreePlayer
+from ringrift.search.gumbel.player import GumbelSearch
+from ringrift.search.lockstep import LockstepPlayer
 from ringrift.search.players import Evaluate
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
 
@@ -54,8 +55,8 @@ async def benchmarks(scope: Scope) -> Benchmarks:
             ("heuristic", values.HEURISTIC, None),
             ("null-network", values.NETWORK, _free(config.seats)),
         ):
-            options = SearchOptions(simulations=SIMULATIONS)
-            player = TreePlayer(config, evaluator, options, evaluate=evaluate)
+            options = GumbelSearch(simulations=SIMULATIONS)
+            player = LockstepPlayer(config, evaluator, options, evaluate=evaluate)
             figure = f"search/{key}/{name}"
             run = partial(_rate, player, states, seconds)
             yield Benchmark(figure, "simulations/s/core", run, warm_up=True)
@@ -83,13 +84,13 @@ def _free(seats: int) -> Evaluate:
     return evaluate
 
 
-def _rate(player: TreePlayer, states: States, seconds: float) -> float:
+def _rate(player: LockstepPlayer, states: States, seconds: float) -> float:
     seeds = np.arange(len(states)).astype(np.uint64)
     simulations = 0
     began = time.perf_counter()
     while (spent := time.perf_counter() - began) < seconds:
         player.choose(states, seeds)
-        simulations += len(states) * player.options.simulations
+        simulations += len(states) * SIMULATIONS
     return simulations / spent
 
 
@@ -103,7 +104,7 @@ def positions(config: Config) -> tuple[States, list[Codes]]:
 
 def _random_games(config: Config) -> Boards:
     """One random game in each slot, stopped after `DECISIONS_APART` times the slot decisions."""
-    mover = TreePlayer(config, values.NULL, SearchOptions(simulations=0))
+    mover = LockstepPlayer(config, values.NULL, GumbelSearch(simulations=0))
     boards = Boards(config, POSITIONS, 4000)
     for slot in range(POSITIONS):
         boards.start(slot, False)

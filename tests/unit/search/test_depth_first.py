@@ -1,5 +1,7 @@
 """Alpha-beta, max-n and best-reply search agree with a plain search, on fewer positions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.networks import random_nnue
@@ -15,7 +17,8 @@ from ringrift.search import values as va
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.depth_first import player as depth_first_player
 from ringrift.search.depth_first import stack as df
-from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
+from ringrift.search.depth_first.player import DepthFirstSearch
+from ringrift.search.lockstep import LockstepPlayer
 from ringrift.search.players import Decision
 from ringrift.search.position_key import position_key
 
@@ -30,10 +33,8 @@ KINDS = [
 ]
 
 
-def player(config: Config, kind: int, nodes: int, **options: int) -> DepthFirstPlayer:
-    return DepthFirstPlayer(
-        config, va.HEURISTIC, DepthFirstOptions(kind=kind, nodes=nodes, **options)
-    )
+def player(config: Config, kind: int, nodes: int, **options: int) -> LockstepPlayer:
+    return LockstepPlayer(config, va.HEURISTIC, DepthFirstSearch(kind=kind, nodes=nodes, **options))
 
 
 def value_of(decision: Decision, position: Position) -> float:
@@ -188,10 +189,10 @@ def test_a_network_with_equal_values_is_searched_like_a_compiled_evaluator(
         calls.append(len(states))
         assert np.array_equal(offsets, np.arange(len(states) + 1))
 
-    network = DepthFirstPlayer(
+    network = LockstepPlayer(
         config,
         va.NETWORK,
-        DepthFirstOptions(kind=kind, nodes=300),
+        DepthFirstSearch(kind=kind, nodes=300),
         evaluate=as_network(config, seen),
     )
     inside = player(config, kind, 300).choose(states, seeds(5))
@@ -214,9 +215,10 @@ def test_accumulators_updated_along_a_line_give_the_search_of_recomputed_ones(
         nnue.evaluate_batch(g, net, accumulators, states, values)
         return np.zeros(len(codes), np.float32), values
 
-    options = DepthFirstOptions(kind=kind, nodes=400)
-    inside = DepthFirstPlayer(config, va.NNUE, options, network=net).choose(states, seeds(4))
-    outside = DepthFirstPlayer(config, va.NETWORK, options, evaluate=evaluate).choose(
+    options = DepthFirstSearch(kind=kind, nodes=400)
+    own = replace(options, network=net)
+    inside = LockstepPlayer(config, va.NNUE, own).choose(states, seeds(4))
+    outside = LockstepPlayer(config, va.NETWORK, options, evaluate=evaluate).choose(
         states, seeds(4)
     )
     assert all(same(a, b) for a, b in zip(inside, outside, strict=True))
@@ -233,13 +235,13 @@ def test_leaves_are_between_turns_from_depth_two_on() -> None:
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
     (state,) = states_in_play(HEX8, 1, moves_max=20, plies=40, seed=3)
-    options = DepthFirstOptions(kind=df.MINIMAX, nodes=PLENTY, depth_max=1)
-    one = DepthFirstPlayer(HEX8, va.NETWORK, options, evaluate=evaluate).choose(
+    options = DepthFirstSearch(kind=df.MINIMAX, nodes=PLENTY, depth_max=1)
+    one = LockstepPlayer(HEX8, va.NETWORK, options, evaluate=evaluate).choose(
         state[None], seeds(1)
     )[0]
     first = len(phases)
-    options = DepthFirstOptions(kind=df.MINIMAX, nodes=2000, depth_max=3)
-    DepthFirstPlayer(HEX8, va.NETWORK, options, evaluate=evaluate).choose(state[None], seeds(1))
+    options = DepthFirstSearch(kind=df.MINIMAX, nodes=2000, depth_max=3)
+    LockstepPlayer(HEX8, va.NETWORK, options, evaluate=evaluate).choose(state[None], seeds(1))
     assert first <= one.nodes
     assert len(phases) > 3 * first
     assert set(phases[2 * first :]) == {la.PLACEMENT}

@@ -10,14 +10,15 @@ from ringrift.search import values as va
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.depth_first import stack as df
 from ringrift.search.descent import player as descent_player
-from ringrift.search.descent.player import DescentOptions, DescentPlayer
+from ringrift.search.descent.player import DescentSearch
+from ringrift.search.lockstep import LockstepPlayer
 
 CONFIGS = ["hex8_2p", "square8_3p", "hex8_4p"]
 TREE_MAX = 1500
 
 
-def player(config: Config, nodes: int, **options: int) -> DescentPlayer:
-    return DescentPlayer(config, va.HEURISTIC, DescentOptions(nodes=nodes, **options))
+def player(config: Config, nodes: int, **options: int) -> LockstepPlayer:
+    return LockstepPlayer(config, va.HEURISTIC, DescentSearch(nodes=nodes, **options))
 
 
 class SmallTree(Plain):
@@ -116,8 +117,8 @@ def test_a_network_evaluates_the_children_of_all_games_at_once(
         for state, code in zip(states, codes, strict=True):
             assert code in Position(config, state.copy()).legal_codes()
 
-    network = DescentPlayer(
-        config, va.NETWORK, DescentOptions(nodes=300), evaluate=as_network(config, seen)
+    network = LockstepPlayer(
+        config, va.NETWORK, DescentSearch(nodes=300), evaluate=as_network(config, seen)
     )
     inside = player(config, 300).choose(states, seeds(5))
     assert all(same(a, b) for a, b in zip(network.choose(states, seeds(5)), inside, strict=True))
@@ -141,7 +142,7 @@ def test_a_swap_is_valued_for_the_person_that_swaps() -> None:
                 np.array([value, -value], np.float32), (len(states), 1)
             )
 
-        network = DescentPlayer(config, va.NETWORK, DescentOptions(nodes=300), evaluate=answer)
+        network = LockstepPlayer(config, va.NETWORK, DescentSearch(nodes=300), evaluate=answer)
         decision = choose_one(network, position)
         assert (decision.move == swap) == (first_seat > 0)
         assert decision.values == pytest.approx(np.array([-0.6, 0.6]))

@@ -7,8 +7,14 @@ from support.positions import random_game
 from ringrift.rules import Config, Position
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.outcome import final_values
-from ringrift.search.heuristic import FEATURE_NAMES, FEATURES, SCRATCH, evaluate, features
-from ringrift.search.weights import heuristic_weights
+from ringrift.search.heuristic import (
+    FEATURE_NAMES,
+    FEATURES,
+    SCRATCH,
+    evaluate,
+    features,
+    heuristic_weights,
+)
 
 CONFIGS = ("hex8_2p", "square8_2p", "square8_3p", "hex8_4p")
 

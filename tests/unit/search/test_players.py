@@ -12,16 +12,17 @@ from ringrift.search import values as va
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.boards import Boards
 from ringrift.search.depth_first import stack as df
-from ringrift.search.depth_first.player import DepthFirstOptions, DepthFirstPlayer
-from ringrift.search.descent.player import DescentOptions, DescentPlayer
+from ringrift.search.depth_first.player import DepthFirstSearch
+from ringrift.search.descent.player import DescentSearch
 from ringrift.search.gumbel import player as gumbel_player
-from ringrift.search.gumbel.player import SearchOptions, TreePlayer
+from ringrift.search.gumbel.player import GumbelSearch
+from ringrift.search.lockstep import LockstepPlayer
 
 HEX8 = Config.parse("hex8_2p")
 
 
-def gumbel(config: Config, simulations: int, **options: Any) -> TreePlayer:
-    return TreePlayer(config, va.HEURISTIC, SearchOptions(simulations=simulations, **options))
+def gumbel(config: Config, simulations: int, **options: Any) -> LockstepPlayer:
+    return LockstepPlayer(config, va.HEURISTIC, GumbelSearch(simulations=simulations, **options))
 
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_3p", "hex8_4p", "square19_2p"])
@@ -41,14 +42,14 @@ def test_a_decision_is_complete(key: str) -> None:
 
 
 PLAYERS = (
-    lambda evaluator, evaluate: TreePlayer(
-        HEX8, evaluator, SearchOptions(simulations=4), evaluate=evaluate
+    lambda evaluator, evaluate: LockstepPlayer(
+        HEX8, evaluator, GumbelSearch(simulations=4), evaluate=evaluate
     ),
-    lambda evaluator, evaluate: DescentPlayer(
-        HEX8, evaluator, DescentOptions(nodes=4), evaluate=evaluate
+    lambda evaluator, evaluate: LockstepPlayer(
+        HEX8, evaluator, DescentSearch(nodes=4), evaluate=evaluate
     ),
-    lambda evaluator, evaluate: DepthFirstPlayer(
-        HEX8, evaluator, DepthFirstOptions(kind=df.MINIMAX, nodes=4), evaluate=evaluate
+    lambda evaluator, evaluate: LockstepPlayer(
+        HEX8, evaluator, DepthFirstSearch(kind=df.MINIMAX, nodes=4), evaluate=evaluate
     ),
 )
 
@@ -108,7 +109,7 @@ def test_forced_plies_need_no_simulation() -> None:
         asked.append((states.copy(), np.diff(offsets)))
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
-    player = TreePlayer(HEX8, va.NETWORK, SearchOptions(simulations=12), evaluate=evaluate)
+    player = LockstepPlayer(HEX8, va.NETWORK, GumbelSearch(simulations=12), evaluate=evaluate)
     decision = choose_one(player, position)
     assert decision.visits.sum() == 12
     assert len(asked) == 13  # the root and one leaf a simulation
@@ -136,8 +137,8 @@ def test_a_network_evaluates_all_games_in_one_call() -> None:
             )
         return np.zeros(len(codes), np.float32), np.zeros((len(states), 2), np.float32)
 
-    TreePlayer(
-        HEX8, va.NETWORK, SearchOptions(simulations=10, threads=2), evaluate=evaluate
+    LockstepPlayer(
+        HEX8, va.NETWORK, GumbelSearch(simulations=10, threads=2), evaluate=evaluate
     ).choose(states, seeds(8))
     assert sizes[0] == 8
     assert max(sizes) == 8
@@ -154,8 +155,8 @@ def test_logits_guide_the_search() -> None:
         )
 
     for simulations in (0, 8):
-        player = TreePlayer(
-            HEX8, va.NETWORK, SearchOptions(simulations=simulations, noise=0.0), evaluate=evaluate
+        player = LockstepPlayer(
+            HEX8, va.NETWORK, GumbelSearch(simulations=simulations, noise=0.0), evaluate=evaluate
         )
         assert choose_one(player, position).move == wanted
 
@@ -173,7 +174,7 @@ def test_values_are_by_seat_after_a_swap() -> None:
         )
 
     decision = choose_one(
-        TreePlayer(HEX8, va.NETWORK, SearchOptions(simulations=8), evaluate=evaluate), position
+        LockstepPlayer(HEX8, va.NETWORK, GumbelSearch(simulations=8), evaluate=evaluate), position
     )
     assert decision.values == pytest.approx([-0.25, 0.75])
 
@@ -192,12 +193,12 @@ def test_a_swap_is_valued_for_the_person_that_swaps() -> None:
             values = np.tile(np.array([value, -value], np.float32), (len(states), 1))
             return np.where(codes == swap, 3.0, 0.0).astype(np.float32), values
 
-        options = SearchOptions(simulations=32, noise=0.0)
-        decision = choose_one(TreePlayer(HEX8, va.NETWORK, options, evaluate=evaluate), position)
+        search = GumbelSearch(simulations=32, noise=0.0)
+        decision = choose_one(LockstepPlayer(HEX8, va.NETWORK, search, evaluate=evaluate), position)
         assert (decision.move == swap) == (first_seat > 0)
 
 
-def score(config: Config, one: TreePlayer, other: TreePlayer, games: int) -> float:
+def score(config: Config, one: LockstepPlayer, other: LockstepPlayer, games: int) -> float:
     """Return the share of games won by `one`, with each seat equally often."""
     boards = Boards(config, games, 4000)
     for slot in range(games):
@@ -234,8 +235,8 @@ def test_more_simulations_play_better() -> None:
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_2p"])
 def test_the_heuristic_beats_random_play(key: str) -> None:
     config = Config.parse(key)
-    greedy = TreePlayer(config, va.HEURISTIC, SearchOptions(simulations=0, lookahead=1e4))
-    random = TreePlayer(config, va.NULL, SearchOptions(simulations=0))
+    greedy = LockstepPlayer(config, va.HEURISTIC, GumbelSearch(simulations=0, lookahead=1e4))
+    random = LockstepPlayer(config, va.NULL, GumbelSearch(simulations=0))
     assert score(config, greedy, random, 100) >= 0.9
 
 
