@@ -10,6 +10,7 @@ from ringrift.log.errors import DiskFull, ServerRefused, StreamMissing
 
 Ask = Callable[[str, bytes, float], Awaitable[bytes]]
 """Sends a payload to a subject, with a timeout in seconds, and returns the answer."""
+Request = Mapping[str, Any]
 
 API_SECONDS_MAX = 5.0
 
@@ -40,10 +41,7 @@ def raise_for_error(answer: Mapping[str, Any]) -> None:
 
 
 async def call(
-    ask: Ask,
-    subject: str,
-    request: Mapping[str, Any] | None = None,
-    timeout: float = API_SECONDS_MAX,
+    ask: Ask, subject: str, request: Request | None = None, timeout: float = API_SECONDS_MAX
 ) -> dict[str, Any]:
     """Return the answer of `$JS.API.<subject>`. Raises ServerRefused, StreamMissing."""
     payload = b"" if request is None else json.dumps(request).encode()
@@ -71,7 +69,7 @@ async def stream_state(ask: Ask, stream: str) -> dict[str, Any]:
     return state
 
 
-async def get_message(ask: Ask, stream: str, request: Mapping[str, Any]) -> Entry | None:
+async def get_message(ask: Ask, stream: str, request: Request) -> Entry | None:
     """Return one stored message, read from the leader, so that it is never stale. Raises
     StreamMissing."""
     try:
@@ -83,8 +81,3 @@ async def get_message(ask: Ask, stream: str, request: Mapping[str, Any]) -> Entr
     body = base64.b64decode(message.get("data", ""))
     head = base64.b64decode(message.get("hdrs", ""))
     return Entry(message["seq"], message["subject"], stamp_of(message["time"]), body, head)
-
-
-async def last_message(ask: Ask, stream: str, subject_filter: str) -> Entry | None:
-    """Return the newest message that matches the filter, read from the leader."""
-    return await get_message(ask, stream, {"last_by_subj": subject_filter})

@@ -48,6 +48,8 @@ _LED = {
 }
 """requests that a stream's leader answers and that may be repeated"""
 
+Headers = dict[str, Any] | None
+
 # the library's reader logs this at the end of every TLS connection; it has no consequence
 logging.getLogger("asyncio").addFilter(
     lambda record: "returning true from eof_received" not in record.getMessage()
@@ -58,9 +60,11 @@ class Connection(Client):
     """The library's client, which also fails a request that the server refuses, and one whose
     answer was lost with a stream's leader."""
 
-    def __init__(self, role: str | None) -> None:
+    def __init__(self, role: str | None, name: str = "") -> None:
         super().__init__()
         self.role = role
+        self._name = name
+        self._reported = set[str]()
         self.reconnected = asyncio.Event()
         """set when the connection was lost and is restored"""
         self._connected_at = time.monotonic()
@@ -69,11 +73,7 @@ class Connection(Client):
         self._asked: WeakKeyDictionary[asyncio.Future[Any], str] = WeakKeyDictionary()
 
     async def publish(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        reply: str = "",
-        headers: dict[str, Any] | None = None,
+        self, subject: str, payload: bytes = b"", reply: str = "", headers: Headers = None
     ) -> None:
         """See the library. A request fails with Forbidden if the server refuses it."""
         waiting = self._resp_map.get(reply[len(self._resp_sub_prefix or b"") :]) if reply else None
@@ -87,7 +87,7 @@ class Connection(Client):
         payload: bytes = b"",
         timeout: float = 0.5,
         old_style: bool = False,
-        headers: dict[str, Any] | None = None,
+        headers: Headers = None,
     ) -> Msg:
         """See the library. A cancellation at the same time as the answer is raised; `wait_for` of
         Python 3.11 would lose it."""
@@ -155,8 +155,13 @@ class Connection(Client):
         self._left = None
         return chosen, RECONNECT_SECONDS if chosen.reconnects else 0.0
 
-    def on_refusal(self, text: str) -> None:
-        """Fail the requests that the server's error text says it refused."""
+    async def on_error(self, error: Exception) -> None:
+        """Log an error, and fail the requests that its text says the server refused."""
+        text = str(error) or type(error).__name__
+        if text not in self._reported:  # once, not at every attempt
+            logger().warning("connection", name=self._name, error=text)
+        if self.is_reconnecting:
+            self._reported.add(text)
         denial = forbidden_in(text, self.role)
         if denial is None:
             return
@@ -165,15 +170,19 @@ class Connection(Client):
             if subject.lower() == denial.subject.lower() and not waiting.done():
                 waiting.set_exception(Forbidden(denial.verb, subject, self.role))
 
-    def on_disconnect(self) -> None:
+    async def on_disconnect(self) -> None:
         """Fail the requests whose answer was lost with the connection; the library would let each
         run into its timeout."""
         for answer in list(self._resp_map.values()):
             if not answer.done():
                 answer.set_exception(nats.errors.ConnectionReconnectingError())
+        if not self.is_closed:
+            logger().warning("connection lost, reconnecting", name=self._name)
 
-    def on_reconnect(self) -> None:
+    async def on_reconnect(self) -> None:
         """Note that the connection is restored."""
+        self._reported.clear()
+        logger().info("connection restored", name=self._name)
         self._connected_at = time.monotonic()
         self.reconnected.set()
 
@@ -187,49 +196,27 @@ async def connect(url: str, *, name: str) -> Connection:
     secured = first.secured
     first.close()
     login = login_for(servers[0])
-    client = Connection(login.user if login else None)
-    reported = set[str]()
-
-    async def on_error(error: Exception) -> None:
-        text = str(error) or type(error).__name__
-        if text not in reported:  # once, not at every attempt
-            logger().warning("connection", name=name, error=text)
-        if client.is_reconnecting:
-            reported.add(text)
-        client.on_refusal(str(error))
-
-    async def on_disconnect() -> None:
-        client.on_disconnect()
-        if not client.is_closed:
-            logger().warning("connection lost, reconnecting", name=name)
-
-    async def on_reconnect() -> None:
-        reported.clear()
-        logger().info("connection restored", name=name)
-        client.on_reconnect()
-
-    options: dict[str, Any] = {
-        "servers": servers,
-        "name": name,
-        "error_cb": on_error,
-        "disconnected_cb": on_disconnect,
-        "reconnected_cb": on_reconnect,
-        "max_reconnect_attempts": -1,
-        "reconnect_time_wait": RECONNECT_SECONDS,
-        "ping_interval": PING_SECONDS,
-        "max_outstanding_pings": PINGS_MAX,
-        "pending_size": UNSENT_BYTES_MAX,
-        "connect_timeout": 2,
-        "inbox_prefix": inbox_prefix(login),
-        "reconnect_to_server_handler": client.choose,
-    }
-    if login is not None:
-        options |= {"user": login.user, "password": login.password}
-    if secured:
-        options["tls"] = tls_context()
+    client = Connection(login.user if login else None, name)
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
-            await client.connect(**options)
+            await client.connect(
+                servers,
+                name=name,
+                error_cb=client.on_error,
+                disconnected_cb=client.on_disconnect,
+                reconnected_cb=client.on_reconnect,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
+                ping_interval=PING_SECONDS,
+                max_outstanding_pings=PINGS_MAX,
+                pending_size=UNSENT_BYTES_MAX,
+                connect_timeout=2,
+                inbox_prefix=inbox_prefix(login),
+                reconnect_to_server_handler=client.choose,
+                user=login.user if login else None,
+                password=login.password if login else None,
+                tls=tls_context() if secured else None,
+            )
             await client.subscribe(f"{ELECTED}.*", cb=client.on_leader_elected)
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise Unreachable(f"no NATS server accepts the connection to {url}: {error}") from error

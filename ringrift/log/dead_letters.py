@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from ringrift.events import draft
 from ringrift.events.facts import DeadLetterStored
+from ringrift.log.entry import Entry
 from ringrift.log.errors import ConcurrencyError, PayloadTooLarge
 from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, DEAD_PREFIX, EVENTS
@@ -18,51 +19,25 @@ REASON_CHARS_MAX = 4096
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-class DeadLetter(Struct, frozen=True, kw_only=True):
-    """`body` is message `seq` of `stream`, which `consumer` gave up after `deliveries` deliveries.
-
-    `source` is the author of the fact; `failure_recorded` means that another fact reports the
-    failure."""
-
-    body: bytes
-    subject: str
-    stream: str
-    seq: int
-    consumer: str
-    deliveries: int
-    reason: str
-    source: str
-    failure_recorded: bool = False
-
-
-async def store_dead_letter(log: Log, letter: DeadLetter) -> int:
-    """Store a message in `DEAD`, once per message and consumer, and record the fact; return the
-    sequence in `DEAD`."""
+async def store_dead_letter(log: Log, entry: Entry, fact: DeadLetterStored, source: str) -> int:
+    """Store a message in `DEAD`, once per message and consumer, and record the fact, completed by
+    the sequence in `DEAD`; return that."""
     headers = {
-        "Reason": _one_line(letter.reason),
-        "Consumer": letter.consumer,
-        "Stream": letter.stream,
-        "Sequence": str(letter.seq),
-        "Deliveries": str(letter.deliveries),
-        "Subject": letter.subject,
+        "Reason": _one_line(fact.reason),
+        "Consumer": fact.consumer,
+        "Stream": fact.stream,
+        "Sequence": str(fact.seq),
+        "Deliveries": str(fact.deliveries),
+        "Subject": entry.subject,
     }
-    subject = f"{DEAD_PREFIX}.{letter.consumer}.{letter.stream}.{letter.seq}"
+    subject = f"{DEAD_PREFIX}.{fact.consumer}.{fact.stream}.{fact.seq}"
     is_new = True
     try:
-        dead_seq = await _publish(log, subject, letter.body, headers)
+        dead_seq = await _publish(log, subject, entry.body, headers)
     except ConcurrencyError as error:  # the subject is the message's own: it was stored before
         dead_seq, is_new = error.actual, False
-    fact = DeadLetterStored(
-        consumer=letter.consumer,
-        stream=letter.stream,
-        seq=letter.seq,
-        dead_seq=dead_seq,
-        reason=letter.reason[:REASON_CHARS_MAX],
-        deliveries=letter.deliveries,
-        failure_recorded=letter.failure_recorded,
-    )
-    cause = f"{letter.stream}/{letter.seq}"
-    item = draft(fact, cause=cause, source=letter.source, key=letter.consumer)
+    fact = replace(fact, dead_seq=dead_seq, reason=fact.reason[:REASON_CHARS_MAX])
+    item = draft(fact, cause=f"{fact.stream}/{fact.seq}", source=source, key=fact.consumer)
     # a crash may have separated the message from its fact, longer ago than the server knows ids
     if is_new or not await log.stored(EVENTS, [item.id], [item.subject], _EPOCH):
         await log.append([item])

@@ -77,7 +77,6 @@ class StreamMissing(ServerRefused):
     def __init__(self, stream: str) -> None:
         text = f"stream {stream} does not exist on this server; `ringrift up` creates it"
         super().__init__(self.CODE, text, 404)
-        self.stream = stream
 
 
 class ConcurrencyError(StreamError):
@@ -107,11 +106,9 @@ class PayloadTooLarge(StreamError):
     """A message of `size_bytes` exceeds the server's `limit_bytes`; nothing was sent."""
 
     def __init__(self, subject: str, size_bytes: int, limit_bytes: int) -> None:
-        super().__init__(
-            f"message for {subject} has {size_bytes} bytes, the server takes {limit_bytes}: "
-            "raise max_payload in nats.conf"
-        )
-        self.subject = subject
+        what = f"message for {subject} has {size_bytes} bytes"
+        limit = f"the server takes {limit_bytes}: raise max_payload in nats.conf"
+        super().__init__(f"{what}, {limit}")
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
 
@@ -134,8 +131,6 @@ class LogRewound(StreamError):
 
     def __init__(self, stream: str, seq: int) -> None:
         super().__init__(f"{stream} lost messages that were read up to sequence {seq}")
-        self.stream = stream
-        self.seq = seq
 
 
 class ServerError(StreamError):

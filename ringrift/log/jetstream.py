@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 from uuid import uuid4
 
 import msgspec
@@ -14,17 +14,9 @@ import nats.errors
 from msgspec import Struct
 
 from ringrift.events import Draft, Recorded, encode
-from ringrift.log import api, reader
+from ringrift.log import api, errors, reader
 from ringrift.log.connect import Connection, connect
 from ringrift.log.entry import Entry, Refuse
-from ringrift.log.errors import (
-    ConcurrencyError,
-    LogUnavailable,
-    PartlyStored,
-    PayloadTooLarge,
-    QueueFull,
-    ServerRefused,
-)
 from ringrift.log.protocol import Expect, Log, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
@@ -40,7 +32,6 @@ MISSING_SECONDS_MAX = 1.0
 HEADER_BYTES_MAX = 2048
 CLOCK_SKEW = timedelta(minutes=1)
 
-T = TypeVar("T")
 _ACK = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -87,11 +78,11 @@ class JetStreamLog(Log):
             return await api.call(self.ask, subject, request)
 
         if retry:
-            return await self._retried(attempt, f"$JS.API.{subject}")
+            return await retried(attempt, f"$JS.API.{subject}", self.client)
         try:
             return await attempt()
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise LogUnavailable(f"$JS.API.{subject}: {error or 'no answer'}") from error
+            raise errors.LogUnavailable(f"$JS.API.{subject}: {error or 'no answer'}") from error
 
     async def ask(self, subject: str, payload: bytes, timeout: float) -> bytes:
         """Send one request to the server, an `api.Ask`. Raises TimeoutError, LogUnavailable without
@@ -99,12 +90,8 @@ class JetStreamLog(Log):
         try:
             return (await self.client.request(subject, payload, timeout=timeout)).data
         except nats.errors.NoRespondersError as error:
-            raise LogUnavailable(
-                f"nothing answers on {subject}: JetStream is not running there"
-            ) from error
-
-    async def _retried(self, attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str) -> T:
-        return await retried(attempt, what, self.client)
+            why = "JetStream is not running there"
+            raise errors.LogUnavailable(f"nothing answers on {subject}: {why}") from error
 
     # writing
 
@@ -125,13 +112,13 @@ class JetStreamLog(Log):
         async def attempt() -> list[int] | None:
             try:
                 return await self._write(stream, messages)
-            except ServerRefused as error:
+            except errors.ServerRefused as error:
                 if error.code not in (api.WRONG_LAST_SEQUENCE, api.DUPLICATE_IN_BATCH):
                     raise
                 return await self._settle(stream, drafts, expect)
 
         async with self._turn(expect):
-            seqs = await self._retried(attempt, f"append to {stream}")
+            seqs = await retried(attempt, f"append to {stream}", self.client)
         if expect is None or republish:
             self.recent.add(drafts, seqs, [len(message.body) for message in messages])
         return seqs
@@ -186,7 +173,7 @@ class JetStreamLog(Log):
         if len(found) == len(ids):
             return [found[key] for key in ids]
         if found or expect is None:
-            raise PartlyStored([key for key in ids if key in found], len(ids))
+            raise errors.PartlyStored([key for key in ids if key in found], len(ids))
         newest = await self.last(stream, expect.subject_filter)
         _check_last(newest, expect.subject_filter, expect.last_seq)
         return None
@@ -195,7 +182,7 @@ class JetStreamLog(Log):
         limit = self.client.max_payload - HEADER_BYTES_MAX
         for message in messages:
             if len(message.body) > limit:
-                raise PayloadTooLarge(message.subject, len(message.body), limit)
+                raise errors.PayloadTooLarge(message.subject, len(message.body), limit)
 
     async def publish(
         self,
@@ -223,9 +210,9 @@ class JetStreamLog(Log):
         async def attempt() -> int | None:
             try:
                 return int((await self._publish(message, stream))["seq"])
-            except ServerRefused as error:
+            except errors.ServerRefused as error:
                 if error.code == api.QUEUE_IS_FULL:
-                    raise QueueFull(f"no room for {id or subject}: {error.text}") from error
+                    raise errors.QueueFull(f"no room for {id or subject}: {error.text}") from error
                 if error.code != api.WRONG_LAST_SEQUENCE or expect_last is None:
                     raise
                 newest = await self.last(stream, subject)
@@ -234,7 +221,7 @@ class JetStreamLog(Log):
                 _check_last(newest, subject, expect_last)
                 return None
 
-        return await self._retried(attempt, f"publish to {stream}")
+        return await retried(attempt, f"publish to {stream}", self.client)
 
     # reading
 
@@ -242,9 +229,8 @@ class JetStreamLog(Log):
         self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Entry], None]:
         """See `Log.read`."""
-        return reader.read(
-            self.servers, stream, reader.entries_of, headers_only=headers_only, **span
-        )
+        convert = reader.entries_of
+        return reader.read(self.servers, stream, convert, headers_only=headers_only, **span)
 
     def replay(
         self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
@@ -264,16 +250,14 @@ class JetStreamLog(Log):
 
     async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
         """See `Log.get`."""
-        wanted: dict[str, Any] = {"seq": seq}
-        if under is not None:
-            wanted["next_by_subj"] = under
-        return await self._message(stream, wanted)
+        filtered = {"next_by_subj": under} if under is not None else {}
+        return await self._message(stream, {"seq": seq, **filtered})
 
     async def _message(self, stream: str, wanted: Mapping[str, Any]) -> Entry | None:
         async def attempt() -> tuple[Entry | None]:
             return (await api.get_message(self.ask, stream, wanted),)
 
-        return (await self._retried(attempt, f"message of {stream}"))[0]
+        return (await retried(attempt, f"message of {stream}", self.client))[0]
 
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
         """See `Log.next_ticket`."""
@@ -284,7 +268,7 @@ def _check_last(newest: Entry | None, subject_filter: str, expected: int) -> Non
     """Raise ConcurrencyError unless the newest message has the expected sequence (0: none)."""
     actual = newest.seq if newest else 0
     if actual != expected:
-        raise ConcurrencyError(subject_filter, expected, actual)
+        raise errors.ConcurrencyError(subject_filter, expected, actual)
 
 
 def _message(item: Draft) -> _Message:

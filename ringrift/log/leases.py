@@ -27,6 +27,8 @@ from ringrift.log.topology import EVENTS, LEASE_BUCKET, LEASE_SECONDS
 
 RENEW_RETRY_SECONDS = 0.5
 _STREAM = f"KV_{LEASE_BUCKET}"
+Clock = Callable[[], float]
+"""Seconds since any moment."""
 
 
 class Pace(Struct, frozen=True):
@@ -59,86 +61,55 @@ class Lease(Struct, frozen=True):
         return Expect(_epoch_subject(self.role), self.token)
 
 
-class _Key(Struct, frozen=True):
-    """The value of a lease's key."""
-
-    holder: str
-    claim: str
-
-
 class _Claim:
     """The key of one role, held by one process and renewed by publishing it again; an update by the
     library would lose the TTL."""
 
-    def __init__(
-        self, log: Log, role: str, holder: str, pace: Pace, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, log: Log, role: str, holder: str, pace: Pace, now: Clock) -> None:
         self._log = log
         self.pace = pace
         self._subject = f"$KV.{LEASE_BUCKET}.{role}"
-        self._value = msgspec.json.encode(_Key(holder, uuid4().hex))
+        self._value = msgspec.json.encode({"holder": holder, "claim": uuid4().hex})
         self._now = now
-        self._seq = 0
+        self.seq = 0
+        """revision of the key at its last renewal"""
         self.sure_until = 0.0
         """by the holder's clock"""
-
-    @property
-    def seq(self) -> int:
-        """Revision of the key at its last renewal."""
-        return self._seq
 
     async def take(self, last_seq: int) -> None:
         """Write the key if `last_seq` is still its revision. Raises ConcurrencyError."""
         asked = self._now()  # before sending: the TTL begins later, never earlier
-        self._seq = await self._log.publish(
-            _STREAM,
-            self._subject,
-            self._value,
-            id=uuid4().hex,
-            expect_last=last_seq,
-            kept_seconds=self.pace.ttl,
-        )
+        self.seq = await self._write(self._value, last_seq)
         self.sure_until = asked + self.pace.sure
 
     async def renew(self) -> None:
         """Write the key again. Raises ConcurrencyError if another process has it."""
-        await self.take(self._seq)
+        await self.take(self.seq)
 
     async def release(self) -> None:
         """Delete the key, if it was taken, so that the next holder need not wait for it to expire.
 
-        A renewal that was cancelled before its answer may have been stored; then the key's revision
-        is newer than the known one."""
-        if self._seq == 0:
-            return
+        It is read first, because a renewal that was cancelled before its answer may be stored."""
         with contextlib.suppress(StreamError):  # the key expires
-            try:
-                await self._delete()
-            except ConcurrencyError:
-                key = await self._log.last(_STREAM, self._subject)
-                if key is not None and key.body == self._value:
-                    self._seq = key.seq
-                    await self._delete()
+            key = await self._log.last(_STREAM, self._subject)
+            if key is not None and key.body == self._value:
+                await self._write(b"", key.seq)
 
-    async def _delete(self) -> None:
-        await self._log.publish(
+    async def _write(self, value: bytes, last_seq: int) -> int:
+        """Write the key, or delete it if the value is empty."""
+        return await self._log.publish(
             _STREAM,
             self._subject,
-            b"",
+            value,
             id=uuid4().hex,
-            expect_last=self._seq,
-            headers={"KV-Operation": "DEL"},
+            expect_last=last_seq,
+            kept_seconds=self.pace.ttl if value else None,
+            headers={} if value else {"KV-Operation": "DEL"},
         )
 
 
 async def try_acquire(
-    log: Log,
-    role: str,
-    holder: str,
-    source: str,
-    *,
-    pace: Pace = PACE,
-    now: Callable[[], float] = time.monotonic,
+    log: Log, role: str, holder: str, source: str, *, pace: Pace = PACE, now: Clock = time.monotonic
 ) -> tuple[Lease, _Claim] | None:
     """Acquire the lease if it is free, else return None. Raises LogUnavailable."""
     epoch = await log.last(EVENTS, _epoch_subject(role))
@@ -160,13 +131,7 @@ async def try_acquire(
 
 @contextlib.asynccontextmanager
 async def hold(
-    log: Log,
-    role: str,
-    holder: str,
-    source: str,
-    *,
-    pace: Pace = PACE,
-    now: Callable[[], float] = time.monotonic,
+    log: Log, role: str, holder: str, source: str, *, pace: Pace = PACE, now: Clock = time.monotonic
 ) -> AsyncIterator[Lease]:
     """Wait for the lease of `role`; renew it while the block runs, and release it afterwards.
 
@@ -204,7 +169,7 @@ async def hold(
         raise
 
 
-async def _keep(claim: _Claim, role: str, now: Callable[[], float]) -> None:
+async def _keep(claim: _Claim, role: str, now: Clock) -> None:
     """Renew until cancelled. Raises LeaseLost if another process has the key, or may have it."""
     pause = claim.pace.renew
     while True:

@@ -13,15 +13,8 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
-from ringrift.events import (
-    Fact,
-    Recorded,
-    Settings,
-    SettingsError,
-    UndecodableEvent,
-    decode,
-    type_of,
-)
+from ringrift.events import Fact, Recorded, Settings, decode, type_of
+from ringrift.events.errors import SettingsError, UndecodableEvent
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log, Progress, Span
@@ -172,10 +165,8 @@ async def settings_in_force(log: Log, version: int | None = None) -> tuple[Setti
     if version is None:
         newest = await latest(log, SettingsChanged)
     else:
-        newest = None
-        async for item in facts(log, SettingsChanged):
-            if item.event.version == version:
-                newest = item
+        every = [item async for item in facts(log, SettingsChanged)]
+        newest = next((item for item in reversed(every) if item.event.version == version), None)
     if newest is not None:
         return newest.event.settings, newest.event.version
     if version:
@@ -190,13 +181,10 @@ async def seq_at(log: Log, moment: int | datetime) -> int:
     tail = await log.tail(EVENTS)
     if isinstance(moment, int):
         return min(moment, tail)
-    found = tail
     batches = log.read(EVENTS, start_time=moment + timedelta(microseconds=1))
     async with contextlib.aclosing(batches):
-        async for batch in batches:
-            found = batch[0].seq - 1
-            break
-    return found
+        later = await anext(batches, None)
+    return later[0].seq - 1 if later else tail
 
 
 def _stream(kinds: Sequence[type[Fact]], stream: str | None) -> str:

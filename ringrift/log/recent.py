@@ -34,20 +34,10 @@ class Acknowledged(Struct, frozen=True, gc=False):
 
 
 class Recent:
-    """Acknowledged events of the last `kept_seconds`, oldest first."""
+    """Acknowledged events of the last `KEPT_SECONDS`, oldest first."""
 
-    def __init__(
-        self,
-        now: Callable[[], float] = time.time,
-        *,
-        kept_seconds: float = KEPT_SECONDS,
-        events_max: int = KEPT_EVENTS_MAX,
-        bytes_max: int = KEPT_BYTES_MAX,
-    ) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._kept_seconds = kept_seconds
-        self._events_max = events_max
-        self._bytes_max = bytes_max
         self._kept: deque[Acknowledged] = deque()
         self._bytes = 0
 
@@ -65,9 +55,9 @@ class Recent:
 
     def _is_too_much(self, oldest: Acknowledged, now: float) -> bool:
         return (
-            now - oldest.at > self._kept_seconds
-            or len(self._kept) > self._events_max
-            or self._bytes > self._bytes_max
+            now - oldest.at > KEPT_SECONDS
+            or len(self._kept) > KEPT_EVENTS_MAX
+            or self._bytes > KEPT_BYTES_MAX
         )
 
     def by_stream(self) -> dict[str, list[Acknowledged]]:

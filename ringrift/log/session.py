@@ -95,12 +95,9 @@ class Session:
         """Return the newest message that matches the filters, read from the stream's leader. Raises
         SessionLost."""
         with _session_lost():
-            found = [
-                await api.last_message(self._wire.call, self._stream, subject)
-                for subject in self._filters or (">",)
-            ]
-        there = [entry for entry in found if entry is not None]
-        return max(there, key=lambda entry: entry.seq, default=None)
+            wanted = [{"last_by_subj": subject} for subject in self._filters or (">",)]
+            found = [await api.get_message(self._wire.call, self._stream, each) for each in wanted]
+        return max(filter(None, found), key=lambda entry: entry.seq, default=None)
 
     async def check_same(self, seq: int, before: Entry | None) -> Entry | None:
         """Return the message at `seq`, if it is still stored.
@@ -134,9 +131,8 @@ class Session:
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or f"silent for {SILENCE_SECONDS_MAX} s") from error
         if received.messages and received.delivered != self._delivered:
-            raise SessionLost(
-                f"the consumer sent {received.delivered} messages, {self._delivered} arrived"
-            )
+            sent = f"the consumer sent {received.delivered} messages"
+            raise SessionLost(f"{sent}, {self._delivered} arrived")
         return received.messages
 
     def _status(self, head: bytes) -> None:

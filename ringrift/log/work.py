@@ -5,9 +5,8 @@ import contextlib
 import json
 from collections.abc import Sequence
 
-import nats.errors
+from nats import errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.connect import Connection
@@ -55,27 +54,19 @@ class JetStreamWorkItem:
         for _ in range(ACK_TRIES_MAX):
             try:
                 await self._client.request(self._reply, verdict, timeout=ACK_SECONDS_MAX)
-            except (
-                nats.errors.TimeoutError,
-                nats.errors.NoRespondersError,
-                nats.errors.OutboundBufferLimitError,
-            ):
+            except (errors.TimeoutError, errors.NoRespondersError, errors.OutboundBufferLimitError):
                 await asyncio.sleep(_GRACE_SECONDS)
             else:
                 return
-        word = verdict[:4].decode()
-        raise LogUnavailable(
-            f"the server did not record {word} for ticket {self.seq}; it is redelivered"
-        )
+        what = f"{verdict[:4].decode()} for ticket {self.seq}"
+        raise LogUnavailable(f"the server did not record {what}; it is redelivered")
 
 
-async def take_ticket(
-    client: Connection, kind: str, wait_seconds: float
-) -> JetStreamWorkItem | None:
+async def take_ticket(client: Connection, kind: str, seconds: float) -> JetStreamWorkItem | None:
     """Return the oldest free ticket of the highest priority, or None if there is none within
-    `wait_seconds`."""
+    `seconds`."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + wait_seconds
+    end = loop.time() + seconds
     names = [consumer_of(kind, priority) for priority in PRIORITIES]
     while (left := end - loop.time()) > 0:
         for name in names:  # tickets that are there now, the highest priority first
@@ -91,11 +82,8 @@ async def _pull(client: Connection, consumers: Sequence[str], seconds: float | N
     """Ask each consumer for one ticket and return the first one; without `seconds`, do not wait.
 
     The request has an inbox of its own, because a ticket arrives under its own subject."""
-    pull = json.dumps(
-        {"batch": 1, "no_wait": True}
-        if seconds is None
-        else {"batch": 1, "expires": int(seconds * 1e9)}
-    ).encode()
+    waiting = {"no_wait": True} if seconds is None else {"expires": int(seconds * 1e9)}
+    pull = json.dumps({"batch": 1} | waiting).encode()
     inbox = client.new_inbox()
     arrived: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
 
@@ -115,16 +103,12 @@ async def _pull(client: Connection, consumers: Sequence[str], seconds: float | N
             message = await arrived
     except TimeoutError:
         return None
-    except nats.errors.OutboundBufferLimitError:
+    except errors.OutboundBufferLimitError:
         await asyncio.sleep(_GRACE_SECONDS)  # the server is unreachable
         return None
     finally:
-        await _leave(subscription)
+        with contextlib.suppress(errors.Error):
+            await subscription.unsubscribe()
     if message.headers and message.headers.get("Status") == "503":
         await asyncio.sleep(_GRACE_SECONDS)  # the server runs, its storage does not yet
     return message if message.reply else None  # a status has no reply subject
-
-
-async def _leave(subscription: Subscription) -> None:
-    with contextlib.suppress(nats.errors.Error):
-        await subscription.unsubscribe()

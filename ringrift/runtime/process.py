@@ -18,9 +18,9 @@ import structlog
 from msgspec import Struct
 
 from ringrift.events import Draft, Fact, Settings, draft
-from ringrift.events.facts import Resource, Tier
+from ringrift.events.facts import DeadLetterStored, Resource, Tier
 from ringrift.log.blobs import Blobs
-from ringrift.log.dead_letters import DeadLetter, store_dead_letter
+from ringrift.log.dead_letters import store_dead_letter
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
 from ringrift.log.leases import Lease, hold
@@ -191,18 +191,16 @@ class Process:
         self.errors += 1
         cause = f"{stream}/{entry.seq}"
         self.logger.error("dead letter", cause=cause, reason=reason)
-        letter = DeadLetter(
-            body=entry.body,
-            subject=entry.subject,
+        fact = DeadLetterStored(
+            consumer=self.name,
             stream=stream,
             seq=entry.seq,
-            consumer=self.name,
-            deliveries=deliveries,
+            dead_seq=0,
             reason=reason,
-            source=self.source,
+            deliveries=deliveries,
             failure_recorded=failure_recorded,
         )
-        await store_dead_letter(self.log, letter)
+        await store_dead_letter(self.log, entry, fact, self.source)
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """See `settings_in_force`."""

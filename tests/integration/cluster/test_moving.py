@@ -48,7 +48,7 @@ async def test_a_new_client_and_one_without_alternatives_stay(
     client._connected_at -= MOVE_SECONDS
     await client.move()
     client._server_pool.append(server("b"))  # type: ignore[arg-type]
-    client.on_reconnect()
+    await client.on_reconnect()
     await client.move()
     assert moves == []
     client._connected_at -= MOVE_SECONDS

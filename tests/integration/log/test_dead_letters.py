@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.log_subject import Subject
 
-from ringrift.log.dead_letters import DeadLetter, store_dead_letter
+from ringrift.events.facts import DeadLetterStored
+from ringrift.log.dead_letters import store_dead_letter
+from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, EVENTS
 
@@ -18,18 +20,17 @@ Connect = Callable[[], Awaitable[Log]]
 
 async def test_a_dead_letter_is_stored_once_and_recorded(log: Log, subject: Subject) -> None:
     number = 1000 + int(subject.node.removeprefix("n"))
-    letter = {
-        "body": b"\xff\x00bytes",
-        "subject": "ringrift.x",
-        "stream": "EVENTS",
-        "seq": number,
-        "consumer": "rater",
-        "deliveries": 2,
-        "reason": "line one\nline tw\N{LATIN SMALL LETTER O WITH DIAERESIS}",
-        "source": "test",
-    }
-    seq = await store_dead_letter(log, DeadLetter(**letter))
-    assert await store_dead_letter(log, DeadLetter(**letter)) == seq
+    entry = Entry(number, "ringrift.x", 0, b"\xff\x00bytes")
+    letter = DeadLetterStored(
+        stream="EVENTS",
+        seq=number,
+        dead_seq=0,
+        consumer="rater",
+        deliveries=2,
+        reason="line one\nline tw\N{LATIN SMALL LETTER O WITH DIAERESIS}",
+    )
+    seq = await store_dead_letter(log, entry, letter, "test")
+    assert await store_dead_letter(log, entry, letter, "test") == seq
     kept = await log.get(DEAD, seq)
     assert kept is not None
     assert kept.body == b"\xff\x00bytes"
@@ -45,4 +46,4 @@ async def test_a_dead_letter_is_stored_once_and_recorded(log: Log, subject: Subj
         for each in batch
         if each.event.seq == number
     ]
-    assert [(fact.dead_seq, fact.reason) for fact in facts] == [(seq, letter["reason"])]
+    assert [(fact.dead_seq, fact.reason) for fact in facts] == [(seq, letter.reason)]

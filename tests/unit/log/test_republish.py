@@ -110,12 +110,13 @@ async def test_decisions_are_kept_if_asked_for(log):
     assert len(log.recent) == 1
 
 
-LIMITS = [({"events_max": 3}, 3), ({"bytes_max": 25}, 2), ({"kept_seconds": 3.5}, 4)]
+LIMITS = [("KEPT_EVENTS_MAX", 3, 3), ("KEPT_BYTES_MAX", 25, 2), ("KEPT_SECONDS", 3.5, 4)]
 
 
-@pytest.mark.parametrize(("limit", "left"), LIMITS)
-def test_what_is_kept_is_bounded(clock, limit, left):
-    recent = Recent(clock, **limit)
+@pytest.mark.parametrize(("name", "limit", "left"), LIMITS)
+def test_what_is_kept_is_bounded(clock, monkeypatch, name, limit, left):
+    monkeypatch.setattr(f"ringrift.log.recent.{name}", limit)
+    recent = Recent(clock)
     for number in range(10):
         clock.now += 1.0
         recent.add([note(number)], [number], [10])
