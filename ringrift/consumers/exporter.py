@@ -6,16 +6,13 @@ Games retracted before a shard is cut are not in it; `ringrift.consumers.shards.
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
 sequence on the shard subject lets only one of them write each shard."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 
 from ringrift.consumers.shards import building
 from ringrift.consumers.shards.upkeep import keep_current
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import Recorded
 from ringrift.events.facts import GameCompleted, ShardExported
-from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
@@ -28,15 +25,10 @@ Games = list[Recorded[GameCompleted]]
 
 async def main(process: Process) -> None:
     """Cut shards as games arrive, and keep exported shards up to date."""
-    await asyncio.gather(*(_retry_conflicts(process, job) for job in (_export, keep_current)))
-
-
-async def _retry_conflicts(process: Process, job: Callable[[Process], Awaitable[None]]) -> None:
-    while not process.stopping:
-        try:
-            await job(process)
-        except ConcurrencyError as error:
-            process.logger.warning("another exporter was faster", error=str(error))
+    # a conflict with another exporter starts a job again
+    jobs = {"export": lambda: _export(process), "upkeep": lambda: keep_current(process)}
+    async with process.background(jobs):
+        await process.wait_for_stop()
 
 
 async def _export(process: Process) -> None:

@@ -74,20 +74,16 @@ class Known:
 
 async def main(process: Process) -> None:
     """Act as the monitor while this process holds the lease; stand by otherwise."""
-    await act(process, PROCESSES["monitor"].deciders, role="monitor", side_task=_attend)
+    await act(process, PROCESSES["monitor"].deciders, role="monitor", jobs=_jobs)
 
 
-async def _attend(process: Process, fence: Expect) -> None:
-    """Observe, measure and carry out requests, until cancelled."""
-    jobs: dict[str, Job] = {
+def _jobs(process: Process, fence: Expect) -> dict[str, Job]:
+    return {
         "observation": lambda: observe(process, fence),
         "requests": lambda: _carry_out_requests(process, fence),
         "metrics": lambda: measure(process),
         "breakers": process.breakers.shared.follow,
     }
-    async with asyncio.TaskGroup() as group:
-        for name, job in jobs.items():
-            group.create_task(process.keep_running(name, job))
 
 
 async def observe(process: Process, fence: Expect) -> None:

@@ -4,7 +4,9 @@ for each problem.
 Read from the log and its buckets on request, so that any process can report it."""
 
 import contextlib
+import itertools
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -225,21 +227,16 @@ async def _answers(server: str) -> bool:
 
 
 async def queues(log: Log) -> list[Queue]:
-    """The queue of each kind of work."""
-    infos = {kind: await _infos(log, kind) for kind in WORK_KINDS}
-    return [_queue(kind, found) for kind, found in infos.items() if found]
-
-
-async def _infos(log: Log, kind: str) -> list[dict[str, Any]]:
-    """The server's answers about the consumers of a kind, those that exist."""
-    found = []
-    for priority in PRIORITIES:
+    """The queue of each kind of work, of those that exist."""
+    found = defaultdict[str, list[dict[str, Any]]](list)
+    for kind, priority in itertools.product(WORK_KINDS, PRIORITIES):
         try:
-            found.append(await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}"))
+            info = await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}")
+            found[kind].append(info)
         except ServerRefused as error:
             if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
                 raise
-    return found
+    return [_queue(kind, infos) for kind, infos in found.items()]
 
 
 def _queue(kind: str, infos: list[dict[str, Any]]) -> Queue:

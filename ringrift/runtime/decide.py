@@ -11,8 +11,7 @@
 
 A crash after the append of step 4 repeats nothing: the next start finds the decision in step 2."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ringrift.deciders.kit import STEERING, Context, Decider
@@ -23,7 +22,7 @@ from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamE
 from ringrift.log.protocol import Expect, Log
 from ringrift.runtime import folds
 from ringrift.runtime.folds import Folded
-from ringrift.runtime.process import Process, cancel
+from ringrift.runtime.process import Job, Process
 
 STREAM = "EVENTS"
 
@@ -100,13 +99,12 @@ def by_cause(
 
 
 Deciders = Sequence[Decider[Any]]
-SideTask = Callable[[Process, Expect], Awaitable[None]]
-"""A task that the holder of a role runs besides deciding; it appends under the expectation, and is
-cancelled when the role is lost."""
+Jobs = Callable[[Process, Expect], Mapping[str, Job]]
+"""What the holder of a role runs besides deciding, by name; it appends under the expectation."""
 
 
 async def act(
-    process: Process, deciders: Deciders, role: str | None, side_task: SideTask | None = None
+    process: Process, deciders: Deciders, role: str | None, jobs: Jobs = lambda *_: {}
 ) -> None:
     """Run `deciders` until the process stops, under the lease of `role` if one is given.
 
@@ -118,25 +116,10 @@ async def act(
                 process.doing = "deciding"
                 await _act_once(process, deciders, None)
                 continue
-            async with process.lease(role) as lease:
-                acting = _act_once(process, deciders, lease.expect)
-                if side_task is None:
-                    await acting
-                else:
-                    await _until_one_ends(acting, side_task(process, lease.expect))
+            async with process.lease(role) as held, process.background(jobs(process, held.expect)):
+                await _act_once(process, deciders, held.expect)
         except (ConcurrencyError, LeaseLost, LogRewound) as error:
             process.logger.warning("overtaken", role=role, error=str(error))
-
-
-async def _until_one_ends(*jobs: Awaitable[None]) -> None:
-    """Run the jobs; the end or failure of one ends the others."""
-    tasks = [asyncio.ensure_future(job) for job in jobs]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await cancel(*tasks)
 
 
 async def _act_once(process: Process, deciders: Deciders, fence: Expect | None) -> None:

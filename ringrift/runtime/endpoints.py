@@ -110,9 +110,7 @@ class Endpoints:
         return found.text()
 
 
-async def serve_health(
-    process: Process, limits: http.Limits = http.LIMITS
-) -> tuple[asyncio.Server, str]:
+async def serve_health(process: Process) -> tuple[asyncio.Server, str]:
     """Serve the endpoints; the server and its address. Raises OSError with the remedy if the port
     requested by `RINGRIFT_HEALTH_PORT` is taken.
 
@@ -123,13 +121,13 @@ async def serve_health(
     port = health_port(given, process.name)
     endpoints = Endpoints(process)
     try:
-        server = await http.serve(host, port, endpoints.respond, limits)
+        server = await http.serve(host, port, endpoints.respond)
     except OSError as error:
         if given is not None:
             why = f"cannot listen on {host}:{port} ({error.strerror})"
             remedy = "give another port, or 0 for a free one"
             raise OSError(f"RINGRIFT_HEALTH_PORT={given}: {why}; {remedy}") from error
-        server = await http.serve(host, 0, endpoints.respond, limits)
+        server = await http.serve(host, 0, endpoints.respond)
     address = "{}:{}".format(*server.sockets[0].getsockname()[:2])
     process.logger.info("health", address=address)
     return server, address

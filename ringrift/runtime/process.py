@@ -128,43 +128,44 @@ class Process:
             await asyncio.wait_for(self._stop.wait(), seconds)
 
     async def until_stopped(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
-        """Yield the items until the process starts to drain, even while the next one is awaited."""
+        """Yield the items of an endless iterator until the process starts to drain, even while the
+        next one is awaited."""
         stopped = asyncio.ensure_future(self._stop.wait())
-        following: asyncio.Future[Item] | None = None
         try:
             while not stopped.done():
                 # on an idle log the next item may take hours, so the stop is awaited as well
                 following = asyncio.ensure_future(anext(items))
                 await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    return
-                try:
+                if following.done():
                     yield following.result()
-                except StopAsyncIteration:
-                    return
         finally:
-            stopped.cancel()
-            if following is not None:
-                await cancel(following)
+            await cancel(stopped, following)
 
     async def keep_running(self, name: str, job: Job) -> None:
-        """Run a job until cancelled; log its failures and start it again."""
+        """Run a job until cancelled; log its failures and start it again. Any other error stops the
+        process and is raised."""
         for pause in PATIENT.pauses():
             try:
                 await job()
             except (StreamError, TimeoutError, OSError, nats.errors.Error) as error:
                 text = str(error) or type(error).__name__
                 self.logger.warning("background job failed, restarting", job=name, error=text)
+            except Exception:
+                self.stop(f"{name} crashed")
+                raise
             await asyncio.sleep(pause)
 
     @contextlib.asynccontextmanager
     async def background(self, jobs: Mapping[str, Job]) -> AsyncIterator[None]:
-        """Keep jobs running, by name, until the block ends."""
+        """Keep jobs running, by name, until the block ends. Raises what stopped one of them."""
         running = [asyncio.create_task(self.keep_running(name, job)) for name, job in jobs.items()]
         try:
             yield
         finally:
             await cancel(*running)
+        for task in running:
+            if not task.cancelled():
+                task.result()
 
     def draft(self, fact: Fact, *, cause: str | None, key: Key = 0) -> Draft:
         """A draft written by this process. Its id is derived from `cause` and `key`, so retries are

@@ -21,15 +21,6 @@ from ringrift.rules import Config
 from ringrift.runtime.process import Process
 
 
-class GameRange(NamedTuple):
-    """The games of a range with their newest targets. `total` counts the `retracted` games, which
-    `games` lacks."""
-
-    games: list[f.GameCompleted]
-    total: int
-    retracted: int
-
-
 def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
     """The bytes of the shard of these games, equal on every machine, and counts of its content.
     Tournament games are left out."""
@@ -68,8 +59,9 @@ async def store_shard(
 
 async def games_in(
     log: Log, shard: f.ShardExported, retractions: Sequence[f.GamesRetracted], targets_seq: int
-) -> GameRange:
-    """The games of the shard's range of `GAMES`, with the targets known at `targets_seq`."""
+) -> tuple[list[f.GameCompleted], int]:
+    """The games of the shard's range of `GAMES`, with the targets known at `targets_seq`, and how
+    many there were before retractions."""
     config, first, last, total = shard.config, shard.first_seq, shard.last_seq, 0
     kept: list[f.GameCompleted] = []
     completed = read.facts(log, f.GameCompleted, scope=config, after=first - 1, until=last)
@@ -83,8 +75,7 @@ async def games_in(
     if targets_seq:
         again = read.facts(log, f.GameReanalysed, scope=config, after=first - 1, until=targets_seq)
         newest = {event.game: event.targets async for event, _ in again}
-    games = [replace(game, targets=newest.get(game.game, game.targets)) for game in kept]
-    return GameRange(games, total, total - len(kept))
+    return [replace(game, targets=newest.get(game.game, game.targets)) for game in kept], total
 
 
 async def retractions_until(log: Log, config: str, until: int) -> list[f.GamesRetracted]:
@@ -99,8 +90,8 @@ async def rebuild(process: Process, fact: f.ShardExported) -> bytes:
     """Build a shard again from its range of games and store it. Raises BlobCorrupt if its bytes
     differ."""
     retractions = await retractions_until(process.log, fact.config, fact.events_seq)
-    found = await games_in(process.log, fact, retractions, fact.targets_seq)
-    data, _ = await asyncio.to_thread(make_shard, fact.config, found.games)
+    games, _ = await games_in(process.log, fact, retractions, fact.targets_seq)
+    data, _ = await asyncio.to_thread(make_shard, fact.config, games)
     digest = await process.blobs.put(SHARD_BUCKET, data)
     if digest != fact.digest:
         which = f"shard {fact.index} of {fact.config}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ringrift.consumers.shards.building import games_in, rebuild, store_shard
+from ringrift.consumers.shards.building import games_in, rebuild, retractions_until, store_shard
 from ringrift.events import EventMeta, Fact, Recorded
 from ringrift.events.facts import GamesRetracted, ReanalysisFinished, ShardExported, ShardRetired
 from ringrift.log import read
@@ -31,6 +31,11 @@ class Stale(NamedTuple):
     cause: EventMeta
     reanalysed: bool
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What identifies it: the shard's digest and the sequence of the event."""
+        return self.shard.event.digest, self.cause.seq
+
 
 class ShardsInForce:
     """The shards of this build's encoder that are in force, and the retracted and reanalysed
@@ -43,7 +48,8 @@ class ShardsInForce:
         """digests of superseded and retired shards"""
         self.changes: dict[str, list[Recorded[Change]]] = {}
         """retractions and reanalyses by config, in the order of the log"""
-        self._unchanged: set[tuple[str, int]] = set()
+        self.unchanged: set[tuple[str, int]] = set()
+        """keys of stale shards that were built again with the same bytes"""
 
     def take(self, event: Fact, meta: EventMeta) -> None:
         """Fold one event; events come in the order of the log."""
@@ -70,17 +76,7 @@ class ShardsInForce:
     def stale(self) -> list[Stale]:
         """Stale shards, oldest first."""
         found = [item for fact in self.shards.values() if (item := self._stale(fact)) is not None]
-        return [item for item in found if _key(item) not in self._unchanged]
-
-    def mark_unchanged(self, item: Stale) -> None:
-        """Note that building the shard again gave the same bytes."""
-        self._unchanged.add(_key(item))
-
-    def retractions_for(self, item: Stale) -> list[GamesRetracted]:
-        """The retractions to apply to a stale shard."""
-        known = self.changes.get(item.shard.event.config, [])
-        until = [event for event, meta in known if meta.seq <= item.cause.seq]
-        return [event for event in until if isinstance(event, GamesRetracted)]
+        return [item for item in found if item.key not in self.unchanged]
 
     def _stale(self, fact: Recorded[ShardExported]) -> Stale | None:
         shard = fact.event
@@ -92,16 +88,12 @@ class ShardsInForce:
         return Stale(fact, changes[-1].meta, reanalysed)
 
 
-def _key(item: Stale) -> tuple[str, int]:
-    return item.shard.event.digest, item.cause.seq
-
-
 def _overlap(event: Change, shard: ShardExported) -> bool:
     return event.first_seq <= shard.last_seq and shard.first_seq <= event.last_seq
 
 
 async def keep_current(process: Process) -> None:
-    """Bring the shards up to date, then revise them as events arrive, until the process stops.
+    """Bring the shards up to date, then revise them as events arrive, until cancelled.
     Raises ConcurrencyError."""
     shards = ShardsInForce()
     tail = await process.log.tail(EVENTS)
@@ -109,8 +101,7 @@ async def keep_current(process: Process) -> None:
         shards.take(event, meta)
     await _restore(process, shards)
     await revise(process, shards)
-    following = read.follow(process.log, *READS, after=tail)
-    async for event, meta in process.until_stopped(following):
+    async for event, meta in read.follow(process.log, *READS, after=tail):
         shards.take(event, meta)
         if isinstance(event, ShardRetired):
             await _delete(process, shards, event.digest)
@@ -144,18 +135,19 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
     for item in shards.stale():
         old = item.shard.event
         targets_seq = await process.log.tail(GAMES) if item.reanalysed else 0
-        found = await games_in(process.log, old, shards.retractions_for(item), targets_seq)
-        shard = await store_shard(process, old.config, found.games)
+        retractions = await retractions_until(process.log, old.config, item.cause.seq)
+        games, total = await games_in(process.log, old, retractions, targets_seq)
+        shard = await store_shard(process, old.config, games)
         # the change may not concern any of its games, or the new targets equal the old
         if shard.digest == old.digest:
-            shards.mark_unchanged(item)
+            shards.unchanged.add(item.key)
             continue
         fact = replace(
             old,
             **shard._asdict(),
-            games=found.total,
+            games=total,
             supersedes=old.digest,
-            retracted=found.retracted,
+            retracted=total - len(games),
             events_seq=item.cause.seq,
             targets_seq=targets_seq,
         )
