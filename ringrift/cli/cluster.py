@@ -1,10 +1,7 @@
 """`ringrift cluster init|certs|edge|join|grow|backup|restore`: the files of a cluster, and moving
 data onto one."""
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +15,15 @@ from ringrift.cluster.files import (
     write_cluster,
     write_edge,
 )
+from ringrift.cluster.local import environment
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.backup import load, save
 from ringrift.server.edge import ensure_edge, source_edge
 from ringrift.server.grow import copy, live, set_replicas
+
+NO_USER = {CREDENTIALS: ""}
+"""the environment for connections to embedded and edge servers, which have no users"""
 
 
 def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False) -> int:
@@ -88,7 +89,7 @@ async def join(*, name: str, edge: str, source: Source = HERE) -> None:
         name: Name of the node, as given to `cluster edge`.
         edge: URL of the node's own server.
     """
-    with _without_credentials():
+    with environment(NO_USER):
         buffer = await JetStreamLog.open(edge, name="ringrift")
     await ensure_edge(buffer)
     await buffer.close()
@@ -111,7 +112,7 @@ async def grow(
     """
     async with opened(source) as log:
         if origin:
-            with _without_credentials():
+            with environment(NO_USER):
                 single = await JetStreamLog.open(origin, name="ringrift")
             await copy(await live(single), log, replicas=replicas, report=_report)
             await single.close()
@@ -148,15 +149,3 @@ async def restore(
 
 def _report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _without_credentials() -> Iterator[None]:
-    """Connections opened in the block are made without a user: embedded and edge servers have
-    none."""
-    kept = os.environ.pop(CREDENTIALS, None)
-    try:
-        yield
-    finally:
-        if kept is not None:
-            os.environ[CREDENTIALS] = kept

@@ -14,7 +14,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -46,7 +47,7 @@ class Cuts:
     async def start(self) -> None:
         """Listen on the ports of all links. Raises OSError if one is taken."""
         for link in self._links:
-            accept = self._accepting(link)
+            accept = partial(self._accept, link)
             self._servers.append(await asyncio.start_server(accept, "127.0.0.1", link.port))
 
     def cut(self, names: frozenset[str]) -> None:
@@ -58,53 +59,28 @@ class Cuts:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def close(self) -> None:
-        """Close all links."""
-        for server in self._servers:
-            server.close()
-        for task in self._open:
-            task.cancel()
-
-    def _accepting(
-        self, link: Link
-    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            self._open[task] = link
-            try:
-                with contextlib.suppress(OSError, asyncio.CancelledError):
-                    await self._join(link, reader, writer)
-            finally:
-                del self._open[task]
-                writer.close()
-
-        return accept
-
-    async def _join(
+    async def _accept(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        await self._while_cut(link)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", link.target)
-        pumps = [
-            asyncio.create_task(self._pump(link, reader, far_writer)),
-            asyncio.create_task(self._pump(link, far_reader, writer)),
-        ]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            far_writer.close()
-            await asyncio.gather(*pumps, return_exceptions=True)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = link
+        with contextlib.suppress(OSError, asyncio.CancelledError), contextlib.closing(writer):
+            await self._while_cut(link)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", link.target)
+            there = self._pump(link, reader, far_writer)
+            await asyncio.gather(there, self._pump(link, far_reader, writer))
+        del self._open[task]
 
     async def _pump(
         self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while block := await reader.read(BLOCK_BYTES):
-            await self._while_cut(link)
-            writer.write(block)
-            await writer.drain()
+        """Copy from one end to the other; when an end closes, close both."""
+        with contextlib.closing(writer):
+            while block := await reader.read(BLOCK_BYTES):
+                await self._while_cut(link)
+                writer.write(block)
+                await writer.drain()
 
     async def _while_cut(self, link: Link) -> None:
         while _touches(link, self._cut):
@@ -116,22 +92,16 @@ def _touches(link: Link, names: frozenset[str]) -> bool:
 
 
 async def serve(folder: Path) -> None:
-    """Serve the links of `folder` until SIGTERM."""
+    """Serve the links of `folder` without end."""
     cuts = Cuts(msgspec.json.decode((folder / "links.json").read_bytes(), type=list[Link]))
-    stop = asyncio.Event()
 
     def read_cut() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            body = (folder / "cut.json").read_bytes()
-            cuts.cut(msgspec.json.decode(body, type=frozenset[str]))
+        cuts.cut(msgspec.json.decode((folder / "cut.json").read_bytes(), type=frozenset[str]))
 
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, read_cut)
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_cut)
     await cuts.start()
     read_cut()
-    await stop.wait()
-    cuts.close()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 
 import msgspec
@@ -90,9 +91,7 @@ class LocalCluster:
         route_ports = {name: next(ports) for name in names}
         links = [
             Link(dialer, listener, next(ports), route_ports[listener])
-            for dialer in names
-            for listener in names
-            if dialer != listener
+            for dialer, listener in permutations(names, 2)
         ]
         voters = [
             Voter(
@@ -118,6 +117,9 @@ class LocalCluster:
         return cluster
 
     def _save(self) -> None:
+        """Write `cluster.json`; a process that has ended gets the id 0."""
+        for member in self.members:
+            member.pid = member.pid if runs(member.pid, self._home(member)) else 0
         text = msgspec.json.format(msgspec.json.encode(self._state), indent=2).decode()
         write_secret(self.data / "cluster.json", text + "\n")
 
@@ -134,11 +136,11 @@ class LocalCluster:
 
     def member(self, name: str) -> Member:
         """The server called `name`. Raises CommandError."""
-        for member in self.members:
-            if member.name == name:
-                return member
-        names = ", ".join(member.name for member in self.members)
-        raise CommandError(f"there is no voter {name!r}: the voters are {names}")
+        members = {member.name: member for member in self.members}
+        if name not in members:
+            names = ", ".join(members)
+            raise CommandError(f"there is no voter {name!r}: the voters are {names}")
+        return members[name]
 
     def environment(self, role: str) -> dict[str, str]:
         """Environment variables that a client needs to connect as `role`."""
@@ -149,19 +151,9 @@ class LocalCluster:
             found[AUTHORITY] = str(self.data / "authority" / "ca.pem")
         return found
 
-    @contextlib.contextmanager
-    def as_role(self, role: str) -> Iterator[None]:
+    def as_role(self, role: str) -> contextlib.AbstractContextManager[None]:
         """Connections opened in the block are made as `role`."""
-        values = self.environment(role)
-        before = {name: os.environ.get(name) for name in values}
-        os.environ.update(values)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
+        return environment(self.environment(role))
 
     def _home(self, member: Member) -> Path:
         return self.data / "voters" / member.name
@@ -186,38 +178,29 @@ class LocalCluster:
 
     def stop(self) -> None:
         """Stop servers and links; kill those that take longer than `STOP_SECONDS_MAX`."""
-        _end({**self._running(self.members), self._state.links_pid: self.data})
+        _end({**self._running(*self.members), self._state.links_pid: self.data})
         self._state.links_pid = 0
-        self._stopped(self.members)
+        self._save()
 
     def stop_member(self, name: str) -> None:
         """Stop one server; kill it if that takes longer than `STOP_SECONDS_MAX`."""
-        members = [self.member(name)]
-        _end(self._running(members))
-        self._stopped(members)
+        _end(self._running(self.member(name)))
+        self._save()
 
     def hand_over(self, name: str) -> None:
         """Let one server hand its leaderships to others and refuse new clients."""
-        _signal(self._running([self.member(name)]), signal.SIGUSR2)
+        _signal(self._running(self.member(name)), signal.SIGUSR2)
 
     def kill(self, name: str) -> None:
         """Kill one server. Raises CommandError if it does not run."""
-        members = [self.member(name)]
-        running = self._running(members)
+        running = self._running(self.member(name))
         if not _alive(running):
             raise CommandError(f"{name} does not run; `ringrift cluster up` starts it")
-        _signal(running, signal.SIGKILL)
-        while _alive(running):
-            time.sleep(0.005)
-        self._stopped(members)
-
-    def _running(self, members: Sequence[Member]) -> dict[int, Path]:
-        return {member.pid: self._home(member) for member in members}
-
-    def _stopped(self, members: Sequence[Member]) -> None:
-        for member in members:
-            member.pid = 0
+        _kill(running)
         self._save()
+
+    def _running(self, *members: Member) -> dict[int, Path]:
+        return {member.pid: self._home(member) for member in members}
 
     def cut(self, names: Sequence[str]) -> None:
         """Cut exactly the named servers off from all others. Raises CommandError."""
@@ -231,10 +214,7 @@ class LocalCluster:
 
     def cut_off(self) -> list[str]:
         """Names of the servers that are cut off."""
-        try:
-            return msgspec.json.decode((self.data / "cut.json").read_bytes(), type=list[str])
-        except FileNotFoundError:
-            return []
+        return msgspec.json.decode((self.data / "cut.json").read_bytes(), type=list[str])
 
     async def wait_until_healthy(self) -> None:
         """Return when all servers are healthy. Raises CommandError after `READY_SECONDS_MAX`."""
@@ -249,6 +229,19 @@ class LocalCluster:
                 f"not ready after {READY_SECONDS_MAX:g} s: {states}; "
                 f"see {self.data}/voters/*/nats.log"
             ) from error
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables until the block ends."""
+    before = {name: os.environ[name] for name in values if name in os.environ}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 async def health(member: Member) -> str:
@@ -301,6 +294,10 @@ def _end(running: dict[int, Path]) -> None:
     _signal(running, signal.SIGTERM)
     while _alive(running) and time.monotonic() < deadline:
         time.sleep(0.02)
+    _kill(running)
+
+
+def _kill(running: dict[int, Path]) -> None:
     _signal(running, signal.SIGKILL)
     while _alive(running):
         time.sleep(0.005)
