@@ -8,13 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ringrift.cli.common import HERE, Source, opened
-from ringrift.cluster.files import (
-    LEAF_PORTS_ABOVE,
-    parse_nodes,
-    write_certificates,
-    write_cluster,
-    write_edge,
-)
+from ringrift.cluster import files
 from ringrift.cluster.local import environment
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import AUTHORITY, CREDENTIALS
@@ -35,8 +29,8 @@ def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False)
         no_users: Without users and permissions: only behind a firewall.
         tls: Encrypt all connections, with a certificate authority of the cluster's own.
     """
-    members = parse_nodes(nodes)
-    voters = write_cluster(output, members, users=not no_users, tls=tls)
+    members = files.parse_nodes(nodes)
+    voters = files.write_cluster(output, members, users=not no_users, tls=tls)
     for node in members:
         print(f"{output}/voters/{node.name}: copy it to {node.host}, {_START}")
     scheme = "tls" if tls else "nats"
@@ -59,8 +53,8 @@ def certs(*, nodes: str, output: Path) -> None:
         nodes: NAME=HOST[:PORT],... as given to `cluster init`.
         output: The folder that `cluster init --tls` wrote.
     """
-    for node in parse_nodes(nodes):
-        write_certificates(output, node.name, node.host)
+    for node in files.parse_nodes(nodes):
+        files.write_certificates(output, node.name, node.host)
         folder = f"{output}/voters/{node.name}/ops/tls"
         print(f"{folder}: copy it to {node.host}, then `systemctl reload ringrift-nats`")
 
@@ -75,8 +69,10 @@ def edge(*, name: str, nodes: str, output: Path, port: int = 4222, tls: bool = F
         port: Port of the server on the node's loopback address.
         tls: Connect to the voters with TLS.
     """
-    hubs = [f"{node.host}:{node.port + LEAF_PORTS_ABOVE}" for node in parse_nodes(nodes)]
-    home = write_edge(output, name, hubs, port=port, tls=tls)
+    hubs = [
+        f"{node.host}:{node.port + files.LEAF_PORTS_ABOVE}" for node in files.parse_nodes(nodes)
+    ]
+    home = files.write_edge(output, name, hubs, port=port, tls=tls)
     print(f"{home}: copy it to {name}, {_START}")
     url = f"nats://127.0.0.1:{port}"
     print(f"then once: ringrift cluster join --name {name} --edge {url} --server VOTERS")

@@ -13,15 +13,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from cyclopts import (
-    App,
-    CycloptsError,
-    Group,
-    MissingArgumentError,
-    Parameter,
-    UnknownCommandError,
-    UnusedCliTokensError,
-)
+import cyclopts
 
 from ringrift import __version__
 from ringrift.cli import WORDS
@@ -138,10 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     WORDS.set(words)
     try:
         return int(application(words)(words) or 0)
-    except UnknownCommandError as error:
+    except cyclopts.UnknownCommandError as error:
         _complain(_unknown(error))
         return EXIT_USAGE
-    except CycloptsError as error:
+    except cyclopts.CycloptsError as error:
         page = " ".join(("ringrift", *(error.command_chain or ()), "--help"))
         _complain(f"{_wrong_usage(error)}\nsee `{page}`")
         return EXIT_USAGE
@@ -163,16 +155,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def application(words: Sequence[str]) -> App:
+def application(words: Sequence[str]) -> cyclopts.App:
     """The parser of all commands. It has summaries of commands only if `words` ask for a list of
     commands, because cyclopts shows a summary instead of the command's own help page."""
     named = " ".join(takewhile(lambda word: not word.startswith("-"), words))
-    app = App(
+    app = cyclopts.App(
         name="ringrift",
         help="Self-play learning for the board game RingRift on an event log.",
         version=f"ringrift {__version__}",
         help_format="plaintext",
-        default_parameter=Parameter(negative=(), show_default=_shown_default),
+        default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
@@ -181,11 +173,11 @@ def application(words: Sequence[str]) -> App:
     app.register_install_completion_command(help="Install completion for this shell.")
     parents = {"": app}
     for title, commands in COMMANDS.items():
-        group = Group.create_ordered(title)
+        group = cyclopts.Group.create_ordered(title)
         for number, (name, place) in enumerate(commands.items()):
             family, _, last = name.rpartition(" ")
             if family not in parents:
-                parents[family] = App(
+                parents[family] = cyclopts.App(
                     name=family, help=FAMILIES[family], group=group, sort_key=number
                 )
                 app.command(parents[family])
@@ -197,7 +189,7 @@ def application(words: Sequence[str]) -> App:
                 group=None if family else group,
                 sort_key=number,
             )
-    app.group_commands = Group.create_ordered("This program")
+    app.group_commands = cyclopts.Group.create_ordered("This program")
     return app
 
 
@@ -215,17 +207,17 @@ def _summary(place: str) -> str:
     raise AssertionError(f"{place} does not exist")
 
 
-def _wrong_usage(error: CycloptsError) -> str:
+def _wrong_usage(error: cyclopts.CycloptsError) -> str:
     """The message of an error, reworded where that of cyclopts is hard to read."""
-    if isinstance(error, UnusedCliTokensError):
+    if isinstance(error, cyclopts.UnusedCliTokensError):
         return f"unexpected arguments: {' '.join(error.unused_tokens or ())}"
-    if isinstance(error, MissingArgumentError) and error.argument is not None:
+    if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
         missing = f"{error.argument.name} is missing"
         return f"{error.keyword} needs a value" if error.keyword else missing
     return str(error)
 
 
-def _unknown(error: UnknownCommandError) -> str:
+def _unknown(error: cyclopts.UnknownCommandError) -> str:
     """The answer to a command that does not exist: the nearest one and the list."""
     assert error.app is not None
     assert error.unused_tokens

@@ -82,14 +82,8 @@ async def update(
         skip_voters: Do not restart servers.
         convergence_timeout: Time in which a node or server must be back and current.
     """
+    from ringrift.cluster import update as updating
     from ringrift.cluster.local import LocalCluster
-    from ringrift.cluster.update import (
-        UpdateFailed,
-        describe,
-        find_steps,
-        restart_server,
-        update_nodes,
-    )
 
     if not safe and not dry_run:
         raise CommandError("give --safe to carry out the update, or --dry-run to see its steps")
@@ -100,16 +94,16 @@ async def update(
             source = Source(data=source.data, server=source.server or cluster.url)
             stack.enter_context(cluster.as_role("operator"))
         async with opened(source) as log:
-            steps = await find_steps(log, cluster, skip_voters=skip_voters)
-            print(describe(steps))
+            steps = await updating.find_steps(log, cluster, skip_voters=skip_voters)
+            print(updating.describe(steps))
             if dry_run:
                 return 0
             try:
-                await update_nodes(log, steps, convergence_timeout)
+                await updating.update_nodes(log, steps, convergence_timeout)
                 if cluster is not None:
                     for name in steps.servers:
-                        await restart_server(log, cluster, name, convergence_timeout)
-            except UpdateFailed as error:
+                        await updating.restart_server(log, cluster, name, convergence_timeout)
+            except updating.UpdateFailed as error:
                 print(f"stopped: {error}", file=sys.stderr)
                 return 1
     print("updated" + (", except for the servers above" if steps.by_hand else ""))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ringrift.cli.common import HERE, Session, opened, progress, show
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
-from ringrift.cluster.streams import stream_infos
+from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import table
 from ringrift.insight.generations import ConfigView, LoopView
 from ringrift.log import read
@@ -27,7 +27,7 @@ ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
 GIB = 1024**3
 
 
-class StreamStatus(Struct, frozen=True, kw_only=True):
+class StreamStatus(Struct, frozen=True):
     """The content of a stream or bucket."""
 
     name: str
@@ -101,10 +101,9 @@ async def _show_status(log: JetStreamLog, json: bool) -> None:
             view.fold([recorded])
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
     cluster = await cluster_view(log)
-    version = log.client.connected_server_version
     known = Status(
         server=log.servers[0],
-        version=f"{version.major}.{version.minor}.{version.patch}",
+        version=server_version(log),
         settings_version=view.settings_version,
         configs={name: _config(item) for name, item in view.configs.items()},
         consumers=[_consumer(beat, tail) for beat in beats],
@@ -129,14 +128,9 @@ def _config(view: ConfigView) -> dict[str, Any]:
     return {**msgspec.to_builtins(view), "generations": generations}
 
 
-def _stream(name: str, state: dict[str, Any]) -> StreamStatus:
-    return StreamStatus(
-        name=name,
-        messages=state["messages"],
-        size_bytes=state["bytes"],
-        first_seq=state["first_seq"],
-        last_seq=state["last_seq"],
-    )
+def _stream(name: str, state: dict[str, int]) -> StreamStatus:
+    ends = state["first_seq"], state["last_seq"]
+    return StreamStatus(name, state["messages"], state["bytes"], *ends)
 
 
 def _print(out: Console, known: Status, view: LoopView, beats: list[Heartbeat], tail: int) -> None:

@@ -10,12 +10,7 @@ import msgspec
 from ringrift.cli.common import HERE, Assignments, Config, Session, opened, show
 from ringrift.cluster import steering
 from ringrift.errors import CommandError
-from ringrift.events.facts import (
-    BreakerReset,
-    HyperparametersAdjusted,
-    PipelinePaused,
-    PipelineResumed,
-)
+from ringrift.events import facts
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
 from ringrift.log.protocol import Log
@@ -41,7 +36,7 @@ async def pause(
         before = await pauses_in_force(log)
         reason = before.get(f"{scope}/{kind}")
         if reason is None:
-            await steering.record(log, PipelinePaused(scope=scope, kind=kind, why=why))
+            await steering.record(log, facts.PipelinePaused(scope=scope, kind=kind, why=why))
             text = f"{_name(scope, kind)} is paused; tickets in progress are finished"
         else:
             text = f"{_name(scope, kind)} is paused already: {reason}"
@@ -74,7 +69,7 @@ async def resume(
             )
         for what in ended:
             scope, _, paused = what.partition("/")
-            fact = PipelineResumed(scope=scope, kind=msgspec.convert(paused, Kind), why=why)
+            fact = facts.PipelineResumed(scope=scope, kind=msgspec.convert(paused, Kind), why=why)
             await steering.record(log, fact)
         text = f"resumed: {', '.join(ended) or 'nothing was paused'}"
         show({"paused": await pauses_in_force(log)}, session.json, text)
@@ -138,7 +133,7 @@ async def tune(
         factors: dict[str, float] = {}
         if before and not reset:
             values, factors = before.values, before.factors
-        fact = HyperparametersAdjusted(
+        fact = facts.HyperparametersAdjusted(
             config=config,
             values={**values, **given},
             why=why,
@@ -154,13 +149,13 @@ async def tune(
     show(document, session.json, f"{config}: {_tuned(fact)}{reason}")
 
 
-async def adjusted(log: Log, config: str) -> HyperparametersAdjusted | None:
+async def adjusted(log: Log, config: str) -> facts.HyperparametersAdjusted | None:
     """The hyperparameters of `config` that differ from the settings, None if none ever did."""
-    last = await latest(log, HyperparametersAdjusted, config)
+    last = await latest(log, facts.HyperparametersAdjusted, config)
     return last.event if last else None
 
 
-def _tuned(fact: HyperparametersAdjusted) -> str:
+def _tuned(fact: facts.HyperparametersAdjusted) -> str:
     """Names and values, with the factor of those that a decider chose."""
     parts = []
     for name, value in fact.values.items():
@@ -200,5 +195,5 @@ async def reset_breaker(
         if target not in breakers.all():
             raise CommandError(f"no breaker is open for {target}: see `ringrift breakers list`")
         await breakers.put(target, None)
-        await steering.record(log, BreakerReset(target=target, why=why))
+        await steering.record(log, facts.BreakerReset(target=target, why=why))
     show({"reset": target}, session.json, f"{target} is used again")

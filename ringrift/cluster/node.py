@@ -21,19 +21,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.cluster.machine import Planned, children_of, plan
-from ringrift.cluster.supervisor import Child, supervise
+from ringrift.cluster.supervisor import Child, Say, background, supervise
 from ringrift.errors import CommandError
+from ringrift.log import presence
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import CREDENTIALS
-from ringrift.log.presence import (
-    HEARTBEAT_SECONDS,
-    Heartbeat,
-    Machine,
-    Presence,
-    UpdateRequest,
-    update_subject,
-)
+from ringrift.log.presence import Machine
 from ringrift.log.topology import CONTROL_BUCKET
 from ringrift.runtime.notify import READY, STOPPING, keep_alive, notify
 
@@ -67,14 +61,11 @@ class Node:
     ) -> None:
         self.log, self.options, self.machine, self.children = log, options, machine, children
         self.stopping = asyncio.Event()
-        self.request: UpdateRequest | None = None
+        self.request: presence.UpdateRequest | None = None
         """the update that it drains for, None if it stops for good"""
-        self._presence, self._instance = Presence(log), uuid.uuid4().hex[:12]
-        self._logger = structlog.get_logger().bind(node=options.name)
-
-    def say(self, text: str) -> None:
-        """Write one line to the log of the node."""
-        self._logger.info(text)
+        self._presence, self._instance = presence.Presence(log), uuid.uuid4().hex[:12]
+        self.say: Say = structlog.get_logger().bind(node=options.name).info
+        """writes one line to the log of the node"""
 
     def stop(self) -> None:
         """Drain, then leave."""
@@ -86,19 +77,14 @@ class Node:
         """Keep the processes running until `stop` is called or an update is requested, then drain
         them."""
         jobs = (self._send_heartbeats(), self._follow_updates(), keep_alive(lambda: True))
-        background = [asyncio.create_task(job) for job in jobs]
-        notify(READY)
-        try:
+        async with background(*jobs):
+            notify(READY)
             await supervise(self.children, self.stopping, self.say)
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
 
     async def send_heartbeat(self, *, left: bool = False) -> None:
         """Send one heartbeat, the last if `left`. Raises StreamError."""
         doing = "draining" if self.stopping.is_set() else f"keeps {len(self.children)} processes"
-        beat = Heartbeat(
+        beat = presence.Heartbeat(
             consumer="node",
             node=self.options.name,
             instance=self._instance,
@@ -116,14 +102,14 @@ class Node:
         while True:
             with contextlib.suppress(*SERVER_AWAY):
                 await self.send_heartbeat()
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(presence.HEARTBEAT_SECONDS)
 
     async def _follow_updates(self) -> None:
-        stream, subject = f"KV_{CONTROL_BUCKET}", update_subject(self.options.name)
+        stream, subject = f"KV_{CONTROL_BUCKET}", presence.update_subject(self.options.name)
         start = await self.log.tail(stream) + 1  # older requests were for the process before
         async for entry in self.log.follow(stream, filters=[subject], start_seq=start):
             with contextlib.suppress(msgspec.DecodeError):  # not written by `ringrift update`
-                self.request = msgspec.json.decode(entry.body, type=UpdateRequest)
+                self.request = msgspec.json.decode(entry.body, type=presence.UpdateRequest)
                 self.say(f"draining for {self.request.action} {self.request.id}")
                 self.stopping.set()
 
@@ -181,7 +167,7 @@ def credentials(options: NodeOptions, role: str) -> dict[str, str]:
     return {CREDENTIALS: str(path)}
 
 
-async def carry_out(options: NodeOptions, request: UpdateRequest) -> str:
+async def carry_out(options: NodeOptions, request: presence.UpdateRequest) -> str:
     """Run the node's own command for the request; return its failure, empty if it succeeded.
 
     An update is rolled back at once if its command fails or the new program does not start, for

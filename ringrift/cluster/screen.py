@@ -1,12 +1,10 @@
-"""The output of `ringrift up`: one live screen on a terminal, plain lines elsewhere, tables at the
-end."""
+"""The output of `ringrift up`: one live screen on a terminal, plain lines elsewhere; tables."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -14,7 +12,7 @@ from rich.text import Text
 
 from ringrift.cluster.terminal import clock
 from ringrift.events.facts import Rating
-from ringrift.insight.describe import plural, table
+from ringrift.insight.describe import table
 from ringrift.insight.generations import ConfigView, Generation, LoopView, Score
 from ringrift.log.presence import Heartbeat
 
@@ -48,9 +46,8 @@ class Screen:
         from rich.live import Live
 
         self.view, self.rates, self.console = view, rates, console
-        self._live = None
-        if console.is_terminal:
-            self._live = Live(console=console, refresh_per_second=4, transient=True)
+        live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live = live if console.is_terminal else None
         self._started = time.monotonic()
         self._last_line = 0.0
         self._last_text = ""
@@ -99,9 +96,8 @@ class Screen:
 
     def _eta(self, view: ConfigView) -> str:
         """The time left at the pace of the generations judged in this run, in words."""
-        wanted = self.view.generations_wanted
         times = [row.judged_at for row in view.generations.values() if row.judged_at]
-        if not wanted:
+        if not (wanted := self.view.generations_wanted):
             return "runs until stopped"
         if len(times) < 2:
             return "ETA known after two generations"
@@ -156,20 +152,6 @@ def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
         rows.append((beat.consumer, beat.node, beat.doing, lag, beat.errors or None, beat.health))
     columns = ("consumer", "node", "doing", ">lag", ">errors", "health")
     return table(columns, rows, "consumers")
-
-
-def print_summary(
-    console: Console, view: LoopView, plots: Mapping[str, Path], continue_with: str
-) -> None:
-    """Print the end of a run: tables, plots, and the command that continues it."""
-    for item in view.configs.values():
-        console.print(generations_table(item))
-        console.print(ratings_table(item.config, item.ratings))
-        games = f"{item.games:,} games, {item.plies:,} moves"
-        console.print(f"{games}, {item.samples:,} samples in {plural(item.shards, 'shard')}")
-        if item.config in plots:
-            console.print(f"Elo over games: {plots[item.config]}", soft_wrap=True)
-    console.print(f"continue with: {continue_with}", soft_wrap=True)
 
 
 def _score(score: Score | None) -> str | None:

@@ -6,11 +6,18 @@ from typing import Any
 
 from ringrift.log import api
 from ringrift.log.errors import ServerRefused
+from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK
 
 Infos = Mapping[str, dict[str, Any]]
 """the server's answers about what exists, by name"""
+
+
+def server_version(log: JetStreamLog) -> str:
+    """The release of the connected server."""
+    version = log.client.connected_server_version
+    return f"{version.major}.{version.minor}.{version.patch}"
 
 
 async def stream_infos(log: Log) -> Infos:

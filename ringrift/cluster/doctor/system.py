@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ringrift.cluster.doctor import Finding, fail, ok, warn
-from ringrift.cluster.streams import Infos, consumer_infos, stream_infos
+from ringrift.cluster.streams import Infos, consumer_infos, server_version, stream_infos
 from ringrift.log.entry import stamp_of
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
@@ -37,9 +37,7 @@ def no_system(error: Exception, data: Path, server: str | None) -> Finding:
 
 async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
     """All checks of a running system, until one finds that the others cannot succeed."""
-    version = log.client.connected_server_version
-    release = f"{version.major}.{version.minor}.{version.patch}"
-    yield ok("server", f"{log.servers[0]} answers, nats-server {release}")
+    yield ok("server", f"{log.servers[0]} answers, nats-server {server_version(log)}")
     streams = await stream_infos(log)
     late = copies(streams)
     for finding in late:
