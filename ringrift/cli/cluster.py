@@ -1,7 +1,6 @@
 """`ringrift cluster init|certs|edge|join|grow|backup|restore`: the files of a cluster, and moving
 data onto one."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 from ringrift.cli.common import HERE, Source, opened
 from ringrift.cluster import files
 from ringrift.cluster.local import environment
-from ringrift.log.jetstream import JetStreamLog
+from ringrift.cluster.terminal import complain
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.backup import load, save
 from ringrift.server.edge import ensure_edge, source_edge
@@ -86,9 +85,8 @@ async def join(*, name: str, edge: str, source: Source = HERE) -> None:
         edge: URL of the node's own server.
     """
     with environment(NO_USER):
-        buffer = await JetStreamLog.open(edge, name="ringrift")
-    await ensure_edge(buffer)
-    await buffer.close()
+        async with opened(Source(server=edge)) as buffer:
+            await ensure_edge(buffer)
     async with opened(source) as log:
         added = await source_edge(log, name)
     print(f"GAMES {'fetches' if added else 'already fetches'} from {name}")
@@ -109,10 +107,9 @@ async def grow(
     async with opened(source) as log:
         if origin:
             with environment(NO_USER):
-                single = await JetStreamLog.open(origin, name="ringrift")
-            await copy(await live(single), log, replicas=replicas, report=_report)
-            await single.close()
-        changed = await set_replicas(log, replicas, report=_report)
+                async with opened(Source(server=origin)) as single:
+                    await copy(await live(single), log, replicas=replicas, report=complain)
+        changed = await set_replicas(log, replicas, report=complain)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{'copied' if origin else done}: every stream has {replicas} replicas, all current")
 
@@ -124,7 +121,7 @@ async def backup(*, to: Path, source: Source = HERE) -> None:
         to: An empty or new folder.
     """
     async with opened(source) as log:
-        await save(await live(log), to, report=_report)
+        await save(await live(log), to, report=complain)
     print(f"all streams are in {to}; restore them with: ringrift cluster restore --from {to}")
 
 
@@ -139,9 +136,5 @@ async def restore(
     """
     backup = load(origin)
     async with opened(source) as log:
-        await copy(backup, log, replicas=replicas, report=_report)
+        await copy(backup, log, replicas=replicas, report=complain)
     print(f"restored: every stream has {replicas} replicas, all current")
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

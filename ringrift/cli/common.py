@@ -41,7 +41,6 @@ import asyncio
 import contextlib
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -52,6 +51,7 @@ import msgspec
 from cyclopts import Parameter, Token, validators
 from rich.console import Console, RenderableType
 
+from ringrift.cluster.terminal import complain
 from ringrift.cluster.terminal import console as console
 from ringrift.cluster.terminal import progress as progress
 from ringrift.errors import CommandError
@@ -169,7 +169,7 @@ async def opened(
     is started at all. Raises Unreachable, ServerTooOld, and errors of `EmbeddedServer.start`."""
     async with contextlib.AsyncExitStack() as leaving:
         try:
-            url = await server_url(source)
+            url = source.server or await find_server(source.data)
         except Unreachable:
             if source.server or not start or not (create or (source.data / "nats").is_dir()):
                 raise
@@ -193,9 +193,7 @@ async def _served(data: Path) -> AsyncIterator[str]:
     except AnotherInstance:
         yield await find_server(data)  # another command started it just now
         return
-    keeper = asyncio.create_task(
-        server.keep(lambda line: print(f"ringrift: {line}", file=sys.stderr))
-    )
+    keeper = asyncio.create_task(server.keep(lambda line: complain(f"ringrift: {line}")))
     keeper.add_done_callback(lambda task: None if task.cancelled() else work.cancel())
     try:
         yield server.url
@@ -217,11 +215,6 @@ async def reading(
     async with opened(source) as log:
         with progress(title) as report:
             yield log, report
-
-
-async def server_url(source: Source) -> str:
-    """Address of the server of `source`. Raises Unreachable if none runs."""
-    return source.server or await find_server(source.data)
 
 
 def show(

@@ -1,11 +1,11 @@
 """`ringrift contract` and `ringrift metrics`: files of the repository that are written from
 declarations in the code."""
 
-import sys
 from pathlib import Path
 
 from ringrift.cli.common import HERE, Session, opened, show
 from ringrift.cluster import monitoring
+from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
 from ringrift.runtime.metrics import METRICS
 from ringrift.server import contract
@@ -54,7 +54,7 @@ async def apply(*, replicas: int | None = None, session: Session = HERE) -> int:
     """
     async with opened(session) as log:
         if replicas is not None:
-            await set_replicas(log, replicas, report=lambda text: print(text, file=sys.stderr))
+            await set_replicas(log, replicas, report=complain)
         drift = await ensure(log, replicas=replicas)
     lines = [f"differs from its declaration: {item}" for item in drift]
     remedy = "change it with `nats stream edit` or `nats consumer edit`"

@@ -2,11 +2,13 @@
 
 import base64
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from ringrift.cli.common import HERE, Session, opened, show
 from ringrift.cluster.steering import record
+from ringrift.cluster.terminal import complain
 from ringrift.deciders.fleet.dead_letters import DeadLetter
 from ringrift.errors import CommandError
 from ringrift.events.facts import DeadLetterResolved
@@ -47,7 +49,7 @@ async def show_dead_letter(number: int, /, *, session: Session = HERE) -> None:
         number: The number at the start of the line in `ringrift dlq list`.
     """
     async with opened(session) as log:
-        letter = await _find(log, number)
+        (letter,) = await _chosen(log, [number])
         entry = await dead_letters.original(log, letter)
     fields = msgspec.to_builtins(letter)
     lines = [f"{name:<10} {value}" for name, value in fields.items()]
@@ -71,7 +73,7 @@ async def retry_dead_letters(*numbers: int, all: bool = False, session: Session 
     """
     left = 0
     async with opened(session) as log:
-        for letter in await _chosen(log, numbers, all=all, json=session.json):
+        for letter in await _chosen(log, numbers, all=all):
             outcome = await dead_letters.retry(log, letter)
             await record(log, outcome)
             if isinstance(outcome, DeadLetterResolved):
@@ -94,25 +96,21 @@ async def drop_dead_letters(
         why: The reason, which is recorded.
     """
     async with opened(session) as log:
-        for letter in await _chosen(log, numbers, all=all, json=session.json):
+        for letter in await _chosen(log, numbers, all=all):
             outcome = dead_letters.dropped(letter, why)
             await record(log, outcome)
             show(outcome, session.json, f"{letter.dead_seq}  dropped: {why}")
 
 
-async def _chosen(log: Log, numbers: tuple[int, ...], *, all: bool, json: bool) -> list[DeadLetter]:
-    if all:
-        found = list((await dead_letters.unresolved(log)).unresolved.values())
-        if not found and not json:
-            print("there is no unresolved dead letter")
-        return found
-    if not numbers:
+async def _chosen(log: Log, numbers: Sequence[int], *, all: bool = False) -> list[DeadLetter]:
+    if not (numbers or all):
         raise CommandError("give numbers from `ringrift dlq list`, or --all")
-    return [await _find(log, number) for number in numbers]
-
-
-async def _find(log: Log, number: int) -> DeadLetter:
-    for letter in (await dead_letters.unresolved(log)).unresolved.values():
-        if letter.dead_seq == number:
-            return letter
-    raise CommandError(f"no unresolved dead letter has number {number}: see `ringrift dlq list`")
+    state = await dead_letters.unresolved(log)
+    found = {letter.dead_seq: letter for letter in state.unresolved.values()}
+    if all and not found:
+        complain("there is no unresolved dead letter")
+    if unknown := [number for number in numbers if number not in found]:
+        raise CommandError(
+            f"no unresolved dead letter has number {unknown[0]}: see `ringrift dlq list`"
+        )
+    return [found[number] for number in (found if all else numbers)]

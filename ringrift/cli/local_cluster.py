@@ -1,7 +1,6 @@
 """`ringrift cluster up|down|status|kill|partition|heal`: a cluster on this machine, for trials."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -10,13 +9,13 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from ringrift.cli.common import Json, show
+from ringrift.cli.common import Json, Source, opened, show
 from ringrift.cluster.local import NO_ANSWER, LocalCluster, health
 from ringrift.cluster.streams import stream_infos
+from ringrift.cluster.terminal import complain
 from ringrift.deciders.fleet.resilience import quorum_level
 from ringrift.errors import CommandError
 from ringrift.log.errors import StreamError
-from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.cluster_view import voters_in
 from ringrift.server.ensure import ensure
 
@@ -52,10 +51,9 @@ async def up(
     cluster.start()
     await cluster.wait_until_healthy()
     with cluster.as_role("operator"):
-        log = await JetStreamLog.open(cluster.url, name="ringrift")
-        for drift in await ensure(log, replicas=None):
-            print(f"differs from its declaration: {drift}", file=sys.stderr)
-        await log.close()
+        async with opened(Source(server=cluster.url)) as log:
+            for drift in await ensure(log, replicas=None):
+                complain(f"differs from its declaration: {drift}")
     print(f"{len(cluster.members)} servers run: ringrift up --server {cluster.url}")
     for name, value in cluster.environment("operator").items():
         print(f"with {name}={value}")
@@ -108,7 +106,10 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
     problem = None
     try:
         with cluster.as_role("viewer"):
-            streams = await _streams(cluster.url)
+            async with opened(Source(server=cluster.url)) as log:
+                for name, info in (await stream_infos(log)).items():
+                    quorum, replicas = voters_in(info), info["config"]["num_replicas"]
+                    streams.append(StreamView(name, quorum.leader, replicas, quorum.alive))
     except (StreamError, TimeoutError) as error:
         problem = str(error) or "no answer"
 
@@ -127,25 +128,6 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
         if problem:
             out.print(f"the log does not answer: {problem}")
 
-    document = {
-        "quorum": level,
-        "voters": states,
-        "cut_off": away,
-        "streams": streams,
-        "problem": problem,
-    }
-    show(document, json, print_status)
+    known = {"quorum": level, "voters": states, "cut_off": away}
+    show({**known, "streams": streams, "problem": problem}, json, print_status)
     return 0 if level == "HEALTHY" and not problem else 1
-
-
-async def _streams(url: str) -> list[StreamView]:
-    log = await JetStreamLog.open(url, name="ringrift")
-    found = []
-    try:
-        for name, info in (await stream_infos(log)).items():
-            quorum = voters_in(info)
-            replicas = info["config"]["num_replicas"]
-            found.append(StreamView(name, quorum.leader, replicas, quorum.alive))
-    finally:
-        await log.close()
-    return found

@@ -17,6 +17,7 @@ import cyclopts
 
 from ringrift import __version__
 from ringrift.cli import WORDS
+from ringrift.cluster.terminal import complain
 from ringrift.errors import RingRiftError
 
 COMMANDS = {
@@ -141,7 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return 1
     except TimeoutError:
-        _complain("the server did not answer in time; try again, and see `ringrift status`")
+        complain(
+            "ringrift: " + "the server did not answer in time; try again, and see `ringrift status`"
+        )
         return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -232,7 +235,7 @@ def _unknown(error: cyclopts.UnknownCommandError) -> str:
 
 
 def _complain(text: str) -> None:
-    print(f"ringrift: {text}", file=sys.stderr)
+    complain(f"ringrift: {text}")
 
 
 if __name__ == "__main__":

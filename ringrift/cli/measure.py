@@ -154,7 +154,7 @@ def tiers(*, json: Json = False) -> None:
 @contextlib.asynccontextmanager
 async def _arena(source: Source, config: str, *, create: bool = False) -> AsyncIterator[Any]:
     """Open the log for matches. Evaluators are started on this machine if none are running."""
-    from ringrift.cluster.evaluators import evaluators
+    from ringrift.cluster.machine import evaluators
     from ringrift.insight.strength.arena import Arena
     from ringrift.server.ensure import ensure
 

@@ -13,7 +13,6 @@ from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
-from ringrift.log.protocol import Log
 from ringrift.log.read import latest, settings_in_force
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
@@ -123,16 +122,13 @@ async def tune(
     given = from_arguments(set)
     if unknown := sorted(given.keys() - HYPERPARAMETERS):
         known = ", ".join(sorted(HYPERPARAMETERS))
-        raise CommandError(
-            f"{', '.join(unknown)} cannot be tuned for one config; these can: {known}"
-        )
+        names = ", ".join(unknown)
+        raise CommandError(f"{names} cannot be tuned for one config; these can: {known}")
     async with opened(session) as log:
         current, version = await settings_in_force(log)
-        before = await adjusted(log, config)
-        values: dict[str, str] = {}
-        factors: dict[str, float] = {}
-        if before and not reset:
-            values, factors = before.values, before.factors
+        last = await latest(log, facts.HyperparametersAdjusted, config)
+        before = last.event if last else None
+        values, factors = (before.values, before.factors) if before and not reset else ({}, {})
         fact = facts.HyperparametersAdjusted(
             config=config,
             values={**values, **given},
@@ -149,20 +145,12 @@ async def tune(
     show(document, session.json, f"{config}: {_tuned(fact)}{reason}")
 
 
-async def adjusted(log: Log, config: str) -> facts.HyperparametersAdjusted | None:
-    """The hyperparameters of `config` that differ from the settings, None if none ever did."""
-    last = await latest(log, facts.HyperparametersAdjusted, config)
-    return last.event if last else None
-
-
 def _tuned(fact: facts.HyperparametersAdjusted) -> str:
     """Names and values, with the factor of those that a decider chose."""
     parts = []
     for name, value in fact.values.items():
-        factor = fact.factors.get(name)
-        parts.append(
-            f"{name}={value}" + (f" ({factor:.2f} of the setting)" if factor is not None else "")
-        )
+        factor = f" ({fact.factors[name]:.2f} of the setting)" if name in fact.factors else ""
+        parts.append(f"{name}={value}{factor}")
     return ", ".join(parts) or "as in the settings"
 
 

@@ -1,5 +1,6 @@
 """`ringrift up`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +8,11 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import mutually_exclusive
 
 from ringrift.cli import WORDS
-from ringrift.cli.common import Assignments, Config, Data, Duration
-from ringrift.cluster.steering import read_settings
-from ringrift.events.settings_sources import from_arguments
+from ringrift.cli.common import Assignments, Config, Data, Duration, console
+from ringrift.cluster import steering
+from ringrift.events import Settings
+from ringrift.events.settings import SHARED_MACHINE
+from ringrift.events.settings_sources import from_arguments, from_environment, load
 
 LENGTH = Group("Length of the run", validator=mutually_exclusive)
 
@@ -38,17 +41,19 @@ async def up(
         set: Change one setting, such as training.batch=128; may be repeated.
         plain: Print plain lines even on a terminal.
     """
-    given, file = from_arguments(set), read_settings(settings)
+    given, file = from_arguments(set), steering.read_settings(settings)
     from ringrift.cluster import up as loop
 
-    return await loop.up(
-        data=data,
-        server=server,
-        configs=config,
-        generations=generations,
-        seconds=duration.total_seconds() if duration else None,
-        file=file,
-        given=given,
-        plain=plain,
-        command=WORDS.get(),
-    )
+    def choose(in_force: Settings | None) -> Settings:
+        """Those in force, then those of the file, the environment, `--set` and other options."""
+        base = in_force or (None if server else SHARED_MACHINE)
+        chosen = load(from_environment(os.environ), given, file=file, base=base)
+        if config:
+            chosen = load({"configs": ",".join(config)}, base=chosen)
+        # a limit of generations holds for later runs too, unless they are new or timed
+        if generations is not None or in_force is None or duration is not None:
+            chosen = load({"generations": str(generations or 0)}, base=chosen)
+        return steering.with_known_architecture(chosen)
+
+    seconds = duration.total_seconds() if duration else None
+    return await loop.up(data, server, choose, seconds, WORDS.get(), console(plain=plain))

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ringrift.cluster.certificates import make_authority, make_server
 from ringrift.errors import CommandError
@@ -77,6 +76,7 @@ def write_cluster(
         password = _kept(folder / "credentials" / "route.txt", fresh)
     voters = []
     for node in nodes:
+        others = tuple(other.route for other in nodes if other != node)
         voter = conf.Voter(
             name=node.name,
             host="127.0.0.1" if node.host in ("127.0.0.1", "localhost") else "0.0.0.0",
@@ -86,13 +86,11 @@ def write_cluster(
             route_port=node.port + ROUTE_PORTS_ABOVE,
             users=users,
             tls=tls,
+            routes=others,
+            route_advertise=node.route if others else None,
+            route_password=password if others else None,
+            leaf_port=node.port + LEAF_PORTS_ABOVE if users else None,
         )
-        others = tuple(other.route for other in nodes if other != node)
-        if others:
-            route = {"route_advertise": node.route, "routes": others, "route_password": password}
-            voter = replace(voter, **route)
-        if users:
-            voter = replace(voter, leaf_port=node.port + LEAF_PORTS_ABOVE)
         voters.append(voter)
     write_voters(folder, voters, {node.name: node.host for node in nodes})
     return voters

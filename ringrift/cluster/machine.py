@@ -1,18 +1,21 @@
 """This machine, and the processes that its roles, GPU and memory allow."""
 
+import asyncio
+import contextlib
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 import ringrift
-from ringrift.cluster.supervisor import Child
+from ringrift.cluster.supervisor import Child, supervise
+from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
-from ringrift.log.presence import Machine
-from ringrift.runtime.host import memory_bytes
-from ringrift.runtime.host import threads as process_threads
-from ringrift.runtime.processes import MIB, ROLES, ProcessSpec, of_roles
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.presence import Machine, Presence
+from ringrift.runtime import host
+from ringrift.runtime.processes import MIB, PROCESSES, ROLES, ProcessSpec, of_roles
 
 GIT_SECONDS_MAX = 5.0
 
@@ -42,8 +45,8 @@ def this_machine(roles: Sequence[str], *, provider: str, price: float) -> Machin
     gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
     return Machine(
         roles=tuple(roles),
-        cores=process_threads(),
-        memory_bytes=memory_bytes(),
+        cores=host.threads(),
+        memory_bytes=host.memory_bytes(),
         gpu=gpu.name if gpu else "",
         vram_bytes=int(gpu.total_memory) if gpu else 0,
         provider=provider,
@@ -79,10 +82,8 @@ def plan(machine: Machine) -> list[Planned]:
             f"{','.join(machine.roles)}, which need {least / MIB:,.0f} MB: give fewer roles"
         )
     each = sum(spec.memory for spec in wanted if spec.per_core)
-    count = machine.cores
-    if each:
-        count = min(count, 1 + (machine.memory_bytes - least) // each)
-    return copies(wanted, count, gpu=bool(machine.gpu))
+    fitting = 1 + (machine.memory_bytes - least) // each if each else 1
+    return copies(wanted, min(machine.cores, fitting), gpu=bool(machine.gpu))
 
 
 def copies(specs: Iterable[ProcessSpec], count: int, *, gpu: bool) -> list[Planned]:
@@ -90,11 +91,10 @@ def copies(specs: Iterable[ProcessSpec], count: int, *, gpu: bool) -> list[Plann
     thread each."""
     found = []
     for spec in specs:
-        if spec.per_core and not gpu:
-            # threads that wait for each other at every layer of a network lose to other load
-            found += [Planned(spec.name, spec.role, threads=1)] * count
-        else:
-            found.append(Planned(spec.name, spec.role, threads=None))
+        alone = gpu or not spec.per_core
+        # threads that wait for each other at every layer of a network lose to other load
+        planned = Planned(spec.name, spec.role, threads=None if alone else 1)
+        found += [planned] * (1 if alone else count)
     return found
 
 
@@ -115,3 +115,22 @@ def children_of(
         own = environment(item) if environment else None
         found.append(Child(item.consumer, server, path, item.threads, own))
     return found
+
+
+@contextlib.asynccontextmanager
+async def evaluators(log: JetStreamLog, data: Path) -> AsyncIterator[None]:
+    """Ensure that a dispatcher and evaluators run until the block ends: one evaluator per core, or
+    one for the GPU. Their logs are written to `data`/logs."""
+    import torch  # takes seconds, and most matches find evaluators running
+
+    running = {beat.consumer for beat in await Presence(log).all()}
+    wanted = [PROCESSES[name] for name in ("dispatcher", "evaluator") if name not in running]
+    planned = copies(wanted, host.threads(), gpu=torch.cuda.is_available())
+    children = children_of(planned, log.servers[0], data)
+    stopping = asyncio.Event()
+    supervising = asyncio.create_task(supervise(children, stopping, complain))
+    try:
+        yield
+    finally:
+        stopping.set()
+        await supervising

@@ -25,6 +25,11 @@ def console(*, plain: bool = False, width: int = PLAIN_WIDTH) -> Console:
     return _Console(width=width, highlight=False, force_terminal=False)
 
 
+def complain(text: str) -> None:
+    """Write a line to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def clock(seconds: float) -> str:
     """A length of time as people write it, such as 4:09 or 1:00:00."""
     minutes, rest = divmod(int(seconds), 60)
@@ -65,6 +70,6 @@ def _plain_progress(title: str) -> Callable[[int, int], None]:
             last = now
             rate = (done - start) / (now - first)
             pace = f", {rate:,.1f}/s, {clock((total - done) / rate)} left" if rate else ""
-            print(f"{title}: {done:,} of {total:,}{pace}", file=sys.stderr, flush=True)
+            complain(f"{title}: {done:,} of {total:,}{pace}")
 
     return report

@@ -7,12 +7,10 @@ from there."""
 
 import asyncio
 import contextlib
-import os
 import shlex
 import signal
-import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -20,13 +18,11 @@ from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
 from ringrift.cluster.screen import Rates, Screen, generations_table, ratings_table
-from ringrift.cluster.steering import apply_settings, with_known_architecture
+from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, supervise
-from ringrift.cluster.terminal import console
+from ringrift.cluster.terminal import complain
 from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
-from ringrift.events.settings import SHARED_MACHINE
-from ringrift.events.settings_sources import from_environment, load
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
 from ringrift.insight.plot_style import elo_of
@@ -45,34 +41,19 @@ MORE_GENERATIONS = 3
 
 
 async def up(
-    *,
     data: Path,
     server: str | None,
-    configs: Sequence[str] = (),
-    generations: int | None = None,
-    seconds: float | None = None,
-    file: bytes | None = None,
-    given: Mapping[str, str],
-    plain: bool = False,
+    choose: Callable[[Settings | None], Settings],
+    seconds: float | None,
     command: Sequence[str],
+    out: Console,
 ) -> int:
-    """Run the loop until `generations` are judged, `seconds` have passed or a signal comes; return
-    0 unless the server failed.
+    """Run the loop until the wanted generations are judged, `seconds` have passed or a signal
+    comes; return 0 unless the server failed.
 
-    The settings are those in force (of a new run the defaults), then those of `file`, of the
-    environment and of `given`, then the options. `command` is the command line, from which the one
-    that continues the run is made. Raises SettingsError, CommandError and errors of the server."""
-
-    def choose(in_force: Settings | None) -> Settings:
-        base = in_force or (None if server else SHARED_MACHINE)
-        chosen = load(from_environment(os.environ), given, file=file, base=base)
-        if configs:
-            chosen = load({"configs": ",".join(configs)}, base=chosen)
-        # a limit of generations holds for later runs too, unless they are new or timed
-        if generations is not None or in_force is None or seconds is not None:
-            chosen = load({"generations": str(generations or 0)}, base=chosen)
-        return with_known_architecture(chosen)
-
+    `choose` returns the settings for those in force, which are None in a new run. `command` is the
+    command line, from which the one that continues the run is made. Raises SettingsError,
+    CommandError and errors of the server."""
     warnings.filterwarnings("default", category=DeprecationWarning, module="ringrift")
     choose(None)  # refuses bad settings before anything is started
     async with contextlib.AsyncExitStack() as stack:
@@ -83,10 +64,9 @@ async def up(
         log = await JetStreamLog.open(url, name=f"up@{node_name()}")
         stack.push_async_callback(log.close)
         for drift in await ensure(log, replicas=None):
-            print(f"differs from its declaration: {drift}", file=sys.stderr)
+            complain(f"differs from its declaration: {drift}")
         current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
-        out = console(plain=plain)
         loop = Loop(log, url, data, embedded, out)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, loop.stopping.set)
@@ -94,9 +74,8 @@ async def up(
         print_summary(out, loop.view, data)
         out.print(f"continue with: {_continue_with(command, loop.view)}", soft_wrap=True)
     if loop.problem:
-        print(f"ringrift up: {loop.problem}", file=sys.stderr)
-        return 1
-    return 0
+        complain(f"ringrift up: {loop.problem}")
+    return 1 if loop.problem else 0
 
 
 class Loop:

@@ -60,15 +60,9 @@ def copies(streams: Infos) -> list[Finding]:
     other streams: a stream with one copy is lost with its disk."""
     unled = [name for name, info in streams.items() if leaderless(info)]
     late = {name: voters_in(info).away for name, info in streams.items() if name not in unled}
-    found = [
-        warn(
-            "copies",
-            f"{name}: {', '.join(away)} away or behind",
-            "start that server; it catches up by itself",
-        )
-        for name, away in late.items()
-        if away
-    ]
+    remedy = "start that server; it catches up by itself"
+    texts = [f"{name}: {', '.join(away)} away or behind" for name, away in late.items() if away]
+    found = [warn("copies", text, remedy) for text in texts]
     if unled:
         return [*found, fail("copies", f"no leader: {', '.join(unled)}", _remedy(unled))]
     replicas = {name: info["config"]["num_replicas"] for name, info in streams.items()}
