@@ -49,7 +49,8 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from cyclopts import Parameter, Token, validators
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
+from rich.text import Text
 
 from ringrift.cluster.terminal import complain
 from ringrift.cluster.terminal import console as console
@@ -217,21 +218,16 @@ async def reading(
             yield log, report
 
 
-def show(
-    document: object, json: bool, *texts: RenderableType | Callable[[Console], object] | None
-) -> None:
+def show(document: object, json: bool, *texts: RenderableType | None) -> None:
     """Print a result: `document` as one line of JSON if `json`, else `texts` for people.
 
-    Each text is a string, which is never wrapped, something else that rich prints, a function that
-    prints to the console it is given, or None to print nothing."""
+    Each text is a string, which is never wrapped, something else that rich prints, or None to print
+    nothing."""
     if json:
         print(msgspec.json.encode(document).decode(), flush=True)
         return
     out = console()
     for text in texts:
-        if isinstance(text, str):
-            out.print(text, soft_wrap=True, markup=False, emoji=False)
-        elif callable(text):
-            text(out)
-        elif text is not None:
-            out.print(text)
+        if text is not None:
+            unwrapped = isinstance(text, str | Text)
+            out.print(text, soft_wrap=unwrapped, markup=False, emoji=False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
 from ringrift.cli.common import HERE, Moment, Session, console, opened, progress, show
@@ -76,7 +75,7 @@ async def show_event(
         "cause": cause.document() if cause else None,
         "effects": [effect.document() for effect in effects],
     }
-    show(known, session.json, lambda out: _print_event(out, message, cause, effects))
+    show(known, session.json, *_event_texts(message, cause, effects))
 
 
 class Message:
@@ -135,11 +134,8 @@ class Message:
         """The envelope and its position; for bytes that are not an event, the bytes as text and the
         reason."""
         entry = self.entry
-        place: dict[str, Any] = {
-            "stream": self.stream,
-            "seq": entry.seq,
-            "stored": entry.time.isoformat(),
-        }
+        place: dict[str, Any] = {"stream": self.stream, "seq": entry.seq}
+        place["stored"] = entry.time.isoformat()
         if headers := self._headers():
             place["headers"] = headers
         try:
@@ -215,26 +211,23 @@ async def _effects(log: Log, message: Message) -> AsyncIterator[Message]:
                         yield Message(stream, found)
 
 
-def _print_event(
-    out: Console, message: Message, cause: Message | None, effects: list[Message]
-) -> None:
-    def print_line(effect: Message) -> None:
-        out.print(Text(f"  {effect.stream:<6} ").append_text(effect.line()), soft_wrap=True)
-
+def _event_texts(
+    message: Message, cause: Message | None, effects: list[Message]
+) -> Iterator[str | Text]:
     body = msgspec.json.encode(_shortened(message.document()))
-    out.print(msgspec.json.format(body, indent=2).decode(), soft_wrap=True, markup=False)
-    out.print("\ncaused by", style="bold")
-    if cause:
-        print_line(cause)
-    else:
-        out.print("  nothing in the log")
-    out.print("led to", style="bold")
-    for effect in effects[:EFFECTS_SHOWN_MAX]:
-        print_line(effect)
+    yield msgspec.json.format(body, indent=2).decode()
+    yield Text("\ncaused by", style="bold")
+    yield _placed(cause) if cause else "  nothing in the log"
+    yield Text("led to", style="bold")
+    yield from map(_placed, effects[:EFFECTS_SHOWN_MAX])
     if len(effects) > EFFECTS_SHOWN_MAX:
-        out.print(f"  and {len(effects) - EFFECTS_SHOWN_MAX} more, see --json")
+        yield f"  and {len(effects) - EFFECTS_SHOWN_MAX} more, see --json"
     if not effects:
-        out.print("  nothing so far")
+        yield "  nothing so far"
+
+
+def _placed(message: Message) -> Text:
+    return Text(f"  {message.stream:<6} ").append_text(message.line())
 
 
 def _shortened(value: Any) -> Any:

@@ -6,7 +6,6 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 
 from ringrift.cli.common import Json, Source, opened, show
@@ -113,21 +112,17 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
     except (StreamError, TimeoutError) as error:
         problem = str(error) or "no answer"
 
-    def print_status(out: Console) -> None:
-        table = Table("voter", "url", "health", "leads", box=None)
-        for member in cluster.members:
-            leads = ", ".join(view.name for view in streams if view.leader == member.name)
-            state = "cut off" if member.name in away else states[member.name]
-            table.add_row(member.name, f"127.0.0.1:{member.port}", state, leads)
-        out.print(f"quorum {level}")
-        out.print(table)
-        late = [view for view in streams if view.current < view.replicas]
-        behind = ", ".join(f"{view.name} {view.current}/{view.replicas}" for view in late)
-        text = f"{len(streams)} streams, all replicas current"
-        out.print(f"replicas not current: {behind}" if late else text)
-        if problem:
-            out.print(f"the log does not answer: {problem}")
-
-    known = {"quorum": level, "voters": states, "cut_off": away}
-    show({**known, "streams": streams, "problem": problem}, json, print_status)
+    table = Table("voter", "url", "health", "leads", box=None)
+    for member in cluster.members:
+        leads = ", ".join(view.name for view in streams if view.leader == member.name)
+        state = "cut off" if member.name in away else states[member.name]
+        table.add_row(member.name, f"127.0.0.1:{member.port}", state, leads)
+    late = [view for view in streams if view.current < view.replicas]
+    behind = ", ".join(f"{view.name} {view.current}/{view.replicas}" for view in late)
+    current = f"{len(streams)} streams, all replicas current"
+    copies = f"replicas not current: {behind}" if late else current
+    silent = f"the log does not answer: {problem}" if problem else None
+    known = {"quorum": level, "voters": states, "cut_off": away, "streams": streams}
+    texts = (f"quorum {level}", table, copies, silent)
+    show({**known, "problem": problem}, json, *texts)
     return 0 if level == "HEALTHY" and not problem else 1

@@ -5,23 +5,12 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from ringrift.cli.common import (
-    HERE,
-    Config,
-    Json,
-    Numbers,
-    PositiveInt,
-    Session,
-    Source,
-    Words,
-    opened,
-    progress,
-    show,
-)
+from ringrift.cli import common
+from ringrift.cli.common import HERE, Session, Source, opened, progress, show
 from ringrift.errors import CommandError
 
 
-def harnesses(*, guide: bool = False, json: Json = False) -> None:
+def harnesses(*, guide: bool = False, json: common.Json = False) -> None:
     """List the harnesses, and the models and numbers of seats that each can play.
 
     Args:
@@ -37,14 +26,14 @@ def harnesses(*, guide: bool = False, json: Json = False) -> None:
 
 async def strength(
     *,
-    config: Config,
+    config: common.Config,
     model: str | None = None,
-    simulations: PositiveInt = 64,
-    against: Words = (),
-    starts: PositiveInt | None = None,
+    simulations: common.PositiveInt = 64,
+    against: common.Words = (),
+    starts: common.PositiveInt | None = None,
     seed: int = 1,
     ladder: bool = False,
-    budgets: Numbers = (),
+    budgets: common.Numbers = (),
     report: bool = False,
     session: Session = HERE,
 ) -> None:
@@ -93,12 +82,12 @@ async def strength(
 
 async def gauntlet(
     *,
-    config: Config,
+    config: common.Config,
     model: str | None = None,
-    models: Words = (),
+    models: common.Words = (),
     tiers: bool = False,
-    simulations: PositiveInt = 64,
-    starts: PositiveInt = 50,
+    simulations: common.PositiveInt = 64,
+    starts: common.PositiveInt = 50,
     seed: int = 1,
     session: Session = HERE,
 ) -> None:
@@ -137,7 +126,7 @@ async def gauntlet(
     show({"config": config, "results": results, "ratings": ratings}, session.json, table, rated)
 
 
-def tiers(*, json: Json = False) -> None:
+def tiers(*, json: common.Json = False) -> None:
     """List the players of the tiers D1 to D10."""
     from ringrift.insight.describe import table
     from ringrift.learning.tiers import TIERS

@@ -1,7 +1,6 @@
 """`ringrift node run`, `ringrift update` and `ringrift fleet register`."""
 
 import contextlib
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -71,7 +70,7 @@ async def update(
     skip_voters: bool = False,
     convergence_timeout: Annotated[float, Parameter(metavar="SECONDS")] = 180.0,
     source: Source = HERE,
-) -> int:
+) -> None:
     """Run a new program on every node and server, one quorum-safe step at a time.
 
     The exit status is 1 if a step failed and was rolled back.
@@ -97,17 +96,12 @@ async def update(
             steps = await updating.find_steps(log, cluster, skip_voters=skip_voters)
             print(updating.describe(steps))
             if dry_run:
-                return 0
-            try:
-                await updating.update_nodes(log, steps, convergence_timeout)
-                if cluster is not None:
-                    for name in steps.servers:
-                        await updating.restart_server(log, cluster, name, convergence_timeout)
-            except updating.UpdateFailed as error:
-                print(f"stopped: {error}", file=sys.stderr)
-                return 1
+                return
+            await updating.update_nodes(log, steps, convergence_timeout)
+            for name in steps.servers:
+                assert cluster is not None
+                await updating.restart_server(log, cluster, name, convergence_timeout)
     print("updated" + (", except for the servers above" if steps.by_hand else ""))
-    return 0
 
 
 async def register(file: Path, /, *, source: Source = HERE) -> None:

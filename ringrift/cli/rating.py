@@ -5,7 +5,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ringrift.cli.common import Json, show
@@ -34,7 +33,8 @@ def fit(file: Path, /, *, json: Json = False) -> int:
         return _refuse(error)
     if note:
         print(f"note: {note}", file=sys.stderr)
-    show(_document(ratings), json, lambda out: _print_ratings(out, ratings))
+    title = f"{ratings.model}, mean of all players 0"
+    show(_document(ratings), json, title, _ratings_table(ratings))
     return 0
 
 
@@ -64,7 +64,7 @@ def sprt(
         result = evaluate(test, counts)
     except SprtError as error:
         return _refuse(error)
-    show(asdict(result), json, lambda out: _print_sprt(out, result, unbiased_elo(test, counts)))
+    show(asdict(result), json, _sprt_table(result, unbiased_elo(test, counts)))
     return 0
 
 
@@ -79,7 +79,7 @@ def _document(ratings: Ratings) -> dict[str, object]:
     return {"model": ratings.model, **prior, "players": players}
 
 
-def _print_ratings(out: Console, ratings: Ratings) -> None:
+def _ratings_table(ratings: Ratings) -> Table:
     table = Table(box=None)
     table.add_column("player")
     for heading in ("Elo", "±SE", "games"):
@@ -87,11 +87,10 @@ def _print_ratings(out: Console, ratings: Ratings) -> None:
     for player in ratings.ranked():
         games = str(_count(player.games))
         table.add_row(player.name, f"{player.elo:+.1f}", f"{player.se:.1f}", games)
-    out.print(f"{ratings.model}, mean of all players 0")
-    out.print(table, markup=False)
+    return table
 
 
-def _print_sprt(out: Console, result: SprtResult, unbiased: UnbiasedElo) -> None:
+def _sprt_table(result: SprtResult, unbiased: UnbiasedElo) -> Table:
     elo = f"{result.elo:.2f} ± {result.elo_95_half_width:.2f} (95 %)"
     corrected = f"{unbiased.elo:.2f} in ({unbiased.low:.2f}, {unbiased.high:.2f})"
     table = Table(box=None, show_header=False)
@@ -100,7 +99,7 @@ def _print_sprt(out: Console, result: SprtResult, unbiased: UnbiasedElo) -> None
     table.add_row("Elo", elo)
     table.add_row("Elo, unbiased by stopping", corrected)
     table.add_row("probability of being stronger", f"{result.los:.4f}")
-    out.print(table)
+    return table
 
 
 def _count(games: float) -> int | float:

@@ -5,10 +5,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ringrift.cli.common import HERE, Config, PositiveInt, Session, reading, show
+from ringrift.cluster.steering import author
 from ringrift.errors import CommandError
 from ringrift.insight.describe import plural
 from ringrift.insight.digests import short
-from ringrift.runtime.host import node_name
 
 
 async def retract(
@@ -35,7 +35,7 @@ async def retract(
         raise CommandError("select games: --node NODE, --model DIGEST or --games A..B|ID,...")
     asked = feature.Selection.of(games, node=node, model=model, config=config, why=why)
     async with reading(session, "reading history") as (log, report):
-        found = await feature.retract(log, asked, f"ringrift@{node_name()}", report)
+        found = await feature.retract(log, asked, author(), report)
     lines = []
     for fact in found:
         matches = len(fact.scored_tickets) + len(fact.unscored_tickets)
@@ -69,12 +69,7 @@ async def reanalyse(
     async with reading(session, "folding EVENTS") as (log, report):
         digest = (await measurements(log, config, report)).model(model)
         requests = await request(
-            log,
-            config,
-            digest,
-            games=games,
-            simulations=simulations,
-            source=f"ringrift@{node_name()}",
+            log, config, digest, games=games, simulations=simulations, source=author()
         )
     count = sum(fact.games for fact in requests)
     text = f"no exported game of {config} is left to request from {short(digest)}"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from ringrift.cli.common import HERE, Config, Session, Source, console, reading, show
+from ringrift.cli.common import HERE, Config, Session, Source, reading, show
 from ringrift.errors import CommandError
 from ringrift.insight.describe import field_text, plural, table
 from ringrift.insight.sql.log_tables import FILE, Connection, open_tables, refresh, rows_of
@@ -114,16 +114,16 @@ def _answer(connection: Connection, statement: str, as_json: bool) -> None:
             print(msgspec.json.encode(row, enc_hook=str).decode())
         return
     rows = list(found)
-    out = console()
+    shown = None
     if rows:
         numbers = {name for name, value in rows[0].items() if isinstance(value, int | float)}
         names = [f">{name}" if name in numbers else name for name in rows[0]]
         cells = (map(_cell, row.values()) for row in rows[:ROWS_SHOWN_MAX])
-        out.print(table(names, cells))
-    more = ""
+        shown = table(names, cells)
+    count = plural(len(rows), "row")
     if len(rows) > ROWS_SHOWN_MAX:
-        more = f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --json for all"
-    out.print(f"{plural(len(rows), 'row')}{more}")
+        count += f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --json for all"
+    show(None, False, shown, count)
 
 
 def _cell(value: Any) -> str:

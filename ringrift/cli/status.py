@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
-from rich.console import Console
+from rich.console import RenderableType
 
 from ringrift.cli.common import HERE, Session, opened, progress, show
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
@@ -80,18 +81,10 @@ async def _settled_voters(log: JetStreamLog) -> Voters:
 def _show_lost(quorum: Voters, json: bool) -> None:
     away = ", ".join(quorum.away)
     advice = [f"start the voters that do not answer, one at a time: {away}"] if away else []
-    document = {
-        "quorum": quorum.level,
-        "voters": quorum.voters,
-        "voters_alive": quorum.alive,
-        "advice": advice,
-    }
-    lines = [
-        f"quorum: {quorum.level}, {quorum.alive} of {quorum.voters} voters answer, no leader: "
-        "the log can be neither written nor read",
-        *(f"→ {line}" for line in advice),
-    ]
-    show(document, json, "\n".join(lines))
+    known = {"quorum": quorum.level, "voters": quorum.voters, "voters_alive": quorum.alive}
+    lost = f"quorum: {quorum.level}, {quorum.alive} of {quorum.voters} voters answer, no leader"
+    text = f"{lost}: the log can be neither written nor read"
+    show({**known, "advice": advice}, json, text, *(f"→ {line}" for line in advice))
 
 
 async def _show_status(log: JetStreamLog, json: bool) -> None:
@@ -112,7 +105,7 @@ async def _show_status(log: JetStreamLog, json: bool) -> None:
         dead_letters=view.dead_letters,
         cluster=cluster,
     )
-    show(known, json, lambda out: _print(out, known, view, beats, tail))
+    show(known, json, *_texts(known, view, beats, tail))
 
 
 def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
@@ -133,48 +126,41 @@ def _stream(name: str, state: dict[str, int]) -> StreamStatus:
     return StreamStatus(name, state["messages"], state["bytes"], *ends)
 
 
-def _print(out: Console, known: Status, view: LoopView, beats: list[Heartbeat], tail: int) -> None:
-    def line(text: str) -> None:
-        out.print(text, soft_wrap=True, markup=False, emoji=False)
-
+def _texts(
+    known: Status, view: LoopView, beats: list[Heartbeat], tail: int
+) -> Iterator[RenderableType]:
     versions = f"nats-server {known.version}; settings version {known.settings_version}"
-    line(f"server {known.server}, {versions}")
+    yield f"server {known.server}, {versions}"
     for item in view.configs.values():
         counts = f"{item.games:,} games, {item.plies:,} moves, {item.samples:,} samples"
-        line(f"\n{item.config}: {item.doing}; {counts}")
-        out.print(generations_table(item))
+        yield f"\n{item.config}: {item.doing}; {counts}"
+        yield generations_table(item)
         if item.ratings:
-            out.print(ratings_table(item.config, item.ratings))
-    line("")
-    if beats:
-        out.print(consumers_table(beats, tail))
-    else:
-        line("no consumer is running: start `ringrift up`")
+            yield ratings_table(item.config, item.ratings)
+    yield ""
+    yield consumers_table(beats, tail) if beats else "no consumer is running: start `ringrift up`"
     columns = ("name", ">messages", ">bytes", ">first", ">last")
-    out.print(table(columns, map(astuple, known.streams), "streams and buckets"))
-    work = [
-        f"{each.kind} {each.waiting} waiting, {each.in_hand} in progress" for each in known.work
-    ]
-    line(f"work: {'; '.join(work) or 'no queue'}")
+    yield table(columns, map(astuple, known.streams), "streams and buckets")
+    work = [f"{it.kind} {it.waiting} waiting, {it.in_hand} in progress" for it in known.work]
+    yield f"work: {'; '.join(work) or 'no queue'}"
     hint = ": see `ringrift dlq list`" if known.dead_letters else ""
-    line(f"dead letters: {known.dead_letters}{hint}")
-    line("\n" + "\n".join(_cluster_lines(known.cluster)))
+    yield f"dead letters: {known.dead_letters}{hint}\n"
+    yield from _cluster_lines(known.cluster)
 
 
-def _cluster_lines(view: ClusterView) -> list[str]:
+def _cluster_lines(view: ClusterView) -> Iterator[str]:
     voters = f"{view.voters_alive} of {view.voters} voters, leader {view.leader or 'unknown'}"
     roles = ", ".join(f"{role} {holder or '-'}" for role, holder in view.roles.items())
-    lines = [f"quorum: {view.quorum}, {voters}", f"roles: {roles}"]
+    yield f"quorum: {view.quorum}, {voters}"
+    yield f"roles: {roles}"
     for name, node in view.nodes.items():
         machine = f"; {_machine(node.machine)}" if node.machine else ""
         processes = f"{node.processes} processes, memory {node.tier}"
-        lines.append(f"node {name}: {node.standing}, {processes}{machine}")
-    lines += [
-        f"breakers: {', '.join(view.breakers) or 'all closed'}",
-        f"health: {view.health.score:.0%}, {view.health.level}",
-        f"resilience: {view.resilience.score:.0%}, {view.resilience.level}",
-    ]
-    return lines + [f"→ {advice}" for advice in view.advice]
+        yield f"node {name}: {node.standing}, {processes}{machine}"
+    yield f"breakers: {', '.join(view.breakers) or 'all closed'}"
+    yield f"health: {view.health.score:.0%}, {view.health.level}"
+    yield f"resilience: {view.resilience.score:.0%}, {view.resilience.level}"
+    yield from (f"→ {advice}" for advice in view.advice)
 
 
 def _machine(machine: Machine) -> str:

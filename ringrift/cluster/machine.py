@@ -58,15 +58,13 @@ def this_machine(roles: Sequence[str], *, provider: str, price: float) -> Machin
 def version() -> str:
     """Version of the program, with the commit if it runs from a checkout."""
     root = Path(ringrift.__file__).parents[1]
-    if not (root / ".git").exists():
-        return ringrift.__version__
-    command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS_MAX)
-    except (OSError, subprocess.SubprocessError):
-        return ringrift.__version__
-    commit = done.stdout.strip()
-    return f"{ringrift.__version__}+{commit}" if commit else ringrift.__version__
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS_MAX)
+            if commit := done.stdout.strip():
+                return f"{ringrift.__version__}+{commit}"
+    return ringrift.__version__
 
 
 def plan(machine: Machine) -> list[Planned]:
@@ -105,15 +103,16 @@ def children_of(
     environment: Callable[[Planned], Mapping[str, str]] | None = None,
 ) -> list[Child]:
     """The planned processes, connected to `server`, with logs in `data`/logs; `environment` gives
-    the variables of each besides those of this process."""
+    the variables of each besides those of this process, by default a free port for its health."""
     logs = data / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     found: list[Child] = []
     for item in planned:
         number = sum(child.name == item.consumer for child in found)
         path = logs / f"{item.consumer}-{number}.log"
-        own = environment(item) if environment else None
-        found.append(Child(item.consumer, server, path, item.threads, own))
+        own = environment(item) if environment else {"RINGRIFT_HEALTH_PORT": "0"}
+        threads = {"RINGRIFT_THREADS": str(item.threads)} if item.threads else {}
+        found.append(Child(item.consumer, server, path, {**threads, **own}))
     return found
 
 

@@ -53,22 +53,17 @@ def board() -> str:
 
 
 def _panel(metric: Metric, number: int) -> dict[str, Any]:
-    across = COLUMNS // PANEL_WIDTH
+    row, column = divmod(number, COLUMNS // PANEL_WIDTH)
     by = ("consumer", "node", *metric.labels) if not metric.cluster else metric.labels
     legend = " ".join(f"{{{{{label}}}}}" for label in by) or "cluster"
-    place = {
-        "h": PANEL_HEIGHT,
-        "w": PANEL_WIDTH,
-        "x": number % across * PANEL_WIDTH,
-        "y": number // across * PANEL_HEIGHT,
-    }
+    size = {"h": PANEL_HEIGHT, "w": PANEL_WIDTH}
     return {
         "id": number + 1,
         "title": metric.name.removeprefix("ringrift_"),
         "description": metric.help,
         "type": "timeseries",
         "datasource": {"type": "prometheus", "uid": "${source}"},
-        "gridPos": place,
+        "gridPos": {**size, "x": column * PANEL_WIDTH, "y": row * PANEL_HEIGHT},
         "targets": [{"expr": _query(metric), "legendFormat": legend}],
     }
 

@@ -20,17 +20,25 @@ RATE_WINDOW_SECONDS = 20.0
 PLAIN_LINE_SECONDS = 10.0
 
 
-class Rates:
-    """Games and moves per second over the last `RATE_WINDOW_SECONDS`."""
+class Screen:
+    """Shows a `LoopView`, with games and moves per second over the last `RATE_WINDOW_SECONDS`."""
 
-    def __init__(self) -> None:
+    def __init__(self, view: LoopView, console: Console) -> None:
+        from rich.live import Live
+
+        self.view, self.console = view, console
+        live = Live(console=console, refresh_per_second=4, transient=True)
+        self.live = live if console.is_terminal else None
+        self._started = time.monotonic()
+        self._last_line = 0.0
+        self._last_text = ""
         self._games: deque[tuple[float, int]] = deque()
 
-    def add(self, plies: int) -> None:
+    def count_game(self, plies: int) -> None:
         """Count a game of `plies` moves that has just ended."""
         self._games.append((time.monotonic(), plies))
 
-    def per_second(self) -> tuple[float, float]:
+    def _rates(self) -> tuple[float, float]:
         """(games, moves) per second."""
         since = time.monotonic() - RATE_WINDOW_SECONDS
         while self._games and self._games[0][0] < since:
@@ -38,34 +46,11 @@ class Rates:
         plies = sum(count for _, count in self._games)
         return len(self._games) / RATE_WINDOW_SECONDS, plies / RATE_WINDOW_SECONDS
 
-
-class Screen:
-    """Shows a `LoopView`."""
-
-    def __init__(self, view: LoopView, rates: Rates, console: Console) -> None:
-        from rich.live import Live
-
-        self.view, self.rates, self.console = view, rates, console
-        live = Live(console=console, refresh_per_second=4, transient=True)
-        self._live = live if console.is_terminal else None
-        self._started = time.monotonic()
-        self._last_line = 0.0
-        self._last_text = ""
-
-    def __enter__(self) -> Screen:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
     def show(self, heartbeats: Sequence[Heartbeat], tail: int, note: str = "") -> None:
         """Show the state of the loop; without a terminal print changes, at most every
         `PLAIN_LINE_SECONDS`."""
-        if self._live:
-            self._live.update(self._picture(heartbeats, tail, note))
+        if self.live:
+            self.live.update(self._picture(heartbeats, tail, note))
             return
         lines = [self._line(view) for view in self.view.configs.values()] or [note or "starting"]
         lines += pause_lines(self.view)
@@ -82,7 +67,7 @@ class Screen:
     def _line(self, view: ConfigView) -> str:
         parts = [f"{view.config}: {view.doing}"]
         if view.games < view.games_planned:
-            games, moves = self.rates.per_second()
+            games, moves = self._rates()
             count = f"games {view.games}/{view.games_planned}"
             parts.append(f"{count}, {games:.1f} games/s, {moves:.0f} moves/s")
         if now := view.training:

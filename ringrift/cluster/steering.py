@@ -13,9 +13,14 @@ from ringrift.log.read import latest
 from ringrift.runtime.host import node_name
 
 
+def author() -> str:
+    """The source of facts that a person writes on this machine."""
+    return f"ringrift@{node_name()}"
+
+
 async def record(log: Log, fact: Fact) -> int:
     """Append a fact whose cause is a person; return its sequence."""
-    item = draft(fact, cause=None, source=f"ringrift@{node_name()}", key=str(time.time_ns()))
+    item = draft(fact, cause=None, source=author(), key=str(time.time_ns()))
     return (await log.append([item]))[0]
 
 
@@ -28,7 +33,7 @@ async def apply_settings(log: Log, settings: Settings, why: str) -> int:
         return last.event.version
     version = last.event.version + 1 if last else 1
     changed = SettingsChanged(version=version, settings=settings, why=why)
-    item = draft(changed, cause=None, source=f"ringrift@{node_name()}", key=version)
+    item = draft(changed, cause=None, source=author(), key=version)
     await log.append(
         [item], Expect(type_of(changed).subject(changed), last.meta.seq if last else 0)
     )

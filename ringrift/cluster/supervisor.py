@@ -32,22 +32,13 @@ Say = Callable[[str], None]
 class Child:
     """One consumer process, restarted when it dies."""
 
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        path: Path,
-        threads: int | None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, name: str, url: str, path: Path, environment: Mapping[str, str]) -> None:
         """`path` is its log, in a folder of the data directory. `environment` is added to that of
-        this process; by default it chooses a free port for the child's health."""
+        this process."""
         self.name, self._url, self._path = name, url, path
         inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-        self._environment = {**inherited, "RINGRIFT_DATA": str(path.parent.parent)}
-        if threads:
-            self._environment["RINGRIFT_THREADS"] = str(threads)
-        self._environment |= {"RINGRIFT_HEALTH_PORT": "0"} if environment is None else environment
+        own = {"RINGRIFT_DATA": str(path.parent.parent), **environment}
+        self._environment = inherited | own
         self.restarts = 0
         self.process: asyncio.subprocess.Process | None = None
 

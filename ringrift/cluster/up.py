@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
-from ringrift.cluster.screen import Rates, Screen, generations_table, ratings_table
+from ringrift.cluster.screen import Screen, generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, supervise
 from ringrift.cluster.terminal import complain
@@ -85,8 +85,8 @@ class Loop:
         self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, out: Console
     ) -> None:
         self.log, self.url, self.data, self.server = log, url, data, server
-        self.view, self.rates = LoopView(), Rates()
-        self.screen = Screen(self.view, self.rates, out)
+        self.view = LoopView()
+        self.screen = Screen(self.view, out)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
         planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())
@@ -97,7 +97,7 @@ class Loop:
         set; `problem` is set if the server failed."""
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self.stopping.set)
-        with self.screen:
+        with self.screen.live or contextlib.nullcontext():
             jobs = [self._follow_events(), self._follow_games(), self._show()]
             if self.server is not None:
                 jobs += [self.server.keep(self.screen.say), self._watch_server(self.server)]
@@ -121,7 +121,7 @@ class Loop:
     async def _follow_games(self) -> None:
         tail = await self.log.tail("GAMES")
         async for game, _ in read.follow(self.log, GameCompleted, after=tail):
-            self.rates.add(game.plies)
+            self.screen.count_game(game.plies)
 
     async def _show(self) -> None:
         presence = Presence(self.log)

@@ -25,7 +25,7 @@ async def test_a_hung_child_is_restarted(tmp_path: Path, monkeypatch: pytest.Mon
     await ensure(log)
     (tmp_path / "logs").mkdir()
     child, stopping, said = (
-        Child("rater", server.url, tmp_path / "logs" / "rater.log", None),
+        Child("rater", server.url, tmp_path / "logs" / "rater.log", {}),
         asyncio.Event(),
         list[str](),
     )
