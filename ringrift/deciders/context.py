@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypedDict
 
 from msgspec import Struct
 
@@ -47,6 +48,13 @@ class InForce(Struct, frozen=True):
         return self
 
 
+class Basis(TypedDict):
+    """Fields of every `ConfigDecision`."""
+
+    config: str
+    settings_version: int
+
+
 class Context(Struct, frozen=True, gc=False):
     """The circumstances of a fact: its place in `EVENTS`, time, cause, author and id, and the
     controls in force."""
@@ -63,18 +71,14 @@ class Context(Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, meta: EventMeta, in_force: InForce = InForce()) -> Context:  # noqa: B008
         """The context of a stored event while this was in force."""
-        return cls(
-            meta.seq,
-            meta.time,
-            meta.cause,
-            meta.source,
-            meta.id,
-            in_force.settings,
-            in_force.settings_version,
-            in_force.pauses,
-        )
+        controls = (in_force.settings, in_force.settings_version, in_force.pauses)
+        return cls(meta.seq, meta.time, meta.cause, meta.source, meta.id, *controls)
 
     @property
     def position(self) -> str:
         """`EVENTS/<sequence>`, by which a later event names this one as its cause."""
         return f"EVENTS/{self.seq}"
+
+    def basis(self, config: str) -> Basis:
+        """A config, and the settings that a decision about it is taken under."""
+        return Basis(config=config, settings_version=self.settings_version)

@@ -12,6 +12,8 @@ A decider is declared by its name, the type of its state, and handlers:
         item: Exploration, fact: f.PlateauDetected, context: Context
     ) -> Iterator[f.ExplorationAdjusted]: ...
 
+    DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
+
 The annotations say which facts a handler takes, a union for several and `Fact` for all of `EVENTS`;
 what the decider reads and writes is derived from them. A handler takes the whole state, or the item
 of the config that the fact names. The context may be left out. Handlers of one fact run in the
@@ -39,7 +41,7 @@ from operator import itemgetter
 from types import UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from ringrift.deciders.context import STEERING as STEERING
@@ -49,6 +51,7 @@ from ringrift.events import REGISTRY, Fact
 State = TypeVar("State")
 Key = TypeVar("Key")
 Item = TypeVar("Item", bound=Struct)
+AnyFact = TypeVar("AnyFact", bound=Fact)
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Evolve = Callable[[Any, Any, "Context"], Any]
 Decide = Callable[[Any, Any, "Context"], Iterable[Fact]]
@@ -82,6 +85,18 @@ class Fold(Generic[State]):
         for kind in kinds:
             self._evolves.setdefault(kind, []).append((of_item, call))
         return handler
+
+    def keeps(self, kind: type[AnyFact], **fields: Callable[[AnyFact], object]) -> None:
+        """Facts of this kind set these fields of the item, or else of the state."""
+        owners = filter(None, (self._item, self.state))
+        owner = next((one for one in owners if fields.keys() <= _field_names(one)), None)
+        if owner is None:
+            raise TypeError(f"{self.state} does not have the fields {', '.join(fields)}")
+
+        def evolve(value: Any, fact: AnyFact, context: Context) -> Any:
+            return replace(value, **{name: read(fact) for name, read in fields.items()})
+
+        self._evolves.setdefault(kind, []).append((owner is self._item, evolve))
 
     def initial(self) -> State:
         """Value before the first fact."""
@@ -176,16 +191,18 @@ class Decider(Fold[State]):
 
     @cached_property
     def _deciding(self) -> dict[type[Fact], tuple[Decide, ...]]:
-        return {
-            kind: (*self._decides_always, *self._decides.get(kind, ()))
-            for kind in (*self.reads, *self.writes)
-        }
+        kinds = (*self.reads, *self.writes)
+        return {kind: (*self._decides_always, *self._decides.get(kind, ())) for kind in kinds}
 
 
 def _item_of(state: Any) -> Any:
     """Type of the items of a state that is a `Configs`, else None."""
     aliases = (state, *getattr(state, "__orig_bases__", ()))
     return next((get_args(one)[0] for one in aliases if get_origin(one) is Configs), None)
+
+
+def _field_names(struct: Any) -> set[str]:
+    return {field.name for field in structs.fields(struct)}
 
 
 def _kinds(annotation: Any) -> Kinds:

@@ -100,11 +100,10 @@ def share_out(
     if item.settled:
         rates = {name: rate(account) for name, account in item.accounts.items()}
         yield f.ArchitectureSharesDecided(
-            config=fact.config,
+            **context.basis(fact.config),
             elo_per_hour=rates,
             shares=shares(rates, context.settings.architectures),
             trainings={name: account.trainings for name, account in item.accounts.items()},
-            settings_version=context.settings_version,
         )
 
 

@@ -153,10 +153,7 @@ def break_circles(
             continue
         if cycle := circle(waits_of(item)):
             yield f.DeadlockBroken(
-                config=config,
-                cycle=cycle,
-                waited_seconds=item.idle_seconds,
-                settings_version=context.settings_version,
+                **context.basis(config), cycle=cycle, waited_seconds=item.idle_seconds
             )
 
 

@@ -9,7 +9,6 @@ G13.08). Generations are counted by their verdicts."""
 from collections.abc import Iterator
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ringrift.deciders.kit import Configs, Context, Decider
 from ringrift.events import facts as f
@@ -29,16 +28,8 @@ class Exploration(Struct, frozen=True, kw_only=True):
 
 
 DECIDER = Decider("exploration", Configs[Exploration])
-
-
-@DECIDER.evolves
-def paced(item: Exploration, fact: f.VelocityChanged) -> Exploration:
-    return replace(item, pace=fact.pace)
-
-
-@DECIDER.evolves
-def adjusted(item: Exploration, fact: f.ExplorationAdjusted) -> Exploration:
-    return replace(item, boost=fact.boost)
+DECIDER.keeps(f.VelocityChanged, pace=lambda fact: fact.pace)
+DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
 
 
 @DECIDER.decides
@@ -71,9 +62,5 @@ def _multiplied(
     boost = max(min(item.boost * factor, context.settings.exploration.boost_max), USUAL)
     if boost != item.boost and (boost == USUAL or abs(boost - item.boost) >= CHANGE_MIN):
         yield f.ExplorationAdjusted(
-            config=config,
-            boost=boost,
-            previous=item.boost,
-            reason=reason,
-            settings_version=context.settings_version,
+            **context.basis(config), boost=boost, previous=item.boost, reason=reason
         )

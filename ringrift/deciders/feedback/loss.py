@@ -35,6 +35,7 @@ class Loss(Struct, frozen=True, kw_only=True):
 
 
 DECIDER = Decider("loss", Configs[Loss])
+DECIDER.keeps(f.PlateauDetected, reported=lambda fact: fact.severity)
 
 
 @DECIDER.evolves
@@ -49,11 +50,6 @@ def trained(item: Loss, fact: f.TrainingFinished, context: Context) -> Loss:
 
 
 @DECIDER.evolves
-def stuck(item: Loss, fact: f.PlateauDetected) -> Loss:
-    return replace(item, reported=fact.severity)
-
-
-@DECIDER.evolves
 def moving(item: Loss, fact: f.PlateauCleared) -> Loss:
     return replace(item, reported=None, waited=0)
 
@@ -65,39 +61,36 @@ def anomaly(item: Loss, fact: f.TrainingFinished, context: Context) -> Findings:
     expected, deviations = deviations_above(loss, item.losses, settings)
     if severity := anomaly_severity(deviations, settings):
         yield f.LossAnomalyDetected(
-            config=fact.config,
+            **context.basis(fact.config),
             generation=fact.generation,
             ticket=fact.ticket,
             severity=severity,
             loss=loss,
             expected=expected,
             deviations=deviations,
-            settings_version=context.settings_version,
         )
 
 
 @DECIDER.decides
 def plateau(item: Loss, fact: f.TrainingFinished, context: Context) -> Findings:
     """Report a plateau that began, got worse or ended."""
-    best, version = item.best or 0.0, context.settings_version
+    best = item.best or 0.0
     if item.waited and item.reported is not None:
         yield f.PlateauCleared(
-            config=fact.config,
+            **context.basis(fact.config),
             generation=fact.generation,
             trainings=item.waited,
             best_loss=best,
-            settings_version=version,
         )
         return
     severity = plateau_severity(item.trainings, context.settings.loss)
     if severity not in (None, item.reported):
         yield f.PlateauDetected(
-            config=fact.config,
+            **context.basis(fact.config),
             generation=fact.generation,
             severity=severity,
             trainings=item.trainings,
             best_loss=best,
-            settings_version=version,
         )
 
 

@@ -70,7 +70,7 @@ def assess(
     item: Quality, fact: f.ShardExported, context: Context
 ) -> Iterator[f.QualityAssessed | f.QualityChange]:
     """Assess the window after a shard, and report a crossed threshold."""
-    settings, version = context.settings.quality, context.settings_version
+    settings = context.settings.quality
     in_window = any(shard.index == fact.index for shard in item.window)
     if not in_window or (fact.summary is None and not fact.supersedes):
         return
@@ -79,22 +79,19 @@ def assess(
     score, sure = mean(components, settings.weights), confidence(games)
     adjusted = weigh(score, sure)
     yield f.QualityAssessed(
-        config=fact.config,
+        **context.basis(fact.config),
         shard=fact.digest,
         games=games,
         score=score,
         confidence=sure,
         adjusted=adjusted,
         components=components,
-        settings_version=version,
     )
     if not item.degraded and adjusted < settings.degraded_below:
         weakest = min(components, key=lambda name: components[name])
-        yield f.QualityDegraded(
-            config=fact.config, adjusted=adjusted, weakest=weakest, settings_version=version
-        )
+        yield f.QualityDegraded(**context.basis(fact.config), adjusted=adjusted, weakest=weakest)
     if item.degraded and adjusted >= settings.recovered_from:
-        yield f.QualityRecovered(config=fact.config, adjusted=adjusted, settings_version=version)
+        yield f.QualityRecovered(**context.basis(fact.config), adjusted=adjusted)
 
 
 def measure(window: tuple[Judged, ...], seats: int) -> dict[str, float]:

@@ -44,6 +44,7 @@ class Drop(NamedTuple):
 
 
 DECIDER = Decider("regression", Configs[Regression])
+DECIDER.keeps(f.RegressionDetected, level=lambda fact: fact.severity, of=lambda fact: fact.model)
 
 
 @DECIDER.evolves
@@ -60,11 +61,6 @@ def rolled_back(item: Regression, fact: f.ModelRolledBack) -> Regression:
 
 
 @DECIDER.evolves
-def detected(item: Regression, fact: f.RegressionDetected) -> Regression:
-    return replace(item, level=fact.severity, of=fact.model)
-
-
-@DECIDER.evolves
 def cleared(item: Regression, fact: f.RegressionCleared) -> Regression:
     return replace(item, level=None, of=None)
 
@@ -72,7 +68,7 @@ def cleared(item: Regression, fact: f.RegressionCleared) -> Regression:
 @DECIDER.decides
 def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findings:
     """Report a regression, a more severe one, or that it is over."""
-    settings, version = context.settings.regression, context.settings_version
+    settings = context.settings.regression
     ratings = as_tried(fact.ratings, context.settings.evaluation.simulations)
     drop = drop_of(item.models, ratings, settings)
     if drop is None:
@@ -80,22 +76,19 @@ def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findi
     cleared_below = settings.cleared_below * settings.elo.minor
     if item.level is not None and drop.elo < cleared_below:
         why = f"{drop.elo:.0f} Elo below the best one, cleared below {cleared_below:.0f}"
-        yield f.RegressionCleared(
-            config=fact.config, model=item.models[-1], why=why, settings_version=version
-        )
+        yield f.RegressionCleared(**context.basis(fact.config), model=item.models[-1], why=why)
         return
     level = level_of(drop.elo, drop.error, settings)
     if level is None or (item.level and SEVERITIES.index(level) <= SEVERITIES.index(item.level)):
         return
     yield f.RegressionDetected(
-        config=fact.config,
+        **context.basis(fact.config),
         severity=level,
         model=item.models[-1],
         best=drop.best,
         rollback_to=drop.good,
         elo_drop=drop.elo,
         standard_error=drop.error,
-        settings_version=version,
     )
 
 
@@ -105,10 +98,9 @@ def clear(item: Regression, fact: f.IncumbentChanged, context: Context) -> Findi
     if item.of is not None and item.of != fact.current:
         promotion = isinstance(fact, f.ModelPromoted)
         yield f.RegressionCleared(
-            config=fact.config,
+            **context.basis(fact.config),
             model=item.of,
             why="a stronger network was promoted" if promotion else "rolled back",
-            settings_version=context.settings_version,
         )
 
 

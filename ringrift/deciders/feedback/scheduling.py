@@ -62,6 +62,10 @@ class Loads(Configs[Load], frozen=True, kw_only=True):
 
 
 DECIDER = Decider("scheduling", Loads, wakes=(f.SettingsChanged, f.TickRecorded))
+DECIDER.keeps(f.VelocityChanged, pace=lambda fact: fact.pace)
+DECIDER.keeps(f.QualityAssessed, quality=lambda fact: fact.adjusted)
+DECIDER.keeps(f.CurriculumReweighted, weights=lambda fact: fact.weights)
+DECIDER.keeps(f.AllocationDecided, shares=lambda fact: fact.shares)
 
 
 @DECIDER.evolves
@@ -75,16 +79,6 @@ def exported(item: Load, fact: f.ShardExported, context: Context) -> Load:
 
 
 @DECIDER.evolves
-def paced(item: Load, fact: f.VelocityChanged) -> Load:
-    return replace(item, pace=fact.pace)
-
-
-@DECIDER.evolves
-def assessed(item: Load, fact: f.QualityAssessed) -> Load:
-    return replace(item, quality=fact.adjusted)
-
-
-@DECIDER.evolves
 def became_current(item: Load, fact: f.IncumbentChanged) -> Load:
     return replace(item, current=fact.current, error=None)
 
@@ -94,16 +88,6 @@ def rated(item: Load, fact: f.RatingsUpdated, context: Context) -> Load:
     ratings = as_tried(fact.ratings, context.settings.evaluation.simulations)
     row = ratings.get(item.current[:12]) if item.current else None
     return replace(item, error=row.se) if row else item
-
-
-@DECIDER.evolves
-def reweighted(state: Loads, fact: f.CurriculumReweighted) -> Loads:
-    return replace(state, weights=fact.weights)
-
-
-@DECIDER.evolves
-def decided(state: Loads, fact: f.AllocationDecided) -> Loads:
-    return replace(state, shares=fact.shares)
 
 
 @DECIDER.decides

@@ -150,9 +150,5 @@ def _moved(item: Tuning, config: str, factors: Factors, why: str, context: Conte
     values = persons | {name: f"{usual[name] * factor:.6g}" for name, factor in factors.items()}
     if values != item.values:
         yield f.HyperparametersAdjusted(
-            config=config,
-            values=values,
-            factors=factors,
-            why=why,
-            settings_version=context.settings_version,
+            **context.basis(config), values=values, factors=factors, why=why
         )

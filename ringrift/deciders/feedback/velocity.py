@@ -108,11 +108,10 @@ def on_ratings(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Repo
     yield from _change(item, fact.config, context, pace_only=False)
     if item.stalled and item.best is not None and item.best > item.stalled_at:
         yield f.ProgressRecovered(
-            config=fact.config,
+            **context.basis(fact.config),
             best_elo_above_heuristic=item.best,
             elo_gain=item.best - item.stalled_at,
             stalled_seconds=item.idle_seconds,
-            settings_version=context.settings_version,
         )
 
 
@@ -127,10 +126,9 @@ def on_tick(state: Velocities, fact: f.TickRecorded, context: Context) -> Report
         yield from _change(item, config, context, pace_only=True)
         if not item.stalled and item.best is not None and item.idle_seconds >= stall_seconds:
             yield f.ProgressStalled(
-                config=config,
+                **context.basis(config),
                 best_elo_above_heuristic=item.best,
                 stalled_seconds=item.idle_seconds,
-                settings_version=context.settings_version,
             )
 
 
@@ -167,12 +165,11 @@ def _change(
         return
     value = velocity(item.points, context.time, settings)
     fact = f.VelocityChanged(
-        config=config,
+        **context.basis(config),
         model=item.points[-1].model,
         elo_per_hour=value,
         pace=pace_of(value, settings),
         elo_above_heuristic=gap,
-        settings_version=context.settings_version,
     )
     if last is not None and last.pace == fact.pace:
         moved = max(

@@ -88,9 +88,8 @@ def escalate(state: Ageing, fact: f.TickRecorded, context: Context) -> Iterator[
         paused = context.pauses.stops(item.config, item.kind)
         if not item.aged and waited >= limit and not paused:
             yield f.WorkEscalated(
-                config=item.config,
+                **context.basis(item.config),
                 kind=item.kind,
                 request=f"EVENTS/{name.rpartition('-')[2]}",
                 waited_seconds=waited,
-                settings_version=context.settings_version,
             )

@@ -34,6 +34,7 @@ class FleetView(Struct, frozen=True, kw_only=True):
 
 
 DECIDER = Decider("fleet", FleetView)
+DECIDER.keeps(f.TickRecorded, minute=lambda fact: fact.minute)
 
 
 @DECIDER.evolves
@@ -73,11 +74,6 @@ def training_taken(
 ) -> FleetView:
     waiting = {name: at for name, at in state.waiting.items() if name != fact.config}
     return replace(state, waiting=waiting) if fact.config in state.waiting else state
-
-
-@DECIDER.evolves
-def ticked(state: FleetView, fact: f.TickRecorded) -> FleetView:
-    return replace(state, minute=fact.minute)
 
 
 @DECIDER.evolves

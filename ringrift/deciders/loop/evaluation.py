@@ -146,7 +146,7 @@ class _Match(NamedTuple):
     ) -> f.EvaluationRequested:
         config, model, purpose, settings = self.config, self.model, self.purpose, context.settings
         return f.EvaluationRequested(
-            config=config,
+            **context.basis(config),
             generation=self.generation,
             candidate=network_seat(model, settings.evaluation.simulations),
             opponent=self.opponent,
@@ -154,7 +154,6 @@ class _Match(NamedTuple):
             round=round,
             starts=starts,
             seed=seed_from(settings.seed, config, "evaluation", model, purpose, *seed),
-            settings_version=context.settings_version,
         )
 
 

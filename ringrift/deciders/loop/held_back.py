@@ -67,6 +67,7 @@ class Readiness(Struct, frozen=True, kw_only=True):
 
 
 READINESS = Fold(Readiness)
+READINESS.keeps(f.VelocityChanged, pace=lambda fact: fact.pace)
 
 
 @READINESS.evolves
@@ -88,11 +89,6 @@ def exported(item: Readiness, fact: f.ShardExported, context: Context) -> Readin
 def assessed(item: Readiness, fact: f.QualityAssessed, context: Context) -> Readiness:
     unassessed = None if item.unassessed == fact.shard else item.unassessed
     return replace(item, assessed=fact.adjusted, assessed_at=context.time, unassessed=unassessed)
-
-
-@READINESS.evolves
-def paced(item: Readiness, fact: f.VelocityChanged) -> Readiness:
-    return replace(item, pace=fact.pace)
 
 
 @READINESS.evolves

@@ -52,6 +52,9 @@ class Lineage(Struct, frozen=True, kw_only=True):
 
 
 LINEAGE = Fold(Lineage)
+LINEAGE.keeps(f.TrainingTimedOut, timed_out=lambda fact: fact.ticket)
+LINEAGE.keeps(f.ModelRolledBack, newest=lambda fact: fact.current)
+LINEAGE.keeps(f.ArchitectureSharesDecided, shares=lambda fact: fact.shares)
 
 
 @LINEAGE.evolves
@@ -60,11 +63,6 @@ def requested(item: Lineage, fact: f.TrainingRequested) -> Lineage:
     trainings = {**item.trainings, name: item.trainings.get(name, 0) + 1}
     cascade = None if item.cascade and item.cascade[0] == name else item.cascade
     return replace(item, trainings=trainings, cascade=cascade)
-
-
-@LINEAGE.evolves
-def timed_out(item: Lineage, fact: f.TrainingTimedOut) -> Lineage:
-    return replace(item, timed_out=fact.ticket)
 
 
 @LINEAGE.evolves
@@ -89,22 +87,12 @@ def tainted(item: Lineage, fact: f.ModelTainted) -> Lineage:
 
 
 @LINEAGE.evolves
-def rolled_back(item: Lineage, fact: f.ModelRolledBack) -> Lineage:
-    return replace(item, newest=fact.current)
-
-
-@LINEAGE.evolves
 def promoted(item: Lineage, fact: f.ModelPromoted, context: Context) -> Lineage:
     # any promotion replaces a cascade that was not started yet
     pairs = dict(pair.split(">") for pair in context.settings.training.cascade)
     names = (name for name, model in item.lines.items() if model == fact.model)
     follower = pairs.get(next(names, ""))
     return replace(item, cascade=(follower, fact.model) if follower else None)
-
-
-@LINEAGE.evolves
-def shared(item: Lineage, fact: f.ArchitectureSharesDecided) -> Lineage:
-    return replace(item, shares=fact.shares)
 
 
 def next_architecture(

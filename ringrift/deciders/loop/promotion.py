@@ -100,13 +100,12 @@ def on_score(item: Promotion, fact: f.EvaluationScored, context: Context) -> Ver
         why = f"{why}, but nothing is promoted for another {wait:.0f} s after the rollback"
     if verdict == "promote":
         yield f.ModelPromoted(
-            config=fact.config,
+            **context.basis(fact.config),
             generation=candidate.generation,
             model=model,
             previous=item.current,
             evidence=evidence,
             why=why,
-            settings_version=context.settings_version,
         )
     if verdict == "reject":
         yield _rejection(item, fact, evidence, why, context)
@@ -125,12 +124,11 @@ def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context)
     if fact.severity == "critical" and fact.model == item.current:
         below, error = f"{fact.elo_drop:.0f} Elo below {fact.best[:12]}", fact.standard_error
         yield f.ModelRolledBack(
-            config=fact.config,
+            **context.basis(fact.config),
             model=fact.model,
             current=fact.rollback_to,
             elo_drop=fact.elo_drop,
             why=f"critical regression: {below}, error {error:.0f}",
-            settings_version=context.settings_version,
         )
 
 
@@ -163,11 +161,10 @@ def _rejection(
 ) -> f.PromotionRejected:
     model = fact.candidate_model or ""
     return f.PromotionRejected(
-        config=fact.config,
+        **context.basis(fact.config),
         generation=item.candidates[model].generation,
         model=model,
         current=item.current,
         evidence=evidence,
         why=why,
-        settings_version=context.settings_version,
     )

@@ -33,6 +33,7 @@ class Retention(Struct, frozen=True, kw_only=True):
 
 
 DECIDER = Decider("retention", Configs[Retention])
+DECIDER.keeps(f.TrainingRequested, in_flight=lambda fact: fact.shards)
 
 
 @DECIDER.evolves
@@ -46,11 +47,6 @@ def exported(item: Retention, fact: f.ShardExported) -> Retention:
 @DECIDER.evolves
 def retired(item: Retention, fact: f.ShardRetired) -> Retention:
     return replace(item, shards=tuple(one for one in item.shards if one.digest != fact.digest))
-
-
-@DECIDER.evolves
-def requested(item: Retention, fact: f.TrainingRequested) -> Retention:
-    return replace(item, in_flight=fact.shards)
 
 
 @DECIDER.evolves
@@ -71,9 +67,8 @@ def retire(
         for one in item.shards[:count][:RETIRED_MAX]:
             if one.digest not in item.in_flight:
                 yield f.ShardRetired(
-                    config=config,
+                    **context.basis(config),
                     digest=one.digest,
                     index=one.index,
                     why=f"further back than {reach:,} samples",
-                    settings_version=context.settings_version,
                 )

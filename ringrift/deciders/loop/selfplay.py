@@ -72,6 +72,10 @@ class Plays(Configs[Play], frozen=True, kw_only=True):
 
 
 DECIDER = Decider("selfplay", Plays, parts=(PROGRESS,), wakes=STEERING)
+DECIDER.keeps(f.ModelRolledBack, model=lambda fact: fact.current)
+DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
+DECIDER.keeps(f.VelocityChanged, gap=lambda fact: fact.elo_above_heuristic)
+DECIDER.keeps(f.AllocationDecided, shares=lambda fact: fact.shares)
 
 
 @DECIDER.evolves
@@ -83,21 +87,6 @@ def switched(state: Plays, fact: f.SettingsChanged) -> Plays:
 @DECIDER.evolves
 def judged(item: Play, fact: f.Verdict) -> Play:
     return replace(item, generation=fact.generation, plans=0, model=fact.current)
-
-
-@DECIDER.evolves
-def rolled_back(item: Play, fact: f.ModelRolledBack) -> Play:
-    return replace(item, model=fact.current)
-
-
-@DECIDER.evolves
-def explored(item: Play, fact: f.ExplorationAdjusted) -> Play:
-    return replace(item, boost=fact.boost)
-
-
-@DECIDER.evolves
-def measured(item: Play, fact: f.VelocityChanged) -> Play:
-    return replace(item, gap=fact.elo_above_heuristic)
 
 
 @DECIDER.evolves
@@ -143,11 +132,6 @@ def credited(state: Plays, fact: f.SelfplayPlanned, context: Context) -> Plays:
 
 
 @DECIDER.evolves
-def allocated(state: Plays, fact: f.AllocationDecided) -> Plays:
-    return replace(state, shares=fact.shares)
-
-
-@DECIDER.evolves
 def assigned(state: Plays, fact: f.NodeAssigned) -> Plays:
     players = {name: seconds for name, seconds in state.players.items() if name != fact.node}
     if "selfplay" in fact.kinds:
@@ -182,14 +166,13 @@ def _plan(
     if settings.selfplay.budget != "fixed":
         simulations = scheduling.budget(item.progress.games_played, item.gap)
     return f.SelfplayPlanned(
-        config=config,
+        **context.basis(config),
         generation=item.generation,
         games=games,
         games_per_ticket=ticket_games(state, config, settings),
         simulations=simulations,
         model=item.model,
         seed=seed_from(settings.seed, config, *purpose),
-        settings_version=context.settings_version,
         noise_plies=exploration.plies(settings.selfplay.noise_plies, item.boost),
         spare=purpose[0] == "spare",
     )

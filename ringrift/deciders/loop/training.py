@@ -46,6 +46,7 @@ class Trainings(Configs[Training], frozen=True, kw_only=True):
 Decisions = Iterator[f.TrainingTimedOut | f.TrainingBlocked | f.TrainingRequested]
 PARTS = (PROGRESS, WINDOW, READINESS, LINEAGE, ATTEMPTS)
 DECIDER = Decider("training", Trainings, parts=PARTS, wakes=STEERING)
+DECIDER.keeps(f.HyperparametersAdjusted, hyperparameters=lambda fact: fact.values)
 
 
 @DECIDER.decides
@@ -81,18 +82,16 @@ def due(item: Training, settings: Settings) -> str:
 
 def _requested(config: str, item: Training, reason: str, context: Context) -> Decisions:
     """The request, or that its data are not good enough."""
-    settings, readiness = context.settings, item.readiness
-    training, version = settings.training, context.settings_version
+    settings, training, readiness = context.settings, context.settings.training, item.readiness
     # the data of a failed training were good enough for its first attempt
     defect = None if item.attempts.failed else readiness.defect(settings, context.time)
     if defect:
         if not readiness.blocked:
             yield f.TrainingBlocked(
-                config=config,
+                **context.basis(config),
                 generation=readiness.generation,
                 reason=defect[0],
                 detail=defect[1],
-                settings_version=version,
             )
         return
     generation = readiness.generation + 1
@@ -100,7 +99,7 @@ def _requested(config: str, item: Training, reason: str, context: Context) -> De
     shards = newest_shards(item.window.shards, training.window_samples)
     qualities = item.window.qualities
     yield f.TrainingRequested(
-        config=config,
+        **context.basis(config),
         generation=generation,
         architecture=architecture,
         parent=parent,
@@ -109,7 +108,6 @@ def _requested(config: str, item: Training, reason: str, context: Context) -> De
         samples=sum(samples for _, samples in shards),
         seed=seed_from(settings.seed, config, "training", generation, item.attempts.count),
         reason=reason,
-        settings_version=version,
         shard_weights=shard_weights(shards, qualities, training.shard_quality_power),
         hyperparameters=item.hyperparameters,
         intensity=intensity(readiness.quality(settings, context.time), training),
@@ -121,11 +119,10 @@ def _timed_out(config: str, item: Training, context: Context) -> Decisions:
     silent_max = context.settings.training.silent_seconds_max
     if running and running.ticket and running.silent_seconds >= silent_max:
         yield f.TrainingTimedOut(
-            config=config,
+            **context.basis(config),
             generation=item.trained + 1,
             ticket=running.ticket,
             silent_seconds=running.silent_seconds,
-            settings_version=context.settings_version,
         )
 
 
@@ -137,11 +134,6 @@ def requested(item: Training, fact: f.TrainingRequested) -> Training:
 @DECIDER.evolves
 def deadlock_broken(item: Training, fact: f.DeadlockBroken) -> Training:
     return replace(item, trained=min(item.trained, item.readiness.generation - 1))
-
-
-@DECIDER.evolves
-def tuned(item: Training, fact: f.HyperparametersAdjusted) -> Training:
-    return replace(item, hyperparameters=fact.values)
 
 
 @DECIDER.evolves
