@@ -145,13 +145,11 @@ def decode(body: bytes | memoryview, *, stream: str, seq: int) -> Recorded:
     Raises UndecodableEvent if the bytes are not an event, UnknownEvent if its type or version is
     not in the registry."""
     try:
-        stored = _CURRENT.decode(body)
-        event = stored.data
+        found = _CURRENT.decode(body)
+        event = found.data
     except _DAMAGE:
-        stored, event = _decode_other(bytes(body), f"{stream}/{seq}")
-    meta = EventMeta(
-        stream, seq, stored.subject, stored.id, stored.source, stored.time, stored.cause
-    )
+        found, event = _decode_other(bytes(body), f"{stream}/{seq}")
+    meta = EventMeta(stream, seq, found.subject, found.id, found.source, found.time, found.cause)
     return _new(Recorded, (event, meta))
 
 

@@ -73,7 +73,7 @@ class FactMeta(StructMeta):
         mcs,
         name: str,
         bases: tuple[type, ...],
-        body: dict[str, Any],
+        ns: dict[str, Any],
         /,
         *,
         subject: str | None = None,
@@ -85,14 +85,7 @@ class FactMeta(StructMeta):
         `Fact`."""
         # without gc: facts form no cycles, and a replay holds many thousands
         fact = super().__new__(
-            mcs,
-            name,
-            bases,
-            body,
-            frozen=frozen,
-            kw_only=True,
-            forbid_unknown_fields=True,
-            gc=False,
+            mcs, name, bases, ns, frozen=frozen, kw_only=True, forbid_unknown_fields=True, gc=False
         )
         if subject is not None:
             context, scope, word = subject.split(".")

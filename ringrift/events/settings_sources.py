@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from ringrift.events.errors import SettingsError
 from ringrift.events.settings import Settings
@@ -22,13 +21,9 @@ ENV_OF_PROCESS = frozenset(_OF_PROCESS.split())
 """names of variables that configure one process and are not settings"""
 
 
-def names(kind: type[Struct] = Settings, prefix: str = "") -> Iterator[str]:
+def names() -> list[str]:
     """Dotted names of all settings, in the order of declaration."""
-    for field in msgspec.structs.fields(kind):
-        if isinstance(field.type, type) and issubclass(field.type, Struct):
-            yield from names(field.type, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name
+    return [name for name, _ in _leaves(msgspec.to_builtins(Settings()))]
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +93,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
-    known = list(names())
+    known = names()
     if name not in known:
         raise SettingsError(f"unknown setting {name!r}{_near(name, known)}")
     *path, last = name.split(".")

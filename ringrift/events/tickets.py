@@ -1,6 +1,6 @@
 """Tickets: the commands on `WORK`. Each follows from a request, the fact that its `cause` names."""
 
-from typing import cast
+from typing import cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -10,15 +10,8 @@ from ringrift.events.errors import UndecodableEvent
 
 Request = f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested | f.ReanalysisRequested
 REQUESTS = (f.SelfplayPlanned, f.TrainingRequested, f.EvaluationRequested, f.ReanalysisRequested)
-OUTCOMES = (
-    f.SelfplayFinished,
-    f.TrainingFinished,
-    f.TrainingFailed,
-    f.TrainingTimedOut,
-    f.EvaluationScored,
-    f.EvaluationFailed,
-    f.ReanalysisFinished,
-)
+Outcome = f.SelfplayFinished | f.TrainingEnded | f.EvaluationEnded | f.ReanalysisFinished
+OUTCOMES: tuple[type[Outcome], ...] = get_args(Outcome)
 """facts that end the ticket they name"""
 URGENT, USUAL, SPARE = PRIORITIES = (1, 5, 9)
 """lower first: escalated tickets, tickets that a generation waits for, spare games"""

@@ -6,26 +6,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from ringrift.deciders.loop.retraction import GameHead
 from ringrift.events.facts import GameCompleted
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
-
-
-class HeadSeat(Struct, frozen=True):
-    """One seat; `model` is None for a player without a network."""
-
-    model: str | None = None
-
-
-class GameHead(Struct, frozen=True):
-    """The fields of `GameCompleted` by which games are counted and selected."""
-
-    game: str
-    config: str
-    origin: str
-    ticket: str
-    node: str
-    seats: tuple[HeadSeat, ...]
 
 
 class _GameEnvelope(Struct, frozen=True):

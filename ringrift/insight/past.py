@@ -79,7 +79,7 @@ class Past:
         self.in_force = InForce()
         self._view = LoopView()
         self._matches = elo.DECIDER.initial()
-        self._rated: tuple[elo.EloState, dict[str, dict[str, Rating]]] = (self._matches, {})
+        self._rated: tuple[elo.Matches, dict[str, dict[str, Rating]]] = (self._matches, {})
 
     @classmethod
     async def open(cls, log: Log, projection: str | None = None) -> Past:

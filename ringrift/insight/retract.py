@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ringrift.deciders.loop.rating import added
-from ringrift.deciders.loop.retraction import retracted
+from ringrift.deciders.loop.rating import gathered
+from ringrift.deciders.loop.retraction import GameHead, retracted
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.digests import completed
-from ringrift.insight.heads import GameHead, game_heads
+from ringrift.insight.heads import game_heads
 from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
 from ringrift.log.protocol import Expect, Log, Progress
@@ -163,9 +163,6 @@ def _fact(
         raise CommandError(f"{what}: retract ranges with --games A..B")
     scored = [matches.scored[ticket] for ticket in tickets if ticket in matches.scored]
     candidates = [matches.candidates[name] for name in tickets if name in matches.candidates]
-    rankings: tuple[facts.Ranking, ...] = ()
-    for event in scored:
-        rankings = added(rankings, event.rankings)
     return facts.GamesRetracted(
         config=config,
         node=asked.node,
@@ -177,7 +174,7 @@ def _fact(
         scored_tickets=tuple(event.ticket for event in scored),
         unscored_tickets=tuple(ticket for ticket in tickets if ticket not in matches.scored),
         candidates=tuple(dict.fromkeys(candidates)),
-        rankings=rankings,
+        rankings=gathered(row for event in scored for row in event.rankings),
         scored_games=sum(event.games for event in scored),
         why=asked.why,
     )

@@ -1,9 +1,7 @@
 """Unresolved dead letters and their retry, shared by the monitor and `ringrift dlq`."""
 
-from typing import Any
-
 from ringrift.deciders.fleet import dead_letters
-from ringrift.deciders.fleet.dead_letters import AnyDeadLetter, DeadLetter, DeadLetters
+from ringrift.deciders.fleet.dead_letters import DeadLetter, DeadLetters, identity
 from ringrift.deciders.kit import Context
 from ringrift.events import UndecodableEvent, decode
 from ringrift.events import facts as f
@@ -42,23 +40,23 @@ async def retry(
     entry = await original(log, letter)
     if entry is None:
         reason = f"its bytes are gone: newer dead letters displaced {DEAD}/{letter.dead_seq}"
-        return f.DeadLetterRetryFailed(**_identity(letter), reason=reason)
+        return f.DeadLetterRetryFailed(**identity(letter), reason=reason)
     try:
         if letter.stream == WORK:
             ticket = decode_ticket(entry.body)
             id = f"{ticket.ticket}.dead.{letter.dead_seq}"
             await log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
             why = f"{ticket.ticket} is on the queue again"
-            return f.DeadLetterResolved(**_identity(letter), outcome="requeued", why=why)
+            return f.DeadLetterResolved(**identity(letter), outcome="requeued", why=why)
         # decoded here, because the error is the outcome of the retry
         event = decode(entry.body, stream=letter.stream, seq=letter.seq).event
     except (UndecodableEvent, QueueFull) as error:
-        return f.DeadLetterRetryFailed(**_identity(letter), reason=str(error))
+        return f.DeadLetterRetryFailed(**identity(letter), reason=str(error))
     why = f"this build decodes it as {type(event).__name__}; so do consumers once they run it"
-    return f.DeadLetterResolved(**_identity(letter), outcome="decodes", why=why)
+    return f.DeadLetterResolved(**identity(letter), outcome="decodes", why=why)
 
 
-async def original(log: Log, letter: AnyDeadLetter | DeadLetter) -> Entry | None:
+async def original(log: Log, letter: DeadLetter | f.DeadLetterFact) -> Entry | None:
     """The bytes of a dead letter, from `DEAD` or from the stream they came from."""
     entry = await log.get(DEAD, letter.dead_seq)
     return entry or (await log.get(letter.stream, letter.seq) if letter.stream != WORK else None)
@@ -66,9 +64,4 @@ async def original(log: Log, letter: AnyDeadLetter | DeadLetter) -> Entry | None
 
 def dropped(letter: DeadLetter, why: str) -> f.DeadLetterResolved:
     """The fact that an operator dropped a dead letter."""
-    return f.DeadLetterResolved(**_identity(letter), outcome="dropped", why=why)
-
-
-def _identity(letter: DeadLetter | f.DeadLetterRetryRequested) -> dict[str, Any]:
-    names = ("consumer", "stream", "seq", "dead_seq")
-    return {name: getattr(letter, name) for name in names}
+    return f.DeadLetterResolved(**identity(letter), outcome="dropped", why=why)

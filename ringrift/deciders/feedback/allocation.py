@@ -9,6 +9,7 @@ PRIORITY_MIN = 0.01
 """so that starvation has an effect on a config with a priority of 0"""
 
 Shares = dict[str, float]
+"""a number for each config or board; as a result, they sum to 1"""
 
 
 def starvation(games: int, settings: SchedulingSettings) -> float:
@@ -21,9 +22,7 @@ def starvation(games: int, settings: SchedulingSettings) -> float:
     return settings.critical_factor if games < settings.critical_games else 1.0
 
 
-def allocate(
-    priorities: dict[str, float], games: dict[str, int], settings: SchedulingSettings
-) -> Shares:
+def allocate(priorities: Shares, games: dict[str, int], settings: SchedulingSettings) -> Shares:
     """Shares that sum to 1: priority times starvation, each between minimum and cap, boards and
     configs within their quotas. The minimum takes precedence over a quota."""
     raw = {
@@ -34,9 +33,7 @@ def allocate(
     low, cap = settings.floor / count, min(1.0, max(settings.cap, 2.0 / count))
     if not settings.quotas:
         return bounded(raw, dict.fromkeys(raw, low), dict.fromkeys(raw, cap))
-    quotas = {
-        name: float(most) for name, _, most in (quota.partition("=") for quota in settings.quotas)
-    }
+    quotas = {name: float(most) for name, most in (quota.split("=") for quota in settings.quotas)}
     high = {config: max(low, min(cap, quotas.get(config, 1.0))) for config in raw}
     boards: dict[str, list[str]] = {}
     for config in raw:

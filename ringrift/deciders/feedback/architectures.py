@@ -121,11 +121,8 @@ def shares(rates: dict[str, float], settings: ArchitectureSettings) -> dict[str,
 def booked(account: Account, gain: float, hours: float, settings: ArchitectureSettings) -> Account:
     """The account after one more training; earlier ones decay."""
     kept = 0.5 ** (1.0 / settings.half_life_trainings)
-    return Account(
-        elo=kept * account.elo + gain,
-        hours=kept * account.hours + hours,
-        trainings=account.trainings + 1,
-    )
+    elo, hours = kept * account.elo + gain, kept * account.hours + hours
+    return Account(elo=elo, hours=hours, trainings=account.trainings + 1)
 
 
 def _by_model(ratings: tuple[f.Rating, ...], simulations: int) -> dict[str, float]:

@@ -25,7 +25,7 @@ from ringrift.events.settings import CurriculumSettings
 FAMILIES = {"square8": "square", "square19": "square", "hex8": "hex", "hexagonal": "hex"}
 USUAL = 1.0
 
-Weights = dict[str, float]
+ByConfig = dict[str, float]
 Reweighted = Iterator[f.CurriculumReweighted]
 
 
@@ -33,9 +33,9 @@ class Curriculum(Struct, frozen=True, kw_only=True):
     """By config: weight, weight before the last promotion, Elo above the heuristic where it is
     known."""
 
-    weights: Weights = {}
-    before: Weights = {}
-    gaps: dict[str, float] = {}
+    weights: ByConfig = {}
+    before: ByConfig = {}
+    gaps: ByConfig = {}
     ticked: datetime | None = None
     silent_seconds: float = 0.0
     """between the last two ticks"""
@@ -95,9 +95,7 @@ def on_anomaly(state: Curriculum, fact: f.LossAnomalyDetected, context: Context)
 
 
 @DECIDER.decides
-def on_progress(
-    state: Curriculum, fact: f.ProgressStalled | f.ProgressRecovered, context: Context
-) -> Reweighted:
+def on_progress(state: Curriculum, fact: f.ProgressChange, context: Context) -> Reweighted:
     factor = context.settings.curriculum.stalled
     if isinstance(fact, f.ProgressStalled):
         return _moved(state, fact.config, factor, "stall", context)
@@ -132,9 +130,7 @@ def kinship(source: str, target: str, settings: CurriculumSettings) -> float:
     return settings.same_family if related else settings.other_family
 
 
-def carried(
-    source: str, target: str, gaps: dict[str, float], settings: CurriculumSettings
-) -> float:
+def carried(source: str, target: str, gaps: ByConfig, settings: CurriculumSettings) -> float:
     """`kinship`, but 0 to another family of boards unless both gaps are known and the target is not
     stronger."""
     related = FAMILIES[source.split("_")[0]] == FAMILIES[target.split("_")[0]]
@@ -161,7 +157,11 @@ def _moved(
 
 
 def _fact(
-    config: str | None, reason: f.WeightReason, amplitude: float, weights: Weights, context: Context
+    config: str | None,
+    reason: f.WeightReason,
+    amplitude: float,
+    weights: ByConfig,
+    context: Context,
 ) -> f.CurriculumReweighted:
     return f.CurriculumReweighted(
         config=config,

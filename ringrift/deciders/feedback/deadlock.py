@@ -22,7 +22,7 @@ from ringrift.events import facts as f
 KINDS = ("selfplay", "training", "evaluation")
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class Loop(Struct, frozen=True, kw_only=True):
     """Unfinished requests of a config, the progress of its loop, and recorded time without
     requests."""
 
@@ -44,16 +44,16 @@ class Waiting(Struct, frozen=True, kw_only=True):
         return bool(self.games or self.trainings or self.matches)
 
 
-class Waits(Configs[Waiting], frozen=True, kw_only=True):
+class Loops(Configs[Loop], frozen=True, kw_only=True):
     """Every config that has played, and the newest tick."""
 
     ticked: datetime | None = None
 
 
-DECIDER = Decider("waiting", Waits)
+DECIDER = Decider("waiting", Loops)
 
 
-def _moved(item: Waiting, **changes: int) -> Waiting:
+def _moved(item: Loop, **changes: int) -> Loop:
     """The item with these changes, and counts at least 0; the loop is not idle."""
     for name in ("games", "trainings", "matches", "trials"):
         changes[name] = max(0, changes.get(name, getattr(item, name)))
@@ -61,13 +61,13 @@ def _moved(item: Waiting, **changes: int) -> Waiting:
 
 
 @DECIDER.evolves
-def paused(state: Waits, fact: f.PipelinePaused | f.PipelineResumed) -> Waits:
+def paused(state: Loops, fact: f.PipelinePaused | f.PipelineResumed) -> Loops:
     idle = {name: replace(item, idle_seconds=0.0) for name, item in state.configs.items()}
     return replace(state, configs=idle)
 
 
 @DECIDER.evolves
-def ticked(state: Waits, fact: f.TickRecorded, context: Context) -> Waits:
+def ticked(state: Loops, fact: f.TickRecorded, context: Context) -> Loops:
     passed, configs = tick_seconds(state.ticked, context.time), {}
     for name, item in state.configs.items():
         idle = 0.0 if item.busy else item.idle_seconds + passed
@@ -76,7 +76,7 @@ def ticked(state: Waits, fact: f.TickRecorded, context: Context) -> Waits:
 
 
 @DECIDER.evolves
-def planned(item: Waiting, fact: f.SelfplayPlanned) -> Waiting:
+def planned(item: Loop, fact: f.SelfplayPlanned) -> Loop:
     if fact.spare:
         return item
     games = item.games + fact.games
@@ -84,68 +84,65 @@ def planned(item: Waiting, fact: f.SelfplayPlanned) -> Waiting:
 
 
 @DECIDER.evolves
-def played(item: Waiting, fact: f.SelfplayFinished) -> Waiting:
+def played(item: Loop, fact: f.SelfplayFinished) -> Loop:
     return item if fact.spare else _moved(item, games=item.games - fact.games - fact.lost)
 
 
 @DECIDER.evolves
-def exported(item: Waiting, fact: f.ShardExported) -> Waiting:
+def exported(item: Loop, fact: f.ShardExported) -> Loop:
     # once the training was requested, more shards do not move the loop
     return item if item.asked else _moved(item)
 
 
 @DECIDER.evolves
-def requested(item: Waiting, fact: f.TrainingRequested) -> Waiting:
+def requested(item: Loop, fact: f.TrainingRequested) -> Loop:
     return _moved(item, trainings=item.trainings + 1, asked=True, given_up=False)
 
 
 @DECIDER.evolves
-def trained(item: Waiting, fact: f.TrainingFinished) -> Waiting:
+def trained(item: Loop, fact: f.TrainingFinished) -> Loop:
     return _moved(item, trainings=item.trainings - 1)
 
 
 @DECIDER.evolves
-def failed(item: Waiting, fact: f.TrainingFailed | f.TrainingTimedOut) -> Waiting:
+def failed(item: Loop, fact: f.TrainingFailed | f.TrainingTimedOut) -> Loop:
     return _moved(item, trainings=item.trainings - 1, given_up=True)
 
 
 @DECIDER.evolves
-def registered(item: Waiting, fact: f.ModelRegistered) -> Waiting:
+def registered(item: Loop, fact: f.ModelRegistered) -> Loop:
     return _moved(item, trials=item.trials + 1)
 
 
 @DECIDER.evolves
-def match_requested(item: Waiting, fact: f.EvaluationRequested) -> Waiting:
+def match_requested(item: Loop, fact: f.EvaluationRequested) -> Loop:
     return _moved(item, matches=item.matches + 1)
 
 
 @DECIDER.evolves
-def measured(item: Waiting, fact: f.EvaluationScored | f.EvaluationFailed) -> Waiting:
+def measured(item: Loop, fact: f.EvaluationEnded) -> Loop:
     return _moved(item, matches=item.matches - 1)
 
 
 @DECIDER.evolves
-def judged(item: Waiting, fact: f.Verdict) -> Waiting:
+def judged(item: Loop, fact: f.Verdict) -> Loop:
     return _moved(item, trials=item.trials - 1, generation=fact.generation)
 
 
 @DECIDER.evolves
-def stirred(
-    item: Waiting, fact: f.TrainingBlocked | f.ModelRolledBack | f.DeadlockBroken
-) -> Waiting:
+def stirred(item: Loop, fact: f.TrainingBlocked | f.ModelRolledBack | f.DeadlockBroken) -> Loop:
     return _moved(item)
 
 
 @DECIDER.decides
-def break_circles(
-    state: Waits, fact: f.TickRecorded, context: Context
-) -> Iterator[f.DeadlockBroken]:
+def unlock(state: Loops, fact: f.TickRecorded, context: Context) -> Iterator[f.DeadlockBroken]:
     """Each minute, break the circles that have lasted for too long."""
     settings = context.settings
     for config, item in state.configs.items():
+        idle_seconds = item.idle_seconds
         finished = settings.generations and item.generation >= settings.generations
         if (
-            item.idle_seconds < settings.scheduling.deadlock_seconds
+            idle_seconds < settings.scheduling.deadlock_seconds
             or config not in settings.configs
             or finished
             or any(context.pauses.stops(config, kind) for kind in KINDS)
@@ -153,11 +150,11 @@ def break_circles(
             continue
         if cycle := circle(waits_of(item)):
             yield f.DeadlockBroken(
-                **context.basis(config), cycle=cycle, waited_seconds=item.idle_seconds
+                **context.basis(config), cycle=cycle, waited_seconds=idle_seconds
             )
 
 
-def waits_of(item: Waiting) -> dict[str, str]:
+def waits_of(item: Loop) -> dict[str, str]:
     """What each part of an idle loop waits for."""
     waits = {"evaluation": "training"}
     if item.trials:

@@ -33,9 +33,7 @@ DECIDER.keeps(f.ExplorationAdjusted, boost=lambda fact: fact.boost)
 
 
 @DECIDER.decides
-def after_training(
-    item: Exploration, fact: f.LossAnomalyDetected | f.PlateauDetected, context: Context
-) -> Adjusted:
+def after_training(item: Exploration, fact: f.LossFinding, context: Context) -> Adjusted:
     """Raise the boost after an anomaly or on a plateau."""
     anomaly, settings = isinstance(fact, f.LossAnomalyDetected), context.settings.exploration
     factor = (settings.anomaly if anomaly else settings.plateau).of(fact.severity)

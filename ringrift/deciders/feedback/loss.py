@@ -59,7 +59,7 @@ def anomaly(item: Loss, fact: f.TrainingFinished, context: Context) -> Findings:
     """Report a loss far above the expected one."""
     settings, loss = context.settings.loss, final_loss(fact)
     expected, deviations = deviations_above(loss, item.losses, settings)
-    if severity := anomaly_severity(deviations, settings):
+    if severity := settings.deviations.reached(deviations):
         yield f.LossAnomalyDetected(
             **context.basis(fact.config),
             generation=fact.generation,
@@ -110,11 +110,6 @@ def deviations_above(
     spread = NORMAL_DEVIATION * median(abs(value - expected) for value in history)
     deviations = (loss - expected) / max(spread, settings.spread_min * abs(expected), 1e-12)
     return expected, max(0.0, deviations)
-
-
-def anomaly_severity(deviations: float, settings: LossSettings) -> f.Severity | None:
-    """Severity of a loss this many deviations above the expected one."""
-    return settings.deviations.reached(deviations)
 
 
 def plateau_severity(trainings: int, settings: LossSettings) -> f.Severity | None:

@@ -24,13 +24,7 @@ from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings, Settings
 
-PACES: dict[f.Pace | None, float] = {
-    "regressing": 0.5,
-    "stalled": 0.25,
-    None: 0.5,
-    "steady": 0.75,
-    "fast": 1.0,
-}
+PACES = {"regressing": 0.5, "stalled": 0.25, None: 0.5, "steady": 0.75, "fast": 1.0}
 """a regressing config gets more than a stalled one, since it has been better before"""
 UNCERTAIN_ELO = 50.0
 """standard error of a rating that counts half as uncertain as no rating"""

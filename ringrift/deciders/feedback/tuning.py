@@ -49,10 +49,8 @@ DECIDER = Decider("tuning", Configs[Tuning])
 
 @DECIDER.evolves
 def trained(item: Tuning, fact: f.TrainingFinished, context: Context) -> Tuning:
-    overfits = overfit(fact) > context.settings.tuning.overfit_gap
-    return replace(
-        item, trainings=item.trainings + 1, overfits=item.overfits + 1 if overfits else 0
-    )
+    overfits = item.overfits + 1 if overfit(fact) > context.settings.tuning.overfit_gap else 0
+    return replace(item, trainings=item.trainings + 1, overfits=overfits)
 
 
 @DECIDER.evolves

@@ -67,9 +67,7 @@ def rated(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Velocity:
         return item
     ratings = as_tried(fact.ratings, settings.evaluation.simulations)
     gaps = {model: row.elo - zero for model, row in ratings.items()}
-    points = tuple(
-        replace(point, gap=gaps.get(point.model[:12], point.gap)) for point in item.points
-    )
+    points = tuple(replace(one, gap=gaps.get(one.model[:12], one.gap)) for one in item.points)
     item, gap = replace(item, points=points), points[-1].gap
     if gap is None or (item.best is not None and gap < item.best + settings.velocity.gain_min):
         return item
@@ -157,9 +155,7 @@ def pace_of(value: float | None, settings: VelocitySettings) -> f.Pace | None:
     return "fast" if value > settings.fast_above else "steady"
 
 
-def _change(
-    item: Velocity, config: str, context: Context, *, pace_only: bool
-) -> Iterator[f.VelocityChanged]:
+def _change(item: Velocity, config: str, context: Context, *, pace_only: bool) -> Reported:
     settings, last = context.settings.velocity, item.reported
     if not item.points or (gap := item.points[-1].gap) is None:
         return
@@ -172,9 +168,8 @@ def _change(
         elo_above_heuristic=gap,
     )
     if last is not None and last.pace == fact.pace:
-        moved = max(
-            abs((value or 0.0) - (last.elo_per_hour or 0.0)), abs(gap - last.elo_above_heuristic)
-        )
+        faster = abs((value or 0.0) - (last.elo_per_hour or 0.0))
+        moved = max(faster, abs(gap - last.elo_above_heuristic))
         # ticks come every minute, and only a change of pace is worth a report then
         if pace_only or (last.model == fact.model and moved < settings.change_min):
             return

@@ -54,15 +54,7 @@ def requested(
 
 
 @DECIDER.evolves
-def done(
-    state: Ageing,
-    fact: f.SelfplayFinished
-    | f.TrainingFinished
-    | f.TrainingFailed
-    | f.TrainingTimedOut
-    | f.EvaluationScored
-    | f.EvaluationFailed,
-) -> Ageing:
+def done(state: Ageing, fact: f.SelfplayFinished | f.TrainingEnded | f.EvaluationEnded) -> Ageing:
     name = request_of(fact.ticket)
     item = state.waiting.get(name)
     if item is None:

@@ -65,12 +65,7 @@ def training_requested(state: FleetView, fact: f.TrainingRequested, context: Con
 
 @DECIDER.evolves
 def training_taken(
-    state: FleetView,
-    fact: f.TrainingStarted
-    | f.TrainingCheckpointed
-    | f.TrainingFinished
-    | f.TrainingFailed
-    | f.TrainingTimedOut,
+    state: FleetView, fact: f.TrainingStarted | f.TrainingCheckpointed | f.TrainingEnded
 ) -> FleetView:
     waiting = {name: at for name, at in state.waiting.items() if name != fact.config}
     return replace(state, waiting=waiting) if fact.config in state.waiting else state
@@ -161,17 +156,13 @@ def _preempted(state: FleetView, fleet: Fleet, context: Context) -> str | None:
     just_taken = _taken_within(state, context, settings.preempt_seconds)
     if not late or just_taken or not settings.cost_aware:
         return None
-    able = (
-        name
-        for name, kinds in fleet.allowed.items()
-        if "training" in kinds and name not in state.trainers
-    )
+    able = {name for name, kinds in fleet.allowed.items() if "training" in kinds}
 
     def worth(name: str) -> tuple[bool, float, str]:
         item = state.nodes[name].registered
         return item.ephemeral, item.cost_per_hour * fleet.slowness[name], name
 
-    return min(able, key=worth, default=None)
+    return min(able.difference(state.trainers), key=worth, default=None)
 
 
 def _taken_within(state: FleetView, context: Context, seconds: float) -> bool:

@@ -7,6 +7,7 @@ without it, and a retry would repeat its work."""
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import TypedDict
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,14 +21,16 @@ UNRESOLVED_KEPT_MAX = 10_000
 """dead letters in the state; any more are left to a person"""
 DUE_MAX = 100
 """decisions on one event; the others follow at the next event"""
-AnyDeadLetter = (
-    f.DeadLetterStored
-    | f.DeadLetterRetryRequested
-    | f.DeadLetterRetryFailed
-    | f.DeadLetterResolved
-    | f.DeadLetterEscalated
-)
 Due = Iterator[f.DeadLetterRetryRequested | f.DeadLetterEscalated]
+
+
+class Identity(TypedDict):
+    """Fields of every fact about a dead letter."""
+
+    consumer: str
+    stream: str
+    seq: int
+    dead_seq: int
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -63,22 +66,13 @@ DECIDER = Decider("dead-letters", DeadLetters)
 def stored(state: DeadLetters, fact: f.DeadLetterStored, context: Context) -> DeadLetters:
     if key_of(fact) in state.unresolved or len(state.unresolved) >= UNRESOLVED_KEPT_MAX:
         return state
-    letter = DeadLetter(
-        consumer=fact.consumer,
-        stream=fact.stream,
-        seq=fact.seq,
-        dead_seq=fact.dead_seq,
-        reason=fact.reason,
-        since=context.time.timestamp(),
-        answered=fact.failure_recorded,
-    )
-    return replace(state, unresolved={**state.unresolved, key_of(fact): letter})
+    since, answered = context.time.timestamp(), fact.failure_recorded
+    new = DeadLetter(**identity(fact), reason=fact.reason, since=since, answered=answered)
+    return replace(state, unresolved={**state.unresolved, key_of(fact): new})
 
 
 @DECIDER.evolves
-def requested(
-    state: DeadLetters, fact: f.DeadLetterRetryRequested, context: Context
-) -> DeadLetters:
+def retried(state: DeadLetters, fact: f.DeadLetterRetryRequested, context: Context) -> DeadLetters:
     now = context.time.timestamp()
     return _with(state, fact, attempts=fact.attempt, waiting=True, since=now)
 
@@ -112,29 +106,25 @@ def retry(state: DeadLetters, fact: f.Fact, context: Context) -> Due:
 def _due(letter: DeadLetter, settings: OperationSettings, now: float) -> Due:
     if letter.escalated:
         return
-    consumer, stream, seq, dead_seq = letter.consumer, letter.stream, letter.seq, letter.dead_seq
     exhausted = letter.attempts >= settings.dead_letter_retries and not letter.waiting
     wait = settings.dead_letter_retry_seconds * RETRY_GROWTH**letter.attempts
     if letter.answered or exhausted:
-        yield f.DeadLetterEscalated(
-            consumer=consumer,
-            stream=stream,
-            seq=seq,
-            dead_seq=dead_seq,
-            attempts=letter.attempts,
-            reason=letter.reason,
-        )
+        attempts, reason = letter.attempts, letter.reason
+        yield f.DeadLetterEscalated(**identity(letter), attempts=attempts, reason=reason)
     elif not letter.waiting and now - letter.since >= wait:
-        attempt = letter.attempts + 1
-        yield f.DeadLetterRetryRequested(
-            consumer=consumer, stream=stream, seq=seq, dead_seq=dead_seq, attempt=attempt
-        )
+        yield f.DeadLetterRetryRequested(**identity(letter), attempt=letter.attempts + 1)
 
 
-def key_of(fact: AnyDeadLetter) -> str:
+def identity(letter: DeadLetter | f.DeadLetterFact) -> Identity:
+    """The message that could not be used, its consumer, and its place in `DEAD`."""
+    consumer, stream = letter.consumer, letter.stream
+    return Identity(consumer=consumer, stream=stream, seq=letter.seq, dead_seq=letter.dead_seq)
+
+
+def key_of(fact: f.DeadLetterFact) -> str:
     """The name of a dead letter: its consumer and message."""
     return f"{fact.consumer}/{fact.stream}/{fact.seq}"
 
 
-def _with(state: DeadLetters, fact: AnyDeadLetter, **changes: object) -> DeadLetters:
+def _with(state: DeadLetters, fact: f.DeadLetterFact, **changes: object) -> DeadLetters:
     return replace(state, unresolved=changed(state.unresolved, key_of(fact), **changes))

@@ -5,6 +5,7 @@ Weights and thresholds are those of requirement G17.02: 40 quorum, 20 connection
 gossip), 20 breakers, 20 processes; critical below 0.45, degraded below 0.65, a warning below 0.85.
 One correction (its "known defects"): a lost quorum is critical, whatever the sum."""
 
+import math
 from typing import Literal
 
 from msgspec import Struct
@@ -15,10 +16,11 @@ HealthLevel = Literal["CRITICAL", "DEGRADED", "WARNING", "HEALTHY"]
 HEALTH_LEVELS: tuple[HealthLevel, ...] = ("CRITICAL", "DEGRADED", "WARNING", "HEALTHY")
 """in the order of the gauge `ringrift_health_level`, 0 to 3"""
 THRESHOLDS = (0.45, 0.65, 0.85)
-QUORUM_WEIGHT, CONNECTION_WEIGHT, BREAKER_WEIGHT, PROCESS_WEIGHT = 0.40, 0.20, 0.20, 0.20
+WEIGHTS = (0.40, 0.20, 0.20, 0.20)
+"""of the quorum, connections, breakers and processes"""
 
 
-class Health(Struct, frozen=True, kw_only=True):
+class Health(Struct, frozen=True):
     """Each part 0 to 1, their weighted mean `score`, and its level."""
 
     quorum: float
@@ -36,22 +38,10 @@ def health(
     and running processes."""
     quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
     connection, breakers = _share(connected, nodes), _share(nodes - quarantined, nodes)
-    processes = _share(running, wanted)
-    score = (
-        QUORUM_WEIGHT * quorum
-        + CONNECTION_WEIGHT * connection
-        + BREAKER_WEIGHT * breakers
-        + PROCESS_WEIGHT * processes
-    )
+    parts = (quorum, connection, breakers, _share(running, wanted))
+    score = math.fsum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
     reached = sum(score >= threshold for threshold in THRESHOLDS)
-    return Health(
-        quorum=quorum,
-        connection=connection,
-        breakers=breakers,
-        processes=processes,
-        score=score,
-        level="CRITICAL" if level == "LOST" else HEALTH_LEVELS[reached],
-    )
+    return Health(*parts, score, "CRITICAL" if level == "LOST" else HEALTH_LEVELS[reached])
 
 
 def _share(part: int, whole: int) -> float:

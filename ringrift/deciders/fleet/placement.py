@@ -96,9 +96,8 @@ class Fleet:
         slow = {name for name in able if self._too_slow(name)}
         if not able > slow:
             return set()
-        return {
-            name for name in slow if not self._reserved(name) and "selfplay" in self.allowed[name]
-        }
+        playing = {name for name in slow if "selfplay" in self.allowed[name]}
+        return {name for name in playing if not self._reserved(name)}
 
     def _too_slow(self, name: str) -> bool:
         node = self.nodes[name]

@@ -4,6 +4,7 @@ Weights are those of requirement G19.04: 30 memory, 30 coordinator, 25 quorum, 1
 corrections to the predecessor's numbers (requirements, "known defects"): a part that is lost
 entirely is a warning whatever the sum, and a lost quorum is critical."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Literal
 
@@ -15,13 +16,14 @@ from ringrift.events.facts import Tier
 Quorum = Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
 QUORUM_LEVELS: tuple[Quorum, ...] = ("LOST", "MINIMUM", "DEGRADED", "HEALTHY")
 """in the order of the gauge `ringrift_quorum_health_level`, 0 to 3 (requirement G23.02)"""
-MEMORY_WEIGHT, COORDINATOR_WEIGHT, QUORUM_WEIGHT, PROCESS_WEIGHT = 0.30, 0.30, 0.25, 0.15
+WEIGHTS = (0.30, 0.30, 0.25, 0.15)
+"""of the memory, coordinator, quorum and processes"""
 WARN_BELOW = 0.70
 
 Level = Literal["HEALTHY", "WARNING", "CRITICAL"]
 
 
-class Resilience(Struct, frozen=True, kw_only=True):
+class Resilience(Struct, frozen=True):
     """Each part 0 to 1, their weighted mean `score`, its level, and what to do."""
 
     memory: float
@@ -62,27 +64,14 @@ def resilience(
     coordinator = 1.0 - len(vacant) / len(roles) if roles else 1.0
     quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
     processes = 1.0 - len(missing) / len(wanted) if wanted else 1.0
-    score = (
-        MEMORY_WEIGHT * memory
-        + COORDINATOR_WEIGHT * coordinator
-        + QUORUM_WEIGHT * quorum
-        + PROCESS_WEIGHT * processes
-    )
     parts = (memory, coordinator, quorum, processes)
+    score = math.fsum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
     verdict: Level = "HEALTHY"
     if level == "LOST":
         verdict = "CRITICAL"
     elif score < WARN_BELOW or 0.0 in parts:
         verdict = "WARNING"
-    return Resilience(
-        memory=memory,
-        coordinator=coordinator,
-        quorum=quorum,
-        processes=processes,
-        score=score,
-        level=verdict,
-        advice=_advice(memory, quorum, vacant, missing),
-    )
+    return Resilience(*parts, score, verdict, _advice(memory, quorum, vacant, missing))
 
 
 def _advice(memory: float, quorum: float, vacant: list[str], missing: list[str]) -> tuple[str, ...]:

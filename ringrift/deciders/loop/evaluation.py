@@ -90,9 +90,7 @@ DECIDER = Decider("evaluation", Evaluations, wakes=STEERING)
 
 
 @DECIDER.decides
-def decide(
-    state: Evaluations, context: Context
-) -> Iterator[f.EvaluationRequested | f.Backpressure]:
+def due(state: Evaluations, context: Context) -> Iterator[f.EvaluationRequested | f.Backpressure]:
     """Request every match that is due, and hold trainings back while too many wait."""
     version, settings = context.settings_version, context.settings.evaluation
     paused = {name for name in state.configs if context.pauses.stops(name, "evaluation")}
@@ -212,7 +210,7 @@ def counted(state: Evaluations, fact: f.EvaluationRequested) -> Evaluations:
 
 
 @DECIDER.evolves
-def answered(state: Evaluations, fact: f.EvaluationScored | f.EvaluationFailed) -> Evaluations:
+def answered(state: Evaluations, fact: f.EvaluationEnded) -> Evaluations:
     return replace(state, waiting=max(0, state.waiting - 1))
 
 

@@ -35,10 +35,8 @@ class Lineage(Struct, frozen=True, kw_only=True):
     def next(self, settings: Settings, config: str) -> tuple[str, str | None, str | None]:
         """Architecture of the next training, the network that it starts from, and its teacher."""
         training = settings.training
-        initial, teacher = (
-            model_for(training.init, config),
-            model_for(training.distill_from, config),
-        )
+        initial = model_for(training.init, config)
+        teacher = model_for(training.distill_from, config)
         if self.cascade:
             architecture, promoted = self.cascade
             return architecture, self.lines.get(architecture) or initial, promoted

@@ -132,7 +132,7 @@ def on_regression(item: Promotion, fact: f.RegressionDetected, context: Context)
         )
 
 
-def _judged_by(item: Promotion, fact: f.EvaluationScored | f.EvaluationFailed) -> Candidate | None:
+def _judged_by(item: Promotion, fact: f.EvaluationEnded) -> Candidate | None:
     """The candidate that a result counts for: one against the current network, or against random
     play if there is none."""
     purpose = "promotion" if item.current else "random"
@@ -154,7 +154,7 @@ def _cooldown(item: Promotion, context: Context) -> float:
 
 def _rejection(
     item: Promotion,
-    fact: f.EvaluationScored | f.EvaluationFailed,
+    fact: f.EvaluationEnded,
     evidence: f.Evidence | None,
     why: str,
     context: Context,

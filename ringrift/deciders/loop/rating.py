@@ -5,7 +5,7 @@ Retracted games are subtracted, and those of their tickets that are still to be 
 A weak prior keeps the rating of a sweep finite. The table is a pure function of the log: the same
 matches give the same bits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from msgspec import Struct
@@ -36,8 +36,8 @@ class Elo(Struct, frozen=True, kw_only=True):
     """tickets that were retracted before they were scored"""
 
 
-EloState = Configs[Elo]
-DECIDER = Decider("elo", EloState)
+Matches = Configs[Elo]
+DECIDER = Decider("elo", Matches)
 
 
 @DECIDER.evolves
@@ -58,15 +58,13 @@ def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
 
 
 @DECIDER.decides
-def rate(
-    state: EloState, fact: f.EvaluationScored | f.GamesRetracted
-) -> Iterator[f.RatingsUpdated]:
+def rate(state: Matches, fact: f.EvaluationScored | f.GamesRetracted) -> Iterator[f.RatingsUpdated]:
     """The rating table after one more evaluation, or fewer."""
     if fact.rankings or isinstance(fact, f.EvaluationScored):
         yield table(state, fact.config)
 
 
-def table(state: EloState, config: str) -> f.RatingsUpdated:
+def table(state: Matches, config: str) -> f.RatingsUpdated:
     """Ratings of a config, strongest first."""
     item = state.configs.get(config, Elo())
     games = [(_groups(name), count) for name, count in item.rankings.items()]
@@ -85,12 +83,9 @@ def as_tried(ratings: Sequence[f.Rating], simulations: int) -> dict[str, f.Ratin
     Ladders, tiers and gauntlets play a network with other budgets and harnesses, and each of those
     is rated too; deciders compare networks that play alike."""
     suffix = f":gumbel:s{simulations}"
-    names = {row.participant: row for row in ratings if row.participant.endswith(suffix)}
-    return {
-        name.removesuffix(suffix): row
-        for name, row in names.items()
-        if not name.startswith(BASELINE)
-    }
+    rows = (row for row in ratings if row.participant.endswith(suffix))
+    named = {row.participant.removesuffix(suffix): row for row in rows}
+    return {name: row for name, row in named.items() if name != BASELINE}
 
 
 def heuristic_elo(ratings: Sequence[f.Rating]) -> float | None:
@@ -99,20 +94,14 @@ def heuristic_elo(ratings: Sequence[f.Rating]) -> float | None:
     return next(rows, None)
 
 
-def added(
-    rankings: tuple[f.Ranking, ...], more: tuple[f.Ranking, ...], sign: int = 1
-) -> tuple[f.Ranking, ...]:
-    """Counts of both, or of the first less the second, in order of first appearance, without
-    those of no games."""
-    counts = {(known.order, known.ranks): known.count for known in rankings}
-    for new in more:
+def gathered(rankings: Iterable[f.Ranking]) -> tuple[f.Ranking, ...]:
+    """Each ranking once with all its games, in order of first appearance."""
+    found: dict[tuple[tuple[str, ...], tuple[int, ...]], f.Ranking] = {}
+    for new in rankings:
         key = (new.order, new.ranks)
-        counts[key] = counts.get(key, 0) + sign * new.count
-    return tuple(
-        f.Ranking(order=order, ranks=ranks, count=count)
-        for (order, ranks), count in counts.items()
-        if count > 0
-    )
+        count = found[key].count + new.count if key in found else new.count
+        found[key] = replace(new, count=count)
+    return tuple(found.values())
 
 
 def _counted(counts: dict[str, int], more: tuple[f.Ranking, ...], sign: int) -> dict[str, int]:

@@ -10,7 +10,6 @@ rather than as thousands of digests. If a training left a shard of its range out
 tainted without need, which costs one more evaluation."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,32 +21,24 @@ TRAININGS_MAX = 16
 """trainings of a config that may still produce a network; older ones have failed"""
 
 
-class Seated(Protocol):
-    """A seat of a game."""
+class HeadSeat(Struct, frozen=True):
+    """One seat; `model` is None for a player without a network."""
 
-    @property
-    def model(self) -> str | None:
-        """The network that sat there."""
+    model: str | None = None
 
 
-class Played(Protocol):
-    """The part of a game that retractions refer to: `GameCompleted`, or its head."""
+class GameHead(Struct, frozen=True):
+    """The fields of `GameCompleted` by which games are counted and selected."""
 
-    @property
-    def game(self) -> str:
-        """Its id."""
+    game: str
+    config: str
+    origin: str
+    ticket: str
+    node: str
+    seats: tuple[HeadSeat, ...]
 
-    @property
-    def config(self) -> str:
-        """Board and seats."""
 
-    @property
-    def node(self) -> str:
-        """The node that played it."""
-
-    @property
-    def seats(self) -> Sequence[Seated]:
-        """The players."""
+Played = f.GameCompleted | GameHead
 
 
 class Span(Struct, frozen=True, kw_only=True):

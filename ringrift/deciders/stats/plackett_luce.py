@@ -112,20 +112,12 @@ def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None
         _require_finite(orders, names)
     precision = 0.0 if prior_elo is None else (ELO_PER_NAT / prior_elo) ** 2
     theta, covariance = _maximize(orders, len(names), precision)
-    players = tuple(
-        PlayerRating(
-            name=name,
-            elo=float(theta[i]) * ELO_PER_NAT,
-            se=math.sqrt(max(float(covariance[i, i]), 0.0)) * ELO_PER_NAT,
-            games=float(games[i]),
-        )
-        for i, name in enumerate(names)
-    )
+    elo = theta * ELO_PER_NAT
+    se = np.sqrt(np.maximum(covariance.diagonal(), 0.0)) * ELO_PER_NAT
+    players = tuple(map(PlayerRating, names, elo.tolist(), se.tolist(), games.tolist()))
     seats = max((players_in.shape[1] for players_in, _ in orders), default=2)
     model = "bradley-terry" if seats == 2 else "plackett-luce"
-    return Ratings(
-        players=players, covariance=covariance * ELO_PER_NAT**2, model=model, prior_elo=prior_elo
-    )
+    return Ratings(players, covariance * ELO_PER_NAT**2, model, prior_elo)
 
 
 _Canonical = tuple[tuple[str, ...], ...]
@@ -139,9 +131,7 @@ def _gather(matches: Iterable[tuple[Ranking, float]]) -> dict[_Canonical, float]
     rankings."""
     counts: dict[_Canonical, list[float]] = {}
     for ranking, count in matches:
-        canonical = tuple(
-            (rank,) if isinstance(rank, str) else tuple(sorted(rank)) for rank in ranking
-        )
+        canonical = tuple((one,) if isinstance(one, str) else tuple(sorted(one)) for one in ranking)
         names = [name for rank in canonical for name in rank]
         if len(set(names)) < 2 or len(names) > SEATS_MAX:
             raise RatingError(
@@ -194,11 +184,8 @@ def _require_finite(orders: _Orders, names: list[str]) -> None:
         if not reached.all():
             inside = tuple(name for name, hit in zip(names, reached, strict=True) if hit)
             outside = tuple(name for name, hit in zip(names, reached, strict=True) if not hit)
-            raise (
-                NoFiniteRatingError(inside, outside)
-                if relation is ahead
-                else NoFiniteRatingError(outside, inside)
-            )
+            behind_first = (inside, outside) if relation is ahead else (outside, inside)
+            raise NoFiniteRatingError(*behind_first)
 
 
 def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray, FloatArray]:
@@ -251,11 +238,8 @@ def _likelihood(
                 np.add.at(gradient, left, -weight * share[:, i])
                 np.add.at(information, (left, left), weight * share[:, i])
                 for j in range(seats - place):
-                    np.add.at(
-                        information,
-                        (left, players[:, place + j]),
-                        -weight * share[:, i] * share[:, j],
-                    )
+                    right = players[:, place + j]
+                    np.add.at(information, (left, right), -weight * share[:, i] * share[:, j])
     diagonal = np.arange(count)
     information[diagonal, diagonal] += precision
     return value, gradient, information
@@ -281,9 +265,8 @@ def _inverse(matrix: FloatArray) -> FloatArray:
     count = len(matrix)
     work = np.hstack([matrix, np.eye(count)])
     for row in range(count):
-        touched = work[
-            :, row : count + row + 1
-        ]  # left of it the columns are done, right of it still those of the identity
+        # left of these the columns are done, right of them still those of the identity
+        touched = work[:, row : count + row + 1]
         touched[row] /= work[row, row]
         factors = touched[:, 0].copy()
         factors[row] = 0.0

@@ -84,13 +84,12 @@ class Sprt:
         """Log-likelihood ratio of elo1 to elo0. `games_per_sample` (normalized only) is 1 for k = 3
         and 2 for k = 5."""
         total, pdf = distribution(results)
+        elos = (self.elo0, self.elo1)
         if self.model == "logistic":
-            pdf0, pdf1 = (
-                _most_likely_with_mean(pdf, score_of_elo(elo)) for elo in (self.elo0, self.elo1)
-            )
+            pdf0, pdf1 = (_most_likely_with_mean(pdf, score_of_elo(elo)) for elo in elos)
         else:
             scale = math.sqrt(_games_per_sample(results, games_per_sample)) / NELO_PER_T
-            pdf0, pdf1 = (_most_likely_with_t(pdf, elo * scale) for elo in (self.elo0, self.elo1))
+            pdf0, pdf1 = (_most_likely_with_t(pdf, elo * scale) for elo in elos)
         ratio = math.fsum(
             p * math.log(p1 / p0) for (_, p), (_, p0), (_, p1) in zip(pdf, pdf0, pdf1, strict=True)
         )
@@ -116,16 +115,7 @@ def evaluate(
 ) -> SprtResult:
     """The verdict of `test` on `results`, with an estimate of Elo."""
     llr = test.llr(results, games_per_sample)
-    elo, half_width, los = elo_estimate(results)
-    return SprtResult(
-        llr=llr,
-        lower=test.lower,
-        upper=test.upper,
-        state=test.state(llr),
-        elo=elo,
-        elo_95_half_width=half_width,
-        los=los,
-    )
+    return SprtResult(llr, test.lower, test.upper, test.state(llr), *elo_estimate(results))
 
 
 def elo_estimate(results: Sequence[float]) -> tuple[float, float, float]:
@@ -232,10 +222,7 @@ def _most_likely_with_t(pdf: Pdf, t: float) -> Pdf:
 
 
 def _games_per_sample(results: Sequence[float], given: int | None) -> int:
-    if given is not None:
-        return given
-    if len(results) not in GAMES_PER_SAMPLE:
-        raise SprtError(
-            f"{len(results)} classes of results: give the games of a sample, or 3 or 5 classes"
-        )
-    return GAMES_PER_SAMPLE[len(results)]
+    games, classes = given or GAMES_PER_SAMPLE.get(len(results)), len(results)
+    if games is None:
+        raise SprtError(f"{classes} classes of results: give the games of a sample, or 3 or 5")
+    return games

@@ -178,6 +178,8 @@ class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):
 
 
 Backpressure = EvaluationBackpressureEngaged | EvaluationBackpressureReleased
+EvaluationEnded = EvaluationScored | EvaluationFailed
+ProgressChange = ProgressStalled | ProgressRecovered
 Verdict = ModelPromoted | PromotionRejected
 IncumbentChanged = ModelPromoted | ModelRolledBack
 """facts after which `current` may be another network than before"""

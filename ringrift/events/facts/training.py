@@ -199,3 +199,7 @@ class PlateauCleared(ConfigDecision, subject="loss.{config}.plateau-cleared"):
     generation: Count
     trainings: Positive
     best_loss: float
+
+
+TrainingEnded = TrainingFinished | TrainingFailed | TrainingTimedOut
+LossFinding = LossAnomalyDetected | PlateauDetected

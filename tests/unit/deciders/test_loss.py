@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from ringrift.deciders.feedback.loss import (
-    DECIDER,
-    anomaly_severity,
-    deviations_above,
-    plateau_severity,
-)
+from ringrift.deciders.feedback.loss import DECIDER, deviations_above, plateau_severity
 from ringrift.deciders.feedback.regression import SEVERITIES
 from ringrift.events.facts import (
     LossAnomalyDetected,
@@ -138,7 +133,7 @@ def test_a_higher_loss_is_never_less_severe(history, low, high):
     low, high = sorted((low, high))
     order = [None, *SEVERITIES]
     levels = [
-        anomaly_severity(deviations_above(value, history, LossSettings())[1], LossSettings())
+        LossSettings().deviations.reached(deviations_above(value, history, LossSettings())[1])
         for value in (low, high)
     ]
     assert order.index(levels[0]) <= order.index(levels[1])

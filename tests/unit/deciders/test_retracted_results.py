@@ -67,9 +67,7 @@ def test_ratings_equal_those_of_a_log_without_the_retracted_tickets(
 
     facts = [(scored(f"t{number}", wins=wins), bad) for number, (wins, bad) in enumerate(results)]
     gone = [fact for fact, bad in facts if bad]
-    rankings: tuple[Ranking, ...] = ()
-    for fact in gone:
-        rankings = elo.added(rankings, fact.rankings)
+    rankings = elo.gathered(row for fact in gone for row in fact.rankings)
     fact = retracts(
         scored_tickets=tuple(one.ticket for one in gone),
         rankings=rankings,

@@ -113,14 +113,14 @@ async def test_a_decider_of_another_build_is_a_warning(loop: TurningLoop) -> Non
 
 
 async def test_a_snapshot_with_another_digest_fails(loop: TurningLoop) -> None:
-    folded = Folded(await loop.tail(), elo.EloState())
+    folded = Folded(await loop.tail(), elo.Matches())
     await save(Blobs(loop.log), elo.DECIDER, folded)
     assert [(item.kind, item.name) for item in await failures(loop)] == [("snapshot", "elo")]
 
 
 async def test_a_damaged_snapshot_fails(loop: TurningLoop) -> None:
     blobs = Blobs(loop.log)
-    await save(blobs, elo.DECIDER, Folded(3, elo.EloState()))
+    await save(blobs, elo.DECIDER, Folded(3, elo.Matches()))
     (name,) = await blobs.names(SNAPSHOT_BUCKET)
     await blobs.put_named(SNAPSHOT_BUCKET, name, b"x")
     found = [(item.kind, item.name) for item in await failures(loop)]

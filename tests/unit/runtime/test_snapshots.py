@@ -227,7 +227,7 @@ async def test_a_restart_from_a_snapshot_decides_nothing_twice(runner: Runner) -
 
 async def test_the_newest_snapshots_are_kept(runner: Runner) -> None:
     for seq in range(100, 110):
-        await save(runner.blobs, elo.DECIDER, Folded(seq, elo.EloState()))
+        await save(runner.blobs, elo.DECIDER, Folded(seq, elo.Matches()))
     assert [name.seq for name in await snapshots.stored(runner.blobs, "elo")] == [109, 108, 107]
     assert await snapshots.stored(runner.blobs, "selfplay")
 
