@@ -1,16 +1,24 @@
-"""Reports a process to the cluster every two seconds."""
+"""Reports a process to the cluster every two seconds, measures the resources of its machine and
+relieves pressure: records the new tier, frees caches, and leaves before the kernel kills the
+process."""
 
 import asyncio
+import gc
 import os
+import sys
 
 import nats.errors
 
-from ringrift.deciders.fleet.pressure import worst
-from ringrift.log.errors import StreamError
+from ringrift.deciders.fleet import pressure
+from ringrift.events import type_of
+from ringrift.events.facts import NodePressureChanged, Resource, Tier
+from ringrift.log import read
+from ringrift.log.errors import ConcurrencyError, StreamError
 from ringrift.log.presence import HEARTBEAT_SECONDS, Heartbeat
+from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.host import NODE_WIDE, used_shares
 from ringrift.runtime.process import Process
-from ringrift.runtime.relief import relieve
 
 
 async def beat(process: Process) -> None:
@@ -40,6 +48,67 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         folds=process.fold_hashes,
         left=left,
         health=process.health_address,
-        tier=worst(process.tiers)[1],
+        tier=pressure.worst(process.tiers)[1],
     )
     await process.presence.beat(heartbeat)
+
+
+async def relieve(process: Process, used: dict[Resource, float] | None = None) -> None:
+    """Measure and act. `used` replaces the measured shares. Raises StreamError if a change could
+    not be recorded; the next call tries again."""
+    shares = used_shares(process.data) if used is None else used
+    tiers, metrics = process.tiers, process.metrics
+    for resource, share in shares.items():
+        before = tiers.get(resource)
+        tier = pressure.tier_after(before or "normal", share, process.controls.operation, resource)
+        tiers[resource] = tier
+        metrics.set("ringrift_resource_used_ratio", share, resource)
+        metrics.set("ringrift_memory_pressure_tier", pressure.TIERS.index(tier), resource)
+        if tier != (before or "normal"):
+            process.unrecorded_tiers.add(resource)
+            _act(process, resource, tier, first=before is None)
+    for resource in sorted(process.unrecorded_tiers):
+        await _record(process, resource, shares.get(resource, 0.0))
+        process.unrecorded_tiers.discard(resource)
+
+
+def _act(process: Process, resource: Resource, tier: Tier, *, first: bool) -> None:
+    process.logger.warning("pressure", resource=resource, tier=tier)
+    if pressure.frees_caches(resource, tier):
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    # a process that starts under pressure waits: its supervisor would only start it again
+    if pressure.must_leave(resource, tier) and not first:
+        process.stop(f"{resource} is in its emergency tier")
+
+
+async def _record(process: Process, resource: Resource, used: float) -> None:
+    """Append the change unless another process of this node has done so."""
+    consumer = "" if resource in NODE_WIDE else process.name
+    subject = type_of(NodePressureChanged).filter(process.node)
+    newest = await process.log.last(EVENTS, subject)
+    last = newest.seq if newest else 0
+    known: Tier = "normal"
+    async for event, _ in read.facts(
+        process.log, NodePressureChanged, scope=process.node, until=last
+    ):
+        if (event.resource, event.consumer) == (resource, consumer):
+            known = event.tier
+    tier = process.tiers[resource]
+    if tier == known:  # another process recorded it, or the tier has fallen again
+        return
+    fact = NodePressureChanged(
+        node=process.node,
+        resource=resource,
+        consumer=consumer,
+        tier=tier,
+        previous=known,
+        used=round(used, 4),
+    )
+    item = process.draft(fact, cause=None, key=f"{process.node}.{resource}.{consumer}.{last}")
+    try:
+        await process.log.append([item], Expect(subject, last))
+    except ConcurrencyError:
+        process.logger.info("recorded by another process of this node", resource=resource)

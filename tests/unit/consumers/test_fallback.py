@@ -14,7 +14,7 @@ from support.system import System
 
 from ringrift.consumers import selfplay
 from ringrift.consumers.networks.fetching import Networks, wanted_or_older
-from ringrift.consumers.training.inputs import initial_weights
+from ringrift.consumers.trainer import initial_weights
 from ringrift.events import Fact
 from ringrift.events.facts import (
     FallbackModelUsed,

@@ -8,8 +8,7 @@ from support.loop_facts import promoted
 from support.system import System, running, until
 
 from ringrift.consumers import monitor
-from ringrift.consumers.monitor import Known
-from ringrift.consumers.monitoring.measures import measure_configs
+from ringrift.consumers.monitor import Known, measure_configs
 from ringrift.events import draft
 from ringrift.events.facts import (
     BreakerReset,

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from support.loop_facts import requested
 from support.system import System
 
-from ringrift.consumers.training import inputs
+from ringrift.consumers import trainer
 from ringrift.events import Settings
 from ringrift.events.settings import OperationSettings
 from ringrift.events.tickets import TrainingTicket
@@ -38,28 +38,28 @@ async def stored_network(process: Process) -> tuple[str, bytes]:
 
 async def test_a_training_starts_from_its_parent(process: Process) -> None:
     parent, data = await stored_network(process)
-    assert await inputs.initial_weights(process, ticket(parent)) == data
+    assert await trainer.initial_weights(process, ticket(parent)) == data
 
 
 async def test_a_parent_of_another_architecture_gives_no_weights(process: Process) -> None:
     parent, _ = await stored_network(process)
-    assert await inputs.initial_weights(process, ticket(parent, "v2")) is None
+    assert await trainer.initial_weights(process, ticket(parent, "v2")) is None
 
 
 async def test_a_training_without_a_parent_has_no_initial_weights(process: Process) -> None:
-    assert await inputs.initial_weights(process, ticket(None)) is None
+    assert await trainer.initial_weights(process, ticket(None)) is None
 
 
 async def test_a_missing_parent_is_an_error(process: Process) -> None:
     process.controls.operation = OperationSettings(fetch_tries=1)
     with pytest.raises(BlobMissing):
-        await inputs.initial_weights(process, ticket("f" * 64))
+        await trainer.initial_weights(process, ticket("f" * 64))
 
 
 async def test_a_parent_that_is_no_network_is_an_error(process: Process) -> None:
     noise = await process.blobs.put(MODEL_BUCKET, b"noise")
     with pytest.raises(CheckpointError, match="not a checkpoint"):
-        await inputs.initial_weights(process, ticket(noise))
+        await trainer.initial_weights(process, ticket(noise))
 
 
 def test_a_request_adjusts_the_settings() -> None:
@@ -67,11 +67,11 @@ def test_a_request_adjusts_the_settings() -> None:
     adjusted = replace(
         ticket(None, "v2").request, hyperparameters={"training.batch": "64"}, intensity=0.75
     )
-    found = inputs.settings_of(adjusted, Settings())
+    found = trainer.settings_of(adjusted, Settings())
     assert (found.architecture, found.batch) == ("v2", 64)
     assert found.epochs == 0.75 * usual.epochs
 
 
 def test_a_request_without_adjustments_keeps_the_settings() -> None:
     usual = Settings().training
-    assert inputs.settings_of(ticket(None, usual.architecture).request, Settings()) == usual
+    assert trainer.settings_of(ticket(None, usual.architecture).request, Settings()) == usual

@@ -10,9 +10,9 @@ from support.system import System, running, until
 
 from ringrift.deciders.fleet.pressure import batch_size, takes_work, worst
 from ringrift.events.facts import NodePressureChanged
-from ringrift.runtime import host, relief
+from ringrift.runtime import heartbeat, host
+from ringrift.runtime.heartbeat import relieve
 from ringrift.runtime.process import Process
-from ringrift.runtime.relief import relieve
 
 
 async def test_a_new_tier_is_recorded_once_per_node(system: System) -> None:
@@ -88,7 +88,7 @@ async def test_critical_gpu_memory_empties_the_caches(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Gpu(used=85, cached=40)))
-    monkeypatch.setattr(relief, "used_shares", lambda data: {"vram": host.vram()})
+    monkeypatch.setattr(heartbeat, "used_shares", lambda data: {"vram": host.vram()})
     process = system.process()
     await relieve(process)
     assert process.tiers == {"vram": "critical"}

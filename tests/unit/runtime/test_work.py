@@ -21,8 +21,8 @@ from ringrift.events.facts import (
 )
 from ringrift.events.tickets import Ticket, tickets_of
 from ringrift.log.errors import LogUnavailable
+from ringrift.runtime.heartbeat import relieve
 from ringrift.runtime.process import Process
-from ringrift.runtime.relief import relieve
 from ringrift.runtime.work import RETRY_DELAYS_SECONDS, Drained, is_done, work
 
 
