@@ -133,7 +133,7 @@ def write_edge(folder: Path, node: str, hubs: Sequence[str], *, port: int, tls: 
     login = read_login(folder / "credentials" / "edge.txt")
     home = folder / "edges" / node
     home.mkdir(parents=True, exist_ok=True)
-    text = edge_conf(node, hubs, login, port=port, authority="./ca.pem" if tls else None)
+    text = edge_conf(node, hubs, login, port=port, tls=tls)
     write_secret(home / "nats.conf", text)
     if tls:
         (home / "ca.pem").write_bytes((folder / "authority" / "ca.pem").read_bytes())

@@ -118,9 +118,8 @@ class Blobs:
         """Return the digests and names of the blobs in a bucket, sorted."""
         prefix = f"$O.{bucket}.M."
         found = await self._log.subjects(f"OBJ_{bucket}", f"{prefix}>")
-        return sorted(
-            base64.urlsafe_b64decode(subject.removeprefix(prefix)).decode() for subject in found
-        )
+        encoded = [subject.removeprefix(prefix) for subject in found]
+        return sorted(base64.urlsafe_b64decode(name).decode() for name in encoded)
 
     async def _info(self, bucket: str, name: str) -> _Info | None:
         record = await self._log.last(f"OBJ_{bucket}", f"$O.{bucket}.{_record(name)}")
@@ -137,9 +136,8 @@ class Blobs:
         pieces: list[bytes] = []
         digest = hashlib.sha256()
         if info.chunks:
-            async for batch in self._log.read(
-                f"OBJ_{info.bucket}", filters=[f"$O.{info.bucket}.C.{info.nuid}"]
-            ):
+            subject = f"$O.{info.bucket}.C.{info.nuid}"
+            async for batch in self._log.read(f"OBJ_{info.bucket}", filters=[subject]):
                 for entry in batch:
                     pieces.append(entry.body)
                     await asyncio.to_thread(digest.update, entry.body)

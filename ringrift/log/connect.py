@@ -38,12 +38,9 @@ leader are lost without an error"""
 UNKNOWN_SECONDS, KNOWN_SECONDS = 0.005, 0.5
 """pause between attempts, and how long it is that short, while some servers may not know a new
 leader yet"""
+_INFO, _GET = "$JS.API.STREAM.INFO", "$JS.API.STREAM.MSG.GET"
 _LED = {
-    stream.name: (
-        *stream.subjects,
-        f"$JS.API.STREAM.INFO.{stream.name}",
-        f"$JS.API.STREAM.MSG.GET.{stream.name}",
-    )
+    stream.name: (*stream.subjects, f"{_INFO}.{stream.name}", f"{_GET}.{stream.name}")
     for stream in STREAMS
 }
 """requests that a stream's leader answers and that may be repeated"""

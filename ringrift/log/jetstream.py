@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Unpack
 from uuid import uuid4
@@ -17,7 +17,7 @@ from ringrift.events import Draft, Recorded, encode
 from ringrift.log import api, errors, reader
 from ringrift.log.connect import Connection, connect
 from ringrift.log.entry import Entry, Refuse
-from ringrift.log.protocol import Expect, Log, Span, WorkItem, stream_of
+from ringrift.log.protocol import Batches, Entries, Expect, Log, Span, WorkItem, stream_of
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
 from ringrift.log.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES
@@ -227,20 +227,16 @@ class JetStreamLog(Log):
 
     def read(
         self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
-    ) -> AsyncGenerator[list[Entry], None]:
+    ) -> Batches[Entry]:
         """See `Log.read`."""
         convert = reader.entries_of
         return reader.read(self.servers, stream, convert, headers_only=headers_only, **span)
 
-    def replay(
-        self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
-    ) -> AsyncGenerator[list[Recorded], None]:
+    def replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
         """See `Log.replay`."""
         return reader.read(self.servers, stream, reader.recorder(stream, refuse), **span)
 
-    def follow(
-        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
-    ) -> AsyncGenerator[Entry, None]:
+    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> Entries:
         """See `Log.follow`."""
         return reader.follow(self.servers, stream, filters=filters, start_seq=start_seq)
 

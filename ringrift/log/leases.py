@@ -194,15 +194,11 @@ async def _until_free(log: Log, role: str, pace: Pace) -> None:
     if _is_free(key):
         return
     changes = log.follow(_STREAM, filters=[subject], start_seq=key.seq + 1 if key else 1)
-    try:
-        async with asyncio.timeout(pace.ttl):
+    with contextlib.suppress(TimeoutError):
+        async with contextlib.aclosing(changes), asyncio.timeout(pace.ttl):
             async for entry in changes:
                 if _is_free(entry):
                     return
-    except TimeoutError:
-        return
-    finally:
-        await changes.aclose()
 
 
 def _is_free(key: Entry | None) -> bool:

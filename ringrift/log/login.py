@@ -69,6 +69,5 @@ def _context(authority: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError) as error:
-        raise Unreachable(
-            f"{AUTHORITY}={authority} is no readable certificate in PEM: {error}"
-        ) from error
+        problem = "is no readable certificate in PEM"
+        raise Unreachable(f"{AUTHORITY}={authority} {problem}: {error}") from error

@@ -85,11 +85,8 @@ class Seen(Struct, frozen=True):
         """Add the newest heartbeat of one more process, stored `at`; before `oldest`, it counts as
         missing."""
         runs = not beat.left and at >= oldest
-        return Seen(
-            self.processes + runs,
-            self.left and beat.left,
-            min(self.silent_seconds, max(0.0, now - at)),
-        )
+        silent_seconds = min(self.silent_seconds, max(0.0, now - at))
+        return Seen(self.processes + runs, self.left and beat.left, silent_seconds)
 
 
 class Presence:

@@ -9,7 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct
 
@@ -25,6 +25,9 @@ EACH_EVENTS_MAX = 100
 """independent events appended together: a batch costs the disk four syncs, single messages one
 each"""
 
+T = TypeVar("T")
+Entries = AsyncGenerator[Entry, None]
+Batches = AsyncGenerator[list[T], None]
 Progress = Callable[[int, int], None]
 """Called with (sequence reached, sequence at which the read ends)."""
 
@@ -124,21 +127,17 @@ class Log(ABC):
     @abstractmethod
     def read(
         self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
-    ) -> AsyncGenerator[list[Entry], None]:
+    ) -> Batches[Entry]:
         """Yield the messages that are stored now, in order, in batches of bounded size.
 
         With `headers_only` the server may leave the bodies out."""
 
     @abstractmethod
-    def replay(
-        self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
-    ) -> AsyncGenerator[list[Recorded], None]:
+    def replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
         """Do the same as `read` and decode; messages that are no events are passed to `refuse`."""
 
     @abstractmethod
-    def follow(
-        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
-    ) -> AsyncGenerator[Entry, None]:
+    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> Entries:
         """Yield the stored messages from `start_seq` on, then new ones, in order, each once.
 
         Never ends. Raises LogRewound if the server lost messages that were yielded."""

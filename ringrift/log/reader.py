@@ -6,7 +6,7 @@ only delays them."""
 import asyncio
 import functools
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from ringrift.events import Recorded, UndecodableEvent, decode
 from ringrift.log.diagnostics import logger
 from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import LogUnavailable
-from ringrift.log.protocol import Progress
+from ringrift.log.protocol import Batches, Entries, Progress
 from ringrift.log.session import RETRY_SECONDS, Session, SessionLost, session
 from ringrift.log.wire import RawMessage
 
@@ -33,14 +33,8 @@ T = TypeVar("T")
 def entries_of(messages: Sequence[RawMessage]) -> list[Entry]:
     """Entries of messages."""
     return [
-        Entry(
-            int(words[1]),
-            _subject_in(words[0]),
-            int(words[3]),
-            buffer[body:end],
-            buffer[start:body],
-        )
-        for words, buffer, start, body, end in messages
+        Entry(int(words[1]), _subject_in(words[0]), int(words[3]), data[body:end], data[head:body])
+        for words, data, head, body, end in messages
     ]
 
 
@@ -76,7 +70,7 @@ async def read(
     until_seq: int | None = None,
     progress: Progress | None = None,
     headers_only: bool = False,
-) -> AsyncGenerator[list[T], None]:
+) -> Batches[T]:
     """Yield the messages that are stored now, in batches, converted by `convert`; see `Log.read`.
 
     Raises StreamMissing, LogUnavailable."""
@@ -115,7 +109,7 @@ def _seq(message: RawMessage) -> int:
 
 async def follow(
     servers: Sequence[str], stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
-) -> AsyncGenerator[Entry, None]:
+) -> Entries:
     """Yield stored and new messages from `start_seq` on; see `Log.follow`. Raises StreamMissing,
     LogRewound."""
     start, before, reported = start_seq, None, False
@@ -134,12 +128,8 @@ async def follow(
                             raise SessionLost(f"the consumer does not know of {newest.seq}")
         except SessionLost as error:
             if not reported:  # once, not at every attempt
-                logger().warning(
-                    "follower lost its place, resuming",
-                    stream=stream,
-                    next_seq=start,
-                    why=str(error),
-                )
+                text = "follower lost its place, resuming"
+                logger().warning(text, stream=stream, next_seq=start, why=str(error))
                 reported = True
             await asyncio.sleep(RETRY_SECONDS)
 

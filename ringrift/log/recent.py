@@ -54,11 +54,8 @@ class Recent:
             self._bytes -= self._kept.popleft().size_bytes
 
     def _is_too_much(self, oldest: Acknowledged, now: float) -> bool:
-        return (
-            now - oldest.at > KEPT_SECONDS
-            or len(self._kept) > KEPT_EVENTS_MAX
-            or self._bytes > KEPT_BYTES_MAX
-        )
+        full = len(self._kept) > KEPT_EVENTS_MAX or self._bytes > KEPT_BYTES_MAX
+        return full or now - oldest.at > KEPT_SECONDS
 
     def by_stream(self) -> dict[str, list[Acknowledged]]:
         """The kept events of each stream, each once, in the order of their first acknowledgement

@@ -33,18 +33,16 @@ async def republish(log: Log) -> list[Republished]:
 
     Raises StreamError, after which part of the events may be republished; another call continues.
     """
-    results = [
-        await _republish(log, stream, kept) for stream, kept in log.recent.by_stream().items()
-    ]
+    kept = log.recent.by_stream()
+    results = [await _republish(log, stream, kept[stream]) for stream in kept]
     return [result for result in results if result is not None]
 
 
 async def _republish(log: Log, stream: str, kept: Sequence[Acknowledged]) -> Republished | None:
     ids = [item.draft.id for item in kept]
     subjects = sorted({item.draft.subject for item in kept})
-    stored = await log.stored(
-        stream, ids, subjects, datetime.fromtimestamp(kept[0].at, UTC) - CLOCK_SKEW
-    )
+    since = datetime.fromtimestamp(kept[0].at, UTC) - CLOCK_SKEW
+    stored = await log.stored(stream, ids, subjects, since)
     lost = [
         item
         for item in kept

@@ -15,7 +15,6 @@ Backpressure
     so are computed ones (`QUEUE_MAX`).
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -65,14 +64,12 @@ PATIENT = Backoff(first_seconds=0.5, longest_seconds=2.0, budget_seconds=None)
 
 
 async def retried(
-    attempt: Callable[[], Coroutine[Any, Any, T | None]],
-    what: str,
-    client: Connection | None = None,
+    attempt: Callable[[], Coroutine[Any, Any, T | None]], what: str, client: Connection
 ) -> T:
     """Return the first result of `attempt` that is not None; retry while the server is unavailable.
 
-    With a `client`, retry at once when a stream has a new leader, and on another server after
-    `MOVE_SECONDS` without a result. Raises LogUnavailable when the budget of `QUICK` is used up;
+    Retry at once when a stream has a new leader, and on another server after `MOVE_SECONDS` without
+    a result. Raises LogUnavailable when the budget of `QUICK` is used up;
     other errors, which a retry would not change, are raised at once."""
     why, waiting_since = "refused again and again", time.monotonic()
     for pause in QUICK.pauses():
@@ -92,8 +89,8 @@ async def retried(
             pause, why = 0.0, str(error)
         except (nats.errors.Error, LogUnavailable, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
-        if client is not None and time.monotonic() - waiting_since >= MOVE_SECONDS:
+        if time.monotonic() - waiting_since >= MOVE_SECONDS:
             await client.move()
             waiting_since = time.monotonic()
-        await (asyncio.sleep if client is None else client.rest)(pause)
+        await client.rest(pause)
     raise LogUnavailable(f"{what}: not acknowledged within {QUICK.budget_seconds:g} s ({why})")

@@ -68,9 +68,8 @@ async def write(blobs: Blobs, snapshot: Snapshot) -> SnapshotName:
 async def stored(blobs: Blobs, decider: str) -> list[SnapshotName]:
     """Return the snapshots of a decider, newest first. Raises StreamError."""
     found = [parse(name) for name in await blobs.names(SNAPSHOT_BUCKET)]
-    return sorted(
-        (name for name in found if name is not None and name.decider == decider), reverse=True
-    )
+    own = [name for name in found if name is not None and name.decider == decider]
+    return sorted(own, reverse=True)
 
 
 def parse(name: str) -> SnapshotName | None:
@@ -90,9 +89,8 @@ async def read(blobs: Blobs, name: SnapshotName) -> Snapshot:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BlobCorrupt(f"{name}: {error}") from error
     if (snapshot.decider, snapshot.seq, snapshot.code) != (name.decider, name.seq, name.code):
-        raise BlobCorrupt(
-            f"{name}: it holds {snapshot.decider} at {snapshot.seq} by code {snapshot.code}"
-        )
+        content = f"{snapshot.decider} at {snapshot.seq} by code {snapshot.code}"
+        raise BlobCorrupt(f"{name}: it holds {content}")
     return snapshot
 
 

@@ -95,7 +95,7 @@ def _contexts_of(stream: str) -> tuple[str, ...]:
 
 
 def _bucket(
-    name: str, description: str, *, seconds: int = 0, history: int = 1, marker_seconds: int = 0
+    name: str, description: str, *, seconds: int = 0, history: int = 1, marker: int = 0
 ) -> StreamConfig:
     """The stream behind a key-value bucket, as NATS clients create it."""
     return StreamConfig(
@@ -107,8 +107,8 @@ def _bucket(
         duplicate_window=min(seconds or 120, 120) * SECOND,
         allow_rollup_hdrs=True,
         deny_delete=True,
-        allow_msg_ttl=marker_seconds > 0,
-        subject_delete_marker_ttl=marker_seconds * SECOND,
+        allow_msg_ttl=marker > 0,
+        subject_delete_marker_ttl=marker * SECOND,
     )
 
 
@@ -156,9 +156,7 @@ STREAMS: tuple[StreamConfig, ...] = (
         max_msgs=DEAD_MESSAGES_MAX,
         max_bytes=DEAD_BYTES_MAX,
     ),
-    _bucket(
-        LEASE_BUCKET, "Holders of leases; a key expires after 15 s.", marker_seconds=MARKER_SECONDS
-    ),
+    _bucket(LEASE_BUCKET, "Holders of leases; a key expires after 15 s.", marker=MARKER_SECONDS),
     _bucket(NODE_BUCKET, "Heartbeats of the nodes.", seconds=NODE_SECONDS),
     _bucket(CONTROL_BUCKET, "Update requests to nodes.", history=CONTROL_HISTORY),
     _bucket(

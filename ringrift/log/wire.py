@@ -26,6 +26,13 @@ VERSION_MIN = (2, 14)
 _MSG, _HMSG, _INBOX = b"MH_"
 _SHORT_ACK_DOTS, _SHORT_ACK_WORDS = 8, 4
 _DATA_SID, _REPLY_SID = b"1", b"2"
+_OPTIONS = {
+    "headers": True,
+    "no_responders": True,
+    "pedantic": False,
+    "protocol": 1,
+    "verbose": False,
+}
 _VIOLATION = re.compile(
     r"permissions violation for (publish|subscription) to \"([^\"]*)\"", re.IGNORECASE
 )
@@ -61,7 +68,7 @@ def forbidden_in(text: str, role: str | None) -> Forbidden | None:
 def split_servers(url: str) -> list[str]:
     """The addresses in a comma-separated list, each with its scheme. Raises Unreachable for an
     invalid address."""
-    parts = [part for piece in url.split(",") if (part := piece.strip())]
+    parts = filter(None, (piece.strip() for piece in url.split(",")))
     servers = [part if "://" in part else f"nats://{part}" for part in parts]
     for server in servers:
         try:
@@ -145,21 +152,11 @@ class Wire(asyncio.Protocol):
             await wire._greeted
             check_version(str(wire.info.get("version", "?")), _without_password(server))
             if address.scheme == "tls" or wire.info.get("tls_required"):
-                secured = await loop.start_tls(
-                    transport, wire, tls_context(), server_hostname=address.hostname
-                )
+                tls, host = tls_context(), address.hostname
+                secured = await loop.start_tls(transport, wire, tls, server_hostname=host)
                 assert secured is not None
                 wire._transport = secured
-            login: dict[str, Any] = {
-                "headers": True,
-                "lang": "python",
-                "name": name,
-                "no_responders": True,
-                "pedantic": False,
-                "protocol": 1,
-                "verbose": False,
-                "version": "1",
-            }
+            login: dict[str, Any] = {"name": name, **_OPTIONS}
             if user is not None:
                 login |= {"user": user.user, "pass": user.password}
             elif address.username is not None:
@@ -176,15 +173,13 @@ class Wire(asyncio.Protocol):
     @property
     def secured(self) -> bool:
         """Whether the connection uses TLS."""
-        return (
-            self._transport is not None and self._transport.get_extra_info("sslcontext") is not None
-        )
+        transport = self._transport
+        return transport is not None and transport.get_extra_info("sslcontext") is not None
 
     def send(self, subject: str, payload: bytes, reply: str = "") -> None:
         """Publish a message; only an answer confirms its arrival."""
-        self._write(
-            b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload)
-        )
+        line = f"PUB {subject} {reply} {len(payload)}\r\n"
+        self._write(line.encode() + payload + b"\r\n")
 
     async def call(self, subject: str, payload: bytes, timeout: float) -> bytes:
         """Return the answer to a request. Raises WireClosed, TimeoutError."""

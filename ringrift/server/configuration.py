@@ -14,7 +14,6 @@ from typing import Any
 from msgspec import Struct
 
 DEFAULT_PORT = 4222
-DEFAULT_STORE = "./.ringrift/nats"
 CONF_FILE, VOTER_FILE, USERS_FILE = "nats.conf", "ops/voter.conf", "ops/users.conf"
 ROUTE_USER = "route"
 TLS_FILES = {
@@ -38,15 +37,17 @@ minutes and loses what came since. A batch costs four syncs whatever its size, a
 (0.05 to 4 ms), far more than is needed"""
 PING_INTERVAL, WRITE_DEADLINE = "20s", "10s"
 
+_INCLUDES = f"""\
+include ./{VOTER_FILE}
+include ./{USERS_FILE}
+"""
 SHIPPED_CONF = f"""\
 # NATS server of RingRift: `nats-server -c nats.conf` starts a single, durable node. On a voter of a
 # cluster it is the same file; the included files differ, `ringrift cluster init` writes them.
 #
-# Written by `ringrift contract export` from ringrift/server/configuration.py.
+# The text is in ringrift/server/configuration.py; change it there.
 
-include ./{VOTER_FILE}
-include ./{USERS_FILE}
-
+{_INCLUDES}
 # A four-player game on the largest board has some hundred kilobytes; half of this would do.
 max_payload: {PAYLOAD_BYTES_MAX // MIB}MB
 # Unsent bytes of one client: four bulk pulls of 12 MB, with room to spare.
@@ -78,7 +79,7 @@ class Voter(Struct, frozen=True, kw_only=True):
     """host:port at which clients reach it, announced to them"""
     monitor_port: int | None = 8222
     """for health and metrics, without authentication: on loopback only"""
-    store: str = DEFAULT_STORE
+    store: str = "./.ringrift/nats"
     route_port: int = 6222
     route_advertise: str | None = None
     """host:port at which other voters reach its route port"""
@@ -129,18 +130,9 @@ def voter_conf(voter: Voter) -> str:
 
 def server_conf(voter: Voter) -> str:
     """All in one file, for a server with a configuration of its own."""
-    limits = {
-        "max_payload": PAYLOAD_BYTES_MAX,
-        "max_pending": PENDING_BYTES_MAX,
-        "ping_interval": PING_INTERVAL,
-        "write_deadline": WRITE_DEADLINE,
-    }
-    storage = {
-        "store_dir": voter.store,
-        "max_file_store": FILE_STORE_BYTES_MAX,
-        "sync_interval": SYNC_INTERVAL,
-    }
-    return as_json(voter.settings() | limits | {"jetstream": storage})
+    settings = voter.settings() | {"store": voter.store}
+    lines = [f"{name}: {json.dumps(value)}\n" for name, value in settings.items()]
+    return SHIPPED_CONF.replace(_INCLUDES, "".join(lines))
 
 
 def as_json(settings: dict[str, Any]) -> str:

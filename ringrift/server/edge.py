@@ -35,26 +35,21 @@ def domain_of(node: str) -> str:
     return f"edge-{node}"
 
 
-def edge_conf(
-    node: str, hubs: Sequence[str], login: Login, *, port: int, authority: str | None
-) -> str:
+def edge_conf(node: str, hubs: Sequence[str], login: Login, *, port: int, tls: bool) -> str:
     """The configuration of an edge's server; it holds a password. `hubs` are host:port of the
-    cluster's leaf ports, `authority` is the file of their certificate authority."""
-    scheme = "tls" if authority else "nats"
+    cluster's leaf ports; with `tls`, their certificate authority is in `ca.pem` next to it."""
+    scheme = "tls" if tls else "nats"
     remote: dict[str, Any] = {
         "urls": [f"{scheme}://{login.user}:{login.password}@{hub}" for hub in hubs],
         # Games travel through EDGE alone; over the link they would be stored twice.
         "deny_exports": list(_GAME_SUBJECTS),
         "deny_imports": list(_GAME_SUBJECTS),
     }
-    if authority:
-        remote["tls"] = {"ca_file": authority}
-    storage = {
-        "store_dir": "./nats",
-        "domain": domain_of(node),
-        "sync_interval": conf.SYNC_INTERVAL,
-    }
-    voter = conf.Voter(name=domain_of(node), port=port, monitor_port=None)
+    if tls:
+        remote["tls"] = {"ca_file": "./ca.pem"}
+    domain = domain_of(node)
+    storage = {"store_dir": "./nats", "domain": domain, "sync_interval": conf.SYNC_INTERVAL}
+    voter = conf.Voter(name=domain, port=port, monitor_port=None)
     settings = voter.settings() | {
         "max_payload": conf.PAYLOAD_BYTES_MAX,
         "max_pending": conf.PENDING_BYTES_MAX,

@@ -90,10 +90,8 @@ async def copy(
     Raises ServerError if `target` has one of the streams or a copy differs, ServerRefused,
     LogUnavailable."""
     if present := sorted(source.keys() & await _names(target)):
-        listed = ", ".join(present)
-        raise ServerError(
-            f"the cluster has streams already ({listed}): nothing was copied; use a new cluster"
-        )
+        problem = f"the cluster has streams already ({', '.join(present)})"
+        raise ServerError(f"{problem}: nothing was copied; use a new cluster")
     for name, take in source.items():
         snapshot = await take()
         await _restore(target, name, snapshot)
@@ -102,9 +100,8 @@ async def copy(
             here, there = copied[field], snapshot.state[field]
             # an empty stream has no first message
             if here != there and (field != "first_seq" or copied["messages"]):
-                raise ServerError(
-                    f"{name}: {field} is {here} on the cluster and {there} at the source"
-                )
+                both = f"{here} on the cluster and {there} at the source"
+                raise ServerError(f"{name}: {field} is {both}")
         report(f"{name}: {copied['messages']} messages")
     await set_replicas(target, replicas, report=report)
     if replicas > 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from ringrift.server.address import free_port
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import (
     CONF_FILE,
-    DEFAULT_STORE,
     SHIPPED_CONF,
     USERS_FILE,
     VOTER_FILE,
@@ -53,8 +51,7 @@ def write(folder: Path, *, conf: str, voter: str, users: str) -> None:
 
 
 def test_the_readable_file_has_the_settings_of_the_embedded_server(home: Path) -> None:
-    conf = SHIPPED_CONF.replace("$store", json.dumps(DEFAULT_STORE))
-    write(home, conf=conf, voter=as_json(Voter().settings()), users=as_json({}))
+    write(home, conf=SHIPPED_CONF, voter=voter_conf(Voter()), users=as_json({}))
     shipped = digest(home)
     (home / CONF_FILE).write_text(server_conf(Voter()))
     assert digest(home) == shipped

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ringrift.log.login import Login
-from ringrift.server.configuration import Voter, server_conf, voter_conf
+from ringrift.server.configuration import Voter, voter_conf
 from ringrift.server.edge import edge_conf
 
 
@@ -23,7 +23,7 @@ def test_a_single_server_has_no_routes() -> None:
 
 
 def test_a_server_without_a_monitor_port_has_no_monitor() -> None:
-    assert "http" not in written(server_conf(Voter(monitor_port=None)))
+    assert "http" not in written(voter_conf(Voter(monitor_port=None)))
 
 
 def test_a_voter_connects_to_the_others_with_their_password() -> None:
@@ -42,7 +42,7 @@ def test_certificates_are_used_on_every_port() -> None:
 
 def test_an_edge_keeps_games_off_its_link() -> None:
     login = Login("edge", "secret")
-    text = edge_conf("gpu1", ["a:7422"], login, port=4222, authority="./ca.pem")
+    text = edge_conf("gpu1", ["a:7422"], login, port=4222, tls=True)
     (remote,) = written(text)["leafnodes"]["remotes"]
     assert remote["urls"] == ["tls://edge:secret@a:7422"]
     assert remote["deny_exports"] == remote["deny_imports"] == ["ringrift.game.>"]
