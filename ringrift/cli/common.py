@@ -187,8 +187,9 @@ async def _served(data: Path) -> AsyncIterator[str]:
     Raises CommandError out of the block when it cannot be restarted."""
     work = asyncio.current_task()
     assert work is not None
-    # SIGTERM ends the block by cancellation, so that the server is stopped in order
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    # these signals end the block by cancellation, so that the server is stopped in order
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
         server = await EmbeddedServer.start(data)
     except AnotherInstance:
@@ -230,4 +231,4 @@ def show(document: object, json: bool, *texts: RenderableType | None) -> None:
     for text in texts:
         if text is not None:
             unwrapped = isinstance(text, str | Text)
-            out.print(text, soft_wrap=unwrapped, markup=False, emoji=False)
+            out.print(text, soft_wrap=unwrapped)

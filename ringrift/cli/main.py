@@ -7,6 +7,7 @@ lists of commands are the first lines of the functions' docstrings, read without
 import ast
 import asyncio
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -129,8 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Expected errors are printed in one line, with status 1; wrong usage has status 2."""
     words = tuple(sys.argv[1:] if arguments is None else arguments)
     WORDS.set(words)
+    _prepare_streams()
     try:
-        return int(application(words)(words) or 0)
+        " ".join(words).encode()
+        status = int(application(words)(words) or 0)
+        sys.stdout.flush()
+        return status
     except cyclopts.UnknownCommandError as error:
         _complain(_unknown(error))
         return EXIT_USAGE
@@ -142,20 +147,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return 1
     except TimeoutError:
-        complain(
-            "ringrift: " + "the server did not answer in time; try again, and see `ringrift status`"
-        )
+        _complain("the server did not answer in time; try again, and see `ringrift status`")
         return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except asyncio.CancelledError:  # by SIGTERM
         return EXIT_TERMINATED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        _discard_output()
         return 0
+    except UnicodeError as error:
+        _complain(f"not valid UTF-8: {error}")
+        return EXIT_USAGE
     except OSError as error:  # such as a file that cannot be written
+        _discard_output()
         _complain(f"{error.filename or 'system'}: {error.strerror or error}")
         return 1
+
+
+def _prepare_streams() -> None:
+    """Let a standard stream that is closed lead nowhere, and write characters that the terminal
+    does not know as escapes."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Write what is printed, or nothing from now on if that fails: else the interpreter tries again
+    at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def application(words: Sequence[str]) -> cyclopts.App:

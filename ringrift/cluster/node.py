@@ -7,7 +7,6 @@ with: it runs nothing that comes over the network."""
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.cluster.machine import Planned, children_of, plan
-from ringrift.cluster.supervisor import Child, Say, background, supervise
+from ringrift.cluster.supervisor import Child, Say, background, stop_on_signals, supervise
 from ringrift.errors import CommandError
 from ringrift.log import presence
 from ringrift.log.errors import StreamError
@@ -129,8 +128,7 @@ async def run(options: NodeOptions, machine: Machine) -> int:
             children = children_of(planned, options.server, options.data, own)
             node = Node(log, options, replace(machine, consumers=consumers), children)
             node.say(f"roles {','.join(machine.roles)}: {', '.join(consumers)}")
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, node.stop)
+            stop_on_signals(node.stop)
             await node.run()
             if node.request is None:
                 with contextlib.suppress(*SERVER_AWAY):

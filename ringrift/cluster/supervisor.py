@@ -40,6 +40,8 @@ class Child:
         own = {"RINGRIFT_DATA": str(path.parent.parent), **environment}
         self._environment = inherited | own
         self.restarts = 0
+        self.problem = ""
+        """why it could not be started the last time, empty if it could"""
         self.process: asyncio.subprocess.Process | None = None
 
     async def run(self, stopping: asyncio.Event, say: Say) -> None:
@@ -47,7 +49,11 @@ class Child:
         pause = RESTART_SECONDS_MIN
         while not stopping.is_set():
             started = time.monotonic()
-            status = await self._run_once()
+            try:
+                end = f"ended with status {await self._run_once()}"
+            except OSError as error:  # no room for its log, no process or file descriptor left
+                self.problem = str(error)
+                end = f"cannot be started: {error}"
             if stopping.is_set():
                 return
             lived = time.monotonic() - started
@@ -55,7 +61,7 @@ class Child:
             if lived > HEALTHY_SECONDS:
                 pause = RESTART_SECONDS_MIN
             self.restarts += 1
-            say(f"{self.name} ended with status {status}, restarts in {pause:.1f} s: {self._path}")
+            say(f"{self.name} {end}, restarts in {pause:.1f} s: {self._path}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)
 
@@ -74,6 +80,7 @@ class Child:
                 env={**self._environment, **watchdog.environment},
                 preexec_fn=end_with_parent(),
             )
+            self.problem = ""
             ended = asyncio.ensure_future(self.process.wait())
             while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
                 if watchdog.silent():
@@ -103,19 +110,44 @@ async def background(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def stop_on_signals(stop: Callable[[], object]) -> None:
+    """Call `stop` on Ctrl-C, on SIGTERM, and when the terminal is closed, unless `nohup` has this
+    process ignore that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
 async def supervise(children: Sequence[Child], stopping: asyncio.Event, say: Say) -> None:
     """Keep the children running until `stopping` is set, then drain them; kill those that take
-    longer than `DRAIN_SECONDS_MAX`."""
-    tasks = [asyncio.create_task(child.run(stopping, say)) for child in children]
-    await stopping.wait()
+    longer than `DRAIN_SECONDS_MAX`. What `say` raises does not end a child early. Raises what ended
+    the watch over a child."""
+    told = _never_raising(say)
+    tasks = [asyncio.create_task(child.run(stopping, told)) for child in children]
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    await waiting
     if not tasks:
         return
-    say("draining: consumers finish or hand back their tickets")
     for child in children:
         child.signal(signal.SIGTERM)
+    told("draining: consumers finish or hand back their tickets")
     _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS_MAX)
     if late:
-        say(f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed")
         for child in children:
             child.signal(signal.SIGKILL)
+        told(f"{len(late)} consumers did not drain within {DRAIN_SECONDS_MAX:g} s: killed")
         await asyncio.wait(late)
+    for task in tasks:
+        task.result()
+
+
+def _never_raising(say: Say) -> Say:
+    """Say the same, or nothing if it cannot be written: the terminal may be closed."""
+
+    def told(text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            say(text)
+
+    return told

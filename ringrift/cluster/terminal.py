@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 
@@ -13,16 +14,22 @@ PLAIN_PROGRESS_SECONDS = 2.0
 
 
 class _Console(Console):
+    def __init__(self, **options: Any) -> None:
+        # what is printed is text, not markup: names may contain brackets and colons
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
     def on_broken_pipe(self) -> None:
         """Let the caller end the command: rich would exit with status 1."""
         raise BrokenPipeError
 
 
 def console(*, plain: bool = False, width: int = PLAIN_WIDTH) -> Console:
-    """The terminal; plain lines of `width` columns if there is none, or if `plain`."""
-    if sys.stdout.isatty() and not plain:
-        return _Console(highlight=False)
-    return _Console(width=width, highlight=False, force_terminal=False)
+    """The terminal; plain lines of `width` columns if there is none, if it cannot move its cursor,
+    or if `plain`."""
+    found = _Console()
+    if found.is_terminal and not found.is_dumb_terminal and not plain:
+        return found
+    return _Console(width=width, force_terminal=False)
 
 
 def complain(text: str) -> None:
@@ -41,15 +48,16 @@ def clock(seconds: float) -> str:
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """A callback (done, total) that draws a bar on standard error; without a terminal it writes a
     line every `PLAIN_PROGRESS_SECONDS`."""
-    if not sys.stderr.isatty():
+    out = _Console(stderr=True)
+    if not out.is_terminal or out.is_dumb_terminal:
         yield _plain_progress(title)
         return
     from rich import progress as bars
 
-    title_and_bar = (bars.TextColumn("{task.description}"), bars.BarColumn())
+    title_and_bar = (bars.TextColumn("{task.description}", markup=False), bars.BarColumn())
     rate = bars.TextColumn("{task.fields[rate]}")
     columns = (*title_and_bar, bars.MofNCompleteColumn(), rate, bars.TimeRemainingColumn())
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with bars.Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task(title, total=None, rate="")
 
         def report(done: int, total: int) -> None:

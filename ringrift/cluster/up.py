@@ -8,7 +8,6 @@ from there."""
 import asyncio
 import contextlib
 import shlex
-import signal
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from rich.console import Console
 from ringrift.cluster.machine import children_of, copies
 from ringrift.cluster.screen import Screen, generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
-from ringrift.cluster.supervisor import background, supervise
+from ringrift.cluster.supervisor import background, stop_on_signals, supervise
 from ringrift.cluster.terminal import complain
 from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
@@ -68,8 +67,7 @@ async def up(
         current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
         loop = Loop(log, url, data, embedded, out)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, loop.stopping.set)
+        stop_on_signals(loop.stopping.set)
         await loop.run(seconds)
         print_summary(out, loop.view, data)
         out.print(f"continue with: {_continue_with(command, loop.view)}", soft_wrap=True)
@@ -103,6 +101,9 @@ class Loop:
                 jobs += [self.server.keep(self.screen.say), self._watch_server(self.server)]
             async with background(*jobs, ended=self._watcher_ended):
                 await supervise(self.children, self.stopping, self.screen.say)
+        for child in self.children:
+            if child.problem:
+                self.problem = self.problem or f"{child.name} cannot be started: {child.problem}"
 
     def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled() and (error := watcher.exception()) is not None:
@@ -144,8 +145,11 @@ def print_summary(out: Console, view: LoopView, data: Path) -> None:
         out.print(f"{games}, {item.samples:,} samples in {plural(item.shards, 'shard')}")
         if item.ratings:
             plot = data / f"elo_{item.config}.png"
-            elo_of(item, plot)
-            out.print(f"Elo over games: {plot}", soft_wrap=True)
+            try:
+                elo_of(item, plot)
+                out.print(f"Elo over games: {plot}", soft_wrap=True)
+            except OSError as error:  # no room for it
+                out.print(f"Elo over games: not drawn, {error}", soft_wrap=True)
 
 
 def _continue_with(command: Sequence[str], view: LoopView) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
-import tempfile
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +26,15 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    if address.startswith("@"):  # Linux's abstract namespace
-        address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)  # a full socket must not block the process
-        sender.sendto(state.encode(), address)
+        sender.sendto(state.encode(), _path(address))
+
+
+def _path(address: str) -> str:
+    """The path of a socket. A name in Linux's abstract namespace begins with @; it needs no folder,
+    so that a long or full TMPDIR does no harm."""
+    return "\0" + address[1:] if address.startswith("@") else address
 
 
 async def keep_alive(alive: Callable[[], bool]) -> None:
@@ -52,10 +57,11 @@ class Watchdog:
         self, silent_seconds_max: float, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._silent_seconds_max, self._now = silent_seconds_max, now
-        self._folder = tempfile.TemporaryDirectory(prefix="ringrift-")
-        self._path = str(Path(self._folder.name) / "notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self._path)
+        self._address = f"@ringrift-{secrets.token_hex(16)}"
+        if sys.platform != "linux":
+            self._address = f"/tmp/{self._address}"
+        self._socket.bind(_path(self._address))
         self._socket.setblocking(False)
         self._heard_at: float | None = None
 
@@ -63,7 +69,7 @@ class Watchdog:
     def environment(self) -> dict[str, str]:
         """Environment variables for the child."""
         microseconds = round(self._silent_seconds_max * 1e6)
-        return {"NOTIFY_SOCKET": self._path, "WATCHDOG_USEC": str(microseconds)}
+        return {"NOTIFY_SOCKET": self._address, "WATCHDOG_USEC": str(microseconds)}
 
     def silent(self) -> bool:
         """Whether a child that has sent a state before has been silent for too long."""
@@ -79,4 +85,4 @@ class Watchdog:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-        self._folder.cleanup()
+        Path(self._address).unlink(missing_ok=True)

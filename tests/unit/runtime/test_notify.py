@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def test_a_child_is_silent_once_its_states_end(monkeypatch: pytest.MonkeyPatch) 
         assert not watchdog.silent()
         now += 10.5
         assert watchdog.silent()
+
+
+@pytest.mark.parametrize("folder", ["/tmp/" + "x" * 137, "/nonexistent"])
+def test_a_watchdog_needs_no_temporary_folder(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", folder)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with Watchdog(10.0, lambda: 0.0) as watchdog:
+        assert watchdog.environment["NOTIFY_SOCKET"].startswith("@")
 
 
 def test_a_child_learns_the_interval_of_its_watchdog() -> None:

@@ -1,0 +1,80 @@
+"""Terminals and standard streams that are not as usual, and texts that look like markup."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+
+from ringrift.cli.common import show
+from ringrift.cli.main import main
+from ringrift.cluster.terminal import console, progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("text", ["[/x]", "[bold]b[/bold]", ":smile:", "[link=x]"])
+def test_brackets_and_colons_are_printed_as_they_are(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Table(text)
+    table.add_row(text)
+    show(None, False, text, table)
+    assert capsys.readouterr().out.count(text) == 3
+
+
+@pytest.mark.parametrize(("term", "moves"), [("xterm", True), ("dumb", False), ("unknown", False)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
+    term: str, moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert console().is_terminal == moves
+    assert not console(plain=True).is_terminal
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress("reading [/x]") as report:
+        report(1, 2)
+
+
+def test_characters_that_the_terminal_does_not_know_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+    assert main(["rating", "sprt", "--results", "10,20,30"]) == 0
+    ascii_only.seek(0)
+    assert r"\xb1" in ascii_only.read()
+
+
+@pytest.mark.parametrize("words", [["pause", "--why", "caf\udce9"], ["status", "--data", "\udce9"]])
+def test_arguments_that_are_not_utf8_are_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith("ringrift: not valid UTF-8: ")
+
+
+def test_a_full_device_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["metrics", "list"]) == 1
+    assert capsys.readouterr().err == "ringrift: system: No space left on device\n"
+
+
+def test_a_command_works_without_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    statuses = [main(["metrics", "list"]), main(["statsu"])]
+    nowhere = (sys.stdin, sys.stdout, sys.stderr)
+    monkeypatch.undo()
+    for stream in nowhere:
+        stream.close()
+    assert statuses == [0, 2]
