@@ -129,14 +129,13 @@ async def gauntlet(
 def tiers(*, json: common.Json = False) -> None:
     """List the players of the tiers D1 to D10."""
     from ringrift.insight.describe import table
-    from ringrift.learning.tiers import TIERS
+    from ringrift.learning.pairings import TIERS
 
     columns = ("tier", "participant", "harness", ">simulations")
     rows = (
-        (tier.name, tier.seat.participant, tier.seat.harness, tier.seat.simulations)
-        for tier in TIERS
+        (name, seat.participant, seat.harness, seat.simulations) for name, seat in TIERS.items()
     )
-    document = [{"tier": tier.name, "seat": tier.seat} for tier in TIERS]
+    document = [{"tier": name, "seat": seat} for name, seat in TIERS.items()]
     show(document, json, table(columns, rows))
 
 

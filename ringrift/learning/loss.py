@@ -1,5 +1,5 @@
 """The loss: cross-entropy of the improved policy over the legal moves, squared error of the values,
-and the auxiliary heads."""
+and the auxiliary heads. Distillation mixes the outputs of another network into the targets."""
 
 from typing import NamedTuple, cast
 
@@ -34,6 +34,19 @@ def tower_losses(network: Tower, sampled: Sampled, settings: TrainingSettings) -
     each = auxiliary_loss(heads, sampled.ends, sampled.present, on_board, settings)
     weight = sampled.weight / sampled.weight.sum()
     return found._replace(total=found.total + (weight * each).sum())
+
+
+def soften(sampled: Sampled, teacher: Tower, weight: float) -> Sampled:
+    """Return the samples with a share `weight` of their targets replaced by the policy and the
+    values of `teacher`: distillation (Hinton et al. 2015; requirement G04.15).
+
+    Both losses are linear in the target (the squared error up to a constant), so this mixes the
+    losses."""
+    with torch.no_grad():
+        logits, values = teacher(*sampled.batch)
+        policy = (1 - weight) * sampled.policy + weight * probabilities(logits.float(), sampled)
+        mixed = (1 - weight) * sampled.values + weight * values.float() * sampled.present
+    return sampled._replace(policy=policy, values=mixed)
 
 
 def losses(

@@ -5,7 +5,7 @@ With two seats a start gives two games. With more seats, the candidate has one s
 the opponent have the others."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from ringrift.events import facts as f
@@ -24,47 +24,35 @@ CANDIDATE, OPPONENT = 0, 1
 def play_match(
     ticket: EvaluationTicket,
     settings: EvaluationSettings,
+    host: play.Host,
     *,
-    node: str,
     model_of: Callable[[str], Model],
-    batch: int | None = None,
-    threads: int | None = None,
-    width: play.Width = int,
-    progress: Callable[[play.Progress], None] = lambda _: None,
 ) -> Iterator[f.GameCompleted | f.EvaluationScored]:
-    """Play an evaluation ticket; yield each game when it ends, and finally the score.
+    """Play an evaluation ticket, at most the larger `lockstep` of the two harnesses of games at
+    once; yield each game when it ends, and finally the score.
 
-    `model_of` returns the network with a digest. `batch` is the number of games at once; the
-    default is the larger `lockstep` of the two harnesses. Raises HarnessError if a seat cannot be
-    played."""
+    `model_of` returns the network with a digest. Raises HarnessError if a seat cannot be played."""
     request = ticket.request
     config = Config.parse(request.config)
     pair = (request.candidate, request.opponent)
     models = [model_of(seat.model) if seat.model else None for seat in pair]
     players = [
-        play.player_of(config, seat, model, threads)
+        play.player_of(config, seat, model, host.threads)
         for seat, model in zip(pair, models, strict=True)
     ]
     referee = players[OPPONENT] if all(models) else None
-    openings = openings_of(ticket, settings, referee, lambda: progress(play.Progress()))
-    batch = batch or max(HARNESSES[seat.harness].lockstep for seat in pair)
-    batch = min(batch, request.starts * config.seats)
-    tally = Tally(config, request)
-    for finished in play.play_out(
-        config, players, starts_of(ticket, openings), batch=batch, width=width, progress=progress
-    ):
+    openings = openings_of(ticket, settings, referee, host.between)
+    lockstep = max(HARNESSES[seat.harness].lockstep for seat in pair)
+    batch, starts = min(lockstep, request.starts * config.seats), starts_of(ticket, openings)
+    origin: play.Origin = "tournament" if request.purpose in f.MEASURING else "evaluation"
+    version, games = request.settings_version, list[tuple[f.GameCompleted, int]]()
+    for finished in play.play_out(config, players, starts, host, batch=batch):
         fact = play.game_fact(
-            config,
-            finished,
-            tuple(pair[index] for index in finished.start.players),
-            origin="tournament" if request.purpose in f.MEASURING else "evaluation",
-            ticket=ticket.ticket,
-            node=node,
-            version=request.settings_version,
+            finished, pair, host, origin=origin, ticket=ticket.ticket, version=version
         )
-        tally.add(fact, finished.start.players.index(CANDIDATE))
+        games.append((fact, finished.start.players.index(CANDIDATE)))
         yield fact
-    yield tally.scored(ticket.ticket, node)
+    yield score_of(ticket, host, games)
 
 
 def openings_of(
@@ -100,49 +88,38 @@ def starts_of(ticket: EvaluationTicket, openings: Iterable[Opening]) -> Iterator
             )
 
 
-class Tally:
-    """Accumulates the results of the games of a match, in any order."""
-
-    def __init__(self, config: Config, request: f.EvaluationRequested) -> None:
-        self._config, self._request = config, request
-        # Of the candidate by start, in units of 1 / (n (n - 1)) of a start's mean
-        self._points: Counter[int] = Counter()
-        self._rankings: Counter[tuple[tuple[str, ...], tuple[int, ...]]] = Counter()
-        self._games, self._wins, self._seconds = 0, 0, 0.0
-
-    def add(self, game: f.GameCompleted, candidate: int) -> None:
-        """Add a game in which the candidate had seat `candidate` (from 0)."""
-        n = self._config.seats
-        index = int(game.game.rpartition("-")[2])
-        self._points[index // n] += n - game.ranks[candidate]
+def score_of(
+    ticket: EvaluationTicket, host: play.Host, games: Sequence[tuple[f.GameCompleted, int]]
+) -> f.EvaluationScored:
+    """Return the score of a match from its games in any order, each with the seat of the candidate
+    (from 0)."""
+    request, seats = ticket.request, len(games[0][0].seats)
+    share = Fraction(1, seats * (seats - 1))  # of one point in the mean of a start
+    starts: Counter[int] = Counter()
+    rankings: Counter[tuple[tuple[str, ...], tuple[int, ...]]] = Counter()
+    for game, candidate in games:
+        start = int(game.game.rpartition("-")[2]) // seats
+        starts[start] += seats - game.ranks[candidate]
         names = [seat.participant for seat in game.seats]
         ranks, order = zip(*sorted(zip(game.ranks, names, strict=True)), strict=True)
-        self._rankings[order, ranks] += 1
-        self._games += 1
-        self._wins += game.winner == candidate + 1
-        self._seconds += game.play_seconds
-
-    def scored(self, ticket: str, node: str) -> f.EvaluationScored:
-        """Return the result of the match."""
-        request, n = self._request, self._config.seats
-        starts = Counter(Fraction(points, n * (n - 1)) for points in self._points.values())
-        rankings = sorted(self._rankings.items())
-        return f.EvaluationScored(
-            config=request.config,
-            generation=request.generation,
-            ticket=ticket,
-            candidate=request.candidate.participant,
-            candidate_model=request.candidate.model,
-            opponent=request.opponent.participant,
-            purpose=request.purpose,
-            round=request.round,
-            games=self._games,
-            wins=float(self._wins),
-            scores=tuple((float(score), count) for score, count in sorted(starts.items())),
-            rankings=tuple(
-                f.Ranking(order=order, ranks=ranks, count=count)
-                for (order, ranks), count in rankings
-            ),
-            play_seconds=round(self._seconds, 6),
-            node=node,
-        )
+        rankings[order, ranks] += 1
+    scores = Counter(points * share for points in starts.values())
+    return f.EvaluationScored(
+        config=request.config,
+        generation=request.generation,
+        ticket=ticket.ticket,
+        candidate=request.candidate.participant,
+        candidate_model=request.candidate.model,
+        opponent=request.opponent.participant,
+        purpose=request.purpose,
+        round=request.round,
+        games=len(games),
+        wins=float(sum(game.winner == candidate + 1 for game, candidate in games)),
+        scores=tuple((float(score), count) for score, count in sorted(scores.items())),
+        rankings=tuple(
+            f.Ranking(order=order, ranks=ranks, count=count)
+            for (order, ranks), count in sorted(rankings.items())
+        ),
+        play_seconds=round(sum(game.play_seconds for game, _ in games), 6),
+        node=host.node,
+    )

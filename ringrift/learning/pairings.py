@@ -3,7 +3,7 @@
 They are derived from the properties of the harnesses in the registry, so that a new harness is
 measured without a change here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations, pairwise
 from typing import Final, NamedTuple
 
@@ -11,13 +11,32 @@ from ringrift.events.facts import Seat
 from ringrift.events.participants import seat
 from ringrift.nets.shapes import NNUES
 from ringrift.rules.config import Config
-from ringrift.search.harness import HARNESSES, MODEL_KINDS
-from ringrift.search.harness import compatible as harness_names
+from ringrift.search.harness import HARNESSES, MODEL_KINDS, compatible
 
 RANDOM, HEURISTIC = seat("random"), seat("heuristic")
 AGAINST: Final = ("random", "heuristic", "self2")
 """Opponents of a network: random play, the heuristic without search, and itself with twice the
 budget."""
+
+
+FIRST_BUDGET: Final = 8
+"""Simulations of D3: with 8 the search is about as strong as the heuristic without search."""
+TIERS: Final = {"D1": RANDOM, "D2": HEURISTIC} | {
+    f"D{number}": seat("gumbel", simulations=FIRST_BUDGET << (number - 3))
+    for number in range(3, 11)
+}
+"""The tiers D1 to D10: fixed opponents of rising strength that need no network (requirement
+G09.11).
+
+A tier is a harness and a budget of simulations, never a time limit, so that its strength does not
+depend on the machine or its load. The first two are the baselines that every network is evaluated
+against; from D3 on, Gumbel search with the handcrafted heuristic has twice the budget of the tier
+below.
+
+Measured on hex8_2p, 100 games each: D3 against D2 51 %, each doubling from 8 to 512 simulations 50
+to 56 %, but 128 simulations against 8 won 64 % (54 to 73). So neighbouring tiers are close, and the
+ladder as a whole rises. `ringrift strength --ladder` measures it for every searching harness; one
+that rises faster should play the upper tiers."""
 
 
 class Pairing(NamedTuple):
@@ -53,7 +72,7 @@ def ladder(
 
     Each harness plays with the heuristic at the leaves, if it can use it, and with `model`, if it
     can use a model of that `kind`."""
-    fitting = harness_names(kind, config.seats)
+    fitting = compatible(kind, config.seats)
     players: list[tuple[str, str | None]] = []
     for name, harness in HARNESSES.items():
         if not harness.searches or config.seats not in harness.seats:
@@ -63,7 +82,7 @@ def ladder(
         if model and name in fitting:
             players.append((name, model))
     return [
-        Pairing(_searching(name, network, more, kind), _searching(name, network, less, kind))
+        Pairing(_seated(name, network, more, kind), _seated(name, network, less, kind))
         for name, network in players
         for less, more in pairwise(budgets or HARNESSES[name].ladder)
     ]
@@ -75,37 +94,24 @@ def kind_of(architecture: str) -> str:
     return "network" if shape is None else "nnue_policy" if shape.policy else "nnue"
 
 
-def compatible(
-    config: Config, model: str, simulations: int, *, kind: str = "network"
-) -> list[Seat]:
-    """Return the seats of a network under every harness that can use it with this number of seats
-    (requirement G09.06)."""
-    return [
-        seat(
-            name,
-            model=model,
-            simulations=simulations if HARNESSES[name].searches else 0,
-            evaluator=MODEL_KINDS[kind][0],
-        )
-        for name in harness_names(kind, config.seats)
-    ]
-
-
 def gauntlet(
     config: Config, model: str, simulations: int, *, kind: str = "network"
 ) -> list[Pairing]:
-    """Return the matches of a network under every harness against random play and the heuristic."""
-    players = compatible(config, model, simulations, kind=kind)
+    """Return the matches of a network under every harness that can use it with this number of seats
+    (requirement G09.06) against random play and the heuristic."""
+    players = [
+        _seated(name, model, simulations if HARNESSES[name].searches else 0, kind)
+        for name in compatible(kind, config.seats)
+    ]
     return [Pairing(me, baseline) for me in players for baseline in (RANDOM, HEURISTIC)]
 
 
-def round_robin(models: Sequence[str], simulations: int) -> Iterator[Pairing]:
-    """Yield the matches of every two networks with Gumbel search (requirement G09.12)."""
+def round_robin(models: Sequence[str], simulations: int) -> list[Pairing]:
+    """Return the matches of every two networks with Gumbel search (requirement G09.12)."""
     seats = [seat("gumbel", model=model, simulations=simulations) for model in models]
-    for one, other in combinations(seats, 2):
-        yield Pairing(one, other)
+    return [Pairing(one, other) for one, other in combinations(seats, 2)]
 
 
-def _searching(name: str, model: str | None, simulations: int, kind: str) -> Seat:
+def _seated(name: str, model: str | None, simulations: int, kind: str) -> Seat:
     evaluator = MODEL_KINDS[kind][0] if model else "heuristic"
     return seat(name, model=model, simulations=simulations, evaluator=evaluator)

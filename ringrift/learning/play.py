@@ -17,6 +17,7 @@ from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
 from ringrift.learning.openings import NO_OPENING, Opening, even_openings
+from ringrift.learning.samples import end_of
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.config import Config
@@ -35,9 +36,6 @@ PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of the player that makes the random moves of openings
 GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # purposes of derived seeds
 
-Width = Callable[[int], int]
-"""Returns how many of the given number of games may be searched at once; called before every
-decision, so that fewer are searched when memory is short."""
 Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
 
 
@@ -57,16 +55,21 @@ class Start:
     opening: Opening = NO_OPENING
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of the games of a ticket."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Where games are played, which does not affect their moves.
 
-    games: int = 0
-    """finished"""
-    plies: int = 0
-    """of finished games"""
-    decisions: int = 0
-    """of all games"""
+    node       its name, recorded with each game
+    threads    of the compiled parts of searches; None: all cores of this process
+    width      how many of the given number of games may be searched at once; called before every
+               decision, so that fewer are searched when memory is short
+    between    called between decisions; may raise an exception to end the games
+    """
+
+    node: str
+    threads: int | None = None
+    width: Callable[[int], int] = int
+    between: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -94,12 +97,11 @@ def play_out(
     config: Config,
     roster: Sequence[Player],
     starts: Iterable[Start],
+    host: Host,
     *,
     batch: int,
     pie: bool = False,
     plies_max: int = PLIES_MAX,
-    width: Width = int,
-    progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Finished]:
     """Play `starts`, `batch` at a time, and yield each game when it ends.
 
@@ -110,7 +112,6 @@ def play_out(
     waiting = iter(starts)
     free = list(range(batch - 1, -1, -1))
     live: dict[int, _Game] = {}
-    games, plies, decisions = 0, 0, 0
     while True:
         while free and (start := next(waiting, None)) is not None:
             slot = free.pop()
@@ -119,23 +120,24 @@ def play_out(
         if not live:
             return
         began = time.perf_counter()
-        _one_decision(roster, opening, boards, live, width)
+        _one_decision(roster, opening, boards, live, host.width)
         share = (time.perf_counter() - began) / len(live)
-        decisions += len(live)
         for slot, game in list(live.items()):
             game.seconds += share
             if boards.over(slot):
                 del live[slot]
                 free.append(slot)
                 end = Position(config, boards.table.states[slot].copy())
-                games += 1
-                plies += end.ply
                 yield Finished(game.start, boards.moves(slot), game.decisions, end, game.seconds)
-        progress(Progress(games, plies, decisions))
+        host.between()
 
 
 def _one_decision(
-    roster: Sequence[Player], opening: Player, boards: Boards, live: dict[int, _Game], width: Width
+    roster: Sequence[Player],
+    opening: Player,
+    boards: Boards,
+    live: dict[int, _Game],
+    width: Callable[[int], int],
 ) -> None:
     """Advance every live game by one decision and the forced plies after it; players choose for as
     many positions at once as `width` allows."""
@@ -156,7 +158,9 @@ def _one_decision(
     boards.play(list(moves), list(moves.values()))
 
 
-def _parts(groups: dict[int, list[int]], width: Width) -> Iterator[tuple[int, list[int]]]:
+def _parts(
+    groups: dict[int, list[int]], width: Callable[[int], int]
+) -> Iterator[tuple[int, list[int]]]:
     """Yield the slots of each player, as many at once as `width` allows."""
     for index, group in sorted(groups.items()):
         step = width(len(group))
@@ -192,38 +196,32 @@ def player_of(config: Config, seat: Seat, model: Model | None, threads: int | No
 
 
 def game_fact(
-    config: Config,
     finished: Finished,
-    seats: tuple[Seat, ...],
+    roster: Sequence[Seat],
+    host: Host,
     *,
     origin: Origin,
     ticket: str,
-    node: str,
     version: int,
     pie: bool = False,
 ) -> GameCompleted:
-    """Return the fact of a finished game; `seats` are those of its start, `version` is that of the
+    """Return the fact of a finished game of the players `roster`; `version` is that of the
     settings."""
-    end = finished.end
+    start, config = finished.start, finished.end.config
     return GameCompleted(
-        game=finished.start.game,
+        **end_of(finished.end),
+        game=start.game,
         config=config.key,
         origin=origin,
         ticket=ticket,
-        seats=seats,
+        seats=tuple(roster[index] for index in start.players),
         pie=pie,
-        seed=finished.start.seed,
+        seed=start.seed,
         moves=" ".join(tokens(config, np.array(finished.moves, np.int64))),
-        plies=len(finished.moves),
-        winner=end.winner,
-        reason=end.reason,
-        ranks=end.ranks(),
-        removed=end.removed(),
-        territory=end.territory(),
         targets=targets.encode(config.seats, finished.decisions),
         rules_version=RULES_VERSION,
         play_seconds=round(finished.seconds, 6),
-        node=node,
+        node=host.node,
         settings_version=version,
     )
 
@@ -231,20 +229,16 @@ def game_fact(
 def play_games(
     ticket: SelfplayTicket,
     settings: SelfplaySettings,
+    host: Host,
     *,
-    node: str,
     model: Model | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
     harness: Literal["gumbel", "gpu_gumbel"] = "gumbel",
-    width: Width = int,
-    progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[GameCompleted]:
-    """Play a self-play ticket; yield each game when it ends.
+    """Play a self-play ticket, at most the harness's `lockstep` of games at once; yield each game
+    when it ends.
 
-    `model` is the network of the plan; without a model the heuristic evaluates the leaves. `batch`
-    is the number of games at once; the default is the whole ticket, at most the harness's
-    `lockstep`. Raises HarnessError if network and plan do not fit."""
+    `model` is the network of the plan; without a model the heuristic evaluates the leaves. Raises
+    HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
     same = seat(
@@ -254,7 +248,7 @@ def play_games(
         considered=settings.considered,
         noise_plies=settings.noise_plies,
     )
-    player = player_of(config, same, model, threads)
+    player = player_of(config, same, model, host.threads)
     pie = settings.pie and config.seats == 2
     numbers = range(ticket.first_game, ticket.first_game + ticket.games)
     seeds = [seed_of(plan.seed, plan.generation, number) for number in numbers]
@@ -264,7 +258,7 @@ def play_games(
     openings = [_opening(seed, settings.opening_plies) for seed in seeds]
     even = [index for index, seed in enumerate(seeds) if uniform(U(seed), EVEN_STREAM) < share]
     wanted = [openings[index].seed for index in even]
-    chosen = even_openings(config, player, wanted, pie=pie, between=lambda: progress(Progress()))
+    chosen = even_openings(config, player, wanted, pie=pie, between=host.between)
     for index, opening in zip(even, chosen, strict=True):
         openings[index] = opening
 
@@ -273,26 +267,12 @@ def play_games(
         Start(game=f"{ticket.ticket}-{index}", players=everywhere, seed=seed, opening=opening)
         for index, (seed, opening) in enumerate(zip(seeds, openings, strict=True))
     )
-    batch = batch or min(ticket.games, HARNESSES[harness].lockstep)
-    for finished in play_out(
-        config,
-        [player],
-        starts,
-        batch=batch,
-        pie=pie,
-        plies_max=settings.max_moves,
-        width=width,
-        progress=progress,
-    ):
+    batch, longest = min(ticket.games, HARNESSES[harness].lockstep), settings.max_moves
+    games = play_out(config, [player], starts, host, batch=batch, pie=pie, plies_max=longest)
+    version = plan.settings_version
+    for game in games:
         yield game_fact(
-            config,
-            finished,
-            (same,) * config.seats,
-            origin="selfplay",
-            ticket=ticket.ticket,
-            node=node,
-            version=plan.settings_version,
-            pie=pie,
+            game, [same], host, origin="selfplay", ticket=ticket.ticket, version=version, pie=pie
         )
 
 

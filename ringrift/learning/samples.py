@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from ringrift.rules.moves import RESIGN, TIMEOUT
 from ringrift.rules.notation import parse_token
 from ringrift.rules.version import RULES_VERSION
 
-WINNER_VALUE: Final = 1.0
 MOVES_MAX: Final = 1 << 16  # indices of moves are stored in two bytes
 TOKENS_MAX: Final = 1 << 16  # cached codes of tokens: a few thousand tokens recur
 
@@ -56,7 +55,7 @@ def outcome_values(winner: int, ranks: Sequence[int]) -> Floats:
     n = len(ranks)
     values = [1.0 - 2.0 * (rank - 1) / (n - 1) for rank in ranks]
     if winner:
-        values[winner - 1] = WINNER_VALUE
+        values[winner - 1] = 1.0
     return np.array(values, np.float32)
 
 
@@ -128,10 +127,9 @@ def play_checked(geo: Geometry, state: Int32s, codes: Codes, buffer: Codes, lega
     return codes.size
 
 
-def _compare_end(game: GameCompleted, position: Position) -> None:
-    if not position.over:
-        raise GameRejected(f"not over after its {position.ply} plies")
-    end = {
+def end_of(position: Position) -> dict[str, Any]:
+    """Return what a recorded game says about its end, by the names of `GameCompleted`."""
+    return {
         "plies": position.ply,
         "winner": position.winner,
         "reason": position.reason,
@@ -139,7 +137,12 @@ def _compare_end(game: GameCompleted, position: Position) -> None:
         "removed": position.removed(),
         "territory": position.territory(),
     }
-    for name, found in end.items():
+
+
+def _compare_end(game: GameCompleted, position: Position) -> None:
+    if not position.over:
+        raise GameRejected(f"not over after its {position.ply} plies")
+    for name, found in end_of(position).items():
         recorded = getattr(game, name)
         if recorded != found:
             raise GameRejected(f"{name}: {recorded} in the record, {found} in the replay")

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
 from ringrift.learning.batches import Sampled, Sampler
-from ringrift.learning.distillation import soften
-from ringrift.learning.loss import Losses
+from ringrift.learning.loss import Losses, soften
 from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
@@ -132,9 +131,12 @@ class Trainer(ABC):
     def _losses(self, network: Any, sampled: Sampled) -> Losses:
         """Return the losses of `network` on a batch."""
 
-    @abstractmethod
     def _load_teacher(self, data: bytes) -> Tower:
         """Return the teacher for distillation. Raises TrainingError, CheckpointError."""
+        raise TrainingError(
+            f"{self.settings.architecture} cannot be distilled; "
+            "remove its config from training.distill_from"
+        )
 
     def _auxiliary(self) -> list[str]:
         """Return the auxiliary heads that the settings weigh; by default there are none."""

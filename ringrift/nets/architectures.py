@@ -125,11 +125,3 @@ def build(name: str, *, hex_board: bool, seed: int = 0, auxiliary: Collection[st
         network = Tower(shape, hex_board=hex_board)
     # The stubs of torch do not know this overload
     return cast(Tower, cast(Any, network).to(memory_format=torch.channels_last))
-
-
-def parameters(name: str, *, hex_board: bool) -> int:
-    """Return the number of weights of an architecture without allocating them.
-
-    Raises UnknownArchitecture."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in Tower(shape_of(name), hex_board=hex_board).parameters())

@@ -9,7 +9,8 @@ evaluation, counts and shares of every seat, are already among the globals of
 `ringrift.nets.encoding`.
 
 Leaps over own stacks are not counted. All planes are 0 off the board, and they transform with the
-board's symmetries."""
+board's symmetries. `TowerShape.features` names their version: other planes, or planes with another
+meaning, need another version."""
 
 from enum import IntEnum
 from typing import Final
@@ -20,11 +21,9 @@ from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled, i64
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words, word_cap, word_height
+from ringrift.rules.lines import run_ahead
 from ringrift.rules.table import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
 
-FEATURES_VERSION: Final = 1
-"""The version that `TowerShape.features` names; other planes, or planes with another meaning, need
-another version."""
 RAYS_SCALE: Final = 1 / 8  # no cell has more directions
 RUN_SCALE: Final = 1 / 4  # lines have 3 to 5 cells
 
@@ -92,19 +91,11 @@ def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Fl
 @compiled
 def _longest_run(geo: Geometry, s: Words, at: int) -> int:
     """Return the length of the longest run of markers of one colour through core id `at`."""
-    seat = s[U(CELLS_AT + at)]
+    seat = i64(s[U(CELLS_AT + at)])
     longest = 1
     for axis in range(geo.table[U(T_AXES)]):
         delta = i64(geo.table[U(T_AXIS + axis)])
-        length = 1
-        c = at + delta
-        while s[U(CELLS_AT + c)] == seat:
-            length += 1
-            c += delta
-        c = at - delta
-        while s[U(CELLS_AT + c)] == seat:
-            length += 1
-            c -= delta
+        length = run_ahead(s, at, delta, seat) + run_ahead(s, at - delta, -delta, seat)
         longest = max(longest, length)
     return longest
 

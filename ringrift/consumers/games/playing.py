@@ -10,6 +10,7 @@ from ringrift.deciders.fleet.pressure import batch_size
 from ringrift.events import Draft, Fact, event_id, type_of
 from ringrift.events.facts import GameCompleted
 from ringrift.events.tickets import Ticket, config_of
+from ringrift.learning.play import Host
 from ringrift.log.errors import StreamError
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import GAMES
@@ -32,16 +33,16 @@ async def played(
     """Yield the facts of `play`, which has `games` games. At the end all games are acknowledged.
 
     `play` is `play_games` or `play_match`, bound to its own arguments. Raises Drained."""
-    facts = play(
+    host = Host(
         node=process.node,
         threads=threads(),
         # called in the thread of the games, while the heartbeat may write the tiers
         width=lambda games: batch_size(games, dict(process.tiers)),
-        progress=lambda _: process.check_stop(),
+        between=process.check_stop,
     )
     ids = [f"{ticket.ticket}-{index}" for index in range(games)]
     async with publish_games(process, ticket, ids, deliveries) as publish:
-        async for fact in from_thread(process, facts):
+        async for fact in from_thread(process, play(host=host)):
             if isinstance(fact, GameCompleted):
                 await publish(fact)
             yield fact

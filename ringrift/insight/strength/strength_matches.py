@@ -10,8 +10,7 @@ from ringrift.insight.rebuild import rebuild_elo
 from ringrift.insight.strength.arena import Arena
 from ringrift.insight.strength.measurements import MatchResult, Rung, StrengthReport, highest_beaten
 from ringrift.learning import pairings
-from ringrift.learning.pairings import Pairing
-from ringrift.learning.tiers import TIERS
+from ringrift.learning.pairings import TIERS, Pairing
 from ringrift.rules.config import Config
 
 STRENGTH_STARTS = 200
@@ -89,7 +88,7 @@ async def play_round_robin(
     digests = list(dict.fromkeys(arena.known.model(name) for name in models))
     if len(digests) < TOURNAMENT_MODELS_MIN:
         raise CommandError("a round robin needs two different networks: give --models A,B,...")
-    asked = list(pairings.round_robin(digests, simulations))
+    asked = pairings.round_robin(digests, simulations)
     return await _rated(arena, "tournament", asked, starts, seed)
 
 
@@ -99,11 +98,11 @@ async def climb_tiers(
     """Play the tiers from D1 up to the first that is not beaten: the higher ones are expensive."""
     me = seat("gumbel", model=arena.known.model(model), simulations=simulations)
     results: list[MatchResult] = []
-    for tier in TIERS:
-        results += await arena.play("tier", [Pairing(me, tier.seat)], starts=starts, seed=seed)
+    for opponent in TIERS.values():
+        results += await arena.play("tier", [Pairing(me, opponent)], starts=starts, seed=seed)
         if results[-1].verdict != "stronger":
             break
-    names = [(tier.name, tier.seat.participant) for tier in TIERS]
+    names = [(name, opponent.participant) for name, opponent in TIERS.items()]
     return Climb(me.participant, highest_beaten(results, names), results)
 
 

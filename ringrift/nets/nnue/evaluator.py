@@ -8,8 +8,7 @@ from ringrift.nets.arrays import Codes, Floats, Int64s, States
 from ringrift.nets.bags import Bags
 from ringrift.nets.nnue import inference as kernels
 from ringrift.nets.nnue.batch import NnueBatcher
-from ringrift.nets.nnue.checkpoint import NnueCheckpoint
-from ringrift.nets.nnue.network import Nnue, quantise
+from ringrift.nets.nnue.network import Nnue, NnueCheckpoint, quantise
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 

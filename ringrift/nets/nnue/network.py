@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES, Bags
+from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference
-from ringrift.nets.shapes import NnueShape, nnue_shape_of
+from ringrift.nets.shapes import NnueShape, describe, nnue_shape_of
+from ringrift.nets.tensors import TensorError, unpack
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import geometry
 
@@ -131,6 +133,32 @@ def build(name: str, config: Config, *, seed: int = 0) -> Nnue:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Nnue(shape, config)
+
+
+class NnueCheckpoint(Checkpoint[Nnue]):
+    """The checkpoint of an NNUE: the trained float weights. Integers are computed from them on
+    loading, with the same result on every machine, because rounding is exact.
+
+    The header's `encoder` is the name of the feature set with its digest."""
+
+    KEY = "ringrift-nnue"
+    ENCODER = nf.ENCODER
+
+    @staticmethod
+    def shape_for(header: Header) -> dict[str, int]:
+        return describe(nnue_shape_of(header.architecture, header.config))
+
+    @staticmethod
+    def fresh(header: Header) -> Nnue:
+        return build(header.architecture, header.config)
+
+
+def is_nnue(data: bytes) -> bool:
+    """Return whether the bytes have the header of an NNUE."""
+    try:
+        return NnueCheckpoint.KEY in unpack(data)[1]
+    except TensorError:
+        return False
 
 
 def quantise(network: Nnue) -> tuple[inference.Network, inference.Policy]:

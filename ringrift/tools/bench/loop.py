@@ -16,9 +16,9 @@ import torch
 from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.settings import Settings
 from ringrift.events.tickets import SelfplayTicket
-from ringrift.learning.play import play_games
+from ringrift.learning.families import TowerTrainer
+from ringrift.learning.play import Host, play_games
 from ringrift.learning.shards import build_shard, read_shard
-from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training import REPORT_STEPS, Trainer
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.batch import Batcher
@@ -98,7 +98,7 @@ class _Selfplay:
     def _play(self) -> list[GameCompleted]:
         ticket = _ticket(self.config, self.size, next(self.seeds), self.evaluate is not None)
         model = Model(self.evaluate) if self.evaluate else None
-        return list(play_games(ticket, SETTINGS.selfplay, node="bench", model=model))
+        return list(play_games(ticket, SETTINGS.selfplay, Host(node="bench"), model=model))
 
 
 def _ticket(config: Config, games: int, seed: int, network: bool) -> SelfplayTicket:

@@ -22,7 +22,7 @@ import torch
 from ringrift.events.facts import Seat
 from ringrift.events.participants import seat
 from ringrift.events.settings import Settings
-from ringrift.learning.play import Start, game_fact, play_out, player_of
+from ringrift.learning.play import Host, Start, game_fact, play_out, player_of
 from ringrift.nets.batch import Batcher
 from ringrift.nets.evaluator import CHUNK_CPU, CHUNK_GPU, Evaluator
 from ringrift.rules import Config
@@ -166,21 +166,13 @@ def _played(
     model = Model(timed(network, clocks)) if network else None
     seated = _seat(network is not None, simulations)
     player = TimedPlayer(player_of(config, seated, model, threads), clocks)
-    everyone = (0,) * config.seats
+    everyone, host = (0,) * config.seats, Host(node="bench")
     starts = [
         Start(game=f"bench-{i}", players=everyone, seed=seed_of(seed, i)) for i in range(games)
     ]
     moves, began = 0, Span.now()
-    for finished in play_out(config, [player], starts, batch=games):
-        fact = game_fact(
-            config,
-            finished,
-            (seated,) * config.seats,
-            origin="selfplay",
-            ticket="bench",
-            node="bench",
-            version=0,
-        )
+    for finished in play_out(config, [player], starts, host, batch=games):
+        fact = game_fact(finished, [seated], host, origin="selfplay", ticket="bench", version=0)
         moves += fact.plies
     # the second encoding by `timed` is no part of play
     return moves, Span.now() - began - clocks.encoding

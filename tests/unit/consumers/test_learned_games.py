@@ -12,6 +12,7 @@ from ringrift.events.participants import seat
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import play_match
+from ringrift.learning.play import Host
 
 
 def games_of(purpose: Any) -> list[GameCompleted]:
@@ -32,9 +33,8 @@ def games_of(purpose: Any) -> list[GameCompleted]:
     played = play_match(
         ticket,
         EvaluationSettings(),
-        node="n",
+        Host(node="n", threads=1),
         model_of=lambda _: pytest.fail("no network plays"),
-        threads=1,
     )
     return [fact for fact in played if isinstance(fact, GameCompleted)]
 

@@ -16,8 +16,7 @@ from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
 from ringrift.insight.strength.measurements import MatchResult, Measurements, highest_beaten
 from ringrift.insight.strength.strength_report import markdown, score_over_games
-from ringrift.learning.pairings import HEURISTIC, RANDOM
-from ringrift.learning.tiers import TIERS
+from ringrift.learning.pairings import HEURISTIC, RANDOM, TIERS
 
 CONFIG, MODEL = "hex8_2p", "ab" * 32
 ME = seat("gumbel", model=MODEL, simulations=64)
@@ -185,8 +184,8 @@ def test_the_highest_tier_is_the_last_one_beaten_beyond_doubt() -> None:
 
 
 def test_the_ten_tiers_have_rising_budgets_and_no_network() -> None:
-    assert [tier.name for tier in TIERS] == [f"D{number}" for number in range(1, 11)]
-    budgets = [tier.seat.simulations for tier in TIERS]
+    assert list(TIERS) == [f"D{number}" for number in range(1, 11)]
+    budgets = [seat.simulations for seat in TIERS.values()]
     assert budgets == sorted(budgets)
-    assert len({tier.seat.participant for tier in TIERS}) == 10
-    assert all(tier.seat.model is None for tier in TIERS)
+    assert len({seat.participant for seat in TIERS.values()}) == 10
+    assert all(seat.model is None for seat in TIERS.values())

@@ -15,6 +15,7 @@ from ringrift.events.facts import (
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import play_match
+from ringrift.learning.play import Host
 from ringrift.learning.targets import decode
 from ringrift.rules import Config, Position
 from ringrift.search.harness import HarnessError, Model
@@ -58,10 +59,8 @@ def played(
     *games, score = play_match(
         ticket(config, candidate, opponent, starts),
         SETTINGS,
-        node="here",
+        Host(node="here", threads=1),
         model_of=model_of,
-        batch=16,
-        threads=1,
     )
     assert isinstance(score, EvaluationScored)
     assert all(isinstance(game, GameCompleted) for game in games)

@@ -16,11 +16,9 @@ from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SelfplayTicket
-from ringrift.learning.families import header_of, model_of, trainer_of
-from ringrift.learning.nnue_training import NnueTrainer
-from ringrift.learning.play import play_games, player_of
+from ringrift.learning.families import NnueTrainer, TowerTrainer, header_of, model_of, trainer_of
+from ringrift.learning.play import Host, play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
-from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
@@ -29,8 +27,8 @@ from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import network as nets
 from ringrift.nets.nnue.batch import NnueBatcher, symmetric_places
 from ringrift.nets.nnue.cells import describe
-from ringrift.nets.nnue.checkpoint import NnueCheckpoint
 from ringrift.nets.nnue.evaluator import NnueEvaluator
+from ringrift.nets.nnue.network import NnueCheckpoint
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
 from ringrift.rules import Config
@@ -380,7 +378,7 @@ def heuristic_games(count: int) -> list[GameCompleted]:
         settings_version=0,
     )
     ticket = SelfplayTicket(ticket="t", cause="EVENTS/1", plan=plan, first_game=0, games=count)
-    return list(play_games(ticket, SelfplaySettings(), node="n"))
+    return list(play_games(ticket, SelfplaySettings(), Host(node="n")))
 
 
 def test_a_depth_first_seat_with_an_nnue_searches_with_its_integers(

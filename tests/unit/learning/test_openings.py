@@ -8,7 +8,7 @@ from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import openings_of, play_match
 from ringrift.learning.openings import PLIES, TRIES, Opening, even_openings, positions_after
-from ringrift.learning.play import player_of
+from ringrift.learning.play import Host, player_of
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.search.arrays import Codes, Floats, Seeds, States
@@ -118,10 +118,8 @@ def test_matches_of_two_networks_start_with_balanced_openings() -> None:
     *games, _ = play_match(
         match,
         settings,
-        node="here",
+        Host(node="here", threads=1),
         model_of=lambda digest: Model(constant_policy),
-        batch=16,
-        threads=1,
     )
     assert len(games) == 6
     for game in games:

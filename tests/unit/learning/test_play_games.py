@@ -12,7 +12,7 @@ from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket, tickets_of
 from ringrift.learning import targets
 from ringrift.learning.openings import PLIES
-from ringrift.learning.play import Progress, play_games
+from ringrift.learning.play import Host, play_games
 from ringrift.rules import Config, Position
 from ringrift.search.arrays import Codes, Floats, States
 from ringrift.search.harness import HARNESSES, HarnessError, Model
@@ -57,7 +57,7 @@ def replayed(game: GameCompleted) -> list[Position]:
 
 @pytest.mark.parametrize("key", ["hex8_2p", "square8_3p", "hex8_4p"])
 def test_every_game_replays_to_its_end(key: str) -> None:
-    games = list(play_games(ticket(key, 4), SETTINGS, node="here", threads=1))
+    games = list(play_games(ticket(key, 4), SETTINGS, Host(node="here", threads=1)))
     assert sorted(game.game for game in games) == [f"selfplay-events-7-0-{n}" for n in range(4)]
     for game in games:
         positions = replayed(game)
@@ -78,14 +78,16 @@ def test_every_game_replays_to_its_end(key: str) -> None:
             assert decision.indices.max() < len(positions[decision.ply].legal_codes())
 
 
-def test_a_game_depends_only_on_its_number() -> None:
+def test_a_game_depends_only_on_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {
         game.game.rpartition("-")[2]: game
-        for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=2)
+        for game in play_games(ticket("hex8_2p", 6), SETTINGS, Host(node="a", threads=2))
     }
+    narrow = dataclasses.replace(HARNESSES["gumbel"], lockstep=2)
+    monkeypatch.setattr("ringrift.learning.play.HARNESSES", {**HARNESSES, "gumbel": narrow})
     in_twos = {
         game.game.rpartition("-")[2]: game
-        for game in play_games(ticket("hex8_2p", 6), SETTINGS, node="a", batch=2, threads=1)
+        for game in play_games(ticket("hex8_2p", 6), SETTINGS, Host(node="a", threads=1))
     }
     assert {n: timeless(game) for n, game in whole.items()} == {
         n: timeless(game) for n, game in in_twos.items()
@@ -93,7 +95,7 @@ def test_a_game_depends_only_on_its_number() -> None:
     assert len({game.moves for game in whole.values()}) == 6
     second = tickets_of(plan("hex8_2p", 6, games_per_ticket=4), "EVENTS/7")[1]
     assert isinstance(second, SelfplayTicket)
-    tail = list(play_games(second, SETTINGS, node="a", threads=1))
+    tail = list(play_games(second, SETTINGS, Host(node="a", threads=1)))
     assert {game.moves for game in tail} == {whole["4"].moves, whole["5"].moves}
 
 
@@ -106,7 +108,10 @@ def test_a_network_evaluates_and_is_named_in_the_record() -> None:
 
     model = "c0ffee" + "0" * 58
     (game,) = play_games(
-        ticket("hex8_2p", 1, model=model, simulations=2), SETTINGS, node="a", model=Model(evaluate)
+        ticket("hex8_2p", 1, model=model, simulations=2),
+        SETTINGS,
+        Host(node="a"),
+        model=Model(evaluate),
     )
     assert asked
     (name,) = {seat.participant for seat in game.seats}
@@ -115,16 +120,13 @@ def test_a_network_evaluates_and_is_named_in_the_record() -> None:
     assert game.seats[0].evaluator == "network"
     assert game.seats[0].model == model
     with pytest.raises(HarnessError, match="network"):
-        next(iter(play_games(ticket("hex8_2p", 1, model=model), SETTINGS, node="a")))
+        next(iter(play_games(ticket("hex8_2p", 1, model=model), SETTINGS, Host(node="a"))))
 
 
-def test_progress_counts_games_and_plies() -> None:
-    seen: list[Progress] = []
-    games = list(
-        play_games(ticket("square8_2p", 3), SETTINGS, node="a", threads=1, progress=seen.append)
-    )
-    assert (seen[-1].games, seen[-1].plies) == (3, sum(game.plies for game in games))
-    assert [now.decisions for now in seen] == sorted(now.decisions for now in seen)
+def test_games_end_when_the_host_stops_them_between_decisions() -> None:
+    calls = [None] * 4
+    with pytest.raises(IndexError):
+        list(play_games(ticket("square8_2p", 3), SETTINGS, Host(node="a", between=calls.pop)))
 
 
 def test_a_smaller_width_gives_the_same_games() -> None:
@@ -135,8 +137,10 @@ def test_a_smaller_width_gives_the_same_games() -> None:
         asked.append(games)
         return max(1, games // 2) if len(asked) > 5 else games
 
-    wide = list(play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=1))
-    narrow = list(play_games(ticket("hex8_2p", 6), SETTINGS, node="a", threads=1, width=tight))
+    wide = list(play_games(ticket("hex8_2p", 6), SETTINGS, Host(node="a", threads=1)))
+    narrow = list(
+        play_games(ticket("hex8_2p", 6), SETTINGS, Host(node="a", threads=1, width=tight))
+    )
     assert {game.game: timeless(game) for game in wide} == {
         game.game: timeless(game) for game in narrow
     }
@@ -155,10 +159,8 @@ def test_a_player_searches_at_most_the_width_at_once(monkeypatch: pytest.MonkeyP
         play_games(
             item,
             SETTINGS,
-            node="a",
+            Host(node="a", threads=1, width=lambda games: max(1, games // 4)),
             model=Model(evaluate),
-            threads=1,
-            width=lambda games: max(1, games // 4),
         )
     )
     assert max(widths) == 2
@@ -166,7 +168,7 @@ def test_a_player_searches_at_most_the_width_at_once(monkeypatch: pytest.MonkeyP
 
 def test_games_with_the_pie_rule_replay() -> None:
     settings = SelfplaySettings(noise_plies=12, considered=8, pie=True)
-    games = list(play_games(ticket("square8_2p", 6), settings, node="a", threads=1))
+    games = list(play_games(ticket("square8_2p", 6), settings, Host(node="a", threads=1)))
     assert all(game.pie and replayed(game)[-1].over for game in games)
 
 
@@ -174,11 +176,11 @@ def test_random_openings_differ_in_length_and_have_no_targets() -> None:
     settings = msgspec.structs.replace(SETTINGS, opening_plies=3)
     games = {
         game.game: game
-        for game in play_games(ticket("square8_2p", 12), settings, node="a", threads=1)
+        for game in play_games(ticket("square8_2p", 12), settings, Host(node="a", threads=1))
     }
     plain = {
         game.game: game
-        for game in play_games(ticket("square8_2p", 12), SETTINGS, node="a", threads=1)
+        for game in play_games(ticket("square8_2p", 12), SETTINGS, Host(node="a", threads=1))
     }
     first = {name: targets.decode(game.targets)[1][0].ply for name, game in games.items()}
     # 0 to 3 random moves, and the forced ones that follow
@@ -198,7 +200,10 @@ def test_a_share_of_games_begins_with_a_balanced_opening() -> None:
     ) -> dict[str, GameCompleted]:
         network = Model(constant) if model else None
         games = play_games(
-            ticket("square8_2p", 12, model=model), settings, node="a", model=network, threads=1
+            ticket("square8_2p", 12, model=model),
+            settings,
+            Host(node="a", threads=1),
+            model=network,
         )
         return {game.game: timeless(game) for game in games}
 
@@ -218,7 +223,7 @@ def test_a_share_of_games_begins_with_a_balanced_opening() -> None:
 def test_a_game_that_is_too_long_is_an_error() -> None:
     settings = SelfplaySettings(max_moves=30)
     with pytest.raises(RuntimeError, match="30 plies"):
-        list(play_games(ticket("hex8_2p", 2), settings, node="a", threads=1))
+        list(play_games(ticket("hex8_2p", 2), settings, Host(node="a", threads=1)))
 
 
 def test_seeds_differ_and_fit_a_json_number() -> None:
@@ -233,23 +238,21 @@ def test_the_harness_sets_the_number_of_games_in_lockstep(monkeypatch: pytest.Mo
     narrow = dataclasses.replace(HARNESSES["gumbel"], lockstep=2)
     monkeypatch.setattr("ringrift.learning.play.HARNESSES", {**HARNESSES, "gumbel": narrow})
     moves, widths = {}, {}
+    asked: list[int] = []
+
+    def width(games: int) -> int:
+        asked.append(games)
+        return games
+
+    host = Host(node="here", threads=1, width=width)
     names: tuple[Literal["gumbel", "gpu_gumbel"], ...] = ("gumbel", "gpu_gumbel")
     for harness in names:
-        steps: list[Progress] = []
-        games = list(
-            play_games(
-                ticket("hex8_2p", 5),
-                SETTINGS,
-                node="here",
-                threads=1,
-                harness=harness,
-                progress=steps.append,
-            )
-        )
+        asked.clear()
+        games = list(play_games(ticket("hex8_2p", 5), SETTINGS, host, harness=harness))
         (name,) = {seat.participant for game in games for seat in game.seats}
         assert name.startswith(f"baseline:{harness}:s8-")
         assert {seat.harness for game in games for seat in game.seats} == {harness}
         moves[harness] = {game.game: game.moves for game in games}
-        widths[harness] = steps[0].decisions
+        widths[harness] = max(asked)
     assert widths == {"gumbel": 2, "gpu_gumbel": 5}
     assert moves["gumbel"] == moves["gpu_gumbel"]

@@ -13,13 +13,12 @@ from support.games import play_game, window_of
 from support.samplers import OneBatch
 
 from ringrift.events.settings import TrainingSettings
-from ringrift.learning import tower_training, training
+from ringrift.learning import families, training
 from ringrift.learning.batches import Sampler
-from ringrift.learning.distillation import soften
-from ringrift.learning.loss import auxiliary_loss, policy_loss, tower_losses
+from ringrift.learning.families import TowerTrainer
+from ringrift.learning.loss import auxiliary_loss, policy_loss, soften, tower_losses
 from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.shards import build_shard, read_shard
-from ringrift.learning.tower_training import TowerTrainer
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
 from ringrift.nets.architectures import build
@@ -316,7 +315,7 @@ def test_batches_are_split_when_gpu_memory_is_exhausted(monkeypatch: pytest.Monk
             raise torch.cuda.OutOfMemoryError("out of memory")
         return tower_losses(network, sampled, settings)
 
-    monkeypatch.setattr(tower_training, "tower_losses", small_gpu)
+    monkeypatch.setattr(families, "tower_losses", small_gpu)
     found = pieces.run()
     assert sizes[:7] == [33, 17, 9, 8, 8, 8, min(validating, training.VALIDATION_BATCH)]
     assert msgspec.structs.asdict(found) == pytest.approx(
@@ -334,7 +333,7 @@ def test_a_gpu_too_small_for_one_sample_ends_the_training(
     def no_gpu(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(tower_training, "tower_losses", no_gpu)
+    monkeypatch.setattr(families, "tower_losses", no_gpu)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         TowerTrainer(window, SETTINGS, seed=1, steps=1).run()
 
