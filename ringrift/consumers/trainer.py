@@ -20,7 +20,7 @@ from ringrift.events import facts as f
 from ringrift.events.settings import Settings, TrainingSettings
 from ringrift.events.settings_sources import load
 from ringrift.events.tickets import TrainingTicket
-from ringrift.learning.families import header_of, trainer_of
+from ringrift.learning.families import checkpoint_of, trainer_of
 from ringrift.learning.shards import read_shard, weighed
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress, TrainingError
@@ -153,7 +153,7 @@ async def initial_weights(process: Process, ticket: TrainingTicket) -> bytes | N
     parent, data = await wanted_or_older(
         process, ticket, request.parent, lambda model: blobs.get(MODEL_BUCKET, model)
     )
-    found = header_of(data).architecture
+    found = checkpoint_of(data).header.architecture
     if found == canonical(request.architecture):
         return data
     wanted = request.architecture
@@ -240,7 +240,7 @@ async def publish(
     request = ticket.request
     data = await asyncio.to_thread(trainer.model)
     model = await process.blobs.put(MODEL_BUCKET, data)
-    header = header_of(data)
+    header = checkpoint_of(data).header
     registered = f.ModelRegistered(
         config=request.config,
         model=model,

@@ -11,7 +11,7 @@ from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import TrainingError
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.batch import Batcher
-from ringrift.nets.checkpoint import Checkpoint, Header, TowerCheckpoint, weights_of
+from ringrift.nets.checkpoint import Checkpoint, TowerCheckpoint, weights_of
 from ringrift.nets.evaluator import Evaluator
 from ringrift.nets.nnue import network as nnue
 from ringrift.nets.nnue.batch import NnueBatcher
@@ -93,21 +93,20 @@ def trainer_of(architecture: str) -> type[Trainer]:
     return NnueTrainer if architecture in NNUES else TowerTrainer
 
 
-def checkpoint_of(data: bytes) -> Checkpoint[Any]:
-    """Return the checked header and weights of a model. Raises CheckpointError."""
-    return (nnue.NnueCheckpoint if nnue.is_nnue(data) else TowerCheckpoint).parse(data)
-
-
-def header_of(data: bytes) -> Header:
-    """Return the checked header of a model. Raises CheckpointError."""
-    return checkpoint_of(data).header
+def checkpoint_of(data: bytes, *, digest: str | None = None) -> Checkpoint[Any]:
+    """Return the checked header and weights of a model. Raises CheckpointError, also if `digest` is
+    given and is not that of the bytes."""
+    kind = nnue.NnueCheckpoint if nnue.is_nnue(data) else TowerCheckpoint
+    return kind.parse(data, digest=digest)
 
 
 def model_of(data: bytes, *, digest: str) -> Model:
     """Return a model for evaluation on this machine; an NNUE always on the CPU. Raises
     CheckpointError, also if the bytes do not have the digest."""
-    if nnue.is_nnue(data):
-        evaluator = NnueEvaluator.load(data, digest=digest)
+    checkpoint = checkpoint_of(data, digest=digest)
+    config, network = checkpoint.header.config, checkpoint.network()
+    if isinstance(network, nnue.Nnue):
+        evaluator = NnueEvaluator(config, network)
         return Model(evaluator.evaluate, evaluator.has_policy, evaluator.network)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Model(Evaluator.load(data, digest=digest, device=device).evaluate)
+    return Model(Evaluator(config, network, device=device).evaluate)

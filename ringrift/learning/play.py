@@ -18,12 +18,11 @@ from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
 from ringrift.learning.openings import NO_OPENING, Opening, even_openings
 from ringrift.learning.samples import end_of
+from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
-from ringrift.rules.config import Config
 from ringrift.rules.layout import Words
 from ringrift.rules.notation import tokens
-from ringrift.rules.position import Position
 from ringrift.rules.version import RULES_VERSION
 from ringrift.search.boards import Boards
 from ringrift.search.gumbel.player import GumbelSearch
@@ -120,7 +119,7 @@ def play_out(
         if not live:
             return
         began = time.perf_counter()
-        _one_decision(roster, opening, boards, live, host.width)
+        _one_decision(roster, opening, boards, live, host)
         share = (time.perf_counter() - began) / len(live)
         for slot, game in list(live.items()):
             game.seconds += share
@@ -133,20 +132,16 @@ def play_out(
 
 
 def _one_decision(
-    roster: Sequence[Player],
-    opening: Player,
-    boards: Boards,
-    live: dict[int, _Game],
-    width: Callable[[int], int],
+    roster: Sequence[Player], opening: Player, boards: Boards, live: dict[int, _Game], host: Host
 ) -> None:
     """Advance every live game by one decision and the forced plies after it; players choose for as
-    many positions at once as `width` allows."""
+    many positions at once as the host allows."""
     table = boards.table
     groups: dict[int, list[int]] = {}
     for slot, game in live.items():
         groups.setdefault(_player_of(game.start, table.states[slot]), []).append(slot)
     moves: dict[int, int] = {}
-    for index, group in _parts(groups, width):
+    for index, group in _parts(groups, host):
         player = opening if index == OPENING else roster[index]
         starts = [live[slot].start for slot in group]
         seeds = [start.opening.seed if index == OPENING else start.seed for start in starts]
@@ -158,12 +153,10 @@ def _one_decision(
     boards.play(list(moves), list(moves.values()))
 
 
-def _parts(
-    groups: dict[int, list[int]], width: Callable[[int], int]
-) -> Iterator[tuple[int, list[int]]]:
-    """Yield the slots of each player, as many at once as `width` allows."""
+def _parts(groups: dict[int, list[int]], host: Host) -> Iterator[tuple[int, list[int]]]:
+    """Yield the slots of each player, as many at once as the host allows."""
     for index, group in sorted(groups.items()):
-        step = width(len(group))
+        step = host.width(len(group))
         for first in range(0, len(group), step):
             yield index, group[first : first + step]
 
@@ -241,13 +234,8 @@ def play_games(
     HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
-    same = seat(
-        harness,
-        model=plan.model,
-        simulations=plan.simulations,
-        considered=settings.considered,
-        noise_plies=settings.noise_plies,
-    )
+    options = {"considered": settings.considered, "noise_plies": settings.noise_plies}
+    same = seat(harness, model=plan.model, simulations=plan.simulations, **options)
     player = player_of(config, same, model, host.threads)
     pie = settings.pie and config.seats == 2
     numbers = range(ticket.first_game, ticket.first_game + ticket.games)

@@ -11,11 +11,10 @@ import numpy as np
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.targets import Decision, TargetsError, decode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
-from ringrift.rules import Config, Position, RulesError
+from ringrift.rules import Config, Geometry, Position, RulesError
 from ringrift.rules import layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import compiled
-from ringrift.rules.geometry import Geometry
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import RESIGN, TIMEOUT
 from ringrift.rules.notation import parse_token
@@ -66,7 +65,7 @@ def check_game(game: GameCompleted) -> CheckedGame:
         seats, decisions = decode(game.targets)
         if game.rules_version != RULES_VERSION:
             raise GameRejected(
-                f"played under rules version {game.rules_version}, this build has {RULES_VERSION}"
+                f"rules version {game.rules_version}, this build has {RULES_VERSION}"
             )
         if seats != config.seats:
             raise GameRejected(f"targets are for {seats} seats, the game has {config.seats}")

@@ -19,8 +19,7 @@ from ringrift.learning.targets import Decision
 from ringrift.nets.arrays import Floats, Int64s
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
-from ringrift.rules.config import Config
-from ringrift.rules.errors import ConfigError
+from ringrift.rules import Config, ConfigError
 from ringrift.rules.version import RULES_VERSION
 
 FORMAT: Final = 1

@@ -79,9 +79,7 @@ def _check(decision: Decision, seats: int, next_ply: int) -> None:
         raise TargetsError(f"{where}: needs {seats} finite values, got {decision.values}")
     indices, p = decision.indices, decision.probabilities
     if indices.shape != p.shape or indices.ndim != 1 or not len(indices):
-        raise TargetsError(
-            f"{where}: {indices.shape} indices and {p.shape} probabilities differ in shape"
-        )
+        raise TargetsError(f"{where}: {indices.shape} indices, {p.shape} probabilities")
     if indices[0] < 0 or (np.diff(indices) <= 0).any():
         raise TargetsError(f"{where}: indices must ascend from 0 on")
     if not np.isfinite(p).all() or (p < 0).any() or not p.max() > 0:

@@ -10,18 +10,18 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, ClassVar, Final
 
-import msgspec
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
 from ringrift.learning import training_state
 from ringrift.learning.batches import Sampled, Sampler
 from ringrift.learning.loss import Losses, soften
-from ringrift.learning.schedule import learning_rate, steps_for
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
@@ -36,6 +36,24 @@ GRADIENT_NORM_MAX: Final = 4.0  # ten times the usual norm; limits the effect of
 VALIDATION_SAMPLES_MAX: Final = 2048
 VALIDATION_BATCH: Final = 256
 REPORT_STEPS: Final = 20
+WARM_UP_SHARE: Final = 0.05  # of the steps, until Adam's second moments settle
+RATE_FLOOR: Final = 0.02  # last learning rate as a share of the full one
+
+
+def steps_for(settings: TrainingSettings, samples: int) -> int:
+    """Return the number of gradient steps of a training on `samples` samples, at least 1."""
+    return max(1, round(settings.epochs * samples / settings.batch))
+
+
+def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
+    """Return the learning rate: linear warm-up, then half a cosine down to `RATE_FLOOR` of the full
+    rate."""
+    warm = max(1.0, WARM_UP_SHARE * steps)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / (warm + 1)
+    share = (step - warm) / max(1.0, steps - warm)
+    cosine = 0.5 * (1 + math.cos(math.pi * share))
+    return settings.learning_rate * (RATE_FLOOR + (1 - RATE_FLOOR) * cosine)
 
 
 class Trainer(ABC):
@@ -75,16 +93,24 @@ class Trainer(ABC):
         If GPU memory is exhausted, steps are computed in halves, quarters and so on, whose
         gradients add up to the same step. Raises TrainingError, CheckpointError,
         UnknownArchitecture."""
-        settings = msgspec.structs.replace(settings, architecture=canonical(settings.architecture))
+        settings = replace(settings, architecture=canonical(settings.architecture))
         self.window, self.settings, self.seed = window, settings, seed
         self.device = torch.device(device)
         self.steps = steps or steps_for(settings, len(window))
         self.step = 0
-        self._parent = digest_of(start) if start is not None else None
-        self._teacher_digest = digest_of(teacher) if teacher is not None else None
         self._pieces = 1  # batches are split into this many pieces to fit into GPU memory
         self._validation_batch = VALIDATION_BATCH
-        self._fingerprint = window.fingerprint()
+        self._state = State(
+            format=training_state.FORMAT,
+            step=0,
+            steps=self.steps,
+            seed=seed,
+            window=window.fingerprint(),
+            settings=settings,
+            parent=digest_of(start) if start is not None else None,
+            teacher=digest_of(teacher) if teacher is not None else None,
+            progress=None,
+        )
         self.progress: Progress | None = None
         self._validation_loss: float | None = None
         validating = window.validating(settings.validation_fraction)
@@ -97,18 +123,10 @@ class Trainer(ABC):
         self.network = self._new_network()
         self._teacher = self._load_teacher(teacher) if teacher is not None else None
         mix = self.ROOT_VALUE_MIX if root_value_mix is None else root_value_mix
-        self.samplers = [
-            Sampler(
-                window,
-                training,
-                batch=settings.batch,
-                seed=seed,
-                root_value_mix=mix,
-                ends=bool(self._auxiliary()),
-                encoder=self._new_encoder(),
-            )
-            for _ in range(replicas)
-        ]
+        ends, batch = bool(self._auxiliary()), settings.batch
+        draw = partial(Sampler, window, training, batch=batch, seed=seed, root_value_mix=mix)
+        encoders = [self._new_encoder() for _ in range(replicas)]
+        self.samplers = [draw(ends=ends, encoder=encoder) for encoder in encoders]
         self._validation = np.flatnonzero(validating)[:VALIDATION_SAMPLES_MAX]
         if start is not None:
             self._load_start(start)
@@ -116,7 +134,7 @@ class Trainer(ABC):
         self._optimizer = self._make_optimizer()
         if resume is not None:
             self._restore(resume)
-        self._replicas = [self.network, *(copy.deepcopy(self.network) for _ in range(replicas - 1))]
+        self._replicas = [self.network, *(self._replica() for _ in range(replicas - 1))]
         self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="replica")
 
     @abstractmethod
@@ -161,13 +179,14 @@ class Trainer(ABC):
 
     def model(self, *, notes: dict[str, str] | None = None) -> bytes:
         """Return the current network as the bytes of a checkpoint that names its parents."""
-        if self._teacher_digest:
-            notes = {"distilled_from": self._teacher_digest, **(notes or {})}
+        parent, teacher = self._state.parent, self._state.teacher
+        if teacher:
+            notes = {"distilled_from": teacher, **(notes or {})}
         return self.CHECKPOINT.save(
             self.network,
             architecture=self.settings.architecture,
             config=self.window.config,
-            parents=tuple(dict.fromkeys(filter(None, (self._parent, self._teacher_digest)))),
+            parents=tuple(dict.fromkeys(filter(None, (parent, teacher)))),
             notes=notes,
         )
 
@@ -183,6 +202,12 @@ class Trainer(ABC):
             {"params": others, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+
+    def _replica(self) -> nn.Module:
+        """Return a network with the same weights in memory and gradients of its own."""
+        twin = copy.deepcopy(self.network)
+        twin.load_state_dict(self.network.state_dict(), assign=True)
+        return twin
 
     def run(
         self,
@@ -236,14 +261,9 @@ class Trainer(ABC):
         """Take one gradient step; return loss, policy loss and value loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, self.steps)
-        parameters = [list(replica.parameters()) for replica in self._replicas]
-        with torch.no_grad():
-            for own in parameters[1:]:
-                for mine, first in zip(own, parameters[0], strict=True):
-                    mine.copy_(first)
         shares = list(self._threads.map(self._gradient, range(len(self._replicas))))
         weight = sum(share for share, _ in shares)
-        for copies in zip(*parameters, strict=True):
+        for copies in zip(*(replica.parameters() for replica in self._replicas), strict=True):
             # In place: the fused optimizer reads gradients in the memory order of the weights,
             # which a new tensor would not have.
             for twin, (share, _) in zip(copies, shares, strict=True):
@@ -314,22 +334,10 @@ class Trainer(ABC):
 
     def checkpoint(self) -> bytes:
         """Return the state of the training as bytes, for `resume`."""
-        return training_state.write(self._state(), self.network, self._optimizer)
-
-    def _state(self) -> State:
-        return State(
-            format=training_state.FORMAT,
-            step=self.step,
-            steps=self.steps,
-            seed=self.seed,
-            window=self._fingerprint,
-            settings=self.settings,
-            parent=self._parent,
-            teacher=self._teacher_digest,
-            progress=self.progress,
-        )
+        state = replace(self._state, step=self.step, progress=self.progress)
+        return training_state.write(state, self.network, self._optimizer)
 
     def _restore(self, data: bytes) -> None:
-        state = training_state.read(data, self._state(), self.network, self._optimizer)
+        state = training_state.read(data, self._state, self.network, self._optimizer)
         self.step, self.progress = state.step, state.progress
         self._validation_loss = state.progress.validation_loss if state.progress else None

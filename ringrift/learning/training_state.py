@@ -64,14 +64,10 @@ def read(data: bytes, own: State, network: nn.Module, optimizer: torch.optim.Opt
         arrays, metadata = unpack(data)
         state = msgspec.json.decode(metadata.get(HEADER_KEY, ""), type=State)
     except (TensorError, msgspec.DecodeError) as error:
-        raise TrainingError(
-            f"not a training checkpoint: {error}; start the training again"
-        ) from error
+        raise TrainingError(f"not a training checkpoint: {error}; start again") from error
     for field in ("format", "steps", "seed", "window", "settings", "parent", "teacher"):
         if getattr(state, field) != getattr(own, field):
-            raise TrainingError(
-                f"the checkpoint is of another training, {field} differs; start the training again"
-            )
+            raise TrainingError(f"checkpoint of another training: {field} differs; start again")
     load_weights(network, _group(arrays, "weights/"))
     for name, parameter in network.named_parameters():
         moments = _group(arrays, "optimizer/", f"/{name}").items()

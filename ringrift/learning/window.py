@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from ringrift.learning.shards import Shard, ShardError
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s, States
-from ringrift.rules import Position
+from ringrift.rules import Geometry, Position, geometry
 from ringrift.rules import layout as la
 from ringrift.rules.accessors import collapsed_at
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import compiled
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
-from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.layout import MOVEMENT, STATE_DTYPE, copy_state, init_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import SKIP_RECOVERY, move_type
@@ -120,12 +119,11 @@ def _expand(shard: Shard, first: int) -> Window:
     column, geo, games = shard.columns, geometry(shard.config), _games(shard)
     count = shard.samples - first
     game, ply = column["game"][first:], column["ply"][first:]
-    states = np.empty((count, geo.state_size), STATE_DTYPE)
+    states = np.zeros((count, geo.state_size), STATE_DTYPE)
     offsets = np.zeros(count + 1, np.int64)
     order_bound = np.zeros(count, np.bool_)
     buffer = np.empty(geo.moves_max, np.int64)
-    state = np.zeros(geo.state_size, STATE_DTYPE)
-    replay_positions(geo, games, game, ply, buffer, state, states, offsets, order_bound)
+    replay_positions(geo, games, game, ply, buffer, states, offsets, order_bound)
     codes = np.empty(offsets[-1], np.int64)
     list_moves_of(geo, states, offsets, buffer, codes)
     for start, end in pairwise(offsets.tolist()):
@@ -195,7 +193,6 @@ def replay_positions(
     game: Int32s,
     ply: Int32s,
     buffer: Codes,
-    state: Int32s,
     states: States,
     offsets: Int64s,
     order_bound: Bools,
@@ -204,22 +201,18 @@ def replay_positions(
     `states[i]`.
 
     `offsets[i + 1]` counts the legal moves so far, `order_bound[i]` is whether recovery slides may
-    be legal. `buffer` and `state` are scratch."""
-    current = -1
-    at = 0
-    offsets[0] = 0
+    be legal. The arrays written to are all zero; `buffer` is scratch."""
     for i in range(game.size):
-        if game[i] != current:
-            current = game[i]
-            at = 0
-            init_state(geo, state, int(games.pie[current]), LPS_ROUNDS_DEFAULT)
-        while at < ply[i]:
-            apply_move(geo, state, games.codes[games.ply_start[current] + at])
-            at += 1
-        copy_state(states[i], state)
+        state, start, at = states[i], games.ply_start[game[i]], 0
+        if i > 0 and game[i] == game[i - 1]:
+            copy_state(state, states[i - 1])
+            at = ply[i - 1]
+        else:
+            init_state(geo, state, int(games.pie[game[i]]), LPS_ROUNDS_DEFAULT)
+        for k in range(start + at, start + ply[i]):
+            apply_move(geo, state, games.codes[k])
         count = legal_moves(geo, state, buffer)
         offsets[i + 1] = offsets[i] + count
-        order_bound[i] = False
         if state[la.PHASE] == MOVEMENT:
             for k in range(count):
                 order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY

@@ -40,8 +40,6 @@ KIND_COUNTS: Final = 16  # bit lengths up to 9 occur: the largest board has 469 
 KINDS: Final = (MOVE_TYPES + 1) * KIND_COUNTS
 CELLS_MAX: Final = 3  # cells of a move besides the collapsing ones
 
-_PLACE, _FROM, _OVER, _TO, _PAYS, _COLLAPSES = (int(r) for r in Role)
-
 
 def _bits(*types: int) -> int:
     return sum(1 << t for t in types)
@@ -86,21 +84,21 @@ def _named_cells(m: int, base: int, grid_of: Int16s, rows: Int64s, at: int) -> i
     t = move_type(m)
     used = at
     if t == mv.PLACE:
-        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + _PLACE
+        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + Role.PLACE
         used += 1
     elif (_PAYMENTS >> t) & 1:
-        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + _PAYS
+        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + Role.PAYS
         used += 1
     elif t == mv.WALK or (_LEAPS >> t) & 1 or (_SLIDES >> t) & 1:
         leap = (_LEAPS >> t) & 1
-        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + _FROM
-        rows[U(used + 1)] = base + grid_of[U(move_c(m) if leap else move_b(m))] * ROLES + _TO
+        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + Role.FROM
+        rows[U(used + 1)] = base + grid_of[U(move_c(m) if leap else move_b(m))] * ROLES + Role.TO
         used += 2
         if leap:
-            rows[U(used)] = base + grid_of[U(move_b(m))] * ROLES + _OVER
+            rows[U(used)] = base + grid_of[U(move_b(m))] * ROLES + Role.OVER
             used += 1
         elif t != mv.WALK and t != mv.RECOVERY_PART:
-            rows[U(used)] = base + grid_of[U(move_c(m))] * ROLES + _PAYS
+            rows[U(used)] = base + grid_of[U(move_c(m))] * ROLES + Role.PAYS
             used += 1
     return used - at
 
@@ -138,7 +136,7 @@ def fill_bags(
             if (_SETS >> t) & 1:
                 size = move_cells(geo, states[i], m, cells)
                 for k in range(size):
-                    rows[U(used + k)] = base + grid_of[U(cells[k])] * ROLES + _COLLAPSES
+                    rows[U(used + k)] = base + grid_of[U(cells[k])] * ROLES + Role.COLLAPSES
                     weights[U(used + k)] = 1.0 / size
                 used += size
                 while size >> count:

@@ -93,9 +93,7 @@ class Batcher:
         `symmetry[B]` are indices into `grids`."""
         count, moves = len(states), len(codes)
         if len(offsets) != count + 1 or offsets[0] != 0 or offsets[-1] != moves:
-            raise ValueError(
-                f"offsets of {count} states must run from 0 to {moves}, the number of moves"
-            )
+            raise ValueError(f"offsets of {count} states must run from 0 to {moves} moves")
         if count > len(self._planes):
             self._reserve(count)
         chosen = self._plain[:count] if symmetry is None else symmetry

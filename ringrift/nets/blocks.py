@@ -119,14 +119,10 @@ class MoveHead(nn.Module):
         """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as
         written by `fill_bags`."""
         table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
+        rows, starts, weights, kinds, positions = bags
         cells = functional.embedding_bag(
-            bags.rows,
-            table,
-            bags.starts,
-            mode="sum",
-            per_sample_weights=bags.weights,
-            include_last_offset=True,
+            rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
         )
-        rest = self.kind(bags.kinds) + self.context(context).index_select(0, bags.positions)
+        rest = self.kind(kinds) + self.context(context).index_select(0, positions)
         logits: Tensor = self.score(functional.silu(cells + rest)).squeeze(1)
         return logits

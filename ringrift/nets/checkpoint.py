@@ -15,20 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from ringrift.nets import shapes
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.encoding import ENCODER
-from ringrift.nets.shapes import (
-    AUXILIARY,
-    NnueShape,
-    TowerShape,
-    UnknownArchitecture,
-    canonical,
-    describe,
-    shape_of,
-)
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
-from ringrift.rules.config import Config
-from ringrift.rules.errors import ConfigError
+from ringrift.rules import Config, ConfigError
 from ringrift.rules.version import RULES_VERSION
 
 FORMAT: Final = 1
@@ -91,15 +82,13 @@ class Checkpoint(ABC, Generic[Network]):
         not that of `data`."""
         actual = digest_of(data)
         if digest is not None and digest != actual:
-            raise CheckpointError(
-                f"the bytes have digest {actual}, expected {digest}; fetch the blob again"
-            )
+            raise CheckpointError(f"digest {actual}, expected {digest}; fetch the blob again")
         header, weights = _read(data, cls.KEY)
         _check(header, cls.ENCODER)
         try:
             Config.parse(header.config_key)
             shape = cls.shape_for(header)
-        except (UnknownArchitecture, ConfigError) as error:
+        except (shapes.UnknownArchitecture, ConfigError) as error:
             raise CheckpointError(str(error)) from error
         if header.shape != shape:
             raise CheckpointError(
@@ -130,8 +119,8 @@ class Checkpoint(ABC, Generic[Network]):
         """Return `network` as bytes, which depend only on its weights and the header."""
         header = Header(
             format=FORMAT,
-            architecture=canonical(architecture),
-            shape=describe(cast(TowerShape | NnueShape, network.shape)),
+            architecture=shapes.canonical(architecture),
+            shape=shapes.describe(cast(shapes.TowerShape | shapes.NnueShape, network.shape)),
             config_key=config.key,
             encoder=cls.ENCODER,
             rules_version=RULES_VERSION,
@@ -150,12 +139,12 @@ class TowerCheckpoint(Checkpoint[Tower]):
 
     @staticmethod
     def shape_for(header: Header) -> dict[str, int]:
-        heads = {name: 1 for name in AUXILIARY if name in header.shape}
-        return describe(shape_of(header.architecture)) | heads
+        heads = {name: 1 for name in shapes.AUXILIARY if name in header.shape}
+        return shapes.describe(shapes.shape_of(header.architecture)) | heads
 
     @staticmethod
     def fresh(header: Header) -> Tower:
-        heads = header.shape.keys() & AUXILIARY
+        heads = header.shape.keys() & shapes.AUXILIARY
         hex_board = header.config.shape.hex
         return build(header.architecture, hex_board=hex_board, auxiliary=heads)
 
@@ -209,18 +198,11 @@ def _read(data: bytes, key: str) -> tuple[Header, Arrays]:
 
 def _check(header: Header, encoder: str) -> None:
     """Check that versions and parents fit this build."""
-    if header.format != FORMAT:
-        raise CheckpointError(
-            f"checkpoint format {header.format}; this build reads format {FORMAT}"
-        )
-    if header.encoder != encoder:
-        raise CheckpointError(
-            f"trained with encoder {header.encoder!r}, this build has {encoder!r}; train it again"
-        )
-    if header.rules_version != RULES_VERSION:
-        raise CheckpointError(
-            f"trained under rules version {header.rules_version}, this build has {RULES_VERSION}"
-        )
+    own = {"format": FORMAT, "encoder": encoder, "rules_version": RULES_VERSION}
+    for name, version in own.items():
+        found = getattr(header, name)
+        if found != version:
+            raise CheckpointError(f"{name} {found}, this build has {version}; train it again")
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:
         raise CheckpointError(f"parents must be digests of 64 hex digits; got {bad}")

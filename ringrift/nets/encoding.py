@@ -82,17 +82,6 @@ class Global(IntEnum):
 SEAT_GLOBALS: Final = 15
 GLOBALS: Final = Global.SEAT + RELATIVE_SEATS * SEAT_GLOBALS
 
-# numba takes plain integers
-_ON_BOARD, _COLUMN, _ROW, _CONTROLLER, _HEIGHT, _HEIGHT_CLASS, _CAP, _CAP_CLASS = (
-    int(p) for p in list(Plane)[:8]
-)
-_RINGS, _SECOND, _BELOW_CAP, _FROM_TOP, _FROM_BOTTOM, _MARKER, _COLLAPSED, _MUST, _ORIGIN = (
-    int(p) for p in list(Plane)[8:]
-)
-_G_DEBT, _G_SEATS, _G_ROUNDS_DONE, _G_SEAT = map(
-    int, (Global.DEBT, Global.SEATS, Global.ROUNDS_DONE, Global.SEAT)
-)
-
 
 @compiled
 def seat_from(mover: int, seats: int, seat: int) -> int:
@@ -104,28 +93,28 @@ def seat_from(mover: int, seats: int, seat: int) -> int:
 def _encode_stack(s: Words, c: int, mover: int, seats: int, row: Floats) -> None:
     height = ac.height_at(s, c)
     cap = ac.cap_at(s, c)
-    row[U(_CONTROLLER + seat_from(mover, seats, ac.controller_at(s, c)))] = 1.0
-    row[U(_HEIGHT)] = height * HEIGHT_SCALE
-    row[U(_HEIGHT_CLASS + min(height, HEIGHT_CLASSES) - 1)] = 1.0
-    row[U(_CAP)] = cap * HEIGHT_SCALE
-    row[U(_CAP_CLASS + min(cap, CAP_CLASSES) - 1)] = 1.0
+    row[U(Plane.CONTROLLER + seat_from(mover, seats, ac.controller_at(s, c)))] = 1.0
+    row[U(Plane.HEIGHT)] = height * HEIGHT_SCALE
+    row[U(Plane.HEIGHT_CLASS + min(height, HEIGHT_CLASSES) - 1)] = 1.0
+    row[U(Plane.CAP)] = cap * HEIGHT_SCALE
+    row[U(Plane.CAP_CLASS + min(cap, CAP_CLASSES) - 1)] = 1.0
     digit = 1.0
     from_top = 0.0
     from_bottom = 0.0
     for i in range(height):
         seat = seat_from(mover, seats, ac.ring_at(s, c, i))
-        row[U(_RINGS + seat)] += RINGS_SCALE
+        row[U(Plane.RINGS + seat)] += RINGS_SCALE
         if i == 1:
-            row[U(_SECOND + seat)] = 1.0
+            row[U(Plane.SECOND + seat)] = 1.0
         if i == cap:
-            row[U(_BELOW_CAP + seat)] = 1.0
+            row[U(Plane.BELOW_CAP + seat)] = 1.0
         if i < SEQUENCE_RINGS:
             digit /= SEQUENCE_BASE
             from_top += (seat + 1) * digit
         if height - i <= SEQUENCE_RINGS:
             from_bottom = (from_bottom + seat + 1) / SEQUENCE_BASE
-    row[U(_FROM_TOP)] = from_top
-    row[U(_FROM_BOTTOM)] = from_bottom
+    row[U(Plane.FROM_TOP)] = from_top
+    row[U(Plane.FROM_BOTTOM)] = from_bottom
 
 
 @compiled
@@ -153,18 +142,18 @@ def _encode_seat(geo: Geometry, s: Words, seat: int, out: Floats) -> None:
 def _encode_globals(geo: Geometry, s: Words, mover: int, out: Floats) -> None:
     out[:] = 0.0
     out[U(header(s, la.PHASE))] = 1.0
-    out[U(_G_DEBT)] = header(s, la.DEBT)
-    out[U(_G_DEBT + 1)] = header(s, la.OWE_CAP)
-    out[U(_G_DEBT + 2)] = header(s, la.ACTED)
-    out[U(_G_DEBT + 3)] = header(s, la.RECOVERING)
-    out[U(_G_DEBT + 4)] = header(s, la.SWAP_OPEN)
-    out[U(_G_DEBT + 5)] = header(s, la.SWAPPED)
-    out[U(_G_SEATS + geo.seats - 2)] = 1.0
+    out[U(Global.DEBT)] = header(s, la.DEBT)
+    out[U(Global.OWE_CAP)] = header(s, la.OWE_CAP)
+    out[U(Global.ACTED)] = header(s, la.ACTED)
+    out[U(Global.RECOVERING)] = header(s, la.RECOVERING)
+    out[U(Global.SWAP_OPEN)] = header(s, la.SWAP_OPEN)
+    out[U(Global.SWAPPED)] = header(s, la.SWAPPED)
+    out[U(Global.SEATS + geo.seats - 2)] = 1.0
     rounds = max(header(s, la.LPS_ROUNDS), 1)
-    out[U(_G_ROUNDS_DONE)] = header(s, la.LPS_COUNT) / rounds
-    out[U(_G_ROUNDS_DONE + 1)] = 1.0 / rounds
+    out[U(Global.ROUNDS_DONE)] = header(s, la.LPS_COUNT) / rounds
+    out[U(Global.ROUNDS_REQUIRED)] = 1.0 / rounds
     for seat in range(1, geo.seats + 1):
-        at = _G_SEAT + seat_from(mover, geo.seats, seat) * SEAT_GLOBALS
+        at = Global.SEAT + seat_from(mover, geo.seats, seat) * SEAT_GLOBALS
         _encode_seat(geo, s, seat, out[at : at + SEAT_GLOBALS])
 
 
@@ -182,19 +171,19 @@ def encode(geo: Geometry, s: Words, grid_of: Int16s, planes: Floats, globals_: F
         c = int(geo.cell_of[U(k)])
         grid = int(grid_of[U(c)])
         row = planes[U(grid)]
-        row[U(_ON_BOARD)] = 1.0
-        row[U(_COLUMN)] = (grid % geo.width) * scale - 1.0
-        row[U(_ROW)] = (grid // geo.width) * scale - 1.0
+        row[U(Plane.ON_BOARD)] = 1.0
+        row[U(Plane.COLUMN)] = (grid % geo.width) * scale - 1.0
+        row[U(Plane.ROW)] = (grid // geo.width) * scale - 1.0
         if ac.height_at(s, c) > 0:
             _encode_stack(s, c, mover, geo.seats, row)
         elif ac.marker_at(s, c) > 0:
-            row[U(_MARKER + seat_from(mover, geo.seats, ac.marker_at(s, c)))] = 1.0
+            row[U(Plane.MARKER + seat_from(mover, geo.seats, ac.marker_at(s, c)))] = 1.0
         elif ac.collapsed_at(s, c) > 0:
-            row[U(_COLLAPSED + seat_from(mover, geo.seats, ac.collapsed_at(s, c)))] = 1.0
+            row[U(Plane.COLLAPSED + seat_from(mover, geo.seats, ac.collapsed_at(s, c)))] = 1.0
     if header(s, la.MUST) > 0:
-        planes[U(grid_of[U(header(s, la.MUST))]), U(_MUST)] = 1.0
+        planes[U(grid_of[U(header(s, la.MUST))]), U(Plane.MUST)] = 1.0
     if header(s, la.ORIGIN) > 0:
-        planes[U(grid_of[U(header(s, la.ORIGIN))]), U(_ORIGIN)] = 1.0
+        planes[U(grid_of[U(header(s, la.ORIGIN))]), U(Plane.ORIGIN)] = 1.0
     _encode_globals(geo, s, mover, globals_)
 
 

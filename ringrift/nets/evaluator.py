@@ -1,7 +1,7 @@
 """Evaluation of positions by a network: states and legal moves in, logits and values out."""
 
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import torch
@@ -9,9 +9,7 @@ import torch
 from ringrift.nets.architectures import Tower
 from ringrift.nets.arrays import Codes, Floats, Int64s, States
 from ringrift.nets.batch import Batcher, to_device
-from ringrift.nets.checkpoint import TowerCheckpoint
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import geometry
+from ringrift.rules import Config, geometry
 from ringrift.rules.layout import TURN
 
 CHUNK_CPU: Final = 128
@@ -34,16 +32,6 @@ class Evaluator:
         self._batcher = Batcher(self.geometry, features=network.shape.features > 0)
         self._network = network.to(self.device).eval().requires_grad_(False)
 
-    @classmethod
-    def load(
-        cls, data: bytes, *, digest: str | None = None, device: str | torch.device = "cpu"
-    ) -> Self:
-        """Return an evaluator for the network in the bytes of a checkpoint.
-
-        Raises CheckpointError, also if the bytes do not have the given digest."""
-        checkpoint = TowerCheckpoint.parse(data, digest=digest)
-        return cls(checkpoint.header.config, checkpoint.network(), device=device)
-
     def evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
         """Return logits `[M]` in the order of `codes` and values `[B, seats]` in -1..1 by absolute
         seat (column 0 is seat 1).
@@ -55,20 +43,17 @@ class Evaluator:
         values = np.empty((len(states), self.config.seats), np.float32)
 
         def evaluate(first: int, last: int) -> None:
-            moves = slice(offsets[first], offsets[last])
-            logits[moves], values[first:last] = self._evaluate(
-                states[first:last], codes[moves], offsets[first : last + 1] - offsets[first]
-            )
+            some, moves = slice(first, last), slice(offsets[first], offsets[last])
+            starts = offsets[first : last + 1] - offsets[first]
+            logits[moves], values[some] = self._evaluate(states[some], codes[moves], starts)
 
         self._chunk = in_chunks(len(states), self._chunk, evaluate)
         return logits, values
 
     def _evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
         batch = to_device(self._batcher.encode(states, codes, offsets), self.device)
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self._half),
-        ):
+        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+        with torch.inference_mode(), precision:
             logits, relative = self._network(*batch)
         mover = states[:, TURN, None] - 1
         # Seat s (from 0) is relative seat (s - mover) modulo the number of seats.

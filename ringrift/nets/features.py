@@ -43,7 +43,6 @@ class Feature(IntEnum):
 
 
 FEATURES: Final = 9
-_MOBILE, _CREDITS, _CROSSES, _LEAPS, _LEAPT, _, _REACHED, _, _RUN = map(int, Feature)
 
 
 @compiled
@@ -62,7 +61,7 @@ def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Fl
     w = i64(s[U(CELLS_AT + c)])
     while (w & la.BLOCK) == 0:
         if distance >= height:
-            out[U(grid_of[U(c)]), U(_REACHED + other)] += RAYS_SCALE
+            out[U(grid_of[U(c)]), U(Feature.REACHED_BY_MOVER + other)] += RAYS_SCALE
             crossing |= crossed
             credit |= w != 0
         crossed |= w == seat
@@ -70,11 +69,11 @@ def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Fl
         distance += 1
         w = i64(s[U(CELLS_AT + c)])
     if distance > height:
-        out[own, U(_MOBILE)] += RAYS_SCALE
+        out[own, U(Feature.MOBILE)] += RAYS_SCALE
     if credit:
-        out[own, U(_CREDITS)] += RAYS_SCALE
+        out[own, U(Feature.CREDITS)] += RAYS_SCALE
     if crossing:
-        out[own, U(_CROSSES)] += RAYS_SCALE
+        out[own, U(Feature.CROSSES)] += RAYS_SCALE
     if (w & la.STACK) == 0 or word_cap(w) > word_cap(stack) or (w & la.SEAT_BITS) == seat:
         return
     victim = U(grid_of[U(c)])
@@ -84,8 +83,8 @@ def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Fl
         c += delta
         distance += 1
     if (s[U(CELLS_AT + c)] & la.BLOCK) == 0:
-        out[own, U(_LEAPS)] += RAYS_SCALE
-        out[victim, U(_LEAPT + other)] += RAYS_SCALE
+        out[own, U(Feature.LEAPS)] += RAYS_SCALE
+        out[victim, U(Feature.LEAPT_BY_MOVER + other)] += RAYS_SCALE
 
 
 @compiled
@@ -116,7 +115,7 @@ def threats(geo: Geometry, s: Words, grid_of: Int16s, out: Floats) -> None:
             for d in range(geo.table[U(T_DIRECTIONS)]):
                 _add_ray(s, at, i64(geo.table[U(T_DIRECTION + d)]), other, grid_of, out)
         else:
-            out[U(grid_of[U(at)]), U(_RUN)] = _longest_run(geo, s, at) * RUN_SCALE
+            out[U(grid_of[U(at)]), U(Feature.RUN)] = _longest_run(geo, s, at) * RUN_SCALE
 
 
 @compiled

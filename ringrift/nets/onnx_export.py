@@ -29,22 +29,13 @@ from ringrift.nets.arrays import Codes, Floats, States
 from ringrift.nets.batch import Batch, Batcher
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.tensors import unpack
-from ringrift.rules import Position
-from ringrift.rules.geometry import geometry
+from ringrift.rules import Position, geometry
 
 PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
-AXES: Final = {
-    "planes": "B",
-    "globals": "B",
-    "rows": "N",
-    "bags": "N",
-    "weights": "N",
-    "kinds": "M",
-    "positions": "M",
-    "features": "B",
-}
-"""The inputs in their order, and the size of the first axis of each."""
-NAMES: Final = tuple(AXES)
+NAMES: Final = ("planes", "globals", "rows", "bags", "weights", "kinds", "positions", "features")
+"""The inputs in their order."""
+AXES: Final = dict(zip(NAMES, "BBNNNMMB", strict=True))
+"""The size of the first axis of each input."""
 DIFFERENCE_MAX: Final = 1e-4
 """Largest difference of an output that another order of summation explains; logits are of the order
 of 1 to 10."""
@@ -98,9 +89,7 @@ def export(data: bytes) -> tuple[bytes, float]:
     exported = _export(graph, inputs(batches[0]), metadata)
     difference = max(_difference(exported, graph.network, batch) for batch in batches)
     if not difference <= DIFFERENCE_MAX:
-        raise OnnxError(
-            f"the graph differs from the network by {difference:.2g}, more than {DIFFERENCE_MAX:g}"
-        )
+        raise OnnxError(f"outputs differ by {difference:.2g}, more than {DIFFERENCE_MAX:g}")
     return exported, difference
 
 

@@ -20,8 +20,7 @@ from typing import Final
 import numpy as np
 
 from ringrift.nets.arrays import Int16s
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import geometry
+from ringrift.rules import Config, geometry
 
 
 @dataclass(frozen=True, slots=True)

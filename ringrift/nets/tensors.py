@@ -12,6 +12,7 @@ its output would differ.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -65,13 +66,9 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, str]]:
         raise TensorError(f"{len(data)} bytes are too short for a header")
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8 and data.startswith(PICKLES):
-        raise TensorError(
-            "a pickle (file of torch.save) could execute code; give a safetensors file"
-        )
+        raise TensorError("a pickle of torch.save could execute code; give a safetensors file")
     if length > len(data) - 8:
-        raise TensorError(
-            f"header of {length} bytes exceeds the {len(data)} bytes of the file; it is truncated"
-        )
+        raise TensorError(f"truncated: a header of {length} bytes in a file of {len(data)}")
     if length > HEADER_BYTES_MAX:
         raise TensorError(f"header of {length} bytes; at most {HEADER_BYTES_MAX} are allowed")
     try:
@@ -103,15 +100,10 @@ def _array(
     dtype = np.dtype(_NAMES[code])
     if not all(isinstance(n, int) and n >= 0 for n in shape):
         raise TensorError(f"array {name!r}: invalid shape {shape}")
-    size = dtype.itemsize
-    for n in shape:
-        size *= n
+    size = dtype.itemsize * math.prod(shape)
     if len(shape) > DIMENSIONS_MAX:
-        raise TensorError(
-            f"array {name!r}: {len(shape)} dimensions; at most {DIMENSIONS_MAX} are allowed"
-        )
+        raise TensorError(f"array {name!r}: {len(shape)} dimensions exceed {DIMENSIONS_MAX}")
     if first != start or last - first != size or last > len(body):
-        raise TensorError(
-            f"array {name!r}: bytes {first} to {last} do not hold shape {shape} of {code}"
-        )
+        place = f"bytes {first} to {last}"
+        raise TensorError(f"array {name!r}: {place} do not hold shape {shape} of {code}")
     return np.frombuffer(body[first:last], dtype).reshape(shape), last

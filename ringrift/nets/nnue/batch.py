@@ -12,8 +12,7 @@ from ringrift.nets.bags import ROLES, Bags
 from ringrift.nets.batch import BagEncoder
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.symmetry import grid_tables
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import geometry
+from ringrift.rules import Config, geometry
 from ringrift.rules.table import T_AXES, T_AXIS, T_STRIDE_LOG2
 
 

@@ -1,6 +1,6 @@
 """Evaluation of positions by an NNUE, in integers on the CPU."""
 
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
@@ -8,9 +8,8 @@ from ringrift.nets.arrays import Codes, Floats, Int64s, States
 from ringrift.nets.bags import Bags
 from ringrift.nets.nnue import inference as kernels
 from ringrift.nets.nnue.batch import NnueBatcher
-from ringrift.nets.nnue.network import Nnue, NnueCheckpoint, quantise
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import geometry
+from ringrift.nets.nnue.network import Nnue, quantise
+from ringrift.rules import Config, geometry
 
 CHUNK: Final = 256
 """Positions per call: their accumulators for two seats are a quarter of a megabyte and stay in the
@@ -28,14 +27,6 @@ class NnueEvaluator:
         self._batcher = NnueBatcher(config, policy=self.has_policy)
         self._accumulators = kernels.new_accumulators(self.geometry, self.network, CHUNK)
         self._queries = np.zeros((CHUNK, self._policy.query_bias.size + 1), np.float32)
-
-    @classmethod
-    def load(cls, data: bytes, *, digest: str | None = None) -> Self:
-        """Return an evaluator for the NNUE in the bytes of a checkpoint.
-
-        Raises CheckpointError, also if the bytes do not have the given digest."""
-        checkpoint = NnueCheckpoint.parse(data, digest=digest)
-        return cls(checkpoint.header.config, checkpoint.network())
 
     def evaluate(self, states: States, codes: Codes, offsets: Int64s) -> tuple[Floats, Floats]:
         """Return logits `[M]`, all 0 without a policy, and values `[B, n]` by absolute seat, as

@@ -86,16 +86,10 @@ def new_accumulators(g: Geometry, net: Network, nodes: int) -> Accumulators:
 
 def no_network() -> Network:
     """Return a network without units, for compiled code that takes one but does not use it."""
-    return Network(
-        first=np.zeros((0, 0), np.int16),
-        first_bias=np.zeros(0, np.int16),
-        second=np.zeros((0, nf.GLOBALS), np.int16),
-        second_bias=np.zeros(0, np.int32),
-        out=np.zeros(0, np.int16),
-        out_bias=0,
-        direct=np.zeros(nf.GLOBALS, np.int32),
-        one=1,
-    )
+    shapes = ((0, 0), (0,), (0, nf.GLOBALS))
+    first, none, second = (np.zeros(shape, np.int16) for shape in shapes)
+    bias, direct = (np.zeros(size, np.int32) for size in (0, nf.GLOBALS))
+    return Network(first, none, second, bias, none, out_bias=0, direct=direct, one=1)
 
 
 @inlined

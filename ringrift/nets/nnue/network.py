@@ -24,8 +24,7 @@ from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference
 from ringrift.nets.shapes import NnueShape, describe, nnue_shape_of
 from ringrift.nets.tensors import TensorError, unpack
-from ringrift.rules.config import Config
-from ringrift.rules.geometry import geometry
+from ringrift.rules import Config, geometry
 
 CELL_SHARE: Final = 0.1
 """Weight of the cell's own row in the sum, hence of its steps. After 240 games of hex8_2p, 4 epochs

@@ -16,7 +16,13 @@ from ringrift.events.facts import GameCompleted, SelfplayPlanned
 from ringrift.events.participants import seat
 from ringrift.events.settings import SelfplaySettings, TrainingSettings
 from ringrift.events.tickets import SelfplayTicket
-from ringrift.learning.families import NnueTrainer, TowerTrainer, header_of, model_of, trainer_of
+from ringrift.learning.families import (
+    NnueTrainer,
+    TowerTrainer,
+    checkpoint_of,
+    model_of,
+    trainer_of,
+)
 from ringrift.learning.play import Host, play_games, player_of
 from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Trainer
@@ -276,7 +282,7 @@ def test_a_child_starts_only_from_a_parent_of_its_architecture(window: Window, d
         torch.equal(tensor, parent.state_dict()[name])
         for name, tensor in child.network.state_dict().items()
     )
-    assert header_of(child.model()).parents == (digest_of(data),)
+    assert checkpoint_of(child.model()).header.parents == (digest_of(data),)
     with pytest.raises(TrainingError, match="cannot start nnue for hex8_2p from a nnue_policy"):
         NnueTrainer(window, SETTINGS, seed=9, steps=1, start=data)
     tower = TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model()
@@ -309,12 +315,17 @@ def test_an_nnue_learns_from_half_root_values_by_default() -> None:
     assert not torch.equal(by_default, targets(TowerTrainer, TrainingSettings()))
 
 
+def loaded(data: bytes) -> NnueEvaluator:
+    checkpoint = NnueCheckpoint.parse(data)
+    return NnueEvaluator(checkpoint.header.config, checkpoint.network())
+
+
 def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -> None:
     tower = TowerTrainer(window, TrainingSettings(), seed=1, steps=1).model()
     assert trainer_of("nnue_policy") is NnueTrainer
     assert trainer_of("v2-micro") is TowerTrainer
-    assert header_of(data).architecture == "nnue_policy"
-    assert header_of(tower).architecture == "v2-micro"
+    assert checkpoint_of(data).header.architecture == "nnue_policy"
+    assert checkpoint_of(tower).header.architecture == "v2-micro"
     for blob in (data, tower):
         model = model_of(blob, digest=digest_of(blob))
         codes = window.codes[: window.offsets[1]]
@@ -330,7 +341,7 @@ def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -
 def test_the_policy_harness_plays_an_nnue_independent_of_the_batch(
     data: bytes, window: Window
 ) -> None:
-    evaluator = NnueEvaluator.load(data)
+    evaluator = loaded(data)
     player = make_player(
         HEX8, "policy", Setup(evaluator="network", model=Model(evaluator.evaluate), threads=1)
     )
@@ -356,7 +367,7 @@ def test_a_small_network_predicts_winners_better_than_chance() -> None:
     settings = TrainingSettings(architecture="nnue", epochs=4.0, validation_fraction=0.0)
     trainer = NnueTrainer(window, settings, seed=1)
     trainer.run()
-    evaluator = NnueEvaluator.load(trainer.model())
+    evaluator = loaded(trainer.model())
     late = others.states[:, la.PLY] >= 30
     values = evaluator.evaluate(
         others.states[late], np.zeros(0, np.int64), np.zeros(late.sum() + 1, np.int64)

@@ -64,10 +64,11 @@ def test_saving_a_loaded_network_gives_the_same_bytes(data: bytes) -> None:
     assert again == data
 
 
-def test_an_evaluator_loads_the_bytes_of_a_checkpoint(data: bytes) -> None:
+def test_an_evaluator_uses_the_network_of_a_checkpoint(data: bytes) -> None:
     position = Position.start(CONFIG)
     codes = position.legal_codes()
-    logits, values = Evaluator.load(data).evaluate(
+    checkpoint = cp.TowerCheckpoint.parse(data)
+    logits, values = Evaluator(checkpoint.header.config, checkpoint.network()).evaluate(
         position.state[None], codes, np.array([0, len(codes)])
     )
     assert logits.shape == codes.shape
