@@ -21,7 +21,6 @@ from ringrift.learning.samples import end_of
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
-from ringrift.rules.layout import Words
 from ringrift.rules.notation import tokens
 from ringrift.rules.version import RULES_VERSION
 from ringrift.search.boards import Boards
@@ -161,7 +160,7 @@ def _parts(groups: dict[int, list[int]], host: Host) -> Iterator[tuple[int, list
             yield index, group[first : first + step]
 
 
-def _player_of(start: Start, state: Words) -> int:
+def _player_of(start: Start, state: la.Words) -> int:
     """Return the index of the player to choose: chance in the opening, else the player of the seat
     to move; after a swap by the pie rule the two players have exchanged seats."""
     if state[la.PLY] < start.opening.plies:

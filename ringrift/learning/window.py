@@ -18,7 +18,6 @@ from ringrift.rules.accessors import collapsed_at
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import compiled
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
-from ringrift.rules.layout import MOVEMENT, STATE_DTYPE, copy_state, init_state
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import SKIP_RECOVERY, move_type
 
@@ -119,7 +118,7 @@ def _expand(shard: Shard, first: int) -> Window:
     column, geo, games = shard.columns, geometry(shard.config), _games(shard)
     count = shard.samples - first
     game, ply = column["game"][first:], column["ply"][first:]
-    states = np.zeros((count, geo.state_size), STATE_DTYPE)
+    states = np.zeros((count, geo.state_size), la.STATE_DTYPE)
     offsets = np.zeros(count + 1, np.int64)
     order_bound = np.zeros(count, np.bool_)
     buffer = np.empty(geo.moves_max, np.int64)
@@ -151,7 +150,7 @@ def _expand(shard: Shard, first: int) -> Window:
 def _ends(shard: Shard) -> tuple[Int8s, Int8s]:
     """Return the ranks and the owners of the cells at the end of every game of `shard`."""
     geo = geometry(shard.config)
-    states = np.zeros((shard.games, geo.state_size), STATE_DTYPE)
+    states = np.zeros((shard.games, geo.state_size), la.STATE_DTYPE)
     owners = np.zeros((shard.games, geo.n_cells), np.int8)
     replay_ends(geo, _games(shard), states, owners)
     ranks = [Position(shard.config, state).ranks() for state in states]
@@ -205,15 +204,15 @@ def replay_positions(
     for i in range(game.size):
         state, start, at = states[i], games.ply_start[game[i]], 0
         if i > 0 and game[i] == game[i - 1]:
-            copy_state(state, states[i - 1])
+            la.copy_state(state, states[i - 1])
             at = ply[i - 1]
         else:
-            init_state(geo, state, int(games.pie[game[i]]), LPS_ROUNDS_DEFAULT)
+            la.init_state(geo, state, int(games.pie[game[i]]), LPS_ROUNDS_DEFAULT)
         for k in range(start + at, start + ply[i]):
             apply_move(geo, state, games.codes[k])
         count = legal_moves(geo, state, buffer)
         offsets[i + 1] = offsets[i] + count
-        if state[la.PHASE] == MOVEMENT:
+        if state[la.PHASE] == la.MOVEMENT:
             for k in range(count):
                 order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
 
@@ -223,7 +222,7 @@ def replay_ends(geo: Geometry, games: Games, states: States, owners: Int8s) -> N
     """Write the last state of each game to `states[g]` and the owners of its cells, in the
     geometry's order, to `owners[g]`."""
     for g in range(states.shape[0]):
-        init_state(geo, states[g], int(games.pie[g]), LPS_ROUNDS_DEFAULT)
+        la.init_state(geo, states[g], int(games.pie[g]), LPS_ROUNDS_DEFAULT)
         for i in range(games.ply_start[g], games.ply_start[g + 1]):
             apply_move(geo, states[g], games.codes[i])
         for k in range(geo.n_cells):

@@ -1,4 +1,6 @@
-"""The network: a residual trunk, heads for moves and values, and auxiliary heads for training."""
+"""The network: a residual trunk, heads for moves and values, and auxiliary heads for training.
+
+Nothing in its building blocks depends on the size of a board."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -9,12 +11,125 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringrift.nets.bags import KINDS, ROLES, Bags
-from ringrift.nets.blocks import BoardConv, GlobalBias, MoveHead, Pool, ResidualBlock
 from ringrift.nets.encoding import GLOBALS, PLANES, RELATIVE_SEATS, Plane
 from ringrift.nets.features import FEATURES
 from ringrift.nets.shapes import TowerShape, shape_of
 
 RANKS: Final = RELATIVE_SEATS
+KERNEL: Final = 3
+HEX_CORNERS: Final = ((0, 0), (KERNEL - 1, KERNEL - 1))
+"""Kernel taps (row, column) that are not hex neighbours: the cells at axial offsets (-1, -1) and
+(+1, +1) are two steps away."""
+
+
+class BoardConv(nn.Conv2d):
+    """A 3 x 3 convolution over neighbouring cells. On hex boards the two taps that are not
+    neighbours stay zero."""
+
+    taps: Tensor
+
+    def __init__(self, inputs: int, outputs: int, *, hex_board: bool, scale: float = 1.0) -> None:
+        super().__init__(inputs, outputs, KERNEL, padding=KERNEL // 2)
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.weight.mul_(scale)
+        self.hex_board = hex_board
+        if hex_board:
+            taps = torch.ones(KERNEL, KERNEL)
+            for row, column in HEX_CORNERS:
+                taps[row, column] = 0.0
+            self.register_buffer("taps", taps, persistent=False)
+            with torch.no_grad():
+                self.weight.mul_(taps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # A tap that starts at zero and gets no gradient stays zero, so masking is needed only in
+        # training.
+        weight = self.weight * self.taps if self.hex_board and self.training else self.weight
+        return functional.conv2d(x, weight, self.bias, padding=KERNEL // 2)
+
+
+def pooled(x: Tensor, mask: Tensor) -> Tensor:
+    """Return mean and maximum of `x[B, C, H, W]` over the cells of the board, `[B, 2 C]`;
+    `mask[B, 1, H, W]` is 1 on the board."""
+    masked = x * mask
+    mean = masked.sum((2, 3)) / mask.sum((2, 3))
+    return torch.cat((mean, masked.amax((2, 3))), 1)
+
+
+class ResidualBlock(nn.Module):
+    """relu(x + gate * conv(relu(conv(x)))). The second convolution starts at zero, so that a deep
+    tower starts as the identity and needs no normalisation (Fixup, Zhang et al. 2019); it computes
+    the same function in training and play.
+
+    The gate is 1, or with `squeeze` one factor 0..1 a channel from the pooled board (squeeze and
+    excitation, Hu et al. 2018)."""
+
+    def __init__(self, channels: int, *, hex_board: bool, squeeze: int = 0) -> None:
+        super().__init__()
+        self.first = BoardConv(channels, channels, hex_board=hex_board)
+        self.second = BoardConv(channels, channels, hex_board=hex_board, scale=0.0)
+        self.gate = Gate(channels, channels // squeeze) if squeeze else None
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        y = self.second(functional.relu(self.first(x)))
+        return functional.relu((self.gate(y, mask) * y if self.gate else y) + x)
+
+
+class Gate(nn.Module):
+    """A factor in 0..1 for each channel of `[B, C, H, W]`, computed from the mean and maximum of
+    all channels over the board."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(2 * channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        hidden = functional.relu(self.squeeze(pooled(x, mask)))
+        return torch.sigmoid(self.excite(hidden))[:, :, None, None]
+
+
+class GlobalBias(nn.Module):
+    """Adds a bias computed from the pooled board to every cell, so that distant cells matter
+    (KataGo's global pooling, Wu 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(2 * channels, channels)
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        bias: Tensor = self.mix(pooled(x, mask))
+        return x + bias[:, :, None, None]
+
+
+class MoveHead(nn.Module):
+    """Logits of legal moves from their bags (`ringrift.nets.bags`): w . silu(cells in their roles +
+    kind + position)."""
+
+    def __init__(self, channels: int, context: int, roles: int, kinds: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.roles = nn.Linear(channels, roles * hidden, bias=False)
+        self.kind = nn.Embedding(kinds, hidden)
+        self.context = nn.Linear(context, hidden)
+        self.score = nn.Linear(hidden, 1, bias=False)
+        nn.init.normal_(self.kind.weight, std=0.5)
+
+    def forward(self, x: Tensor, context: Tensor, bags: Bags[Tensor]) -> Tensor:
+        """Return logits `[M]` from `x[B, C, H, W]`, `context[B, K]` and the bags of M moves as
+        written by `fill_bags`."""
+        table = self.roles(x.permute(0, 2, 3, 1)).reshape(-1, self.hidden)
+        rows, starts, weights, kinds, positions = bags
+        cells = functional.embedding_bag(
+            rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+        )
+        rest = self.kind(kinds) + self.context(context).index_select(0, positions)
+        logits: Tensor = self.score(functional.silu(cells + rest)).squeeze(1)
+        return logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +154,6 @@ class Tower(nn.Module):
     def __init__(self, shape: TowerShape, *, hex_board: bool) -> None:
         super().__init__()
         self.shape = shape
-        self.global_every = shape.global_every
         self.stem = BoardConv(PLANES, shape.channels, hex_board=hex_board)
         self.stem_globals = nn.Linear(GLOBALS, shape.channels, bias=False)
         self.blocks = nn.ModuleList(
@@ -49,7 +163,6 @@ class Tower(nn.Module):
         self.biases = nn.ModuleList(
             GlobalBias(shape.channels) for _ in range(shape.blocks // shape.global_every)
         )
-        self.pool = Pool()
         context = 2 * shape.channels + GLOBALS
         self.policy = MoveHead(shape.channels, context, ROLES, KINDS, shape.policy_hidden)
         hidden = shape.value_hidden
@@ -65,7 +178,7 @@ class Tower(nn.Module):
             self.moves_left = nn.Sequential(*_two_layers(context, hidden, 1))
 
     def trunk(
-        self, planes: Tensor, globals_: Tensor, features: Tensor | None = None
+        self, planes: Tensor, globals_: Tensor, features: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Features of the cells `[B, C, H, W]` and of the position `[B, 2 C + GLOBALS]`."""
         mask = planes[:, Plane.ON_BOARD : Plane.ON_BOARD + 1]
@@ -75,9 +188,9 @@ class Tower(nn.Module):
         x = functional.relu(x)
         for index, block in enumerate(self.blocks, 1):
             x = block(x, mask)
-            if index % self.global_every == 0:
-                x = self.biases[index // self.global_every - 1](x, mask)
-        return x, torch.cat((self.pool(x, mask), globals_), 1)
+            if index % self.shape.global_every == 0:
+                x = self.biases[index // self.shape.global_every - 1](x, mask)
+        return x, torch.cat((pooled(x, mask), globals_), 1)
 
     def forward(
         self, planes: Tensor, globals_: Tensor, bags: Bags[Tensor], features: Tensor | None = None

@@ -21,7 +21,6 @@ from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.move_cells import move_cells
-from ringrift.rules.moves import MOVE_TYPES, move_a, move_b, move_c, move_n, move_type
 
 
 class Role(IntEnum):
@@ -37,7 +36,7 @@ class Role(IntEnum):
 
 ROLES: Final = 6
 KIND_COUNTS: Final = 16  # bit lengths up to 9 occur: the largest board has 469 cells
-KINDS: Final = (MOVE_TYPES + 1) * KIND_COUNTS
+KINDS: Final = (mv.MOVE_TYPES + 1) * KIND_COUNTS
 CELLS_MAX: Final = 3  # cells of a move besides the collapsing ones
 
 
@@ -73,7 +72,7 @@ def rows_max(geo: Geometry, codes: Codes) -> int:
     """Return an upper limit of the number of rows in the bags of `codes`."""
     bound = CELLS_MAX * codes.size
     for m in codes:
-        if (_SETS >> move_type(m)) & 1:
+        if (_SETS >> mv.move_type(m)) & 1:
             bound += geo.n_cells
     return bound
 
@@ -81,24 +80,25 @@ def rows_max(geo: Geometry, codes: Codes) -> int:
 @compiled
 def _named_cells(m: int, base: int, grid_of: Int16s, rows: Int64s, at: int) -> int:
     """Write the rows of the cells that have a role of their own; return their number."""
-    t = move_type(m)
+    t = mv.move_type(m)
     used = at
     if t == mv.PLACE:
-        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + Role.PLACE
+        rows[U(used)] = base + grid_of[U(mv.move_a(m))] * ROLES + Role.PLACE
         used += 1
     elif (_PAYMENTS >> t) & 1:
-        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + Role.PAYS
+        rows[U(used)] = base + grid_of[U(mv.move_a(m))] * ROLES + Role.PAYS
         used += 1
     elif t == mv.WALK or (_LEAPS >> t) & 1 or (_SLIDES >> t) & 1:
         leap = (_LEAPS >> t) & 1
-        rows[U(used)] = base + grid_of[U(move_a(m))] * ROLES + Role.FROM
-        rows[U(used + 1)] = base + grid_of[U(move_c(m) if leap else move_b(m))] * ROLES + Role.TO
+        rows[U(used)] = base + grid_of[U(mv.move_a(m))] * ROLES + Role.FROM
+        to = mv.move_c(m) if leap else mv.move_b(m)
+        rows[U(used + 1)] = base + grid_of[U(to)] * ROLES + Role.TO
         used += 2
         if leap:
-            rows[U(used)] = base + grid_of[U(move_b(m))] * ROLES + Role.OVER
+            rows[U(used)] = base + grid_of[U(mv.move_b(m))] * ROLES + Role.OVER
             used += 1
         elif t != mv.WALK and t != mv.RECOVERY_PART:
-            rows[U(used)] = base + grid_of[U(move_c(m))] * ROLES + Role.PAYS
+            rows[U(used)] = base + grid_of[U(mv.move_c(m))] * ROLES + Role.PAYS
             used += 1
     return used - at
 
@@ -125,10 +125,10 @@ def fill_bags(
         base = i * geo.width * geo.width * ROLES
         for j in range(offsets[i], offsets[i + 1]):
             m = codes[j]
-            t = move_type(m)
+            t = mv.move_type(m)
             bags.starts[j] = used
             bags.positions[j] = i
-            count = move_n(m) if t == mv.PLACE else 0
+            count = mv.move_n(m) if t == mv.PLACE else 0
             named = _named_cells(m, base, grid_of, rows, used)
             for r in range(used, used + named):
                 weights[r] = 1.0

@@ -198,9 +198,9 @@ def _read(data: bytes, key: str) -> tuple[Header, Arrays]:
 
 def _check(header: Header, encoder: str) -> None:
     """Check that versions and parents fit this build."""
-    own = {"format": FORMAT, "encoder": encoder, "rules_version": RULES_VERSION}
-    for name, version in own.items():
-        found = getattr(header, name)
+    own = {"format": FORMAT, "encoder": encoder, "rules version": RULES_VERSION}
+    stored = (header.format, header.encoder, header.rules_version)
+    for (name, version), found in zip(own.items(), stored, strict=True):
         if found != version:
             raise CheckpointError(f"{name} {found}, this build has {version}; train it again")
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]

@@ -16,10 +16,8 @@ from typing import Final
 from ringrift.nets.arrays import Floats, Int16s, States
 from ringrift.rules import accessors as ac
 from ringrift.rules import layout as la
-from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words
 from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN
 
 ENCODER: Final = "planes-1"
@@ -90,7 +88,7 @@ def seat_from(mover: int, seats: int, seat: int) -> int:
 
 
 @compiled
-def _encode_stack(s: Words, c: int, mover: int, seats: int, row: Floats) -> None:
+def _encode_stack(s: la.Words, c: int, mover: int, seats: int, row: Floats) -> None:
     height = ac.height_at(s, c)
     cap = ac.cap_at(s, c)
     row[U(Plane.CONTROLLER + seat_from(mover, seats, ac.controller_at(s, c)))] = 1.0
@@ -118,39 +116,39 @@ def _encode_stack(s: Words, c: int, mover: int, seats: int, row: Floats) -> None
 
 
 @compiled
-def _encode_seat(geo: Geometry, s: Words, seat: int, out: Floats) -> None:
+def _encode_seat(geo: Geometry, s: la.Words, seat: int, out: Floats) -> None:
     bit = seat - 1
     out[U(0)] = 1.0  # the game has this seat
-    out[U(1)] = header(s, la.HAND + seat) / geo.rings_per_seat
-    out[U(2)] = 1.0 if header(s, la.HAND + seat) > 0 else 0.0
-    out[U(3)] = header(s, la.REMOVED + seat) / geo.table[U(T_RINGS_TO_WIN)]
-    out[U(4)] = header(s, la.TERRITORY_OF + seat) / geo.table[U(T_TERRITORY_TO_WIN)]
-    out[U(5)] = header(s, la.ON_BOARD + seat) / geo.rings_per_seat
-    out[U(6)] = header(s, la.STACKS + seat) * STACKS_SCALE
-    out[U(7)] = header(s, la.MARKERS + seat) / geo.n_cells
-    out[U(8)] = 1.0 if header(s, la.LAST_ACTOR) == seat else 0.0
+    out[U(1)] = ac.header(s, la.HAND + seat) / geo.rings_per_seat
+    out[U(2)] = 1.0 if ac.header(s, la.HAND + seat) > 0 else 0.0
+    out[U(3)] = ac.header(s, la.REMOVED + seat) / geo.table[U(T_RINGS_TO_WIN)]
+    out[U(4)] = ac.header(s, la.TERRITORY_OF + seat) / geo.table[U(T_TERRITORY_TO_WIN)]
+    out[U(5)] = ac.header(s, la.ON_BOARD + seat) / geo.rings_per_seat
+    out[U(6)] = ac.header(s, la.STACKS + seat) * STACKS_SCALE
+    out[U(7)] = ac.header(s, la.MARKERS + seat) / geo.n_cells
+    out[U(8)] = 1.0 if ac.header(s, la.LAST_ACTOR) == seat else 0.0
     # The rounds of section 17: the first seat, seats seen, seats able to act, the only such seat
-    out[U(9)] = 1.0 if header(s, la.LPS_FIRST) == seat else 0.0
-    out[U(10)] = (header(s, la.LPS_SEEN) >> bit) & 1
-    out[U(11)] = (header(s, la.LPS_MASK) >> bit) & 1
-    out[U(12)] = 1.0 if header(s, la.LPS_WHO) == seat else 0.0
-    out[U(13)] = 1.0 if header(s, la.OUT_TURN + seat) > 0 else 0.0
-    out[U(14)] = header(s, la.OUT_TURN + seat) * TURN_SCALE
+    out[U(9)] = 1.0 if ac.header(s, la.LPS_FIRST) == seat else 0.0
+    out[U(10)] = (ac.header(s, la.LPS_SEEN) >> bit) & 1
+    out[U(11)] = (ac.header(s, la.LPS_MASK) >> bit) & 1
+    out[U(12)] = 1.0 if ac.header(s, la.LPS_WHO) == seat else 0.0
+    out[U(13)] = 1.0 if ac.header(s, la.OUT_TURN + seat) > 0 else 0.0
+    out[U(14)] = ac.header(s, la.OUT_TURN + seat) * TURN_SCALE
 
 
 @compiled
-def _encode_globals(geo: Geometry, s: Words, mover: int, out: Floats) -> None:
+def _encode_globals(geo: Geometry, s: la.Words, mover: int, out: Floats) -> None:
     out[:] = 0.0
-    out[U(header(s, la.PHASE))] = 1.0
-    out[U(Global.DEBT)] = header(s, la.DEBT)
-    out[U(Global.OWE_CAP)] = header(s, la.OWE_CAP)
-    out[U(Global.ACTED)] = header(s, la.ACTED)
-    out[U(Global.RECOVERING)] = header(s, la.RECOVERING)
-    out[U(Global.SWAP_OPEN)] = header(s, la.SWAP_OPEN)
-    out[U(Global.SWAPPED)] = header(s, la.SWAPPED)
+    out[U(ac.header(s, la.PHASE))] = 1.0
+    out[U(Global.DEBT)] = ac.header(s, la.DEBT)
+    out[U(Global.OWE_CAP)] = ac.header(s, la.OWE_CAP)
+    out[U(Global.ACTED)] = ac.header(s, la.ACTED)
+    out[U(Global.RECOVERING)] = ac.header(s, la.RECOVERING)
+    out[U(Global.SWAP_OPEN)] = ac.header(s, la.SWAP_OPEN)
+    out[U(Global.SWAPPED)] = ac.header(s, la.SWAPPED)
     out[U(Global.SEATS + geo.seats - 2)] = 1.0
-    rounds = max(header(s, la.LPS_ROUNDS), 1)
-    out[U(Global.ROUNDS_DONE)] = header(s, la.LPS_COUNT) / rounds
+    rounds = max(ac.header(s, la.LPS_ROUNDS), 1)
+    out[U(Global.ROUNDS_DONE)] = ac.header(s, la.LPS_COUNT) / rounds
     out[U(Global.ROUNDS_REQUIRED)] = 1.0 / rounds
     for seat in range(1, geo.seats + 1):
         at = Global.SEAT + seat_from(mover, geo.seats, seat) * SEAT_GLOBALS
@@ -158,13 +156,13 @@ def _encode_globals(geo: Geometry, s: Words, mover: int, out: Floats) -> None:
 
 
 @compiled
-def encode(geo: Geometry, s: Words, grid_of: Int16s, planes: Floats, globals_: Floats) -> None:
+def encode(geo: Geometry, s: la.Words, grid_of: Int16s, planes: Floats, globals_: Floats) -> None:
     """Encode one state into `planes[width * width, PLANES]` and `globals_[GLOBALS]`, overwriting
     them.
 
     `grid_of[area]` places the cells: `geo.grid_of` or a symmetric image of it
     (`ringrift.nets.symmetry`). A finished game is encoded as seen from seat 1."""
-    mover = max(header(s, la.TURN), 1)  # 0 when the game is over
+    mover = max(ac.header(s, la.TURN), 1)  # 0 when the game is over
     planes[:] = 0.0
     scale = 2.0 / (geo.width - 1)
     for k in range(geo.n_cells):
@@ -180,10 +178,10 @@ def encode(geo: Geometry, s: Words, grid_of: Int16s, planes: Floats, globals_: F
             row[U(Plane.MARKER + seat_from(mover, geo.seats, ac.marker_at(s, c)))] = 1.0
         elif ac.collapsed_at(s, c) > 0:
             row[U(Plane.COLLAPSED + seat_from(mover, geo.seats, ac.collapsed_at(s, c)))] = 1.0
-    if header(s, la.MUST) > 0:
-        planes[U(grid_of[U(header(s, la.MUST))]), U(Plane.MUST)] = 1.0
-    if header(s, la.ORIGIN) > 0:
-        planes[U(grid_of[U(header(s, la.ORIGIN))]), U(Plane.ORIGIN)] = 1.0
+    if ac.header(s, la.MUST) > 0:
+        planes[U(grid_of[U(ac.header(s, la.MUST))]), U(Plane.MUST)] = 1.0
+    if ac.header(s, la.ORIGIN) > 0:
+        planes[U(grid_of[U(ac.header(s, la.ORIGIN))]), U(Plane.ORIGIN)] = 1.0
     _encode_globals(geo, s, mover, globals_)
 
 

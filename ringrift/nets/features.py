@@ -20,7 +20,6 @@ from ringrift.rules import layout as la
 from ringrift.rules.accessors import header
 from ringrift.rules.compile import U, compiled, i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words, word_cap, word_height
 from ringrift.rules.lines import run_ahead
 from ringrift.rules.table import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
 
@@ -46,12 +45,12 @@ FEATURES: Final = 9
 
 
 @compiled
-def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Floats) -> None:
+def _add_ray(s: la.Words, at: int, delta: int, other: int, grid_of: Int16s, out: Floats) -> None:
     """Add the threats of the stack at core id `at` along one ray; `other` is 0 for a stack of the
     mover, else 1."""
     stack = i64(s[U(CELLS_AT + at)])
     seat = stack & la.SEAT_BITS
-    height = word_height(stack)
+    height = la.word_height(stack)
     own = U(grid_of[U(at)])
     crossed = False  # the ray has crossed a marker of the stack's colour
     credit = False
@@ -74,7 +73,7 @@ def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Fl
         out[own, U(Feature.CREDITS)] += RAYS_SCALE
     if crossing:
         out[own, U(Feature.CROSSES)] += RAYS_SCALE
-    if (w & la.STACK) == 0 or word_cap(w) > word_cap(stack) or (w & la.SEAT_BITS) == seat:
+    if (w & la.STACK) == 0 or la.word_cap(w) > la.word_cap(stack) or (w & la.SEAT_BITS) == seat:
         return
     victim = U(grid_of[U(c)])
     c += delta
@@ -88,7 +87,7 @@ def _add_ray(s: Words, at: int, delta: int, other: int, grid_of: Int16s, out: Fl
 
 
 @compiled
-def _longest_run(geo: Geometry, s: Words, at: int) -> int:
+def _longest_run(geo: Geometry, s: la.Words, at: int) -> int:
     """Return the length of the longest run of markers of one colour through core id `at`."""
     seat = i64(s[U(CELLS_AT + at)])
     longest = 1
@@ -100,7 +99,7 @@ def _longest_run(geo: Geometry, s: Words, at: int) -> int:
 
 
 @compiled
-def threats(geo: Geometry, s: Words, grid_of: Int16s, out: Floats) -> None:
+def threats(geo: Geometry, s: la.Words, grid_of: Int16s, out: Floats) -> None:
     """Encode the planes of one state into `out[width * width, FEATURES]`; `grid_of` as in
     `ringrift.nets.encoding.encode`."""
     out[:] = 0.0

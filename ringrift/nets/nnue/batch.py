@@ -84,14 +84,11 @@ class NnueBatcher:
             self.bags(states, codes, offsets, chosen),
         )
 
-    def bags(
-        self, states: States, codes: Codes, offsets: Int64s, symmetry: Int16s | None = None
-    ) -> Bags[Tensor]:
+    def bags(self, states: States, codes: Codes, offsets: Int64s, symmetry: Int16s) -> Bags[Tensor]:
         """Return the bags of the moves, without rows if there is no policy."""
         if not self._policy:
             none, zeros = torch.zeros(0), torch.zeros(len(codes) + 1, dtype=torch.int64)
             return Bags(none.long(), zeros, none, zeros[1:], zeros[1:])
-        chosen = np.zeros(len(states), np.int16) if symmetry is None else symmetry
-        bags = self._bags.encode(states, codes, offsets, chosen)
+        bags = self._bags.encode(states, codes, offsets, symmetry)
         bags.rows.remainder_(self.geometry.width**2 * ROLES)  # to rows of one position
         return bags

@@ -9,7 +9,6 @@ from ringrift.nets.compile import compiled, inlined
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words, word_bottom, word_cap, word_height
 from ringrift.rules.lines import run_ahead
 from ringrift.rules.table import CELLS_AT, T_AXES, T_AXIS, T_DIRECTION, T_DIRECTIONS
 
@@ -35,12 +34,12 @@ def _reached(n: int, thresholds: tuple[int, ...]) -> int:
 
 
 @inlined
-def _colours(s: Words, w: int) -> int:
+def _colours(s: la.Words, w: int) -> int:
     """Return bit seat - 1 for each colour in the stack with cell word `w`."""
     links = i64(s[U(la.LINKS_AT)])
-    ring = word_bottom(w)
+    ring = la.word_bottom(w)
     mask = i64(0)
-    for _ in range(word_height(w)):
+    for _ in range(la.word_height(w)):
         link = i64(s[U(links + ring)])
         mask |= i64(1) << ((link >> la.COLOUR_SHIFT) - 1)
         ring = link & la.NINE_BITS
@@ -48,10 +47,10 @@ def _colours(s: Words, w: int) -> int:
 
 
 @inlined
-def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
+def _attack(g: Geometry, s: la.Words, at: int, w: int, cells: Cells) -> None:
     """Mark every foreign stack that the stack at core id `at` could leap over (9.1) as attacked."""
     t = g.table
-    seat, height, cap = w & la.SEAT_BITS, word_height(w), word_cap(w)
+    seat, height, cap = w & la.SEAT_BITS, la.word_height(w), la.word_cap(w)
     for i in range(t[U(T_DIRECTIONS)]):
         delta = i64(t[U(T_DIRECTION + i)])
         c = at + delta
@@ -60,7 +59,7 @@ def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
             c += delta
             steps += 1
         victim = i64(s[U(CELLS_AT + c)])
-        if (victim & la.STACK) == 0 or word_cap(victim) > cap or (victim & la.SEAT_BITS) == seat:
+        if (victim & la.STACK) == 0 or la.word_cap(victim) > cap or (victim & la.SEAT_BITS) == seat:
             continue
         beyond = c + delta
         steps += 1
@@ -72,7 +71,7 @@ def _attack(g: Geometry, s: Words, at: int, w: int, cells: Cells) -> None:
 
 
 @inlined
-def _threaten(g: Geometry, s: Words, at: int, seat: int, cells: Cells) -> None:
+def _threaten(g: Geometry, s: la.Words, at: int, seat: int, cells: Cells) -> None:
     """Mark the axes along which a run of markers that threatens a line begins at core id `at`."""
     t = g.table
     for axis in range(t[U(T_AXES)]):
@@ -86,7 +85,7 @@ def _threaten(g: Geometry, s: Words, at: int, seat: int, cells: Cells) -> None:
 
 
 @compiled
-def describe(g: Geometry, s: Words, cells: Cells) -> None:
+def describe(g: Geometry, s: la.Words, cells: Cells) -> None:
     """Write the word of every cell, in scan order."""
     for k in range(g.n_cells):
         cells[U(k)] = 0
@@ -99,8 +98,8 @@ def describe(g: Geometry, s: Words, cells: Cells) -> None:
         if w & la.WALL:
             cells[U(k)] |= TERRITORY | (seat << SEAT_SHIFT)
         elif w & la.STACK:
-            height = _reached(word_height(w), HEIGHT_FROM) << HEIGHT_SHIFT
-            cap = _reached(word_cap(w), CAP_FROM) << CAP_SHIFT
+            height = _reached(la.word_height(w), HEIGHT_FROM) << HEIGHT_SHIFT
+            cap = _reached(la.word_cap(w), CAP_FROM) << CAP_SHIFT
             colours = _colours(s, w) << RINGS_SHIFT
             cells[U(k)] |= STACK | (seat << SEAT_SHIFT) | colours | height | cap
             _attack(g, s, at, w, cells)

@@ -41,7 +41,8 @@ class NnueEvaluator:
             if self.has_policy:
                 moves = slice(offsets[first], offsets[last])
                 starts = offsets[first : last + 1] - offsets[first]
-                bags = self._batcher.bags(some, codes[moves], starts)
+                plain = np.zeros(len(some), np.int16)
+                bags = self._batcher.bags(some, codes[moves], starts, plain)
                 kernels.queries(*net, self._policy, self._accumulators, some, self._queries)
                 arrays = Bags(*(part.numpy() for part in bags))
                 kernels.score_moves(self._policy, self._queries, arrays, logits[moves])

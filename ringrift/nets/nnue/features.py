@@ -35,11 +35,9 @@ import numpy as np
 from ringrift.nets.arrays import Int16s, Int32s, Int64s, States
 from ringrift.nets.compile import compiled, inlined
 from ringrift.nets.nnue import cells as ce
-from ringrift.nets.nnue.cells import CAP_FROM, HEIGHT_FROM, Cells, describe
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words
 from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN
 
 FEATURE_SET: Final = "nnue-1"
@@ -48,10 +46,10 @@ RELATIVE_SEATS: Final = 4
 AXES: Final = 4
 PLANE_LEVELS: Final = (
     (("rings", 1),) * RELATIVE_SEATS
-    + (("height", len(HEIGHT_FROM)),) * RELATIVE_SEATS
+    + (("height", len(ce.HEIGHT_FROM)),) * RELATIVE_SEATS
     + (("territory", 1),) * RELATIVE_SEATS
     + (("marker", 1),) * RELATIVE_SEATS
-    + (("cap", len(CAP_FROM)),) * RELATIVE_SEATS
+    + (("cap", len(ce.CAP_FROM)),) * RELATIVE_SEATS
     + (("line", 2),) * AXES
     + (("vulnerable", 1), ("opportunity", 1))
 )
@@ -62,7 +60,7 @@ FIRST_LEVEL: Final = tuple(accumulate(_LEVEL_COUNTS[:-1], initial=0))
 LEVELS: Final = sum(_LEVEL_COUNTS)
 """Number of features of one cell. Feature `place * LEVELS + level` belongs to the cell at `place`
 in scan order."""
-CELL_FEATURES_MAX: Final = RELATIVE_SEATS + len(HEIGHT_FROM) + len(CAP_FROM) + 1
+CELL_FEATURES_MAX: Final = RELATIVE_SEATS + len(ce.HEIGHT_FROM) + len(ce.CAP_FROM) + 1
 """Largest number of features that one cell has at once."""
 
 SEAT_GLOBALS: Final = ("to_move", "hand", "removed", "territory", "on_board", "alone")
@@ -83,13 +81,9 @@ GLOBALS: Final = len(GLOBAL_NAMES)
 GLOBAL_ONE: Final = 127  # globals are integers 0 .. GLOBAL_ONE for 0 .. 1
 
 
-def feature_digest() -> str:
-    """Return 16 hex digits over everything that defines the number and meaning of a feature."""
-    meaning = (FEATURE_SET, PLANE_LEVELS, HEIGHT_FROM, CAP_FROM, GLOBAL_NAMES, GLOBAL_ONE)
-    return sha256(json.dumps(meaning).encode()).hexdigest()[:16]
-
-
-ENCODER: Final = f"{FEATURE_SET}:{feature_digest()}"
+_MEANING: Final = (FEATURE_SET, PLANE_LEVELS, ce.HEIGHT_FROM, ce.CAP_FROM, GLOBAL_NAMES, GLOBAL_ONE)
+"""Everything that defines the number and meaning of a feature."""
+ENCODER: Final = f"{FEATURE_SET}:{sha256(json.dumps(_MEANING).encode()).hexdigest()[:16]}"
 """Version of this encoding as stored in checkpoints."""
 
 
@@ -98,8 +92,8 @@ def levels_together() -> tuple[tuple[int, ...], ...]:
     first = FIRST_LEVEL
     groups: list[tuple[int, ...]] = []
     for r in range(RELATIVE_SEATS):
-        heights = range(first[4 + r], first[4 + r] + len(HEIGHT_FROM))
-        caps = range(first[16 + r], first[16 + r] + len(CAP_FROM))
+        heights = range(first[4 + r], first[4 + r] + len(ce.HEIGHT_FROM))
+        caps = range(first[16 + r], first[16 + r] + len(ce.CAP_FROM))
         other = min(r, 1)  # 0 for the perspective's own, 1 for another seat
         lines = (first[20 + axis] + other for axis in range(AXES))
         groups.append((*first[:4], *heights, *caps, first[24 + other]))
@@ -109,7 +103,7 @@ def levels_together() -> tuple[tuple[int, ...], ...]:
 
 _RINGS, _HEIGHT, _TERRITORY, _MARKER, _CAP, _LINE = FIRST_LEVEL[:24:4]
 _VULNERABLE, _OPPORTUNITY = FIRST_LEVEL[24:]
-_HEIGHTS, _CAPS = len(HEIGHT_FROM), len(CAP_FROM)
+_HEIGHTS, _CAPS = len(ce.HEIGHT_FROM), len(ce.CAP_FROM)
 _G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
 
 
@@ -175,7 +169,7 @@ def cell_features(
 
 @compiled
 def active_features(
-    g: Geometry, cells: Cells, perspective: int, places: Int16s, axes: Int16s, out: Int32s
+    g: Geometry, cells: ce.Cells, perspective: int, places: Int16s, axes: Int16s, out: Int32s
 ) -> int:
     """Write the features of a described position for one seat; return their number, at most
     `features_max(g)`.
@@ -198,7 +192,7 @@ def _share(part: int, whole: int) -> int:
 
 
 @compiled
-def global_features(g: Geometry, s: Words, perspective: int, out: Int16s) -> None:
+def global_features(g: Geometry, s: la.Words, perspective: int, out: Int16s) -> None:
     """Write the globals of a running game, seen from one seat, in units of 1 / GLOBAL_ONE."""
     t = g.table
     for i in range(GLOBALS):
@@ -235,7 +229,7 @@ def collect(
     places: Int16s,
     axes: Int16s,
     symmetry: Int16s,
-    cells: Cells,
+    cells: ce.Cells,
     indices: Int32s,
     starts: Int64s,
     globals_: Int16s,
@@ -249,7 +243,7 @@ def collect(
     used = i64(0)
     for i in range(states.shape[0]):
         s = states[i]
-        describe(g, s, cells)
+        ce.describe(g, s, cells)
         place, axis = places[U(symmetry[U(i)])], axes[U(symmetry[U(i)])]
         for j in range(g.seats):
             seat = (max(i64(s[U(la.TURN)]), 1) - 1 + j) % g.seats + 1

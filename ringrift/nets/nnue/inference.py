@@ -33,7 +33,6 @@ from ringrift.nets.bags import Bags
 from ringrift.nets.compile import compiled, inlined
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue.cells import Cells, describe
-from ringrift.nets.nnue.features import cell_features, global_features, plain_places
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
@@ -80,7 +79,7 @@ def new_accumulators(g: Geometry, net: Network, nodes: int) -> Accumulators:
         after=np.zeros(nf.CELL_FEATURES_MAX, np.int32),
         inputs=np.zeros(net.second.shape[1], np.int16),
         strengths=np.zeros(g.seats),
-        axes=plain_places(g)[1],
+        axes=nf.plain_places(g)[1],
     )
 
 
@@ -111,8 +110,8 @@ def _change_cell(
     """Update the sums of `node` for the change of cell `place` from word `old` to `new`."""
     for p in range(g.seats):
         sums = acc.sums[U(node), U(p)]
-        olds = cell_features(old, place, p + 1, g.seats, acc.axes, acc.before, 0)
-        news = cell_features(new, place, p + 1, g.seats, acc.axes, acc.after, 0)
+        olds = nf.cell_features(old, place, p + 1, g.seats, acc.axes, acc.before, 0)
+        news = nf.cell_features(new, place, p + 1, g.seats, acc.axes, acc.after, 0)
         i, j = i64(0), i64(0)
         while i < olds or j < news:  # both lists ascend; features in both lists do not change
             if j == news or (i < olds and acc.before[U(i)] < acc.after[U(j)]):
@@ -161,7 +160,7 @@ def _write_inputs(
     sums, one = acc.sums[U(node), U(seat - 1)], i64(net.one)
     for j in range(sums.size):
         acc.inputs[U(j)] = min(max(i64(sums[U(j)]), 0), one)
-    global_features(g, s, seat, acc.inputs[sums.size :])
+    nf.global_features(g, s, seat, acc.inputs[sums.size :])
 
 
 @inlined

@@ -14,10 +14,9 @@ import torch
 from support.positions import arrays_of, random_positions
 from support.symmetry import move_code
 
-from ringrift.nets.architectures import Tower, build
+from ringrift.nets.architectures import HEX_CORNERS, BoardConv, Tower, build
 from ringrift.nets.bags import KIND_COUNTS, ROLES, Role
 from ringrift.nets.batch import Batcher
-from ringrift.nets.blocks import HEX_CORNERS, BoardConv
 from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.nets.encoding import GLOBALS, PLANES
 from ringrift.nets.evaluator import Evaluator, in_chunks

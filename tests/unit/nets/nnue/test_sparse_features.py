@@ -43,7 +43,7 @@ def on(features: set[str], cell: str, plane: str) -> set[str]:
 
 def test_there_are_26_planes_and_32_globals() -> None:
     assert (nf.PLANES, nf.GLOBALS, nf.LEVELS) == (26, 32, 66)
-    assert nf.feature_digest() == "7ce26c2304247757"  # changes only with FEATURE_SET
+    assert nf.ENCODER == "nnue-1:7ce26c2304247757"  # changes only with FEATURE_SET
 
 
 @pytest.mark.parametrize(("seat", "own", "other"), [(1, 0, 1), (2, 1, 0)])
