@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ringrift.learning.window import Window
 from ringrift.nets.arrays import Floats, Int16s, Int64s
-from ringrift.nets.batch import Batch, Batcher
+from ringrift.nets.batch import Batch, Batcher, NnueBatch, NnueBatcher
 from ringrift.nets.encoding import RELATIVE_SEATS
-from ringrift.nets.nnue.batch import NnueBatch, NnueBatcher
 from ringrift.nets.symmetry import ORDER_KEEPING, grid_tables
 from ringrift.rules.geometry import geometry
 

@@ -10,12 +10,10 @@ from ringrift.learning.loss import Losses, losses, tower_losses
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import TrainingError
 from ringrift.nets.architectures import Tower, build
-from ringrift.nets.batch import Batcher
+from ringrift.nets.batch import Batcher, NnueBatcher
 from ringrift.nets.checkpoint import Checkpoint, TowerCheckpoint, weights_of
-from ringrift.nets.evaluator import Evaluator
+from ringrift.nets.evaluator import Evaluator, NnueEvaluator
 from ringrift.nets.nnue import network as nnue
-from ringrift.nets.nnue.batch import NnueBatcher
-from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.shapes import AUXILIARY, NNUES, UnknownArchitecture
 from ringrift.nets.symmetry import grid_tables
 from ringrift.nets.tensors import Arrays

@@ -25,10 +25,9 @@ from ringrift.learning.loss import Losses, soften
 from ringrift.learning.training_state import Progress, State, TrainingError
 from ringrift.learning.window import Window
 from ringrift.nets.architectures import Tower
-from ringrift.nets.batch import Batcher, to_device
+from ringrift.nets.batch import Batcher, NnueBatcher, to_device
 from ringrift.nets.checkpoint import Checkpoint, CheckpointError, digest_of, load_weights
 from ringrift.nets.evaluator import in_chunks
-from ringrift.nets.nnue.batch import NnueBatcher
 from ringrift.nets.shapes import canonical
 from ringrift.nets.tensors import Arrays
 

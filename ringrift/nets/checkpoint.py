@@ -67,14 +67,9 @@ class Checkpoint(ABC, Generic[Network]):
 
     @staticmethod
     @abstractmethod
-    def shape_for(header: Header) -> dict[str, int]:
-        """Return the shape that the header's architecture has in this build. Raises
-        UnknownArchitecture."""
-
-    @staticmethod
-    @abstractmethod
     def fresh(header: Header) -> Network:
-        """Return a network of the header's architecture with fresh weights."""
+        """Return a network of the header's architecture with fresh weights. Raises
+        UnknownArchitecture, ConfigError."""
 
     @classmethod
     def parse(cls, data: bytes, *, digest: str | None = None) -> Self:
@@ -86,18 +81,17 @@ class Checkpoint(ABC, Generic[Network]):
         header, weights = _read(data, cls.KEY)
         _check(header, cls.ENCODER)
         try:
-            Config.parse(header.config_key)
-            shape = cls.shape_for(header)
+            network = cls.fresh(header)
         except (shapes.UnknownArchitecture, ConfigError) as error:
             raise CheckpointError(str(error)) from error
+        shape = _shape_of(network)
         if header.shape != shape:
             raise CheckpointError(
                 f"{header.architecture} has shape {shape} in this build, "
                 f"{header.shape} in the checkpoint"
             )
-        checkpoint = cls(header, weights, actual)
-        checkpoint.network()
-        return checkpoint
+        load_weights(network, weights)
+        return cls(header, weights, actual)
 
     def network(self) -> Network:
         """Return a network with these weights. Raises CheckpointError if they do not fit the
@@ -120,7 +114,7 @@ class Checkpoint(ABC, Generic[Network]):
         header = Header(
             format=FORMAT,
             architecture=shapes.canonical(architecture),
-            shape=shapes.describe(cast(shapes.TowerShape | shapes.NnueShape, network.shape)),
+            shape=_shape_of(network),
             config_key=config.key,
             encoder=cls.ENCODER,
             rules_version=RULES_VERSION,
@@ -138,15 +132,14 @@ class TowerCheckpoint(Checkpoint[Tower]):
     ENCODER = ENCODER
 
     @staticmethod
-    def shape_for(header: Header) -> dict[str, int]:
-        heads = {name: 1 for name in shapes.AUXILIARY if name in header.shape}
-        return shapes.describe(shapes.shape_of(header.architecture)) | heads
-
-    @staticmethod
     def fresh(header: Header) -> Tower:
         heads = header.shape.keys() & shapes.AUXILIARY
         hex_board = header.config.shape.hex
         return build(header.architecture, hex_board=hex_board, auxiliary=heads)
+
+
+def _shape_of(network: nn.Module) -> dict[str, int]:
+    return shapes.describe(cast(shapes.TowerShape | shapes.NnueShape, network.shape))
 
 
 def digest_of(data: bytes) -> str:

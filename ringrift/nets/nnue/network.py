@@ -22,7 +22,7 @@ from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.encoding import RELATIVE_SEATS
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference
-from ringrift.nets.shapes import NnueShape, describe, nnue_shape_of
+from ringrift.nets.shapes import NnueShape, nnue_shape_of
 from ringrift.nets.tensors import TensorError, unpack
 from ringrift.rules import Config, geometry
 
@@ -142,10 +142,6 @@ class NnueCheckpoint(Checkpoint[Nnue]):
 
     KEY = "ringrift-nnue"
     ENCODER = nf.ENCODER
-
-    @staticmethod
-    def shape_for(header: Header) -> dict[str, int]:
-        return describe(nnue_shape_of(header.architecture, header.config))
 
     @staticmethod
     def fresh(header: Header) -> Nnue:

@@ -28,12 +28,12 @@ from ringrift.learning.shards import build_shard, read_shard
 from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import Progress, TrainingError
 from ringrift.learning.window import Window, open_window
+from ringrift.nets.batch import NnueBatcher, symmetric_places
 from ringrift.nets.checkpoint import CheckpointError, digest_of
+from ringrift.nets.evaluator import NnueEvaluator
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import network as nets
-from ringrift.nets.nnue.batch import NnueBatcher, symmetric_places
 from ringrift.nets.nnue.cells import describe
-from ringrift.nets.nnue.evaluator import NnueEvaluator
 from ringrift.nets.nnue.network import NnueCheckpoint
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
