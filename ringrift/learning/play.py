@@ -7,7 +7,7 @@ same games."""
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ringrift.events.settings import SelfplaySettings
 from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
 from ringrift.learning.openings import NO_OPENING, Opening, even_openings
-from ringrift.learning.samples import end_of
+from ringrift.learning.shards import end_of
 from ringrift.rules import Config, Position
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U
@@ -233,7 +233,10 @@ def play_games(
     HarnessError if network and plan do not fit."""
     plan = ticket.plan
     config = Config.parse(plan.config)
-    options = {"considered": settings.considered, "noise_plies": settings.noise_plies}
+    options: dict[str, Any] = {
+        "considered": settings.considered,
+        "noise_plies": settings.noise_plies,
+    }
     same = seat(harness, model=plan.model, simulations=plan.simulations, **options)
     player = player_of(config, same, model, host.threads)
     pie = settings.pie and config.seats == 2

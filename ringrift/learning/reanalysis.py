@@ -6,7 +6,7 @@ import numpy as np
 from ringrift.events.facts import GameCompleted
 from ringrift.learning import targets
 from ringrift.learning.play import target_of
-from ringrift.learning.samples import GameRejected
+from ringrift.learning.shards import GameRejected
 from ringrift.rules import Config, Position, RulesError
 from ringrift.search.players import Player
 from ringrift.search.splitmix import seed_of

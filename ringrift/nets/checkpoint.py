@@ -195,7 +195,7 @@ def _check(header: Header, encoder: str) -> None:
     stored = (header.format, header.encoder, header.rules_version)
     for (name, version), found in zip(own.items(), stored, strict=True):
         if found != version:
-            raise CheckpointError(f"{name} {found}, this build has {version}; train it again")
+            raise CheckpointError(f"{name} {found!r}, this build has {version!r}; train it again")
     bad = [parent for parent in header.parents if not _DIGEST.fullmatch(parent)]
     if bad:
         raise CheckpointError(f"parents must be digests of 64 hex digits; got {bad}")

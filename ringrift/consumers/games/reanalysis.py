@@ -14,7 +14,7 @@ from ringrift.events.participants import seat
 from ringrift.events.tickets import ReanalysisTicket
 from ringrift.learning import reanalysis
 from ringrift.learning.play import player_of
-from ringrift.learning.samples import GameRejected
+from ringrift.learning.shards import GameRejected
 from ringrift.learning.targets import TargetsError
 from ringrift.log import read
 from ringrift.log.topology import EVENTS

@@ -107,62 +107,41 @@ _HEIGHTS, _CAPS = len(ce.HEIGHT_FROM), len(ce.CAP_FROM)
 _G_OWES, _G_SEAT, _PER_SEAT = 7, 8, len(SEAT_GLOBALS)
 
 
-@inlined
-def _relative_seat(word: int, perspective: int, seats: int) -> int:
-    return (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
-
-
-@inlined
-def _stack_features(word: int, base: int, perspective: int, seats: int, out: Int32s, k: int) -> int:
-    relative = _relative_seat(word, perspective, seats)
-    for r in range(seats):
-        if (word >> (ce.RINGS_SHIFT + (perspective - 1 + r) % seats)) & 1:
-            out[U(k)] = base + _RINGS + r
-            k += 1
-    for level in range((word >> ce.HEIGHT_SHIFT) & 7):
-        out[U(k)] = base + _HEIGHT + relative * _HEIGHTS + level
-        k += 1
-    for level in range((word >> ce.CAP_SHIFT) & 7):
-        out[U(k)] = base + _CAP + relative * _CAPS + level
-        k += 1
-    attackers = (word >> ce.ATTACK_SHIFT) & 15
-    if relative == 0 and attackers:
-        out[U(k)] = base + _VULNERABLE
-        k += 1
-    elif (attackers >> (perspective - 1)) & 1:
-        out[U(k)] = base + _OPPORTUNITY
-        k += 1
-    return k
-
-
-@inlined
-def _marker_features(
-    word: int, base: int, perspective: int, seats: int, axes: Int16s, out: Int32s, k: int
-) -> int:
-    relative = _relative_seat(word, perspective, seats)
-    out[U(k)] = base + _MARKER + relative
-    k += 1
-    for axis in range(AXES):
-        if (word >> (ce.LINE_SHIFT + axis)) & 1:
-            out[U(k)] = base + _LINE + 2 * axes[U(axis)] + (1 if relative else 0)
-            k += 1
-    return k
-
-
 @compiled
 def cell_features(
     word: int, place: int, perspective: int, seats: int, axes: Int16s, out: Int32s, k: int
 ) -> int:
     """Append the features of a cell for the seat `perspective` (from 1) to `out[k:]`, ascending if
     `axes` is; return the new `k`."""
-    base = place * LEVELS
-    kind = word & 3
+    base, kind = place * LEVELS, word & 3
+    relative = (((word >> ce.SEAT_SHIFT) & 7) - perspective + seats) % seats
     if kind == ce.STACK:
-        return _stack_features(word, base, perspective, seats, out, k)
-    if kind == ce.MARKER:
-        return _marker_features(word, base, perspective, seats, axes, out, k)
-    if kind == ce.TERRITORY:
-        out[U(k)] = base + _TERRITORY + _relative_seat(word, perspective, seats)
+        for r in range(seats):
+            if (word >> (ce.RINGS_SHIFT + (perspective - 1 + r) % seats)) & 1:
+                out[U(k)] = base + _RINGS + r
+                k += 1
+        for level in range((word >> ce.HEIGHT_SHIFT) & 7):
+            out[U(k)] = base + _HEIGHT + relative * _HEIGHTS + level
+            k += 1
+        for level in range((word >> ce.CAP_SHIFT) & 7):
+            out[U(k)] = base + _CAP + relative * _CAPS + level
+            k += 1
+        attackers = (word >> ce.ATTACK_SHIFT) & 15
+        if relative == 0 and attackers:
+            out[U(k)] = base + _VULNERABLE
+            k += 1
+        elif (attackers >> (perspective - 1)) & 1:
+            out[U(k)] = base + _OPPORTUNITY
+            k += 1
+    elif kind == ce.MARKER:
+        out[U(k)] = base + _MARKER + relative
+        k += 1
+        for axis in range(AXES):
+            if (word >> (ce.LINE_SHIFT + axis)) & 1:
+                out[U(k)] = base + _LINE + 2 * axes[U(axis)] + (1 if relative else 0)
+                k += 1
+    elif kind == ce.TERRITORY:
+        out[U(k)] = base + _TERRITORY + relative
         k += 1
     return k
 

@@ -17,7 +17,7 @@ from ringrift.events.facts import (
     ReanalysisRequested,
 )
 from ringrift.events.tickets import ReanalysisTicket, tickets_of
-from ringrift.learning.samples import GameRejected
+from ringrift.learning.shards import GameRejected
 from ringrift.runtime.process import Process
 
 REQUEST = ReanalysisRequested(

@@ -12,8 +12,7 @@ from ringrift.events.participants import seat
 from ringrift.learning import targets
 from ringrift.learning.play import player_of
 from ringrift.learning.reanalysis import reanalyse
-from ringrift.learning.samples import GameRejected, check_game
-from ringrift.learning.shards import build_shard, read_shard, weighed
+from ringrift.learning.shards import GameRejected, build_shard, check_game, read_shard, weighed
 from ringrift.rules import Config
 from ringrift.search.players import Player
 

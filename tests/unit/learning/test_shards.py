@@ -9,8 +9,14 @@ import pytest
 from support.games import play_game
 
 from ringrift.events.facts import GameCompleted, Seat
-from ringrift.learning.samples import GameRejected, check_game, outcome_values
-from ringrift.learning.shards import ShardError, build_shard, read_shard
+from ringrift.learning.shards import (
+    GameRejected,
+    ShardError,
+    build_shard,
+    check_game,
+    outcome_values,
+    read_shard,
+)
 from ringrift.learning.targets import decode, encode
 from ringrift.learning.window import open_window
 from ringrift.nets.tensors import pack, unpack
