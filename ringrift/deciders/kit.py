@@ -25,7 +25,8 @@ right after the event that caused them, wherever they are stored in the log. The
 decision was taken is therefore a function of the log, and every decision can be derived again from
 its cause. `ringrift.runtime.decide.DeciderRun` implements this order.
 
-States are msgspec Structs, so that they can be stored in snapshots and compared by digest.
+States are msgspec Structs, so that they can be stored in snapshots and compared by digest. `Struct`
+and `replace` can be imported from here.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ from operator import itemgetter
 from types import UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from msgspec import Struct, structs
-from msgspec.structs import replace
+from msgspec import Struct as Struct
+from msgspec.structs import fields as fields_of
+from msgspec.structs import replace as replace
 
 from ringrift.deciders.context import STEERING as STEERING
 from ringrift.deciders.context import Context as Context
@@ -202,7 +204,7 @@ def _item_of(state: Any) -> Any:
 
 
 def _field_names(struct: Any) -> set[str]:
-    return {field.name for field in structs.fields(struct)}
+    return {field.name for field in fields_of(struct)}
 
 
 def _kinds(annotation: Any) -> Kinds:

@@ -8,11 +8,8 @@ improving makes room."""
 
 from collections.abc import Iterator
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from ringrift.deciders.feedback.allocation import bounded
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.deciders.loop.rating import as_tried, heuristic_elo
 from ringrift.events import facts as f
 from ringrift.events.settings import ArchitectureSettings

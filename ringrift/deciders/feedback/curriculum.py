@@ -15,10 +15,7 @@ a config that is not stronger, so that strong ones are not disturbed."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Context, Decider
+from ringrift.deciders.kit import Context, Decider, Struct, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import CurriculumSettings
 

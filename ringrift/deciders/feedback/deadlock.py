@@ -13,10 +13,7 @@ published without a ticket. Breaking it plays the same generation on (requiremen
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider, tick_seconds
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace, tick_seconds
 from ringrift.events import facts as f
 
 KINDS = ("selfplay", "training", "evaluation")

@@ -8,9 +8,7 @@ G13.08). Generations are counted by their verdicts."""
 
 from collections.abc import Iterator
 
-from msgspec import Struct
-
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct
 from ringrift.events import facts as f
 
 USUAL = 1.0

@@ -8,10 +8,7 @@ a training is its validation loss where it has one."""
 from collections.abc import Iterator
 from statistics import median
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import BySeverity, LossSettings
 

@@ -17,10 +17,9 @@ that neither alternates."""
 import math
 from collections.abc import Iterator
 
-from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct
 from ringrift.events import facts as f
 from ringrift.events.settings import QualityWeights
 

@@ -9,10 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import RegressionSettings

@@ -15,11 +15,10 @@ everything."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from ringrift.deciders.feedback.allocation import Shares, allocate
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings, Settings

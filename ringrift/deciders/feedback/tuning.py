@@ -14,10 +14,7 @@ carries the values (requirements G08.17, G08.19 and G13.07)."""
 import math
 from collections.abc import Iterator
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.events import facts as f
 
 RATE, EPOCHS = "training.learning_rate", "training.epochs"

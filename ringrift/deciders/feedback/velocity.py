@@ -8,10 +8,7 @@ Only recorded time counts: hours in which no coordinator ran do not."""
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider, tick_seconds
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace, tick_seconds
 from ringrift.deciders.loop.rating import as_tried, heuristic_elo
 from ringrift.events import facts as f
 from ringrift.events.settings import VelocitySettings

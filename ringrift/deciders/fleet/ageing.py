@@ -7,10 +7,7 @@ front. A ticket that is done twice has one outcome."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
 from ringrift.events.tickets import kind_of, request_of, tickets_of
 

@@ -10,12 +10,9 @@ laptop, a small cluster. A suspected node is left out until it returns."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from ringrift.deciders.fleet.durations import Durations
 from ringrift.deciders.fleet.placement import Fleet, FleetNode
-from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import Settings
 from ringrift.events import facts as f
 

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TypedDict
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 

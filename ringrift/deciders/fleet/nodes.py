@@ -7,10 +7,7 @@ event, so any fact moves the clock; a recorded tick does so in a quiet log."""
 from collections.abc import Iterator
 from typing import Literal
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Context, Decider, changed
+from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 

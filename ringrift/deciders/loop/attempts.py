@@ -5,10 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Context, Fold
+from ringrift.deciders.kit import Context, Fold, Struct, replace
 from ringrift.events import facts as f
 
 ATTEMPTS_MAX = 3  # requirement G08.07: one attempt and two more on other nodes

@@ -18,11 +18,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from ringrift.deciders.fleet.durations import Spread
-from ringrift.deciders.kit import STEERING, Configs, Context, Decider, seed_from
+from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
 from ringrift.events import Settings
 from ringrift.events import facts as f
@@ -109,49 +106,47 @@ def _trials(state: Evaluations, config: str, context: Context) -> Iterator[f.Eva
     """The next round of every candidate, and its matches against the baselines."""
     settings = context.settings
     for model, trial in state.configs[config].trials.items():
+        candidate = _Candidate(config, trial.generation, model, context)
         if trial.rival and trial.rounds == trial.answered and _open(trial, config, settings):
             rival = network_seat(trial.rival, settings.evaluation.simulations)
-            rounds = enumerate(round_starts(state, config, settings), trial.rounds)
-            for number, starts in rounds:
-                match = _Match(config, trial.generation, model, "promotion", rival)
-                yield match.request(context, number, starts, number)
+            for number, starts in enumerate(round_starts(state, config, settings), trial.rounds):
+                yield candidate.match("promotion", rival, starts, number, number)
         if not trial.baselines:
-            for purpose, opponent in BASELINES.items():
-                match = _Match(config, trial.generation, model, purpose, opponent)
-                starts = settings.evaluation.baseline_starts
-                yield match.request(context, 0, starts, trial.rounds)
+            yield from candidate.baselines(0, trial.rounds)
 
 
 def _retests(config: str, item: Evaluation, context: Context) -> Iterator[f.EvaluationRequested]:
     """The matches against the baselines that networks play once more."""
-    starts = context.settings.evaluation.baseline_starts
     for model, retest in item.retests.items():
         if retest.done < retest.due:
-            for purpose, opponent in BASELINES.items():
-                match = _Match(config, retest.generation, model, purpose, opponent)
-                yield match.request(context, retest.due, starts, "tainted", retest.due)
+            candidate = _Candidate(config, retest.generation, model, context)
+            yield from candidate.baselines(retest.due, "tainted", retest.due)
 
 
-class _Match(NamedTuple):
+class _Candidate(NamedTuple):
     config: str
     generation: int
     model: str
-    purpose: f.Purpose
-    opponent: f.Seat
+    context: Context
 
-    def request(
-        self, context: Context, round: int, starts: int, *seed: object
+    def baselines(self, round: int, *seed: object) -> Iterator[f.EvaluationRequested]:
+        starts = self.context.settings.evaluation.baseline_starts
+        for purpose, opponent in BASELINES.items():
+            yield self.match(purpose, opponent, starts, round, *seed)
+
+    def match(
+        self, purpose: f.Purpose, opponent: f.Seat, starts: int, round: int, *seed: object
     ) -> f.EvaluationRequested:
-        config, model, purpose, settings = self.config, self.model, self.purpose, context.settings
+        settings, parts = self.context.settings, (self.config, "evaluation", self.model, purpose)
         return f.EvaluationRequested(
-            **context.basis(config),
+            **self.context.basis(self.config),
             generation=self.generation,
-            candidate=network_seat(model, settings.evaluation.simulations),
-            opponent=self.opponent,
+            candidate=network_seat(self.model, settings.evaluation.simulations),
+            opponent=opponent,
             purpose=purpose,
             round=round,
             starts=starts,
-            seed=seed_from(settings.seed, config, "evaluation", model, purpose, *seed),
+            seed=seed_from(settings.seed, *parts, *seed),
         )
 
 
@@ -249,18 +244,14 @@ def tainted(item: Evaluation, fact: f.ModelTainted) -> Evaluation:
 
 
 @DECIDER.evolves
-def judged(item: Evaluation, fact: f.Verdict | f.ModelRolledBack) -> Evaluation:
+def judged(item: Evaluation, fact: f.Verdict | f.ModelRolledBack, context: Context) -> Evaluation:
     trials = {name: trial for name, trial in item.trials.items() if name != fact.model}
     for name, old in trials.items():
         if old.rival != fact.current:  # against the new rival it starts again
             fresh = Trial(generation=old.generation, rival=fact.current, baselines=old.baselines)
             trials[name] = fresh
-    return replace(item, current=fact.current, trials=trials)
-
-
-@DECIDER.evolves
-def became_current(item: Evaluation, fact: f.IncumbentChanged, context: Context) -> Evaluation:
-    return replace(item, measured_at=context.time)
+    at = item.measured_at if isinstance(fact, f.PromotionRejected) else context.time
+    return replace(item, current=fact.current, trials=trials, measured_at=at)
 
 
 @DECIDER.evolves

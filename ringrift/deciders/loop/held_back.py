@@ -11,11 +11,8 @@ Poor data that are trained on get fewer epochs."""
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from ringrift.deciders.feedback.quality import NEUTRAL, faded
-from ringrift.deciders.kit import Context, Fold
+from ringrift.deciders.kit import Context, Fold, Struct, replace
 from ringrift.deciders.loop.attempts import Attempts
 from ringrift.events import facts as f
 from ringrift.events.settings import Settings, TrainingSettings

@@ -6,10 +6,7 @@ nearest clean ancestor. Where a cascade is set, the promotion of a network of on
 the next training one of another, taught by it. The first network of a line starts from the weights
 that the settings name, if any."""
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Context, Fold
+from ringrift.deciders.kit import Context, Fold, Struct, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import Settings, TrainingSettings, model_for
 

@@ -2,10 +2,7 @@
 
 import math
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Fold
+from ringrift.deciders.kit import Fold, Struct, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import TrainingSettings
 

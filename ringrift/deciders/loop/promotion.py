@@ -12,11 +12,8 @@ network."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider
-from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
+from ringrift.deciders.loop.verdict import Scores, Verdict, judge, merged, plays_as
 from ringrift.events import facts as f
 
 Verdicts = Iterator[f.Verdict | f.ModelRolledBack]
@@ -84,38 +81,31 @@ def judged(item: Promotion, fact: f.Verdict | f.ModelRolledBack, context: Contex
 
 
 @DECIDER.decides
-def on_score(item: Promotion, fact: f.EvaluationScored, context: Context) -> Verdicts:
-    """The verdict on the candidate, once there is one."""
+def on_result(item: Promotion, fact: f.EvaluationEnded, context: Context) -> Verdicts:
+    """The verdict on the candidate, once there is one; if its evaluation failed, a rejection."""
     model, candidate = fact.candidate_model, _judged_by(item, fact)
     if candidate is None or model is None:
         return
-    settings, first = context.settings.promotion, item.current is None
-    verdict, evidence, why = judge(
-        candidate.scores, candidate.games, settings, first=first, config=fact.config
-    )
-    # a rejection rather than a delay, so that the loop does not wait for the verdict
-    wait = _cooldown(item, context)
-    if verdict == "promote" and wait > 0.0:
-        verdict = "reject"
-        why = f"{why}, but nothing is promoted for another {wait:.0f} s after the rollback"
+    basis, generation = context.basis(fact.config), candidate.generation
+    verdict, evidence, why = _verdict(item, candidate, fact, context)
     if verdict == "promote":
         yield f.ModelPromoted(
-            **context.basis(fact.config),
-            generation=candidate.generation,
+            **basis,
+            generation=generation,
             model=model,
             previous=item.current,
             evidence=evidence,
             why=why,
         )
     if verdict == "reject":
-        yield _rejection(item, fact, evidence, why, context)
-
-
-@DECIDER.decides
-def on_failure(item: Promotion, fact: f.EvaluationFailed, context: Context) -> Verdicts:
-    """A candidate whose evaluation failed is rejected."""
-    if _judged_by(item, fact) is not None:
-        yield _rejection(item, fact, None, f"evaluation failed: {fact.reason}", context)
+        yield f.PromotionRejected(
+            **basis,
+            generation=generation,
+            model=model,
+            current=item.current,
+            evidence=evidence,
+            why=why,
+        )
 
 
 @DECIDER.decides
@@ -152,19 +142,17 @@ def _cooldown(item: Promotion, context: Context) -> float:
     return context.settings.promotion.cooldown_seconds - passed
 
 
-def _rejection(
-    item: Promotion,
-    fact: f.EvaluationEnded,
-    evidence: f.Evidence | None,
-    why: str,
-    context: Context,
-) -> f.PromotionRejected:
-    model = fact.candidate_model or ""
-    return f.PromotionRejected(
-        **context.basis(fact.config),
-        generation=item.candidates[model].generation,
-        model=model,
-        current=item.current,
-        evidence=evidence,
-        why=why,
-    )
+def _verdict(
+    item: Promotion, candidate: Candidate, fact: f.EvaluationEnded, context: Context
+) -> tuple[Verdict, f.Evidence | None, str]:
+    if isinstance(fact, f.EvaluationFailed):
+        return "reject", None, f"evaluation failed: {fact.reason}"
+    scores, games, first = candidate.scores, candidate.games, item.current is None
+    settings = context.settings.promotion
+    verdict, evidence, why = judge(scores, games, settings, first=first, config=fact.config)
+    # a rejection rather than a delay, so that the loop does not wait for the verdict
+    wait = _cooldown(item, context)
+    if verdict == "promote" and wait > 0.0:
+        verdict = "reject"
+        why = f"{why}, but nothing is promoted for another {wait:.0f} s after the rollback"
+    return verdict, evidence, why

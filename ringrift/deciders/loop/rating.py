@@ -8,10 +8,7 @@ matches give the same bits."""
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Decider
+from ringrift.deciders.kit import Configs, Decider, Struct, replace
 from ringrift.deciders.stats import plackett_luce
 from ringrift.events import facts as f
 from ringrift.events.participants import BASELINE

@@ -6,10 +6,7 @@ for byte."""
 
 from collections.abc import Iterator
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.deciders.loop.window import newest_shards
 from ringrift.events import facts as f
 

@@ -11,10 +11,7 @@ tainted without need, which costs one more evaluation."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from ringrift.deciders.kit import Configs, Context, Decider, changed
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, changed, replace
 from ringrift.events import facts as f
 
 TRAININGS_MAX = 16

@@ -17,12 +17,9 @@ Varghese 1995), are played by its current network and train the next one."""
 import math
 from collections.abc import Iterator
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from ringrift.deciders.feedback import exploration, scheduling
 from ringrift.deciders.fleet.durations import Spread
-from ringrift.deciders.kit import STEERING, Configs, Context, Decider, seed_from
+from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings
 from ringrift.events import facts as f

@@ -3,11 +3,8 @@
 A shard whose games are retracted or reanalysed is superseded by another one in its place. Samples
 of better shards weigh more."""
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from ringrift.deciders.feedback.quality import NEUTRAL
-from ringrift.deciders.kit import Fold
+from ringrift.deciders.kit import Fold, Struct, replace
 from ringrift.events import facts as f
 
 Shards = tuple[tuple[str, int], ...]

@@ -6,12 +6,11 @@ from ringrift.events.facts.play import Ranking, Seat
 from ringrift.events.facts.vocabulary import *
 
 
-class EvaluationRequested(ConfigDecision, subject="evaluation.{config}.requested"):
+class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.requested"):
     """Play `starts` opening positions, each once per seat of `candidate` against `opponent`.
 
     `round` counts the requests for one pairing and purpose, from 0."""
 
-    generation: Count
     candidate: Seat
     opponent: Seat
     purpose: Purpose
@@ -20,14 +19,13 @@ class EvaluationRequested(ConfigDecision, subject="evaluation.{config}.requested
     seed: Count
 
 
-class EvaluationScored(TicketFact, subject="evaluation.{config}.scored"):
+class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
     """Result of one evaluation ticket.
 
     `scores` is a histogram: (the candidate's mean score over the games of one start, 0..1; number
     of starts). With two seats the scores are 0, 1/4, 1/2, 3/4, 1: the pentanomial of the
     sequential test. `wins` counts games that the candidate won."""
 
-    generation: Count
     candidate: str
     candidate_model: Sha256 | None
     opponent: str
@@ -40,10 +38,9 @@ class EvaluationScored(TicketFact, subject="evaluation.{config}.scored"):
     play_seconds: float
 
 
-class EvaluationFailed(TicketFact, subject="evaluation.{config}.failed"):
+class EvaluationFailed(GenerationFact, subject="evaluation.{config}.failed"):
     """An evaluation ticket failed on its last delivery."""
 
-    generation: Count
     candidate_model: Sha256 | None
     purpose: Purpose
     reason: str
@@ -94,10 +91,9 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     elo_95_half_width: float
 
 
-class ModelPromoted(ConfigDecision, subject="promotion.{config}.model-promoted"):
+class ModelPromoted(GenerationDecision, subject="promotion.{config}.model-promoted"):
     """`model` replaces the incumbent `previous`."""
 
-    generation: Count
     model: Sha256
     previous: Sha256 | None
     evidence: Evidence | None
@@ -109,10 +105,9 @@ class ModelPromoted(ConfigDecision, subject="promotion.{config}.model-promoted")
         return self.model
 
 
-class PromotionRejected(ConfigDecision, subject="promotion.{config}.rejected"):
+class PromotionRejected(GenerationDecision, subject="promotion.{config}.rejected"):
     """The candidate `model` was rejected; `current` stays the incumbent."""
 
-    generation: Count
     model: Sha256
     current: Sha256 | None
     evidence: Evidence | None

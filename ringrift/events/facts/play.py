@@ -68,13 +68,12 @@ class GameReanalysed(TicketFact, subject="game.{config}.reanalysed", stream="GAM
     settings_version: Count
 
 
-class SelfplayPlanned(ConfigDecision, subject="selfplay.{config}.planned"):
+class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     """Play `games` games of one generation, in tickets of `games_per_ticket`; the last ticket may
     be smaller.
 
     Without a `model` the search values leaves with the handcrafted heuristic."""
 
-    generation: Count
     games: Positive
     games_per_ticket: Positive
     simulations: Positive
@@ -86,10 +85,9 @@ class SelfplayPlanned(ConfigDecision, subject="selfplay.{config}.planned"):
     """played on idle nodes; the generation does not wait for these games"""
 
 
-class SelfplayFinished(TicketFact, subject="selfplay.{config}.finished"):
+class SelfplayFinished(GenerationFact, subject="selfplay.{config}.finished"):
     """The games of one ticket are in the log, except `lost` games that could not be played."""
 
-    generation: Count
     games: Count
     lost: Count = 0
     plies: Count

@@ -31,28 +31,25 @@ class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
     """factor on the epochs of the settings: fewer for data of poor quality"""
 
 
-class TrainingBlocked(ConfigDecision, subject="training.{config}.blocked"):
+class TrainingBlocked(GenerationDecision, subject="training.{config}.blocked"):
     """A training is due but its data are not good enough: self-play of the generation continues
     until newer data are."""
 
-    generation: Count
     reason: Literal["quality", "stale data"]
     detail: str
 
 
-class TrainingStarted(TicketFact, subject="training.{config}.started"):
+class TrainingStarted(GenerationFact, subject="training.{config}.started"):
     """A trainer took the ticket; `resumed_step` > 0 if it resumed from a checkpoint."""
 
-    generation: Count
     device: str
     resumed_step: Count
 
 
-class TrainingCheckpointed(TicketFact, subject="training.{config}.checkpointed"):
+class TrainingCheckpointed(GenerationFact, subject="training.{config}.checkpointed"):
     """A training in progress wrote a checkpoint; recorded every few minutes and kept, because
     decisions depend on it."""
 
-    generation: Count
     step: Count
     steps: Count
     loss: float
@@ -74,10 +71,9 @@ class TrainingProgressed(
     samples_per_second: float
 
 
-class TrainingFinished(TicketFact, subject="training.{config}.finished"):
+class TrainingFinished(GenerationFact, subject="training.{config}.finished"):
     """A training ended and `model` is in the object store."""
 
-    generation: Count
     model: Sha256
     steps: Count
     samples: Count
@@ -88,18 +84,16 @@ class TrainingFinished(TicketFact, subject="training.{config}.finished"):
     train_seconds: float
 
 
-class TrainingFailed(TicketFact, subject="training.{config}.failed"):
+class TrainingFailed(GenerationFact, subject="training.{config}.failed"):
     """A training failed on its last delivery."""
 
-    generation: Count
     reason: str
 
 
-class TrainingTimedOut(ConfigDecision, subject="training.{config}.timed-out"):
+class TrainingTimedOut(GenerationDecision, subject="training.{config}.timed-out"):
     """A training showed no sign of life for `silent_seconds` of recorded time; its ticket is void,
     and a result that still arrives is refused."""
 
-    generation: Count
     ticket: str
     silent_seconds: float
 
@@ -169,13 +163,12 @@ class FallbackModelUsed(TicketFact, subject="model.{config}.fallback-model-used"
     reason: str
 
 
-class LossAnomalyDetected(ConfigDecision, subject="loss.{config}.anomaly-detected"):
+class LossAnomalyDetected(GenerationDecision, subject="loss.{config}.anomaly-detected"):
     """A training had a loss far above what earlier trainings of the config led to expect.
 
     `deviations` is the distance from `expected` in robust standard deviations; `severity` follows
     from it."""
 
-    generation: Count
     ticket: str
     severity: Severity
     loss: float
@@ -183,20 +176,18 @@ class LossAnomalyDetected(ConfigDecision, subject="loss.{config}.anomaly-detecte
     deviations: float
 
 
-class PlateauDetected(ConfigDecision, subject="loss.{config}.plateau-detected"):
+class PlateauDetected(GenerationDecision, subject="loss.{config}.plateau-detected"):
     """The loss of a config has not fallen for `trainings` trainings; repeated when the severity
     rises."""
 
-    generation: Count
     severity: Severity
     trainings: Positive
     best_loss: float
 
 
-class PlateauCleared(ConfigDecision, subject="loss.{config}.plateau-cleared"):
+class PlateauCleared(GenerationDecision, subject="loss.{config}.plateau-cleared"):
     """The loss fell to `best_loss`, after `trainings` trainings without a gain."""
 
-    generation: Count
     trainings: Positive
     best_loss: float
 

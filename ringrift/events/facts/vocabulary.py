@@ -50,6 +50,18 @@ class TicketFact(ConfigFact):
     node: str
 
 
+class GenerationDecision(ConfigDecision):
+    """Base of decisions about one generation of a config."""
+
+    generation: Count
+
+
+class GenerationFact(TicketFact):
+    """Base of facts about a ticket of one generation."""
+
+    generation: Count
+
+
 class NodeFact(Fact):
     """Base of facts about one node."""
 
