@@ -27,7 +27,7 @@ endif
 	$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 chaos: $(READY)
-	$(PYTEST) tests/faults -m slow -s -rs $(ARGS)
+	$(PYTEST) tests/faults tests/adversary -m slow -s -rs $(ARGS)
 
 setup: $(READY)
 
