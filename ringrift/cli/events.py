@@ -100,6 +100,8 @@ class Message:
     def event(self) -> Recorded | UndecodableEvent:
         """The event, or the reason why there is none."""
         try:
+            if self.stream in (EVENTS, GAMES):
+                return self.entry.recorded(self.stream)
             return decode(self.entry.body, stream=self.stream, seq=self.entry.seq)
         except UndecodableEvent as error:
             return error

@@ -69,10 +69,17 @@ class Context(Struct, frozen=True, gc=False):
     pauses: Pauses
 
     @classmethod
-    def of(cls, meta: EventMeta, in_force: InForce = InForce()) -> Context:  # noqa: B008
-        """The context of a stored event while this was in force."""
+    def of(
+        cls,
+        meta: EventMeta,
+        in_force: InForce = InForce(),  # noqa: B008
+        cause: EventMeta | None = None,
+    ) -> Context:
+        """The context of a stored event while this was in force; that of a decision has the time of
+        its cause."""
         controls = (in_force.settings, in_force.settings_version, in_force.pauses)
-        return cls(meta.seq, meta.time, meta.cause, meta.source, meta.id, *controls)
+        time = (cause or meta).time
+        return cls(meta.seq, time, meta.cause, meta.source, meta.id, *controls)
 
     @property
     def position(self) -> str:

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, NamedTuple, Union
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Union
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from typing_extensions import TypeVar
 
 from ringrift.events.errors import UndecodableEvent, UnknownEvent
@@ -41,21 +42,27 @@ class Draft(Struct, frozen=True, kw_only=True):
         return self.kind.subject(self.event)
 
     def stored(self, stream: str, seq: int) -> EventMeta:
-        """Metadata of the event once it is message `seq` of `stream`."""
+        """Metadata of the event once it is message `seq` of `stream`, stored at an unknown time."""
         return EventMeta(stream, seq, self.subject, self.id, self.source, self.time, self.cause)
 
 
 class EventMeta(Struct, frozen=True, gc=False):
-    """Metadata of a stored event. `seq` is its sequence in the stream, `time` when it was drafted
-    (UTC)."""
+    """Metadata of a stored event: its sequence in the stream, when its author drafted it by the
+    clock there (UTC), and when the server stored it, in nanoseconds since 1970 (0: unknown)."""
 
     stream: str
     seq: int
     subject: str
     id: str
     source: str
-    time: datetime
+    authored: datetime
     cause: str | None
+    stamp_ns: int = 0
+
+    @property
+    def time(self) -> datetime:
+        """When the server stored the event (UTC): an author's clock is no evidence."""
+        return datetime.fromtimestamp(self.stamp_ns / 1e9, UTC) if self.stamp_ns else self.authored
 
     @property
     def position(self) -> str:
@@ -73,21 +80,31 @@ class Recorded(NamedTuple, Generic[F]):
     meta: EventMeta
 
 
+Body = bytes | memoryview
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
 class _Envelope(Struct, frozen=True, kw_only=True):
     specversion: Literal["1.0"] = "1.0"
     id: str
     type: str
     source: str
     subject: str
-    time: datetime
+    time: Instant
     cause: str | None = None
     data: Raw
 
 
+POSITION_CHARS_MAX = 40
+YEAR_MIN, YEAR_MAX = 2000, 2199
+SUBJECTS_KEPT_MAX = 4096
+"""subjects whose meaning is cached: those of twelve configs and of the nodes"""
+_POSITION = re.compile(r"[A-Z]{1,20}/[1-9][0-9]{0,18}").fullmatch
 _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """errors of the JSON decoder; RecursionError for thousands of nested brackets"""
 _WIRE_NAME = re.compile(r"ringrift\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _ENCODER = msgspec.json.Encoder()
+_PLACES = {kind.fact_type: kind.place for kind in REGISTRY.values()}
 _new = tuple.__new__  # twice as fast as the named tuple's own constructor, which replays notice
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
@@ -96,7 +113,7 @@ def _typed_envelope(kind: EventType) -> type[Struct]:
     """Envelope of one event type with `type` as its tag: decodes envelope and data in one pass,
     which is twice as fast as two."""
     fields: list[Any] = [(name, str) for name in ("id", "source", "subject")]
-    fields += [("time", datetime), ("data", kind.fact_type), ("cause", str | None, None)]
+    fields += [("time", Instant), ("data", kind.fact_type), ("cause", str | None, None)]
     name, tag = kind.name, kind.wire_name
     return msgspec.defstruct(name, fields, tag_field="type", tag=tag, frozen=True, gc=False)
 
@@ -139,18 +156,66 @@ def encode(item: Draft) -> bytes:
     )
 
 
-def decode(body: bytes | memoryview, *, stream: str, seq: int) -> Recorded:
-    """The event in `body`, which is message `seq` of `stream`.
+def decode(
+    body: bytes | memoryview,
+    *,
+    stream: str,
+    seq: int,
+    subject: str | None = None,
+    stamp_ns: int = 0,
+) -> Recorded:
+    """The event in `body`, which is message `seq` of `stream`, lies on `subject` and was stored at
+    `stamp_ns`.
 
-    Raises UndecodableEvent if the bytes are not an event, UnknownEvent if its type or version is
-    not in the registry."""
+    The server decides by subject who may write, so a fact is valid only on the subject of its type
+    and scope. Without `subject`, just the one in the envelope is checked.
+
+    Raises UndecodableEvent if the bytes are not an event, or one of another place, and UnknownEvent
+    if its type or version is not in the registry."""
     try:
         found = _CURRENT.decode(body)
         event = found.data
     except _DAMAGE:
         found, event = _decode_other(bytes(body), f"{stream}/{seq}")
-    meta = EventMeta(stream, seq, found.subject, found.id, found.source, found.time, found.cause)
+    named, time, cause = found.subject, found.time, found.cause
+    kind, field, scope, home = _place(named)
+    if (
+        type(event) is not kind
+        or (field and getattr(event, field) != scope)
+        or (subject is not None and (subject != named or stream != home))
+        or not YEAR_MIN <= time.year <= YEAR_MAX
+        or (cause is not None and not _POSITION(cause))
+    ):
+        raise UndecodableEvent(f"{stream}/{seq}: {_defect(found, event, stream, subject)}")
+    meta = EventMeta(stream, seq, named, found.id, found.source, time, cause, stamp_ns)
     return _new(Recorded, (event, meta))
+
+
+@functools.lru_cache(maxsize=SUBJECTS_KEPT_MAX)
+def _place(subject: str) -> tuple[type[Fact] | None, str, str, str]:
+    """What belongs on a subject: the type of fact, the field that holds the scope and its value
+    (empty if the scope is `all`), and the stream."""
+    words = subject.split(".")
+    for kind in REGISTRY.values():
+        if len(words) == 4 and subject == kind.filter(words[2]):
+            if kind.scope != "all":
+                return kind.fact_type, kind.scope, words[2], kind.stream
+            if words[2] == "all":
+                return kind.fact_type, "", "", kind.stream
+    return None, "", "", ""
+
+
+def _defect(envelope: Any, event: Fact, stream: str, subject: str | None) -> str:
+    """Why an event is refused although its bytes can be read."""
+    kind = type_of(event)
+    place = kind.subject(event)
+    if subject is not None and (subject != place or stream != kind.stream):
+        return f"{kind.name} belongs on {place} in {kind.stream}; the message lies on {subject}"
+    if envelope.subject != place:
+        return f"{kind.name} belongs on {place}; its envelope names {envelope.subject}"
+    if not YEAR_MIN <= envelope.time.year <= YEAR_MAX:
+        return f"its time is {envelope.time}: the clock of its author was wrong"
+    return f"no position <stream>/<sequence> as cause: {envelope.cause!r}"
 
 
 def _decode_other(body: bytes, position: str) -> tuple[_Envelope, Fact]:

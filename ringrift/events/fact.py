@@ -59,6 +59,14 @@ class EventType(Struct, frozen=True, kw_only=True):
         """Subject of the events of this type in one scope: a config, a node, `all`, ..."""
         return f"ringrift.{self.context}.{scope}.{self.word}"
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Stream, beginning of the subject, field of the scope, and end of the subject; the whole
+        subject and two empty texts if the scope is `all`."""
+        if self.scope == "all":
+            return self.stream, self.filter("all"), "", ""
+        return self.stream, f"ringrift.{self.context}.", self.scope, f".{self.word}"
+
     def subject(self, event: Fact) -> str:
         """Subject this event is stored under."""
         return self.filter("all" if self.scope == "all" else getattr(event, self.scope))

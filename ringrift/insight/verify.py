@@ -129,7 +129,7 @@ class Audit(DeciderRun):
             level: Level = "fail" if self.live_seq > meta.seq else "warn"
             yield self._problem(level, f"has not decided on {meta.position}: {_names(derived)} due")
         for decision, its_meta in found:
-            self.fold(decision, its_meta)
+            self.fold(decision, its_meta, meta)
 
     def settle(self, seq: int) -> Iterator[Problem]:
         """Compare the claims about the fold up to `seq`."""

@@ -30,6 +30,12 @@ class Entry(Struct, frozen=True, gc=False):
         pairs = (line.partition(b":") for line in self.head.split(b"\r\n")[1:] if line)
         return {name.decode(): value.strip().decode() for name, _, value in pairs}
 
+    def recorded(self, stream: str) -> Recorded:
+        """The event in the message, which is of `stream`. Raises UndecodableEvent."""
+        return decode(
+            self.body, stream=stream, seq=self.seq, subject=self.subject, stamp_ns=self.stamp_ns
+        )
+
     @property
     def id(self) -> str | None:
         """The id that the server deduplicates the message by."""
@@ -45,7 +51,7 @@ def decode_entries(stream: str, entries: Sequence[Entry], refuse: Refuse) -> lis
     found: list[Recorded] = []
     for entry in entries:
         try:
-            found.append(decode(entry.body, stream=stream, seq=entry.seq))
+            found.append(entry.recorded(stream))
         except UndecodableEvent as error:
             refuse(entry, error)
     return found

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
-from ringrift.events import Fact, Recorded, Settings, decode, type_of
+from ringrift.events import Fact, Recorded, Settings, type_of
 from ringrift.events.errors import SettingsError, UndecodableEvent
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry
@@ -154,7 +154,7 @@ async def fact_at(log: Log, position: str) -> Recorded | None:
     if stream not in (EVENTS, GAMES) or not seq.isdecimal():
         return None
     entry = await log.get(stream, int(seq))
-    return decode(entry.body, stream=stream, seq=entry.seq) if entry else None
+    return entry.recorded(stream) if entry else None
 
 
 async def settings_in_force(log: Log, version: int | None = None) -> tuple[Settings, int]:
@@ -234,7 +234,7 @@ async def _newest(log: Log, kind: type[F], subject_filter: str) -> Recorded[F] |
 
 def _decoded(stream: str, entry: Entry) -> Recorded | None:
     try:
-        return decode(entry.body, stream=stream, seq=entry.seq)
+        return entry.recorded(stream)
     except UndecodableEvent:
         return None
 

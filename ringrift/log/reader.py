@@ -44,9 +44,14 @@ def recorder(stream: str, refuse: Refuse) -> Callable[[Sequence[RawMessage]], li
     def recorded_of(messages: Sequence[RawMessage]) -> list[Recorded]:
         found: list[Recorded] = []
         for message in messages:
-            words, buffer, _, body, end = message
+            words, data, _, body, end = message
+            seq, subject, stamp_ns = int(words[1]), _subject_in(words[0]), int(words[3])
             try:
-                found.append(decode(buffer[body:end], stream=stream, seq=int(words[1])))
+                found.append(
+                    decode(
+                        data[body:end], stream=stream, seq=seq, subject=subject, stamp_ns=stamp_ns
+                    )
+                )
             except UndecodableEvent as error:
                 refuse(entries_of([message])[0], error)
         return found

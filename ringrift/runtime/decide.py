@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ringrift.deciders.kit import STEERING, Context, Decider
-from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, decode, type_of
+from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, type_of
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamError
@@ -49,17 +49,18 @@ class DeciderRun:
             return ()
         context, self.newest = self.fold(event, meta), meta
         for decision, its_meta in self.own.pop(meta.seq, ()):
-            self.fold(decision, its_meta)
+            self.fold(decision, its_meta, meta)
         # all causes up to the last decided one were considered before
         if meta.seq <= self.decided_to:
             return ()
         return self.decider.decide(self.state, event, context)
 
-    def fold(self, event: Fact, meta: EventMeta) -> Context:
-        """Fold an event, or a decision right after its cause; return its context."""
+    def fold(self, event: Fact, meta: EventMeta, cause: EventMeta | None = None) -> Context:
+        """Fold an event, or a decision right after its cause and at the time of that, since the
+        server's time of a decision is not known when it is taken; return the context."""
         if type(event) in STEERING:
             self.in_force = self.in_force.after(event)
-        context = Context.of(meta, self.in_force)
+        context = Context.of(meta, self.in_force, cause)
         self.state = self.decider.evolve(self.state, event, context)
         return context
 
@@ -177,7 +178,7 @@ async def _publish(
     for item, seq in zip(drafts, seqs, strict=True):
         fact = type(item.event).__name__
         process.metrics.add("ringrift_decisions_total", fact)
-        run.fold(item.event, item.stored(STREAM, seq))
+        run.fold(item.event, item.stored(STREAM, seq), cause)
         process.logger.info("decided", fact=fact, id=item.id, seq=seq, cause=item.cause)
     if expect.subject_filter.startswith("ringrift.lease."):
         return expect  # the fencing token stays the newest fact of its subject
@@ -221,7 +222,7 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
     """The event of an entry; None, after dead-lettering it, if it cannot be decoded."""
     try:
         # decoded here, because the error is the reason of the dead letter
-        return decode(entry.body, stream=stream, seq=entry.seq)
+        return entry.recorded(stream)
     except UndecodableEvent as error:
         await process.dead_letter(entry, stream, 1, str(error))
         return None

@@ -68,13 +68,13 @@ class Story(Generic[State]):
         decided = self.decider.decide(self.state, fact, context)
         for decision in decided:
             assert type(decision) in self.decider.writes
-            its_context = self._context(decision, context.position)
+            its_context = self._context(decision, context.position, context.time)
             self.state = self.decider.evolve(self.state, decision, its_context)
         return decided
 
-    def _context(self, fact: Fact, cause: str | None) -> Context:
+    def _context(self, fact: Fact, cause: str | None, time: datetime | None = None) -> Context:
         self.seq += 1
         self.now += self.step
         subject, id = type_of(fact).subject(fact), f"e{self.seq}"
-        meta = EventMeta("EVENTS", self.seq, subject, id, "test", self.now, cause)
+        meta = EventMeta("EVENTS", self.seq, subject, id, "test", time or self.now, cause)
         return Context.of(meta, self.in_force)

@@ -171,7 +171,7 @@ def _tried(
                 run.state = decider.evolve(run.state, fact, context)
         else:
             for decision, its_meta in own.get(meta.seq, ()):
-                run.fold(decision, its_meta)
+                run.fold(decision, its_meta, meta)
 
 
 def _retuned(event: facts.SettingsChanged, retune: Retune) -> facts.SettingsChanged:

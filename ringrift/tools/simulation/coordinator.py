@@ -68,7 +68,7 @@ class Coordinator:
                     key = f"{name}.{number}"
                     stored = self.log.append(fact, source=name, cause=meta.position, key=key)
                     if stored is not None:
-                        run.fold(*stored)
+                        run.fold(*stored, meta)
 
     def differing(self) -> list[str]:
         """Deciders whose state differs from that of a replay of the log; each has a bug."""

@@ -69,7 +69,7 @@ def unaware_of_cost(settings: Settings) -> Settings:
 async def store(fleet: Fleet, log: Log) -> None:
     """Append the events of a run to an empty log."""
     drafts = [
-        Draft(event=event, id=meta.id, cause=meta.cause, source=meta.source, time=meta.time)
+        Draft(event=event, id=meta.id, cause=meta.cause, source=meta.source, time=meta.authored)
         for event, meta in fleet.log.events
     ]
     for first in range(0, len(drafts), BATCH_EVENTS_MAX):

@@ -159,7 +159,7 @@ def misdecided(
                 both = f"wrote {_names(written)}, due is {_names(due)}"
                 found.append(f"misdecided: {decider.name} on {meta.position} {both}")
             for decision, its_meta in own[meta.seq]:
-                state = decider.evolve(state, decision, Context.of(its_meta, in_force))
+                state = decider.evolve(state, decision, Context.of(its_meta, in_force, meta))
         sampled = hashes.get(meta.seq)
         if sampled and sampled != {folds.fold_hash(state)}:
             differs = f"was {sorted(sampled)}, differs from that of the log"

@@ -18,7 +18,7 @@ import structlog
 from ringrift.cli.main import main
 from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import Fact, Settings, decode, draft
+from ringrift.events import Fact, Settings, draft
 from ringrift.events.facts import (
     EvaluationScored,
     GameCompleted,
@@ -139,7 +139,7 @@ async def _history(system: System) -> None:
             seq = await put(f"scored{number}", scored(wins), key=number)
             entry = await log.get("EVENTS", seq)
             assert entry is not None
-            event, meta = decode(entry.body, stream="EVENTS", seq=seq)
+            event, meta = entry.recorded("EVENTS")
             state = elo.DECIDER.evolve(state, event, Context.of(meta))
             await put(f"rated{number}", elo.table(state, "hex8_2p"), seq)
         note["garbage"] = await log.publish(

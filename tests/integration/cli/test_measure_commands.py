@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ringrift.cli.main import main
-from ringrift.events import Settings, decode, draft
+from ringrift.events import Settings, draft
 from ringrift.events.facts import (
     EvaluationRequested,
     GameCompleted,
@@ -85,7 +85,7 @@ async def recorded(data: Path) -> tuple[list[EvaluationRequested], list[GameComp
     log = await JetStreamLog.open(server.url, name="test")
     try:
         events = [
-            decode(entry.body, stream=stream, seq=entry.seq).event
+            entry.recorded(stream).event
             for stream in ("EVENTS", "GAMES")
             async for batch in log.read(stream)
             for entry in batch

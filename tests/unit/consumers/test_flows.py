@@ -192,5 +192,5 @@ def test_every_decision_follows_from_the_log() -> None:
                 own, default=0
             ), decider.name
             for fact in recorded:
-                run.fold(*fact)
+                run.fold(*fact, meta)
         assert run.state == replayed(decider, events).state

@@ -156,6 +156,76 @@ def test_unknown_types_and_versions_differ_from_damage(name: str, reason: str) -
         decode(json.dumps(stored | {"type": name}).encode(), stream="EVENTS", seq=1)
 
 
+def stored(**changes: Any) -> bytes:
+    event = PipelinePaused(scope="all", kind="all", why="w")
+    item = draft(event, cause="EVENTS/7", source="test@node", time=TIME)
+    return json.dumps(json.loads(encode(item)) | changes).encode()
+
+
+PAUSED = "ringrift.pipeline.all.paused"
+
+
+@pytest.mark.parametrize(
+    ("subject", "stream", "named"),
+    [
+        ("ringrift.promotion.all.model-promoted", "EVENTS", PAUSED),
+        ("ringrift.pipeline.hex8_2p.paused", "EVENTS", PAUSED),
+        ("ringrift.pipeline.all.resumed", "EVENTS", PAUSED),
+        (f"{PAUSED}.x", "EVENTS", PAUSED),
+        ("", "EVENTS", PAUSED),
+        (PAUSED, "GAMES", PAUSED),
+        (PAUSED, "EVENTS", "ringrift.pipeline.all.resumed"),
+        (PAUSED, "EVENTS", "ringrift.pipeline.hex8_2p.paused"),
+        ("ringrift.pipeline.all.resumed", "EVENTS", "ringrift.pipeline.all.resumed"),
+        (None, "EVENTS", "ringrift.pipeline.hex8_2p.paused"),
+        (None, "EVENTS", "nowhere"),
+    ],
+)
+def test_an_event_of_another_place_is_refused(subject: str | None, stream: str, named: str) -> None:
+    body = stored(subject=named)
+    with pytest.raises(UndecodableEvent, match="PipelinePaused belongs on"):
+        decode(body, stream=stream, seq=5, subject=subject)
+
+
+@every_type
+def test_every_event_decodes_on_its_subject_and_on_no_other(kind: EventType) -> None:
+    item = draft(example(kind), cause=None, source="test@node", time=TIME)
+    place = {"stream": kind.stream, "seq": 9, "subject": item.subject}
+    recorded = decode(encode(item), **place, stamp_ns=1_800_000_000_123_456_000)
+    assert recorded.meta.time == datetime(2027, 1, 15, 8, 0, 0, 123456, tzinfo=UTC)
+    assert recorded.meta.authored == TIME
+    for other in {each.subject_filter.replace("*", "all") for each in REGISTRY.values()}:
+        if other != item.subject:
+            with pytest.raises(UndecodableEvent, match="belongs on"):
+                decode(encode(item), **place | {"subject": other})
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-01-02T03:04:05", "0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z"],
+)
+def test_a_time_without_a_zone_or_far_off_is_refused(time: str) -> None:
+    with pytest.raises(UndecodableEvent, match="time"):
+        decode(stored(time=time), stream="EVENTS", seq=5)
+
+
+CAUSES = ["", "-", "EVENTS", "EVENTS/", "/5", "EVENTS/0", "EVENTS/05", "EVENTS/-1", "EVENTS/5\n"]
+MORE_CAUSES = [
+    "EVENTS/x",
+    "EVENTS/5/6",
+    "events/5",
+    " EVENTS/5",
+    "EVENTS/\u0665",
+    "A/" + "9" * 5000,
+]
+
+
+@pytest.mark.parametrize("cause", CAUSES + MORE_CAUSES)
+def test_a_cause_that_is_no_position_is_refused(cause: str) -> None:
+    with pytest.raises(UndecodableEvent, match="no position"):
+        decode(stored(cause=cause), stream="EVENTS", seq=5)
+
+
 @given(st.binary(max_size=200))
 def test_the_decoder_raises_no_other_error(body: bytes) -> None:
     with pytest.raises(UndecodableEvent):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import decode, draft
+from ringrift.events import draft
 from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
 from ringrift.insight.rebuild import rebuild_elo
 from ringrift.log import read
@@ -54,7 +54,7 @@ class Rated:
         seq = await self.put(fact)
         entry = await self.log.get("EVENTS", seq)
         assert entry is not None
-        recorded = decode(entry.body, stream="EVENTS", seq=seq)
+        recorded = entry.recorded("EVENTS")
         self.state = elo.DECIDER.evolve(self.state, recorded.event, Context.of(recorded.meta))
         table = elo.table(self.state, fact.config)
         first, *others = table.ratings

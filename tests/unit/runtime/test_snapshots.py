@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import Fact, Recorded, Settings, decode, draft, facts
+from ringrift.events import Fact, Recorded, Settings, draft, facts
 from ringrift.events.facts import (
     EvaluationScored,
     ModelRegistered,
@@ -127,9 +127,7 @@ class Runner:
 
     async def events(self) -> list[Recorded]:
         return [
-            decode(item.body, stream="EVENTS", seq=item.seq)
-            async for batch in self.log.read("EVENTS")
-            for item in batch
+            item.recorded("EVENTS") async for batch in self.log.read("EVENTS") for item in batch
         ]
 
     async def hashes(self) -> dict[str, str]:
