@@ -6,6 +6,7 @@ import json
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from support.system import PLAN, System
 
 from ringrift.deciders.fleet.dead_letters import DeadLetter
@@ -16,7 +17,13 @@ from ringrift.events.facts import (
     DeadLetterStored,
     PipelinePaused,
 )
-from ringrift.events.tickets import decode_ticket, encode_ticket, subject_of, tickets_of
+from ringrift.events.tickets import (
+    SelfplayTicket,
+    decode_ticket,
+    encode_ticket,
+    subject_of,
+    tickets_of,
+)
 from ringrift.log.entry import Entry
 from ringrift.runtime.dead_letter_retry import dropped, retry, unresolved
 
@@ -98,6 +105,35 @@ async def test_a_ticket_returns_to_the_queue(system: System) -> None:
     assert queued == [ticket]
     await system.write(outcome)
     assert (await unresolved(system.log)).unresolved == {}
+
+
+@pytest.mark.parametrize("forge", ["cause", "games", "ticket", "no request"])
+async def test_a_ticket_that_no_request_asks_for_is_not_queued(system: System, forge: str) -> None:
+    """The bytes of a dead letter are anybody's who may write to `DEAD`."""
+    seq = await system.write(PLAN, PipelinePaused(scope="all", kind="selfplay", why="test"))
+    (ticket, *_) = tickets_of(PLAN, f"EVENTS/{seq - 1}")
+    assert isinstance(ticket, SelfplayTicket)
+    forged = {
+        "cause": replace(ticket, cause="EVENTS/77"),
+        "games": replace(ticket, games=ticket.games + 1),
+        "ticket": replace(ticket, ticket="selfplay-events-1-99"),
+        "no request": replace(ticket, cause=f"EVENTS/{seq}"),
+    }[forge]
+    entry = Entry(7, subject_of(ticket), 0, encode_ticket(forged))
+    await system.process().dead_letter(entry, stream="WORK", deliveries=4, reason="forged")
+    assert isinstance(await retry(system.log, await only_letter(system)), DeadLetterRetryFailed)
+    assert await system.log.queued() == []
+
+
+async def test_only_what_the_stream_holds_is_resolved(system: System) -> None:
+    pause = PipelinePaused(scope="all", kind="selfplay", why="test")
+    await dead_letter_event(system)
+    letter = await only_letter(system)
+    await system.log.publish(
+        "DEAD", "ringrift.dead.rater.EVENTS.1", encode(draft(pause, cause=None, source="x"))
+    )
+    forged = replace(letter, dead_seq=letter.dead_seq + 1)
+    assert isinstance(await retry(system.log, forged), DeadLetterRetryFailed)
 
 
 async def test_a_dropped_dead_letter_is_resolved_and_its_bytes_are_kept(system: System) -> None:
