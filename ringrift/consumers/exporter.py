@@ -2,17 +2,20 @@
 shard per encoder version.
 
 The next shard begins after the last one's `last_seq`, so the exporter's state is in its own facts.
-Games retracted before a shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
+Games that are no training data (`ringrift.consumers.shards.admission`) and games retracted before a
+shard is cut are not in it; `ringrift.consumers.shards.upkeep` replaces
 shards whose games are retracted or reanalysed later. Several exporters may run: the expected
 sequence on the shard subject lets only one of them write each shard."""
 
 from collections import defaultdict
+from typing import NamedTuple
 
 from ringrift.consumers.shards import building
+from ringrift.consumers.shards.admission import Admission
 from ringrift.consumers.shards.upkeep import keep_current
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import Recorded
-from ringrift.events.facts import GameCompleted, ShardExported
+from ringrift.events import EventMeta
+from ringrift.events.facts import GameCompleted, Refusal, ShardExported
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
@@ -20,7 +23,16 @@ from ringrift.runtime.decide import followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
 
-Games = list[Recorded[GameCompleted]]
+
+class Judged(NamedTuple):
+    """A game, and why it is no training data (None: it is)."""
+
+    game: GameCompleted
+    meta: EventMeta
+    refusal: Refusal | None
+
+
+Games = list[Judged]
 
 
 async def main(process: Process) -> None:
@@ -34,10 +46,14 @@ async def main(process: Process) -> None:
 async def _export(process: Process) -> None:
     last: dict[str, ShardExported] = {}
     newest_seq: dict[str, int] = {}
+    refused: set[int] = set()
     for config, shards in (await building.exported_shards(process.log)).items():
         last[config] = max((shard.event for shard in shards), key=lambda shard: shard.last_seq)
         newest_seq[config] = shards[-1].meta.seq
+        refused |= {seq for shard, _ in shards for seqs in shard.refused.values() for seq in seqs}
     start = min((shard.last_seq for shard in last.values()), default=0) + 1
+    admission = Admission(process.log)
+    await admission.load(start, refused)
     waiting: dict[str, Games] = defaultdict(list)
     size = await _size(process)
     process.doing = "exporting"
@@ -46,10 +62,17 @@ async def _export(process: Process) -> None:
             continue
         previous = last.get(game.config)
         # reading starts where the first config's shards end, so others' games are read again
-        is_exported = previous is not None and meta.seq <= previous.last_seq
-        if is_exported or not building.is_learned_from(game):
+        if previous is not None and meta.seq <= previous.last_seq:
+            if meta.seq not in refused:
+                admission.note(game)
             continue
-        waiting[game.config].append(Recorded(game, meta))
+        if not building.is_learned_from(game):
+            continue
+        judged = Judged(game, meta, await admission.refusal(game, meta))
+        if judged.refusal:
+            name, reason = game.game, judged.refusal
+            process.logger.warning("game refused", game=name, cause=meta.position, reason=reason)
+        waiting[game.config].append(judged)
         if len(waiting[game.config]) >= size:
             games = waiting.pop(game.config)
             expected = newest_seq.get(game.config, 0)
@@ -68,11 +91,16 @@ async def _cut(
     process: Process, games: Games, previous: ShardExported | None, newest_seq: int
 ) -> tuple[ShardExported, int]:
     """Write one shard and its fact; the fact and its sequence."""
-    config = games[0].event.config
+    config = games[0].game.config
     # later retractions are the upkeep's: the fact says up to where they are applied
     tail = await process.log.tail(EVENTS)
     retractions = await building.retractions_until(process.log, config, tail)
-    kept = [game for game, meta in games if not retracted(retractions, game, meta.seq)]
+    good = [(game, meta) for game, meta, refusal in games if refusal is None]
+    kept = [game for game, meta in good if not retracted(retractions, game, meta.seq)]
+    refused: dict[Refusal, tuple[int, ...]] = {}
+    for _, meta, refusal in games:
+        if refusal is not None:
+            refused[refusal] = (*refused.get(refusal, ()), meta.seq)
     shard = await building.store_shard(process, config, kept)
     fact = ShardExported(
         config=config,
@@ -82,7 +110,9 @@ async def _cut(
         last_seq=games[-1].meta.seq,
         games=len(games),
         **shard._asdict(),
-        retracted=len(games) - len(kept),
+        rejected=len(refused.get("replay", ())),
+        refused=refused,
+        retracted=len(good) - len(kept),
         events_seq=tail if retractions else 0,
     )
     item = process.draft(fact, cause=games[-1].meta.position, key=ENCODER)

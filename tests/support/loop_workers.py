@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ringrift.events import Fact
 from ringrift.events.facts import (
+    ConsumerStarted,
     EvaluationRequested,
     EvaluationScored,
     Ranking,
@@ -34,6 +35,8 @@ def model(generation: int) -> str:
 async def work_on_all(process: Process) -> None:
     """Answer every ticket, until cancelled."""
     failed: set[int] = set()
+    started = ConsumerStarted(node="n", consumer="selfplay", instance="i", version="1")
+    await process.append(started, key="started")
     while True:
         for kind in ("selfplay", "training", "evaluation"):
             while (item := await process.log.next_ticket(kind, wait_seconds=0.0)) is not None:
@@ -78,7 +81,8 @@ def _answers(ticket: Ticket, failed: set[int]) -> Iterator[Fact]:
 
 
 def _play(plan: SelfplayPlanned, ticket: SelfplayTicket) -> Iterator[Fact]:
-    yield recorded_game(2 * plan.generation + ticket.first_game)
+    number = 2 * plan.generation + ticket.first_game
+    yield recorded_game(number, ticket=ticket.ticket, game=f"{ticket.ticket}-0")
     yield replace(selfplay_finished(ticket.ticket), generation=plan.generation)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import Fact, Recorded
 from ringrift.events import facts as f
-from ringrift.learning.shards import ShardCounts, build_shard
+from ringrift.learning.shards import GameRejected, ShardCounts, build_shard, check_game
 from ringrift.learning.summary import summarise
 from ringrift.log import read
 from ringrift.log.errors import BlobCorrupt, BlobMissing
@@ -40,7 +40,6 @@ class StoredShard(NamedTuple):
     digest: str
     size_bytes: int
     samples: int
-    rejected: int
     summary: f.ShardSummary | None
 
 
@@ -54,28 +53,44 @@ async def store_shard(
     rejected = {name for name, _ in counts.rejected}
     summary = await asyncio.to_thread(summarise, games, rejected)
     digest = await process.blobs.put(SHARD_BUCKET, data)
-    return StoredShard(digest, len(data), counts.samples, len(rejected), summary)
+    return StoredShard(digest, len(data), counts.samples, summary)
 
 
 async def games_in(
     log: Log, shard: f.ShardExported, retractions: Sequence[f.GamesRetracted], targets_seq: int
 ) -> tuple[list[f.GameCompleted], int]:
     """The games of the shard's range of `GAMES`, with the targets known at `targets_seq`, and how
-    many there were before retractions."""
+    many there were before retractions, without refused ones."""
     config, first, last, total = shard.config, shard.first_seq, shard.last_seq, 0
-    kept: list[f.GameCompleted] = []
+    refused = {seq for seqs in shard.refused.values() for seq in seqs}
+    kept: dict[int, f.GameCompleted] = {}
     completed = read.facts(log, f.GameCompleted, scope=config, after=first - 1, until=last)
     async for game, meta in completed:
-        if is_learned_from(game):
+        if is_learned_from(game) and meta.seq not in refused:
             total += 1
             if not retracted(retractions, game, meta.seq):
-                kept.append(game)
+                kept[meta.seq] = game
     # games keep their first targets in `GAMES`; newer ones are facts behind them
-    newest: dict[str, bytes] = {}
     if targets_seq:
+        requests = read.facts(log, f.ReanalysisRequested, scope=config)
+        asked = {meta.position: request async for request, meta in requests}
         again = read.facts(log, f.GameReanalysed, scope=config, after=first - 1, until=targets_seq)
-        newest = {event.game: event.targets async for event, _ in again}
-    return [replace(game, targets=newest.get(game.game, game.targets)) for game in kept], total
+        async for event, meta in again:
+            request, old = asked.get(meta.cause or ""), kept.get(event.game_seq)
+            if request is None or old is None:
+                continue
+            if request.first_seq <= event.game_seq <= request.last_seq:
+                kept[event.game_seq] = _with_targets(old, event.targets)
+    return list(kept.values()), total
+
+
+def _with_targets(game: f.GameCompleted, targets: bytes) -> f.GameCompleted:
+    """The game with newer targets, unless they do not fit it."""
+    try:
+        check_game(newer := replace(game, targets=targets))
+    except GameRejected:
+        return game
+    return newer
 
 
 async def retractions_until(log: Log, config: str, until: int) -> list[f.GamesRetracted]:

@@ -145,7 +145,6 @@ async def revise(process: Process, shards: ShardsInForce) -> None:
         fact = replace(
             old,
             **shard._asdict(),
-            games=total,
             supersedes=old.digest,
             retracted=total - len(games),
             events_seq=item.cause.seq,

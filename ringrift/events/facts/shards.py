@@ -1,5 +1,7 @@
 """Shards of games, and the quality of their data."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from ringrift.events.facts.vocabulary import *
@@ -29,12 +31,19 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     agreed: Count
 
 
+Refusal = Literal["again", "unrequested", "seats", "model", "node", "replay"]
+"""why a game is no training data: its id or its moves were recorded before; no request asks for it;
+it has another number of seats; a network or its node does not exist; it does not replay to its
+recorded end"""
+
+
 class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     """Games `first_seq..last_seq` of a config in `GAMES` as training samples; a pure function of
     that range and `encoder`.
 
     The next shard begins at `last_seq + 1`, so every game is in exactly one shard per encoder
-    version. `rejected` games could not be replayed."""
+    version. `refused` names the games that are no training data by their sequences in `GAMES`;
+    `rejected` of them could not be replayed."""
 
     encoder: str
     index: Count
@@ -52,6 +61,7 @@ class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     reanalysed"""
     retracted: Count = 0
     """games of the range that were left out because they are retracted"""
+    refused: dict[Refusal, tuple[Positive, ...]] = {}
     events_seq: Count = 0
     """retractions and reanalyses up to this sequence of `EVENTS` are applied; 0: none"""
     targets_seq: Count = 0

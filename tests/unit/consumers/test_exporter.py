@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 from support.games import recorded_game
-from support.system import System, running
+from support.requested_games import append, write_requested
+from support.system import PLAN, System, running
 
 from ringrift.consumers import exporter
-from ringrift.consumers.shards.building import make_shard
+from ringrift.consumers.shards.building import make_shard, rebuild
 from ringrift.events import Settings
-from ringrift.events.facts import GameCompleted, SettingsChanged, ShardExported
+from ringrift.events.facts import GameCompleted, Refusal, Seat, SettingsChanged, ShardExported
 from ringrift.events.settings import ShardSettings
 from ringrift.insight.retract import Selection, retractions
+from ringrift.log import read
 
 SETTINGS = Settings(shard=ShardSettings(games=2))
 
@@ -24,8 +27,14 @@ async def settings(system: System) -> None:
 
 
 async def exported(system: System, *games: GameCompleted) -> list[ShardExported]:
-    """The shards in the log after an exporter has seen these games."""
-    await system.write(*games)
+    """The shards in the log after an exporter has seen these games, which a plan asks for."""
+    if games:
+        await write_requested(system, *games)
+    return await cut(system)
+
+
+async def cut(system: System) -> list[ShardExported]:
+    """The shards in the log once an exporter has seen it."""
     async with running(exporter.main(system.process("exporter"))):
         await asyncio.sleep(60.0)
     return await system.facts(ShardExported)
@@ -38,8 +47,8 @@ async def test_games_are_cut_into_shards_in_their_order(system: System) -> None:
 
 
 async def test_a_shard_holds_its_games(system: System) -> None:
-    games = [recorded_game(number) for number in range(2)]
-    (shard,) = await exported(system, *games)
+    games = await write_requested(system, *map(recorded_game, range(2)))
+    (shard,) = await cut(system)
     data, counts = make_shard("hex8_2p", games)
     assert await system.process().blobs.get("shards", shard.digest) == data
     assert (shard.games, shard.samples, shard.rejected) == (2, counts.samples, 0)
@@ -52,7 +61,7 @@ async def test_a_restarted_exporter_continues_after_the_last_shard(system: Syste
 
 
 async def test_two_exporters_cut_each_shard_once(system: System) -> None:
-    await system.write(*map(recorded_game, range(4)))
+    await write_requested(system, *map(recorded_game, range(4)))
     exporters = [system.process("exporter"), system.process("exporter")]
     async with running(*(exporter.main(process) for process in exporters)):
         await asyncio.sleep(60.0)
@@ -66,11 +75,98 @@ async def test_tournament_games_are_in_no_shard(system: System) -> None:
 
 
 async def test_retracted_games_are_counted_but_not_in_the_shard(system: System) -> None:
-    games = [recorded_game(0, node="broken"), recorded_game(1)]
-    await system.write(*games)
+    games = await write_requested(system, recorded_game(0, node="broken"), recorded_game(1))
     (fact,), _ = await retractions(system.log, Selection(why="bad memory", node="broken"))
     await system.write(fact)
-    (shard,) = await exported(system)
+    (shard,) = await cut(system)
     assert (shard.games, shard.retracted) == (2, 1)
     data, _ = make_shard("hex8_2p", games[1:])
     assert await system.process().blobs.get("shards", shard.digest) == data
+
+
+def forged(kind: str, game: GameCompleted) -> GameCompleted:
+    """A game like this one that is no training data."""
+    ticket, other = game.ticket, recorded_game(9)
+    told = {name: getattr(other, name) for name in ("moves", "plies", "winner", "ranks", "reason")}
+    new = replace(game, **told, removed=other.removed, territory=other.territory)
+    return {
+        "id": replace(new, game=game.game),
+        "moves": replace(game, game=f"{ticket}-1"),
+        "number": replace(new, game=f"{ticket}-4"),
+        "padded number": replace(new, game=f"{ticket}-01"),
+        "ticket": replace(new, game="selfplay-events-9-0-0", ticket="selfplay-events-9-0"),
+        "origin": replace(new, game=f"{ticket}-1", origin="evaluation"),
+        "node": replace(new, game=f"{ticket}-1", node="ghost"),
+        "seats": replace(new, game=f"{ticket}-1", seats=game.seats * 2),
+        "model": replace(new, game=f"{ticket}-1", seats=(seat("e" * 64),) * 2),
+        "illegal": replace(new, game=f"{ticket}-1", moves=new.moves.replace(" ", " a1 ", 1)),
+        "winner": replace(new, game=f"{ticket}-1", winner=3 - new.winner),
+    }[kind]
+
+
+def seat(model: str) -> Seat:
+    return Seat(participant="x:gumbel", harness="gumbel", simulations=1, model=model)
+
+
+REFUSED: dict[str, Refusal] = {
+    "id": "again",
+    "moves": "again",
+    "number": "unrequested",
+    "padded number": "unrequested",
+    "ticket": "unrequested",
+    "origin": "unrequested",
+    "node": "node",
+    "seats": "seats",
+    "model": "model",
+    "illegal": "replay",
+    "winner": "replay",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_a_game_that_is_no_training_data_is_refused_and_takes_no_good_one_with_it(
+    system: System, kind: str
+) -> None:
+    (first,) = await write_requested(system, recorded_game(0))
+    plan = replace(PLAN, games=4, games_per_ticket=4)
+    cause = f"EVENTS/{await system.write(plan)}"
+    ticket = f"selfplay-{cause.replace('/', '-').lower()}-0"
+    games = [replace(recorded_game(n), ticket=ticket, game=f"{ticket}-{n}") for n in (0, 1, 2, 3)]
+    good = replace(games[1], game=f"{ticket}-0")
+    await append(system, good, cause)
+    await append(system, forged(kind, good), cause)
+    # the good game under the id that the forged one took
+    await append(system, replace(games[2], game=f"{ticket}-1"), cause)
+    await append(system, games[3], cause)
+    shards = await cut(system)
+    assert [shard.refused for shard in shards] == [{}, {REFUSED[kind]: (3,)}][: len(shards)]
+    assert sum(shard.games for shard in shards) == 4
+    data, _ = make_shard("hex8_2p", [first, good])
+    assert await system.process().blobs.get("shards", shards[0].digest) == data
+
+
+async def test_a_game_without_a_cause_is_refused(system: System) -> None:
+    await system.write(recorded_game(0), recorded_game(1))
+    (shard,) = await cut(system)
+    assert shard.refused == {"unrequested": (1, 2)}
+    assert (shard.games, shard.samples) == (2, 0)
+
+
+async def test_a_shard_with_refused_games_is_rebuilt_byte_for_byte(system: System) -> None:
+    games = await write_requested(system, recorded_game(0), recorded_game(1))
+    await append(system, games[0], None)
+    await append(system, games[1], None)
+    *_, shard = await cut(system)
+    process = system.process("exporter")
+    await process.blobs.delete("shards", shard.digest)
+    await rebuild(process, shard)
+
+
+async def test_a_game_of_an_earlier_shard_is_refused_after_a_restart(system: System) -> None:
+    games = await write_requested(system, recorded_game(0), recorded_game(1))
+    await cut(system)
+    (cause,) = {meta.cause async for _, meta in read.facts(system.log, GameCompleted)}
+    await append(system, games[0], cause, key="again")
+    await append(system, games[1], cause, key="again")
+    *_, shard = await cut(system)
+    assert shard.refused == {"again": (3, 4)}

@@ -11,7 +11,13 @@ from support.shard_system import ShardSystem
 from support.system import System
 
 from ringrift.consumers.shards.building import rebuild
-from ringrift.events.facts import GameReanalysed, GamesRetracted, ReanalysisFinished, ShardRetired
+from ringrift.events.facts import (
+    GameReanalysed,
+    GamesRetracted,
+    ReanalysisFinished,
+    ReanalysisRequested,
+    ShardRetired,
+)
 from ringrift.insight.retract import Selection, retractions
 
 
@@ -28,20 +34,36 @@ async def retract(shards: ShardSystem, **asked: Any) -> GamesRetracted:
     return fact
 
 
-async def reanalyse(shards: ShardSystem, move: int) -> None:
+async def reanalyse(
+    shards: ShardSystem, move: int, targets: bytes | None = None, *, is_asked: bool = True
+) -> None:
     """New targets for the games of the first shard."""
     about = {"config": "hex8_2p", "ticket": f"r{move}", "model": "a" * 64, "node": "n1"}
+    asked = ReanalysisRequested(
+        config="hex8_2p",
+        model="a" * 64,
+        first_seq=1,
+        last_seq=2,
+        games=2,
+        simulations=8,
+        seed=move,
+        settings_version=1,
+    )
+    cause = f"EVENTS/{await shards.write(asked)}"
     for seq in (1, 2):
         fact = GameReanalysed(
             game=f"game-{seq - 1}",
             game_seq=seq,
             simulations=8,
-            targets=targets_at(move),
+            targets=targets or targets_at(move),
             search_seconds=0.1,
             settings_version=1,
             **about,
         )
-        await shards.write(fact)
+        item = shards.system.writer.draft(
+            fact, cause=cause if is_asked else None, key=f"{move}.{seq}"
+        )
+        await shards.system.log.append([item])
     await shards.write(
         ReanalysisFinished(first_seq=1, last_seq=2, games=2, search_seconds=0.2, **about)
     )
@@ -88,6 +110,15 @@ async def test_a_shard_has_the_newest_targets_of_its_games(shards: ShardSystem) 
         games = [replace(game, targets=targets_at(move)) for game in shards.games[:2]]
         assert await shards.blobs.get("shards", new.digest) == shards.bytes_of(*games)
         assert new.retracted == 0
+
+
+async def test_targets_that_nobody_asked_for_or_that_do_not_fit_change_nothing(
+    shards: ShardSystem,
+) -> None:
+    await reanalyse(shards, 1, is_asked=False)
+    await reanalyse(shards, 2, targets_at(60_000))
+    await reanalyse(shards, 3, b"no targets")
+    assert await shards.revised() == []
 
 
 async def test_a_retraction_keeps_newer_targets(shards: ShardSystem) -> None:
