@@ -5,10 +5,8 @@ from typing import Final
 
 from ringrift.rules.compile import RULES
 
-KERNELS: Final = tuple(
-    Path(__file__).parent / name
-    for name in ("bags.py", "nnue/cells.py", "nnue/features.py", "nnue/inference.py")
-)
+_SOURCES: Final = ("bags.py", "nnue/features.py", "nnue/inference.py")
+KERNELS: Final = tuple(Path(__file__).parent / name for name in _SOURCES)
 """Sources that compiled callers in other packages depend on."""
 
 NETS: Final = RULES.child("nets", KERNELS)

@@ -32,7 +32,6 @@ from ringrift.nets.arrays import Floats, Int16s, Int32s, States
 from ringrift.nets.bags import Bags
 from ringrift.nets.compile import compiled, inlined
 from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue.cells import Cells, describe
 from ringrift.rules import layout as la
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
@@ -61,7 +60,7 @@ class Accumulators(NamedTuple):
     """Accumulators of the nodes of a search, and scratch memory; one per thread."""
 
     sums: Int16s  # [nodes, n, H] by perspective
-    cells: Cells  # [nodes, N] words of the cells of the sums
+    cells: nf.Cells  # [nodes, N] words of the cells of the sums
     # scratch
     before: Int32s  # [CELL_FEATURES_MAX]
     after: Int32s  # [CELL_FEATURES_MAX]
@@ -128,7 +127,7 @@ def _change_cell(
 @compiled
 def refresh(g: Geometry, net: Network, s: Words, acc: Accumulators, node: int) -> None:
     """Compute the accumulators of `node` for state `s` from scratch."""
-    describe(g, s, acc.cells[U(node)])
+    nf.describe(g, s, acc.cells[U(node)])
     for p in range(g.seats):
         for j in range(net.first_bias.size):
             acc.sums[U(node), U(p), U(j)] = net.first_bias[U(j)]
@@ -145,7 +144,7 @@ def update(g: Geometry, net: Network, acc: Accumulators, parent: int, s: Words, 
     for p in range(g.seats):
         for j in range(net.first_bias.size):
             acc.sums[U(child), U(p), U(j)] = acc.sums[U(parent), U(p), U(j)]
-    describe(g, s, acc.cells[U(child)])
+    nf.describe(g, s, acc.cells[U(child)])
     for k in range(g.n_cells):
         old, new = i64(acc.cells[U(parent), U(k)]), i64(acc.cells[U(child), U(k)])
         if old != new:

@@ -33,7 +33,7 @@ from ringrift.nets.checkpoint import CheckpointError, digest_of
 from ringrift.nets.evaluator import NnueEvaluator
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import network as nets
-from ringrift.nets.nnue.cells import describe
+from ringrift.nets.nnue.features import describe
 from ringrift.nets.nnue.network import NnueCheckpoint
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack

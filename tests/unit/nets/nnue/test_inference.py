@@ -13,7 +13,7 @@ from support.positions import random_game
 
 from ringrift.nets.nnue import features as nf
 from ringrift.nets.nnue import inference as nnue
-from ringrift.nets.nnue.cells import describe
+from ringrift.nets.nnue.features import describe
 from ringrift.rules import Config, Position
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import CHAIN_CAPTURE

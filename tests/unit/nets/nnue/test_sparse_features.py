@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue.cells import describe
+from ringrift.nets.nnue.features import describe
 from ringrift.rules import Config, Position
 from ringrift.rules.notation import cell_ids
 
