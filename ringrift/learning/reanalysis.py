@@ -18,7 +18,7 @@ def reanalyse(game: GameCompleted, player: Player, seed: int) -> bytes:
     They depend only on the game, the player, which should add no noise, and `seed`. Raises
     GameRejected, TargetsError."""
     config = Config.parse(game.config)
-    plies = [decision.ply for decision in targets.decode(game.targets)[1]]
+    plies = [decision.ply for decision in targets.decode(game.targets, game.plies)[1]]
     position, wanted, states = Position.start(config, pie=game.pie), set(plies), []
     try:
         for ply, token in enumerate(game.moves.split()):

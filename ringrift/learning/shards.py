@@ -2,8 +2,7 @@
 same on every machine. Every game is replayed and checked before it is used.
 
 It contains moves and targets instead of positions, which are a hundred times larger;
-`ringrift.learning.window` replays positions at two million plies per second.
-"""
+`ringrift.learning.window` replays positions at two million plies per second."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.events.facts import GameCompleted
-from ringrift.learning.targets import Decision, TargetsError, decode
+from ringrift.learning.targets import PLIES_MAX, Decision, TargetsError, decode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
@@ -32,6 +31,7 @@ from ringrift.rules.version import RULES_VERSION
 FORMAT: Final = 1
 HEADER_KEY: Final = "ringrift"
 SHARE_UNIT: Final = 65535
+WEIGHT_MAX: Final = 1e3  # of a sample
 _COLUMNS: Final = {
     # For G games, P plies, D decisions, E entries of policies, n seats
     "game_key": ("<i8", "G"),  # selects validation games
@@ -50,7 +50,7 @@ _COLUMNS: Final = {
     "share": ("<u2", "E"),
 }
 """Type and shape of each column."""
-MOVES_MAX: Final = 1 << 16  # indices of moves are stored in two bytes
+GAMES_MAX: Final = 1 << 16  # of a shard, so that one of a few megabytes fills no memory
 TOKENS_MAX: Final = 1 << 16  # cached codes of tokens: a few thousand tokens recur
 
 
@@ -91,8 +91,10 @@ def outcome_values(winner: int, ranks: Sequence[int]) -> Floats:
 def check_game(game: GameCompleted) -> CheckedGame:
     """Replay `game` and compare its end and targets with the record. Raises GameRejected."""
     try:
-        config = Config.parse(game.config)
-        seats, decisions = decode(game.targets)
+        config, moves = Config.parse(game.config), game.moves.split()
+        if len(moves) != game.plies or game.plies > PLIES_MAX:
+            raise GameRejected(f"{len(moves)} moves, {game.plies} plies; at most {PLIES_MAX}")
+        seats, decisions = decode(game.targets, game.plies)
         if game.rules_version != RULES_VERSION:
             raise GameRejected(
                 f"rules version {game.rules_version}, this build has {RULES_VERSION}"
@@ -100,7 +102,7 @@ def check_game(game: GameCompleted) -> CheckedGame:
         if seats != config.seats:
             raise GameRejected(f"targets are for {seats} seats, the game has {config.seats}")
         position = Position.start(config, pie=game.pie)
-        codes = _replay(position, game.moves.split(), decisions)
+        codes = _replay(position, moves, decisions)
     except (RulesError, TargetsError) as error:
         raise GameRejected(str(error)) from error
     _compare_end(game, position)
@@ -115,8 +117,6 @@ def check_game(game: GameCompleted) -> CheckedGame:
 def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decision]) -> Codes:
     """Play `tokens` from the start and return their codes. Checks that every policy is over legal
     moves."""
-    if decisions and decisions[-1].ply >= len(tokens):
-        raise GameRejected(f"a target for ply {decisions[-1].ply} of a game of {len(tokens)} plies")
     codes = np.array([_parsed(position.config, text) for text in tokens], np.int64)
     legal = np.zeros(len(codes), np.int64)
     geo = position.geometry
@@ -126,7 +126,7 @@ def _replay(position: Position, tokens: Sequence[str], decisions: Sequence[Decis
         position.play(tokens[played])  # raises with the reason
     for decision in decisions:
         last = int(decision.indices[-1])
-        if last >= min(int(legal[decision.ply]), MOVES_MAX):
+        if last >= legal[decision.ply]:
             raise GameRejected(
                 f"ply {decision.ply}: a target for move {last} of {legal[decision.ply]} legal moves"
             )
@@ -137,20 +137,25 @@ _parsed = lru_cache(TOKENS_MAX)(parse_token)
 
 
 @compiled
+def is_among(code: int, legal: Codes, count: int) -> bool:
+    """Return whether a move is one of the first `count` of `legal`; resigning and losing on time
+    are legal in every phase."""
+    known = code in (RESIGN, TIMEOUT)
+    for k in range(count):
+        known |= legal[k] == code
+    return known
+
+
+@compiled
 def play_checked(geo: Geometry, state: Int32s, codes: Codes, buffer: Codes, legal: Int64s) -> int:
     """Play `codes` on `state` up to the first illegal move; return the number of moves played.
 
-    Writes the number of legal moves before move i to `legal[i]`; `buffer` is scratch. Resigning and
-    losing on time are legal in every phase."""
+    Writes the number of legal moves before move i to `legal[i]`; `buffer` is scratch."""
     for i in range(codes.size):
         if state[la.PHASE] == la.OVER:
             return i
-        count = legal_moves(geo, state, buffer)
-        legal[i] = count
-        known = codes[i] == RESIGN or codes[i] == TIMEOUT
-        for k in range(count):
-            known |= buffer[k] == codes[i]
-        if not known:
+        legal[i] = legal_moves(geo, state, buffer)
+        if not is_among(codes[i], buffer, legal[i]):
             return i
         apply_move(geo, state, codes[i])
     return codes.size
@@ -292,10 +297,8 @@ def read_shard(data: bytes) -> Shard:
     shard = Shard(config, columns)
     _check_columns(columns, config.seats)
     if (shard.games, shard.samples) != (header.games, header.samples):
-        raise ShardError(
-            f"{header.games} games and {header.samples} samples in the header, {shard.games} and "
-            f"{shard.samples} in the columns"
-        )
+        counted = f"{shard.games} games with {shard.samples} samples"
+        raise ShardError(f"{counted}, but {header.games} with {header.samples} in the header")
     return shard
 
 
@@ -309,10 +312,12 @@ def weighed(shard: Shard, weight: float) -> Shard:
 
 def _check_columns(columns: Arrays, seats: int) -> None:
     """Check that the columns exist, have their types and are consistent, so that no index can be
-    out of range later."""
+    out of range later and no number spoils a training."""
     if columns.keys() != _COLUMNS.keys():
         raise ShardError(f"columns {sorted(columns)} are not those of a shard")
     games, decisions = len(columns["game_key"]), len(columns["game"])
+    if games > GAMES_MAX:
+        raise ShardError(f"{games} games; a shard has at most {GAMES_MAX}")
     plies, entries = _last(columns["ply_start"]), _last(columns["entry_start"])
     sizes = {"G": games, "G+1": games + 1, "D": decisions, "D+1": decisions + 1}
     sizes |= {"P": plies, "E": entries, "n": seats}
@@ -323,13 +328,22 @@ def _check_columns(columns: Arrays, seats: int) -> None:
         if column.shape != shape:
             raise ShardError(f"column {name!r} has shape {column.shape}, expected {shape}")
     game, ply, start = columns["game"], columns["ply"], columns["ply_start"]
-    ascending = ("ply_start", "entry_start", "game")
-    in_order = all((np.diff(columns[name]) >= 0).all() for name in ascending)
-    if not in_order or start[0] != 0 or columns["entry_start"][0] != 0:
+    entry = columns["entry_start"]
+    if start[0] != 0 or entry[0] != 0 or (np.diff(start) < 0).any() or (np.diff(game) < 0).any():
         raise ShardError("starts and games must ascend from 0")
+    if (np.diff(entry) < 1).any():
+        raise ShardError("each policy needs a move")
     in_range = (game >= 0).all() and (game < games).all() and (ply >= 0).all()
     if not in_range or (ply >= np.diff(start)[game]).any():
         raise ShardError("a decision is outside its game")
+    if (np.diff(start[game] + ply) <= 0).any():
+        raise ShardError("decisions must ascend by game and ply")
+    limits = {"outcome": (-1.0, 1.0), "root_value": (-1.0, 1.0), "weight": (0.0, WEIGHT_MAX)}
+    for name, (low, high) in limits.items():
+        if not ((columns[name] >= low) & (columns[name] <= high)).all():  # nor is it for NaN
+            raise ShardError(f"column {name!r} has values outside of {low:g} to {high:g}")
+    if not columns["share"].all():
+        raise ShardError("a move of a policy has no share")
 
 
 def _last(starts: NDArray[Any]) -> int:

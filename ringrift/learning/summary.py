@@ -45,7 +45,7 @@ def agreement(game: GameCompleted) -> tuple[int, int]:
     if not game.winner:
         return 0, 0
     try:
-        _, decisions = decode(game.targets)
+        _, decisions = decode(game.targets, game.plies)
     except TargetsError:
         return 0, 0
     winner = game.winner - 1

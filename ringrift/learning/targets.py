@@ -30,6 +30,8 @@ WEIGHT_UNIT: Final = 65535
 PROBABILITY_MIN: Final = 1e-3
 """Smaller probabilities are dropped: they are search noise and most of the bytes."""
 VARINT_BYTES_MAX: Final = 4
+MOVES_MAX: Final = 1 << 16  # shards store indices of moves in two bytes
+PLIES_MAX: Final = 1 << 16  # of a game: ten times the longest
 
 
 class TargetsError(ValueError):
@@ -132,21 +134,25 @@ class _Reader:
         raise TargetsError(f"byte {self.at}: {what} has more than {VARINT_BYTES_MAX} bytes")
 
 
-def decode(data: bytes) -> tuple[int, Sequence[Decision]]:
-    """Return the number of seats and the decisions in `data`. Raises TargetsError."""
+def decode(data: bytes, plies: int = PLIES_MAX) -> tuple[int, Sequence[Decision]]:
+    """Return the number of seats and the decisions in `data`, targets of a game of `plies` plies.
+
+    Raises TargetsError, at the first decision that the game cannot have had."""
     reader = _Reader(data)
     version, seats = reader.take(2, "the version and the number of seats")
     if version != VERSION:
         raise TargetsError(f"targets of version {version}; this build reads version {VERSION}")
     if not 2 <= seats <= 4:
         raise TargetsError(f"byte 1: {seats} seats; a game has 2 to 4")
-    return seats, list(_decisions(reader, seats))
+    return seats, list(_decisions(reader, seats, plies))
 
 
-def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
+def _decisions(reader: _Reader, seats: int, plies: int) -> Iterator[Decision]:
     next_ply = 0
     while reader.at < len(reader.data):
         ply = next_ply + reader.varint("a ply")
+        if ply >= plies:
+            raise TargetsError(f"a target for ply {ply} of a game of {plies} plies")
         next_ply = ply + 1
         units = np.frombuffer(reader.take(2 * seats, "root values"), "<i2").astype(np.float32)
         values = units / np.float32(VALUE_UNIT)
@@ -162,6 +168,8 @@ def _decisions(reader: _Reader, seats: int) -> Iterator[Decision]:
 def _kept(reader: _Reader) -> Int64s:
     """Return the indices of the moves of a policy, ascending."""
     span = reader.varint("the span of a policy")
+    if span > MOVES_MAX:
+        raise TargetsError(f"byte {reader.at}: a policy over {span} moves")
     packed = np.frombuffer(reader.take((span + 7) // 8, "the moves of a policy"), np.uint8)
     bits = np.unpackbits(packed, bitorder="little")
     if span == 0 or not bits[span - 1] or bits[span:].any():

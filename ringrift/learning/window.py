@@ -10,16 +10,16 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.learning.shards import Shard, ShardError
+from ringrift.learning.shards import Shard, ShardError, is_among
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s, States
 from ringrift.rules import Geometry, Position, geometry
 from ringrift.rules import layout as la
-from ringrift.rules.accessors import collapsed_at
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import compiled
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import SKIP_RECOVERY, move_type
+from ringrift.rules.table import CELLS_AT
 
 KEY_SPAN: Final = 2.0**64
 
@@ -115,19 +115,24 @@ def _join(parts: Sequence[Window]) -> Window:
 
 def _expand(shard: Shard, first: int) -> Window:
     """Return the samples of `shard` from index `first` on."""
-    column, geo, games = shard.columns, geometry(shard.config), _games(shard)
+    column, geo = shard.columns, geometry(shard.config)
+    games = Games(*(column[name] for name in Games._fields))
     count = shard.samples - first
     game, ply = column["game"][first:], column["ply"][first:]
     states = np.zeros((count, geo.state_size), la.STATE_DTYPE)
+    ends = np.zeros((shard.games, geo.state_size), la.STATE_DTYPE)
     offsets = np.zeros(count + 1, np.int64)
     order_bound = np.zeros(count, np.bool_)
     buffer = np.empty(geo.moves_max, np.int64)
-    replay_positions(geo, games, game, ply, buffer, states, offsets, order_bound)
+    bad = replay(geo, games, game, ply, buffer, states, offsets, order_bound, ends)
+    if bad >= 0:
+        raise ShardError(f"game {bad} is against the rules of this build: export the shard again")
     codes = np.empty(offsets[-1], np.int64)
     list_moves_of(geo, states, offsets, buffer, codes)
     for start, end in pairwise(offsets.tolist()):
         codes[start:end].sort()
-    ranks, owners = _ends(shard)
+    ranks = [Position(shard.config, state).ranks() for state in ends]
+    cells = ends[:, CELLS_AT + geo.cell_of]
     return Window(
         config=shard.config,
         states=states,
@@ -142,19 +147,9 @@ def _expand(shard: Shard, first: int) -> Window:
         key=column["game_key"].astype(np.uint64)[game],
         game=game.astype(np.int64),
         plies_left=(np.diff(column["ply_start"])[game] - ply).astype(np.int32),
-        ranks=ranks,
-        owners=owners,
+        ranks=np.array(ranks, np.int8).reshape(-1, shard.config.seats),
+        owners=np.where(cells & la.WALL, cells & la.SEAT_BITS, 0).astype(np.int8),
     )
-
-
-def _ends(shard: Shard) -> tuple[Int8s, Int8s]:
-    """Return the ranks and the owners of the cells at the end of every game of `shard`."""
-    geo = geometry(shard.config)
-    states = np.zeros((shard.games, geo.state_size), la.STATE_DTYPE)
-    owners = np.zeros((shard.games, geo.n_cells), np.int8)
-    replay_ends(geo, _games(shard), states, owners)
-    ranks = [Position(shard.config, state).ranks() for state in states]
-    return np.array(ranks, np.int8).reshape(-1, shard.config.seats), owners
 
 
 def _policies(shard: Shard, first: int, offsets: Int64s) -> Floats:
@@ -181,12 +176,8 @@ class Games(NamedTuple):
     ply_start: Int64s
 
 
-def _games(shard: Shard) -> Games:
-    return Games(*(shard.columns[name] for name in Games._fields))
-
-
 @compiled
-def replay_positions(
+def replay(
     geo: Geometry,
     games: Games,
     game: Int32s,
@@ -195,38 +186,34 @@ def replay_positions(
     states: States,
     offsets: Int64s,
     order_bound: Bools,
-) -> None:
-    """Write the position of each decision `(game[i], ply[i])`, given in ascending order, to
-    `states[i]`.
+    ends: States,
+) -> int:
+    """Play all games; return the first that has an illegal move or no end, -1 if there is none.
 
-    `offsets[i + 1]` counts the legal moves so far, `order_bound[i]` is whether recovery slides may
-    be legal. The arrays written to are all zero; `buffer` is scratch."""
-    for i in range(game.size):
-        state, start, at = states[i], games.ply_start[game[i]], 0
-        if i > 0 and game[i] == game[i - 1]:
-            la.copy_state(state, states[i - 1])
-            at = ply[i - 1]
-        else:
-            la.init_state(geo, state, int(games.pie[game[i]]), LPS_ROUNDS_DEFAULT)
-        for k in range(start + at, start + ply[i]):
-            apply_move(geo, state, games.codes[k])
-        count = legal_moves(geo, state, buffer)
-        offsets[i + 1] = offsets[i] + count
-        if state[la.PHASE] == la.MOVEMENT:
-            for k in range(count):
-                order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
-
-
-@compiled
-def replay_ends(geo: Geometry, games: Games, states: States, owners: Int8s) -> None:
-    """Write the last state of each game to `states[g]` and the owners of its cells, in the
-    geometry's order, to `owners[g]`."""
-    for g in range(states.shape[0]):
-        la.init_state(geo, states[g], int(games.pie[g]), LPS_ROUNDS_DEFAULT)
-        for i in range(games.ply_start[g], games.ply_start[g + 1]):
-            apply_move(geo, states[g], games.codes[i])
-        for k in range(geo.n_cells):
-            owners[g, k] = collapsed_at(states[g], int(geo.cell_of[k]))
+    Writes the position of each decision `(game[i], ply[i])`, given in ascending order, to
+    `states[i]` and the last state of each game to `ends[g]`. `offsets[i + 1]` counts the legal
+    moves so far, `order_bound[i]` is whether recovery slides may be legal. The arrays written to
+    are all zero; `buffer` is scratch."""
+    i = 0
+    for g in range(ends.shape[0]):
+        state, start = ends[g], games.ply_start[g]
+        la.init_state(geo, state, int(games.pie[g]), LPS_ROUNDS_DEFAULT)
+        for at in range(games.ply_start[g + 1] - start):
+            count = legal_moves(geo, state, buffer)
+            code = games.codes[start + at]
+            if state[la.PHASE] == la.OVER or not is_among(code, buffer, count):
+                return g
+            if i < game.size and game[i] == g and ply[i] == at:
+                la.copy_state(states[i], state)
+                offsets[i + 1] = offsets[i] + count
+                if state[la.PHASE] == la.MOVEMENT:
+                    for k in range(count):
+                        order_bound[i] |= move_type(buffer[k]) == SKIP_RECOVERY
+                i += 1
+            apply_move(geo, state, code)
+        if state[la.PHASE] != la.OVER:
+            return g
+    return -1
 
 
 @compiled

@@ -3,12 +3,15 @@ values."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 from support.games import play_game
 
 from ringrift.events.facts import GameCompleted, Seat
+from ringrift.learning import shards
 from ringrift.learning.shards import (
     GameRejected,
     ShardError,
@@ -17,7 +20,7 @@ from ringrift.learning.shards import (
     outcome_values,
     read_shard,
 )
-from ringrift.learning.targets import decode, encode
+from ringrift.learning.targets import Decision, TargetsError, decode, encode
 from ringrift.learning.window import open_window
 from ringrift.nets.tensors import pack, unpack
 from ringrift.rules import Config, Position
@@ -187,6 +190,14 @@ def test_shards_that_are_damaged_or_of_other_builds_are_rejected(games) -> None:
     data = build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0]
     columns, metadata = unpack(data)
     header = metadata["ringrift"]
+    without_first_policy = columns["entry_start"].copy()
+    without_first_policy[1] = 0
+
+    def spoilt(name: str, value: float) -> dict[str, Any]:
+        column = columns[name].copy()
+        column.flat[-1] = value
+        return {name: column}
+
     cases = {
         "export it again": (columns, header.replace("planes-1", "planes-0")),
         "in the header": (columns, header.replace('"games":4', '"games":5')),
@@ -196,6 +207,13 @@ def test_shards_that_are_damaged_or_of_other_builds_are_rejected(games) -> None:
         "shape": (columns | {"ply": columns["ply"][:-1]}, header),
         "outside its game": (columns | {"ply": columns["ply"] + np.int32(10_000)}, header),
         "ascend": (columns | {"game": columns["game"][::-1]}, header),
+        "ascend by game and ply": (columns | {"ply": columns["ply"] * np.int32(0)}, header),
+        "each policy needs a move": (columns | {"entry_start": without_first_policy}, header),
+        "no share": (columns | {"share": columns["share"] * np.uint16(0)}, header),
+        "'weight' has values outside of 0 to 1000": (columns | spoilt("weight", np.nan), header),
+        "'weight' has values outside of 0": (columns | spoilt("weight", -1.0), header),
+        "'outcome' has values outside of -1 to 1": (columns | spoilt("outcome", np.inf), header),
+        "'root_value' has values": (columns | spoilt("root_value", 1e38), header),
     }
     for message, (changed, text) in cases.items():
         with pytest.raises(ShardError, match=message):
@@ -209,3 +227,45 @@ def test_a_policy_of_an_illegal_move_is_rejected(games) -> None:
     damaged = read_shard(pack(columns | {"move": columns["move"] + np.uint16(9000)}, metadata))
     with pytest.raises(ShardError, match="not legal"):
         open_window([damaged], 10**6)
+
+
+def test_a_shard_of_more_games_than_the_limit_is_rejected(monkeypatch, games) -> None:
+    data = build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0]
+    monkeypatch.setattr(shards, "GAMES_MAX", 3)
+    with pytest.raises(ShardError, match="at most 3"):
+        read_shard(data)
+
+
+@pytest.mark.parametrize("code", [0, -1, 1, 2**62, -(2**63), "over"])
+def test_games_against_the_rules_are_no_samples(games, code: int | str) -> None:
+    """They came to compiled code that trusts its arguments, and ended the process."""
+    columns, metadata = unpack(build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0])
+    codes = columns["codes"].copy()
+    at = columns["ply_start"][2] + 3
+    codes[at] = codes[columns["ply_start"][1]] if code == "over" else code
+    forged = read_shard(pack(columns | {"codes": codes}, metadata))
+    for samples in (10**6, 1):
+        with pytest.raises(ShardError, match="game 2 is against the rules"):
+            open_window([forged], samples)
+
+
+def test_a_game_without_an_end_is_no_sample(games) -> None:
+    columns, metadata = unpack(build_shard(Config.parse("hex8_2p"), games["hex8_2p"])[0])
+    last = columns["ply_start"][-1] - 1
+    kept = columns["ply"] + columns["ply_start"][columns["game"]] < last
+    starts = np.append(columns["ply_start"][:-1], last)
+    shorter = columns | {"codes": columns["codes"][:-1], "ply_start": starts}
+    assert kept.all(), "the last ply has no decision"
+    with pytest.raises(ShardError, match="game 3 is against the rules"):
+        open_window([read_shard(pack(shorter, metadata))], 10**6)
+
+
+def test_targets_of_more_decisions_than_the_game_has_plies_are_not_read() -> None:
+    def target(ply: int, move: int) -> Decision:
+        return Decision(ply, np.zeros(2, np.float32), np.array([move]), np.ones(1, np.float32))
+
+    many = encode(2, [target(ply, 0) for ply in range(1000)])
+    with pytest.raises(TargetsError, match="a target for ply 10 of a game of 10 plies"):
+        decode(many, 10)
+    with pytest.raises(TargetsError, match="a policy over 70000 moves"):
+        decode(encode(2, [target(0, 69_999)]))
