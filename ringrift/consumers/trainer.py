@@ -239,8 +239,8 @@ async def publish(
     training was requested meanwhile."""
     request = ticket.request
     data = await asyncio.to_thread(trainer.model)
+    header = checkpoint_of(data).header  # refuses weights that are not finite
     model = await process.blobs.put(MODEL_BUCKET, data)
-    header = checkpoint_of(data).header
     registered = f.ModelRegistered(
         config=request.config,
         model=model,

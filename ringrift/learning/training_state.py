@@ -1,14 +1,14 @@
 """Training checkpoints: the state of a training as bytes, from which it can be resumed."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ringrift.events.settings import TrainingSettings
-from ringrift.nets.checkpoint import load_weights, weights_of
+from ringrift.nets.checkpoint import CheckpointError, load_weights, weights_of
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 
 FORMAT: Final = 1
@@ -63,25 +63,34 @@ def read(data: bytes, own: State, network: nn.Module, optimizer: torch.optim.Opt
     try:
         arrays, metadata = unpack(data)
         state = msgspec.json.decode(metadata.get(HEADER_KEY, ""), type=State)
-    except (TensorError, msgspec.DecodeError) as error:
+        for field in ("format", "steps", "seed", "window", "settings", "parent", "teacher"):
+            if getattr(state, field) != getattr(own, field):
+                raise TrainingError(f"checkpoint of another training: {field} differs; start again")
+        if not 0 <= state.step <= state.steps:
+            raise CheckpointError(f"step {state.step} of {state.steps}")
+        load_weights(network, _group(arrays, "weights/"))
+        for name, parameter in network.named_parameters():
+            moments = _group(arrays, "optimizer/", f"/{name}")
+            optimizer.state[parameter] = _moments(name, parameter, moments)
+    except (TensorError, CheckpointError, msgspec.DecodeError) as error:
         raise TrainingError(f"not a training checkpoint: {error}; start again") from error
-    for field in ("format", "steps", "seed", "window", "settings", "parent", "teacher"):
-        if getattr(state, field) != getattr(own, field):
-            raise TrainingError(f"checkpoint of another training: {field} differs; start again")
-    load_weights(network, _group(arrays, "weights/"))
-    for name, parameter in network.named_parameters():
-        moments = _group(arrays, "optimizer/", f"/{name}").items()
-        optimizer.state[parameter] = {key: _like(parameter, array) for key, array in moments}
     return state
 
 
-def _like(parameter: Tensor, array: NDArray[Any]) -> Tensor:
-    """Return `array` on the device and, if it has the same shape, in the memory order of
-    `parameter`: the fused optimizer walks both in step."""
-    tensor = torch.from_numpy(array.copy())
-    if tensor.shape != parameter.shape:
-        return tensor.to(parameter.device)
-    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+def _moments(name: str, parameter: Tensor, arrays: Arrays) -> dict[str, Tensor]:
+    """Return AdamW's state of one parameter, none before the first step, on its device and in its
+    memory order: the fused optimizer walks both in step. Raises CheckpointError."""
+    shape, found = tuple(parameter.shape), {}
+    if arrays and arrays.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+        raise CheckpointError(f"moments of {name!r}: {sorted(arrays)}")
+    for key, array in arrays.items():
+        fits = array.dtype == np.float32 and array.shape == (() if key == "step" else shape)
+        if not fits or not np.isfinite(array).all() or (key != "exp_avg" and (array < 0).any()):
+            raise CheckpointError(f"moment {key!r} of {name!r} has a wrong shape, type or value")
+        tensor = torch.from_numpy(array.copy())
+        same = torch.empty_like(parameter, requires_grad=False)
+        found[key] = tensor.to(parameter.device) if key == "step" else same.copy_(tensor)
+    return found
 
 
 def _group(arrays: Arrays, prefix: str, suffix: str = "") -> Arrays:

@@ -23,6 +23,7 @@ from ringrift.rules import Config, ConfigError
 from ringrift.rules.version import RULES_VERSION
 
 FORMAT: Final = 1
+WEIGHT_MAX: Final = 1e6  # trained weights stay below a hundred
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -157,7 +158,7 @@ def weights_of(network: nn.Module) -> Arrays:
 
 def load_weights(network: nn.Module, weights: Arrays) -> None:
     """Copy `weights` into `network`. Raises CheckpointError that names missing, surplus or
-    misshapen tensors."""
+    misshapen tensors, or one with a value that no training gives."""
     own = network.state_dict()
     missing, surplus = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     if missing or surplus:
@@ -170,8 +171,8 @@ def load_weights(network: nn.Module, weights: Arrays) -> None:
             raise CheckpointError(
                 f"tensor {name!r} is {array.dtype} {array.shape}, expected float32 {shape}"
             )
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"tensor {name!r} holds values that are not finite")
+        if not (np.abs(array) <= WEIGHT_MAX).all():
+            raise CheckpointError(f"tensor {name!r} is not finite or exceeds {WEIGHT_MAX:g}")
         with torch.no_grad():
             tensor.copy_(torch.from_numpy(array.copy()))
 

@@ -11,6 +11,7 @@ from ringrift.nets.architectures import Tower
 from ringrift.nets.arrays import Codes, Floats, Int64s, States
 from ringrift.nets.bags import Bags
 from ringrift.nets.batch import Batcher, NnueBatcher, to_device
+from ringrift.nets.checkpoint import CheckpointError
 from ringrift.nets.nnue import inference
 from ringrift.nets.nnue.network import Nnue, quantise
 from ringrift.rules import Config, geometry
@@ -42,7 +43,8 @@ class Evaluator:
 
         `states[B, S]` are games that are not over, with legal moves `codes[offsets[i]:offsets[i +
         1]]` (`codes[M]`, `offsets[B + 1]`). If GPU memory is exhausted, batches are halved from
-        then on; raises torch.cuda.OutOfMemoryError if one position alone is too large."""
+        then on; raises torch.cuda.OutOfMemoryError if one position alone is too large, and
+        CheckpointError if an output is not finite."""
         logits = np.empty(len(codes), np.float32)
         values = np.empty((len(states), self.config.seats), np.float32)
 
@@ -62,7 +64,10 @@ class Evaluator:
         mover = states[:, TURN, None] - 1
         # Seat s (from 0) is relative seat (s - mover) modulo the number of seats.
         columns = (np.arange(self.config.seats)[None] - mover) % self.config.seats
-        return logits.cpu().numpy(), np.take_along_axis(relative.cpu().numpy(), columns, axis=1)
+        found = logits.cpu().numpy(), relative.cpu().numpy()
+        if not all(np.isfinite(part).all() for part in found):
+            raise CheckpointError("the outputs of the network are not finite; train it again")
+        return found[0], np.take_along_axis(found[1], columns, axis=1)
 
 
 def in_chunks(count: int, size: int, work: Callable[[int, int], None]) -> int:

@@ -27,6 +27,7 @@ PICKLES: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 """First bytes of files of torch.save and of pickles. Reading one can execute code, so they are
 never read."""
 DIMENSIONS_MAX: Final = 8
+AXIS_MAX: Final = 1 << 32  # length of an axis, which only an array without elements can reach
 _NAMES: Final = {
     **{"F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1"},
     **{"U16": "<u2", "U8": "|u1"},
@@ -98,7 +99,7 @@ def _array(
     if code not in _NAMES:
         raise TensorError(f"array {name!r}: unknown dtype {code!r}")
     dtype = np.dtype(_NAMES[code])
-    if not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not all(isinstance(n, int) and 0 <= n <= AXIS_MAX for n in shape):
         raise TensorError(f"array {name!r}: invalid shape {shape}")
     size = dtype.itemsize * math.prod(shape)
     if len(shape) > DIMENSIONS_MAX:

@@ -26,6 +26,7 @@ from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.nets.encoding import Plane
 from ringrift.nets.shapes import ARCHITECTURES, AUXILIARY, DEPRECATED
 from ringrift.nets.symmetry import grid_tables
+from ringrift.nets.tensors import pack, unpack
 from ringrift.nets.transfer import transfer
 from ringrift.rules import Config, Position
 from ringrift.rules.accessors import collapsed_at
@@ -97,6 +98,35 @@ def test_a_checkpoint_of_another_training_is_rejected(window: Window) -> None:
     for damaged in (b"", data[:100], trainer.model()):
         with pytest.raises(TrainingError, match="not a training checkpoint"):
             TowerTrainer(window, SETTINGS, seed=1, steps=2, resume=damaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights/stem.bias", np.nan),
+        ("optimizer/exp_avg/stem.bias", np.inf),
+        ("optimizer/exp_avg_sq/stem.bias", -1.0),
+        ("optimizer/step/stem.bias", -1.0),
+        ("optimizer/step/stem.bias", np.zeros(9, np.float32)),
+        ("optimizer/exp_avg/stem.bias", np.zeros(9, np.float32)),
+        ("optimizer/exp_avg/stem.bias", None),
+        ("optimizer/more/stem.bias", 0.0),
+    ],
+)
+def test_a_checkpoint_with_forged_numbers_is_rejected(
+    window: Window, name: str, value: float | np.ndarray | None
+) -> None:
+    trainer = TowerTrainer(window, SETTINGS, seed=1, steps=2)
+    trainer.run()
+    arrays, metadata = unpack(trainer.checkpoint())
+    forged = arrays.get(name, np.zeros(1, np.float32)).copy()
+    arrays[name] = value if isinstance(value, np.ndarray) else forged
+    if value is None:
+        del arrays[name]
+    elif not isinstance(value, np.ndarray):
+        forged.flat[0] = value
+    with pytest.raises(TrainingError, match="not a training checkpoint"):
+        TowerTrainer(window, SETTINGS, seed=1, steps=2, resume=pack(arrays, metadata))
 
 
 def test_a_training_starts_from_its_parent_and_names_it(window: Window) -> None:

@@ -235,6 +235,8 @@ BAD_FILES = {
     "text as offsets": raw({"a": {"dtype": "U8", "shape": [1], "data_offsets": "01"}}, b"1"),
     "shape no list": raw({"a": {"dtype": "U8", "shape": 3, "data_offsets": [0, 3]}}, b"123"),
     "many dimensions": raw({"a": {"dtype": "U8", "shape": [1] * 99, "data_offsets": [0, 1]}}, b"1"),
+    "endless axis": raw({"a": {"dtype": "U8", "shape": [0, 10**30], "data_offsets": [0, 0]}}),
+    "long axes": raw({"a": {"dtype": "U8", "shape": [0, 2**40], "data_offsets": [0, 0]}}),
     "deep": (99_999).to_bytes(8, "little") + b"[" * 99_999,
     "long number": (5008).to_bytes(8, "little") + b'{"a": ' + b"9" * 5001 + b"}",
 }
@@ -249,3 +251,24 @@ def test_malformed_tensor_files_are_rejected(case: str) -> None:
 def test_an_unsupported_dtype_cannot_be_packed() -> None:
     with pytest.raises(TensorError, match="complex"):
         pack({"z": np.zeros(2, np.complex64)}, {})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e7])
+def test_weights_that_no_training_gives_are_refused(data: bytes, value: float) -> None:
+    weights, metadata = unpack(data)
+    weights = {name: array.copy() for name, array in weights.items()}
+    weights["stem.bias"][3] = value
+    with pytest.raises(cp.CheckpointError, match="is not finite or exceeds"):
+        cp.TowerCheckpoint.parse(pack(weights, metadata))
+
+
+def test_outputs_that_are_not_finite_are_refused(data: bytes) -> None:
+    """Each weight is lawful, but together they overflow; no search would end well."""
+    network = cp.TowerCheckpoint.parse(data).network()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(cp.WEIGHT_MAX)
+    position = Position.start(CONFIG)
+    codes = position.legal_codes()
+    with pytest.raises(cp.CheckpointError, match="outputs of the network are not finite"):
+        Evaluator(CONFIG, network).evaluate(position.state[None], codes, np.array([0, len(codes)]))
