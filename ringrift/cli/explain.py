@@ -26,7 +26,6 @@ async def why(
         depth: Levels shown [default: all].
     """
     from ringrift.insight.why import causes
-    from ringrift.insight.why.causes_svg import causes_svg
 
     async with reading(session, "searching the log") as (log, report):
         root = await causes.find(log, event, report)
@@ -35,7 +34,7 @@ async def why(
             remedy = f"give {forms}, or the digest of a network"
             raise CommandError(f"there is no event {event!r}: {remedy}")
         top = await causes.why(log, root, depth=depth, progress=report)
-    picture = _written(svg, causes_svg(top)) if svg else None
+    picture = _written(svg, causes.causes_svg(top)) if svg else None
     show(causes.tree_document(top), session.json, *causes.tree_lines(top), picture)
 
 
@@ -54,8 +53,8 @@ async def lineage(
         node: Show the networks that learned from games of this node instead.
         games_of: Show the networks that learned from games of this network, or of `heuristic`.
     """
-    from ringrift.insight import model_lineage as feature
-    from ringrift.insight.digests import short
+    from ringrift.insight.describe import short
+    from ringrift.insight.models import model_lineage as feature
 
     if sum(value is not None for value in (model, node, games_of)) != 1:
         raise CommandError("give a network, or --node NODE, or --games-of MODEL")
@@ -102,7 +101,7 @@ async def diff(
         if start > end:
             raise CommandError(f"EVENTS/{start} is after EVENTS/{end}: swap them")
         found = await past.diff(log, start, end, projection, report)
-    document = {"from": start, "to": end, "changes": [past.diff_document(item) for item in found]}
+    document = {"from": start, "to": end, "changes": found}
     heading = f"from EVENTS/{start} to EVENTS/{end}: {len(found)} changes"
     show(document, session.json, heading, *past.diff_lines(found))
 
@@ -210,11 +209,11 @@ async def show_game(
         if found is None:
             async with reading(session, "searching GAMES") as (log, report):
                 found = await find_game(log, game, report)
-        board, position = found.at(ply)
+        board = found.at(ply)
     except RulesError as error:
         raise CommandError(f"game {game}: {error}") from error
     written = _written(svg, picture(board)) if svg else None
-    show(found.document(board, position), session.json, text(board), written)
+    show(found.document(board), session.json, text(board), written)
 
 
 def _written(path: Path, picture: str) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ringrift.cli import common
-from ringrift.cli.common import HERE, Session, Source, opened, progress, show
+from ringrift.cli.common import HERE, Session, opened, progress, show
 from ringrift.errors import CommandError
 
 
@@ -50,27 +50,22 @@ async def strength(
         budgets: Budgets of the ladder [default: those of each harness].
         report: Play nothing, report what is in the log.
     """
-    from ringrift.insight.digests import short
-    from ringrift.insight.strength import strength_matches as matches
+    from ringrift.insight.describe import short
+    from ringrift.insight.strength import arena as matches
     from ringrift.insight.strength.strength_report import ladder_table, results_table, write_report
 
     opponents = matches.opponents_of(against)
-    async with _arena(session, config, create=ladder and not report) as arena:
+    async with _arena(session, config, seed, create=ladder and not report) as arena:
         if ladder:
-            rungs = arena.known.rungs()
             if not report:
-                rungs = await matches.play_ladder(arena, model, budgets, starts=starts, seed=seed)
+                await matches.play_ladder(arena, model, budgets, starts)
+            rungs = arena.known.rungs()
             show({"config": config, "rungs": rungs}, session.json, ladder_table(config, rungs))
             return
-        found = await matches.play_strength(
-            arena,
-            model or "current",
-            simulations,
-            opponents,
-            starts=starts,
-            seed=seed,
-            only_report=report,
-        )
+        digest = arena.known.model(model or "current")
+        if not report:
+            await matches.play_strength(arena, digest, simulations, opponents, starts)
+        found = arena.known.report(digest)
     page = session.data / f"strength_{config}.md"
     picture = write_report(found, page)
     games = f"{found.games_generated:,} self-play games"
@@ -103,23 +98,23 @@ async def gauntlet(
         seed: Another number gives new games.
     """
     from ringrift.cluster.screen import ratings_table
-    from ringrift.insight.strength import strength_matches as matches
+    from ringrift.insight.strength import arena as matches
     from ringrift.insight.strength.strength_report import results_table
 
     if models and tiers:
         raise CommandError("give --models or --tiers, not both")
-    name, play = model or "current", {"starts": starts, "seed": seed}
-    async with _arena(session, config) as arena:
+    name = model or "current"
+    async with _arena(session, config, seed) as arena:
         if tiers:
-            climb = await matches.climb_tiers(arena, name, simulations, **play)
+            climb = await matches.climb_tiers(arena, name, simulations, starts)
             table = results_table(f"{config}: tiers from D1", climb.results)
             highest = f"highest tier beaten: {climb.highest_tier_beaten or 'none'}"
             show({"config": config, **climb._asdict()}, session.json, table, highest)
             return
         if models:
-            found = await matches.play_round_robin(arena, models, simulations, **play)
+            found = await matches.play_round_robin(arena, models, simulations, starts)
         else:
-            found = await matches.play_gauntlet(arena, name, simulations, **play)
+            found = await matches.play_gauntlet(arena, name, simulations, starts)
     results, ratings = found
     table = results_table(f"{config}: {'tournament' if models else 'gauntlet'}", results)
     rated = ratings_table(config, ratings)
@@ -140,14 +135,16 @@ def tiers(*, json: common.Json = False) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _arena(source: Source, config: str, *, create: bool = False) -> AsyncIterator[Any]:
+async def _arena(
+    session: Session, config: str, seed: int, *, create: bool = False
+) -> AsyncIterator[Any]:
     """Open the log for matches. Evaluators are started on this machine if none are running."""
     from ringrift.cluster.machine import evaluators
     from ringrift.insight.strength.arena import Arena
     from ringrift.server.ensure import ensure
 
-    async with opened(source, create=create) as log:
+    async with opened(session, create=create) as log:
         await ensure(log)
-        start = partial(evaluators, log, source.data)
-        async with Arena.open(log, config, start, progress) as arena:
+        start = partial(evaluators, log, session.data)
+        async with Arena(log, config, seed, start, progress) as arena:
             yield arena

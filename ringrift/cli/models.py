@@ -1,5 +1,6 @@
 """Commands about networks: list and describe them, derive new ones without training."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,7 +39,7 @@ async def show_model(model: Network, /, *, session: Session = HERE) -> None:
     async with _log_for(model, session) as log:
         digest, data = await model_store.found(model, log)
         history = await ModelHistory.read(log)
-    card = model_card.card_of(digest, data, model_store.parsed(data), history)
+    card = model_card.card_of(digest, data, history)
     note = None if log else "no log is available: only the file was read"
     show(card, session.json, *model_card.card_texts(card), note)
 
@@ -68,7 +69,7 @@ async def transfer(
         _, data = await model_store.found(model, log)
         new = model_store.transferred(data, to)
         if output is not None:
-            model_store.write(output, new)
+            await asyncio.to_thread(output.write_bytes, new)
         if publish and log is not None:
             await model_store.publish(log, new)
     digest = digest_of(new)
@@ -88,7 +89,7 @@ async def export(*, model: Network, output: Path, session: Session = HERE) -> No
     async with _log_for(model, session) as log:
         digest, data = await model_store.found(model, log)
     graph, difference = model_store.exported(data)
-    model_store.write(output, graph)
+    await asyncio.to_thread(output.write_bytes, graph)
     document = {"model": digest, "bytes": len(graph), "largest_difference": difference}
     within = f"outputs within {difference:.1e} of the network's"
     show(document, session.json, f"{output}: {len(graph):,} bytes, {within}")

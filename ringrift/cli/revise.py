@@ -7,8 +7,7 @@ from cyclopts import Parameter
 from ringrift.cli.common import HERE, Config, PositiveInt, Session, reading, show
 from ringrift.cluster.steering import author
 from ringrift.errors import CommandError
-from ringrift.insight.describe import plural
-from ringrift.insight.digests import short
+from ringrift.insight.describe import plural, short
 
 
 async def retract(
@@ -64,10 +63,10 @@ async def reanalyse(
         simulations: Search budget per decision [default: that of self-play].
     """
     from ringrift.insight.reanalyse import reanalyse as request
-    from ringrift.insight.strength.arena import measurements
+    from ringrift.insight.strength.measurements import Measurements
 
     async with reading(session, "folding EVENTS") as (log, report):
-        digest = (await measurements(log, config, report)).model(model)
+        digest = (await Measurements.read(log, config, report)).model(model)
         requests = await request(
             log, config, digest, games=games, simulations=simulations, source=author()
         )

@@ -57,10 +57,14 @@ async def plot(
         config: Board and number of seats, such as hex8_2p.
         output: File to write; its suffix selects the format.
     """
-    from ringrift.insight.sql.sql_plots import PLOTS
+    from ringrift.insight.sql import sql_plots
 
-    async with _tables(session) as connection:
-        PLOTS[what](connection, config, output)
+    if what == "elo":
+        async with reading(session, "folding EVENTS") as (log, report):
+            await sql_plots.elo(log, config, output, report)
+    else:
+        async with _tables(session) as connection:
+            sql_plots.PLOTS[what](connection, config, output)
     show({"picture": str(output)}, session.json, str(output))
 
 

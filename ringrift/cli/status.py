@@ -15,7 +15,6 @@ from ringrift.cluster.screen import consumers_table, generations_table, ratings_
 from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import table
 from ringrift.insight.generations import ConfigView, LoopView
-from ringrift.log import read
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
@@ -88,10 +87,8 @@ def _show_lost(quorum: Voters, json: bool) -> None:
 
 
 async def _show_status(log: JetStreamLog, json: bool) -> None:
-    view = LoopView()
     with progress("folding EVENTS") as report:
-        async for recorded in read.facts(log, progress=report):
-            view.fold([recorded])
+        view = await LoopView.read(log, report)
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
     cluster = await cluster_view(log)
     known = Status(

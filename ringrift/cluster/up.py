@@ -24,7 +24,7 @@ from ringrift.events import Settings
 from ringrift.events.facts import GameCompleted
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
-from ringrift.insight.plot_style import elo_of
+from ringrift.insight.plot_style import elo_over_games
 from ringrift.log import read
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
@@ -115,7 +115,7 @@ class Loop:
 
     async def _follow_events(self) -> None:
         async for recorded in read.follow(self.log):
-            self.view.fold([recorded])
+            self.view.take(recorded)
             if self.view.finished() and self.view.seq >= await self.log.tail("EVENTS"):
                 self.stopping.set()
 
@@ -146,7 +146,7 @@ def print_summary(out: Console, view: LoopView, data: Path) -> None:
         if item.ratings:
             plot = data / f"elo_{item.config}.png"
             try:
-                elo_of(item, plot)
+                elo_over_games(item, plot)
                 out.print(f"Elo over games: {plot}", soft_wrap=True)
             except OSError as error:  # no room for it
                 out.print(f"Elo over games: not drawn, {error}", soft_wrap=True)

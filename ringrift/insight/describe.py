@@ -1,4 +1,5 @@
-"""Short texts for people: the important fields of an event in one line, values, digests, tables."""
+"""Short texts for people: the important fields of an event in one line, values, tables; digests of
+networks, shortened, and completed from their first digits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -7,12 +8,18 @@ import msgspec
 from msgspec import Struct
 from rich.table import Table
 
+from ringrift.errors import CommandError
 from ringrift.events import Fact, facts, type_of
-from ringrift.insight.digests import short
 
 TEXT_MAX = 60
 ITEMS_MAX = 3
 """Items of a list that are shown."""
+DIGITS_SHOWN = 12
+"""Of a digest; as many as the name of a participant has."""
+DIGITS_MIN = 6
+"""Fewer digits are not searched for in the log, or taken for a file."""
+NEWEST_SHOWN = 8
+"""Digests that are suggested instead of one that does not exist."""
 _LOSS = "loss validation_loss"
 _MATCH = "generation purpose round candidate opponent"
 SHOWN: dict[type[Fact], str] = {
@@ -55,6 +62,8 @@ def field_text(value: Any) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
+        case msgspec.UNSET:
+            return "nothing"
         case float():
             return f"{value:.4g}"
         case str() if len(value) == 64 and set(value) <= set("0123456789abcdef"):
@@ -107,3 +116,25 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def short(digest: str) -> str:
+    """Return the first digits of a digest."""
+    return digest[:DIGITS_SHOWN]
+
+
+def shorts(digests: Iterable[str], empty: str = "") -> str:
+    """Return several digests, shortened and separated by commas; `empty` if there are none."""
+    return ", ".join(map(short, digests)) or empty
+
+
+def completed(prefix: str, digests: Iterable[str], where: str = "in the log") -> str:
+    """Return the only digest that starts with `prefix`. Raises CommandError if there is none, or
+    more than one."""
+    known = list(digests)
+    found = [digest for digest in known if digest.startswith(prefix)]
+    if len(found) != 1:
+        what = f"{len(found) or 'no'} networks {where} start with {prefix!r}"
+        newest = shorts(known[-NEWEST_SHOWN:], "none")
+        raise CommandError(f"{what}: give more digits of one; the newest are {newest}")
+    return found[0]

@@ -1,28 +1,16 @@
 """The table of generations: training data, scores and verdict of each network. A fold of
 `EVENTS`."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.events import Recorded, facts
-
-ConfigFact = (
-    facts.SelfplayPlanned
-    | facts.SelfplayFinished
-    | facts.ShardExported
-    | facts.TrainingRequested
-    | facts.TrainingProgressed
-    | facts.TrainingFinished
-    | facts.ModelRegistered
-    | facts.ModelPromoted
-    | facts.PromotionRejected
-    | facts.ModelRolledBack
-    | facts.ModelTainted
-    | facts.RatingsUpdated
-)
+from ringrift.log import read
+from ringrift.log.protocol import Log, Progress
 
 
 @dataclass(kw_only=True)
@@ -139,7 +127,7 @@ class ConfigView:
         """Return the rating of a network, as the participant that the loop evaluated."""
         return self.rating(self.names.get(model, f"{model[:12]}:")) if model else None
 
-    def take(self, event: ConfigFact, time: datetime) -> None:
+    def take(self, event: facts.ConfigFact, time: datetime) -> None:
         """Fold an event of this config."""
         match event:
             case facts.SelfplayPlanned():
@@ -175,7 +163,7 @@ class ConfigView:
                 promoted = isinstance(event, facts.ModelPromoted)
                 row = self.generation(event.generation)
                 row.promoted, row.why, row.judged_at = promoted, event.why, time
-                self.current = getattr(event, "current", event.model)
+                self.current = event.current
             case facts.ModelRolledBack():
                 self.current = event.current
             case facts.ModelTainted():
@@ -218,30 +206,40 @@ class LoopView:
         views, wanted = self.configs.values(), self.generations_wanted
         return bool(wanted and views) and all(view.complete(wanted) for view in views)
 
-    def fold(self, events: Iterable[Recorded]) -> None:
-        """Fold events in the order of the log."""
-        for event, meta in events:
-            self.seq = max(self.seq, meta.seq)
-            match event:
-                case facts.SettingsChanged():
-                    self.settings_version = event.version
-                    self.generations_wanted = event.settings.generations
-                    for config in event.settings.configs:
-                        self.of(config)
-                case facts.DeadLetterStored():
-                    self.dead_letters += 1
-                case facts.DeadLetterResolved():
-                    self.dead_letters = max(0, self.dead_letters - 1)
-                case facts.PipelinePaused():
-                    self.paused[f"{event.scope}/{event.kind}"] = event.why
-                case facts.PipelineResumed():
-                    self.paused.pop(f"{event.scope}/{event.kind}", None)
-                case facts.EvaluationScored():
-                    self._score(event)
-                case facts.GamesRetracted():
-                    self._retract(event)
-                case _ if isinstance(event, ConfigFact):
-                    self.of(event.config).take(event, meta.time)
+    @classmethod
+    async def read(cls, log: Log, progress: Progress | None = None) -> LoopView:
+        """Fold the whole log."""
+        view = cls()
+        async for recorded in read.facts(log, progress=progress):
+            view.take(recorded)
+        return view
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold an event; events are folded in the order of the log."""
+        event, meta = recorded
+        self.seq = max(self.seq, meta.seq)
+        match event:
+            case facts.SettingsChanged():
+                self.settings_version = event.version
+                self.generations_wanted = event.settings.generations
+                for config in event.settings.configs:
+                    self.of(config)
+            case facts.DeadLetterStored():
+                self.dead_letters += 1
+            case facts.DeadLetterResolved():
+                self.dead_letters = max(0, self.dead_letters - 1)
+            case facts.PipelinePaused():
+                self.paused[f"{event.scope}/{event.kind}"] = event.why
+            case facts.PipelineResumed():
+                self.paused.pop(f"{event.scope}/{event.kind}", None)
+            case facts.EvaluationScored():
+                self._score(event)
+            case facts.GamesRetracted():
+                self._retract(event)
+            case facts.ModelDerived():
+                pass  # may be of a config that is not trained
+            case facts.ConfigFact():
+                self.of(event.config).take(event, meta.time)
 
     def _score(self, event: facts.EvaluationScored) -> None:
         view = self.of(event.config)

@@ -5,17 +5,7 @@ from typing import Any
 from ringrift.search.harness import HARNESSES, MODEL_KINDS, compatible
 
 SEATS = (2, 3, 4)
-HEADER = (
-    "harness",
-    "seats",
-    "network",
-    "NNUE",
-    "heuristic",
-    "needs policy",
-    "budget",
-    "lockstep",
-    "description",
-)
+FIELDS = ("title", "evaluators", "policy", "searches", "seats", "lockstep")
 PAGE = """# Which harness to use
 
 A harness is a way to choose moves. This page is written by `ringrift harnesses --guide` from the
@@ -44,26 +34,20 @@ Participants in ratings are named `model:harness:s<budget>`, so each harness has
 def harness_rows() -> list[dict[str, Any]]:
     """Return one item per harness; `models` maps each kind of model to the numbers of seats that it
     can be played with."""
-    return [
-        {
-            "harness": name,
-            "title": harness.title,
-            "evaluators": harness.evaluators,
-            "policy": harness.policy,
-            "searches": harness.searches,
-            "seats": harness.seats,
-            "lockstep": harness.lockstep,
-            "models": {
-                kind: tuple(n for n in SEATS if name in compatible(kind, n)) for kind in MODEL_KINDS
-            },
+    rows = []
+    for name, harness in HARNESSES.items():
+        row = {"harness": name} | {field: getattr(harness, field) for field in FIELDS}
+        models = {
+            kind: tuple(n for n in SEATS if name in compatible(kind, n)) for kind in MODEL_KINDS
         }
-        for name, harness in HARNESSES.items()
-    ]
+        rows.append(row | {"models": models})
+    return rows
 
 
 def harness_text() -> str:
     """Return the table in columns of spaces."""
-    cells = [HEADER, *_cells()]
+    rows = _rows()
+    cells = [tuple(rows[0]), *(tuple(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
     return "\n".join(lines)
@@ -71,28 +55,30 @@ def harness_text() -> str:
 
 def harness_page() -> str:
     """Return the page `docs/harnesses.md`."""
-    lines = [f"| {' | '.join(HEADER)} |", f"|{'---|' * len(HEADER)}"]
-    lines += [f"| `{name}` | {' | '.join(rest)} |" for name, *rest in _cells()]
+    rows = _rows()
+    lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
+    for name, *rest in map(dict.values, rows):
+        lines.append(f"| `{name}` | {' | '.join(rest)} |")
     return PAGE.format(table="\n".join(lines))
 
 
-def _cells() -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
+def _rows() -> list[dict[str, str]]:
+    found = []
     for name, harness in HARNESSES.items():
         first, last = harness.seats[0], harness.seats[-1]
         nnue = "yes with policy head" if harness.policy else "yes"
-        cells = (
-            name,
-            str(first) if first == last else f"{first}-{last}",
-            _mark("network" in harness.evaluators),
-            nnue if "nnue" in harness.evaluators else "-",
-            _mark("heuristic" in harness.evaluators),
-            _mark(harness.policy),
-            _mark(harness.searches),
-            str(harness.lockstep),
-            harness.title,
-        )
-        found.append(cells)
+        row = {
+            "harness": name,
+            "seats": str(first) if first == last else f"{first}-{last}",
+            "network": _mark("network" in harness.evaluators),
+            "NNUE": nnue if "nnue" in harness.evaluators else "-",
+            "heuristic": _mark("heuristic" in harness.evaluators),
+            "needs policy": _mark(harness.policy),
+            "budget": _mark(harness.searches),
+            "lockstep": str(harness.lockstep),
+            "description": harness.title,
+        }
+        found.append(row)
     return found
 
 

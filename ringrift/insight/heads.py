@@ -2,14 +2,14 @@
 would take ten times as long to decode."""
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from msgspec import Struct
 
 from ringrift.deciders.loop.retraction import GameHead
 from ringrift.events.facts import GameCompleted
 from ringrift.log import read
-from ringrift.log.protocol import Log, Progress
+from ringrift.log.protocol import Log
 
 
 class _GameEnvelope(Struct, frozen=True):
@@ -25,22 +25,9 @@ class GameAt(NamedTuple):
     head: GameHead
 
 
-async def game_heads(
-    log: Log,
-    *configs: str,
-    after: int = 0,
-    until: int | None = None,
-    progress: Progress | None = None,
-) -> AsyncIterator[GameAt]:
-    """Yield the heads of recorded games (of all configs if none is given) in the order of the log,
-    after one sequence and up to another."""
-    async for seq, found in read.partial(
-        log,
-        _GameEnvelope,
-        GameCompleted,
-        scopes=configs,
-        after=after,
-        until=until,
-        progress=progress,
-    ):
+async def game_heads(log: Log, *configs: str, **part: Unpack[read.Part]) -> AsyncIterator[GameAt]:
+    """Yield the heads of recorded games (of all configs if none is given) in the order of the
+    log."""
+    games = read.partial(log, _GameEnvelope, GameCompleted, scopes=configs, **part)
+    async for seq, found in games:
         yield GameAt(seq, found.cause, found.data)

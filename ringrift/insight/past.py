@@ -6,19 +6,21 @@ Projections are the states of deciders, by name, and `ratings`, `generations`, `
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from rich.text import Text
 
 from ringrift.deciders.context import InForce
 from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.errors import CommandError
-from ringrift.events import EventMeta, Recorded
+from ringrift.events import Recorded
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import field_text
 from ringrift.insight.generations import LoopView
@@ -34,18 +36,8 @@ CAUSES_KEPT_MAX, CAUSES_SHOWN = 20, 3
 Path = tuple[str, ...]
 
 
-class Missing:
-    """A value that does not exist on one side."""
-
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-MISSING = Missing()
-
-
 class Change(NamedTuple):
-    """A place that differs, such as `configs.hex8_2p.games`; `MISSING` where it does not exist."""
+    """A place that differs, such as `configs.hex8_2p.games`; `UNSET` where it does not exist."""
 
     path: Path
     before: Any
@@ -63,7 +55,7 @@ def changes(before: Any, after: Any, path: Path = ()) -> Iterator[Change]:
             yield from changes(getattr(before, name), getattr(after, name), (*path, name))
     elif isinstance(before, dict) and isinstance(after, dict):
         for key in {**before, **after}:
-            yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*path, str(key)))
+            yield from changes(before.get(key, UNSET), after.get(key, UNSET), (*path, str(key)))
     elif isinstance(before, tuple) and isinstance(after, tuple):
         yield from changes(dict(enumerate(before)), dict(enumerate(after)), path)
     elif before != after:
@@ -103,7 +95,7 @@ class Past:
         if RATINGS in self.wanted:
             self._matches = elo.DECIDER.evolve(self._matches, event, Context.of(meta))
         if GENERATIONS in self.wanted:
-            self._view.fold([recorded])
+            self._view.take(recorded)
 
     @property
     def ratings(self) -> dict[str, dict[str, Rating]]:
@@ -142,60 +134,65 @@ async def at(
     return past
 
 
-@dataclass(frozen=True, kw_only=True)
-class Changed:
-    """A change of a projection between two points, and the newest of `total` events that touched
-    it."""
+class Cause(Struct, frozen=True):
+    """An event that touched a place."""
+
+    position: str
+    id: str
+    time: datetime
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """A change of a place of a projection between two points, and the newest of the `events` that
+    touched it; a side where the place does not exist is `UNSET`."""
 
     projection: str
-    change: Change
-    causes: tuple[EventMeta, ...]
-    total: int
+    path: str
+    before: Any
+    after: Any
+    events: int
+    causes: tuple[Cause, ...]
 
 
 async def diff(
-    log: Log,
-    first: int,
-    second: int,
-    projection: str | None = None,
-    progress: Progress | None = None,
+    log: Log, first: int, second: int, projection: str | None, progress: Progress | None = None
 ) -> list[Changed]:
     """Return what the events after `first` and up to `second` changed. Raises CommandError."""
     past = await Past.open(log, projection)
-    touched: dict[str, list[tuple[Path, EventMeta]]] = {name: [] for name in past.wanted}
-    start: dict[str, Any] | None = None
+    touched = defaultdict[str, list[tuple[Path, Cause]]](list)
+    start: dict[str, Any] = {}
     old: dict[str, Any] = {}
     async for recorded in read.facts(log, until=second, progress=progress):
-        if recorded.meta.seq > first and start is None:  # the first event in question
+        meta = recorded.meta
+        if meta.seq > first and not start:  # the first event in question
             start = old = past.states()
         past.take(recorded)
-        if start is not None:
-            new = past.states()
+        if start:
+            new, cause = past.states(), Cause(meta.position, meta.id, meta.time)
             for name in new:
                 paths = (change.path for change in changes(old[name], new[name]))
-                touched[name] += [(path, recorded.meta) for path in paths]
+                touched[name] += [(path, cause) for path in paths]
             old = new
-    if start is None:
-        return []
-    return [
-        _changed(name, change, touched[name])
-        for name in past.wanted
-        for change in changes(start[name], old[name])
-    ]
-
-
-def _changed(name: str, change: Change, touched: list[tuple[Path, EventMeta]]) -> Changed:
-    causes = [meta for path, meta in touched if _overlap(path, change.path)]
-    # one event may touch several parts of the place
-    unique = list({meta.seq: meta for meta in causes}.values())
-    newest = tuple(unique[-CAUSES_KEPT_MAX:])
-    return Changed(projection=name, change=change, causes=newest, total=len(unique))
+    found = []
+    for name in start:
+        for place, before, after in changes(start[name], old[name]):
+            causes = (cause for path, cause in touched[name] if _overlap(path, place))
+            unique = tuple(dict.fromkeys(causes))  # one event may touch several parts of the place
+            change = Changed(
+                projection=name,
+                path=".".join(place),
+                before=before,
+                after=after,
+                events=len(unique),
+                causes=unique[-CAUSES_KEPT_MAX:],
+            )
+            found.append(change)
+    return found
 
 
 def _overlap(path: Path, other: Path) -> bool:
     """Whether one place is part of the other."""
-    shorter = min(len(path), len(other))
-    return path[:shorter] == other[:shorter]
+    return all(step == its for step, its in zip(path, other, strict=False))
 
 
 def past_lines(document: dict[str, Any]) -> Iterator[str | Text]:
@@ -225,26 +222,12 @@ def _value_lines(value: Any, indent: str) -> Iterator[str]:
 
 def diff_lines(found: Sequence[Changed]) -> Iterator[str | Text]:
     """Yield changes as text, with the events that caused them."""
-    heading = ""
-    for item in found:
-        if item.projection != heading:
-            heading = item.projection
-            yield Text(heading, style="bold")
-        newest = [f"{meta.position} {meta.id.partition(':')[0]}" for meta in item.causes]
-        causes = ", ".join(newest[-CAUSES_SHOWN:])
-        if item.total > CAUSES_SHOWN:
-            causes = f"{item.total} events, the newest {causes}"
-        before, after = field_text(item.change.before), field_text(item.change.after)
-        yield f"  {'.'.join(item.change.path)}: {before} → {after}  ← {causes}"
-
-
-def diff_document(item: Changed) -> dict[str, Any]:
-    """Return a change as plain values, without the side that does not exist."""
-    _, before, after = item.change
-    path = ".".join(item.change.path)
-    document: dict[str, Any] = {"projection": item.projection, "path": path}
-    sides = {"before": before, "after": after}
-    existing = {name: value for name, value in sides.items() if value is not MISSING}
-    causes = [{"position": meta.position, "id": meta.id, "time": meta.time} for meta in item.causes]
-    document |= msgspec.to_builtins(existing)
-    return document | {"events": item.total, "causes": causes}
+    for projection, items in groupby(found, key=lambda item: item.projection):
+        yield Text(projection, style="bold")
+        for item in items:
+            newest = [f"{cause.position} {cause.id.partition(':')[0]}" for cause in item.causes]
+            causes = ", ".join(newest[-CAUSES_SHOWN:])
+            if item.events > CAUSES_SHOWN:
+                causes = f"{item.events} events, the newest {causes}"
+            before, after = field_text(item.before), field_text(item.after)
+            yield f"  {item.path}: {before} → {after}  ← {causes}"

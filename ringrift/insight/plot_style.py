@@ -1,10 +1,10 @@
 """The style of all pictures: figures, colours, named lines. And the picture of Elo over games."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ringrift.errors import CommandError
 from ringrift.insight.generations import ConfigView
@@ -19,16 +19,6 @@ SIZE = (7.2, 4.2)
 """Inches."""
 Z_95 = 1.96
 """Standard errors on each side of a 95 % interval."""
-
-
-class EloPoint(NamedTuple):
-    """One network: the self-play games before its training, its Elo and standard error."""
-
-    generation: int
-    games: int
-    elo: float
-    se: float
-    promoted: bool
 
 
 @contextlib.contextmanager
@@ -101,35 +91,24 @@ def named_line(axes: Any, label: str, height: float, style: str) -> None:
     )
 
 
-def elo_over_games(
-    config: str, points: Iterable[EloPoint], baselines: Mapping[str, float], path: Path
-) -> None:
-    """Draw the Elo of every network above random play. `baselines` are the Elo of `random` and
-    `heuristic`, if they are rated."""
-    zero = baselines.get("random") or 0.0
-    points = [point._replace(elo=point.elo - zero) for point in points]
-    title = f"{config}: networks by generation (green: promoted, red: not)"
+def elo_over_games(view: ConfigView, path: Path) -> None:
+    """Draw the Elo of every network of a config above random play, and that of both baselines, over
+    the self-play games before its training."""
+    rated = {name: view.rating(f"baseline:{name}:") for name, _, _ in BASELINES}
+    baselines = {name: rating.elo for name, rating in rated.items() if rating}
+    zero = baselines.get("random", 0.0)
+    title = f"{view.config}: networks by generation (green: promoted, red: not)"
     up = "Elo above random play, 95 % interval"
     with figure(path, title, "self-play games before training", up) as axes:
-        games, elos = [point.games for point in points], [point.elo for point in points]
-        axes.plot(games, elos, color=INK, lw=1, zorder=1)
-        for point in points:
-            colour = PROMOTED if point.promoted else REJECTED
-            at = (point.games, point.elo)
-            axes.errorbar(*at, yerr=Z_95 * point.se, fmt="o", color=colour, capsize=3, zorder=2)
-            axes.annotate(str(point.generation), at, (7, 5), "data", "offset points", color=colour)
+        line = []
+        for number, row in sorted(view.generations.items()):
+            if rating := view.rating_of(row.model):
+                at = (row.games, rating.elo - zero)
+                look = {"color": PROMOTED if row.promoted else REJECTED}
+                axes.errorbar(*at, yerr=Z_95 * rating.se, fmt="o", capsize=3, zorder=2, **look)
+                axes.annotate(str(number), at, (7, 5), "data", "offset points", **look)
+                line.append(at)
+        axes.plot(*zip(*line, strict=True), color=INK, lw=1, zorder=1)
         for name, label, style in BASELINES:
-            if (elo := baselines.get(name)) is not None:
-                named_line(axes, label, elo - zero, style)
-
-
-def elo_of(view: ConfigView, path: Path) -> None:
-    """Draw the Elo of every network of a config, with both baselines."""
-    points = [
-        EloPoint(row.number, row.games, rating.elo, rating.se, bool(row.promoted))
-        for _, row in sorted(view.generations.items())
-        if (rating := view.rating_of(row.model))
-    ]
-    rated = {name: view.rating(f"baseline:{name}:") for name in ("random", "heuristic")}
-    baselines = {name: rating.elo for name, rating in rated.items() if rating}
-    elo_over_games(view.config, points, baselines, path)
+            if name in baselines:
+                named_line(axes, label, baselines[name] - zero, style)

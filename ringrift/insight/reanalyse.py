@@ -17,11 +17,9 @@ async def reanalyse(
     Each is for a range of `GAMES` without requested or retracted games."""
     settings, version = await read.settings_in_force(log)
     simulations = simulations or settings.selfplay.simulations
-    exported, asked, retractions = (
-        0,
-        list[facts.ReanalysisRequested](),
-        list[facts.GamesRetracted](),
-    )
+    exported = 0
+    asked: list[facts.ReanalysisRequested] = []
+    retractions: list[facts.GamesRetracted] = []
     kinds = (facts.ShardExported, facts.ReanalysisRequested, facts.GamesRetracted)
     async for event, _ in read.facts(log, *kinds, scope=config):
         match event:
@@ -44,6 +42,7 @@ async def reanalyse(
         else:
             played.append(seq)
     first = max(0, len(played) - games)
+    asking = config, "reanalysis", model, simulations
     requests = [
         facts.ReanalysisRequested(
             config=config,
@@ -52,9 +51,7 @@ async def reanalyse(
             last_seq=part[-1],
             games=len(part),
             simulations=simulations,
-            seed=seed_from(
-                settings.seed, config, "reanalysis", model, simulations, part[0], part[-1]
-            ),
+            seed=seed_from(settings.seed, *asking, part[0], part[-1]),
             settings_version=version,
         )
         for part in _ranges(played, first, breaks, settings.selfplay.games_per_ticket)

@@ -48,11 +48,8 @@ class RebuiltElo:
             why = "" if self.at_live else f": its cause {self.live.meta.cause} is not in the log"
             return f"DIFFERENT from the live table {where}{why}"
         text = f"identical to the live table {where}, bit for bit"
-        return (
-            f"{self.unrated} evaluations are not rated yet, before them {text}"
-            if self.unrated
-            else text
-        )
+        late = f"{self.unrated} evaluations are not rated yet, before them "
+        return f"{late if self.unrated else ''}{text}"
 
     def document(self) -> dict[str, Any]:
         """Return the table and the comparison as plain values."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from ringrift.deciders.loop.retraction import GameHead, retracted
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
 from ringrift.events.tickets import tickets_of
-from ringrift.insight.digests import completed
+from ringrift.insight.describe import completed
 from ringrift.insight.heads import game_heads
 from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError
@@ -28,6 +27,10 @@ TICKETS_MAX = 10_000
 MATCHES = ("evaluation", "tournament")
 """Origins of games that belong to a match."""
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+Games = list[tuple[int, GameHead]]
+"""Sequences in `GAMES`, and heads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,38 @@ class _Matches:
     retractions: list[facts.GamesRetracted] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
 
+    def retraction(self, asked: Selection, model: str | None, games: Games) -> facts.GamesRetracted:
+        """Return the retraction of games of one config, with all matches that any of them belongs
+        to. Raises CommandError."""
+        config = games[0][1].config
+        earlier = {
+            name
+            for event in self.retractions
+            for name in (*event.scored_tickets, *event.unscored_tickets)
+        }
+        touched = dict.fromkeys(head.ticket for _, head in games if head.origin in MATCHES)
+        tickets = [ticket for ticket in touched if ticket not in earlier]
+        if len(tickets) > TICKETS_MAX:
+            what = f"{len(tickets):,} matches of {config} at once, at most {TICKETS_MAX:,}"
+            raise CommandError(f"{what}: retract ranges with --games A..B")
+        scored = [self.scored[ticket] for ticket in tickets if ticket in self.scored]
+        candidates = [self.candidates[name] for name in tickets if name in self.candidates]
+        return facts.GamesRetracted(
+            config=config,
+            node=asked.node,
+            model=model,
+            games=tuple(sorted(head.game for _, head in games)) if asked.games else (),
+            first_seq=games[0][0],
+            last_seq=games[-1][0],
+            count=len(games),
+            scored_tickets=tuple(event.ticket for event in scored),
+            unscored_tickets=tuple(ticket for ticket in tickets if ticket not in self.scored),
+            candidates=tuple(dict.fromkeys(candidates)),
+            rankings=gathered(row for event in scored for row in event.rankings),
+            scored_games=sum(event.games for event in scored),
+            why=asked.why,
+        )
+
 
 async def retract(
     log: Log, asked: Selection, source: str, progress: Progress | None = None
@@ -101,21 +136,15 @@ async def retractions(
     Raises CommandError."""
     matches = await _matches(log)
     model = None if asked.model is None else completed(asked.model, matches.models)
-    chosen: dict[str, list[tuple[int, GameHead]]] = {}
-    async for seq, _, head in game_heads(
-        log,
-        *((asked.config,) if asked.config else ()),
-        after=asked.first_seq - 1,
-        until=asked.last_seq,
-        progress=progress,
-    ):
+    chosen: dict[str, Games] = {}
+    configs, after = (asked.config,) if asked.config else (), asked.first_seq - 1
+    heads = game_heads(log, *configs, after=after, until=asked.last_seq, progress=progress)
+    async for seq, _, head in heads:
         if asked.includes(head, model) and not retracted(matches.retractions, head, seq):
             chosen.setdefault(head.config, []).append((seq, head))
     if not chosen:
         raise CommandError("no game matches: none exists, or all are already retracted")
-    found = [
-        _fact(asked, model, config, games, matches) for config, games in sorted(chosen.items())
-    ]
+    found = [matches.retraction(asked, model, games) for _, games in sorted(chosen.items())]
     return found, matches.seq
 
 
@@ -141,40 +170,3 @@ async def _matches(log: Log) -> _Matches:
             case facts.ModelRegistered() | facts.ModelDerived():
                 found.models.append(event.model)
     return found
-
-
-def _fact(
-    asked: Selection,
-    model: str | None,
-    config: str,
-    games: Sequence[tuple[int, GameHead]],
-    matches: _Matches,
-) -> facts.GamesRetracted:
-    """Return the retraction of some games, with all matches that any of them belongs to."""
-    earlier = {
-        name
-        for event in matches.retractions
-        for name in (*event.scored_tickets, *event.unscored_tickets)
-    }
-    touched = dict.fromkeys(head.ticket for _, head in games if head.origin in MATCHES)
-    tickets = [ticket for ticket in touched if ticket not in earlier]
-    if len(tickets) > TICKETS_MAX:
-        what = f"{len(tickets):,} matches of {config} at once, at most {TICKETS_MAX:,}"
-        raise CommandError(f"{what}: retract ranges with --games A..B")
-    scored = [matches.scored[ticket] for ticket in tickets if ticket in matches.scored]
-    candidates = [matches.candidates[name] for name in tickets if name in matches.candidates]
-    return facts.GamesRetracted(
-        config=config,
-        node=asked.node,
-        model=model,
-        games=tuple(sorted(head.game for _, head in games)) if asked.games else (),
-        first_seq=games[0][0],
-        last_seq=games[-1][0],
-        count=len(games),
-        scored_tickets=tuple(event.ticket for event in scored),
-        unscored_tickets=tuple(ticket for ticket in tickets if ticket not in matches.scored),
-        candidates=tuple(dict.fromkeys(candidates)),
-        rankings=gathered(row for event in scored for row in event.rankings),
-        scored_games=sum(event.games for event in scored),
-        why=asked.why,
-    )

@@ -25,12 +25,7 @@ from ringrift.runtime.processes import deciders
 
 Kind = Literal["fold", "snapshot", "decision", "blob"]
 Level = Literal["warn", "fail"]
-KINDS: dict[Kind, str] = {
-    "fold": "live folds",
-    "snapshot": "snapshots",
-    "decision": "decisions",
-    "blob": "blobs",
-}
+KINDS = {"fold": "live folds", "snapshot": "snapshots", "decision": "decisions", "blob": "blobs"}
 
 
 class Problem(Struct, frozen=True):
@@ -49,7 +44,7 @@ class VerifyReport(Struct, kw_only=True):
     sound: bool
     """Whether no problem is a failure."""
     seq: int
-    checked: dict[Kind, int]
+    checked: dict[str, int]
     problems: list[Problem]
 
     def lines(self) -> Iterator[str]:
@@ -75,15 +70,11 @@ class Audit(DeciderRun):
     """A decider whose digests and decisions are compared while it folds the log."""
 
     def __init__(
-        self,
-        decider: Decider[Any],
-        own: dict[int, list[Recorded]],
-        claims: Iterable[Claim],
-        live_seq: int,
+        self, decider: Decider[Any], own: dict[int, list[Recorded]], claims: Iterable[Claim]
     ) -> None:
         super().__init__(decider, own)
         self.claims = sorted(claims, reverse=True)  # popped in the order of the log
-        self.live_seq = live_seq
+        self.live_seq = max((one.seq for one in self.claims if one.kind == "fold"), default=0)
         """The newest event that a running consumer has folded, 0 if none runs."""
         self.decisions = self.compared = 0
         self.late = False
@@ -92,10 +83,10 @@ class Audit(DeciderRun):
     async def open(cls, log: Log, decider: Decider[Any], beats: Sequence[Heartbeat]) -> Audit:
         """Read the decisions of a decider, and its state in heartbeats and snapshots."""
         name, claims = decider.name, []
-        mine = [beat for beat in beats if name in beat.folds]
-        for beat in mine:
-            source = f"{beat.consumer} {beat.instance} on {beat.node}"
-            claims.append(Claim(beat.seq, "fold", source, beat.folds[name]))
+        for beat in beats:
+            if name in beat.folds:
+                source = f"{beat.consumer} {beat.instance} on {beat.node}"
+                claims.append(Claim(beat.seq, "fold", source, beat.folds[name]))
         blobs = Blobs(log)
         for stored in await snapshots.stored(blobs, name):
             if stored.code == code_version():
@@ -104,8 +95,7 @@ class Audit(DeciderRun):
                 except (BlobCorrupt, BlobMissing):
                     continue  # reported with the blobs
                 claims.append(Claim(snapshot.seq, "snapshot", str(stored), snapshot.fold_hash))
-        live_seq = max((beat.seq for beat in mine), default=0)
-        return cls(decider, await own_decisions(log, decider), claims, live_seq)
+        return cls(decider, await own_decisions(log, decider), claims)
 
     def audit(self, event: Fact, meta: EventMeta) -> Iterator[Problem]:
         """Fold an event and yield the problems found with it."""
@@ -120,10 +110,10 @@ class Audit(DeciderRun):
         if meta.seq <= self.decided_to:
             if derived != tuple(item.event for item in found):
                 named = (f"{type(item.event).__name__} {item.meta.position}" for item in found)
-                recorded = ", ".join(named) or "nothing"
-                difference = _difference(derived, found)
-                text = f"on {meta.position} the log has {recorded}; derived again: {difference}"
-                yield self._problem("fail", text)
+                recorded = f"on {meta.position} the log has {', '.join(named) or 'nothing'}"
+                yield self._problem(
+                    "fail", f"{recorded}; derived again: {_difference(derived, found)}"
+                )
         elif derived and not self.late:
             self.late = True  # reported once: all later decisions are missing too
             level: Level = "fail" if self.live_seq > meta.seq else "warn"
@@ -195,11 +185,11 @@ async def verify(log: Log, progress: Progress | None = None) -> VerifyReport:
     count = 0
     buckets = {MODEL_BUCKET: models, SHARD_BUCKET: shards, SNAPSHOT_BUCKET: {}}
     for bucket, named in buckets.items():
-        stored = await blobs.names(bucket)
+        stored = dict.fromkeys(await blobs.names(bucket))
         count += len(stored)
         for name in stored:
             problems += await _damage(blobs, bucket, name)
-        missing = named.keys() - set(stored)
+        missing = [name for name in named if name not in stored]
         problems += [_missing(bucket, name, named[name]) for name in missing]
     folds = sum(len(beat.folds) for beat in beats)
     compared = sum(audit.compared for audit in audits) + len(unknown)
@@ -221,16 +211,17 @@ async def _damage(blobs: Blobs, bucket: str, name: str) -> Iterable[Problem]:
             await snapshots.read(blobs, fold)
         else:
             await blobs.get_named(bucket, name)
-    except BlobMissing:
-        return ()  # deleted in the meantime
     except BlobCorrupt as error:
         return (Problem("blob", f"{bucket}/{name}", "fail", str(error)),)
+    except BlobMissing:
+        pass  # deleted in the meantime
     return ()
 
 
 def _missing(bucket: str, name: str, position: str) -> Problem:
-    text = f"named by {position} and not stored"
+    level: Level = "fail"
+    remedy = ": restore it from a backup"
     if bucket == SHARD_BUCKET:
-        text = f"{text}; the exporter recreates it from its games when it starts"
-        return Problem("blob", f"{bucket}/{name}", "warn", text)
-    return Problem("blob", f"{bucket}/{name}", "fail", f"{text}: restore it from a backup")
+        level, remedy = "warn", "; the exporter recreates it from its games when it starts"
+    text = f"named by {position} and not stored{remedy}"
+    return Problem("blob", f"{bucket}/{name}", level, text)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ringrift.errors import RingRiftError
 from ringrift.nets.architectures import Tower
 from ringrift.nets.arrays import Codes, Floats, States
 from ringrift.nets.batch import Batch, Batcher
@@ -43,7 +44,7 @@ CHECKED_POSITIONS: Final = 24
 CHECK_SEED: Final = 1
 
 
-class OnnxError(Exception):
+class OnnxError(RingRiftError):
     """The export failed or differs from the network; the message says which."""
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ringrift.errors import RingRiftError
 from ringrift.nets.checkpoint import TowerCheckpoint, load_weights
 from ringrift.nets.encoding import GLOBALS, RELATIVE_SEATS, SEAT_GLOBALS, Global, Plane
 from ringrift.nets.tensors import Arrays
@@ -39,7 +40,7 @@ SEAT_PLANES: Final = (
 VALUE_WEIGHTS: Final = ("value.2.weight", "value.2.bias")
 
 
-class TransferError(ValueError):
+class TransferError(RingRiftError):
     """The network cannot be transferred to the config; the message says why."""
 
 

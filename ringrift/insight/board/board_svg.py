@@ -18,7 +18,7 @@ UNIT: Final = 52.0
 """Width of a cell in pixels, before boards above 9 cells wide are scaled."""
 LARGE_SCALE: Final = 34.0 / UNIT
 MARGIN, HEAD = UNIT * 0.95, 62.0
-PANEL_WIDTH, PANEL_ROW = 262.0, 84.0
+PANEL_WIDTH, PANEL_ROW = 262, 84
 RING_RX, RING_RY, RING_THICKNESS, STACK_HEIGHT_MAX = 16.0, 7.8, 6.0, 27.0
 """Higher stacks have thinner rings."""
 NAME_LENGTH_MAX, LINE_LENGTH_MAX = 22, 28
@@ -53,7 +53,7 @@ class _Picture:
     """Places the cells of a board; lengths are pixels."""
 
     def __init__(self, board: BoardView) -> None:
-        shape = board.config.shape
+        shape = board.position.config.shape
         self.board, self.shape, self.hex = board, shape, shape.hex
         self.scale = 1.0 if shape.width < 10 else LARGE_SCALE
         rows = (3 * shape.radius + 2) / SQRT3 if self.hex else shape.width
@@ -79,8 +79,8 @@ class _Picture:
         yield f"<rect width='100%' height='100%' fill='{PAPER}'/>"
         left = MARGIN * self.scale
         if board.title:
-            yield _text(left, 26, board.title, 12, "faint")
-        yield _text(left, 50, board.caption, 19, "bold")
+            yield _tag("text", "faint", board.title, x=left, y=26.0, font_size=12)
+        yield _tag("text", "bold", board.caption, x=left, y=50.0, font_size=19)
         yield f"<g transform='translate(0 {HEAD:.0f}) scale({self.scale:.3f})'>"
         for cell in board.cells:
             yield self._outline(cell.name, "cell")
@@ -105,7 +105,7 @@ class _Picture:
         reach *= scale
         points = [(x + reach * math.cos(turn), y + reach * math.sin(turn)) for turn in turns]
         listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return f"<polygon class='{style}' points='{listed}'/>"
+        return _tag("polygon", style, points=listed)
 
     def _labels(self) -> Iterator[str]:
         """Yield column letters and row numbers, on hexes next to the first or last cell."""
@@ -118,12 +118,12 @@ class _Picture:
             else:
                 letter, number = self._place(i, -0.8), self._place(-0.8, i)
             for (x, y), label in ((letter, chr(97 + i)), (number, i + 1)):
-                yield f"<text class='label' x='{x:.1f}' y='{y + 5.4:.1f}'>{label}</text>"
+                yield _tag("text", "label", str(label), x=x, y=y + 5.4)
 
     def _content(self, cell: Cell) -> Iterator[str]:
         x, y = self.places[cell.name]
         if cell.marker:
-            yield f"<circle class='marker{cell.marker}' cx='{x:.1f}' cy='{y:.1f}' r='7.8'/>"
+            yield _tag("circle", f"marker{cell.marker}", cx=x, cy=y, r=7.8)
         elif cell.stack:
             yield from _stack(cell.stack, x, y)
 
@@ -131,8 +131,8 @@ class _Picture:
         (x0, y0), (x1, y1) = self.places[move.path[0]], self.places[move.path[-1]]
         length = math.hypot(x1 - x0, y1 - y0) or 1.0  # a chain may return to its origin
         dx, dy = ((end - start) / length * 0.2 * UNIT for start, end in ((x0, x1), (y0, y1)))
-        ends = f"x1='{x0 + dx:.1f}' y1='{y0 + dy:.1f}' x2='{x1 - dx:.1f}' y2='{y1 - dy:.1f}'"
-        return f"<line class='move' {ends} marker-end='url(#head)'/>"
+        ends = {"x1": x0 + dx, "y1": y0 + dy, "x2": x1 - dx, "y2": y1 - dy}
+        return _tag("line", "move", **ends, marker_end="url(#head)")
 
     def _panel(self) -> Iterator[str]:
         """Yield the players and their counters, right of the board."""
@@ -141,27 +141,24 @@ class _Picture:
             yield from self._seat(seat, left, top)
             top += PANEL_ROW
         if board.last_turn:
-            yield _text(left, top + 12, "last turn", 12, "faint")
+            yield _tag("text", "faint", "last turn", x=left, y=top + 12, font_size=12)
             lines = _wrapped(move.token for move in board.last_turn)
             for row, line in enumerate(lines):
-                yield _text(left, top + 32 + row * 17, line, 13)
+                yield _tag("text", "", line, x=left, y=top + 32 + row * 17, font_size=13)
 
     def _seat(self, seat: SeatView, left: float, top: float) -> Iterator[str]:
-        config, number = self.board.config, seat.seat
-        frame = 3 if number == self.board.to_act else 1
-        place = f"x='{left:.1f}' y='{top - 18:.1f}' rx='6' stroke-width='{frame}'"
-        size = f"width='{PANEL_WIDTH - 24:.0f}' height='{PANEL_ROW - 10:.0f}'"
-        yield f"<rect class='panel seat{number}' {place} {size}/>"
-        yield f"<circle class='marker{number}' cx='{left + 20:.1f}' cy='{top + 2:.1f}' r='8'/>"
-        name = seat.name
+        number, name = seat.seat, seat.name
+        frame = 3 if number == self.board.position.seat else 1
+        size = {"width": PANEL_WIDTH - 24, "height": PANEL_ROW - 10}
+        place = {"x": left, "y": top - 18, "rx": 6, "stroke_width": frame}
+        yield _tag("rect", f"panel seat{number}", **place, **size)
+        yield _tag("circle", f"marker{number}", cx=left + 20, cy=top + 2, r=8)
         if len(name) > NAME_LENGTH_MAX:
             name = name[: NAME_LENGTH_MAX - 1] + "…"
         title = f"seat {number} · {name}" if name else f"seat {number}"
-        yield _text(left + 36, top + 7, title, 13, "bold")
-        removed = f"{seat.hand} in hand, {seat.removed} of {config.rings_to_win} removed"
-        yield _text(left + 12, top + 28, removed, 12)
-        area = f"{seat.territory} of {config.territory_to_win} cells, {seat.markers} markers"
-        yield _text(left + 12, top + 46, area, 12)
+        yield _tag("text", "bold", title, x=left + 36, y=top + 7, font_size=13)
+        yield _tag("text", "", seat.rings, x=left + 12, y=top + 28, font_size=12)
+        yield _tag("text", "", seat.area, x=left + 12, y=top + 46, font_size=12)
 
 
 def _seat_styles() -> Iterator[str]:
@@ -181,26 +178,27 @@ def _stack(rings: tuple[int, ...], x: float, y: float) -> Iterator[str]:
     rx, ry = RING_RX, RING_RY
     thick = min(RING_THICKNESS, STACK_HEIGHT_MAX / len(rings))
     foot = y + thick * len(rings) / 2
-    yield _ellipse("shadow", x, foot + ry * 0.25, rx * 1.08, ry * 1.08)
+    yield _tag("ellipse", "shadow", cx=x, cy=foot + ry * 0.25, rx=rx * 1.08, ry=ry * 1.08)
     for level, ring in enumerate(reversed(rings), 1):
         top = foot - thick * level
         side = f"v{thick:.1f} a{rx:.1f},{ry:.1f} 0 0 0 {2 * rx:.1f},0 v{-thick:.1f} Z"
-        yield f"<path class='side{ring}' d='M{x - rx:.1f},{top:.1f} {side}'/>"
-        yield _ellipse(f"ring{ring}", x, top, rx, ry)
-    yield _ellipse(f"hole{rings[0]}", x, foot - thick * len(rings), rx * 0.5, ry * 0.5)
+        yield _tag("path", f"side{ring}", d=f"M{x - rx:.1f},{top:.1f} {side}")
+        yield _tag("ellipse", f"ring{ring}", cx=x, cy=top, rx=rx, ry=ry)
+    yield _tag("ellipse", f"hole{rings[0]}", cx=x, cy=top, rx=rx * 0.5, ry=ry * 0.5)
     if len(rings) > 1:
         cx, cy = x + 17.2, y - 14.0
-        yield f"<circle class='badge' cx='{cx:.1f}' cy='{cy:.1f}' r='7'/>"
-        yield f"<text class='height' x='{cx:.1f}' y='{cy + 4.3:.1f}'>{len(rings)}</text>"
+        yield _tag("circle", "badge", cx=cx, cy=cy, r=7)
+        yield _tag("text", "height", str(len(rings)), x=cx, y=cy + 4.3)
 
 
-def _ellipse(style: str, x: float, y: float, rx: float, ry: float) -> str:
-    return f"<ellipse class='{style}' cx='{x:.1f}' cy='{y:.1f}' rx='{rx:.1f}' ry='{ry:.1f}'/>"
-
-
-def _text(x: float, y: float, text: str, size: float, style: str = "") -> str:
-    place = f"x='{x:.1f}' y='{y:.1f}' font-size='{size:.0f}'"
-    return f"<text class='{style}' {place}>{escape(text)}</text>"
+def _tag(name: str, style: str, text: str = "", /, **attributes: float | str) -> str:
+    """Return an element of a class; lengths have at most one digit after the point."""
+    words = [f"{name} class='{style}'"]
+    for key, value in attributes.items():
+        length = f"{value:.1f}" if isinstance(value, float) else value
+        words.append(f"{key.replace('_', '-')}='{length}'")
+    head = " ".join(words)
+    return f"<{head}>{escape(text)}</{name}>" if text else f"<{head}/>"
 
 
 def _wrapped(tokens: Iterable[str]) -> list[str]:

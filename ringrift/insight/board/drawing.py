@@ -44,14 +44,12 @@ class Cell(NamedTuple):
 
 
 class SeatView(NamedTuple):
-    """The player and the counters of one seat."""
+    """The player of one seat, and its counters in words."""
 
     seat: int
     name: str
-    hand: int
-    removed: int
-    territory: int
-    markers: int
+    rings: str
+    area: str
 
 
 class Trace(NamedTuple):
@@ -64,23 +62,23 @@ class Trace(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BoardView:
-    """Everything that a drawing needs. `to_act` is 0 when the game is over."""
+    """Everything that a drawing needs. The position must not be played on."""
 
-    config: Config
+    position: Position
     cells: tuple[Cell, ...]
     seats: tuple[SeatView, ...]
-    ply: int
-    to_act: int
-    phase: str
-    outcome: str
     last_turn: tuple[Trace, ...]
     title: str
 
     @property
     def caption(self) -> str:
         """Config, ply, and the seat to act or the outcome."""
-        doing = self.outcome or f"seat {self.to_act} to act, {self.phase.replace('_', ' ')}"
-        return f"{self.config.key}, ply {self.ply}: {doing}"
+        position = self.position
+        doing = f"seat {position.seat} to act, {PHASES[position.phase].replace('_', ' ')}"
+        if position.over:
+            who = f"seat {position.winner} wins" if position.winner else "no winner"
+            doing = f"{who} by {position.reason.replace('_', ' ')}"
+        return f"{position.config.key}, ply {position.ply}: {doing}"
 
 
 def view(
@@ -88,24 +86,23 @@ def view(
 ) -> BoardView:
     """Return the view of a position; `names` are the players by seat, `last_turn` the move tokens
     to point out."""
-    config, outcome = position.config, ""
-    if position.over:
-        who = f"seat {position.winner} wins" if position.winner else "no winner"
-        outcome = f"{who} by {position.reason.replace('_', ' ')}"
-    players = names or ("",) * config.seats
-    counts = (position.hands(), position.removed(), position.territory(), position.markers())
-    seats = zip(range(1, config.seats + 1), players, *counts, strict=True)
     return BoardView(
-        config=config,
-        cells=tuple(_cells(config, position.text().split(" ")[1])),
-        seats=tuple(SeatView(*seat) for seat in seats),
-        ply=position.ply,
-        to_act=position.seat,
-        phase=PHASES[position.phase],
-        outcome=outcome,
+        position=position,
+        cells=tuple(_cells(position.config, position.text().split(" ")[1])),
+        seats=tuple(_seats(position, names or ("",) * position.config.seats)),
         last_turn=tuple(map(trace, last_turn)),
         title=title,
     )
+
+
+def _seats(position: Position, names: Sequence[str]) -> Iterator[SeatView]:
+    config = position.config
+    counts = position.hands(), position.removed(), position.territory(), position.markers()
+    players = zip(names, *counts, strict=True)
+    for seat, (name, hand, removed, cells, markers) in enumerate(players, 1):
+        rings = f"{hand} in hand, {removed} of {config.rings_to_win} removed"
+        area = f"{cells} of {config.territory_to_win} cells, {markers} markers"
+        yield SeatView(seat, name, rings, area)
 
 
 def trace(token: str) -> Trace:
@@ -146,8 +143,9 @@ def text(board: BoardView) -> Text:
     rows: dict[int, list[Cell]] = {}
     for cell in board.cells:
         rows.setdefault(cell.y, []).append(cell)
-    frame = _hex_frame if board.config.shape.hex else _square_frame
-    for y, before, after in frame(board.config, rows, pitch):
+    config = board.position.config
+    frame = _hex_frame if config.shape.hex else _square_frame
+    for y, before, after in frame(config, rows, pitch):
         line = Text(before)
         for cell in rows.get(y, ()):
             _put(line, shown[cell.name], pitch, _style(cell, cell.name in touched))
@@ -208,13 +206,10 @@ def _put(line: Text, symbol: str, pitch: int, style: str) -> None:
 
 def _notes(board: BoardView) -> Iterator[Text]:
     """Yield counters, mixed stacks and the last turn."""
-    config = board.config
     for seat in board.seats:
         who = f" ({seat.name})" if seat.name else ""
-        rings = f"{seat.hand} in hand, {seat.removed} of {config.rings_to_win} removed"
-        area = f"{seat.territory} of {config.territory_to_win} cells, {seat.markers} markers"
-        line = f" seat {seat.seat}{who}: {rings}, {area}"
-        mark = ">" if seat.seat == board.to_act else " "
+        mark = ">" if seat.seat == board.position.seat else " "
+        line = f" seat {seat.seat}{who}: {seat.rings}, {seat.area}"
         yield Text(mark).append(line, style=TERMINAL_COLOURS[seat.seat])
     mixed = [cell for cell in board.cells if cell.cap < len(cell.stack)]
     if mixed:

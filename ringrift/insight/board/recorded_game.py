@@ -15,7 +15,7 @@ from ringrift.insight.board.drawing import BoardView, view
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
-from ringrift.rules import Config, Position, Record
+from ringrift.rules import PHASES, Config, Position, Record
 
 RECORD_BYTES_MAX = 4 * 1024 * 1024
 """Of a file with a game record; the longest game has some 30 kB."""
@@ -55,10 +55,8 @@ class RecordedGame(NamedTuple):
         except UnicodeDecodeError as error:
             where = f"byte {error.start} is not ASCII"
             raise CommandError(f"{path} is not a game record: {where}") from error
-        except OSError as error:
-            raise CommandError(f"cannot read {path}: {error.strerror}") from error
 
-    def at(self, ply: int | None = None) -> tuple[BoardView, Position]:
+    def at(self, ply: int | None = None) -> BoardView:
         """Return the position after `ply` plies (None: all), with the moves of the turn that led to
         it. Raises RulesError, CommandError."""
         record, plies = self.record, len(self.record.moves)
@@ -72,21 +70,21 @@ class RecordedGame(NamedTuple):
                 turn, last_turn = position.turn_number, []
             last_turn.append(move)
             position.play(move)
-        board = view(position, names=record.seats, last_turn=last_turn, title=self.title)
-        return board, position
+        return view(position, names=record.seats, last_turn=last_turn, title=self.title)
 
-    def document(self, board: BoardView, position: Position) -> dict[str, Any]:
+    def document(self, board: BoardView) -> dict[str, Any]:
         """Return the game and a position of it as plain values."""
+        position = board.position
         return {
             "game": self.title,
             "config": self.record.config.key,
             "pie": self.record.pie,
             "seats": self.record.seats,
             "plies": len(self.record.moves),
-            "ply": board.ply,
+            "ply": position.ply,
             "position": position.text(),
-            "to_act": board.to_act,
-            "phase": board.phase,
+            "to_act": position.seat,
+            "phase": PHASES[position.phase],
             "winner": position.winner,
             "reason": position.reason,
             "legal": position.legal(),

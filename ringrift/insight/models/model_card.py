@@ -1,5 +1,7 @@
 """The card of a network: the contents of its checkpoint, and its history in the log."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,16 +9,28 @@ from msgspec import Struct
 from rich.table import Table
 
 from ringrift.events import facts
-from ringrift.insight.describe import field_text, table
-from ringrift.insight.digests import shorts
-from ringrift.insight.models.model_history import (
-    VERDICTS,
-    Ancestor,
-    ModelHistory,
-    TrainingGames,
-    TrainingRun,
-)
+from ringrift.insight.describe import field_text, shorts, table
+from ringrift.insight.models.model_history import VERDICTS, ModelHistory, TrainingGames, TrainingRun
+from ringrift.learning.families import checkpoint_of
 from ringrift.nets.checkpoint import Checkpoint, Header
+
+
+class Ancestor(Struct, frozen=True):
+    """A network that this one started from; only its digest is known if it is not in the log."""
+
+    model: str
+    config: str | None
+    generation: int | None
+    architecture: str | None
+    promoted: bool | None
+
+    @classmethod
+    def of(cls, model: str, history: ModelHistory) -> Ancestor:
+        """Return what the log knows about a network."""
+        made = history.made[model].event if model in history.made else None
+        names = ("config", "generation", "architecture")
+        config, generation, architecture = (getattr(made, name, None) for name in names)
+        return cls(model, config, generation, architecture, history.promoted(model))
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -36,23 +50,25 @@ class Card(Struct, frozen=True, kw_only=True):
     why: str
 
 
-def card_of(model: str, data: bytes, checkpoint: Checkpoint[Any], history: ModelHistory) -> Card:
-    """Return the card of the network with these bytes."""
+def card_of(model: str, data: bytes, history: ModelHistory) -> Card:
+    """Return the card of the network with these bytes. Raises CheckpointError."""
+    checkpoint = checkpoint_of(data)
     verdict = history.verdicts.get(model)
+    ancestors = history.ancestors(checkpoint.header.parents)
     scores = history.scores.get(model, {})
     return Card(
         model=model,
         size_bytes=len(data),
         parameters=weights(checkpoint),
         header=checkpoint.header,
-        lineage=history.ancestors(checkpoint.header.parents),
+        lineage=tuple(Ancestor.of(name, history) for name in ancestors),
         children=history.children(model),
         training=history.training(model),
         games=history.games(model),
         scores={purpose: score.document() for purpose, score in scores.items()},
         ratings=history.ratings(model),
         promoted=history.promoted(model),
-        why=verdict.why if verdict else "",
+        why=verdict.event.why if verdict else "",
     )
 
 

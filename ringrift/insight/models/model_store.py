@@ -4,12 +4,11 @@ import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ringrift.errors import CommandError
 from ringrift.events import draft
 from ringrift.events.facts import ModelDerived
-from ringrift.insight.digests import DIGITS_MIN, completed
+from ringrift.insight.describe import DIGITS_MIN, completed
 from ringrift.insight.models.model_card import weights
 from ringrift.learning.families import checkpoint_of
 from ringrift.log import read
@@ -18,7 +17,7 @@ from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets import onnx_export
 from ringrift.nets import transfer as transfers
-from ringrift.nets.checkpoint import Checkpoint, CheckpointError, TowerCheckpoint, digest_of
+from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.rules.config import Config
 
 DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS_MIN},64}}")
@@ -47,38 +46,24 @@ async def found(model: str, log: Log | None) -> tuple[str, bytes]:
     return digest, await blobs.get(MODEL_BUCKET, digest)
 
 
-def parsed(data: bytes) -> Checkpoint[Any]:
-    """Return a network as a checkpoint. Raises CommandError."""
-    try:
-        return checkpoint_of(data)
-    except CheckpointError as error:
-        raise CommandError(str(error)) from error
-
-
 def transferred(data: bytes, target: str) -> bytes:
     """Return a network for another config that starts from the weights of this one. Raises
-    CommandError."""
+    CommandError, CheckpointError, TransferError."""
     checkpoint = _tower(data, f"be transferred; train one for {target} from random weights")
-    try:
-        return transfers.transfer(checkpoint, Config.parse(target))
-    except transfers.TransferError as error:
-        raise CommandError(str(error)) from error
+    return transfers.transfer(checkpoint, Config.parse(target))
 
 
 def exported(data: bytes) -> tuple[bytes, float]:
     """Return a network as an ONNX graph, and the largest difference between the outputs of both.
 
-    Raises CommandError."""
+    Raises CommandError, CheckpointError, OnnxError."""
     _tower(data, "be exported: it plays in whole numbers on any CPU as it is")
-    try:
-        return onnx_export.export(data)
-    except onnx_export.OnnxError as error:
-        raise CommandError(str(error)) from error
+    return onnx_export.export(data)
 
 
 def _tower(data: bytes, purpose: str) -> TowerCheckpoint:
-    """Return a network that is not an NNUE. Raises CommandError."""
-    checkpoint = parsed(data)
+    """Return a network that is not an NNUE. Raises CommandError, CheckpointError."""
+    checkpoint = checkpoint_of(data)
     if not isinstance(checkpoint, TowerCheckpoint):
         header = checkpoint.header
         name = f"{header.architecture} for {header.config_key}"
@@ -89,7 +74,7 @@ def _tower(data: bytes, purpose: str) -> TowerCheckpoint:
 async def publish(log: Log, data: bytes) -> str:
     """Store a derived network, then the fact that it exists, unless it is stored already; return
     its digest."""
-    checkpoint = parsed(data)
+    checkpoint = checkpoint_of(data)
     header = checkpoint.header
     model = await Blobs(log).put(MODEL_BUCKET, data)
     fact = ModelDerived(
@@ -106,11 +91,3 @@ async def publish(log: Log, data: bytes) -> str:
             return model
     await log.append([draft(fact, cause=None, source=SOURCE, time=datetime.now(UTC), key=model)])
     return model
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file. Raises CommandError."""
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}") from error

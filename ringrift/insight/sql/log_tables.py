@@ -4,6 +4,7 @@ The file is a projection: `refresh` reads on from the last sequence it has of ea
 the shape of its tables and the first event of its log; if either differs, it is recreated. Times
 are UTC."""
 
+import contextlib
 import hashlib
 import re
 import tempfile
@@ -28,13 +29,8 @@ from ringrift.log.topology import EVENTS, GAMES
 FILE = "events.duckdb"
 FLUSH_EVENTS = 20_000
 """Events inserted at once: a million games do not fit in memory, and small inserts are slow."""
-ENVELOPE = {
-    "seq": "BIGINT",
-    "time": "TIMESTAMP",
-    "id": "VARCHAR",
-    "cause": "VARCHAR",
-    "source": "VARCHAR",
-}
+ENVELOPE = {"seq": "BIGINT", "time": "TIMESTAMP"}
+ENVELOPE |= dict.fromkeys(("id", "cause", "source"), "VARCHAR")
 LOG = dict.fromkeys(("position", "stream", "type", "scope"), "VARCHAR") | ENVELOPE
 _SCALARS = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR", datetime: "TIMESTAMP"}
 
@@ -112,22 +108,16 @@ async def refresh(log: Log, path: Path, progress: Progress | None = None) -> int
     first = {
         stream: f"{entry.id} {entry.stamp_ns}" if entry else "" for stream, entry in entries.items()
     }
-    connection = _opened(path, first)
-    try:
-        added = 0
-        for stream, mark in first.items():
-            added += await _read_on(log, connection, stream, mark, progress)
-        return added
-    finally:
-        connection.close()
+    with contextlib.closing(_opened(path, first)) as connection:
+        added = [
+            await _read_on(log, connection, stream, mark, progress)
+            for stream, mark in first.items()
+        ]
+    return sum(added)
 
 
-def open_tables(path: Path) -> Connection:
-    """Open the file for reading. Raises TablesBusy."""
-    return _connect(path, read_only=True)
-
-
-def _connect(path: Path, *, read_only: bool = False) -> Connection:
+def open_tables(path: Path, *, read_only: bool = True) -> Connection:
+    """Open the file. Raises TablesBusy."""
     try:
         return duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
@@ -141,13 +131,13 @@ def _connect(path: Path, *, read_only: bool = False) -> Connection:
 def _opened(path: Path, first: Mapping[str, str]) -> Connection:
     """Open the file for writing, recreated if its shape or its log differs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = _connect(path)
+    connection = open_tables(path, read_only=False)
     statements = list(_statements())
     shape = hashlib.sha256("\n".join(statements).encode()).hexdigest()
     if not _fits(connection, shape, first):
         connection.close()
         path.unlink()
-        connection = _connect(path)
+        connection = open_tables(path, read_only=False)
         for statement in statements:
             connection.execute(statement)
         connection.execute("INSERT INTO raw.shape VALUES (?)", [shape])
@@ -206,23 +196,13 @@ def _write(folder: Path, waiting: Iterable[Recorded]) -> dict[str, dict[str, str
         name = view_name(type(event))
         if name not in shapes:
             shapes[name] = columns(type(event))
-        envelope = {
-            "seq": meta.seq,
-            "time": meta.time.astimezone(UTC).replace(tzinfo=None),
-            "id": meta.id,
-            "cause": meta.cause,
-            "source": meta.source,
-        }
+        envelope = {column: getattr(meta, column) for column in ENVELOPE}
+        envelope["time"] = meta.time.astimezone(UTC).replace(tzinfo=None)
         values = msgspec.structs.asdict(event)
         fields = {_name(key): value for key, value in values.items() if type(value) is not bytes}
         lines[name].append(envelope | fields)
-        about = {
-            "position": meta.position,
-            "stream": meta.stream,
-            "type": type(event).__name__,
-            "scope": meta.subject.split(".")[2],
-        }
-        lines["log"].append(about | envelope)
+        about = meta.position, meta.stream, type(event).__name__, meta.subject.split(".")[2]
+        lines["log"].append(dict(zip(LOG, about, strict=False)) | envelope)
     encoder = msgspec.json.Encoder()
     for name, rows in lines.items():
         (folder / name).write_bytes(encoder.encode_lines(rows))

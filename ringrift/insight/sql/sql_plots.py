@@ -1,40 +1,21 @@
-"""Pictures of one config, drawn from the tables of the log."""
+"""Pictures of one config, drawn from the tables of the log; only that of Elo, which `ringrift up`
+draws as well, from a fold of the log."""
 
-from collections.abc import Callable
-from datetime import timedelta
-from itertools import accumulate
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ringrift.errors import CommandError
 from ringrift.insight import plot_style as plots
+from ringrift.insight.generations import LoopView
 from ringrift.insight.sql.log_tables import Connection, rows_of
 from ringrift.insight.sql.ready_views import PRICES
+from ringrift.log.protocol import Log, Progress
 
 BUCKETS, BARS = 40, 10
 """Steps of a time axis: of throughput, and of allocation."""
-ELO = """
-    WITH games AS (
-        SELECT t.generation, sum(s.games) AS games
-        FROM training_requested t
-        JOIN selfplay_finished s ON s.config = t.config AND s.seq < t.seq
-        WHERE t.config = $1 GROUP BY ALL
-    ), verdicts AS (
-        SELECT model, TRUE AS promoted FROM model_promoted
-        UNION ALL SELECT model, FALSE FROM promotion_rejected
-    )
-    SELECT m.generation, any_value(g.games)::BIGINT AS games,
-           max(l.elo) AS elo, any_value(l.se) AS se,
-           coalesce(any_value(v.promoted), FALSE) AS promoted
-    FROM model_registered m
-    JOIN leaderboard l ON l.config = m.config AND l.participant LIKE m.model[:12] || ':%'
-    JOIN games g USING (generation) LEFT JOIN verdicts v ON v.model = m.model
-    WHERE m.config = $1 GROUP BY m.generation ORDER BY m.generation
-"""
-BASELINES = """
-    SELECT split_part(participant, ':', 2) AS name, elo FROM leaderboard
-    WHERE config = $1 AND participant IN ('baseline:random:s0', 'baseline:heuristic:s0')
-"""
 THROUGHPUT = f"""
     WITH span AS (
         SELECT min(time) AS low,
@@ -50,7 +31,8 @@ LOSS = """
     WHERE config = $1 ORDER BY generation, step
 """
 COST = f"""
-    SELECT time, work, seconds / 3600 AS hours, hours * per_hour AS cost
+    SELECT time, work, seconds / 3600 AS hours, hours * per_hour AS cost,
+           time - to_microseconds((seconds * 1e6)::BIGINT) AS begun
     FROM work LEFT JOIN {PRICES} USING (node) WHERE config = $1 ORDER BY time
 """
 ALLOCATION = f"""
@@ -72,94 +54,90 @@ ALLOCATION = f"""
 """
 
 
-def elo(connection: Connection, config: str, path: Path) -> None:
-    """Draw the Elo above random play of every network over the self-play games before its
-    training."""
-    rows = _rows(connection, "ratings", config, ELO)
-    baselines = {row["name"]: row["elo"] for row in rows_of(connection, BASELINES, config)}
-    plots.elo_over_games(config, (plots.EloPoint(**row) for row in rows), baselines, path)
+async def elo(log: Log, config: str, path: Path, progress: Progress | None = None) -> None:
+    """Draw the Elo of every network above random play. Raises CommandError without ratings."""
+    loop = await LoopView.read(log, progress)
+    view = loop.configs.get(config)
+    if view is None or not view.ratings:
+        raise _nothing(
+            "ratings", config, (view.config for view in loop.configs.values() if view.plies)
+        )
+    plots.elo_over_games(view, path)
 
 
 def throughput(connection: Connection, config: str, path: Path) -> None:
     """Draw games per minute over time, by origin."""
-    rows = _rows(connection, "games", config, THROUGHPUT)
-    origins = sorted({row["origin"] for row in rows})
-    width = rows[0]["step"] / 60 / len(origins)
-    title, along = f"{config}: games per minute", plots.since(rows[0]["low"])
+    found = _columns(connection, "games", config, THROUGHPUT)
+    origins = sorted(set(found["origin"]))
+    width = found["step"][0] / 60 / len(origins)
+    title, along = f"{config}: games per minute", plots.since(found["low"][0].item())
     with plots.figure(path, title, along, "games per minute") as axes:
         for number, origin in enumerate(origins):
-            mine = [row for row in rows if row["origin"] == origin]
-            left = [row["second"] / 60 + width * number for row in mine]
+            mine = found["origin"] == origin
+            left = found["second"][mine] / 60 + width * number
             colour = plots.WORK_COLOURS.get(origin, plots.INK)
-            heights = [row["rate"] for row in mine]
-            axes.bar(left, heights, width, align="edge", label=origin, color=colour)
+            axes.bar(left, found["rate"][mine], width, align="edge", label=origin, color=colour)
         axes.set_ylim(bottom=0)
         plots.legend(axes)
 
 
 def loss(connection: Connection, config: str, path: Path) -> None:
     """Draw training loss (line) and validation loss (dots) over steps, a colour per generation."""
-    rows = _rows(connection, "loss curves (they are kept for seven days)", config, LOSS)
-    generations = sorted({row["generation"] for row in rows})
+    found = _columns(connection, "loss curves (they are kept for seven days)", config, LOSS)
+    generations = sorted(set(found["generation"]))
     title = f"{config}: training loss by generation, dots: validation"
     with plots.figure(path, title, "step", "loss") as axes:
         for number, generation in enumerate(generations):
             colour = plots.shade(number / max(1, len(generations) - 1))
-            mine = [row for row in rows if row["generation"] == generation]
-            steps, losses = [row["step"] for row in mine], [row["loss"] for row in mine]
+            mine = found["generation"] == generation
+            steps, losses = found["step"][mine], found["loss"][mine]
             axes.plot(steps, losses, color=colour, lw=1.2, label=str(generation))
-            seen = [row for row in mine if row["validation_loss"] is not None]
-            steps, losses = [row["step"] for row in seen], [row["validation_loss"] for row in seen]
-            axes.plot(steps, losses, "o", ms=3, color=colour)
+            axes.plot(steps, found["validation_loss"][mine], "o", ms=3, color=colour)
         plots.legend(axes, title="generation")
 
 
 def cost(connection: Connection, config: str, path: Path) -> None:
     """Draw the accumulated cost of work over time, by kind; its hours if a node that did some is
     not registered with its price."""
-    rows = _rows(connection, "finished work", config, COST)
-    unit = "cost" if all(row["cost"] is not None for row in rows) else "hours"
-    start = min(row["time"] - timedelta(hours=row["hours"]) for row in rows)
-    minutes = [(row["time"] - start).total_seconds() / 60 for row in rows]
-    with plots.figure(path, f"{config}: {unit} of work so far", plots.since(start), unit) as axes:
+    found = _columns(connection, "finished work", config, COST)
+    unit = "hours" if np.ma.is_masked(found["cost"]) else "cost"
+    begun = found["begun"].min()
+    minutes = [0.0, *(found["time"] - begun) / np.timedelta64(1, "m")]
+    title, along = f"{config}: {unit} of work so far", plots.since(begun.item())
+    with plots.figure(path, title, along, unit) as axes:
         for work, colour in plots.WORK_COLOURS.items():
-            spent = [row[unit] if row["work"] == work else 0.0 for row in rows]
-            sums = [0.0, *accumulate(spent)]
-            axes.step([0.0, *minutes], sums, where="post", color=colour, label=work)
+            sums = [0.0, *np.where(found["work"] == work, found[unit], 0.0).cumsum()]
+            axes.step(minutes, sums, where="post", color=colour, label=work)
         axes.set_ylim(bottom=0)
         plots.legend(axes)
 
 
 def allocation(connection: Connection, config: str, path: Path) -> None:
     """Draw the share of each kind of work of the config in the seconds of all configs."""
-    rows = _rows(connection, "finished work", config, ALLOCATION)
-    minutes, width = [row["minutes"] for row in rows], rows[0]["width"] * 0.9
-    title, along = f"{config}: share of all work by kind", plots.since(rows[0]["low"])
+    found = _columns(connection, "finished work", config, ALLOCATION)
+    title, along = f"{config}: share of all work by kind", plots.since(found["low"][0].item())
     with plots.figure(path, title, along, "share of the seconds of all configs") as axes:
-        base = [0.0] * len(rows)
+        base, width = np.zeros(len(found["total"])), found["width"][0] * 0.9
         for work, colour in plots.WORK_COLOURS.items():
-            share = [row[work] / row["total"] for row in rows]
-            axes.bar(minutes, share, width, base, align="edge", color=colour, label=work)
-            base = [low + part for low, part in zip(base, share, strict=True)]
+            share = found[work] / found["total"]
+            axes.bar(found["minutes"], share, width, base, align="edge", color=colour, label=work)
+            base = base + share
         axes.set_ylim(0, 1)
         plots.legend(axes, ncol=3, loc="upper left", bbox_to_anchor=(0.0, -0.14))
 
 
-Plot = Callable[[Connection, str, Path], None]
-PLOTS: dict[str, Plot] = {
-    "elo": elo,
-    "throughput": throughput,
-    "loss": loss,
-    "cost": cost,
-    "allocation": allocation,
-}
+PLOTS = {"throughput": throughput, "loss": loss, "cost": cost, "allocation": allocation}
 
 
-def _rows(connection: Connection, what: str, config: str, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of a query for one config. Raises CommandError if there are none."""
-    rows = list(rows_of(connection, sql, config))
-    if not rows:
-        played = "SELECT DISTINCT scope FROM log WHERE type = 'SelfplayPlanned' ORDER BY scope"
-        known = ", ".join(row["scope"] for row in rows_of(connection, played)) or "none"
-        raise CommandError(f"the log has no {what} of {config}; configs with self-play: {known}")
-    return rows
+def _columns(connection: Connection, what: str, config: str, sql: str) -> dict[str, Any]:
+    """Return the columns of a query for one config. Raises CommandError if they are empty."""
+    found: dict[str, Any] = connection.execute(sql, [config]).fetchnumpy()
+    if not all(map(len, found.values())):
+        played = "SELECT DISTINCT scope FROM log WHERE type = 'SelfplayPlanned'"
+        raise _nothing(what, config, (row["scope"] for row in rows_of(connection, played)))
+    return found
+
+
+def _nothing(what: str, config: str, played: Iterable[str]) -> CommandError:
+    known = ", ".join(sorted(played)) or "none"
+    return CommandError(f"the log has no {what} of {config}; configs with self-play: {known}")

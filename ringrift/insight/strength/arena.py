@@ -1,4 +1,5 @@
-"""Plays measuring matches: writes requests into the log and waits for their results.
+"""Plays the matches of the strength commands (against baselines, ladders, gauntlets, tiers): writes
+requests into the log and waits for their results.
 
 A request that is already in the log is not repeated, as the same pairing, starts and seed are the
 same request. A command that was interrupted therefore continues where it stopped."""
@@ -7,17 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, NamedTuple
 
 from ringrift.deciders.kit import seed_from
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
-from ringrift.insight.strength.measurements import MatchResult, Measurements, identity
-from ringrift.learning.pairings import Pairing
+from ringrift.events.participants import seat
+from ringrift.insight.rebuild import rebuild_elo
+from ringrift.insight.strength.measurements import (
+    MatchResult,
+    Measurements,
+    highest_beaten,
+    identity,
+)
+from ringrift.learning import pairings
+from ringrift.learning.pairings import TIERS, Pairing
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
+from ringrift.rules.config import Config
 from ringrift.runtime.host import node_name
 
 Evaluators = Callable[[], AbstractAsyncContextManager[None]]
@@ -25,83 +36,79 @@ Evaluators = Callable[[], AbstractAsyncContextManager[None]]
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 
 
-async def measurements(log: Log, config: str, progress: Progress | None = None) -> Measurements:
-    """Fold what the log holds about the strength of a config."""
-    known = Measurements(config=config)
-    async for recorded in read.facts(log, progress=progress):
-        known.fold([recorded])
-    return known
+STRENGTH_STARTS = 200
+"""With 400 games of two seats, the interval of a score of 60 % begins at 55 %."""
+LADDER_GAMES = 100
+"""Games per rung at least; the interval of a score of 60 % then begins at 50 %."""
+TOURNAMENT_MODELS_MIN = 2
+
+
+Rated = tuple[list[MatchResult], list[facts.Rating]]
+"""Results, and the ratings of their players as derived from the log."""
 
 
 class Arena:
-    """Plays matches of one config; the evaluators start with the first match that needs them."""
+    """Plays matches of one config; the evaluators start with the first match that needs them, and
+    stop when the block of the arena ends. Another `seed` gives new games."""
 
     def __init__(
-        self, log: Log, known: Measurements, evaluators: Evaluators, progress: ProgressBar
+        self, log: Log, config: str, seed: int, evaluators: Evaluators, progress: ProgressBar
     ) -> None:
-        self.log, self.known = log, known
+        self.log, self.seed, self.known = log, seed, Measurements(config=config)
         self._evaluators, self._progress = evaluators, progress
         self._leaving = contextlib.AsyncExitStack()
         self._started = False
 
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def open(
-        cls, log: Log, config: str, evaluators: Evaluators, progress: ProgressBar
-    ) -> AsyncIterator[Arena]:
-        """Read the measurements; evaluators that were started stop when the block ends."""
-        with progress("folding EVENTS") as report:
-            known = await measurements(log, config, report)
-        arena = cls(log, known, evaluators, progress)
-        async with arena._leaving:
-            yield arena
+    async def __aenter__(self) -> Arena:
+        await self._read()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._leaving.__aexit__(*error)
+
+    async def _read(self) -> None:
+        with self._progress("folding EVENTS") as report:
+            self.known = await Measurements.read(self.log, self.known.config, report)
 
     async def play(
-        self, purpose: facts.Purpose, pairings: Sequence[Pairing], *, starts: int, seed: int
+        self, purpose: facts.Purpose, matches: Sequence[Pairing], starts: int
     ) -> list[MatchResult]:
-        """Play `starts` starts of each pairing, except those in the log already, and return the
-        results of the pairings. Raises CommandError if a match failed."""
-        tickets = await self._request(purpose, pairings, starts, seed)
-        known = self.known
-        if waiting := tickets - known.scored.keys() - known.failed.keys():
+        """Play `starts` starts of each match, except those in the log already, and return the
+        results of the matches. Raises CommandError if a match failed."""
+        requests = await self._requests(purpose, matches, starts)
+        await self._write([one for one in requests if identity(one) not in self.known.asked])
+        tickets = {self.known.asked[identity(request)] for request in requests}
+        if waiting := tickets - self.known.scored.keys() - self.known.failed.keys():
             if not self._started:
                 await self._leaving.enter_async_context(self._evaluators())
                 self._started = True
             await self._await_results(waiting)
-        # folded from the log, so that a report is the same in every later run
-        with self._progress("folding EVENTS") as report:
-            self.known = known = await measurements(self.log, known.config, report)
+        await self._read()  # from the log, so that a report is the same in every later run
+        known = self.known
         for ticket in sorted(tickets & known.failed.keys()):
             request = known.tickets[ticket]
             who = f"{request.candidate.participant} against {request.opponent.participant}"
             raise CommandError(f"{who} failed: {known.failed[ticket]}; try another --seed")
         found = {(row.candidate, row.opponent): row for row in known.results(purpose)}
-        return [found[one.candidate.participant, one.opponent.participant] for one in pairings]
+        return [found[one.candidate.participant, one.opponent.participant] for one in matches]
 
-    async def _request(
-        self, purpose: facts.Purpose, pairings: Iterable[Pairing], starts: int, seed: int
-    ) -> set[str]:
-        """Write the requests that are not in the log; return the tickets of all."""
-        known = self.known
-        requests = await self._rounds(purpose, pairings, starts, seed)
-        fresh = [request for request in requests if identity(request) not in known.asked]
+    async def _write(self, requests: Sequence[facts.EvaluationRequested]) -> None:
         drafts = []
-        for request in fresh:
-            key = f"{purpose}-{request.seed}-{request.starts}"
+        for request in requests:
+            key = f"{request.purpose}-{request.seed}-{request.starts}"
             drafts.append(draft(request, cause=None, source=f"ringrift@{node_name()}", key=key))
         seqs = await self.log.append_each(drafts) if drafts else []
-        for request, seq in zip(fresh, seqs, strict=True):
-            known.ask(request, f"{EVENTS}/{seq}")
-        return {known.asked[identity(request)] for request in requests}
+        for request, seq in zip(requests, seqs, strict=True):
+            self.known.ask(request, f"{EVENTS}/{seq}")
 
-    async def _rounds(
-        self, purpose: facts.Purpose, pairings: Iterable[Pairing], starts: int, seed: int
+    async def _requests(
+        self, purpose: facts.Purpose, matches: Iterable[Pairing], starts: int
     ) -> list[facts.EvaluationRequested]:
         """Return the requests of matches, small enough for several evaluators to share one."""
         settings, version = await read.settings_in_force(self.log)
         config, size = self.known.config, settings.evaluation.starts_per_ticket
         found = []
-        for candidate, opponent in pairings:
+        for candidate, opponent in matches:
             registered = self.known.models.get(candidate.model or "")
             names = candidate.participant, opponent.participant
             for number, first in enumerate(range(0, starts, size)):
@@ -113,7 +120,7 @@ class Arena:
                     purpose=purpose,
                     round=number,
                     starts=min(size, starts - first),
-                    seed=seed_from(seed, config, purpose, *names, number),
+                    seed=seed_from(self.seed, config, purpose, *names, number),
                     settings_version=version,
                 )
                 found.append(request)
@@ -151,3 +158,86 @@ class Arena:
             finally:
                 counting.cancel()
                 await asyncio.gather(counting, return_exceptions=True)
+
+
+class Climb(NamedTuple):
+    """The tiers a player met, and the highest that it beat."""
+
+    player: str
+    highest_tier_beaten: str | None
+    results: list[MatchResult]
+
+
+def opponents_of(against: Sequence[str]) -> Sequence[str]:
+    """Return the named opponents of `pairings.AGAINST`, all if none is named. Raises
+    CommandError."""
+    if unknown := sorted(set(against) - set(pairings.AGAINST)):
+        known = ", ".join(pairings.AGAINST)
+        raise CommandError(f"no opponent is called {', '.join(unknown)}; there are {known}")
+    return against or pairings.AGAINST
+
+
+async def play_strength(
+    arena: Arena, digest: str, simulations: int, opponents: Sequence[str], starts: int | None
+) -> None:
+    """Play a network against `opponents`."""
+    asked = pairings.strength(digest, simulations, opponents, kind=_kind(arena, digest))
+    await arena.play("strength", asked, starts or STRENGTH_STARTS)
+
+
+async def play_ladder(
+    arena: Arena, model: str | None, budgets: Sequence[int], starts: int | None
+) -> None:
+    """Play every searching harness against itself with the next lower budget, with the heuristic
+    and with a network: `model`, else the current one if there is one. Raises CommandError."""
+    wanted = model or ("current" if arena.known.view.current else None)
+    digest = arena.known.model(wanted) if wanted else None
+    kind = _kind(arena, digest) if digest else "network"
+    config = Config.parse(arena.known.config)
+    asked = pairings.ladder(config, sorted(budgets), model=digest, kind=kind)
+    if not asked:
+        raise CommandError(f"give at least two budgets for a ladder, not {list(budgets)}")
+    await arena.play("ladder", asked, starts or -(-LADDER_GAMES // config.seats))
+
+
+async def play_gauntlet(arena: Arena, model: str, simulations: int, starts: int) -> Rated:
+    """Play a network under every compatible harness against both baselines."""
+    digest, config = arena.known.model(model), Config.parse(arena.known.config)
+    asked = pairings.gauntlet(config, digest, simulations, kind=_kind(arena, digest))
+    return await _rated(arena, "gauntlet", asked, starts)
+
+
+async def play_round_robin(
+    arena: Arena, models: Sequence[str], simulations: int, starts: int
+) -> Rated:
+    """Play every two of several networks. Raises CommandError for fewer than two."""
+    digests = list(dict.fromkeys(arena.known.model(name) for name in models))
+    if len(digests) < TOURNAMENT_MODELS_MIN:
+        raise CommandError("a round robin needs two different networks: give --models A,B,...")
+    return await _rated(arena, "tournament", pairings.round_robin(digests, simulations), starts)
+
+
+async def climb_tiers(arena: Arena, model: str, simulations: int, starts: int) -> Climb:
+    """Play the tiers from D1 up to the first that is not beaten: the higher ones are expensive."""
+    me = seat("gumbel", model=arena.known.model(model), simulations=simulations)
+    results: list[MatchResult] = []
+    for opponent in TIERS.values():
+        results += await arena.play("tier", [Pairing(me, opponent)], starts)
+        if results[-1].verdict != "stronger":
+            break
+    names = [(name, opponent.participant) for name, opponent in TIERS.items()]
+    return Climb(me.participant, highest_beaten(results, names), results)
+
+
+async def _rated(
+    arena: Arena, purpose: facts.Purpose, asked: Sequence[Pairing], starts: int
+) -> Rated:
+    results = await arena.play(purpose, asked, starts)
+    players = {one.participant for pairing in asked for one in pairing}
+    tables = {item.config: item.table for item in await rebuild_elo(arena.log)}
+    ratings = tables[arena.known.config].ratings
+    return results, [row for row in ratings if row.participant in players]
+
+
+def _kind(arena: Arena, digest: str) -> str:
+    return pairings.kind_of(arena.known.models[digest].architecture)

@@ -1,7 +1,9 @@
 """The results of measuring matches, from the log alone: scores with intervals, ladders, tiers, and
 the curve over generations. The same log always gives the same report."""
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -11,11 +13,11 @@ from ringrift.errors import CommandError
 from ringrift.events import Recorded, facts
 from ringrift.events.facts import seats_of
 from ringrift.events.tickets import tickets_of
-from ringrift.insight.digests import completed, short
+from ringrift.insight.describe import completed, short
 from ringrift.insight.generations import ConfigView, LoopView, Score
+from ringrift.log import read
+from ringrift.log.protocol import Log, Progress
 
-Identity = tuple[str, str, str, str, int, int]
-"""Requests are equal if config, purpose, both participants, starts and seed are equal."""
 Share = tuple[float, float, float]
 """A share of games won, and the lower and upper limit of its 95 % interval."""
 
@@ -78,32 +80,6 @@ class Rung(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(kw_only=True)
-class _Pairing:
-    """All rounds of one pairing and purpose, added up."""
-
-    candidate: facts.Seat
-    opponent: facts.Seat
-    wins: float = 0.0
-    games: int = 0
-    play_seconds: float = 0.0
-
-    def result(self, seats: int) -> MatchResult:
-        """Return the score of a match that has games."""
-        low, high = wilson_interval(self.wins / self.games, self.games)
-        return MatchResult(
-            candidate=self.candidate.participant,
-            opponent=self.opponent.participant,
-            games=self.games,
-            wins=self.wins,
-            score=self.wins / self.games,
-            low=max(0.0, low),
-            high=min(1.0, high),
-            fair=1 / seats,
-            play_seconds=round(self.play_seconds, 3),
-        )
-
-
-@dataclass(kw_only=True)
 class Measurements:
     """A fold of `EVENTS`: the measuring matches of one config, its networks and generations."""
 
@@ -111,8 +87,8 @@ class Measurements:
     loop: LoopView = field(default_factory=LoopView)
     models: dict[str, facts.ModelRegistered] = field(default_factory=dict)
     tickets: dict[str, facts.EvaluationRequested] = field(default_factory=dict)
-    asked: dict[Identity, str] = field(default_factory=dict)
-    """Tickets by request."""
+    asked: dict[tuple[object, ...], str] = field(default_factory=dict)
+    """Tickets by the identity of their request."""
     failed: dict[str, str] = field(default_factory=dict)
     """Reasons by ticket."""
     scored: dict[str, facts.EvaluationScored] = field(default_factory=dict)
@@ -127,20 +103,28 @@ class Measurements:
         """Seats of a game."""
         return seats_of(self.config)
 
-    def fold(self, events: Iterable[Recorded]) -> None:
-        """Fold events in the order of the log."""
-        for event, meta in events:
-            self.loop.fold([Recorded(event, meta)])
-            match event:
-                case facts.ModelRegistered() if event.config == self.config:
-                    self.models[event.model] = event
-                case facts.EvaluationRequested() if event.config == self.config:
-                    if event.purpose in facts.MEASURING:
-                        self.ask(event, meta.position)
-                case facts.EvaluationScored() if event.ticket in self.tickets:
-                    self.scored[event.ticket] = event
-                case facts.EvaluationFailed() if event.ticket in self.tickets:
-                    self.failed[event.ticket] = event.reason
+    @classmethod
+    async def read(cls, log: Log, config: str, progress: Progress | None = None) -> Measurements:
+        """Fold what the log holds about the strength of a config."""
+        known = cls(config=config)
+        async for recorded in read.facts(log, progress=progress):
+            known.take(recorded)
+        return known
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold an event; events are folded in the order of the log."""
+        self.loop.take(recorded)
+        event, meta = recorded
+        match event:
+            case facts.ModelRegistered() if event.config == self.config:
+                self.models[event.model] = event
+            case facts.EvaluationRequested() if event.config == self.config:
+                if event.purpose in facts.MEASURING:
+                    self.ask(event, meta.position)
+            case facts.EvaluationScored() if event.ticket in self.tickets:
+                self.scored[event.ticket] = event
+            case facts.EvaluationFailed() if event.ticket in self.tickets:
+                self.failed[event.ticket] = event.reason
 
     def ask(self, request: facts.EvaluationRequested, position: str) -> None:
         """Fold a request that is stored at a position."""
@@ -162,20 +146,15 @@ class Measurements:
     def results(self, purpose: facts.Purpose, candidate: str | None = None) -> list[MatchResult]:
         """Return the scores of the matches of a purpose, or only those of one network."""
         found = self._matches(purpose)
-        mine = [match for match in found if candidate in (None, match.candidate.model)]
-        return [match.result(self.seats) for match in mine]
+        return [row for asked, row in found if candidate in (None, asked.candidate.model)]
 
     def rungs(self) -> list[Rung]:
         """Return the ladders, ordered by player and budget."""
-        found = [
-            Rung(
-                player=_player(match.candidate),
-                budget=match.candidate.simulations,
-                below=match.opponent.simulations,
-                result=match.result(self.seats),
-            )
-            for match in self._matches("ladder")
-        ]
+        found = []
+        for asked, result in self._matches("ladder"):
+            budget, below = asked.candidate.simulations, asked.opponent.simulations
+            player = _player(asked.candidate)
+            found.append(Rung(player=player, budget=budget, below=below, result=result))
         return sorted(found, key=lambda rung: (rung.player, rung.budget, rung.below))
 
     def report(self, model: str) -> StrengthReport:
@@ -200,24 +179,38 @@ class Measurements:
             ),
         )
 
-    def _matches(self, purpose: facts.Purpose) -> list[_Pairing]:
-        """Return the pairings that have games, with all rounds and seeds added up, in the order of
-        their requests."""
-        found: dict[tuple[str, str], _Pairing] = {}
+    def _matches(
+        self, purpose: facts.Purpose
+    ) -> Iterator[tuple[facts.EvaluationRequested, MatchResult]]:
+        """Yield the first request and the score of each pairing that has games, all rounds and
+        seeds added up, in the order of the requests."""
+        rounds: dict[tuple[str, str], list[str]] = {}
         for ticket, request in self.tickets.items():
-            score = self.scored.get(ticket)
-            if request.purpose == purpose and score is not None:
-                seats = request.candidate, request.opponent
-                key = seats[0].participant, seats[1].participant
-                match = found.setdefault(key, _Pairing(candidate=seats[0], opponent=seats[1]))
-                match.wins += score.wins
-                match.games += score.games
-                match.play_seconds += score.play_seconds
-        return list(found.values())
+            if request.purpose == purpose and ticket in self.scored:
+                names = request.candidate.participant, request.opponent.participant
+                rounds.setdefault(names, []).append(ticket)
+        for (candidate, opponent), tickets in rounds.items():
+            scores = [self.scored[ticket] for ticket in tickets]
+            games, wins = sum(row.games for row in scores), sum(row.wins for row in scores)
+            low, high = wilson_interval(wins / games, games)
+            yield (
+                self.tickets[tickets[0]],
+                MatchResult(
+                    candidate=candidate,
+                    opponent=opponent,
+                    games=games,
+                    wins=wins,
+                    score=wins / games,
+                    low=max(0.0, low),
+                    high=min(1.0, high),
+                    fair=1 / self.seats,
+                    play_seconds=round(sum(row.play_seconds for row in scores), 3),
+                ),
+            )
 
 
-def identity(request: facts.EvaluationRequested) -> Identity:
-    """Return what makes a request equal to another."""
+def identity(request: facts.EvaluationRequested) -> tuple[object, ...]:
+    """Return what makes a request equal to another, in any round and under any settings."""
     names = request.candidate.participant, request.opponent.participant
     return (request.config, request.purpose, *names, request.starts, request.seed)
 

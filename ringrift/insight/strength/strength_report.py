@@ -8,8 +8,7 @@ from rich.table import Table
 
 from ringrift.events.facts import seats_of
 from ringrift.insight import plot_style as plots
-from ringrift.insight.describe import table
-from ringrift.insight.digests import short
+from ringrift.insight.describe import short, table
 from ringrift.insight.strength.measurements import MatchResult, Rung, Share, StrengthReport
 
 BASELINES = {"random": ("random play", "#0072b2"), "heuristic": ("heuristic", "#e69f00")}

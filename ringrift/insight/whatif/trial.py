@@ -6,9 +6,12 @@ else (games, networks, scores) as recorded, as history cannot show what workers 
 requests that were never written. `WhatIf` counts how many of the events read after the first
 divergence rest on decisions that would have changed: the more, the less the rest means."""
 
-import importlib.util
+from __future__ import annotations
+
+import runpy
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +20,6 @@ from msgspec.structs import replace
 from ringrift.deciders.kit import Decider
 from ringrift.errors import CommandError
 from ringrift.events import EventMeta, Fact, Recorded, Settings, facts
-from ringrift.insight.whatif.totals import Totals
 from ringrift.insight.why.references import HISTORY
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
@@ -44,6 +46,74 @@ class TrialDecision(NamedTuple):
     def config(self) -> str:
         """The config it is about, `all` for the others."""
         return getattr(self.fact, "config", "all")
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """Sums over the decisions about one config. Seconds are None if history has no measurements.
+
+    verdict_seconds   mean time from the registration of a network to its verdict
+    worker_seconds    cost of the requested games and samples, at the mean recorded cost of one"""
+
+    decisions: dict[str, int] = field(default_factory=dict)
+    """By type."""
+    games: int = 0
+    evaluation_starts: int = 0
+    trainings: int = 0
+    samples: int = 0
+    promoted: int = 0
+    rejected: int = 0
+    verdict_seconds: float | None = None
+    worker_seconds: float | None = None
+
+    @classmethod
+    def of(
+        cls, config: str, decisions: Iterable[TrialDecision], history: Sequence[Recorded]
+    ) -> Totals:
+        """Add up the decisions about a config."""
+        mine = [item for item in decisions if item.config == config]
+        made = [item.fact for item in mine]
+        kinds = Counter(type(fact).__name__ for fact in made)
+        found = cls(
+            decisions=dict(kinds),
+            games=sum(fact.games for fact in made if isinstance(fact, facts.SelfplayPlanned)),
+            evaluation_starts=sum(
+                fact.starts for fact in made if isinstance(fact, facts.EvaluationRequested)
+            ),
+            trainings=kinds["TrainingRequested"],
+            samples=sum(fact.samples for fact in made if isinstance(fact, facts.TrainingRequested)),
+            promoted=kinds["ModelPromoted"],
+            rejected=kinds["PromotionRejected"],
+        )
+        registered = {
+            event.model: meta.time
+            for event, meta in history
+            if isinstance(event, facts.ModelRegistered)
+        }
+        waits = [
+            (item.cause.time - registered[item.fact.model]).total_seconds()
+            for item in mine
+            if isinstance(item.fact, facts.ModelPromoted | facts.PromotionRejected)
+            and item.fact.model in registered
+        ]
+        found.verdict_seconds = sum(waits) / len(waits) if waits else None
+        found.worker_seconds = found._cost(config, history)
+        return found
+
+    def _cost(self, config: str, history: Iterable[Recorded]) -> float | None:
+        games = samples = 0
+        play = train = 0.0
+        for event, _ in history:
+            match event:
+                case facts.SelfplayFinished() if event.config == config:
+                    games, play = games + event.games, play + event.play_seconds
+                case facts.TrainingFinished() if event.config == config:
+                    samples, train = samples + event.samples, train + event.train_seconds
+        work = [(self.games, games, play), (self.samples, samples, train)]
+        asked = [item for item in work if item[0]]
+        if not asked or not all(done for _, done, _ in asked):
+            return None
+        return sum(amount * seconds / done for amount, done, seconds in asked)
 
 
 class Difference(NamedTuple):
@@ -75,10 +145,14 @@ class WhatIf:
     recorded: list[TrialDecision]
     tried: list[TrialDecision]
     differences: list[Difference]
-    same: int
     read: int
     affected: int
     totals: dict[str, tuple[Totals, Totals]]
+
+    @property
+    def same(self) -> int:
+        """Number of recorded decisions that would have been the same."""
+        return len(self.recorded) - sum(item.recorded is not None for item in self.differences)
 
 
 def policy_named(name: str) -> Decider[Any]:
@@ -88,15 +162,13 @@ def policy_named(name: str) -> Decider[Any]:
             return deciders()[name]
         known = f"{', '.join(deciders())}, or a Python file with a DECIDER"
         raise CommandError(f"no decider is called {name!r}: give {known}")
-    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
-    if spec is None or spec.loader is None or not Path(name).is_file():
+    if not Path(name).is_file():
         raise CommandError(f"there is no policy file {name}")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        found = runpy.run_path(name).get("DECIDER")
     except Exception as error:
         raise CommandError(f"{name} does not load: {type(error).__name__}: {error}") from error
-    if not isinstance(found := getattr(module, "DECIDER", None), Decider):
+    if not isinstance(found, Decider):
         raise CommandError(f"{name} has no DECIDER (a ringrift.deciders.kit.Decider)")
     return found
 
@@ -120,16 +192,10 @@ async def whatif(
         if meta.seq > since
         for item in own.get(meta.seq, ())
     ]
-    tried = list(_tried(decider, history, own, retune, since))
-    differences, same = _differences(recorded, tried)
+    tried = list(_tried(DeciderRun(decider, own), history, retune, since))
+    differences = _differences(recorded, tried)
     others, affected = _affected(decider, history, differences)
-    totals = {}
-    for config in dict.fromkeys(item.config for item in (*recorded, *tried)):
-        sides = [
-            Totals.of(config, [(item.fact, item.cause.time) for item in side], history)
-            for side in (recorded, tried)
-        ]
-        totals[config] = (sides[0], sides[1])
+    configs = dict.fromkeys(item.config for item in (*recorded, *tried))
     return WhatIf(
         policy=decider.name,
         since=since,
@@ -137,41 +203,37 @@ async def whatif(
         recorded=recorded,
         tried=tried,
         differences=differences,
-        same=same,
         read=others,
         affected=affected,
-        totals=totals,
+        totals={
+            config: (Totals.of(config, recorded, history), Totals.of(config, tried, history))
+            for config in configs
+        },
     )
 
 
 def _tried(
-    decider: Decider[Any],
-    history: Iterable[Recorded],
-    own: dict[int, list[Recorded]],
-    retune: Retune,
-    since: int,
+    run: DeciderRun, history: Sequence[Recorded], retune: Retune, since: int
 ) -> Iterator[TrialDecision]:
     """Yield the decisions of the policy after `since`."""
-    run, settings, live = DeciderRun(decider, {}), None, False
-    for event, meta in history:
-        if meta.seq > since and not live:
-            live = True
-            # the state stays as recorded, but the settings are those of the trial from here on
-            if settings is not None:
-                run.fold(_retuned(settings.event, retune), settings.meta)
+    run.decided_to = since
+    past = [item for item in history if item.meta.seq <= since]
+    for event, meta in past:
+        run.take(event, meta)
+    # the state stays as recorded, but the settings are those of the trial from here on
+    for event, meta in reversed(past):
+        if isinstance(event, facts.SettingsChanged):
+            run.fold(_retuned(event, retune), meta)
+            break
+    for event, meta in history[len(past) :]:
         if type(event) not in run.types or run.is_own(event, meta):
             continue
         if isinstance(event, facts.SettingsChanged):
-            settings = Recorded(event, meta)
-            event = _retuned(event, retune) if live else event
+            event = _retuned(event, retune)
         context = run.fold(event, meta)
-        if live:
-            for fact in decider.decide(run.state, event, context):
-                yield TrialDecision(fact, meta, None)
-                run.state = decider.evolve(run.state, fact, context)
-        else:
-            for decision, its_meta in own.get(meta.seq, ()):
-                run.fold(decision, its_meta, meta)
+        for fact in run.decider.decide(run.state, event, context):
+            yield TrialDecision(fact, meta, None)
+            run.state = run.decider.evolve(run.state, fact, context)
 
 
 def _retuned(event: facts.SettingsChanged, retune: Retune) -> facts.SettingsChanged:
@@ -180,12 +242,12 @@ def _retuned(event: facts.SettingsChanged, retune: Retune) -> facts.SettingsChan
 
 def _differences(
     recorded: Iterable[TrialDecision], tried: Iterable[TrialDecision]
-) -> tuple[list[Difference], int]:
-    """Return the differences in the order in which they show, and the number of equal decisions."""
+) -> list[Difference]:
+    """Return the differences in the order in which they show."""
     waiting: dict[tuple[Any, ...], list[TrialDecision]] = {}
     for item in tried:
         waiting.setdefault(_identity(item.fact), []).append(item)
-    found, same = [], 0
+    found = []
     for item in recorded:
         others = waiting.get(_identity(item.fact))
         if not others:
@@ -195,12 +257,10 @@ def _differences(
         fields = tuple(_fields(item.fact, other.fact))
         if item.cause.seq != other.cause.seq:
             found.append(Difference("moved", item, other, fields))
-        elif {name for name, _, _ in fields} <= WORDING:
-            same += 1
-        else:
+        elif not {name for name, _, _ in fields} <= WORDING:
             found.append(Difference("changed", item, other, fields))
     found += [Difference("added", None, item) for items in waiting.values() for item in items]
-    return sorted(found, key=lambda item: item.seq), same
+    return sorted(found, key=lambda item: item.seq)
 
 
 def _identity(fact: Fact) -> tuple[Any, ...]:
@@ -235,9 +295,7 @@ def _affected(
     others = affected = 0
     for event, meta in history:
         config = getattr(event, "config", "")
-        rests = meta.cause in changed
-        rests = rests or (isinstance(event, facts.ShardExported) and config in configs)
-        if rests:
+        if meta.cause in changed or (isinstance(event, facts.ShardExported) and config in configs):
             changed.add(meta.position)
         if meta.position in changed and isinstance(
             event, facts.SelfplayPlanned | facts.EvaluationRequested
@@ -246,5 +304,5 @@ def _affected(
         own = type(event) in decider.writes and meta.cause is not None
         if type(event) in decider.reads and not own and meta.seq > differences[0].seq:
             others += 1
-            affected += rests
+            affected += meta.position in changed
     return others, affected

@@ -1,8 +1,7 @@
 """A what-if as text, as a document, and as a picture of the decisions over time."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, product
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from rich.table import Table
 from ringrift.insight import plot_style as plots
 from ringrift.insight.describe import field_text, fields_line, table
 from ringrift.insight.past import changes
-from ringrift.insight.whatif.totals import Totals
-from ringrift.insight.whatif.trial import Difference, TrialDecision, WhatIf
+from ringrift.insight.whatif.trial import Difference, Totals, TrialDecision, WhatIf
 
 SHOWN_MAX, PLACES_SHOWN_MAX = 40, 8
 AMOUNTS = {
@@ -135,36 +133,32 @@ def decisions_over_time(found: WhatIf, path: Path) -> None:
     """Draw the running count of each kind of decision, as recorded and as tried (dashed).
 
     If there is only one kind, and it requests games, samples or starts, their running sum."""
-    everything = [*found.recorded, *found.tried]
-    times = [item.cause.time for item in everything]
+    everything = sorted((*found.recorded, *found.tried), key=lambda item: item.cause.time)
     kinds = sorted({type(item.fact).__name__ for item in everything})
-    amount = AMOUNTS.get(kinds[0]) if len(kinds) == 1 else None
+    amount = AMOUNTS.get(kinds[0], "") if len(kinds) == 1 else ""
     title = f"{found.policy}: decisions on EVENTS/{found.since + 1}..{found.until}"
-    along = plots.since(min(times)) if times else ""
-    title = f"{title}, dotted: first divergence"
-    with plots.figure(path, title, along, f"{amount or 'decisions'} so far") as axes:
-        if not times:
+    title, up = f"{title}, dotted: first divergence", f"{amount or 'decisions'} so far"
+    start = everything[0].cause.time if everything else None
+    with plots.figure(path, title, plots.since(start) if start else "", up) as axes:
+        if start is None:
             return
-        end = _minutes(max(times), min(times)) * (1.0 + MARGIN)
-        for number, kind in enumerate(kinds):
-            for decisions, style, label in (
-                (found.recorded, "-", "recorded"),
-                (found.tried, "--", "tried"),
-            ):
-                mine = [item for item in decisions if type(item.fact).__name__ == kind]
-                mine.sort(key=lambda item: item.cause.time)
-                minutes = [_minutes(item.cause.time, min(times)) for item in mine]
-                sums = [0, *accumulate(getattr(item.fact, amount or "", 1) for item in mine)]
-                look = {"color": f"C{number}", "label": f"{kind}, {label}", "lw": 1.4}
-                axes.step([0.0, *minutes, end], [*sums, sums[-1]], style, where="post", **look)
+
+        def minutes(item: TrialDecision) -> float:
+            return (item.cause.time - start).total_seconds() / 60
+
+        end = minutes(everything[-1]) * (1.0 + MARGIN)
+        sides = {"recorded": (found.recorded, "-"), "tried": (found.tried, "--")}
+        for (number, kind), side in product(enumerate(kinds), sides):
+            decisions, style = sides[side]
+            mine = [item for item in decisions if type(item.fact).__name__ == kind]
+            mine.sort(key=minutes)
+            sums = [0, *accumulate(getattr(item.fact, amount, 1) for item in mine)]
+            look = {"color": f"C{number}", "label": f"{kind}, {side}", "lw": 1.4}
+            times = [0.0, *map(minutes, mine), end]
+            axes.step(times, [*sums, sums[-1]], style, where="post", **look)
         if found.differences:
             first = found.differences[0].tried or found.differences[0].recorded
             assert first is not None
-            at = _minutes(first.cause.time, min(times))
-            axes.axvline(at, color=plots.FAINT, lw=0.8, ls=":")
+            axes.axvline(minutes(first), color=plots.FAINT, lw=0.8, ls=":")
         axes.set_ylim(bottom=0)
         plots.legend(axes)
-
-
-def _minutes(time: datetime, start: datetime) -> float:
-    return (time - start).total_seconds() / 60

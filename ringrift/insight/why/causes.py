@@ -1,4 +1,5 @@
-"""The causal tree of an event: everything it rests on, down to the games.
+"""The causal tree of an event: everything it rests on, down to the games. As text, as a document
+and as an SVG picture: a row per event, coloured by kind, with lines to its causes.
 
 Each event is opened once, where it is nearest to the root, and only named elsewhere. The tree of a
 decision after a thousand generations is therefore as long as its history, not exponentially
@@ -10,18 +11,35 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from xml.sax.saxutils import escape
 
 import msgspec
 
 from ringrift.events import Recorded, facts
-from ringrift.insight.describe import fields_line, plural
-from ringrift.insight.digests import DIGITS_MIN, short
+from ringrift.insight.describe import DIGITS_MIN, fields_line, plural, short
 from ringrift.insight.why.references import GameGroup, GameIndex, HistoryIndex
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 
 CLOSED = {"open": "", "elsewhere": "  (shown elsewhere)", "deeper": "  …"}
+ROW, INDENT, MARGIN, LETTER = 24.0, 22.0, 16.0, 7.2
+"""Pixels: height of a row, indentation of a level, margin, width of a monospaced letter."""
+LEVELS_MAX = 40
+"""Deeper levels are drawn at this one, as a picture a mile wide shows nothing."""
+PAPER, INK, FAINT = "#fbf8f1", "#2b2722", "#8b8170"
+FONT = "DejaVu Sans Mono, Menlo, Consolas, monospace"
+COLOURS = {
+    "selfplay": "#0072b2",
+    "game": "#0072b2",
+    "shard": "#56b4e9",
+    "training": "#e69f00",
+    "model": "#d55e00",
+    "evaluation": "#009e73",
+    "rating": "#009e73",
+    "promotion": "#cc79a7",
+}
+"""By the first token of the subject (Okabe and Ito 2008); others are grey."""
 BULKY = ("targets", "moves")
 """Fields of a game that are left out of the JSON document."""
 
@@ -36,17 +54,14 @@ class CauseNode:
             `deeper`: it is below the requested depth"""
 
     role: str
-    recorded: Recorded | None = None
-    games: GameGroup | None = None
+    what: Recorded | GameGroup
     state: Literal["open", "elsewhere", "deeper"] = "open"
     children: list[CauseNode] = field(default_factory=list)
 
     @property
     def position(self) -> str:
         """Such as `EVENTS/12` or `GAMES/1..64`."""
-        if self.recorded is not None:
-            return self.recorded.meta.position
-        return self.games.position if self.games else ""
+        return (self.what if isinstance(self.what, GameGroup) else self.what.meta).position
 
     def walk(self) -> Iterator[tuple[int, CauseNode]]:
         """Yield the nodes of the tree top down, each with its depth."""
@@ -82,12 +97,12 @@ async def why(
     last = root.meta.seq if root.meta.stream == EVENTS else None
     history = await HistoryIndex.read(log, last, progress)
     games = await GameIndex.read(log, history, last, progress)
-    top = CauseNode(role="root", recorded=root)
+    top = CauseNode(role="root", what=root)
     opened = {root.meta.position}
     waiting = deque([(0, top)])  # breadth first: the nearest place is met first
     while waiting:
         level, node = waiting.popleft()
-        node.children = list(_children(node, history, games))
+        node.children = list(_children(node.what, history, games))
         for child in node.children:
             if child.position in opened:
                 child.state = "elsewhere"
@@ -99,38 +114,36 @@ async def why(
     return top
 
 
-def _children(node: CauseNode, history: HistoryIndex, games: GameIndex) -> Iterator[CauseNode]:
-    if node.games is not None:
-        request = history.at.get(node.games.request or "")
-        if request is not None:
-            yield CauseNode(role="cause", recorded=request)
+def _children(
+    what: Recorded | GameGroup, history: HistoryIndex, games: GameIndex
+) -> Iterator[CauseNode]:
+    if isinstance(what, GameGroup):
+        if request := history.at.get(what.request or ""):
+            yield CauseNode(role="cause", what=request)
         return
-    assert node.recorded is not None
-    for role, recorded in history.references(node.recorded):
-        yield CauseNode(role=role, recorded=recorded)
-    event, meta = node.recorded
+    for role, recorded in history.references(what):
+        yield CauseNode(role=role, what=recorded)
+    event, meta = what
     if isinstance(event, facts.ShardExported):
         for group in games.of_shard(event.digest):
-            yield CauseNode(role="games", games=group)
+            yield CauseNode(role="games", what=group)
     elif isinstance(event, facts.EvaluationScored | facts.SelfplayFinished):
         played = games.by_request.get(meta.cause or "")
-        yield from [CauseNode(role="games", games=played)] if played else []
+        yield from [CauseNode(role="games", what=played)] if played else []
 
 
 def node_text(node: CauseNode) -> str:
     """Return a node as one line."""
-    if (games := node.games) is not None:
+    if isinstance(node.what, GameGroup):
+        games = node.what
         what = plural(games.count, f"{games.origin} game")
         nodes = ", ".join(f"{name} {count}" for name, count in games.nodes.items())
         models = ", ".join(f"{short(name)} {count}" for name, count in games.models.items())
-        request = games.request or "-"
-        text = f"{games.position} {what} for {request} (nodes {nodes}; by {models})"
-        return f"{text}{CLOSED[node.state]}"
-    assert node.recorded is not None
-    event, meta = node.recorded
+        by = f"(nodes {nodes}; by {models})"
+        return f"{games.position} {what} for {games.request or '-'} {by}{CLOSED[node.state]}"
+    event, meta = node.what
     role = "" if node.role in ("root", "cause") else f"[{node.role}] "
-    scope = meta.subject.split(".")[2]
-    head = f"{role}{meta.position} {type(event).__name__} {scope}"
+    head = f"{role}{meta.position} {type(event).__name__} {meta.subject.split('.')[2]}"
     return f"{head}  {fields_line(event)}{CLOSED[node.state]}"
 
 
@@ -155,15 +168,15 @@ def tree_document(top: CauseNode) -> dict[str, Any]:
     nodes = []
     for depth, node in rows:
         row = {"position": node.position, "role": node.role, "depth": depth, "state": node.state}
-        row |= _about(node)
-        nodes.append(row | {"children": [numbers[id(child)] for child in node.children]})
+        children = [numbers[id(child)] for child in node.children]
+        nodes.append(row | _about(node.what) | {"children": children})
     return {"nodes": nodes}
 
 
-def _about(node: CauseNode) -> dict[str, Any]:
-    if node.recorded is None:
-        return {"type": "games", "data": msgspec.to_builtins(node.games)}
-    event, meta = node.recorded
+def _about(what: Recorded | GameGroup) -> dict[str, Any]:
+    if isinstance(what, GameGroup):
+        return {"type": "games", "data": msgspec.to_builtins(what)}
+    event, meta = what
     data = msgspec.to_builtins(event)
     return {
         "type": type(event).__name__,
@@ -172,3 +185,35 @@ def _about(node: CauseNode) -> dict[str, Any]:
         "source": meta.source,
         "data": {name: value for name, value in data.items() if name not in BULKY},
     }
+
+
+def causes_svg(top: CauseNode) -> str:
+    """Return the picture as an SVG document."""
+    parts: list[str] = []
+    heights: list[float] = []  # of the newest row of each level
+    width = 0.0
+    for number, (depth, node) in enumerate(top.walk()):
+        level = min(depth, LEVELS_MAX)
+        x, y = MARGIN + level * INDENT, MARGIN + (number + 0.5) * ROW
+        if depth:
+            line = f"M{x - INDENT:.0f},{heights[level - 1]:.0f} V{y:.0f} H{x:.0f}"
+            parts.append(f"<path d='{line}' stroke='{FAINT}' fill='none'/>")
+        heights[level:] = [y]
+        colour = _colour(node)
+        fill = colour if node.state == "open" else PAPER
+        style = f"fill='{fill}' stroke='{colour}' stroke-width='2'"
+        parts.append(f"<circle cx='{x:.0f}' cy='{y:.0f}' r='5' {style}/>")
+        text = node_text(node)
+        parts.append(f"<text x='{x + 12:.0f}' y='{y + 4:.0f}'>{escape(text)}</text>")
+        width = max(width, level * INDENT + len(text) * LETTER)
+    size = f"width='{width + 3 * MARGIN:.0f}' height='{y + 0.5 * ROW + MARGIN:.0f}'"
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' {size} font-size='12' font-family='{FONT}' "
+        f"fill='{INK}'><rect width='100%' height='100%' fill='{PAPER}'/>{''.join(parts)}</svg>\n"
+    )
+
+
+def _colour(node: CauseNode) -> str:
+    if isinstance(node.what, GameGroup):
+        return COLOURS["game"]
+    return COLOURS.get(node.what.meta.subject.split(".")[1], FAINT)

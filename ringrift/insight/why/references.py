@@ -3,18 +3,19 @@ settings, results, games)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import REGISTRY, Fact, Recorded, facts
+from ringrift.events import REGISTRY, EventMeta, Fact, Recorded, facts
 from ringrift.insight.heads import GameAt, game_heads
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
 
+F = TypeVar("F", bound=Fact)
 LEAVES = (
     facts.TrainingProgressed,
     facts.ConsumerStarted,
@@ -31,14 +32,6 @@ HISTORY = tuple(
 MODEL_FIELDS = ("model", "parent", "previous", "current", "candidate_model")
 HEURISTIC = "heuristic"
 """Takes the place of a digest where no network played."""
-
-
-class Reference(NamedTuple):
-    """An event that another rests on, as its `cause`, `shard`, `model`, `evidence`, `retraction` or
-    `settings`."""
-
-    role: str
-    recorded: Recorded
 
 
 class GameGroup(Struct, kw_only=True):
@@ -66,7 +59,7 @@ class GameGroup(Struct, kw_only=True):
         """Count one more game."""
         self.last_seq, self.count = game.seq, self.count + 1
         self.nodes[game.head.node] = self.nodes.get(game.head.node, 0) + 1
-        for model in {seat.model or HEURISTIC for seat in game.head.seats}:
+        for model in dict.fromkeys(seat.model or HEURISTIC for seat in game.head.seats):
             self.models[model] = self.models.get(model, 0) + 1
 
 
@@ -76,12 +69,12 @@ class HistoryIndex:
     def __init__(self) -> None:
         self.at: dict[str, Recorded] = {}
         """By position."""
-        self.models: dict[str, Recorded] = {}
-        self.shards: dict[str, Recorded] = {}
+        self.models: dict[str, Recorded[facts.ModelRegistered]] = {}
+        self.shards: dict[str, Recorded[facts.ShardExported]] = {}
         self.settings: dict[int, Recorded] = {}
-        self.scores: dict[str, list[Recorded]] = {}
+        self.scores: dict[str, list[Recorded[facts.EvaluationScored]]] = {}
         """By config."""
-        self.retractions: list[Recorded] = []
+        self.retractions: list[Recorded[facts.GamesRetracted]] = []
 
     @classmethod
     async def read(
@@ -89,41 +82,47 @@ class HistoryIndex:
     ) -> HistoryIndex:
         """Index everything that other events can rest on, up to a sequence of `EVENTS`."""
         found = cls()
-        async for recorded in read.facts(log, *HISTORY, until=until, progress=progress):
-            found.add(recorded)
+        async for event, meta in read.facts(log, *HISTORY, until=until, progress=progress):
+            found._add(event, meta)
         return found
 
-    def add(self, recorded: Recorded) -> None:
-        """Index one event; events are added in the order of the log."""
-        event = recorded.event
-        self.at[recorded.meta.position] = recorded
+    def _add(self, event: Fact, meta: EventMeta) -> None:
+        self.at[meta.position] = Recorded(event, meta)
         match event:
             # a rebuilt network or shard has the same digest: its first event counts
             case facts.ModelRegistered():
-                self.models.setdefault(event.model, recorded)
+                self.models.setdefault(event.model, Recorded(event, meta))
             case facts.ShardExported():
-                self.shards.setdefault(event.digest, recorded)
+                self.shards.setdefault(event.digest, Recorded(event, meta))
             case facts.GamesRetracted():
-                self.retractions.append(recorded)
+                self.retractions.append(Recorded(event, meta))
             case facts.SettingsChanged():
-                self.settings[event.version] = recorded
+                self.settings[event.version] = Recorded(event, meta)
             case facts.EvaluationScored():
-                self.scores.setdefault(event.config, []).append(recorded)
+                self.scores.setdefault(event.config, []).append(Recorded(event, meta))
 
-    def references(self, recorded: Recorded) -> list[Reference]:
-        """Return the earlier events that an event rests on, its cause first, each once."""
-        found: dict[str, Reference] = {}
+    def all(self, kind: type[F]) -> Iterator[Recorded[F]]:
+        """Yield the events of a kind in the order of the log."""
+        for event, meta in self.at.values():
+            if isinstance(event, kind):
+                yield Recorded(event, meta)
+
+    def references(self, recorded: Recorded) -> Iterator[tuple[str, Recorded]]:
+        """Yield the earlier events that an event rests on, its cause first, each once, as its
+        `cause`, `shard`, `model`, `evidence`, `retraction` or `settings`."""
+        seen: set[str] = set()
         for role, other in self._named(recorded):
-            if other is not None and _before(other, recorded):
-                found.setdefault(other.meta.position, Reference(role, other))
-        return list(found.values())
+            if other is None or other.meta.position in seen or not _before(other, recorded):
+                continue
+            seen.add(other.meta.position)
+            yield role, other
 
     def _named(self, recorded: Recorded) -> Iterator[tuple[str, Recorded | None]]:
         event, meta = recorded
         yield "cause", self.at.get(meta.cause or "")
         if isinstance(event, facts.ModelPromoted | facts.PromotionRejected):
             for item in self.scores.get(event.config, ()):
-                if getattr(item.event, "candidate_model", None) == event.model:
+                if item.event.candidate_model == event.model:
                     yield "evidence", item
         if isinstance(event, facts.RatingsUpdated):
             yield from (("evidence", item) for item in self.scores.get(event.config, ()))
@@ -159,11 +158,7 @@ class GameIndex:
 
     @classmethod
     async def read(
-        cls,
-        log: Log,
-        history: HistoryIndex,
-        until: int | None = None,
-        progress: Progress | None = None,
+        cls, log: Log, history: HistoryIndex, until: int | None, progress: Progress | None
     ) -> GameIndex:
         """Index the games of all configs with a shard exported up to a sequence of `EVENTS`.
 
@@ -172,8 +167,7 @@ class GameIndex:
         found = cls()
         shards: dict[str, list[facts.ShardExported]] = {}
         for event, meta in history.shards.values():
-            in_time = until is None or meta.seq <= until
-            if isinstance(event, facts.ShardExported) and in_time:
+            if until is None or meta.seq <= until:
                 shards.setdefault(event.config, []).append(event)
         for waiting in shards.values():
             waiting.sort(key=lambda shard: shard.first_seq)
@@ -192,7 +186,10 @@ class GameIndex:
         return sorted({node for group in groups for node in group.nodes})
 
     def _add(
-        self, game: GameAt, waiting: list[facts.ShardExported], retractions: list[Recorded]
+        self,
+        game: GameAt,
+        waiting: list[facts.ShardExported],
+        retractions: Sequence[Recorded[facts.GamesRetracted]],
     ) -> None:
         """Count a game; shards that end before it are removed from `waiting`."""
         if game.cause:
@@ -202,11 +199,7 @@ class GameIndex:
         for shard in waiting:
             if game.seq < shard.first_seq:
                 break  # so do all later ones
-            earlier = [
-                event
-                for event, meta in retractions
-                if isinstance(event, facts.GamesRetracted) and meta.seq <= shard.events_seq
-            ]
+            earlier = [event for event, meta in retractions if meta.seq <= shard.events_seq]
             if not retracted(earlier, game.head, game.seq):
                 groups = self._by_shard.setdefault(shard.digest, {})
                 groups.setdefault((game.cause, game.head.origin), _group(game)).add(game)

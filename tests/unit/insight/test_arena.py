@@ -70,13 +70,13 @@ def no_progress(_: str) -> Iterator[Progress]:
 @contextlib.asynccontextmanager
 async def arena_of(answers: Answers) -> AsyncIterator[Arena]:
     await answers.put(loop_facts.registered(MODEL))
-    async with Arena.open(answers.log, CONFIG, answers.evaluators, no_progress) as arena:
+    async with Arena(answers.log, CONFIG, 1, answers.evaluators, no_progress) as arena:
         yield arena
 
 
 async def test_each_pairing_is_played_and_scored() -> None:
     async with arena_of(Answers()) as arena:
-        found = await arena.play("strength", PAIRINGS, starts=100, seed=1)
+        found = await arena.play("strength", PAIRINGS, starts=100)
     assert [row.opponent for row in found] == [RANDOM.participant, HEURISTIC.participant]
     assert [(row.games, row.score) for row in found] == [(200, 0.5)] * 2
 
@@ -84,7 +84,7 @@ async def test_each_pairing_is_played_and_scored() -> None:
 async def test_a_match_is_split_into_tickets() -> None:
     answers = Answers()
     async with arena_of(answers) as arena:
-        await arena.play("strength", PAIRINGS[:1], starts=100, seed=1)
+        await arena.play("strength", PAIRINGS[:1], starts=100)
     requests = [item async for item in read.facts(answers.log, facts.EvaluationRequested)]
     assert sum(request.starts for request, _ in requests) == 100
     assert len({request.seed for request, _ in requests}) == len(requests) > 1
@@ -93,15 +93,15 @@ async def test_a_match_is_split_into_tickets() -> None:
 async def test_a_match_in_the_log_is_not_played_again() -> None:
     answers = Answers()
     async with arena_of(answers) as arena:
-        first = await arena.play("strength", PAIRINGS, starts=4, seed=1)
-        again = await arena.play("strength", PAIRINGS, starts=4, seed=1)
+        first = await arena.play("strength", PAIRINGS, starts=4)
+        again = await arena.play("strength", PAIRINGS, starts=4)
     assert (again, answers.started) == (first, 1)
 
 
 async def test_a_failed_match_is_an_error_with_its_reason() -> None:
     async with arena_of(Answers(fail=True)) as arena:
         with pytest.raises(CommandError, match="failed: no memory; try another --seed"):
-            await arena.play("strength", PAIRINGS[:1], starts=4, seed=1)
+            await arena.play("strength", PAIRINGS[:1], starts=4)
 
 
 async def test_without_a_network_there_is_no_current_one() -> None:

@@ -11,9 +11,7 @@ from ringrift.insight.generations import ConfigView, LoopView
 
 @pytest.fixture
 async def view(loop: TurningLoop) -> LoopView:
-    view = LoopView()
-    view.fold(await loop.all())
-    return view
+    return await LoopView.read(loop.log)
 
 
 def test_every_generation_has_its_data_scores_and_verdict(view: LoopView) -> None:
@@ -43,7 +41,8 @@ async def test_retracted_results_are_subtracted(loop: TurningLoop, view: LoopVie
         why="bad disk",
     )
     position = await loop.put(retraction)
-    view.fold([item for item in await loop.all(GamesRetracted) if item.meta.position == position])
+    (recorded,) = [item for item in await loop.all() if item.meta.position == position]
+    view.take(recorded)
     scores = view.of("hex8_2p").generations[scored.generation].scores
     left = scores[scored.purpose].games if scored.purpose in scores else 0
     assert (before - left, view.of("hex8_2p").retracted) == (scored.games, 2)

@@ -24,7 +24,7 @@ from ringrift.insight.rebuild import rebuild_elo
 from ringrift.insight.sql import log_tables as tables
 from ringrift.insight.sql.log_tables import FILE, columns, open_tables, refresh, rows_of, view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
-from ringrift.insight.sql.sql_plots import PLOTS
+from ringrift.insight.sql.sql_plots import PLOTS, elo
 from ringrift.log import read
 
 
@@ -190,6 +190,13 @@ async def test_work_is_priced_by_the_newest_registration_of_its_node(
     connection = open_tables(path)
     PLOTS["cost"](connection, "hex8_2p", tmp_path / "cost.png")
     connection.close()
+
+
+async def test_the_picture_of_elo_is_drawn(loop: TurningLoop, tmp_path: Path) -> None:
+    await elo(loop.log, "hex8_2p", tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(CommandError, match="no ratings of square8_2p; configs with self-play: hex"):
+        await elo(loop.log, "square8_2p", tmp_path / "y.png")
 
 
 @pytest.mark.parametrize("what", sorted(PLOTS.keys() - {"loss"}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.turning_loop import TurningLoop
 
+from ringrift.insight.models.model_card import Ancestor
 from ringrift.insight.models.model_history import ModelHistory
 
 
@@ -26,18 +27,18 @@ def test_a_network_has_its_training_games_scores_and_rating(history: ModelHistor
 
 def test_a_network_has_ancestors_and_children(history: ModelHistory) -> None:
     first, second, third = history.made
-    ancestors = history.ancestors(history.made[third].parents)
-    assert [item.model for item in ancestors] == [second, first]
+    assert history.ancestors(history.parents(third)) == (second, first)
     assert history.children(first) == (second,)
 
 
 def test_an_ancestor_that_is_not_in_the_log_has_only_its_digest(history: ModelHistory) -> None:
-    (ancestor,) = history.ancestors(["ab" * 32])
+    (digest,) = history.ancestors(["ab" * 32])
+    ancestor = Ancestor.of(digest, history)
     assert (ancestor.model, ancestor.config) == ("ab" * 32, None)
 
 
 def test_the_state_is_that_of_the_newest_verdict(history: ModelHistory) -> None:
-    states = [history.state(made) for made in history.made.values()]
+    states = [history.state(made) for made, _ in history.made.values()]
     assert states == ["promoted", "promoted", "current"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.turning_loop import TurningLoop
 
 from ringrift.errors import CommandError
-from ringrift.insight.model_lineage import Archive
+from ringrift.insight.models.model_lineage import Archive
 
 
 @pytest.fixture

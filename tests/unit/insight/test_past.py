@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from support.turning_loop import TurningLoop
 
 from ringrift.errors import CommandError
@@ -30,7 +31,7 @@ def test_values_have_changes_exactly_where_they_differ(before: Any, after: Any) 
     assert (not found) == (before == after)
     assert list(past.changes(before, copy.deepcopy(before))) == []
     for _, old, new in found:
-        assert past.MISSING in (old, new) or old != new
+        assert UNSET in (old, new) or old != new
 
 
 async def test_every_decider_is_a_projection(loop: TurningLoop) -> None:
@@ -86,9 +87,9 @@ async def test_settings_and_pauses_are_those_in_force(loop: TurningLoop) -> None
 async def test_a_diff_names_the_event_that_caused_a_change(loop: TurningLoop) -> None:
     promoted = (await loop.all(ModelPromoted))[1]
     found = await past.diff(loop.log, promoted.meta.seq - 1, promoted.meta.seq, "generations")
-    (current,) = [item for item in found if item.change.path[-1] == "current"]
-    assert current.change.after == promoted.event.model
-    assert [meta.position for meta in current.causes] == [promoted.meta.position]
+    (current,) = [item for item in found if item.path.endswith(".current")]
+    assert current.after == promoted.event.model
+    assert [cause.position for cause in current.causes] == [promoted.meta.position]
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.0, 1.0), (0.5, 1.0), (0.05, 0.5)])
@@ -98,13 +99,15 @@ async def test_a_diff_is_the_difference_of_both_states(
     points = [int(share * await loop.tail()) for share in (first, second)]
     states = [(await past.at(loop.log, seq, "training")).runs[0].state for seq in points]
     found = await past.diff(loop.log, points[0], points[1], "training")
-    assert [item.change for item in found] == list(past.changes(*states))
+    assert [(item.path, item.before, item.after) for item in found] == [
+        (".".join(path), before, after) for path, before, after in past.changes(*states)
+    ]
     assert all(item.causes for item in found)
 
 
 async def test_nothing_changes_between_a_point_and_itself(loop: TurningLoop) -> None:
-    assert await past.diff(loop.log, 5, 5) == []
-    assert await past.diff(loop.log, await loop.tail(), 10_000) == []
+    assert await past.diff(loop.log, 5, 5, None) == []
+    assert await past.diff(loop.log, await loop.tail(), 10_000, None) == []
 
 
 async def test_a_time_is_the_newest_sequence_stored_by_then(loop: TurningLoop) -> None:

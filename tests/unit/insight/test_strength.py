@@ -71,7 +71,8 @@ class History:
 
     def known(self) -> Measurements:
         found = Measurements(config=CONFIG)
-        found.fold(self.events)
+        for recorded in self.events:
+            found.take(recorded)
         return found
 
 

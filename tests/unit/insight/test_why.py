@@ -7,9 +7,17 @@ from xml.etree import ElementTree
 import pytest
 from support.turning_loop import TurningLoop
 
-from ringrift.events import facts
-from ringrift.insight.why.causes import CauseNode, find, node_text, tree_document, tree_lines, why
-from ringrift.insight.why.causes_svg import causes_svg
+from ringrift.events import Recorded, facts
+from ringrift.insight.why.causes import (
+    CauseNode,
+    causes_svg,
+    find,
+    node_text,
+    tree_document,
+    tree_lines,
+    why,
+)
+from ringrift.insight.why.references import GameGroup
 
 
 @pytest.fixture
@@ -19,7 +27,7 @@ async def tree(loop: TurningLoop) -> CauseNode:
 
 
 def test_a_promotion_rests_on_scores_network_shards_and_settings(tree: CauseNode) -> None:
-    kinds = {type(node.recorded.event) for _, node in tree.walk() if node.recorded}
+    kinds = {type(node.what.event) for _, node in tree.walk() if isinstance(node.what, Recorded)}
     assert kinds >= {
         facts.EvaluationScored,
         facts.ModelRegistered,
@@ -50,17 +58,15 @@ async def test_a_training_rests_on_all_games_of_its_shards(loop: TurningLoop) ->
     shards = [
         node
         for node in top.children
-        if node.recorded and isinstance(node.recorded.event, facts.ShardExported)
+        if isinstance(node.what, Recorded) and isinstance(node.what.event, facts.ShardExported)
     ]
     assert len(shards) == len(request.event.shards)
     for shard in shards:
-        groups = [node.games for node in opened[shard.position].children if node.games]
-        assert sum(group.count for group in groups) == 2
-    plans = {
-        node.games.request
-        for _, node in top.walk()
-        if node.games and node.games.origin == "selfplay"
-    }
+        groups = [node.what for node in opened[shard.position].children]
+        assert sum(group.count for group in groups if isinstance(group, GameGroup)) == 2
+    whats = [node.what for _, node in top.walk()]
+    groups = [what for what in whats if isinstance(what, GameGroup)]
+    plans = {group.request for group in groups if group.origin == "selfplay"}
     recorded = await loop.all(facts.SelfplayPlanned)
     assert plans == {plan.meta.position for plan in recorded[:2]}
 
@@ -76,8 +82,8 @@ async def test_each_event_is_opened_once(loop: TurningLoop) -> None:
 def test_causes_come_before_their_effects(tree: CauseNode) -> None:
     for _, node in tree.walk():
         for child in node.children:
-            if node.recorded and child.recorded:
-                effect, cause = node.recorded.meta, child.recorded.meta
+            if isinstance(node.what, Recorded) and isinstance(child.what, Recorded):
+                effect, cause = node.what.meta, child.what.meta
                 assert effect.stream != cause.stream or cause.seq < effect.seq
 
 
@@ -91,8 +97,8 @@ async def test_a_game_rests_on_its_plan(loop: TurningLoop) -> None:
     root = await find(loop.log, "GAMES/1")
     assert root is not None
     (plan, *_) = (await why(loop.log, root)).children
-    assert plan.recorded is not None
-    assert isinstance(plan.recorded.event, facts.SelfplayPlanned)
+    assert isinstance(plan.what, Recorded)
+    assert isinstance(plan.what.event, facts.SelfplayPlanned)
 
 
 async def test_an_event_is_found_by_sequence_position_and_id(loop: TurningLoop) -> None:

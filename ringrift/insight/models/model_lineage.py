@@ -5,20 +5,18 @@ Also: which networks learned from the games of a node or of another network."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from rich.table import Table
 
 from ringrift.errors import CommandError
-from ringrift.events import EventMeta, Fact, facts
-from ringrift.insight.describe import plural, table
-from ringrift.insight.digests import completed, short, shorts
+from ringrift.events import facts
+from ringrift.insight.describe import completed, plural, short, shorts, table
+from ringrift.insight.models.model_history import ModelHistory
 from ringrift.insight.why.references import HEURISTIC, GameGroup, GameIndex, HistoryIndex
 from ringrift.log.protocol import Log, Progress
 
-F = TypeVar("F", bound=Fact)
 SHARDS_SHOWN_MAX = 12
 
 
@@ -90,14 +88,14 @@ class Exposure(Struct, frozen=True):
 class Archive:
     """The indexes that lineages are read from."""
 
-    def __init__(self, history: HistoryIndex, games: GameIndex) -> None:
-        self.history, self.games = history, games
+    def __init__(self, models: ModelHistory, games: GameIndex) -> None:
+        self.models, self.games, self.history = models, games, models.history
 
     @classmethod
     async def open(cls, log: Log, progress: Progress | None = None) -> Archive:
         """Index the whole log."""
         history = await HistoryIndex.read(log, progress=progress)
-        return cls(history, await GameIndex.read(log, history, progress=progress))
+        return cls(ModelHistory(history), await GameIndex.read(log, history, None, progress))
 
     def model(self, prefix: str) -> str:
         """Return the digest that starts with `prefix`. Raises CommandError."""
@@ -110,13 +108,14 @@ class Archive:
     def of(self, model: str) -> ModelLineage:
         """Return the lineage of a registered network. Raises KeyError."""
         event, meta = self.history.models[model]
-        assert isinstance(event, facts.ModelRegistered)
-        request = self.history.at.get(meta.cause or "")
+        models, history = self.models, self.history
+        request, verdict = models.request(model), models.verdicts.get(model)
         shards = self._shards(model)
         groups = [group for shard in shards for group in shard.groups]
         played = [group for group in self.games.by_request.values() if model in group.models]
         pupils = self.exposed(lambda group: group.models.get(model, 0))
-        verdict, current = self._verdict(event)
+        plans = history.all(facts.SelfplayPlanned)
+        taints = history.all(facts.ModelTainted)
         return ModelLineage(
             model=model,
             config=event.config,
@@ -124,31 +123,23 @@ class Archive:
             position=meta.position,
             architecture=event.architecture,
             training=request.meta.position if request else None,
-            ancestors=self._ancestors(model),
+            ancestors=models.ancestors(event.parents),
             shards=shards,
-            games_by_node=_counted(groups, lambda group: group.nodes),
-            games_by_model=_counted(groups, lambda group: group.models),
-            games_by_origin=_counted(groups, lambda group: {group.origin: group.count}),
-            children=tuple(name for name in self.history.models if model in self._parents(name)),
+            games_by_node=_counted(group.nodes for group in groups),
+            games_by_model=_counted(group.models for group in groups),
+            games_by_origin=_counted({group.origin: group.count} for group in groups),
+            children=models.children(model),
             pupils=tuple(row.model for row in pupils if row.games),
-            plans=tuple(
-                meta.position
-                for plan, meta in self._all(facts.SelfplayPlanned)
-                if plan.model == model
-            ),
-            games=_counted(played, lambda group: {group.origin: group.models[model]}),
+            plans=tuple(item.meta.position for item in plans if item.event.model == model),
+            games=_counted({group.origin: group.models[model]} for group in played),
             results=tuple(
                 LineageMatch(meta.position, row.opponent, row.purpose, row.games, row.wins)
-                for row, meta in self._all(facts.EvaluationScored)
+                for row, meta in history.scores.get(event.config, ())
                 if row.candidate_model == model
             ),
-            verdict=verdict,
-            current=current,
-            tainted=tuple(
-                taint.retraction
-                for taint, _ in self._all(facts.ModelTainted)
-                if taint.model == model
-            ),
+            verdict=f"{type(verdict.event).__name__} {verdict.meta.position}" if verdict else None,
+            current=models.state(event) == "current",
+            tainted=tuple(taint.retraction for taint, _ in taints if taint.model == model),
         )
 
     def exposed(self, count: Callable[[GameGroup], int]) -> list[Exposure]:
@@ -161,8 +152,9 @@ class Archive:
         }
         rows = []
         for model, (event, _) in self.history.models.items():
-            inherited = tuple(parent for parent in self._ancestors(model) if own.get(parent))
-            if isinstance(event, facts.ModelRegistered) and (own[model] or inherited):
+            ancestors = self.models.ancestors(event.parents)
+            inherited = tuple(parent for parent in ancestors if own.get(parent))
+            if own[model] or inherited:
                 of = sum(shard.games for shard in shards[model])
                 number = event.generation
                 rows.append(Exposure(model, event.config, number, own[model], of, inherited))
@@ -181,54 +173,23 @@ class Archive:
         return self.exposed(lambda group: group.nodes.get(node, 0))
 
     def _shards(self, model: str) -> tuple[ShardUse, ...]:
-        request = self.history.at.get(self.history.models[model].meta.cause or "")
-        found = []
-        for digest in getattr(request.event, "shards", ()) if request else ():
-            if digest in self.history.shards:
-                event, meta = self.history.shards[digest]
-                assert isinstance(event, facts.ShardExported)
-                groups = self.games.of_shard(digest)
-                use = ShardUse(digest, meta.position, event.games, event.samples, groups)
-                found.append(use)
-        return tuple(found)
-
-    def _verdict(self, model: facts.ModelRegistered) -> tuple[str | None, bool]:
-        """Return the verdict of a network, and whether it is the current one of its config."""
-        found, current = None, False
-        for event, meta in self.history.at.values():
-            if isinstance(event, facts.ModelPromoted | facts.PromotionRejected):
-                if event.model == model.model and found is None:
-                    found = f"{type(event).__name__} {meta.position}"
-                if isinstance(event, facts.ModelPromoted) and event.config == model.config:
-                    current = event.model == model.model
-        return found, current
-
-    def _parents(self, model: str) -> tuple[str, ...]:
-        recorded = self.history.models.get(model)
-        return tuple(getattr(recorded.event, "parents", ())) if recorded else ()
-
-    def _ancestors(self, model: str) -> tuple[str, ...]:
-        found: dict[str, None] = {}
-        waiting = list(self._parents(model))
-        while waiting:
-            parent = waiting.pop(0)
-            if parent not in found:
-                found[parent] = None
-                waiting += self._parents(parent)
-        return tuple(found)
-
-    def _all(self, kind: type[F]) -> Iterator[tuple[F, EventMeta]]:
-        for event, meta in self.history.at.values():
-            if isinstance(event, kind):
-                yield event, meta
+        return tuple(
+            ShardUse(
+                shard.digest,
+                meta.position,
+                shard.games,
+                shard.samples,
+                self.games.of_shard(shard.digest),
+            )
+            for shard, meta in self.models.shards(model)
+        )
 
 
-def _counted(
-    groups: Iterable[GameGroup], counts_of: Callable[[GameGroup], dict[str, int]]
-) -> dict[str, int]:
+def _counted(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up counts, the largest first."""
     total: Counter[str] = Counter()
-    for group in groups:
-        total.update(counts_of(group))
+    for some in counts:
+        total.update(some)
     return dict(total.most_common())
 
 
