@@ -11,7 +11,7 @@ from ringrift.learning.matches import play_match
 from ringrift.rules import Config
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.runtime.work import fields_of, is_done, work
+from ringrift.runtime.work import conclude, fields_of, is_done, work
 
 
 async def main(process: Process) -> None:
@@ -47,7 +47,7 @@ async def _play(
     async for fact in played(process, ticket, games, deliveries, playing):
         if isinstance(fact, EvaluationScored):
             score = fact
-    await process.append(score, cause=ticket.cause)
+    await conclude(process, ticket, score)
 
 
 if __name__ == "__main__":

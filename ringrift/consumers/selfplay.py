@@ -14,7 +14,7 @@ from ringrift.events.tickets import ReanalysisTicket, SelfplayTicket
 from ringrift.learning.play import play_games
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.runtime.work import fields_of, is_done, work
+from ringrift.runtime.work import conclude, fields_of, is_done, work
 from ringrift.search.harness import Model
 
 Tickets = SelfplayTicket | ReanalysisTicket
@@ -61,7 +61,7 @@ async def _play(
     async for game in played(process, ticket, ticket.games, deliveries, playing):
         plies += game.plies
     fact = _finished(process, ticket, plies, process.clock.monotonic() - began)
-    await process.append(fact, cause=ticket.cause, key=ticket.ticket)
+    await conclude(process, ticket, fact)
 
 
 def _finished(

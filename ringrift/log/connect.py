@@ -143,6 +143,10 @@ class Connection(Client):
     def choose(self, servers: Sequence[Server], info: Mapping[str, Any]) -> tuple[Server, float]:
         """The server to connect to next and the pause before: the one with the fewest failures, not
         the one that was left."""
+        # the library would send what was not sent before the connection was lost, however long ago;
+        # each request is retried by its caller as long as it wants it
+        self._pending.clear()
+        self._pending_data_size = 0
         # the library forgets a connection to a server that accepted it and then stayed silent
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]

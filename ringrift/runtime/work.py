@@ -141,7 +141,7 @@ async def _fail(
 ) -> None:
     """Append the failure, then dead-letter the ticket. After a crash in between, the ticket is
     redelivered and the fact is not written twice."""
-    await process.append(failure, cause=ticket.cause, key=ticket.ticket)
+    await conclude(process, ticket, failure)
     await _dead_letter(process, item, reason, failure_recorded=True)
 
 
@@ -180,6 +180,13 @@ async def is_done(process: Process, ticket: Ticket, *outcomes: type[Fact]) -> bo
         if getattr(event, "ticket", None) == ticket.ticket:
             return True
     return False
+
+
+async def conclude(process: Process, ticket: Ticket, outcome: Fact) -> None:
+    """Append the outcome of a ticket, unless another worker has done so while this one was frozen,
+    even if the server has forgotten the id."""
+    if not await is_done(process, ticket, type(outcome)):
+        await process.append(outcome, cause=ticket.cause, key=ticket.ticket)
 
 
 async def caused_at(process: Process, ticket: Ticket) -> datetime:

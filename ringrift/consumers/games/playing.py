@@ -13,13 +13,16 @@ from ringrift.events.tickets import Ticket, config_of
 from ringrift.learning.play import Host
 from ringrift.log.errors import StreamError
 from ringrift.log.retry import Backoff
-from ringrift.log.topology import GAMES
+from ringrift.log.topology import GAME_IDS_SECONDS, GAMES
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import caused_at
 
 IN_FLIGHT_MAX = 64
 """games sent and not acknowledged yet"""
+LOOKED_SECONDS_MAX = GAME_IDS_SECONDS / 2
+"""a worker that looked for its games longer ago was frozen or cut off: the server may have
+forgotten the ids of games that another worker wrote meanwhile"""
 FETCHED = Backoff(first_seconds=0.2, longest_seconds=10.0, budget_seconds=None)
 """the cluster fetches games from an edge within a moment; after a cut link within 40 s"""
 Publish = Callable[[GameCompleted], Awaitable[None]]
@@ -69,27 +72,45 @@ async def publish_games(
     """A function that appends one of the games `ids` of the ticket. When the block ends, all are
     acknowledged.
 
-    Games left by an earlier delivery are not written again, whatever their age. On a node with an
-    edge the games go there, and the block ends when the cluster has fetched them."""
+    Games left by an earlier delivery, or written by another worker while this one was frozen, are
+    not written again, whatever their age. On a node with an edge the games go there, and the block
+    ends when the cluster has fetched them."""
     names = [event_id(GameCompleted, ticket.cause, game) for game in ids]
+    present: set[str] = set()
     # before the first delivery no worker can have written any
-    present = await stored(process, ticket, GameCompleted, names) if deliveries > 1 else {}
-    slots, written = asyncio.Semaphore(IN_FLIGHT_MAX), set[str]()
+    looked_at = process.clock.wall() if deliveries == 1 else 0.0
+    slots, looking, written = asyncio.Semaphore(IN_FLIGHT_MAX), asyncio.Lock(), set[str]()
     log = process.edge or process.log
     appending: list[asyncio.Task[None]] = []
 
+    async def look() -> None:
+        """Look for games in the log, unless the server still knows the ids of all since then."""
+        nonlocal looked_at
+        async with looking:
+            now = process.clock.wall()
+            if abs(now - looked_at) < LOOKED_SECONDS_MAX:
+                return
+            try:
+                present.update(await stored(process, ticket, GameCompleted, names))
+                looked_at = now
+            except StreamError:
+                if process.edge is None:
+                    raise
+                # the link is down; should another worker have played, the exporter takes one game
+
     async def append(item: Draft) -> None:
         try:
-            await log.append([item])
-            written.add(item.id)
+            await look()
+            if item.id not in present:
+                await log.append([item])
+                written.add(item.id)
         finally:
             slots.release()
 
     async def publish(game: GameCompleted) -> None:
         item = process.draft(game, cause=ticket.cause, key=game.game)
-        if item.id not in present:
-            await slots.acquire()  # a slow log must slow down the play
-            appending.append(asyncio.create_task(append(item)))
+        await slots.acquire()  # a slow log must slow down the play
+        appending.append(asyncio.create_task(append(item)))
 
     try:
         yield publish

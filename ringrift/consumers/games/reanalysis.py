@@ -21,7 +21,7 @@ from ringrift.log.topology import EVENTS
 from ringrift.rules import Config
 from ringrift.runtime.host import threads
 from ringrift.runtime.process import Process
-from ringrift.runtime.work import fields_of, is_done
+from ringrift.runtime.work import conclude, fields_of, is_done
 
 
 def finished(
@@ -85,7 +85,7 @@ async def reanalyse(
         done += 1
     seconds = process.clock.monotonic() - began
     outcome = finished(process, ticket, games=done, seconds=seconds)
-    await process.append(outcome, cause=ticket.cause, key=ticket.ticket)
+    await conclude(process, ticket, outcome)
 
 
 async def _games(process: Process, ticket: ReanalysisTicket) -> list[tuple[int, GameCompleted]]:

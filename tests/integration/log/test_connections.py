@@ -82,6 +82,27 @@ async def test_an_append_survives_a_killed_server(
     assert await log.tail(EVENTS) == 4
 
 
+async def test_what_was_given_up_while_the_link_was_down_is_not_written_later(
+    server: EmbeddedServer, log: JetStreamLog
+) -> None:
+    """A worker whose link was cut for half an hour must not write games that another one has
+    written meanwhile, and whose ids the server has forgotten."""
+    await log.append([event()])
+    os.kill(server.pid, signal.SIGKILL)
+    await server.wait()
+    while not log.client.is_reconnecting:  # noqa: ASYNC110  no event is set
+        await asyncio.sleep(0.001)
+    waiting = asyncio.create_task(log.append([event()]))
+    while not log.client.pending_data_size:  # noqa: ASYNC110  no event is set
+        await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    log.reconnected.clear()
+    await server.restart()
+    await log.reconnected.wait()
+    assert await log.append([event()]) == [2]
+
+
 def _all_done(tasks: list[asyncio.Task[None]]) -> bool:
     return all(task.done() for task in tasks)
 
