@@ -15,10 +15,18 @@ from ringrift.events.settings import Settings
 
 ENV_PREFIX = "RINGRIFT_"
 _OF_PROCESS = """
-SERVER DATA NODE LOG THREADS HEALTH_PORT HEALTH_HOST CREDENTIALS CA EDGE PROVIDER PRICE UPDATED
+SERVER DATA NODE LOG LOG_LEVEL THREADS HEALTH_PORT HEALTH_HOST CREDENTIALS CA EDGE PROVIDER PRICE
+UPDATED
 """
 ENV_OF_PROCESS = frozenset(_OF_PROCESS.split())
 """names of variables that configure one process and are not settings"""
+OLD_NAMES = {
+    "NODE_ID": "RINGRIFT_NODE",
+    "STALENESS_WEIGHT": "RINGRIFT_SCHEDULING_WEIGHTS_STALENESS",
+    "IS_COORDINATOR": "a role: start the processes of the role `coordinator`",
+    "ALLOW_PENDING_GATE": "not needed: games are checked by the rules",
+}
+"""what the variables of the predecessor have become"""
 
 
 def names() -> list[str]:
@@ -34,6 +42,8 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
         key = variable.removeprefix(ENV_PREFIX)
         if key == variable or key in ENV_OF_PROCESS:
             continue
+        if key in OLD_NAMES:
+            raise SettingsError(f"environment variable {variable} is {OLD_NAMES[key]} now")
         if key not in known:
             raise SettingsError(
                 f"environment variable {variable} is not a setting{_near(key, known)}"

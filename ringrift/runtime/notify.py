@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
+AWAKE_SECONDS_MAX = 5.0
+"""between two looks of a watchdog; more is sleep, and does not count"""
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """meant for one process, so its children must not inherit them"""
 
@@ -63,7 +65,9 @@ class Watchdog:
             self._address = f"/tmp/{self._address}"
         self._socket.bind(_path(self._address))
         self._socket.setblocking(False)
-        self._heard_at: float | None = None
+        self._silent_seconds: float | None = None
+        """None: nothing was heard yet"""
+        self._looked_at = now()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -72,13 +76,19 @@ class Watchdog:
         return {"NOTIFY_SOCKET": self._address, "WATCHDOG_USEC": str(microseconds)}
 
     def silent(self) -> bool:
-        """Whether a child that has sent a state before has been silent for too long."""
+        """Whether a child that has sent a state before has been silent for too long.
+
+        Called about once a second; while the machine slept, or everything was stopped, the child
+        could not send, and this process did not look."""
         now = self._now()
+        looked_at, self._looked_at = self._looked_at, now
+        if self._silent_seconds is not None:
+            self._silent_seconds += min(now - looked_at, AWAKE_SECONDS_MAX)
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._socket.recv(64)
-                self._heard_at = now
-        return self._heard_at is not None and now - self._heard_at > self._silent_seconds_max
+                self._silent_seconds = 0.0
+        return (self._silent_seconds or 0.0) > self._silent_seconds_max
 
     def __enter__(self) -> Watchdog:
         return self

@@ -35,12 +35,13 @@ from ringrift.runtime.processes import PROCESSES
 
 FAREWELL_SECONDS_MAX = 5.0
 """to report that the process leaves; the server may be gone for good"""
+LOG_LEVELS = ("debug", "info", "warning", "error")
 Main = Callable[[Process], Awaitable[None]]
 
 
 def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
-    """Run a consumer as this process until SIGTERM or SIGINT. Exits with status 1 and one line if
-    it cannot run."""
+    """Run a consumer as this process until SIGTERM, SIGINT or SIGHUP. Exits with status 1 and one
+    line if it cannot run."""
     parser = argparse.ArgumentParser(prog=f"python -m ringrift.consumers.{name}")
     server = os.environ.get("RINGRIFT_SERVER", "nats://127.0.0.1:4222")
     parser.add_argument("--server", default=server, help="URL of a NATS server")
@@ -55,18 +56,25 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
 
 
 def configure_logs() -> None:
-    """Write logs for people, or JSON lines with `RINGRIFT_LOG=json`. Exits if it is neither."""
+    """Write logs for people, or JSON lines with `RINGRIFT_LOG=json`, of the level
+    `RINGRIFT_LOG_LEVEL` and above. Exits if a variable has another value."""
     chosen = os.environ.get("RINGRIFT_LOG", "console")
+    level = os.environ.get("RINGRIFT_LOG_LEVEL", "info").lower()
+    if level not in LOG_LEVELS:
+        sys.exit(f"RINGRIFT_LOG_LEVEL={level!r}: give one of {', '.join(LOG_LEVELS)}")
     renderers: list[Any]
     if chosen == "json":
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     elif chosen == "console":
-        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # the values of local variables would fill a screen for every frame
+        plain, colors = structlog.dev.plain_traceback, sys.stderr.isatty()
+        renderers = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     else:
         sys.exit(f"RINGRIFT_LOG={chosen!r}: give console or json")
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     structlog.configure(
         processors=[structlog.processors.add_log_level, stamp, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
@@ -91,8 +99,9 @@ async def _connect_and_live(name: str, node: str, server: str, main: Main) -> No
         if edge:
             process.edge = await JetStreamLog.open(edge, name=source)
             connections.push_async_callback(process.edge.close)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, process.stop)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as after `nohup`
+                asyncio.get_running_loop().add_signal_handler(number, process.stop)
         await live(process, main)
 
 

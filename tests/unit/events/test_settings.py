@@ -116,3 +116,15 @@ def test_a_promotion_test_without_a_range_is_refused() -> None:
     reason = r"promotion.elo1 must be greater than promotion.elo0 \(0\); got -5"
     with pytest.raises(SettingsError, match=reason):
         load(from_arguments(["promotion.elo1=-5"]))
+
+
+@pytest.mark.parametrize(
+    ("variable", "now"),
+    [
+        ("RINGRIFT_NODE_ID", "RINGRIFT_NODE now"),
+        ("RINGRIFT_STALENESS_WEIGHT", "RINGRIFT_SCHEDULING_WEIGHTS_STALENESS now"),
+    ],
+)
+def test_a_variable_of_the_predecessor_names_the_new_one(variable: str, now: str) -> None:
+    with pytest.raises(SettingsError, match=now):
+        from_environment({variable: "1"})

@@ -94,10 +94,33 @@ def test_a_child_is_silent_once_its_states_end(monkeypatch: pytest.MonkeyPatch) 
             monkeypatch.setenv(name, value)
         notify(READY)
         assert not watchdog.silent()
-        now += 9.0
+        now += 5.0
+        assert not watchdog.silent()
+        now += 4.0
         notify(ALIVE)
         assert not watchdog.silent()
-        now += 10.5
+        for _ in range(10):
+            now += 1.0
+            assert not watchdog.silent()
+        now += 1.0
+        assert watchdog.silent()
+
+
+def test_a_watchdog_counts_no_time_in_which_everything_was_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    with Watchdog(120.0, lambda: now) as watchdog:
+        for name, value in watchdog.environment.items():
+            monkeypatch.setenv(name, value)
+        notify(READY)
+        assert not watchdog.silent()
+        now += 135.0
+        assert not watchdog.silent()
+        for _ in range(115):
+            now += 1.0
+            assert not watchdog.silent()
+        now += 1.0
         assert watchdog.silent()
 
 
