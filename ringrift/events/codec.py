@@ -2,9 +2,12 @@
 
     {"specversion":"1.0","id":"SelfplayPlanned:EVENTS/3:0","type":"ringrift.SelfplayPlanned.v1",
      "source":"planner@node1","subject":"ringrift.selfplay.hex8_2p.planned",
-     "time":"2026-11-21T04:40:00.000001Z","cause":"EVENTS/3","data":{...}}
+     "time":"2026-11-21T04:40:00.000001Z","cause":"EVENTS/3","program":"ringrift 0.1.0",
+     "data":{...}}
 
-`cause` (an extension attribute) is the position of the message that led to this event."""
+`cause` and `program` (extension attributes) are the position of the message that led to this event
+and the program that wrote it. Bytes are decoded strictly first; if that fails, once more without
+the fields that only a newer program knows."""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Union
 
 import msgspec
+import msgspec.inspect as mi
 from msgspec import Meta, Raw, Struct
+from msgspec.structs import replace
 from typing_extensions import TypeVar
 
 from ringrift.events.errors import UndecodableEvent, UnknownEvent
 from ringrift.events.fact import EventType, Fact
 from ringrift.events.registry import REGISTRY, type_of
+from ringrift.events.unknown import PROGRAM, known
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -58,6 +64,10 @@ class EventMeta(Struct, frozen=True, gc=False):
     authored: datetime
     cause: str | None
     stamp_ns: int = 0
+    unknown: tuple[str, ...] = ()
+    """fields that this program does not know and has left out"""
+    program: str = ""
+    """the program that wrote them"""
 
     @property
     def time(self) -> datetime:
@@ -68,6 +78,12 @@ class EventMeta(Struct, frozen=True, gc=False):
     def position(self) -> str:
         """`<stream>/<sequence>`; later events name their cause in this form."""
         return f"{self.stream}/{self.seq}"
+
+    @property
+    def half_known(self) -> str:
+        """What this program does not know of the event, who wrote it, and what to do."""
+        fields, author = ", ".join(self.unknown), self.program or "a newer program"
+        return f"{self.position} by {author} has {fields}: unknown to {PROGRAM}; update it"
 
 
 F = TypeVar("F", bound=Fact, covariant=True, default=Fact)
@@ -92,6 +108,7 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     subject: str
     time: Instant
     cause: str | None = None
+    program: str = ""
     data: Raw
 
 
@@ -151,6 +168,7 @@ def encode(item: Draft) -> bytes:
             subject=item.subject,
             time=item.time,
             cause=item.cause,
+            program=PROGRAM,
             data=Raw(_ENCODER.encode(item.event)),
         )
     )
@@ -172,11 +190,12 @@ def decode(
 
     Raises UndecodableEvent if the bytes are not an event, or one of another place, and UnknownEvent
     if its type or version is not in the registry."""
+    unknown: tuple[str, ...] = ()
     try:
         found = _CURRENT.decode(body)
         event = found.data
     except _DAMAGE:
-        found, event = _decode_other(bytes(body), f"{stream}/{seq}")
+        found, event, unknown = _decode_other(bytes(body), f"{stream}/{seq}")
     named, time, cause = found.subject, found.time, found.cause
     kind, field, scope, home = _place(named)
     if (
@@ -188,6 +207,8 @@ def decode(
     ):
         raise UndecodableEvent(f"{stream}/{seq}: {_defect(found, event, stream, subject)}")
     meta = EventMeta(stream, seq, named, found.id, found.source, time, cause, stamp_ns)
+    if unknown:
+        meta = replace(meta, unknown=unknown, program=found.program)
     return _new(Recorded, (event, meta))
 
 
@@ -218,28 +239,29 @@ def _defect(envelope: Any, event: Fact, stream: str, subject: str | None) -> str
     return f"no position <stream>/<sequence> as cause: {envelope.cause!r}"
 
 
-def _decode_other(body: bytes, position: str) -> tuple[_Envelope, Fact]:
-    """Envelope and event of an older version, or the error that describes the bytes."""
+def _decode_other(body: bytes, position: str) -> tuple[_Envelope, Fact, tuple[str, ...]]:
+    """Envelope, event and unknown fields of an event that an older or a newer program wrote, or the
+    error that describes the bytes."""
     try:
         envelope = _ENVELOPE.decode(body)
-        return envelope, _upcast(envelope)
+        return envelope, *_upcast(envelope)
     except _DAMAGE as error:
         raise UndecodableEvent(f"{position}: {error}") from error
 
 
-def _upcast(envelope: _Envelope) -> Fact:
-    """The event, upcast version by version."""
+def _upcast(envelope: _Envelope) -> tuple[Fact, tuple[str, ...]]:
+    """The event, upcast version by version, and its unknown fields."""
     form = _WIRE_NAME.fullmatch(envelope.type)
     if form is None:
         raise UnknownEvent(f"{envelope.type!r} is not of the form ringrift.<Name>.v<version>")
     name, version = form[1], int(form[2])
     kind = REGISTRY.get(name)
+    written = f"{envelope.type} by {envelope.program or 'another program'}"
     if kind is None:
-        raise UnknownEvent(f"{envelope.type}: no such event type; a newer build may know it")
+        raise UnknownEvent(f"{written}: {PROGRAM} knows no such event type; update it")
     if version > kind.version:
-        raise UnknownEvent(
-            f"{envelope.type}: this build knows {name} up to version {kind.version}; update it"
-        )
+        known_to = f"{PROGRAM} knows {name} up to version {kind.version}"
+        raise UnknownEvent(f"{written}: {known_to}; update it")
     data = msgspec.json.decode(envelope.data, type=dict)
     # upcasters see plain data, because the types of old versions are gone
     for step in range(version, kind.version):
@@ -249,4 +271,5 @@ def _upcast(envelope: _Envelope) -> Fact:
             raise msgspec.ValidationError(
                 f"data of {envelope.type} is not of version {step}: {error!r}"
             ) from error
-    return msgspec.convert(data, kind.fact_type)
+    data, unknown = known(data, mi.type_info(kind.fact_type))
+    return msgspec.convert(data, kind.fact_type), unknown

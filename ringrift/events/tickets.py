@@ -3,10 +3,12 @@
 from typing import cast, get_args
 
 import msgspec
+import msgspec.inspect as mi
 from msgspec import Struct
 
 from ringrift.events import facts as f
-from ringrift.events.errors import UndecodableEvent
+from ringrift.events.errors import UndecodableEvent, UnknownEvent
+from ringrift.events.unknown import PROGRAM, known
 
 Request = f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested | f.ReanalysisRequested
 REQUESTS = (f.SelfplayPlanned, f.TrainingRequested, f.EvaluationRequested, f.ReanalysisRequested)
@@ -52,6 +54,8 @@ class ReanalysisTicket(TicketBase, frozen=True, kw_only=True, tag="reanalysis"):
 
 Ticket = SelfplayTicket | TrainingTicket | EvaluationTicket | ReanalysisTicket
 _DECODER: msgspec.json.Decoder[Ticket] = msgspec.json.Decoder(Ticket)
+_SHAPE = mi.type_info(Ticket)
+_DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def tickets_of(event: Request, position: str) -> list[Ticket]:
@@ -113,8 +117,15 @@ def encode_ticket(ticket: Ticket) -> bytes:
 
 
 def decode_ticket(body: bytes) -> Ticket:
-    """The ticket in `body`. Raises UndecodableEvent if it is not a ticket."""
+    """The ticket in `body`. Raises UndecodableEvent if it is not a ticket, UnknownEvent if it has
+    fields that only a newer program knows: it must not be worked on as if they were not there."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableEvent(f"ticket: {error}") from error
+    except _DAMAGE as error:
+        damage = UndecodableEvent(f"ticket: {error}")
+    try:
+        data, unknown = known(msgspec.json.decode(body), _SHAPE)
+        msgspec.convert(data, Ticket)
+    except _DAMAGE as error:
+        raise damage from error
+    raise UnknownEvent(f"ticket has fields that {PROGRAM} does not know: {', '.join(unknown)}")

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 import msgspec
 
 from ringrift.events import Fact, Recorded, Settings, type_of
-from ringrift.events.errors import SettingsError, UndecodableEvent
+from ringrift.events.errors import SettingsError, UndecodableEvent, UnknownEvent
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log, Progress, Span
@@ -157,17 +157,22 @@ async def fact_at(log: Log, position: str) -> Recorded | None:
     return entry.recorded(stream) if entry else None
 
 
-async def settings_in_force(log: Log, version: int | None = None) -> tuple[Settings, int]:
+async def settings_in_force(
+    log: Log, version: int | None = None, *, whole: bool = False
+) -> tuple[Settings, int]:
     """Return the settings in force, or those of a version, and their version.
 
     Before the first settings are stored these are the defaults, version 0. Raises SettingsError if
-    no settings have this version."""
+    no settings have this version. With `whole`, raises UnknownEvent if they have settings that only
+    a newer program knows: nobody should work by the rest of them."""
     if version is None:
         newest = await latest(log, SettingsChanged)
     else:
         every = [item async for item in facts(log, SettingsChanged)]
         newest = next((item for item in reversed(every) if item.event.version == version), None)
     if newest is not None:
+        if whole and newest.meta.unknown:
+            raise UnknownEvent(newest.meta.half_known)
         return newest.event.settings, newest.event.version
     if version:
         raise SettingsError(f"no settings of version {version} are stored")

@@ -204,8 +204,8 @@ class Process:
         await store_dead_letter(self.log, entry, fact, self.source)
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
-        """See `settings_in_force`."""
-        return await settings_in_force(self.log, version)
+        """See `settings_in_force`; settings that are known in part are an error."""
+        return await settings_in_force(self.log, version, whole=True)
 
     @contextlib.asynccontextmanager
     async def lease(self, role: str) -> AsyncIterator[Lease]:

@@ -12,7 +12,7 @@ from typing import TypedDict, TypeVar, cast
 
 from ringrift.deciders.fleet import pressure
 from ringrift.deciders.fleet.breaker import node_target
-from ringrift.events import Fact, UndecodableEvent
+from ringrift.events import Fact, UndecodableEvent, UnknownEvent
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.log import read
 from ringrift.log.entry import Entry
@@ -74,6 +74,9 @@ async def _serve(
     try:
         # the queue delivers tickets by kind, so this one is of the type that `handle` takes
         ticket = cast(T, decode_ticket(item.body))
+    except UnknownEvent as error:
+        await _leave(process, item, error)
+        return
     except UndecodableEvent as error:
         await _dead_letter(process, item, str(error))
         return
@@ -100,6 +103,9 @@ async def _serve(
         outcome = "handed back"
         logger.info("handed back")
         await item.nak()
+    except UnknownEvent as error:
+        outcome = "handed back"
+        await _leave(process, item, error)
     except StreamError as error:
         outcome = outcome if outcome == "done" else "log unavailable"
         logger.warning("log unavailable", error=str(error))
@@ -134,6 +140,15 @@ async def _hand_back(item: WorkItem) -> None:
             await item.term("paused; the dispatcher puts it back")
         else:
             await item.nak(PAUSED_SECONDS)
+
+
+async def _leave(process: Process, item: WorkItem, error: UnknownEvent) -> None:
+    """Leave a ticket that a newer program wrote, or settings did, to a worker that knows it all."""
+    process.logger.warning("left to a newer program", subject=item.subject, reason=str(error))
+    if item.deliveries > DELIVERIES_MAX // 2:
+        await _dead_letter(process, item, str(error))
+    else:
+        await item.nak(PAUSED_SECONDS)
 
 
 async def _fail(
