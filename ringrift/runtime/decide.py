@@ -16,6 +16,7 @@ from typing import Any
 
 from ringrift.deciders.kit import STEERING, Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, type_of
+from ringrift.events.facts import SettingsChanged
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.errors import ConcurrencyError, LeaseLost, LogRewound, StreamError
@@ -36,6 +37,9 @@ class DeciderRun:
         start = start or Folded(0, decider.initial())
         self.decider = decider
         self.state, self.newest, self.in_force = start.state, start.newest, start.in_force
+        self.half_known = ""
+        """what it does not know of the settings in force; it folds on, but decides nothing by the
+        rest of them"""
         self.own = own
         """its decisions by the sequence of their cause, until they are folded"""
         self.start_seq = self.saved_seq = start.seq
@@ -51,7 +55,7 @@ class DeciderRun:
         for decision, its_meta in self.own.pop(meta.seq, ()):
             self.fold(decision, its_meta, meta)
         # all causes up to the last decided one were considered before
-        if meta.seq <= self.decided_to:
+        if meta.seq <= self.decided_to or self.half_known:
             return ()
         return self.decider.decide(self.state, event, context)
 
@@ -60,6 +64,8 @@ class DeciderRun:
         server's time of a decision is not known when it is taken; return the context."""
         if type(event) in STEERING:
             self.in_force = self.in_force.after(event)
+        if isinstance(event, SettingsChanged):
+            self.half_known = meta.half_known if meta.unknown else ""
         context = Context.of(meta, self.in_force, cause)
         self.state = self.decider.evolve(self.state, event, context)
         return context
@@ -132,16 +138,22 @@ async def _act_once(process: Process, deciders: Deciders, fence: Expect | None) 
     expects = {run.decider.name: fence or await _expect_own(log, run.decider) for run in runs}
     start = min(starts.values())
     _note(process, runs, start)
+    usual = process.doing
     async for event, meta in _events(process, start + 1):
         for run in runs:
             decisions = run.take(event, meta)
             if decisions:
                 name = run.decider.name
                 expects[name] = await _publish(process, run, decisions, meta, expects[name])
+        if isinstance(event, SettingsChanged):
+            why = next((run.half_known for run in runs if run.half_known), "")
+            process.doing = f"not deciding: {why}" if why else usual
         _note(process, runs, meta.seq)
         for run in runs:
             # not while rebuilding, so that the process catches up first
-            if meta.seq >= rebuilt and meta.seq - run.saved_seq >= folds.SNAPSHOT_EVENTS:
+            due = meta.seq >= rebuilt and meta.seq - run.saved_seq >= folds.SNAPSHOT_EVENTS
+            # a newer program would take what was not decided for decided
+            if due and not run.half_known:
                 await _save(process, run, meta.seq)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 from support.loop_facts import B, registered
 from support.system import System, running, until
 
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import Settings
+from ringrift.events import Settings, UnknownEvent, draft, encode
 from ringrift.events.facts import (
     DeadLetterStored,
     EvaluationRequested,
@@ -113,6 +116,31 @@ async def test_an_undecodable_event_is_dead_lettered_and_skipped(system: System)
     kept = await system.log.get("DEAD", letter.dead_seq)
     assert kept is not None
     assert kept.body == b"not json"
+
+
+def of_a_newer_program(change: SettingsChanged, **unknown: Any) -> bytes:
+    written = json.loads(encode(draft(change, cause=None, source="newer@node")))
+    written["data"]["settings"]["selfplay"] |= unknown
+    return json.dumps(written | {"program": "ringrift 9.9"}).encode()
+
+
+async def test_nothing_is_decided_by_settings_that_are_known_in_part(system: System) -> None:
+    subject = "ringrift.settings.all.changed"
+    body = of_a_newer_program(settings(), colour="blue")
+    seq = await system.log.publish("EVENTS", subject, body, id="newer")
+    async with planning(system) as process:
+        await until(lambda: process.doing.startswith("not deciding"))
+        tick = await system.write(registered())
+        await until(lambda: process.seq >= tick)
+        assert f"EVENTS/{seq} by ringrift 9.9 has settings.selfplay.colour" in process.doing
+        assert not await system.facts(SelfplayPlanned)
+        with pytest.raises(UnknownEvent, match="update it"):
+            await process.settings()
+        known, version = await read.settings_in_force(system.log)
+        assert known == SETTINGS
+        await system.write(SettingsChanged(version=version + 1, settings=known, why="set again"))
+        await system.first(SelfplayPlanned)
+        await until(lambda: process.doing == "acting as planner")
 
 
 async def test_the_state_of_a_running_decider_is_that_of_a_replay(system: System) -> None:

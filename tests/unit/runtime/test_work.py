@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from support.system import PLAN, System, running, selfplay_finished, until
 
-from ringrift.events import Fact
+from ringrift.events import Fact, UnknownEvent
 from ringrift.events.facts import (
     DeadLetterStored,
     NodeAssigned,
@@ -19,7 +20,7 @@ from ringrift.events.facts import (
     SelfplayFinished,
     TrainingFailed,
 )
-from ringrift.events.tickets import Ticket, tickets_of
+from ringrift.events.tickets import Ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log.errors import LogUnavailable
 from ringrift.runtime.heartbeat import relieve
 from ringrift.runtime.process import Process
@@ -117,6 +118,32 @@ async def test_an_undecodable_ticket_is_dead_lettered(system: System) -> None:
     kept = await system.log.last("DEAD", "ringrift.dead.>")
     assert kept is not None
     assert kept.body == b"{}"
+
+
+async def test_a_ticket_of_a_newer_program_is_left_to_it(system: System) -> None:
+    (ticket,) = tickets_of(replace(PLAN, games=1), "EVENTS/1")
+    written = json.loads(encode_ticket(ticket))
+    written["plan"]["colour"] = "blue"
+    await system.log.publish_ticket(subject_of(ticket), json.dumps(written).encode(), "newer")
+    worker = Worker(system)
+    async with running(worker.run()):
+        letter, _ = await system.first(DeadLetterStored)
+    assert not worker.tickets
+    assert letter.deliveries > 5, "others had time to take it"
+    assert "plan.colour" in letter.reason
+
+
+async def test_work_under_settings_that_are_known_in_part_is_left(system: System) -> None:
+    async def do(process: Process, deliveries: int) -> None:
+        if deliveries < 3:
+            raise UnknownEvent("settings of a newer program")
+
+    await system.request(replace(PLAN, games=1))
+    worker = Worker(system, do)
+    async with running(worker.run()):
+        await until(lambda: not system.queue.entries)
+    assert worker.deliveries == [1, 2, 3]
+    assert worker.process.errors == 0
 
 
 async def test_an_outcome_in_the_log_marks_its_ticket_done(system: System) -> None:
