@@ -56,7 +56,7 @@ class Outstanding:
     def take(self, event: Fact, meta: EventMeta) -> None:
         """Fold one fact."""
         self.seq = meta.seq
-        if isinstance(event, REQUESTS):
+        if isinstance(event, REQUESTS) and not meta.unknown:
             for ticket in tickets.tickets_of(event, meta.position):
                 self.tickets[ticket.ticket] = ticket
         elif isinstance(event, OUTCOMES):
@@ -105,6 +105,10 @@ async def _dispatch(process: Process) -> None:
     await _put_back(process, known)
     process.doing = "dispatching"
     async for event, meta in followed(process, EVENTS, tail + 1, filters):
+        if isinstance(event, REQUESTS) and meta.unknown:
+            # its tickets would lack what this program does not know
+            process.logger.warning("left to a newer dispatcher", request=meta.half_known)
+            continue
         before = known.pauses
         known.take(event, meta)
         await _react(process, known, event, meta.position, before)

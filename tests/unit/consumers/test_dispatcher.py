@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.system import PLAN, System, running, selfplay_finished, until
 
 from ringrift.consumers import dispatcher
+from ringrift.events import draft, encode
 from ringrift.events.facts import TickRecorded, WorkEscalated
 from ringrift.events.tickets import decode_ticket
 from ringrift.runtime.process import Process
@@ -42,6 +45,22 @@ async def test_a_request_becomes_its_tickets(system: System, process: Process) -
         await until(lambda: process.doing == "dispatching")
         seq = await system.write(PLAN)
         await until(lambda: queued(system) == tickets(seq, 0, 1, 2))
+
+
+async def test_a_request_of_a_newer_program_is_left_to_its_dispatcher(
+    system: System, process: Process
+) -> None:
+    """Its tickets would lack what this one does not know."""
+    written = json.loads(encode(draft(PLAN, cause=None, source="newer@node")))
+    written["data"]["colour"] = "blue"
+    subject, body = written["subject"], json.dumps(written).encode()
+    first = await system.log.publish("EVENTS", subject, body, id="first")
+    async with running(dispatcher.main(process)):
+        await until(lambda: process.doing == "dispatching")
+        second = await system.log.publish("EVENTS", subject, body, id="second")
+        third = await system.write(PLAN)
+        await until(lambda: queued(system) == tickets(third, 0, 1, 2))
+    assert first < second < third
 
 
 async def test_a_start_puts_back_lost_tickets_that_are_not_done(
