@@ -68,7 +68,7 @@ def sample(kind: Any) -> Any:
         case info.TupleType():
             return [sample(item) for item in kind.item_types]
         case info.DictType():
-            return {"key": sample(kind.value_type)}
+            return {sample(kind.key_type): sample(kind.value_type)}
         case info.UnionType():
             return sample(next(each for each in kind.types if not isinstance(each, info.NoneType)))
     raise AssertionError(f"no sample for {kind}")
