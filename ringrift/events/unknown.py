@@ -13,7 +13,7 @@ PROGRAM = f"ringrift {ringrift.__version__}"
 """The program that writes, in every envelope."""
 UNKNOWN_MAX = 16
 PATH_CHARS_MAX = 80
-"""bounds of what is told about one event, whatever it holds"""
+"""bounds of what is reported about one event, whatever it holds"""
 
 
 def known(data: Any, shape: mi.Type) -> tuple[Any, tuple[str, ...]]:
