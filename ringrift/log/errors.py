@@ -9,6 +9,7 @@ StreamError
 │   └── StreamMissing    the stream or bucket does not exist on this server
 ├── ConcurrencyError     another writer was first: the expected last sequence is not the actual
 ├── PartlyStored         some ids of a batch are stored already and some are not
+├── IdsTaken             other messages have the ids of events; `Log.append` gives them new ones
 ├── QueueFull            the work queue takes no more tickets until workers have caught up
 ├── PayloadTooLarge      a message exceeds the server's limit; nothing was sent
 ├── BlobMissing          no blob has this digest or name
@@ -23,7 +24,8 @@ StreamError
     └── DiskFull         no room for the data
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ringrift.errors import RingRiftError
 
@@ -96,6 +98,15 @@ class PartlyStored(StreamError):
         ids = ", ".join(stored) or "ids unknown"
         super().__init__(f"{len(stored)} of {total} events of the batch are stored already: {ids}")
         self.stored = tuple(stored)
+
+
+class IdsTaken(StreamError):
+    """Other messages have the ids of events of a batch; nothing was written. `taken`: the messages
+    by id."""
+
+    def __init__(self, taken: Mapping[str, Any]) -> None:
+        super().__init__(f"ids of {len(taken)} events are taken by other messages")
+        self.taken = dict(taken)
 
 
 class QueueFull(StreamError):

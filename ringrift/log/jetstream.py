@@ -13,11 +13,11 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
-from ringrift.events import Draft, Recorded, encode
+from ringrift.events import Draft, Recorded
 from ringrift.log import api, errors, reader
 from ringrift.log.connect import Connection, connect
 from ringrift.log.entry import Entry, Refuse
-from ringrift.log.protocol import Batches, Entries, Expect, Log, Span, WorkItem, stream_of
+from ringrift.log.protocol import Batches, Entries, Expect, Log, Span, WorkItem, is_genuine
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
 from ringrift.log.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES
@@ -95,14 +95,11 @@ class JetStreamLog(Log):
 
     # writing
 
-    async def append(
-        self, drafts: Sequence[Draft], expect: Expect | None = None, *, republish: bool = False
+    async def _append(
+        self, stream: str, drafts: Sequence[Draft], bodies: Sequence[bytes], expect: Expect | None
     ) -> list[int]:
-        """See `Log.append`."""
-        if not drafts:
-            return []
-        stream = stream_of(drafts)
-        messages = [_message(item) for item in drafts]
+        """See `Log._append`."""
+        messages = [_message(item, body) for item, body in zip(drafts, bodies, strict=True)]
         self._check_sizes(messages)
         if expect is not None:
             first = messages[0].headers
@@ -111,17 +108,22 @@ class JetStreamLog(Log):
 
         async def attempt() -> list[int] | None:
             try:
-                return await self._write(stream, messages)
+                answer = await self._write(stream, messages)
             except errors.ServerRefused as error:
                 if error.code not in (api.WRONG_LAST_SEQUENCE, api.DUPLICATE_IN_BATCH):
                     raise
+                if error.code == api.DUPLICATE_IN_BATCH:
+                    await self._check_ids(stream, drafts)
                 return await self._settle(stream, drafts, expect)
+            last = answer["seq"]
+            if answer.get("duplicate"):
+                stored = await self.get(stream, last)
+                if stored and not is_genuine(stored, stream, drafts[0].subject):
+                    raise errors.IdsTaken({drafts[0].id: stored})
+            return list(range(last - len(messages) + 1, last + 1))
 
         async with self._turn(expect):
-            seqs = await retried(attempt, f"append to {stream}", self.client)
-        if expect is None or republish:
-            self.recent.add(drafts, seqs, [len(message.body) for message in messages])
-        return seqs
+            return await retried(attempt, f"append to {stream}", self.client)
 
     def _turn(self, expect: Expect | None) -> contextlib.AbstractAsyncContextManager[Any]:
         """Make appends under the same expectation wait for each other: a cluster refuses all but
@@ -130,10 +132,10 @@ class JetStreamLog(Log):
             return contextlib.nullcontext()
         return self._turns.setdefault(expect.subject_filter, asyncio.Lock())
 
-    async def _write(self, stream: str, messages: Sequence[_Message]) -> list[int]:
-        """Write in one attempt; return the sequences."""
+    async def _write(self, stream: str, messages: Sequence[_Message]) -> dict[str, Any]:
+        """Write in one attempt; return the acknowledgement of the last message."""
         if len(messages) == 1:
-            return [(await self._publish(messages[0], stream))["seq"]]
+            return await self._publish(messages[0], stream)
         batch, count = uuid4().hex, len(messages)
         for number, message in enumerate(messages, 1):
             message.headers["Nats-Batch-Id"] = batch
@@ -144,7 +146,7 @@ class JetStreamLog(Log):
                 answer = await self._publish(message, stream)
             else:
                 await self.client.publish(message.subject, message.body, headers=message.headers)
-        return list(range(answer["seq"] - count + 1, answer["seq"] + 1))
+        return answer
 
     async def _publish(self, message: _Message, stream: str) -> dict[str, Any]:
         try:
@@ -166,10 +168,8 @@ class JetStreamLog(Log):
         """After a refusal, return the sequences if an earlier attempt has stored all, or None if
         another attempt may succeed."""
         ids = [item.id for item in drafts]
-        window = timedelta(seconds=GAME_IDS_SECONDS if stream == GAMES else EVENT_IDS_SECONDS)
-        since = datetime.now(UTC) - window - CLOCK_SKEW
         subjects = sorted({item.subject for item in drafts})
-        found = await self.stored(stream, ids, subjects, since)
+        found = await self.stored(stream, ids, subjects, _deduplicated_since(stream))
         if len(found) == len(ids):
             return [found[key] for key in ids]
         if found or expect is None:
@@ -177,6 +177,17 @@ class JetStreamLog(Log):
         newest = await self.last(stream, expect.subject_filter)
         _check_last(newest, expect.subject_filter, expect.last_seq)
         return None
+
+    async def _check_ids(self, stream: str, drafts: Sequence[Draft]) -> None:
+        """Raise IdsTaken if other messages have the ids of events."""
+        wanted, taken = {item.id: item.subject for item in drafts}, dict[str, Entry]()
+        async for batch in self.read(stream, start_time=_deduplicated_since(stream)):
+            for entry in batch:
+                id = entry.id or ""
+                if id in wanted and not is_genuine(entry, stream, wanted[id]):
+                    taken[id] = entry
+        if taken:
+            raise errors.IdsTaken(taken)
 
     def _check_sizes(self, messages: Sequence[_Message]) -> None:
         limit = self.client.max_payload - HEADER_BYTES_MAX
@@ -260,6 +271,12 @@ class JetStreamLog(Log):
         return await take_ticket(self.client, kind, wait_seconds)
 
 
+def _deduplicated_since(stream: str) -> datetime:
+    """The earliest time at which a message was stored whose id the server knows."""
+    window = timedelta(seconds=GAME_IDS_SECONDS if stream == GAMES else EVENT_IDS_SECONDS)
+    return datetime.now(UTC) - window - CLOCK_SKEW
+
+
 def _check_last(newest: Entry | None, subject_filter: str, expected: int) -> None:
     """Raise ConcurrencyError unless the newest message has the expected sequence (0: none)."""
     actual = newest.seq if newest else 0
@@ -267,8 +284,8 @@ def _check_last(newest: Entry | None, subject_filter: str, expected: int) -> Non
         raise errors.ConcurrencyError(subject_filter, expected, actual)
 
 
-def _message(item: Draft) -> _Message:
+def _message(item: Draft, body: bytes) -> _Message:
     headers = {"Nats-Msg-Id": item.id}
     if item.kind.kept_seconds is not None:
         headers["Nats-TTL"] = f"{item.kind.kept_seconds}s"
-    return _Message(item.subject, encode(item), headers)
+    return _Message(item.subject, body, headers)

@@ -12,13 +12,17 @@ from datetime import datetime
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ringrift.events import Draft, Recorded
+from ringrift.events import Draft, Recorded, UndecodableEvent, draft, encode, event_id
+from ringrift.events.facts import MessageIdTaken
 from ringrift.log.entry import Entry, Refuse
-from ringrift.log.errors import PartlyStored
+from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored
 from ringrift.log.recent import Recent
 from ringrift.log.topology import WORK
 
+ID_TRIES_MAX = 100
+"""ids of one event, each of which another message has"""
 BATCH_EVENTS_MAX = 1000
 """events of one atomic batch; the server's own limit"""
 EACH_EVENTS_MAX = 100
@@ -94,16 +98,10 @@ class Log(ABC):
     # the core
 
     @abstractmethod
-    async def append(
-        self, drafts: Sequence[Draft], expect: Expect | None = None, *, republish: bool = False
+    async def _append(
+        self, stream: str, drafts: Sequence[Draft], bodies: Sequence[bytes], expect: Expect | None
     ) -> list[int]:
-        """Store all of `drafts`, events of one stream, or none; return their sequences.
-
-        Events that are stored already under the same ids are not stored again; their sequences are
-        returned. Events appended without an expectation, or with `republish`, are republished
-        should the server lose them; others are decided again by their decider.
-
-        Raises ConcurrencyError, PartlyStored, PayloadTooLarge."""
+        """Do the same as `append`; `bodies` are the encoded drafts. Raises IdsTaken."""
 
     @abstractmethod
     async def publish(
@@ -170,6 +168,40 @@ class Log(ABC):
 
     # what follows from it
 
+    async def append(
+        self, drafts: Sequence[Draft], expect: Expect | None = None, *, republish: bool = False
+    ) -> list[int]:
+        """Store all of `drafts`, events of one stream, or none; return their sequences.
+
+        Events that are stored already under the same ids are not stored again; their sequences are
+        returned. Where another message has the id of an event, the event gets another id, and a
+        fact names the message. Events appended without an expectation, or with `republish`, are
+        republished should the server lose them; others are decided again by their decider.
+
+        Raises ConcurrencyError, PartlyStored, PayloadTooLarge."""
+        if not drafts:
+            return []
+        stream, named, taken = stream_of(drafts), list(drafts), dict[str, Entry]()
+        for attempt in range(2, ID_TRIES_MAX + 2):
+            bodies = [encode(item) for item in named]
+            try:
+                seqs = await self._append(stream, named, bodies, expect)
+                break
+            except IdsTaken as error:
+                taken |= error.taken
+                for index, item in enumerate(named):
+                    if item.id in error.taken:
+                        named[index] = replace(item, id=f"{drafts[index].id}~{attempt}")
+        else:
+            raise LogUnavailable(f"{stream}: {ID_TRIES_MAX} ids of one event are taken")
+        if expect is None or republish:
+            self.recent.add(named, seqs, [len(body) for body in bodies])
+        if not isinstance(drafts[0].event, MessageIdTaken):
+            await self.append_each(
+                [_taken(stream, each, drafts[0].source) for each in taken.values()]
+            )
+        return seqs
+
     async def append_each(self, drafts: Sequence[Draft]) -> list[int]:
         """Store those of `drafts` that are not stored yet, each for itself; return all sequences.
 
@@ -186,12 +218,16 @@ class Log(ABC):
     async def stored(
         self, stream: str, ids: Sequence[str], filters: Sequence[str], since: datetime
     ) -> dict[str, int]:
-        """Return the sequences of those of `ids` that were stored after `since` under `filters`.
+        """Return the sequences of those of `ids` that were stored after `since` under `filters`,
+        without messages that are not the events which their ids promise.
 
         The server itself deduplicates only within a time window."""
-        wanted, found = set(ids), dict[str, int]()
-        async for batch in self.read(stream, filters=filters, start_time=since, headers_only=True):
-            found |= {entry.id: entry.seq for entry in batch if entry.id in wanted}
+        wanted, found = {_first_id(id): id for id in ids}, dict[str, int]()
+        async for batch in self.read(stream, filters=filters, start_time=since):
+            for entry in batch:
+                id = _first_id(entry.id or "")
+                if id in wanted and is_genuine(entry, stream):
+                    found[wanted[id]] = entry.seq
         return found
 
     async def tail(self, stream: str) -> int:
@@ -225,6 +261,30 @@ class Log(ABC):
             found.append(entry)
             seq = entry.seq + 1
         return found
+
+
+def is_genuine(entry: Entry, stream: str, subject: str = "") -> bool:
+    """Whether a message is the event that its id promises, on `subject` if one is given: anybody
+    who may write to a stream may take the id of an event of others, which the server then does not
+    store."""
+    if subject and entry.subject != subject:
+        return False
+    try:
+        event, meta = entry.recorded(stream)
+    except UndecodableEvent:
+        return False
+    return entry.id == meta.id and meta.id.startswith(event_id(type(event), meta.cause, ""))
+
+
+def _first_id(id: str) -> str:
+    """The id that an event had before `append` found it taken."""
+    first, mark, attempt = id.rpartition("~")
+    return first if mark and attempt.isdigit() else id
+
+
+def _taken(stream: str, entry: Entry, source: str) -> Draft:
+    fact = MessageIdTaken(stream=stream, seq=entry.seq, id=entry.id or "", subject=entry.subject)
+    return draft(fact, cause=f"{stream}/{entry.seq}", source=source)
 
 
 def stream_of(drafts: Sequence[Draft]) -> str:

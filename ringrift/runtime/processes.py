@@ -46,6 +46,7 @@ WRITTEN_BY_ALL: Facts = (
     *_LIVES,
     f.DeadLetterStored,
     f.LostEventsRepublished,
+    f.MessageIdTaken,
     f.NodePressureChanged,
 )
 READ_BY_ALL: Facts = (*STEERING, f.NodeAssigned, f.NodePressureChanged)

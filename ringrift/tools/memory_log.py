@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Unpack
 
-from ringrift.events import Draft, Recorded, encode
+from ringrift.events import Draft, Recorded
 from ringrift.log.entry import Entry, Refuse, decode_entries, matches, matches_any
-from ringrift.log.errors import LogUnavailable, PartlyStored, PayloadTooLarge
-from ringrift.log.protocol import Expect, Log, Span, WorkItem, stream_of
+from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored, PayloadTooLarge
+from ringrift.log.protocol import Expect, Log, Span, WorkItem, is_genuine
 from ringrift.log.recent import Recent
 from ringrift.log.topology import SECOND, WORK
 from ringrift.tools.memory_broker import MemoryBroker
@@ -62,32 +62,33 @@ class MemoryLog(Log):
         self.broker.connect(self.reconnected)
         self._closed = False
 
-    async def append(
-        self, drafts: Sequence[Draft], expect: Expect | None = None, *, republish: bool = False
+    async def _append(
+        self, stream: str, drafts: Sequence[Draft], bodies: Sequence[bytes], expect: Expect | None
     ) -> list[int]:
-        """See `Log.append`."""
+        """See `Log._append`."""
         self._check_open()
-        if not drafts:
-            return []
-        stream = self.broker.stream(stream_of(drafts))
-        bodies = [encode(item) for item in drafts]
+        store = self.broker.stream(stream)
         for item, body in zip(drafts, bodies, strict=True):
             _check_size(item.subject, body)
-        known = {item.id: seq for item in drafts if (seq := stream.known(item.id)) is not None}
+        known = {item.id: seq for item in drafts if (seq := store.known(item.id)) is not None}
+        taken = {}
+        for item in drafts:
+            there = store.entries.get(known.get(item.id, 0))
+            if there is not None and not is_genuine(there, stream, item.subject):
+                taken[item.id] = there
+        if taken:
+            raise IdsTaken(taken)
         if known and len(known) < len(drafts):
             raise PartlyStored(list(known), len(drafts))
         if known:
-            seqs = [known[item.id] for item in drafts]
-        else:
-            if expect is not None:
-                stream.check_last(expect.subject_filter, expect.last_seq)
-            seqs = [
-                stream.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
-                for item, body in zip(drafts, bodies, strict=True)
-            ]
-            stream.wake()
-        if expect is None or republish:
-            self.recent.add(drafts, seqs, [len(body) for body in bodies])
+            return [known[item.id] for item in drafts]
+        if expect is not None:
+            store.check_last(expect.subject_filter, expect.last_seq)
+        seqs = [
+            store.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
+            for item, body in zip(drafts, bodies, strict=True)
+        ]
+        store.wake()
         return seqs
 
     async def publish(

@@ -54,6 +54,16 @@ class StreamRecreated(Fact, subject="stream.all.recreated"):
     unavailable_seconds: Annotated[float, Meta(ge=0)]
 
 
+class MessageIdTaken(Fact, subject="stream.all.message-id-taken"):
+    """Message `seq` of a stream, on `subject`, has the id of an event of others, which was stored
+    under another id instead. Its author wants to suppress that event, or has a bug."""
+
+    stream: str
+    seq: Positive
+    id: str
+    subject: str
+
+
 class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
     """A consumer could not use a message; its bytes are in `DEAD`.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from support.log_subject import Subject
 
-from ringrift.events import draft
-from ringrift.events.facts import LeaseAcquired, SelfplayFinished
+from ringrift.events import draft, encode
+from ringrift.events.facts import LeaseAcquired, MessageIdTaken, SelfplayFinished
+from ringrift.log import read
 from ringrift.log.errors import ConcurrencyError, PartlyStored, PayloadTooLarge
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.topology import EVENTS
@@ -181,3 +183,42 @@ async def test_facts_are_stored_under_their_subjects(log: Log, subject: Subject)
         f"ringrift.lease.{role}.acquired",
         "ringrift.selfplay.hex8_2p.finished",
     ]
+
+
+@pytest.mark.parametrize("where", ["its subject", "another subject"])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("expecting", [False, True])
+async def test_a_message_that_takes_an_id_suppresses_nothing(
+    log: Log, subject: Subject, where: str, count: int, expecting: bool
+) -> None:
+    drafts = [subject.draft(number) for number in range(count)]
+    taken = drafts[-1].id
+    place = subject.name if where == "its subject" else f"ringrift.node.{subject.node}.joined"
+    taker = await log.publish(EVENTS, place, b"anything", id=taken)
+    expect = None
+    if expecting:
+        newest = await log.last(EVENTS, subject.name)
+        expect = Expect(subject.name, newest.seq if newest else 0)
+    seqs = await log.append(drafts, expect)
+    assert await log.append(drafts, expect) == seqs, "the second time, they are found"
+    entries = [await log.get(EVENTS, seq) for seq in seqs]
+    found = [entry.recorded(EVENTS) for entry in entries if entry is not None]
+    assert [event for event, _ in found] == [item.event for item in drafts]
+    assert found[-1].meta.id == f"{taken}~2"
+    (fact,) = [
+        item.event
+        async for item in read.facts(log, MessageIdTaken, after=taker)
+        if item.event.id == taken
+    ]
+    assert (fact.seq, fact.stream, fact.subject) == (taker, EVENTS, place)
+
+
+async def test_a_message_that_takes_an_id_is_not_stored_as_the_event(
+    log: Log, subject: Subject
+) -> None:
+    item, since = subject.draft(0), datetime.now(UTC) - timedelta(minutes=1)
+    await log.publish(EVENTS, subject.name, b"anything", id=item.id)
+    assert await log.stored(EVENTS, [item.id], [subject.name], since) == {}
+    other = subject.draft(1)
+    await log.publish(EVENTS, subject.name, encode(other), id="other")
+    assert await log.stored(EVENTS, ["other", other.id], [subject.name], since) == {}
