@@ -28,7 +28,7 @@ from ringrift.learning.window import Window, open_window
 from ringrift.log import read
 from ringrift.log.errors import BlobMissing, ConcurrencyError
 from ringrift.log.protocol import Expect
-from ringrift.log.topology import EVENTS, MODEL_BUCKET, SNAPSHOT_BUCKET
+from ringrift.log.topology import CHECKPOINT_BUCKET, EVENTS, MODEL_BUCKET
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.shapes import canonical
 from ringrift.runtime.host import threads
@@ -77,7 +77,7 @@ async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> No
         await publish(process, ticket, trainer, progress, process.clock.monotonic() - began)
     except ConcurrencyError as error:
         logger.warning("finished too late, not registered", ticket=ticket.ticket, error=str(error))
-    await process.blobs.delete(SNAPSHOT_BUCKET, ticket.ticket)
+    await process.blobs.delete(CHECKPOINT_BUCKET, ticket.ticket)
 
 
 async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
@@ -92,7 +92,7 @@ async def trainer_for(process: Process, ticket: TrainingTicket) -> Trainer:
     torch.set_num_threads(1)  # each replica has a thread of its own
     resume: bytes | None = None
     with contextlib.suppress(BlobMissing):
-        resume = await process.blobs.get_named(SNAPSHOT_BUCKET, ticket.ticket)
+        resume = await process.blobs.get_named(CHECKPOINT_BUCKET, ticket.ticket)
 
     def make(checkpoint: bytes | None) -> Trainer:
         return trainer_of(settings.architecture)(
@@ -188,7 +188,7 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
 
     def on_checkpoint(data: bytes) -> None:
         nonlocal recorded_at
-        wait_for(process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data))
+        wait_for(process.blobs.put_named(CHECKPOINT_BUCKET, ticket.ticket, data))
         if latest is not None and now() - recorded_at >= CHECKPOINT_FACT_SECONDS:
             recorded_at = now()
             fact = f.TrainingCheckpointed(
@@ -216,7 +216,7 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
         raise TrainingError("timed out: it reported no progress, and another one was requested")
     if trainer.step < trainer.steps or progress is None:
         data = await asyncio.to_thread(trainer.checkpoint)
-        await process.blobs.put_named(SNAPSHOT_BUCKET, ticket.ticket, data)
+        await process.blobs.put_named(CHECKPOINT_BUCKET, ticket.ticket, data)
         raise Drained
     return progress
 

@@ -23,8 +23,7 @@ class EventType(Struct, frozen=True, kw_only=True):
 
     Subjects are `ringrift.<context>.<scope>.<word>`. `scope` is the name of the field that holds
     the token, or `all`; `word` is the event's name in lower case with hyphens, without the context
-    if the name begins with it. `upcasters[v]` turns the data of version v into version v + 1.
-    Events expire after `kept_seconds`, if given."""
+    if the name begins with it. `upcasters[v]` turns the data of version v into version v + 1."""
 
     fact_type: type[Fact]
     context: str
@@ -32,7 +31,6 @@ class EventType(Struct, frozen=True, kw_only=True):
     word: str
     stream: StreamName = "EVENTS"
     version: int = 1
-    kept_seconds: int | None = None
     upcasters: dict[int, Upcaster] = {}
 
     @property

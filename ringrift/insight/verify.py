@@ -18,7 +18,7 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log, Progress
-from ringrift.log.topology import EVENTS, MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
+from ringrift.log.topology import CHECKPOINT_BUCKET, EVENTS, FOLD_BUCKET, MODEL_BUCKET, SHARD_BUCKET
 from ringrift.runtime.decide import DeciderRun, own_decisions
 from ringrift.runtime.folds import code_version
 from ringrift.runtime.processes import deciders
@@ -183,7 +183,7 @@ async def verify(log: Log, progress: Progress | None = None) -> VerifyReport:
     for audit in audits:
         problems += [*audit.settle(tail), *audit.end()]
     count = 0
-    buckets = {MODEL_BUCKET: models, SHARD_BUCKET: shards, SNAPSHOT_BUCKET: {}}
+    buckets = {MODEL_BUCKET: models, SHARD_BUCKET: shards, FOLD_BUCKET: {}, CHECKPOINT_BUCKET: {}}
     for bucket, named in buckets.items():
         stored = dict.fromkeys(await blobs.names(bucket))
         count += len(stored)
@@ -205,7 +205,7 @@ async def verify(log: Log, progress: Progress | None = None) -> VerifyReport:
 async def _damage(blobs: Blobs, bucket: str, name: str) -> Iterable[Problem]:
     """Read a blob and return the problem if it is damaged."""
     try:
-        if bucket != SNAPSHOT_BUCKET:
+        if bucket in (MODEL_BUCKET, SHARD_BUCKET):
             await blobs.get(bucket, name)
         elif (fold := snapshots.parse(name)) is not None:
             await snapshots.read(blobs, fold)

@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
+from ringrift.log.diagnostics import logger
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 
@@ -45,6 +46,7 @@ class Blobs:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._warned = False
 
     async def put(self, bucket: str, data: bytes) -> str:
         """Store `data` once; return its SHA-256 in hex, which is its name."""
@@ -85,9 +87,10 @@ class Blobs:
             digest=_digest_field(digest),
             mtime=datetime.now(UTC).isoformat(),
         )
-        await self._publish(bucket, _record(name), msgspec.json.encode(info), rollup=True)
+        await self._publish(bucket, _record(name), msgspec.json.encode(info))
         if before is not None:
             await self._purge(bucket, f"C.{before.nuid}")
+            await self._purge(bucket, _record(name), keep=1)
 
     async def get_named(self, bucket: str, name: str) -> bytes:
         """Return the newest blob with a name. Raises BlobMissing, BlobCorrupt."""
@@ -116,10 +119,13 @@ class Blobs:
 
     async def names(self, bucket: str) -> list[str]:
         """Return the digests and names of the blobs in a bucket, sorted."""
-        prefix = f"$O.{bucket}.M."
-        found = await self._log.subjects(f"OBJ_{bucket}", f"{prefix}>")
-        encoded = [subject.removeprefix(prefix) for subject in found]
-        return sorted(base64.urlsafe_b64decode(name).decode() for name in encoded)
+        found = await self._log.subjects(f"OBJ_{bucket}", f"$O.{bucket}.M.>")
+        names = {subject: _name(subject.removeprefix(f"$O.{bucket}.")) for subject in found}
+        strange = [subject for subject, name in names.items() if name is None]
+        if strange and not self._warned:
+            self._warned = True
+            logger().warning("names in a bucket are not ours", bucket=bucket, subjects=strange[:5])
+        return sorted(name for name in names.values() if name is not None)
 
     async def _info(self, bucket: str, name: str) -> _Info | None:
         record = await self._log.last(f"OBJ_{bucket}", f"$O.{bucket}.{_record(name)}")
@@ -143,17 +149,24 @@ class Blobs:
                     await asyncio.to_thread(digest.update, entry.body)
         return b"".join(pieces), digest.digest()
 
-    async def _publish(
-        self, bucket: str, tail: str, body: bytes, *, id: str | None = None, rollup: bool = False
-    ) -> None:
-        await self._log.publish(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", body, id=id, rollup=rollup)
+    async def _publish(self, bucket: str, tail: str, body: bytes, id: str | None = None) -> None:
+        await self._log.publish(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", body, id=id)
 
-    async def _purge(self, bucket: str, tail: str) -> None:
-        await self._log.purge(f"OBJ_{bucket}", f"$O.{bucket}.{tail}")
+    async def _purge(self, bucket: str, tail: str, keep: int = 0) -> None:
+        await self._log.purge(f"OBJ_{bucket}", f"$O.{bucket}.{tail}", keep=keep)
 
 
 def _record(name: str) -> str:
     return f"M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+def _name(record: str) -> str | None:
+    """The name in the subject of a record; None if no client of ours wrote it."""
+    try:
+        name = base64.urlsafe_b64decode(record.removeprefix("M.")).decode()
+    except ValueError:
+        return None
+    return name if _record(name) == record else None
 
 
 async def _sha256(data: bytes) -> bytes:

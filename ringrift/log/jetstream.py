@@ -204,14 +204,12 @@ class JetStreamLog(Log):
         id: str | None = None,
         expect_last: int | None = None,
         kept_seconds: int | None = None,
-        rollup: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> int:
         """See `Log.publish`."""
         given = {
             "Nats-Msg-Id": id,
             "Nats-Expected-Last-Subject-Sequence": expect_last,
-            "Nats-Rollup": "sub" if rollup else None,
             "Nats-TTL": None if kept_seconds is None else f"{kept_seconds}s",
         }
         sent = {name: str(value) for name, value in given.items() if value is not None}
@@ -285,7 +283,4 @@ def _check_last(newest: Entry | None, subject_filter: str, expected: int) -> Non
 
 
 def _message(item: Draft, body: bytes) -> _Message:
-    headers = {"Nats-Msg-Id": item.id}
-    if item.kind.kept_seconds is not None:
-        headers["Nats-TTL"] = f"{item.kind.kept_seconds}s"
-    return _Message(item.subject, body, headers)
+    return _Message(item.subject, body, {"Nats-Msg-Id": item.id})

@@ -113,14 +113,13 @@ class Log(ABC):
         id: str | None = None,
         expect_last: int | None = None,
         kept_seconds: int | None = None,
-        rollup: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> int:
         """Store one message that is no event, such as a key or a ticket; return its sequence.
 
         `expect_last` is the sequence that the newest message on this subject must have, 0 for none.
-        The message expires after `kept_seconds`. With `rollup` it replaces all messages on its
-        subject. Raises ConcurrencyError, PayloadTooLarge, QueueFull."""
+        The message expires after `kept_seconds`. Raises ConcurrencyError, PayloadTooLarge,
+        QueueFull."""
 
     @abstractmethod
     def read(
@@ -245,9 +244,10 @@ class Log(ABC):
             if not page or len(found) >= info.get("total", 0):
                 return sorted(found)
 
-    async def purge(self, stream: str, subject: str) -> None:
-        """Delete the messages on a subject, if the stream allows it. Raises ServerRefused."""
-        await self.call(f"STREAM.PURGE.{stream}", {"filter": subject})
+    async def purge(self, stream: str, subject: str, *, keep: int = 0) -> None:
+        """Delete the messages on a subject but the newest `keep`, if the stream allows it. Raises
+        ServerRefused."""
+        await self.call(f"STREAM.PURGE.{stream}", {"filter": subject, "keep": keep})
 
     async def publish_ticket(self, subject: str, body: bytes, ticket: str) -> int:
         """Put a ticket on the work queue, once per id; return its sequence. Raises QueueFull."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from ringrift.log.protocol import Log
-from ringrift.log.recent import KEPT_SECONDS, Acknowledged
+from ringrift.log.recent import Acknowledged
 from ringrift.log.topology import EVENTS, GAMES
 
 CLOCK_SKEW = timedelta(minutes=1)
@@ -46,9 +46,7 @@ async def _republish(log: Log, stream: str, kept: Sequence[Acknowledged]) -> Rep
     lost = [
         item
         for item in kept
-        if item.draft.id not in stored
-        and not _may_have_expired(item)
-        and not await _is_stored_at_its_sequence(log, stream, item)
+        if item.draft.id not in stored and not await _is_stored_at_its_sequence(log, stream, item)
     ]
     if not lost:
         return None
@@ -65,11 +63,6 @@ async def _republish(log: Log, stream: str, kept: Sequence[Acknowledged]) -> Rep
         republished=republished,
         orphaned=len(lost) - republished,
     )
-
-
-def _may_have_expired(item: Acknowledged) -> bool:
-    kept_seconds = item.draft.kind.kept_seconds
-    return kept_seconds is not None and kept_seconds <= KEPT_SECONDS
 
 
 async def _is_stored_at_its_sequence(log: Log, stream: str, item: Acknowledged) -> bool:

@@ -1,4 +1,4 @@
-"""Snapshots of folds in the object bucket `snapshots`, from which a fold may start instead of from
+"""Snapshots of folds in the object bucket `folds`, from which a fold may start instead of from
 the first event.
 
 An object is named `fold.<decider>.<sequence>.<code version>.<checksum>`, where the checksum is the
@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt
-from ringrift.log.topology import SNAPSHOT_BUCKET
+from ringrift.log.topology import FOLD_BUCKET
 
 SNAPSHOTS_KEPT = 3
 """of one decider: the newest, one to fall back on if that is damaged, and one more while a third is
@@ -59,15 +59,15 @@ async def write(blobs: Blobs, snapshot: Snapshot) -> SnapshotName:
     """Store a snapshot and delete the oldest ones of its decider. Raises StreamError."""
     body = msgspec.json.encode(snapshot)
     name = SnapshotName(snapshot.seq, snapshot.decider, snapshot.code, _checksum(body))
-    await blobs.put_named(SNAPSHOT_BUCKET, str(name), body)
+    await blobs.put_named(FOLD_BUCKET, str(name), body)
     for old in (await stored(blobs, snapshot.decider))[SNAPSHOTS_KEPT:]:
-        await blobs.delete(SNAPSHOT_BUCKET, str(old))
+        await blobs.delete(FOLD_BUCKET, str(old))
     return name
 
 
 async def stored(blobs: Blobs, decider: str) -> list[SnapshotName]:
     """Return the snapshots of a decider, newest first. Raises StreamError."""
-    found = [parse(name) for name in await blobs.names(SNAPSHOT_BUCKET)]
+    found = [parse(name) for name in await blobs.names(FOLD_BUCKET)]
     own = [name for name in found if name is not None and name.decider == decider]
     return sorted(own, reverse=True)
 
@@ -81,7 +81,7 @@ def parse(name: str) -> SnapshotName | None:
 async def read(blobs: Blobs, name: SnapshotName) -> Snapshot:
     """Return the snapshot with this name. Raises BlobMissing, BlobCorrupt if its content does not
     match the name."""
-    body = await blobs.get_named(SNAPSHOT_BUCKET, str(name))
+    body = await blobs.get_named(FOLD_BUCKET, str(name))
     if _checksum(body) != name.checksum:
         raise BlobCorrupt(f"{name}: its bytes have the checksum {_checksum(body)}")
     try:

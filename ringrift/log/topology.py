@@ -15,7 +15,9 @@ DEAD_PREFIX = "ringrift.dead"
 """of the subjects in `DEAD`; facts about dead letters are in `EVENTS` (`dead-letter`)"""
 WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
 LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
-MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET = "models", "shards", "snapshots"
+MODEL_BUCKET, SHARD_BUCKET = "models", "shards"
+FOLD_BUCKET, CHECKPOINT_BUCKET = "folds", "checkpoints"
+"""apart, because they have other authors: a trainer must not write what deciders believe"""
 
 SECOND = 1_000_000_000
 EVENT_IDS_SECONDS = 3600
@@ -69,7 +71,6 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
     allow_direct: bool = True
     allow_atomic: bool = False
     allow_msg_ttl: bool = False
-    allow_rollup_hdrs: bool = False
     deny_delete: bool = False
     subject_delete_marker_ttl: int = 0
 
@@ -105,7 +106,6 @@ def _bucket(
         max_msgs_per_subject=history,
         max_age=seconds * SECOND,
         duplicate_window=min(seconds or 120, 120) * SECOND,
-        allow_rollup_hdrs=True,
         deny_delete=True,
         allow_msg_ttl=marker > 0,
         subject_delete_marker_ttl=marker * SECOND,
@@ -115,10 +115,7 @@ def _bucket(
 def _objects(name: str, description: str) -> StreamConfig:
     """The stream behind an object bucket, as NATS clients create it."""
     return StreamConfig(
-        name=f"OBJ_{name}",
-        description=description,
-        subjects=(f"$O.{name}.C.>", f"$O.{name}.M.>"),
-        allow_rollup_hdrs=True,
+        name=f"OBJ_{name}", description=description, subjects=(f"$O.{name}.C.>", f"$O.{name}.M.>")
     )
 
 
@@ -137,7 +134,6 @@ STREAMS: tuple[StreamConfig, ...] = (
         subjects=_contexts_of(EVENTS),
         duplicate_window=EVENT_IDS_SECONDS * SECOND,
         allow_atomic=True,
-        allow_msg_ttl=True,
         deny_delete=True,
     ),
     StreamConfig(
@@ -166,7 +162,8 @@ STREAMS: tuple[StreamConfig, ...] = (
     ),
     _objects(MODEL_BUCKET, "Networks by SHA-256."),
     _objects(SHARD_BUCKET, "Training samples by SHA-256."),
-    _objects(SNAPSHOT_BUCKET, "Snapshots of folds and checkpoints of trainings, by name."),
+    _objects(FOLD_BUCKET, "Snapshots of folds, by name."),
+    _objects(CHECKPOINT_BUCKET, "Checkpoints of trainings, by ticket."),
 )
 
 

@@ -21,7 +21,7 @@ from ringrift.log import topology
 Role = Literal["worker", "trainer", "evaluator", "coordinator"]
 Facts = tuple[type[Fact], ...]
 _MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
-_SNAPSHOTS = f"OBJ_{topology.SNAPSHOT_BUCKET}"
+_FOLDS, _CHECKPOINTS = f"OBJ_{topology.FOLD_BUCKET}", f"OBJ_{topology.CHECKPOINT_BUCKET}"
 _BREAKERS = f"KV_{topology.BREAKER_BUCKET}"
 
 ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator")
@@ -135,7 +135,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     @property
     def purges(self) -> set[str]:
         """Names of the streams it may empty; processes with deciders prune their snapshots."""
-        return {*self.own_purges, _SNAPSHOTS} if self.decides else {*self.own_purges}
+        return {*self.own_purges, _FOLDS} if self.decides else {*self.own_purges}
 
 
 # memory as measured on hex8_2p without a GPU (selfplay 480, evaluator 520, trainer 640, exporter
@@ -210,7 +210,7 @@ _SPECS = (
         own_writes=(*_TRAINING, f.ModelRegistered, f.ShardRecovered, f.FallbackModelUsed),
         own_reads=(*_GAMES, f.GamesRetracted, f.ShardExported, *_FENCES, *_TRAINED, *_INCUMBENTS),
         own_stores=(_MODELS, _SHARDS),
-        own_purges=(_SNAPSHOTS,),
+        own_purges=(_CHECKPOINTS,),
     ),
     ProcessSpec(
         "evaluator",

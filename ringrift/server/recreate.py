@@ -27,7 +27,8 @@ RECREATED = (
     f"KV_{topology.CONTROL_BUCKET}",
     f"KV_{topology.BREAKER_BUCKET}",
     f"OBJ_{topology.SHARD_BUCKET}",
-    f"OBJ_{topology.SNAPSHOT_BUCKET}",
+    f"OBJ_{topology.FOLD_BUCKET}",
+    f"OBJ_{topology.CHECKPOINT_BUCKET}",
 )
 """streams that may be recreated: the dispatcher requests tickets again, leases are acquired,
 heartbeats sent and quarantines found again; shards are rebuilt from the games byte for byte, and

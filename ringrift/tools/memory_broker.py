@@ -68,9 +68,9 @@ class MemoryStream:
             raise LogRewound(self.config.name, seq)
 
     def store(
-        self, subject: str, body: bytes, headers: Mapping[str, str], kept_seconds: float | None
+        self, subject: str, body: bytes, headers: Mapping[str, str], seconds: float | None = None
     ) -> int:
-        """Append a message; return its sequence. Raises QueueFull."""
+        """Append a message that expires after `seconds`; return its sequence. Raises QueueFull."""
         self.expire()
         config, now = self.config, self._now()
         if config.discard == "new" and 0 <= config.max_msgs <= len(self.entries):
@@ -82,10 +82,10 @@ class MemoryStream:
         )
         if "Nats-Msg-Id" in headers:
             self._ids[headers["Nats-Msg-Id"]] = (self.last_seq, now)
-        if kept_seconds is None and config.max_age:
-            kept_seconds = config.max_age / SECOND
-        if kept_seconds is not None:
-            self._expiry[self.last_seq] = now + kept_seconds
+        if seconds is None and config.max_age:
+            seconds = config.max_age / SECOND
+        if seconds is not None:
+            self._expiry[self.last_seq] = now + seconds
         if config.max_msgs_per_subject > 0:
             self.purge(subject, keep=config.max_msgs_per_subject)
         while 0 <= config.max_msgs < len(self.entries):
@@ -202,6 +202,6 @@ class MemoryBroker:
             stream = self.stream(name)
             for purged in {entry.subject for entry in stream.entries.values()}:
                 if matches(request["filter"], purged):
-                    stream.purge(purged)
+                    stream.purge(purged, keep=request["keep"])
             return {"success": True}
         raise ServerRefused(NO_CONSUMER, f"{subject} is not answered in memory", 404)

@@ -85,7 +85,7 @@ class MemoryLog(Log):
         if expect is not None:
             store.check_last(expect.subject_filter, expect.last_seq)
         seqs = [
-            store.store(item.subject, body, {"Nats-Msg-Id": item.id}, item.kind.kept_seconds)
+            store.store(item.subject, body, {"Nats-Msg-Id": item.id})
             for item, body in zip(drafts, bodies, strict=True)
         ]
         store.wake()
@@ -100,7 +100,6 @@ class MemoryLog(Log):
         id: str | None = None,
         expect_last: int | None = None,
         kept_seconds: int | None = None,
-        rollup: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> int:
         """See `Log.publish`."""
@@ -112,8 +111,6 @@ class MemoryLog(Log):
             return known
         if expect_last is not None:
             store.check_last(subject, expect_last)
-        if rollup:
-            store.purge(subject)
         sent = dict(headers or {})
         if id is not None:
             sent["Nats-Msg-Id"] = id

@@ -40,12 +40,11 @@ def _events() -> str:
 
 def _event(kind: EventType, fact: type[Fact]) -> Sequence[str]:
     scope = "all" if kind.scope == "all" else f"<{kind.scope}>"
-    kept = f", kept {kind.kept_seconds // DAY_SECONDS} days" if kind.kept_seconds else ""
     return (
         f"[{kind.name}]({kind.name}.v{kind.version}.json)",
         kind.summary,
         f"`{kind.filter(scope)}`",
-        kind.stream + kept,
+        kind.stream,
         _names(writers(fact)),
         _names(readers(fact)) or PEOPLE,
     )

@@ -26,7 +26,7 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.snapshots import stored
-from ringrift.log.topology import EVENTS, SHARD_BUCKET, SNAPSHOT_BUCKET
+from ringrift.log.topology import EVENTS, FOLD_BUCKET, SHARD_BUCKET
 from ringrift.runtime.decide import act
 from ringrift.runtime.process import Process
 from ringrift.server.embedded import EmbeddedServer
@@ -150,12 +150,12 @@ async def test_shards_and_snapshots_are_rebuilt_from_the_streams(
     games = [play_game("hex8_2p", seed) for seed in range(6)]
     await log.append_each([draft(game, cause=None, source="test", key=game.seed) for game in games])
     before = await run_to_the_end(server.url)
-    shards, snapshots = await blobs.names(SHARD_BUCKET), await blobs.names(SNAPSHOT_BUCKET)
+    shards, snapshots = await blobs.names(SHARD_BUCKET), await blobs.names(FOLD_BUCKET)
     assert len(shards) == 3
     assert any(name.startswith("fold.elo.") for name in snapshots)
     events = await log.tail(EVENTS)
     # when all shards and snapshots are deleted
-    for bucket in (SHARD_BUCKET, SNAPSHOT_BUCKET):
+    for bucket in (SHARD_BUCKET, FOLD_BUCKET):
         for name in await blobs.names(bucket):
             await blobs.delete(bucket, name)
         assert await blobs.names(bucket) == []

@@ -6,8 +6,6 @@ from msgspec import Meta
 
 from ringrift.events.facts.vocabulary import *
 
-PRESSURE_KEPT_SECONDS = 30 * 24 * 3600
-
 Resource = Literal["ram", "vram", "disk", "files"]
 Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
 QuorumLevel = Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
@@ -100,9 +98,7 @@ class DeadlockBroken(ConfigDecision, subject="deadlock.{config}.broken"):
     waited_seconds: float
 
 
-class NodePressureChanged(
-    NodeFact, subject="node.{node}.pressure-changed", kept_seconds=PRESSURE_KEPT_SECONDS
-):
+class NodePressureChanged(NodeFact, subject="node.{node}.pressure-changed"):
     """A resource of a node entered another tier; `used` is the share in use, 0..1.
 
     `consumer` names the process if the resource is its own (`vram`, `files`), else it is empty."""

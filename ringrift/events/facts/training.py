@@ -6,7 +6,6 @@ from msgspec import Meta
 
 from ringrift.events.facts.vocabulary import *
 
-PROGRESS_KEPT_SECONDS = 7 * 24 * 3600
 """loss curves are read for days, and no decision depends on them"""
 
 
@@ -55,9 +54,7 @@ class TrainingCheckpointed(GenerationFact, subject="training.{config}.checkpoint
     loss: float
 
 
-class TrainingProgressed(
-    ConfigFact, subject="training.{config}.progressed", kept_seconds=PROGRESS_KEPT_SECONDS
-):
+class TrainingProgressed(ConfigFact, subject="training.{config}.progressed"):
     """One point of the loss curves of a training; no decision may depend on it."""
 
     generation: Count

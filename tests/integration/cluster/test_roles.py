@@ -47,7 +47,7 @@ FACTS = {
     "heartbeat": "$KV.nodes.x",
     "key": "$KV.leases.nobody",
     "model": "$O.models.C.x",
-    "checkpoint": "$O.snapshots.C.x",
+    "checkpoint": "$O.checkpoints.C.x",
 }
 MAY_WRITE = {
     "worker": {"game", "played", "started", "dead", "heartbeat"},
@@ -230,9 +230,9 @@ async def test_the_coordinator_holds_leases_and_the_trainer_keeps_checkpoints(pl
         assert lease.token > 0
     blobs = Blobs(trainer)
     for content in (b"one", b"two"):
-        await blobs.put_named("snapshots", "ticket", content)
-    assert await Blobs(coordinator).get_named("snapshots", "ticket") == b"two"
-    await blobs.delete("snapshots", "ticket")
+        await blobs.put_named("checkpoints", "ticket", content)
+    assert await Blobs(coordinator).get_named("checkpoints", "ticket") == b"two"
+    await blobs.delete("checkpoints", "ticket")
     digest = await blobs.put("models", b"network")
     worker = await place.log("worker")
     assert await Blobs(worker).get("models", digest) == b"network"

@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 import pytest
+import structlog.testing
 
 from ringrift.log.blobs import CHUNK_BYTES, Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
@@ -61,9 +62,33 @@ async def test_a_named_blob_is_replaced_completely(connect: Connect) -> None:
     blobs = Blobs(log)
     name = "checkpoint of training-1 \N{SNOWMAN}"
     with pytest.raises(BlobMissing):
-        await blobs.get_named("snapshots", name)
+        await blobs.get_named("checkpoints", name)
     for content in (b"first", b"second", os.urandom(CHUNK_BYTES + 1)):
-        await blobs.put_named("snapshots", name, content)
-        assert await blobs.get_named("snapshots", name) == content
-    assert await blobs.names("snapshots") == [name]
-    assert len(await log.subjects("OBJ_snapshots", "$O.snapshots.C.>")) == 1
+        await blobs.put_named("checkpoints", name, content)
+        assert await blobs.get_named("checkpoints", name) == content
+    assert await blobs.names("checkpoints") == [name]
+    assert len(await log.subjects("OBJ_checkpoints", "$O.checkpoints.C.>")) == 1
+
+
+@pytest.mark.parametrize("record", ["M.x", "M.@", "M.eA", "M.eA==x", "M._w==", "M.a.b"])
+async def test_a_name_that_is_not_ours_is_ignored(connect: Connect, record: str) -> None:
+    log = await connect()
+    blobs = Blobs(log)
+    await blobs.put_named("folds", "ours", b"x")
+    await log.publish("OBJ_folds", f"$O.folds.{record}", b"{}")
+    with structlog.testing.capture_logs() as said:
+        for _ in range(2):
+            assert await blobs.names("folds") == ["ours"]
+    (line,) = said
+    assert f"$O.folds.{record}" in line["subjects"]
+    await log.purge("OBJ_folds", f"$O.folds.{record}")
+
+
+async def test_a_replaced_blob_leaves_one_record(connect: Connect) -> None:
+    log = await connect()
+    for content in (b"one", b"two", b"three"):
+        await Blobs(log).put_named("checkpoints", "replaced", content)
+    record = "$O.checkpoints.M.cmVwbGFjZWQ="
+    found = [e async for b in log.read("OBJ_checkpoints", filters=[record]) for e in b]
+    assert len(found) == 1
+    assert await Blobs(log).get_named("checkpoints", "replaced") == b"three"

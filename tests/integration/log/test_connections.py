@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from support.embedded import connected, event, running
 
-from ringrift.events import Draft, draft
+from ringrift.events import Draft
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import LogUnavailable, Unreachable
 from ringrift.log.jetstream import JetStreamLog
@@ -189,24 +189,3 @@ async def test_a_reader_deletes_its_consumer(log: JetStreamLog) -> None:
             if not listed["consumers"]:
                 break
             await asyncio.sleep(0.01)
-
-
-async def test_an_event_that_expires_has_a_ttl(log: JetStreamLog) -> None:
-    from ringrift.events.facts import TrainingProgressed
-
-    fact = TrainingProgressed(
-        config="hex8_2p",
-        generation=0,
-        ticket="t",
-        step=1,
-        steps=2,
-        loss=1.0,
-        policy_loss=1.0,
-        value_loss=1.0,
-        validation_loss=None,
-        samples_per_second=1.0,
-    )
-    (seq,) = await log.append([draft(fact, cause=None, source="test")])
-    entry = await log.get(EVENTS, seq)
-    assert entry is not None
-    assert entry.headers["Nats-TTL"] == "604800s"

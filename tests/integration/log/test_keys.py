@@ -28,10 +28,6 @@ async def test_publish_once_by_id_and_under_an_expectation(log: Log, subject: Su
         entry.body async for batch in log.read("KV_control", filters=[key]) for entry in batch
     ] == [b"a", b"b"]
     assert await log.subjects("KV_control", f"$KV.control.{subject.node}") == [key]
-    await log.publish("KV_control", key, b"d", rollup=True)
-    assert [
-        entry.body async for batch in log.read("KV_control", filters=[key]) for entry in batch
-    ] == [b"d"]
     await log.purge("KV_control", key)
     assert await log.last("KV_control", key) is None
     assert await log.subjects("KV_control", f"$KV.control.{subject.node}") == []

@@ -12,7 +12,7 @@ from support.embedded import connected, event, running
 
 from ringrift.log.errors import ServerRefused
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.topology import EVENTS
+from ringrift.log.topology import EVENTS, STREAMS, StreamConfig
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import Drift, ensure
 
@@ -79,3 +79,17 @@ async def test_a_compressed_stream_of_an_older_build_is_decompressed(log: JetStr
     await log.call(f"STREAM.UPDATE.{EVENTS}", config | {"compression": "s2"})
     assert await ensure(log) == []
     assert (await log.call(f"STREAM.INFO.{EVENTS}"))["config"].get("compression", "none") == "none"
+
+
+LASTING = [stream for stream in STREAMS if stream.name != "KV_leases"]
+"""Streams without keys that expire; only coordinators may write those."""
+RIGHTS = [("Nats-Rollup", "sub"), ("Nats-Rollup", "all"), ("Nats-TTL", "1s")]
+
+
+@pytest.mark.parametrize("stream", LASTING, ids=lambda stream: stream.name)
+async def test_headers_give_no_right_to_delete(log: JetStreamLog, stream: StreamConfig) -> None:
+    subject = stream.subjects[0].replace(".>", ".x.5.y")
+    for header, value in RIGHTS:
+        with pytest.raises(ServerRefused, match=r"rollup|TTL"):
+            await log.publish(stream.name, subject, b"x", headers={header: value})
+    assert await log.tail(stream.name) == 0

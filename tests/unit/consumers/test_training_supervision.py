@@ -78,7 +78,7 @@ async def test_every_progress_is_recorded(
 
 async def test_the_newest_checkpoint_is_stored(process: Process, ticket: TrainingTicket) -> None:
     await train(process, ticket, Trainer())
-    assert await process.blobs.get_named("snapshots", ticket.ticket) == b"4"
+    assert await process.blobs.get_named("checkpoints", ticket.ticket) == b"4"
 
 
 async def test_a_short_training_records_no_checkpoint(
@@ -107,7 +107,7 @@ async def test_a_stopping_process_stores_a_checkpoint_and_drains(
 
     with pytest.raises(Drained):
         await train(process, ticket, Trainer(stop))
-    assert await process.blobs.get_named("snapshots", ticket.ticket) == b"last"
+    assert await process.blobs.get_named("checkpoints", ticket.ticket) == b"last"
 
 
 async def test_a_training_that_timed_out_ends_with_an_error(

@@ -25,13 +25,7 @@ from ringrift.events import (
     event_id,
     type_of,
 )
-from ringrift.events.facts import (
-    GameCompleted,
-    LeaseAcquired,
-    PipelinePaused,
-    SettingsChanged,
-    TrainingProgressed,
-)
+from ringrift.events.facts import GameCompleted, LeaseAcquired, PipelinePaused, SettingsChanged
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _PATTERNS = {
@@ -310,7 +304,6 @@ def test_the_subject_follows_from_the_event() -> None:
     game = example(REGISTRY["GameCompleted"])
     assert isinstance(game, GameCompleted)
     assert type_of(game).stream == "GAMES"
-    assert type_of(TrainingProgressed).kept_seconds == 7 * 24 * 3600
 
 
 def test_invalid_values_are_refused() -> None:

@@ -20,7 +20,7 @@ from ringrift.events.facts import (
 from ringrift.insight.verify import Problem, VerifyReport, verify
 from ringrift.log.blobs import Blobs
 from ringrift.log.presence import Heartbeat, Presence
-from ringrift.log.topology import MODEL_BUCKET, SHARD_BUCKET, SNAPSHOT_BUCKET
+from ringrift.log.topology import FOLD_BUCKET, MODEL_BUCKET, SHARD_BUCKET
 from ringrift.runtime.folds import Folded, save
 
 
@@ -121,10 +121,10 @@ async def test_a_snapshot_with_another_digest_fails(loop: TurningLoop) -> None:
 async def test_a_damaged_snapshot_fails(loop: TurningLoop) -> None:
     blobs = Blobs(loop.log)
     await save(blobs, elo.DECIDER, Folded(3, elo.Matches()))
-    (name,) = await blobs.names(SNAPSHOT_BUCKET)
-    await blobs.put_named(SNAPSHOT_BUCKET, name, b"x")
+    (name,) = await blobs.names(FOLD_BUCKET)
+    await blobs.put_named(FOLD_BUCKET, name, b"x")
     found = [(item.kind, item.name) for item in await failures(loop)]
-    assert found == [("blob", f"{SNAPSHOT_BUCKET}/{name}")]
+    assert found == [("blob", f"{FOLD_BUCKET}/{name}")]
 
 
 @pytest.mark.parametrize("bucket", [MODEL_BUCKET, SHARD_BUCKET])

@@ -26,7 +26,7 @@ from ringrift.events.facts import (
 )
 from ringrift.log import snapshots
 from ringrift.log.blobs import Blobs
-from ringrift.log.topology import SNAPSHOT_BUCKET
+from ringrift.log.topology import FOLD_BUCKET
 from ringrift.runtime import folds
 from ringrift.runtime.decide import DeciderRun, act, own_decisions, replayed
 from ringrift.runtime.folds import Folded, code_version, newest, save
@@ -315,8 +315,8 @@ async def test_a_damaged_snapshot_is_skipped_and_the_fold_rebuilt(
     runner: Runner, damage: Any
 ) -> None:
     for name in await snapshots.stored(runner.blobs, "elo"):
-        body = await runner.blobs.get_named(SNAPSHOT_BUCKET, str(name))
-        await runner.blobs.put_named(SNAPSHOT_BUCKET, str(name), damage(body))
+        body = await runner.blobs.get_named(FOLD_BUCKET, str(name))
+        await runner.blobs.put_named(FOLD_BUCKET, str(name), damage(body))
     with structlog.testing.capture_logs() as said:
         assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == 0
     assert said
@@ -367,7 +367,7 @@ async def test_own_decisions_before_the_snapshot_are_not_read(runner: Runner) ->
 
 
 async def test_checkpoints_of_trainings_are_ignored(runner: Runner) -> None:
-    await runner.blobs.put_named(SNAPSHOT_BUCKET, "training-events-5", b"x")
+    await runner.blobs.put_named(FOLD_BUCKET, "training-events-5", b"x")
     assert await snapshots.stored(runner.blobs, "training")
     assert all(
         name.decider == "training" for name in await snapshots.stored(runner.blobs, "training")

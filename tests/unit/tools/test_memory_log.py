@@ -9,8 +9,7 @@ import asyncio
 import pytest
 
 from ringrift.events import Draft, draft
-from ringrift.events.facts import ConsumerStarted, TrainingProgressed
-from ringrift.events.facts.training import PROGRESS_KEPT_SECONDS
+from ringrift.events.facts import ConsumerStarted
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.leases import try_acquire
 from ringrift.log.topology import EVENT_IDS_SECONDS, EVENTS, LEASE_SECONDS, WORK_ACK_SECONDS
@@ -63,24 +62,18 @@ async def test_an_id_is_known_for_the_window_and_no_longer(log: MemoryLog, clock
     assert await log.append([event("a")]) == [2]
 
 
-async def test_progress_expires_and_other_facts_do_not(log: MemoryLog, clock: Clock) -> None:
-    progress = TrainingProgressed(
-        config="hex8_2p",
-        generation=0,
-        ticket="t",
-        step=1,
-        steps=2,
-        loss=1.0,
-        policy_loss=1.0,
-        value_loss=1.0,
-        validation_loss=None,
-        samples_per_second=1.0,
-    )
-    await log.append([event("a"), draft(progress, cause=None, source="t")])
-    clock.advance(PROGRESS_KEPT_SECONDS)
-    assert [entry.seq async for batch in log.read(EVENTS) for entry in batch] == [1]
-    assert await log.tail(EVENTS) == 2
-    assert await log.append([event("b")]) == [3]
+async def test_messages_expire(log: MemoryLog, clock: Clock) -> None:
+    key = "$KV.leases.planner"
+    await log.publish("KV_leases", key, b"mine", kept_seconds=15)
+    clock.advance(14)
+    assert await log.last("KV_leases", key) is not None
+    clock.advance(1)
+    marker = await log.last("KV_leases", key)
+    assert marker is not None
+    assert marker.body == b""
+    clock.advance(1)
+    assert await log.last("KV_leases", key) is None
+    assert await log.tail("KV_leases") == 2
 
 
 async def test_a_ticket_of_a_silent_worker_is_redelivered(log: MemoryLog, clock: Clock) -> None:
