@@ -96,12 +96,15 @@ async def own_decisions(
 def by_cause(
     decider: Decider[Any], events: Iterable[Recorded], after: int = 0
 ) -> dict[int, list[Recorded]]:
-    """The decider's decisions among events, by the sequence of their cause after `after`."""
+    """The decider's decisions among events, by the sequence of their cause after `after`; each
+    once, though it may be stored twice."""
     found: dict[int, list[Recorded]] = {}
     for recorded in events:
         stream, _, seq = (recorded.meta.cause or "").partition("/")
         if type(recorded.event) in decider.writes and stream == STREAM and int(seq) > after:
-            found.setdefault(int(seq), []).append(recorded)
+            same = found.setdefault(int(seq), [])
+            if all(item.meta.id != recorded.meta.id for item in same):
+                same.append(recorded)
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ringrift.events import Recorded
 
-from .trial import Finding, Trial
+from .trial import Finding, Trial, limited
 
 TRIES_MAX = 400
 
@@ -14,7 +14,8 @@ TRIES_MAX = 400
 def repeats(finding: Finding, items: Sequence[Recorded]) -> bool:
     """Whether one decider alone, on these events, leads to the same finding."""
     trial = Trial(0, [finding.decider])
-    trial.replay(items)
+    with limited():
+        trial.replay(items)
     return finding in trial.findings
 
 

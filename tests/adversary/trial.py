@@ -105,6 +105,7 @@ class Trial:
         chosen = deciders() if names is None else {name: deciders()[name] for name in names}
         self.runs = [DeciderRun(self._watched(decider), {}) for decider in chosen.values()]
         self._own_ids = set[str]()
+        self._refusal = ""
         self._doing = ("", "")
         self._open: deque[tuple[Fact, str | None]] = deque()
         self._new: deque[Recorded] = deque()
@@ -165,7 +166,7 @@ class Trial:
         """Write data as an event, and let the deciders decide; `odd` is the share of odd
         attributes."""
         kind, values = REGISTRY[name], self.values
-        author = self.random.choice(writers(kind.fact_type) or ["ringrift"])
+        author = self.random.choice(_WRITERS[name])
         time = datetime.fromtimestamp(self.now, UTC).isoformat()
         scope = "all" if kind.scope == "all" else str(data.get(kind.scope, "x"))
         envelope = {
@@ -200,6 +201,7 @@ class Trial:
 
     def _refuse(self, entry: Entry, error: Exception) -> None:
         self.refused += 1
+        self._refusal = str(error)
 
     def _take_in(self, item: Recorded) -> None:
         self.stored.append(item)
@@ -217,6 +219,8 @@ class Trial:
         while self._new:
             item = self._new.popleft()
             for run in self.runs:
+                if type(item.event) not in run.types:
+                    continue
                 for number, decision in enumerate(self._taken(run, item)):
                     budget -= 1
                     if budget < 0:
@@ -227,9 +231,9 @@ class Trial:
 
     def _taken(self, run: DeciderRun, item: Recorded) -> Sequence[Fact]:
         self._doing = (run.decider.name, "take")
+        signal.setitimer(signal.ITIMER_PROF, SECONDS_MAX)
         try:
-            with _limited():
-                return run.take(*item)
+            return run.take(*item)
         except (Exception, Stuck) as error:  # noqa: BLE001  a finding, whatever it is
             self._note(*self._doing, error, item.event)
             return ()
@@ -237,7 +241,7 @@ class Trial:
     def _append(self, run: DeciderRun, number: int, decision: Fact, cause: EventMeta) -> None:
         name = run.decider.name
         key = event_id(type(decision), cause.position, f"{name}.{number}")
-        author = next(item.name for item in PROCESSES.values() if run.decider.name in _names(item))
+        author = _AUTHORS[name]
         time = datetime.fromtimestamp(self.now, UTC)
         item = Draft(event=decision, id=key, cause=cause.position, source=f"{author}@n1", time=time)
         before = len(self.stored)
@@ -250,14 +254,11 @@ class Trial:
         refused = self.refused
         self._store(body, item.subject)
         if self.refused > refused:
-            self._note(
-                name, "refused", ValueError(f"{type(decision).__name__} is refused"), decision
-            )
+            self._note(name, "refused", ValueError(self._refusal), decision)
             return
         self._doing = (name, "evolve")
         try:
-            with _limited():
-                run.fold(*self.stored[before])
+            run.fold(*self.stored[before], cause)
         except (Exception, Stuck) as error:  # noqa: BLE001
             self._note(*self._doing, error, decision)
         for answer in self.workers.answers(decision, self.stored[before].meta.position):
@@ -288,8 +289,7 @@ class Trial:
                 for decision in self._taken(run, item):
                     self._doing = (run.decider.name, "evolve")
                     try:
-                        with _limited():
-                            run.fold(decision, item.meta)
+                        run.fold(decision, item.meta, item.meta)
                     except (Exception, Stuck) as error:  # noqa: BLE001
                         self._note(*self._doing, error, decision)
         self.check_states()
@@ -317,7 +317,8 @@ class Trial:
             again = DeciderRun(deciders()[name], by_cause(run.decider, self.stored))
             again.decided_to = max((meta.seq for _, meta in self.stored), default=0)
             for item in self.stored:
-                with contextlib.suppress(Exception, Stuck), _limited():  # noted when it was live
+                signal.setitimer(signal.ITIMER_PROF, SECONDS_MAX)
+                with contextlib.suppress(Exception, Stuck):  # noted when it was live
                     again.take(*item)
             if again.fold_hash != run.fold_hash:
                 raise ValueError("rebuilt from the log, the state has another digest")
@@ -336,10 +337,11 @@ class Trial:
 def run(seed: int, facts: int, names: Iterable[str] | None = None, *, odd: float = 1.0) -> Trial:
     """One episode of at least this number of stored facts."""
     trial = Trial(seed, names, odd=odd)
-    trial.start()
-    while len(trial.stored) + trial.refused < facts:
-        trial.step()
-    trial.check_states()
+    with limited():
+        trial.start()
+        while len(trial.stored) + trial.refused < facts:
+            trial.step()
+        trial.check_states()
     return trial
 
 
@@ -352,11 +354,6 @@ def place_of(error: BaseException) -> str:
     return f"{frames[-1].filename.removeprefix(root + '/')}:{frames[-1].lineno}"
 
 
-@cache
-def _names(process: Any) -> frozenset[str]:
-    return frozenset(decider.name for decider in process.deciders)
-
-
 def _decisions() -> dict[type[Fact], list[str]]:
     found: dict[type[Fact], list[str]] = {}
     for name, decider in deciders().items():
@@ -366,17 +363,18 @@ def _decisions() -> dict[type[Fact], list[str]]:
 
 
 _DECISIONS = _decisions()
+_AUTHORS = {one.name: name for name, spec in PROCESSES.items() for one in spec.deciders}
+_WRITERS = {name: writers(kind.fact_type) or ["ringrift"] for name, kind in REGISTRY.items()}
 
 
 @contextlib.contextmanager
-def _limited() -> Iterator[None]:
-    """Raise `Stuck` in the block after `SECONDS_MAX` of processor time."""
+def limited() -> Iterator[None]:
+    """Raise `Stuck` in the block when a timer of processor time ends."""
 
     def stop(*_: object) -> None:
         raise Stuck(f"more than {SECONDS_MAX:g} s")
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS_MAX)
     try:
         yield
     finally:

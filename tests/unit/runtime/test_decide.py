@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.loop_facts import B, registered
+from support.loop_facts import B, planned, registered
 from support.system import System, running, until
 
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.deciders.loop import rating as elo
-from ringrift.events import Settings, UnknownEvent, draft, encode
+from ringrift.events import EventMeta, Recorded, Settings, UnknownEvent, draft, encode
 from ringrift.events.facts import (
     DeadLetterStored,
     EvaluationRequested,
@@ -26,9 +27,10 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import SelfplaySettings
 from ringrift.log import read
-from ringrift.runtime.decide import act, own_decisions, replayed
+from ringrift.runtime.decide import act, by_cause, own_decisions, replayed
 from ringrift.runtime.process import Process
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PLANNER = (selfplay.DECIDER, training.DECIDER, evaluation.DECIDER)
 SETTINGS = Settings(selfplay=SelfplaySettings(bootstrap_games=20, games_per_ticket=8))
 
@@ -167,3 +169,13 @@ async def test_a_promoter_decides_on_facts_alone(system: System) -> None:
     async with running(act(system.process("promoter"), (promotion.DECIDER,), "promoter")):
         verdict, _ = await system.first(ModelPromoted)
     assert verdict.model == B
+
+
+def test_a_decision_stored_twice_is_folded_once() -> None:
+    """A running decider has folded it at its cause, once; so must one that is rebuilt."""
+    plan = planned()
+    first, again = (
+        Recorded(plan, EventMeta("EVENTS", seq, "s", "id", "planner@n1", NOW, "EVENTS/1"))
+        for seq in (2, 9)
+    )
+    assert by_cause(selfplay.DECIDER, [first, again]) == {1: [first]}
