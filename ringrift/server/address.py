@@ -14,10 +14,13 @@ _FILE = "server.json"
 
 
 class ServerAddress(Struct, frozen=True):
-    """The content of `server.json`: address and process id of a running server."""
+    """The content of `server.json`: address, process id and id of a running server, and the
+    identity of its data directory, which a copy of the directory does not have."""
 
     url: str
     pid: int
+    server: str = ""
+    directory: str = ""
 
     @property
     def port(self) -> int:
@@ -26,10 +29,12 @@ class ServerAddress(Struct, frozen=True):
 
 
 def read_address(data: Path) -> ServerAddress | None:
-    """Return the address of the server over a data directory, if one was started and not stopped.
-    Raises ServerError."""
+    """Return the address of the server over a data directory, if one was started and not stopped;
+    not that in a copy of another directory, whose server is that of the original. Raises
+    ServerError."""
     try:
-        return msgspec.json.decode((data / _FILE).read_bytes(), type=ServerAddress)
+        found = msgspec.json.decode((data / _FILE).read_bytes(), type=ServerAddress)
+        return found if found.directory == identity_of(data) else None
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
@@ -53,8 +58,23 @@ async def find_server(data: Path) -> str:
     if address is None:
         remedy = f"start `ringrift up --data {data}`, or name one with --server"
         raise Unreachable(f"no server is running for {data}: {remedy}")
-    (await Wire.open([address.url])).close()
+    if await server_id(address.url) != address.server:
+        remedy = f"start `ringrift up --data {data}`, which takes another port"
+        raise Unreachable(f"the server at {address.url} is not that of {data}: {remedy}")
     return address.url
+
+
+async def server_id(url: str) -> str:
+    """The id that a server has from its start to its end. Raises Unreachable, ServerTooOld."""
+    wire = await Wire.open([url])
+    wire.close()
+    return str(wire.info["server_id"])
+
+
+def identity_of(data: Path) -> str:
+    """A text that a directory keeps when it is moved, and that its copy does not have."""
+    status = data.stat()
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def is_free(port: int) -> bool:

@@ -9,6 +9,7 @@ relative to the directory that the server is started in, that of `nats.conf`.
 """
 
 import json
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from msgspec import Struct
 DEFAULT_PORT = 4222
 CONF_FILE, VOTER_FILE, USERS_FILE = "nats.conf", "ops/voter.conf", "ops/users.conf"
 ROUTE_USER = "route"
+_ESCAPE = re.compile(r"\\(u....|[bf])|\\.")
 TLS_FILES = {
     "ca_file": "./ops/tls/ca.pem",
     "cert_file": "./ops/tls/server.pem",
@@ -131,10 +133,20 @@ def voter_conf(voter: Voter) -> str:
 def server_conf(voter: Voter) -> str:
     """All in one file, for a server with a configuration of its own."""
     settings = voter.settings() | {"store": voter.store}
-    lines = [f"{name}: {json.dumps(value)}\n" for name, value in settings.items()]
+    lines = [f"{name}: {_as_text(value)}\n" for name, value in settings.items()]
     return SHIPPED_CONF.replace(_INCLUDES, "".join(lines))
 
 
 def as_json(settings: dict[str, Any]) -> str:
     """Settings as the text of a configuration file."""
-    return json.dumps(settings, indent=2) + "\n"
+    return _as_text(settings, indent=2) + "\n"
+
+
+def _as_text(value: Any, indent: int | None = None) -> str:
+    r"""JSON as nats-server reads it, which knows no `\u`, `\b` and `\f`."""
+    return _ESCAPE.sub(_hexadecimal, json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def _hexadecimal(escape: re.Match[str]) -> str:
+    character = json.loads('"' + escape[0] + '"')
+    return f"\\x{ord(character):02x}" if escape[1] else escape[0]

@@ -1,11 +1,12 @@
 """The embedded server: nats-server as a child process over a data directory that one instance owns.
 
-<data>/nats.conf     its configuration, written at every start
+<data>/embedded.conf its configuration, written at every start
 <data>/nats/         its storage
 <data>/nats.log      its output
 <data>/server.json   address and process id while it runs, for other commands
-<data>/lock          held by this process and the child, so that no second instance starts,
-                     even after this process was killed
+
+This process and the child lock the directory itself, so that no second instance starts, even after
+this process was killed, and whatever file is deleted.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from ringrift.log.errors import AnotherInstance, DiskFull, PortInUse, ServerError
-from ringrift.server.address import ServerAddress, free_port, is_free, read_address, write_address
+from ringrift.server import address as addresses
 from ringrift.server.binary import end_with_parent, find_binary
-from ringrift.server.configuration import CONF_FILE, Voter, server_conf
+from ringrift.server.configuration import Voter, server_conf
 
 READY_SECONDS_MAX = 60.0
 """a server that recovers a large store needs seconds; a minute of nothing is a failure"""
@@ -32,13 +33,15 @@ LOCK_TRIES_MAX = 20
 LOCK_RETRY_SECONDS = 0.1
 """two seconds in all, while the server of an instance that was just killed shuts down"""
 LOG_BYTES_MAX = 16 * 1024 * 1024
+CONF_FILE = "embedded.conf"
+"""a name of its own: a data directory may also hold the `nats.conf` of somebody else"""
 _FATAL = ("[FTL]", "no space left", "out of space", "out of resources")
 
 
 class EmbeddedServer:
     """nats-server as a child process."""
 
-    def __init__(self, data: Path, binary: Path, lock: IO[str]) -> None:
+    def __init__(self, data: Path, binary: Path, lock: int) -> None:
         self.data = data
         self._binary = binary
         self._lock = lock
@@ -62,7 +65,7 @@ class EmbeddedServer:
             server = cls(data, binary, lock)
             await server._start(port)
         except BaseException:
-            lock.close()
+            os.close(lock)
             raise
         return server
 
@@ -114,31 +117,34 @@ class EmbeddedServer:
                 async with asyncio.timeout(STOP_SECONDS_MAX):
                     await self.wait()
             await self._kill()
-        write_address(self.data, None)
-        self._lock.close()
+        addresses.write_address(self.data, None)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     async def _start(self, port: int | None) -> None:
         if port is not None:
             return await self._launch(port)
-        previous = read_address(self.data)
-        candidates = [previous.port] if previous and is_free(previous.port) else []
+        previous = addresses.read_address(self.data)
+        candidates = [previous.port] if previous and addresses.is_free(previous.port) else []
         for _ in range(PORT_TRIES_MAX):
             with contextlib.suppress(PortInUse):  # taken by another process meanwhile
-                return await self._launch(candidates.pop() if candidates else free_port())
+                return await self._launch(candidates.pop() if candidates else addresses.free_port())
         tries = f"{PORT_TRIES_MAX} tries"
         raise PortInUse(f"found no free port in {tries}; end programs that use ports")
 
     async def _launch(self, port: int) -> None:
         _check_space(self.data)
         self._port = port
-        if not is_free(port):
+        if not addresses.is_free(port):
             raise self._port_in_use()
         self._problem = self._last_line = ""
         self._ready.clear()
         self._faulty.clear()
         config = self.data / CONF_FILE
         storage = str((self.data / "nats").resolve())
-        config.write_text(server_conf(Voter(store=storage, port=port, monitor_port=None)))
+        text = server_conf(Voter(store=storage, port=port, monitor_port=None))
+        config.write_text(text, encoding="utf-8", errors="surrogateescape")
         self._process = await asyncio.create_subprocess_exec(
             self._binary,
             "-c",
@@ -146,13 +152,14 @@ class EmbeddedServer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=(self._lock.fileno(),),
+            pass_fds=(self._lock,),
             preexec_fn=end_with_parent(),
             start_new_session=True,
         )
         self._listener = asyncio.create_task(self._listen())
         await self._wait_until_ready()
-        write_address(self.data, ServerAddress(url=self.url, pid=self.pid))
+        identity = await addresses.server_id(self.url), addresses.identity_of(self.data)
+        addresses.write_address(self.data, addresses.ServerAddress(self.url, self.pid, *identity))
 
     async def _wait_until_ready(self) -> None:
         ready = asyncio.create_task(self._ready.wait())
@@ -206,7 +213,7 @@ class EmbeddedServer:
             self._faulty.set()
 
 
-async def _locked(data: Path) -> IO[str]:
+async def _locked(data: Path) -> int:
     """The data directory's lock, inheritable by the child. Raises AnotherInstance, ServerError."""
     lock = _open_lock(data)
     for _ in range(LOCK_TRIES_MAX):
@@ -216,17 +223,17 @@ async def _locked(data: Path) -> IO[str]:
             await asyncio.sleep(LOCK_RETRY_SECONDS)
         else:
             return lock
-    lock.close()
-    address = read_address(data)
+    os.close(lock)
+    address = addresses.read_address(data)
     who = f" (its server is process {address.pid} at {address.url})" if address else ""
     remedy = "stop it, or name another directory with --data"
     raise AnotherInstance(f"another instance uses {data}{who}: {remedy}")
 
 
-def _open_lock(data: Path) -> IO[str]:
+def _open_lock(data: Path) -> int:
     try:
         data.mkdir(parents=True, exist_ok=True)
-        return (data / "lock").open("a+")
+        return os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         reason = error.strerror or error
         raise ServerError(f"the data directory {data} cannot be used: {reason}") from error

@@ -129,7 +129,7 @@ def instance(data: Path) -> Finding:
         address = read_address(data)
     except ServerError as error:
         return fail("data", str(error), f"delete {data / 'server.json'}")
-    if _is_locked(data / "lock"):
+    if _is_locked(data):
         server = "its server is starting or stopping"
         if address:
             server = f"its server is process {address.pid} at {address.url}"
@@ -140,14 +140,14 @@ def instance(data: Path) -> Finding:
     return ok("data", f"{data} is not in use")
 
 
-def _is_locked(lock: Path) -> bool:
+def _is_locked(directory: Path) -> bool:
+    lock = os.open(directory, os.O_RDONLY)
     try:
-        with lock.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    finally:
+        os.close(lock)
     return False
 
 

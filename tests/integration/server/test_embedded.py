@@ -13,6 +13,7 @@ from collections import namedtuple
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.embedded import connected, event, running
 
@@ -29,7 +30,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
 from ringrift.server import binary
 from ringrift.server import embedded as server_module
-from ringrift.server.address import find_server, read_address
+from ringrift.server.address import find_server, read_address, write_address
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
@@ -88,6 +89,73 @@ async def test_a_second_instance_is_refused_in_one_line(
     assert await log.append([event()]) == [1]
 
 
+async def test_no_file_that_is_deleted_gives_up_the_lock(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "LOCK_TRIES_MAX", 1)
+    for path in server.data.iterdir():
+        if path.is_file():
+            path.unlink()
+    with pytest.raises(AnotherInstance):
+        await EmbeddedServer.start(server.data)
+
+
+async def test_a_copied_directory_is_not_served_by_the_server_of_the_original(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(server.data, copy)
+    with pytest.raises(Unreachable, match=f"no server is running for {copy}"):
+        await find_server(copy)
+    other = await EmbeddedServer.start(copy)
+    assert other.url != server.url
+    assert await find_server(copy) == other.url
+    assert await find_server(server.data) == server.url
+    moved = copy.rename(tmp_path / "moved")
+    assert await find_server(moved) == other.url
+    await other.stop()
+
+
+async def test_another_server_at_the_address_is_not_taken_for_the_own(
+    server: EmbeddedServer,
+) -> None:
+    known = read_address(server.data)
+    assert known is not None
+    write_address(server.data, msgspec.structs.replace(known, server="another"))
+    with pytest.raises(Unreachable, match="is not that of"):
+        await find_server(server.data)
+
+
+async def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "nats.conf").write_text("port: 1")
+    (tmp_path / "lock").write_text("theirs")
+    server = await EmbeddedServer.start(tmp_path)
+    await server.stop()
+    assert (tmp_path / "nats.conf").read_text() == "port: 1"
+    assert (tmp_path / "lock").read_text() == "theirs"
+
+
+ODD = [
+    "\u00e9",
+    'a "b" $c',
+    "back\\slash\\u00e9\\x41",
+    "#{x}; y",
+    "\t\x01\x08\x0c\x1f\x7f",
+    "\U0001f600",
+]
+ODD += ["d" * 200, os.fsdecode(b"caf\xe9")]
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_any_name_of_a_directory_is_served(tmp_path: Path, name: str) -> None:
+    data = tmp_path / name
+    server = await EmbeddedServer.start(data)
+    async with connected(server) as log:
+        assert await log.append([event()]) == [1]
+    await server.stop()
+    assert (data / "nats" / "jetstream").is_dir()
+
+
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -105,7 +173,7 @@ async def test_a_last_port_that_is_taken_is_not_used_again(tmp_path: Path) -> No
     port = int(server.url.rpartition(":")[2])
     os.kill(server.pid, signal.SIGKILL)  # its address stays on record
     await server.wait()
-    server._lock.close()
+    os.close(server._lock)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import socket
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from ringrift.cluster.doctor import machine
 from ringrift.log.errors import ServerMissing
+from ringrift.server.address import ServerAddress, identity_of, write_address
 
 
 def test_the_development_machine_passes_every_check(tmp_path: Path) -> None:
@@ -59,18 +61,18 @@ def test_free_space_is_graded(
 
 def test_a_locked_directory_is_in_use(tmp_path: Path) -> None:
     assert "is not in use" in machine.instance(tmp_path).text
-    (tmp_path / "server.json").write_text('{"url": "nats://127.0.0.1:1", "pid": 77}')
-    with (tmp_path / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "in use: its server is process 77" in machine.instance(tmp_path).text
+    write_address(tmp_path, ServerAddress("nats://127.0.0.1:1", 77, "S", identity_of(tmp_path)))
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert "in use: its server is process 77" in machine.instance(tmp_path).text
+    os.close(lock)
     assert "is not in use" in machine.instance(tmp_path).text
 
 
 def test_another_program_on_the_port_of_the_server_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        (tmp_path / "server.json").write_text(
-            f'{{"url": "nats://127.0.0.1:{other.getsockname()[1]}", "pid": 77}}'
-        )
+        url = f"nats://127.0.0.1:{other.getsockname()[1]}"
+        write_address(tmp_path, ServerAddress(url, 77, "S", identity_of(tmp_path)))
         assert machine.instance(tmp_path).level == "warn"
 
 
