@@ -41,7 +41,7 @@ async def _play(
     process.doing = f"evaluating {request.config} generation {request.generation} vs {opponent}"
     settings, _ = await process.settings(request.settings_version)
     digests = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
-    models = {digest: await networks.get(digest) for digest in sorted(digests)}
+    models = {digest: await networks.get(digest, request.config) for digest in sorted(digests)}
     games = request.starts * Config.parse(request.config).seats
     playing = partial(play_match, ticket, settings.evaluation, model_of=models.__getitem__)
     async for fact in played(process, ticket, games, deliveries, playing):

@@ -54,7 +54,8 @@ async def _play(
         play = replace(play, noise_plies=plan.noise_plies)
     model: Model | None = None
     if plan.model:
-        used, model = await wanted_or_older(process, ticket, plan.model, networks.get)
+        fetch = partial(networks.get, config=plan.config)
+        used, model = await wanted_or_older(process, ticket, plan.model, fetch)
         ticket = replace(ticket, plan=replace(plan, model=used))
     began, plies = process.clock.monotonic(), 0
     playing = partial(play_games, ticket, play, model=model)

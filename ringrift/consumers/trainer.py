@@ -139,7 +139,10 @@ async def _window(
     def opened() -> Window:
         pairs = zip(blobs, weights, strict=True)
         shards = [weighed(read_shard(data), weight) for data, weight in pairs]
-        return open_window(shards, settings.window_samples)
+        window = open_window(shards, settings.window_samples)
+        if window.config.key != request.config:
+            raise TrainingError(f"shards of {window.config.key} cannot train {request.config}")
+        return window
 
     return await asyncio.to_thread(opened)
 

@@ -11,7 +11,7 @@ from ringrift.learning.training import Trainer
 from ringrift.learning.training_state import TrainingError
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.batch import Batcher, NnueBatcher
-from ringrift.nets.checkpoint import Checkpoint, TowerCheckpoint, weights_of
+from ringrift.nets.checkpoint import Checkpoint, CheckpointError, TowerCheckpoint, weights_of
 from ringrift.nets.evaluator import Evaluator, NnueEvaluator
 from ringrift.nets.nnue import network as nnue
 from ringrift.nets.shapes import AUXILIARY, NNUES, UnknownArchitecture
@@ -98,13 +98,16 @@ def checkpoint_of(data: bytes, *, digest: str | None = None) -> Checkpoint[Any]:
     return kind.parse(data, digest=digest)
 
 
-def model_of(data: bytes, *, digest: str) -> Model:
-    """Return a model for evaluation on this machine; an NNUE always on the CPU. Raises
-    CheckpointError, also if the bytes do not have the digest."""
+def model_of(data: bytes, *, digest: str, config: str) -> Model:
+    """Return a model for games of `config` on this machine; an NNUE always on the CPU. Raises
+    CheckpointError, also if the bytes do not have the digest or are for another config, whose
+    boards compiled code would read beyond their end."""
     checkpoint = checkpoint_of(data, digest=digest)
-    config, network = checkpoint.header.config, checkpoint.network()
+    if checkpoint.header.config_key != config:
+        raise CheckpointError(f"{digest} is for {checkpoint.header.config_key}, not {config}")
+    network = checkpoint.network()
     if isinstance(network, nnue.Nnue):
-        evaluator = NnueEvaluator(config, network)
+        evaluator = NnueEvaluator(checkpoint.header.config, network)
         return Model(evaluator.evaluate, evaluator.has_policy, evaluator.network)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Model(Evaluator(config, network, device=device).evaluate)
+    return Model(Evaluator(checkpoint.header.config, network, device=device).evaluate)

@@ -99,8 +99,8 @@ def check_game(game: GameCompleted) -> CheckedGame:
             raise GameRejected(
                 f"rules version {game.rules_version}, this build has {RULES_VERSION}"
             )
-        if seats != config.seats:
-            raise GameRejected(f"targets are for {seats} seats, the game has {config.seats}")
+        if seats != config.seats or game.pie > (seats == 2):
+            raise GameRejected(f"targets for {seats} seats of {config.seats}, pie rule {game.pie}")
         position = Position.start(config, pie=game.pie)
         codes = _replay(position, moves, decisions)
     except (RulesError, TargetsError) as error:
@@ -342,8 +342,8 @@ def _check_columns(columns: Arrays, seats: int) -> None:
     for name, (low, high) in limits.items():
         if not ((columns[name] >= low) & (columns[name] <= high)).all():  # nor is it for NaN
             raise ShardError(f"column {name!r} has values outside of {low:g} to {high:g}")
-    if not columns["share"].all():
-        raise ShardError("a move of a policy has no share")
+    if not columns["share"].all() or (columns["pie"] > (seats == 2)).any():
+        raise ShardError("a move of a policy has no share, or the pie rule has no two seats")
 
 
 def _last(starts: NDArray[Any]) -> int:

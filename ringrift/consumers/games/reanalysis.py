@@ -50,7 +50,7 @@ async def reanalyse(
         return
     process.doing = f"reanalysing {request.games} games of {request.config}"
     games = await _games(process, ticket)
-    model = await networks.get(request.model)
+    model = await networks.get(request.model, request.config)
     searcher = seat("gumbel", model=request.model, simulations=request.simulations)
     player = player_of(Config.parse(request.config), searcher, model, threads())
     began = process.clock.monotonic()

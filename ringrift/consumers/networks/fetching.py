@@ -35,26 +35,27 @@ Fetch = Callable[[str], Awaitable[Found]]
 
 
 class Networks:
-    """A cache of networks by digest that drops the least recently used one."""
+    """A cache of networks by digest and config that drops the least recently used one."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._kept: OrderedDict[str, Model] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Model] = OrderedDict()
 
-    async def get(self, model: str) -> Model:
-        """A network. Raises BlobMissing, BlobCorrupt, CheckpointError."""
-        if model not in self._kept:
+    async def get(self, model: str, config: str) -> Model:
+        """A network for games of a config. Raises BlobMissing, BlobCorrupt, CheckpointError."""
+        key = model, config
+        if key not in self._kept:
             data = await self._process.blobs.get(MODEL_BUCKET, model)
-            self._kept[model] = await asyncio.to_thread(_load, data, model)
-        self._kept.move_to_end(model)
+            self._kept[key] = await asyncio.to_thread(_load, data, model, config)
+        self._kept.move_to_end(key)
         while len(self._kept) > NETWORKS_MAX:
             self._kept.popitem(last=False)
-        return self._kept[model]
+        return self._kept[key]
 
 
-def _load(data: bytes, model: str) -> Model:
+def _load(data: bytes, model: str, config: str) -> Model:
     torch.set_num_threads(threads())
-    return model_of(data, digest=model)
+    return model_of(data, digest=model, config=config)
 
 
 async def wanted_or_older(

@@ -35,7 +35,7 @@ REQUEST = ReanalysisRequested(
 class Networks:
     """Any network is there."""
 
-    async def get(self, model: str) -> None:
+    async def get(self, model: str, config: str) -> None:
         assert model == A
 
 

@@ -327,7 +327,7 @@ def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -
     assert checkpoint_of(data).header.architecture == "nnue_policy"
     assert checkpoint_of(tower).header.architecture == "v2-micro"
     for blob in (data, tower):
-        model = model_of(blob, digest=digest_of(blob))
+        model = model_of(blob, digest=digest_of(blob), config="hex8_2p")
         codes = window.codes[: window.offsets[1]]
         logits, values = model.evaluate(window.states[:1], codes, np.array([0, len(codes)]))
         assert len(logits) == len(codes)
@@ -335,7 +335,9 @@ def test_families_recognise_their_names_and_bytes(window: Window, data: bytes) -
         assert (model.nnue is None) == (blob == tower)
         assert model.policy
         with pytest.raises(CheckpointError, match="expected 00"):
-            model_of(blob, digest="00" * 32)
+            model_of(blob, digest="00" * 32, config="hex8_2p")
+        with pytest.raises(CheckpointError, match="is for hex8_2p, not square19_4p"):
+            model_of(blob, digest=digest_of(blob), config="square19_4p")
 
 
 def test_the_policy_harness_plays_an_nnue_independent_of_the_batch(
@@ -396,7 +398,7 @@ def test_a_depth_first_seat_with_an_nnue_searches_with_its_integers(
     data: bytes, window: Window
 ) -> None:
     digest = digest_of(data)
-    model = model_of(data, digest=digest)
+    model = model_of(data, digest=digest, config="hex8_2p")
     internal = seat("minimax", model=digest, simulations=200, evaluator="nnue")
     external = seat("minimax", model=digest, simulations=200)
     assert internal.participant.startswith(f"{external.participant}-")

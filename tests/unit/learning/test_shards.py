@@ -209,6 +209,7 @@ def test_shards_that_are_damaged_or_of_other_builds_are_rejected(games) -> None:
         "ascend": (columns | {"game": columns["game"][::-1]}, header),
         "ascend by game and ply": (columns | {"ply": columns["ply"] * np.int32(0)}, header),
         "each policy needs a move": (columns | {"entry_start": without_first_policy}, header),
+        "pie rule": (columns | {"pie": columns["pie"] + np.uint8(2)}, header),
         "no share": (columns | {"share": columns["share"] * np.uint16(0)}, header),
         "'weight' has values outside of 0 to 1000": (columns | spoilt("weight", np.nan), header),
         "'weight' has values outside of 0": (columns | spoilt("weight", -1.0), header),
