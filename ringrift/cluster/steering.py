@@ -10,6 +10,7 @@ from ringrift.events import Fact, Settings, draft, type_of
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.read import latest
+from ringrift.log.topology import EVENTS
 from ringrift.runtime.host import node_name
 
 
@@ -25,18 +26,19 @@ async def record(log: Log, fact: Fact) -> int:
 
 
 async def apply_settings(log: Log, settings: Settings, why: str) -> int:
-    """Put `settings` in force unless they are already; return their version.
+    """Put `settings` in force unless they are already; return their version. This also replaces
+    settings that are known in part or cannot be read.
 
     Raises ConcurrencyError if the settings are changed at the same time."""
+    newest = await log.last(EVENTS, type_of(SettingsChanged).subject_filter)
     last = await latest(log, SettingsChanged)
-    if last is not None and last.event.settings == settings:
+    whole = last and newest and last.meta.seq == newest.seq and not last.meta.unknown
+    if last and whole and last.event.settings == settings:
         return last.event.version
     version = last.event.version + 1 if last else 1
     changed = SettingsChanged(version=version, settings=settings, why=why)
     item = draft(changed, cause=None, source=author(), key=version)
-    await log.append(
-        [item], Expect(type_of(changed).subject(changed), last.meta.seq if last else 0)
-    )
+    await log.append([item], Expect(type_of(changed).subject(changed), newest.seq if newest else 0))
     return version
 
 
