@@ -114,15 +114,18 @@ async def _seq(log: Log, point: int | datetime) -> int:
     return await read.seq_at(log, point)
 
 
-async def verify(*, session: Session = HERE) -> int:
-    """Compare live folds, snapshots, decisions and blobs with the log.
+async def verify(*, accept: bool = False, session: Session = HERE) -> int:
+    """Look for what the log lost, and compare everything that follows from it with it.
 
-    The exit status is 1 if something differs.
+    The exit status is 1 if something is lost or differs.
+
+    Args:
+        accept: Continue with this log: what it lost is not missed any more.
     """
-    from ringrift.insight.verify import verify as compare
+    from ringrift.consumers.verification.whole import verify as compare
 
     async with reading(session, "verifying") as (log, report):
-        found = await compare(log, report)
+        found = await compare(log, report, accept=accept)
     show(found, session.json, *found.lines())
     return 0 if found.sound else 1
 

@@ -16,6 +16,7 @@ DEAD_PREFIX = "ringrift.dead"
 WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
 LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
 MODEL_BUCKET, SHARD_BUCKET = "models", "shards"
+MARK_BUCKET = "marks"
 FOLD_BUCKET, CHECKPOINT_BUCKET = "folds", "checkpoints"
 """apart, because they have other authors: a trainer must not write what deciders believe"""
 
@@ -160,6 +161,7 @@ STREAMS: tuple[StreamConfig, ...] = (
         "Quarantined nodes and targets, until the keys expire.",
         seconds=BREAKER_SECONDS,
     ),
+    _bucket(MARK_BUCKET, "How far the log once went, and was verified."),
     _objects(MODEL_BUCKET, "Networks by SHA-256."),
     _objects(SHARD_BUCKET, "Training samples by SHA-256."),
     _objects(FOLD_BUCKET, "Snapshots of folds, by name."),

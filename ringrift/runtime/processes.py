@@ -183,6 +183,15 @@ _SPECS = (
     ),
     ProcessSpec("clock", 8797, leased=True, own_writes=(f.TickRecorded,)),
     ProcessSpec(
+        "verifier",
+        8801,
+        memory=384 * MIB,
+        leased=True,
+        own_writes=(f.VerificationPassed, f.VerificationFailed),
+        own_reads=_GAMES,
+        own_stores=(f"KV_{topology.MARK_BUCKET}",),
+    ),
+    ProcessSpec(
         "monitor",
         MONITOR_PORT,
         leased=True,

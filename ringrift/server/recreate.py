@@ -26,14 +26,15 @@ RECREATED = (
     f"KV_{topology.NODE_BUCKET}",
     f"KV_{topology.CONTROL_BUCKET}",
     f"KV_{topology.BREAKER_BUCKET}",
+    f"KV_{topology.MARK_BUCKET}",
     f"OBJ_{topology.SHARD_BUCKET}",
     f"OBJ_{topology.FOLD_BUCKET}",
     f"OBJ_{topology.CHECKPOINT_BUCKET}",
 )
 """streams that may be recreated: the dispatcher requests tickets again, leases are acquired,
-heartbeats sent and quarantines found again; shards are rebuilt from the games byte for byte, and
-folds from the log; a training without its checkpoint starts over. Update requests to nodes are
-lost, and end with their timeout"""
+heartbeats sent, quarantines found and marks noted again; shards are rebuilt from the games byte for
+byte, and folds from the log; a training without its checkpoint starts over. Update requests to
+nodes are lost, and end with their timeout"""
 LEADERLESS_SECONDS_MAX = 60.0
 """an election takes 4 to 9 s; a cluster that lost power was back after 8 to 17 s"""
 

@@ -34,6 +34,7 @@ from simulator.checker import Sample
 from support import small_loop
 from support.waiting import eventually, insist
 
+from ringrift.consumers.verification.whole import verify
 from ringrift.events.facts import (
     GameCompleted,
     LeaseAcquired,
@@ -41,7 +42,6 @@ from ringrift.events.facts import (
     StreamRecreated,
     TrainingFinished,
 )
-from ringrift.insight.verify import verify
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import HEARTBEAT_SECONDS, Presence

@@ -24,6 +24,7 @@ from ringrift.events.tickets import tickets_of
 from ringrift.log import read
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime.decide import DeciderRun
+from ringrift.runtime.processes import writers
 from ringrift.tools.memory_log import MemoryLog
 from support import loop_facts
 
@@ -54,15 +55,16 @@ class TurningLoop:
         self._waiting: list[tuple[Fact, str]] = []
 
     async def put(
-        self, fact: Fact, cause: str | None = None, key: str | int = 0, source: str = "worker@n1"
+        self, fact: Fact, cause: str | None = None, key: str | int = 0, source: str = ""
     ) -> str:
-        """Record a fact, let the deciders react, and return its position."""
+        """Record a fact, by default of a process that may write it, let the deciders react, and
+        return its position."""
         self._seconds += 1
         item = Draft(
             event=fact,
             id=event_id(type(fact), cause, key),
             cause=cause,
-            source=source,
+            source=source or f"{writers(type(fact))[-1]}@n1",
             time=START + timedelta(seconds=self._seconds),
         )
         (seq,) = await self.log.append([item])
@@ -75,7 +77,7 @@ class TurningLoop:
                 for number, decision in enumerate(run.take(*recorded)):
                     run.fold(decision, recorded.meta)
                     name = f"{run.decider.name}.{number}"
-                    await self.put(decision, position, name, "planner@n1")
+                    await self.put(decision, position, name)
         return position
 
     async def turn(self) -> None:
@@ -89,6 +91,10 @@ class TurningLoop:
                     await self._train(fact, position)
                 case f.EvaluationRequested():
                     await self._evaluate(fact, position)
+
+    def game(self, name: str, seats: tuple[f.Seat, ...], **changes: Any) -> f.GameCompleted:
+        """Return a game of a ticket."""
+        return game(name, seats, **changes)
 
     async def all(self, *kinds: type[F]) -> list[Recorded[F]]:
         """Return the recorded events of some kinds."""
@@ -107,7 +113,7 @@ class TurningLoop:
         for number, ticket in enumerate(tickets_of(plan, position)):
             node, name = f"n{1 + number % 2}", ticket.ticket
             for index in range(ticket.games):
-                played = game(f"{name}-{index}", (seat, seat), ticket=name, node=node)
+                played = self.game(f"{name}-{index}", (seat, seat), ticket=name, node=node)
                 await self.put(played, position, played.game)
             finished = replace(
                 loop_facts.played(plan.generation, ticket.games),
@@ -148,7 +154,9 @@ class TurningLoop:
     async def _evaluate(self, request: f.EvaluationRequested, position: str) -> None:
         seats, ticket = (request.candidate, request.opponent), f"evaluation-{position}"
         for index in range(2):  # two games stand for all: every game counted is in the log
-            played = game(f"{ticket}-{index}", seats, ticket=ticket, node="n2", origin="evaluation")
+            played = self.game(
+                f"{ticket}-{index}", seats, ticket=ticket, node="n2", origin="evaluation"
+            )
             await self.put(played, position, played.game)
         wins = int(request.starts * SHARE_WON[request.purpose])
         losses = request.starts - wins

@@ -22,4 +22,5 @@ from ringrift.events.facts.processes import *
 from ringrift.events.facts.shards import *
 from ringrift.events.facts.steering import *
 from ringrift.events.facts.training import *
+from ringrift.events.facts.verification import *
 from ringrift.events.facts.vocabulary import *

@@ -1,0 +1,87 @@
+"""Verification of what is stored beside the streams: every shard is made again from its games and
+compared, every blob is read, and blobs that facts name must be there."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+
+from msgspec import structs
+
+from ringrift.consumers.shards.building import games_in, make_shard, retractions_until
+from ringrift.consumers.verification.report import Level, Problem
+from ringrift.events import facts
+from ringrift.log import snapshots
+from ringrift.log.blobs import Blobs
+from ringrift.log.errors import BlobCorrupt, BlobMissing
+from ringrift.log.protocol import Log
+from ringrift.log.topology import CHECKPOINT_BUCKET, FOLD_BUCKET, MODEL_BUCKET, SHARD_BUCKET
+from ringrift.nets.encoding import ENCODER
+
+
+async def shard_problem(log: Log, shard: facts.ShardExported, position: str) -> Problem | None:
+    """Make a shard again from its range of games, and return the problem if it differs."""
+    if shard.encoder != ENCODER:
+        text = f"shard {shard.index} of {shard.config} is of encoder {shard.encoder}"
+        return Problem("shard", position, "warn", f"{text}; this program has {ENCODER}")
+    retractions = await retractions_until(log, shard.config, shard.events_seq)
+    games, total = await games_in(log, shard, retractions, shard.targets_seq)
+    data, counts = await asyncio.to_thread(make_shard, shard.config, games)
+    made = {
+        "games": total,
+        "retracted": total - len(games),
+        "samples": counts.samples,
+        "size_bytes": len(data),
+        "digest": hashlib.sha256(data).hexdigest(),
+    }
+    recorded = structs.asdict(shard)
+    fields = [
+        f"{name} {recorded[name]} should be {value}"
+        for name, value in made.items()
+        if recorded[name] != value
+    ]
+    if not fields:
+        return None
+    text = f"shard {shard.index} of {shard.config} made again differs: {', '.join(fields)}"
+    return Problem("shard", position, "fail", text)
+
+
+async def blob_problems(
+    log: Log, named: Mapping[str, Mapping[str, str]], count: list[int]
+) -> AsyncIterator[Problem]:
+    """Read every blob and yield the damaged and the missing ones. `named` are positions of facts by
+    bucket and digest; `count` receives the number of blobs of each bucket."""
+    blobs = Blobs(log)
+    for bucket in (MODEL_BUCKET, SHARD_BUCKET, FOLD_BUCKET, CHECKPOINT_BUCKET):
+        stored = dict.fromkeys(await blobs.names(bucket))
+        count.append(len(stored))
+        for name in stored:
+            if (text := await _damage(blobs, bucket, name)) is not None:
+                yield Problem("blob", f"{bucket}/{name}", "fail", text)
+        for name, position in named.get(bucket, {}).items():
+            if name not in stored:
+                yield _missing(bucket, name, position)
+
+
+async def _damage(blobs: Blobs, bucket: str, name: str) -> str | None:
+    """Read a blob; return what is wrong with it."""
+    try:
+        if bucket in (MODEL_BUCKET, SHARD_BUCKET):
+            await blobs.get(bucket, name)
+        elif (fold := snapshots.parse(name)) is not None:
+            await snapshots.read(blobs, fold)
+        else:
+            await blobs.get_named(bucket, name)
+    except BlobCorrupt as error:
+        return str(error)
+    except BlobMissing:
+        pass  # deleted in the meantime
+    return None
+
+
+def _missing(bucket: str, name: str, position: str) -> Problem:
+    level: Level = "fail"
+    remedy = ": restore it from a backup"
+    if bucket == SHARD_BUCKET:
+        level, remedy = "warn", "; the exporter recreates it from its games when it starts"
+    text = f"named by {position} and not stored{remedy}"
+    return Problem("blob", f"{bucket}/{name}", level, text)

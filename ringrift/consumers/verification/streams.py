@@ -1,0 +1,130 @@
+"""Verification of streams: every message is there, once, and can be read."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+
+from ringrift.consumers.verification.report import Level, Problem
+from ringrift.events import Recorded, UndecodableEvent, UnknownEvent
+from ringrift.log.entry import Entry
+from ringrift.log.errors import StreamError
+from ringrift.log.marks import REMEDY, Mark
+from ringrift.log.protocol import Log, Progress, Span
+from ringrift.log.topology import STREAMS, WORK
+
+HOLES_SHOWN_MAX = 100
+
+
+class Reading:
+    """Reads a stream once, in parts, and notes what is missing or cannot be decoded."""
+
+    def __init__(self, log: Log, stream: str, mark: Mark) -> None:
+        self.log, self.stream = log, stream
+        self.seq = 0
+        """The last sequence read."""
+        self.count = 0
+        """Messages read."""
+        self.problems: list[Problem] = []
+        self._digest = hashlib.sha256()
+        self._mark, self._marked = mark, mark.verified.get(stream)
+        self._holes = 0
+
+    @property
+    def digest(self) -> str:
+        """Digest of the sequences, ids and times of the events read."""
+        return self._digest.hexdigest()[:16]
+
+    async def read(self, until: int, progress: Progress | None) -> AsyncIterator[list[Recorded]]:
+        """Yield the events after the last one read, in batches."""
+        refused: dict[int, UndecodableEvent] = {}
+
+        def refuse(entry: Entry, error: UndecodableEvent) -> None:
+            refused[entry.seq] = error
+
+        span = Span(start_seq=self.seq + 1, until_seq=until, progress=progress)
+        batches = self.log.replay(self.stream, refuse=refuse, **span)
+        async for batch in batches:
+            read = {item.meta.seq: item for item in batch}
+            # messages of later batches may have been refused already
+            end = max(read, default=0)
+            for seq in sorted({*read, *(seq for seq in refused if seq <= end)}):
+                self._next(seq)
+                if seq in read:
+                    meta = read[seq].meta
+                    self._digest.update(f"{seq} {meta.id} {meta.authored.isoformat()}\n".encode())
+                else:
+                    self._refuse(seq, refused.pop(seq))
+            yield batch
+        for seq, error in sorted(refused.items()):
+            self._next(seq)
+            self._refuse(seq, error)
+        if until > self.seq:
+            self._missing(self.seq + 1, until)
+            self.seq = until
+
+    def _next(self, seq: int) -> None:
+        """Note that a sequence was read, and compare with the mark that was passed."""
+        if seq > self.seq + 1:
+            self._missing(self.seq + 1, seq - 1)
+        if self._marked and self.seq <= self._marked[0] < seq:
+            self._compare(*self._marked)
+        self.seq = seq
+        self.count += 1
+
+    def _compare(self, seq: int, digest: str) -> None:
+        self._marked = None
+        if self.digest != digest:
+            text = f"{self.stream}/1..{seq} are not the messages that were verified before"
+            self._fail(f"{text}: some were replaced; {REMEDY}")
+
+    def end(self) -> Iterator[Problem]:
+        """Yield the problems since the last call."""
+        if self._marked and self._marked[0] == self.seq:
+            self._compare(*self._marked)
+        yield from self.problems
+        self.problems.clear()
+
+    def _fail(self, text: str) -> None:
+        self.problems.append(Problem("stream", self.stream, "fail", text))
+
+    def _missing(self, first: int, last: int) -> None:
+        self._holes += 1
+        if self._holes <= HOLES_SHOWN_MAX:
+            which = f"{self.stream}/{first}" if first == last else f"{self.stream}/{first}..{last}"
+            lost = "1 message is" if first == last else f"{last - first + 1:,} messages are"
+            text = f"{which}: {lost} missing; {REMEDY}"
+            self._fail(text)
+
+    def _refuse(self, seq: int, error: UndecodableEvent) -> None:
+        # a newer program may know the event
+        level: Level = "warn" if isinstance(error, UnknownEvent) else "fail"
+        self._digest.update(f"{seq}\n".encode())
+        text = f"cannot be decoded: {error}"
+        self.problems.append(Problem("message", f"{self.stream}/{seq}", level, text))
+
+
+async def claims_of_server(log: Log) -> AsyncIterator[Problem]:
+    """Yield the streams of which fewer messages can be read than the server claims to have, and
+    those that do not exist."""
+    for config in STREAMS:
+        try:
+            before = await _state(log, config.name)
+            count = await _count(log, config.name)
+            after = await _state(log, config.name)
+        except StreamError as error:
+            yield Problem("stream", config.name, "fail", str(error))
+            continue
+        # streams in use change meanwhile; these are compared another time
+        if before == after and count != after["messages"]:
+            text = f"the server claims {after['messages']:,} messages, {count:,} can be read"
+            yield Problem("stream", config.name, "fail", text)
+
+
+async def _count(log: Log, stream: str) -> int:
+    if stream == WORK:  # a work queue is no log: it is read ticket by ticket
+        return len(await log.queued())
+    return sum([len(batch) async for batch in log.read(stream, headers_only=True)])
+
+
+async def _state(log: Log, stream: str) -> dict[str, int]:
+    state = (await log.call(f"STREAM.INFO.{stream}"))["state"]
+    return {name: int(state.get(name, 0)) for name in ("messages", "last_seq")}
