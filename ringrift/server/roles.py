@@ -65,6 +65,8 @@ _READ_ANYWHERE = (
     "$JS.API.STREAM.LIST",
     "$JS.API.STREAM.INFO.*",
     "$JS.API.STREAM.MSG.GET.*",
+    "$JS.API.DIRECT.GET.*",
+    "$JS.API.DIRECT.GET.*.>",
     "$JS.API.CONSUMER.INFO.*.*",
     "$JS.API.CONSUMER.NAMES.*",
     "$JS.API.CONSUMER.LIST.*",
@@ -98,13 +100,12 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
 
 
 def _reading() -> tuple[str, ...]:
-    """The API that reading needs: own consumers on every stream but the queue."""
-    calls = ("CREATE", "DELETE", "MSG.NEXT")
+    """The API that reading needs, also that of the `nats` command line: own consumers, with a
+    filter or without, on every stream but the queue."""
+    calls = ("CREATE.{}.*", "CREATE.{}.*.>", "DELETE.{}.*", "MSG.NEXT.{}.*")
+    names = [stream.name for stream in STREAMS if stream.name != WORK]
     return _READ_ANYWHERE + tuple(
-        f"$JS.API.CONSUMER.{call}.{stream.name}.*"
-        for stream in STREAMS
-        if stream.name != WORK
-        for call in calls
+        f"$JS.API.CONSUMER.{call.format(name)}" for name in names for call in calls
     )
 
 

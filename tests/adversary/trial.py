@@ -142,6 +142,10 @@ class Trial:
             self.put_data(type(earlier.event).__name__, self._spoiled(earlier.event), None)
         elif chance < 0.86 and self.stored:
             self._again(self.random.choice(self.stored))
+        elif chance < 0.88:
+            entry = self.random.choice(list(self.broker.stream(EVENTS).entries.values())[-20:])
+            self._store(self._garbled(entry.body), entry.subject)
+            self.settle()
         else:
             name = self.random.choice(_KINDS)
             self.put_data(name, self.values.invented(info_of(name)), None)
@@ -149,6 +153,15 @@ class Trial:
     def _spoiled(self, fact: Fact) -> Any:
         info = info_of(type(fact).__name__)
         return self.values.changed(info, msgspec.to_builtins(fact), share=0.1)
+
+    def _garbled(self, body: bytes) -> bytes:
+        """Bytes of a message with a part replaced, left out or repeated."""
+        random, text = self.random, bytearray(body)
+        start = random.randrange(len(text))
+        end = start + random.choice((0, 1, 1, 8, 200))
+        noise = (b"", b"\xff", b"[" * 3000, b"9" * 400, b'"', b"null", bytes(text[start:end]) * 2)
+        text[start:end] = random.choice(noise)
+        return bytes(text)
 
     def _again(self, earlier: Recorded) -> None:
         """Store an event a second time, as after a lost acknowledgement."""

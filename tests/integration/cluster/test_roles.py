@@ -48,6 +48,7 @@ FACTS = {
     "key": "$KV.leases.nobody",
     "model": "$O.models.C.x",
     "checkpoint": "$O.checkpoints.C.x",
+    "fold": "$O.folds.C.x",
 }
 MAY_WRITE = {
     "worker": {"game", "played", "started", "dead", "heartbeat"},
@@ -62,7 +63,7 @@ MAY_WRITE = {
         "ticket",
         "heartbeat",
         "key",
-        "checkpoint",
+        "fold",
     },
     "operator": set(FACTS),
     "viewer": set(),
@@ -82,7 +83,6 @@ NOBODY_BUT_THE_OPERATOR = (
     "$JS.API.STREAM.LEADER.STEPDOWN.NONE",
     "$JS.API.CONSUMER.PAUSE.WORK.none",
     "_INBOX.operator.x",
-    "$JS.API.DIRECT.GET.NONE",
 )
 
 
@@ -182,6 +182,18 @@ async def test_every_role_reads_the_whole_log_over_tls(place: Place, role: str) 
         assert (await anext(entries)).seq == 1
     await entries.aclose()
     assert (await log.last(EVENTS, "ringrift.consumer.>")) is not None
+    await log.close()
+
+
+@pytest.mark.parametrize("role", sorted(MAY_WRITE))
+async def test_every_role_reads_as_the_nats_command_line_does(place: Place, role: str) -> None:
+    """`nats` 0.5 creates consumers whose subject names their filter, and reads buckets directly."""
+    log = await place.log(role)
+    assert await may(log, "$JS.API.CONSUMER.CREATE.EVENTS.mine.ringrift.clock.>")
+    assert await may(log, "$JS.API.CONSUMER.CREATE.OBJ_models.mine.$O.models.M.>")
+    assert await may(log, "$JS.API.DIRECT.GET.KV_nodes.$KV.nodes.n1")
+    assert await may(log, "$JS.API.DIRECT.GET.EVENTS")
+    assert role == "operator" or not await may(log, "$JS.API.CONSUMER.CREATE.WORK.mine.>")
     await log.close()
 
 
