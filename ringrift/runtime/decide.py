@@ -237,7 +237,10 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
     """The event of an entry; None, after dead-lettering it, if it cannot be decoded."""
     try:
         # decoded here, because the error is the reason of the dead letter
-        return entry.recorded(stream)
+        recorded = entry.recorded(stream)
+        if recorded.meta.unknown:
+            process.note_newer(recorded.meta)
+        return recorded
     except UndecodableEvent as error:
         await process.dead_letter(entry, stream, 1, str(error))
         return None

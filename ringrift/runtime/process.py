@@ -17,7 +17,7 @@ import nats.errors
 import structlog
 from msgspec import Struct
 
-from ringrift.events import Draft, Fact, Settings, draft
+from ringrift.events import Draft, EventMeta, Fact, Settings, draft
 from ringrift.events.facts import DeadLetterStored, Resource, Tier
 from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import store_dead_letter
@@ -53,6 +53,8 @@ class Clock(Struct, frozen=True):
 
 
 SYSTEM_CLOCK = Clock()
+NEWER_MAX = 100
+"""fields of newer programs that a process reports"""
 
 
 async def cancel(*tasks: asyncio.Future[Any]) -> None:
@@ -95,6 +97,8 @@ class Process:
         """resources whose tier changed and is not in the log yet"""
         self.controls = Controls(log, node, self.logger)
         self.breakers = Breakers(SharedBreakers(log, clock.wall), self.append)
+        self.newer: set[tuple[str, tuple[str, ...]]] = set()
+        """programs with the fields of theirs that this one does not know"""
         self.health_address = ""
         self.why_stopped = "ended"
         self._stop = asyncio.Event()
@@ -223,6 +227,13 @@ class Process:
     def folded(self, seq: int, folds: Mapping[str, Folded]) -> None:
         """Note the position up to which the log has been folded, and the states there."""
         self.seq, self.folds = seq, folds
+
+    def note_newer(self, meta: EventMeta) -> None:
+        """Log which program wrote fields that are unknown here: once for the same fields."""
+        found = meta.program, meta.unknown
+        if found not in self.newer and len(self.newer) < NEWER_MAX:
+            self.newer.add(found)
+            self.logger.warning("event known in part", why=meta.half_known)
 
     @property
     def fold_hashes(self) -> dict[str, str]:

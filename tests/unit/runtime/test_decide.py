@@ -134,6 +134,7 @@ async def test_nothing_is_decided_by_settings_that_are_known_in_part(system: Sys
         await until(lambda: process.doing.startswith("not deciding"))
         tick = await system.write(registered())
         await until(lambda: process.seq >= tick)
+        assert process.newer == {("ringrift 9.9", ("settings.selfplay.colour",))}
         assert f"EVENTS/{seq} by ringrift 9.9 has settings.selfplay.colour" in process.doing
         assert not await system.facts(SelfplayPlanned)
         with pytest.raises(UnknownEvent, match="update it"):
