@@ -135,6 +135,6 @@ async def restore(
         replicas: Copies of every stream, 1 on a single server.
     """
     backup = load(origin)
-    async with opened(source) as log:
+    async with opened(source, create=True) as log:
         await copy(backup, log, replicas=replicas, report=complain)
     print(f"restored: every stream has {replicas} replicas, all current")

@@ -18,7 +18,7 @@ from ringrift.log.entry import matches
 from ringrift.log.errors import Forbidden, LeaderChanged, Unreachable
 from ringrift.log.login import inbox_prefix, login_for, tls_context
 from ringrift.log.topology import STREAMS
-from ringrift.log.wire import Wire, forbidden_in, split_servers
+from ringrift.log.wire import Wire, forbidden_in, shown_address, split_servers, without_tls
 
 RECONNECT_SECONDS = 0.25
 PING_SECONDS = 5
@@ -29,6 +29,8 @@ MOVE_SECONDS = 4.0
 """a server through which nothing was acknowledged for this time is left for another: it may be cut
 off from the others, which it notices itself only after 10 s. In an election, when no other server
 is better, moving costs nothing"""
+PAYLOAD_BYTES_MIN = 8 * 1024 * 1024
+"""`max_payload` in `nats.conf`; a server that takes less would refuse games and checkpoints"""
 UNSENT_BYTES_MAX = 32 * 1024 * 1024
 """room for a few of the largest messages while the connection is lost"""
 
@@ -61,6 +63,8 @@ class Connection(Client):
         super().__init__()
         self.role = role
         self._name = name
+        self.secured = False
+        """whether every connection must use TLS, as the first one did"""
         self._reported = set[str]()
         self.reconnected = asyncio.Event()
         """set when the connection was lost and is restored"""
@@ -77,6 +81,17 @@ class Connection(Client):
         if waiting is not None:
             self.await_answer(waiting, subject)
         await super().publish(subject, payload, reply=reply, headers=headers)
+
+    def _connect_command(self) -> bytes:
+        """See the library, which sends a password to any server that it reaches."""
+        if self.secured and not self._server_info.get("tls_required"):
+            assert self._current_server is not None
+            raise ConnectionRefusedError(without_tls(self._current_server.uri.geturl()))
+        # the library would send what was not sent before the connection was lost, however long ago;
+        # each request is retried by its caller as long as it wants it
+        self._pending.clear()
+        self._pending_data_size = 0
+        return super()._connect_command()
 
     async def request(
         self,
@@ -96,6 +111,11 @@ class Connection(Client):
         if task is not None and task.cancelling() > before:
             raise asyncio.CancelledError
         return answer
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the server is one of a cluster."""
+        return bool(self._server_info.get("cluster"))
 
     async def close(self) -> None:
         """See the library. Its search for a server ends too; `wait_for` of Python 3.11 may lose the
@@ -143,10 +163,6 @@ class Connection(Client):
     def choose(self, servers: Sequence[Server], info: Mapping[str, Any]) -> tuple[Server, float]:
         """The server to connect to next and the pause before: the one with the fewest failures, not
         the one that was left."""
-        # the library would send what was not sent before the connection was lost, however long ago;
-        # each request is retried by its caller as long as it wants it
-        self._pending.clear()
-        self._pending_data_size = 0
         # the library forgets a connection to a server that accepted it and then stayed silent
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]
@@ -188,16 +204,29 @@ class Connection(Client):
         self.reconnected.set()
 
 
+def _check_usable(info: Mapping[str, Any], where: str) -> None:
+    """Raise Unreachable unless a server stores messages, also the largest ones."""
+    if not info.get("jetstream"):
+        remedy = "start it with the nats.conf of RingRift"
+        raise Unreachable(f"{where} runs without JetStream, which stores the log: {remedy}")
+    limit = int(info.get("max_payload", 0))
+    if limit < PAYLOAD_BYTES_MIN:
+        needed = f"{PAYLOAD_BYTES_MIN} are needed: raise max_payload in its configuration"
+        raise Unreachable(f"{where} takes messages of {limit} bytes, {needed}")
+
+
 async def connect(url: str, *, name: str) -> Connection:
     """Return a client that reconnects until it is closed. Raises Unreachable, ServerTooOld if no
     usable server answers now."""
     servers = split_servers(url)
     # fails at once and with a clear message, where the client would retry
     first = await Wire.open(servers, name=name)
-    secured = first.secured
     first.close()
+    where = ", ".join(map(shown_address, servers))
+    _check_usable(first.info, where)
     login = login_for(servers[0])
     client = Connection(login.user if login else None, name)
+    client.secured = secured = first.secured
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(
@@ -220,5 +249,5 @@ async def connect(url: str, *, name: str) -> Connection:
             )
             await client.subscribe(f"{ELECTED}.*", cb=client.on_leader_elected)
     except (OSError, TimeoutError, nats.errors.Error) as error:
-        raise Unreachable(f"no NATS server accepts the connection to {url}: {error}") from error
+        raise Unreachable(f"no NATS server accepts the connection to {where}: {error}") from error
     return client

@@ -5,7 +5,8 @@
     RINGRIFT_CREDENTIALS=worker.txt
         a file with one line `user:password`, as `ringrift cluster init` writes it for a role
     RINGRIFT_CA=ca.pem
-        the authority that signed the servers' certificates; by default those the system trusts
+        the authority that signed the servers' certificates; by default those the system trusts.
+        With it, or with an address `tls://`, no connection to another machine is without TLS
 
 Replies to a user arrive at an inbox of its own, the only subject that it may subscribe to.
 """
@@ -56,6 +57,14 @@ def read_login(path: Path) -> Login:
 def inbox_prefix(login: Login | None) -> str:
     """The prefix of subjects of answers to this user."""
     return f"_INBOX.{login.user}" if login else "_INBOX"
+
+
+def wants_tls(server: str) -> bool:
+    """Whether nothing may be sent to this address without TLS: because it says so, or because an
+    authority was named and the server is on another machine."""
+    address = urlsplit(server)
+    loopback = address.hostname in ("127.0.0.1", "::1", "localhost")
+    return address.scheme == "tls" or (AUTHORITY in os.environ and not loopback)
 
 
 def tls_context() -> ssl.SSLContext:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ringrift.log.errors import Forbidden, ServerTooOld, StreamError, Unreachable
-from ringrift.log.login import AUTHORITY, Login, inbox_prefix, login_for, tls_context
+from ringrift.log.login import AUTHORITY, Login, inbox_prefix, login_for, tls_context, wants_tls
 
 CONNECT_SECONDS_MAX = 2.0
 VERSION_MIN = (2, 14)
@@ -72,11 +72,14 @@ def split_servers(url: str) -> list[str]:
     servers = [part if "://" in part else f"nats://{part}" for part in parts]
     for server in servers:
         try:
-            valid = bool(urlsplit(server).hostname) and urlsplit(server).port != 0
+            address = urlsplit(server)
+            valid = address.scheme in ("nats", "tls") and address.hostname and address.port != 0
         except ValueError:
             valid = False
         if not valid:
-            raise Unreachable(f"{server!r} is not a server address; write nats://HOST:PORT")
+            raise Unreachable(
+                f"{server!r} is not a server address; write nats://HOST:PORT or tls://HOST:PORT"
+            )
     if not servers:
         raise Unreachable("no server address was given; write nats://HOST:PORT")
     return servers
@@ -93,10 +96,15 @@ def check_version(version: str, where: str) -> None:
         )
 
 
-def _without_password(server: str) -> str:
-    """The address in a form that may be shown."""
+def shown_address(server: str) -> str:
+    """The address without a password."""
     address = urlsplit(server)
-    return f"{address.scheme}://{address.hostname}:{address.port or 4222}"
+    return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+
+
+def without_tls(server: str) -> str:
+    """Why nothing is sent to a server without TLS."""
+    return f"{shown_address(server)} offers no TLS, so nothing was sent to it; TLS was asked for"
 
 
 class Wire(asyncio.Protocol):
@@ -130,15 +138,16 @@ class Wire(asyncio.Protocol):
         cut off."""
         problems = []
         for server in random.sample(servers, len(servers)):
+            shown = shown_address(server)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):
                     return await cls._dial(server, name)
             except ssl.SSLCertVerificationError as error:
                 reason = f"its certificate is not trusted ({error.verify_message})"
                 remedy = f"name the authority's file in {AUTHORITY}"
-                problems.append(f"{_without_password(server)}: {reason}; {remedy}")
+                problems.append(f"{shown}: {reason}; {remedy}")
             except (OSError, WireClosed) as error:
-                problems.append(f"{_without_password(server)}: {str(error) or 'no answer'}")
+                problems.append(f"{shown}: {str(error) or 'no answer'}")
         raise Unreachable(f"no NATS server answers at {'; '.join(problems)}")
 
     @classmethod
@@ -150,8 +159,11 @@ class Wire(asyncio.Protocol):
         )
         try:
             await wire._greeted
-            check_version(str(wire.info.get("version", "?")), _without_password(server))
-            if address.scheme == "tls" or wire.info.get("tls_required"):
+            check_version(str(wire.info.get("version", "?")), shown_address(server))
+            offered = wire.info.get("tls_required") or wire.info.get("tls_available")
+            if wants_tls(server) and not offered:
+                raise Unreachable(without_tls(server))
+            if wants_tls(server) or wire.info.get("tls_required"):
                 tls, host = tls_context(), address.hostname
                 secured = await loop.start_tls(transport, wire, tls, server_hostname=host)
                 assert secured is not None

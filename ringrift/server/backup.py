@@ -11,7 +11,7 @@ matters, run `ringrift pause` first."""
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,7 +86,7 @@ def _check(path: Path, saved: Saved) -> None:
 
 
 async def _snapshot(path: Path, saved: Saved) -> Snapshot:
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk

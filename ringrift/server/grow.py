@@ -8,7 +8,7 @@ cursors, causes and fencing tokens stay valid."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ class Snapshot(NamedTuple):
 
     config: Mapping[str, Any]
     state: Mapping[str, Any]
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 Source = Mapping[str, Callable[[], Awaitable[Snapshot]]]
@@ -64,7 +64,7 @@ async def _snapshot(log: JetStreamLog, stream: str) -> Snapshot:
             async with asyncio.timeout(CHUNK_SECONDS_MAX):
                 return await chunks.get()
 
-    async def received() -> AsyncIterator[bytes]:
+    async def received() -> AsyncGenerator[bytes, None]:
         try:
             while (chunk := await next_chunk()).data:
                 yield chunk.data
@@ -85,32 +85,69 @@ async def _snapshot(log: JetStreamLog, stream: str) -> Snapshot:
 async def copy(
     source: Source, target: JetStreamLog, *, replicas: int, report: Report = lambda text: None
 ) -> None:
-    """Copy every stream of `source` to `target`, which has none of them, then set the replicas.
+    """Copy every stream of `source` to `target`, then set the replicas. Streams that an earlier
+    attempt has copied are kept; those whose content expires are created empty.
 
-    Raises ServerError if `target` has one of the streams or a copy differs, ServerRefused,
-    LogUnavailable."""
-    if present := sorted(source.keys() & await _names(target)):
-        problem = f"the cluster has streams already ({', '.join(present)})"
+    Raises ServerError if `target` is a single server and `replicas` is not 1, has other streams of
+    these names, or a copy differs; ServerRefused, LogUnavailable."""
+    present = sorted(source.keys() & await _names(target))
+    others = [name for name in present if not await _is_copied(source, target, name)]
+    if others:
+        problem = f"the cluster has streams already ({', '.join(others)})"
         raise ServerError(f"{problem}: nothing was copied; use a new cluster")
+    if replicas > 1 and not target.client.clustered:
+        raise ServerError(f"a single server holds no {replicas} replicas: give --replicas 1")
     for name, take in source.items():
-        snapshot = await take()
-        await _restore(target, name, snapshot)
-        copied = (await target.call(f"STREAM.INFO.{name}"))["state"]
-        for field in ("messages", "last_seq", "first_seq"):
-            here, there = copied[field], snapshot.state[field]
-            # an empty stream has no first message
-            if here != there and (field != "first_seq" or copied["messages"]):
-                both = f"{here} on the cluster and {there} at the source"
-                raise ServerError(f"{name}: {field} is {both}")
-        report(f"{name}: {copied['messages']} messages")
+        if name not in present:
+            snapshot = await take()
+            await _restore(target, name, snapshot)
+            if difference := _difference(snapshot, await _state(target, name)):
+                raise ServerError(f"{name}: {difference}")
+        report(f"{name}: {(await _state(target, name))['messages']} messages")
     await set_replicas(target, replicas, report=report)
     if replicas > 1:
         for name in source:
             await _change_leader(target, name, replicas)
 
 
+async def _is_copied(source: Source, target: JetStreamLog, stream: str) -> bool:
+    """Whether the target's stream is the source's, from an earlier attempt."""
+    snapshot = await source[stream]()
+    async with contextlib.aclosing(snapshot.chunks):
+        return not _difference(snapshot, await _state(target, stream))
+
+
+def _difference(snapshot: Snapshot, copied: Mapping[str, Any]) -> str:
+    """How the state of a copied stream differs; empty if it does not. What expires need not be
+    there any more."""
+    if _expires(snapshot.config):
+        return ""
+    fields = ("messages", "last_seq", "first_seq", "last_ts")
+    for field in fields if copied["messages"] else fields[:2]:
+        here, there = copied[field], snapshot.state[field]
+        if here != there:
+            return f"{field} is {here} on the cluster and {there} at the source"
+    return ""
+
+
+def _expires(config: Mapping[str, Any]) -> bool:
+    """Whether a stream holds only what is renewed: leases, heartbeats and quarantines."""
+    return bool(config.get("max_age") or config.get("allow_msg_ttl"))
+
+
+async def _state(log: Log, stream: str) -> dict[str, Any]:
+    state: dict[str, Any] = (await log.call(f"STREAM.INFO.{stream}"))["state"]
+    return state
+
+
 async def _restore(target: JetStreamLog, stream: str, snapshot: Snapshot) -> None:
     """Create the stream on another server. Raises ServerRefused, LogUnavailable."""
+    if _expires(snapshot.config):
+        await snapshot.chunks.aclose()
+        # its sequences continue, so that nothing new is taken for something old
+        config = {**snapshot.config, "first_seq": snapshot.state["last_seq"] + 1}
+        await target.call(f"STREAM.CREATE.{stream}", config)
+        return
     request = {"config": snapshot.config, "state": snapshot.state}
     accepted = await api.call(target.ask, f"STREAM.RESTORE.{stream}", request, CHUNK_SECONDS_MAX)
 

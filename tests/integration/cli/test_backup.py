@@ -16,6 +16,7 @@ from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import ServerError
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.leases import hold
 from ringrift.log.topology import EVENTS, STREAMS
 from ringrift.server.backup import load, save
 from ringrift.server.embedded import EmbeddedServer
@@ -79,7 +80,7 @@ def test_the_commands(
     run("cluster", "backup", "--to", str(directory), status=1)
     assert f"{directory} is not empty" in run.err
     run("cluster", "restore", "--from", str(directory), status=1)
-    assert "the cluster has streams already" in run.err
+    assert "give --replicas 1" in run.err
     server = system.call(EmbeddedServer.start(tmp_path / "new"))
     try:
         assert (
@@ -100,6 +101,64 @@ def test_the_commands(
         assert "restored: every stream has 1 replicas" in capsys.readouterr().out
     finally:
         system.call(server.stop())
+
+
+async def test_a_backup_with_keys_that_expired_is_restored_and_continued(tmp_path: Path) -> None:
+    """Sixty seconds after a backup its leases and heartbeats are gone."""
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [await EmbeddedServer.start(tmp_path / name) for name in ("old", "new")]
+        for server in servers:
+            stack.push_async_callback(server.stop)
+        old, new = [await JetStreamLog.open(server.url, name="test") for server in servers]
+        for log in (old, new):
+            stack.push_async_callback(log.close)
+        await ensure(old)
+        async with hold(old, "planner", "a", "test"):
+            await old.publish("KV_nodes", "$KV.nodes.n1", b"{}", kept_seconds=None)
+            await old.publish("KV_breakers", "$KV.breakers.n1", b"{}")
+            await save(await live(old), tmp_path / "backup")
+        for attempt in range(2):  # the second one finds everything done
+            await copy(load(tmp_path / "backup"), new, replicas=1)
+            for stream in ("KV_leases", "KV_nodes", "KV_breakers"):
+                assert await content(new, stream) == [], attempt
+        before = await old.last("KV_leases", "$KV.leases.planner")
+        assert before is not None
+        async with asyncio.timeout(5), hold(new, "planner", "b", "test") as lease:
+            key = await new.last("KV_leases", "$KV.leases.planner")
+            assert key is not None
+            assert key.seq >= before.seq
+            assert lease.token == await new.tail(EVENTS)
+        assert await ensure(new) == []
+        await new.append([started(1)])
+        with pytest.raises(ServerError, match=r"has streams already \(EVENTS\): nothing was"):
+            await copy(load(tmp_path / "backup"), new, replicas=1)
+
+
+async def test_an_interrupted_restore_is_continued(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [await EmbeddedServer.start(tmp_path / name) for name in ("old", "new")]
+        for server in servers:
+            stack.push_async_callback(server.stop)
+        old, new = [await JetStreamLog.open(server.url, name="test") for server in servers]
+        for log in (old, new):
+            stack.push_async_callback(log.close)
+        await ensure(old)
+        await old.append_each([started(number) for number in range(20)])
+        await save(await live(old), tmp_path / "backup")
+        source = load(tmp_path / "backup")
+        names = list(source)
+
+        async def broken() -> Any:
+            raise ServerError("no more")
+
+        with pytest.raises(ServerError, match="no more"):
+            await copy({**source, names[3]: broken}, new, replicas=1)
+        assert len((await new.call("STREAM.NAMES"))["streams"]) == 3
+        with pytest.raises(ServerError, match="give --replicas 1"):
+            await copy(source, new, replicas=3)
+        await copy(source, new, replicas=1)
+        for stream in STREAMS:
+            assert await content(new, stream.name) == await content(old, stream.name)
 
 
 async def test_an_incomplete_backup_is_refused(tmp_path: Path) -> None:

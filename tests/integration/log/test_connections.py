@@ -49,6 +49,7 @@ async def test_a_missing_server_and_missing_storage_are_different_errors(
         "ringrift.log.retry.QUICK",
         Backoff(first_seconds=0.05, longest_seconds=1.0, budget_seconds=0.3),
     )
+    monkeypatch.setattr("ringrift.log.connect._check_usable", lambda *_: None)
     try:
         async with asyncio.timeout(10):
             while True:
@@ -189,3 +190,31 @@ async def test_a_reader_deletes_its_consumer(log: JetStreamLog) -> None:
             if not listed["consumers"]:
                 break
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("max_payload: 8MB", "runs without JetStream"),
+        ("jetstream: {store_dir: nats}", "takes messages of 1048576 bytes, 8388608 are needed"),
+    ],
+)
+async def test_a_server_that_cannot_hold_the_log_is_named(
+    tmp_path: Path, settings: str, problem: str
+) -> None:
+    port = free_port()
+    (tmp_path / "x.conf").write_text(f"listen: 127.0.0.1:{port}\n{settings}\n")
+    server = await asyncio.create_subprocess_exec(
+        find_binary(), "-c", "x.conf", "-l", "log", cwd=tmp_path
+    )
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                with pytest.raises(Unreachable) as caught:
+                    await JetStreamLog.open(f"nats://127.0.0.1:{port}", name="test")
+                if "Connect call failed" not in str(caught.value):
+                    break
+        assert problem in str(caught.value)
+    finally:
+        server.terminate()
+        await server.wait()

@@ -125,3 +125,21 @@ async def test_a_connection_to_a_silent_server_is_closed_before_the_next_attempt
         await asyncio.sleep(0)
     for each in (*silent, *accepted):
         each.close()
+
+
+async def test_no_password_is_sent_without_tls_after_a_reconnect() -> None:
+    client = Connection("worker")
+    client._setup_server_pool("nats://worker:secret@host:1")
+    client._current_server = client._server_pool[0]
+    client.options |= {"user": "worker", "password": "secret", "name": "x", "no_echo": False}
+    client.options |= {"verbose": False, "pedantic": False}
+    client._auth_configured = True
+    for offered in ({"tls_required": True}, {}):
+        client._server_info = offered
+        assert b"secret" in client._connect_command()
+    client.secured = True
+    with pytest.raises(ConnectionRefusedError, match="nats://host:1 offers no TLS") as caught:
+        client._connect_command()
+    assert "secret" not in str(caught.value)
+    client._server_info = {"tls_required": True}
+    assert b"secret" in client._connect_command()

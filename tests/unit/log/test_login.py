@@ -8,7 +8,7 @@ import pytest
 
 from ringrift.events.settings_sources import from_environment
 from ringrift.log.errors import Forbidden, Unreachable
-from ringrift.log.login import AUTHORITY, CREDENTIALS, inbox_prefix, login_for
+from ringrift.log.login import AUTHORITY, CREDENTIALS, inbox_prefix, login_for, wants_tls
 from ringrift.log.wire import forbidden_in
 
 
@@ -48,3 +48,22 @@ def test_a_denial_is_recognised_in_the_servers_words() -> None:
     )
     assert str(listening).startswith("a client without a user may not subscribe to a.>")
     assert forbidden_in("Stale Connection", None) is None
+
+
+@pytest.mark.parametrize(
+    ("server", "without", "with_authority"),
+    [
+        ("nats://10.0.0.1:4222", False, True),
+        ("nats://127.0.0.1:4222", False, False),
+        ("nats://[::1]:4222", False, False),
+        ("tls://127.0.0.1:4222", True, True),
+        ("tls://host", True, True),
+    ],
+)
+def test_tls_is_wanted_where_the_address_or_an_authority_says_so(
+    server: str, without: bool, with_authority: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(AUTHORITY, raising=False)
+    assert wants_tls(server) == without
+    monkeypatch.setenv(AUTHORITY, "ca.pem")
+    assert wants_tls(server) == with_authority

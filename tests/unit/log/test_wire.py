@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from ringrift.log.entry import Entry
 from ringrift.log.errors import ServerTooOld, Unreachable
 from ringrift.log.reader import entries_of
-from ringrift.log.wire import Wire, WireClosed, check_version, split_servers
+from ringrift.log.wire import Wire, WireClosed, check_version, shown_address, split_servers
 
 
 @pytest.mark.parametrize("version", ["2.14.0", "v2.15.1", "2.14.0-beta.1", "3.0.0"])
@@ -25,9 +27,40 @@ def test_too_old_servers_are_named(version: str) -> None:
 
 def test_split_servers() -> None:
     assert split_servers("localhost, nats://b:1") == ["nats://localhost", "nats://b:1"]
-    for bad in ("", "nats://", "nats://host:port", "nats://host:99999"):
+    assert split_servers("[::1]:14222,tls://[fe80::1]") == ["nats://[::1]:14222", "tls://[fe80::1]"]
+    strange = ["ws://host:80", "http://host", "nats://[::1", "nats:host"]
+    for bad in ("", "nats://", "nats://host:port", "nats://host:99999", *strange):
         with pytest.raises(Unreachable, match="write nats://HOST:PORT"):
             split_servers(bad)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("nats://user:secret@[::1]:14222", "nats://[::1]:14222"),
+        ("tls://token@host", "tls://host"),
+        ("nats://host:1", "nats://host:1"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert shown_address(address) == shown
+
+
+@pytest.mark.parametrize("server", ["tls://u:secret@127.0.0.1", "tls://u:secret@localhost"])
+async def test_nothing_is_sent_to_a_server_without_tls_if_tls_is_wanted(server: str) -> None:
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"version":"2.15.1","server_id":"X","headers":true}\r\n')
+        received.set_result(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(Unreachable, match="offers no TLS"):
+            await Wire.open([f"{server}:{port}"])
+        assert await received == b""
 
 
 def message(seq: int, subject: str, body: bytes, head: bytes = b"", token: str = "") -> bytes:
