@@ -25,6 +25,9 @@ right after the event that caused them, wherever they are stored in the log. The
 decision was taken is therefore a function of the log, and every decision can be derived again from
 its cause. `ringrift.runtime.decide.DeciderRun` implements this order.
 
+A handler that raises is skipped with its fact: the state stays as it was, and nothing is decided.
+That is a function of the log too, so every reader of it gets the same states.
+
 States are msgspec Structs, so that they can be stored in snapshots and compared by digest. `Struct`
 and `replace` can be imported from here.
 """
@@ -48,7 +51,7 @@ from msgspec.structs import replace as replace
 
 from ringrift.deciders.context import STEERING as STEERING
 from ringrift.deciders.context import Context as Context
-from ringrift.events import REGISTRY, Fact
+from ringrift.events import REGISTRY, Fact, lawful
 
 State = TypeVar("State")
 Key = TypeVar("Key")
@@ -61,6 +64,14 @@ Kinds = tuple[type[Fact], ...]
 
 TICK_SECONDS_MAX = 300.0
 """a longer gap between two ticks counts as this: no coordinator ran meanwhile"""
+
+
+Failed = Callable[[Exception], None]
+"""receives what a handler raised"""
+
+
+def ignored(error: Exception) -> None:
+    """The error was reported where the fact was met first."""
 
 
 class Configs(Struct, Generic[Item], frozen=True, kw_only=True):
@@ -158,16 +169,34 @@ class Decider(Fold[State]):
         vars(other).pop("_deciding", None)
         return other
 
-    def evolve(self, state: State, fact: Fact, context: Context) -> State:
-        """State after one more fact."""
-        for handler in self._evolving.get(type(fact), ()):
-            state = handler(state, fact, context)
-        return state
+    def evolve(self, state: State, fact: Fact, context: Context, failed: Failed = ignored) -> State:
+        """State after one more fact; the same state if a handler raises."""
+        try:
+            after = state
+            for handler in self._evolving.get(type(fact), ()):
+                after = handler(after, fact, context)
+            return after
+        except MemoryError:  # this machine's, not the fact's
+            raise
+        except Exception as error:  # noqa: BLE001  every reader of the log must skip the fact alike
+            failed(error)
+            return state
 
-    def decide(self, state: State, fact: Fact, context: Context) -> tuple[Fact, ...]:
-        """Decisions in the state after `fact`."""
+    def decide(
+        self, state: State, fact: Fact, context: Context, failed: Failed = ignored
+    ) -> tuple[Fact, ...]:
+        """Decisions in the state after `fact`; none if a handler raises or one is unlawful."""
         handlers = self._deciding.get(type(fact), ())
-        return tuple(found for handler in handlers for found in handler(state, fact, context))
+        try:
+            found = tuple(one for handler in handlers for one in handler(state, fact, context))
+            for decision in found:
+                lawful(decision)
+            return found
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            failed(error)
+            return ()
 
     @cached_property
     def writes(self) -> Kinds:

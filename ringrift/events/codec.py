@@ -22,7 +22,7 @@ from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 from typing_extensions import TypeVar
 
-from ringrift.events.errors import UndecodableEvent, UnknownEvent
+from ringrift.events.errors import UndecodableEvent, UnknownEvent, UnlawfulFact
 from ringrift.events.fact import EventType, Fact
 from ringrift.events.registry import REGISTRY, type_of
 from ringrift.events.unknown import PROGRAM, known
@@ -122,6 +122,7 @@ _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _WIRE_NAME = re.compile(r"ringrift\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _ENCODER = msgspec.json.Encoder()
 _PLACES = {kind.fact_type: kind.place for kind in REGISTRY.values()}
+_DECODERS = {kind.fact_type: msgspec.json.Decoder(kind.fact_type) for kind in REGISTRY.values()}
 _new = tuple.__new__  # twice as fast as the named tuple's own constructor, which replays notice
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
@@ -158,8 +159,18 @@ def draft(
     )
 
 
+def lawful(event: Fact) -> bytes:
+    """The fact as JSON. Raises UnlawfulFact if no reader of the log would accept it."""
+    try:
+        data = _ENCODER.encode(event)
+        _DECODERS[type(event)].decode(data)
+    except (*_DAMAGE, ValueError, TypeError) as error:
+        raise UnlawfulFact(f"{type(event).__name__}: {error}") from error
+    return data
+
+
 def encode(item: Draft) -> bytes:
-    """The bytes of an event in the log."""
+    """The bytes of an event in the log. Raises UnlawfulFact."""
     return _ENCODER.encode(
         _Envelope(
             id=item.id,
@@ -169,7 +180,7 @@ def encode(item: Draft) -> bytes:
             time=item.time,
             cause=item.cause,
             program=PROGRAM,
-            data=Raw(_ENCODER.encode(item.event)),
+            data=Raw(lawful(item.event)),
         )
     )
 

@@ -1,6 +1,7 @@
 """Errors of events and settings.
 
 EventError
+├── UnlawfulFact       a fact that breaks its own rules, refused to its author
 ├── UndecodableEvent   the bytes are not an event of ours: not JSON, no envelope, wrong types
 │   └── UnknownEvent   a valid envelope of a type or version that this build does not know
 └── SettingsError      a setting that does not exist, or an invalid value
@@ -14,6 +15,10 @@ REASON_CHARS_MAX = 1000
 
 class EventError(RingRiftError):
     """Base of the errors of `ringrift.events`."""
+
+
+class UnlawfulFact(EventError):
+    """The values of a fact contradict its type or each other; the text says which."""
 
 
 class UndecodableEvent(EventError):

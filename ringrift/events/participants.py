@@ -36,7 +36,7 @@ def seat(
     """A seat named after its options; `options` are further fields of `Seat`.
 
     Raises msgspec.ValidationError for an invalid value."""
-    given = {"participant": "", "harness": harness, "model": model, "simulations": simulations}
+    given = {"participant": "-", "harness": harness, "model": model, "simulations": simulations}
     evaluator = evaluator or usual_evaluator(harness, model)
     # converted rather than constructed, so that the values are validated
     unnamed = msgspec.convert({**given, "evaluator": evaluator, **options}, Seat)

@@ -26,20 +26,28 @@ from ringrift.runtime.folds import Folded
 from ringrift.runtime.process import Job, Process
 
 STREAM = "EVENTS"
+Skipped = Callable[[EventMeta, str, Exception], None]
+"""receives the place of a fact that a decider of this name skipped, and what it raised"""
 
 
 class DeciderRun:
     """A decider with its state and the settings and pauses in force, after its newest event."""
 
     def __init__(
-        self, decider: Decider[Any], own: dict[int, list[Recorded]], start: Folded | None = None
+        self,
+        decider: Decider[Any],
+        own: dict[int, list[Recorded]],
+        start: Folded | None = None,
+        skipped: Skipped = lambda *_: None,
     ) -> None:
         start = start or Folded(0, decider.initial())
-        self.decider = decider
+        self.decider, self.skipped = decider, skipped
         self.state, self.newest, self.in_force = start.state, start.newest, start.in_force
         self.half_known = ""
         """what it does not know of the settings in force; it folds on, but decides nothing by the
         rest of them"""
+        self.skipped_seq = 0
+        """sequence of the newest event that it could not fold, or not decide on"""
         self.own = own
         """its decisions by the sequence of their cause, until they are folded"""
         self.start_seq = self.saved_seq = start.seq
@@ -52,12 +60,13 @@ class DeciderRun:
         if meta.seq <= self.start_seq or type(event) not in self.types or self.is_own(event, meta):
             return ()
         context, self.newest = self.fold(event, meta), meta
+        failed = self.skipped_seq == meta.seq
         for decision, its_meta in self.own.pop(meta.seq, ()):
             self.fold(decision, its_meta, meta)
         # all causes up to the last decided one were considered before
-        if meta.seq <= self.decided_to or self.half_known:
+        if meta.seq <= self.decided_to or self.half_known or failed:
             return ()
-        return self.decider.decide(self.state, event, context)
+        return self.decider.decide(self.state, event, context, self._failed(meta))
 
     def fold(self, event: Fact, meta: EventMeta, cause: EventMeta | None = None) -> Context:
         """Fold an event, or a decision right after its cause and at the time of that, since the
@@ -67,8 +76,15 @@ class DeciderRun:
         if isinstance(event, SettingsChanged):
             self.half_known = meta.half_known if meta.unknown else ""
         context = Context.of(meta, self.in_force, cause)
-        self.state = self.decider.evolve(self.state, event, context)
+        self.state = self.decider.evolve(self.state, event, context, self._failed(meta))
         return context
+
+    def _failed(self, meta: EventMeta) -> Callable[[Exception], None]:
+        def failed(error: Exception) -> None:
+            self.skipped_seq = meta.seq
+            self.skipped(meta, self.decider.name, error)
+
+        return failed
 
     def is_own(self, event: Fact, meta: EventMeta) -> bool:
         """Whether the event is a decision of this decider, which is folded at its cause rather than

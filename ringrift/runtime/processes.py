@@ -108,6 +108,8 @@ class ProcessSpec(Struct, frozen=True, dict=True):
         found = {*WRITTEN_BY_ALL, *self.own_writes}
         if self.leased:
             found.add(f.LeaseAcquired)
+        if self.decides:
+            found.add(f.FactSkipped)
         if self.work:
             found |= {f.BreakerOpened, f.BreakerReset}
         return found.union(*(decider.writes for decider in self.deciders))

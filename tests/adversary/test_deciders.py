@@ -18,8 +18,7 @@ FACTS = 3000
 FACTS_LONG = int(os.environ.get("ADVERSARY_FACTS", "1000000"))
 FIRST_LONG_SEED = 1000
 _KNOWN = """
-ageing curriculum elo evaluation fleet promotion quality scheduling selfplay training velocity
-tuning waiting
+promotion training
 """
 KNOWN_FAULTS = frozenset(_KNOWN.split())
 """deciders that still raise; `python -m tests.adversary --decider NAME` shows where"""

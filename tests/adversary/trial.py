@@ -22,7 +22,7 @@ import msgspec
 import msgspec.inspect as mi
 
 import ringrift
-from ringrift.deciders.kit import Decider
+from ringrift.deciders.kit import Context, Decider
 from ringrift.events import REGISTRY, Draft, EventMeta, Fact, Recorded, encode, event_id
 from ringrift.events import facts as f
 from ringrift.events.facts import SettingsChanged
@@ -59,6 +59,10 @@ _KINDS = sorted(REGISTRY)
 
 class Stuck(BaseException):
     """A decider took longer than `SECONDS_MAX`."""
+
+
+def _raised(error: Exception) -> None:
+    raise error
 
 
 class Finding(NamedTuple):
@@ -282,9 +286,9 @@ class Trial:
         watched = copy.copy(decider)
 
         def noting(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
-            def noted(*arguments: Any) -> Any:
+            def noted(state: Any, fact: Fact, context: Context, *_: object) -> Any:
                 self._doing = (decider.name, what)
-                return call(*arguments)
+                return call(state, fact, context, _raised)
 
             return noted
 

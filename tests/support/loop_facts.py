@@ -133,6 +133,12 @@ def rejected(model: str = B, generation: int = 1, current: str | None = None) ->
     )
 
 
+def rankings(me: str, other: str, wins: int, losses: int) -> tuple[Ranking, ...]:
+    """Results of games of two participants."""
+    results = (((me, other), wins), ((other, me), losses))
+    return tuple(Ranking(order=order, ranks=(1, 2), count=n) for order, n in results if n)
+
+
 def scored(
     purpose: Any, wins: int, losses: int, model: str = B, round_: int = 0, config: str = CONFIG
 ) -> EvaluationScored:
@@ -142,7 +148,6 @@ def scored(
         f"{model[:12]}:gumbel:s32",
         f"{B[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0",
     )
-    rankings = [((me, other), 2 * wins), ((other, me), 2 * losses)]
     return EvaluationScored(
         config=config,
         generation=1,
@@ -155,9 +160,7 @@ def scored(
         games=2 * (wins + losses),
         wins=2.0 * wins,
         scores=starts,
-        rankings=tuple(
-            Ranking(order=order, ranks=(1, 2), count=count) for order, count in rankings if count
-        ),
+        rankings=rankings(me, other, 2 * wins, 2 * losses),
         play_seconds=1.0,
         node="n",
     )

@@ -21,6 +21,11 @@ def settings_changed(version: int = 1, **changes: Any) -> SettingsChanged:
     return SettingsChanged(version=version, settings=Settings(**changes), why="test")
 
 
+def failed(error: Exception) -> None:
+    """Fail the test where a reader of the log would skip the fact."""
+    raise error
+
+
 class Story(Generic[State]):
     """A decider that folds every fact, and its own decisions at their cause."""
 
@@ -64,12 +69,12 @@ class Story(Generic[State]):
     def _take(self, fact: Fact, cause: str | None) -> tuple[Fact, ...]:
         self.in_force = self.in_force.after(fact)
         context = self._context(fact, cause)
-        self.state = self.decider.evolve(self.state, fact, context)
-        decided = self.decider.decide(self.state, fact, context)
+        self.state = self.decider.evolve(self.state, fact, context, failed)
+        decided = self.decider.decide(self.state, fact, context, failed)
         for decision in decided:
             assert type(decision) in self.decider.writes
             its_context = self._context(decision, context.position, context.time)
-            self.state = self.decider.evolve(self.state, decision, its_context)
+            self.state = self.decider.evolve(self.state, decision, its_context, failed)
         return decided
 
     def _context(self, fact: Fact, cause: str | None, time: datetime | None = None) -> Context:

@@ -14,7 +14,7 @@ When too many matches wait, training is held back until most are played."""
 
 import math
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -276,10 +276,10 @@ def assigned(state: Evaluations, fact: f.NodeAssigned) -> Evaluations:
 @DECIDER.evolves
 def ticked(state: Evaluations, fact: f.TickRecorded, context: Context) -> Evaluations:
     # current networks that played the baselines too long ago play them again
-    oldest = context.time - timedelta(days=context.settings.evaluation.stale_days)
-    stale = {}
+    stale, stale_seconds = {}, context.settings.evaluation.stale_days * 86_400.0
     for config, item in state.configs.items():
-        if item.current and item.measured_at and item.measured_at < oldest:
+        age = (context.time - item.measured_at).total_seconds() if item.measured_at else 0.0
+        if item.current and age > stale_seconds:
             again = _retested(item, item.current, item.generations.get(item.current, 0))
             stale[config] = replace(again, measured_at=context.time)
     return replace(state, configs=state.configs | stale) if stale else state

@@ -118,7 +118,7 @@ def credited(state: Plays, fact: f.SelfplayPlanned, context: Context) -> Plays:
         return state
     settings, configs = context.settings, dict(state.configs)
     plans = (spare_games(state, config, settings) for config in settings.configs)
-    most = CREDIT_PLANS_MAX * max(plans, default=0)
+    most = float(CREDIT_PLANS_MAX * max(plans, default=0))
     for config in settings.configs:
         item = configs.get(config, Play())
         share = state.shares.get(config, 1.0 / len(settings.configs))

@@ -1,6 +1,9 @@
 """Evaluations, ratings, promotions, and how fast a config gains strength."""
 
-from msgspec import Struct
+from itertools import pairwise
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from ringrift.events.facts.play import Ranking, Seat
 from ringrift.events.facts.vocabulary import *
@@ -15,8 +18,11 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
     opponent: Seat
     purpose: Purpose
     round: Count
-    starts: Positive
+    starts: Annotated[int, Meta(ge=1, le=ITEMS_MAX)]
     seed: Count
+
+    def __post_init__(self) -> None:
+        law(self.candidate.participant != self.opponent.participant, "a candidate meets another")
 
 
 class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
@@ -24,18 +30,30 @@ class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
 
     `scores` is a histogram: (the candidate's mean score over the games of one start, 0..1; number
     of starts). With two seats the scores are 0, 1/4, 1/2, 3/4, 1: the pentanomial of the
-    sequential test. `wins` counts games that the candidate won."""
+    sequential test. `rankings` holds all games; `games` of them are recorded, and the candidate
+    won `wins`."""
 
-    candidate: str
+    candidate: Name
     candidate_model: Sha256 | None
-    opponent: str
+    opponent: Name
     purpose: Purpose
     round: Count
     games: Count
-    wins: float
-    scores: tuple[tuple[float, int], ...]
-    rankings: tuple[Ranking, ...]
-    play_seconds: float
+    wins: NonNegative
+    scores: Annotated[tuple[tuple[Share, Positive], ...], Meta(max_length=ITEMS_MAX)]
+    rankings: Annotated[tuple[Ranking, ...], Meta(max_length=ITEMS_MAX)]
+    play_seconds: NonNegative
+
+    def __post_init__(self) -> None:
+        seats, players = seats_of(self.config), {self.candidate, self.opponent}
+        law(self.scores, "a score has at least one start")
+        law(all(low[0] < high[0] for low, high in pairwise(self.scores)), "scores ascend")
+        games = seats * sum(count for _, count in self.scores)
+        law(self.games <= games, "a start has one game for each seat")
+        law(sum(row.count for row in self.rankings) == games, "every game has a ranking")
+        law(all(len(row.order) == seats for row in self.rankings), "a ranking has every seat")
+        law(all(players.issuperset(row.order) for row in self.rankings), "others played as well")
+        law(self.wins <= games, "more wins than games")
 
 
 class EvaluationFailed(GenerationFact, subject="evaluation.{config}.failed"):
@@ -43,7 +61,7 @@ class EvaluationFailed(GenerationFact, subject="evaluation.{config}.failed"):
 
     candidate_model: Sha256 | None
     purpose: Purpose
-    reason: str
+    reason: Text
 
 
 class EvaluationBackpressureEngaged(Fact, subject="evaluation.all.backpressure-engaged"):
@@ -64,31 +82,35 @@ class EvaluationBackpressureReleased(Fact, subject="evaluation.all.backpressure-
 class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One row of the rating table: Elo (the mean of all is 0), its standard error, games played."""
 
-    participant: str
-    elo: float
-    se: float
+    participant: Annotated[str, Meta(min_length=1, max_length=200)]
+    elo: Finite
+    se: NonNegative
     games: Count
 
 
 class RatingsUpdated(ConfigFact, subject="ratings.{config}.updated"):
     """Rating table of a config after an evaluation: maximum likelihood over all games so far."""
 
-    ratings: tuple[Rating, ...]
+    ratings: Annotated[tuple[Rating, ...], Meta(max_length=ITEMS_MAX)]
     games: Count
+
+    def __post_init__(self) -> None:
+        names = {row.participant for row in self.ratings}
+        law(len(names) == len(self.ratings), "each participant has one rating")
 
 
 class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """State of the sequential test at its decision: log-likelihood ratio, its thresholds `lower`
     and `upper`, and the score of the candidate."""
 
-    llr: float
-    lower: float
-    upper: float
+    llr: Finite
+    lower: Finite
+    upper: Finite
     starts: Count
     games: Count
-    score: float
-    elo: float
-    elo_95_half_width: float
+    score: Share
+    elo: Finite
+    elo_95_half_width: Finite
 
 
 class ModelPromoted(GenerationDecision, subject="promotion.{config}.model-promoted"):
@@ -97,7 +119,7 @@ class ModelPromoted(GenerationDecision, subject="promotion.{config}.model-promot
     model: Sha256
     previous: Sha256 | None
     evidence: Evidence | None
-    why: str
+    why: Text
 
     @property
     def current(self) -> str:
@@ -111,7 +133,7 @@ class PromotionRejected(GenerationDecision, subject="promotion.{config}.rejected
     model: Sha256
     current: Sha256 | None
     evidence: Evidence | None
-    why: str
+    why: Text
 
 
 class ModelRolledBack(ConfigDecision, subject="promotion.{config}.model-rolled-back"):
@@ -119,8 +141,11 @@ class ModelRolledBack(ConfigDecision, subject="promotion.{config}.model-rolled-b
 
     model: Sha256
     current: Sha256
-    elo_drop: float
-    why: str
+    elo_drop: Finite
+    why: Text
+
+    def __post_init__(self) -> None:
+        law(self.model != self.current, "an earlier network replaces the incumbent")
 
 
 class VelocityChanged(ConfigDecision, subject="velocity.{config}.changed"):
@@ -129,25 +154,25 @@ class VelocityChanged(ConfigDecision, subject="velocity.{config}.changed"):
     `elo_per_hour` and `pace` are None until a second network was promoted."""
 
     model: Sha256
-    elo_per_hour: float | None
+    elo_per_hour: Finite | None
     pace: Pace | None
-    elo_above_heuristic: float
+    elo_above_heuristic: Finite
 
 
 class ProgressStalled(ConfigDecision, subject="velocity.{config}.progress-stalled"):
     """No incumbent of the config exceeded `best_elo_above_heuristic` for `stalled_seconds` of
     recorded time; in force until `ProgressRecovered`."""
 
-    best_elo_above_heuristic: float
-    stalled_seconds: float
+    best_elo_above_heuristic: Finite
+    stalled_seconds: NonNegative
 
 
 class ProgressRecovered(ConfigDecision, subject="velocity.{config}.progress-recovered"):
     """An incumbent exceeded the previous best by `elo_gain`, after `stalled_seconds`."""
 
-    best_elo_above_heuristic: float
-    elo_gain: float
-    stalled_seconds: float
+    best_elo_above_heuristic: Finite
+    elo_gain: Finite
+    stalled_seconds: NonNegative
 
 
 class RegressionDetected(ConfigDecision, subject="regression.{config}.detected"):
@@ -161,15 +186,15 @@ class RegressionDetected(ConfigDecision, subject="regression.{config}.detected")
     model: Sha256
     best: Sha256
     rollback_to: Sha256
-    elo_drop: float
-    standard_error: float
+    elo_drop: Finite
+    standard_error: NonNegative
 
 
 class RegressionCleared(ConfigDecision, subject="regression.{config}.cleared"):
     """The regression of `model` ended: it is not weaker by newer ratings, or it was replaced."""
 
     model: Sha256
-    why: str
+    why: Text
 
 
 Backpressure = EvaluationBackpressureEngaged | EvaluationBackpressureReleased

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from ringrift.events.facts.vocabulary import *
 
+WorkKinds = Annotated[tuple[WorkKind, ...], Meta(max_length=3)]
 Resource = Literal["ram", "vram", "disk", "files"]
 Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
 QuorumLevel = Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
@@ -19,7 +20,7 @@ class NodePresenceChanged(NodeFact, subject="node.{node}.presence-changed"):
 
     present: bool
     left: bool
-    silent_seconds: float
+    silent_seconds: NonNegative
     processes: Count
 
 
@@ -32,19 +33,19 @@ class NodeJoined(NodeFact, subject="node.{node}.joined"):
 class NodeSuspected(NodeFact, subject="node.{node}.suspected"):
     """No heartbeat of the node arrived for `silent_seconds`."""
 
-    silent_seconds: float
+    silent_seconds: NonNegative
 
 
 class NodeDegraded(NodeFact, subject="node.{node}.degraded"):
     """A suspected node is still silent."""
 
-    silent_seconds: float
+    silent_seconds: NonNegative
 
 
 class NodeLost(NodeFact, subject="node.{node}.lost"):
     """A degraded node is still silent. Its tickets were redelivered long before."""
 
-    silent_seconds: float
+    silent_seconds: NonNegative
 
 
 class NodeRegistered(NodeFact, subject="node.{node}.registered"):
@@ -55,14 +56,14 @@ class NodeRegistered(NodeFact, subject="node.{node}.registered"):
     until work was finished. A reservation restricts the kinds until a minute of `TickRecorded`."""
 
     provider: Token
-    accelerator: str
-    vram_gib: float
-    cost_per_hour: float
-    speed: Annotated[float, Meta(gt=0.0)] = 1.0
+    accelerator: Name
+    vram_gib: NonNegative
+    cost_per_hour: NonNegative
+    speed: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0
     ephemeral: bool = False
     """rented from a market where another bidder may take the node at any time"""
-    kinds: tuple[WorkKind, ...] = ("training", "evaluation", "selfplay")
-    reserved_for: tuple[WorkKind, ...] = ()
+    kinds: WorkKinds = ("training", "evaluation", "selfplay")
+    reserved_for: WorkKinds = ()
     reserved_until_minute: Count = 0
 
 
@@ -73,9 +74,9 @@ class NodeAssigned(NodeFact, subject="node.{node}.assigned"):
     `ticket_seconds` is the intended duration of its tickets. With `preempts` it hands back tickets
     of other kinds at once."""
 
-    kinds: tuple[WorkKind, ...]
-    ticket_seconds: float
-    why: str
+    kinds: WorkKinds
+    ticket_seconds: Above0
+    why: Text
     preempts: bool = False
     settings_version: Count
 
@@ -85,8 +86,8 @@ class WorkEscalated(ConfigDecision, subject="ageing.{config}.work-escalated"):
     front of the queue."""
 
     kind: WorkKind
-    request: str
-    waited_seconds: float
+    request: Position
+    waited_seconds: NonNegative
 
 
 class DeadlockBroken(ConfigDecision, subject="deadlock.{config}.broken"):
@@ -94,8 +95,8 @@ class DeadlockBroken(ConfigDecision, subject="deadlock.{config}.broken"):
 
     `cycle` lists the parts. The generation continues with more self-play and another training."""
 
-    cycle: tuple[str, ...]
-    waited_seconds: float
+    cycle: Annotated[tuple[Name, ...], Meta(max_length=10)]
+    waited_seconds: NonNegative
 
 
 class NodePressureChanged(NodeFact, subject="node.{node}.pressure-changed"):
@@ -104,10 +105,10 @@ class NodePressureChanged(NodeFact, subject="node.{node}.pressure-changed"):
     `consumer` names the process if the resource is its own (`vram`, `files`), else it is empty."""
 
     resource: Resource
-    consumer: str
+    consumer: Text
     tier: Tier
     previous: Tier
-    used: float
+    used: Share
 
 
 class BreakerOpened(Fact, subject="breaker.{target}.opened"):
@@ -117,14 +118,14 @@ class BreakerOpened(Fact, subject="breaker.{target}.opened"):
     target: Token
     failures: Count
     threshold: Count
-    why: str
+    why: Text
 
 
 class BreakerReset(Fact, subject="breaker.{target}.reset"):
     """`target` is used again, after a successful probe or by command."""
 
     target: Token
-    why: str
+    why: Text
 
 
 class QuorumLevelChanged(Fact, subject="quorum.all.level-changed"):

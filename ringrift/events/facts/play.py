@@ -1,10 +1,30 @@
 """Games: planned, played, searched again, retracted."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
 from ringrift.events.facts.vocabulary import *
+
+PLIES_MAX = 100_000
+"""far above the longest game that the rules allow"""
+MOVES_CHARS_MAX = 4_000_000
+TARGETS_BYTES_MAX = 64 * 1024**2
+TICKETS_MAX = 10_000
+"""tickets of one plan: ten times what the queue holds"""
+
+T = TypeVar("T")
+BySeat = Annotated[tuple[T, ...], Meta(min_length=2, max_length=4)]
+Targets = Annotated[bytes, Meta(max_length=TARGETS_BYTES_MAX)]
+
+
+def _are_ranks(ranks: Sequence[int]) -> bool:
+    """Whether ascending ranks begin at 1 and only those of ties repeat, such as 1, 2, 2, 4."""
+    return all(
+        rank in (place, ranks[place - 2] if place > 1 else 1)
+        for place, rank in enumerate(ranks, start=1)
+    )
 
 
 class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,14 +34,14 @@ class Seat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     values of leaves. The other options change play too. Names of participants are derived from the
     options that differ from their defaults, so the defaults never change."""
 
-    participant: str
+    participant: Name
     harness: Harness
-    simulations: Count = 0
+    simulations: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     model: Sha256 | None = None
     evaluator: Literal["network", "nnue", "heuristic", "none"] = "none"
-    considered: Positive = 16
+    considered: Annotated[int, Meta(ge=1, le=10_000)] = 16
     """moves sampled at the root of a Gumbel search"""
-    noise_plies: Count = 0
+    noise_plies: Annotated[int, Meta(ge=0, le=PLIES_MAX)] = 0
     """plies at the start of a game in which moves are sampled with noise"""
 
 
@@ -35,22 +55,30 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
     collapsed cells of each. `seed` determines the game's random choices. Games of origin
     `tournament` only measure (`MEASURING`) and are in no shard."""
 
-    game: str
+    game: Name
     origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
-    seats: tuple[Seat, ...]
+    seats: BySeat[Seat]
     pie: bool
     seed: Count
-    moves: str
-    plies: Count
+    moves: Annotated[str, Meta(max_length=MOVES_CHARS_MAX)]
+    plies: Annotated[int, Meta(ge=0, le=PLIES_MAX)]
     winner: Annotated[int, Meta(ge=0, le=4)]
-    reason: str
-    ranks: tuple[int, ...]
-    removed: tuple[int, ...]
-    territory: tuple[int, ...]
-    targets: bytes
-    rules_version: int
-    play_seconds: float
+    reason: Text
+    ranks: BySeat[Count]
+    removed: BySeat[Count]
+    territory: BySeat[Count]
+    targets: Targets
+    rules_version: Count
+    play_seconds: NonNegative
     settings_version: Count
+
+    def __post_init__(self) -> None:
+        seats = seats_of(self.config)
+        per_seat = (self.seats, self.ranks, self.removed, self.territory)
+        law(all(len(values) == seats for values in per_seat), "seats differ from the config")
+        law(_are_ranks(sorted(self.ranks)), "ranks are not those of a game")
+        law(self.winner <= seats, "the winner has no seat")
+        law(self.winner == 0 or self.ranks[self.winner - 1] == 1, "the winner has rank 1")
 
 
 class GameReanalysed(TicketFact, subject="game.{config}.reanalysed", stream="GAMES"):
@@ -59,12 +87,12 @@ class GameReanalysed(TicketFact, subject="game.{config}.reanalysed", stream="GAM
     The game is message `game_seq` of `GAMES` and stays unchanged. Shards exported from now on use
     the newest targets."""
 
-    game: str
+    game: Name
     game_seq: Positive
     model: Sha256
     simulations: Positive
-    targets: bytes
-    search_seconds: float
+    targets: Targets
+    search_seconds: NonNegative
     settings_version: Count
 
 
@@ -84,6 +112,9 @@ class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     spare: bool = False
     """played on idle nodes; the generation does not wait for these games"""
 
+    def __post_init__(self) -> None:
+        law(self.games <= TICKETS_MAX * self.games_per_ticket, "too many tickets for one plan")
+
 
 class SelfplayFinished(GenerationFact, subject="selfplay.{config}.finished"):
     """The games of one ticket are in the log, except `lost` games that could not be played."""
@@ -91,7 +122,7 @@ class SelfplayFinished(GenerationFact, subject="selfplay.{config}.finished"):
     games: Count
     lost: Count = 0
     plies: Count
-    play_seconds: float
+    play_seconds: NonNegative
     spare: bool = False
     """as in the plan"""
 
@@ -100,9 +131,14 @@ class Ranking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`count` games ended with these participants from best to worst; `ranks` shows ties, such as
     1, 2, 2, 4."""
 
-    order: tuple[str, ...]
-    ranks: tuple[int, ...]
+    order: BySeat[str]
+    ranks: BySeat[Count]
     count: Positive
+
+    def __post_init__(self) -> None:
+        law(len(self.order) == len(self.ranks), "every participant has a rank")
+        law(_are_ranks(self.ranks), "ranks are not those of a game")
+        law(len({*self.order}) > 1, "a ranking needs two different participants")
 
 
 class GamesRetracted(ConfigFact, subject="retraction.{config}.games-retracted"):
@@ -113,21 +149,25 @@ class GamesRetracted(ConfigFact, subject="retraction.{config}.games-retracted"):
     game is left out of the ratings entirely. `rankings` holds the results to subtract, those of
     `scored_games` games."""
 
-    node: str | None = None
+    node: Token | None = None
     model: Sha256 | None = None
-    games: tuple[str, ...] = ()
+    games: Annotated[tuple[Name, ...], Meta(max_length=ITEMS_MAX)] = ()
     first_seq: Positive
     last_seq: Positive
     count: Positive
-    scored_tickets: tuple[str, ...] = ()
+    scored_tickets: tuple[Name, ...] = ()
     """evaluation tickets whose scores are subtracted"""
-    unscored_tickets: tuple[str, ...] = ()
+    unscored_tickets: tuple[Name, ...] = ()
     """evaluation tickets without a score yet, whose scores will not count"""
     candidates: tuple[Sha256, ...] = ()
     """networks whose results are among those subtracted"""
     rankings: tuple[Ranking, ...] = ()
     scored_games: Count = 0
-    why: str
+    why: Text
+
+    def __post_init__(self) -> None:
+        law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
+        law(sum(row.count for row in self.rankings) == self.scored_games, "games do not add up")
 
 
 class ReanalysisRequested(ConfigDecision, subject="reanalysis.{config}.requested"):
@@ -141,6 +181,9 @@ class ReanalysisRequested(ConfigDecision, subject="reanalysis.{config}.requested
     simulations: Positive
     seed: Count
 
+    def __post_init__(self) -> None:
+        law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
+
 
 class ReanalysisFinished(TicketFact, subject="reanalysis.{config}.finished"):
     """The new targets of one ticket are in `GAMES`, except those of `lost` games that could not be
@@ -151,4 +194,4 @@ class ReanalysisFinished(TicketFact, subject="reanalysis.{config}.finished"):
     last_seq: Positive
     games: Count
     lost: Count = 0
-    search_seconds: float
+    search_seconds: NonNegative

@@ -11,23 +11,23 @@ class LeaseAcquired(Fact, subject="lease.{role}.acquired"):
     """`holder` acts for `role`; the sequence of this fact is its fencing token."""
 
     role: Token
-    holder: str
+    holder: Text
 
 
 class ConsumerStarted(NodeFact, subject="consumer.{node}.started"):
     """A process started on a node."""
 
     consumer: Token
-    instance: str
-    version: str
+    instance: Text
+    version: Text
 
 
 class ConsumerStopped(NodeFact, subject="consumer.{node}.stopped"):
     """A process drained and stopped; a killed process leaves no such fact."""
 
     consumer: Token
-    instance: str
-    why: str
+    instance: Text
+    why: Text
 
 
 class LostEventsRepublished(NodeFact, subject="consumer.{node}.lost-events-republished"):
@@ -38,7 +38,7 @@ class LostEventsRepublished(NodeFact, subject="consumer.{node}.lost-events-repub
     their cause is lost too."""
 
     consumer: Token
-    stream: str
+    stream: Name
     first_seq: Count
     last_seq: Count
     republished: Count
@@ -49,7 +49,7 @@ class StreamRecreated(Fact, subject="stream.all.recreated"):
     """A stream whose content follows from facts was unavailable for `unavailable_seconds` and was
     recreated, empty."""
 
-    stream: str
+    stream: Name
     reason: Literal["leaderless", "missing"]
     unavailable_seconds: Annotated[float, Meta(ge=0)]
 
@@ -58,10 +58,20 @@ class MessageIdTaken(Fact, subject="stream.all.message-id-taken"):
     """Message `seq` of a stream, on `subject`, has the id of an event of others, which was stored
     under another id instead. Its author wants to suppress that event, or has a bug."""
 
-    stream: str
+    stream: Name
     seq: Positive
-    id: str
-    subject: str
+    id: Text
+    subject: Text
+
+
+class FactSkipped(Fact, subject="decider.{decider}.fact-skipped"):
+    """`decider` cannot fold message `seq` of `stream`, or cannot decide on it, and goes on without:
+    every reader of the log skips it alike. `error` is what was raised."""
+
+    decider: Token
+    stream: Name
+    seq: Positive
+    error: Text
 
 
 class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
@@ -70,7 +80,7 @@ class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
     `failure_recorded`: the message is a ticket whose failure is a fact, so the loop continues
     without it and only a person retries it."""
 
-    reason: str
+    reason: Text
     deliveries: Count
     failure_recorded: bool = False
 
@@ -84,7 +94,7 @@ class DeadLetterRetryRequested(DeadLetterFact, subject="dead-letter.{consumer}.r
 class DeadLetterRetryFailed(DeadLetterFact, subject="dead-letter.{consumer}.retry-failed"):
     """A dead letter was retried and still cannot be used."""
 
-    reason: str
+    reason: Text
 
 
 class DeadLetterResolved(DeadLetterFact, subject="dead-letter.{consumer}.resolved"):
@@ -95,7 +105,7 @@ class DeadLetterResolved(DeadLetterFact, subject="dead-letter.{consumer}.resolve
     operator discarded it."""
 
     outcome: Literal["decodes", "requeued", "dropped"]
-    why: str
+    why: Text
 
 
 class DeadLetterEscalated(DeadLetterFact, subject="dead-letter.{consumer}.escalated"):
@@ -103,4 +113,4 @@ class DeadLetterEscalated(DeadLetterFact, subject="dead-letter.{consumer}.escala
     DEAD_SEQ`)."""
 
     attempts: Count
-    reason: str
+    reason: Text

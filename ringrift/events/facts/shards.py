@@ -1,8 +1,8 @@
 """Shards of games, and the quality of their data."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ringrift.events.facts.vocabulary import *
 
@@ -22,13 +22,18 @@ class ShardSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     games: Positive
-    wins: tuple[Count, ...]
+    wins: Annotated[tuple[Count, ...], Meta(min_length=2, max_length=4)]
     plies: Count
     plies_squared: Count
     openings: Count
-    participants: tuple[str, ...]
+    participants: Annotated[tuple[Name, ...], Meta(max_length=ITEMS_MAX)]
     decisions: Count
     agreed: Count
+
+    def __post_init__(self) -> None:
+        law(sum(self.wins) <= self.games, "more wins than games")
+        law(self.openings <= self.games, "more openings than games")
+        law(self.agreed <= self.decisions, "more decisions agreed than were made")
 
 
 Refusal = Literal["again", "unrequested", "seats", "model", "node", "replay"]
@@ -45,7 +50,7 @@ class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     version. `refused` names the games that are no training data by their sequences in `GAMES`;
     `rejected` of them could not be replayed."""
 
-    encoder: str
+    encoder: Name
     index: Count
     first_seq: Positive
     last_seq: Positive
@@ -61,11 +66,18 @@ class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     reanalysed"""
     retracted: Count = 0
     """games of the range that were left out because they are retracted"""
-    refused: dict[Refusal, tuple[Positive, ...]] = {}
+    refused: dict[Refusal, Annotated[tuple[Positive, ...], Meta(max_length=ITEMS_MAX)]] = {}
     events_seq: Count = 0
     """retractions and reanalyses up to this sequence of `EVENTS` are applied; 0: none"""
     targets_seq: Count = 0
     """targets are the newest up to this sequence of `GAMES`; 0: those recorded with the games"""
+
+    def __post_init__(self) -> None:
+        law(self.first_seq <= self.last_seq, "first_seq is behind last_seq")
+        messages = self.last_seq - self.first_seq + 1
+        law(self.games <= messages, "more games than messages")
+        wins = len(self.summary.wins) if self.summary else seats_of(self.config)
+        law(wins == seats_of(self.config), "the wins are not by seat")
 
 
 class ShardRetired(ConfigDecision, subject="shard.{config}.retired"):
@@ -74,7 +86,7 @@ class ShardRetired(ConfigDecision, subject="shard.{config}.retired"):
 
     digest: Sha256
     index: Count
-    why: str
+    why: Text
 
 
 class ShardRecovered(ConfigFact, subject="shard.{config}.recovered"):
@@ -83,7 +95,7 @@ class ShardRecovered(ConfigFact, subject="shard.{config}.recovered"):
 
     digest: Sha256
     index: Count
-    reason: str
+    reason: Text
     node: Token
 
 
@@ -96,24 +108,24 @@ class QualityAssessed(ConfigDecision, subject="quality.{config}.assessed"):
 
     shard: Sha256
     games: Count
-    score: float
-    confidence: float
-    adjusted: float
-    components: dict[str, float]
+    score: Share
+    confidence: Share
+    adjusted: Share
+    components: dict[Name, Share]
 
 
 class QualityDegraded(ConfigDecision, subject="quality.{config}.degraded"):
     """The adjusted quality fell below its threshold; in force until `QualityRecovered`."""
 
-    adjusted: float
-    weakest: str
+    adjusted: Share
+    weakest: Text
     """component with the lowest value"""
 
 
 class QualityRecovered(ConfigDecision, subject="quality.{config}.recovered"):
     """The adjusted quality rose above the upper threshold."""
 
-    adjusted: float
+    adjusted: Share
 
 
 QualityChange = QualityDegraded | QualityRecovered

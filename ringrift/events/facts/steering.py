@@ -17,7 +17,7 @@ class SettingsChanged(Fact, subject="settings.all.changed"):
 
     version: Positive
     settings: Settings
-    why: str
+    why: Text
 
 
 class PipelinePaused(Fact, subject="pipeline.{scope}.paused"):
@@ -25,7 +25,7 @@ class PipelinePaused(Fact, subject="pipeline.{scope}.paused"):
 
     scope: Token
     kind: PauseKind = "all"
-    why: str
+    why: Text
 
 
 class PipelineResumed(Fact, subject="pipeline.{scope}.resumed"):
@@ -33,7 +33,7 @@ class PipelineResumed(Fact, subject="pipeline.{scope}.resumed"):
 
     scope: Token
     kind: PauseKind = "all"
-    why: str
+    why: Text
 
 
 class TickRecorded(Fact, subject="clock.all.tick-recorded"):
@@ -47,8 +47,8 @@ class ExplorationAdjusted(ConfigDecision, subject="exploration.{config}.adjusted
     """From its next plan on, self-play of the config explores `boost` times as long as the settings
     say; the factor was `previous`."""
 
-    boost: float
-    previous: float
+    boost: Above0
+    previous: Above0
     reason: ExplorationReason
 
 
@@ -60,23 +60,29 @@ class CurriculumReweighted(Fact, subject="curriculum.all.reweighted"):
 
     config: ConfigName | None
     reason: WeightReason
-    amplitude: float
-    weights: dict[str, float]
+    amplitude: Share
+    weights: dict[ConfigName, Above0]
     settings_version: Count
 
 
 class AllocationDecided(Fact, subject="allocation.all.decided"):
     """Share of self-play of each config, summing to 1, and the `terms` (0..1) of its priority."""
 
-    shares: dict[str, float]
-    terms: dict[str, dict[str, float]]
+    shares: dict[ConfigName, Above0]
+    terms: dict[ConfigName, dict[Name, Share]]
     settings_version: Count
+
+    def __post_init__(self) -> None:
+        law(not self.shares or abs(sum(self.shares.values()) - 1.0) < 1e-6, "shares sum to 1")
 
 
 class ArchitectureSharesDecided(ConfigDecision, subject="architecture.{config}.shares-decided"):
     """Elo gained per hour of training by each architecture of a config, and its share of future
     trainings."""
 
-    elo_per_hour: dict[str, float]
-    shares: dict[str, float]
-    trainings: dict[str, Count]
+    elo_per_hour: dict[Name, Finite]
+    shares: dict[Name, Above0]
+    trainings: dict[Name, Count]
+
+    def __post_init__(self) -> None:
+        law(abs(sum(self.shares.values()) - 1.0) < 1e-6, "shares sum to 1")

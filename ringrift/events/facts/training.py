@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ringrift.events.facts.vocabulary import *
+from ringrift.events.settings import HYPERPARAMETERS
 
-"""loss curves are read for days, and no decision depends on them"""
+Parents = Annotated[tuple[Sha256, ...], Meta(max_length=100)]
+Hyperparameters = dict[Name, Annotated[str, Meta(max_length=200)]]
 
 
 class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
@@ -15,19 +17,23 @@ class TrainingRequested(ConfigDecision, subject="training.{config}.requested"):
     The policy and values of `teacher` are mixed into the targets, if given."""
 
     generation: Positive
-    architecture: str
+    architecture: Name
     parent: Sha256 | None
     teacher: Sha256 | None = None
-    shards: tuple[Sha256, ...]
+    shards: Annotated[tuple[Sha256, ...], Meta(max_length=ITEMS_MAX)]
     samples: Count
     seed: Count
-    reason: str
-    shard_weights: tuple[float, ...] = ()
+    reason: Text
+    shard_weights: Annotated[tuple[NonNegative, ...], Meta(max_length=ITEMS_MAX)] = ()
     """weight of the samples of each shard in the loss; empty: all equal"""
-    hyperparameters: dict[str, str] = {}
+    hyperparameters: Hyperparameters = {}
     """settings that differ for this training"""
-    intensity: Annotated[float, Meta(gt=0.0)] = 1.0
+    intensity: Above0 = 1.0
     """factor on the epochs of the settings: fewer for data of poor quality"""
+
+    def __post_init__(self) -> None:
+        law(len(self.shard_weights) in (0, len(self.shards)), "every shard has a weight, or none")
+        law(HYPERPARAMETERS.issuperset(self.hyperparameters), "a hyperparameter is unknown")
 
 
 class TrainingBlocked(GenerationDecision, subject="training.{config}.blocked"):
@@ -35,13 +41,13 @@ class TrainingBlocked(GenerationDecision, subject="training.{config}.blocked"):
     until newer data are."""
 
     reason: Literal["quality", "stale data"]
-    detail: str
+    detail: Text
 
 
 class TrainingStarted(GenerationFact, subject="training.{config}.started"):
     """A trainer took the ticket; `resumed_step` > 0 if it resumed from a checkpoint."""
 
-    device: str
+    device: Text
     resumed_step: Count
 
 
@@ -51,21 +57,21 @@ class TrainingCheckpointed(GenerationFact, subject="training.{config}.checkpoint
 
     step: Count
     steps: Count
-    loss: float
+    loss: Finite
 
 
 class TrainingProgressed(ConfigFact, subject="training.{config}.progressed"):
     """One point of the loss curves of a training; no decision may depend on it."""
 
     generation: Count
-    ticket: str
+    ticket: Name
     step: Count
     steps: Count
-    loss: float
-    policy_loss: float
-    value_loss: float
-    validation_loss: float | None
-    samples_per_second: float
+    loss: Finite
+    policy_loss: Finite
+    value_loss: Finite
+    validation_loss: Finite | None
+    samples_per_second: NonNegative
 
 
 class TrainingFinished(GenerationFact, subject="training.{config}.finished"):
@@ -74,25 +80,25 @@ class TrainingFinished(GenerationFact, subject="training.{config}.finished"):
     model: Sha256
     steps: Count
     samples: Count
-    loss: float
-    policy_loss: float
-    value_loss: float
-    validation_loss: float | None
-    train_seconds: float
+    loss: Finite
+    policy_loss: Finite
+    value_loss: Finite
+    validation_loss: Finite | None
+    train_seconds: NonNegative
 
 
 class TrainingFailed(GenerationFact, subject="training.{config}.failed"):
     """A training failed on its last delivery."""
 
-    reason: str
+    reason: Text
 
 
 class TrainingTimedOut(GenerationDecision, subject="training.{config}.timed-out"):
     """A training showed no sign of life for `silent_seconds` of recorded time; its ticket is void,
     and a result that still arrives is refused."""
 
-    ticket: str
-    silent_seconds: float
+    ticket: Name
+    silent_seconds: NonNegative
 
 
 class HyperparametersAdjusted(ConfigDecision, subject="hyperparameters.{config}.adjusted"):
@@ -101,10 +107,14 @@ class HyperparametersAdjusted(ConfigDecision, subject="hyperparameters.{config}.
 
     `values` maps the dotted names of settings to text, as on the command line."""
 
-    values: dict[str, str]
-    why: str
-    factors: dict[str, float] = {}
+    values: Hyperparameters
+    why: Text
+    factors: dict[Name, Annotated[float, Meta(gt=1e-9, le=1.0)]] = {}
     """factors on the settings, for those of `values` that were not set by a person"""
+
+    def __post_init__(self) -> None:
+        law(HYPERPARAMETERS.issuperset(self.values), "a hyperparameter is unknown")
+        law(self.values.keys() >= self.factors.keys(), "a factor is one of a value")
 
 
 class ModelRegistered(ConfigFact, subject="model.{config}.registered"):
@@ -112,11 +122,14 @@ class ModelRegistered(ConfigFact, subject="model.{config}.registered"):
 
     model: Sha256
     generation: Count
-    architecture: str
-    encoder: str
+    architecture: Name
+    encoder: Name
     parameters: Positive
-    parents: tuple[Sha256, ...]
-    ticket: str
+    parents: Parents
+    ticket: Name
+
+    def __post_init__(self) -> None:
+        law(self.model not in self.parents, "a network is not its own parent")
 
 
 class ModelDerived(ConfigFact, subject="model.{config}.derived"):
@@ -124,11 +137,14 @@ class ModelDerived(ConfigFact, subject="model.{config}.derived"):
     it."""
 
     model: Sha256
-    architecture: str
-    encoder: str
+    architecture: Name
+    encoder: Name
     parameters: Positive
-    parents: tuple[Sha256, ...]
-    method: str
+    parents: Parents
+    method: Name
+
+    def __post_init__(self) -> None:
+        law(self.model not in self.parents, "a network is not its own parent")
 
 
 class ModelTainted(ConfigFact, subject="model.{config}.tainted"):
@@ -140,7 +156,7 @@ class ModelTainted(ConfigFact, subject="model.{config}.tainted"):
 
     model: Sha256
     generation: Count
-    retraction: str
+    retraction: Position
     inherited: bool
     clean_ancestor: Sha256 | None
 
@@ -154,10 +170,10 @@ class FallbackModelUsed(TicketFact, subject="model.{config}.fallback-model-used"
 
     wanted: Sha256
     used: Sha256
-    age_seconds: float
+    age_seconds: NonNegative
     fetch_tries: Count
-    fetch_seconds: float
-    reason: str
+    fetch_seconds: NonNegative
+    reason: Text
 
 
 class LossAnomalyDetected(GenerationDecision, subject="loss.{config}.anomaly-detected"):
@@ -166,11 +182,11 @@ class LossAnomalyDetected(GenerationDecision, subject="loss.{config}.anomaly-det
     `deviations` is the distance from `expected` in robust standard deviations; `severity` follows
     from it."""
 
-    ticket: str
+    ticket: Name
     severity: Severity
-    loss: float
-    expected: float
-    deviations: float
+    loss: Finite
+    expected: Finite
+    deviations: NonNegative
 
 
 class PlateauDetected(GenerationDecision, subject="loss.{config}.plateau-detected"):
@@ -179,14 +195,14 @@ class PlateauDetected(GenerationDecision, subject="loss.{config}.plateau-detecte
 
     severity: Severity
     trainings: Positive
-    best_loss: float
+    best_loss: Finite
 
 
 class PlateauCleared(GenerationDecision, subject="loss.{config}.plateau-cleared"):
     """The loss fell to `best_loss`, after `trainings` trainings without a gain."""
 
     trainings: Positive
-    best_loss: float
+    best_loss: Finite
 
 
 TrainingEnded = TrainingFinished | TrainingFailed | TrainingTimedOut

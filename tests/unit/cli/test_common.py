@@ -63,6 +63,7 @@ def test_a_line_shows_the_important_fields() -> None:
         "version": "2",
         "why": "test",
     }
-    row = Rating(participant="baseline:random:s0", elo=-12.3, se=1.0, games=4)
-    table = RatingsUpdated(config="hex8_2p", ratings=(row,) * 4, games=8)
-    assert dict(important(table))["ratings"].endswith("baseline:random:s0:-12, … 4 in all]")
+    names = (f"baseline:random:s{number}" for number in range(4))
+    rows = tuple(Rating(participant=name, elo=-12.3, se=1.0, games=4) for name in names)
+    table = RatingsUpdated(config="hex8_2p", ratings=rows, games=8)
+    assert dict(important(table))["ratings"].endswith("baseline:random:s2:-12, … 4 in all]")

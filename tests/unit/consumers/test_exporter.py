@@ -89,6 +89,7 @@ def forged(kind: str, game: GameCompleted) -> GameCompleted:
     ticket, other = game.ticket, recorded_game(9)
     told = {name: getattr(other, name) for name in ("moves", "plies", "winner", "ranks", "reason")}
     new = replace(game, **told, removed=other.removed, territory=other.territory)
+    lost = {"winner": 3 - new.winner, "ranks": new.ranks[::-1]}
     return {
         "id": replace(new, game=game.game),
         "moves": replace(game, game=f"{ticket}-1"),
@@ -97,10 +98,9 @@ def forged(kind: str, game: GameCompleted) -> GameCompleted:
         "ticket": replace(new, game="selfplay-events-9-0-0", ticket="selfplay-events-9-0"),
         "origin": replace(new, game=f"{ticket}-1", origin="evaluation"),
         "node": replace(new, game=f"{ticket}-1", node="ghost"),
-        "seats": replace(new, game=f"{ticket}-1", seats=game.seats * 2),
         "model": replace(new, game=f"{ticket}-1", seats=(seat("e" * 64),) * 2),
         "illegal": replace(new, game=f"{ticket}-1", moves=new.moves.replace(" ", " a1 ", 1)),
-        "winner": replace(new, game=f"{ticket}-1", winner=3 - new.winner),
+        "winner": replace(new, game=f"{ticket}-1", **lost),
     }[kind]
 
 
@@ -116,7 +116,6 @@ REFUSED: dict[str, Refusal] = {
     "ticket": "unrequested",
     "origin": "unrequested",
     "node": "node",
-    "seats": "seats",
     "model": "model",
     "illegal": "replay",
     "winner": "replay",

@@ -15,6 +15,7 @@ from ringrift.events.facts import (
     EvaluationScored,
     PipelinePaused,
     PipelineResumed,
+    Ranking,
     SelfplayFinished,
     SelfplayPlanned,
     TickRecorded,
@@ -149,8 +150,11 @@ def test_a_match_that_was_played_does_not_age(old):
         round=0,
         games=2,
         wins=1.0,
-        scores=(),
-        rankings=(),
+        scores=((0.5, 1),),
+        rankings=(
+            Ranking(order=("a", "b"), ranks=(1, 2), count=1),
+            Ranking(order=("b", "a"), ranks=(1, 2), count=1),
+        ),
         play_seconds=1.0,
         node="n",
     )

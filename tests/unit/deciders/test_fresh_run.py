@@ -196,7 +196,7 @@ def _measure(request: EvaluationRequested) -> list[Fact]:
         encoder="e",
         index=0,
         first_seq=1,
-        last_seq=64,
+        last_seq=2 * request.starts,
         games=2 * request.starts,
         samples=0,
         rejected=0,

@@ -17,6 +17,7 @@ from ringrift.events.facts import (
     ModelRegistered,
     ModelRolledBack,
     PromotionRejected,
+    Ranking,
     Rating,
     RatingsUpdated,
     RegressionCleared,
@@ -85,19 +86,24 @@ def registered(model: str) -> ModelRegistered:
 
 def scored(wins: int, losses: int, opponent: str, model: str = D) -> EvaluationScored:
     starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
+    me, other = f"{model[:12]}:gumbel:s32", f"{opponent[:12]}:gumbel:s32"
     return EvaluationScored(
         config=CONFIG,
         generation=3,
         ticket="t",
-        candidate=f"{model[:12]}:gumbel:s32",
+        candidate=me,
         candidate_model=model,
-        opponent=f"{opponent[:12]}:gumbel:s32",
+        opponent=other,
         purpose="promotion",
         round=0,
         games=2 * (wins + losses),
         wins=2.0 * wins,
         scores=starts,
-        rankings=(),
+        rankings=tuple(
+            Ranking(order=order, ranks=(1, 2), count=2 * count)
+            for order, count in (((me, other), wins), ((other, me), losses))
+            if count
+        ),
         play_seconds=1.0,
         node="n",
     )

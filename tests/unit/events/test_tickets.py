@@ -6,6 +6,7 @@ import pytest
 
 from ringrift.events import UndecodableEvent
 from ringrift.events.facts import EvaluationRequested, Seat, SelfplayPlanned, TrainingRequested
+from ringrift.events.participants import seat
 from ringrift.events.tickets import (
     EvaluationTicket,
     SelfplayTicket,
@@ -42,7 +43,7 @@ EVALUATION = EvaluationRequested(
     config="square8_2p",
     generation=1,
     candidate=_SEAT,
-    opponent=_SEAT,
+    opponent=seat("heuristic"),
     purpose="random",
     round=0,
     starts=1,

@@ -49,11 +49,14 @@ class Answers:
                 reason="no memory",
                 node="n",
             )
+        me, other = request.candidate.participant, request.opponent.participant
         return replace(
             loop_facts.scored(request.purpose, 1, 1, MODEL, request.round),
             ticket=ticket,
-            candidate=request.candidate.participant,
-            opponent=request.opponent.participant,
+            candidate=me,
+            opponent=other,
+            scores=((0.5, request.starts),),
+            rankings=loop_facts.rankings(me, other, request.starts, request.starts),
             games=2 * request.starts,
             wins=request.starts,
         )

@@ -60,6 +60,10 @@ class History:
         scored = replace(
             loop_facts.scored(purpose, 1, 1, round_=round_),
             ticket=ticket.ticket,
+            scores=((wins / games, games // 2),),
+            rankings=loop_facts.rankings(
+                candidate.participant, opponent.participant, wins, games - wins
+            ),
             candidate=candidate.participant,
             candidate_model=candidate.model,
             opponent=opponent.participant,
@@ -145,7 +149,7 @@ def test_a_ladder_is_ordered_by_player_and_budget(history: History) -> None:
     steps = [seat("gumbel", simulations=budget) for budget in (8, 16, 32)]
     history.match("ladder", steps[2], steps[1], 58, 100)
     history.match("ladder", steps[1], steps[0], 80, 100)
-    history.match("ladder", ME, replace(ME, simulations=32), 50, 100)
+    history.match("ladder", ME, seat("gumbel", model=MODEL, simulations=32), 50, 100)
     found = [
         (rung.player, rung.budget, rung.below, rung.result.verdict)
         for rung in history.known().rungs()

@@ -54,8 +54,8 @@ def scored(wins: int) -> EvaluationScored:
         round=0,
         games=8,
         wins=wins,
-        scores=((0.25, 4 - wins // 2), (1.0, 1 + wins // 2)),
-        rankings=rankings,
+        scores=((0.5, 4),),
+        rankings=tuple(row for row in rankings if row.count),
         play_seconds=1.0,
         node="n",
     )
