@@ -53,7 +53,7 @@ class Screen:
             self.live.update(self._picture(heartbeats, tail, note))
             return
         lines = [self._line(view) for view in self.view.configs.values()] or [note or "starting"]
-        lines += pause_lines(self.view)
+        lines += notice_lines(self.view)
         text, now = "\n".join(lines), time.monotonic()
         if text != self._last_text and now - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_text, self._last_line = text, now
@@ -98,13 +98,13 @@ class Screen:
         parts.append(consumers_table(heartbeats, tail))
         if count := self.view.dead_letters:
             parts.append(Text(f"{count} dead letters: see `ringrift dlq list`", style="red"))
-        parts += [Text(line, style="yellow") for line in pause_lines(self.view)]
+        parts += [Text(line, style="yellow") for line in notice_lines(self.view)]
         return Group(*parts)
 
 
-def pause_lines(view: LoopView) -> list[str]:
-    """One line per pause: its scope, its reason, and how to end it."""
-    return [
+def notice_lines(view: LoopView) -> list[str]:
+    """One line for each failure or setback and for each pause, with the reason."""
+    return [str(trouble) for trouble in view.troubles.in_force()] + [
         f"paused: {what} ({why}); `ringrift resume` ends it"
         for what, why in sorted(view.paused.items())
     ]

@@ -9,7 +9,7 @@ import asyncio
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.fleet.health import HEALTH_LEVELS
 from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, Quorum
-from ringrift.events import Fact, Recorded
+from ringrift.events import Fact, Recorded, type_of
 from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.presence import Seen
@@ -170,6 +170,13 @@ def measure_cluster(metrics: Metrics, view: ClusterView) -> None:
     metrics.set("ringrift_breakers_open", len(view.breakers))
     metrics.set("ringrift_dead_letters_unresolved", view.dead_letters)
     metrics.clear("ringrift_paused", "ringrift_nodes")
+    metrics.clear("ringrift_trouble", "ringrift_process_crashes")
+    for process, count in view.running.items():
+        metrics.set("ringrift_processes_running", count, process)
+    for name, count in view.crashes.items():
+        metrics.set("ringrift_process_crashes", count, *name.split("@", 1))
+    for trouble in view.troubles:
+        metrics.set("ringrift_trouble", 1, trouble.name, trouble.scope)
     for pause in view.paused:
         metrics.set("ringrift_paused", 1, *pause.split("/"))
     for node in view.nodes.values():
@@ -193,6 +200,11 @@ async def measure_configs(process: Process) -> None:
         metrics.set("ringrift_elo_above_heuristic", pace.elo_above_heuristic, pace.config)
         if pace.elo_per_hour is not None:
             metrics.set("ringrift_elo_velocity", pace.elo_per_hour, pace.config)
+    kind = type_of(f.GameCompleted)
+    request = {"subjects_filter": kind.subject_filter}
+    info = await log.call(f"STREAM.INFO.{kind.stream}", request)
+    for subject, count in (info["state"].get("subjects") or {}).items():
+        metrics.set("ringrift_games", count, subject.split(".")[2])
     rejoined = [event.rejoined async for event, _ in read.facts(log, f.NodeJoined)]
     metrics.set("ringrift_nodes_reconnected_total", sum(rejoined))
 

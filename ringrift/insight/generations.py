@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ringrift.deciders.fleet.troubles import Troubles
 from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.events import Recorded, facts
 from ringrift.log import read
@@ -61,6 +62,8 @@ class Generation:
     parameters: int = 0
     scores: dict[str, Score] = field(default_factory=dict)
     """By purpose: promotion, random, heuristic."""
+    evaluation_failed: bool = False
+    """Whether its newest evaluation failed."""
     promoted: bool | None = None
     why: str = ""
     judged_at: datetime | None = None
@@ -89,6 +92,8 @@ class ConfigView:
     training: facts.TrainingProgressed | None = None
     training_now: int | None = None
     """Generation whose network is being trained."""
+    training_failed: int | None = None
+    """Generation whose training failed, until another is requested."""
     current: str | None = None
     ratings: tuple[facts.Rating, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
@@ -104,7 +109,12 @@ class ConfigView:
             return f"training generation {self.training_now}"
         if self.games < self.games_planned:
             return f"playing generation {self.playing}"
-        if any(row.model and row.promoted is None for row in self.generations.values()):
+        if self.training_failed is not None:
+            return f"stopped by the failed training of generation {self.training_failed}"
+        unjudged = [row for row in self.generations.values() if row.model and row.promoted is None]
+        if any(row.evaluation_failed for row in unjudged):
+            return f"stopped by a failed evaluation of generation {max(self.generations)}"
+        if unjudged:
             return f"evaluating generation {max(self.generations)}"
         return "exporting" if self.games else "starting"
 
@@ -147,7 +157,7 @@ class ConfigView:
             case facts.TrainingRequested():
                 row = self.generation(event.generation)
                 row.games, row.samples = self.games, event.samples
-                self.training_now = event.generation
+                self.training_now, self.training_failed = event.generation, None
             case facts.TrainingProgressed():
                 self.generation(event.generation)
                 self.training = event
@@ -155,7 +165,12 @@ class ConfigView:
                 row = self.generation(event.generation)
                 row.steps, row.loss, row.model = event.steps, event.loss, event.model
                 row.validation_loss = event.validation_loss
+                self.training = self.training_now = self.training_failed = None
+            case facts.TrainingFailed() | facts.TrainingTimedOut():
                 self.training = self.training_now = None
+                self.training_failed = event.generation
+            case facts.EvaluationFailed():
+                self.generation(event.generation).evaluation_failed = True
             case facts.ModelRegistered():
                 row = self.generation(event.generation)
                 row.model, row.parameters = event.model, event.parameters
@@ -196,6 +211,7 @@ class LoopView:
     """Results of the loop's own evaluations by ticket."""
     left_out: set[str] = field(default_factory=set)
     """Retracted tickets."""
+    troubles: Troubles = field(default_factory=Troubles)
 
     def of(self, config: str) -> ConfigView:
         """Return the view of a config, created if missing."""
@@ -218,6 +234,7 @@ class LoopView:
         """Fold an event; events are folded in the order of the log."""
         event, meta = recorded
         self.seq = max(self.seq, meta.seq)
+        self.troubles.take(recorded)
         match event:
             case facts.SettingsChanged():
                 self.settings_version = event.version
@@ -249,8 +266,9 @@ class LoopView:
         self.scored[event.ticket] = event
         if event.candidate_model:
             view.names[event.candidate_model] = event.candidate
-        scores = view.generation(event.generation).scores
-        scores.setdefault(event.purpose, Score()).add(event)
+        row = view.generation(event.generation)
+        row.evaluation_failed = False
+        row.scores.setdefault(event.purpose, Score()).add(event)
 
     def _retract(self, event: facts.GamesRetracted) -> None:
         view = self.of(event.config)

@@ -6,8 +6,9 @@ Read from the log and its buckets on request, so that any process can report it.
 import contextlib
 import itertools
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from ringrift.deciders.fleet.breaker import node_target
 from ringrift.deciders.fleet.health import Health, health
 from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import Quorum, Resilience, quorum_level, resilience
+from ringrift.deciders.fleet.troubles import RULES_OF, Trouble, Troubles
 from ringrift.deciders.kit import Context
 from ringrift.events import facts as f
 from ringrift.events.tickets import PRIORITIES
@@ -34,6 +36,7 @@ from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import LEASED, PROCESSES
 
+CRASHES_SECONDS, CRASHES_MAX = 600.0, 2
 NODE_FACTS = (f.NodePresenceChanged, f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost)
 
 
@@ -90,6 +93,11 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     work: tuple[Queue, ...]
     health: Health
     resilience: Resilience
+    running: dict[str, int]
+    """processes by kind"""
+    crashes: dict[str, int]
+    """`<consumer>@<node>` of processes that crash repeatedly, with the number of crashes"""
+    troubles: list[Trouble]
     advice: tuple[str, ...]
 
 
@@ -100,7 +108,11 @@ async def cluster_view(
     quorum = await voters(log)
     roles = {role: await _holder(log, role) for role in LEASED}
     beats = await Presence(log, now).all()
-    running = {beat.consumer for beat in beats}
+    places = defaultdict[str, set[str]](set)
+    for beat in beats:
+        places[beat.consumer].add(beat.node)
+    crashes = await _crashes(log, beats, now())
+    troubles = await troubles_in_force(log)
     known = await _nodes(log, beats)
     tier = TIERS[max((_tier_index(node.tier) for node in known.values()), default=0)]
     breakers = SharedBreakers(log, now)
@@ -108,7 +120,13 @@ async def cluster_view(
     broken = {target: breaker.why for target, breaker in breakers.all().items()}
     dead_letters, paused = len((await unresolved(log)).unresolved), await pauses_in_force(log)
     endurance = resilience(
-        tier=tier, roles=roles, level=quorum.level, wanted=tuple(PROCESSES), running=running
+        tier=tier,
+        roles=roles,
+        standbys=[name for name, nodes_of in places.items() if len(nodes_of) > 1],
+        level=quorum.level,
+        voters=quorum.voters,
+        wanted=tuple(PROCESSES),
+        running=places.keys(),
     )
     view = ClusterView(
         leader=quorum.leader,
@@ -128,12 +146,39 @@ async def cluster_view(
             connected=sum(node.standing == "present" for node in known.values()),
             quarantined=sum(node_target(name) in broken for name in known),
             wanted=len(PROCESSES),
-            running=len(running & set(PROCESSES)),
+            running=len(places.keys() & PROCESSES.keys()),
+            failures=sum(trouble.failure for trouble in troubles) + len(crashes),
         ),
         resilience=endurance,
+        running={name: sum(beat.consumer == name for beat in beats) for name in PROCESSES},
+        crashes=crashes,
+        troubles=troubles,
         advice=endurance.advice,
     )
     return replace(view, advice=(*view.advice, *_advice(view, quorum.away, dead_letters_max)))
+
+
+async def troubles_in_force(log: Log) -> list[Trouble]:
+    """Failures and setbacks of the loop, from the newest fact of each type and scope."""
+    troubles = Troubles()
+    for kind in RULES_OF:
+        for recorded in await read.latest_of_each(log, kind):
+            troubles.take(recorded)
+    return troubles.in_force()
+
+
+async def _crashes(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[str, int]:
+    """How often processes crashed in the last `CRASHES_SECONDS`, if more than `CRASHES_MAX` times:
+    those that started and neither run nor drained."""
+    start = datetime.fromtimestamp(now - CRASHES_SECONDS, UTC)
+    crashed: dict[str, str] = {}
+    async for event, _ in read.facts(log, f.ConsumerStarted, f.ConsumerStopped, since=start):
+        crashed[event.instance] = f"{event.consumer}@{event.node}"
+        if isinstance(event, f.ConsumerStopped) and event.why != "failed":
+            del crashed[event.instance]
+    for beat in beats:
+        crashed.pop(beat.instance, None)
+    return {name: n for name, n in Counter(crashed.values()).items() if n > CRASHES_MAX}
 
 
 async def _nodes(log: Log, beats: Sequence[Heartbeat]) -> dict[str, NodeView]:
@@ -176,6 +221,10 @@ def _advice(view: ClusterView, away: Sequence[str], dead_letters_max: int) -> li
         if node.standing in ("suspected", "degraded", "lost"):
             remedy = "its tickets went to other nodes; restart its consumers or forget it"
             found.append(f"node {name}: {node.standing}; {remedy}")
+    for name, count in view.crashes.items():
+        remedy = "see its log"
+        found.append(f"{name}: crashed {count} times in {CRASHES_SECONDS / 60:.0f} min; {remedy}")
+    found += map(str, view.troubles)
     for name, why in view.breakers.items():
         remedy = f"once the cause is gone, run `ringrift breakers reset {name}`"
         found.append(f"breaker {name}: {why}; {remedy}")

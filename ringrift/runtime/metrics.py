@@ -74,6 +74,9 @@ _LIST = (
     _counter(
         "ringrift_nodes_reconnected_total", "Suspected or lost nodes that rejoined.", cluster=True
     ),
+    _cluster("ringrift_processes_running", "Running processes by kind.", "process"),
+    _cluster("ringrift_process_crashes", "Crashes in 10 minutes, if many.", "process", "at"),
+    _cluster("ringrift_trouble", "1 for every failure or setback in force.", "kind", "scope"),
     _cluster("ringrift_breakers_open", "Targets with an open breaker."),
     _cluster("ringrift_dead_letters_unresolved", "Dead letters that are not resolved."),
     _cluster("ringrift_work_pending", "Tickets that no worker has taken.", "kind"),
@@ -81,6 +84,7 @@ _LIST = (
     _cluster("ringrift_work_redelivered", "Tickets in hand that were delivered before.", "kind"),
     _cluster("ringrift_work_last_ack_age_seconds", "Time since the last acknowledgement.", "kind"),
     _cluster("ringrift_paused", "1 for every pause in force.", "scope", "kind"),
+    _cluster("ringrift_games", "Games of a config in the log.", "config"),
     _cluster("ringrift_generation", "Generation of the network promoted last.", "config"),
     _cluster(
         "ringrift_elo_above_heuristic", "Elo of the incumbent above the heuristic's.", "config"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from ringrift.deciders.fleet.troubles import RULES_OF
 from ringrift.deciders.kit import STEERING, Decider
 from ringrift.events import REGISTRY, Fact
 from ringrift.events import facts as f
@@ -199,7 +200,7 @@ _SPECS = (
         leased=True,
         decides=("fleet.nodes", "fleet.dead_letters"),
         own_writes=(*_OBSERVED, *_RETRIED),
-        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, *_MEASURED, f.BreakerReset),
+        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, *_MEASURED, *RULES_OF, f.BreakerReset),
         own_stores=(_BREAKERS, topology.WORK),
     ),
     ProcessSpec(

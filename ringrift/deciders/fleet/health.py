@@ -3,7 +3,8 @@ more it can lose.
 
 Weights and thresholds are those of requirement G17.02: 40 quorum, 20 connection (the predecessor's
 gossip), 20 breakers, 20 processes; critical below 0.45, degraded below 0.65, a warning below 0.85.
-One correction (its "known defects"): a lost quorum is critical, whatever the sum."""
+Two corrections (its "known defects"): a lost quorum is critical, and one missing process of many or
+one failure in force is a warning, whatever the sum."""
 
 import math
 from typing import Literal
@@ -32,15 +33,24 @@ class Health(Struct, frozen=True):
 
 
 def health(
-    level: Quorum, *, nodes: int, connected: int, quarantined: int, wanted: int, running: int
+    level: Quorum,
+    *,
+    nodes: int,
+    connected: int,
+    quarantined: int,
+    wanted: int,
+    running: int,
+    failures: int = 0,
 ) -> Health:
-    """Health from the quorum, the numbers of known, connected and quarantined nodes, and of wanted
-    and running processes."""
+    """Health from the quorum, the numbers of known, connected and quarantined nodes, of wanted and
+    running processes, and of failures in force."""
     quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
     connection, breakers = _share(connected, nodes), _share(nodes - quarantined, nodes)
     parts = (quorum, connection, breakers, _share(running, wanted))
     score = math.fsum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
     reached = sum(score >= threshold for threshold in THRESHOLDS)
+    if failures or running < wanted:
+        reached = min(reached, HEALTH_LEVELS.index("WARNING"))
     return Health(*parts, score, "CRITICAL" if level == "LOST" else HEALTH_LEVELS[reached])
 
 

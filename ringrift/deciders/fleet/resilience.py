@@ -1,8 +1,9 @@
 """How much the cluster can still lose: one score, and rules for single parts that a sum would hide.
 
-Weights are those of requirement G19.04: 30 memory, 30 coordinator, 25 quorum, 15 processes. Two
-corrections to the predecessor's numbers (requirements, "known defects"): a part that is lost
-entirely is a warning whatever the sum, and a lost quorum is critical."""
+Weights are those of requirement G19.04: 30 memory, 30 coordinator, 25 quorum, 15 processes.
+Corrections to the predecessor's numbers (requirements, "known defects"): a part that is lost
+entirely is a warning whatever the sum, a lost quorum is critical, and what nothing can replace
+counts half: a role without a standby on another node, a single server."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -19,6 +20,8 @@ QUORUM_LEVELS: tuple[Quorum, ...] = ("LOST", "MINIMUM", "DEGRADED", "HEALTHY")
 WEIGHTS = (0.30, 0.30, 0.25, 0.15)
 """of the memory, coordinator, quorum and processes"""
 WARN_BELOW = 0.70
+IRREPLACEABLE = 0.5
+"""the value of a role without a standby, and of the quorum of a single server"""
 
 Level = Literal["HEALTHY", "WARNING", "CRITICAL"]
 
@@ -52,17 +55,24 @@ def resilience(
     *,
     tier: Tier,
     roles: Mapping[str, str | None],
+    standbys: Collection[str],
     level: Quorum,
+    voters: int,
     wanted: Collection[str],
     running: Collection[str],
 ) -> Resilience:
-    """Resilience from the worst memory tier, the holders of the leased roles, the quorum, and the
-    wanted and running processes."""
+    """Resilience from the worst memory tier, the holders of the leased roles, the roles for which
+    another node stands by, the quorum, the number of servers, and the wanted and running
+    processes."""
+    alone = [role for role, holder in roles.items() if holder and role not in standbys]
     vacant = [role for role, holder in roles.items() if holder is None]
     missing = [name for name in wanted if name not in running]
     memory = 1.0 - TIERS.index(tier) / (len(TIERS) - 1)
-    coordinator = 1.0 - len(vacant) / len(roles) if roles else 1.0
+    lacking = len(vacant) + (1.0 - IRREPLACEABLE) * len(alone)
+    coordinator = 1.0 - lacking / len(roles) if roles else 1.0
     quorum = QUORUM_LEVELS.index(level) / (len(QUORUM_LEVELS) - 1)
+    if voters == 1:
+        quorum *= IRREPLACEABLE
     processes = 1.0 - len(missing) / len(wanted) if wanted else 1.0
     parts = (memory, coordinator, quorum, processes)
     score = math.fsum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
@@ -71,19 +81,17 @@ def resilience(
         verdict = "CRITICAL"
     elif score < WARN_BELOW or 0.0 in parts:
         verdict = "WARNING"
-    return Resilience(*parts, score, verdict, _advice(memory, quorum, vacant, missing))
-
-
-def _advice(memory: float, quorum: float, vacant: list[str], missing: list[str]) -> tuple[str, ...]:
-    """What to do about each part below 1, one line each."""
     found = []
-    if quorum < 1.0:
+    if level != "HEALTHY":
         found.append("quorum: start the missing voters, one at a time")
     if vacant:
         found.append(f"coordinator: no process acts as {', '.join(vacant)}; start one")
+    if alone and voters > 1:  # those on a single server would stop with it
+        remedy = "run a second node with the role coordinator"
+        found.append(f"standby: no other node stands by as {', '.join(alone)}; {remedy}")
     if memory < 1.0:
         found.append("memory: run fewer workers on the node under pressure, or give it more memory")
     if missing:
         names = ", ".join(missing)
         found.append(f"processes: start {names} with `ringrift up` or their systemd units")
-    return tuple(found)
+    return Resilience(*parts, score, verdict, tuple(found))

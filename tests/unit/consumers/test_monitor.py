@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from support.games import recorded_game
 from support.loop_facts import promoted
 from support.system import System, running, until
 
@@ -114,8 +115,10 @@ async def test_the_newest_facts_of_a_config_are_measured(system: System, process
         settings_version=1,
     )
     await system.write(promoted(generation=1), promoted(generation=2), velocity)
+    await system.write(recorded_game(1), recorded_game(2))
     await measure_configs(process)
     value = process.metrics.value
+    assert value("ringrift_games", "hex8_2p") == 2
     assert value("ringrift_generation", "hex8_2p") == 2
     assert value("ringrift_elo_above_heuristic", "hex8_2p") == 120.5
     assert value("ringrift_elo_velocity", "hex8_2p") is None, "unknown before a second network"

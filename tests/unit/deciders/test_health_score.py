@@ -21,6 +21,8 @@ FIT: dict[str, Any] = {"nodes": 4, "connected": 4, "quarantined": 0, "wanted": 1
         ("HEALTHY", {"nodes": 0, "connected": 0}, "HEALTHY"),
         ("DEGRADED", {}, "HEALTHY"),
         ("MINIMUM", {}, "WARNING"),
+        ("HEALTHY", {"running": 9}, "WARNING"),
+        ("HEALTHY", {"failures": 1}, "WARNING"),
         ("HEALTHY", {"connected": 0}, "WARNING"),
         ("HEALTHY", {"connected": 0, "running": 0}, "DEGRADED"),
         ("MINIMUM", {"connected": 0, "running": 0}, "CRITICAL"),

@@ -17,7 +17,9 @@ WANTED = ("planner", "promoter", "monitor", "rater", "selfplay")
 WELL: dict[str, Any] = {
     "tier": "normal",
     "roles": HELD,
+    "standbys": HELD,
     "level": "HEALTHY",
+    "voters": 3,
     "wanted": WANTED,
     "running": WANTED,
 }
@@ -26,6 +28,23 @@ WELL: dict[str, Any] = {
 def test_a_whole_cluster_scores_one() -> None:
     found = resilience(**WELL)
     assert (found.score, found.level, found.advice) == (1.0, "HEALTHY", ())
+
+
+@pytest.mark.parametrize(
+    ("change", "score", "advice"),
+    [
+        ({"standbys": ("planner", "promoter")}, 0.95, ["standby: no other node"]),
+        ({"standbys": ()}, 0.85, ["standby: no other node"]),
+        ({"standbys": (), "voters": 1}, 0.725, []),
+    ],
+)
+def test_what_nothing_can_replace_counts_half(
+    change: dict[str, Any], score: float, advice: list[str]
+) -> None:
+    found = resilience(**WELL | change)
+    assert (found.score, found.level) == (pytest.approx(score), "HEALTHY")
+    assert all(map(str.startswith, found.advice, advice))
+    assert len(found.advice) == len(advice)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +69,7 @@ def test_a_lost_quorum_is_critical() -> None:
 )
 def test_each_part_below_one_has_advice(tier: Any, vacant: Any, level: Any, running: Any) -> None:
     roles = {**HELD, **dict.fromkeys(vacant)}
-    found = resilience(tier=tier, roles=roles, level=level, wanted=WANTED, running=running)
+    found = resilience(**WELL | {"tier": tier, "roles": roles, "level": level, "running": running})
     assert 0.0 <= found.score <= 1.0
     assert (found.score > 1.0 - 1e-12) == (found.advice == ())
 

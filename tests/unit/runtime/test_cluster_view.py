@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import pytest
+from support.loop_facts import finished
 from support.system import System
 
-from ringrift.events.facts import PipelinePaused
+from ringrift.events.facts import ConsumerStarted, ConsumerStopped, PipelinePaused, TrainingFailed
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
@@ -48,7 +50,51 @@ async def test_a_complete_cluster_needs_no_advice(system: System) -> None:
     seen = await view(system)
     assert seen.roles == dict.fromkeys(LEASED, "a.1")
     assert seen.nodes["a"].processes == len(PROCESSES)
-    assert (seen.resilience.score, seen.advice) == (1.0, ())
+    assert (seen.health.level, seen.resilience.level, seen.advice) == ("HEALTHY", "HEALTHY", ())
+    assert seen.resilience.score < 0.75, "nothing could replace the server or a process"
+
+
+async def test_one_missing_process_of_eleven_is_a_warning(system: System) -> None:
+    await cluster(system, PROCESSES.keys() - {"exporter"}, LEASED)
+    seen = await view(system)
+    assert (seen.health.level, seen.running["exporter"]) == ("WARNING", 0)
+    (advice,) = seen.advice
+    assert advice.startswith("processes: start exporter")
+
+
+async def test_a_failed_training_is_a_warning_until_another_succeeds(system: System) -> None:
+    await cluster(system, PROCESSES, LEASED)
+    ticket = {"config": "hex8_2p", "ticket": "t", "node": "a"}
+    await system.write(TrainingFailed(generation=3, reason="out of memory", **ticket))
+    seen = await view(system)
+    assert seen.health.level == "WARNING"
+    (advice,) = seen.advice
+    assert "hex8_2p: training failed since" in advice
+    await system.write(finished(generation=3))
+    assert (await view(system)).health.level == "HEALTHY"
+
+
+@pytest.mark.parametrize(("crashes", "told"), [(2, False), (3, True)])
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_process_that_crashes_again_and_again_is_named(
+    system: System, crashes: int, told: bool, stopped: bool
+) -> None:
+    await cluster(system, PROCESSES, LEASED)
+    for number in range(crashes):
+        life = {"node": "a", "consumer": "exporter", "instance": str(number)}
+        await system.write(ConsumerStarted(version="1", **life))
+        if stopped:
+            await system.write(ConsumerStopped(why="failed", **life))
+    drained = {"node": "a", "consumer": "exporter", "instance": "drained"}
+    await system.write(ConsumerStarted(version="1", **drained))
+    await system.write(ConsumerStopped(why="stop requested", **drained))
+    running = {"node": "a", "consumer": "exporter", "instance": "exporter"}
+    await system.write(ConsumerStarted(version="1", **running))
+    seen = await view(system)
+    assert seen.crashes == ({"exporter@a": crashes} if told else {})
+    assert seen.health.level == ("WARNING" if told else "HEALTHY")
+    await asyncio.sleep(601)
+    assert (await view(system)).crashes == {}
 
 
 async def test_the_tightest_tier_lowers_resilience(system: System) -> None:
@@ -56,7 +102,7 @@ async def test_the_tightest_tier_lowers_resilience(system: System) -> None:
     await system.process().presence.beat(heartbeat("rater", tier="warning"))
     seen = await view(system)
     assert (seen.memory_tier, seen.nodes["a"].tier) == ("warning", "warning")
-    assert seen.resilience.score == pytest.approx(0.85)
+    assert seen.resilience.memory == pytest.approx(0.5)
     assert [line.partition(":")[0] for line in seen.advice] == ["memory"]
 
 
@@ -87,7 +133,7 @@ async def test_missing_processes_and_vacant_roles_are_named(system: System) -> N
     await cluster(system, PROCESSES.keys() - missing, set(LEASED) - missing)
     seen = await view(system)
     assert (seen.roles["feedback"], seen.roles["clock"]) == (None, None)
-    assert seen.resilience.coordinator == pytest.approx(3 / 5)
+    assert seen.resilience.coordinator == pytest.approx(3 / 5 / 2)
     assert seen.resilience.processes == pytest.approx(9 / 11)
     problems = [line.partition(";")[0] for line in seen.advice]
     assert len(problems) == 2
