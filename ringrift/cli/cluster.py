@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ringrift.cli.common import HERE, Source, opened
+from ringrift.cli.common import HERE, PositiveInt, Source, opened
 from ringrift.cluster import files
 from ringrift.cluster.local import environment
 from ringrift.cluster.terminal import complain
@@ -94,7 +94,7 @@ async def join(*, name: str, edge: str, source: Source = HERE) -> None:
 
 async def grow(
     *,
-    replicas: int = 3,
+    replicas: PositiveInt = 3,
     origin: Annotated[str | None, Parameter(name="--from")] = None,
     source: Source = HERE,
 ) -> None:
@@ -126,7 +126,10 @@ async def backup(*, to: Path, source: Source = HERE) -> None:
 
 
 async def restore(
-    *, origin: Annotated[Path, Parameter(name="--from")], replicas: int = 3, source: Source = HERE
+    *,
+    origin: Annotated[Path, Parameter(name="--from")],
+    replicas: PositiveInt = 3,
+    source: Source = HERE,
 ) -> None:
     """Copy a backup onto a new server or cluster, which has no streams.
 

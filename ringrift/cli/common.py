@@ -57,8 +57,11 @@ from ringrift.cluster.terminal import console as console
 from ringrift.cluster.terminal import progress as progress
 from ringrift.errors import CommandError
 from ringrift.events import facts
+from ringrift.log import read
 from ringrift.log.errors import AnotherInstance, Unreachable
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.protocol import Log
+from ringrift.log.topology import EVENTS
 from ringrift.server.address import find_server
 from ringrift.server.embedded import EmbeddedServer
 
@@ -117,27 +120,27 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def age(text: str) -> timedelta:
     """A length of time such as 90s, 30m, 2h, 1d. Raises ValueError."""
-    match = _AGE.fullmatch(text)
-    if match is None:
-        raise ValueError(
-            f"{text!r} is not a length of time: give a number with s, m, h or d, such as 30m"
-        )
-    return timedelta(**{_AGE_UNITS[match[2]]: float(match[1])})
+    if match := _AGE.fullmatch(text):
+        with contextlib.suppress(OverflowError):
+            return timedelta(**{_AGE_UNITS[match[2]]: float(match[1])})
+    raise ValueError(
+        f"{text!r} is not a length of time: give a number with s, m, h or d, such as 30m"
+    )
 
 
 def moment(text: str, *, now: datetime | None = None) -> int | datetime:
     """The point in the log that SEQ, TIME or AGE names: `120`, `2026-11-21T04:00` (UTC unless it
     has an offset), `10m` before `now`. Raises ValueError."""
-    if text.isdecimal():
-        return int(text)
-    if _AGE.fullmatch(text):
-        return (now or datetime.now(UTC)) - age(text)
     try:
+        if text.isdecimal():
+            return int(text)
+        if _AGE.fullmatch(text):
+            return (now or datetime.now(UTC)) - age(text)
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         forms = "a sequence such as 120, a UTC time such as 2026-11-21T04:00, or an age such as 10m"
         raise ValueError(f"{text!r} is not a point in the log: give {forms}") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 Config: TypeAlias = facts.ConfigName
@@ -178,6 +181,17 @@ async def opened(
         log = await JetStreamLog.open(url, name="ringrift")
         leaving.push_async_callback(log.close)
         yield log
+
+
+async def seq_at(log: Log, point: int | datetime, stream: str = EVENTS) -> int:
+    """The sequence of a point in the log. Raises CommandError for a sequence that is not written
+    yet."""
+    if isinstance(point, int) and point > (tail := await log.tail(stream)):
+        remedy = "a time is written as 2026-11-21T04:00"
+        raise CommandError(
+            f"{stream}/{point} is not written yet: the log ends with {stream}/{tail}; {remedy}"
+        )
+    return point if isinstance(point, int) else await read.seq_at(log, point)
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@ declarations in the code."""
 
 from pathlib import Path
 
-from ringrift.cli.common import HERE, Session, opened, show
+from ringrift.cli.common import HERE, PositiveInt, Session, opened, show
 from ringrift.cluster import monitoring
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -44,7 +44,7 @@ def check(*, root: Path = ROOT) -> int:
     return EXIT_DIFFERENT if outdated else 0
 
 
-async def apply(*, replicas: int | None = None, session: Session = HERE) -> int:
+async def apply(*, replicas: PositiveInt | None = None, session: Session = HERE) -> int:
     """Create missing streams and consumers on a server.
 
     The exit status is 1 if one differs from its declaration.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from rich.text import Text
 
-from ringrift.cli.common import HERE, Moment, Session, console, opened, progress, show
+from ringrift.cli.common import HERE, Moment, Session, console, opened, progress, seq_at, show
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, UndecodableEvent, decode, facts, type_of
 from ringrift.insight.describe import fields_line
@@ -91,7 +91,8 @@ class Message:
     async def at(cls, log: Log, position: str) -> Message | None:
         """The message at a position such as `EVENTS/12`, None if there is none."""
         stream, _, seq = position.partition("/")
-        if stream not in (EVENTS, GAMES) or not seq.isdecimal():
+        known = stream in (EVENTS, GAMES) and seq.isdecimal()
+        if not known or not 0 < int(seq) <= await log.tail(stream):
             return None
         entry = await log.get(stream, int(seq))
         return cls(stream, entry) if entry else None
@@ -169,7 +170,7 @@ async def messages(
         where: dict[str, Any] = {"start_time": since}
         after = await log.tail(stream)
         if isinstance(since, int):
-            after = max(0, since - 1)
+            after = max(0, await seq_at(log, since, stream) - 1)
             where = {"start_seq": after + 1}
         async for batch in log.read(stream, filters=filters, **where):
             for entry in batch:

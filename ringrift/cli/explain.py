@@ -1,17 +1,14 @@
 """Commands that explain recorded history."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import RenderableType
 
-from ringrift.cli.common import HERE, Assignments, Moment, Session, reading, show
+from ringrift.cli.common import HERE, Assignments, Moment, Session, reading, seq_at, show
 from ringrift.errors import CommandError
 from ringrift.events import Settings
-from ringrift.log import read
-from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
 
 
@@ -79,7 +76,7 @@ async def at(point: Moment, projection: str | None = None, /, *, session: Sessio
     from ringrift.insight import past
 
     async with reading(session, "folding history") as (log, report):
-        seq = await _seq(log, point)
+        seq = await seq_at(log, point)
         found = (await past.at(log, seq, projection, report)).document()
     show({"seq": seq, **found}, session.json, f"after EVENTS/{seq}", *past.past_lines(found))
 
@@ -97,21 +94,13 @@ async def diff(
     from ringrift.insight import past
 
     async with reading(session, "folding history") as (log, report):
-        start, end = await _seq(log, first), await _seq(log, second)
+        start, end = await seq_at(log, first), await seq_at(log, second)
         if start > end:
             raise CommandError(f"EVENTS/{start} is after EVENTS/{end}: swap them")
         found = await past.diff(log, start, end, projection, report)
     document = {"from": start, "to": end, "changes": found}
     heading = f"from EVENTS/{start} to EVENTS/{end}: {len(found)} changes"
     show(document, session.json, heading, *past.diff_lines(found))
-
-
-async def _seq(log: Log, point: int | datetime) -> int:
-    """The sequence of a point in the log. Raises CommandError for one that is not written yet."""
-    tail = await log.tail(EVENTS)
-    if isinstance(point, int) and point > tail:
-        raise CommandError(f"EVENTS/{point} is not written yet: the log ends with EVENTS/{tail}")
-    return await read.seq_at(log, point)
 
 
 async def verify(*, accept: bool = False, session: Session = HERE) -> int:
@@ -142,7 +131,7 @@ async def replay_elo(*, until: Moment | None = None, session: Session = HERE) ->
     from ringrift.insight.rebuild import rebuild_elo
 
     async with reading(session, "replaying evaluations") as (log, report):
-        last = None if until is None else await read.seq_at(log, until)
+        last = None if until is None else await seq_at(log, until)
         rebuilt = await rebuild_elo(log, until=last, progress=report)
     texts: list[RenderableType] = []
     for item in rebuilt:
@@ -183,8 +172,8 @@ async def whatif(
         return load(given, base=settings)
 
     async with reading(session, "replaying history") as (log, report):
-        first = 0 if since is None else await read.seq_at(log, since)
-        last = await (log.tail(EVENTS) if until is None else read.seq_at(log, until))
+        first = 0 if since is None else await seq_at(log, since)
+        last = await (log.tail(EVENTS) if until is None else seq_at(log, until))
         span = {"since": first, "until": last}
         found = await trial.whatif(log, decider, retune, **span, progress=report)
     if plot:

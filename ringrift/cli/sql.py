@@ -27,11 +27,15 @@ async def query(statement: str, /, *, session: Session = HERE) -> None:
     Every event type is a view; there are ready ones such as leaderboard.
 
     Args:
-        statement: Such as 'FROM leaderboard'.
+        statement: Such as 'FROM leaderboard'; several are separated by semicolons.
     """
     async with _tables(session) as connection:
         try:
-            _answer(connection, statement, session.json)
+            statements = connection.extract_statements(statement)
+            if not statements:
+                raise CommandError("there is no statement: give one such as 'FROM leaderboard'")
+            for each in statements:
+                _answer(connection, each.query, session.json)
         except duckdb.Error as error:
             raise CommandError(_reason(error)) from error
 
@@ -87,7 +91,8 @@ def _prompt(connection: Connection, as_json: bool) -> None:
         print(f"views: {ready}, log, and one per event type (SHOW TABLES); \\q ends")
     for statement in _statements():
         try:
-            _answer(connection, statement, as_json)
+            for each in connection.extract_statements(statement):
+                _answer(connection, each.query, as_json)
         except duckdb.Error as error:
             print(f"ringrift: {_reason(error)}", file=sys.stderr)
 

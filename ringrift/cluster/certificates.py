@@ -48,7 +48,7 @@ def make_server(authority: Path, folder: Path, name: str, addresses: Sequence[st
 
 def _alternative(address: str) -> str:
     try:
-        return f"IP:{ip_address(address)}"
+        return f"IP:{ip_address(address.strip('[]'))}"
     except ValueError:
         return f"DNS:{address}"
 

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 from msgspec import Struct
@@ -26,6 +27,8 @@ from ringrift.server.roles import new_passwords, roles, users_conf
 
 ROUTE_PORTS_ABOVE, LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE = 2000, 3200, 4000
 """distance of a server's other ports from its client port: 4222 goes with 6222, 7422 and 8222"""
+PORT_MAX = 65535 - MONITOR_PORTS_ABOVE
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 
 
@@ -47,12 +50,14 @@ def parse_nodes(text: str) -> list[Node]:
     nodes = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, address = part.partition("=")
-        host, _, port = address.partition(":")
-        if not _NAME.fullmatch(name) or not host or (port and not port.isdecimal()):
+        found = _ADDRESS.fullmatch(address)
+        port = int(found["port"] or conf.DEFAULT_PORT) if found else 0
+        if not _NAME.fullmatch(name) or not found or not 0 < port <= PORT_MAX:
             raise CommandError(
-                f"{part!r} is not a voter: write NAME=HOST or NAME=HOST:PORT, NAME in lower case"
+                f"{part!r} is not a voter: write NAME=HOST or NAME=HOST:PORT, NAME in lower case, "
+                f"an IPv6 address in brackets, PORT up to {PORT_MAX}"
             )
-        nodes.append(Node(name, host, int(port or conf.DEFAULT_PORT)))
+        nodes.append(Node(name, found["host"], port))
     names = {node.name for node in nodes}
     addresses = {(node.host, node.port) for node in nodes}
     if min(len(names), len(addresses)) < len(nodes):
@@ -79,7 +84,7 @@ def write_cluster(
         others = tuple(other.route for other in nodes if other != node)
         voter = conf.Voter(
             name=node.name,
-            host="127.0.0.1" if node.host in ("127.0.0.1", "localhost") else "0.0.0.0",
+            host=_listening(node.host),
             port=node.port,
             advertise=f"{node.host}:{node.port}",
             monitor_port=node.port + MONITOR_PORTS_ABOVE,
@@ -94,6 +99,13 @@ def write_cluster(
         voters.append(voter)
     write_voters(folder, voters, {node.name: node.host for node in nodes})
     return voters
+
+
+def _listening(host: str) -> str:
+    """The address at which a voter listens that others reach as `host`."""
+    if host.startswith("["):
+        return "[::1]" if ip_address(host.strip("[]")).is_loopback else "[::]"
+    return "127.0.0.1" if host in ("127.0.0.1", "localhost") else "0.0.0.0"
 
 
 def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str, str]) -> None:

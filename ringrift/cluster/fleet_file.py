@@ -1,6 +1,7 @@
 """The fleet as TOML: one `[[node]]` table for each node, or for `count` identical nodes (see
 `ops/fleet.toml`)."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import msgspec
@@ -48,7 +49,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_fleet(path: Path) -> tuple[FleetNode, ...]:
     """The nodes of a fleet file. Raises CommandError, OSError."""
     try:
-        nodes = _nodes(msgspec.toml.decode(path.read_bytes(), type=_File))
+        nodes = _nodes(msgspec.toml.decode(path.read_bytes().removeprefix(BOM_UTF8), type=_File))
         names = [node.fact.node for node in nodes]
     except msgspec.DecodeError as error:
         raise CommandError(f"fleet {path}: {error}") from error

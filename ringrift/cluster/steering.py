@@ -1,5 +1,6 @@
 """Facts that a person writes: settings, pauses, corrections."""
 
+import codecs
 import time
 from pathlib import Path
 
@@ -43,8 +44,9 @@ async def apply_settings(log: Log, settings: Settings, why: str) -> int:
 
 
 def read_settings(path: Path | None) -> bytes | None:
-    """Content of a settings file, None if none is given. Raises OSError."""
-    return path.read_bytes() if path else None
+    """Content of a settings file without a byte order mark, None if none is given. Raises
+    OSError."""
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8) if path else None
 
 
 def with_known_architecture(settings: Settings) -> Settings:

@@ -5,6 +5,7 @@ The command line (`--set training.batch=256`) takes precedence over the environm
 an invalid value is an error, never replaced by the default."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -29,6 +30,12 @@ OLD_NAMES = {
 """what the variables of the predecessor have become"""
 
 
+SERVICE_LINK = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""variables that Kubernetes sets for a service whose name begins with ringrift"""
+
+
 def names() -> list[str]:
     """Dotted names of all settings, in the order of declaration."""
     return [name for name, _ in _leaves(msgspec.to_builtins(Settings()))]
@@ -40,7 +47,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for variable, value in environ.items():
         key = variable.removeprefix(ENV_PREFIX)
-        if key == variable or key in ENV_OF_PROCESS:
+        if key == variable or key in ENV_OF_PROCESS or SERVICE_LINK.fullmatch(key):
             continue
         if key in OLD_NAMES:
             raise SettingsError(f"environment variable {variable} is {OLD_NAMES[key]} now")

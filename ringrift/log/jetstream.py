@@ -256,6 +256,8 @@ class JetStreamLog(Log):
     async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
         """See `Log.get`."""
         filtered = {"next_by_subj": under} if under is not None else {}
+        if not 0 < seq < 2**63:  # the server takes no such number
+            return None
         return await self._message(stream, {"seq": seq, **filtered})
 
     async def _message(self, stream: str, wanted: Mapping[str, Any]) -> Entry | None:

@@ -44,7 +44,7 @@ def login_for(server: str) -> Login | None:
 def read_login(path: Path) -> Login:
     """The user in a file. Raises Unreachable."""
     try:
-        user, _, password = path.read_text().strip().partition(":")
+        user, _, password = path.read_text("utf-8-sig").strip().partition(":")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Unreachable(f"{CREDENTIALS}={path} cannot be read: {reason}") from error

@@ -136,7 +136,8 @@ async def serve_health(process: Process) -> tuple[asyncio.Server, str]:
 def health_port(given: str | None, consumer: str) -> int:
     """The port that `given` (`RINGRIFT_HEALTH_PORT`) names, by default the consumer's own. Raises
     OSError if it names none."""
-    if given is None:
+    # Kubernetes sets it to tcp://... for a service `ringrift-health`
+    if given is None or given.startswith("tcp://"):
         return PROCESSES[consumer].port if consumer in PROCESSES else MONITOR_PORT
     if not given.isdigit() or int(given) > 65535:
         remedy = "give a port between 0 and 65535, 0 for a free one"

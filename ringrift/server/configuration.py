@@ -99,7 +99,8 @@ class Voter(Struct, frozen=True, kw_only=True):
     def settings(self) -> dict[str, Any]:
         """The server's settings, except for its store."""
         secured = {"tls": TLS_FILES} if self.tls else {}
-        found: dict[str, Any] = {"server_name": self.name, "host": self.host, "port": self.port}
+        host = self.host.strip("[]")
+        found: dict[str, Any] = {"server_name": self.name, "host": host, "port": self.port}
         found |= secured
         if self.advertise:
             found["client_advertise"] = self.advertise

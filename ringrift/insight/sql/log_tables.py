@@ -6,6 +6,7 @@ are UTC."""
 
 import contextlib
 import hashlib
+import itertools
 import re
 import tempfile
 from collections import defaultdict
@@ -210,8 +211,16 @@ def _write(folder: Path, waiting: Iterable[Recorded]) -> dict[str, dict[str, str
 
 
 def rows_of(connection: Connection, sql: str, *values: Any) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a statement, by column name. Raises duckdb.Error."""
+    """Yield the rows of a statement, by column name; a name that occurs twice gets a number. Raises
+    duckdb.Error."""
     found = connection.execute(sql, list(values))
-    names = [item[0] for item in found.description]
+    names: dict[str, None] = {}
+    for name, *_ in found.description or ():
+        wanted = name
+        for number in itertools.count(1):
+            if wanted not in names:
+                break
+            wanted = f"{name}_{number}"
+        names[wanted] = None
     while batch := found.fetchmany(1000):
         yield from (dict(zip(names, row, strict=True)) for row in batch)

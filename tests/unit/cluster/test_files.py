@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,29 @@ def test_voters_have_a_name_a_host_and_a_port() -> None:
     assert nodes[1].route == "10.0.0.2:6300"
 
 
+def test_an_ipv6_address_is_written_in_brackets(tmp_path: Path) -> None:
+    nodes = parse_nodes("a=[::1]:14222,b=[::1]:14223,c=[fd00::7]")
+    assert [(node.host, node.port) for node in nodes[1:]] == [("[::1]", 14223), ("[fd00::7]", 4222)]
+    voters = write_cluster(tmp_path, nodes, users=False, tls=False)
+    assert [voter.host for voter in voters] == ["[::1]", "[::1]", "[::]"]
+    assert voters[0].settings()["host"] == "::1"
+    assert voters[0].settings()["cluster"]["listen"] == "[::1]:16222"
+    assert voters[0].routes == ("[::1]:16223", "[fd00::7]:6222")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("a", "'a' is not a voter"),
         ("A=host", "NAME in lower case"),
         ("a=host:x", "'a=host:x' is not a voter"),
+        ("a=::1", "an IPv6 address in brackets"),
+        ("a=[::1", "is not a voter"),
+        ("a=host:0", "is not a voter"),
+        ("a=host:61536", "PORT up to 61535"),
+        ("a=host:99999999999999999999", "is not a voter"),
+        ("a=h\nb", "is not a voter"),
+        ("a\n=h", "is not a voter"),
         ("a=h,b=h,c=i", "two voters have the same name or address"),
         ("a=h,b=i", "2 voters: give 1, 3 or 5"),
         ("", "0 voters: give 1, 3 or 5"),
@@ -48,6 +66,8 @@ def test_a_table_of_several_nodes_names_them_by_number(tmp_path: Path) -> None:
     table = 'provider = "p"\naccelerator = "x"\nvram_gib = 8\ncost_per_hour = 0.5\n'
     path.write_text(f'[[node]]\nname = "one"\n{table}[[node]]\nname = "two"\ncount = 2\n{table}')
     assert [node.fact.node for node in read_fleet(path)] == ["one", "two-1", "two-2"]
+    path.write_bytes(BOM_UTF8 + path.read_bytes())
+    assert len(read_fleet(path)) == 3
     path.write_text(f'[[node]]\nname = "one"\n{table}[[node]]\nname = "one"\n{table}')
     with pytest.raises(CommandError, match="two nodes are called one"):
         read_fleet(path)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ringrift.cli.main import main
-from ringrift.cluster.steering import with_known_architecture
+from ringrift.cluster.steering import read_settings, with_known_architecture
 from ringrift.errors import CommandError
 from ringrift.events import Settings
 from ringrift.events.settings_sources import load
@@ -11,6 +13,12 @@ from ringrift.events.settings_sources import load
 
 def settings_with(name: str) -> Settings:
     return load({"training.architecture": name})
+
+
+def test_a_byte_order_mark_in_a_settings_file_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"training": {"batch": 64}}', "utf-8-sig")
+    assert load(file=read_settings(path)).training.batch == 64
 
 
 def test_former_names_are_replaced_with_a_warning() -> None:

@@ -47,6 +47,17 @@ def test_variables_of_a_process_are_not_settings(variable: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "variable",
+    [
+        *("RINGRIFT_PORT", "RINGRIFT_SERVICE_HOST", "RINGRIFT_SERVICE_PORT_CLIENT"),
+        *("RINGRIFT_PORT_4222_TCP", "RINGRIFT_PORT_4222_TCP_ADDR", "RINGRIFT_SERVER_PORT"),
+    ],
+)
+def test_variables_of_a_container_platform_are_not_settings(variable: str) -> None:
+    assert from_environment({variable: "tcp://10.0.0.1:4222"}) == {}
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["training.batch=none"], "batch"),

@@ -3,6 +3,7 @@ log."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ async def test_every_event_is_a_row_of_its_type(loop: TurningLoop, path: Path) -
     for kind in REGISTRY.values():
         count = sum(isinstance(item.event, kind.fact_type) for item in recorded)
         assert ask(path, f"SELECT count(*) FROM {view_name(kind.fact_type)}") == [(count,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "row"),
+    [
+        ("SELECT 111 AS a, 222 AS a", {"a": 111, "a_1": 222}),
+        ("SELECT 1 AS a, 2 AS a_1, 3 AS a, 4 AS a", {"a": 1, "a_1": 2, "a_2": 3, "a_3": 4}),
+    ],
+)
+async def test_columns_of_one_name_are_numbered(path: Path, sql: str, row: dict[str, int]) -> None:
+    with contextlib.closing(open_tables(path)) as connection:
+        assert list(rows_of(connection, sql)) == [row]
 
 
 async def test_values_are_those_of_the_events(loop: TurningLoop, path: Path) -> None:

@@ -27,6 +27,10 @@ def test_the_login_is_that_of_the_address_else_of_the_file(
     login = login_for("nats://viewer:p%40ss@host:4222")
     assert login is not None
     assert (login.user, login.password) == ("viewer", "p@ss")
+    path.write_text("worker:a:b\n", "utf-8-sig")
+    login = login_for("nats://host:4222")
+    assert login is not None
+    assert login.user == "worker"
     path.write_text("worker\n")
     with pytest.raises(Unreachable, match="no line user:password"):
         login_for("nats://host:4222")

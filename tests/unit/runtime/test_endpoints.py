@@ -98,6 +98,7 @@ async def test_an_unknown_path_is_answered_with_the_known_ones(process: Process)
 
 def test_every_consumer_has_a_port_of_its_own() -> None:
     assert health_port(None, "monitor") == 8790
+    assert health_port("tcp://10.0.0.1:80", "monitor") == 8790
     assert len({health_port(None, name) for name in PROCESSES}) == len(PROCESSES)
 
 
