@@ -37,6 +37,10 @@ from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import LEASED, PROCESSES
 
 CRASHES_SECONDS, CRASHES_MAX = 600.0, 2
+LIVES: tuple[type[f.ConsumerStarted | f.ConsumerStopped], ...] = (
+    f.ConsumerStarted,
+    f.ConsumerStopped,
+)
 NODE_FACTS = (f.NodePresenceChanged, f.NodeJoined, f.NodeSuspected, f.NodeDegraded, f.NodeLost)
 
 
@@ -172,7 +176,7 @@ async def _crashes(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[str
     those that started and neither run nor drained."""
     start = datetime.fromtimestamp(now - CRASHES_SECONDS, UTC)
     crashed: dict[str, str] = {}
-    async for event, _ in read.facts(log, f.ConsumerStarted, f.ConsumerStopped, since=start):
+    async for event, _ in read.facts(log, *LIVES, since=start):
         crashed[event.instance] = f"{event.consumer}@{event.node}"
         if isinstance(event, f.ConsumerStopped) and event.why != "failed":
             del crashed[event.instance]
@@ -221,9 +225,9 @@ def _advice(view: ClusterView, away: Sequence[str], dead_letters_max: int) -> li
         if node.standing in ("suspected", "degraded", "lost"):
             remedy = "its tickets went to other nodes; restart its consumers or forget it"
             found.append(f"node {name}: {node.standing}; {remedy}")
-    for name, count in view.crashes.items():
-        remedy = "see its log"
-        found.append(f"{name}: crashed {count} times in {CRASHES_SECONDS / 60:.0f} min; {remedy}")
+    for name, crashes in view.crashes.items():
+        minutes = CRASHES_SECONDS / 60
+        found.append(f"{name}: crashed {crashes} times in {minutes:.0f} min; see its log")
     found += map(str, view.troubles)
     for name, why in view.breakers.items():
         remedy = f"once the cause is gone, run `ringrift breakers reset {name}`"
