@@ -99,7 +99,7 @@ async def _dispatch(process: Process) -> None:
     known = Outstanding()
     async for batch in log.read(EVENTS, filters=filters, until_seq=tail):
         for entry in batch:
-            if (recorded := await decoded(process, EVENTS, entry)) is not None:
+            if (recorded := decoded(process, EVENTS, entry)) is not None:
                 known.take(*recorded)
     known.seq = tail
     await _put_back(process, known)

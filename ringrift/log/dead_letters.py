@@ -12,6 +12,8 @@ from ringrift.log.errors import ConcurrencyError, PayloadTooLarge
 from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, DEAD_PREFIX, EVENTS
 
+READER = "reader"
+"""consumer in the letter of a message that no reader of its stream can use"""
 REASON_BYTES_MAX = 1024
 """of the header"""
 REASON_CHARS_MAX = 4096

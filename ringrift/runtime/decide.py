@@ -225,13 +225,13 @@ async def _expect_own(log: Log, decider: Decider[Any]) -> Expect:
 
 
 async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
-    """Every event from a sequence on, until the process stops; undecodable ones are dead-lettered
-    once."""
+    """Every event from a sequence on, until the process stops; undecodable ones are
+    reported."""
     log = process.log
     async for batch in log.read(STREAM, start_seq=start):
         for entry in batch:
             start = entry.seq + 1
-            if (recorded := await decoded(process, STREAM, entry)) is not None:
+            if (recorded := decoded(process, STREAM, entry)) is not None:
                 yield recorded
     async for recorded in followed(process, STREAM, start):
         yield recorded
@@ -241,16 +241,16 @@ async def followed(
     process: Process, stream: str, start: int, filters: Sequence[str] = ()
 ) -> AsyncIterator[Recorded]:
     """The events of a stream as they are written, from a sequence on, until the process stops;
-    undecodable ones are dead-lettered once."""
+    undecodable ones are reported."""
     entries = process.log.follow(stream, filters=filters, start_seq=start)
     async for entry in process.until_stopped(entries):
-        if (recorded := await decoded(process, stream, entry)) is not None:
+        if (recorded := decoded(process, stream, entry)) is not None:
             yield recorded
         process.seq = entry.seq  # an undecodable event does not count as lag
 
 
-async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:
-    """The event of an entry; None, after dead-lettering it, if it cannot be decoded."""
+def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:
+    """The event of an entry; None, after reporting it, if it cannot be decoded."""
     try:
         # decoded here, because the error is the reason of the dead letter
         recorded = entry.recorded(stream)
@@ -258,7 +258,8 @@ async def decoded(process: Process, stream: str, entry: Entry) -> Recorded | Non
             process.note_newer(recorded.meta)
         return recorded
     except UndecodableEvent as error:
-        await process.dead_letter(entry, stream, 1, str(error))
+        process.errors += 1
+        process.unreadable.report(entry, stream, str(error))
         return None
 
 

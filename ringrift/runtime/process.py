@@ -34,6 +34,7 @@ from ringrift.runtime.controls import Controls
 from ringrift.runtime.folds import Folded
 from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.notify import STOPPING, notify
+from ringrift.runtime.unreadable import Unreadable
 
 Item = TypeVar("Item")
 Job = Callable[[], Awaitable[None]]
@@ -99,6 +100,7 @@ class Process:
         self.breakers = Breakers(SharedBreakers(log, clock.wall), self.append)
         self.newer: set[tuple[str, tuple[str, ...]]] = set()
         """programs with the fields of theirs that this one does not know"""
+        self.unreadable = Unreadable(log, self.source, self.logger, clock.wall)
         self.health_address = ""
         self.why_stopped = "ended"
         self._stop = asyncio.Event()

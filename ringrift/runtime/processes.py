@@ -46,6 +46,7 @@ _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 WRITTEN_BY_ALL: Facts = (
     *_LIVES,
     f.DeadLetterStored,
+    f.DeadLettersOmitted,
     f.LostEventsRepublished,
     f.MessageIdTaken,
     f.NodePressureChanged,

@@ -20,6 +20,7 @@ from msgspec import Struct
 from ringrift.events import Fact, type_of
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.connect import ELECTED
+from ringrift.log.dead_letters import READER
 from ringrift.log.topology import CONSUMERS, DEAD_PREFIX, STREAMS, WORK, consumer_of
 from ringrift.server.configuration import as_json
 from ringrift.server.recreate import RECREATED
@@ -114,7 +115,7 @@ def _writing(group: Iterable[Process]) -> tuple[str, ...]:
     found: set[str] = set()
     for process in group:
         found.update(type_of(kind).subject_filter for kind in process.writes)
-        found.add(f"{DEAD_PREFIX}.{process.name}.>")
+        found |= {f"{DEAD_PREFIX}.{name}.>" for name in (process.name, READER)}
         for stream in process.stores:
             found.update(_SUBJECTS[stream])
         found.update(f"$JS.API.STREAM.PURGE.{stream}" for stream in process.purges)

@@ -85,6 +85,16 @@ class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
     failure_recorded: bool = False
 
 
+class DeadLettersOmitted(Fact, subject="dead-letter.all.omitted"):
+    """`messages` unreadable messages of `stream`, between these sequences, have no dead letter: too
+    many came within one minute, or under one kind of subject."""
+
+    stream: str
+    first_seq: Positive
+    last_seq: Positive
+    messages: Positive
+
+
 class DeadLetterRetryRequested(DeadLetterFact, subject="dead-letter.{consumer}.retry-requested"):
     """A dead letter is due for a retry; `attempt` counts from 1."""
 

@@ -1,0 +1,117 @@
+"""Messages that cannot be read: one dead letter each for all readers, stored in the background and
+at a bounded rate.
+
+Every reader of a stream meets the same messages. The name of the letter does not depend on the
+reader, so the first one stores it. Which messages are stored depends on the messages alone, so that
+all readers choose the same: a flood of garbage neither delays decisions nor displaces other letters
+in `DEAD`. The rest is counted, in one fact for each minute."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from ringrift.events import Draft, draft
+from ringrift.events.facts import DeadLettersOmitted, DeadLetterStored
+from ringrift.log.dead_letters import READER, store_dead_letter
+from ringrift.log.entry import Entry
+from ringrift.log.errors import StreamError
+from ringrift.log.protocol import Log
+from ringrift.log.retry import PATIENT
+from ringrift.log.topology import EVENTS
+
+LETTERS_PER_MINUTE = 10
+LETTERS_PER_SOURCE = 20
+"""of one kind of subject in an hour"""
+COUNTERS_MAX = 10_000
+MINUTE_NS = 60 * 10**9
+
+
+class Omitted(Struct):
+    """Messages of one minute without a letter."""
+
+    first_seq: int
+    last_seq: int
+    messages: int = 0
+
+
+class Unreadable:
+    """The messages that one process could not read, until they are reported."""
+
+    def __init__(self, log: Log, source: str, logger: Any, now: Callable[[], float]) -> None:
+        self._log, self._source, self._logger, self._now = log, source, logger, now
+        self._waiting: deque[tuple[Entry, DeadLetterStored]] = deque()
+        self._omitted: dict[tuple[str, int], Omitted] = {}
+        self._chosen: Counter[tuple[str, ...]] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def report(self, entry: Entry, stream: str, reason: str) -> None:
+        """Have a dead letter stored for a message, or the message counted. Returns at once."""
+        minute = entry.stamp_ns // MINUTE_NS
+        if self._is_chosen(stream, entry.subject, minute):
+            self._logger.error("dead letter", cause=f"{stream}/{entry.seq}", reason=reason)
+            fact = DeadLetterStored(
+                consumer=READER,
+                stream=stream,
+                seq=entry.seq,
+                dead_seq=0,
+                reason=reason,
+                deliveries=1,
+            )
+            self._waiting.append((entry, fact))
+        else:
+            omitted = self._omitted.setdefault((stream, minute), Omitted(entry.seq, entry.seq))
+            omitted.last_seq, omitted.messages = entry.seq, omitted.messages + 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._record())
+
+    def _is_chosen(self, stream: str, subject: str, minute: int) -> bool:
+        """Whether a message of a minute gets a letter; if so, it is counted."""
+        kind = ".".join(subject.split(".")[:2])
+        by_minute, by_source = (stream, str(minute)), (stream, kind, str(minute // 60))
+        if self._chosen[by_minute] >= LETTERS_PER_MINUTE:
+            return False
+        if self._chosen[by_source] >= LETTERS_PER_SOURCE:
+            return False
+        self._chosen.update((by_minute, by_source))
+        while len(self._chosen) > COUNTERS_MAX:
+            del self._chosen[next(iter(self._chosen))]
+        return True
+
+    async def _record(self) -> None:
+        """Store what waits, however long the log is unavailable."""
+        for pause in PATIENT.pauses():
+            try:
+                while self._waiting:
+                    entry, fact = self._waiting[0]
+                    await store_dead_letter(self._log, entry, fact, self._source)
+                    self._waiting.popleft()
+                if not self._omitted:
+                    return
+                await self._record_omitted(*next(iter(self._omitted)))
+            except StreamError as error:
+                self._logger.warning("dead letter not stored yet", error=str(error))
+                await asyncio.sleep(pause)
+
+    async def _record_omitted(self, stream: str, minute: int) -> None:
+        """Record the omitted messages of a minute once it is over."""
+        await asyncio.sleep(max(0.0, (minute + 1) * 60 - self._now()))
+        omitted = self._omitted[stream, minute]
+        fact = DeadLettersOmitted(
+            stream=stream,
+            first_seq=omitted.first_seq,
+            last_seq=omitted.last_seq,
+            messages=omitted.messages,
+        )
+        item = draft(fact, cause=None, source=self._source, key=f"{stream}.{minute}")
+        await append_once(self._log, item, datetime.fromtimestamp(minute * 60, UTC))
+        del self._omitted[stream, minute]
+
+
+async def append_once(log: Log, item: Draft, since: datetime) -> None:
+    """Append an event unless it was stored since then, even if the server has forgotten its id."""
+    if not await log.stored(EVENTS, [item.id], [item.subject], since):
+        await log.append([item])
