@@ -27,7 +27,7 @@ from ringrift.log.topology import EVENTS, WORK
 from ringrift.runtime.decide import decoded, followed
 from ringrift.runtime.process import Process
 from ringrift.runtime.run import run
-from ringrift.server.recreate import Recreator
+from ringrift.server.recreate import Recreator, recreate_consumers
 
 PAUSES = (f.PipelinePaused, f.PipelineResumed)
 READS = (*REQUESTS, *OUTCOMES, *PAUSES, f.WorkEscalated, f.TickRecorded, f.StreamRecreated)
@@ -84,7 +84,7 @@ async def main(process: Process) -> None:
 async def _recreate_streams(process: Process) -> None:
     recreator = Recreator(process.log)
     while True:
-        for found in await recreator.check():
+        for found in (*await recreator.check(), *await recreate_consumers(process.log)):
             fields = msgspec.structs.asdict(found)
             process.logger.error("stream recreated", **fields)
             key = f"{found.stream}.{process.clock.wall()}"

@@ -17,7 +17,7 @@ from msgspec import Struct
 from ringrift.log import api, topology
 from ringrift.log.errors import LogUnavailable, ServerRefused
 from ringrift.log.protocol import Log
-from ringrift.log.topology import EVENTS, STREAMS, WORK
+from ringrift.log.topology import CONSUMERS, EVENTS, STREAMS, WORK
 from ringrift.server.ensure import create, ensure, replicas_there
 
 RECREATED = (
@@ -42,7 +42,8 @@ Leading = Literal["led", "leaderless", "missing", "unknown"]
 
 
 class Recreated(Struct, frozen=True):
-    """A stream that was recreated, and for how long it had been leaderless or missing."""
+    """A stream, or a durable consumer of the queue (`WORK.<name>`), that was recreated, and for how
+    long it was seen leaderless or missing."""
 
     stream: str
     reason: Literal["leaderless", "missing"]
@@ -83,6 +84,18 @@ class Recreator:
                 await recreate(self._log, stream)
                 found.append(Recreated(stream, was, self._lacking.pop(stream)))
         return found
+
+
+async def recreate_consumers(log: Log) -> list[Recreated]:
+    """Create the durable consumers of the queue that were deleted, or lost with their server;
+    without them no worker gets a ticket. Raises LogUnavailable, ServerRefused."""
+    try:
+        there = (await log.call(f"CONSUMER.NAMES.{WORK}", retry=False)).get("consumers") or ()
+    except (ServerRefused, LogUnavailable):  # the queue itself is missing, or has no leader
+        return []
+    missing = [consumer for consumer in CONSUMERS if consumer.name not in there]
+    await ensure(log, streams=(), consumers=missing)
+    return [Recreated(f"{WORK}.{consumer.name}", "missing", 0.0) for consumer in missing]
 
 
 async def leading(log: Log, stream: str) -> Leading:

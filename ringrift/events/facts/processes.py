@@ -47,7 +47,8 @@ class LostEventsRepublished(NodeFact, subject="consumer.{node}.lost-events-repub
 
 class StreamRecreated(Fact, subject="stream.all.recreated"):
     """A stream whose content follows from facts was unavailable for `unavailable_seconds` and was
-    recreated, empty."""
+    recreated, empty; or a durable consumer of the queue (`WORK.<name>`) was missing and was
+    recreated."""
 
     stream: Name
     reason: Literal["leaderless", "missing"]

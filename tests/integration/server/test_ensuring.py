@@ -12,9 +12,10 @@ from support.embedded import connected, event, running
 
 from ringrift.log.errors import ServerRefused
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.topology import EVENTS, STREAMS, StreamConfig
+from ringrift.log.topology import CONSUMERS, EVENTS, STREAMS, StreamConfig
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import Drift, ensure
+from ringrift.server.recreate import Recreated, recreate_consumers
 
 
 @pytest.fixture
@@ -35,6 +36,14 @@ async def test_differences_are_reported_and_not_changed(log: JetStreamLog) -> No
     await log.ask("$JS.API.STREAM.UPDATE.WORK", msgspec.json.encode(config), 5)
     for _ in range(2):
         assert await ensure(log) == [Drift("WORK", "max_msgs", 1000, 7)]
+
+
+async def test_a_deleted_consumer_of_the_queue_is_recreated(log: JetStreamLog) -> None:
+    assert await recreate_consumers(log) == []
+    name = CONSUMERS[0].name
+    await log.call(f"CONSUMER.DELETE.WORK.{name}")
+    assert await recreate_consumers(log) == [Recreated(f"WORK.{name}", "missing", 0.0)]
+    assert await recreate_consumers(log) == []
 
 
 async def _new_reader(log: JetStreamLog, number: int) -> str:
