@@ -30,7 +30,8 @@ from ringrift.runtime.run import run
 from ringrift.server.recreate import Recreator, recreate_consumers
 
 PAUSES = (f.PipelinePaused, f.PipelineResumed)
-READS = (*REQUESTS, *OUTCOMES, *PAUSES, f.WorkEscalated, f.TickRecorded, f.StreamRecreated)
+READS = (*REQUESTS, *OUTCOMES, *PAUSES, f.WorkEscalated, f.StreamRecreated, f.TickRecorded)
+"""the last one comes every minute, so that a stuck dispatcher is noticed"""
 RETRY_SECONDS = 1.0
 """before the next attempt when the queue is full or the log has used up its own retries"""
 STREAM_CHECK_SECONDS = 5.0
@@ -196,6 +197,7 @@ async def _put(process: Process, known: Outstanding, ticket: Ticket, id: str) ->
             seq = await process.log.publish_ticket(subject_of(ticket), encode_ticket(ticket), id)
         except QueueFull:
             process.doing = "waiting: the work queue is full"
+            process.condition.waits(process.clock.monotonic())
             await process.wait(RETRY_SECONDS)
             continue
         process.logger.info("dispatched", ticket=ticket.ticket, seq=seq, cause=ticket.cause)

@@ -48,6 +48,10 @@ class Condition:
         elif self._behind_since is None:
             self._behind_since = now
 
+    def waits(self, now: float) -> None:
+        """The process is behind on purpose, because others have to go on first."""
+        self._moved_at = now
+
     def work_stalled_seconds(self, now: float) -> float:
         """Time since the last progress on the ticket in hand; 0 without one."""
         return now - self._worked_at if self._has_ticket else 0.0

@@ -156,6 +156,7 @@ async def _act_once(process: Process, deciders: Deciders, fence: Expect | None) 
     process.logger.info("rebuilding", deciders=starts, to=rebuilt)
     expects = {run.decider.name: fence or await _expect_own(log, run.decider) for run in runs}
     start = min(starts.values())
+    process.follows = STREAM, ">"
     _note(process, runs, start)
     usual = process.doing
     async for event, meta in _events(process, start + 1):
@@ -238,10 +239,12 @@ async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
 
 
 async def followed(
-    process: Process, stream: str, start: int, filters: Sequence[str] = ()
+    process: Process, stream: str, start: int, filters: Sequence[str] = (">",)
 ) -> AsyncIterator[Recorded]:
     """The events of a stream as they are written, from a sequence on, until the process stops;
-    undecodable ones are reported."""
+    undecodable ones are reported. The newest event under the last filter tells how far the process
+    lags."""
+    process.follows, process.seq = (stream, filters[-1]), start - 1
     entries = process.log.follow(stream, filters=filters, start_seq=start)
     async for entry in process.until_stopped(entries):
         if (recorded := decoded(process, stream, entry)) is not None:

@@ -27,12 +27,22 @@ async def beat(process: Process) -> None:
         try:
             await relieve(process)
             await beat_once(process)
-            tail = await process.log.tail(EVENTS)
-            folded = process.seq if process.folds else None
+            # a hot standby folds nothing, even if it acted before
+            folded = process.seq if process.follows and not process.standing_by else None
+            tail = await _goal(process)
             process.condition.observed(folded, tail, process.clock.monotonic())
         except (StreamError, TimeoutError, nats.errors.Error) as error:
             process.logger.warning("heartbeat not written", error=str(error))
         await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+async def _goal(process: Process) -> int:
+    """The sequence that the process has to reach."""
+    stream, subject = process.follows or (EVENTS, ">")
+    if subject == ">":
+        return await process.log.tail(stream)
+    newest = await process.log.last(stream, subject)
+    return newest.seq if newest else 0
 
 
 async def beat_once(process: Process, *, left: bool = False) -> None:

@@ -87,7 +87,9 @@ class Process:
         self.standing_by = False
         self.errors = 0
         self.seq = 0
-        """position in EVENTS up to which this process has folded"""
+        """position up to which this process has folded the stream that it follows"""
+        self.follows: tuple[str, str] | None = None
+        """a stream and a subject filter: the newest such message is what it has to reach"""
         self.folds: Mapping[str, Folded] = {}
         """states by name, as they were at `seq`"""
         self.metrics = Metrics(consumer=name, node=node)
