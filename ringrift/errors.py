@@ -14,3 +14,7 @@ class RingRiftError(Exception):
 
 class CommandError(RingRiftError):
     """A command cannot be carried out; the text is for the person who typed it."""
+
+
+class Permanent(Exception):
+    """Mixed into errors that every other try would raise again, whatever the machine."""

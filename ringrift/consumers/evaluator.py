@@ -5,7 +5,7 @@ from functools import partial
 from ringrift.consumers.games.playing import played
 from ringrift.consumers.networks.fetching import Networks
 from ringrift.events import Fact
-from ringrift.events.facts import EvaluationFailed, EvaluationScored
+from ringrift.events.facts import EvaluationFailed, EvaluationScored, EvaluationStarted
 from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning.matches import play_match
 from ringrift.rules import Config
@@ -43,6 +43,15 @@ async def _play(
     digests = {seat.model for seat in (request.candidate, request.opponent) if seat.model}
     models = {digest: await networks.get(digest, request.config) for digest in sorted(digests)}
     games = request.starts * Config.parse(request.config).seats
+    started = EvaluationStarted(
+        **fields_of(process, ticket),
+        generation=request.generation,
+        candidate=request.candidate.participant,
+        opponent=opponent,
+        purpose=request.purpose,
+        games=games,
+    )
+    await process.append(started, cause=ticket.cause, key=f"{ticket.ticket}.{deliveries}")
     playing = partial(play_match, ticket, settings.evaluation, model_of=models.__getitem__)
     async for fact in played(process, ticket, games, deliveries, playing):
         if isinstance(fact, EvaluationScored):

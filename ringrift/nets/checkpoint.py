@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ringrift.errors import RingRiftError
+from ringrift.errors import Permanent, RingRiftError
 from ringrift.nets import shapes
 from ringrift.nets.architectures import Tower, build
 from ringrift.nets.encoding import ENCODER
@@ -30,7 +30,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class CheckpointError(RingRiftError):
+class CheckpointError(RingRiftError, Permanent):
     """The bytes are not a usable network; the message says why and what would be."""
 
 

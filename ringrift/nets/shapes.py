@@ -5,10 +5,11 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from ringrift.errors import Permanent
 from ringrift.rules.config import Config
 
 
-class UnknownArchitecture(ValueError):
+class UnknownArchitecture(ValueError, Permanent):
     """There is no architecture of this name; the message lists those that exist."""
 
 

@@ -18,7 +18,7 @@ import structlog
 from msgspec import Struct
 
 from ringrift.events import Draft, EventMeta, Fact, Settings, draft
-from ringrift.events.facts import DeadLetterStored, Resource, Tier
+from ringrift.events.facts import DeadLetterStored, ErrorReported, Resource, Tier
 from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import store_dead_letter
 from ringrift.log.entry import Entry
@@ -39,6 +39,9 @@ from ringrift.runtime.unreadable import Unreadable
 Item = TypeVar("Item")
 Job = Callable[[], Awaitable[None]]
 Key = str | int
+ERROR_SECONDS = 60.0
+"""between two facts about errors of one process"""
+ERROR_CHARS_MAX = 1000
 
 
 class Clock(Struct, frozen=True):
@@ -86,6 +89,7 @@ class Process:
         self.doing = "starting"
         self.standing_by = False
         self.errors = 0
+        self._error_reported_at: float | None = None
         self.seq = 0
         """position up to which this process has folded the stream that it follows"""
         self.follows: tuple[str, str] | None = None
@@ -210,6 +214,16 @@ class Process:
             failure_recorded=failure_recorded,
         )
         await store_dead_letter(self.log, entry, fact, self.source)
+
+    async def report_error(self, error: str, cause: str | None = None) -> None:
+        """Record an error as a fact, at most one in `ERROR_SECONDS`; the heartbeat counts all."""
+        now = self.clock.monotonic()
+        if self._error_reported_at is not None and now - self._error_reported_at < ERROR_SECONDS:
+            return
+        self._error_reported_at = now
+        text = error[:ERROR_CHARS_MAX]
+        fact = ErrorReported(node=self.node, consumer=self.name, error=text, errors=self.errors)
+        await self.append(fact, cause=cause, key=f"{self.instance}.{self.errors}")
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """See `settings_in_force`; settings that are known in part are an error."""

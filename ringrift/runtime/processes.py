@@ -113,7 +113,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
         if self.decides:
             found.add(f.FactSkipped)
         if self.work:
-            found |= {f.BreakerOpened, f.BreakerReset}
+            found |= {f.BreakerOpened, f.BreakerReset, f.ErrorReported}
         return found.union(*(decider.writes for decider in self.deciders))
 
     @property
@@ -232,7 +232,7 @@ _SPECS = (
         memory=768 * MIB,
         work="evaluation",
         per_core=True,
-        own_writes=(f.GameCompleted, f.EvaluationScored, f.EvaluationFailed),
+        own_writes=(f.GameCompleted, f.EvaluationStarted, f.EvaluationScored, f.EvaluationFailed),
         own_reads=(f.GameCompleted, f.EvaluationScored),
     ),
 )

@@ -1,8 +1,8 @@
 """Work on tickets: pull one, keep it alive while its work runs, append the facts, acknowledge it.
 
 The ticket of a worker that dies is delivered to another one. A ticket whose outcome is in the log
-is not worked on again. A failed ticket is retried after 60, 120 and 240 seconds, then its failure
-becomes a fact and the ticket a dead letter."""
+is not worked on again. A failed ticket is retried after 60, 120 and 240 seconds, unless its error
+is permanent; then its failure becomes a fact and the ticket a dead letter."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from typing import TypedDict, TypeVar, cast
 
 from ringrift.deciders.fleet import pressure
 from ringrift.deciders.fleet.breaker import node_target
+from ringrift.errors import Permanent
 from ringrift.events import Fact, UndecodableEvent, UnknownEvent
 from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.log import read
@@ -114,7 +115,8 @@ async def _serve(
     except Exception as error:
         process.errors += 1
         reason = f"{type(error).__name__}: {error}"
-        if item.deliveries <= len(RETRY_DELAYS_SECONDS):
+        is_last = isinstance(error, Permanent) or item.deliveries > len(RETRY_DELAYS_SECONDS)
+        if not is_last:
             delay = RETRY_DELAYS_SECONDS[item.deliveries - 1]
             logger.error("failed, will retry", reason=reason, delay_seconds=delay, exc_info=True)
             await item.nak(delay)
@@ -122,8 +124,10 @@ async def _serve(
             logger.error("failed for good", reason=reason, exc_info=True)
             await _fail(process, item, failed(process, ticket, reason), ticket, reason)
         with contextlib.suppress(StreamError):  # the next failure counts again
-            nodes = {beat.node for beat in await process.presence.all()}
-            await process.breakers.failed(target, reason, targets=len(nodes))
+            await process.report_error(reason, ticket.cause)
+            if not isinstance(error, Permanent):  # the node is not to blame
+                nodes = {beat.node for beat in await process.presence.all()}
+                await process.breakers.failed(target, reason, targets=len(nodes))
     finally:
         alive.cancel()
         process.condition.ticket_ended()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from ringrift.errors import Permanent
 from ringrift.rules.config import Config
 from ringrift.search.players import Evaluate, Player
 
@@ -53,7 +54,7 @@ the handcrafted heuristic."""
 EVALUATED: Final = ("network", "nnue")  # evaluators that come with a model
 
 
-class HarnessError(ValueError):
+class HarnessError(ValueError, Permanent):
     """No player can be made: the harness is unknown, or the parts do not go together."""
 
 

@@ -25,6 +25,15 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
         law(self.candidate.participant != self.opponent.participant, "a candidate meets another")
 
 
+class EvaluationStarted(GenerationFact, subject="evaluation.{config}.started"):
+    """A match of an evaluation ticket started on a node; every delivery records its start."""
+
+    candidate: str
+    opponent: str
+    purpose: Purpose
+    games: Positive
+
+
 class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
     """Result of one evaluation ticket.
 

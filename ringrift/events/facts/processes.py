@@ -30,6 +30,15 @@ class ConsumerStopped(NodeFact, subject="consumer.{node}.stopped"):
     why: Text
 
 
+class ErrorReported(NodeFact, subject="consumer.{node}.error-reported"):
+    """An error of a process, the newest of `errors` since it started. At most one a minute is
+    recorded."""
+
+    consumer: Token
+    error: str
+    errors: Positive
+
+
 class LostEventsRepublished(NodeFact, subject="consumer.{node}.lost-events-republished"):
     """After a restart the server lacked events of `first_seq` to `last_seq` that it had
     acknowledged.
@@ -86,7 +95,7 @@ class DeadLetterStored(DeadLetterFact, subject="dead-letter.{consumer}.stored"):
     failure_recorded: bool = False
 
 
-class DeadLettersOmitted(Fact, subject="dead-letter.all.omitted"):
+class DeadLettersOmitted(Fact, subject="dead-letter.all.dead-letters-omitted"):
     """`messages` unreadable messages of `stream`, between these sequences, have no dead letter: too
     many came within one minute, or under one kind of subject."""
 

@@ -11,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 from support.system import PLAN, System, running, selfplay_finished, until
 
+from ringrift.errors import Permanent
 from ringrift.events import Fact, UnknownEvent
 from ringrift.events.facts import (
     DeadLetterStored,
+    ErrorReported,
     NodeAssigned,
     PipelinePaused,
     PipelineResumed,
@@ -109,6 +111,25 @@ async def test_an_unavailable_log_is_no_failure_of_the_work(system: System) -> N
         await until(lambda: not system.queue.entries)
     assert max(worker.deliveries) == 6
     assert worker.process.errors == 0
+
+
+async def test_a_permanent_error_is_not_retried(system: System) -> None:
+    async def fail(process: Process, deliveries: int) -> None:
+        raise UnreadableNetwork("no such architecture")
+
+    worker = Worker(system, fail)
+    await system.request()
+    async with running(worker.run()):
+        await until(lambda: not system.queue.entries)
+    assert worker.deliveries == [1, 1, 1]
+    assert len(await system.facts(TrainingFailed)) == 3
+    assert worker.process.breakers.allows("node-test")
+    (reported,) = await system.facts(ErrorReported)
+    assert reported.error == "UnreadableNetwork: no such architecture"
+
+
+class UnreadableNetwork(ValueError, Permanent):
+    pass
 
 
 async def test_an_undecodable_ticket_is_dead_lettered(system: System) -> None:
