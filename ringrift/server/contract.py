@@ -109,6 +109,7 @@ def schema(kind: EventType) -> dict[str, Any]:
                 "type": ["string", "null"],
                 "description": "Position of the message that led to it, <stream>/<sequence>.",
             },
+            "program": {**text, "description": "The program that wrote it: ringrift 0.1.0."},
             "data": data,
         },
         "$defs": parts,

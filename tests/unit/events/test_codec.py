@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import example
 
 from ringrift.events import (
     REGISTRY,
     EventType,
-    Fact,
     UndecodableEvent,
     UnknownEvent,
     codec,
@@ -28,84 +28,6 @@ from ringrift.events import (
 from ringrift.events.facts import GameCompleted, LeaseAcquired, PipelinePaused, SettingsChanged
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-_PATTERNS = {
-    "^(square8|square19|hex8|hexagonal)(_[234]p)?=(0?[.][0-9]+|1)$": "hex8_2p=0.25",
-    "^[a-z0-9-]+>[a-z0-9-]+$": "v2-micro>v2",
-    "^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$": "hex8_2p=" + "ab" * 32,
-    r"^[0-9a-f]{64}$(?!\n)": "ab" * 32,
-    r"^[a-z0-9_-]{1,64}$(?!\n)": "token-1_x",
-    r"^[!-~]{1,200}$(?!\n)": "name:1/~",
-    r"^[A-Z]{1,20}/[0-9]{1,19}$(?!\n)": "EVENTS/12",
-    "^(square8|square19|hex8|hexagonal)_[234]p$": "hex8_2p",
-}
-
-
-_RANKING = {"order": ["c", "o", "o", "o"], "ranks": [1, 2, 2, 4], "count": 12}
-_EQUAL = {"a": 0.5, "b": 0.5}
-_FIELDS: dict[str, dict[str, Any]] = {
-    "AllocationDecided": {"shares": {"hex8_2p": 0.5, "hex8_3p": 0.5}},
-    "ArchitectureSharesDecided": {"shares": _EQUAL},
-    "EvaluationRequested": {"opponent": {"participant": "another", "harness": "random"}},
-    "EvaluationScored": {
-        "candidate": "c",
-        "opponent": "o",
-        "games": 12,
-        "scores": [[0.25, 2], [0.5, 1]],
-        "rankings": [_RANKING],
-    },
-    "GameCompleted": {"winner": 4, "ranks": [2, 2, 4, 1]},
-    "GamesRetracted": {"rankings": [_RANKING], "scored_games": 12},
-    "HyperparametersAdjusted": {
-        "values": {"training.epochs": "1"},
-        "factors": {"training.epochs": 0.5},
-    },
-    "ModelDerived": {"parents": ["cd" * 32]},
-    "ModelRegistered": {"parents": ["cd" * 32]},
-    "ModelRolledBack": {"current": "cd" * 32},
-    "Ranking": _RANKING,
-    "RatingsUpdated": {"ratings": [{"participant": "p", "elo": 0.25, "se": 0.25, "games": 2}]},
-    "ShardExported": {"first_seq": 1, "last_seq": 12},
-    "ShardSummary": {"games": 8, "wins": [2, 2, 2, 2], "plies_squared": 2},
-    "TrainingRequested": {"hyperparameters": {"training.epochs": "1"}},
-}
-"""values that obey the laws of a fact; those of its other fields follow from their types"""
-
-
-def sample(kind: Any) -> Any:
-    """A JSON value of a type, derived from its structure."""
-    info = msgspec.inspect
-    match kind:
-        case info.StructType():
-            chosen = _FIELDS.get(kind.cls.__name__, {})
-            fields = {field.encode_name: sample(field.type) for field in kind.fields} | chosen
-            return fields if kind.tag is None else {kind.tag_field: kind.tag, **fields}
-        case info.StrType():
-            return _PATTERNS[kind.pattern] if kind.pattern else 'text \N{SNOWMAN} "quoted"'
-        case info.BytesType():
-            return "AAEC/w=="
-        case info.IntType():
-            return max(kind.ge or 0, 1 if kind.gt is not None else 0) + 2
-        case info.FloatType():
-            return 0.25
-        case info.BoolType():
-            return True
-        case info.LiteralType():
-            return kind.values[-1]
-        case info.VarTupleType():
-            return [sample(kind.item_type)] * (4 if kind.max_length == 4 else 2)
-        case info.TupleType():
-            return [sample(item) for item in kind.item_types]
-        case info.DictType():
-            return {sample(kind.key_type): sample(kind.value_type)}
-        case info.UnionType():
-            return sample(next(each for each in kind.types if not isinstance(each, info.NoneType)))
-    raise AssertionError(f"no sample for {kind}")
-
-
-def example(kind: EventType) -> Fact:
-    return msgspec.convert(sample(msgspec.inspect.type_info(kind.fact_type)), kind.fact_type)
-
-
 every_type = pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
 
 
