@@ -57,7 +57,7 @@ from ringrift.cluster.terminal import console as console
 from ringrift.cluster.terminal import progress as progress
 from ringrift.errors import CommandError
 from ringrift.events import facts
-from ringrift.log import read
+from ringrift.log import marks, read
 from ringrift.log.errors import AnotherInstance, Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
@@ -172,14 +172,17 @@ async def opened(
     A directory without a log is an error unless `create` is true; unless `start` is true no server
     is started at all. Raises Unreachable, ServerTooOld, and errors of `EmbeddedServer.start`."""
     async with contextlib.AsyncExitStack() as leaving:
+        served = False
         try:
             url = source.server or await find_server(source.data)
         except Unreachable:
             if source.server or not start or not (create or (source.data / "nats").is_dir()):
                 raise
-            url = await leaving.enter_async_context(_served(source.data))
+            url, served = await leaving.enter_async_context(_served(source.data)), True
         log = await JetStreamLog.open(url, name="ringrift")
         leaving.push_async_callback(log.close)
+        if served:
+            leaving.push_async_callback(marks.remember, log)
         yield log
 
 

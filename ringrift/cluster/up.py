@@ -25,7 +25,7 @@ from ringrift.events.facts import GameCompleted
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
 from ringrift.insight.plot_style import elo_over_games
-from ringrift.log import read
+from ringrift.log import marks, read
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Presence
@@ -62,6 +62,8 @@ async def up(
         url = embedded.url if embedded else str(server)
         log = await JetStreamLog.open(url, name=f"up@{node_name()}")
         stack.push_async_callback(log.close)
+        await marks.refuse_losses(log)
+        stack.push_async_callback(marks.remember, log)
         for drift in await ensure(log, replicas=None):
             complain(f"differs from its declaration: {drift}")
         current, version = await read.settings_in_force(log)

@@ -4,9 +4,12 @@ What it finds is a fact, a metric and an alert. The whole log is compared at a b
 core; a new run begins a day after the last one, while what is new is still compared."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
-from ringrift.consumers.verification.report import VerifyReport
+from msgspec.structs import replace
+
+from ringrift.consumers.verification.report import Problem, VerifyReport
 from ringrift.consumers.verification.whole import Verification, at_once
 from ringrift.events.facts import VerificationFailed, VerificationPassed
 from ringrift.log import marks
@@ -60,7 +63,8 @@ async def _whole(process: Process, fence: Expect) -> Verification:
     """Compare everything up to now."""
     process.doing = "verifying everything"
     pace = share_of_core(process)
-    verified = Verification(process.log, await marks.newest(process.log), pace)
+    mark = await marks.newest(process.log)
+    verified = Verification(process.log, process.presence, mark, pace)
     settled = await process.log.tail(EVENTS)
     await process.wait(ROUND_SECONDS)  # decisions on the newest events take a moment
     await verified.advance(settled)
@@ -78,16 +82,19 @@ async def _follow(
     """Compare what is new, round by round, until `end` is done or the process stops."""
     process.doing = "verifying what is new"
     verified.pace = at_once
+    told: set[Problem] = set()
     settled = await process.log.tail(EVENTS)
     while not process.stopping and not end.done():
         await process.wait(ROUND_SECONDS)
         tail = await process.log.tail(EVENTS)
         await verified.advance(settled)
         report, settled = verified.report(), tail
-        if not report.sound:
-            await _tell(process, fence, report, whole=False)
-        elif report.seq:
+        if report.sound:
             await marks.store(process.log, verified.mark())
+        # what differs in every round, such as a fold, is reported once
+        elif new := [item for item in report.problems if item not in told]:
+            told.update(new)
+            await _tell(process, fence, replace(report, problems=new), whole=False)
 
 
 async def _tell(process: Process, fence: Expect, report: VerifyReport, *, whole: bool) -> None:
@@ -121,17 +128,17 @@ async def _tell(process: Process, fence: Expect, report: VerifyReport, *, whole:
 
 
 def share_of_core(process: Process) -> Callable[[], Awaitable[None]]:
-    """Return a pause after a piece of work that keeps the work at `CORE_SHARE` of the time. It
-    raises Drained when the process stops."""
-    resumed = process.clock.monotonic()
+    """Return a pause after a piece of work that keeps the processor time of this process at
+    `CORE_SHARE`. It raises Drained when the process stops."""
+    resumed = time.process_time()
 
     async def pause() -> None:
         nonlocal resumed
-        worked = process.clock.monotonic() - resumed
+        worked = time.process_time() - resumed
         await process.wait(worked * (1.0 / CORE_SHARE - 1.0))
         if process.stopping:
             raise Drained
-        resumed = process.clock.monotonic()
+        resumed = time.process_time()
 
     return pause
 

@@ -22,6 +22,7 @@ import structlog
 
 import ringrift
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, LostEventsRepublished
+from ringrift.log import marks
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.republish import republish
@@ -106,7 +107,10 @@ async def _connect_and_live(name: str, node: str, server: str, main: Main) -> No
 
 
 async def live(process: Process, main: Main) -> None:
-    """Run `main` with everything that a process does in the background."""
+    """Run `main` with everything that a process does in the background. Raises StreamError, and
+    writes nothing, if the log of a coordinator has lost its end."""
+    if process.name in PROCESSES and PROCESSES[process.name].role == "coordinator":
+        await marks.refuse_losses(process.log)
     try:
         server, process.health_address = await serve_health(process)
     except OSError as error:

@@ -29,7 +29,9 @@ class Audit(DeciderRun):
     """A decider whose digests and decisions are compared while it folds the log."""
 
     def __init__(self, decider: Decider[Any]) -> None:
-        super().__init__(decider, {})
+        super().__init__(decider, {}, skipped=self._note)
+        self.raised = ""
+        """What the last event that it skipped made it raise."""
         self.claims: list[Claim] = []
         """The next one last."""
         self.live_seq = 0
@@ -38,6 +40,9 @@ class Audit(DeciderRun):
         self.compared: Counter[str] = Counter()
         """Claims by kind."""
         self.late = False
+
+    def _note(self, meta: EventMeta, decider: str, error: Exception) -> None:
+        self.raised = f"{type(error).__name__}: {error}"
 
     def learn(self, written: Iterable[Recorded]) -> None:
         """Note recorded decisions before their causes are folded."""
@@ -50,7 +55,8 @@ class Audit(DeciderRun):
 
     def expect(self, claims: Iterable[Claim], folded: int) -> None:
         """Compare these claims later, as far as they are about folds after `folded`."""
-        self.claims = sorted((one for one in claims if one.seq >= folded), reverse=True)
+        new = (one for one in claims if one.seq >= folded)
+        self.claims = sorted({*self.claims, *new}, reverse=True)
         live = (one.seq for one in self.claims if one.kind == "fold")
         self.live_seq = max(live, default=self.live_seq)
 
@@ -61,7 +67,11 @@ class Audit(DeciderRun):
             return
         context = self.fold(event, meta)
         # in the state before the recorded decisions are folded, as when they were taken
-        derived = self.decider.decide(self.state, event, context)
+        derived: tuple[Fact, ...] = ()
+        if self.skipped_seq != meta.seq and not self.half_known:
+            derived = self.decider.decide(self.state, event, context, self._failed(meta))
+        if self.skipped_seq == meta.seq:  # by every process alike
+            yield self._problem("warn", f"skips {meta.position}: {self.raised}")
         found = self.own.pop(meta.seq, [])
         self.decisions += len(found)
         if meta.seq <= self.decided_to:

@@ -4,6 +4,7 @@
 `Verification` may be advanced as the log grows, and then compares only what is new."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from ringrift.consumers.verification.streams import Reading
 from ringrift.events import Recorded, facts
 from ringrift.log import marks, read
 from ringrift.log.blobs import Blobs
-from ringrift.log.errors import LogUnavailable
+from ringrift.log.errors import Forbidden, LogUnavailable
 from ringrift.log.marks import Mark
 from ringrift.log.presence import Presence
 from ringrift.log.protocol import Log, Progress
@@ -38,8 +39,8 @@ async def at_once() -> None:
 class Verification:
     """What was verified, and the problems found."""
 
-    def __init__(self, log: Log, mark: Mark, pace: Pace = at_once) -> None:
-        self.log, self.pace = log, pace
+    def __init__(self, log: Log, presence: Presence, mark: Mark, pace: Pace = at_once) -> None:
+        self.log, self.presence, self.pace = log, presence, pace
         self.problems: list[Problem] = []
         self.checked: Counter[Kind] = Counter()
         self.history = History()
@@ -53,9 +54,11 @@ class Verification:
         tail = await self.log.tail(EVENTS)
         until = tail if until is None else min(until, tail)
         await self._expect_folds()
-        written = read.facts(self.log, *_decisions(), after=self._learned, until=tail)
+        # after the heartbeats: what a process had decided by then is in the log
+        decided = await self.log.tail(EVENTS)
+        written = read.facts(self.log, *_decisions(), after=self._learned, until=decided)
         found = [item async for item in written]
-        self._learned = tail
+        self._learned = decided
         for audit in self.audits:
             audit.learn(found)
         async for batch in self.events.read(until, progress):
@@ -80,7 +83,7 @@ class Verification:
 
     async def _expect_folds(self) -> None:
         """Read the folds that heartbeats and snapshots report."""
-        blobs, beats = Blobs(self.log), await Presence(self.log).all()
+        blobs, beats = Blobs(self.log), await self.presence.all()
         for audit in self.audits:
             claims = await claims_of(blobs, audit.decider.name, beats)
             audit.expect(claims, self.events.seq)
@@ -186,10 +189,12 @@ async def verify(
 ) -> VerifyReport:
     """Verify everything, and note how far the log goes if nothing failed; with `accept` in any
     case. Consumers may continue while it runs."""
-    whole = Verification(log, await marks.newest(log))
+    whole = Verification(log, Presence(log), await marks.newest(log))
     await whole.advance(progress=progress)
     await whole.stores()
     report = whole.report()
     if report.sound or accept:
-        await marks.store(log, whole.mark())
+        # a viewer may verify, but not write the mark
+        with contextlib.suppress(*() if accept else (Forbidden,)):
+            await marks.store(log, whole.mark())
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -134,14 +135,25 @@ def lost_end(loop: RealLoop) -> str:
 
 
 def another_winner(loop: RealLoop) -> str:
-    winner = b'"winner":1' if b'"winner":1' in newest(loop, GameCompleted) else b'"winner":2'
-    tamper(loop, GameCompleted, winner, b'"winner":' + (b"2" if winner[-1:] == b"1" else b"1"))
+    seq, entries = recorded(loop, GameCompleted)[-1], stream_of(loop, GameCompleted)
+    envelope = json.loads(entries[seq].body)
+    data = envelope["data"]
+    data |= {"winner": 3 - data["winner"], "ranks": data["ranks"][::-1]}
+    entries[seq] = replace(entries[seq], body=json.dumps(envelope).encode())
     return "in the record"
 
 
 def another_score(loop: RealLoop) -> str:
-    tamper(loop, EvaluationScored, b'"games":4', b'"games":5')
-    return "differs from its games: games 5 should be 4"
+    """The results of the candidate and of its opponent are swapped."""
+    seq, entries = recorded(loop, EvaluationScored)[-1], stream_of(loop, EvaluationScored)
+    envelope = json.loads(entries[seq].body)
+    data = envelope["data"]
+    for ranking in data["rankings"]:
+        ranking["order"].reverse()
+    data["wins"] = data["games"] - data["wins"]
+    data["scores"] = [[1.0 - score, count] for score, count in reversed(data["scores"])]
+    entries[seq] = replace(entries[seq], body=json.dumps(envelope).encode())
+    return "differs from its games"
 
 
 def another_shard(loop: RealLoop) -> str:
@@ -223,7 +235,7 @@ async def test_a_decision_without_its_cause_is_named(
         ({}, "is stored again; the first one counts"),
         ({"game": "another"}, "does not belong to its ticket"),
         ({"ticket": "selfplay-events-9999-0"}, "which nobody asked for"),
-        ({"config": "hex8_3p"}, "which nobody asked for"),
+        ({"config": "square8_2p"}, "which nobody asked for"),
     ],
 )
 async def test_a_game_that_nobody_asked_for_is_named(

@@ -12,6 +12,7 @@ from ringrift.consumers import verifier
 from ringrift.events import draft
 from ringrift.events.facts import GameCompleted, VerificationFailed, VerificationPassed
 from ringrift.log import marks
+from ringrift.log.presence import SILENT_SECONDS, Heartbeat, Presence
 from ringrift.log.topology import GAMES
 from ringrift.tools.memory_log import MemoryLog
 
@@ -39,7 +40,7 @@ async def test_a_forged_game_is_told_within_a_minute(system: System) -> None:
     async with running(verifier.main(system.process("verifier"))):
         await system.first(VerificationPassed)
         game, meta = await loop.first(GameCompleted)
-        other = replace(game, game="forged", winner=3 - game.winner)
+        other = replace(game, game="forged", winner=3 - game.winner, ranks=game.ranks[::-1])
         item = draft(other, cause=meta.cause, source="selfplay@n9", key="forged")
         await system.log.append([item])
         began = system.clock.wall()
@@ -58,3 +59,25 @@ async def test_everything_is_compared_again_every_day(system: System) -> None:
         failed, _ = await system.first(VerificationFailed)
     assert failed.whole
     assert any("GAMES/1: 1 message is missing" in text for text in failed.found)
+
+
+async def test_a_fold_that_differs_is_told_once(system: System) -> None:
+    loop = await looped(system)
+    async with running(verifier.main(system.process("verifier"))):
+        await system.first(VerificationPassed)
+        for _ in range(8):
+            beat = Heartbeat(
+                consumer="rater",
+                node="n1",
+                instance="one",
+                pid=1,
+                doing="x",
+                seq=await loop.tail(),
+                errors=0,
+                folds={"elo": "0" * 16},
+            )
+            await Presence(system.log, system.clock.wall).beat(beat)
+            await asyncio.sleep(SILENT_SECONDS / 2)
+        failed, _ = await system.first(VerificationFailed)
+    assert "rater one on n1 reports 0000000000000000" in failed.found[0]
+    assert len(await system.facts(VerificationFailed)) < 3

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.system import System
+from support.system import PLAN, System
 
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped
+from ringrift.log import marks
+from ringrift.log.errors import StreamError
 from ringrift.log.presence import HEARTBEAT_SECONDS
+from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime import run
 from ringrift.runtime.process import Process
 
@@ -96,3 +99,23 @@ async def test_a_background_job_that_fails_is_started_again(
         await asyncio.sleep(60.0)
     assert len(starts) > 10
     assert starts[1] - starts[0] >= 0.25
+
+
+async def test_nothing_is_written_over_a_log_that_lost_its_end(
+    system: System, process: Process
+) -> None:
+    await marks.store(process.log, marks.Mark(time=process.clock.now(), tails={EVENTS: 3}))
+    with pytest.raises(StreamError, match="EVENTS ends with 0, but it went up to 3"):
+        await run.live(process, work_until_stopped)
+    assert await process.log.tail(EVENTS) == 0
+
+
+async def test_the_end_of_the_log_is_remembered(system: System) -> None:
+    await system.write(PLAN)
+    for _ in range(2):
+        await marks.remember(system.log)
+    assert (await marks.newest(system.log)).tails == {EVENTS: 1, GAMES: 0}
+    assert (
+        len(system.broker.stream("KV_marks").entries) == system.broker.stream("KV_marks").last_seq
+    )
+    assert await marks.losses(system.log) == []
