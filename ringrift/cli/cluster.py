@@ -2,9 +2,9 @@
 data onto one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from ringrift.cli.common import HERE, PositiveInt, Source, opened
 from ringrift.cluster import files
@@ -15,6 +15,7 @@ from ringrift.server.backup import load, save
 from ringrift.server.edge import ensure_edge, source_edge
 from ringrift.server.grow import copy, live, set_replicas
 
+Port: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gt=0, lte=65535))]
 NO_USER = {CREDENTIALS: ""}
 """the environment for connections to embedded and edge servers, which have no users"""
 
@@ -58,7 +59,7 @@ def certs(*, nodes: str, output: Path) -> None:
         print(f"{folder}: copy it to {node.host}, then `systemctl reload ringrift-nats`")
 
 
-def edge(*, name: str, nodes: str, output: Path, port: int = 4222, tls: bool = False) -> None:
+def edge(*, name: str, nodes: str, output: Path, port: Port = 4222, tls: bool = False) -> None:
     """Write the server of a node behind NAT, which keeps games while its link is down.
 
     Args:

@@ -30,7 +30,7 @@ async def doctor(*, session: Session = HERE) -> int:
         async with opened(session, start=False) as log:
             async for finding in system_findings(log):
                 take(finding)
-    except (StreamError, TimeoutError) as error:
+    except (StreamError, OSError) as error:  # TimeoutError is one
         take(no_system(error, session.data, session.server))
     healthy = all(finding.level != "fail" for finding in found)
     show({"healthy": healthy, "checks": found}, session.json)

@@ -30,14 +30,11 @@ async def query(statement: str, /, *, session: Session = HERE) -> None:
         statement: Such as 'FROM leaderboard'; several are separated by semicolons.
     """
     async with _tables(session) as connection:
-        try:
-            statements = connection.extract_statements(statement)
-            if not statements:
-                raise CommandError("there is no statement: give one such as 'FROM leaderboard'")
-            for each in statements:
-                _answer(connection, each.query, session.json)
-        except duckdb.Error as error:
-            raise CommandError(_reason(error)) from error
+        statements = connection.extract_statements(statement)
+        if not statements:
+            raise CommandError("there is no statement: give one such as 'FROM leaderboard'")
+        for each in statements:
+            _answer(connection, each.query, session.json)
 
 
 async def sql(*, session: Session = HERE) -> None:
@@ -74,12 +71,16 @@ async def plot(
 
 @contextlib.asynccontextmanager
 async def _tables(source: Source) -> AsyncIterator[Connection]:
-    """Bring the tables up to date and open them. Raises TablesBusy."""
+    """Bring the tables up to date and open them. Raises TablesBusy, and DuckDB's errors
+    as CommandError."""
     path = source.data / FILE
-    async with reading(source, "reading the log into tables") as (log, report):
-        await refresh(log, path, report)
-    with contextlib.closing(open_tables(path)) as connection:
-        yield connection
+    try:
+        async with reading(source, "reading the log into tables") as (log, report):
+            await refresh(log, path, report)
+        with contextlib.closing(open_tables(path)) as connection:
+            yield connection
+    except duckdb.Error as error:
+        raise CommandError(_reason(error)) from error
 
 
 def _prompt(connection: Connection, as_json: bool) -> None:

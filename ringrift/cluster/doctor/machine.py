@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -29,15 +30,14 @@ GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
 def machine_findings(data: Path) -> Iterator[Finding]:
-    """All checks that need no running system."""
-    yield python()
-    yield packages()
-    yield compiled_code()
-    yield binary()
-    yield ports()
-    yield disk(data)
-    yield instance(data)
-    yield device()
+    """All checks that need no running system. One that cannot be carried out is a finding too."""
+    of_data = (partial(disk, data), partial(instance, data))
+    for check in (python, packages, compiled_code, binary, ports, *of_data, device):
+        try:
+            yield check()
+        except Exception as error:  # noqa: BLE001  an odd machine is what a person asks about
+            name = getattr(check, "func", check).__name__
+            yield fail(name, f"cannot be checked: {error}", "repair this first")
 
 
 def python() -> Finding:

@@ -33,9 +33,17 @@ FAILURES = (
         (f.ModelPromoted,),
         "{0.wanted:.12}: {0.reason}",
     ),
+    Rule(
+        "verification failed",
+        f.VerificationFailed,
+        (f.VerificationPassed,),
+        "{0.failures} losses or differences: see `ringrift verify`",
+    ),
 )
 """reasons to call the cluster unhealthy"""
 SETBACKS = (
+    Rule("fact skipped", f.FactSkipped, (), "{0.stream}/{0.seq}: {0.error}"),
+    Rule("message id taken", f.MessageIdTaken, (), "{0.stream}/{0.seq} has the id {0.id}"),
     Rule("training blocked", f.TrainingBlocked, (f.TrainingRequested,), "{0.detail}"),
     Rule(
         "evaluations waiting",
@@ -59,7 +67,7 @@ SETBACKS = (
     Rule("loss plateau", f.PlateauDetected, (f.PlateauCleared,), "for {0.trainings} trainings"),
     Rule("data degraded", f.QualityDegraded, (f.QualityRecovered,), "{0.weakest} is low"),
 )
-"""what the loop answers itself"""
+"""what the loop answers itself, and what stays to be looked at"""
 RULES_OF = defaultdict[type[Fact], list[Rule]](list)
 """the rules that depend on a type of fact"""
 for _rule in FAILURES + SETBACKS:

@@ -83,6 +83,21 @@ def test_a_command_page_shows_its_whole_docstring(capsys: pytest.CaptureFixture[
         (["status", "--daat"], "Unknown option: --daat. Did you mean --data?"),
         (["status", "now", "please"], "unexpected arguments: now please\nsee `ringrift status"),
         (["why"], "EVENT is missing\nsee `ringrift why --help`"),
+        (
+            [
+                "cluster",
+                "edge",
+                "--name",
+                "a",
+                "--nodes",
+                "a=h",
+                "--output",
+                "d",
+                "--port",
+                "65536",
+            ],
+            "Must be <= 65535",
+        ),
         (["pause", "--why"], "--why needs a value\nsee `ringrift pause --help`"),
     ],
 )

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ringrift.cli.main import main
 from ringrift.cluster.doctor import machine
 from ringrift.log.errors import ServerMissing
 from ringrift.server.address import ServerAddress, identity_of, write_address
@@ -19,6 +20,24 @@ def test_the_development_machine_passes_every_check(tmp_path: Path) -> None:
     found = list(machine.machine_findings(tmp_path))
     assert [finding.level for finding in found if finding.name != "disk"] == ["ok"] * 7
     assert all(finding.remedy for finding in found if finding.level != "ok")
+
+
+def test_a_check_that_cannot_be_carried_out_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object) -> machine.Finding:
+        raise KeyError("uid not found")
+
+    broken.__name__ = "disk"
+    monkeypatch.setattr(machine, "disk", broken)
+    (found,) = [item for item in machine.machine_findings(tmp_path) if item.name == "disk"]
+    assert (found.level, found.text) == ("fail", "cannot be checked: 'uid not found'")
+
+
+@pytest.mark.parametrize("kind", ["file", "absent/below"])
+def test_doctor_looks_at_any_data_directory(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert main(["doctor", "--data", str(tmp_path / kind), "--json"]) in (0, 1)
 
 
 def test_an_old_python_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.loop_facts import B, finished, promoted, registered, requested, scored
+from support.loop_facts import B, C, finished, promoted, registered, requested, scored
 
 from ringrift.deciders.fleet.troubles import RULES_OF, Troubles
 from ringrift.events import Fact, Recorded
@@ -66,7 +66,11 @@ def doing(*facts: Fact) -> str:
     [
         (FAILED, finished(), "training failed since 2026-11-21 00:01: generation 1: out of memory"),
         (TIMED_OUT, finished(), "training timed out since 2026-11-21 00:01: t is silent"),
-        (UNSCORED, scored("promotion", 9, 7), "evaluation failed since 2026-11-21 00:01: genera"),
+        (
+            UNSCORED,
+            scored("promotion", 9, 7, model=C),
+            "evaluation failed since 2026-11-21 00:01: genera",
+        ),
         (STALLED, RECOVERED, "progress stalled since 2026-11-21 00:01: no network exceeded the be"),
     ],
 )
@@ -87,6 +91,26 @@ def test_the_order_of_reading_does_not_matter(items: list[Recorded]) -> None:
     assert [trouble.name for trouble in troubles.in_force()] == [
         "training timed out",
         "evaluation failed",
+    ]
+
+
+def test_losses_are_told_until_everything_is_compared_again() -> None:
+    numbers = {"events_seq": 9, "games_seq": 9}
+    failed = f.VerificationFailed(whole=False, failures=2, found=("hole",), **numbers)
+    passed = f.VerificationPassed(games=1, shards=0, warnings=0, **numbers)
+    (line,) = told(failed)
+    assert line.endswith("2 losses or differences: see `ringrift verify`")
+    assert told(failed, passed) == []
+
+
+def test_skipped_facts_are_told_by_decider() -> None:
+    skipped = [
+        f.FactSkipped(decider=name, stream="EVENTS", seq=7, error="ValueError: x")
+        for name in ("promotion", "elo")
+    ]
+    assert [line.partition(" since")[0] for line in told(*skipped)] == [
+        "elo: fact skipped",
+        "promotion: fact skipped",
     ]
 
 

@@ -18,8 +18,6 @@ from ringrift.tools.simulation.clock import VirtualClock
 from ringrift.tools.simulation.coordinator import Coordinator, SimulatedLog
 
 FOR_PEOPLE = (
-    f.MessageIdTaken,
-    f.FactSkipped,
     f.ShardRecovered,
     f.TrainingProgressed,
     f.ModelDerived,
@@ -31,8 +29,6 @@ FOR_PEOPLE = (
     f.NodeDegraded,
     f.NodeLost,
     f.BreakerOpened,
-    f.VerificationPassed,
-    f.VerificationFailed,
 )
 """Facts that no process reads: `ringrift status`, `ringrift events tail` and the live screen show
 them."""
