@@ -186,7 +186,8 @@ def _note(process: Process, runs: Sequence[DeciderRun], seq: int) -> None:
 async def _resumed(process: Process, decider: Decider[Any]) -> DeciderRun:
     """A decider at its newest usable snapshot, with its decisions since then."""
     start = await folds.newest(process.blobs, process.log, decider)
-    return DeciderRun(decider, await own_decisions(process.log, decider, start.seq), start)
+    own = await own_decisions(process.log, decider, start.seq)
+    return DeciderRun(decider, own, start, process.unreadable.skipped)
 
 
 async def _save(process: Process, run: DeciderRun, seq: int) -> None:

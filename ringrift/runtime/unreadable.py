@@ -1,5 +1,5 @@
-"""Messages that cannot be read: one dead letter each for all readers, stored in the background and
-at a bounded rate.
+"""Messages that cannot be read, or that a decider cannot use: one dead letter each for all readers,
+stored in the background and at a bounded rate.
 
 Every reader of a stream meets the same messages. The name of the letter does not depend on the
 reader, so the first one stores it. Which messages are stored depends on the messages alone, so that
@@ -7,16 +7,18 @@ all readers choose the same: a flood of garbage neither delays decisions nor dis
 in `DEAD`. The rest is counted, in one fact for each minute."""
 
 import asyncio
+import traceback
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
-from ringrift.events import Draft, draft
-from ringrift.events.facts import DeadLettersOmitted, DeadLetterStored
-from ringrift.log.dead_letters import READER, store_dead_letter
+from ringrift.events import Draft, EventMeta, draft
+from ringrift.events.facts import DeadLettersOmitted, DeadLetterStored, FactSkipped
+from ringrift.log.dead_letters import READER, REASON_CHARS_MAX, store_dead_letter
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
@@ -28,6 +30,7 @@ LETTERS_PER_SOURCE = 20
 """of one kind of subject in an hour"""
 COUNTERS_MAX = 10_000
 MINUTE_NS = 60 * 10**9
+Job = Callable[[], Awaitable[None]]
 
 
 class Omitted(Struct):
@@ -43,7 +46,7 @@ class Unreadable:
 
     def __init__(self, log: Log, source: str, logger: Any, now: Callable[[], float]) -> None:
         self._log, self._source, self._logger, self._now = log, source, logger, now
-        self._waiting: deque[tuple[Entry, DeadLetterStored]] = deque()
+        self._waiting: deque[Job] = deque()
         self._omitted: dict[tuple[str, int], Omitted] = {}
         self._chosen: Counter[tuple[str, ...]] = Counter()
         self._task: asyncio.Task[None] | None = None
@@ -51,22 +54,60 @@ class Unreadable:
     def report(self, entry: Entry, stream: str, reason: str) -> None:
         """Have a dead letter stored for a message, or the message counted. Returns at once."""
         minute = entry.stamp_ns // MINUTE_NS
-        if self._is_chosen(stream, entry.subject, minute):
-            self._logger.error("dead letter", cause=f"{stream}/{entry.seq}", reason=reason)
-            fact = DeadLetterStored(
-                consumer=READER,
-                stream=stream,
-                seq=entry.seq,
-                dead_seq=0,
-                reason=reason,
-                deliveries=1,
-            )
-            self._waiting.append((entry, fact))
+        record = partial(self._bury, entry, stream, reason)
+        self._report(stream, entry.seq, entry.subject, minute, record)
+
+    def skipped(self, meta: EventMeta, decider: str, error: Exception) -> None:
+        """Have a dead letter stored for a fact that a decider skipped, with the traceback as its
+        reason, and the skip recorded. Returns at once."""
+        fact = FactSkipped(
+            decider=decider,
+            stream=meta.stream,
+            seq=meta.seq,
+            error=f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX],
+        )
+        reason = "".join(traceback.format_exception(error))[-REASON_CHARS_MAX:]
+
+        async def record() -> None:
+            entry = await self._log.get(meta.stream, meta.seq)
+            if entry is not None:
+                await self._bury(entry, meta.stream, reason, failure_recorded=True)
+            item = draft(fact, cause=meta.position, source=self._source, key=decider)
+            await append_once(self._log, item, meta.time)
+
+        minute = int(meta.time.timestamp()) // 60
+        self._report(meta.stream, meta.seq, meta.subject, minute, record)
+
+    def _report(
+        self,
+        stream: str,
+        seq: int,
+        subject: str,
+        minute: int,
+        record: Callable[[], Awaitable[None]],
+    ) -> None:
+        if self._is_chosen(stream, subject, minute):
+            self._waiting.append(record)
         else:
-            omitted = self._omitted.setdefault((stream, minute), Omitted(entry.seq, entry.seq))
-            omitted.last_seq, omitted.messages = entry.seq, omitted.messages + 1
+            omitted = self._omitted.setdefault((stream, minute), Omitted(seq, seq))
+            omitted.last_seq, omitted.messages = seq, omitted.messages + 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._record())
+
+    async def _bury(
+        self, entry: Entry, stream: str, reason: str, *, failure_recorded: bool = False
+    ) -> None:
+        self._logger.error("dead letter", cause=f"{stream}/{entry.seq}", reason=reason)
+        fact = DeadLetterStored(
+            consumer=READER,
+            stream=stream,
+            seq=entry.seq,
+            dead_seq=0,
+            reason=reason,
+            deliveries=1,
+            failure_recorded=failure_recorded,
+        )
+        await store_dead_letter(self._log, entry, fact, self._source)
 
     def _is_chosen(self, stream: str, subject: str, minute: int) -> bool:
         """Whether a message of a minute gets a letter; if so, it is counted."""
@@ -86,8 +127,7 @@ class Unreadable:
         for pause in PATIENT.pauses():
             try:
                 while self._waiting:
-                    entry, fact = self._waiting[0]
-                    await store_dead_letter(self._log, entry, fact, self._source)
+                    await self._waiting[0]()
                     self._waiting.popleft()
                 if not self._omitted:
                     return

@@ -28,8 +28,8 @@ class EvaluationRequested(GenerationDecision, subject="evaluation.{config}.reque
 class EvaluationStarted(GenerationFact, subject="evaluation.{config}.started"):
     """A match of an evaluation ticket started on a node; every delivery records its start."""
 
-    candidate: str
-    opponent: str
+    candidate: Name
+    opponent: Name
     purpose: Purpose
     games: Positive
 

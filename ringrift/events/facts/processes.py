@@ -35,7 +35,7 @@ class ErrorReported(NodeFact, subject="consumer.{node}.error-reported"):
     recorded."""
 
     consumer: Token
-    error: str
+    error: Text
     errors: Positive
 
 
@@ -99,7 +99,7 @@ class DeadLettersOmitted(Fact, subject="dead-letter.all.dead-letters-omitted"):
     """`messages` unreadable messages of `stream`, between these sequences, have no dead letter: too
     many came within one minute, or under one kind of subject."""
 
-    stream: str
+    stream: Name
     first_seq: Positive
     last_seq: Positive
     messages: Positive

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+from msgspec import Struct
 from support.system import PLAN, System, running, until
 
+from ringrift.deciders.kit import Context, Decider
 from ringrift.deciders.loop import promotion
 from ringrift.deciders.loop import rating as elo
-from ringrift.events.facts import DeadLettersOmitted, DeadLetterStored
+from ringrift.events.facts import (
+    DeadLettersOmitted,
+    DeadLetterStored,
+    FactSkipped,
+    PipelinePaused,
+    TickRecorded,
+)
 from ringrift.runtime.decide import act
 from ringrift.runtime.unreadable import LETTERS_PER_MINUTE, LETTERS_PER_SOURCE
 
@@ -79,3 +88,48 @@ async def test_nothing_is_reported_again_after_a_restart(system: System) -> None
         system.loop.clock.seconds += LATER_SECONDS  # the server has forgotten the ids of messages
     assert len(await system.facts(DeadLetterStored)) == LETTERS_PER_MINUTE
     assert len(await system.facts(DeadLettersOmitted)) == 1
+
+
+class Sum(Struct, frozen=True):
+    total: int = 0
+
+
+def brittle() -> Decider[Any]:
+    """A decider that cannot fold a pause for no reason, and not decide on one for `pie`."""
+    decider = Decider("brittle", Sum)
+
+    @decider.evolves
+    def add(state: Sum, fact: PipelinePaused) -> Sum:
+        return Sum(state.total + 10 // len(fact.why))
+
+    @decider.decides
+    def answer(state: Sum, fact: PipelinePaused, context: Context) -> Iterator[TickRecorded]:
+        if fact.why == "pie":
+            raise KeyError(fact.why)
+        yield TickRecorded(minute=state.total)
+
+    return decider
+
+
+async def test_a_fact_that_a_decider_cannot_use_is_skipped_and_told_once(system: System) -> None:
+    whys = ("one", "", "pie", "three")
+    facts = [PipelinePaused(scope="all", kind="all", why=why) for why in whys]
+    for _ in range(2):
+        if not await system.log.tail("EVENTS"):
+            await system.write(*facts)
+        readers = [system.process(f"p{number}") for number in range(2)]
+        decider = brittle()
+        async with running(*(act(reader, (decider,), None) for reader in readers)):
+            await asyncio.sleep(30.0)
+            assert len({reader.fold_hashes["brittle"] for reader in readers}) == 1
+        system.loop.clock.seconds += LATER_SECONDS
+    skipped = await system.facts(FactSkipped)
+    assert [(item.decider, item.stream, item.seq) for item in skipped] == [
+        ("brittle", "EVENTS", 2),
+        ("brittle", "EVENTS", 3),
+    ]
+    assert "ZeroDivisionError" in skipped[0].error
+    letters = await system.facts(DeadLetterStored)
+    assert [letter.seq for letter in letters] == [2, 3]
+    assert all("Traceback" in letter.reason for letter in letters)
+    assert [tick.minute for tick in await system.facts(TickRecorded)] == [3, 8]
