@@ -22,16 +22,20 @@ URGENT, USUAL, SPARE = PRIORITIES = (1, 5, 9)
 class TicketBase(Struct, frozen=True, kw_only=True):
     """Id of a ticket, and the position of its request."""
 
-    ticket: str
-    cause: str
+    ticket: f.Name
+    cause: f.Position
 
 
 class SelfplayTicket(TicketBase, frozen=True, kw_only=True, tag="selfplay"):
     """Play `games` games of the plan, from number `first_game` of the generation on."""
 
     plan: f.SelfplayPlanned
-    first_game: int
-    games: int
+    first_game: f.Count
+    games: f.Positive
+
+    def __post_init__(self) -> None:
+        f.law(self.games <= self.plan.games_per_ticket, "more games than the plan has per ticket")
+        f.law(self.first_game + self.games <= self.plan.games, "more games than the plan has")
 
 
 class TrainingTicket(TicketBase, frozen=True, kw_only=True, tag="training"):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from ringrift.events.facts.vocabulary import *
+from ringrift.events.settings.kinds import PerTicket, Simulations
 
 PLIES_MAX = 100_000
 """far above the longest game that the rules allow"""
@@ -103,8 +104,8 @@ class SelfplayPlanned(GenerationDecision, subject="selfplay.{config}.planned"):
     Without a `model` the search values leaves with the handcrafted heuristic."""
 
     games: Positive
-    games_per_ticket: Positive
-    simulations: Positive
+    games_per_ticket: PerTicket
+    simulations: Simulations
     model: Sha256 | None
     seed: Count
     noise_plies: Count | None = None
@@ -177,8 +178,8 @@ class ReanalysisRequested(ConfigDecision, subject="reanalysis.{config}.requested
     model: Sha256
     first_seq: Positive
     last_seq: Positive
-    games: Positive
-    simulations: Positive
+    games: PerTicket
+    simulations: Simulations
     seed: Count
 
     def __post_init__(self) -> None:

@@ -8,6 +8,9 @@ Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
 """how fast a config gains strength, slowest first; the thresholds are settings (`velocity`)"""
 Positive = Annotated[int, Meta(ge=1)]
+PerTicket = Annotated[int, Meta(ge=1, le=10_000)]
+"""games of one ticket: a worker holds them all"""
+Simulations = Annotated[int, Meta(ge=1, le=1_000_000)]
 NonNegative = Annotated[int, Meta(ge=0)]
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 NonNegativeFloat = Annotated[float, Meta(ge=0.0)]

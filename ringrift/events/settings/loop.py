@@ -17,10 +17,10 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """games before the first network, searched with the handcrafted heuristic at the leaves; a
     network's own games teach more. On hex8_2p the first network scored 88, 85 and 90 % of 96 games
     against the heuristic after 160, 256 and 512 of them"""
-    games_per_ticket: kinds.Positive = 96
+    games_per_ticket: kinds.PerTicket = 96
     """games of one ticket, played in lockstep: batches of 64 to 128 leaves keep the cost per
     position low on a CPU"""
-    simulations: kinds.Positive = 32
+    simulations: kinds.Simulations = 32
     """search budget per decision"""
     budget: Literal["fixed", "tiers"] = "fixed"
     """`tiers` replaces `simulations` by 64, 150, 200 up to 1,600, by games and Elo (requirement
@@ -128,8 +128,8 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a candidate is measured."""
 
-    simulations: kinds.Positive = 32
-    starts_per_ticket: kinds.Positive = 32
+    simulations: kinds.Simulations = 32
+    starts_per_ticket: kinds.PerTicket = 32
     """starts of one ticket for promotion; the sequential test checks after each ticket"""
     baseline_starts: kinds.Positive = 48
     """starts of each new network against random and against the heuristic"""

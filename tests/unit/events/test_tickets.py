@@ -96,3 +96,24 @@ BROKEN = [
 def test_bytes_that_are_not_a_ticket_are_refused(body: bytes) -> None:
     with pytest.raises(UndecodableEvent, match="ticket"):
         decode_ticket(body)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"games":64', b'"games":65'),
+        (b'"games":64', b'"games":1000000000'),
+        (b'"games":64', b'"games":0'),
+        (b'"games_per_ticket":64', b'"games_per_ticket":1000000000'),
+        (b'"simulations":8', b'"simulations":1000000001'),
+        (b'"first_game":0', b'"first_game":67'),
+        (b'"first_game":0', b'"first_game":-1'),
+        (b'"cause":"EVENTS/3"', b'"cause":"EVENTS/3\\n"'),
+        (b'"ticket":"selfplay-', b'"ticket":"self play-'),
+    ],
+)
+def test_a_ticket_that_asks_for_too_much_is_refused(old: bytes, new: bytes) -> None:
+    body = encode_ticket(tickets_of(PLAN, "EVENTS/3")[0])
+    assert old in body
+    with pytest.raises(UndecodableEvent, match="ticket"):
+        decode_ticket(body.replace(old, new))

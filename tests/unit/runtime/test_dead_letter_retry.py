@@ -30,10 +30,12 @@ from ringrift.runtime.dead_letter_retry import dropped, retry, unresolved
 SUBJECT = "ringrift.settings.all.changed"
 
 
-async def dead_letter_event(system: System, body: bytes = b"poison") -> None:
+async def dead_letter_event(
+    system: System, body: bytes = b"poison", subject: str = SUBJECT
+) -> None:
     """Store bytes in EVENTS that are no event, and dead-letter them."""
-    seq = await system.log.publish("EVENTS", SUBJECT, body)
-    entry = Entry(seq, SUBJECT, 0, body)
+    seq = await system.log.publish("EVENTS", subject, body)
+    entry = Entry(seq, subject, 0, body)
     process = system.process("rater")
     await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="undecodable")
 
@@ -77,7 +79,7 @@ async def test_an_event_of_an_older_version_is_resolved_by_an_upcaster(
     pause = PipelinePaused(scope="all", kind="selfplay", why="test")
     stored = json.loads(encode(draft(pause, cause=None, source="test")))
     stored["data"]["reason"] = stored["data"].pop("why")
-    await dead_letter_event(system, json.dumps(stored).encode())
+    await dead_letter_event(system, json.dumps(stored).encode(), stored["subject"])
 
     def upcast(data: dict[str, object]) -> dict[str, object]:
         return {("why" if name == "reason" else name): value for name, value in data.items()}
@@ -115,7 +117,7 @@ async def test_a_ticket_that_no_request_asks_for_is_not_queued(system: System, f
     assert isinstance(ticket, SelfplayTicket)
     forged = {
         "cause": replace(ticket, cause="EVENTS/77"),
-        "games": replace(ticket, games=ticket.games + 1),
+        "games": replace(ticket, first_game=1),
         "ticket": replace(ticket, ticket="selfplay-events-1-99"),
         "no request": replace(ticket, cause=f"EVENTS/{seq}"),
     }[forge]
