@@ -24,7 +24,7 @@ from ringrift.log.topology import EVENTS
 from ringrift.rules import Config
 
 SEEN_MAX = 200_000
-"""games whose ids and moves are kept, the newest ones: some 40 MB, and days of play"""
+"""games whose ids and moves are kept, the newest ones: some 50 MB"""
 REQUESTS_MAX = 1_000
 Asked = Mapping[str, tuple[str, int]]
 """origin and number of the games of each ticket of a request"""
@@ -47,7 +47,7 @@ class Admission:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._seen: dict[tuple[str, str], None] = {}
+        self._seen: dict[int, None] = {}
         self._requests: dict[str, Asked] = {}
         self._nodes, self._models, self._known_to = set[str](), set[str](), 0
 
@@ -139,7 +139,7 @@ def _models(game: f.GameCompleted) -> set[str]:
     return {seat.model for seat in game.seats if seat.model}
 
 
-def _marks(game: f.GameCompleted | _Told) -> list[tuple[str, str]]:
-    """What no other game of the config has: its id and its moves."""
-    moves = hashlib.sha256(game.moves.encode()).hexdigest()[:16]
-    return [(game.config, game.game), (game.config, moves)]
+def _marks(game: f.GameCompleted | _Told) -> list[int]:
+    """What no other game of the config has, its id and its moves, as digests of 64 bits."""
+    marks = (f"{game.config} {what}".encode() for what in (game.game, game.moves))
+    return [int.from_bytes(hashlib.blake2b(mark, digest_size=8).digest(), "big") for mark in marks]
