@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from ringrift.events.facts import Count, Text, Token
 from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log
 from ringrift.log.topology import CONTROL_BUCKET, NODE_BUCKET
@@ -57,16 +58,16 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     """One process: its name, node and activity, and how far it has folded `EVENTS` (`folds`: digest
     by decider)."""
 
-    consumer: str
-    node: str
-    instance: str
+    consumer: Token
+    node: Token
+    instance: Token
     pid: int
-    doing: str
-    seq: int
-    errors: int
+    doing: Text
+    seq: Count
+    errors: Count
     folds: dict[str, str]
     left: bool = False
-    health: str = ""
+    health: Text = ""
     """address of `GET /health`, such as `127.0.0.1:8790`"""
     tier: str = "normal"
     """the tier of its scarcest resource, see `ringrift.deciders.fleet.pressure`"""

@@ -24,6 +24,9 @@ FILTERS_MAX = 6
 """subject filters of one read; the server needs twice as long to match twenty filters as to send
 every message"""
 
+SEQ_DIGITS_MAX = 18
+"""of a sequence; the server refuses larger numbers than 64 bits hold"""
+
 F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
 
@@ -151,7 +154,8 @@ async def fact_at(log: Log, position: str) -> Recorded | None:
     A position in a stream that holds no events, such as `WORK/3`, gives None. Raises
     UndecodableEvent."""
     stream, _, seq = position.partition("/")
-    if stream not in (EVENTS, GAMES) or not seq.isdecimal():
+    is_sequence = seq.isdecimal() and len(seq) <= SEQ_DIGITS_MAX
+    if stream not in (EVENTS, GAMES) or not is_sequence:
         return None
     entry = await log.get(stream, int(seq))
     return entry.recorded(stream) if entry else None

@@ -75,7 +75,7 @@ class CauseNode:
 async def find(log: Log, name: str, progress: Progress | None = None) -> Recorded | None:
     """Find an event by its sequence (`12`), position (`EVENTS/12`, `GAMES/7`) or id, or the
     registration of a network by its digest or at least 6 digits of it."""
-    if name.isdecimal():
+    if name.isdecimal() and len(name) <= read.SEQ_DIGITS_MAX:
         return await read.fact_at(log, f"{EVENTS}/{name}")
     if name.startswith((f"{EVENTS}/", f"{GAMES}/")):
         return await read.fact_at(log, name)
