@@ -223,7 +223,7 @@ class Process:
         self._error_reported_at = now
         text = error[:ERROR_CHARS_MAX]
         fact = ErrorReported(node=self.node, consumer=self.name, error=text, errors=self.errors)
-        await self.append(fact, cause=cause, key=f"{self.instance}.{self.errors}")
+        await self.append(fact, cause=cause, key=f"{self.source}.{self.instance}.{self.errors}")
 
     async def settings(self, version: int | None = None) -> tuple[Settings, int]:
         """See `settings_in_force`; settings that are known in part are an error."""

@@ -17,6 +17,7 @@ from ringrift.events.facts import (
     ModelPromoted,
     ModelRegistered,
     PromotionRejected,
+    Seat,
     SelfplayFinished,
     SettingsChanged,
 )
@@ -120,7 +121,7 @@ def game(process: Process, ticket: SelfplayTicket, name: str) -> GameCompleted:
         config="hex8_2p",
         origin="selfplay",
         ticket=ticket.ticket,
-        seats=(),
+        seats=(Seat(participant="random", harness="random"),) * 2,
         pie=False,
         seed=1,
         moves="",
