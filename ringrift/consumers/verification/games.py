@@ -13,7 +13,7 @@ from ringrift.events.tickets import EvaluationTicket, request_of
 from ringrift.learning.matches import score_of
 from ringrift.learning.play import Host
 from ringrift.learning.shards import GameRejected, check_game
-from ringrift.log.topology import GAMES
+from ringrift.log.topology import EVENTS, GAMES
 
 INDEX_MAX = 100_000
 """Games of one ticket; a higher index is no index."""
@@ -36,11 +36,23 @@ class GameLedger:
     def __init__(self, history: History) -> None:
         self.history = history
         self._of: dict[str, _Games] = {}
+        self._early: list[tuple[facts.GameCompleted, int, str | None]] = []
+        """Games without moves and targets whose requests are not folded yet."""
+
+    def resume(self) -> Iterator[Problem]:
+        """Count the games that came too early, and yield the problems with their tickets."""
+        early, self._early = self._early, []
+        for item in early:
+            yield from self.take(*item)
 
     def take(self, game: facts.GameCompleted, seq: int, cause: str | None) -> Iterator[Problem]:
         """Count a game and yield the problems with the ticket that it names."""
         name = f"{GAMES}/{seq}"
         if game.origin == "import":
+            return
+        stream, _, number = (cause or "").partition("/")
+        if stream == EVENTS and number.isdecimal() and int(number) > self.history.seq:
+            self._early.append((replace(game, moves="", targets=b""), seq, cause))
             return
         index = _index(game)
         request, asked_at = self.history.requests.get(request_of(game.ticket), (None, ""))

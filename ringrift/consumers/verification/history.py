@@ -23,6 +23,8 @@ class History:
     """What `EVENTS` says, as far as it is compared with other streams."""
 
     def __init__(self) -> None:
+        self.seq = 0
+        """Of the newest event of `EVENTS`."""
         self.requests: dict[str, tuple[Asked, str]] = {}
         """Requests for games and matches with their positions, by the part of an id that their
         tickets share."""
@@ -42,6 +44,7 @@ class History:
 
     def take(self, event: Fact, meta: EventMeta) -> Iterator[Problem]:
         """Fold an event of `EVENTS` and yield the problems with its author and its cause."""
+        self.seq = meta.seq
         yield from self.author(event, meta)
         match event:
             case (

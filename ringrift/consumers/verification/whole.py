@@ -1,7 +1,8 @@
 """Verification of the whole log: streams, messages, decisions, folds, games, scores, shards, blobs.
 
-`EVENTS` is read before `GAMES`, since games are stored before the facts about them. A
-`Verification` may be advanced as the log grows, and then compares only what is new."""
+`EVENTS` is read before `GAMES`, since games are stored before the facts about them; games of later
+requests wait. A `Verification` may be advanced as the log grows, and then compares only what is
+new."""
 
 import asyncio
 import contextlib
@@ -72,7 +73,7 @@ class Verification:
         self.problems += self.events.end()
         await self._read_games(progress)
         await self._make_shards()
-        self.problems += self._named_in_vain(tail)
+        self.problems += await self._named_in_vain()
 
     def _audited(self, audit: Audit, recorded: Recorded) -> Iterable[Problem]:
         try:
@@ -93,6 +94,7 @@ class Verification:
 
     async def _read_games(self, progress: Progress | None) -> None:
         tail = await self.log.tail(GAMES)
+        self.problems += self.ledger.resume()
         async for batch in self.games.read(tail, progress):
             completed: list[Recorded[facts.GameCompleted]] = []
             for event, meta in batch:
@@ -123,10 +125,11 @@ class Verification:
             await self.pace()
         self.history.shards.clear()
 
-    def _named_in_vain(self, tail: int) -> list[Problem]:
+    async def _named_in_vain(self) -> list[Problem]:
         """Return the problem of a stream that ends before a message that a fact names."""
         found = []
-        for stream, end in ((EVENTS, tail), (GAMES, self.games.seq)):
+        for stream in (EVENTS, GAMES):
+            end = await self.log.tail(stream)
             seq, position = self.history.named.pop(stream, (0, ""))
             if seq > end:
                 text = f"{position} names {stream}/{seq}, but {stream} ends with {end}"

@@ -12,7 +12,7 @@ from support.real_loop import RealLoop
 from support.turning_loop import SETTINGS, TurningLoop
 
 from ringrift.consumers.verification.report import SHOWN_MAX, Problem, VerifyReport
-from ringrift.consumers.verification.whole import verify
+from ringrift.consumers.verification.whole import Verification, verify
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, draft
 from ringrift.events.facts import (
@@ -116,6 +116,15 @@ async def test_a_sound_log_has_no_problems(real: RealLoop) -> None:
     assert report.checked["score"] == len(await real.all(EvaluationScored)) > 0
     *_, summary = report.lines()
     assert summary.endswith("all agree with the log")
+
+
+async def test_games_of_later_requests_wait_for_them(real: RealLoop) -> None:
+    whole = Verification(real.log, Presence(real.log), await marks.newest(real.log))
+    for until in (1, 3, await real.tail() - 2, None):
+        await whole.advance(until)
+        failed = [item for item in whole.report().problems if item.level == "fail"]
+        assert failed == []
+    assert whole.checked["score"] == len(await real.all(EvaluationScored))
 
 
 def lost_event(loop: RealLoop) -> str:
