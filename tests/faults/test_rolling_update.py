@@ -30,7 +30,7 @@ from ringrift.server.embedded import EmbeddedServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_time]
 ROOT = Path(__file__).parents[2]
-EARLIER = "8b7dccc80b78"
+EARLIER = "db5d29289f06"
 """a commit whose events are those of this program, until there is a release"""
 SECONDS_MAX = 60.0
 CONFIGS = ("hex8_2p", "square8_2p", "hex8_3p", "square8_3p", "hex8_4p")
