@@ -1,6 +1,5 @@
 """Evaluations, ratings, promotions, and how fast a config gains strength."""
 
-from itertools import pairwise
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -39,8 +38,8 @@ class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
 
     `scores` is a histogram: (the candidate's mean score over the games of one start, 0..1; number
     of starts). With two seats the scores are 0, 1/4, 1/2, 3/4, 1: the pentanomial of the
-    sequential test. `rankings` holds all games; `games` of them are recorded, and the candidate
-    won `wins`."""
+    sequential test. `rankings` holds all games, or none; `games` of them are recorded, and the
+    candidate won `wins`."""
 
     candidate: Name
     candidate_model: Sha256 | None
@@ -56,10 +55,11 @@ class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
     def __post_init__(self) -> None:
         seats, players = seats_of(self.config), {self.candidate, self.opponent}
         law(self.scores, "a score has at least one start")
-        law(all(low[0] < high[0] for low, high in pairwise(self.scores)), "scores ascend")
+        law(len({score for score, _ in self.scores}) == len(self.scores), "a score is named twice")
         games = seats * sum(count for _, count in self.scores)
         law(self.games <= games, "a start has one game for each seat")
-        law(sum(row.count for row in self.rankings) == games, "every game has a ranking")
+        ranked = sum(row.count for row in self.rankings)
+        law(not self.rankings or ranked == games, "every game has a ranking, or none has")
         law(all(len(row.order) == seats for row in self.rankings), "a ranking has every seat")
         law(all(players.issuperset(row.order) for row in self.rankings), "others played as well")
         law(self.wins <= games, "more wins than games")
