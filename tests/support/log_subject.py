@@ -19,10 +19,8 @@ class Subject:
         self.node = f"n{next(_numbers)}"
         self.name = f"ringrift.consumer.{self.node}.started"
 
-    def draft(self, key: str | int, size: int = 1) -> Draft:
-        event = ConsumerStarted(
-            node=self.node, consumer="test", instance=str(key), version="x" * size
-        )
+    def draft(self, key: str | int) -> Draft:
+        event = ConsumerStarted(node=self.node, consumer="test", instance=str(key), version="x")
         return draft(event, cause=None, source="test", key=f"{self.node}:{key}")
 
     async def stored(self, log: Log) -> list[int]:
