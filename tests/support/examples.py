@@ -9,14 +9,14 @@ import msgspec
 from ringrift.events import EventType, Fact
 
 _PATTERNS = {
-    "^(square8|square19|hex8|hexagonal)(_[234]p)?=(0?[.][0-9]+|1)$": "hex8_2p=0.25",
-    "^[a-z0-9-]+>[a-z0-9-]+$": "v2-micro>v2",
-    "^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$": "hex8_2p=" + "ab" * 32,
+    r"^(square8|square19|hex8|hexagonal)(_[234]p)?=(0?[.][0-9]+|1)$(?!\n)": "hex8_2p=0.25",
+    r"^[a-z0-9-]+>[a-z0-9-]+$(?!\n)": "v2-micro>v2",
+    r"^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$(?!\n)": "hex8_2p=" + "ab" * 32,
     r"^[0-9a-f]{64}$(?!\n)": "ab" * 32,
     r"^[a-z0-9_-]{1,64}$(?!\n)": "token-1_x",
     r"^[!-~]{1,200}$(?!\n)": "name:1/~",
     r"^[A-Z]{1,20}/[0-9]{1,19}$(?!\n)": "EVENTS/12",
-    "^(square8|square19|hex8|hexagonal)_[234]p$": "hex8_2p",
+    r"^(square8|square19|hex8|hexagonal)_[234]p$(?!\n)": "hex8_2p",
 }
 
 

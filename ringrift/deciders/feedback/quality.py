@@ -80,7 +80,7 @@ def assess(
     yield f.QualityAssessed(
         **context.basis(fact.config),
         shard=fact.digest,
-        games=games,
+        games=min(games, f.COUNT_MAX),
         score=score,
         confidence=sure,
         adjusted=adjusted,

@@ -4,8 +4,9 @@
 A training that waits too long takes another node from self-play, until no training has waited for
 a while; trainers play too while no training waits.
 
-Nodes that were never registered are assigned nothing and take the work of their processes: a
-laptop, a small cluster. A suspected node is left out until it returns."""
+A node that was registered and does not start is left out after the silence that makes a node
+suspected. Nodes that were never registered are assigned nothing and take the work of their
+processes: a laptop, a small cluster. A suspected node is left out until it returns."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,6 +22,8 @@ class FleetView(Struct, frozen=True, kw_only=True):
     """The nodes by name, the duration of work, and since when the training of a config waits."""
 
     nodes: dict[str, FleetNode] = {}
+    joined: tuple[str, ...] = ()
+    """nodes that are present, registered or not"""
     play: Durations = Durations()
     waiting: dict[str, datetime] = {}
     trainers: tuple[str, ...] = ()
@@ -35,16 +38,34 @@ DECIDER.keeps(f.TickRecorded, minute=lambda fact: fact.minute)
 
 
 @DECIDER.evolves
-def registered(state: FleetView, fact: f.NodeRegistered) -> FleetView:
+def registered(state: FleetView, fact: f.NodeRegistered, context: Context) -> FleetView:
     known = state.nodes.get(fact.node)
-    node = replace(known, registered=fact) if known else FleetNode(registered=fact)
+    awaited_since = None if fact.node in state.joined else context.time
+    new = FleetNode(registered=fact, awaited_since=awaited_since)
+    node = replace(known, registered=fact) if known else new
     return replace(state, nodes={**state.nodes, fact.node: node})
 
 
 @DECIDER.evolves
 def seen(state: FleetView, fact: f.NodeSuspected | f.NodeJoined) -> FleetView:
     present = isinstance(fact, f.NodeJoined)
-    return replace(state, nodes=changed(state.nodes, fact.node, present=present))
+    joined = tuple(name for name in state.joined if name != fact.node)
+    if present:
+        joined = (*joined, fact.node)
+    nodes = changed(state.nodes, fact.node, present=present, awaited_since=None)
+    return replace(state, nodes=nodes, joined=joined)
+
+
+@DECIDER.evolves
+def awaited(state: FleetView, fact: f.TickRecorded, context: Context) -> FleetView:
+    # a node that was registered and never started would keep work from those that run
+    patience = context.settings.operation.node_suspected_seconds
+    missing = {
+        name: replace(node, present=False, awaited_since=None)
+        for name, node in state.nodes.items()
+        if node.awaited_since and (context.time - node.awaited_since).total_seconds() > patience
+    }
+    return replace(state, nodes=state.nodes | missing) if missing else state
 
 
 @DECIDER.evolves

@@ -78,7 +78,7 @@ def judge(state: Nodes, fact: f.Fact, context: Context) -> Iterator[f.NodeJoined
             if not node.announced:
                 yield f.NodeJoined(node=name, rejoined=node.returns)
             continue
-        silent = now - node.silent_since
+        silent = min(now - node.silent_since, f.VALUE_MAX)
         due = standing_after(silent, context.settings.operation)
         if _ORDER.index(due) > _ORDER.index(node.standing):
             yield _FACTS[due](node=name, silent_seconds=silent)

@@ -8,6 +8,7 @@
 Speeds are estimates, so every threshold has a hysteresis."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -25,6 +26,8 @@ class FleetNode(Struct, frozen=True, kw_only=True):
 
     registered: f.NodeRegistered
     present: bool = True
+    awaited_since: datetime | None = None
+    """when it was registered, until it starts for the first time"""
     assignment: f.NodeAssigned | None = None
 
     def allowed(self, minute: int) -> Kinds:

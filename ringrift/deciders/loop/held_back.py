@@ -49,7 +49,8 @@ class Readiness(Struct, frozen=True, kw_only=True):
         never assessed."""
         if self.unassessed is None or self.assessed_at is None or self.exported_at is None:
             return False
-        return (now - self.exported_at).total_seconds() < settings.assessment_seconds_max
+        passed = (now - self.exported_at).total_seconds()
+        return 0.0 <= passed < settings.assessment_seconds_max
 
     def defect(self, settings: Settings, now: datetime) -> tuple[Defect, str] | None:
         """Why the data must not be trained on, with a detail; None if they may."""
@@ -113,7 +114,7 @@ def waits(config: str, readiness: Readiness, attempts: Attempts, context: Contex
         return False
     if finished is not None and len(settings.configs) > 1:
         passed = (context.time - finished).total_seconds()
-        if passed < cooldown_seconds(readiness.pace, settings.training):
+        if 0.0 <= passed < cooldown_seconds(readiness.pace, settings.training):
             return True
     return readiness.assessing(settings.training, context.time)
 

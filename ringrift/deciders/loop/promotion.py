@@ -139,7 +139,8 @@ def _cooldown(item: Promotion, context: Context) -> float:
     if item.rolled_back_at is None:
         return 0.0
     passed = (context.time - item.rolled_back_at).total_seconds()
-    return context.settings.promotion.cooldown_seconds - passed
+    # a rollback in the future is a wrong clock, and must not block promotions until then
+    return context.settings.promotion.cooldown_seconds - passed if passed >= 0.0 else 0.0
 
 
 def _verdict(

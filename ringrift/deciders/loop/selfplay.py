@@ -162,11 +162,13 @@ def _plan(
     simulations = settings.selfplay.simulations
     if settings.selfplay.budget != "fixed":
         simulations = scheduling.budget(item.progress.games_played, item.gap)
+    # a plan of too many tickets is not lawful
+    per_ticket = max(ticket_games(state, config, settings), -(-games // f.TICKETS_MAX))
     return f.SelfplayPlanned(
         **context.basis(config),
         generation=item.generation,
         games=games,
-        games_per_ticket=ticket_games(state, config, settings),
+        games_per_ticket=per_ticket,
         simulations=simulations,
         model=item.model,
         seed=seed_from(settings.seed, config, *purpose),

@@ -66,6 +66,8 @@ def decide(state: Trainings, context: Context) -> Decisions:
 def due(item: Training, settings: Settings) -> str:
     """Why to train now, empty if not."""
     attempts, progress, training = item.attempts, item.progress, settings.training
+    if item.readiness.generation < 0:
+        return ""  # nothing was played, so what failed was not asked for here
     if attempts.failed:
         attempt = attempts.count + 1
         return f"attempt {attempt} of {ATTEMPTS_MAX}" if attempt <= ATTEMPTS_MAX else ""

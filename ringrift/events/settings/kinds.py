@@ -19,12 +19,12 @@ Factor = Annotated[float, Meta(gt=0.0, le=1.0)]
 """a factor that reduces a value, or leaves it unchanged"""
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
 _BOARD = f"({'|'.join(BOARDS)})"
-ConfigPattern = Annotated[str, Meta(pattern=f"^{_BOARD}_[234]p$")]
-ModelOfConfig = Annotated[str, Meta(pattern=f"^{_BOARD}_[234]p=[0-9a-f]{{64}}$")]
+ConfigPattern = Annotated[str, Meta(pattern=rf"^{_BOARD}_[234]p$(?!\n)")]
+ModelOfConfig = Annotated[str, Meta(pattern=rf"^{_BOARD}_[234]p=[0-9a-f]{{64}}$(?!\n)")]
 """A config and the digest of a network for it."""
-Quota = Annotated[str, Meta(pattern=f"^{_BOARD}(_[234]p)?=(0?[.][0-9]+|1)$")]
+Quota = Annotated[str, Meta(pattern=rf"^{_BOARD}(_[234]p)?=(0?[.][0-9]+|1)$(?!\n)")]
 """A board or config and the largest share of self-play it may have."""
-Cascade = Annotated[str, Meta(pattern="^[a-z0-9-]+>[a-z0-9-]+$")]
+Cascade = Annotated[str, Meta(pattern=r"^[a-z0-9-]+>[a-z0-9-]+$(?!\n)")]
 """`a>b`: from architecture a to architecture b (requirement G04.15)."""
 
 

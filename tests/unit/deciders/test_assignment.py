@@ -34,6 +34,10 @@ def asked(config: str = HEX) -> TrainingRequested:
     )
 
 
+def joined(name: str) -> NodeJoined:
+    return NodeJoined(node=name, rejoined=False)
+
+
 @pytest.fixture
 def life(story, settings_changed):
     return story(DECIDER).given(settings_changed())
@@ -69,8 +73,24 @@ def test_a_suspected_node_is_left_out_until_it_returns(life):
     assert fact.kinds == PLAYS
 
 
+def test_a_node_that_was_registered_and_never_starts_keeps_no_work_from_others(life):
+    # on the cheap one a game costs a tenth, so the dear one stands by
+    life.given(node("real", cost=1.0), joined("real"), node("ghost", cost=0.1))
+    assert assigned(life) == {"ghost": EVERYTHING, "real": ()}
+    life.after(seconds=301).when(TickRecorded(minute=7)).then(NodeAssigned, NodeAssigned)
+    assert assigned(life) == {"ghost": (), "real": EVERYTHING}
+    life.when(joined("ghost")).then(NodeAssigned, NodeAssigned)
+    assert assigned(life)["ghost"]
+
+
+def test_a_node_may_start_before_it_is_registered(life):
+    life.given(joined("a1"), node("a1"))
+    life.after(seconds=3600).when(TickRecorded(minute=60)).then()
+    assert assigned(life) == {"a1": EVERYTHING}
+
+
 def test_a_waiting_training_takes_a_node_once(life):
-    life.given(node("a1"), node("a2"), node("a3"), asked())
+    life.given(node("a1"), node("a2"), node("a3"), *map(joined, ("a1", "a2", "a3")), asked())
     life.after(seconds=900).when(TickRecorded(minute=15)).then(NodeAssigned)
     taken = life.decided[0]
     assert (taken.kinds, taken.preempts) == (("training",), True)
@@ -83,7 +103,7 @@ def test_a_waiting_training_takes_a_node_once(life):
 
 
 def test_a_taken_node_is_released_after_an_hour_without_waiting_trainings(life):
-    life.given(node("a1"), node("a2"), node("a3"), asked())
+    life.given(node("a1"), node("a2"), node("a3"), *map(joined, ("a1", "a2", "a3")), asked())
     life.after(seconds=900).when(TickRecorded(minute=15)).then(NodeAssigned)
     taken = life.decided[0].node
     life.given(
