@@ -66,7 +66,8 @@ class Durations(Struct, frozen=True, kw_only=True):
         total, weight = -math.log(speed) * PRIOR_COUNT, PRIOR_COUNT
         for config, fleet in self.configs.items():
             here = self.pairs.get(f"{config} {accelerator}", Spread())
-            if here.count:
-                total += here.count * math.log(here.mean / fleet.mean)
+            ratio = here.mean / fleet.mean if fleet.mean else 0.0
+            if ratio > 0.0:
+                total += here.count * math.log(ratio)
                 weight += here.count
         return math.exp(total / weight)
