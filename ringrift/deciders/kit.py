@@ -289,6 +289,15 @@ def tick_seconds(before: datetime | None, now: datetime) -> float:
     return min(max(passed, 0.0), TICK_SECONDS_MAX)
 
 
+TICKETS_MAX = 64
+"""of a config, whose outcome is remembered; a worker that was frozen may write one again"""
+
+
+def noted(tickets: tuple[str, ...], ticket: str) -> tuple[str, ...]:
+    """The newest tickets with an outcome, and one more. An outcome counts once."""
+    return (*tickets, ticket)[-TICKETS_MAX:]
+
+
 SEED_BITS = 48  # exact in JSON readers that hold numbers as doubles
 
 

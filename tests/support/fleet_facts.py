@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ringrift.events.facts import NodeRegistered, SelfplayFinished
+from support.loop_facts import fresh
 
 HEX = "hex8_2p"
 
@@ -25,7 +26,13 @@ def node(name: str, cost: float = 1.0, speed: float = 1.0, **changes) -> NodeReg
 
 def finished(where: str, games: int, seconds: float) -> SelfplayFinished:
     return SelfplayFinished(
-        config=HEX, generation=0, ticket="t", games=games, plies=1, play_seconds=seconds, node=where
+        config=HEX,
+        generation=0,
+        ticket=fresh(),
+        games=games,
+        plies=1,
+        play_seconds=seconds,
+        node=where,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from ringrift.events.facts import (
@@ -23,6 +24,14 @@ CONFIG = "hex8_2p"
 SMALL = SelfplaySettings(games=128, bootstrap_games=64, games_per_ticket=64)
 
 
+_NUMBERS = itertools.count(1)
+
+
+def fresh() -> str:
+    """A ticket that no other fact names."""
+    return f"t{next(_NUMBERS)}"
+
+
 def planned(generation: int = 0, games: int = 64, model: str | None = None) -> SelfplayPlanned:
     return SelfplayPlanned(
         config=CONFIG,
@@ -40,7 +49,7 @@ def played(generation: int = 0, games: int = 64) -> SelfplayFinished:
     return SelfplayFinished(
         config=CONFIG,
         generation=generation,
-        ticket="t",
+        ticket=fresh(),
         games=games,
         plies=games * 150,
         play_seconds=1.0,
@@ -151,7 +160,7 @@ def scored(
     return EvaluationScored(
         config=config,
         generation=1,
-        ticket="t",
+        ticket=fresh(),
         candidate=me,
         candidate_model=model,
         opponent=other,

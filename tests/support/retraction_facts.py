@@ -15,6 +15,7 @@ from ringrift.events.facts import (
     TrainingRequested,
 )
 from ringrift.events.settings import TrainingSettings
+from support.loop_facts import fresh
 
 CONFIG = "hex8_2p"
 
@@ -123,6 +124,12 @@ def ready(settings_changed: Any, games: int = 64, **settings: Any) -> tuple[Fact
         settings_version=1,
     )
     done = SelfplayFinished(
-        config=CONFIG, generation=0, ticket="t", games=games, plies=1, play_seconds=1.0, node="n"
+        config=CONFIG,
+        generation=0,
+        ticket=fresh(),
+        games=games,
+        plies=1,
+        play_seconds=1.0,
+        node="n",
     )
     return settings_changed(training=TrainingSettings(min_samples=100, **settings)), plan, done

@@ -14,6 +14,7 @@ from ringrift.events.facts import (
     TrainingStarted,
     VelocityChanged,
 )
+from support.loop_facts import fresh
 
 CONFIG, OTHER = "hex8_2p", "square8_2p"
 
@@ -41,7 +42,7 @@ def played(generation: int = 0) -> SelfplayFinished:
     return SelfplayFinished(
         config=CONFIG,
         generation=generation,
-        ticket="t",
+        ticket=fresh(),
         games=64,
         plies=1,
         play_seconds=1.0,

@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ringrift.deciders.fleet.durations import Spread
+from ringrift.deciders import kit
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
 from ringrift.events import Settings
@@ -65,6 +66,8 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     retests: dict[str, Retest] = {}
     left_out: tuple[str, ...] = ()
     """tickets that were retracted before they were scored"""
+    tickets: tuple[str, ...] = ()
+    """answered"""
     seconds: Spread = Spread()
     """of a game of a match on a node"""
     generations: dict[str, int] = {}
@@ -206,11 +209,22 @@ def counted(state: Evaluations, fact: f.EvaluationRequested) -> Evaluations:
 
 @DECIDER.evolves
 def answered(state: Evaluations, fact: f.EvaluationEnded) -> Evaluations:
+    item = state.configs.get(fact.config, Evaluation())
+    if fact.ticket in item.tickets:
+        return state
     return replace(state, waiting=max(0, state.waiting - 1))
 
 
 @DECIDER.evolves
+def failed(item: Evaluation, fact: f.EvaluationFailed) -> Evaluation:
+    return replace(item, tickets=kit.noted(item.tickets, fact.ticket))
+
+
+@DECIDER.evolves
 def scored(item: Evaluation, fact: f.EvaluationScored, context: Context) -> Evaluation:
+    if fact.ticket in item.tickets:
+        return item
+    item = replace(item, tickets=kit.noted(item.tickets, fact.ticket))
     if fact.games:
         item = replace(item, seconds=item.seconds.after(fact.play_seconds / fact.games))
     model = fact.candidate_model or ""

@@ -2,7 +2,7 @@
 
 import math
 
-from ringrift.deciders.kit import Fold, Struct, replace
+from ringrift.deciders.kit import Fold, Struct, noted, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import TrainingSettings
 
@@ -26,6 +26,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """a training of the generation in play was requested"""
     degraded: bool = False
     """the quality of the data is degraded"""
+    tickets: tuple[str, ...] = ()
+    """counted"""
 
     def enough(self, settings: TrainingSettings) -> bool:
         """Whether there are enough new samples for a training, or fewer with a clear outcome."""
@@ -72,6 +74,9 @@ def planned(item: Progress, fact: f.SelfplayPlanned) -> Progress:
 
 @PROGRESS.evolves
 def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
+    if fact.ticket in item.tickets:
+        return item
+    item = replace(item, tickets=noted(item.tickets, fact.ticket))
     if fact.spare:
         left, played = item.spare_planned - fact.lost, item.spare_played + fact.games
         return replace(item, spare_planned=left, spare_played=played)
@@ -81,9 +86,10 @@ def played(item: Progress, fact: f.SelfplayFinished) -> Progress:
 
 @PROGRESS.evolves
 def evaluated(item: Progress, fact: f.EvaluationScored) -> Progress:
-    if fact.purpose in f.MEASURING:
+    if fact.purpose in f.MEASURING or fact.ticket in item.tickets:
         return item  # no shard holds its games
-    return replace(item, games_evaluated=item.games_evaluated + fact.games)
+    tickets = noted(item.tickets, fact.ticket)
+    return replace(item, games_evaluated=item.games_evaluated + fact.games, tickets=tickets)
 
 
 @PROGRESS.evolves

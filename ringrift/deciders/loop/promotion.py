@@ -12,7 +12,7 @@ network."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted, replace
 from ringrift.deciders.loop.verdict import Scores, Verdict, judge, merged, plays_as
 from ringrift.events import facts as f
 
@@ -36,6 +36,8 @@ class Promotion(Struct, frozen=True, kw_only=True):
     rolled_back_at: datetime | None = None
     left_out: tuple[str, ...] = ()
     """tickets that were retracted before they were scored"""
+    tickets: tuple[str, ...] = ()
+    """counted"""
 
 
 DECIDER = Decider("promotion", Configs[Promotion])
@@ -50,11 +52,12 @@ def registered(item: Promotion, fact: f.ModelRegistered) -> Promotion:
 @DECIDER.evolves
 def scored(item: Promotion, fact: f.EvaluationScored) -> Promotion:
     candidate = _judged_by(item, fact)
-    if candidate is None:
+    if candidate is None or fact.ticket in item.tickets:
         return item
     scores, games = merged(candidate.scores, fact.scores), candidate.games + fact.games
     changed = {fact.candidate_model or "": replace(candidate, scores=scores, games=games)}
-    return replace(item, candidates=item.candidates | changed)
+    tickets = noted(item.tickets, fact.ticket)
+    return replace(item, candidates=item.candidates | changed, tickets=tickets)
 
 
 @DECIDER.evolves

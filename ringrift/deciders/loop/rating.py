@@ -8,7 +8,7 @@ matches give the same bits."""
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from ringrift.deciders.kit import Configs, Decider, Struct, replace
+from ringrift.deciders.kit import Configs, Decider, Struct, noted, replace
 from ringrift.deciders.stats import plackett_luce
 from ringrift.events import facts as f
 from ringrift.events.participants import BASELINE
@@ -31,6 +31,8 @@ class Elo(Struct, frozen=True, kw_only=True):
     games: int = 0
     left_out: tuple[str, ...] = ()
     """tickets that were retracted before they were scored"""
+    tickets: tuple[str, ...] = ()
+    """counted"""
 
 
 Matches = Configs[Elo]
@@ -39,6 +41,9 @@ DECIDER = Decider("elo", Matches)
 
 @DECIDER.evolves
 def scored(item: Elo, fact: f.EvaluationScored) -> Elo:
+    if fact.ticket in item.tickets:
+        return item
+    item = replace(item, tickets=noted(item.tickets, fact.ticket))
     if fact.ticket in item.left_out:
         return replace(item, left_out=tuple(name for name in item.left_out if name != fact.ticket))
     rankings = _counted(item.rankings, fact.rankings, 1)
@@ -47,7 +52,8 @@ def scored(item: Elo, fact: f.EvaluationScored) -> Elo:
 
 @DECIDER.evolves
 def retracted(item: Elo, fact: f.GamesRetracted) -> Elo:
-    return Elo(
+    return replace(
+        item,
         rankings=_counted(item.rankings, fact.rankings, -1),
         games=max(0, item.games - fact.scored_games),
         left_out=(*item.left_out, *fact.unscored_tickets),

@@ -134,7 +134,7 @@ def _play(plan: SelfplayPlanned) -> list[Fact]:
     done = SelfplayFinished(
         config=plan.config,
         generation=plan.generation,
-        ticket="t",
+        ticket=f"plan-{plan.seed}",
         games=plan.games,
         plies=1,
         play_seconds=1.0,
@@ -178,7 +178,7 @@ def _measure(request: EvaluationRequested) -> list[Fact]:
     score = EvaluationScored(
         config=request.config,
         generation=request.generation,
-        ticket="t",
+        ticket=f"match-{request.seed}",
         candidate=names[0],
         opponent=names[1],
         candidate_model=request.candidate.model,

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from support.loop_facts import fresh
 from support.training_facts import (
     CONFIG,
     OTHER,
@@ -66,13 +68,13 @@ def test_backpressure_is_recorded_at_both_thresholds(story, settings_changed):
             encoder="e",
             parameters=1,
             parents=(),
-            ticket="t",
+            ticket=fresh(),
         )
 
     lost = EvaluationFailed(
         config=CONFIG,
         generation=1,
-        ticket="t",
+        ticket=fresh(),
         candidate_model=None,
         purpose="random",
         reason="r",
@@ -82,10 +84,10 @@ def test_backpressure_is_recorded_at_both_thresholds(story, settings_changed):
     life.when(registered(B)).then(
         EvaluationRequested, EvaluationRequested, EvaluationBackpressureEngaged
     )
-    life.when(lost).then()
-    life.when(lost).then()
-    life.when(lost).then(EvaluationBackpressureReleased)
-    life.when(lost).then()
+    life.when(replace(lost, ticket=fresh())).then()
+    life.when(replace(lost, ticket=fresh())).then()
+    life.when(replace(lost, ticket=fresh())).then(EvaluationBackpressureReleased)
+    life.when(replace(lost, ticket=fresh())).then()
 
 
 def trained_once(story, settings_changed, *configs: str):

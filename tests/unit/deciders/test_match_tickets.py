@@ -4,6 +4,7 @@ one ticket, as it was."""
 from __future__ import annotations
 
 import pytest
+from support.loop_facts import fresh
 
 from ringrift.deciders.loop import evaluation
 from ringrift.deciders.loop.evaluation import DECIDER, ROUND_TICKETS_MAX
@@ -36,7 +37,7 @@ def registered(model: str) -> ModelRegistered:
         encoder="e",
         parameters=1,
         parents=(),
-        ticket="t",
+        ticket=fresh(),
     )
 
 
@@ -67,7 +68,7 @@ def scored(
     return EvaluationScored(
         config=BIG,
         generation=1,
-        ticket=f"t{round_}",
+        ticket=fresh(),
         candidate=candidate,
         candidate_model=model,
         opponent=opponent,

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from support.loop_facts import fresh
 from support.story import Story
 
 from ringrift.deciders.feedback.regression import DECIDER, SEVERITIES, level_of
@@ -90,7 +91,7 @@ def scored(wins: int, losses: int, opponent: str, model: str = D) -> EvaluationS
     return EvaluationScored(
         config=CONFIG,
         generation=3,
-        ticket="t",
+        ticket=fresh(),
         candidate=me,
         candidate_model=model,
         opponent=other,

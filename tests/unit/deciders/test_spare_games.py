@@ -4,6 +4,7 @@ a laptop."""
 from __future__ import annotations
 
 import pytest
+from support.loop_facts import fresh
 
 from ringrift.deciders.loop import selfplay
 from ringrift.deciders.loop.selfplay import DECIDER
@@ -28,7 +29,7 @@ def played(config: str, games: int, seconds: float = 10.0, **changes) -> Selfpla
     return SelfplayFinished(
         config=config,
         generation=0,
-        ticket="t",
+        ticket=fresh(),
         games=games,
         plies=1,
         play_seconds=seconds,
