@@ -18,8 +18,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from ringrift.deciders.fleet.durations import Spread
 from ringrift.deciders import kit
+from ringrift.deciders.fleet.durations import Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
 from ringrift.events import Settings
