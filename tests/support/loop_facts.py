@@ -155,7 +155,9 @@ def scored(
     starts = tuple((score, count) for score, count in ((0.0, losses), (1.0, wins)) if count)
     me, other = (
         f"{model[:12]}:gumbel:s32",
-        f"{(A if model == B else B)[:12]}:gumbel:s32" if purpose == "promotion" else "baseline:random:s0",
+        f"{(A if model == B else B)[:12]}:gumbel:s32"
+        if purpose == "promotion"
+        else "baseline:random:s0",
     )
     return EvaluationScored(
         config=config,
