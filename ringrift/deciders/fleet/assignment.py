@@ -17,6 +17,9 @@ from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
 from ringrift.events import Settings
 from ringrift.events import facts as f
 
+TICKET_SECONDS_MIN = 1.0
+"""shorter tickets spend their time on the queue"""
+
 
 class FleetView(Struct, frozen=True, kw_only=True):
     """The nodes by name, the duration of work, and since when the training of a config waits."""
@@ -124,6 +127,7 @@ def assign(
         seconds = settings.ticket_seconds
         if node.registered.ephemeral:
             seconds = settings.ticket_seconds_ephemeral
+        seconds = min(max(seconds, TICKET_SECONDS_MIN), f.VALUE_MAX)
         same = current is not None and (current.kinds, current.ticket_seconds) == (kinds, seconds)
         if name == taken or not same:
             yield f.NodeAssigned(

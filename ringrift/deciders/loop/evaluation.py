@@ -148,7 +148,7 @@ class _Candidate(NamedTuple):
             opponent=opponent,
             purpose=purpose,
             round=round,
-            starts=starts,
+            starts=min(starts, f.ITEMS_MAX),
             seed=seed_from(settings.seed, *parts, *seed),
         )
 
@@ -183,6 +183,8 @@ def _open(trial: Trial, config: str, settings: Settings) -> bool:
 
 @DECIDER.evolves
 def registered(item: Evaluation, fact: f.ModelRegistered) -> Evaluation:
+    if fact.model == item.current:
+        return item  # registered again, and no candidate
     new = {fact.model: Trial(generation=fact.generation, rival=item.current)}
     return replace(item, trials=item.trials | new)
 
@@ -259,7 +261,8 @@ def tainted(item: Evaluation, fact: f.ModelTainted) -> Evaluation:
 
 @DECIDER.evolves
 def judged(item: Evaluation, fact: f.Verdict | f.ModelRolledBack, context: Context) -> Evaluation:
-    trials = {name: trial for name, trial in item.trials.items() if name != fact.model}
+    decided = (fact.model, fact.current)
+    trials = {name: trial for name, trial in item.trials.items() if name not in decided}
     for name, old in trials.items():
         if old.rival != fact.current:  # against the new rival it starts again
             fresh = Trial(generation=old.generation, rival=fact.current, baselines=old.baselines)
