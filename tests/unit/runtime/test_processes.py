@@ -29,7 +29,6 @@ FOR_PEOPLE = (
     f.NodeDegraded,
     f.NodeLost,
     f.BreakerOpened,
-    f.VerificationFailed,
 )
 """Facts that no process reads: `ringrift status`, `ringrift events tail` and the live screen show
 them."""
