@@ -7,6 +7,8 @@ from ringrift.events.settings import SchedulingSettings
 
 PRIORITY_MIN = 0.01
 """so that starvation has an effect on a config with a priority of 0"""
+RAW_MIN = 1e-12
+"""limits are divided by it"""
 
 Shares = dict[str, float]
 """a number for each config or board; as a result, they sum to 1"""
@@ -26,7 +28,7 @@ def allocate(priorities: Shares, games: dict[str, int], settings: SchedulingSett
     """Shares that sum to 1: priority times starvation, each between minimum and cap, boards and
     configs within their quotas. The minimum takes precedence over a quota."""
     raw = {
-        config: max(value, PRIORITY_MIN) * starvation(games[config], settings)
+        config: max(max(value, PRIORITY_MIN) * starvation(games[config], settings), RAW_MIN)
         for config, value in priorities.items()
     }
     count = len(raw)
@@ -59,6 +61,8 @@ def bounded(raw: Shares, low: Shares, high: Shares, total: float = 1.0) -> Share
     Needs raw > 0 and sum(low) <= total. If the upper limits sum to less than `total`, all are
     exceeded in proportion."""
     room = sum(high.values())
+    if room <= 0.0:  # every quota is 0
+        return dict.fromkeys(high, total / len(high))
     if room <= total:
         return {name: most * total / room for name, most in high.items()}
 
