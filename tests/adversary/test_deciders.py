@@ -17,9 +17,9 @@ from ringrift.runtime.processes import deciders
 FACTS = 3000
 FACTS_LONG = int(os.environ.get("ADVERSARY_FACTS", "1000000"))
 FIRST_LONG_SEED = 1000
-_KNOWN = "evaluation fleet nodes promotion selfplay training"
+_KNOWN = "retention scheduling selfplay training"
 KNOWN_FAULTS = frozenset(_KNOWN.split())
-"""deciders that still raise; `python -m tests.adversary --decider NAME` shows where"""
+"""under extreme settings; `python -m tests.adversary --decider NAME` shows where"""
 
 
 @pytest.fixture(scope="module")
