@@ -11,32 +11,28 @@ Names whose modules need numba, which takes a second to import, are imported on 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ringrift.rules.config import BOARDS, CONFIGS, Board, Config
+from ringrift.rules.config import CONFIGS, Config
 from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError
-from ringrift.rules.geometry import Geometry, geometry
+from ringrift.rules.geometry import geometry
 
 if TYPE_CHECKING:
-    from ringrift.rules.position import PHASES, Position, warm_up
+    from ringrift.rules.position import PHASES, Position
     from ringrift.rules.record import Record
 
 __all__ = [
-    "BOARDS",
     "CONFIGS",
     "PHASES",
-    "Board",
     "Config",
     "ConfigError",
-    "Geometry",
     "IllegalMove",
     "NotationError",
     "Position",
     "Record",
     "RulesError",
     "geometry",
-    "warm_up",
 ]
 
-_HOMES = {"PHASES": "position", "Position": "position", "warm_up": "position", "Record": "record"}
+_HOMES = {"PHASES": "position", "Position": "position", "Record": "record"}
 
 
 def __getattr__(name: str) -> Any:

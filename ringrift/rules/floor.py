@@ -14,18 +14,21 @@ from ringrift.rules.layout import Words
 FLOOR, REST, REGION, BORDER = range(4)
 
 
+@inlined
+def _floor_row(s: Words, land: int, marks: int, border: int) -> int:
+    """Return a row of the floor; `land` and `marks` are the offsets of the row in these masks."""
+    return i64(s[U(land)]) & (~i64(s[U(marks)]) if border else -1)
+
+
 @compiled
 def _neighbourhood(t: Words, s: Words, border: int, c: int) -> int:
     """Return the flags TOUCHES and MAY_SPLIT of a cell in the floor of a border colour."""
     at, y = la.slot_of(t, c), (c & ((1 << i64(t[U(tb.T_STRIDE_LOG2)])) - 1)) - 1
-    land = la.mask_at(t, la.LAND_MASK) + at
-    before, here, after = i64(s[U(land - 1)]), i64(s[U(land)]), i64(s[U(land + 1)])
-    if border:
-        marks = la.mask_at(t, la.MARK_MASK + border) + at
-        before &= ~s[U(marks - 1)]
-        here &= ~s[U(marks)]
-        after &= ~s[U(marks + 1)]
-    index = ((before >> y) & 7) | (((here >> y) & 7) << 3) | (((after >> y) & 7) << 6)
+    land, marks = la.mask_at(t, la.LAND_MASK) + at, la.mask_at(t, la.MARK_MASK + border) + at
+    index = i64(0)
+    for i in range(3):
+        row = _floor_row(s, land - 1 + i, marks - 1 + i, border)
+        index |= ((row >> y) & 7) << (3 * i)
     return i64(t[U(tb.T_NEIGHBOURHOOD + index)])
 
 
@@ -43,12 +46,6 @@ def spread_in_row(mask: int, floor: int) -> int:
     filled |= free & (filled >> 8)
     free &= free >> 8
     return filled | (free & (filled >> 16))
-
-
-@inlined
-def _floor_row(s: Words, land: int, marks: int, border: int) -> int:
-    """Return a row of the floor; `land` and `marks` are the offsets of the row in these masks."""
-    return i64(s[U(land)]) & (~i64(s[U(marks)]) if border else -1)
 
 
 @compiled

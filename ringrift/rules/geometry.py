@@ -7,7 +7,10 @@ in the array, sentinels around the board included. Move codes contain core ids, 
 frozen.
 """
 
+from collections.abc import Mapping
 from functools import cache
+from itertools import takewhile
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,6 +21,8 @@ from ringrift.rules.config import Config
 
 SQUARE_DIRECTIONS: Final = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 HEX_DIRECTIONS: Final = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
+
+Cell = tuple[int, int]  # grid coordinates, or the difference of two
 
 
 class Geometry(NamedTuple):
@@ -53,6 +58,8 @@ def geometry(config: Config) -> Geometry:
     links_at = rows_at + row_slots * (2 + 2 * config.seats)
     scratch_at = links_at + config.seats * config.rings_per_seat
     size = -(-(scratch_at + tb.SCRATCH_MASKS * row_slots) // 16) * 16  # whole cache lines
+    places = {tb.T_ROW_SLOTS: row_slots, tb.T_ROWS_AT: rows_at, tb.T_RING_LINKS_AT: links_at}
+    places |= {tb.T_SCRATCH_AT: scratch_at, tb.T_STATE_SIZE: size}
     rays = sum(_ray_length(core, cell, d) for cell in cells for d in directions)
     slides = len(cells) * len(directions) // 2  # from a marker to a cell without one
     grid_of = np.full(area, -1, np.int16)
@@ -71,31 +78,22 @@ def geometry(config: Config) -> Geometry:
         rings_per_seat=config.rings_per_seat,
         hex=int(board.hex),
         width=board.width,
-        table=_table(config, shift, row_slots, rows_at, links_at, scratch_at, size),
+        table=_table(config, shift, places),
         scan_of=scan_of,
         cell_of=np.array([core[cell] for cell in cells], np.int16),
         grid_of=grid_of,
     )
 
 
-def _ray_length(
-    core: dict[tuple[int, int], int], cell: tuple[int, int], step: tuple[int, int]
-) -> int:
+def _ray_length(core: Mapping[Cell, int], cell: Cell, step: Cell) -> int:
     length = 0
     while (cell[0] + (length + 1) * step[0], cell[1] + (length + 1) * step[1]) in core:
         length += 1
     return length
 
 
-def _table(
-    config: Config,
-    shift: int,
-    row_slots: int,
-    rows_at: int,
-    links_at: int,
-    scratch_at: int,
-    size: int,
-) -> NDArray[np.int32]:
+def _table(config: Config, shift: int, places: Mapping[int, int]) -> NDArray[np.int32]:
+    """Return the table of a config, with these entries about places in a state."""
     board = config.shape
     stride = 1 << shift
     east, south, south_east, north_east = stride, 1, stride + 1, stride - 1
@@ -116,12 +114,10 @@ def _table(
     t[tb.T_GROWTH] = board.name != "hexagonal"
     t[tb.T_DIRECTIONS] = len(directions)
     t[tb.T_AXES] = len(axes)
-    t[tb.T_ROW_SLOTS], t[tb.T_ROWS_AT], t[tb.T_RING_LINKS_AT] = row_slots, rows_at, links_at
+    t[list(places)] = list(places.values())
     t[tb.T_NEIGHBOURHOOD :] = _neighbourhoods(board.hex)
-    t[tb.T_SCRATCH_AT], t[tb.T_STATE_SIZE] = scratch_at, size
-    t[tb.T_DIRECTION : tb.T_DIRECTION + len(directions)] = [
-        dx * stride + dy for dx, dy in directions
-    ]
+    deltas = [dx * stride + dy for dx, dy in directions]
+    t[tb.T_DIRECTION : tb.T_DIRECTION + len(directions)] = deltas
     t[tb.T_AXIS : tb.T_AXIS + len(axes)] = axes
     t[tb.T_RECOVERY_AXIS : tb.T_RECOVERY_AXIS + len(axes)] = recovery_axes
     for x, y in board.cells:
@@ -135,7 +131,7 @@ def _neighbourhoods(is_hex: bool) -> list[int]:
     Bit `3 * (dx + 1) + (dy + 1)` of the index is the cell at that offset. tb.TOUCHES: some
     territory neighbour is floor. tb.MAY_SPLIT: the floor neighbours are not connected within the
     block, so without the middle cell the floor might be split."""
-    ring = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)) if is_hex else SQUARE_DIRECTIONS
+    ring = HEX_DIRECTIONS if is_hex else SQUARE_DIRECTIONS
     entries = []
     for index in range(512):
         around = [bool(index >> (3 * (dx + 1) + dy + 1) & 1) for dx, dy in ring]
@@ -147,14 +143,11 @@ def _neighbourhoods(is_hex: bool) -> list[int]:
 def _groups(around: list[bool], is_neighbour: list[bool]) -> int:
     """Return the number of runs of floor, in the closed ring of cells, that contain a territory
     neighbour."""
-    size = len(around)
     if all(around):
         return 1
     groups = 0
-    for i in range(size):
-        if around[i] and not around[i - 1]:
-            run = [i]
-            while around[(run[-1] + 1) % size]:
-                run.append(run[-1] + 1)
-            groups += any(is_neighbour[j % size] for j in run)
+    for i, free in enumerate(around):
+        if free and not around[i - 1]:
+            turned = zip(around[i:] + around[:i], is_neighbour[i:] + is_neighbour[:i], strict=True)
+            groups += any(near for _, near in takewhile(itemgetter(0), turned))
     return groups

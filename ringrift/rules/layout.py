@@ -51,49 +51,31 @@ TURN: Final = 0  # seat to act, 0 when over
 PHASE: Final = 1
 PLY: Final = 2  # recorded moves so far
 TURN_NUMBER: Final = 3  # from 1
-MUST: Final = 4  # core id or 0
-ORIGIN: Final = 5  # core id or 0
-DEBT: Final = 6
-OWE_CAP: Final = 7
-ACTED: Final = 8
-RECOVERING: Final = 9
-LAST_ACTOR: Final = 10
-SWAP_OPEN: Final = 11
-SWAPPED: Final = 12
+MUST, ORIGIN = 4, 5  # core id or 0
+DEBT, OWE_CAP, ACTED, RECOVERING, LAST_ACTOR, SWAP_OPEN, SWAPPED = range(6, 13)
 LPS_FIRST: Final = 13
 LPS_SEEN: Final = 14  # bit seat-1: the mask has an entry
 LPS_MASK: Final = 15  # bit seat-1: could act for real
-LPS_COUNT: Final = 16
-LPS_WHO: Final = 17
+LPS_COUNT, LPS_WHO = 16, 17
 LPS_ROUNDS: Final = 18  # rounds required
 WINNER: Final = 19
 REASON: Final = 20  # END_* code
 REGIONS: Final = 21  # in TERRITORY, nothing owed: a processable region exists
 LINKS_AT: Final = 22  # copy of T_RING_LINKS_AT, for accessors without a geometry
 ONE_PIECE: Final = 23  # bit c: the floor of border colour c is known to be connected (`floor`)
-HAND: Final = 24
-REMOVED: Final = 28
-TERRITORY_OF: Final = 32
-ON_BOARD: Final = 36  # rings of the colour on the board
-STACKS: Final = 40  # stacks controlled
-MARKERS: Final = 44
+HAND, REMOVED, TERRITORY_OF, ON_BOARD = range(24, 40, 4)  # on board: rings of the colour
+STACKS, MARKERS = 40, 44  # stacks controlled
 OUT_TURN: Final = 48  # section 18 (4)
 WITNESS: Final = 54  # by border colour, 0 to 4: where to look first for a region, 0 for none
-HEADER_USED: Final = WITNESS + 5
 
 # Cell words.
-SEAT_BITS: Final = 7
-WALL: Final = 8
-STACK: Final = 16
+SEAT_BITS, WALL, STACK = 7, 8, 16
 BLOCK: Final = WALL | STACK
-HEIGHT_SHIFT: Final = 5
-CAP_SHIFT: Final = 14
-BOTTOM_SHIFT: Final = 23
+HEIGHT_SHIFT, CAP_SHIFT, BOTTOM_SHIFT = 5, 14, 23
 NINE_BITS: Final = 511
 
 # Row masks, in this order; markers and stacks have one mask for each seat.
-OPEN_MASK: Final = 0
-LAND_MASK: Final = 1
+OPEN_MASK, LAND_MASK = 0, 1
 MARK_MASK: Final = 1  # + seat
 COLOUR_SHIFT: Final = 9
 

@@ -6,22 +6,15 @@ from numpy.typing import NDArray
 
 from ringrift.rules import layout as la
 from ringrift.rules import moves as mv
+from ringrift.rules import stacks as st
 from ringrift.rules.board import has_buried
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words, core_id, mask_at, stack_mask
+from ringrift.rules.layout import Words
 from ringrift.rules.lines import list_lines
-from ringrift.rules.moves import make_move
 from ringrift.rules.placement import list_placements
 from ringrift.rules.recovery import list_recovery
 from ringrift.rules.regions import list_claims
-from ringrift.rules.stacks import (
-    list_all_moves,
-    list_leaps,
-    list_moves_from,
-    recovery_eligible,
-    some_stack_can_go,
-)
 from ringrift.rules.table import ROW_MARGIN, T_SEATS, T_WIDTH
 
 Moves = NDArray[Any]  # int64: a buffer for move codes
@@ -46,9 +39,9 @@ def list_moves(t: Words, s: Words, out: Moves) -> int:
         return _list_movement_phase(t, s, seat, out)
     if phase == la.CAPTURE:
         out[0] = mv.SKIP_CAPTURE
-        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.LEAP, out, i64(1))
+        return st.list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.LEAP, out, i64(1))
     if phase == la.CHAIN_CAPTURE:
-        return list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.CHAIN, out, i64(0))
+        return st.list_leaps(t, s, i64(s[U(la.ORIGIN)]), mv.CHAIN, out, i64(0))
     if phase == la.LINE_PHASE:
         return _list_line_phase(t, s, seat, out)
     if phase == la.TERRITORY:
@@ -64,7 +57,7 @@ def _list_placement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     k = 0
     if s[U(la.HAND + seat)] > 0:
         k = list_placements(t, s, seat, out, i64(0))
-        if some_stack_can_go(t, s, seat) or recovery_eligible(s, seat):
+        if st.some_stack_can_go(t, s, seat) or st.recovery_eligible(s, seat):
             out[U(k)] = mv.SKIP_PLACE
             k += 1
     if k == 0:
@@ -81,11 +74,11 @@ def _list_movement_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
     """List the moves of 9.4 and 13.1."""
     must = i64(s[U(la.MUST)])
     if must != 0:
-        return list_moves_from(t, s, must, out, i64(0))
-    if recovery_eligible(s, seat):
+        return st.list_moves_from(t, s, must, out, i64(0))
+    if st.recovery_eligible(s, seat):
         out[0] = mv.SKIP_RECOVERY
         return list_recovery(t, s, seat, out, i64(1))
-    k = list_all_moves(t, s, seat, out, i64(0))
+    k = st.list_all_moves(t, s, seat, out, i64(0))
     if k == 0:
         out[0] = mv.NO_MOVE
         k = 1
@@ -121,11 +114,12 @@ def _list_territory_phase(t: Words, s: Words, seat: int, out: Moves) -> int:
 @compiled
 def _list_own_stacks(t: Words, s: Words, seat: int, kind: int, out: Moves, k: int) -> int:
     """Append one move for every stack that the seat controls."""
-    rows = mask_at(t, stack_mask(t, seat))
+    rows = la.mask_at(t, la.stack_mask(t, seat))
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
-            out[U(k)] = make_move(kind, core_id(t, slot, lowest_bit(mask)), 0, 0, 0, 0)
+            c = la.core_id(t, slot, lowest_bit(mask))
+            out[U(k)] = mv.make_move(kind, c, 0, 0, 0, 0)
             k += 1
             mask &= mask - 1
     return k
@@ -135,13 +129,13 @@ def _list_own_stacks(t: Words, s: Words, seat: int, kind: int, out: Moves, k: in
 def _list_buried(t: Words, s: Words, seat: int, kind: int, out: Moves, k: int) -> int:
     """Append one move for every stack with a buried ring of the seat."""
     for controller in range(1, t[U(T_SEATS)] + 1):
-        rows = mask_at(t, stack_mask(t, controller))
+        rows = la.mask_at(t, la.stack_mask(t, controller))
         for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
             mask = i64(s[U(rows + slot)])
             while mask:
-                c = core_id(t, slot, lowest_bit(mask))
+                c = la.core_id(t, slot, lowest_bit(mask))
                 if has_buried(t, s, c, seat):
-                    out[U(k)] = make_move(kind, c, 0, 0, 0, 0)
+                    out[U(k)] = mv.make_move(kind, c, 0, 0, 0, 0)
                     k += 1
                 mask &= mask - 1
     return k

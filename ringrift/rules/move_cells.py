@@ -8,56 +8,49 @@ from ringrift.rules import moves as mv
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.floor import REGION
 from ringrift.rules.geometry import Geometry
-from ringrift.rules.layout import Words, core_id, scratch_mask
-from ringrift.rules.lines import run_ahead
+from ringrift.rules.layout import Words
 from ringrift.rules.moves import move_a, move_b, move_c, move_d, move_n, move_type
-from ringrift.rules.recovery import played_axis
+from ringrift.rules.recovery import slide_span
 from ringrift.rules.regions import find_region
 from ringrift.rules.stacks import travel_direction
-from ringrift.rules.table import CELLS_AT, ROW_MARGIN, T_LINE, T_WIDTH
+from ringrift.rules.table import CELLS_AT, ROW_MARGIN, T_WIDTH
+
+Cells = NDArray[np.int16]  # core ids
 
 
 @compiled
-def _write_span(first: int, last: int, d: int, out: NDArray[np.int16]) -> int:
-    k = 0
-    c = first
-    while c != last:
-        out[U(k)] = c
-        k += 1
-        c += d
-    out[U(k)] = last
-    return k + 1
+def _write_span(first: int, last: int, d: int, out: Cells) -> int:
+    for k in range((last - first) // d + 1):
+        out[U(k)] = first + k * d
+    return (last - first) // d + 1
 
 
 @inlined
-def _write_region(t: Words, s: Words, first: int, border: int, out: NDArray[np.int16]) -> int:
+def _write_region(t: Words, s: Words, first: int, border: int, out: Cells) -> int:
     find_region(t, s, first, border)
-    region = scratch_mask(t, REGION)
     k = 0
+    rows = la.scratch_mask(t, REGION)
     for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
-        mask = i64(s[U(region + slot)])
+        mask = i64(s[U(rows + slot)])
         while mask:
-            out[U(k)] = core_id(t, slot, lowest_bit(mask))
+            out[U(k)] = la.core_id(t, slot, lowest_bit(mask))
             k += 1
             mask &= mask - 1
     return k
 
 
 @inlined
-def _write_slide(t: Words, s: Words, m: int, out: NDArray[np.int16]) -> int:
+def _write_slide(t: Words, s: Words, m: int, out: Cells) -> int:
     """Write the cells that a recovery line slide collapses."""
-    a, b, seat = move_a(m), move_b(m), i64(s[U(la.TURN)])
-    s[U(CELLS_AT + a)] = 0
-    d = played_axis(t, s, b, seat)
-    back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
-    s[U(CELLS_AT + a)] = seat
-    if move_type(m) == mv.RECOVERY_PART and 1 + back + ahead > t[U(T_LINE)]:
-        return _write_span(move_c(m), move_d(m), travel_direction(t, move_c(m), move_d(m)), out)
-    return _write_span(b - back * d, b + ahead * d, d, out)
+    at, seat = U(CELLS_AT + move_a(m)), i64(s[U(la.TURN)])
+    s[at] = 0
+    first, last, d = slide_span(t, s, seat, m)
+    s[at] = seat
+    return _write_span(first, last, d, out)
 
 
 @compiled
-def move_cells(G: Geometry, s: Words, m: int, out: NDArray[np.int16]) -> int:
+def move_cells(G: Geometry, s: Words, m: int, out: Cells) -> int:
     """Write the core ids of the cells that a line, a recovery line slide or a claim takes, in scan
     order, and return their number.
 

@@ -42,20 +42,11 @@ MOVE_TYPES: Final = TIMEOUT
 FIELD_BITS: Final = 1023
 A_SHIFT, B_SHIFT, C_SHIFT, D_SHIFT, N_SHIFT = 5, 15, 25, 35, 45
 
+_NONE: Final = (NO_PLACE, NO_MOVE, NO_LINE, NO_TERRITORY)
+_SKIPS: Final = (SKIP_PLACE, SKIP_CAPTURE, SKIP_RECOVERY, SKIP_TERRITORY)
+
 # Bit t: moves of type t leave the board alone and do not set `acted` (section 4).
-IDLE_TYPES: Final = sum(
-    1 << kind
-    for kind in (
-        NO_PLACE,
-        NO_MOVE,
-        NO_LINE,
-        NO_TERRITORY,
-        SKIP_PLACE,
-        SKIP_CAPTURE,
-        SKIP_RECOVERY,
-        SKIP_TERRITORY,
-    )
-)
+IDLE_TYPES: Final = sum(1 << kind for kind in (*_NONE, *_SKIPS))
 
 
 @inlined

@@ -47,27 +47,18 @@ TEMPLATES: Final = {
 }
 
 _CELL: Final = r"[a-y](?:[1-9]|1[0-9]|2[0-5])(?![0-9])"
-_GRAMMAR: Final = tuple(
-    (kind, re.compile(pattern.replace("CELL", f"({_CELL})")))
-    for kind, pattern in (
-        (mv.PLACE, r"@CELL(?:\*([23]))?"),
-        (mv.WALK, r"CELL-CELL"),
-        (mv.LEAP, r"CELLxCELL-CELL"),
-        (mv.CHAIN, r">CELLxCELL-CELL"),
-        (mv.LINE, r"L\(CELL\.\.CELL\)"),
-        (mv.LINE_ALL, r"L\(CELL\.\.CELL\)=all"),
-        (mv.LINE_PART, r"L\(CELL\.\.CELL\)=CELL\.\.CELL"),
-        (mv.ELIM_LINE, r"ECELL\.l"),
-        (mv.ELIM_TERRITORY, r"ECELL\.t"),
-        (mv.ELIM_RECOVERY, r"ECELL\.r"),
-        (mv.CLAIM, r"TCELL/([0-4])"),
-        (mv.FORCED, r"FCELL"),
-        (mv.RECOVERY_ALL, r"RCELL-CELL=A!CELL"),
-        (mv.RECOVERY_FALLBACK, r"RCELL-CELL=F!CELL"),
-        (mv.RECOVERY_STRIKE, r"RCELL-CELL=S!CELL"),
-        (mv.RECOVERY_PART, r"RCELL-CELL=P\(CELL\.\.CELL\)"),
-    )
-)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return the pattern of the tokens that a template writes."""
+    text = re.sub(r"\\{[a-d]\\}", f"({_CELL})", re.escape(template))
+    return re.compile(text.replace(r"\{n\}", "([0-4])"))
+
+
+_GRAMMAR: Final = {
+    mv.PLACE: re.compile(rf"@({_CELL})(?:\*([23]))?"),
+    **{kind: _pattern(template) for kind, template in TEMPLATES.items()},
+}
 
 
 @cache
@@ -87,14 +78,8 @@ def cell_ids(config: Config) -> dict[str, int]:
 
 def fields(code: int) -> tuple[int, int, int, int, int, int]:
     """Return type, cells a to d (core ids, 0 for none) and number of a move code."""
-    return (
-        code & 31,
-        (code >> A_SHIFT) & FIELD_BITS,
-        (code >> B_SHIFT) & FIELD_BITS,
-        (code >> C_SHIFT) & FIELD_BITS,
-        (code >> D_SHIFT) & FIELD_BITS,
-        (code >> N_SHIFT) & 15,
-    )
+    a, b, c, d = ((code >> shift) & FIELD_BITS for shift in (A_SHIFT, B_SHIFT, C_SHIFT, D_SHIFT))
+    return code & 31, a, b, c, d, (code >> N_SHIFT) & 15
 
 
 def encode(kind: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, n: int = 0) -> int:
@@ -117,7 +102,7 @@ def parse_token(config: Config, text: str) -> int:
     """Return the code of a token, whether or not the move is legal. Raises NotationError."""
     if text in _WORD_KINDS:
         return encode(_WORD_KINDS[text])
-    for kind, pattern in _GRAMMAR:
+    for kind, pattern in _GRAMMAR.items():
         match = pattern.fullmatch(text)
         if match:
             return _code_from(config, kind, match, text)

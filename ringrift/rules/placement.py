@@ -1,17 +1,10 @@
 """Where rings may be placed (section 7), for whole rows of cells at once."""
 
 from ringrift.rules import layout as la
+from ringrift.rules import stacks as st
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.layout import Words, cell, core_id, mask_at, word_height
 from ringrift.rules.moves import A_SHIFT, N_SHIFT, PLACE
-from ringrift.rules.stacks import (
-    can_go,
-    can_leap,
-    empty_row,
-    leap_counts,
-    near_row,
-    some_stack_can_go,
-)
 from ringrift.rules.table import ROW_MARGIN, T_HEX, T_STRIDE_LOG2, T_WIDTH
 
 RINGS_MAX = 3  # of one placement
@@ -33,7 +26,7 @@ def walkable(s: Words, at: int, diagonal: int) -> tuple[int, int, int]:
     two = a | b | c | d | e | f | g | h
     three = (a & (here >> 3)) | (b & (here << 3)) | (c & p3) | (d & n3)
     three |= (e & (p3 << 3)) | (f & (n3 >> 3)) | (g & (p3 >> 3)) | (h & (n3 << 3))
-    return near_row(s, at, diagonal), two, three
+    return st.near_row(s, at, diagonal), two, three
 
 
 @inlined
@@ -56,7 +49,7 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
         for slot in range(first, min(end, first + (WORD_BITS >> log2))):
             shift = (slot - first) << log2
             one, two, three = walkable(s, open_rows + slot, diagonal)
-            empty |= empty_row(t, s, slot) << shift
+            empty |= st.empty_row(t, s, slot) << shift
             stacks |= (i64(s[U(land + slot)]) ^ i64(s[U(open_rows + slot)])) << shift
             walk1 |= one << shift
             walk2 |= two << shift
@@ -67,7 +60,7 @@ def list_placements(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
         stuck = empty & ~(highest if hand >= 2 else walk1)
         while stuck:
             bit = stuck & -stuck
-            counts = leap_counts(t, s, base + lowest_bit(stuck))
+            counts = st.leap_counts(t, s, base + lowest_bit(stuck))
             one |= bit & -(counts & 1)
             two |= bit & -((counts >> 1) & 1)
             three |= bit & -((counts >> 2) & 1)
@@ -92,8 +85,8 @@ def _alive_on_stack(t: Words, s: Words, c: int, seat: int, walk2: int, walk3: in
     if height <= RINGS_MAX:
         if (walk2 if height == 2 else walk3) != 0:
             return True
-        return can_leap(t, s, c, height, cap)
-    return can_go(t, s, c, height, cap)
+        return st.can_leap(t, s, c, height, cap)
+    return st.can_go(t, s, c, height, cap)
 
 
 @inlined
@@ -128,7 +121,7 @@ def _write_cells(base: int, one: int, two: int, three: int, out: Words, k: int) 
 @compiled
 def can_act(t: Words, s: Words, seat: int) -> bool:
     """Whether the seat can act for real (17.1)."""
-    return can_place(t, s, seat) or some_stack_can_go(t, s, seat)
+    return can_place(t, s, seat) or st.some_stack_can_go(t, s, seat)
 
 
 @compiled
@@ -140,19 +133,19 @@ def can_place(t: Words, s: Words, seat: int) -> bool:
     first, last = ROW_MARGIN, ROW_MARGIN + i64(t[U(T_WIDTH)]) - 1
     diagonal = 0 if t[U(T_HEX)] else -1
     for slot in range(first, last + 1):
-        if empty_row(t, s, slot) & near_row(s, open_rows + slot, diagonal):
+        if st.empty_row(t, s, slot) & st.near_row(s, open_rows + slot, diagonal):
             return True
     for slot in range(first, last + 1):
-        stuck = empty_row(t, s, slot)
+        stuck = st.empty_row(t, s, slot)
         while stuck:
-            if leap_counts(t, s, core_id(t, slot, lowest_bit(stuck))) & 1:
+            if st.leap_counts(t, s, core_id(t, slot, lowest_bit(stuck))) & 1:
                 return True
             stuck &= stuck - 1
         stacks = i64(s[U(land + slot)]) ^ i64(s[U(open_rows + slot)])
         while stacks:
             c = core_id(t, slot, lowest_bit(stacks))
             w = cell(s, c)
-            if can_go(t, s, c, word_height(w) + 1, la.cap_under(w, seat)):
+            if st.can_go(t, s, c, word_height(w) + 1, la.cap_under(w, seat)):
                 return True
             stacks &= stacks - 1
     return False

@@ -7,7 +7,6 @@ number of the turn (read as 1), and who won a finished game and why.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
@@ -29,7 +28,11 @@ FIELDS: Final = ("board", "cells", "turn", "hands", "removed", "context", "round
 COUNT_MAX: Final = 2**31 - 1  # counters are int32
 _FLAGS: Final = {"debt": la.DEBT, "owe": la.OWE_CAP, "acted": la.ACTED, "rec": la.RECOVERING}
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,9})"
-_CELL: Final = re.compile(r"([1-9][0-9]?)|([a-d])|([A-D])|\(([1-4]+)\)")
+_CELL: Final = re.compile(
+    r"(?<![0-9])(?P<empty>[1-9][0-9]?)|(?P<marker>[a-d])|(?P<collapsed>[A-D])"
+    r"|\((?P<stack>[1-4]+)\)|(?P<other>(?s:.))"
+)
+_DIGITS: Final = str.maketrans("abcd", "1234")
 _EMPTY_RUN: Final = re.compile(r"\.+")
 _ITEMS: Final = (
     *("must=([a-y][0-9]{1,2})", "from=([a-y][0-9]{1,2})"),
@@ -114,15 +117,6 @@ def _write_tracker(config: Config, head: list[int]) -> str:
     return f"{first}/{mask}/{head[la.LPS_COUNT]}/{head[la.LPS_WHO]}"
 
 
-@dataclass
-class _Cells:
-    """The content of field 2, by core id."""
-
-    stacks: dict[int, list[int]] = field(default_factory=dict)
-    markers: dict[int, int] = field(default_factory=dict)
-    collapsed: dict[int, int] = field(default_factory=dict)
-
-
 class _Reader:
     """Reads one position. Errors name the field and the place in the text."""
 
@@ -135,6 +129,9 @@ class _Reader:
             place = self.at[len(FIELDS)] if len(self.parts) > len(FIELDS) else len(text)
             reason = f"a position has {len(FIELDS)} fields, this has {len(self.parts)}"
             raise NotationError(text, place, reason)
+        wanted = f"one of {', '.join(BOARDS)}, a slash and 2, 3 or 4"
+        found = self.match(0, rf"({'|'.join(BOARDS)})/([234])", wanted)
+        self.config = Config(found[1], int(found[2]))
 
     def error(self, index: int, reason: str, offset: int = 0) -> NotationError:
         return NotationError(self.text, self.at[index] + offset, f"{FIELDS[index]}: {reason}")
@@ -152,94 +149,75 @@ class _Reader:
             raise self.error(index, f"{digits} is too large")
         return value
 
-    def config(self) -> Config:
-        wanted = f"one of {', '.join(BOARDS)}, a slash and 2, 3 or 4"
-        found = self.match(0, rf"({'|'.join(BOARDS)})/([234])", wanted)
-        return Config(found[1], int(found[2]))
-
-    def counts(self, index: int, seats: int) -> list[int]:
+    def counts(self, index: int) -> list[int]:
+        seats = self.config.seats
         pattern = rf"{_NUMBER}(?:,{_NUMBER}){{{seats - 1}}}"
         self.match(index, pattern, f"{seats} numbers separated by commas")
         return [self.count(index, digits) for digits in self.parts[index].split(",")]
 
-    def cells(self, config: Config) -> _Cells:
-        rows, written = _rows(config), self.parts[1].split("/")
+    def cells(self) -> dict[str, dict[int, list[int]]]:
+        """Return the seats of markers, collapsed cells and stacks (top first) by core id."""
+        rows, written = _rows(self.config), self.parts[1].split("/")
         if len(rows) != len(written):
-            raise self.error(1, f"{config.board} has {len(rows)} rows, here are {len(written)}")
-        cells, offset = _Cells(), 0
+            reason = f"{self.config.board} has {len(rows)} rows, here are {len(written)}"
+            raise self.error(1, reason)
+        cells: dict[str, dict[int, list[int]]] = {"marker": {}, "collapsed": {}, "stack": {}}
+        offset = 0
         for number, (row, part) in enumerate(zip(rows, written, strict=True), 1):
-            self._row(config, cells, row, part, offset, number)
-            offset += len(part) + 1
+            column = 0
+            for found in _CELL.finditer(part):
+                kind, place = str(found.lastgroup), offset + found.start()
+                if kind == "other":
+                    wanted = "a number, a marker, a collapsed cell or a stack"
+                    raise self.error(1, f"expected {wanted}", place)
+                width = int(found["empty"] or 1)
+                if column + width > len(row):
+                    raise self.error(1, f"row {number} has {len(row)} cells, not more", place)
+                if kind != "empty":
+                    cells[kind][row[column]] = self.seats(found[kind], place)
+                column += width
+            offset += len(part)
+            if column != len(row):
+                reason = f"row {number} has {len(row)} cells, here are {column}"
+                raise self.error(1, reason, offset)
+            offset += 1
         return cells
 
-    def _row(
-        self, config: Config, cells: _Cells, row: list[int], part: str, offset: int, number: int
-    ) -> None:
-        column, pos = 0, 0
-        while pos < len(part):
-            found = _CELL.match(part, pos)
-            place = offset + pos
-            if found is None:
-                wanted = "a number, a marker, a collapsed cell or a stack"
-                raise self.error(1, f"expected {wanted}", place)
-            width = int(found[1]) if found[1] else 1
-            if column + width > len(row):
-                raise self.error(1, f"row {number} has {len(row)} cells, not more", place)
-            if found[1] and column and part[pos - 1].isdigit():
-                raise self.error(1, "two numbers side by side", place)
-            self._cell(config, cells, row[column], found, place)
-            column += width
-            pos = found.end()
-        if column != len(row):
-            reason = f"row {number} has {len(row)} cells, here are {column}"
-            raise self.error(1, reason, offset + pos)
+    def seats(self, symbols: str, place: int) -> list[int]:
+        """Return the seats that letters or digits stand for."""
+        seats = [int(digit) for digit in symbols.lower().translate(_DIGITS)]
+        if max(seats) > self.config.seats:
+            raise self.error(1, f"seat {max(seats)} in a game of {self.config.seats}", place)
+        return seats
 
-    def _cell(
-        self, config: Config, cells: _Cells, c: int, found: re.Match[str], offset: int
-    ) -> None:
-        if found[1]:
-            return
-        if found[2]:
-            content = [ord(found[2]) - ord("a") + 1]
-            cells.markers[c] = content[0]
-        elif found[3]:
-            content = [ord(found[3]) - ord("A") + 1]
-            cells.collapsed[c] = content[0]
-        else:
-            content = [int(digit) for digit in found[4]]
-            cells.stacks[c] = content
-        if max(content) > config.seats:
-            raise self.error(1, f"seat {max(content)} in a game of {config.seats}", offset)
-
-    def turn(self, config: Config) -> tuple[int, int]:
-        pattern = rf"([0-{config.seats}])([{PHASE_LETTERS}])"
+    def turn(self) -> tuple[int, int]:
+        pattern = rf"([0-{self.config.seats}])([{PHASE_LETTERS}])"
         found = self.match(2, pattern, f"a seat and one of {PHASE_LETTERS}")
         seat, phase = int(found[1]), PHASE_LETTERS.index(found[2])
         if (seat == 0) != (phase == la.OVER):
             raise self.error(2, "seat 0 and phase z belong together")
         return seat, phase
 
-    def context(self, config: Config, s: NDArray[np.int32]) -> None:
-        ids = cell_ids(config)
+    def context(self, s: NDArray[np.int32]) -> None:
+        ids, seats = cell_ids(self.config), self.config.seats
         items = "must=cell, from=cell, debt, owe, acted, rec, last=seat, swap"
-        pattern = _CONTEXT.replace("[1-4]", f"[1-{config.seats}]")
+        pattern = _CONTEXT.replace("[1-4]", f"[1-{seats}]")
         found = self.match(5, pattern, f"- or a list of {items} in this order")
         for group, at in ((1, la.MUST), (2, la.ORIGIN)):
             name = found[group]
-            if name is None:
-                continue
-            if name not in ids:
-                raise self.error(5, f"{config.board} has no cell {name!r}", found.start(group))
-            s[at] = ids[name]
+            if name and name not in ids:
+                place = found.start(group)
+                raise self.error(5, f"{self.config.board} has no cell {name!r}", place)
+            s[at] = ids[name] if name else 0
         for group, at in enumerate(_FLAGS.values(), 3):
             s[at] = found[group] is not None
         s[la.LAST_ACTOR] = int(found[7] or 0)
         s[la.SWAP_OPEN] = found[8] is not None
-        if found[8] and config.seats != 2:
+        if found[8] and seats != 2:
             raise self.error(5, "the pie rule is for two seats", found.start(8))
 
-    def tracker(self, config: Config, s: NDArray[np.int32]) -> None:
-        n = config.seats
+    def tracker(self, s: NDArray[np.int32]) -> None:
+        n = self.config.seats
         pattern = rf"([0-{n}])/((?:[1-{n}][+-]){{0,{n}}})/({_NUMBER})/([0-{n}])"
         found = self.match(6, pattern, "first/mask/count/who, as in 2/2+1-/1/2")
         seen = mask = 0
@@ -251,7 +229,7 @@ class _Reader:
             mask |= bit if sign == "+" else 0
         s[la.LPS_FIRST], s[la.LPS_SEEN], s[la.LPS_MASK] = int(found[1]), seen, mask
         s[la.LPS_COUNT], s[la.LPS_WHO] = self.count(6, found[3]), int(found[4])
-        if _write_tracker(config, s[:CELLS_AT].tolist()) != self.parts[6]:
+        if _write_tracker(self.config, s[:CELLS_AT].tolist()) != self.parts[6]:
             raise self.error(6, "the mask is written in turn order from `first` on", found.start(2))
 
 
@@ -262,23 +240,22 @@ def read_position(text: str) -> tuple[Config, NDArray[np.int32]]:
     the supply, a `must` or `from` without a stack of the mover, a cost owed in the wrong phase, a
     seat to act without a legal move."""
     reader = _Reader(text)
-    config = reader.config()
-    cells = reader.cells(config)
-    seat, phase = reader.turn(config)
-    hands, removed = reader.counts(3, config.seats), reader.counts(4, config.seats)
+    config, cells = reader.config, reader.cells()
+    seat, phase = reader.turn()
+    hands, removed = reader.counts(3), reader.counts(4)
     try:
-        s = build_board(config, cells.stacks, cells.markers, cells.collapsed, hands)
+        s = build_board(config, cells, hands)
     except RulesError as error:
         raise reader.error(3, str(error)) from None
     on_board = int(s[la.ON_BOARD + 1 : la.ON_BOARD + 1 + config.seats].sum())
-    if sum(hands) + sum(removed) + on_board > config.seats * config.rings_per_seat:
-        supply = config.seats * config.rings_per_seat
+    supply = config.seats * config.rings_per_seat
+    if sum(hands) + sum(removed) + on_board > supply:
         counts = f"{sum(hands)} rings in hand, {on_board} on the board"
         raise reader.error(4, f"{counts}, more than {supply} with these")
     s[la.TURN], s[la.PHASE] = seat, phase
     s[la.REMOVED + 1 : la.REMOVED + 1 + config.seats] = removed
-    reader.context(config, s)
-    reader.tracker(config, s)
+    reader.context(s)
+    reader.tracker(s)
     s[la.PLY] = reader.count(7, reader.match(7, _NUMBER, "a number")[0])
     _check_context(reader, s)
     G = geometry(config)

@@ -1,9 +1,8 @@
 """Game records (section 21.3): a header, the turns with every recorded move, the result."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from ringrift.rules.config import BOARDS, LPS_ROUNDS_DEFAULT, Config
@@ -12,9 +11,8 @@ from ringrift.rules.position import Position
 
 UNFINISHED: Final = "*"  # result of a game that is not over
 LPS_ROUNDS_MAX: Final = 99
-_OWN_TAGS: Final = (
-    *("Game", "Board", "Seats", "Pie", "Rounds", "Seat1", "Seat2", "Seat3", "Seat4", "Result"),
-)
+_SEAT_TAGS: Final = ("Seat1", "Seat2", "Seat3", "Seat4")
+_OWN_TAGS: Final = ("Game", "Board", "Seats", "Pie", "Rounds", *_SEAT_TAGS, "Result")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _VALUE: Final = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 _TAG: Final = re.compile(rf'\[({_NAME.pattern})[ \t]+"({_VALUE.pattern})"\]')
@@ -44,7 +42,7 @@ class Record:
     pie: bool = False
     moves: tuple[str, ...] = ()
     result: str = UNFINISHED
-    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tags: Mapping[str, str] = field(default_factory=dict)
     lps_rounds: int = LPS_ROUNDS_DEFAULT
 
     def __post_init__(self) -> None:
@@ -59,48 +57,13 @@ class Record:
                 raise RulesError(f"{name!r}: {value!r} is not allowed in the header of a record")
 
     @classmethod
-    def of(
-        cls,
-        config: Config,
-        moves: Sequence[str],
-        *,
-        seats: tuple[str, ...] = (),
-        pie: bool = False,
-        tags: Mapping[str, str] | None = None,
-        lps_rounds: int = LPS_ROUNDS_DEFAULT,
-    ) -> "Record":
-        """Return the record of a game given by its moves, with the result they lead to.
-
-        Raises NotationError or IllegalMove."""
-        more = MappingProxyType(dict(tags or {}))
-        record = cls(config, seats, pie, tuple(moves), UNFINISHED, more, lps_rounds)
-        return replace(record, result=result_of(record._play()))
-
-    @classmethod
     def parse(cls, text: str) -> "Record":
         """Return the record in `text`, checked by playing it. Raises NotationError."""
         return _Reader(text).record()
 
-    def replay(self) -> Position:
-        """Return the final position.
-
-        Raises NotationError, IllegalMove, or RulesError if the game ends in another way than
-        recorded."""
-        position = self._play()
-        found = result_of(position)
-        if found != self.result:
-            raise RulesError(f"the record says {self.result!r}, its moves lead to {found!r}")
-        return position
-
     def start(self) -> Position:
         """Return the start position of the game."""
         return Position.start(self.config, self.pie, self.lps_rounds)
-
-    def _play(self) -> Position:
-        position = self.start()
-        for move in self.moves:
-            position.play(move)
-        return position
 
     def __str__(self) -> str:
         return "\n".join((*self._header(), "", *self._turns(), self.result, ""))
@@ -118,16 +81,12 @@ class Record:
         yield f'[Result "{self.result}"]'
 
     def _turns(self) -> Iterator[str]:
-        position, turn, words = self.start(), 0, list[str]()
+        position, turns = self.start(), dict[int, list[str]]()
         for move in self.moves:
-            if position.turn_number != turn:
-                if words:
-                    yield " ".join(words)
-                turn, words = position.turn_number, [f"{position.turn_number}/{position.seat}."]
+            number = position.turn_number
+            turns.setdefault(number, [f"{number}/{position.seat}."]).append(move)
             position.play(move)
-            words.append(move)
-        if words:
-            yield " ".join(words)
+        return map(" ".join, turns.values())
 
 
 class _Reader:
@@ -153,7 +112,7 @@ class _Reader:
             reason = f"the header says {stated!r}, the end of the record {result!r}"
             raise self.error(self.places["Result"], reason)
         extra = {name: value for name, value in self.tags.items() if name not in _OWN_TAGS}
-        return Record(config, seats, pie, tuple(moves), result, MappingProxyType(extra), rounds)
+        return Record(config, seats, pie, tuple(moves), result, extra, rounds)
 
     def _skip_space(self) -> None:
         found = _SPACE.match(self.text, self.at)
@@ -195,11 +154,11 @@ class _Reader:
         return value
 
     def _names(self, config: Config) -> tuple[str, ...]:
-        wanted = [f"Seat{seat}" for seat in range(1, config.seats + 1)]
-        given = [name for name in self.tags if re.fullmatch("Seat[1-4]", name)]
+        wanted = _SEAT_TAGS[: config.seats]
+        given = [name for name in self.tags if name in _SEAT_TAGS]
         if not given:
             return ()
-        if sorted(given) != wanted:
+        if {*given} != {*wanted}:
             raise self.error(self.places[given[0]], f"name all of {', '.join(wanted)} or none")
         return tuple(self.tags[name] for name in wanted)
 

@@ -7,6 +7,7 @@ from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.layout import MARK_MASK, STACK, Words, cell, core_id, mask_at, stack_mask
 from ringrift.rules.lines import collapse_span, run_ahead
 from ringrift.rules.moves import make_move, move_a, move_b, move_c, move_d, move_type
+from ringrift.rules.stacks import travel_direction
 
 
 @inlined
@@ -76,9 +77,8 @@ def _list_line_slide(
     if 1 + back + ahead == length:
         return k
     for start in range(max(-back, 1 - length), min(0, ahead + 1 - length) + 1):
-        out[U(k)] = make_move(
-            mv.RECOVERY_PART, a, b, b + start * d, b + (start + length - 1) * d, 0
-        )
+        first, last = b + start * d, b + (start + length - 1) * d
+        out[U(k)] = make_move(mv.RECOVERY_PART, a, b, first, last, 0)
         k += 1
     return k
 
@@ -120,27 +120,28 @@ def _list_other_slides(t: Words, s: Words, seat: int, out: Words, k: int) -> int
     return k
 
 
+@inlined
+def slide_span(t: Words, s: Words, seat: int, m: int) -> tuple[int, int, int]:
+    """First cell, last cell and step of what a line slide collapses, after its marker has left."""
+    b = move_b(m)
+    d = played_axis(t, s, b, seat)
+    back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
+    if move_type(m) == mv.RECOVERY_PART and 1 + back + ahead > t[U(tb.T_LINE)]:
+        return move_c(m), move_d(m), travel_direction(t, move_c(m), move_d(m))
+    return b - back * d, b + ahead * d, d
+
+
 @compiled
 def apply_recovery(t: Words, s: Words, seat: int, m: int) -> None:
     """Play a slide (13.3)."""
-    kind, a, b, c = move_type(m), move_a(m), move_b(m), move_c(m)
-    bd.take_marker(t, s, a)
+    kind, b = move_type(m), move_b(m)
+    bd.take_marker(t, s, move_a(m))
     if kind == mv.RECOVERY_STRIKE:
         bd.change_stack(t, s, b, bd.discard_top(t, s, cell(s, b), seat))
-        bd.discard_lowest(t, s, c, seat)
-        return
-    if kind == mv.RECOVERY_FALLBACK:
-        bd.add_marker(t, s, b, seat)
-        bd.discard_lowest(t, s, c, seat)
-        return
-    d = played_axis(t, s, b, seat)
-    bd.add_marker(t, s, b, seat)
-    back, ahead = run_ahead(s, b - d, -d, seat), run_ahead(s, b + d, d, seat)
-    if kind == mv.RECOVERY_PART and 1 + back + ahead > t[U(tb.T_LINE)]:
-        first, last = c, move_d(m)
-        d = (last - first) // (t[U(tb.T_LINE)] - 1)
     else:
-        first, last = b - back * d, b + ahead * d
-    collapse_span(t, s, first, last, d, seat)
-    if kind == mv.RECOVERY_ALL:
-        bd.discard_lowest(t, s, c, seat)
+        bd.add_marker(t, s, b, seat)
+        if kind != mv.RECOVERY_FALLBACK:
+            first, last, d = slide_span(t, s, seat, m)
+            collapse_span(t, s, first, last, d, seat)
+    if kind != mv.RECOVERY_PART:
+        bd.discard_lowest(t, s, move_c(m), seat)

@@ -13,6 +13,9 @@ from ringrift.rules.errors import RulesError
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.layout import STATE_DTYPE, Words, init_state
 
+Cells = Mapping[str, Mapping[int, Sequence[int]]]
+"""Seats by core id of a "stack" (top first), a "marker" or a "collapsed" cell."""
+
 
 @compiled
 def set_stack(G: Geometry, s: Words, c: int, rings: NDArray[np.int64], height: int) -> None:
@@ -34,31 +37,24 @@ def set_stack(G: Geometry, s: Words, c: int, rings: NDArray[np.int64], height: i
     put_stack(t, s, c, counted_word(t, s, height, bottom))
 
 
-def build_board(
-    config: Config,
-    stacks: Mapping[int, Sequence[int]],
-    markers: Mapping[int, int],
-    collapsed: Mapping[int, int],
-    hands: Sequence[int],
-) -> NDArray[np.int32]:
-    """Return a state with these cells (core ids; stacks top first) and hands, and the rest as at
-    the start of a game.
+def build_board(config: Config, cells: Cells, hands: Sequence[int]) -> NDArray[np.int32]:
+    """Return a state with these cells and hands, and the rest as at the start of a game.
 
     Raises RulesError if a seat has more rings than its supply."""
     G = geometry(config)
     R = config.rings_per_seat
     for seat, held in enumerate(hands, 1):
-        placed = sum(list(rings).count(seat) for rings in stacks.values())
+        placed = sum(list(rings).count(seat) for rings in cells["stack"].values())
         if held + placed > R:
             counts = f"{held} rings in hand and {placed} on the board"
             raise RulesError(f"seat {seat} has {counts}, more than {R}")
     state = np.zeros(G.state_size, STATE_DTYPE)
     init_state(G, state, 0, LPS_ROUNDS_DEFAULT)
-    for c, rings in stacks.items():
+    for c, rings in cells["stack"].items():
         set_stack(G, state, c, np.array(rings, np.int64), len(rings))
-    for c, seat in markers.items():
+    for c, (seat,) in cells["marker"].items():
         add_marker(G.table, state, c, seat)
-    for c, seat in collapsed.items():
+    for c, (seat,) in cells["collapsed"].items():
         collapse(G.table, state, c, seat)
     state[la.HAND + 1 : la.HAND + 1 + config.seats] = hands
     return state

@@ -1,24 +1,17 @@
 """The moves of a stack: plain moves (8) and leaps (9)."""
 
 from ringrift.rules import layout as la
+from ringrift.rules import table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.layout import Words, cell, core_id, mask_at, stack_mask, word_cap, word_height
-from ringrift.rules.moves import LEAP, WALK, make_move
-from ringrift.rules.table import (
-    ROW_MARGIN,
-    T_DIRECTION,
-    T_DIRECTIONS,
-    T_SEATS,
-    T_STRIDE_LOG2,
-    T_WIDTH,
-)
+from ringrift.rules.moves import C_SHIFT, LEAP, WALK, make_move
 
 
 @compiled
 def can_go(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
     """Whether a stack of this height and cap at `a` would have a plain move or a leap."""
-    for i in range(t[U(T_DIRECTIONS)]):
-        if can_walk_along(s, a, i64(t[U(T_DIRECTION + i)]), height):
+    for i in range(t[U(tb.T_DIRECTIONS)]):
+        if can_walk_along(s, a, i64(t[U(tb.T_DIRECTION + i)]), height):
             return True
     return can_leap(t, s, a, height, cap)
 
@@ -37,8 +30,8 @@ def can_walk_along(s: Words, a: int, d: int, height: int) -> bool:
 @compiled
 def can_leap(t: Words, s: Words, a: int, height: int, cap: int) -> bool:
     """Whether a stack of this height and cap at `a` would have a leap (9.1)."""
-    for i in range(t[U(T_DIRECTIONS)]):
-        d = i64(t[U(T_DIRECTION + i)])
+    for i in range(t[U(tb.T_DIRECTIONS)]):
+        d = i64(t[U(tb.T_DIRECTION + i)])
         c = a + d
         steps = 1
         while (cell(s, c) & la.BLOCK) == 0:
@@ -73,7 +66,7 @@ def stack_can_leap(t: Words, s: Words, a: int) -> bool:
 def some_stack_can_go(t: Words, s: Words, seat: int) -> bool:
     """Whether any stack the seat controls has a plain move or a leap."""
     rows = mask_at(t, stack_mask(t, seat))
-    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+    for slot in range(tb.ROW_MARGIN, tb.ROW_MARGIN + t[U(tb.T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             if stack_can_go(t, s, core_id(t, slot, lowest_bit(mask))):
@@ -87,39 +80,32 @@ def list_leaps(t: Words, s: Words, a: int, kind: int, out: Words, k: int) -> int
     """Append all leaps from `a` as moves of type `kind`."""
     w = cell(s, a)
     height, cap = word_height(w), word_cap(w)
-    for i in range(t[U(T_DIRECTIONS)]):
-        d = i64(t[U(T_DIRECTION + i)])
+    for i in range(t[U(tb.T_DIRECTIONS)]):
+        d = i64(t[U(tb.T_DIRECTION + i)])
         c = a + d
         steps = 1
         while (cell(s, c) & la.BLOCK) == 0:
             c += d
             steps += 1
-        k = _list_landings(s, a, c, d, steps, height, cap, kind, out, k)
+        code = make_move(kind, a, c, 0, 0, 0)
+        k = _list_landings(s, code, c, d, steps, height, cap, out, k)
     return k
 
 
 @inlined
 def _list_landings(
-    s: Words,
-    a: int,
-    over: int,
-    d: int,
-    steps: int,
-    height: int,
-    cap: int,
-    kind: int,
-    out: Words,
-    k: int,
+    s: Words, code: int, over: int, d: int, steps: int, height: int, cap: int, out: Words, k: int
 ) -> int:
-    """Append the leaps from `a` over `over`, which is `steps` away in direction `d`, if they are
-    legal."""
+    """Append the leaps over `over`, which is `steps` away in direction `d`, if they are legal.
+
+    `code` is the move without the cell to land on."""
     w = cell(s, over)
     if (w & la.STACK) == 0 or word_cap(w) > cap:
         return k
     c = over + d
     steps += 1
     while (cell(s, c) & la.BLOCK) == 0:
-        out[U(k)] = make_move(kind, a, over, c, 0, 0)
+        out[U(k)] = code | (c << C_SHIFT)
         k += steps >= height  # no branch: it would be hard to predict
         c += d
         steps += 1
@@ -131,8 +117,8 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
     """Append all plain moves and leaps of the stack at `a`."""
     w = cell(s, a)
     height, cap = word_height(w), word_cap(w)
-    for i in range(t[U(T_DIRECTIONS)]):
-        d = i64(t[U(T_DIRECTION + i)])
+    for i in range(t[U(tb.T_DIRECTIONS)]):
+        d = i64(t[U(tb.T_DIRECTION + i)])
         c = a + d
         steps = 1
         while (cell(s, c) & la.BLOCK) == 0:
@@ -140,7 +126,8 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
             k += steps >= height
             c += d
             steps += 1
-        k = _list_landings(s, a, c, d, steps, height, cap, LEAP, out, k)
+        code = make_move(LEAP, a, c, 0, 0, 0)
+        k = _list_landings(s, code, c, d, steps, height, cap, out, k)
     return k
 
 
@@ -148,7 +135,7 @@ def list_moves_from(t: Words, s: Words, a: int, out: Words, k: int) -> int:
 def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
     """Append the plain moves and leaps of every stack the seat controls."""
     rows = mask_at(t, stack_mask(t, seat))
-    for slot in range(ROW_MARGIN, ROW_MARGIN + t[U(T_WIDTH)]):
+    for slot in range(tb.ROW_MARGIN, tb.ROW_MARGIN + t[U(tb.T_WIDTH)]):
         mask = i64(s[U(rows + slot)])
         while mask:
             k = list_moves_from(t, s, core_id(t, slot, lowest_bit(mask)), out, k)
@@ -160,7 +147,7 @@ def list_all_moves(t: Words, s: Words, seat: int, out: Words, k: int) -> int:
 def empty_row(t: Words, s: Words, slot: int) -> int:
     """Row mask of the empty cells."""
     row = i64(s[U(mask_at(t, la.OPEN_MASK) + slot)])
-    for seat in range(1, t[U(T_SEATS)] + 1):
+    for seat in range(1, t[U(tb.T_SEATS)] + 1):
         row &= ~s[U(mask_at(t, la.MARK_MASK + seat) + slot)]
     return row
 
@@ -179,8 +166,8 @@ def near_row(s: Words, at: int, diagonal: int) -> int:
 def leap_counts(t: Words, s: Words, a: int) -> int:
     """Bits 0 to 2: whether a new stack of one, two or three rings at `a` would have a leap."""
     counts = 0
-    for i in range(t[U(T_DIRECTIONS)]):
-        d = i64(t[U(T_DIRECTION + i)])
+    for i in range(t[U(tb.T_DIRECTIONS)]):
+        d = i64(t[U(tb.T_DIRECTION + i)])
         c = a + d
         near = 1  # the stack met is next to `a`
         while (cell(s, c) & la.BLOCK) == 0:
@@ -209,7 +196,7 @@ def recovery_eligible(s: Words, seat: int) -> bool:
 @compiled
 def travel_direction(t: Words, a: int, b: int) -> int:
     """Core id delta of one step from `a` towards `b`, a cell on one of its rays."""
-    shift = i64(t[U(T_STRIDE_LOG2)])
+    shift = i64(t[U(tb.T_STRIDE_LOG2)])
     low = (1 << shift) - 1
     dx, dy = (b >> shift) - (a >> shift), (b & low) - (a & low)
     return (i64(dx > 0) - i64(dx < 0) << shift) + i64(dy > 0) - i64(dy < 0)

@@ -2,10 +2,7 @@
 
 from typing import Final
 
-T_SEATS: Final = 0
-T_STRIDE_LOG2: Final = 1
-T_WIDTH: Final = 2
-T_HEX: Final = 3
+T_SEATS, T_STRIDE_LOG2, T_WIDTH, T_HEX = range(4)
 T_RINGS: Final = 4  # R
 T_RINGS_TO_WIN: Final = 5  # V
 T_TERRITORY_TO_WIN: Final = 6
@@ -13,13 +10,10 @@ T_LINE: Final = 7  # L
 T_LINE_NOTICED: Final = 8
 T_RECOVERY_NOTICED: Final = 9  # 13.4, E12
 T_GROWTH: Final = 10  # 1 where a claimed border grows over the 8 array neighbours (2.4)
-T_DIRECTIONS: Final = 11  # how many
-T_AXES: Final = 12  # how many
+T_DIRECTIONS, T_AXES = 11, 12  # how many
 T_ROW_SLOTS: Final = 13  # words of one row mask
 T_ROWS_AT: Final = 14  # offset of the first row mask in a state
-T_RING_LINKS_AT: Final = 15
-T_SCRATCH_AT: Final = 16
-T_STATE_SIZE: Final = 17
+T_RING_LINKS_AT, T_SCRATCH_AT, T_STATE_SIZE = 15, 16, 17
 T_DIRECTION: Final = 24  # 8 core id deltas, order of 2.2
 T_AXIS: Final = 32  # 4 core id deltas, all positive
 T_RECOVERY_AXIS: Final = 36  # the same in recovery order
@@ -35,5 +29,4 @@ SCRATCH_MASKS: Final = 4
 WRITE_AHEAD: Final = 2  # words that listing moves may write past the end of the list
 
 # Flags of T_NEIGHBOURHOOD.
-TOUCHES: Final = 1
-MAY_SPLIT: Final = 2
+TOUCHES, MAY_SPLIT = 1, 2

@@ -74,21 +74,15 @@ def _can_place_on_bare_board(t: Words, s: Words) -> bool:
 
 
 @inlined
-def _rung_value(s: Words, rung: int, seat: int) -> int:
-    if rung == 0:
-        return i64(s[U(la.TERRITORY_OF + seat)])
-    if rung == 1:
-        return i64(s[U(la.REMOVED + seat)] + s[U(la.HAND + seat)])
-    return i64(s[U(la.MARKERS + seat)])
-
-
-@inlined
 def _decide_bare_board(t: Words, s: Words) -> None:
     """End the game by 16.4 (2): the first rung with a single positive leader over all seats."""
     for rung in range(3):
+        at = (la.TERRITORY_OF, la.REMOVED, la.MARKERS)[rung]
         best, leader = i64(0), 0
         for seat in range(1, t[U(tb.T_SEATS)] + 1):
-            value = _rung_value(s, rung, seat)
+            value = i64(s[U(at + seat)])
+            if at == la.REMOVED:
+                value += s[U(la.HAND + seat)]
             if value > best:
                 best, leader = value, seat
             elif value == best:

@@ -191,39 +191,42 @@ def make_player(config: Config, name: str, setup: Setup) -> Player:
     """Return the player `name` made of `setup`.
 
     Raises HarnessError with what does not go together and what would."""
+    if problem := _problem(config, name, setup):
+        raise HarnessError(problem)
+    return _made(config, name, setup)
+
+
+def _problem(config: Config, name: str, setup: Setup) -> str:
+    """Return what does not go together, and what would; empty if all does."""
     harness = HARNESSES.get(name)
     if harness is None:
-        names = ", ".join(HARNESSES)
-        raise HarnessError(f"unknown harness {name!r}; the harnesses are {names}")
+        return f"unknown harness {name!r}; the harnesses are {', '.join(HARNESSES)}"
     if config.seats not in harness.seats:
         seats = " or ".join(map(str, harness.seats))
-        raise HarnessError(f"harness {name} plays with {seats} seats, not {config.seats}")
+        return f"harness {name} plays with {seats} seats, not {config.seats}"
     if setup.evaluator not in harness.evaluators:
         needed = " or ".join(harness.evaluators)
-        raise HarnessError(f"harness {name} needs evaluator {needed}, not {setup.evaluator!r}")
-    if (setup.evaluator in EVALUATED) != (setup.model is not None):
-        raise HarnessError(
-            f"harness {name}: evaluators 'network' and 'nnue' need a network, others take none"
-        )
-    if setup.evaluator == "nnue" and setup.model and setup.model.nnue is None:
-        raise HarnessError(f"harness {name}: the model is no NNUE; use evaluator 'network'")
+        return f"harness {name} needs evaluator {needed}, not {setup.evaluator!r}"
+    model = setup.model
+    if (setup.evaluator in EVALUATED) != (model is not None):
+        need = "evaluators 'network' and 'nnue' need a network, others take none"
+        return f"harness {name}: {need}"
+    if setup.evaluator == "nnue" and model and model.nnue is None:
+        return f"harness {name}: the model is no NNUE; use evaluator 'network'"
     # a search without a policy still has the values
-    if harness.policy and not harness.searches and setup.model and not setup.model.policy:
+    if harness.policy and not harness.searches and model and not model.policy:
         kinds = {"nnue", setup.evaluator}
-        fit = [
+        fit = " or ".join(
             other
             for other, h in HARNESSES.items()
             if kinds & set(h.evaluators) and config.seats in h.seats and not h.policy
-        ]
-        raise HarnessError(
-            f"harness {name} needs a model with a policy; without one use {' or '.join(fit)}"
         )
+        return f"harness {name} needs a model with a policy; without one use {fit}"
     if (setup.simulations > 0) != harness.searches:
-        need = (
-            "at least 1 simulation" if harness.searches else "0 simulations, as it does not search"
-        )
-        raise HarnessError(f"harness {name} needs {need}; got {setup.simulations}")
-    return _made(config, name, setup)
+        least = "at least 1 simulation"
+        need = least if harness.searches else "0 simulations, as it does not search"
+        return f"harness {name} needs {need}; got {setup.simulations}"
+    return ""
 
 
 def _made(config: Config, name: str, setup: Setup) -> Player:

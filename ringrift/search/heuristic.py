@@ -63,8 +63,7 @@ FEATURES: Final = len(FEATURE_NAMES)
 F_REMOVED, F_REMOVED2, F_TERRITORY, F_TERRITORY2, F_HAND, F_STACKS, F_CAPS = range(7)
 F_PRISONERS, F_BURIED, F_MARKERS, F_MOBILE, F_STUCK, F_CREDIT, F_CROSSINGS = range(7, 14)
 F_CAPTURES, F_CAPTURED, F_LINES, F_NO_MATERIAL, F_OUT, F_ALONE, F_PHASE = range(14, 21)
-F_OWES_RING: Final = FEATURES - 2
-F_OWES_CAP: Final = FEATURES - 1
+F_OWES_RING, F_OWES_CAP = FEATURES - 2, FEATURES - 1
 SCRATCH: Final = 4 * FEATURES  # float32 numbers that `evaluate` needs, for up to four seats
 TURN_PHASES_BEFORE_OVER: Final = 6
 
@@ -195,14 +194,11 @@ def features(g: Geometry, s: Words, f: Row) -> None:
     rings = np.float32(g.rings_per_seat)
     for seat in range(g.seats):
         own = seat * FEATURES
-        f[U(own + F_CAPS)] /= rings
-        f[U(own + F_PRISONERS)] /= rings
-        f[U(own + F_CAPTURED)] /= rings
+        for i in (F_CAPS, F_PRISONERS, F_CAPTURED):
+            f[U(own + i)] /= rings
+        for i in (F_STUCK, F_CREDIT, F_CROSSINGS, F_CAPTURES):
+            f[U(own + i)] /= np.float32(8)
         f[U(own + F_MOBILE)] /= np.float32(16)
-        f[U(own + F_STUCK)] /= np.float32(8)
-        f[U(own + F_CREDIT)] /= np.float32(8)
-        f[U(own + F_CROSSINGS)] /= np.float32(8)
-        f[U(own + F_CAPTURES)] /= np.float32(8)
         f[U(own + F_LINES)] /= np.float32(4)
 
 

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry, geometry
 from ringrift.rules.position import warm_up
-from ringrift.search.arrays import Codes, Floats, Seeds, States
+from ringrift.search.arrays import Codes, Floats, Records, Seeds, States
 from ringrift.search.compile import SEARCH
 from ringrift.search.heuristic import heuristic_weights
 from ringrift.search.players import Decision, Evaluate
+from ringrift.search.status import DONE, NEW
 from ringrift.search.values import NETWORK, NULL
 
 CHUNKS_PER_THREAD: Final = 2  # so that a thread whose games end early takes over others
@@ -61,6 +62,12 @@ class Chunk(ABC):
     @abstractmethod
     def decision(self, game: int) -> Decision:
         """Return the result of a finished search."""
+
+    def begin(self, game: Records, seeds: Seeds) -> None:
+        """Set seeds, and the status of all games: those in use are new."""
+        game["need"] = 0
+        game["status"] = DONE
+        game["seed"][: self.games], game["status"][: self.games] = seeds, NEW
 
     def decisions(self) -> list[Decision]:
         """Return the results of all games."""

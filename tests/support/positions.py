@@ -1,11 +1,13 @@
 """Positions for tests of rules and searches, and players on them."""
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from ringrift.rules import Config, Position, geometry
+from ringrift.rules import Config, Position, Record, geometry
+from ringrift.rules.record import result_of
 from ringrift.search.arrays import Codes, Floats, Seeds, States
 from ringrift.search.heuristic import SCRATCH, evaluate, heuristic_weights
 from ringrift.search.players import Decision, Evaluate, Player
@@ -109,3 +111,17 @@ def as_network(config: Config, seen: Callable[[States, Codes, Codes], None]) -> 
         return np.zeros(len(codes), np.float32), values
 
     return evaluator
+
+
+def replayed(record: Record) -> Position:
+    """Return the position after all moves of a record. Raises NotationError, IllegalMove."""
+    position = record.start()
+    for move in record.moves:
+        position.play(move)
+    return position
+
+
+def record_of(config: Config, moves: Iterable[str], **fields: Any) -> Record:
+    """Return the record of a game with the result that its moves lead to."""
+    record = Record(config, moves=tuple(moves), **fields)
+    return replace(record, result=result_of(replayed(record)))

@@ -9,18 +9,9 @@ from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import copy_state
 from ringrift.rules.outcome import final_values
 from ringrift.search.compile import compiled, inlined
+from ringrift.search.depth_first import table
 from ringrift.search.depth_first.ordering import ROOT_SCALE, TABLE_SCORE, pick, push, remember
 from ringrift.search.depth_first.stack import CODE_MASK, LEVELS, MAXN, Plan, Stack
-from ringrift.search.depth_first.table import (
-    AT_LEAST,
-    AT_MOST,
-    EXACT,
-    find,
-    set_end,
-    set_estimate,
-    store,
-    value_inside,
-)
 from ringrift.search.depth_first.turns import advance
 from ringrift.search.position_key import position_key
 from ringrift.search.splitmix import mix
@@ -74,16 +65,16 @@ def close(plan: Plan, d: Stack, game: int, level: int) -> None:
     for i in range(d.result.shape[1]):
         d.result[game, i] = d.best[at, i]
     v = d.best[at, 0]
-    bound = i64(EXACT)
+    bound = i64(table.EXACT)
     useful = True
     if plan.kind != MAXN:
         if v <= f.low:
-            bound = i64(AT_MOST)
+            bound = i64(table.AT_MOST)
         elif v >= f.high:
-            bound = i64(AT_LEAST)
+            bound = i64(table.AT_LEAST)
         # a value outside the window on the mover's bad side says nothing about its best move
         useful = v > f.low if f.mover == d.game[game].root_player else v < f.high
-    store(d, game, f.key, level, i64(f.left), bound, i64(f.best) if useful else i64(0))
+    table.store(d, game, f.key, level, i64(f.left), bound, i64(f.best) if useful else i64(0))
     if useful:
         remember(d, game, level)
 
@@ -195,11 +186,11 @@ def try_move(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators,
     d.lengths[game, level + 1] = 0
     if count == 0:
         final_values(s, g.seats, d.values[game])
-        set_end(plan, d, game, s, level + 1)
+        table.set_end(plan, d, game, s, level + 1)
         take(plan, d, game, level)
         return
     key = position_key(g, s)
-    if find(d, game, key, level + 1, left, f.alpha, f.beta):
+    if table.find(d, game, key, level + 1, left, f.alpha, f.beta):
         take(plan, d, game, level)
         return
     if plan.evaluator == NNUE:
@@ -215,7 +206,7 @@ def try_move(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators,
         if plan.evaluator == NETWORK:
             d.game[game].status = WAITING
             return
-        value_inside(g, plan, d, net, acc, game, level + 1)
+        table.value_inside(g, plan, d, net, acc, game, level + 1)
         take_leaf(plan, d, game)
 
 
@@ -223,8 +214,8 @@ def try_move(g: Geometry, plan: Plan, d: Stack, net: Network, acc: Accumulators,
 def take_leaf(plan: Plan, d: Stack, game: int) -> None:
     """Give the decision in work the values of the leaf below it."""
     level = i64(d.game[game].level)
-    set_estimate(plan, d, game, d.states[game, level + 1])
-    store(d, game, d.game[game].leaf_key, level + 1, i64(0), i64(EXACT), i64(0))
+    table.set_estimate(plan, d, game, d.states[game, level + 1])
+    table.store(d, game, d.game[game].leaf_key, level + 1, i64(0), i64(table.EXACT), i64(0))
     take(plan, d, game, level)
 
 

@@ -12,7 +12,7 @@ from ringrift.search.depth_first import kernel
 from ringrift.search.depth_first.stack import LEVELS, MAXN, MINIMAX, Plan, new_stack
 from ringrift.search.lockstep import Chunk, Question, Search
 from ringrift.search.players import Decision
-from ringrift.search.status import ANSWERED, DONE, NEW, WAITING
+from ringrift.search.status import ANSWERED, WAITING
 from ringrift.search.values import NNUE, by_seat, unscaled
 
 POOL_START: Final = 1024  # moves of a game: enough for most small searches; the pool grows
@@ -61,10 +61,7 @@ class _Chunk(Chunk):
     def set_roots(self, states: States, seeds: Seeds) -> None:
         d = self.stack
         d.states[: self.games, 0] = states
-        d.game["seed"][: self.games] = seeds
-        d.game["need"] = 0
-        d.game["status"] = DONE
-        d.game["status"][: self.games] = NEW
+        self.begin(d.game, seeds)
         d.table_key[: self.games] = 0
         d.killers[: self.games] = 0
         d.history[: self.games] = 0

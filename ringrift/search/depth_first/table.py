@@ -9,18 +9,9 @@ from ringrift.nets.nnue.inference import value as nnue_value
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words
+from ringrift.search import values as va
 from ringrift.search.compile import compiled, inlined
 from ringrift.search.depth_first.stack import LEVELS, MAXN, Plan, Stack
-from ringrift.search.values import (
-    ESTIMATE_MAX,
-    NNUE,
-    STEPS,
-    Value,
-    compiled_values,
-    end_value,
-    estimate,
-    person_of,
-)
 
 # What a table entry says about the value.
 EXACT: Final = 0
@@ -33,8 +24,8 @@ def set_end(plan: Plan, d: Stack, game: int, s: Words, level: int) -> None:
     """Make the values of a finished game, `level` decisions after the root, its result."""
     root_player = i64(d.game[game].root_player)
     for seat in range(1, d.values.shape[1] + 1):
-        v = end_value(d.values[game, seat - 1], level)
-        person = person_of(s, seat)
+        v = va.end_value(d.values[game, seat - 1], level)
+        person = va.person_of(s, seat)
         if plan.kind == MAXN:
             d.result[game, person] = v
         elif person == root_player:
@@ -52,8 +43,8 @@ def set_estimate(plan: Plan, d: Stack, game: int, s: Words) -> None:
     if plan.kind != MAXN:
         d.result[game, 0] = 0.0
     for seat in range(1, n + 1):
-        v = estimate(d.values[game, seat - 1])
-        person = person_of(s, seat)
+        v = va.estimate(d.values[game, seat - 1])
+        person = va.person_of(s, seat)
         if plan.kind == MAXN:
             d.result[game, person] = v
         elif n == 2:
@@ -69,20 +60,20 @@ def value_inside(
 ) -> None:
     """Write the values of the leaf at `level` from a compiled evaluator."""
     s = d.states[game, level]
-    if plan.evaluator == NNUE:
+    if plan.evaluator == va.NNUE:
         nnue_value(g, net, acc, game * (LEVELS + 1) + level, s, d.values[game])
     else:
-        compiled_values(g, plan.evaluator, s, d.weights, d.features, d.values[game])
+        va.compiled_values(g, plan.evaluator, s, d.weights, d.features, d.values[game])
 
 
 @compiled
-def shifted(v: Value, level: int) -> Value:
+def shifted(v: va.Value, level: int) -> va.Value:
     """The value `v` of an end as seen `level` decisions later (earlier if negative); estimates
     do not change."""
-    late = np.float32(level) / np.float32(STEPS)
-    if v > ESTIMATE_MAX:
+    late = np.float32(level) / np.float32(va.STEPS)
+    if v > va.ESTIMATE_MAX:
         return np.float32(v + late)
-    if v < -ESTIMATE_MAX:
+    if v < -va.ESTIMATE_MAX:
         return np.float32(v - late)
     return np.float32(v)
 
@@ -102,7 +93,9 @@ def store(d: Stack, game: int, key: int, level: int, left: int, bound: int, move
 
 
 @compiled
-def find(d: Stack, game: int, key: int, level: int, left: int, alpha: Value, beta: Value) -> bool:
+def find(
+    d: Stack, game: int, key: int, level: int, left: int, alpha: va.Value, beta: va.Value
+) -> bool:
     """Write the result of a position if it is known to this depth and well enough for the window.
 
     `hint` becomes the best move of its entry in any case."""

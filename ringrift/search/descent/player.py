@@ -11,7 +11,7 @@ from ringrift.search.descent import kernel
 from ringrift.search.descent.tree import NONE, Plan, best_child, new_trees, safest_child
 from ringrift.search.lockstep import Chunk, Question, Search
 from ringrift.search.players import Decision
-from ringrift.search.status import DONE, NEW, WAITING
+from ringrift.search.status import WAITING
 from ringrift.search.values import NETWORK, by_seat, unscaled
 
 CHILDREN_TYPICAL: Final = 32  # of an expanded node; the arrays grow if there are fewer
@@ -50,10 +50,7 @@ class _Chunk(Chunk):
     def set_roots(self, states: States, seeds: Seeds) -> None:
         d = self.trees
         d.states[: self.games, 0] = states
-        d.game["seed"][: self.games] = seeds
-        d.game["need"] = 0
-        d.game["status"] = DONE
-        d.game["status"][: self.games] = NEW
+        self.begin(d.game, seeds)
         d.asked[0] = 0
 
     def advance(self) -> None:

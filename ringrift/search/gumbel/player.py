@@ -30,15 +30,14 @@ class GumbelSearch(Search):
     """Gumbel search.
 
     considered   moves sampled at the root
-    noise        scale of the Gumbel noise in the first `noise_plies` plies of a game; afterwards
-                 the best move is played
+    noise_plies  plies at the start of a game in which moves are sampled, by Gumbel noise at the
+                 root; afterwards the best one is played
     lookahead    heuristic only: root logits are this times the value after each move; 0: equal
                  logits
     """
 
     simulations: int = 1
     considered: int = 16
-    noise: float = 1.0
     noise_plies: int = 1 << 30
     lookahead: float = 0.0
     threads: int = 1
@@ -75,7 +74,7 @@ class _Chunk(Chunk):
         d.states[: self.games * stride : stride] = states
         d.seeds[: self.games] = seeds
         young = states[:, la.PLY] < self._search.noise_plies
-        d.scale[: self.games] = np.where(young, self._search.noise, 0.0)
+        d.scale[: self.games] = young
         d.status[:] = DONE
         d.status[: self.games] = NEW
 

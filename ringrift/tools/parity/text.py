@@ -246,10 +246,12 @@ class Tracer:
                 raise RulesError(f"cannot read the line {line[:80]!r}")
             found.append(match)
         entries = [self._entries(match[1]) for match in found[6:]]
-        stacks = {c: [int(digit) for digit in reversed(rings)] for c, rings in entries[0].items()}
-        markers, collapsed = ({c: int(seat) for c, seat in part.items()} for part in entries[1:])
+        cells = {
+            kind: {c: [int(digit) for digit in reversed(word)] for c, word in part.items()}
+            for kind, part in zip(("stack", "marker", "collapsed"), entries, strict=True)
+        }
         hands, removed, territory = (self._numbers(match[1]) for match in found[3:6])
-        s = build_board(self.config, stacks, markers, collapsed, hands)
+        s = build_board(self.config, cells, hands)
         s[la.REMOVED + 1 : la.REMOVED + 1 + len(removed)] = removed
         s[la.TERRITORY_OF + 1 : la.TERRITORY_OF + 1 + len(territory)] = territory
         s[la.TURN], s[la.PHASE] = int(found[1][1]), PHASES.index(found[1][2])

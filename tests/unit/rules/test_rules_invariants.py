@@ -4,8 +4,9 @@ import random
 
 import numpy as np
 import pytest
+from support.positions import record_of, replayed
 
-from ringrift.rules import CONFIGS, Config, Position, Record, geometry
+from ringrift.rules import CONFIGS, Config, Position, geometry
 from ringrift.rules import accessors as ac
 from ringrift.rules import layout as la
 from ringrift.rules.layout import (
@@ -93,8 +94,8 @@ def test_random_games_keep_the_invariants(config: Config) -> None:
         assert position.legal() == []
         assert position.winner in range(1, config.seats + 1)
         assert position.ranks()[position.winner - 1] == 1
-        record = Record.of(config, moves, pie=config.seats == 2)
-        assert record.replay().text() == position.text()
+        record = record_of(config, moves, pie=config.seats == 2)
+        assert replayed(record).text() == position.text()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)

@@ -95,7 +95,9 @@ WIN_BY_ONE_MOVE = "square8/2 (11)2b4/8/8/8/8/8/8/7(22) 1m 0,0 17,15 acted,last=1
 @pytest.mark.parametrize("simulations", [16, 64])
 def test_the_search_finds_a_win(simulations: int) -> None:
     position = Position.parse(WIN_BY_ONE_MOVE)
-    decision = choose_one(gumbel(position.config, simulations, considered=32, noise=0.0), position)
+    decision = choose_one(
+        gumbel(position.config, simulations, considered=32, noise_plies=0), position
+    )
     assert position.token(decision.move) == "a1-d1"
     assert decision.policy[np.searchsorted(decision.moves, decision.move)] == decision.policy.max()
     assert decision.values[0] > 0 > decision.values[1]
@@ -156,7 +158,10 @@ def test_logits_guide_the_search() -> None:
 
     for simulations in (0, 8):
         player = LockstepPlayer(
-            HEX8, va.NETWORK, GumbelSearch(simulations=simulations, noise=0.0), evaluate=evaluate
+            HEX8,
+            va.NETWORK,
+            GumbelSearch(simulations=simulations, noise_plies=0),
+            evaluate=evaluate,
         )
         assert choose_one(player, position).move == wanted
 
@@ -193,7 +198,7 @@ def test_a_swap_is_valued_for_the_person_that_swaps() -> None:
             values = np.tile(np.array([value, -value], np.float32), (len(states), 1))
             return np.where(codes == swap, 3.0, 0.0).astype(np.float32), values
 
-        search = GumbelSearch(simulations=32, noise=0.0)
+        search = GumbelSearch(simulations=32, noise_plies=0)
         decision = choose_one(LockstepPlayer(HEX8, va.NETWORK, search, evaluate=evaluate), position)
         assert (decision.move == swap) == (first_seat > 0)
 
