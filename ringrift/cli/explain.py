@@ -1,5 +1,6 @@
 """Commands that explain recorded history."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from rich.console import RenderableType
 
 from ringrift.cli.common import HERE, Assignments, Moment, Session, reading, seq_at, show
 from ringrift.errors import CommandError
-from ringrift.events import Settings
+from ringrift.events import Contradiction, Settings
 from ringrift.log.topology import EVENTS
 
 
@@ -165,7 +166,8 @@ async def whatif(
     from ringrift.insight.whatif import trial, whatif_report
 
     given = from_arguments(set)
-    load(given)  # refuses unknown settings before the log is read
+    with contextlib.suppress(Contradiction):  # which depends on the settings in force
+        load(given)  # refuses unknown settings before the log is read
     decider = trial.policy_named(policy)
 
     def retune(settings: Settings) -> Settings:

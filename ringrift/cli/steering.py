@@ -98,7 +98,7 @@ async def settings(
     async with opened(session) as log:
         chosen, _ = await settings_in_force(log)
         if given or file is not None:
-            chosen = steering.with_known_architecture(load(given, file=file, base=chosen))
+            chosen = steering.with_known_architectures(load(given, file=file, base=chosen))
             await steering.apply_settings(log, chosen, why)
     show(chosen, session.json, msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
 

@@ -53,7 +53,7 @@ async def up(
         # a limit of generations holds for later runs too, unless they are new or timed
         if generations is not None or in_force is None or duration is not None:
             chosen = load({"generations": str(generations or 0)}, base=chosen)
-        return steering.with_known_architecture(chosen)
+        return steering.with_known_architectures(chosen)
 
     seconds = duration.total_seconds() if duration else None
     return await loop.up(data, server, choose, seconds, WORDS.get(), console(plain=plain))

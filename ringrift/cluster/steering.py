@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from ringrift.errors import CommandError
 from ringrift.events import Fact, Settings, draft, type_of
 from ringrift.events.facts import SettingsChanged
+from ringrift.events.settings import TrainingSettings, Unlawful
+from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Expect, Log
 from ringrift.log.read import latest
-from ringrift.log.topology import EVENTS
+from ringrift.log.topology import EVENTS, MODEL_BUCKET
 from ringrift.runtime.host import node_name
 
 
@@ -30,17 +32,31 @@ async def apply_settings(log: Log, settings: Settings, why: str) -> int:
     """Put `settings` in force unless they are already; return their version. This also replaces
     settings that are known in part or cannot be read.
 
-    Raises ConcurrencyError if the settings are changed at the same time."""
+    Raises CommandError for networks that are not stored, ConcurrencyError if the settings are
+    changed at the same time."""
     newest = await log.last(EVENTS, type_of(SettingsChanged).subject_filter)
     last = await latest(log, SettingsChanged)
     whole = last and newest and last.meta.seq == newest.seq and not last.meta.unknown
     if last and whole and last.event.settings == settings:
         return last.event.version
+    before = last.event.settings if last else Settings()
+    await _require_networks(log, settings.training, before.training)
     version = last.event.version + 1 if last else 1
     changed = SettingsChanged(version=version, settings=settings, why=why)
     item = draft(changed, cause=None, source=author(), key=version)
     await log.append([item], Expect(type_of(changed).subject(changed), newest.seq if newest else 0))
     return version
+
+
+async def _require_networks(log: Log, wanted: TrainingSettings, before: TrainingSettings) -> None:
+    blobs = Blobs(log)
+    for name in ("init", "distill_from"):
+        for entry in sorted({*getattr(wanted, name)} - {*getattr(before, name)}):
+            if not await blobs.has(MODEL_BUCKET, entry.partition("=")[2]):
+                raise CommandError(
+                    f"training.{name}: the network of {entry} is not stored; `ringrift model "
+                    "transfer` stores one and prints its name"
+                )
 
 
 def read_settings(path: Path | None) -> bytes | None:
@@ -49,17 +65,35 @@ def read_settings(path: Path | None) -> bytes | None:
     return path.read_bytes().removeprefix(codecs.BOM_UTF8) if path else None
 
 
-def with_known_architecture(settings: Settings) -> Settings:
-    """`settings` with the architecture under its current name; a former name gives a
-    DeprecationWarning. Raises CommandError if there is no such architecture."""
+def with_known_architectures(settings: Settings) -> Settings:
+    """`settings` with architectures under their current names; a former name gives a
+    DeprecationWarning. Raises CommandError for one that does not exist or cannot play a config."""
     from ringrift.nets.shapes import NNUES, UnknownArchitecture, canonical, nnue_shape_of
     from ringrift.rules.config import Config
 
-    try:
-        name = canonical(settings.training.architecture)
-        if name in NNUES:
-            for config in settings.configs:
+    training = settings.training
+
+    def known(field: str, given: str, *, everywhere: bool = True) -> str:
+        try:
+            name = canonical(given)
+            for config in settings.configs if everywhere and name in NNUES else ():
                 nnue_shape_of(name, Config.parse(config))
-    except UnknownArchitecture as error:
-        raise CommandError(f"training.architecture: {error}") from error
-    return replace(settings, training=replace(settings.training, architecture=name))
+        except UnknownArchitecture as error:
+            raise CommandError(f"training.{field}: {error}") from error
+        return name
+
+    steps = [step.split(">") for step in training.cascade]
+    cascade = (
+        f"{known('cascade', source, everywhere=False)}>{known('cascade', target)}"
+        for source, target in steps
+    )
+    try:
+        training = replace(
+            training,
+            architecture=known("architecture", training.architecture),
+            architectures=tuple(known("architectures", name) for name in training.architectures),
+            cascade=tuple(cascade),
+        )
+    except Unlawful as error:  # two names of one architecture
+        raise CommandError(f"setting {error.of('training')}") from error
+    return replace(settings, training=training)

@@ -20,7 +20,7 @@ from ringrift.cluster.screen import Screen, generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, stop_on_signals, supervise
 from ringrift.cluster.terminal import complain
-from ringrift.events import Settings
+from ringrift.events import Contradiction, Settings
 from ringrift.events.facts import GameCompleted
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
@@ -54,7 +54,7 @@ async def up(
     command line, from which the one that continues the run is made. Raises SettingsError,
     CommandError and errors of the server."""
     warnings.filterwarnings("default", category=DeprecationWarning, module="ringrift")
-    choose(None)  # refuses bad settings before anything is started
+    _refuse_bad(choose, new=server is None and not await asyncio.to_thread(data.exists))
     async with contextlib.AsyncExitStack() as stack:
         embedded = None if server else await EmbeddedServer.start(data)
         if embedded is not None:
@@ -76,6 +76,16 @@ async def up(
     if loop.problem:
         complain(f"ringrift up: {loop.problem}")
     return 1 if loop.problem else 0
+
+
+def _refuse_bad(choose: Callable[[Settings | None], Settings], *, new: bool) -> None:
+    """Raise what is wrong with the settings before anything is started; with an earlier run the
+    settings in force decide whether they contradict each other."""
+    try:
+        choose(None)
+    except Contradiction:
+        if new:
+            raise
 
 
 class Loop:

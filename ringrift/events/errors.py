@@ -5,6 +5,7 @@ EventError
 ├── UndecodableEvent   the bytes are not an event of ours: not JSON, no envelope, wrong types
 │   └── UnknownEvent   a valid envelope of a type or version that this build does not know
 └── SettingsError      a setting that does not exist, or an invalid value
+    └── Contradiction  values that exclude each other
 """
 
 from ringrift.errors import RingRiftError
@@ -36,3 +37,7 @@ class UnknownEvent(UndecodableEvent):
 
 class SettingsError(EventError):
     """A setting does not exist, or its value is invalid; the text names it."""
+
+
+class Contradiction(SettingsError):
+    """Values exclude each other; one may be valid beside the settings in force."""

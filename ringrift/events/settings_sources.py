@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ringrift.events.errors import SettingsError
-from ringrift.events.settings import Settings
+from ringrift.events.errors import Contradiction, SettingsError
+from ringrift.events.settings import Settings, Unlawful
 
 ENV_PREFIX = "RINGRIFT_"
 _OF_PROCESS = """
@@ -91,13 +91,13 @@ def load(
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at `$.")
-        name = f"setting {place.rstrip('`')}" if place else "settings"
-        raise SettingsError(f"{name}: {problem}") from error
-    low, high = settings.promotion.elo0, settings.promotion.elo1
-    if not low < high:  # the promoter would end with an error on every score
-        raise SettingsError(
-            f"setting promotion.elo1 must be greater than promotion.elo0 ({low:g}); got {high:g}"
-        )
+        place = place.rstrip("`")
+        if isinstance(error.__cause__, Unlawful):
+            raise Contradiction(f"setting {error.__cause__.of(place)}") from error
+        name = f"setting {place}" if place else "settings"
+        raise SettingsError(f"{name}: {problem}; got {_at(tree, place)!r}") from error
+    if not settings.configs:
+        raise SettingsError("setting configs is empty: name at least one config, such as hex8_2p")
     return settings
 
 
@@ -119,6 +119,13 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     if isinstance(tree[last], (list, tuple)) and isinstance(value, str):
         value = [part for part in value.split(",") if part]
     tree[last] = value
+
+
+def _at(tree: Any, place: str) -> Any:
+    """The value at a place such as `training.init[...]`."""
+    for part in filter(None, place.partition("[")[0].split(".")):
+        tree = tree[part]
+    return tree
 
 
 def _parse(text: str) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringrift.rules.config import CONFIGS, Config
 from ringrift.rules.errors import ConfigError, IllegalMove, NotationError, RulesError
-from ringrift.rules.geometry import geometry
+from ringrift.rules.geometry import Geometry, geometry
 
 if TYPE_CHECKING:
     from ringrift.rules.position import PHASES, Position
@@ -24,6 +24,7 @@ __all__ = [
     "PHASES",
     "Config",
     "ConfigError",
+    "Geometry",
     "IllegalMove",
     "NotationError",
     "Position",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from ringrift.events import EventType, Fact
+from ringrift.events import EventType, Fact, Settings
+from ringrift.events.settings_sources import load
 
-_PATTERNS = {
-    r"^(square8|square19|hex8|hexagonal)(_[234]p)?=(0?[.][0-9]+|1)$(?!\n)": "hex8_2p=0.25",
-    r"^[a-z0-9-]+>[a-z0-9-]+$(?!\n)": "v2-micro>v2",
-    r"^(square8|square19|hex8|hexagonal)_[234]p=[0-9a-f]{64}$(?!\n)": "hex8_2p=" + "ab" * 32,
-    r"^[0-9a-f]{64}$(?!\n)": "ab" * 32,
-    r"^[a-z0-9_-]{1,64}$(?!\n)": "token-1_x",
-    r"^[!-~]{1,200}$(?!\n)": "name:1/~",
-    r"^[A-Z]{1,20}/[0-9]{1,19}$(?!\n)": "EVENTS/12",
-    r"^(square8|square19|hex8|hexagonal)_[234]p$(?!\n)": "hex8_2p",
+_TEXTS = (
+    *("hex8_2p=0.25", "v2-micro>v2", "hex8_2p=" + "ab" * 32, "ab" * 32, "hex8_2p", "token-1_x"),
+    *("name:1/~", "EVENTS/12"),
+)
+_SETTINGS = {
+    "configs": "hex8_2p,square8_3p",
+    "training.architectures": "v2,v4",
+    "training.cascade": "v2-micro>v2",
+    "training.init": f"hex8_2p={'ab' * 32}",
+    "scheduling.quotas": "hex8_2p=0.25",
 }
+"""settings that fit one another"""
 
 
 _RANKING = {"order": ["c", "o", "o", "o"], "ranks": [1, 2, 2, 4], "count": 12}
@@ -55,12 +59,15 @@ def sample(kind: Any) -> Any:
     """A JSON value of a type, derived from its structure."""
     info = msgspec.inspect
     match kind:
+        case info.StructType(cls=cls) if cls is Settings:
+            return msgspec.to_builtins(load(_SETTINGS))
         case info.StructType():
             chosen = _FIELDS.get(kind.cls.__name__, {})
             fields = {field.encode_name: sample(field.type) for field in kind.fields} | chosen
             return fields if kind.tag is None else {kind.tag_field: kind.tag, **fields}
         case info.StrType():
-            return _PATTERNS[kind.pattern] if kind.pattern else 'text \N{SNOWMAN} "quoted"'
+            texts = (text for text in _TEXTS if re.search(kind.pattern or "$^", text))
+            return next(texts, 'text \N{SNOWMAN} "quoted"')
         case info.BytesType():
             return "AAEC/w=="
         case info.IntType():

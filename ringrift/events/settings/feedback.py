@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from ringrift.events.settings import kinds
 
-Step = Annotated[float, Meta(gt=0.0, lt=1.0)]
+Step = Annotated[float, Meta(ge=0.01, le=0.99)]
 
 
 class LossSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +28,9 @@ class LossSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     many a critical one"""
     plateau_gain: kinds.Fraction = 0.005
     """share by which the best loss must fall to count as a gain"""
+
+    def __post_init__(self) -> None:
+        kinds.rising(self, "history_min", "history")
 
 
 class QualityWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +59,9 @@ class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """an assessment fades towards neutral (requirement G07.04)"""
     weights: QualityWeights = QualityWeights()
 
+    def __post_init__(self) -> None:
+        kinds.rising(self, "degraded_below", "recovered_from")
+
 
 class ExplorationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Factors on the exploration of self-play (requirements G12.08 and G13.08)."""
@@ -64,7 +70,7 @@ class ExplorationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """after a loss anomaly"""
     plateau: kinds.BySeverity = kinds.BySeverity(minor=1.05, major=1.15, critical=1.3)
     """after a plateau; smaller, because nothing more may be left to learn"""
-    boost_max: kinds.PositiveFloat = 2.0
+    boost_max: Annotated[float, Meta(ge=1.0, le=100.0)] = 2.0
     """with more, most moves of a short game would be noise"""
     decay: kinds.ByPace = kinds.ByPace(regressing=1.05, stalled=1.0, steady=0.9, fast=0.98)
     """per generation (requirement G13.08: +5, 0, -10, -2 %)"""
@@ -74,20 +80,24 @@ class VelocitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How progress is measured (requirements G10.04, G10.09, G13.08), in Elo of promoted networks
     above the heuristic."""
 
-    window_hours: kinds.PositiveFloat = 6.0
+    window_hours: kinds.Hours = 6.0
     """older gains are ignored"""
-    hours_min: kinds.PositiveFloat = 1.0
+    hours_min: kinds.Hours = 1.0
     """a gain counts as made in at least this time: two networks a minute apart give no rate"""
-    fast_above: float = 2.0
+    fast_above: kinds.Float = 2.0
     """Elo per hour"""
-    stalled_below: float = 0.5
-    regressing_below: float = -0.5
+    stalled_below: kinds.Float = 0.5
+    regressing_below: kinds.Float = -0.5
     """tested before `stalled_below`; not 0, because every evaluation moves ratings by a fraction"""
     change_min: kinds.PositiveFloat = 1.0
     """Elo, or Elo per hour, by which a value must change to be recorded again"""
-    stall_hours: kinds.PositiveFloat = 24.0
+    stall_hours: kinds.Hours = 24.0
     gain_min: kinds.PositiveFloat = 5.0
     """Elo above the previous best that count as progress; less is within the error of a rating"""
+
+    def __post_init__(self) -> None:
+        kinds.rising(self, "regressing_below", "stalled_below", "fast_above")
+        kinds.rising(self, "hours_min", "window_hours")
 
 
 class RegressionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +139,9 @@ class CurriculumSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     outage_seconds: kinds.PositiveFloat = 300.0
     """time without a tick that counts as an outage of the log or the coordinator (requirement
     G12.05)"""
+
+    def __post_init__(self) -> None:
+        kinds.rising(self, "weight_min", "weight_max")
 
 
 class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

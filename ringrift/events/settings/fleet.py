@@ -1,6 +1,8 @@
 """Settings of the fleet: how self-play is divided, which node does what, and operation."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from ringrift.events.settings import kinds
 
@@ -21,7 +23,7 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How self-play is divided among configs, and work among nodes."""
 
     weights: SchedulingWeights = SchedulingWeights()
-    stale_hours: kinds.PositiveFloat = 4.0
+    stale_hours: kinds.Hours = 4.0
     """time without a shard after which a config is fully stale; the age at which tickets escalate
     (requirement G14.16)"""
     ultra_games: kinds.Positive = 20
@@ -74,6 +76,12 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """time without pending work after which a deadlock is broken; the longest usual gap is a
     cooldown of 10 minutes"""
 
+    def __post_init__(self) -> None:
+        kinds.rising(self, "ultra_games", "emergency_games", "critical_games")
+        kinds.rising(self, "critical_factor", "emergency_factor", "ultra_factor")
+        kinds.rising(self, "floor", "cap")
+        kinds.distinct(self, "quotas")
+
 
 class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Thresholds of faults, and the response to them."""
@@ -91,7 +99,7 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         caution=0.80, warning=0.95, critical=0.97, emergency=0.99, hysteresis=0.01
     )
     """share of the disk in use; most disks are three quarters full, so work stops later"""
-    dead_letter_retries: kinds.NonNegative = 4
+    dead_letter_retries: Annotated[int, Meta(ge=0, le=8)] = 4
     dead_letter_retry_seconds: kinds.PositiveFloat = 300.0
     """delay of the first automatic retry of a dead letter; each later delay is four times as long,
     the last 5 h"""
@@ -101,3 +109,6 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fetch_seconds_max: kinds.PositiveFloat = 2700.0
     """attempts, or time, that a worker spends on fetching a network before it uses an earlier one
     (requirement G06.37)"""
+
+    def __post_init__(self) -> None:
+        kinds.rising(self, "node_suspected_seconds", "node_degraded_seconds", "node_lost_seconds")

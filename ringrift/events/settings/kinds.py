@@ -1,5 +1,7 @@
 """Types that several groups of settings share."""
 
+import re
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -7,25 +9,69 @@ from msgspec import Meta, Struct
 Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
 """how fast a config gains strength, slowest first; the thresholds are settings (`velocity`)"""
-Positive = Annotated[int, Meta(ge=1)]
+HUGE = 1_000_000_000
+"""no number is larger: what deciders compute from accepted settings stays finite and has a date"""
+Positive = Annotated[int, Meta(ge=1, le=HUGE)]
 PerTicket = Annotated[int, Meta(ge=1, le=10_000)]
 """games of one ticket: a worker holds them all"""
-Simulations = Annotated[int, Meta(ge=1, le=1_000_000)]
-NonNegative = Annotated[int, Meta(ge=0)]
-PositiveFloat = Annotated[float, Meta(gt=0.0)]
-NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
+NonNegative = Annotated[int, Meta(ge=0, le=HUGE)]
+Float = Annotated[float, Meta(ge=-HUGE, le=HUGE)]
+PositiveFloat = Annotated[float, Meta(ge=1 / HUGE, le=HUGE)]
+NonNegativeFloat = Annotated[float, Meta(ge=0.0, le=HUGE)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-Factor = Annotated[float, Meta(gt=0.0, le=1.0)]
+Factor = Annotated[float, Meta(ge=1 / HUGE, le=1.0)]
 """a factor that reduces a value, or leaves it unchanged"""
+Hours = Annotated[float, Meta(ge=1 / HUGE, le=1_000_000.0)]
+"""at most a century"""
+Simulations = Annotated[int, Meta(ge=1, le=10_000)]
+Plies = Annotated[int, Meta(ge=0, le=1_000)]
+
+
+def _whole(pattern: str) -> Meta:
+    """What matches a pattern from its first to its last character; `$` alone allows a newline."""
+    return Meta(pattern=rf"^(?:{pattern})$(?!\n)")
+
+
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
-_BOARD = f"({'|'.join(BOARDS)})"
-ConfigPattern = Annotated[str, Meta(pattern=rf"^{_BOARD}_[234]p$(?!\n)")]
-ModelOfConfig = Annotated[str, Meta(pattern=rf"^{_BOARD}_[234]p=[0-9a-f]{{64}}$(?!\n)")]
+_BOARD = f"(?:{'|'.join(BOARDS)})"
+ConfigPattern = Annotated[str, _whole(f"{_BOARD}_[234]p")]
+ModelOfConfig = Annotated[str, _whole(f"{_BOARD}_[234]p=[0-9a-f]{{64}}")]
 """A config and the digest of a network for it."""
-Quota = Annotated[str, Meta(pattern=rf"^{_BOARD}(_[234]p)?=(0?[.][0-9]+|1)$(?!\n)")]
+Quota = Annotated[str, _whole(f"{_BOARD}(?:_[234]p)?=(?:0?[.][0-9]{{1,9}}|1)")]
 """A board or config and the largest share of self-play it may have."""
-Cascade = Annotated[str, Meta(pattern=r"^[a-z0-9-]+>[a-z0-9-]+$(?!\n)")]
+Architecture = Annotated[str, _whole("[a-z0-9_-]{1,32}")]
+Cascade = Annotated[str, _whole("[a-z0-9_-]{1,32}>[a-z0-9_-]{1,32}")]
 """`a>b`: from architecture a to architecture b (requirement G04.15)."""
+
+
+class Unlawful(ValueError):
+    """Settings of one group that contradict each other; `names` replace the braces in `text`."""
+
+    def __init__(self, text: str, *names: str) -> None:
+        super().__init__(text.format(*names))
+        self.text, self.names = text, names
+
+    def of(self, group: str) -> str:
+        """The message with the whole names of the settings of `group`."""
+        return self.text.format(*(f"{group}.{name}" if group else name for name in self.names))
+
+
+def rising(group: Struct, *names: str, strictly: bool = False) -> None:
+    """Raise Unlawful unless these fields rise in this order."""
+    for name, next_name in pairwise(names):
+        low, high = getattr(group, name), getattr(group, next_name)
+        if high < low or (strictly and high == low):
+            wanted = "greater than" if strictly else "at least"
+            raise Unlawful(f"{{}} must be {wanted} {{}} ({low:g}); got {high:g}", next_name, name)
+
+
+def distinct(group: Struct, *names: str) -> None:
+    """Raise Unlawful if an entry of one of these tuples, up to its `=` or `>`, is repeated."""
+    for name in names:
+        keys = [re.split("[=>]", entry)[0] for entry in getattr(group, name)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise Unlawful(f"{{}} names {twice} twice; name it once", name)
 
 
 class BySeverity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +80,9 @@ class BySeverity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     minor: PositiveFloat
     major: PositiveFloat
     critical: PositiveFloat
+
+    def __post_init__(self) -> None:
+        rising(self, "minor", "major", "critical")
 
     def of(self, severity: Severity) -> float:
         """The value of a severity."""
@@ -67,3 +116,6 @@ class Tiers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     critical: Fraction
     emergency: Fraction
     hysteresis: Fraction
+
+    def __post_init__(self) -> None:
+        rising(self, "hysteresis", "caution", "warning", "critical", "emergency")

@@ -6,14 +6,21 @@ from msgspec import Meta, Struct
 
 from ringrift.events.settings import kinds
 
+Games = Annotated[int, Meta(ge=1, le=100_000)]
+Elo = Annotated[float, Meta(ge=-2000.0, le=2000.0)]
+Error = Annotated[float, Meta(ge=1e-6, lt=0.5)]
+"""probability of a wrong verdict"""
+TICKETS_MAX = 1_000
+"""of one generation"""
+
 
 class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How games for training are played."""
 
-    games: kinds.Positive = 256
+    games: Games = 256
     """games of one generation; on hex8_2p the second network scored 72 % against the first after
     256, 55 % after 192"""
-    bootstrap_games: kinds.Positive = 96
+    bootstrap_games: Games = 96
     """games before the first network, searched with the handcrafted heuristic at the leaves; a
     network's own games teach more. On hex8_2p the first network scored 88, 85 and 90 % of 96 games
     against the heuristic after 160, 256 and 512 of them"""
@@ -25,27 +32,34 @@ class SelfplaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     budget: Literal["fixed", "tiers"] = "fixed"
     """`tiers` replaces `simulations` by 64, 150, 200 up to 1,600, by games and Elo (requirement
     G14.12); needs accelerators"""
-    considered: kinds.Positive = 16
+    considered: Annotated[int, Meta(ge=1, le=1_000)] = 16
     """actions sampled at the root (Gumbel AlphaZero, Danihelka et al. 2022, uses 16)"""
-    noise_plies: kinds.NonNegative = 24
+    noise_plies: kinds.Plies = 24
     """plies at the start of a game with full Gumbel noise; afterwards the best action is played"""
     even_openings: kinds.Fraction = 0.0
     """share of a network's games that begin with the most even of several random openings, by its
     own search. After eight generations with 0.5, the network scored 59 to 62 % against that of a
     run with 0 on hex8_2p, where one seat wins nearly all games, and 41 to 50 % on square8_2p"""
-    opening_plies: kinds.NonNegative = 0
+    opening_plies: kinds.Plies = 0
     """a game begins with 0 to this many random moves, which are not trained on"""
     pie: bool = False
     """pie rule, two seats only"""
-    max_moves: kinds.Positive = 4000
+    max_moves: Annotated[int, Meta(ge=2_000, le=100_000)] = 4000
     """a longer game is an error: the rules bound every game (section 19); the longest seen has
-    1,500 plies"""
+    1,500 plies, and every game must be able to end"""
+
+    def __post_init__(self) -> None:
+        for name in ("bootstrap_games", "games"):
+            games, most = getattr(self, name), TICKETS_MAX * self.games_per_ticket
+            if games > most:
+                reason = f"{{}} must be at most {TICKETS_MAX} times {{}}, {most}; got {games}"
+                raise kinds.Unlawful(reason, name, "games_per_ticket")
 
 
 class ShardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How games become training samples."""
 
-    games: kinds.Positive = 64
+    games: Games = 64
     """games of one shard"""
     windows_kept: kinds.PositiveFloat = 2.0
     """a shard older than this many training windows is retired: its blob is deleted, and rebuilt on
@@ -55,17 +69,17 @@ class ShardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When and how a network is trained."""
 
-    architecture: str = "v2-micro"
-    architectures: tuple[str, ...] = ()
+    architecture: kinds.Architecture = "v2-micro"
+    architectures: tuple[kinds.Architecture, ...] = ()
     """architectures that compete for the trainings of each config, by Elo gained per hour; empty:
     only `architecture`"""
     min_samples: kinds.Positive = 5000
     """new samples before the next training (requirement G08.02)"""
     window_samples: kinds.Positive = 90_000
     """newest samples that a training uses; older play is weaker play"""
-    epochs: kinds.PositiveFloat = 2.0
+    epochs: Annotated[float, Meta(ge=0.01, le=1_000.0)] = 2.0
     """passes over the window: steps = epochs * window / batch"""
-    batch: kinds.Positive = 256
+    batch: Annotated[int, Meta(ge=1, le=65_536)] = 256
     learning_rate: kinds.PositiveFloat = 2e-3
     weight_decay: kinds.NonNegativeFloat = 1e-4
     value_weight: kinds.PositiveFloat = 1.0
@@ -82,7 +96,7 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """networks, of any architecture, that teach the trainings of a config; `distill_weight` of the
     targets is theirs"""
     distill_weight: kinds.Fraction = 0.5
-    validation_fraction: kinds.Fraction = 0.05
+    validation_fraction: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.05
     """share of the games kept out of the gradient, for the validation loss"""
     checkpoint_steps: kinds.Positive = 100
     """steps between checkpoints, the most that a killed trainer repeats"""
@@ -124,6 +138,9 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     silent_seconds_max: kinds.PositiveFloat = 7200.0
     """a training without a sign of life for this long is requested again (requirement G08.13)"""
 
+    def __post_init__(self) -> None:
+        kinds.distinct(self, "architectures", "init", "distill_from", "cascade")
+
 
 class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a candidate is measured."""
@@ -131,31 +148,34 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     simulations: kinds.Simulations = 32
     starts_per_ticket: kinds.PerTicket = 32
     """starts of one ticket for promotion; the sequential test checks after each ticket"""
-    baseline_starts: kinds.Positive = 48
+    baseline_starts: kinds.PerTicket = 48
     """starts of each new network against random and against the heuristic"""
     waiting_max: kinds.Positive = 70
     """pending evaluations at which training pauses (requirement G09.02)"""
     waiting_resume: kinds.NonNegative = 35
     """pending evaluations at which training resumes"""
-    stale_days: kinds.PositiveFloat = 30.0
+    stale_days: Annotated[float, Meta(ge=0.001, le=36_500.0)] = 30.0
     """an incumbent whose newest evaluation against a baseline is older repeats them (requirement
     G09.08)"""
-    opening_plies: kinds.NonNegative = 4
+    opening_plies: kinds.Plies = 4
     """random plies at the beginning of each start, so that starts differ. After 8 on hex8_2p, a
     quarter of the starts against the heuristic were decided before the first searched move"""
     even_openings: bool = True
     """between two networks, each start is the one of several random openings of 2 to 16 plies that
     the opponent's search finds most even"""
 
+    def __post_init__(self) -> None:
+        kinds.rising(self, "waiting_resume", "waiting_max", strictly=True)
+
 
 class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The sequential test that promotes (Wald 1945): `elo0` is not worth a promotion, `elo1` is;
     thresholds log(beta / (1 - alpha)) and log((1 - beta) / alpha)."""
 
-    elo0: float = 0.0
-    elo1: float = 40.0
-    alpha: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
-    beta: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.05
+    elo0: Elo = 0.0
+    elo1: Elo = 40.0
+    alpha: Error = 0.05
+    beta: Error = 0.05
     starts_max: kinds.Positive = 64
     """starts after which an undecided test is decided by `score_at_cap`"""
     score_at_cap: kinds.Fraction = 0.52
@@ -163,3 +183,6 @@ class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cooldown_seconds: kinds.NonNegativeFloat = 600.0
     """after a rollback nothing is promoted for this long: candidates descend from the weights that
     were rolled back"""
+
+    def __post_init__(self) -> None:
+        kinds.rising(self, "elo0", "elo1", strictly=True)

@@ -1,11 +1,12 @@
 """All settings in one struct."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ringrift.events.settings import feedback, fleet, loop
-from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers
+from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers, distinct
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -13,7 +14,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     configs: tuple[ConfigPattern, ...] = ("hex8_2p",)
     generations: NonNegative = 0
-    seed: NonNegative = 1
+    seed: Annotated[int, Meta(ge=0, lt=2**53)] = 1
     selfplay: loop.SelfplaySettings = loop.SelfplaySettings()
     shard: loop.ShardSettings = loop.ShardSettings()
     training: loop.TrainingSettings = loop.TrainingSettings()
@@ -29,6 +30,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scheduling: fleet.SchedulingSettings = fleet.SchedulingSettings()
     tuning: feedback.TuningSettings = feedback.TuningSettings()
     architectures: feedback.ArchitectureSettings = feedback.ArchitectureSettings()
+
+    def __post_init__(self) -> None:
+        distinct(self, "configs")
 
 
 SHARED_MACHINE = Settings(

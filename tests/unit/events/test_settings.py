@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from ringrift.events import Settings, SettingsError
+from ringrift.events import Settings, SettingsError, UndecodableEvent, decode, draft, encode
+from ringrift.events.facts import SettingsChanged
 from ringrift.events.settings import model_for
 from ringrift.events.settings_sources import from_arguments, from_environment, load, names
 
@@ -123,12 +125,6 @@ def test_a_tier_a_severity_and_a_pace_have_one_value_each() -> None:
     ]
 
 
-def test_a_promotion_test_without_a_range_is_refused() -> None:
-    reason = r"promotion.elo1 must be greater than promotion.elo0 \(0\); got -5"
-    with pytest.raises(SettingsError, match=reason):
-        load(from_arguments(["promotion.elo1=-5"]))
-
-
 @pytest.mark.parametrize(
     ("variable", "now"),
     [
@@ -139,3 +135,63 @@ def test_a_promotion_test_without_a_range_is_refused() -> None:
 def test_a_variable_of_the_predecessor_names_the_new_one(variable: str, now: str) -> None:
     with pytest.raises(SettingsError, match=now):
         from_environment({variable: "1"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("promotion.elo1=0", "promotion.elo1 must be greater than promotion.elo0 (0); got 0"),
+        ("promotion.elo1=-5", "promotion.elo1 must be greater than promotion.elo0 (0); got -5"),
+        ("promotion.elo0=40", "promotion.elo1 must be greater than promotion.elo0 (40); got 40"),
+        ("evaluation.waiting_resume=70", "waiting_max must be greater than evaluation.waiting_res"),
+        ("evaluation.waiting_resume=71", "evaluation.waiting_max must be greater than"),
+        ("operation.pressure.warning=0.5", "operation.pressure.warning must be at least operation"),
+        ("operation.disk.hysteresis=0.9", "operation.disk.caution must be at least"),
+        ("operation.node_lost_seconds=1", "operation.node_lost_seconds must be at least"),
+        ("regression.elo.critical=1", "regression.elo.critical must be at least regression.elo."),
+        ("loss.deviations.minor=5", "loss.deviations.major must be at least"),
+        ("loss.history=3", "loss.history must be at least loss.history_min (4); got 3"),
+        ("quality.degraded_below=0.6", "quality.recovered_from must be at least"),
+        ("velocity.stalled_below=3", "velocity.fast_above must be at least"),
+        ("velocity.hours_min=7", "velocity.window_hours must be at least"),
+        ("curriculum.weight_min=5", "curriculum.weight_max must be at least"),
+        ("scheduling.cap=0.2", "scheduling.cap must be at least scheduling.floor (0.25); got 0.2"),
+        ("scheduling.emergency_games=5", "scheduling.emergency_games must be at least"),
+        ("scheduling.critical_factor=60", "scheduling.emergency_factor must be at least"),
+        ("scheduling.quotas=hex8=0.3,hex8=0.4", "scheduling.quotas names hex8 twice"),
+        ("configs=hex8_2p,square8_2p,hex8_2p", "configs names hex8_2p twice; name it once"),
+        ("configs=", "configs is empty: name at least one"),
+        ("training.architectures=v2,v2", "training.architectures names v2 twice"),
+        ("training.cascade=v2>v4,v2>v5-heavy", "training.cascade names v2 twice"),
+        (f"training.init=hex8_2p={'a' * 64},hex8_2p={'b' * 64}", "training.init names hex8_2p"),
+        ("selfplay.max_moves=20", "selfplay.max_moves: Expected `int` >= 2000; got 20"),
+        ("selfplay.games=97000", "selfplay.games must be at most 1000 times selfplay.games_per_"),
+        ("selfplay.games=1000000000", "selfplay.games: Expected `int` <= 100000"),
+        ("training.learning_rate=1e308", "training.learning_rate: Expected `float` <= 1000000000"),
+        ("velocity.window_hours=1e9", "velocity.window_hours: Expected `float` <= 1000000.0"),
+        ("operation.dead_letter_retries=1000", "operation.dead_letter_retries: Expected"),
+        ("seed=9007199254740992", "seed: Expected `int` <= 9007199254740991"),
+        ("configs=hex8_2p\n", "configs[0]: Expected `str` matching regex"),
+    ],
+)
+def test_settings_that_could_stop_the_loop_are_refused(arguments: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(reason)):
+        load(from_arguments([arguments]))
+    name, _, value = arguments.partition("=")
+    with pytest.raises(SettingsError, match=re.escape(reason)):
+        load(from_environment({f"RINGRIFT_{name.upper().replace('.', '_')}": value}))
+
+
+def test_the_settings_of_a_file_and_of_a_fact_obey_the_same_laws() -> None:
+    with pytest.raises(SettingsError, match=r"promotion\.elo1 must be greater"):
+        load(file=b'{"promotion":{"elo0":50}}')
+    fact = SettingsChanged(version=1, settings=Settings(), why="w")
+    body = encode(draft(fact, cause=None, source="x@y")).replace(b'"elo0":0.0', b'"elo0":50.0')
+    with pytest.raises(UndecodableEvent, match="elo1 must be greater than elo0"):
+        decode(body, stream="EVENTS", seq=1)
+
+
+def test_a_value_that_contradicts_a_default_is_valid_beside_the_settings_in_force() -> None:
+    base = load(from_arguments(["evaluation.waiting_max=200"]))
+    chosen = load(from_arguments(["evaluation.waiting_resume=100"]), base=base)
+    assert chosen.evaluation.waiting_resume == 100

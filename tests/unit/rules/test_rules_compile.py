@@ -45,25 +45,35 @@ def test_code_runs_where_the_cache_folder_cannot_be_written(tmp_path: Path) -> N
 
 
 def uses(path: Path) -> tuple[set[str], bool]:
-    """Modules of ours that a module imports, and whether it uses the compiler of the rules."""
-    modules: set[str] = set()
+    """What a module imports of ours, and whether it uses the compiler of the rules."""
+    imported: set[str] = set()
     of_rules = False
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ringrift."):
             names = {alias.name for alias in node.names}
-            modules |= {str(node.module), *(f"{node.module}.{name}" for name in names)}
+            imported |= {f"{node.module}.{name}" for name in names}
             of_rules |= node.module == "ringrift.rules.compile" and "compiled" in names
-    return modules, of_rules
+    return imported, of_rules
+
+
+def compiles(path: Path) -> set[str]:
+    """The compiled functions of a module, and the module if it has any."""
+    name = "ringrift." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    found = {
+        f"{name}.{node.name}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        and any("compiled" in ast.unparse(mark) for mark in node.decorator_list)
+    }
+    return found | ({name} if found else set())
 
 
 def test_code_compiled_like_the_rules_calls_no_compiled_code_but_theirs() -> None:
     """Its cache folder depends on no other source, so it would become stale."""
-    compiling = {
-        "ringrift." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        for path in PACKAGE.rglob("*.py")
-        if "@compiled" in path.read_text() and path.parent.name != "rules"
-    }
+    compiled = set[str]()
     for path in PACKAGE.rglob("*.py"):
-        modules, of_rules = uses(path)
+        compiled |= compiles(path) if path.parent.name != "rules" else set()
+    for path in PACKAGE.rglob("*.py"):
+        imported, of_rules = uses(path)
         if of_rules and path.parent.name != "rules":
-            assert not modules & compiling, path
+            assert not imported & compiled, path
