@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.events.facts import GameCompleted
+from ringrift.learning.compile import compiled
 from ringrift.learning.targets import PLIES_MAX, Decision, TargetsError, decode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.nets.encoding import ENCODER
@@ -22,7 +23,6 @@ from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
 from ringrift.rules import Config, ConfigError, Geometry, Position, RulesError
 from ringrift.rules import layout as la
 from ringrift.rules.apply import apply_move
-from ringrift.rules.compile import compiled
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import RESIGN, TIMEOUT
 from ringrift.rules.notation import parse_token

@@ -27,8 +27,8 @@ def digest(sources: Iterable[Path]) -> str:
     return found.hexdigest()[:16]
 
 
-def cache_folder() -> Path:
-    """Return the folder of the compiled rules.
+def cache_folder() -> Path | None:
+    """Return the folder of the compiled rules, None if there is no home for it.
 
     It is below `NUMBA_CACHE_DIR` if set, else beside the sources if that is writable, else in the
     user's cache."""
@@ -42,4 +42,7 @@ def cache_folder() -> Path:
         return (path.parent if path.name.startswith(CACHE_PREFIX) else path) / name
     if os.access(here, os.W_OK):
         return here / "__pycache__" / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ringrift" / name
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ringrift" / name
+    except RuntimeError:  # the user has no account, and no HOME is set
+        return None

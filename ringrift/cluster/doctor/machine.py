@@ -74,13 +74,14 @@ def _package_problem(requirement: str) -> str:
 def compiled_code() -> Finding:
     """The folder of compiled code: unless it is writable, every process compiles for half a
     minute."""
-    folder = cache_folder()
+    folder, remedy = cache_folder(), "set NUMBA_CACHE_DIR to a writable folder"
+    if folder is None:
+        return fail("numba cache", "the user has no home directory", remedy)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        remedy = "set NUMBA_CACHE_DIR to a writable folder"
         return fail("numba cache", f"{folder}: {error.strerror}", remedy)
     kept = sum(1 for _ in folder.rglob("*.nbc"))
     state = f"{kept} functions" if kept else "empty: the first start compiles for up to 30 s"

@@ -1,11 +1,17 @@
 """The cache of compiled code: never stale, and compiling is reported."""
 
 import ast
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import ringrift
+from ringrift.cluster.doctor.machine import compiled_code
+from ringrift.rules import compile as compile_module
+from ringrift.rules.cache import cache_folder
 from ringrift.rules.compile import Compiler
 
 PACKAGE = Path(ringrift.__file__).parent
@@ -38,10 +44,77 @@ def test_compiling_is_reported_and_loading_from_the_cache_is_not(
         assert capsys.readouterr().err == expected
 
 
-def test_code_runs_where_the_cache_folder_cannot_be_written(tmp_path: Path) -> None:
+def test_code_runs_where_the_cache_folder_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
-    with Compiler(tmp_path / "file" / "cache").loading("nothing"):
-        assert double(1) == 2
+    compile_module._say_uncached.cache_clear()
+    for folder in (tmp_path / "file" / "cache", None):
+        compiler = Compiler(folder).child("search", [])
+        function = compiler.compiled(double)
+        with compiler.loading("doubles"):
+            assert function(4) == 8
+    said = capsys.readouterr().err
+    assert said.count("is not cached (no folder for it can be written)") == 1
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "zeroed": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "other": lambda path: path.write_bytes(b"no pickle"),
+    "flipped": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "deleted": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_written_again(
+    ending: str, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiled = []
+    for run in range(3):
+        compiler = Compiler(tmp_path)
+        function = compiler.compiled(double)
+        with compiler.loading("doubles"):
+            assert function(4) == 8
+        compiled.append("compiling" in capsys.readouterr().err)
+        if run == 0:
+            (path,) = tmp_path.rglob(f"*.{ending}")
+            DAMAGES[damage](path)
+    assert compiled == [True, True, False]
+
+
+def test_a_full_disk_costs_time_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(self: object, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", write)
+    compile_module._say_uncached.cache_clear()
+    for _ in range(2):
+        assert Compiler(tmp_path).compiled(double)(4) == 8
+    assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert cache_folder() is None
+    found = compiled_code()
+    assert (found.level, "no home" in found.text) == ("fail", True)
 
 
 def uses(path: Path) -> tuple[set[str], bool]:

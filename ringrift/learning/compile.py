@@ -1,0 +1,8 @@
+"""Compilation of what reads games: as that of the rules, in a cache folder of its own."""
+
+from pathlib import Path
+
+from ringrift.rules.compile import RULES
+
+# windows call the compiled functions of shards
+compiled = RULES.child("learning", [Path(__file__).parent / "shards.py"]).compiled
