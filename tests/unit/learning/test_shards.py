@@ -136,8 +136,7 @@ def falsified(game: GameCompleted) -> dict[str, GameCompleted]:
     beyond = type(last)(last.ply, last.values, np.array([5000]), np.array([1.0], np.float32))
     late = type(last)(game.plies, last.values, last.indices, last.probabilities)
     return {
-        "another winner": changed(game, winner=3 - game.winner),
-        "other ranks": changed(game, ranks=game.ranks[::-1]),
+        "another winner": changed(game, winner=3 - game.winner, ranks=game.ranks[::-1]),
         "another reason": changed(game, reason="resign"),
         "other removed rings": changed(game, removed=tuple(n + 1 for n in game.removed)),
         "other territory": changed(game, territory=tuple(n + 1 for n in game.territory)),
@@ -147,7 +146,7 @@ def falsified(game: GameCompleted) -> dict[str, GameCompleted]:
         "an illegal move": changed(game, moves=" ".join(["@z9", *moves[1:]])),
         "moves swapped": changed(game, moves=" ".join([moves[1], moves[0], *moves[2:]])),
         "other rules": changed(game, rules_version=0),
-        "another config": changed(game, config="hex8_3p"),
+        "another config": changed(game, config="square8_2p"),
         "targets damaged": changed(game, targets=game.targets[:-1]),
         "targets for three": changed(game, targets=encode(3, [])),
         "a target for no move": changed(game, targets=encode(2, [*decisions[:-1], beyond])),
@@ -163,10 +162,25 @@ def test_falsified_games_are_rejected_and_counted(games) -> None:
     assert data == build_shard(config, good[:2])[0]
     assert counts.games == 2
     assert len(counts.rejected) == len(wrong)
-    for name, game in wrong.items():
-        if name != "another config":
-            with pytest.raises(GameRejected):
-                check_game(game)
+    for game in wrong.values():
+        with pytest.raises(GameRejected):
+            check_game(game)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"winner": 2}, "the winner has rank 1"),
+        ({"ranks": (2, 1)}, "the winner has rank 1"),
+        ({"config": "hex8_3p"}, "seats differ from the config"),
+    ],
+)
+def test_a_game_that_contradicts_itself_is_no_fact(
+    games, change: dict[str, Any], reason: str
+) -> None:
+    game = changed(games["hex8_2p"][0], winner=1, ranks=(1, 2))
+    with pytest.raises(ValueError, match=reason):
+        changed(game, **change)
 
 
 @pytest.mark.parametrize(
