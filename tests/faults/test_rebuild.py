@@ -10,15 +10,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.games import play_game
 from support.loop_facts import scored
+from support.system import PLAN
 from support.waiting import eventually
 
 from ringrift.consumers import exporter
 from ringrift.deciders.loop import evaluation, promotion, selfplay, training
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import Fact, Settings, draft
-from ringrift.events.facts import PipelineResumed, RatingsUpdated, SettingsChanged, ShardExported
+from ringrift.events.facts import (
+    ConsumerStarted,
+    PipelineResumed,
+    RatingsUpdated,
+    SettingsChanged,
+    ShardExported,
+)
 from ringrift.events.settings import SelfplaySettings, ShardSettings
 from ringrift.insight.rebuild import replayed_runs
 from ringrift.log import read
@@ -123,7 +131,8 @@ async def run_to_the_end(url: str) -> dict[str, str]:
     await until(logs[0], ShardExported, 3)
 
     async def folded() -> bool:
-        return exporting.doing == "exporting" and deciding.seq >= await logs[0].tail(EVENTS)
+        restored = len(await Blobs(logs[0]).names(SHARD_BUCKET)) == 3
+        return restored and deciding.seq >= await logs[0].tail(EVENTS)
 
     await eventually(folded, WAIT_SECONDS_MAX)
     hashes = deciding.fold_hashes
@@ -147,8 +156,17 @@ async def test_shards_and_snapshots_are_rebuilt_from_the_streams(
     )
     changed = SettingsChanged(version=1, settings=settings, why="test")
     await write(log, changed, scored("random", 8, 2), scored("random", 6, 4))
-    games = [play_game("hex8_2p", seed) for seed in range(6)]
-    await log.append_each([draft(game, cause=None, source="test", key=game.seed) for game in games])
+    started = ConsumerStarted(node="test", consumer="selfplay", instance="test", version="1")
+    await write(log, started, replace(PLAN, games=6, games_per_ticket=6))
+    plan = await log.tail(EVENTS)
+    cause, ticket = f"EVENTS/{plan}", f"selfplay-events-{plan}-0"
+    games = [
+        replace(play_game("hex8_2p", seed), game=f"{ticket}-{seed}", ticket=ticket, node="test")
+        for seed in range(6)
+    ]
+    await log.append_each(
+        [draft(game, cause=cause, source="test", key=game.seed) for game in games]
+    )
     before = await run_to_the_end(server.url)
     shards, snapshots = await blobs.names(SHARD_BUCKET), await blobs.names(FOLD_BUCKET)
     assert len(shards) == 3

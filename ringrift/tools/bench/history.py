@@ -23,6 +23,7 @@ from ringrift.events.facts import (
     TickRecorded,
     TrainingFinished,
     TrainingRequested,
+    seats_of,
 )
 
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
@@ -187,7 +188,7 @@ def _training(config: str, generation: int, parent: str | None, model: str) -> I
 def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
     """Both baselines are requested, then scored and rated one after the other."""
     candidate = network_seat(model, 32)
-    opponents = (RANDOM, HEURISTIC)
+    opponents, starts = (RANDOM, HEURISTIC), 48
     for number, opponent in enumerate(opponents):
         request = EvaluationRequested(
             config=config,
@@ -196,7 +197,7 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
             opponent=opponent,
             purpose="random" if opponent is RANDOM else "heuristic",
             round=0,
-            starts=48,
+            starts=starts,
             seed=1,
             settings_version=1,
         )
@@ -204,7 +205,10 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
     names = [seat.participant for seat in (candidate, *opponents)]
     ratings = tuple(Rating(participant=name, elo=0.0, se=1.0, games=96) for name in names)
     for number, opponent in enumerate(opponents):
-        order = (candidate.participant, opponent.participant)
+        seats = seats_of(config)
+        games, lost = starts * seats, 16
+        order = (candidate.participant, *[opponent.participant] * (seats - 1))
+        ranks = tuple(range(1, seats + 1))
         score = EvaluationScored(
             config=config,
             generation=generation,
@@ -214,14 +218,14 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
             opponent=order[1],
             purpose="random" if opponent is RANDOM else "heuristic",
             round=0,
-            games=96,
-            wins=80,
-            scores=((0.5, 16), (1.0, 32)),
+            games=games,
+            wins=games - lost,
+            scores=((0.5, 16), (1.0, starts - 16)),
             play_seconds=30.0,
             node="node1",
             rankings=(
-                Ranking(order=order, ranks=(1, 2), count=80),
-                Ranking(order=order[::-1], ranks=(1, 2), count=16),
+                Ranking(order=order, ranks=ranks, count=games - lost),
+                Ranking(order=order[::-1], ranks=ranks, count=lost),
             ),
         )
         yield score, 2 + number

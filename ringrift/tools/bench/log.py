@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ringrift.events import Draft, UndecodableEvent, draft
-from ringrift.events.facts import SelfplayFinished
+from ringrift.events.facts import EvaluationFailed
 from ringrift.log.blobs import Blobs
 from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
@@ -64,14 +64,14 @@ class BenchEvents:
         return [self._draft(number) for number in range(first, self._taken)]
 
     def _draft(self, number: int) -> Draft:
-        fact = SelfplayFinished(
+        fact = EvaluationFailed(
             config="hex8_2p",
             generation=1,
             ticket=f"bench-{number}",
-            games=64,
-            plies=4096,
-            play_seconds=1.0,
-            node=_PADDING,
+            candidate_model=None,
+            purpose="ladder",
+            reason=_PADDING,
+            node="node1",
         )
         return draft(fact, cause=None, source="bench@node", key=number)
 

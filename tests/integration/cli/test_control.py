@@ -16,6 +16,7 @@ from ringrift.deciders.fleet.breaker import Breaker
 from ringrift.events import draft
 from ringrift.events.facts import SelfplayPlanned
 from ringrift.events.tickets import encode_ticket, subject_of, tickets_of
+from ringrift.log import read
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import work
@@ -133,7 +134,9 @@ def test_dead_letters_are_listed_shown_retried_and_dropped(run: Any, system: Any
         seq = system.seqs["garbage"]
         entry = await log.get("EVENTS", seq)
         await process.dead_letter(entry, stream="EVENTS", deliveries=1, reason="EVENTS: malformed")
-        (ticket, _) = tickets_of(PLAN, "EVENTS/1")
+        position = f"EVENTS/{system.seqs['plan']}"
+        request = await read.fact_at(log, position)
+        ticket = tickets_of(request.event, position)[0]
         number = await log.publish("WORK", "ringrift.work.nobody.5.hex8_2p", b"x")
         queued = await log.get("WORK", number)
         body = type(queued)(number, subject_of(ticket), 0, encode_ticket(ticket))

@@ -300,7 +300,7 @@ def test_unusable_networks_are_reported_in_one_line(
     cases = {
         "pickle": (pickle.dumps({"weights": [1.0]}), "a pickle"),
         "truncated": (models[0][:-100], "do not hold shape"),
-        "text": (b"weights" * 9, "it is truncated"),
+        "text": (b"weights" * 9, "truncated: a header of"),
         "empty": (b"", "too short"),
     }
     for name, (data, text) in cases.items():
