@@ -52,9 +52,7 @@ from cyclopts import Parameter, Token, validators
 from rich.console import RenderableType
 from rich.text import Text
 
-from ringrift.cluster.terminal import complain
-from ringrift.cluster.terminal import console as console
-from ringrift.cluster.terminal import progress as progress
+from ringrift.cluster.terminal import complain, console as console, progress as progress
 from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.log import marks, read

@@ -18,8 +18,7 @@ from collections import Counter
 import msgspec
 
 from ringrift.deciders.context import Pauses
-from ringrift.events import EventMeta, Fact, UndecodableEvent, tickets, type_of
-from ringrift.events import facts as f
+from ringrift.events import EventMeta, Fact, UndecodableEvent, facts as f, tickets, type_of
 from ringrift.events.tickets import OUTCOMES, REQUESTS, Ticket, encode_ticket, subject_of
 from ringrift.log import read
 from ringrift.log.errors import LogUnavailable, QueueFull

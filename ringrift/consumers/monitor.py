@@ -9,8 +9,7 @@ import asyncio
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.fleet.health import HEALTH_LEVELS
 from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, Quorum
-from ringrift.events import Fact, Recorded, type_of
-from ringrift.events import facts as f
+from ringrift.events import Fact, Recorded, facts as f, type_of
 from ringrift.log import read
 from ringrift.log.presence import Seen
 from ringrift.log.protocol import Expect

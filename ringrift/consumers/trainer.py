@@ -15,8 +15,7 @@ from msgspec.structs import asdict, replace
 
 from ringrift.consumers.networks.fetching import wanted_or_older
 from ringrift.consumers.shards.building import exported_shards, shard_bytes
-from ringrift.events import Fact, type_of
-from ringrift.events import facts as f
+from ringrift.events import Fact, facts as f, type_of
 from ringrift.events.settings import Settings, TrainingSettings
 from ringrift.events.settings_sources import load
 from ringrift.events.tickets import TrainingTicket

@@ -7,8 +7,7 @@ from typing import TypedDict
 
 from msgspec import Struct
 
-from ringrift.events import EventMeta, Fact, Settings
-from ringrift.events import facts as f
+from ringrift.events import EventMeta, Fact, Settings, facts as f
 
 STEERING: tuple[type[Fact], ...] = (f.SettingsChanged, f.PipelinePaused, f.PipelineResumed)
 """facts that change the context of every decider"""

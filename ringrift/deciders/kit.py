@@ -46,11 +46,9 @@ from types import UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct as Struct
-from msgspec.structs import fields as fields_of
-from msgspec.structs import replace as replace
+from msgspec.structs import fields as fields_of, replace as replace
 
-from ringrift.deciders.context import STEERING as STEERING
-from ringrift.deciders.context import Context as Context
+from ringrift.deciders.context import STEERING as STEERING, Context as Context
 from ringrift.events import REGISTRY, Fact, lawful
 
 State = TypeVar("State")

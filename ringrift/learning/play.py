@@ -18,8 +18,7 @@ from ringrift.events.tickets import SelfplayTicket
 from ringrift.learning import targets
 from ringrift.learning.openings import NO_OPENING, Opening, even_openings
 from ringrift.learning.shards import end_of
-from ringrift.rules import Config, Position
-from ringrift.rules import layout as la
+from ringrift.rules import Config, Position, layout as la
 from ringrift.rules.compile import U
 from ringrift.rules.notation import tokens
 from ringrift.rules.version import RULES_VERSION

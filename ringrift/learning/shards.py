@@ -20,8 +20,7 @@ from ringrift.learning.targets import PLIES_MAX, Decision, TargetsError, decode
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s
 from ringrift.nets.encoding import ENCODER
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
-from ringrift.rules import Config, ConfigError, Geometry, Position, RulesError
-from ringrift.rules import layout as la
+from ringrift.rules import Config, ConfigError, Geometry, Position, RulesError, layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.legal import legal_moves
 from ringrift.rules.moves import RESIGN, TIMEOUT

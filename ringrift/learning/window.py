@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from ringrift.learning.compile import compiled
 from ringrift.learning.shards import Shard, ShardError, is_among
 from ringrift.nets.arrays import Codes, Floats, Int32s, Int64s, States
-from ringrift.rules import Geometry, Position, geometry
-from ringrift.rules import layout as la
+from ringrift.rules import Geometry, Position, geometry, layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config
 from ringrift.rules.legal import legal_moves

@@ -14,8 +14,7 @@ from enum import IntEnum
 from typing import Final
 
 from ringrift.nets.arrays import Floats, Int16s, States
-from ringrift.rules import accessors as ac
-from ringrift.rules import layout as la
+from ringrift.rules import accessors as ac, layout as la
 from ringrift.rules.compile import U, compiled
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.table import T_RINGS_TO_WIN, T_TERRITORY_TO_WIN

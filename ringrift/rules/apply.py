@@ -1,8 +1,6 @@
 """The effect of a move on the board, and the next state of the turn machine (section 6)."""
 
-from ringrift.rules import board as bd
-from ringrift.rules import layout as la
-from ringrift.rules import moves as mv
+from ringrift.rules import board as bd, layout as la, moves as mv
 from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import BLOCK, SEAT_BITS, Words, cell

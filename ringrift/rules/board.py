@@ -1,7 +1,6 @@
 """Changes of cells: markers, territory, stacks. Words, row masks and counters stay consistent."""
 
-from ringrift.rules import layout as la
-from ringrift.rules import table as tb
+from ringrift.rules import layout as la, table as tb
 from ringrift.rules.compile import U, compiled, i64
 from ringrift.rules.floor import floor_gains, floor_loses
 from ringrift.rules.layout import Words

@@ -5,8 +5,7 @@ whether its floor is known to be connected, in which case it holds no region. Fu
 whole rows of cells, one bit for each cell.
 """
 
-from ringrift.rules import layout as la
-from ringrift.rules import table as tb
+from ringrift.rules import layout as la, table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.layout import Words
 

@@ -4,9 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ringrift.rules import layout as la
-from ringrift.rules import moves as mv
-from ringrift.rules import stacks as st
+from ringrift.rules import layout as la, moves as mv, stacks as st
 from ringrift.rules.board import has_buried
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.geometry import Geometry

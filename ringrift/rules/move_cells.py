@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules import layout as la
-from ringrift.rules import moves as mv
+from ringrift.rules import layout as la, moves as mv
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.floor import REGION
 from ringrift.rules.geometry import Geometry

@@ -1,7 +1,6 @@
 """Where rings may be placed (section 7), for whole rows of cells at once."""
 
-from ringrift.rules import layout as la
-from ringrift.rules import stacks as st
+from ringrift.rules import layout as la, stacks as st
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.layout import Words, cell, core_id, mask_at, word_height
 from ringrift.rules.moves import A_SHIFT, N_SHIFT, PLACE

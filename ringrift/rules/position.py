@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules import layout as la
-from ringrift.rules import moves as mv
+from ringrift.rules import layout as la, moves as mv
 from ringrift.rules.apply import apply_move
 from ringrift.rules.compile import RULES
 from ringrift.rules.config import LPS_ROUNDS_DEFAULT, Config

@@ -1,8 +1,6 @@
 """Recovery slides (section 13): a seat whose rings are all buried moves a marker."""
 
-from ringrift.rules import board as bd
-from ringrift.rules import moves as mv
-from ringrift.rules import table as tb
+from ringrift.rules import board as bd, moves as mv, table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.layout import MARK_MASK, STACK, Words, cell, core_id, mask_at, stack_mask
 from ringrift.rules.lines import collapse_span, run_ahead

@@ -1,7 +1,6 @@
 """The moves of a stack: plain moves (8) and leaps (9)."""
 
-from ringrift.rules import layout as la
-from ringrift.rules import table as tb
+from ringrift.rules import layout as la, table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined, lowest_bit
 from ringrift.rules.layout import Words, cell, core_id, mask_at, stack_mask, word_cap, word_height
 from ringrift.rules.moves import C_SHIFT, LEAP, WALK, make_move

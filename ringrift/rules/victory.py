@@ -1,7 +1,6 @@
 """The end of the game: victory tests (16) and the three-round rule (17)."""
 
-from ringrift.rules import layout as la
-from ringrift.rules import table as tb
+from ringrift.rules import layout as la, table as tb
 from ringrift.rules.compile import U, compiled, i64, inlined
 from ringrift.rules.layout import Words, mask_at
 from ringrift.rules.placement import can_act

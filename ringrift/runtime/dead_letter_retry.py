@@ -5,8 +5,7 @@ from typing import Literal
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.fleet.dead_letters import DeadLetter, DeadLetters, identity
 from ringrift.deciders.kit import Context
-from ringrift.events import UndecodableEvent
-from ringrift.events import facts as f
+from ringrift.events import UndecodableEvent, facts as f
 from ringrift.events.tickets import REQUESTS, decode_ticket, encode_ticket, subject_of, tickets_of
 from ringrift.log import read
 from ringrift.log.entry import Entry

@@ -13,8 +13,7 @@ from typing import Literal
 import prometheus_client
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE, generate_latest
 
 __all__ = ["CONTENT_TYPE", "METRICS", "Metric", "Metrics"]
 

@@ -14,8 +14,7 @@ from msgspec import Struct
 
 from ringrift.deciders.fleet.troubles import RULES_OF
 from ringrift.deciders.kit import STEERING, Decider
-from ringrift.events import REGISTRY, Fact
-from ringrift.events import facts as f
+from ringrift.events import REGISTRY, Fact, facts as f
 from ringrift.events.tickets import OUTCOMES, REQUESTS
 from ringrift.log import topology
 

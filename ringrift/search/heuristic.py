@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules import layout as la
-from ringrift.rules import table as tb
+from ringrift.rules import layout as la, table as tb
 from ringrift.rules.compile import U, i64
 from ringrift.rules.config import Config
 from ringrift.rules.geometry import Geometry

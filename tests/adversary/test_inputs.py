@@ -14,8 +14,7 @@ from support.loop_facts import A, B, C
 from support.system import System, running
 
 from ringrift.consumers import monitor
-from ringrift.events import Fact, Settings, type_of
-from ringrift.events import facts as f
+from ringrift.events import Fact, Settings, facts as f, type_of
 from ringrift.log import read, topology
 from ringrift.log.presence import Heartbeat
 from ringrift.runtime.run import deciding

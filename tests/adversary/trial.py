@@ -23,8 +23,7 @@ import msgspec.inspect as mi
 
 import ringrift
 from ringrift.deciders.kit import Context, Decider
-from ringrift.events import REGISTRY, Draft, EventMeta, Fact, Recorded, encode, event_id
-from ringrift.events import facts as f
+from ringrift.events import REGISTRY, Draft, EventMeta, Fact, Recorded, encode, event_id, facts as f
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry, decode_entries
 from ringrift.log.topology import EVENTS

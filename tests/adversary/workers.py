@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from ringrift.events import Fact
-from ringrift.events import facts as f
+from ringrift.events import Fact, facts as f
 from ringrift.events.tickets import tickets_of
 
 from .values import ARCHITECTURES, CONFIGS, NODES, PROCESSES, Values

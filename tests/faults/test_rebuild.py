@@ -17,8 +17,7 @@ from support.system import PLAN
 from support.waiting import eventually
 
 from ringrift.consumers import exporter
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfplay, training
 from ringrift.events import Fact, Settings, draft
 from ringrift.events.facts import (
     ConsumerStarted,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ringrift.rules import Config
-from ringrift.rules import layout as la
+from ringrift.rules import Config, layout as la
 from ringrift.rules.apply import apply_move
 from ringrift.rules.geometry import geometry
 from ringrift.rules.legal import legal_moves

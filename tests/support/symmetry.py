@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ringrift.rules import Config, geometry
-from ringrift.rules import moves as mv
+from ringrift.rules import Config, geometry, moves as mv
 from ringrift.rules.move_cells import move_cells
 
 

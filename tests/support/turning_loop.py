@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
-from ringrift.events import Fact, Recorded, Settings, event_id
-from ringrift.events import facts as f
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfplay, training
+from ringrift.events import Fact, Recorded, Settings, event_id, facts as f
 from ringrift.events.codec import Draft
 from ringrift.events.settings import (
     EvaluationSettings,

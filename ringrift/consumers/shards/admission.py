@@ -14,9 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ringrift.events import EventMeta, UndecodableEvent
-from ringrift.events import facts as f
-from ringrift.events import tickets as work
+from ringrift.events import EventMeta, UndecodableEvent, facts as f, tickets as work
 from ringrift.learning.shards import GameRejected, check_game
 from ringrift.log import read
 from ringrift.log.protocol import Log

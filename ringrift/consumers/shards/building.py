@@ -8,8 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ringrift.deciders.loop.retraction import retracted
-from ringrift.events import Fact, Recorded
-from ringrift.events import facts as f
+from ringrift.events import Fact, Recorded, facts as f
 from ringrift.learning.shards import GameRejected, ShardCounts, build_shard, check_game
 from ringrift.learning.summary import summarise
 from ringrift.log import read

@@ -14,8 +14,7 @@ from datetime import datetime
 from ringrift.deciders.fleet.durations import Durations
 from ringrift.deciders.fleet.placement import Fleet, FleetNode
 from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
-from ringrift.events import Settings
-from ringrift.events import facts as f
+from ringrift.events import Settings, facts as f
 
 TICKET_SECONDS_MIN = 1.0
 """shorter tickets spend their time on the queue"""

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ringrift.events import Fact, Recorded, type_of
-from ringrift.events import facts as f
+from ringrift.events import Fact, Recorded, facts as f, type_of
 
 
 class Rule(NamedTuple):

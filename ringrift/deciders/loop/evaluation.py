@@ -22,8 +22,7 @@ from ringrift.deciders import kit
 from ringrift.deciders.fleet.durations import Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.verdict import Scores, judge, merged, plays_as
-from ringrift.events import Settings
-from ringrift.events import facts as f
+from ringrift.events import Settings, facts as f
 from ringrift.events.participants import seat
 
 RANDOM, HEURISTIC = seat("random"), seat("heuristic")

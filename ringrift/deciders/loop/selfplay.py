@@ -21,8 +21,7 @@ from ringrift.deciders.feedback import exploration, scheduling
 from ringrift.deciders.fleet.durations import Spread
 from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
 from ringrift.deciders.loop.progress import PROGRESS, Progress
-from ringrift.events import Settings
-from ringrift.events import facts as f
+from ringrift.events import Settings, facts as f
 
 WAITING_A_NODE = 2
 """tickets per playing node, one in hand and one waiting; with fewer, spare games are planned, a

@@ -18,8 +18,7 @@ from ringrift.deciders.loop.held_back import READINESS, Readiness, intensity, wa
 from ringrift.deciders.loop.lineage import LINEAGE, Lineage
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.deciders.loop.window import WINDOW, Window, newest_shards, shard_weights
-from ringrift.events import Settings
-from ringrift.events import facts as f
+from ringrift.events import Settings, facts as f
 
 
 class Training(Struct, frozen=True, kw_only=True):

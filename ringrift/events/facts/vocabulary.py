@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from ringrift.events.fact import Fact as Fact
-from ringrift.events.settings.kinds import BOARDS
-from ringrift.events.settings.kinds import Pace as Pace
-from ringrift.events.settings.kinds import Severity as Severity
+from ringrift.events.settings.kinds import BOARDS, Pace as Pace, Severity as Severity
 
 COUNT_MAX = 2**53
 """the largest whole number that readers of JSON with doubles hold exactly"""

@@ -15,8 +15,7 @@ from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.protocol import Log
 from ringrift.log.topology import MODEL_BUCKET
-from ringrift.nets import onnx_export
-from ringrift.nets import transfer as transfers
+from ringrift.nets import onnx_export, transfer as transfers
 from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.rules.config import Config
 

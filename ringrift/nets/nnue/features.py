@@ -34,8 +34,7 @@ import numpy as np
 
 from ringrift.nets.arrays import Int16s, Int32s, Int64s, States
 from ringrift.nets.compile import compiled, inlined
-from ringrift.rules import layout as la
-from ringrift.rules import table as tb
+from ringrift.rules import layout as la, table as tb
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.lines import run_ahead

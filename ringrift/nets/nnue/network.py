@@ -20,8 +20,7 @@ from torch.nn import functional
 from ringrift.nets.bags import KINDS, ROLES, Bags
 from ringrift.nets.checkpoint import Checkpoint, Header
 from ringrift.nets.encoding import RELATIVE_SEATS
-from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue import inference
+from ringrift.nets.nnue import features as nf, inference
 from ringrift.nets.shapes import NnueShape, nnue_shape_of
 from ringrift.nets.tensors import TensorError, unpack
 from ringrift.rules import Config, geometry

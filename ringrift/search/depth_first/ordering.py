@@ -4,8 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from ringrift.rules import layout as la
-from ringrift.rules import moves as mv
+from ringrift.rules import layout as la, moves as mv
 from ringrift.rules.compile import U, i64
 from ringrift.search.compile import compiled
 from ringrift.search.depth_first.stack import HISTORY_BITS, LEVELS, Stack

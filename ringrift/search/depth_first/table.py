@@ -4,8 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from ringrift.nets.nnue.inference import Accumulators, Network
-from ringrift.nets.nnue.inference import value as nnue_value
+from ringrift.nets.nnue.inference import Accumulators, Network, value as nnue_value
 from ringrift.rules.compile import U, i64
 from ringrift.rules.geometry import Geometry
 from ringrift.rules.layout import Words

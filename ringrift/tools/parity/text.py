@@ -8,8 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ringrift.rules import layout as la
-from ringrift.rules import moves as mv
+from ringrift.rules import layout as la, moves as mv
 from ringrift.rules.config import Config
 from ringrift.rules.errors import RulesError
 from ringrift.rules.geometry import Geometry, geometry

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringrift.search.arrays import Floats, Ints
-from ringrift.search.gumbel import forest as fo
-from ringrift.search.gumbel import selection as se
+from ringrift.search.gumbel import forest as fo, selection as se
 from ringrift.search.gumbel.forest import NONE
 from ringrift.search.gumbel.selection import Settings
 

@@ -29,8 +29,7 @@ from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.nets.nnue.features import ENCODER
-from ringrift.nets.nnue.network import NnueCheckpoint
-from ringrift.nets.nnue.network import build as build_nnue
+from ringrift.nets.nnue.network import NnueCheckpoint, build as build_nnue
 from ringrift.rules import Config
 
 SHARD = "cd" * 32

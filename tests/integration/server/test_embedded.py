@@ -28,8 +28,7 @@ from ringrift.log.errors import (
 )
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
-from ringrift.server import binary
-from ringrift.server import embedded as server_module
+from ringrift.server import binary, embedded as server_module
 from ringrift.server.address import find_server, read_address, write_address
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from support.loop_facts import CONFIG, A, B, C, promoted, requested
-from support.system import PLAN as USUAL_PLAN
-from support.system import System
+from support.system import PLAN as USUAL_PLAN, System
 
 from ringrift.consumers import selfplay
 from ringrift.consumers.networks.fetching import Networks, wanted_or_older

@@ -6,9 +6,15 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from msgspec.structs import replace
-from support.loop_facts import CONFIG, A, B, C, promoted
-from support.loop_facts import exported as exported_shard
-from support.loop_facts import finished as training_finished
+from support.loop_facts import (
+    CONFIG,
+    A,
+    B,
+    C,
+    exported as exported_shard,
+    finished as training_finished,
+    promoted,
+)
 from support.system import System, running, selfplay_finished, until
 
 from ringrift.events import Recorded, Settings

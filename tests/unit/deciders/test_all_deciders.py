@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from support.loop_facts import B, C, exported, planned, played, registered, scored
 
 from ringrift.deciders.kit import seed_from
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfplay, training
 from ringrift.events import Settings
 from ringrift.events.facts import TrainingRequested
 from ringrift.events.settings import TrainingSettings

@@ -4,8 +4,7 @@ below its share."""
 from __future__ import annotations
 
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 
 from ringrift.deciders.feedback.architectures import DECIDER, Account, booked, shares
 from ringrift.deciders.loop import training

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import given as for_all
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import (
+    HealthCheck,
+    given as for_all,
+    settings as hypothesis_settings,
+    strategies as st,
+)
 from support.fleet_facts import EVERYTHING, HEX, PLAYS, assigned, finished, node
 
 from ringrift.deciders.fleet.assignment import DECIDER

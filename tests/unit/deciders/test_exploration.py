@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 from support.story import Story
 
 from ringrift.deciders.feedback.exploration import DECIDER, plies

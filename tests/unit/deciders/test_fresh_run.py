@@ -20,8 +20,7 @@ from ringrift.deciders.feedback import (
     velocity,
 )
 from ringrift.deciders.kit import Decider
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfplay, training
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
     AllocationDecided,

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from support.story import Story, settings_changed
 
 from ringrift.deciders.kit import Configs, Context, Decider, Fold, changed
-from ringrift.events import REGISTRY, Fact
-from ringrift.events import facts as f
+from ringrift.events import REGISTRY, Fact, facts as f
 
 HEX, SQUARE = "hex8_2p", "square8_2p"
 TICK = f.TickRecorded(minute=1)

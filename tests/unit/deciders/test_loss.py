@@ -4,8 +4,7 @@ once per level."""
 from __future__ import annotations
 
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 
 from ringrift.deciders.feedback.loss import DECIDER, deviations_above, plateau_severity
 from ringrift.deciders.feedback.regression import SEVERITIES

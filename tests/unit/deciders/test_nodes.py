@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 from support.timed_story import TICK, Life
 
-from ringrift.deciders.fleet import dead_letters as dead_letters
-from ringrift.deciders.fleet import nodes
+from ringrift.deciders.fleet import dead_letters as dead_letters, nodes
 from ringrift.events import Settings
 from ringrift.events.facts import (
     NodeDegraded,

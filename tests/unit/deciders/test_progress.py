@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 from support.training_facts import CONFIG, OTHER, exported, planned, played
 
 from ringrift.deciders.loop import selfplay

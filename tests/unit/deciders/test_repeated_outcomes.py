@@ -7,8 +7,7 @@ from msgspec.structs import replace
 from support.loop_facts import A, B, planned, played, promoted, registered, scored
 
 from ringrift.deciders.kit import TICKETS_MAX, noted
-from ringrift.deciders.loop import evaluation, promotion, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, training
 from ringrift.events.facts import EvaluationFailed, EvaluationRequested
 
 SCORE = scored("promotion", 10, 8, model=A)

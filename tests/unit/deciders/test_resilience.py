@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ringrift.deciders.fleet.pressure import TIERS
 from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, quorum_level, resilience

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 from msgspec.structs import replace
 from support.retraction_facts import CONFIG, S0, S1, A, B, registered, retracts, shard, tainted
 from support.story import Story
 
 from ringrift.deciders.feedback import quality
-from ringrift.deciders.loop import evaluation, promotion
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo
 from ringrift.events import Fact
 from ringrift.events.facts import (
     EvaluationRequested,

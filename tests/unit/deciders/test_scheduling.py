@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 
 from ringrift.deciders.feedback.allocation import allocate, bounded, starvation
 from ringrift.deciders.feedback.scheduling import DECIDER, budget, priority, terms_of

@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.loop_facts import B, C, finished, promoted, registered, requested, scored
 
 from ringrift.deciders.fleet.troubles import RULES_OF, Troubles
-from ringrift.events import Fact, Recorded
-from ringrift.events import facts as f
+from ringrift.events import Fact, Recorded, facts as f
 from ringrift.events.codec import EventMeta
 from ringrift.insight.generations import LoopView
 

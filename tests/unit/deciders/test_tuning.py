@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 from support.story import Story
 
 from ringrift.deciders.feedback import tuning

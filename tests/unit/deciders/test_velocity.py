@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
+from hypothesis import given as for_all, strategies as st
 
 from ringrift.deciders.feedback import velocity
 from ringrift.deciders.feedback.velocity import DECIDER, Point, pace_of

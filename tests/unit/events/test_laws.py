@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from support import loop_facts
 from support.games import recorded_game
 
-from ringrift.events import Fact, UndecodableEvent, UnlawfulFact, decode, draft, encode
-from ringrift.events import facts as f
+from ringrift.events import Fact, UndecodableEvent, UnlawfulFact, decode, draft, encode, facts as f
 
 A, B = "a" * 64, "b" * 64
 CONFIG = "hex8_2p"

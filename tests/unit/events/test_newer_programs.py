@@ -8,8 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from ringrift.events import Settings, UndecodableEvent, UnknownEvent, decode, draft, encode, unknown
-from ringrift.events import facts as f
+from ringrift.events import (
+    Settings,
+    UndecodableEvent,
+    UnknownEvent,
+    decode,
+    draft,
+    encode,
+    facts as f,
+    unknown,
+)
 from ringrift.events.tickets import decode_ticket, encode_ticket, tickets_of
 from ringrift.events.unknown import PATH_CHARS_MAX, PROGRAM, UNKNOWN_MAX
 

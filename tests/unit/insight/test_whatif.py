@@ -11,8 +11,7 @@ import pytest
 from support.turning_loop import TurningLoop
 
 from ringrift.deciders.kit import Decider
-from ringrift.deciders.loop import promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import promotion, rating as elo, selfplay, training
 from ringrift.errors import CommandError
 from ringrift.events.facts import (
     ModelPromoted,

@@ -31,14 +31,12 @@ from ringrift.learning.window import Window, open_window
 from ringrift.nets.batch import NnueBatcher, symmetric_places
 from ringrift.nets.checkpoint import CheckpointError, digest_of
 from ringrift.nets.evaluator import NnueEvaluator
-from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue import network as nets
+from ringrift.nets.nnue import features as nf, network as nets
 from ringrift.nets.nnue.features import describe
 from ringrift.nets.nnue.network import NnueCheckpoint
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
 from ringrift.nets.tensors import pack, unpack
-from ringrift.rules import Config
-from ringrift.rules import layout as la
+from ringrift.rules import Config, layout as la
 from ringrift.rules.geometry import geometry
 from ringrift.search.harness import HarnessError, Model, Setup, make_player
 

@@ -9,8 +9,7 @@ from ringrift.events.tickets import EvaluationTicket, tickets_of
 from ringrift.learning.matches import openings_of, play_match
 from ringrift.learning.openings import PLIES, TRIES, Opening, even_openings, positions_after
 from ringrift.learning.play import Host, player_of
-from ringrift.rules import Config, Position
-from ringrift.rules import layout as la
+from ringrift.rules import Config, Position, layout as la
 from ringrift.search.arrays import Codes, Floats, Seeds, States
 from ringrift.search.harness import LOCKSTEP, Model
 from ringrift.search.players import Decision

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ringrift.log.connect import Connection
 from ringrift.log.retry import JITTER, PATIENT, QUICK, Backoff, retried

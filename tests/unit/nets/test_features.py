@@ -10,8 +10,7 @@ from support.positions import random_positions
 from ringrift.nets.batch import Batcher
 from ringrift.nets.features import FEATURES, RAYS_SCALE, RUN_SCALE, Feature
 from ringrift.nets.symmetry import cell_table, grid_tables, symmetries
-from ringrift.rules import Position
-from ringrift.rules import layout as la
+from ringrift.rules import Position, layout as la
 from ringrift.rules.moves import LEAP, WALK, move_a, move_b, move_type
 from ringrift.rules.table import CELLS_AT
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from support.positions import record_of, replayed
 
-from ringrift.rules import CONFIGS, Config, Position, geometry
-from ringrift.rules import accessors as ac
-from ringrift.rules import layout as la
+from ringrift.rules import CONFIGS, Config, Position, accessors as ac, geometry, layout as la
 from ringrift.rules.layout import (
     LAND_MASK,
     MARK_MASK,

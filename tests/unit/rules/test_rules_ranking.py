@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ringrift.rules import Config, Position
-from ringrift.rules import layout as la
+from ringrift.rules import Config, Position, layout as la
 from ringrift.rules.outcome import final_rank, final_values
 
 Counts = tuple[int, ...]

@@ -5,9 +5,7 @@ import random
 
 import pytest
 
-from ringrift.rules import Config, Position
-from ringrift.rules import accessors as ac
-from ringrift.rules import layout as la
+from ringrift.rules import Config, Position, accessors as ac, layout as la
 from ringrift.rules.notation import cell_names
 
 ORTHOGONAL = ((1, 0), (0, 1), (-1, 0), (0, -1))

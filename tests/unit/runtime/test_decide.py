@@ -12,8 +12,7 @@ import pytest
 from support.loop_facts import B, planned, registered
 from support.system import System, running, until
 
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfplay, training
 from ringrift.events import EventMeta, Recorded, Settings, UnknownEvent, draft, encode
 from ringrift.events.facts import (
     DeadLetterStored,

@@ -7,8 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.http_client import get, request
 
 from ringrift.runtime import http

@@ -8,8 +8,7 @@ import pkgutil
 import pytest
 
 from ringrift import consumers, deciders
-from ringrift.events import REGISTRY, EventType
-from ringrift.events import facts as f
+from ringrift.events import REGISTRY, EventType, facts as f
 from ringrift.log.topology import STREAMS, WORK_KINDS
 from ringrift.runtime import processes
 from ringrift.runtime.processes import PROCESSES

@@ -9,8 +9,7 @@ import pytest
 from support.loop_facts import CONFIG, played
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
-from ringrift.events import EventMeta, Fact, Recorded
-from ringrift.events import facts as f
+from ringrift.events import EventMeta, Fact, Recorded, facts as f
 from ringrift.runtime.decide import DeciderRun, replayed
 
 

@@ -13,8 +13,7 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from ringrift.deciders.loop import evaluation, promotion, selfplay, training
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import evaluation, promotion, rating as elo, selfplay, training
 from ringrift.events import Fact, Recorded, Settings, draft, facts
 from ringrift.events.facts import (
     EvaluationScored,

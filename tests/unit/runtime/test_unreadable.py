@@ -11,8 +11,7 @@ from msgspec import Struct
 from support.system import PLAN, System, running, until
 
 from ringrift.deciders.kit import Context, Decider
-from ringrift.deciders.loop import promotion
-from ringrift.deciders.loop import rating as elo
+from ringrift.deciders.loop import promotion, rating as elo
 from ringrift.events.facts import (
     DeadLettersOmitted,
     DeadLetterStored,

@@ -9,14 +9,12 @@ from support.plain_search import Plain
 from support.positions import as_network, choose_one, same, seeds, states_in_play
 
 from ringrift.nets.nnue import inference as nnue
-from ringrift.rules import Config, Position
-from ringrift.rules import layout as la
+from ringrift.rules import Config, Position, layout as la
 from ringrift.rules.geometry import geometry
 from ringrift.rules.table import T_SCRATCH_AT
 from ringrift.search import values as va
 from ringrift.search.arrays import Codes, Floats, States
-from ringrift.search.depth_first import player as depth_first_player
-from ringrift.search.depth_first import stack as df
+from ringrift.search.depth_first import player as depth_first_player, stack as df
 from ringrift.search.depth_first.player import DepthFirstSearch
 from ringrift.search.lockstep import LockstepPlayer
 from ringrift.search.players import Decision

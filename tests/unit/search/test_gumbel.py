@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from ringrift.search.gumbel import forest as fo
-from ringrift.search.gumbel import selection as se
+from ringrift.search.gumbel import forest as fo, selection as se
 from ringrift.search.gumbel.forest import NONE, new_forest
 from ringrift.search.gumbel.selection import Settings, considered_table
 from ringrift.tools.search_check.tables import Outcome, Table, search_table, two_player_table

@@ -6,13 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.networks import random_nnue
 from support.positions import random_game
 
-from ringrift.nets.nnue import features as nf
-from ringrift.nets.nnue import inference as nnue
+from ringrift.nets.nnue import features as nf, inference as nnue
 from ringrift.nets.nnue.features import describe
 from ringrift.rules import Config, Position
 from ringrift.rules.geometry import Geometry
