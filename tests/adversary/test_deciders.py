@@ -17,9 +17,6 @@ from ringrift.runtime.processes import deciders
 FACTS = 3000
 FACTS_LONG = int(os.environ.get("ADVERSARY_FACTS", "1000000"))
 FIRST_LONG_SEED = 1000
-_KNOWN = "retention scheduling selfplay training"
-KNOWN_FAULTS = frozenset(_KNOWN.split())
-"""under extreme settings; `python -m tests.adversary --decider NAME` shows where"""
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +30,7 @@ def found() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", sorted(deciders()))
-def test_no_fact_makes_a_decider_raise(
-    name: str, found: dict[str, list[str]], request: pytest.FixtureRequest
-) -> None:
-    if name in KNOWN_FAULTS:
-        request.applymarker(pytest.mark.xfail(strict=False))
+def test_no_fact_makes_a_decider_raise(name: str, found: dict[str, list[str]]) -> None:
     assert found.get(name, []) == []
 
 

@@ -150,7 +150,7 @@ class ModelRolledBack(ConfigDecision, subject="promotion.{config}.model-rolled-b
 
     model: Sha256
     current: Sha256
-    elo_drop: Finite
+    elo_drop: NonNegative
     why: Text
 
     def __post_init__(self) -> None:
@@ -195,7 +195,7 @@ class RegressionDetected(ConfigDecision, subject="regression.{config}.detected")
     model: Sha256
     best: Sha256
     rollback_to: Sha256
-    elo_drop: Finite
+    elo_drop: NonNegative
     standard_error: NonNegative
 
 
