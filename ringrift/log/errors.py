@@ -144,6 +144,10 @@ class LogRewound(StreamError):
         super().__init__(f"{stream} lost messages that were read up to sequence {seq}")
 
 
+class VoterAway(StreamError):
+    """A cluster without streams has a voter that takes no part: it may hold the log."""
+
+
 class ServerError(StreamError):
     """The embedded server cannot run; the text says why and what to do."""
 

@@ -56,6 +56,8 @@ class Session:
         self._stream = stream
         self._filters = filters
         self._consumer = f"read-{secrets.token_hex(8)}"
+        self.server = ""
+        """Name of the server whose copy of the stream is read, in a cluster."""
         self._pulls = 0
         self._awaited = 0  # messages that were requested and have not arrived
         self._delivered = 0  # the consumer counts its messages 1, 2, 3, so that a gap shows
@@ -81,7 +83,8 @@ class Session:
         request = {"stream_name": self._stream, "config": config, "action": "create"}
         subject = f"CONSUMER.CREATE.{self._stream}.{self._consumer}"
         with _session_lost():
-            await api.call(self._wire.call, subject, request)
+            created = await api.call(self._wire.call, subject, request)
+            self.server = created.get("cluster", {}).get("leader", "")
             for _ in range(PULLS):
                 self._pull()
 

@@ -6,6 +6,7 @@ compression can damage the copy of a follower. A consumer of a build without pri
 or the consumers of the other priorities could not be created."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +14,20 @@ import msgspec
 from msgspec import Struct
 
 from ringrift.log import api
-from ringrift.log.errors import ServerRefused
+from ringrift.log.errors import ServerRefused, StreamMissing, VoterAway
 from ringrift.log.protocol import Log
-from ringrift.log.retry import QUICK
+from ringrift.log.retry import QUICK, Backoff
 from ringrift.log.topology import CONSUMERS, EVENTS, STREAMS, WORK, ConsumerConfig, StreamConfig
 
 CLUSTER_REPLICAS = 3
 """of a new cluster, also of one of five: `ringrift cluster grow --replicas 5` creates more"""
+
+
+_CANARY = "CANARY"
+"""a stream with a copy on every voter, which exists only while the voters are checked"""
+_VOTERS_MAX = 5
+TAKES_PART = Backoff(first_seconds=0.1, longest_seconds=0.5, budget_seconds=15.0)
+"""voters that have just started together take part within 4 s"""
 
 
 class Drift(Struct, frozen=True):
@@ -45,7 +53,12 @@ async def ensure(
     """Create missing streams and consumers; return the differences of existing ones.
 
     Without `replicas`, new streams get as many as `EVENTS` has, or as the servers allow, and
-    another number is no difference. Raises ServerRefused, LogUnavailable."""
+    another number is no difference. A cluster without `EVENTS` is new, or its voters lost their
+    disks: nothing is created while one takes no part, because it may hold the log.
+
+    Raises VoterAway, ServerRefused, LogUnavailable."""
+    if streams and await _config(log, f"STREAM.INFO.{EVENTS}") is None:
+        await _check_voters(log)
     drift: list[Drift] = []
     wanted = replicas or await replicas_there(log)
     for stream in streams:
@@ -72,6 +85,44 @@ async def ensure(
             actual = await _created(log, creating, update)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
+
+
+async def _check_voters(log: Log) -> None:
+    """Raise VoterAway unless all voters of a cluster take part in its decisions."""
+    canary = {"name": _CANARY, "subjects": ["ringrift.canary"], "max_msgs": 1}
+    creating = f"STREAM.CREATE.{_CANARY}"
+    try:
+        try:
+            await log.call(creating, canary | {"num_replicas": _VOTERS_MAX})
+        except ServerRefused as error:
+            if error.code == api.NOT_CLUSTERED:
+                return
+            if error.code != api.NO_PEERS:
+                raise
+            try:
+                await _created(log, creating, canary | {"num_replicas": CLUSTER_REPLICAS})
+            except ServerRefused as again:
+                raise _away("one of three") from again
+        for pause in TAKES_PART.pauses():
+            cluster = (await log.call(f"STREAM.INFO.{_CANARY}")).get("cluster", {})
+            copies = cluster.get("replicas", [])
+            away = [copy["name"] for copy in copies if not copy.get("current")]
+            if cluster.get("leader") and copies and not away:
+                return
+            await asyncio.sleep(pause)
+        raise _away(", ".join(away))
+    finally:
+        with contextlib.suppress(ServerRefused, StreamMissing):  # it was not created
+            await log.call(f"STREAM.DELETE.{_CANARY}")
+
+
+def _away(voter: str) -> VoterAway:
+    return VoterAway(
+        f"the cluster has no streams, and voter {voter} takes no part: it may hold the log, so "
+        "nothing is created. If the cluster is new, start all voters; if others came back with "
+        "empty disks, restore a backup (`ringrift cluster restore`) or rescue what that voter "
+        "holds (docs/promises.md)"
+    )
 
 
 def _updated(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,13 @@ def declared(infos: Infos) -> list[Finding]:
         wanted[name].pop("num_replicas", None)
         drift += differences(name, wanted[name], infos[name]["config"])
     found = []
+    if not infos:
+        text = "none: the system is new, or its disks came back empty"
+        remedy = (
+            "if it is new, `ringrift contract apply`; else create nothing: restore a backup with "
+            "`ringrift cluster restore`, or rescue what a voter still holds (docs/promises.md)"
+        )
+        return [warn("streams", text, remedy)]
     if missing := [name for name in wanted if name not in infos]:
         remedy = "`ringrift contract apply` creates them, so does `ringrift up`"
         found.append(warn("streams", f"missing: {', '.join(missing)}", remedy))

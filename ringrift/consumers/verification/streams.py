@@ -1,5 +1,6 @@
 """Verification of streams: every message is there, once, and can be read."""
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -9,9 +10,17 @@ from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
 from ringrift.log.marks import REMEDY, Mark
 from ringrift.log.protocol import Log, Progress, Span
-from ringrift.log.topology import STREAMS, WORK
+from ringrift.log.session import Session, SessionLost, session
+from ringrift.log.topology import EVENTS, GAMES, MODEL_BUCKET, SHARD_BUCKET, STREAMS, WORK
 
 HOLES_SHOWN_MAX = 100
+COPIED = (GAMES, EVENTS, f"OBJ_{MODEL_BUCKET}", f"OBJ_{SHARD_BUCKET}")
+TRIES_PER_COPY = 10
+"""readers opened to meet each copy; one of three is missed by thirty in a row once in 190,000"""
+COPY_REMEDY = (
+    "while a whole copy leads, reduce the copies of the stream so that this one is dropped, and "
+    "raise them again (docs/promises.md)"
+)
 
 
 class Reading:
@@ -117,6 +126,40 @@ async def claims_of_server(log: Log) -> AsyncIterator[Problem]:
         if before == after and count != after["messages"]:
             text = f"the server claims {after['messages']:,} messages, {count:,} can be read"
             yield Problem("stream", config.name, "fail", text)
+
+
+async def differing_copies(log: Log) -> AsyncIterator[Problem]:
+    """Yield the copies of games, events and blobs in a cluster that hold less than others: a server
+    neither notices nor repairs damage in a block of its copy, and may lead."""
+    for stream in COPIED:
+        info = await log.call(f"STREAM.INFO.{stream}")
+        cluster, end = info.get("cluster", {}), info["state"]["last_seq"]
+        voters = {cluster.get("leader"), *(copy["name"] for copy in cluster.get("replicas", ()))}
+        counts: dict[str, int] = {}
+        for _ in range(TRIES_PER_COPY * len(voters)):
+            if len(voters) < 2 or counts.keys() >= voters:
+                break
+            with contextlib.suppress(SessionLost):  # a reader is put on a copy at random
+                async with session(log.servers, stream, (), 1, True) as reader:
+                    if reader.server not in counts:
+                        counts[reader.server] = await _held(reader, end)
+        state, before = (await log.call(f"STREAM.INFO.{stream}"))["state"], info["state"]
+        # else messages were deleted meanwhile: compared another time
+        if all(state.get(name) == before.get(name) for name in ("first_seq", "num_deleted")):
+            most = max(counts.values(), default=0)
+            for voter in sorted(name for name, count in counts.items() if count < most):
+                text = f"the copy on voter {voter} holds {counts[voter]:,} of {most:,} messages"
+                yield Problem("stream", stream, "fail", f"{text}; {COPY_REMEDY}")
+
+
+async def _held(reader: Session, end: int) -> int:
+    """Messages up to a sequence that the reader's server has."""
+    count = 0
+    while messages := await reader.receive():  # none are left after a heartbeat
+        count += sum(int(words[1]) <= end for words, *_ in messages)
+        if int(messages[-1][0][1]) >= end:
+            break
+    return count
 
 
 async def _count(log: Log, stream: str) -> int:

@@ -1,0 +1,84 @@
+"""Voters whose copies are damaged or gone: nothing is created beside the log, and `verify` names
+the damaged copy.
+
+Slow: three servers start twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+from chaos import servers
+from chaos.servers import recovered
+from support.clusters import event
+from support.waiting import eventually
+
+from ringrift.consumers.verification.streams import differing_copies
+from ringrift.log.errors import StreamError, VoterAway
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.topology import EVENTS
+from ringrift.server.ensure import ensure
+
+EVENTS_WRITTEN = 400
+WAIT_SECONDS_MAX = 60.0
+
+
+def stores(made: servers.Servers, name: str) -> list[Path]:
+    """The store of a voter."""
+    return [path for path in (made.data / "voters" / name).rglob("jetstream") if path.is_dir()]
+
+
+@pytest.mark.slow
+async def test_a_damaged_copy_is_named(tmp_path: Path) -> None:
+    async with servers.cluster(tmp_path) as made:
+        # given whole copies
+        await made.log.append_each([event(number) for number in range(EVENTS_WRITTEN)])
+        assert [problem async for problem in differing_copies(made.log)] == []
+        # when bytes in the middle of one copy are lost, and it catches up by no log of its own
+        damaged = made.names[0]
+        made.kill(made.names)
+        (store,) = stores(made, damaged)
+        block = sorted(store.rglob(f"streams/{EVENTS}/msgs/*.blk"))[0]
+        content = bytearray(block.read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 3] = b"\xff\xfe\xfd"
+        block.write_bytes(content)
+        made.start(made.names)
+        await recovered(made.log)
+        # then either the server repaired it, or it is named
+        held = {problem.text.split()[4] async for problem in differing_copies(made.log)}
+        assert held <= {damaged}
+
+
+@pytest.mark.slow
+async def test_nothing_is_created_beside_a_log_that_one_voter_holds(tmp_path: Path) -> None:
+    async with servers.cluster(tmp_path) as made:
+        await made.log.append_each([event(number) for number in range(EVENTS_WRITTEN)])
+        # given two voters that come back with empty disks, before the third
+        holder, *blank = made.names
+        made.kill(made.names)
+        for name in blank:
+            for store in stores(made, name):
+                shutil.rmtree(store)
+        made.start(blank)
+        log = made.log
+
+        async def answers() -> bool:
+            with contextlib.suppress(StreamError):
+                return bool(await log.call("INFO", retry=False))
+            return False
+
+        await eventually(answers, WAIT_SECONDS_MAX)
+        made.start([holder])
+        # when the streams are to be created, then they are not
+        with pytest.raises(VoterAway, match="takes no part"):
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                await ensure(log, replicas=2)
+        assert not await names(log)
+
+
+async def names(log: JetStreamLog) -> list[str]:
+    return list((await log.call("STREAM.NAMES")).get("streams") or [])
