@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 FILE_LINES_MAX = 350
 ROOM_CODE_LINES_MAX = 4_750
-CODE_LINES_MAX = 28_000
+CODE_LINES_MAX = 27_600
 """Lines of code of all rooms but `tools`: docstrings, comments and blank lines are not counted. The
 aim is 25,000; lower this limit whenever the rooms shrink."""
 

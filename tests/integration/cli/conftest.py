@@ -217,7 +217,7 @@ def scored(wins: int) -> EvaluationScored:
     return EvaluationScored(
         config="hex8_2p",
         generation=1,
-        ticket="evaluation-events-9",
+        ticket=f"evaluation-events-{wins}",
         candidate=names[0],
         candidate_model=MODEL,
         opponent=names[1],

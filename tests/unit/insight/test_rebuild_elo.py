@@ -23,7 +23,7 @@ def scored(config: str, wins: int) -> EvaluationScored:
     return EvaluationScored(
         config=config,
         generation=1,
-        ticket="evaluation-events-1",
+        ticket=f"{config}-{wins}",
         candidate=names[0],
         candidate_model="a" * 64,
         opponent=names[1],
