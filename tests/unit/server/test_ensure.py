@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringrift.log import api
-from ringrift.log.errors import ServerRefused, StreamMissing
+from ringrift.log.errors import ServerRefused, StreamMissing, VoterAway
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import STREAMS
 from ringrift.server import ensure as ensure_module
@@ -18,16 +18,19 @@ from ringrift.tools.memory_log import MemoryLog
 
 
 class StartingCluster(MemoryLog):
-    """Has no streams, and refuses to create the first few."""
+    """Has no streams, and refuses to create the first few; one voter may take no part."""
 
-    def __init__(self, refusals: int) -> None:
+    def __init__(self, refusals: int, *, all_take_part: bool = True) -> None:
         super().__init__()
         self.refusals = refusals
+        self.copies = [{"name": "b", "current": True}, {"name": "c", "current": all_take_part}]
         self.created: list[str] = []
 
     async def call(
         self, subject: str, request: Mapping[str, Any] | None = None, *, retry: bool = True
     ) -> dict[str, Any]:
+        if subject == "STREAM.INFO.CANARY":
+            return {"cluster": {"leader": "a", "replicas": self.copies}}
         if subject.startswith("STREAM.INFO."):
             raise StreamMissing(subject.removeprefix("STREAM.INFO."))
         if self.refusals:
@@ -42,12 +45,26 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         ensure_module, "QUICK", Backoff(first_seconds=0.0, longest_seconds=0.0, budget_seconds=10.0)
     )
+    monkeypatch.setattr(
+        ensure_module, "TAKES_PART", Backoff(first_seconds=0, longest_seconds=0, budget_seconds=0.1)
+    )
 
 
 async def test_a_leader_that_does_not_know_its_peers_yet_is_asked_again() -> None:
     log = StartingCluster(refusals=2)
     assert await ensure(log, replicas=3, streams=STREAMS[:1], consumers=()) == []
-    assert log.created == [f"STREAM.CREATE.{STREAMS[0].name}"]
+    assert log.created == [
+        "STREAM.CREATE.CANARY",
+        "STREAM.DELETE.CANARY",
+        f"STREAM.CREATE.{STREAMS[0].name}",
+    ]
+
+
+async def test_nothing_is_created_while_a_voter_takes_no_part() -> None:
+    log = StartingCluster(refusals=1, all_take_part=False)
+    with pytest.raises(VoterAway, match="voter c takes no part"):
+        await ensure(log, replicas=3, streams=STREAMS[:1], consumers=())
+    assert log.created == ["STREAM.CREATE.CANARY", "STREAM.DELETE.CANARY"]
 
 
 def test_differences_ignore_fields_that_the_server_adds_or_omits() -> None:
