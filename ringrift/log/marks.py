@@ -2,7 +2,7 @@
 about, so that a stream that lost its end is recognised.
 
 A server that finds a damaged block may end a stream there and use the sequences again. Without the
-mark nobody would miss what was behind it."""
+mark the loss of what was behind it would not be seen."""
 
 import asyncio
 import contextlib

@@ -168,7 +168,7 @@ async def settings_in_force(
 
     Before the first settings are stored these are the defaults, version 0. Raises SettingsError if
     no settings have this version. With `whole`, raises UnknownEvent if they have settings that only
-    a newer program knows: nobody should work by the rest of them."""
+    a newer program knows: work by the rest of them could be wrong."""
     if version is None:
         newest = await latest(log, SettingsChanged)
     else:

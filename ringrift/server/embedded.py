@@ -34,7 +34,7 @@ LOCK_RETRY_SECONDS = 0.1
 """two seconds in all, while the server of an instance that was just killed shuts down"""
 LOG_BYTES_MAX = 16 * 1024 * 1024
 CONF_FILE = "embedded.conf"
-"""a name of its own: a data directory may also hold the `nats.conf` of somebody else"""
+"""a name of its own: a data directory may also hold a `nats.conf` that the user wrote"""
 _FATAL = ("[FTL]", "no space left", "out of space", "out of resources")
 
 

@@ -21,11 +21,10 @@ from ringrift.log.topology import CONSUMERS, EVENTS, STREAMS, WORK, ConsumerConf
 
 CLUSTER_REPLICAS = 3
 """of a new cluster, also of one of five: `ringrift cluster grow --replicas 5` creates more"""
-
-
 _CANARY = "CANARY"
 """a stream with a copy on every voter, which exists only while the voters are checked"""
 _VOTERS_MAX = 5
+"""copies of one stream; the server's own limit"""
 TAKES_PART = Backoff(first_seconds=0.1, longest_seconds=0.5, budget_seconds=15.0)
 """voters that have just started together take part within 4 s"""
 

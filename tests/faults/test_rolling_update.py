@@ -45,8 +45,8 @@ def newer(tmp_path: Path) -> Path:
     changes = {
         "__init__.py": ('__version__ = "', '__version__ = "9.'),
         "events/settings/loop.py": (
-            "    games: kinds.Positive = 256\n",
-            '    games: kinds.Positive = 256\n    colour: str = "blue"\n',
+            "    bootstrap_games: ",
+            '    colour: str = "blue"\n    bootstrap_games: ',
         ),
         "events/facts/play.py": (
             "    noise_plies: Count",

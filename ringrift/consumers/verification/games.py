@@ -58,7 +58,7 @@ class GameLedger:
         request, asked_at = self.history.requests.get(request_of(game.ticket), (None, ""))
         asked = isinstance(request, facts.SelfplayPlanned | facts.EvaluationRequested)
         if request is None or not asked or request.config != game.config or cause != asked_at:
-            text = f"game {game.game} is of ticket {game.ticket}, which nobody asked for"
+            text = f"game {game.game} is of ticket {game.ticket}, which no request asks for"
             yield Problem("game", name, "fail", text)
             return
         if index is None:

@@ -72,7 +72,7 @@ class History:
         """Yield the problems with an event's author and its cause."""
         kind, by = type(event), meta.source.partition("@")[0]
         if by not in writers(kind):
-            allowed = ", ".join(writers(kind)) or "nobody"
+            allowed = ", ".join(writers(kind)) or "no process"
             text = f"{kind.__name__} was written by {meta.source!r}; {allowed} may write it"
             yield Problem("message", meta.position, "fail", text)
         by_command = by == COMMANDS and kind in WRITTEN_BY_COMMANDS

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from ringrift.consumers.verification.report import Level, Problem
 from ringrift.events import Recorded, UndecodableEvent, UnknownEvent
 from ringrift.log.entry import Entry
-from ringrift.log.errors import StreamError
+from ringrift.log.errors import StreamError, StreamMissing
 from ringrift.log.marks import REMEDY, Mark
 from ringrift.log.protocol import Log, Progress, Span
 from ringrift.log.session import Session, SessionLost, session
@@ -132,9 +132,13 @@ async def differing_copies(log: Log) -> AsyncIterator[Problem]:
     """Yield the copies of games, events and blobs in a cluster that hold less than others: a server
     neither notices nor repairs damage in a block of its copy, and may lead."""
     for stream in COPIED:
-        info = await log.call(f"STREAM.INFO.{stream}")
+        try:
+            info = await log.call(f"STREAM.INFO.{stream}")
+        except StreamMissing:
+            continue  # `claims_of_server` reports it
         cluster, end = info.get("cluster", {}), info["state"]["last_seq"]
-        voters = {cluster.get("leader"), *(copy["name"] for copy in cluster.get("replicas", ()))}
+        copies = [copy["name"] for copy in cluster.get("replicas", ())]
+        voters = {str(cluster.get("leader")), *copies}
         counts: dict[str, int] = {}
         for _ in range(TRIES_PER_COPY * len(voters)):
             if len(voters) < 2 or counts.keys() >= voters:
@@ -143,6 +147,9 @@ async def differing_copies(log: Log) -> AsyncIterator[Problem]:
                 async with session(log.servers, stream, (), 1, True) as reader:
                     if reader.server not in counts:
                         counts[reader.server] = await _held(reader, end)
+        if len(voters) > 1 and (unread := sorted(voters - counts.keys())):
+            text = f"no copy could be read on voter {', '.join(unread)}"
+            yield Problem("stream", stream, "warn", text)
         state, before = (await log.call(f"STREAM.INFO.{stream}"))["state"], info["state"]
         # else messages were deleted meanwhile: compared another time
         if all(state.get(name) == before.get(name) for name in ("first_seq", "num_deleted")):

@@ -213,7 +213,7 @@ async def test_whatever_is_lost_or_changed_is_named(
 
 
 async def forge(loop: TurningLoop, fact: Fact, cause: str | None, source: str) -> None:
-    """Append a fact that nobody of the loop would write."""
+    """Append a fact that no process of the loop would write."""
     await loop.log.append([draft(fact, cause=cause, source=source, key="forged")])
 
 
@@ -243,8 +243,8 @@ async def test_a_decision_without_its_cause_is_named(
     [
         ({}, "is stored again; the first one counts"),
         ({"game": "another"}, "does not belong to its ticket"),
-        ({"ticket": "selfplay-events-9999-0"}, "which nobody asked for"),
-        ({"config": "square8_2p"}, "which nobody asked for"),
+        ({"ticket": "selfplay-events-9999-0"}, "which no request asks for"),
+        ({"config": "square8_2p"}, "which no request asks for"),
     ],
 )
 async def test_a_game_that_nobody_asked_for_is_named(
