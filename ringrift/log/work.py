@@ -20,6 +20,8 @@ ASK_SECONDS_MAX = 2.0
 ACK_SECONDS_MAX = 5.0
 ACK_TRIES_MAX = 4
 _GRACE_SECONDS = 0.5
+UNAVAILABLE = (errors.Error, LogUnavailable, TimeoutError, OSError)
+"""what a client raises while the server is away or elects a leader; `Forbidden` is none of these"""
 
 
 class JetStreamWorkItem:
@@ -35,7 +37,10 @@ class JetStreamWorkItem:
 
     async def in_progress(self) -> None:
         """See `WorkItem.in_progress`."""
-        await self._client.publish(self._reply, b"+WPI")
+        try:
+            await self._client.publish(self._reply, b"+WPI")
+        except UNAVAILABLE as error:
+            raise LogUnavailable(f"ticket {self.seq} was not extended: {error}") from error
 
     async def ack(self) -> None:
         """See `WorkItem.ack`. Raises LogUnavailable; the ticket is redelivered then."""
@@ -54,7 +59,7 @@ class JetStreamWorkItem:
         for _ in range(ACK_TRIES_MAX):
             try:
                 await self._client.request(self._reply, verdict, timeout=ACK_SECONDS_MAX)
-            except (errors.TimeoutError, errors.NoRespondersError, errors.OutboundBufferLimitError):
+            except UNAVAILABLE:
                 await asyncio.sleep(_GRACE_SECONDS)
             else:
                 return
@@ -93,7 +98,11 @@ async def _pull(client: Connection, consumers: Sequence[str], seconds: float | N
         elif message.reply:  # not needed: return it, instead of waiting for its time to run out
             await client.publish(message.reply, b"-NAK")
 
-    subscription = await client.subscribe(inbox, cb=receive)
+    try:
+        subscription = await client.subscribe(inbox, cb=receive)
+    except UNAVAILABLE:
+        await asyncio.sleep(_GRACE_SECONDS)
+        return None
     try:
         for name in consumers:
             question = f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{name}"
@@ -103,8 +112,8 @@ async def _pull(client: Connection, consumers: Sequence[str], seconds: float | N
             message = await arrived
     except TimeoutError:
         return None
-    except errors.OutboundBufferLimitError:
-        await asyncio.sleep(_GRACE_SECONDS)  # the server is unreachable
+    except UNAVAILABLE:
+        await asyncio.sleep(_GRACE_SECONDS)
         return None
     finally:
         with contextlib.suppress(errors.Error):

@@ -103,15 +103,14 @@ async def _serve(
     except Drained:
         outcome = "handed back"
         logger.info("handed back")
-        await item.nak()
+        await _give_back(item)
     except UnknownEvent as error:
         outcome = "handed back"
         await _leave(process, item, error)
     except StreamError as error:
         outcome = outcome if outcome == "done" else "log unavailable"
         logger.warning("log unavailable", error=str(error))
-        with contextlib.suppress(StreamError):  # the ticket is redelivered after its time limit
-            await item.nak(LOG_RETRY_SECONDS)
+        await _give_back(item, LOG_RETRY_SECONDS)
     except Exception as error:
         process.errors += 1
         reason = f"{type(error).__name__}: {error}"
@@ -119,7 +118,7 @@ async def _serve(
         if not is_last:
             delay = RETRY_DELAYS_SECONDS[item.deliveries - 1]
             logger.error("failed, will retry", reason=reason, delay_seconds=delay, exc_info=True)
-            await item.nak(delay)
+            await _give_back(item, delay)
         else:
             logger.error("failed for good", reason=reason, exc_info=True)
             await _fail(process, item, failed(process, ticket, reason), ticket, reason)
@@ -143,7 +142,12 @@ async def _hand_back(item: WorkItem) -> None:
         if item.deliveries > DELIVERIES_MAX // 2:
             await item.term("paused; the dispatcher puts it back")
         else:
-            await item.nak(PAUSED_SECONDS)
+            await _give_back(item, PAUSED_SECONDS)
+
+
+async def _give_back(item: WorkItem, delay_seconds: float = 0.0) -> None:
+    with contextlib.suppress(StreamError):  # the ticket is redelivered after its time limit
+        await item.nak(delay_seconds)
 
 
 async def _leave(process: Process, item: WorkItem, error: UnknownEvent) -> None:
@@ -152,7 +156,7 @@ async def _leave(process: Process, item: WorkItem, error: UnknownEvent) -> None:
     if item.deliveries > DELIVERIES_MAX // 2:
         await _dead_letter(process, item, str(error))
     else:
-        await item.nak(PAUSED_SECONDS)
+        await _give_back(item, PAUSED_SECONDS)
 
 
 async def _fail(
