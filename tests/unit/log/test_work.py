@@ -46,9 +46,7 @@ class Client:
 def item(client: Client) -> JetStreamWorkItem:
     sequence = SimpleNamespace(stream=7, consumer=7)
     metadata = SimpleNamespace(sequence=sequence, num_delivered=1)
-    message = SimpleNamespace(
-        reply="$JS.ACK", subject="ringrift.work", data=b"", metadata=metadata
-    )
+    message = SimpleNamespace(reply="$JS.ACK", subject="ringrift.work", data=b"", metadata=metadata)
     return JetStreamWorkItem(cast(Connection, client), cast(Any, message))
 
 

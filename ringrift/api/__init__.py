@@ -1,0 +1,1 @@
+"""The Python API, and the game as an environment of other libraries."""
