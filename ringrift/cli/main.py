@@ -24,6 +24,7 @@ from ringrift.errors import RingRiftError
 COMMANDS = {
     "Run the loop": {
         "up": "up:up",
+        "web": "web:web",
         "pause": "steering:pause",
         "resume": "steering:resume",
         "settings": "steering:settings",

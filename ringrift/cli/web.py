@@ -1,0 +1,48 @@
+"""`ringrift web`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ringrift.cli.common import Source, opened
+from ringrift.errors import CommandError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+Token = Annotated[str | None, Parameter(env_var="RINGRIFT_WEB_TOKEN")]
+
+
+async def web(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: Token = None,
+    name: tuple[str, ...] = (),
+    source: Source = Source(),  # noqa: B008
+) -> None:
+    """Serve the pages: watch it learn, play against it, look at any time of the log.
+
+    Nothing is written to the log, so the credentials of the role `viewer` suffice.
+
+    Args:
+        host: Address to listen on; any but loopback needs a token.
+        port: Port to listen on; by default 8780, or a free one.
+        token: Operator's token, needed to change something; by default a random one.
+        name: Host name under which browsers reach this server; may be repeated.
+    """
+    if host not in LOOPBACK and not token:
+        raise CommandError(f"--host {host} is seen by other machines: give --token as well")
+    from ringrift.web.app import State, make_app
+    from ringrift.web.guard import Guard
+    from ringrift.web.server import listen, serve
+    from ringrift.web.view import View
+
+    listening = listen(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    async with opened(source) as log:
+        guard = Guard(token, (host, *name) if host in LOOPBACK else (host, "*", *name))
+        where = f"the log at {log.servers[0].rpartition('@')[2]}"
+        app = make_app(State(log=log, view=View(log), guard=guard, where=where))
+        print(f"pages: {address}/", flush=True)
+        if not token:
+            print(f"sign in: {address}/login?token={guard.token}", flush=True)
+        await serve(app, listening)

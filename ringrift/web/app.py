@@ -1,0 +1,91 @@
+"""The application: pages, live updates, error pages, static files. `ringrift.web.pages` tells how a
+page is written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import ModuleType
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from ringrift.log.errors import StreamError
+from ringrift.log.protocol import Log
+from ringrift.web.guard import Bounds, Guard
+from ringrift.web.pages import live, login, loop, shown
+from ringrift.web.rendering import HERE
+from ringrift.web.view import View
+
+PAGES: tuple[ModuleType, ...] = (loop, live, login)
+
+
+@dataclass(kw_only=True)
+class State:
+    """What an application shows and whom it trusts; `where` names the log for people."""
+
+    log: Log
+    view: View
+    guard: Guard
+    where: str = ""
+
+
+def make_app(state: State) -> Starlette:
+    """Return the application over a log; it follows the log from its start to its end."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        following = asyncio.create_task(state.view.run())
+        try:
+            yield
+        finally:
+            state.view.close()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    past = [route for module in PAGES for route in getattr(module, "past_routes", ())]
+    now = [route for module in PAGES for route in getattr(module, "routes", ())]
+    routes: list[BaseRoute] = [
+        *past,
+        *now,
+        Mount("/at/{at:int}", routes=past),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(Bounds, guard=state.guard)],
+        exception_handlers={HTTPException: _refused, StreamError: _unavailable, 500: _failed},
+    )
+    for name, value in vars(state).items():
+        setattr(app.state, name, value)
+    in_past = {route.path for route in past}
+    menus = (module.menu for module in PAGES if hasattr(module, "menu"))
+    app.state.menu = [(address, name, address in in_past) for address, name in menus]
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error_page(request, error.status_code, error.detail)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return _error_page(request, 503, f"the log cannot be read now: {error}")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _error_page(request, 500, "this page has a fault; its log has the details")
+
+
+def _error_page(request: Request, status: int, why: str) -> Response:
+    titles = {401: "Sign in first", 404: "There is no such page", 503: "The log is not available"}
+    title = titles.get(status, "That did not work")
+    return shown(request, "error.html", status=status, title=title, why=why)
