@@ -1,6 +1,7 @@
 """`pause`, `resume`, `settings`, `tune` and `breakers`: steering the loop by facts, which outlive
 every process."""
 
+import textwrap
 import time
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -13,11 +14,14 @@ from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
+from ringrift.insight.settings_guide import Explanation, explained, in_text
 from ringrift.log.read import latest, settings_in_force
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 
 Kind: TypeAlias = Literal["all", "selfplay", "training", "evaluation"]
+
+EXPLANATION_WIDTH = 76
 
 
 async def pause(
@@ -80,7 +84,10 @@ def _name(scope: str, kind: str) -> str:
 
 
 async def settings(
+    name: str = "",
+    /,
     *,
+    explain: bool = False,
     set: Assignments = (),
     settings: Path | None = None,
     why: str = "ringrift settings",
@@ -89,6 +96,8 @@ async def settings(
     """Print the settings in force; with --set or --settings, change them first.
 
     Args:
+        name: Explain only this setting or group, such as training or promotion.elo1.
+        explain: Print what each setting means, its values and its default.
         set: Change one setting, such as training.batch=128; may be repeated.
         settings: Change the settings in this JSON file.
         why: The reason, which is recorded.
@@ -100,7 +109,21 @@ async def settings(
         if given or file is not None:
             chosen = steering.with_known_architectures(load(given, file=file, base=chosen))
             await steering.apply_settings(log, chosen, why)
+    if explain or name:
+        found = explained(chosen, name)
+        show(found, session.json, *(f"{_explanation(item)}\n" for item in found))
+        return
     show(chosen, session.json, msgspec.json.format(msgspec.json.encode(chosen), indent=2).decode())
+
+
+def _explanation(item: Explanation) -> str:
+    """The setting with its value, what it means, and what it may be."""
+    lines = textwrap.wrap(item.meaning, EXPLANATION_WIDTH)
+    default = in_text(item.default)
+    changed = f"; the default is {default}" if item.in_force != item.default else ", the default"
+    lines.append(f"value: {item.values}")
+    text = textwrap.indent("\n".join(lines), "    ")
+    return f"{item.name} = {in_text(item.in_force)}{changed}\n{text}"
 
 
 async def tune(

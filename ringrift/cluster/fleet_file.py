@@ -10,6 +10,7 @@ from msgspec.structs import asdict, replace
 
 from ringrift.errors import CommandError
 from ringrift.events.facts import NodeRegistered, WorkKind
+from ringrift.events.patterns import in_words
 
 _REGISTERED = frozenset(NodeRegistered.__struct_fields__) - {"node"}
 
@@ -52,7 +53,7 @@ def read_fleet(path: Path) -> tuple[FleetNode, ...]:
         nodes = _nodes(msgspec.toml.decode(path.read_bytes().removeprefix(BOM_UTF8), type=_File))
         names = [node.fact.node for node in nodes]
     except msgspec.DecodeError as error:
-        raise CommandError(f"fleet {path}: {error}") from error
+        raise CommandError(f"fleet {path}: {in_words(error)}") from error
     for name in names:
         if names.count(name) > 1:
             raise CommandError(f"fleet {path}: two nodes are called {name}")

@@ -24,6 +24,7 @@ from typing_extensions import TypeVar
 
 from ringrift.events.errors import UndecodableEvent, UnknownEvent, UnlawfulFact
 from ringrift.events.fact import EventType, Fact
+from ringrift.events.patterns import in_words
 from ringrift.events.registry import REGISTRY, type_of
 from ringrift.events.unknown import PROGRAM, known
 
@@ -165,7 +166,7 @@ def lawful(event: Fact) -> bytes:
         data = _ENCODER.encode(event)
         _DECODERS[type(event)].decode(data)
     except (*_DAMAGE, ValueError, TypeError) as error:
-        raise UnlawfulFact(f"{type(event).__name__}: {error}") from error
+        raise UnlawfulFact(f"{type(event).__name__}: {in_words(error)}") from error
     return data
 
 
@@ -263,7 +264,7 @@ def _decode_other(body: bytes, position: str) -> tuple[_Envelope, Fact, tuple[st
         envelope = _ENVELOPE.decode(body)
         return envelope, *_upcast(envelope)
     except _DAMAGE as error:
-        raise UndecodableEvent(f"{position}: {error}") from error
+        raise UndecodableEvent(f"{position}: {in_words(error)}") from error
 
 
 def _upcast(envelope: _Envelope) -> tuple[Fact, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ringrift.events.errors import Contradiction, SettingsError
+from ringrift.events.patterns import in_words
 from ringrift.events.settings import Settings, Unlawful
 
 ENV_PREFIX = "RINGRIFT_"
@@ -95,7 +96,7 @@ def load(
         if isinstance(error.__cause__, Unlawful):
             raise Contradiction(f"setting {error.__cause__.of(place)}") from error
         name = f"setting {place}" if place else "settings"
-        raise SettingsError(f"{name}: {problem}; got {_at(tree, place)!r}") from error
+        raise SettingsError(f"{name}: {in_words(problem)}; got {_at(tree, place)!r}") from error
     if not settings.configs:
         raise SettingsError("setting configs is empty: name at least one config, such as hex8_2p")
     return settings

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ringrift.events import facts as f
 from ringrift.events.errors import UndecodableEvent, UnknownEvent
+from ringrift.events.patterns import in_words
 from ringrift.events.unknown import PROGRAM, known
 
 Request = f.SelfplayPlanned | f.TrainingRequested | f.EvaluationRequested | f.ReanalysisRequested
@@ -126,7 +127,7 @@ def decode_ticket(body: bytes) -> Ticket:
     try:
         return _DECODER.decode(body)
     except _DAMAGE as error:
-        damage = UndecodableEvent(f"ticket: {error}")
+        damage = UndecodableEvent(f"ticket: {in_words(error)}")
     try:
         data, unknown = known(msgspec.json.decode(body), _SHAPE)
         msgspec.convert(data, Ticket)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from ringrift.events.fact import Fact as Fact
+from ringrift.events.patterns import matching
 from ringrift.events.settings.kinds import BOARDS, Pace as Pace, Severity as Severity
 
 COUNT_MAX = 2**53
@@ -15,11 +16,15 @@ TEXT_CHARS_MAX = 20_000
 ITEMS_MAX = 100_000
 """items of a tuple"""
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
-Token = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}$(?!\n)")]
-Name = Annotated[str, Meta(pattern=r"^[!-~]{1,200}$(?!\n)")]
+Sha256 = Annotated[str, matching("[0-9a-f]{64}", "a digest of 64 hexadecimal digits")]
+Token = Annotated[
+    str, matching("[a-z0-9_-]{1,64}", "a name of 1 to 64 lower-case letters, digits, `_` and `-`")
+]
+Name = Annotated[
+    str, matching("[!-~]{1,200}", "a name of 1 to 200 ASCII characters without spaces")
+]
 """of a participant, an architecture, an encoder, a ticket, a stream"""
-Position = Annotated[str, Meta(pattern=r"^[A-Z]{1,20}/[0-9]{1,19}$(?!\n)")]
+Position = Annotated[str, matching("[A-Z]{1,20}/[0-9]{1,19}", "a position such as EVENTS/120")]
 Text = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Positive = Annotated[int, Meta(ge=1, le=COUNT_MAX)]

@@ -37,14 +37,17 @@ class QualityWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Weight of each component of quality; components without data are left out of the mean."""
 
     decisive: kinds.PositiveFloat = 0.25
-    """games with a winner; the others teach the value nothing"""
+    """of games with a winner; the others teach the value nothing"""
     length: kinds.PositiveFloat = 0.2
+    """of how little the mean length of games has shifted"""
     openings: kinds.PositiveFloat = 0.2
+    """of how different the openings are"""
     agreement: kinds.PositiveFloat = 0.15
+    """of decisions at which the search already valued the later winner most, above chance"""
     opponents: kinds.PositiveFloat = 0.1
-    """low, because self-play has one opponent by design"""
+    """of the number of opponents; low, because self-play has one by design"""
     parity: kinds.PositiveFloat = 0.1
-    """low, because games that do not replay are left out of shards anyway"""
+    """of games that replay; low, because others are left out of shards anyway"""
 
 
 class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,10 +56,12 @@ class QualitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     window_shards: kinds.Positive = 8
     """newest shards that are judged together: 512 games by default, enough for full confidence"""
     degraded_below: kinds.Fraction = 0.45
+    """quality below which the data of a config are degraded"""
     recovered_from: kinds.Fraction = 0.55
-    """thresholds on both sides of neutral, so that the state does not flap"""
+    """quality from which they are no longer degraded: above neutral, so that the state does not
+    flap"""
     half_life_seconds: kinds.PositiveFloat = 3600.0
-    """an assessment fades towards neutral (requirement G07.04)"""
+    """time in which an assessment fades half of the way to neutral (requirement G07.04)"""
     weights: QualityWeights = QualityWeights()
 
     def __post_init__(self) -> None:
@@ -67,13 +72,14 @@ class ExplorationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Factors on the exploration of self-play (requirements G12.08 and G13.08)."""
 
     anomaly: kinds.BySeverity = kinds.BySeverity(minor=1.1, major=1.25, critical=1.5)
-    """after a loss anomaly"""
+    """factor after a loss anomaly"""
     plateau: kinds.BySeverity = kinds.BySeverity(minor=1.05, major=1.15, critical=1.3)
-    """after a plateau; smaller, because nothing more may be left to learn"""
+    """factor after a plateau; smaller than after an anomaly, because nothing more may be left to
+    learn"""
     boost_max: Annotated[float, Meta(ge=1.0, le=100.0)] = 2.0
-    """with more, most moves of a short game would be noise"""
+    """largest product of all factors; with more, most moves of a short game would be noise"""
     decay: kinds.ByPace = kinds.ByPace(regressing=1.05, stalled=1.0, steady=0.9, fast=0.98)
-    """per generation (requirement G13.08: +5, 0, -10, -2 %)"""
+    """factor per generation (requirement G13.08: +5, 0, -10, -2 %)"""
 
 
 class VelocitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,17 +87,20 @@ class VelocitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     above the heuristic."""
 
     window_hours: kinds.Hours = 6.0
-    """older gains are ignored"""
+    """gains that are older are ignored"""
     hours_min: kinds.Hours = 1.0
     """a gain counts as made in at least this time: two networks a minute apart give no rate"""
     fast_above: kinds.Float = 2.0
-    """Elo per hour"""
+    """Elo per hour above which progress is fast"""
     stalled_below: kinds.Float = 0.5
+    """Elo per hour below which progress is stalled"""
     regressing_below: kinds.Float = -0.5
-    """tested before `stalled_below`; not 0, because every evaluation moves ratings by a fraction"""
+    """Elo per hour below which a config regresses; not 0, because every evaluation moves ratings by
+    a fraction"""
     change_min: kinds.PositiveFloat = 1.0
     """Elo, or Elo per hour, by which a value must change to be recorded again"""
     stall_hours: kinds.Hours = 24.0
+    """time without a network that exceeds the best after which `ProgressStalled` is recorded"""
     gain_min: kinds.PositiveFloat = 5.0
     """Elo above the previous best that count as progress; less is within the error of a rating"""
 
@@ -110,9 +119,9 @@ class RegressionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     cleared_below: kinds.Fraction = 0.5
     """share of `elo.minor` below which a regression ends, so that it does not flap"""
     games_min: kinds.Positive = 100
-    """games that both must have played"""
+    """games that both networks must have played"""
     standard_errors_min: kinds.PositiveFloat = 2.0
-    """standard errors of the difference that it must exceed"""
+    """standard errors of the difference that the drop must exceed"""
 
 
 class CurriculumSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,22 +129,25 @@ class CurriculumSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     (requirements G12.02 to G12.09)."""
 
     anomaly: kinds.BySeverity = kinds.BySeverity(minor=1.1, major=1.2, critical=1.4)
-    """more games dilute the data that made the loss jump"""
+    """factor after a loss anomaly: more games dilute the data that made the loss jump"""
     stalled: kinds.PositiveFloat = 1.25
-    """undone when progress recovers"""
+    """factor when progress stalls; undone when it recovers"""
     degraded: kinds.PositiveFloat = 1.2
-    """undone when the quality recovers"""
+    """factor when the data are degraded; undone when they recover"""
     regressed: kinds.PositiveFloat = 1.5
     """least weight after a critical regression; after a smaller one in proportion"""
     same_family: kinds.Fraction = 0.8
-    """square8 and square19, or hex8 and hexagonal, with the same number of seats (requirement
-    G12.03, as the next two)"""
+    """how much carries over between square8 and square19, or hex8 and hexagonal, with the same
+    number of seats (requirement G12.03)"""
     same_board: kinds.Fraction = 0.6
-    """with another number of seats"""
+    """how much carries over to the same board with another number of seats (requirement G12.03)"""
     other_family: kinds.Fraction = 0.4
-    """with the same number of seats, and only to a config that is not stronger"""
+    """how much carries over to a board of the other family with the same number of seats, and only
+    to a config that is not stronger (requirement G12.03)"""
     weight_min: kinds.PositiveFloat = 0.25
+    """least weight of a config"""
     weight_max: kinds.PositiveFloat = 4.0
+    """largest weight of a config"""
     outage_seconds: kinds.PositiveFloat = 300.0
     """time without a tick that counts as an outage of the log or the coordinator (requirement
     G12.05)"""
@@ -149,12 +161,14 @@ class TuningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     G08.19 and G13.07, which leave the numbers open)."""
 
     rate_step: Step = 0.7
-    """on the learning rate: two steps halve it, which is the usual response to a plateau"""
+    """factor on the learning rate: two steps halve it, which is the usual response to a plateau"""
     rate_min: kinds.Factor = 0.2
-    """a smaller rate would need more epochs than a generation has"""
+    """smallest factor on the learning rate; a smaller rate would need more epochs than a generation
+    has"""
     epochs_step: Step = 0.8
+    """factor on the epochs of a config whose trainings overfit"""
     epochs_min: kinds.Factor = 0.5
-    """of 2 epochs by default: each sample is still seen once"""
+    """smallest factor on the epochs; of 2 by default, so that each sample is still seen once"""
     overfit_gap: kinds.PositiveFloat = 0.15
     """share by which the validation loss exceeds the training loss when a training overfits"""
     overfits: kinds.Positive = 2
@@ -170,6 +184,6 @@ class ArchitectureSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How architectures are compared."""
 
     half_life_trainings: kinds.PositiveFloat = 8.0
-    """trainings after which a gain counts half"""
+    """trainings after which a gain in Elo counts half"""
     floor: kinds.Fraction = 0.2
-    """least share, as a part of an equal share"""
+    """least share of the trainings of an architecture, as a part of an equal share"""

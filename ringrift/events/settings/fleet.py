@@ -12,11 +12,17 @@ class SchedulingWeights(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     G14.07) sum to 0.75."""
 
     staleness: kinds.PositiveFloat = 0.15
+    """of the time since the last shard (requirement G14.02)"""
     velocity: kinds.PositiveFloat = 0.10
+    """of the pace at which strength grows (requirement G14.03)"""
     curriculum: kinds.PositiveFloat = 0.20
+    """of the weight that the curriculum gives (requirement G14.04)"""
     quality: kinds.PositiveFloat = 0.15
+    """of the quality of the data (requirement G14.05)"""
     diversity: kinds.PositiveFloat = 0.10
+    """of the games that it lacks compared with the config with most (requirement G14.06)"""
     value_of_information: kinds.PositiveFloat = 0.05
+    """of how uncertain its rating is (requirement G14.07)"""
 
 
 class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,19 +33,24 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """time without a shard after which a config is fully stale; the age at which tickets escalate
     (requirement G14.16)"""
     ultra_games: kinds.Positive = 20
-    """with fewer games the priority is multiplied by `ultra_factor` (requirement G14.09, which
-    leaves the tiers open)"""
+    """games below which the priority of a config is multiplied by `ultra_factor` (requirement
+    G14.09, which leaves the tiers open)"""
     ultra_factor: kinds.PositiveFloat = 200.0
+    """factor on the priority of a config with fewer than `ultra_games`"""
     emergency_games: kinds.Positive = 100
-    """the first budget tier of requirement G14.12"""
+    """games below which the factor is `emergency_factor`: the first budget tier (requirement
+    G14.12)"""
     emergency_factor: kinds.PositiveFloat = 50.0
+    """factor on the priority of a config with fewer than `emergency_games`"""
     critical_games: kinds.Positive = 500
-    """the second tier, and the number at which quality is judged with full confidence"""
+    """games below which the factor is `critical_factor`: the second budget tier, and the number at
+    which quality is judged with full confidence"""
     critical_factor: kinds.PositiveFloat = 20.0
+    """factor on the priority of a config with fewer than `critical_games`"""
     floor: kinds.Fraction = 0.25
-    """least share, as a part of an equal share (requirement G14.10)"""
+    """least share of self-play of a config, as a part of an equal share (requirement G14.10)"""
     cap: kinds.Fraction = 0.4
-    """largest share, or twice an equal share if that is more"""
+    """largest share of self-play of a config, or twice an equal share if that is more"""
     change_min: kinds.Fraction = 0.02
     """relative change of a share that is decided again; less is a few games of a generation"""
     quotas: tuple[kinds.Quota, ...] = ()
@@ -63,13 +74,14 @@ class SchedulingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """a node trains only if a game takes it at most this factor of the fleet's time: everything
     waits for a training, however cheap"""
     evaluator_slowness_max: kinds.PositiveFloat = 2.5
-    """the same for evaluation, if another node may do it: one ticket decides, while self-play has
-    many. In `ops/fleet.toml` the values are 0.6 to 1.6, and 2.9 or more"""
+    """a node evaluates only if a game takes it at most this factor of the fleet's time, unless no
+    other may do it: one ticket decides, while self-play has many. In `ops/fleet.toml` the values
+    are 0.6 to 1.6, and 2.9 or more"""
     ticket_seconds: kinds.PositiveFloat = 1200.0
     """intended duration of a ticket on a registered node, by measured speeds; more saves nothing"""
     ticket_seconds_ephemeral: kinds.PositiveFloat = 300.0
-    """the same while ephemeral nodes play: one loss every few hours then repeats a percent or two
-    of their work"""
+    """intended duration of a ticket while ephemeral nodes play: one loss every few hours then
+    repeats a percent or two of their work"""
     ageing_seconds: kinds.PositiveFloat = 14_400.0
     """tickets that wait for 4 h move to the front (requirement G14.16)"""
     deadlock_seconds: kinds.PositiveFloat = 900.0
@@ -87,10 +99,11 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Thresholds of faults, and the response to them."""
 
     node_suspected_seconds: kinds.PositiveFloat = 300.0
+    """silence after which a node is suspected (requirement G16.13: 5 minutes)"""
     node_degraded_seconds: kinds.PositiveFloat = 600.0
+    """silence after which a node is degraded (requirement G16.13: 10 minutes)"""
     node_lost_seconds: kinds.PositiveFloat = 1800.0
-    """silence after which a node is suspected, degraded, lost (requirement G16.13: 5, 10, 30
-    minutes)"""
+    """silence after which a node is lost (requirement G16.13: 30 minutes)"""
     pressure: kinds.Tiers = kinds.Tiers(
         caution=0.60, warning=0.70, critical=0.80, emergency=0.90, hysteresis=0.05
     )
@@ -100,15 +113,17 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     )
     """share of the disk in use; most disks are three quarters full, so work stops later"""
     dead_letter_retries: Annotated[int, Meta(ge=0, le=8)] = 4
+    """automatic retries of a dead letter"""
     dead_letter_retry_seconds: kinds.PositiveFloat = 300.0
     """delay of the first automatic retry of a dead letter; each later delay is four times as long,
     the last 5 h"""
     dead_letters_max: kinds.Positive = 50
     """unresolved dead letters that raise an alarm (requirement G15.06)"""
     fetch_tries: kinds.Positive = 5
+    """attempts of a worker to fetch a network before it uses an earlier one (requirement G06.37)"""
     fetch_seconds_max: kinds.PositiveFloat = 2700.0
-    """attempts, or time, that a worker spends on fetching a network before it uses an earlier one
-    (requirement G06.37)"""
+    """time that a worker spends on fetching a network before it uses an earlier one (requirement
+    G06.37)"""
 
     def __post_init__(self) -> None:
         kinds.rising(self, "node_suspected_seconds", "node_degraded_seconds", "node_lost_seconds")

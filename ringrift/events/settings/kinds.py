@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from ringrift.events.patterns import matching
+
 Severity = Literal["minor", "major", "critical"]
 Pace = Literal["regressing", "stalled", "steady", "fast"]
 """how fast a config gains strength, slowest first; the thresholds are settings (`velocity`)"""
@@ -27,21 +29,34 @@ Simulations = Annotated[int, Meta(ge=1, le=10_000)]
 Plies = Annotated[int, Meta(ge=0, le=1_000)]
 
 
-def _whole(pattern: str) -> Meta:
-    """What matches a pattern from its first to its last character; `$` alone allows a newline."""
-    return Meta(pattern=rf"^(?:{pattern})$(?!\n)")
-
-
 BOARDS = ("square8", "square19", "hex8", "hexagonal")
 _BOARD = f"(?:{'|'.join(BOARDS)})"
-ConfigPattern = Annotated[str, _whole(f"{_BOARD}_[234]p")]
-ModelOfConfig = Annotated[str, _whole(f"{_BOARD}_[234]p=[0-9a-f]{{64}}")]
-"""A config and the digest of a network for it."""
-Quota = Annotated[str, _whole(f"{_BOARD}(?:_[234]p)?=(?:0?[.][0-9]{{1,9}}|1)")]
-"""A board or config and the largest share of self-play it may have."""
-Architecture = Annotated[str, _whole("[a-z0-9_-]{1,32}")]
-Cascade = Annotated[str, _whole("[a-z0-9_-]{1,32}>[a-z0-9_-]{1,32}")]
-"""`a>b`: from architecture a to architecture b (requirement G04.15)."""
+_ARCHITECTURE = "[a-z0-9_-]{1,32}"
+ConfigPattern = Annotated[str, matching(f"(?:{_BOARD}_[234]p)", "a config such as hex8_2p")]
+ModelOfConfig = Annotated[
+    str,
+    matching(
+        f"(?:{_BOARD}_[234]p=[0-9a-f]{{64}})",
+        "a config and the digest of a network for it, such as `hex8_2p=` and 64 digits",
+    ),
+]
+Quota = Annotated[
+    str,
+    matching(
+        f"(?:{_BOARD}(?:_[234]p)?=(?:0?[.][0-9]{{1,9}}|1))",
+        "a board or config and the largest share of self-play it may have, such as square8=0.3",
+    ),
+]
+Architecture = Annotated[
+    str, matching(f"(?:{_ARCHITECTURE})", "the name of an architecture, such as v2-micro")
+]
+Cascade = Annotated[
+    str,
+    matching(
+        f"(?:{_ARCHITECTURE}>{_ARCHITECTURE})",
+        "`a>b`, from architecture a to architecture b",  # requirement G04.15
+    ),
+]
 
 
 class Unlawful(ValueError):

@@ -70,6 +70,7 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """When and how a network is trained."""
 
     architecture: kinds.Architecture = "v2-micro"
+    """of new networks; `ringrift model architectures` lists all"""
     architectures: tuple[kinds.Architecture, ...] = ()
     """architectures that compete for the trainings of each config, by Elo gained per hour; empty:
     only `architecture`"""
@@ -80,15 +81,20 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     epochs: Annotated[float, Meta(ge=0.01, le=1_000.0)] = 2.0
     """passes over the window: steps = epochs * window / batch"""
     batch: Annotated[int, Meta(ge=1, le=65_536)] = 256
+    """samples of one step"""
     learning_rate: kinds.PositiveFloat = 2e-3
+    """at its highest, after the first steps"""
     weight_decay: kinds.NonNegativeFloat = 1e-4
+    """how strongly weights are pulled to 0 (AdamW, Loshchilov and Hutter 2019)"""
     value_weight: kinds.PositiveFloat = 1.0
     """weight of the value loss relative to the policy loss"""
     rank_weight: kinds.NonNegativeFloat = 0.0
-    """weights of the auxiliary losses, which shape the trunk: final rank of every seat, final owner
-    of every cell, moves left. Off until an experiment shows a gain"""
+    """weight of the auxiliary loss of the final rank of every seat; auxiliary losses shape the
+    trunk, and are off until an experiment shows a gain"""
     territory_weight: kinds.NonNegativeFloat = 0.0
+    """weight of the auxiliary loss of the final owner of every cell"""
     moves_left_weight: kinds.NonNegativeFloat = 0.0
+    """weight of the auxiliary loss of the number of moves left"""
     init: tuple[kinds.ModelOfConfig, ...] = ()
     """networks that the first training of a config starts from, such as `square8_4p=<digest>` of
     one made by `ringrift model transfer`"""
@@ -96,6 +102,7 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """networks, of any architecture, that teach the trainings of a config; `distill_weight` of the
     targets is theirs"""
     distill_weight: kinds.Fraction = 0.5
+    """share of the targets that is of the networks in `distill_from`; the rest is of the games"""
     validation_fraction: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.05
     """share of the games kept out of the gradient, for the validation loss"""
     checkpoint_steps: kinds.Positive = 100
@@ -104,11 +111,13 @@ class TrainingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """new samples that suffice if the strongest seat's share of wins is known well (requirement
     G08.03)"""
     early_half_width: kinds.Fraction = 0.025
-    """half the 95 % interval of that share, at most (requirement G08.03)"""
+    """largest half of the 95 % interval of the share of wins at which `early_samples` suffice
+    (requirement G08.03)"""
     cooldown_seconds: kinds.NonNegativeFloat = 300.0
-    """between two trainings of a config if several configs compete for trainers"""
+    """time between two trainings of a config if several configs compete for trainers"""
     cooldown_by_pace: kinds.ByPace = kinds.ByPace(regressing=2.0, stalled=1.5, steady=1.0, fast=0.5)
-    """factors on it: a training gains most where strength grows fast (requirement G08.04)"""
+    """factors on `cooldown_seconds`: a training gains most where strength grows fast (requirement
+    G08.04)"""
     stale_after_seconds: kinds.PositiveFloat = 86_400.0
     """data whose newest shard is older are not trained on until more games were played (requirement
     G06.36)"""
@@ -146,6 +155,7 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How a candidate is measured."""
 
     simulations: kinds.Simulations = 32
+    """search budget per decision, of both players"""
     starts_per_ticket: kinds.PerTicket = 32
     """starts of one ticket for promotion; the sequential test checks after each ticket"""
     baseline_starts: kinds.PerTicket = 48
@@ -173,13 +183,19 @@ class PromotionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     thresholds log(beta / (1 - alpha)) and log((1 - beta) / alpha)."""
 
     elo0: Elo = 0.0
+    """gain in Elo that is not worth a promotion: a candidate with this strength is promoted with
+    probability `alpha`"""
     elo1: Elo = 40.0
+    """gain in Elo that is worth a promotion: a candidate with this strength is rejected with
+    probability `beta`"""
     alpha: Error = 0.05
+    """probability of promoting a candidate that is not better"""
     beta: Error = 0.05
+    """probability of rejecting a candidate that is better by `elo1`"""
     starts_max: kinds.Positive = 64
     """starts after which an undecided test is decided by `score_at_cap`"""
     score_at_cap: kinds.Fraction = 0.52
-    """score that promotes then"""
+    """score that promotes after `starts_max` starts"""
     cooldown_seconds: kinds.NonNegativeFloat = 600.0
     """after a rollback nothing is promoted for this long: candidates descend from the weights that
     were rolled back"""

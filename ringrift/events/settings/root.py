@@ -10,11 +10,15 @@ from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers, di
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything an operator can change. With `generations` 0 the loop runs until stopped."""
+    """Everything an operator can change."""
 
     configs: tuple[ConfigPattern, ...] = ("hex8_2p",)
+    """configs that are played and trained: board and number of seats"""
     generations: NonNegative = 0
+    """networks of each config that are judged before `ringrift up` stops; 0: it runs until
+    stopped"""
     seed: Annotated[int, Meta(ge=0, lt=2**53)] = 1
+    """of everything random; the same seed on the same machine gives the same games"""
     selfplay: loop.SelfplaySettings = loop.SelfplaySettings()
     shard: loop.ShardSettings = loop.ShardSettings()
     training: loop.TrainingSettings = loop.TrainingSettings()

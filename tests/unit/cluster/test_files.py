@@ -72,5 +72,5 @@ def test_a_table_of_several_nodes_names_them_by_number(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="two nodes are called one"):
         read_fleet(path)
     path.write_text(f'[[node]]\nname = "One"\n{table}')
-    with pytest.raises(CommandError, match=r"fleet.*`str` matching regex"):
+    with pytest.raises(CommandError, match=r"fleet.*a name of 1 to 64 lower-case letters"):
         read_fleet(path)
