@@ -1,4 +1,5 @@
-"""The game of RingRift: boards, positions, legal moves, notation, records.
+"""The game of RingRift: boards, positions, legal moves, notation, records. Comments cite the
+sections of `docs/rules.md`.
 
 Plain Python starts here: `Position.start(Config.parse("hex8_2p"))`. Compiled code works on a
 geometry and a state (`layout`), one row of int32 words: copying the row copies the game, and a
