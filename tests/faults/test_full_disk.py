@@ -18,6 +18,7 @@ from support.waiting import eventually
 
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
+from ringrift.events.facts.vocabulary import TEXT_CHARS_MAX
 from ringrift.log.errors import DiskFull, StreamError
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.topology import EVENTS
@@ -26,7 +27,6 @@ from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
 DISK_BYTES = 64 * 1024**2
-EVENT_BYTES = 64 * 1024
 REPORT_SECONDS_MAX = 60.0
 WRITTEN = 20
 
@@ -41,8 +41,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def large_event(number: int) -> ConsumerStarted:
-    version = "x" * EVENT_BYTES
-    return ConsumerStarted(node="n", consumer="full", instance=str(number), version=version)
+    text = "x" * TEXT_CHARS_MAX
+    return ConsumerStarted(node="n", consumer="full", instance=str(number), version=text)
 
 
 async def write_until_cancelled(log: JetStreamLog, acknowledged: list[str]) -> None:
@@ -61,23 +61,25 @@ async def test_a_server_reports_a_full_disk_and_loses_nothing(
     # given a server that is allowed to start with almost no space left
     monkeypatch.setattr(server_module, "DISK_FREE_BYTES_MIN", 0)
     server = await EmbeddedServer.start(disk.at)
-    log = await JetStreamLog.open(server.url, name="full")
-    await ensure(log)
-    fault = asyncio.create_task(server.fault())
-    # when its disk is full while a client writes
-    acknowledged: list[str] = []
-    filler = disk.fill()
-    writing = asyncio.create_task(write_until_cancelled(log, acknowledged))
-    async with asyncio.timeout(REPORT_SECONDS_MAX):
-        error = await fault
-    writing.cancel()
-    await asyncio.gather(writing, return_exceptions=True)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop)
+        log = await JetStreamLog.open(server.url, name="full")
+        stack.push_async_callback(log.close)
+        await ensure(log)
+        fault = asyncio.create_task(server.fault())
+        # when its disk is full while a client writes
+        acknowledged: list[str] = []
+        filler = disk.fill()
+        writing = asyncio.create_task(write_until_cancelled(log, acknowledged))
+        async with asyncio.timeout(REPORT_SECONDS_MAX):
+            error = await fault
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
     # then it reports it in one line
     assert isinstance(error, DiskFull)
     remedy = "free some and start again; acknowledged messages are safe"
     assert str(error) == f"no space left for {disk.at}: {remedy}"
     # and after a restart with space all acknowledged events are stored, and it can be written to
-    await server.stop()
     filler.unlink()
     await assert_stored_after_restart(disk.at, acknowledged)
 
