@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.clusters import port_with_neighbours
+from support.games import recorded_game
 
 from ringrift.cluster.files import LEAF_PORTS_ABOVE, parse_nodes, write_cluster, write_edge
 from ringrift.consumers.games.playing import publish_games
@@ -56,27 +57,7 @@ async def bodies(log: JetStreamLog, count: int) -> list[bytes]:
 
 
 def game(name: str) -> GameCompleted:
-    return GameCompleted(
-        game=name,
-        config="hex8_2p",
-        origin="selfplay",
-        ticket="t",
-        seats=(),
-        pie=False,
-        seed=1,
-        moves="",
-        plies=0,
-        winner=1,
-        reason="r",
-        ranks=(1, 2),
-        removed=(0, 0),
-        territory=(0, 0),
-        targets=b"",
-        rules_version=1,
-        play_seconds=0.0,
-        node="gpu1",
-        settings_version=0,
-    )
+    return recorded_game(1, game=name, node="gpu1")
 
 
 @dataclass
