@@ -20,11 +20,11 @@ from starlette.staticfiles import StaticFiles
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.web.guard import Bounds, Guard
-from ringrift.web.pages import live, login, loop, shown
+from ringrift.web.pages import games, live, login, loop, shown
 from ringrift.web.rendering import HERE
 from ringrift.web.view import View
 
-PAGES: tuple[ModuleType, ...] = (loop, live, login)
+PAGES: tuple[ModuleType, ...] = (loop, games, live, login)
 
 
 @dataclass(kw_only=True)
@@ -44,7 +44,11 @@ def make_app(state: State) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         following = asyncio.create_task(state.view.run())
         try:
-            yield
+            async with contextlib.AsyncExitStack() as running:
+                for module in PAGES:
+                    if hasattr(module, "running"):
+                        await running.enter_async_context(module.running(app))
+                yield
         finally:
             state.view.close()
             following.cancel()

@@ -1,14 +1,17 @@
 """A position as an SVG picture: stacks as rings one upon another, the last turn pointed out.
 
+`svg` is a document with the players beside the board, `figure` the board alone for a page, which
+brings `STYLE` itself because pages allow no style inside them.
+
 Colours are those of Okabe and Ito (2008), which the colour-blind can distinguish. Stacks of two
 or more rings show their height."""
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
-from ringrift.insight.board.drawing import BoardView, Cell, SeatView, Trace
+from ringrift.insight.board.drawing import BoardView, Cell, SeatView, Trace, spoken, trace
 
 SEAT_COLOURS: Final = ("", "#0072b2", "#e69f00", "#009e73", "#cc79a7")
 """By seat, index 0 unused."""
@@ -40,13 +43,41 @@ SHAPES: Final = f"""text {{ fill: {INK} }}
 .badge {{ fill: {PAPER}; stroke: {INK}; stroke-width: 0.8 }}
 .height {{ font-size: 12px; text-anchor: middle }}
 .panel {{ fill: #ffffff }}"""
+MARKS: Final = f"""
+.share {{ fill: none; stroke: {INK}; stroke-opacity: 0.4; stroke-linecap: round }}
+.played {{ stroke: #d55e00; stroke-opacity: 0.9 }}
+.percent {{ font-size: 13px; font-weight: bold; text-anchor: middle; paint-order: stroke;
+ stroke: {PAPER}; stroke-width: 3px }}
+.hit {{ fill: transparent }}"""
+"""Of what only figures have."""
 
 Point = tuple[float, float]
+
+
+class Mark(NamedTuple):
+    """A move drawn on the board with its share of a search, 0 to 1, and whether it was played."""
+
+    token: str
+    share: float
+    played: bool = False
 
 
 def svg(board: BoardView) -> str:
     """Return the picture as an SVG document."""
     return "\n".join(_Picture(board).parts()) + "\n"
+
+
+def figure(board: BoardView, marks: Iterable[Mark] = (), *, clickable: bool = False) -> str:
+    """Return the board alone as an SVG element of the class `board`.
+
+    If `clickable`, each cell is a button with its name as `data-cell` and its content in words."""
+    return "\n".join(_Picture(board).figure(marks, clickable))
+
+
+def style() -> str:
+    """Return the rules of the classes of a figure, for a page."""
+    rules = "\n".join((SHAPES, *_seat_styles(), MARKS)).replace("\n ", " ")
+    return "\n".join(f".board {rule}" for rule in rules.splitlines() if rule)
 
 
 class _Picture:
@@ -82,6 +113,35 @@ class _Picture:
             yield _tag("text", "faint", board.title, x=left, y=26.0, font_size=12)
         yield _tag("text", "bold", board.caption, x=left, y=50.0, font_size=19)
         yield f"<g transform='translate(0 {HEAD:.0f}) scale({self.scale:.3f})'>"
+        yield from self._board()
+        yield "</g>"
+        yield from self._panel()
+        yield "</svg>"
+
+    def figure(self, marks: Iterable[Mark], clickable: bool) -> Iterator[str]:
+        """Yield the board without title and players; marks and cells to click on are on top."""
+        points = [*self.places.values(), *(place for place, _ in self._label_places())]
+        (left, right), (top, bottom) = (
+            (min(each), max(each)) for each in zip(*points, strict=True)
+        )
+        edge = UNIT / SQRT3 + 4
+        box = f"{left - edge:.0f} {top - edge:.0f} {right - left + 2 * edge:.0f}"
+        role = "group" if clickable else "img"
+        large = " large" if self.scale < 1 else ""
+        head = (
+            f"<svg class='board{large}' viewBox='{box} {bottom - top + 2 * edge:.0f}' role='{role}'"
+        )
+        yield f"{head} aria-label='{escape(self.board.caption)}' font-family='{FONT}'>{ARROW}"
+        yield from self._board()
+        for mark in _merged(marks):
+            yield from self._mark(mark)
+        if clickable:
+            yield from map(self._button, self.board.cells)
+        yield "</svg>"
+
+    def _board(self) -> Iterator[str]:
+        """Yield the cells and what is on them."""
+        board = self.board
         for cell in board.cells:
             yield self._outline(cell.name, "cell")
             if cell.collapsed:
@@ -93,11 +153,8 @@ class _Picture:
         for cell in board.cells:
             yield from self._content(cell)
         yield from (self._arrow(move) for move in board.last_turn if move.path)
-        yield "</g>"
-        yield from self._panel()
-        yield "</svg>"
 
-    def _outline(self, name: str, style: str, scale: float = 1.0) -> str:
+    def _outline(self, name: str, style: str, scale: float = 1.0, /, **attributes: str) -> str:
         """Return the polygon of a cell."""
         corners, reach, first = (6, UNIT / SQRT3, 90) if self.hex else (4, UNIT / SQRT2, 135)
         x, y = self.places[name]
@@ -105,9 +162,17 @@ class _Picture:
         reach *= scale
         points = [(x + reach * math.cos(turn), y + reach * math.sin(turn)) for turn in turns]
         listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return _tag("polygon", style, points=listed)
+        return _tag("polygon", style, points=listed, **attributes)
+
+    def _button(self, cell: Cell) -> str:
+        named = {"data_cell": cell.name, "aria_label": spoken(cell)}
+        return self._outline(cell.name, "hit", role="button", tabindex="-1", **named)
 
     def _labels(self) -> Iterator[str]:
+        for (x, y), label in self._label_places():
+            yield _tag("text", "label", label, x=x, y=y + 5.4)
+
+    def _label_places(self) -> Iterator[tuple[Point, str]]:
         """Yield column letters and row numbers, on hexes next to the first or last cell."""
         last = self.shape.width - 1
         for i in range(self.shape.width):
@@ -117,8 +182,8 @@ class _Picture:
                 number = self._place(min(last, 3 * radius - i) + 0.8, i)
             else:
                 letter, number = self._place(i, -0.8), self._place(-0.8, i)
-            for (x, y), label in ((letter, chr(97 + i)), (number, i + 1)):
-                yield _tag("text", "label", str(label), x=x, y=y + 5.4)
+            yield letter, chr(97 + i)
+            yield number, str(i + 1)
 
     def _content(self, cell: Cell) -> Iterator[str]:
         x, y = self.places[cell.name]
@@ -127,12 +192,23 @@ class _Picture:
         elif cell.stack:
             yield from _stack(cell.stack, x, y)
 
-    def _arrow(self, move: Trace) -> str:
+    def _arrow(self, move: Trace, style: str = "move", **attributes: float | str) -> str:
         (x0, y0), (x1, y1) = self.places[move.path[0]], self.places[move.path[-1]]
         length = math.hypot(x1 - x0, y1 - y0) or 1.0  # a chain may return to its origin
         dx, dy = ((end - start) / length * 0.2 * UNIT for start, end in ((x0, x1), (y0, y1)))
         ends = {"x1": x0 + dx, "y1": y0 + dy, "x2": x1 - dx, "y2": y1 - dy}
-        return _tag("line", "move", **ends, marker_end="url(#head)")
+        return _tag("line", style, **ends, **(attributes or {"marker_end": "url(#head)"}))
+
+    def _mark(self, mark: Mark) -> Iterator[str]:
+        """Yield the share of a move at its last cell, and the way there as wide as the share."""
+        move = trace(mark.token)
+        style, wide = "share played" if mark.played else "share", 2.0 + 8.0 * mark.share
+        x, y = self.places[(move.path or move.cells)[-1]]
+        if move.path:
+            yield self._arrow(move, style, stroke_width=wide)
+        else:
+            yield _tag("circle", style, cx=x, cy=y, r=17.0, stroke_width=wide / 2)
+        yield _tag("text", "percent", f"{100 * mark.share:.0f}", x=x, y=y + 4.7)
 
     def _panel(self) -> Iterator[str]:
         """Yield the players and their counters, right of the board."""
@@ -159,6 +235,19 @@ class _Picture:
         yield _tag("text", "bold", title, x=left + 36, y=top + 7, font_size=13)
         yield _tag("text", "", seat.rings, x=left + 12, y=top + 28, font_size=12)
         yield _tag("text", "", seat.area, x=left + 12, y=top + 46, font_size=12)
+
+
+def _merged(marks: Iterable[Mark]) -> list[Mark]:
+    """Return one mark for moves to the same cell from the same cell, such as placements of one to
+    three rings; moves that name no cell have none."""
+    found: dict[tuple[str, ...], Mark] = {}
+    for mark in marks:
+        move = trace(mark.token)
+        key = (*move.path[::2], *move.path[-1:]) if move.path else move.cells[:1]
+        if key:
+            known = found.get(key, Mark(mark.token, 0.0))
+            found[key] = Mark(mark.token, known.share + mark.share, known.played or mark.played)
+    return list(found.values())
 
 
 def _seat_styles() -> Iterator[str]:

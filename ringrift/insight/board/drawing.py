@@ -114,6 +114,16 @@ def trace(token: str) -> Trace:
     return Trace(token, path, cells)
 
 
+def spoken(cell: Cell) -> str:
+    """Return the name and content of a cell in words."""
+    if cell.stack:
+        rings = " ".join(map(str, cell.stack))
+        return f"{cell.name}: stack of seat {cell.stack[0]}, rings from the top {rings}"
+    if cell.marker:
+        return f"{cell.name}: marker of seat {cell.marker}"
+    return f"{cell.name}: territory of seat {cell.collapsed}" if cell.collapsed else cell.name
+
+
 def _cells(config: Config, field: str) -> Iterator[Cell]:
     """Yield cells row by row, from the second field of a position text (rules, section 21.4)."""
     rows: dict[int, list[int]] = {}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ringrift.errors import CommandError
-from ringrift.events import facts
+from ringrift.events import Recorded, facts
 from ringrift.insight.board.drawing import BoardView, view
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
@@ -95,19 +95,27 @@ class RecordedGame(NamedTuple):
 
 async def find_game(log: Log, name: str, progress: Progress | None = None) -> RecordedGame:
     """Return the game with this id, or at this sequence of `GAMES`. Raises CommandError."""
+    return RecordedGame.of((await find_fact(log, name, progress)).event)
+
+
+async def find_fact(
+    log: Log, name: str, progress: Progress | None = None
+) -> Recorded[facts.GameCompleted]:
+    """Return the event of the game with this id, or at this sequence of `GAMES`. Raises
+    CommandError."""
     if place := _POSITION.fullmatch(name):
         found = await read.fact_at(log, f"{GAMES}/{place[1]}")
         if found is not None and isinstance(found.event, facts.GameCompleted):
-            return RecordedGame.of(found.event)
+            return Recorded(found.event, found.meta)
     else:
         config, since = await _origin(log, name)
         mark = msgspec.json.encode({"game": name})[1:-1]
         kind = facts.GameCompleted
-        async for game, _ in read.search(
+        async for recorded in read.search(
             log, [mark], kind, scope=config, since=since, progress=progress
         ):
-            if game.game == name:
-                return RecordedGame.of(game)
+            if recorded.event.game == name:
+                return recorded
     hint = "`ringrift events tail --subject 'ringrift.game.>'` lists ids"
     raise CommandError(f"{name} is neither a file nor a game in the log; {hint}")
 

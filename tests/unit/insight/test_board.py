@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ringrift.insight.board.board_svg import svg
+from ringrift.insight.board.board_svg import Mark, figure, style, svg
 from ringrift.insight.board.drawing import text, trace, view
 from ringrift.insight.board.recorded_game import RecordedGame
 from ringrift.rules import CONFIGS, Config, Position
@@ -90,6 +90,45 @@ def test_everything_is_inside_the_picture(config: Config) -> None:
             x, y = map(float, point.split(","))
             assert 0 < x * scale < width
             assert head < head + y * scale < height
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
+def test_a_figure_has_a_button_for_every_cell_inside_its_frame(config: Config) -> None:
+    root = ElementTree.fromstring(figure(view(Position.start(config)), clickable=True))
+    left, top, width, height = map(float, root.attrib["viewBox"].split(" "))
+    names = {button.attrib["data-cell"] for button in root.iter() if "data-cell" in button.attrib}
+    assert names == {cell.name for cell in view(Position.start(config)).cells}
+    for shape in root.iter("polygon"):
+        for point in shape.attrib["points"].split(" "):
+            x, y = map(float, point.split(","))
+            assert left < x < left + width
+            assert top < y < top + height
+
+
+def test_cells_are_described_for_those_who_hear_them() -> None:
+    root = ElementTree.fromstring(figure(view(Position.parse(SQUARE)), clickable=True))
+    labels = {one.attrib.get("data-cell"): one.attrib.get("aria-label") for one in root.iter()}
+    assert labels["a1"] == "a1: marker of seat 1"
+    assert labels["d4"] == "d4: stack of seat 1, rings from the top 1 2 2 1"
+    assert labels["e1"] == "e1: territory of seat 1"
+    assert labels["a8"] == "a8"
+
+
+def test_marks_of_placements_on_one_cell_are_added() -> None:
+    marks = [Mark("@a2", 0.25), Mark("@a2*2", 0.5, played=True), Mark("f1-f3", 0.25), Mark("-l", 1)]
+    root = ElementTree.fromstring(figure(view(Position.parse(SQUARE)), marks))
+    texts = [one.text for one in root.iter("text") if one.attrib["class"] == "percent"]
+    assert texts == ["75", "25"]
+    styles = [one.attrib.get("class") for one in root.iter()]
+    assert styles.count("share played") == 1
+    assert styles.count("share") == 1
+
+
+def test_every_class_of_a_figure_has_a_style_and_none_is_inside() -> None:
+    drawn = figure(view(Position.parse(SQUARE), last_turn=["f1-c1"]), [Mark("f1-f3", 1.0)])
+    assert "style" not in drawn
+    classes = {name for one in re.findall("class='([^']*)'", drawn) for name in one.split()}
+    assert all(f".{name} " in style() for name in classes)
 
 
 def test_the_caption_reports_the_winner() -> None:

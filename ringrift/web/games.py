@@ -1,0 +1,235 @@
+"""Recorded games for the pages: a search that reads `GAMES` in pieces from its newest end, and one
+game with its searched decisions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from ringrift.events.facts import GameCompleted
+from ringrift.insight.board.board_svg import Mark
+from ringrift.insight.board.drawing import BoardView
+from ringrift.insight.board.recorded_game import RecordedGame, find_fact
+from ringrift.learning.targets import Decision, TargetsError, decode
+from ringrift.log import read
+from ringrift.log.protocol import Log
+from ringrift.log.topology import GAMES
+
+PIECE: Final = 250
+"""messages of `GAMES` that are read at once, some 5 MB"""
+PIECES_MAX: Final = 800
+"""pieces kept: the newest 200,000 games, some 100 MB"""
+PIECES_PER_SEARCH_MAX: Final = 4
+"""pieces that one search reads; the next one goes on where it ended"""
+PAGE_GAMES: Final = 50
+GAMES_KEPT_MAX: Final = 16
+
+
+class _Seat(Struct, frozen=True):
+    participant: str
+
+
+class GameRow(Struct, frozen=True):
+    """What the list of games shows of one game."""
+
+    game: str
+    config: str
+    origin: str
+    node: str
+    plies: int
+    winner: int
+    reason: str
+    seats: tuple[_Seat, ...]
+
+    @property
+    def players(self) -> list[str]:
+        """Participants by seat."""
+        return [seat.participant for seat in self.seats]
+
+
+class _Envelope(Struct, frozen=True):
+    time: datetime
+    data: GameRow
+
+
+class Listed(NamedTuple):
+    """A game in the list, its sequence in `GAMES`, and when it was written."""
+
+    seq: int
+    time: datetime
+    row: GameRow
+
+
+class Wanted(NamedTuple):
+    """What is searched for; empty fields match every game."""
+
+    config: str = ""
+    player: str = ""
+    """part of the name of a participant, such as the first digits of a network"""
+    origin: str = ""
+    node: str = ""
+    winner: str = ""
+    """a seat, or part of the winner's name"""
+    reason: str = ""
+    longer: int = 0
+    shorter: int = 0
+    """limits of the number of plies, 0 for none"""
+
+    def matches(self, row: GameRow) -> bool:
+        """Whether a game is wanted."""
+        exact = ("config", "origin", "node", "reason")
+        return (
+            all(getattr(self, name) in ("", getattr(row, name)) for name in exact)
+            and (not self.player or any(self.player in name for name in row.players))
+            and (not self.winner or self._won(row))
+            and self.longer <= row.plies
+            and (not self.shorter or row.plies <= self.shorter)
+        )
+
+    def _won(self, row: GameRow) -> bool:
+        if self.winner in ("1", "2", "3", "4"):
+            return row.winner == int(self.winner)
+        return row.winner > 0 and self.winner in row.players[row.winner - 1]
+
+
+class Found(NamedTuple):
+    """Games newest first; the search read down to sequence `reached`, below which the next one goes
+    on, 1 if it came to the oldest game."""
+
+    games: list[Listed]
+    reached: int
+
+
+class Games:
+    """The games of a log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._pieces: OrderedDict[int, tuple[int, list[Listed]]] = OrderedDict()
+        """by number: sequence through which it was read, games in order"""
+        self._reading = asyncio.Lock()
+        self._kept: OrderedDict[str, Game] = OrderedDict()
+
+    async def search(self, wanted: Wanted, before: int = 0, limit: int = PAGE_GAMES) -> Found:
+        """Return up to `limit` games below sequence `before` (0: from the newest), fewer if finding
+        them takes too long."""
+        tail = await self._log.tail(GAMES)
+        top = min(before - 1, tail) if before else tail
+        found: list[Listed] = []
+        reads, reached = 0, top + 1
+        for number in range((top - 1) // PIECE, -1, -1):
+            cold = self._read_to(number) < min((number + 1) * PIECE, tail)
+            if cold and reads == PIECES_PER_SEARCH_MAX:
+                return Found(found, reached)
+            reads += cold
+            for game in reversed(await self._piece(number, tail)):
+                if game.seq <= top and wanted.matches(game.row):
+                    found.append(game)
+                    if len(found) == limit:
+                        return Found(found, game.seq)
+            reached = number * PIECE + 1
+        return Found(found, 1)
+
+    def _read_to(self, number: int) -> int:
+        return self._pieces[number][0] if number in self._pieces else 0
+
+    async def _piece(self, number: int, tail: int) -> list[Listed]:
+        """Return the games of one piece, read as far as they are written."""
+        async with self._reading:
+            after, until = number * PIECE, min((number + 1) * PIECE, tail)
+            seen, rows = self._pieces.pop(number, (after, []))
+            if seen < until:
+                games = read.partial(self._log, _Envelope, GameCompleted, after=seen, until=until)
+                rows = rows + [Listed(seq, one.time, one.data) async for seq, one in games]
+            self._pieces[number] = max(seen, until), rows
+            while len(self._pieces) > PIECES_MAX:
+                self._pieces.popitem(last=False)
+        return rows
+
+    async def get(self, name: str) -> Game:
+        """Return the game with an id, or at a sequence of `GAMES`. Raises CommandError."""
+        if name not in self._kept:
+            self._kept[name] = await Game.read(self._log, name)
+        self._kept.move_to_end(name)
+        while len(self._kept) > GAMES_KEPT_MAX:
+            self._kept.popitem(last=False)
+        return self._kept[name]
+
+
+class Candidate(NamedTuple):
+    """A move that was searched: its share of the improved policy, and whether it was played."""
+
+    token: str
+    share: float
+    played: bool
+
+    @property
+    def mark(self) -> Mark:
+        """The move as drawn on the board."""
+        return Mark(self.token, self.share, self.played)
+
+
+class Game(NamedTuple):
+    """A recorded game: its position in the log, and its searched decisions by ply."""
+
+    seq: int
+    time: datetime
+    cause: str | None
+    fact: GameCompleted
+    recorded: RecordedGame
+    decisions: Mapping[int, Decision]
+    problem: str
+    """why the decisions cannot be read, empty if they can"""
+
+    @classmethod
+    async def read(cls, log: Log, name: str) -> Game:
+        """Return the game with an id, or at a sequence of `GAMES`. Raises CommandError."""
+        fact, meta = await find_fact(log, name)
+        problem, decisions = "", list[Decision]()
+        try:
+            decisions = list(decode(fact.targets, fact.plies)[1])
+        except TargetsError as error:
+            problem = str(error)
+        by_ply = {decision.ply: decision for decision in decisions}
+        recorded = RecordedGame.of(fact)
+        return cls(meta.seq, meta.time, meta.cause, fact, recorded, by_ply, problem)
+
+    @property
+    def moves(self) -> tuple[str, ...]:
+        """Tokens of all moves."""
+        return self.recorded.record.moves
+
+    def turns(self) -> Iterator[tuple[int, int, list[tuple[int, str]]]]:
+        """Yield number, seat and moves of each turn; a move has the ply that it leads to."""
+        position = self.recorded.record.start()
+        turn: tuple[int, int, list[tuple[int, str]]] | None = None
+        for ply, move in enumerate(self.moves, 1):
+            if turn is None or turn[0] != position.turn_number:
+                if turn is not None:
+                    yield turn
+                turn = position.turn_number, position.seat, []
+            turn[2].append((ply, move))
+            position.play(move)
+        if turn is not None:
+            yield turn
+
+    def candidates(self, board: BoardView) -> list[Candidate]:
+        """Return the moves that were searched in a position of the game, the best first."""
+        ply = board.position.ply
+        decision = self.decisions.get(ply)
+        if decision is None:
+            return []
+        legal, played = board.position.legal(), self.moves[ply] if ply < len(self.moves) else ""
+        pairs = zip(decision.indices.tolist(), decision.probabilities.tolist(), strict=True)
+        known = ((legal[index], share) for index, share in pairs if index < len(legal))
+        found = [Candidate(token, share, token == played) for token, share in known]
+        return sorted(found, key=lambda one: -one.share)
+
+    def values(self) -> dict[int, list[float]]:
+        """Return the values of all seats, -1 to 1, by ply of the searched decisions."""
+        return {ply: decision.values.tolist() for ply, decision in self.decisions.items()}
