@@ -6,26 +6,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-from ringrift.deciders.context import InForce
-from ringrift.deciders.fleet import dead_letters, nodes
-from ringrift.deciders.kit import Context, Decider
-from ringrift.events import Recorded, facts as f
-from ringrift.insight.generations import LoopView
+from ringrift.events import Recorded
 from ringrift.log import read
+from ringrift.log.entry import Entry
 from ringrift.log.errors import LogRewound, StreamError
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
-from ringrift.log.topology import EVENTS
+from ringrift.log.topology import EVENTS, GAMES
+from ringrift.runtime.cluster_view import ClusterView, cluster_view
+from ringrift.web.fold import Fold
 from ringrift.web.index import Index
+from ringrift.web.played import Played, head_of
 
 BEAT_SECONDS = 2.0
 """between two looks at the heartbeats"""
+CLUSTER_SECONDS = 15.0
+"""between two looks at voters, queues and breakers"""
 RETRY_SECONDS = 1.0
+GAMES_BACK_MAX = 20_000
+"""games before the newest one that are counted after a start"""
 BREATH_EVENTS = 500
 """events folded before others have their turn"""
 CHECKPOINTS_MAX = 24
@@ -34,50 +37,6 @@ CHECKPOINT_EVENTS_MIN = 1000
 """between two of them, doubled whenever there are too many"""
 PAST_KEPT_MAX = 6
 """earlier folds kept, those looked at last"""
-DECISIONS_KEPT_MAX = 12
-"""decisions of a config"""
-DECIDERS: tuple[Decider[Any], ...] = (nodes.DECIDER, dead_letters.DECIDER)
-"""deciders whose states pages show"""
-DECISIONS = (f.ModelPromoted, f.PromotionRejected, f.ModelRolledBack, f.ConfigDecision)
-
-
-class Fold:
-    """Projections of `EVENTS` up to `seq`, which was stored at `time`.
-
-    loop        generations, scores, ratings, pauses and troubles by config
-    in_force    settings and pauses
-    states      of the deciders in `DECIDERS` by name
-    decisions   the newest decisions by config, newest last
-    """
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.time = datetime.fromtimestamp(0, UTC)
-        self.loop = LoopView()
-        self.in_force = InForce()
-        self.states: dict[str, Any] = {one.name: one.initial() for one in DECIDERS}
-        self.decisions: dict[str, deque[Recorded]] = {}
-
-    def take(self, recorded: Recorded) -> None:
-        """Fold an event; events are folded in the order of the log."""
-        event, meta = recorded
-        self.seq, self.time = meta.seq, meta.time
-        self.loop.take(recorded)
-        self.in_force = self.in_force.after(event)
-        for decider in DECIDERS:
-            if type(event) in decider.reads or type(event) in decider.writes:
-                context = Context.of(meta, self.in_force)
-                self.states[decider.name] = decider.evolve(
-                    self.states[decider.name], event, context
-                )
-        if isinstance(event, f.ConfigDecision):
-            kept = self.decisions.setdefault(event.config, deque(maxlen=DECISIONS_KEPT_MAX))
-            kept.append(recorded)
-
-    def copy(self) -> Fold:
-        """Return a fold that changes independently of this one."""
-        twin: Fold = copied(self)
-        return twin
 
 
 class View:
@@ -89,6 +48,8 @@ class View:
     problem   why the log cannot be read now, empty if it can
     beats     heartbeats of the running processes
     index     cause, effects, type, scope and time of every event
+    played    games in tickets in hand, games an hour
+    cluster   voters, nodes, queues and advice, as `ringrift status` shows them; None at first
     """
 
     def __init__(self, log: Log) -> None:
@@ -97,11 +58,12 @@ class View:
         self.closed = False
         self.problem = ""
         self.beats: list[Heartbeat] = []
+        self.cluster: ClusterView | None = None
         self._changed = asyncio.Event()
         self._reset()
 
     def _reset(self) -> None:
-        self.fold, self.index = Fold(), Index()
+        self.fold, self.index, self.played = Fold(), Index(), Played()
         self.ready = False
         self._checkpoints: list[Fold] = []
         self._spacing = CHECKPOINT_EVENTS_MIN
@@ -115,6 +77,7 @@ class View:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._follow())
+                    group.create_task(self._follow_games())
                     group.create_task(self._watch())
             except* LogRewound:
                 self._reset()  # some events that were folded are lost
@@ -139,18 +102,45 @@ class View:
             self.problem = ""
             self.touch()
 
+    async def _follow_games(self) -> None:
+        async for entry in self.log.follow(GAMES, start_seq=await self._first_game()):
+            self.count(entry)
+
+    async def _first_game(self) -> int:
+        """Sequence of the first game that a ticket in hand may have, but not too far back."""
+        tail = await self.log.tail(GAMES)
+        since = [match.since for match in self.fold.running.open()]
+        since += [pace.since for pace in self.fold.paces.values()]
+        first = tail + 1
+        if since:
+            async for batch in self.log.read(GAMES, start_time=min(since), headers_only=True):
+                first = batch[0].seq
+                break
+        return max(first, tail - GAMES_BACK_MAX, 1)
+
+    def count(self, entry: Entry) -> None:
+        """Count a game."""
+        if head := head_of(entry):
+            self.played.count(head, entry.time)
+            self.fold.running.count(head)
+            self.touch()
+
     async def _watch(self) -> None:
-        presence = Presence(self.log)
+        presence, due = Presence(self.log), 0.0
         while True:
             beats, self.tail = await presence.all(), await self.log.tail(EVENTS)
             if beats != self.beats or self.problem:
                 self.beats, self.problem = beats, ""
+                self.touch()
+            if time.monotonic() >= due:
+                self.cluster, due = await cluster_view(self.log), time.monotonic() + CLUSTER_SECONDS
                 self.touch()
             await asyncio.sleep(BEAT_SECONDS)
 
     def take(self, recorded: Recorded) -> None:
         """Fold an event into the newest fold and the index."""
         self.fold.take(recorded)
+        self.played.take(recorded.event)
         self.index.add(type(recorded.event).__name__, recorded.meta)
         if self.fold.seq % self._spacing == 0:
             self._checkpoints.append(self.fold.copy())
@@ -201,18 +191,3 @@ class View:
 
 def _seq(fold: Fold) -> int:
     return fold.seq
-
-
-def copied(value: Any) -> Any:
-    """Return a copy that shares what cannot change: facts, states of deciders, texts, numbers."""
-    if isinstance(value, dict | OrderedDict):
-        return type(value)((key, copied(item)) for key, item in value.items())
-    if isinstance(value, deque):
-        return deque(map(copied, value), value.maxlen)
-    if isinstance(value, list | set):
-        return type(value)(map(copied, value))
-    if hasattr(value, "__dict__") and type(value).__module__.startswith("ringrift."):
-        twin = object.__new__(type(value))
-        twin.__dict__.update((name, copied(item)) for name, item in vars(value).items())
-        return twin
-    return value

@@ -31,8 +31,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringrift.web.fold import Fold
 from ringrift.web.rendering import TEMPLATES
-from ringrift.web.view import Fold, View
+from ringrift.web.view import View
 
 FIELDS_MAX = 100
 """of a form"""

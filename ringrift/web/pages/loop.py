@@ -1,18 +1,221 @@
 """Is it learning, what is it doing, does it need me?"""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringrift.web.pages import fold_of, shown
+from ringrift.deciders.stats.wilson import wilson_interval
+from ringrift.events import Fact, facts as f
+from ringrift.events.facts import Rating
+from ringrift.insight.describe import fields_line, plural
+from ringrift.insight.generations import ConfigView
+from ringrift.insight.running import Match, Standing
+from ringrift.runtime.controls import resume_command
+from ringrift.web import drawing
+from ringrift.web.fold import Fold
+from ringrift.web.pages import at_of, fold_of, shown, view_of
+from ringrift.web.view import View
 
 menu = "/", "Loop"
+Z_95 = 1.96
+REMEDIES = {
+    "training failed": "read the trainer's log, then `ringrift dlq retry`",
+    "training timed out": "look whether the trainer runs; another is requested by itself",
+    "evaluation failed": "read the evaluator's log, then `ringrift dlq retry`",
+    "earlier network used": "look whether the bucket `models` answers: `ringrift doctor`",
+    "verification failed": "see `ringrift verify`",
+    "progress stalled": "see `ringrift whatif`, or tune with `ringrift tune`",
+    "training blocked": "self-play continues until its data are good; see `ringrift query`",
+}
+"""what a person can do, by name of a trouble"""
+
+
+class Stage(NamedTuple):
+    """What a config is doing, as words and a number: `done` of `wanted`, which may be unknown."""
+
+    name: str
+    kind: str
+    unit: str = ""
+    done: float = 0
+    wanted: float = 0
+    more: str = ""
+    left_seconds: float | None = None
+
+
+class Trial(NamedTuple):
+    """A match that is being played."""
+
+    match: Match
+    now: Standing
+    bar: Markup | None
+    interval: tuple[float, float] | None
+
+
+class Card(NamedTuple):
+    """All that the card of a config shows."""
+
+    view: ConfigView
+    stage: Stage
+    trials: list[Trial]
+    elo: tuple[float, float] | None
+    generation: int | None
+    games: int
+    games_an_hour: float | None
+    hours: float
+    cost: float | None
+    left_seconds: float | None
+    decisions: list[tuple[str, str, int, datetime, str]]
+
+
+class Need(NamedTuple):
+    """What needs a person, and what to do about it."""
+
+    what: str
+    why: str
+    remedy: str
+    failure: bool
 
 
 async def loop(request: Request) -> Response:
     """Show a card for each config, below what needs a person."""
-    fold = await fold_of(request)
-    return shown(request, "loop.html", title="Loop", fold=fold)
+    fold, now = await fold_of(request), None if at_of(request) else view_of(request)
+    cards = [card_of(fold, config, now) for config in fold.loop.configs]
+    found = list(needs(fold, now))
+    return shown(request, "loop.html", title="Loop", fold=fold, cards=cards, needs=found)
 
 
 past_routes = [Route("/", loop, name="loop")]
+
+
+def needs(fold: Fold, view: View | None) -> Iterator[Need]:
+    """Yield what needs a person: pauses, failures, dead letters, and with the view of now missing
+    processes and what `ringrift status` advises."""
+    for trouble in fold.loop.troubles.in_force():
+        if trouble.failure or trouble.name in REMEDIES:
+            what, remedy = f"{trouble.scope}: {trouble.name}", REMEDIES.get(trouble.name, "")
+            yield Need(what, trouble.why, remedy, trouble.failure)
+    for what, why in sorted(fold.loop.paused.items()):
+        yield Need(
+            f"{what.replace('/', ': ')} is paused", why, f"`{resume_command(what)}` ends it", False
+        )
+    letters = fold.states["dead-letters"].unresolved
+    if letters:
+        reason = next(reversed(letters.values())).reason
+        remedy = "see `ringrift dlq list`, then `ringrift dlq retry` or `ringrift dlq drop`"
+        yield Need(f"{plural(len(letters), 'dead letter')}", f"the newest: {reason}", remedy, True)
+    if view is not None and view.cluster is not None:
+        told = {str(trouble) for trouble in view.cluster.troubles}
+        for line in view.cluster.advice:
+            what, _, remedy = line.partition(": ")
+            if line not in told and what not in ("paused", "dead letters"):
+                yield Need(what, "", remedy, False)
+
+
+def card_of(fold: Fold, config: str, view: View | None) -> Card:
+    """Return the card of a config, as it is now with the view of now."""
+    item, pace, time = (
+        fold.loop.configs[config],
+        fold.pace(config),
+        view.now() if view else fold.time,
+    )
+    speed = view.played.an_hour(time, config=config) if view else pace.games_per_hour(time)
+    current = next((row for row in item.generations.values() if row.model == item.current), None)
+    trials = [trial_of(match, fold) for match in fold.running.open(config)]
+    network = fold.networks.get(item.current or "")
+    return Card(
+        view=item,
+        stage=stage_of(fold, item, trials, view),
+        trials=trials,
+        elo=elo_of(item, item.rating_of(item.current)),
+        generation=current.number if current else network.generation if network else None,
+        games=item.games + (view.played.in_hand(config) if view else 0),
+        games_an_hour=speed or None,
+        hours=sum(pace.hours.values()),
+        cost=pace.cost if pace.priced else None,
+        left_seconds=left_of(fold, item),
+        decisions=[said(event, meta.seq, meta.time) for event, meta in reversed(pace.decisions)][
+            :4
+        ],
+    )
+
+
+def elo_of(item: ConfigView, rating: Rating | None) -> tuple[float, float] | None:
+    """Return the Elo of a participant and half of its 95 % interval."""
+    return None if rating is None else (rating.elo, Z_95 * rating.se)
+
+
+def trial_of(match: Match, fold: Fold) -> Trial:
+    """Return a match as it stands by the settings in force."""
+    now = match.standing(fold.in_force.settings.promotion)
+    bar = drawing.trial_bar(now.evidence) if now.evidence else None
+    interval = wilson_interval(now.score, now.games) if now.score is not None else None
+    return Trial(match, now, bar, interval)
+
+
+def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | None) -> Stage:
+    """Return what a config is doing."""
+    pace, settings = fold.pace(item.config), fold.in_force.settings
+    if (now := item.training) is not None:
+        name = f"Training generation {now.generation}"
+        speed = now.samples_per_second
+        left = (now.steps - now.step) * settings.training.batch / speed if speed else None
+        more = f"loss {now.loss:.3f}, {speed:,.0f} samples a second"
+        return Stage(name, "training", "step", now.step, now.steps, more, left)
+    if item.training_now is not None:
+        return Stage(f"Training generation {item.training_now}", "training")
+    if pace.finished < pace.planned:
+        done = pace.finished + (view.played.in_hand(item.config) if view else 0)
+        hourly = view.played.an_hour(view.now(), config=item.config) if view else 0
+        left = (pace.planned - done) / hourly * 3600 if hourly else None
+        name = f"Playing generation {pace.generation}"
+        return Stage(name, "playing", "games", min(done, pace.planned), pace.planned, "", left)
+    if item.training_failed is not None:
+        return Stage(f"Training of generation {item.training_failed} failed", "failed")
+    tested = [trial for trial in trials if trial.match.purpose == "promotion"]
+    if tested:
+        trial = tested[-1]
+        name = f"Testing generation {trial.match.generation}"
+        return Stage(name, "testing", "trial", trial.now.starts, trial.now.starts_max)
+    if trials:
+        played, wanted = (
+            sum(getattr(one.now, name) for one in trials) for name in ("games", "games_wanted")
+        )
+        name = f"Evaluating generation {trials[-1].match.generation}"
+        return Stage(name, "testing", "games", played, wanted)
+    text = item.doing
+    return Stage(text[0].upper() + text[1:], "failed" if "failed" in text else "waiting")
+
+
+def left_of(fold: Fold, item: ConfigView) -> float | None:
+    """Return the seconds until the wanted generations are judged, at the pace so far; None if no
+    number is wanted, or before two were judged."""
+    times = sorted(row.judged_at for row in item.generations.values() if row.judged_at)
+    wanted = fold.loop.generations_wanted
+    if not wanted or len(times) < 2 or item.judged >= wanted:
+        return None
+    each: timedelta = (times[-1] - times[0]) / (len(times) - 1)
+    return each.total_seconds() * (wanted - item.judged)
+
+
+def said(event: Fact, seq: int, time: datetime) -> tuple[str, str, int, datetime, str]:
+    """Return a decision in words: what, why, where it stands, when, and its kind."""
+    match event:
+        case f.ModelPromoted():
+            return f"Generation {event.generation} promoted", event.why, seq, time, "good"
+        case f.PromotionRejected():
+            return f"Generation {event.generation} rejected", event.why, seq, time, "bad"
+        case f.ModelRolledBack():
+            return "Rolled back", event.why, seq, time, "bad"
+        case f.TrainingRequested():
+            what = f"Training of generation {event.generation}"
+            return what, f"{event.samples:,} samples: {event.reason}", seq, time, ""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).capitalize()
+    return words, fields_line(event), seq, time, ""

@@ -20,7 +20,7 @@ SETTINGS = PromotionSettings()
 
 
 class Told(Running):
-    """A fold that is told facts without metadata."""
+    """A fold of facts without metadata."""
 
     def __init__(self) -> None:
         super().__init__()
