@@ -26,14 +26,14 @@ from ringrift.search.boards import Boards
 from ringrift.search.gumbel.player import GumbelSearch
 from ringrift.search.harness import HARNESSES, Model, Setup, make_player
 from ringrift.search.lockstep import load
-from ringrift.search.players import Decision, Player
+from ringrift.search.players import Decision, Explainer, Player
 from ringrift.search.splitmix import seed_of, uniform
 
 PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of the player that makes the random moves of openings
 GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # purposes of derived seeds
 
-Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
+Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import", "human"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def target_of(ply: int, decision: Decision) -> targets.Decision:
     return targets.Decision(ply, decision.values, np.arange(len(decision.moves)), decision.policy)
 
 
-def player_of(config: Config, seat: Seat, model: Model | None, threads: int | None) -> Player:
+def player_of(config: Config, seat: Seat, model: Model | None, threads: int | None) -> Explainer:
     """Return the player of `seat`; `model` is its network. Raises HarnessError."""
     setup = Setup(
         evaluator=seat.evaluator,

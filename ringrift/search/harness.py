@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ringrift.errors import Permanent
 from ringrift.rules.config import Config
-from ringrift.search.players import Evaluate, Player
+from ringrift.search.players import Evaluate, Explainer
 
 # Compiled code is imported where a player is made, so that listing harnesses does not load numba.
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def compatible(model_kind: str, seats: int) -> tuple[str, ...]:
     )
 
 
-def make_player(config: Config, name: str, setup: Setup) -> Player:
+def make_player(config: Config, name: str, setup: Setup) -> Explainer:
     """Return the player `name` made of `setup`.
 
     Raises HarnessError with what does not go together and what would."""
@@ -229,7 +229,7 @@ def _problem(config: Config, name: str, setup: Setup) -> str:
     return ""
 
 
-def _made(config: Config, name: str, setup: Setup) -> Player:
+def _made(config: Config, name: str, setup: Setup) -> Explainer:
     # imported here, so that listing harnesses does not load numba
     from ringrift.search import values
     from ringrift.search.depth_first import stack

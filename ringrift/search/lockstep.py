@@ -20,7 +20,7 @@ from ringrift.rules.position import warm_up
 from ringrift.search.arrays import Codes, Floats, Records, Seeds, States
 from ringrift.search.compile import SEARCH
 from ringrift.search.heuristic import heuristic_weights
-from ringrift.search.players import Decision, Evaluate
+from ringrift.search.players import Candidates, Decision, Evaluate
 from ringrift.search.status import DONE, NEW
 from ringrift.search.values import NETWORK, NULL
 
@@ -62,6 +62,10 @@ class Chunk(ABC):
     @abstractmethod
     def decision(self, game: int) -> Decision:
         """Return the result of a finished search."""
+
+    @abstractmethod
+    def candidates(self, game: int, decision: Decision) -> Candidates:
+        """Return what a finished search knows about each move of `decision`, its result."""
 
     def begin(self, game: Records, seeds: Seeds) -> None:
         """Set seeds, and the status of all games: those in use are new."""
@@ -111,6 +115,20 @@ class LockstepPlayer:
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
         """As `Player.choose`."""
+        return [
+            decision for chunk in self._searched(states, seeds) for decision in chunk.decisions()
+        ]
+
+    def explain(self, states: States, seeds: Seeds) -> list[tuple[Decision, Candidates]]:
+        """As `Explainer.explain`."""
+        return [
+            (decision, chunk.candidates(game, decision))
+            for chunk in self._searched(states, seeds)
+            for game, decision in enumerate(chunk.decisions())
+        ]
+
+    def _searched(self, states: States, seeds: Seeds) -> list[Chunk]:
+        """Return the chunks that hold the finished searches, in the order of the states."""
         load(type(self._search))
         chunks = self._chunks_for(len(states))
         first = 0
@@ -123,7 +141,7 @@ class LockstepPlayer:
             questions = [(chunk, chunk.ask()) for chunk in chunks]
             asking = [(chunk, question) for chunk, question in questions if question is not None]
             if not asking:
-                return [decision for chunk in chunks for decision in chunk.decisions()]
+                return chunks
             self._answer(asking)
 
     def _chunks_for(self, games: int) -> list[Chunk]:

@@ -45,6 +45,24 @@ class Decision:
     line: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What a search knows about each move of its root, for people. Unknown numbers are NaN.
+
+    prior   float32 [K]: the policy before the search; None if the search uses none
+    values  float32 [K, n]: value of the position after each move, by seat
+    bounds  whether values of other moves than the best are only upper limits for the mover
+    raw     float32 [n]: value of the position before the search, by seat
+    lines   K principal variations from each move on, without forced plies; empty if unsearched
+    """
+
+    prior: Floats | None
+    values: Floats
+    raw: Floats
+    lines: tuple[tuple[int, ...], ...]
+    bounds: bool = False
+
+
 class Player(Protocol):
     """Chooses moves for positions of one config."""
 
@@ -54,3 +72,10 @@ class Player(Protocol):
 
     def choose(self, states: States, seeds: Seeds) -> list[Decision]:
         """Return a decision for each of the running games `states[B, S]` with `seeds[B]`."""
+
+
+class Explainer(Player, Protocol):
+    """A player that also gives its reasons."""
+
+    def explain(self, states: States, seeds: Seeds) -> list[tuple[Decision, Candidates]]:
+        """Return the same decisions, each with what the search knows about every move."""

@@ -29,8 +29,8 @@ def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
 
 def is_learned_from(game: f.GameCompleted) -> bool:
     """Whether a game may be in a shard. Tournaments only measure strength, which must not influence
-    the next network."""
-    return game.origin != "tournament"
+    the next network, and people play to win or to try something."""
+    return game.origin not in f.UNLEARNED
 
 
 class StoredShard(NamedTuple):

@@ -48,7 +48,7 @@ class GameLedger:
     def take(self, game: facts.GameCompleted, seq: int, cause: str | None) -> Iterator[Problem]:
         """Count a game and yield the problems with the ticket that it names."""
         name = f"{GAMES}/{seq}"
-        if game.origin == "import":
+        if game.origin in ("import", "human"):  # no request asks for them
             return
         stream, _, number = (cause or "").partition("/")
         if stream == EVENTS and number.isdecimal() and int(number) > self.history.seq:

@@ -15,6 +15,9 @@ TARGETS_BYTES_MAX = 64 * 1024**2
 TICKETS_MAX = 10_000
 """tickets of one plan: ten times what the queue holds"""
 
+UNLEARNED = frozenset({"tournament", "human"})
+"""origins of games that no network learns from"""
+
 T = TypeVar("T")
 BySeat = Annotated[tuple[T, ...], Meta(min_length=2, max_length=4)]
 Targets = Annotated[bytes, Meta(max_length=TARGETS_BYTES_MAX)]
@@ -54,10 +57,11 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
     `ringrift.learning.targets` (base64 in JSON). `ranks[i]` is the final rank of seat i + 1; ties
     share a rank. `removed` counts the removed rings credited to each seat, `territory` the
     collapsed cells of each. `seed` determines the game's random choices. Games of origin
-    `tournament` only measure (`MEASURING`) and are in no shard."""
+    `tournament` only measure (`MEASURING`), and those of origin `human` are of people; neither are
+    in a shard. The ticket of a game of people is its own id."""
 
     game: Name
-    origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "import"]
+    origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "import", "human"]
     seats: BySeat[Seat]
     pie: bool
     seed: Count

@@ -38,8 +38,18 @@ if TYPE_CHECKING:
 else:  # checking a choice is ten times as fast as a pattern, which took half of decoding an event
     ConfigName = Literal[tuple(f"{board}_{seats}p" for board in BOARDS for seats in (2, 3, 4))]
 Harness = Literal[
-    "gumbel", "gpu_gumbel", "minimax", "maxn", "brs", "policy", "descent", "heuristic", "random"
+    "gumbel",
+    "gpu_gumbel",
+    "minimax",
+    "maxn",
+    "brs",
+    "policy",
+    "descent",
+    "heuristic",
+    "random",
+    "person",
 ]
+"""how the moves of a seat are chosen"""
 Purpose = Literal[
     "promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"
 ]

@@ -9,9 +9,10 @@ from ringrift.nets.nnue.inference import Network, new_accumulators, no_network
 from ringrift.rules.geometry import Geometry
 from ringrift.search.arrays import Codes, Floats, Seeds, States
 from ringrift.search.depth_first import kernel
+from ringrift.search.depth_first.ordering import ROOT_SCALE
 from ringrift.search.depth_first.stack import LEVELS, MAXN, MINIMAX, Plan, new_stack
 from ringrift.search.lockstep import Chunk, Question, Search
-from ringrift.search.players import Decision
+from ringrift.search.players import Candidates, Decision
 from ringrift.search.status import ANSWERED, WAITING
 from ringrift.search.values import NNUE, by_seat, unscaled
 
@@ -98,14 +99,12 @@ class _Chunk(Chunk):
 
     def decision(self, game: int) -> Decision:
         d = self.stack
-        at, n = d.game[game], self.geometry.seats
-        order = np.argsort(d.pool[game, : d.frame[game * LEVELS].count])
+        at = d.game[game]
+        order = self._order(game)
         moves: Codes = d.pool[game, order]
         values = unscaled(d.found[game])
         if self._plan.kind != MAXN:
-            # one value is known; the others share its negative
-            mine = np.arange(n) == at.root_player
-            values = np.where(mine, values[0], -values[0] / (n - 1))
+            values = self._shared(game, values[0])
         return Decision(
             move=int(at.best),
             moves=moves,
@@ -116,3 +115,31 @@ class _Chunk(Chunk):
             depth=int(at.completed),
             line=tuple(d.found_line[game, : at.line].tolist()),
         )
+
+    def candidates(self, game: int, decision: Decision) -> Candidates:
+        d, n, exact = self.stack, self.geometry.seats, self._plan.kind == MAXN
+        gains = unscaled(d.order[game, self._order(game)] / ROOT_SCALE - np.float32(2.0))
+        gains[decision.visits == 0] = np.nan
+        values = np.full((len(gains), n), np.nan, np.float32)
+        if exact:
+            values[:, d.game[game].root_player] = gains
+        else:
+            values[:] = [self._shared(game, gain) for gain in gains]
+        values = by_seat(d.states[game, 0], values.T).T
+        best = decision.moves == decision.move
+        values[best] = decision.values
+        lines = tuple(decision.line if own else () for own in best)
+        raw = np.full(n, np.nan, np.float32)
+        return Candidates(None, values, raw, lines, bounds=not exact)
+
+    def _order(self, game: int) -> Codes:
+        """Return the places of the root moves in the pool, in ascending order of their codes."""
+        order: Codes = np.argsort(self.stack.pool[game, : self.stack.frame[game * LEVELS].count])
+        return order
+
+    def _shared(self, game: int, value: np.float32) -> Floats:
+        """Return `value` for the root player, and an equal share of its negative for the others, by
+        person."""
+        n = self.geometry.seats
+        mine = np.arange(n) == self.stack.game[game].root_player
+        return np.where(mine, value, -value / (n - 1))

@@ -10,7 +10,7 @@ from ringrift.search.arrays import Codes, Floats, Seeds, States
 from ringrift.search.descent import kernel
 from ringrift.search.descent.tree import NONE, Plan, best_child, new_trees, safest_child
 from ringrift.search.lockstep import Chunk, Question, Search
-from ringrift.search.players import Decision
+from ringrift.search.players import Candidates, Decision
 from ringrift.search.status import WAITING
 from ringrift.search.values import NETWORK, by_seat, unscaled
 
@@ -106,11 +106,6 @@ class _Chunk(Chunk):
         move = int(nodes["move"][chosen])
         # a root with one walk only has no visits yet
         weights = visits if visits.any() else moves == move
-        line: list[int] = []
-        child = chosen
-        while child != NONE:
-            line.append(int(nodes["move"][child]))
-            child = int(best_child(d, game, child, False))
         return Decision(
             move=move,
             moves=moves,
@@ -119,5 +114,23 @@ class _Chunk(Chunk):
             visits=visits,
             nodes=int(d.game[game].top) - 1,
             depth=int(d.game[game].depth),
-            line=tuple(line),
+            line=self._line(game, chosen),
         )
+
+    def candidates(self, game: int, decision: Decision) -> Candidates:
+        d = self.trees
+        root = d.node[game, 0]
+        children = np.arange(int(root.first), int(root.first) + int(root.count))
+        children = children[np.argsort(d.node["move"][game, children])]
+        state = d.states[game, 0]
+        values = by_seat(state, unscaled(d.value[game, children]).T).T
+        raw = np.full(self.geometry.seats, np.nan, np.float32)
+        return Candidates(None, values, raw, tuple(self._line(game, int(at)) for at in children))
+
+    def _line(self, game: int, child: int) -> tuple[int, ...]:
+        """Return the move to a node and the best moves behind it."""
+        d, line = self.trees, list[int]()
+        while child != NONE:
+            line.append(int(d.node["move"][game, child]))
+            child = int(best_child(d, game, child, False))
+        return tuple(line)

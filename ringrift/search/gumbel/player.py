@@ -13,11 +13,12 @@ from ringrift.rules import layout as la
 from ringrift.rules.geometry import Geometry
 from ringrift.search.arrays import Floats, Seeds, States
 from ringrift.search.gumbel import kernel
-from ringrift.search.gumbel.forest import clear, new_forest, with_edges
+from ringrift.search.gumbel.forest import NONE, clear, new_forest, with_edges
 from ringrift.search.gumbel.selection import Settings, considered_table
 from ringrift.search.lockstep import Chunk, Question, Search
-from ringrift.search.players import Decision
+from ringrift.search.players import Candidates, Decision
 from ringrift.search.status import ANSWERED, DONE, FULL, NEW, WAITING
+from ringrift.search.values import by_seat
 
 EDGES_PER_NODE: Final = 48
 """Mean number of legal moves where there is a choice (rules, section 24); the pool grows if
@@ -129,3 +130,27 @@ class _Chunk(Chunk):
             depth=length if nodes else 0,
             line=tuple(self._lines[game, :length].tolist()),
         )
+
+    def candidates(self, game: int, decision: Decision) -> Candidates:
+        f, root = self._forest, game * self._forest.stride
+        first = int(f.node[root].first_edge)
+        edges = f.edge[first : first + len(decision.moves)]
+        prior = np.exp(edges["logit"])
+        child = edges["child"]
+        values = np.where((child != NONE)[:, None], f.mean[child], np.float32(np.nan))
+        state = self._searches.states[root]
+        lines = tuple(self._line(edge) for edge in range(first, first + len(edges)))
+        prior, raw = prior / prior.sum(), by_seat(state, f.raw[root])
+        return Candidates(prior, by_seat(state, values.T).T, raw, lines)
+
+    def _line(self, edge: int) -> tuple[int, ...]:
+        """Return the move of an edge and the most visited moves behind it, if it was searched."""
+        f, line = self._forest, list[int]()
+        while f.edge[edge].visits and len(line) < LINE_MOVES_MAX:
+            line.append(int(self._searches.edge_move[edge]))
+            node = f.node[f.edge[edge].child]
+            if not node.edge_count:
+                break
+            below = f.edge["visits"][node.first_edge : node.first_edge + node.edge_count]
+            edge = int(node.first_edge + below.argmax())
+        return tuple(line)
