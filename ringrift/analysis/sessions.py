@@ -121,7 +121,7 @@ class Session:
         none."""
         places = [at for at, ply in enumerate(self.plies) if ply.by_person]
         if not places:
-            raise CommandError("nobody has made a choice yet")
+            raise CommandError("there is no choice of a person to undo")
         self.plies = self.plies[: places[-1]]
         self._decisions = {ply: d for ply, d in self._decisions.items() if ply < len(self.plies)}
         self.position = Position.start(self.config, self.pie)

@@ -33,7 +33,7 @@ PLIES_MAX: Final = 4000
 OPENING: Final = -1  # index of the player that makes the random moves of openings
 GAME_STREAM, OPENING_STREAM, LENGTH_STREAM, EVEN_STREAM = 0, 1, 2, 3  # purposes of derived seeds
 
-Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "import", "human"]
+Origin = Literal["selfplay", "evaluation", "tournament", "reanalysis", "human", "import"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

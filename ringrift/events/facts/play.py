@@ -61,7 +61,7 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
     in a shard. The ticket of a game of people is its own id."""
 
     game: Name
-    origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "import", "human"]
+    origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "human", "import"]
     seats: BySeat[Seat]
     pie: bool
     seed: Count

@@ -45,11 +45,11 @@ Harness = Literal[
     "brs",
     "policy",
     "descent",
+    "person",
     "heuristic",
     "random",
-    "person",
 ]
-"""how the moves of a seat are chosen"""
+"""how the moves of a seat are chosen; a person chooses them in games of origin `human` only"""
 Purpose = Literal[
     "promotion", "random", "heuristic", "strength", "ladder", "gauntlet", "tier", "tournament"
 ]

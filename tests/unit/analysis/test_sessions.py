@@ -71,7 +71,7 @@ async def test_undo_returns_to_the_last_choice_of_a_person(
 ) -> None:
     session = Session(HEX8, [ANNA, await library.participant(HEX8, "random")])
     start = session.position.text()
-    with pytest.raises(CommandError, match="nobody has made a choice yet"):
+    with pytest.raises(CommandError, match="no choice of a person to undo"):
         session.undo()
     session.play("@e5")
     placed = session.position.text()
