@@ -24,7 +24,12 @@ from ringrift.runtime.run import run
 
 OBSERVE_SECONDS, MEASURE_SECONDS = 2.0, 10.0
 RESILIENCE_LEVELS = ("CRITICAL", "WARNING", "HEALTHY")
-OBSERVATIONS = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerStarted, f.ConsumerStopped)
+MISSING_SECONDS = 20.0
+"""without a heartbeat of a kind of process before that is recorded; a restart is shorter"""
+OBSERVATIONS = (
+    *(f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged),
+    *(f.ConsumerStarted, f.ConsumerStopped),
+)
 REQUESTS = (f.DeadLetterRetryRequested, f.BreakerReset)
 OUTCOMES = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 
@@ -38,6 +43,9 @@ class Known:
         """processes by node that have not reported their stop. Heartbeats expire, so a new monitor
         needs these facts to distinguish a node that left from one that is missing"""
         self.quorum: Quorum = "HEALTHY"
+        self.missing: set[str] = set()
+        """kinds of processes of which none runs"""
+        self._absent_since: dict[str, float] = {}
 
     def take(self, event: Fact) -> None:
         """Fold one observation."""
@@ -46,6 +54,9 @@ class Known:
             change(event.node)
         elif isinstance(event, f.QuorumLevelChanged):
             self.quorum = event.level
+        elif isinstance(event, f.ConsumerPresenceChanged):
+            change = self.missing.discard if event.present else self.missing.add
+            change(event.consumer)
         elif isinstance(event, f.ConsumerStarted):
             self.running.setdefault(event.node, set()).add(event.instance)
         elif isinstance(event, f.ConsumerStopped):
@@ -71,6 +82,19 @@ class Known:
             )
             found.append(change)
         return found
+
+    def kinds(self, running: set[str], now: float) -> list[f.ConsumerPresenceChanged]:
+        """The differences between the kinds of processes in the log and those `running`."""
+        for name in PROCESSES:
+            if name in running:
+                self._absent_since.pop(name, None)
+            else:
+                self._absent_since.setdefault(name, now)
+        oldest = now - MISSING_SECONDS
+        gone = {name for name, since in self._absent_since.items() if since <= oldest}
+        changes = [(name, True) for name in sorted(self.missing & running)]
+        changes += [(name, False) for name in sorted(gone - self.missing)]
+        return [f.ConsumerPresenceChanged(consumer=name, present=is_) for name, is_ in changes]
 
 
 async def main(process: Process) -> None:
@@ -100,6 +124,8 @@ async def observe(process: Process, fence: Expect) -> None:
 
 async def _observe_once(process: Process, fence: Expect, known: Known) -> None:
     facts: list[Fact] = list(known.changes(await process.presence.nodes()))
+    running = {beat.consumer for beat in await process.presence.all()}
+    facts += known.kinds(running, process.clock.monotonic())
     now = await voters(process.log)
     # without a leader an election is on; its result is recorded, not the election itself
     if now.leader is not None and now.level != known.quorum:
@@ -109,7 +135,8 @@ async def _observe_once(process: Process, fence: Expect, known: Known) -> None:
         facts.append(change)
     for fact in facts:
         tail = await process.log.tail(EVENTS)
-        key = f"{getattr(fact, 'node', 'quorum')}.{fence.last_seq}.{tail}"
+        scope = type_of(fact).subject(fact).split(".")[2]
+        key = f"{scope}.{fence.last_seq}.{tail}"
         await process.append(fact, key=key, expect=fence)
         process.logger.info("observed", fact=type(fact).__name__, id=key)
         known.take(fact)

@@ -163,12 +163,15 @@ async def cluster_view(
 
 
 async def troubles_in_force(log: Log) -> list[Trouble]:
-    """Failures and setbacks of the loop, from the newest fact of each type and scope."""
+    """Failures and setbacks of the loop, from the newest fact of each type and scope. What the
+    monitor observes is left out, since a view has looked at it itself, and later."""
     troubles = Troubles()
-    for kind in RULES_OF:
+    for kind in (
+        kind for kind, rules in RULES_OF.items() if not all(one.observed for one in rules)
+    ):
         for recorded in await read.latest_of_each(log, kind):
             troubles.take(recorded)
-    return troubles.in_force()
+    return [trouble for trouble in troubles.in_force() if not trouble.observed]
 
 
 async def _crashes(log: Log, beats: Sequence[Heartbeat], now: float) -> dict[str, int]:

@@ -56,6 +56,7 @@ _LIST = (
         "Time from a free lease to its new holder acting.",
         "role",
     ),
+    _counter("ringrift_webhook_posts_total", "Alerts posted; the alerter only.", "outcome"),
     _gauge("ringrift_heartbeat_age_seconds", "Time since the server last accepted a heartbeat."),
     _counter("ringrift_reconnects_total", "Reconnects to the server."),
     _gauge("ringrift_resource_used_ratio", "Share of a resource in use, 0 to 1.", "resource"),

@@ -34,10 +34,14 @@ _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
 _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
 _MEASURED: Facts = (f.NodeJoined, f.ModelPromoted, f.QualityAssessed, f.VelocityChanged)
-_OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged)
+_OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 _LETTERS: Facts = (f.DeadLetterStored, f.DeadLetterRetryRequested, *_RETRIED)
+_OUTBOX: Facts = (
+    *(f.AlertRaised, f.AlertCleared, f.AlertDelivered, f.AlertDeliveryFailed),
+    *(f.DeadLetterEscalated, f.DeadLetterResolved),
+)
 _TRAINED: Facts = (f.TrainingFinished, f.TrainingFailed)
 _TRAINING: Facts = (f.TrainingStarted, f.TrainingCheckpointed, f.TrainingProgressed, *_TRAINED)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
@@ -202,6 +206,14 @@ _SPECS = (
         own_writes=(*_OBSERVED, *_RETRIED),
         own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, *_MEASURED, *RULES_OF, f.BreakerReset),
         own_stores=(_BREAKERS, topology.WORK),
+    ),
+    ProcessSpec(
+        "alerter",
+        8802,
+        leased=True,
+        decides=("fleet.alerts",),
+        own_writes=(f.AlertDelivered, f.AlertDeliveryFailed),
+        own_reads=(*RULES_OF, f.ShardExported, f.VelocityChanged, *_OUTBOX),
     ),
     ProcessSpec(
         "selfplay",

@@ -1,76 +1,152 @@
-"""Failures and setbacks of the loop: a fact begins each, another ends it.
+"""Failures and setbacks of the loop, and what the monitor observes of the cluster: a fact begins
+each, another ends it.
 
 Each is in force while the newest fact of its rule in a scope (a config, a node, or all) is one that
 begins it, so the newest fact of every type is enough to know."""
 
 from collections import defaultdict
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from ringrift.events import Fact, Recorded, facts as f, type_of
 
+Facts = tuple[type[Fact], ...]
+BREAKER_LASTS = timedelta(hours=6)
+"""requirement G17.15: a breaker that is not renewed expires"""
+ITEM_CHARS_MAX = 200
+
 
 class Rule(NamedTuple):
-    """`text` describes the fact `{0}` that begins it."""
+    """`text` describes the fact `{0}` that begins it.
+
+    - `failure`: a reason to call the cluster unhealthy; others the loop answers itself
+    - `observed`: the monitor's observation, which `ringrift status` makes itself
+    - `begins`: facts of `begun` for which it is false end it
+    - `item`: fields that distinguish several in one scope
+    - `lasts`: it ends by itself after this time
+    """
 
     name: str
-    begun: type[Fact]
-    ended: tuple[type[Fact], ...]
+    begun: Facts
+    ended: Facts
     text: str
+    failure: bool = False
+    observed: bool = False
+    begins: Callable[[Any], bool] = lambda _: True
+    item: tuple[str, ...] = ()
+    lasts: timedelta | None = None
+
+    def key(self, event: Fact) -> tuple[str, str]:
+        """The scope of a fact, and which of several in that scope it is about."""
+        scope = type_of(event).subject(event).split(".")[2]
+        item = "/".join(filter(None, (getattr(event, field) for field in self.item)))
+        return scope, item[:ITEM_CHARS_MAX]
+
+    def starts(self, event: Fact) -> bool:
+        """Whether a fact of this rule begins it, rather than ends it."""
+        return isinstance(event, self.begun) and self.begins(event)
+
+    def why(self, event: Fact) -> str:
+        """The description of a fact that begins it."""
+        return self.text.format(event)
 
 
+_failure, _observed = partial(Rule, failure=True), partial(Rule, observed=True)
 _GENERATION = "generation {0.generation}: {0.reason}"
-FAILURES = (
-    Rule("training failed", f.TrainingFailed, (f.TrainingFinished,), _GENERATION),
-    Rule("training timed out", f.TrainingTimedOut, (f.TrainingFinished,), "{0.ticket} is silent"),
-    Rule("evaluation failed", f.EvaluationFailed, (f.EvaluationScored,), _GENERATION),
-    Rule(
+RULES = (
+    _failure("training failed", (f.TrainingFailed,), (f.TrainingFinished,), _GENERATION),
+    _failure(
+        "training timed out", (f.TrainingTimedOut,), (f.TrainingFinished,), "{0.ticket} is silent"
+    ),
+    _failure("evaluation failed", (f.EvaluationFailed,), (f.EvaluationScored,), _GENERATION),
+    _failure(
         "earlier network used",
-        f.FallbackModelUsed,
+        (f.FallbackModelUsed,),
         (f.ModelPromoted,),
         "{0.wanted:.12}: {0.reason}",
     ),
-    Rule(
+    _failure(
         "verification failed",
-        f.VerificationFailed,
+        (f.VerificationFailed,),
         (f.VerificationPassed,),
         "{0.failures} losses or differences: see `ringrift verify`",
     ),
-)
-"""reasons to call the cluster unhealthy"""
-SETBACKS = (
-    Rule("fact skipped", f.FactSkipped, (), "{0.stream}/{0.seq}: {0.error}"),
-    Rule("message id taken", f.MessageIdTaken, (), "{0.stream}/{0.seq} has the id {0.id}"),
-    Rule("training blocked", f.TrainingBlocked, (f.TrainingRequested,), "{0.detail}"),
+    Rule("fact skipped", (f.FactSkipped,), (), "{0.stream}/{0.seq}: {0.error}"),
+    Rule("message id taken", (f.MessageIdTaken,), (), "{0.stream}/{0.seq} has the id {0.id}"),
+    Rule("training blocked", (f.TrainingBlocked,), (f.TrainingRequested,), "{0.detail}"),
     Rule(
         "evaluations waiting",
-        f.EvaluationBackpressureEngaged,
+        (f.EvaluationBackpressureEngaged,),
         (f.EvaluationBackpressureReleased,),
         "{0.waiting} are pending, so no training is requested",
     ),
     Rule(
         "progress stalled",
-        f.ProgressStalled,
+        (f.ProgressStalled,),
         (f.ProgressRecovered,),
         "no network exceeded the best for {0.stalled_seconds:,.0f} s",
     ),
     Rule(
         "regression",
-        f.RegressionDetected,
+        (f.RegressionDetected,),
         (f.RegressionCleared,),
         "the incumbent is {0.elo_drop:.0f} Elo weaker than an earlier network",
     ),
-    Rule("rolled back", f.ModelRolledBack, (f.ModelPromoted,), "{0.why}"),
-    Rule("loss plateau", f.PlateauDetected, (f.PlateauCleared,), "for {0.trainings} trainings"),
-    Rule("data degraded", f.QualityDegraded, (f.QualityRecovered,), "{0.weakest} is low"),
+    Rule("rolled back", (f.ModelRolledBack,), (f.ModelPromoted,), "{0.why}"),
+    Rule("loss plateau", (f.PlateauDetected,), (f.PlateauCleared,), "for {0.trainings} trainings"),
+    Rule("data degraded", (f.QualityDegraded,), (f.QualityRecovered,), "{0.weakest} is low"),
+    Rule(
+        "webhook failing",
+        (f.AlertDeliveryFailed,),
+        (f.AlertDelivered,),
+        "{0.reason}; look at the setting alerts.webhook and its receiver",
+        failure=True,
+    ),
+    _observed(
+        "consumer missing",
+        (f.ConsumerPresenceChanged,),
+        (),
+        "no process `{0.consumer}` runs on any node: start it",
+        failure=True,
+        begins=lambda fact: not fact.present,
+    ),
+    _observed(
+        "node missing",
+        (f.NodeSuspected, f.NodeDegraded, f.NodeLost),
+        (f.NodeJoined, f.NodePresenceChanged),
+        "silent for {0.silent_seconds:,.0f} s: restart its consumers or forget it",
+    ),
+    _observed(
+        "voters missing",
+        (f.QuorumLevelChanged,),
+        (),
+        "{0.alive} of {0.voters} are current: start the others",
+        begins=lambda fact: fact.alive < fact.voters,
+    ),
+    _observed(
+        "resource short",
+        (f.NodePressureChanged,),
+        (),
+        "{0.used:.0%} of {0.resource} is in use, so no tickets are taken: free some",
+        begins=lambda fact: fact.tier in ("critical", "emergency"),
+        item=("resource", "consumer"),
+    ),
+    _observed(
+        "breaker open",
+        (f.BreakerOpened,),
+        (f.BreakerReset,),
+        "{0.why}; once the cause is gone, run `ringrift breakers reset {0.target}`",
+        lasts=BREAKER_LASTS,
+    ),
 )
-"""what the loop answers itself, and what stays to be looked at"""
 RULES_OF = defaultdict[type[Fact], list[Rule]](list)
 """the rules that depend on a type of fact"""
-for _rule in FAILURES + SETBACKS:
-    for _kind in (_rule.begun, *_rule.ended):
+for _rule in RULES:
+    for _kind in (*_rule.begun, *_rule.ended):
         RULES_OF[_kind].append(_rule)
 
 
@@ -82,31 +158,34 @@ class Trouble(Struct, frozen=True):
     why: str
     since: datetime
     failure: bool
+    observed: bool = False
 
     def __str__(self) -> str:
         return f"{self.scope}: {self.name} since {self.since:%Y-%m-%d %H:%M}: {self.why}"
 
 
 class Troubles:
-    """The newest fact of each rule by scope."""
+    """The newest fact of each rule by scope and item."""
 
     def __init__(self) -> None:
-        self._newest: dict[tuple[str, Rule], Recorded] = {}
+        self._newest: dict[tuple[tuple[str, str], Rule], Recorded] = {}
+        self._time = datetime.min.replace(tzinfo=UTC)
 
     def take(self, recorded: Recorded) -> None:
         """Fold a fact; facts of other types are ignored."""
         event, meta = recorded
+        self._time = max(self._time, meta.time)
         for rule in RULES_OF.get(type(event), ()):
-            key = type_of(event).subject(event).split(".")[2], rule
+            key = rule.key(event), rule
             known = self._newest.get(key)
             if known is None or known.meta.seq < meta.seq:
                 self._newest[key] = recorded
 
     def in_force(self) -> list[Trouble]:
-        """Those in force, by scope, the oldest first."""
+        """Those in force at the time of the newest fact taken, by scope, the oldest first."""
         found = [
-            Trouble(scope, rule.name, rule.text.format(event), meta.time, rule in FAILURES)
-            for (scope, rule), (event, meta) in self._newest.items()
-            if isinstance(event, rule.begun)
+            Trouble(scope, rule.name, rule.why(event), meta.time, rule.failure, rule.observed)
+            for ((scope, _), rule), (event, meta) in self._newest.items()
+            if rule.starts(event) and not (rule.lasts and meta.time + rule.lasts <= self._time)
         ]
         return sorted(found, key=lambda trouble: (trouble.scope, trouble.since, trouble.name))

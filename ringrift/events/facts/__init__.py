@@ -15,6 +15,7 @@ change is a new version and an upcaster (`ringrift.events.fact`). Fields that oc
 - times are in the envelope; durations are in seconds and end in `_seconds`.
 """
 
+from ringrift.events.facts.alerts import *
 from ringrift.events.facts.evaluation import *
 from ringrift.events.facts.nodes import *
 from ringrift.events.facts.play import *

@@ -24,6 +24,14 @@ class NodePresenceChanged(NodeFact, subject="node.{node}.presence-changed"):
     processes: Count
 
 
+class ConsumerPresenceChanged(Fact, subject="consumer.{consumer}.presence-changed"):
+    """Some process of a kind sends heartbeats again, or none does on any node, as the monitor
+    observed."""
+
+    consumer: Token
+    present: bool
+
+
 class NodeJoined(NodeFact, subject="node.{node}.joined"):
     """A node sends heartbeats; `rejoined` if it was suspected, degraded or lost before."""
 

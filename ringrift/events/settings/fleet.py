@@ -127,3 +127,17 @@ class OperationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         kinds.rising(self, "node_suspected_seconds", "node_degraded_seconds", "node_lost_seconds")
+
+
+class AlertSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a condition becomes an alert, and where alerts are sent."""
+
+    webhook: kinds.WebhookUrl = ""
+    """receives alerts as JSON, by POST; empty: none are sent. Settings are facts that everybody
+    reads, so a secret has no place here: the environment of the alerter holds it as
+    `RINGRIFT_ALERTS_TOKEN`. It replaces `{token}` in the URL; without that, it is sent as a bearer
+    token"""
+    after_seconds: kinds.NonNegativeFloat = 60.0
+    """time after which a failure or an observation is an alert: most restarts are shorter"""
+    setback_seconds: kinds.NonNegativeFloat = 21_600.0
+    """the same for setbacks, which the loop answers itself; 6 h are a few generations"""

@@ -57,6 +57,14 @@ Cascade = Annotated[
         "`a>b`, from architecture a to architecture b",  # requirement G04.15
     ),
 ]
+_HOST = r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,39}\])(?::[0-9]{1,5})?"
+WebhookUrl = Annotated[
+    str,
+    matching(
+        rf"(?:|https?://{_HOST}(?:/[!-~]{{0,1000}})?)",
+        "an address such as https://alerts.example/hook, without a user or password, or nothing",
+    ),
+]
 
 
 class Unlawful(ValueError):

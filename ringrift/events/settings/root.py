@@ -25,6 +25,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluation: loop.EvaluationSettings = loop.EvaluationSettings()
     promotion: loop.PromotionSettings = loop.PromotionSettings()
     operation: fleet.OperationSettings = fleet.OperationSettings()
+    alerts: fleet.AlertSettings = fleet.AlertSettings()
     loss: feedback.LossSettings = feedback.LossSettings()
     quality: feedback.QualitySettings = feedback.QualitySettings()
     exploration: feedback.ExplorationSettings = feedback.ExplorationSettings()

@@ -13,6 +13,7 @@ from ringrift.consumers.monitor import Known, measure_configs
 from ringrift.events import draft
 from ringrift.events.facts import (
     BreakerReset,
+    ConsumerPresenceChanged,
     ConsumerStarted,
     ConsumerStopped,
     DeadLetterRetryFailed,
@@ -24,6 +25,7 @@ from ringrift.events.facts import (
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
 from ringrift.runtime.process import Process
+from ringrift.runtime.processes import PROCESSES
 
 HEARTBEAT = Heartbeat(
     consumer="selfplay", node="gpu1", instance="i", pid=1, doing="", seq=0, errors=0, folds={}
@@ -133,3 +135,20 @@ async def test_nodes_that_rejoined_are_counted(system: System, process: Process)
     await system.write(NodeJoined(node="a", rejoined=False), NodeJoined(node="b", rejoined=True))
     await measure_configs(process)
     assert process.metrics.value("ringrift_nodes_reconnected_total") == 1
+
+
+def test_a_kind_of_process_without_heartbeats_is_recorded_once_and_when_it_returns() -> None:
+    known, everything = Known(), set(PROCESSES)
+    rest = everything - {"trainer"}
+    assert known.kinds(everything, 0.0) == []
+    assert known.kinds(rest, 100.0) == []
+    assert known.kinds(everything, 110.0) == [], "a restart"
+    assert known.kinds(rest, 200.0) == []
+    gone = known.kinds(rest, 200.0 + monitor.MISSING_SECONDS)
+    assert gone == [ConsumerPresenceChanged(consumer="trainer", present=False)]
+    known.take(gone[0])
+    assert known.kinds(rest, 300.0) == []
+    back = known.kinds(everything, 301.0)
+    assert back == [ConsumerPresenceChanged(consumer="trainer", present=True)]
+    known.take(back[0])
+    assert known.kinds(everything, 302.0) == []
