@@ -20,11 +20,11 @@ from starlette.staticfiles import StaticFiles
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.web.guard import Bounds, Guard
-from ringrift.web.pages import games, live, login, loop, shown
+from ringrift.web.pages import evaluations, games, live, login, loop, networks, shown, time
 from ringrift.web.rendering import HERE
 from ringrift.web.view import View
 
-PAGES: tuple[ModuleType, ...] = (loop, games, live, login)
+PAGES: tuple[ModuleType, ...] = (loop, networks, evaluations, games, time, live, login)
 
 
 @dataclass(kw_only=True)

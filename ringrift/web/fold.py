@@ -27,7 +27,16 @@ DECIDERS: tuple[tuple[Decider[Any], type[Fact]], ...] = (
     (dead_letters.DECIDER, f.DeadLetterFact),
 )
 """deciders whose states pages show, with the facts that change them"""
-ROUTINE = (f.SelfplayPlanned, f.EvaluationRequested)
+ROUTINE = (
+    f.SelfplayPlanned,
+    f.EvaluationRequested,
+    f.ReanalysisRequested,
+    f.VelocityChanged,
+    f.QualityAssessed,
+    f.ShardRetired,
+    f.WorkEscalated,
+    f.ArchitectureSharesDecided,
+)
 """decisions that a person does not ask about"""
 
 
@@ -129,6 +138,8 @@ class Fold:
         self.networks: dict[str, Network] = {}
         self.states: dict[str, Any] = {one.name: one.initial() for one, _ in DECIDERS}
         self._prices: dict[str, float] = {}
+        self._trained: dict[str, int] = {}
+        """sequence of the end of the training of a network that is not registered yet"""
 
     def take(self, recorded: Recorded) -> None:
         """Fold an event; events are folded in the order of the log."""
@@ -171,9 +182,13 @@ class Fold:
                     seq=meta.seq,
                     since=meta.time,
                     requested=int(seq) if stream == "EVENTS" else 0,
+                    finished=self._trained.pop(event.model, 0),
                 )
             case f.TrainingFinished():
-                self._happened(event.model, finished=meta.seq)
+                if event.model in self.networks:
+                    self._happened(event.model, finished=meta.seq)
+                else:
+                    self._trained[event.model] = meta.seq
             case f.ModelPromoted() | f.PromotionRejected():
                 promoted = isinstance(event, f.ModelPromoted)
                 self._happened(event.model, judged=meta.seq, promoted=promoted)

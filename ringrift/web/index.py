@@ -5,11 +5,18 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+
+import numpy as np
 
 from ringrift.events import EventMeta
 from ringrift.log.topology import EVENTS
+
+BLOCK = 1 << 16
+"""events looked at together"""
+NONE = 65_535
+"""no type and no scope has this number"""
 
 
 class Index:
@@ -89,13 +96,31 @@ class Index:
     def newest(self, type: str = "", scope: str = "", before: int = 0) -> Iterator[int]:
         """Yield the sequences of events of a type and scope (empty: of all), newest first, from
         below `before` if it is given."""
-        wanted = self._types.get(type, 0) if type else None
-        where = self._scopes.get(scope, 0) if scope else None
+        types = [type] if type else []
         top = min(before - 1, len(self)) if before else len(self)
-        for seq in range(top, 0, -1):
-            kind = self._type[seq]
-            if kind and wanted in (None, kind) and where in (None, self._scope[seq]):
-                yield seq
+        while top > 0:
+            first = max(1, top - BLOCK + 1)
+            yield from reversed(self._found(first, top, types, scope))
+            top = first - 1
+
+    def between(self, after: int, types: Sequence[str], scope: str = "") -> list[int]:
+        """Return the sequences of events of these types and of a scope (empty: of all) after a
+        sequence, oldest first."""
+        return self._found(after + 1, len(self), types, scope) if types else []
+
+    def _found(self, first: int, last: int, types: Sequence[str], scope: str) -> list[int]:
+        """Sequences from `first` to `last` of events of these types (none: of all) and a scope."""
+        part = slice(first, last + 1)
+        # copied, because an array cannot grow while a view of it exists
+        kinds = np.frombuffer(self._type, np.uint16)[part].copy()
+        wanted = kinds > 0
+        if types:
+            wanted = np.isin(kinds, [self._types.get(name, 0) or NONE for name in types])
+        if scope:
+            scopes = np.frombuffer(self._scope, np.uint32)[part].copy()
+            wanted &= scopes == (self._scopes.get(scope, 0) or NONE)
+        found: list[int] = (np.flatnonzero(wanted) + first).tolist()
+        return found
 
     def at(self, moment: datetime) -> int:
         """Return the sequence of the newest event that was stored at a time, to the second."""

@@ -46,7 +46,7 @@ class Played:
         """games of self-play in the log, by ticket without an outcome"""
         self._configs: dict[str, str] = {}
         self._over: OrderedDict[str, None] = OrderedDict()
-        self._minutes: dict[tuple[str, str], deque[list[int]]] = {}
+        self._minutes: dict[tuple[str, str, bool], deque[list[int]]] = {}
 
     def take(self, event: Fact) -> None:
         """Fold a fact of `EVENTS`: a ticket with an outcome is no longer in hand."""
@@ -60,7 +60,8 @@ class Played:
     def count(self, head: _Head, time: datetime) -> None:
         """Count a game that was stored at a time."""
         minute = int(time.timestamp()) // 60
-        kept = self._minutes.setdefault((head.config, head.node), deque(maxlen=MINUTES_KEPT))
+        key = head.config, head.node, head.origin == "selfplay"
+        kept = self._minutes.setdefault(key, deque(maxlen=MINUTES_KEPT))
         if kept and kept[-1][0] == minute:
             kept[-1][1] += 1
         else:
@@ -78,11 +79,11 @@ class Played:
         )
 
     def an_hour(self, now: datetime, *, config: str = "", node: str = "") -> float:
-        """Return the games an hour of a config, or on a node, in the last hour; a config that began
-        to play within it counts from its first minute."""
+        """Return the games an hour in the last hour: of self-play of a config, or all on a node.
+        Who began to play within it counts from the first minute."""
         oldest, games, first = int(now.timestamp()) // 60 - MINUTES_KEPT, 0, 0
-        for (of, on), minutes in self._minutes.items():
-            if config in ("", of) and node in ("", on):
+        for (of, on, selfplay), minutes in self._minutes.items():
+            if config in ("", of) and node in ("", on) and (selfplay or not config):
                 for minute, count in minutes:
                     if minute > oldest:
                         games, first = games + count, min(first or minute, minute)

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.templating import Jinja2Templates
 
+from ringrift.events.facts import EvaluationScored
 from ringrift.insight.describe import short
 
 TEXT_CHARS_MAX = 600
@@ -77,6 +78,12 @@ def duration(seconds: float | None) -> str:
         if count or (name == "s" and not parts):
             parts.append(f"{count} {name}")
     return " ".join(parts[:2])
+
+
+def mean_score(scored: EvaluationScored) -> float:
+    """Return the candidate's mean score over the starts of a ticket."""
+    starts = sum(count for _, count in scored.scores)
+    return sum(score * count for score, count in scored.scores) / starts
 
 
 def moment(time: datetime | None) -> Markup:
@@ -141,6 +148,7 @@ def _environment() -> jinja2.Environment:
         "percent": percent,
         "duration": duration,
         "moment": moment,
+        "mean_score": mean_score,
         "place": place,
     }
     found.filters.update(filters)

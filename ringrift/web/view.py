@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from ringrift.events import Recorded
 from ringrift.log import read
@@ -49,6 +50,7 @@ class View:
     beats     heartbeats of the running processes
     index     cause, effects, type, scope and time of every event
     played    games in tickets in hand, games an hour
+    games_of  games of ended matches that were looked at, kept by `ringrift.web.matches`
     cluster   voters, nodes, queues and advice, as `ringrift status` shows them; None at first
     """
 
@@ -65,6 +67,7 @@ class View:
     def _reset(self) -> None:
         self.fold, self.index, self.played = Fold(), Index(), Played()
         self.ready = False
+        self.games_of: OrderedDict[int, list[Any]] = OrderedDict()
         self._checkpoints: list[Fold] = []
         self._spacing = CHECKPOINT_EVENTS_MIN
         self._past: OrderedDict[int, Fold] = OrderedDict()

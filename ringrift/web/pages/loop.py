@@ -7,20 +7,17 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringrift.deciders.stats.wilson import wilson_interval
 from ringrift.events import Fact, facts as f
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import fields_line, plural
 from ringrift.insight.generations import ConfigView
-from ringrift.insight.running import Match, Standing
 from ringrift.runtime.controls import resume_command
-from ringrift.web import drawing
 from ringrift.web.fold import Fold
+from ringrift.web.matches import Trial, trial_of
 from ringrift.web.pages import at_of, fold_of, shown, view_of
 from ringrift.web.view import View
 
@@ -48,15 +45,6 @@ class Stage(NamedTuple):
     wanted: float = 0
     more: str = ""
     left_seconds: float | None = None
-
-
-class Trial(NamedTuple):
-    """A match that is being played."""
-
-    match: Match
-    now: Standing
-    bar: Markup | None
-    interval: tuple[float, float] | None
 
 
 class Card(NamedTuple):
@@ -112,10 +100,13 @@ def needs(fold: Fold, view: View | None) -> Iterator[Need]:
         remedy = "see `ringrift dlq list`, then `ringrift dlq retry` or `ringrift dlq drop`"
         yield Need(f"{plural(len(letters), 'dead letter')}", f"the newest: {reason}", remedy, True)
     if view is not None and view.cluster is not None:
-        told = {str(trouble) for trouble in view.cluster.troubles}
+        if not view.beats:
+            yield Need("No process runs", "", "`ringrift up` continues", False)
+        known = {str(trouble) for trouble in view.cluster.troubles}
         for line in view.cluster.advice:
             what, _, remedy = line.partition(": ")
-            if line not in told and what not in ("paused", "dead letters"):
+            missing = what in ("coordinator", "processes") and not view.beats
+            if line not in known and what not in ("paused", "dead letters") and not missing:
                 yield Need(what, "", remedy, False)
 
 
@@ -152,14 +143,6 @@ def elo_of(item: ConfigView, rating: Rating | None) -> tuple[float, float] | Non
     return None if rating is None else (rating.elo, Z_95 * rating.se)
 
 
-def trial_of(match: Match, fold: Fold) -> Trial:
-    """Return a match as it stands by the settings in force."""
-    now = match.standing(fold.in_force.settings.promotion)
-    bar = drawing.trial_bar(now.evidence) if now.evidence else None
-    interval = wilson_interval(now.score, now.games) if now.score is not None else None
-    return Trial(match, now, bar, interval)
-
-
 def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | None) -> Stage:
     """Return what a config is doing."""
     pace, settings = fold.pace(item.config), fold.in_force.settings
@@ -190,6 +173,8 @@ def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | Non
         )
         name = f"Evaluating generation {trials[-1].match.generation}"
         return Stage(name, "testing", "games", played, wanted)
+    if fold.loop.generations_wanted and item.judged >= fold.loop.generations_wanted:
+        return Stage(f"All {plural(item.judged, 'generation')} judged", "done")
     text = item.doing
     return Stage(text[0].upper() + text[1:], "failed" if "failed" in text else "waiting")
 

@@ -67,6 +67,11 @@ function follow() {
   document.addEventListener("visibilitychange", look);
 }
 
+for (const output of document.querySelectorAll("output[for]")) {
+  const input = document.getElementById(output.htmlFor.value);
+  input?.addEventListener("input", () => { output.value = input.value; });
+  if (input?.type === "range") input.addEventListener("change", () => input.form.requestSubmit());
+}
 showAges(document);
 setInterval(() => showAges(document), 5000);
 if (document.body.dataset.version && document.querySelector("[data-live]")) follow();

@@ -1,0 +1,243 @@
+"""How strong is each network, since when, with what error, and where does it come from?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ringrift.events import facts as f
+from ringrift.events.facts import Rating
+from ringrift.insight.generations import ConfigView
+from ringrift.insight.models.model_history import VERDICTS
+from ringrift.insight.running import Match
+from ringrift.log import read
+from ringrift.log.blobs import Blobs
+from ringrift.log.errors import BlobMissing
+from ringrift.log.protocol import Log
+from ringrift.log.topology import MODEL_BUCKET
+from ringrift.web import drawing
+from ringrift.web.drawing import Point
+from ringrift.web.fold import Fold, Network
+from ringrift.web.matches import seats_of, trial_of
+from ringrift.web.pages import at_of, fold_of, shown, view_of
+
+menu = "/networks", "Networks"
+Z_95 = 1.96
+LINEAGE_MAX = 50
+"""ancestors that are shown"""
+MARKS = 7
+"""of a time axis"""
+
+
+class Row(NamedTuple):
+    """A network in the table."""
+
+    network: Network
+    generation: Any
+    elo: tuple[float, float] | None
+    current: bool
+
+
+async def configs(request: Request) -> Response:
+    """Show every config; go to the only one."""
+    fold, at = await fold_of(request), at_of(request)
+    names = list(fold.loop.configs)
+    if len(names) == 1:
+        return RedirectResponse(f"{f'/at/{at}' if at else ''}/networks/{names[0]}", 307)
+    cards = [(fold.loop.configs[name], chart_of(fold, name, at, "games")) for name in names]
+    return shown(request, "networks.html", title="Networks", cards=cards)
+
+
+async def networks(request: Request) -> Response:
+    """Show the networks of a config: Elo over games or time, and a table."""
+    fold, config, at = await fold_of(request), request.path_params["config"], at_of(request)
+    item = fold.loop.configs.get(config)
+    if item is None:
+        raise HTTPException(404, f"no config is called {config[:40]!r}")
+    over = "time" if request.query_params.get("over") == "time" else "games"
+    rows = [
+        Row(
+            one,
+            item.generations.get(one.generation or 0),
+            elo_of(item, one.model),
+            one.model == item.current,
+        )
+        for one in reversed(fold.networks_of(config))
+    ]
+    return shown(
+        request,
+        "config.html",
+        title=f"Networks of {config}",
+        item=item,
+        rows=rows,
+        over=over,
+        chart=chart_of(fold, config, at, over),
+    )
+
+
+def _row(item: ConfigView, one: Network) -> Row:
+    generation = item.generations.get(one.generation or 0)
+    return Row(one, generation, elo_of(item, one.model), one.model == item.current)
+
+
+async def network(request: Request) -> Response:
+    """Show one network: strength, scores, losses, lineage, downloads."""
+    fold, log = await fold_of(request), request.app.state.log
+    found = _network(fold, request)
+    item = fold.loop.configs.get(found.config)
+    trials = [trial_of(match, fold) for match in matches_of(fold, found.model)]
+    played = {trial.match.seq: await seats_of(view_of(request), trial.match) for trial in trials}
+    verdict = await read.fact_at(log, f"EVENTS/{found.judged}") if found.judged else None
+    asked = await read.fact_at(log, f"EVENTS/{found.requested}") if found.requested else None
+    ratings, name = item.ratings if item else (), f"{found.model[:12]}:"
+    return shown(
+        request,
+        "network.html",
+        title=f"Network {found.model[:12]}",
+        network=found,
+        verdict_fact=verdict.event if verdict else None,
+        asked=asked.event if asked and isinstance(asked.event, f.TrainingRequested) else None,
+        ratings=[(one, Z_95 * one.se) for one in ratings if one.participant.startswith(name)],
+        current=item is not None and item.current == found.model,
+        trials=trials,
+        seats=played,
+        losses=await losses_of(log, found),
+        ancestors=ancestors_of(fold, found),
+        children=[one for one in fold.networks_of(found.config) if found.model in one.parents],
+    )
+
+
+async def download(request: Request) -> Response:
+    """Return the bytes of a network, as they are in the bucket."""
+    found = _network(await fold_of(request), request)
+    try:
+        data = await Blobs(request.app.state.log).get(MODEL_BUCKET, found.model)
+    except BlobMissing as error:
+        raise HTTPException(404, f"network {found.model[:12]} is not in the bucket") from error
+    name = f"{found.config}-{found.model[:12]}.safetensors"
+    headers = {
+        "content-disposition": f'attachment; filename="{name}"',
+        "cache-control": "public, max-age=31536000, immutable",
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+past_routes = [
+    Route("/networks", configs),
+    Route("/networks/{config}", networks),
+    Route("/networks/{config}/{model}", network),
+]
+routes = [Route("/networks/{config}/{model}/download", download)]
+
+
+def _network(fold: Fold, request: Request) -> Network:
+    """The network in the address, by its digest or the first digits of it."""
+    config, model = request.path_params["config"], request.path_params["model"]
+    found = [one for one in fold.networks_of(config) if one.model.startswith(model)]
+    if len(found) != 1 or len(model) < 6:
+        raise HTTPException(
+            404, f"{len(found) or 'no'} networks of {config[:40]} start with {model[:64]!r}"
+        )
+    return found[0]
+
+
+def elo_of(item: ConfigView, model: str | None) -> tuple[float, float] | None:
+    """Return the Elo of a network and half of its 95 % interval."""
+    rating: Rating | None = item.rating_of(model)
+    return (rating.elo, Z_95 * rating.se) if rating else None
+
+
+def matches_of(fold: Fold, model: str) -> list[Match]:
+    """Return the matches that a network played, newest first."""
+    return [
+        match
+        for match in reversed(fold.running.matches.values())
+        if model in (match.candidate.model, match.opponent.model)
+    ]
+
+
+def ancestors_of(fold: Fold, network: Network) -> list[Network]:
+    """Return the networks from whose weights a network started, the nearest first."""
+    found: dict[str, Network] = {}
+    waiting = list(network.parents)
+    while waiting and len(found) < LINEAGE_MAX:
+        known = fold.networks.get(waiting.pop(0))
+        if known and known.model not in found:
+            found[known.model] = known
+            waiting += known.parents
+    return list(found.values())
+
+
+async def losses_of(log: Log, network: Network) -> Markup:
+    """Draw the losses of the training that made a network."""
+    if not (network.requested and network.finished):
+        return Markup()
+    progress = read.facts(
+        log,
+        f.TrainingProgressed,
+        scope=network.config,
+        after=network.requested,
+        until=network.finished,
+    )
+    points = [event async for event, _ in progress if event.generation == network.generation]
+    checked = [(one.step, one.validation_loss) for one in points if one.validation_loss is not None]
+    series = [
+        ("loss", "", [(float(one.step), one.loss) for one in points]),
+        ("policy", "second", [(float(one.step), one.policy_loss) for one in points]),
+        ("value", "third", [(float(one.step), one.value_loss) for one in points]),
+        ("validation", "second", [(float(step), loss) for step, loss in checked]),
+    ]
+    return drawing.curves(series, f"losses of the training of {network.model[:12]}", "step")
+
+
+def chart_of(fold: Fold, config: str, at: int | None, over: str) -> Markup:
+    """Draw the Elo of every rated network of a config, over self-play games or over time."""
+    item = fold.loop.configs[config]
+    prefix, points = f"/at/{at}" if at else "", []
+    for one in fold.networks_of(config):
+        elo, row = elo_of(item, one.model), item.generations.get(one.generation or 0)
+        if elo is None:
+            continue
+        place = one.since.timestamp() if over == "time" else float(row.games if row else 0)
+        said = VERDICTS[one.promoted] or "not judged"
+        name = f"generation {one.generation}, {one.model[:12]}, {said}"
+        title = f"{name}: Elo {elo[0]:+.0f} ± {elo[1]:.0f}"
+        href = f"{prefix}/networks/{config}/{one.model}"
+        ends, short = (elo[0] - elo[1], elo[0] + elo[1]), str(one.generation or one.model[:6])
+        points.append(Point(place, elo[0], *ends, short, title, href, one.promoted is not True))
+    if not points:
+        return Markup()
+    lines = [
+        (rating.elo, name)
+        for name in ("heuristic", "random")
+        if (rating := item.rating(f"baseline:{name}:"))
+    ]
+    points.sort()
+    along = _times(points) if over == "time" else _games(points)
+    under = "time, UTC" if over == "time" else "games of self-play before the training"
+    return drawing.elo_chart(
+        points, lines, along, f"Elo of the networks of {config}, 95 % intervals", under
+    )
+
+
+def _games(points: list[Point]) -> list[tuple[float, str]]:
+    scale = drawing.Scale(points[0].x, points[-1].x, 0, 1)
+    return [(mark, f"{mark:,.0f}") for mark in scale.marks(MARKS)] or [
+        (points[0].x, f"{points[0].x:,.0f}")
+    ]
+
+
+def _times(points: list[Point]) -> list[tuple[float, str]]:
+    first, last = points[0].x, points[-1].x
+    steps = MARKS - 1 if last > first else 1
+    places = [first + (last - first) * number / steps for number in range(steps + (last > first))]
+    form = (
+        "%H:%M" if last - first < 86_400 else "%m-%d" if last - first > 7 * 86_400 else "%d %H:%M"
+    )
+    return [(place, datetime.fromtimestamp(place, UTC).strftime(form)) for place in places]
