@@ -7,11 +7,11 @@ from ringrift.cli.common import HERE, PositiveInt, Session, opened, show
 from ringrift.cluster import monitoring
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
+from ringrift.insight.process_tables import tables
 from ringrift.runtime.metrics import METRICS
 from ringrift.server import contract
 from ringrift.server.ensure import ensure
 from ringrift.server.grow import set_replicas
-from ringrift.tools.process_tables import tables
 
 EXIT_DIFFERENT = 1
 ROOT = Path(".")

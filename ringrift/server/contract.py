@@ -22,7 +22,7 @@ from ringrift.log.topology import CONSUMERS, STREAMS, WORK
 from ringrift.server import configuration as conf
 
 Tables = Mapping[str, str]
-"""Markdown tables by name, from `ringrift.tools.process_tables`"""
+"""Markdown tables by name, from `ringrift.insight.process_tables`"""
 PAGES = ("ops/README.md", "docs/policies.md")
 """pages with generated tables, each between `<!-- table: NAME -->` and `<!-- end -->`"""
 _TABLE = re.compile("(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)

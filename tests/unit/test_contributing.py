@@ -18,7 +18,7 @@ DECIDER_TEST = "tests/unit/deciders/test_losses.py"
 EXPORT = """
 import sys
 from pathlib import Path
-from ringrift.tools.process_tables import tables
+from ringrift.insight.process_tables import tables
 from ringrift.server import contract
 root = Path(sys.argv[1])
 print(*contract.export(root, tables()), sep="\\n")

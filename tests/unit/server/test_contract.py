@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ringrift.events import REGISTRY, EventType
+from ringrift.insight.process_tables import tables
 from ringrift.server import contract
-from ringrift.tools.process_tables import tables
 
 TABLES = tables()
 ROOT = Path(__file__).parents[3]

@@ -1,5 +1,5 @@
-"""The table of processes as Markdown: for `schemas/README.md`, `ops/README.md` and
-`docs/policies.md`."""
+"""The table of processes as Markdown: for `schemas/README.md`, `ops/README.md`,
+`docs/policies.md` and `reference`."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -21,27 +21,27 @@ PEOPLE = "people: `ringrift status`, `ringrift events tail` and the live screen"
 DAY_SECONDS = 24 * 3600
 
 
-def tables() -> dict[str, str]:
-    """Every generated table by its name."""
+def tables(*, linked: bool = True) -> dict[str, str]:
+    """Every generated table by its name; events are `linked` to their schemas, in that folder."""
     return {
-        "events": _events(),
+        "events": _events(linked),
         "roles": _roles(),
         "processes": _processes(),
         "deciders": _deciders(),
     }
 
 
-def _events() -> str:
-    return _table(
+def _events(linked: bool) -> str:
+    return table(
         ("event", "meaning", "subject", "stream", "written by", "read by"),
-        (_event(kind, kind.fact_type) for kind in REGISTRY.values()),
+        (_event(kind, kind.fact_type, linked) for kind in REGISTRY.values()),
     )
 
 
-def _event(kind: EventType, fact: type[Fact]) -> Sequence[str]:
+def _event(kind: EventType, fact: type[Fact], linked: bool) -> Sequence[str]:
     scope = "all" if kind.scope == "all" else f"<{kind.scope}>"
     return (
-        f"[{kind.name}]({kind.name}.v{kind.version}.json)",
+        f"[{kind.name}]({kind.name}.v{kind.version}.json)" if linked else f"`{kind.name}`",
         kind.summary,
         f"`{kind.filter(scope)}`",
         kind.stream,
@@ -51,7 +51,7 @@ def _event(kind: EventType, fact: type[Fact]) -> Sequence[str]:
 
 
 def _roles() -> str:
-    return _table(
+    return table(
         ("role", "processes", "tickets it takes", "buckets and queues it writes"),
         (_role(role, of_roles([role])) for role in ROLES),
     )
@@ -68,7 +68,7 @@ def _role(role: str, specs: Sequence[ProcessSpec]) -> Sequence[str]:
 
 
 def _processes() -> str:
-    return _table(
+    return table(
         ("process", "role", "port", "one acts, under a lease", "memory"),
         (
             (spec.name, spec.role, str(spec.port), _yes(spec.leased), f"{spec.memory // MIB} MB")
@@ -78,7 +78,7 @@ def _processes() -> str:
 
 
 def _deciders() -> str:
-    return _table(
+    return table(
         ("question", "decider", "process", "decides"),
         (
             _decider(decider, f"{module.replace('.', '/')}.py", spec.name)
@@ -107,6 +107,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
