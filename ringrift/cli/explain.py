@@ -136,7 +136,9 @@ async def replay_elo(*, until: Moment | None = None, session: Session = HERE) ->
         rebuilt = await rebuild_elo(log, until=last, progress=report)
     texts: list[RenderableType] = []
     for item in rebuilt:
-        texts.append(ratings_table(item.config, item.table.ratings))
+        texts.append(
+            ratings_table(item.config, item.table.ratings, item.table.anchor, item.table.unrated)
+        )
         texts.append(f"{item.table.games:,} games; {item.verdict}\n")
     nothing = "no evaluations in the log" + (" up to there" if until else "")
     show({"configs": [item.document() for item in rebuilt]}, session.json, *texts or [nothing])

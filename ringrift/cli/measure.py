@@ -115,10 +115,11 @@ async def gauntlet(
             found = await matches.play_round_robin(arena, models, simulations, starts)
         else:
             found = await matches.play_gauntlet(arena, name, simulations, starts)
-    results, ratings = found
+    results, rated = found
     table = results_table(f"{config}: {'tournament' if models else 'gauntlet'}", results)
-    rated = ratings_table(config, ratings)
-    show({"config": config, "results": results, "ratings": ratings}, session.json, table, rated)
+    document = {"results": results, "ratings": rated.ratings, "anchor": rated.anchor}
+    ratings = ratings_table(config, rated.ratings, rated.anchor, rated.unrated)
+    show({"config": config, **document}, session.json, table, ratings)
 
 
 def tiers(*, json: common.Json = False) -> None:

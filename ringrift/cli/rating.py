@@ -10,13 +10,14 @@ from rich.table import Table
 from ringrift.cli.common import Json, show
 from ringrift.deciders.stats.plackett_luce import RatingError, Ratings
 from ringrift.deciders.stats.sprt import Model, Sprt, SprtError, SprtResult, evaluate
+from ringrift.insight.elo import elo_label, unrated_note
 from ringrift.tools.rating import RatingFileError, rate, read_counts
 from ringrift.tools.sprt_bias import UnbiasedElo, unbiased_elo
 
 EXIT_UNUSABLE = 2
 
 
-def fit(file: Path, /, *, json: Json = False) -> int:
+def fit(file: Path, /, *, anchor: str | None = None, json: Json = False) -> int:
     """Compute the ratings of the games in a CSV file.
 
     A prior is used, and named, where the games alone have no finite rating.
@@ -24,17 +25,20 @@ def fit(file: Path, /, *, json: Json = False) -> int:
     Args:
         file: The games, under the header `first_player,second_player,winner`,
             `first_player,second_player,score_of_first` or `ranking_best_to_worst`.
+        anchor: The player whose Elo is 0 [default: the mean of all players is 0].
     """
     try:
-        ratings, note = rate(file)
+        ratings, note = rate(file, anchor)
     except OSError as error:
         return _refuse(f"cannot read {file}: {error.strerror}; give an existing CSV file")
     except (RatingFileError, RatingError) as error:
         return _refuse(error)
     if note:
         print(f"note: {note}", file=sys.stderr)
-    title = f"{ratings.model}, mean of all players 0"
+    title = f"{ratings.model}; {elo_label(ratings.anchor or 'mean of all players')}"
     show(_document(ratings), json, title, _ratings_table(ratings))
+    if ratings.unrated:
+        print(f"note: {unrated_note(ratings.unrated, ratings.anchor)}", file=sys.stderr)
     return 0
 
 
@@ -75,18 +79,27 @@ def _refuse(reason: object) -> int:
 
 def _document(ratings: Ratings) -> dict[str, object]:
     prior = {} if ratings.prior_elo is None else {"prior_elo": ratings.prior_elo}
-    players = [asdict(player) | {"games": _count(player.games)} for player in ratings.ranked()]
-    return {"model": ratings.model, **prior, "players": players}
+    players = [
+        {
+            **asdict(player),
+            "games": _count(player.games),
+            "elo_95_half_width": player.elo_95_half_width,
+        }
+        for player in ratings.ranked()
+    ]
+    known = {"model": ratings.model, **prior, "anchor": ratings.anchor, "players": players}
+    return {**known, "unrated": ratings.unrated}
 
 
 def _ratings_table(ratings: Ratings) -> Table:
     table = Table(box=None)
     table.add_column("player")
-    for heading in ("Elo", "±SE", "games"):
+    for heading in ("Elo", "±", "games"):
         table.add_column(heading, justify="right")
     for player in ratings.ranked():
         games = str(_count(player.games))
-        table.add_row(player.name, f"{player.elo:+.1f}", f"{player.se:.1f}", games)
+        width = f"{player.elo_95_half_width:.1f}"
+        table.add_row(player.name, f"{player.elo:+.1f}", width, games)
     return table
 
 

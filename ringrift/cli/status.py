@@ -132,8 +132,8 @@ def _texts(
         counts = f"{item.games:,} games, {item.plies:,} moves, {item.samples:,} samples"
         yield f"\n{item.config}: {item.doing}; {counts}"
         yield generations_table(item)
-        if item.ratings:
-            yield ratings_table(item.config, item.ratings)
+        if item.ratings or item.unrated:
+            yield ratings_table(item.config, item.ratings, item.anchor, item.unrated)
     yield ""
     yield consumers_table(beats, tail) if beats else "no consumer is running: start `ringrift up`"
     columns = ("name", ">messages", ">bytes", ">first", ">last")

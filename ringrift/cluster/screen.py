@@ -13,6 +13,7 @@ from rich.text import Text
 from ringrift.cluster.terminal import clock
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import table
+from ringrift.insight.elo import elo_label, elo_text, unrated_note
 from ringrift.insight.generations import ConfigView, Generation, LoopView, Score
 from ringrift.log.presence import Heartbeat
 
@@ -75,7 +76,7 @@ class Screen:
             parts.append(f"step {now.step}/{now.steps}, loss {now.loss:.3f}, {speed}")
         if best := view.rating_of(view.current):
             name = best.participant.partition(":")[0]
-            parts.append(f"current {name} Elo {best.elo:+.0f} ± {best.se:.0f}")
+            parts.append(f"current {name} {elo_text(best)} ({elo_label(view.anchor)})")
         parts.append(self._eta(view))
         return "; ".join(parts)
 
@@ -94,7 +95,7 @@ class Screen:
         parts: list[RenderableType] = [Text(title, style="bold")]
         for view in self.view.configs.values():
             parts += [Text(self._line(view)), generations_table(view)]
-            parts.append(ratings_table(view.config, view.ratings))
+            parts.append(ratings_table(view.config, view.ratings, view.anchor, view.unrated))
         parts.append(consumers_table(heartbeats, tail))
         if count := self.view.dead_letters:
             parts.append(Text(f"{count} dead letters: see `ringrift dlq list`", style="red"))
@@ -118,15 +119,22 @@ def generations_table(view: ConfigView) -> Table:
         loss = None if row.loss is None else f"{row.loss:.3f}"
         scores = (_score(row.scores.get(baseline)) for baseline in ("random", "heuristic"))
         rating = view.rating_of(row.model)
-        elo = f"{rating.elo:+.0f} ± {rating.se:.0f}" if rating else None
+        elo = elo_text(rating) if rating else None
         rows.append((row.number, row.games, row.samples, loss, *scores, elo, _verdict(row)))
-    return table((*numbers, "verdict"), rows, f"{view.config}: generations")
+    title = f"{view.config}: generations ({elo_label(view.anchor)})"
+    return table((*numbers, "verdict"), rows, title)
 
 
-def ratings_table(config: str, ratings: Iterable[Rating]) -> Table:
-    """The Elo of every participant with its standard error, the strongest first."""
-    rows = ((row.participant, f"{row.elo:+.1f}", f"{row.se:.1f}", row.games) for row in ratings)
-    return table(("participant", ">Elo", ">s.e.", ">games"), rows, f"{config}: ratings")
+def ratings_table(
+    config: str, ratings: Iterable[Rating], anchor: str | None, unrated: tuple[str, ...] = ()
+) -> Table:
+    """The Elo of every participant above the anchor, the strongest first; below it, who has
+    none."""
+    rows = ((row.participant, elo_text(row), row.games) for row in ratings)
+    title = f"{config}: ratings ({elo_label(anchor)})"
+    found = table(("participant", ">Elo", ">games"), rows, title)
+    found.caption = unrated_note(unrated, anchor)
+    return found
 
 
 def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:

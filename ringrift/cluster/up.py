@@ -152,7 +152,7 @@ def print_summary(out: Console, view: LoopView, data: Path) -> None:
     """Print the tables of every config at the end of a run; plot its Elo over games to `data`."""
     for item in view.configs.values():
         out.print(generations_table(item))
-        out.print(ratings_table(item.config, item.ratings))
+        out.print(ratings_table(item.config, item.ratings, item.anchor, item.unrated))
         games = f"{item.games:,} games, {item.plies:,} moves"
         out.print(f"{games}, {item.samples:,} samples in {plural(item.shards, 'shard')}")
         if item.ratings:

@@ -224,6 +224,8 @@ async def measure_configs(process: Process) -> None:
         metrics.set("ringrift_data_quality", quality.adjusted, quality.config)
     for pace, _ in await read.latest_of_each(log, f.VelocityChanged):
         metrics.set("ringrift_elo_above_heuristic", pace.elo_above_heuristic, pace.config)
+        if pace.elo_95_half_width is not None:
+            metrics.set("ringrift_elo_95_half_width", pace.elo_95_half_width, pace.config)
         if pace.elo_per_hour is not None:
             metrics.set("ringrift_elo_velocity", pace.elo_per_hour, pace.config)
     kind = type_of(f.GameCompleted)

@@ -35,7 +35,7 @@ SHOWN: dict[type[Fact], str] = {
     facts.ModelDerived: "model architecture parents method",
     facts.EvaluationRequested: f"{_MATCH} starts",
     facts.EvaluationScored: f"{_MATCH} wins games",
-    facts.RatingsUpdated: "games ratings",
+    facts.RatingsUpdated: "games anchor ratings",
     facts.ModelPromoted: "generation model why",
     facts.PromotionRejected: "generation model why",
 }
@@ -74,7 +74,7 @@ def field_text(value: Any) -> str:
         case facts.Seat():
             return value.participant
         case facts.Rating():
-            return f"{value.participant}:{value.elo:+.0f}"
+            return f"{value.participant}:{value.elo:+.0f}±{value.elo_95_half_width:.0f}"
         case bytes():
             return f"{len(value)}B"
         case dict():

@@ -96,6 +96,10 @@ class ConfigView:
     """Generation whose training failed, until another is requested."""
     current: str | None = None
     ratings: tuple[facts.Rating, ...] = ()
+    anchor: str | None = None
+    """Participant whose Elo is 0."""
+    unrated: tuple[str, ...] = ()
+    """Participants that no chain of games connects with the anchor."""
     names: dict[str, str] = field(default_factory=dict)
     """Participant as which the loop evaluated a network, by digest; with other budgets and
     harnesses it has other names."""
@@ -184,7 +188,8 @@ class ConfigView:
             case facts.ModelTainted():
                 self.generation(event.generation).tainted = True
             case facts.RatingsUpdated():
-                self.ratings = event.ratings
+                self.ratings, self.anchor = event.ratings, event.anchor
+                self.unrated = event.unrated
 
     def complete(self, wanted: int) -> bool:
         """Whether this many generations have a verdict and scores against both baselines."""

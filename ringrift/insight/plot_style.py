@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from ringrift.errors import CommandError
+from ringrift.insight.elo import elo_label, elo_text
 from ringrift.insight.generations import ConfigView
 
 INK, FAINT, SHADE = "#2b2b2b", "#8b8170", "#d9c9a3"
-PROMOTED, REJECTED = "#1f6f4a", "#b0563a"
+VERDICTS = {
+    True: ("promoted", "o", "#1f6f4a"),
+    False: ("rejected", "x", "#b0563a"),
+    None: ("not judged yet", "s", FAINT),
+}
+"""Label, marker and colour of a network by whether it was promoted."""
 WORK_COLOURS = {"selfplay": "#0072b2", "training": "#e69f00", "evaluation": "#009e73"}
 """Okabe and Ito (2008): the colour-blind can distinguish these."""
 BASELINES = (("random", "random play", ":"), ("heuristic", "heuristic", "--"))
 """Name, label and line style."""
 SIZE = (7.2, 4.2)
 """Inches."""
-Z_95 = 1.96
-"""Standard errors on each side of a 95 % interval."""
 
 
 @contextlib.contextmanager
@@ -92,23 +96,30 @@ def named_line(axes: Any, label: str, height: float, style: str) -> None:
 
 
 def elo_over_games(view: ConfigView, path: Path) -> None:
-    """Draw the Elo of every network of a config above random play, and that of both baselines, over
-    the self-play games before its training."""
-    rated = {name: view.rating(f"baseline:{name}:") for name, _, _ in BASELINES}
-    baselines = {name: rating.elo for name, rating in rated.items() if rating}
-    zero = baselines.get("random", 0.0)
-    title = f"{view.config}: networks by generation (green: promoted, red: not)"
-    up = "Elo above random play, 95 % interval"
-    with figure(path, title, "self-play games before training", up) as axes:
-        line = []
-        for number, row in sorted(view.generations.items()):
-            if rating := view.rating_of(row.model):
-                at = (row.games, rating.elo - zero)
-                look = {"color": PROMOTED if row.promoted else REJECTED}
-                axes.errorbar(*at, yerr=Z_95 * rating.se, fmt="o", capsize=3, zorder=2, **look)
-                axes.annotate(str(number), at, (7, 5), "data", "offset points", **look)
-                line.append(at)
-        axes.plot(*zip(*line, strict=True), color=INK, lw=1, zorder=1)
+    """Draw the Elo of every network of a config above the anchor, and that of both baselines, over
+    the self-play games before its training. Bars are 95 % intervals of what they stand on."""
+    title = f"{view.config}: networks by generation"
+    with figure(path, title, "self-play games before training", elo_label(view.anchor)) as axes:
+        drawn = [
+            (row.promoted, number, row.games, rating)
+            for number, row in sorted(view.generations.items())
+            if (rating := view.rating_of(row.model))
+        ]
+        for promoted, (label, marker, colour) in VERDICTS.items():
+            mine = [(games, row) for verdict, _, games, row in drawn if verdict is promoted]
+            if mine:
+                axes.errorbar(
+                    [games for games, _ in mine],
+                    [row.elo for _, row in mine],
+                    [row.elo_95_half_width for _, row in mine],
+                    fmt=f"{marker}-" if promoted else marker,
+                    **{"color": colour, "lw": 1, "capsize": 3, "label": label},
+                )
+        for promoted, number, games, row in drawn:
+            look = {"color": VERDICTS[promoted][2], "fontsize": 8}
+            axes.annotate(str(number), (games, row.elo), (5, 4), "data", "offset points", **look)
         for name, label, style in BASELINES:
-            if name in baselines:
-                named_line(axes, label, baselines[name] - zero, style)
+            if baseline := view.rating(f"baseline:{name}:"):
+                named_line(axes, f"{label} {elo_text(baseline)}", baseline.elo, style)
+        if drawn:
+            legend(axes)

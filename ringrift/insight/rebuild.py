@@ -56,6 +56,8 @@ class RebuiltElo:
         return {
             "config": self.config,
             "games": self.table.games,
+            "anchor": self.table.anchor,
+            "unrated": self.table.unrated,
             "ratings": msgspec.to_builtins(self.table.ratings),
             "live": self.live.meta.position if self.live else None,
             "identical": self.identical,
@@ -75,11 +77,12 @@ async def rebuild_elo(
     state = elo.DECIDER.initial()
     at_live: dict[str, RatingsUpdated] = {}
     unrated: dict[str, int] = {}
-    kinds = (EvaluationScored, GamesRetracted)
+    kinds = elo.DECIDER.reads
     async for event, meta in read.facts(log, *kinds, until=until, progress=progress):
-        assert isinstance(event, kinds)
-        config = event.config
         state = elo.DECIDER.evolve(state, event, Context.of(meta))
+        if not isinstance(event, EvaluationScored | GamesRetracted):
+            continue
+        config = event.config
         # a retraction without rankings changes no table
         changes = isinstance(event, EvaluationScored) or bool(event.rankings)
         unrated[config] = unrated.get(config, 0) + changes
@@ -93,7 +96,7 @@ async def rebuild_elo(
             at_live=at_live.get(config),
             unrated=unrated[config],
         )
-        for config in state.configs
+        for config in unrated
     ]
 
 

@@ -89,6 +89,11 @@ _LIST = (
     _cluster(
         "ringrift_elo_above_heuristic", "Elo of the incumbent above the heuristic's.", "config"
     ),
+    _cluster(
+        "ringrift_elo_95_half_width",
+        "Half of the 95 % interval of ringrift_elo_above_heuristic.",
+        "config",
+    ),
     _cluster("ringrift_elo_velocity", "Elo per hour of the promoted networks.", "config"),
     _cluster("ringrift_data_quality", "Quality of the newest games, 0 to 1.", "config"),
 )

@@ -43,15 +43,17 @@ class RatingFileError(ValueError):
         super().__init__(f"{path}, line {line}: {reason}")
 
 
-def rate(path: Path) -> tuple[Ratings, str]:
-    """Maximum-likelihood ratings of the games of a file, and a note if the fallback prior was
-    needed. Raises RatingFileError, RatingError, or OSError if the file cannot be read."""
+def rate(path: Path, anchor: str | None = None) -> tuple[Ratings, str]:
+    """Maximum-likelihood ratings of the games of a file, with Elo 0 for `anchor` or the mean of
+    all, and a note if the fallback prior was needed.
+
+    Raises RatingFileError, RatingError, or OSError if the file cannot be read."""
     games = read_games(path)
     try:
-        return fit(games, None), ""
+        return fit(games, anchor=anchor), ""
     except NoFiniteRatingError as error:
         prior = f"using a prior of N(0, {FALLBACK_PRIOR_ELO:g} Elo) on each player"
-        return fit(games, FALLBACK_PRIOR_ELO), f"{error}; {prior}"
+        return fit(games, FALLBACK_PRIOR_ELO, anchor=anchor), f"{error}; {prior}"
 
 
 def read_games(path: Path) -> list[tuple[Ranking, float]]:

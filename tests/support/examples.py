@@ -47,7 +47,13 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "ModelRegistered": {"parents": ["cd" * 32]},
     "ModelRolledBack": {"current": "cd" * 32},
     "Ranking": _RANKING,
-    "RatingsUpdated": {"ratings": [{"participant": "p", "elo": 0.25, "se": 0.25, "games": 2}]},
+    "RatingsUpdated": {
+        "ratings": [
+            {"participant": "p", "elo": 0.25, "se": 0.25, "games": 2, "se_to_current": 0.25},
+            {"participant": "q", "elo": 0.0, "se": 0.0, "games": 2},
+        ],
+        "anchor": "q",
+    },
     "ShardExported": {"first_seq": 1, "last_seq": 12},
     "ShardSummary": {"games": 8, "wins": [2, 2, 2, 2], "plies_squared": 2},
     "TrainingRequested": {"hyperparameters": {"training.epochs": "1"}},

@@ -157,7 +157,7 @@ def scored(
         f"{model[:12]}:gumbel:s32",
         f"{(A if model == B else B)[:12]}:gumbel:s32"
         if purpose == "promotion"
-        else "baseline:random:s0",
+        else f"baseline:{'heuristic' if purpose == 'heuristic' else 'random'}:s0",
     )
     return EvaluationScored(
         config=config,

@@ -71,11 +71,13 @@ class TurningLoop:
             self._waiting.append((fact, position))
             recorded = await read.fact_at(self.log, position)
             assert recorded is not None
+            decided = []
             for run in self.runs:
                 for number, decision in enumerate(run.take(*recorded)):
                     run.fold(decision, recorded.meta)
-                    name = f"{run.decider.name}.{number}"
-                    await self.put(decision, position, name)
+                    decided.append((decision, f"{run.decider.name}.{number}"))
+            for decision, name in decided:  # all have read the event by now, as in the log
+                await self.put(decision, position, name)
         return position
 
     async def turn(self) -> None:

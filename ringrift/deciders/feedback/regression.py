@@ -5,13 +5,13 @@ A severity is reached when the drop is large enough, exceeds its error, and both
 played enough. It only rises until the regression is cleared: by a drop below half of the lowest
 threshold, or by another current network."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
+from ringrift.events.participants import MODEL_DIGITS
 from ringrift.events.settings import RegressionSettings
 
 Findings = Iterator[f.RegressionDetected | f.RegressionCleared]
@@ -67,6 +67,9 @@ def measure(item: Regression, fact: f.RatingsUpdated, context: Context) -> Findi
     """Report a regression, a more severe one, or that it is over."""
     settings = context.settings.regression
     ratings = as_tried(fact.ratings, context.settings.evaluation.simulations)
+    current = (fact.current or "").partition(":")[0]
+    if not (item.models and current == item.models[-1][:MODEL_DIGITS]):
+        return  # errors are those of the difference to another incumbent
     drop = drop_of(item.models, ratings, settings)
     if drop is None:
         return
@@ -104,11 +107,8 @@ def clear(item: Regression, fact: f.IncumbentChanged, context: Context) -> Findi
 def drop_of(
     models: tuple[str, ...], ratings: Mapping[str, f.Rating], settings: RegressionSettings
 ) -> Drop | None:
-    """The last of `models` against the earlier ones, by their ratings in trials; None with too few
-    games.
-
-    The error treats both ratings as independent, which overestimates it for players with common
-    opponents."""
+    """The last of `models`, the incumbent of the table, against the earlier ones, by their ratings
+    in trials; None with too few games."""
     rows = {model: row for model, row in ratings.items() if row.games >= settings.games_min}
     known = [(model, rows[model[:12]]) for model in models if model[:12] in rows]
     if len(known) < 2 or known[-1][0] != models[-1]:
@@ -116,7 +116,9 @@ def drop_of(
     *before, (_, now) = known
     best, top = max(before, key=lambda pair: pair[1].elo)
     good = next(model for model, row in reversed(before) if row.elo > top.elo - settings.elo.minor)
-    return Drop(elo=top.elo - now.elo, error=math.hypot(top.se, now.se), best=best, good=good)
+    if top.se_to_current is None:
+        return None
+    return Drop(elo=top.elo - now.elo, error=top.se_to_current, best=best, good=good)
 
 
 def level_of(elo: float, error: float, settings: RegressionSettings) -> f.Severity | None:

@@ -44,7 +44,7 @@ class Load(Struct, frozen=True, kw_only=True):
     quality: float = 0.5
     current: str | None = None
     error: float | None = None
-    """standard error of the current network's rating, Elo"""
+    """standard error of the current network's Elo above the anchor"""
 
 
 class Loads(Configs[Load], frozen=True, kw_only=True):

@@ -1,15 +1,15 @@
 """How fast does a config get stronger? Elo per hour of its promoted networks, and the distance of
 the current network from the heuristic.
 
-Elo is measured from the heuristic baseline in the newest rating table, because the zero of a table
-moves with every player that joins. A config whose best distance has not grown for 24 hours stalls.
+Elo is measured from the heuristic baseline in the newest rating table, whatever its anchor. A
+config whose best distance has not grown for 24 hours stalls.
 Only recorded time counts: hours in which no coordinator ran do not."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace, tick_seconds
-from ringrift.deciders.loop.rating import as_tried, heuristic_elo
+from ringrift.deciders.loop.rating import HEURISTIC, as_tried, heuristic_elo
 from ringrift.events import facts as f
 from ringrift.events.settings import VelocitySettings
 
@@ -19,12 +19,13 @@ POINTS_MAX = 64
 
 
 class Point(Struct, frozen=True, kw_only=True):
-    """A network that became current at `at`, and its Elo above the heuristic once both are
-    rated."""
+    """A network that became current at `at`, and its Elo above the heuristic once both are rated,
+    with the half-width of its 95 % interval where the heuristic is the anchor."""
 
     model: str
     at: datetime
     gap: float | None = None
+    half_width: float | None = None
 
 
 class Velocity(Struct, frozen=True, kw_only=True):
@@ -52,8 +53,8 @@ DECIDER = Decider("velocity", Velocities)
 
 @DECIDER.evolves
 def became_current(item: Velocity, fact: f.IncumbentChanged, context: Context) -> Velocity:
-    known = next((point.gap for point in item.points if point.model == fact.current), None)
-    points = (*item.points, Point(model=fact.current, at=context.time, gap=known))
+    again = (replace(one, at=context.time) for one in item.points if one.model == fact.current)
+    points = (*item.points, next(again, Point(model=fact.current, at=context.time)))
     return replace(item, points=points[-POINTS_MAX:])
 
 
@@ -63,8 +64,13 @@ def rated(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Velocity:
     if zero is None or not item.points:
         return item
     ratings = as_tried(fact.ratings, settings.evaluation.simulations)
-    gaps = {model: row.elo - zero for model, row in ratings.items()}
-    points = tuple(replace(one, gap=gaps.get(one.model[:12], one.gap)) for one in item.points)
+    anchored = fact.anchor == HEURISTIC
+    points = tuple(
+        replace(one, gap=row.elo - zero, half_width=row.elo_95_half_width if anchored else None)
+        if (row := ratings.get(one.model[:12]))
+        else one
+        for one in item.points
+    )
     item, gap = replace(item, points=points), points[-1].gap
     if gap is None or (item.best is not None and gap < item.best + settings.velocity.gain_min):
         return item
@@ -163,6 +169,7 @@ def _change(item: Velocity, config: str, context: Context, *, pace_only: bool) -
         elo_per_hour=value,
         pace=pace_of(value, settings),
         elo_above_heuristic=gap,
+        elo_95_half_width=item.points[-1].half_width,
     )
     if last is not None and last.pace == fact.pace:
         faster = abs((value or 0.0) - (last.elo_per_hour or 0.0))

@@ -6,8 +6,6 @@ from ringrift.deciders.kit import Fold, Struct, noted, replace
 from ringrift.events import facts as f
 from ringrift.events.settings import TrainingSettings
 
-Z_95 = 1.959963984540054
-
 
 class Progress(Struct, frozen=True, kw_only=True):
     """Counts since the beginning; those named `..._new` since the last request of a training."""
@@ -48,7 +46,7 @@ class Progress(Struct, frozen=True, kw_only=True):
         if not games or self.samples_new < settings.early_samples:
             return False
         p = max(self.wins_new) / games
-        return Z_95 * math.sqrt(p * (1.0 - p) / self.samples_new) <= settings.early_half_width
+        return f.Z_95 * math.sqrt(p * (1.0 - p) / self.samples_new) <= settings.early_half_width
 
     @property
     def games_outstanding(self) -> int:

@@ -1,9 +1,10 @@
 """How strong is each participant? Maximum likelihood over all matches of a config (Bradley-Terry;
 Plackett-Luce for more seats).
 
-Retracted games are subtracted, and those of their tickets that are still to be scored do not count.
-A weak prior keeps the rating of a sweep finite. The table is a pure function of the log: the same
-matches give the same bits."""
+Elo is relative to a baseline, the anchor, and so is its error: a rating moves only when games say
+something about that difference. Participants that no chain of games connects with the anchor have
+no rating. Retracted games are subtracted, and those of their tickets that are still to be scored do
+not count. The table is a pure function of the log: the same matches give the same bits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -11,12 +12,16 @@ from itertools import groupby
 from ringrift.deciders.kit import Configs, Decider, Struct, noted, replace
 from ringrift.deciders.stats import plackett_luce
 from ringrift.events import facts as f
-from ringrift.events.participants import BASELINE
+from ringrift.events.participants import BASELINE, MODEL_DIGITS
+from ringrift.events.settings import EvaluationSettings
 
-HEURISTIC = f"{BASELINE}:heuristic:"
-PRIOR_ELO = 400.0
-"""standard deviation of the prior on each player: the rating of a 10-0 sweep is then 592 points
-instead of infinite"""
+HEURISTIC, RANDOM = f.ANCHORS
+VIRTUAL_DRAWS = 1.0
+"""games that end in a draw, added between any two players that met: the rating of a 10-0 sweep is
+then 529 points instead of infinite. For two players this is the Jeffreys prior, which removes the
+first-order bias of the maximum (Firth 1993); BayesElo (Coulom 2005) adds such draws as well. A
+prior on the strengths would move a network when others are measured; this one does so only by
+their games with it"""
 
 
 class Elo(Struct, frozen=True, kw_only=True):
@@ -33,10 +38,25 @@ class Elo(Struct, frozen=True, kw_only=True):
     """tickets that were retracted before they were scored"""
     tickets: tuple[str, ...] = ()
     """counted"""
+    current: str | None = None
+    """the incumbent"""
 
 
-Matches = Configs[Elo]
+class Matches(Configs[Elo], frozen=True, kw_only=True):
+    """The matches by config, the anchor, and the simulations of a trial."""
+
+    anchor: str = HEURISTIC
+    simulations: int = EvaluationSettings().simulations
+
+
 DECIDER = Decider("elo", Matches)
+DECIDER.keeps(f.ModelPromoted, current=lambda fact: fact.current)
+DECIDER.keeps(f.ModelRolledBack, current=lambda fact: fact.current)
+DECIDER.keeps(
+    f.SettingsChanged,
+    anchor=lambda fact: f"{BASELINE}:{fact.settings.evaluation.anchor}:s0",
+    simulations=lambda fact: fact.settings.evaluation.simulations,
+)
 
 
 @DECIDER.evolves
@@ -70,13 +90,39 @@ def rate(state: Matches, fact: f.EvaluationScored | f.GamesRetracted) -> Iterato
 def table(state: Matches, config: str) -> f.RatingsUpdated:
     """Ratings of a config, strongest first."""
     item = state.configs.get(config, Elo())
+    names = {name for ranking in item.rankings for name in ranking.split(" ")[:-1]}
+    anchor = next((name for name in (state.anchor, *f.ANCHORS) if name in names), None)
+    if anchor is None:
+        return f.RatingsUpdated(
+            config=config,
+            ratings=(),
+            games=item.games,
+            anchor=None,
+            unrated=tuple(sorted(names)),
+        )
     games = [(_groups(name), count) for name, count in item.rankings.items()]
-    fitted = plackett_luce.fit(games, prior_elo=PRIOR_ELO)
+    fitted = plackett_luce.fit(games, virtual_draws=VIRTUAL_DRAWS, anchor=anchor)
+    current = f"{(item.current or '')[:MODEL_DIGITS]}:gumbel:s{state.simulations}"
+    known = any(row.name == current for row in fitted.players)
+    to_current = fitted.errors_to(current) if known else {}
     rows = tuple(
-        f.Rating(participant=row.name, elo=row.elo, se=row.se, games=round(row.games))
+        f.Rating(
+            participant=row.name,
+            elo=row.elo,
+            se=row.se,
+            games=round(row.games),
+            se_to_current=to_current.get(row.name),
+        )
         for row in fitted.ranked()
     )
-    return f.RatingsUpdated(config=config, ratings=rows, games=item.games)
+    return f.RatingsUpdated(
+        config=config,
+        ratings=rows,
+        games=item.games,
+        anchor=anchor,
+        unrated=fitted.unrated,
+        current=current if known else None,
+    )
 
 
 def as_tried(ratings: Sequence[f.Rating], simulations: int) -> dict[str, f.Rating]:
@@ -92,9 +138,8 @@ def as_tried(ratings: Sequence[f.Rating], simulations: int) -> dict[str, f.Ratin
 
 
 def heuristic_elo(ratings: Sequence[f.Rating]) -> float | None:
-    """Elo of the heuristic baseline; None if it is not rated."""
-    rows = (row.elo for row in ratings if row.participant.startswith(HEURISTIC))
-    return next(rows, None)
+    """Elo of the heuristic baseline, 0 where it is the anchor; None if it is not rated."""
+    return next((row.elo for row in ratings if row.participant == HEURISTIC), None)
 
 
 def gathered(rankings: Iterable[f.Ranking]) -> tuple[f.Ranking, ...]:

@@ -1,8 +1,9 @@
 """Ratings by maximum likelihood: Bradley-Terry for two seats, Plackett-Luce for more.
 
 Each player has a strength theta on the natural logarithmic scale, shown as Elo = 400 / ln 10 *
-theta with the mean of all players at 0. A game is a ranking, best to worst. Plackett-Luce (Luce
-1959, Plackett 1975) picks the places in turn:
+theta. Games determine differences only: either one player, the anchor, has Elo 0, or the mean of
+all players is 0. A game is a ranking, best to worst. Plackett-Luce (Luce 1959, Plackett 1975) picks
+the places in turn:
 
     P(r_1, r_2, ..., r_k) = prod_i exp(theta_{r_i}) / sum_{j >= i} exp(theta_{r_j})
 
@@ -10,21 +11,25 @@ With two players this is Bradley-Terry, so both share one code path. Players who
 draw between two) count as every order that agrees with the result, each with an equal share of the
 game: a draw is half a win for each.
 
-Standard errors come from the pseudo-inverse of the Fisher information at the maximum (the observed
-information; for Bradley-Terry it equals the expected one). Treating a game of three or four seats
-as independent pairs would underestimate them.
+The covariance is the inverse of the Fisher information at the maximum with the anchor fixed (the
+observed information; for Bradley-Terry it equals the expected one), so the error of a rating is
+that of its difference to the anchor. Treating a game of three or four seats as independent pairs
+would underestimate it.
 
 The result depends on the multiset of games only, not on their order: games are gathered and sorted
-first, each fit starts from zero, and sums have a fixed order, without a linear algebra library
-whose threads could change it. The same log gives the same bits on the same machine."""
+first, each fit starts from zero, and sums have a fixed order. With the arithmetic of
+`ringrift.deciders.stats.portable` the same games give the same bits on every machine."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import numpy.typing as npt
+
+from ringrift.deciders.stats.portable import eliminated, exp, solved
+from ringrift.events.facts import Z_95
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
 """Elo points of one unit of theta: odds of 10 to 1 are 400 points"""
@@ -61,63 +66,103 @@ class NoFiniteRatingError(RatingError):
 
 @dataclass(frozen=True, slots=True)
 class PlayerRating:
-    """One row of the table. `elo` relative to the mean of all players, `se` its standard error in
-    Elo, `games` played."""
+    """One row of the table. `elo` relative to the anchor, or to the mean of all players, `se` the
+    standard error of that difference in Elo, `games` played."""
 
     name: str
     elo: float
     se: float
     games: float
 
+    @property
+    def elo_95_half_width(self) -> float:
+        """Half of the 95 % interval of `elo`."""
+        return Z_95 * self.se
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ratings:
     """Fitted strengths of P players.
 
-    players: in order of name; `covariance`: (P, P) in Elo squared, in the same order, under a mean
-    of 0; `model`: "bradley-terry" or "plackett-luce" (some game had more than two seats);
+    players: in order of name; `covariance`: (P, P) in Elo squared, in the same order; `anchor`: the
+    player whose Elo is 0, None if the mean of all is; `unrated`: players without a chain of games
+    to the anchor; `model`: "bradley-terry" or "plackett-luce" (some game had more than two seats);
     `prior_elo`: as given to `fit`."""
 
     players: tuple[PlayerRating, ...]
     covariance: FloatArray
     model: str
     prior_elo: float | None
+    anchor: str | None = None
+    unrated: tuple[str, ...] = ()
 
     def ranked(self) -> tuple[PlayerRating, ...]:
         """The table from strongest to weakest, equal ones by name."""
         return tuple(sorted(self.players, key=lambda player: (-player.elo, player.name)))
 
+    def errors_to(self, name: str) -> dict[str, float]:
+        """Standard error, in Elo, of the difference of each player to one of them, by name."""
+        names, own = [player.name for player in self.players], self.covariance.diagonal()
+        other = names.index(name)
+        variance = own + own[other] - 2.0 * self.covariance[other]
+        return dict(zip(names, np.sqrt(np.maximum(variance, 0.0)).tolist(), strict=True))
 
-def fit(matches: Iterable[tuple[Ranking, float]], prior_elo: float | None = None) -> Ratings:
+
+def fit(
+    matches: Iterable[tuple[Ranking, float]],
+    prior_elo: float | None = None,
+    *,
+    virtual_draws: float = 0.0,
+    anchor: str | None = None,
+) -> Ratings:
     """Fit all strengths to `matches`, pairs of a ranking and its number of games.
 
-    One player may have several seats in a game, as baselines do with three and four seats.
-    `prior_elo` is the standard deviation in Elo of an independent normal prior around 0 on each
-    player; None for plain maximum likelihood, which raises `NoFiniteRatingError` if a sweep or
-    separate groups leave no finite maximum. Without matches the table is empty. Raises
-    `RatingError` for bad rankings, counts or priors."""
+    One player may have several seats in a game, as baselines do with three and four seats. With
+    `anchor` only the players that a chain of games connects with it are rated.
+
+    Plain maximum likelihood raises `NoFiniteRatingError` if a sweep or separate groups leave no
+    finite maximum. Two priors keep it finite: `virtual_draws` are added between any two players
+    that met; `prior_elo` is the standard deviation in Elo of an independent normal prior on each
+    player around a common, unknown mean. Without matches the table is empty. Raises `RatingError`
+    for bad rankings, counts or priors, and for an anchor without games."""
     if prior_elo is not None and not (math.isfinite(prior_elo) and prior_elo > 0):
         raise RatingError(
             f"prior of {prior_elo} Elo: give a finite standard deviation above 0, or none"
         )
     gathered = _gather(matches)
-    names = sorted({name for ranking in gathered for rank in ranking for name in rank})
+    met = _opponents(gathered)
+    if anchor is not None and anchor not in met:
+        raise RatingError(f"anchor {anchor!r} has no games; choose one of {_listing(tuple(met))}")
+    rated = set(met) if anchor is None else _connected(met, anchor)
+    gathered = {ranking: count for ranking, count in gathered.items() if ranking[0][0] in rated}
+    # players with few opponents come first, so that eliminating them touches few others
+    names = sorted(rated, key=lambda name: (name == anchor, len(met[name]), name))
     index = {name: i for i, name in enumerate(names)}
-    games = np.zeros(len(names))
-    for ranking, count in gathered.items():
-        for name in {name for rank in ranking for name in rank}:
-            games[index[name]] += count
-    orders = _orders(gathered, index)
-    if prior_elo is None:
+    orders = _orders(gathered, index, virtual_draws)
+    if prior_elo is None and not virtual_draws:
         _require_finite(orders, names)
     precision = 0.0 if prior_elo is None else (ELO_PER_NAT / prior_elo) ** 2
     theta, covariance = _maximize(orders, len(names), precision)
-    elo = theta * ELO_PER_NAT
-    se = np.sqrt(np.maximum(covariance.diagonal(), 0.0)) * ELO_PER_NAT
-    players = tuple(map(PlayerRating, names, elo.tolist(), se.tolist(), games.tolist()))
-    seats = max((players_in.shape[1] for players_in, _ in orders), default=2)
+    if anchor is None and names:
+        theta = theta - theta.mean()
+        covariance = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None]
+        covariance = covariance - covariance.mean()
+    by_name = np.argsort(np.array(names)) if names else np.zeros(0, dtype=np.int64)
+    covariance = covariance[np.ix_(by_name, by_name)] * ELO_PER_NAT**2
+    games = _games(gathered)
+    players = tuple(
+        PlayerRating(name, elo, math.sqrt(max(variance, 0.0)), games[name])
+        for name, elo, variance in zip(
+            sorted(names),
+            (theta[by_name] * ELO_PER_NAT).tolist(),
+            covariance.diagonal().tolist(),
+            strict=True,
+        )
+    )
+    seats = max((len(_names(ranking)) for ranking in gathered), default=2)
     model = "bradley-terry" if seats == 2 else "plackett-luce"
-    return Ratings(players, covariance * ELO_PER_NAT**2, model, prior_elo)
+    unrated = tuple(sorted(met.keys() - rated))
+    return Ratings(players, covariance, model, prior_elo, anchor, unrated)
 
 
 _Canonical = tuple[tuple[str, ...], ...]
@@ -148,7 +193,42 @@ def _gather(matches: Iterable[tuple[Ranking, float]]) -> dict[_Canonical, float]
     return {ranking: math.fsum(counts[ranking]) for ranking in sorted(counts)}
 
 
-def _orders(gathered: dict[_Canonical, float], index: dict[str, int]) -> _Orders:
+def _names(ranking: _Canonical) -> list[str]:
+    return [name for rank in ranking for name in rank]
+
+
+def _games(gathered: dict[_Canonical, float]) -> dict[str, float]:
+    """Games of each player."""
+    games: dict[str, float] = {}
+    for ranking, count in gathered.items():
+        for name in set(_names(ranking)):
+            games[name] = games.get(name, 0.0) + count
+    return games
+
+
+def _opponents(gathered: dict[_Canonical, float]) -> dict[str, set[str]]:
+    """The players that each one met, in order of name."""
+    met: dict[str, set[str]] = {}
+    for ranking in gathered:
+        players = set(_names(ranking))
+        for name in players:
+            met.setdefault(name, set()).update(players - {name})
+    return {name: met[name] for name in sorted(met)}
+
+
+def _connected(met: dict[str, set[str]], start: str) -> set[str]:
+    """The players that a chain of games connects with `start`, itself included."""
+    found, ahead = {start}, [start]
+    while ahead:
+        new = met[ahead.pop()] - found
+        found |= new
+        ahead += new
+    return found
+
+
+def _orders(
+    gathered: dict[_Canonical, float], index: dict[str, int], virtual_draws: float
+) -> _Orders:
     """Strict orders with weights: a shared rank of t players is spread evenly over its t!
     orders."""
     weights: dict[tuple[int, ...], float] = {}
@@ -157,6 +237,11 @@ def _orders(gathered: dict[_Canonical, float], index: dict[str, int]) -> _Orders
         for order in strict:
             key = tuple(index[name] for rank in order for name in rank)
             weights[key] = weights.get(key, 0.0) + count / len(strict)
+    if virtual_draws:
+        tables = ({index[name] for name in _names(ranking)} for ranking in gathered)
+        for pair in {pair for seats in tables for pair in combinations(sorted(seats), 2)}:
+            for key in (pair, pair[::-1]):
+                weights[key] = weights.get(key, 0.0) + virtual_draws / 2.0
     groups: _Orders = []
     for seats in sorted({len(order) for order in weights}):
         keys = sorted(order for order in weights if len(order) == seats)
@@ -189,49 +274,49 @@ def _require_finite(orders: _Orders, names: list[str]) -> None:
 
 
 def _maximize(orders: _Orders, count: int, precision: float) -> tuple[FloatArray, FloatArray]:
-    """Newton's method with bounded, halved steps on the concave log-likelihood: theta (P,) and its
-    covariance (P, P)."""
-    theta = np.zeros(count)
-    value, gradient, information = _likelihood(orders, theta, precision)
+    """Newton's method with bounded, halved steps on the concave log-likelihood, the last player
+    fixed at 0: theta (P,) and its covariance (P, P)."""
+    theta, free = np.zeros(count), max(count - 1, 0)
+    gradient, information = _slopes(orders, theta, precision)
     for _ in range(ITERATIONS_MAX):
-        inverse = _centered_inverse(information)
-        step = (inverse * gradient).sum(axis=1) if count else theta
+        factors = eliminated(information[:free, :free])
+        step = np.zeros(count)
+        step[:free] = solved(factors, gradient[:free, None])[:, 0]
         length = float(np.abs(step).max(initial=0.0))
         if length < CONVERGED_THETA:
-            return theta, inverse
+            covariance = np.zeros((count, count))
+            inverse = solved(factors, np.eye(free))
+            covariance[:free, :free] = (inverse + inverse.T) * 0.5
+            return theta, covariance
         step = step * min(1.0, STEP_THETA_MAX / length)
+        rising = float((gradient * step).sum())
         while True:
             trial = theta + step
-            trial_value, gradient, information = _likelihood(orders, trial, precision)
-            # near the maximum, rounding hides a gain in the last digits; short steps are safe there
-            if trial_value >= value or float(np.abs(step).max()) < 1e-6:
+            gradient, information = _slopes(orders, trial, precision)
+            # beyond the maximum of the line the slope is negative; rounding hides it near the end
+            if float((gradient * step).sum()) >= -0.5 * rising or np.abs(step).max() < 1e-6:
                 break
-            step = step * 0.5
-        theta, value = trial - trial.mean(), trial_value
+            step, rising = step * 0.5, rising * 0.5
+        theta = trial
     raise RatingError(
         f"ratings did not converge in {ITERATIONS_MAX} steps; the games nearly allow no finite "
         "rating: give a prior"
     )
 
 
-def _likelihood(
-    orders: _Orders, theta: FloatArray, precision: float
-) -> tuple[float, FloatArray, FloatArray]:
-    """Log-posterior, its gradient (P,) and the information (P, P), minus its second derivative."""
+def _slopes(orders: _Orders, theta: FloatArray, precision: float) -> tuple[FloatArray, FloatArray]:
+    """Gradient (P,) of the log-posterior, and the information (P, P), minus its second
+    derivative."""
     count = len(theta)
-    value = -0.5 * precision * float((theta * theta).sum())
-    gradient = -precision * theta
-    information = np.zeros((count, count))
+    gradient = -precision * (theta - theta.mean()) if count else theta
+    information = np.full((count, count), -precision / max(count, 1))
     for players, weight in orders:
         seats = players.shape[1]
         strength = theta[players]
         for place in range(seats - 1):
             rest = strength[:, place:]
-            top = rest.max(axis=1, keepdims=True)
-            odds = np.exp(rest - top)
-            total = odds.sum(axis=1, keepdims=True)
-            share = odds / total
-            value += float((weight * (rest[:, 0] - top[:, 0] - np.log(total[:, 0]))).sum())
+            odds = exp(rest - rest.max(axis=1, keepdims=True))
+            share = odds / odds.sum(axis=1, keepdims=True)
             np.add.at(gradient, players[:, place], weight)
             for i in range(seats - place):
                 left = players[:, place + i]
@@ -242,37 +327,7 @@ def _likelihood(
                     np.add.at(information, (left, right), -weight * share[:, i] * share[:, j])
     diagonal = np.arange(count)
     information[diagonal, diagonal] += precision
-    return value, gradient, information
-
-
-def _centered_inverse(information: FloatArray) -> FloatArray:
-    """Inverse of the information on the strengths with mean 0, zero along their sum.
-
-    Only differences are measured, so the all-ones direction is an eigenvector of the information,
-    with value 0 (or the prior's precision). Raising that value makes the matrix invertible;
-    subtracting it afterwards leaves the pseudo-inverse."""
-    count = len(information)
-    if count == 0:
-        return information
-    lift = max(float(np.trace(information)) / count, 1e-300)
-    along = float(information.sum()) / count
-    return _inverse(information + (lift - along) / count) - 1.0 / (lift * count)
-
-
-def _inverse(matrix: FloatArray) -> FloatArray:
-    """Inverse of a symmetric positive definite matrix by Gauss-Jordan, element by element in a
-    fixed order."""
-    count = len(matrix)
-    work = np.hstack([matrix, np.eye(count)])
-    for row in range(count):
-        # left of these the columns are done, right of them still those of the identity
-        touched = work[:, row : count + row + 1]
-        touched[row] /= work[row, row]
-        factors = touched[:, 0].copy()
-        factors[row] = 0.0
-        touched -= factors[:, None] * touched[row]
-    inverse = work[:, count:]
-    return (inverse + inverse.T) * 0.5
+    return gradient, information
 
 
 def _listing(names: tuple[str, ...], shown_max: int = 5) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ringrift.events.facts import Z_95
+
 Model = Literal["logistic", "normalized"]
 State = Literal["", "accepted", "rejected"]
 
@@ -27,8 +29,6 @@ NELO_PER_T = 800.0 / math.log(10.0)
 347.4355855..."""
 SCORE_MARGIN = 1e-3
 """distance from 0 and 1 at which the Elo of a score is cut off, at about 1200 points"""
-Z_95 = 1.959963984540054
-"""half width of the 95 % interval of the standard normal distribution"""
 FIXED_POINT_ITERATIONS_MAX = 10
 FIXED_POINT_TOLERANCE = 1e-9
 GAMES_PER_SAMPLE = {3: 1, 5: 2}

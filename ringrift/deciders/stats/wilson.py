@@ -3,7 +3,7 @@ statistical inference")."""
 
 import math
 
-Z_95 = 1.959963984540054
+from ringrift.events.facts import Z_95
 
 
 def wilson_interval(share: float, samples: float) -> tuple[float, float]:

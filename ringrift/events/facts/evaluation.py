@@ -1,6 +1,6 @@
 """Evaluations, ratings, promotions, and how fast a config gains strength."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -88,24 +88,71 @@ class EvaluationBackpressureReleased(Fact, subject="evaluation.all.backpressure-
     settings_version: Count
 
 
-class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of the rating table: Elo (the mean of all is 0), its standard error, games played."""
+Z_95 = 1.959963984540054
+"""standard errors on each side of the 95 % interval of a normal distribution"""
+ANCHORS = ("baseline:heuristic:s0", "baseline:random:s0")
+"""participants that may have Elo 0"""
+ParticipantName = Annotated[str, Meta(min_length=1, max_length=200)]
 
-    participant: Annotated[str, Meta(min_length=1, max_length=200)]
+
+class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One row of the rating table: Elo above the anchor, its standard error, games played.
+
+    `se_to_current` is the standard error of the difference to the incumbent of the table."""
+
+    participant: ParticipantName
     elo: Finite
     se: NonNegative
     games: Count
+    se_to_current: NonNegative | None = None
+
+    @property
+    def elo_95_half_width(self) -> float:
+        """Half of the 95 % interval of `elo`."""
+        return Z_95 * self.se
 
 
-class RatingsUpdated(ConfigFact, subject="ratings.{config}.updated"):
-    """Rating table of a config after an evaluation: maximum likelihood over all games so far."""
+def _anchored(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 of a table whose mean was 0: the zero moves to the anchor. Version 1 lacks the
+    covariances, so the error is its upper bound, the sum of the errors of both."""
+    rows = {row["participant"]: row for row in data["ratings"]}
+    anchor = next((name for name in ANCHORS if name in rows), None)
+    if anchor is None:
+        return {**data, "ratings": [], "unrated": sorted(rows), "anchor": None}
+    zero = rows[anchor]
+    ratings = [
+        {**row, "elo": row["elo"] - zero["elo"], "se": row["se"] + zero["se"]}
+        for name, row in rows.items()
+        if name != anchor
+    ]
+    ratings.append({**zero, "elo": 0.0, "se": 0.0})
+    ratings.sort(key=lambda row: -row["elo"])
+    return {**data, "ratings": ratings, "anchor": anchor}
+
+
+class RatingsUpdated(
+    ConfigFact, subject="ratings.{config}.updated", version=2, upcasters={1: _anchored}
+):
+    """Rating table of a config after an evaluation: maximum likelihood over all games so far.
+
+    `anchor` has Elo 0; it is None, and nobody has a rating, before a baseline has played. `unrated`
+    are participants that no chain of games connects with the anchor. `current` is the incumbent,
+    as it plays its trials."""
 
     ratings: Annotated[tuple[Rating, ...], Meta(max_length=ITEMS_MAX)]
     games: Count
+    anchor: ParticipantName | None
+    unrated: Annotated[tuple[ParticipantName, ...], Meta(max_length=ITEMS_MAX)] = ()
+    current: ParticipantName | None = None
 
     def __post_init__(self) -> None:
-        names = {row.participant for row in self.ratings}
-        law(len(names) == len(self.ratings), "each participant has one rating")
+        rows = {row.participant: row for row in self.ratings}
+        law(len(rows) == len(self.ratings), "each participant has one rating")
+        law(rows.keys().isdisjoint(self.unrated), "a participant is rated or not")
+        law((self.anchor is None) == (not rows), "ratings have an anchor")
+        if self.anchor is not None:
+            zero = rows.get(self.anchor)
+            law(zero is not None and zero.elo == zero.se == 0.0, "the anchor has Elo 0")
 
 
 class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,12 +207,14 @@ class ModelRolledBack(ConfigDecision, subject="promotion.{config}.model-rolled-b
 class VelocityChanged(ConfigDecision, subject="velocity.{config}.changed"):
     """Rate at which a config gains strength, and the strength of its incumbent `model`.
 
-    `elo_per_hour` and `pace` are None until a second network was promoted."""
+    `elo_per_hour` and `pace` are None until a second network was promoted. The half-width belongs
+    to `elo_above_heuristic`; it is None if ratings have another anchor than the heuristic."""
 
     model: Sha256
     elo_per_hour: Finite | None
     pace: Pace | None
     elo_above_heuristic: Finite
+    elo_95_half_width: NonNegative | None = None
 
 
 class ProgressStalled(ConfigDecision, subject="velocity.{config}.progress-stalled"):

@@ -167,6 +167,9 @@ class EvaluationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     stale_days: Annotated[float, Meta(ge=0.001, le=36_500.0)] = 30.0
     """an incumbent whose newest evaluation against a baseline is older repeats them (requirement
     G09.08)"""
+    anchor: Literal["heuristic", "random"] = "heuristic"
+    """the baseline whose Elo is 0, from the next rating table on; a table in which it has not
+    played yet is relative to the other one (requirement G10.07)"""
     opening_plies: kinds.Plies = 4
     """random plies at the beginning of each start, so that starts differ. After 8 on hex8_2p, a
     quarter of the starts against the heuristic were decided before the first searched move"""

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ringrift.events import facts
 from ringrift.insight.describe import field_text, shorts, table
+from ringrift.insight.elo import elo_label, elo_text
 from ringrift.insight.models.model_history import VERDICTS, ModelHistory, TrainingGames, TrainingRun
 from ringrift.learning.families import checkpoint_of
 from ringrift.nets.checkpoint import Checkpoint, Header
@@ -46,6 +47,7 @@ class Card(Struct, frozen=True, kw_only=True):
     games: TrainingGames | None
     scores: dict[str, dict[str, Any]]
     ratings: tuple[facts.Rating, ...]
+    anchor: str | None
     promoted: bool | None
     why: str
 
@@ -67,6 +69,7 @@ def card_of(model: str, data: bytes, history: ModelHistory) -> Card:
         games=history.games(model),
         scores={purpose: score.document() for purpose, score in scores.items()},
         ratings=history.ratings(model),
+        anchor=history.anchor(checkpoint.header.config_key),
         promoted=history.promoted(model),
         why=verdict.event.why if verdict else "",
     )
@@ -116,7 +119,8 @@ def _log_rows(card: Card) -> Iterator[tuple[str, str]]:
         interval = f"({low:.1%} to {high:.1%})"
         yield f"score, {purpose}", f"{score['share']:.1%} of {score['games']} games {interval}"
     for row in card.ratings:
-        yield "rating", f"{row.elo:+.1f} ± {row.se:.1f} as {row.participant}, {row.games:,} games"
+        who = f"as {row.participant}, {row.games:,} games"
+        yield "rating", f"{elo_text(row)} ({elo_label(card.anchor)}) {who}"
     if card.promoted is not None:
         yield "verdict", f"{VERDICTS[card.promoted]}: {card.why}"
     if card.children:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ringrift.events import EventMeta, Recorded, facts
 from ringrift.insight.describe import short, table
+from ringrift.insight.elo import elo_label, elo_text
 from ringrift.insight.generations import Score
 from ringrift.insight.why.references import HistoryIndex
 from ringrift.log.protocol import Log
@@ -53,7 +54,7 @@ class ModelHistory:
         self._finished: dict[str, facts.TrainingFinished] = {}
         self._devices: dict[str, str] = {}
         """By ticket."""
-        self._ratings: dict[str, tuple[facts.Rating, ...]] = {}
+        self._ratings: dict[str, facts.RatingsUpdated] = {}
         """By config."""
         for event, meta in history.at.values():
             self._fold(event, meta)
@@ -75,7 +76,7 @@ class ModelHistory:
                 scores = self.scores.setdefault(event.candidate_model, {})
                 scores.setdefault(event.purpose, Score()).add(event)
             case facts.RatingsUpdated():
-                self._ratings[event.config] = event.ratings
+                self._ratings[event.config] = event
             case facts.PromotionRejected():
                 self.verdicts[event.model] = Recorded(event, meta)
             case facts.ModelPromoted():
@@ -95,8 +96,12 @@ class ModelHistory:
 
     def ratings(self, model: str) -> tuple[facts.Rating, ...]:
         """Return the rows of a network in the newest rating tables."""
-        rows = (row for table in self._ratings.values() for row in table)
+        rows = (row for table in self._ratings.values() for row in table.ratings)
         return tuple(row for row in rows if row.participant.startswith(f"{short(model)}:"))
+
+    def anchor(self, config: str) -> str | None:
+        """Return the participant of a config whose Elo is 0."""
+        return self._ratings[config].anchor if config in self._ratings else None
 
     def parents(self, model: str) -> tuple[str, ...]:
         """Return the networks from whose weights a network started."""
@@ -159,15 +164,17 @@ class ModelHistory:
 
     def table(self, config: str | None = None) -> Table | str:
         """Return all networks, or those of a config, as a table."""
-        rows = []
+        rows, anchors = [], set[str | None]()
         for made in self.documents(config):
             origin = made.get("method") or made["generation"]
             ratings = self.ratings(made["model"])
-            elos = (f"{row.elo:+.0f} ({row.participant.partition(':')[2]})" for row in ratings)
+            elos = [f"{elo_text(row)} ({row.participant.partition(':')[2]})" for row in ratings]
+            anchors.update([self.anchor(made["config"])] if elos else ())
             first = short(made["model"]), made["config"], origin, made["architecture"]
             last = " ".join(map(short, made["parents"])), made["state"], ", ".join(elos)
             rows.append((*first, made["parameters"], *last))
         if not rows:
             return f"no networks{f' for {config}' if config else ''} in the log"
-        columns = "model config >generation architecture >parameters parent state rating"
-        return table(columns.split(), rows, plain=True)
+        columns = "model config >generation architecture >parameters parent state"
+        rating = " or ".join(sorted(map(elo_label, anchors))) or "rating"
+        return table((*columns.split(), rating), rows, plain=True)

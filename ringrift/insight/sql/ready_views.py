@@ -1,5 +1,7 @@
 """Ready views over those of the event types."""
 
+from ringrift.events.facts import Z_95
+
 _WORK = """
     SELECT time, config, node, 'selfplay' AS work, games, play_seconds AS seconds
     FROM selfplay_finished
@@ -12,14 +14,15 @@ PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS per_hour FROM node_regist
 READY_VIEWS: dict[str, str] = {
     # finished tickets, one per row
     "work": _WORK,
-    # the newest rating table of every config, strongest first
-    "leaderboard": """
+    # the newest rating table of every config, strongest first; the anchor has Elo 0
+    "leaderboard": f"""
         WITH newest AS (
-            SELECT config, time, ratings FROM ratings_updated
+            SELECT config, time, ratings, anchor FROM ratings_updated
             QUALIFY row_number() OVER (PARTITION BY config ORDER BY seq DESC) = 1
-        ), rows AS (SELECT config, time AS rated_at, unnest(ratings) AS r FROM newest)
+        ), rows AS (SELECT config, time AS rated_at, anchor, unnest(ratings) AS r FROM newest)
         SELECT config, rank() OVER (PARTITION BY config ORDER BY r.elo DESC) AS place,
-               r.participant AS participant, r.elo AS elo, r.se AS se, r.games AS games, rated_at
+               r.participant AS participant, r.elo AS elo, {Z_95} * r.se AS elo_95_half_width,
+               r.se AS se, r.games AS games, anchor, rated_at
         FROM rows ORDER BY config, place
     """,
     # work finished per hour

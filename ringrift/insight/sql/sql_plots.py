@@ -55,7 +55,7 @@ ALLOCATION = f"""
 
 
 async def elo(log: Log, config: str, path: Path, progress: Progress | None = None) -> None:
-    """Draw the Elo of every network above random play. Raises CommandError without ratings."""
+    """Draw the Elo of every network above the anchor. Raises CommandError without ratings."""
     loop = await LoopView.read(log, progress)
     view = loop.configs.get(config)
     if view is None or not view.ratings:

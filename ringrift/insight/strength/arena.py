@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, NamedTuple
 
-from ringrift.deciders.kit import seed_from
+from ringrift.deciders.kit import replace, seed_from
 from ringrift.errors import CommandError
 from ringrift.events import draft, facts
 from ringrift.events.participants import seat
@@ -43,8 +43,8 @@ LADDER_GAMES = 100
 TOURNAMENT_MODELS_MIN = 2
 
 
-Rated = tuple[list[MatchResult], list[facts.Rating]]
-"""Results, and the ratings of their players as derived from the log."""
+Rated = tuple[list[MatchResult], facts.RatingsUpdated]
+"""Results, and the ratings of their players and the anchor as derived from the log."""
 
 
 class Arena:
@@ -235,8 +235,11 @@ async def _rated(
     results = await arena.play(purpose, asked, starts)
     players = {one.participant for pairing in asked for one in pairing}
     tables = {item.config: item.table for item in await rebuild_elo(arena.log)}
-    ratings = tables[arena.known.config].ratings
-    return results, [row for row in ratings if row.participant in players]
+    table = tables[arena.known.config]
+    players.add(table.anchor or "")
+    rows = tuple(row for row in table.ratings if row.participant in players)
+    unrated = tuple(name for name in table.unrated if name in players)
+    return results, replace(table, ratings=rows, unrated=unrated)
 
 
 def _kind(arena: Arena, digest: str) -> str:

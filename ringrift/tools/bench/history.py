@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from ringrift.deciders.loop.evaluation import HEURISTIC, RANDOM, network_seat
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
+    ANCHORS,
     EvaluationRequested,
     EvaluationScored,
     ModelPromoted,
@@ -203,7 +204,9 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
         )
         yield request, number + 1
     names = [seat.participant for seat in (candidate, *opponents)]
-    ratings = tuple(Rating(participant=name, elo=0.0, se=1.0, games=96) for name in names)
+    ratings = tuple(
+        Rating(participant=name, elo=0.0, se=float(name != ANCHORS[0]), games=96) for name in names
+    )
     for number, opponent in enumerate(opponents):
         seats = seats_of(config)
         games, lost = starts * seats, 16
@@ -229,7 +232,7 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
             ),
         )
         yield score, 2 + number
-        yield RatingsUpdated(config=config, ratings=ratings, games=96), 1
+        yield RatingsUpdated(config=config, ratings=ratings, games=96, anchor=ANCHORS[0]), 1
 
 
 def _digest(*parts: object) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.ratings import table
 
 from ringrift.cli.main import main
 from ringrift.events import draft
@@ -16,8 +17,6 @@ from ringrift.events.facts import (
     Fact,
     ModelPromoted,
     ModelRegistered,
-    Rating,
-    RatingsUpdated,
     ShardExported,
     TrainingFinished,
     TrainingRequested,
@@ -191,11 +190,7 @@ async def history(system: Any, first: bytes, second: bytes) -> None:
                 node="test",
             )
         )
-        ratings = tuple(
-            Rating(participant=name, elo=elo, se=20.0, games=40)
-            for name, elo in ((names[0], 95.0), (names[1], -95.0))
-        )
-        await put(RatingsUpdated(config=config, ratings=ratings, games=40))
+        await put(table({names[0]: 95.0}, config=config, error=20.0, games=40, anchor=names[1]))
         await put(
             ModelPromoted(
                 config=config,

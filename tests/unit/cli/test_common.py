@@ -3,12 +3,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from support.ratings import table
 
 from ringrift.cli.common import age, moment, numbers, progress, seq_at, words
 from ringrift.cli.events import Message, messages
 from ringrift.errors import CommandError
 from ringrift.events import draft
-from ringrift.events.facts import PipelinePaused, Rating, RatingsUpdated, SettingsChanged
+from ringrift.events.facts import PipelinePaused, SettingsChanged
 from ringrift.events.settings import Settings
 from ringrift.insight.describe import important
 from ringrift.tools.memory_log import MemoryLog
@@ -94,7 +95,5 @@ def test_a_line_shows_the_important_fields() -> None:
         "version": "2",
         "why": "test",
     }
-    names = (f"baseline:random:s{number}" for number in range(4))
-    rows = tuple(Rating(participant=name, elo=-12.3, se=1.0, games=4) for name in names)
-    table = RatingsUpdated(config="hex8_2p", ratings=rows, games=8)
-    assert dict(important(table))["ratings"].endswith("baseline:random:s2:-12, … 4 in all]")
+    rated = table({f"baseline:random:s{number}": -12.3 for number in range(3)}, error=1.0)
+    assert dict(important(rated))["ratings"].endswith("baseline:random:s2:-12±2, … 4 in all]")

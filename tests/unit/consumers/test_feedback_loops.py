@@ -15,6 +15,7 @@ from support.loop_facts import (
     finished as training_finished,
     promoted,
 )
+from support.ratings import table, trial
 from support.system import System, running, selfplay_finished, until
 
 from ringrift.events import Recorded, Settings
@@ -26,7 +27,6 @@ from ringrift.events.facts import (
     ModelRolledBack,
     PlateauDetected,
     QualityAssessed,
-    Rating,
     RatingsUpdated,
     RegressionDetected,
     SelfplayPlanned,
@@ -67,12 +67,8 @@ def assert_one_hop(first: Recorded, last: Recorded) -> None:
 
 
 def rated(**elo: float) -> RatingsUpdated:
-    networks = [
-        Rating(participant=f"{name * 12}:gumbel:s32", elo=value, se=5, games=200)
-        for name, value in elo.items()
-    ]
-    heuristic = Rating(participant="baseline:heuristic:s0", elo=0, se=5, games=200)
-    return RatingsUpdated(config=CONFIG, ratings=(*networks, heuristic), games=400)
+    named = {trial(name): value for name, value in elo.items()}
+    return table(named, config=CONFIG, error=5.0, current=trial(max(elo)))
 
 
 def trained(*losses: float) -> list[TrainingFinished]:

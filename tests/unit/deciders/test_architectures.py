@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given as for_all, strategies as st
+from support.ratings import RANDOM, table, trial
 
 from ringrift.deciders.feedback.architectures import DECIDER, Account, booked, shares
 from ringrift.deciders.loop import training
@@ -15,7 +16,6 @@ from ringrift.events.facts import (
     ModelPromoted,
     ModelRegistered,
     ModelRolledBack,
-    Rating,
     RatingsUpdated,
     TrainingFinished,
 )
@@ -67,15 +67,7 @@ def promoted(model: str) -> ModelPromoted:
 
 
 def rated(**elo: float) -> RatingsUpdated:
-    rows = [
-        Rating(participant=f"{name * 12}:gumbel:s32", elo=value, se=10, games=200)
-        for name, value in elo.items()
-    ]
-    baselines = [
-        Rating(participant="baseline:heuristic:s0", elo=0.0, se=10, games=9),
-        Rating(participant="baseline:random:s0", elo=-400.0, se=10, games=9),
-    ]
-    return RatingsUpdated(config=CONFIG, ratings=(*rows, *baselines), games=400)
+    return table({**{trial(name): value for name, value in elo.items()}, RANDOM: -400.0})
 
 
 @pytest.fixture

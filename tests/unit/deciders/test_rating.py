@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given as for_all, strategies as st
-from support.loop_facts import CONFIG, A, B, C, scored
+from msgspec.structs import replace
+from support.loop_facts import CONFIG, A, B, C, promoted, scored
+from support.ratings import HEURISTIC, RANDOM
 from support.story import Story
 
 from ringrift.deciders.loop import rating as elo
 from ringrift.events.facts import EvaluationFailed, Ranking, RatingsUpdated
+from ringrift.events.settings import EvaluationSettings
 
 
 def test_each_evaluation_updates_the_table(story):
@@ -18,7 +23,8 @@ def test_each_evaluation_updates_the_table(story):
         f"{B[:12]}:gumbel:s32",
         "baseline:random:s0",
     ]
-    assert sum(row.elo for row in first.ratings) == pytest.approx(0)
+    assert first.anchor == "baseline:random:s0"
+    assert (first.ratings[1].elo, first.ratings[1].se) == (0.0, 0.0)
 
 
 def test_the_table_does_not_depend_on_how_results_were_split(story):
@@ -91,7 +97,7 @@ def test_a_failed_match_changes_nothing(story):
 
 def test_ties_and_more_seats_count(story):
     names = ("a:gumbel:s1", "b:gumbel:s1", "b:gumbel:s1")
-    match = msgspec.structs.replace(
+    match = replace(
         scored("random", 1, 0),
         config="hex8_3p",
         candidate=names[0],
@@ -103,9 +109,74 @@ def test_ties_and_more_seats_count(story):
             Ranking(order=names[::-1], ranks=(1, 2, 3), count=3),
         ),
     )
+    life = story(elo.DECIDER)
+    (fact,) = life.when(match).then(RatingsUpdated)
+    assert (fact.anchor, fact.ratings, fact.unrated) == (None, (), names[:2])
+    renamed = [
+        replace(row, order=tuple(name.replace(names[0], RANDOM) for name in row.order))
+        for row in match.rankings
+    ]
+    match = replace(match, candidate=RANDOM, rankings=tuple(renamed))
     (fact,) = story(elo.DECIDER).when(match).then(RatingsUpdated)
-    assert [row.participant for row in fact.ratings] == [*names[:2]]
+    assert [row.participant for row in fact.ratings] == [RANDOM, names[1]]
     assert [row.games for row in fact.ratings] == [12, 12]
+
+
+def test_who_has_no_chain_of_games_to_the_anchor_has_no_rating(story):
+    life = story(elo.DECIDER).given(scored("promotion", 9, 3, model=C))
+    (fact,) = life.when(scored("heuristic", 6, 2, model="d" * 64)).then(RatingsUpdated)
+    assert [row.participant[0] for row in fact.ratings] == ["d", "b"]
+    assert fact.unrated == (f"{B[:12]}:gumbel:s32", f"{C[:12]}:gumbel:s32")
+
+
+def test_the_heuristic_is_the_anchor_as_soon_as_it_has_played(story):
+    life = story(elo.DECIDER).given(scored("random", 30, 2))
+    (fact,) = life.when(scored("heuristic", 20, 12)).then(RatingsUpdated)
+    assert fact.anchor == HEURISTIC
+    assert {row.participant: row.elo for row in fact.ratings}[HEURISTIC] == 0.0
+
+
+def test_the_anchor_is_a_setting(story, settings_changed):
+    chosen = settings_changed(evaluation=EvaluationSettings(anchor="random"))
+    life = story(elo.DECIDER).given(chosen, scored("random", 30, 2))
+    (fact,) = life.when(scored("heuristic", 20, 12)).then(RatingsUpdated)
+    assert fact.anchor == RANDOM
+
+
+def test_errors_of_the_difference_to_the_incumbent(story, settings_changed):
+    life = story(elo.DECIDER).given(settings_changed(), promoted(B))
+    (fact,) = (
+        life.given(scored("heuristic", 20, 12))
+        .when(scored("promotion", 18, 14, model=C))
+        .then(RatingsUpdated)
+    )
+    rows = {row.participant[0]: row for row in fact.ratings if row.se}
+    assert fact.current == f"{B[:12]}:gumbel:s32"
+    assert rows["b"].se_to_current == 0.0
+    # the series of c touches b only: its error to b is that of the series, whatever the rest
+    nats = math.sqrt(1 / (65 * (36.5 / 65) * (28.5 / 65)))
+    assert rows["c"].se_to_current == pytest.approx(nats * 400 / math.log(10))
+    assert rows["c"].se == pytest.approx(math.hypot(rows["c"].se_to_current, rows["b"].se))
+
+
+def test_a_table_of_version_1_moves_its_zero_to_the_anchor():
+    old = {
+        "config": CONFIG,
+        "games": 96,
+        "ratings": [
+            {"participant": "b:gumbel:s32", "elo": 300.0, "se": 40.0, "games": 96},
+            {"participant": RANDOM, "elo": -100.0, "se": 50.0, "games": 48},
+            {"participant": HEURISTIC, "elo": -200.0, "se": 60.0, "games": 48},
+        ],
+    }
+    upcast = RatingsUpdated.event_type.upcasters[1]
+    fact = msgspec.convert(upcast(old), RatingsUpdated)
+    shown = [(row.participant.split(":")[1], row.elo, row.se) for row in fact.ratings]
+    # the covariance is lost: at least an upper bound of the error
+    assert shown == [("gumbel", 500.0, 100.0), ("random", 100.0, 110.0), ("heuristic", 0.0, 0.0)]
+    lonely = {**old, "ratings": old["ratings"][:1]}
+    fact = msgspec.convert(upcast(lonely), RatingsUpdated)
+    assert (fact.anchor, fact.ratings, fact.unrated) == (None, (), ("b:gumbel:s32",))
 
 
 results = st.lists(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 from hypothesis import given as for_all, strategies as st
+from msgspec.structs import replace
 from support.loop_facts import fresh
+from support.ratings import table, trial
 from support.story import Story
 
 from ringrift.deciders.feedback.regression import DECIDER, SEVERITIES, level_of
@@ -45,11 +47,9 @@ def promoted(model: str, config: str = CONFIG) -> ModelPromoted:
 def rated(
     games: int = 200, error: float = 8.0, config: str = CONFIG, **elo: float
 ) -> RatingsUpdated:
-    rows = [
-        Rating(participant=f"{name * 12}:gumbel:s32", elo=value, se=error, games=games)
-        for name, value in elo.items()
-    ]
-    return RatingsUpdated(config=config, ratings=tuple(rows), games=400)
+    named = {trial(name): value for name, value in elo.items()}
+    newest = trial(max(elo))  # networks become current in the order of their letters
+    return table(named, config=config, error=error, games=games, current=newest)
 
 
 def detected(severity="critical", model: str = C, good: str = B) -> RegressionDetected:
@@ -138,7 +138,12 @@ def test_a_small_drop_is_none(life):
 
 
 def test_a_drop_within_its_error_is_none(life):
-    life.when(rated(error=40, b=100, c=20)).then()
+    life.when(rated(error=60, b=100, c=20)).then()
+
+
+def test_a_table_of_another_incumbent_measures_nothing(life):
+    """Its errors are those of the difference to that one."""
+    life.when(replace(rated(b=300, c=0), current=trial("b"))).then()
 
 
 def test_few_games_prove_nothing(life):

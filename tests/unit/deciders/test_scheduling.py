@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 from hypothesis import given as for_all, strategies as st
+from support.ratings import table, trial
 
 from ringrift.deciders.feedback.allocation import allocate, bounded, starvation
 from ringrift.deciders.feedback.scheduling import DECIDER, budget, priority, terms_of
@@ -18,8 +19,6 @@ from ringrift.events.facts import (
     CurriculumReweighted,
     ModelPromoted,
     QualityAssessed,
-    Rating,
-    RatingsUpdated,
     SelfplayFinished,
     SelfplayPlanned,
     ShardExported,
@@ -156,10 +155,7 @@ def test_time_without_a_shard_brings_more_games(life):
 
 
 def test_an_uncertain_rating_brings_more_games(life):
-    rows = tuple(
-        Rating(participant=f"{B[:12]}:gumbel:s32", elo=0, se=2.0, games=900) for _ in range(1)
-    )
-    life.given(promoted(SQUARE), RatingsUpdated(config=SQUARE, ratings=rows, games=900))
+    life.given(promoted(SQUARE), table({trial(B[0]): 0.0}, config=SQUARE, error=2.0))
     terms = terms_of(life.state, life.in_force.settings, life.now)[SQUARE]
     assert terms["value_of_information"] == pytest.approx(2 / 52)
     assert (

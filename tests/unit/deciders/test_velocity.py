@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 from hypothesis import given as for_all, strategies as st
+from support.ratings import HEURISTIC, RANDOM, table, trial
 
 from ringrift.deciders.feedback import velocity
 from ringrift.deciders.feedback.velocity import DECIDER, Point, pace_of
@@ -15,7 +15,6 @@ from ringrift.events.facts import (
     ModelRolledBack,
     ProgressRecovered,
     ProgressStalled,
-    Rating,
     RatingsUpdated,
     TickRecorded,
     VelocityChanged,
@@ -42,12 +41,10 @@ def promoted(model: str, config: str = CONFIG) -> ModelPromoted:
 
 def rated(config: str = CONFIG, zero: float = 0.0, **elo: float) -> RatingsUpdated:
     """Ratings of networks named by their first letter, above a heuristic at `zero`."""
-    rows = [
-        Rating(participant=f"{name * 12}:gumbel:s32", elo=zero + value, se=10, games=200)
-        for name, value in elo.items()
-    ]
-    rows.append(Rating(participant="baseline:heuristic:s0", elo=zero, se=10, games=200))
-    return RatingsUpdated(config=config, ratings=tuple(rows), games=400)
+    named = {trial(name): zero + value for name, value in elo.items()}
+    if not zero:
+        return table(named, config=config)
+    return table({**named, HEURISTIC: zero}, config=config, anchor=RANDOM)
 
 
 @pytest.fixture
@@ -112,7 +109,14 @@ def test_an_unchanged_table_is_not_reported(life):
 
 
 def test_nothing_is_reported_without_the_heuristic(life):
-    life.when(msgspec.structs.replace(rated(b=50), ratings=rated(b=50).ratings[:1])).then()
+    life.when(table({trial("b"): 50.0}, anchor=RANDOM)).then()
+
+
+def test_the_gap_has_the_error_of_the_difference_to_the_heuristic(life):
+    (anchored,) = life.when(rated(b=50)).then(VelocityChanged)
+    assert anchored.elo_95_half_width == pytest.approx(1.96 * 10, rel=1e-3)
+    (other,) = life.when(rated(zero=200, b=90)).then(VelocityChanged)
+    assert (other.elo_above_heuristic, other.elo_95_half_width) == (90, None)
 
 
 def test_without_promotions_the_pace_falls_with_the_hours(life):

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from support import loop_facts
 from support.games import recorded_game
+from support.ratings import table
 
 from ringrift.events import Fact, UndecodableEvent, UnlawfulFact, decode, draft, encode, facts as f
 
@@ -35,9 +36,7 @@ SHARES = f.AllocationDecided(shares={CONFIG: 1.0}, terms={}, settings_version=1)
 WEIGHTS = f.CurriculumReweighted(
     config=None, reason="outage", amplitude=1.0, weights={CONFIG: 1.0}, settings_version=1
 )
-TABLE = f.RatingsUpdated(
-    config=CONFIG, ratings=(f.Rating(participant="p", elo=1.0, se=1.0, games=1),), games=1
-)
+TABLE = table({"p": 1.0})
 LAWFUL = (SCORE, GAME, SHARD, TUNED, SHARES, WEIGHTS, TABLE, loop_facts.planned())
 
 
@@ -88,6 +87,10 @@ UNLAWFUL: list[tuple[Fact, dict[str, Any], str]] = [
     (WEIGHTS, {"weights": {"[/x]": 1.0}}, "x"),
     (TABLE, {"ratings": data(TABLE)["ratings"] * 2}, "one rating"),
     (TABLE, {"ratings": [{"participant": "p", "elo": 1e308, "se": 1.0, "games": 1}]}, "elo"),
+    (TABLE, {"anchor": None}, "ratings have an anchor"),
+    (TABLE, {"anchor": "p"}, "the anchor has Elo 0"),
+    (TABLE, {"anchor": "q"}, "the anchor has Elo 0"),
+    (TABLE, {"unrated": ["p"]}, "is rated or not"),
     (loop_facts.planned(), {"games": 2**53}, "too many tickets"),
 ]
 

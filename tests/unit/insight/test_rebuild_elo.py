@@ -95,7 +95,7 @@ async def test_evaluations_after_the_live_table_are_counted() -> None:
 async def test_a_table_without_its_cause_is_different() -> None:
     rated = Rated()
     await rated.put(scored("hex8_2p", 7))
-    await rated.put(RatingsUpdated(config="hex8_2p", ratings=(), games=0), 77)
+    await rated.put(RatingsUpdated(config="hex8_2p", ratings=(), games=0, anchor=None), 77)
     (item,) = await rebuild_elo(rated.log)
     assert (item.identical, item.at_live) == (False, None)
 
