@@ -121,5 +121,6 @@ def elo_over_games(view: ConfigView, path: Path) -> None:
         for name, label, style in BASELINES:
             if baseline := view.rating(f"baseline:{name}:"):
                 named_line(axes, f"{label} {elo_text(baseline)}", baseline.elo, style)
+        axes.margins(y=0.12)  # room for the name of the lowest line
         if drawn:
             legend(axes)

@@ -94,11 +94,7 @@ def table(state: Matches, config: str) -> f.RatingsUpdated:
     anchor = next((name for name in (state.anchor, *f.ANCHORS) if name in names), None)
     if anchor is None:
         return f.RatingsUpdated(
-            config=config,
-            ratings=(),
-            games=item.games,
-            anchor=None,
-            unrated=tuple(sorted(names)),
+            config=config, ratings=(), games=item.games, anchor=None, unrated=tuple(sorted(names))
         )
     games = [(_groups(name), count) for name, count in item.rankings.items()]
     fitted = plackett_luce.fit(games, virtual_draws=VIRTUAL_DRAWS, anchor=anchor)
