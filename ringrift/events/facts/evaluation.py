@@ -135,9 +135,9 @@ class RatingsUpdated(
 ):
     """Rating table of a config after an evaluation: maximum likelihood over all games so far.
 
-    `anchor` has Elo 0; it is None, and there are no ratings, before a baseline has played. `unrated`
-    are participants that no chain of games connects with the anchor. `current` is the incumbent,
-    as it plays its trials."""
+    `anchor` has Elo 0; it is None, and there are no ratings, before a baseline has played.
+    `unrated` are participants that no chain of games connects with the anchor. `current` is the
+    incumbent, as it plays its trials."""
 
     ratings: Annotated[tuple[Rating, ...], Meta(max_length=ITEMS_MAX)]
     games: Count
