@@ -20,11 +20,26 @@ from starlette.staticfiles import StaticFiles
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.web.guard import Bounds, Guard
-from ringrift.web.pages import evaluations, games, live, login, loop, networks, shown, time
+from ringrift.web.pages import (
+    analysis,
+    evaluations,
+    games,
+    live,
+    login,
+    loop,
+    networks,
+    play,
+    shown,
+    time,
+)
 from ringrift.web.rendering import HERE
 from ringrift.web.view import View
 
-PAGES: tuple[ModuleType, ...] = (loop, networks, evaluations, games, time, live, login)
+PAGES: tuple[ModuleType, ...] = (
+    *(loop, networks, evaluations),
+    *(games, play, analysis),
+    *(time, live, login),
+)
 
 
 @dataclass(kw_only=True)
@@ -37,6 +52,16 @@ class State:
     where: str = ""
 
 
+@contextlib.asynccontextmanager
+async def running(app: Starlette) -> AsyncIterator[None]:
+    """Run what the pages need beside the view until the block ends."""
+    async with contextlib.AsyncExitStack() as stack:
+        for module in PAGES:
+            if hasattr(module, "running"):
+                await stack.enter_async_context(module.running(app))
+        yield
+
+
 def make_app(state: State) -> Starlette:
     """Return the application over a log; it follows the log from its start to its end."""
 
@@ -44,10 +69,7 @@ def make_app(state: State) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         following = asyncio.create_task(state.view.run())
         try:
-            async with contextlib.AsyncExitStack() as running:
-                for module in PAGES:
-                    if hasattr(module, "running"):
-                        await running.enter_async_context(module.running(app))
+            async with running(app):
                 yield
         finally:
             state.view.close()

@@ -10,7 +10,7 @@ import httpx
 
 from ringrift.events import Fact, draft
 from ringrift.tools.memory_log import MemoryLog
-from ringrift.web.app import State, make_app
+from ringrift.web.app import State, make_app, running
 from ringrift.web.guard import Guard
 from ringrift.web.view import View
 
@@ -52,7 +52,7 @@ async def site(log: MemoryLog | None = None) -> AsyncIterator[Site]:
     view = View(log)
     app = make_app(State(log=log, view=view, guard=Guard(TOKEN), where="a log in memory"))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+    async with running(app), httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
         await view.catch_up()
         yield Site(log, view, client)
     view.close()

@@ -35,8 +35,8 @@ class RecordedGame(NamedTuple):
     def of(cls, fact: facts.GameCompleted) -> RecordedGame:
         """Return a game of the log."""
         names = tuple(seat.participant for seat in fact.seats)
-        moves = tuple(fact.moves.split())
-        return cls(fact.game, Record(Config.parse(fact.config), names, fact.pie, moves))
+        moves, result = tuple(fact.moves.split()), f"{fact.winner} {fact.reason}"
+        return cls(fact.game, Record(Config.parse(fact.config), names, fact.pie, moves, result))
 
     @classmethod
     def read(cls, name: str | Path) -> RecordedGame | None:

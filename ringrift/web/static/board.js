@@ -114,6 +114,8 @@ function table(root) {
   function read() {
     moves = JSON.parse(byId("choosing")?.dataset.choices ?? "[]").map(([token, steps, taken, label]) => ({ token, steps, taken, label }));
     path = [];
+    const list = root.querySelector(".turns .scroll");
+    list.scrollTop = list.scrollHeight;
     begin();
   }
 
@@ -142,8 +144,8 @@ function table(root) {
 
   function buttons(list) {
     const words = path.length ? [] : moves.filter((move) => !move.steps.length);
-    const shown = list.length <= 12 ? list : [];
-    const made = [...shown, ...words].map((move) => {
+    const spelled = list.filter((move) => move.steps.length === path.length || /^[LTEF]/.test(move.token));
+    const made = [...spelled, ...words].map((move) => {
       const button = document.createElement("button");
       button.type = "button";
       button.className = move.steps.length ? "" : "quiet";
@@ -247,13 +249,50 @@ function table(root) {
 }
 
 // A search: the server sends its parts again while it grows.
-function search(root) {
-  const growing = new EventSource(root.dataset.stream);
+function grow(address, ended = () => {}) {
+  const growing = new EventSource(address);
+  const end = () => { growing.close(); ended(); };
   growing.addEventListener("message", (message) => swap(JSON.parse(message.data)));
-  growing.addEventListener("end", () => growing.close());
+  growing.addEventListener("trouble", (message) => { byId("trouble").textContent = JSON.parse(message.data); end(); });
+  growing.addEventListener("end", end);
+  growing.addEventListener("error", () => {
+    if (growing.readyState !== EventSource.CLOSED) return;
+    byId("trouble").textContent = "The search was refused: sign in first, or wait until others have ended.";
+  });
   addEventListener("pagehide", () => growing.close());
+}
+
+function search(root) {
+  if (!root.dataset.done) grow(root.dataset.stream);
+  for (const element of root.querySelectorAll(".script")) element.hidden = false;
+  root.addEventListener("click", (event) => {
+    if (event.target.id !== "reviewing") return;
+    event.target.disabled = true;
+    grow(byId("review").dataset.stream);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (!typing(event) && !event.target.closest(".table, .scroll")) root.querySelector(`[data-key="${event.key}"]`)?.click();
+  });
+}
+
+// A new game: only the seats of the board are asked for.
+function lobby(form) {
+  function show() {
+    const seats = Number(form.config.value.split("_")[1][0]), network = form.config.selectedOptions[0].dataset.network;
+    for (const field of form.querySelectorAll("[data-seat]")) field.hidden = field.disabled = Number(field.dataset.seat) > seats;
+    for (const field of form.querySelectorAll(".other")) field.hidden = field.closest("fieldset").querySelector("select").value !== "other";
+    for (const option of form.querySelectorAll("option[value=current]")) {
+      option.disabled = !network;
+      if (option.selected && !network) option.parentElement.value = "D3";
+    }
+    form.querySelector(".pie").hidden = seats !== 2;
+  }
+  form.addEventListener("change", show);
+  for (const element of form.querySelectorAll(".unused")) element.remove();
+  show();
 }
 
 if (byId("viewer")) viewer(byId("viewer"));
 if (byId("table")) table(byId("table"));
 if (byId("search")) search(byId("search"));
+if (byId("newgame")) lobby(byId("newgame"));

@@ -14,6 +14,7 @@ from support.pages import Site, site
 
 from ringrift.events import draft
 from ringrift.events.facts import GameCompleted, Seat
+from ringrift.rules import Record
 from ringrift.tools.memory_log import MemoryLog
 from ringrift.web import games as games_module
 from ringrift.web.games import Games, Wanted
@@ -182,7 +183,7 @@ async def test_every_ply_has_a_position_and_no_other(pages: Site) -> None:
 async def test_the_downloads_are_whole(pages: Site) -> None:
     game = play_game("square8_2p", 3)
     record = await pages.get("/games/1/record.txt")
-    assert all(move in record for move in game.moves.split())
+    assert Record.parse(record).moves == tuple(game.moves.split())
     document = (await pages.client.get("/games/1/record.json")).json()
     assert " ".join(document["moves"]) == game.moves
     assert document["decisions"][0]["values"]
