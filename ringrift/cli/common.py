@@ -25,9 +25,10 @@ A command is one function. Its signature is its parser and its docstring is its 
 - Keep the description of a parameter within one line; the help page wraps it.
 - Parameters before `/` are positional, those after `*` are options. An option without a default is
   required; a tuple is an option that may be given several times.
-- `Session` (`Source` if the command has no JSON), `Json`, `Config`, `PositiveInt`, `Words`,
-  `Numbers`, `Assignments`, `Duration` and `Moment` are the shared types. Use
-  `Annotated[T, Parameter(name="--for")]` where the option has another name than the parameter.
+- `Session` (`Source` if the command has no JSON, `Tabular` if it prints a table), `Json`,
+  `Config`, `PositiveInt`, `Words`, `Numbers`, `Assignments`, `Duration` and `Moment` are the shared
+  types. Use `Annotated[T, Parameter(name="--for")]` where the option has another name than the
+  parameter.
 - The function parses, opens the log and prints. The work is done by a function of `insight`,
   `cluster` or `tools`, which takes typed parameters and returns values.
 - What takes long to import (torch, numba, matplotlib) is imported inside the function.
@@ -41,20 +42,24 @@ import asyncio
 import contextlib
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from cyclopts import Parameter, Token, validators
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from ringrift.cluster.terminal import complain, console as console, progress as progress
+from ringrift.cli import formats
+from ringrift.cli.formats import Row
+from ringrift.cluster.terminal import complain, console as console, fitting, progress as progress
 from ringrift.errors import CommandError
 from ringrift.events import facts
+from ringrift.events.visible import visible
 from ringrift.log import marks, read
 from ringrift.log.errors import AnotherInstance, Unreachable
 from ringrift.log.jetstream import JetStreamLog
@@ -92,8 +97,34 @@ class Session(Source):
     json: Json = False
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Tabular(Session):
+    """The log of a command that prints a table, and the form of the table."""
+
+    format: Annotated[
+        Literal["table", "json", "csv", "parquet"],
+        Parameter(help="Form of the answer; json is the same as --json."),
+    ] = "table"
+    output: Annotated[
+        Path | None, Parameter(help="Write CSV or Parquet to this file instead of to the output.")
+    ] = None
+
+    @property
+    def form(self) -> str:
+        """The form that is asked for. Raises CommandError for contradicting options."""
+        if self.json and self.format not in ("table", "json"):
+            raise CommandError(f"--json contradicts --format {self.format}: give one of them")
+        form = "json" if self.json else self.format
+        if self.output is not None and form not in ("csv", "parquet"):
+            raise CommandError("--output needs --format csv or --format parquet")
+        return form
+
+
 HERE = Session()
 """the default of a parameter of type `Source` or `Session`"""
+TABLE = Tabular()
+"""the default of a parameter of type `Tabular`"""
 
 
 def parsed(read: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], Any]:
@@ -234,16 +265,33 @@ async def reading(
             yield log, report
 
 
-def show(document: object, json: bool, *texts: RenderableType | None) -> None:
+def show(
+    document: object, json: bool, *texts: RenderableType | None, fold_columns: bool = True
+) -> None:
     """Print a result: `document` as one line of JSON if `json`, else `texts` for people.
 
     Each text is a string, which is never wrapped, something else that rich prints, or None to print
-    nothing."""
+    nothing. A table that is too wide is printed as one line for each value; without `fold_columns`
+    it is too wide if a cell would need a second line."""
     if json:
-        print(msgspec.json.encode(document).decode(), flush=True)
+        print(visible(msgspec.json.encode(document, enc_hook=str).decode()), flush=True)
         return
     out = console()
     for text in texts:
+        if isinstance(text, Table):
+            text = fitting(out, text, fold_columns=fold_columns)
         if text is not None:
-            unwrapped = isinstance(text, str | Text)
-            out.print(text, soft_wrap=unwrapped)
+            out.print(text, soft_wrap=isinstance(text, str | Text))
+
+
+def show_rows(
+    session: Tabular, document: object, rows: Iterable[Row], *texts: RenderableType | None
+) -> None:
+    """Print a result that is a table: as `show` does, or `rows` as CSV or Parquet."""
+    match session.form:
+        case "csv":
+            formats.write_csv(rows, session.output)
+        case "parquet":
+            formats.write_parquet(rows, session.output)
+        case form:
+            show(document, form == "json", *texts)

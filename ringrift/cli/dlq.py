@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ringrift.cli.common import HERE, Session, opened, show
+from ringrift.cli.common import HERE, TABLE, Session, Tabular, opened, show, show_rows
 from ringrift.cluster.steering import record
 from ringrift.cluster.terminal import complain
 from ringrift.deciders.fleet.dead_letters import DeadLetter
 from ringrift.errors import CommandError
 from ringrift.events.facts import DeadLetterResolved
+from ringrift.insight.describe import one_line
 from ringrift.log.protocol import Log
 from ringrift.log.read import settings_in_force
 from ringrift.runtime import dead_letter_retry as dead_letters
@@ -20,7 +21,7 @@ EXIT_UNRESOLVED = 1
 BODY_SHOWN_BYTES = 4000
 
 
-async def list_dead_letters(*, session: Session = HERE) -> None:
+async def list_dead_letters(*, session: Tabular = TABLE) -> None:
     """List the unresolved dead letters, one line each."""
     async with opened(session) as log:
         state = await dead_letters.unresolved(log)
@@ -29,8 +30,9 @@ async def list_dead_letters(*, session: Session = HERE) -> None:
     limit = settings.operation.dead_letters_max
     alarm = f"; {limit} or more raise an alarm" if len(lines) >= limit else ""
     lines.append(f"{len(lines)} unresolved, {state.resolved} resolved{alarm}")
-    document = {"unresolved": list(state.unresolved.values()), "resolved": state.resolved}
-    show(document, session.json, "\n".join(lines))
+    rows = msgspec.to_builtins(list(state.unresolved.values()))
+    document = {"unresolved": rows, "resolved": state.resolved}
+    show_rows(session, document, rows, "\n".join(lines))
 
 
 def _line(letter: DeadLetter) -> str:
@@ -39,7 +41,7 @@ def _line(letter: DeadLetter) -> str:
         state = "needs a person"
     place = f"{letter.consumer}  {letter.stream}/{letter.seq}"
     hours = (time.time() - letter.since) / 3600
-    return f"{letter.dead_seq:>6}  {place}  {hours:.1f} h  {state}: {letter.reason}"
+    return f"{letter.dead_seq:>6}  {place}  {hours:.1f} h  {state}: {one_line(letter.reason)}"
 
 
 async def show_dead_letter(number: int, /, *, session: Session = HERE) -> None:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+from cyclopts import Parameter
 from rich.text import Text
 
-from ringrift.cli.common import HERE, Moment, Session, console, opened, progress, seq_at, show
+from ringrift.cli import formats
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Moment,
+    Session,
+    Tabular,
+    console,
+    opened,
+    parsed,
+    progress,
+    seq_at,
+    show,
+)
+from ringrift.cli.formats import Row
 from ringrift.errors import CommandError
 from ringrift.events import Recorded, UndecodableEvent, decode, facts, type_of
-from ringrift.insight.describe import fields_line
+from ringrift.insight.describe import fields_line, one_line
 from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log
 from ringrift.log.topology import DEAD, EVENTS, GAMES, WORK
@@ -35,7 +52,7 @@ async def tail(
     subject: str = "ringrift.>",
     since: Moment | None = None,
     no_follow: bool = False,
-    session: Session = HERE,
+    session: Tabular = TABLE,
 ) -> None:
     """Print the newest events, then those to come.
 
@@ -45,28 +62,52 @@ async def tail(
         no_follow: End when all stored events are printed.
     """
     out = console(width=LINE_WIDTH)
-    async with opened(session) as log:
+    if session.form == "parquet" and not no_follow:
+        raise CommandError("a Parquet file has an end: add --no-follow")
+    rows: list[Row] = []
+    async with AsyncExitStack() as stack:
+        add = rows.append
+        if session.form == "csv":
+            add = stack.enter_context(formats.csv_lines(session.output))
+        log = await stack.enter_async_context(opened(session))
         async for message in messages(log, subject, since, follow=not no_follow):
-            if session.json:
-                show(message.document(), session.json)
-            else:
-                out.print(message.line(), soft_wrap=True)
+            match session.form:
+                case "table":
+                    out.print(message.line(), soft_wrap=True)
+                case "json":
+                    show(message.document(), json=True)
+                case _:
+                    add(message.row())
+    if session.form == "parquet":
+        formats.write_parquet(rows, session.output)
+
+
+def _position(text: str) -> str:
+    """`EVENTS/35`, `GAMES/3` or `35`. Raises ValueError."""
+    if re.fullmatch(rf"(?:(?:{EVENTS}|{GAMES})/)?[1-9][0-9]{{0,18}}", text):
+        return text
+    raise ValueError(f"{text!r} is no event: give a position such as {EVENTS}/35 or {GAMES}/3")
+
+
+Position: TypeAlias = Annotated[str, Parameter(converter=parsed(_position), n_tokens=1)]
 
 
 async def show_event(
-    seq: int, /, *, stream: Literal["EVENTS", "GAMES"] = "EVENTS", session: Session = HERE
+    position: Position, /, *, stream: Literal["EVENTS", "GAMES"] = "EVENTS", session: Session = HERE
 ) -> None:
     """Print one event in full, with its cause and effects.
 
     Args:
-        seq: Sequence of the event in its stream.
+        position: The event, such as EVENTS/35 or GAMES/3; 35 alone is EVENTS/35.
+        stream: The stream of a number alone.
     """
+    position = position if "/" in position else f"{stream}/{position}"
     async with opened(session) as log:
-        message = await Message.at(log, f"{stream}/{seq}")
+        message = await Message.at(log, position)
         if message is None:
-            newest = await log.tail(stream)
+            newest = await log.tail(position.partition("/")[0])
             raise CommandError(
-                f"no message {stream}/{seq}: the newest is {newest}, and old ones may have expired"
+                f"no message {position}: the newest is {newest}, and old ones may have expired"
             )
         cause = await Message.at(log, message.cause)
         effects = [effect async for effect in _effects(log, message)]
@@ -120,18 +161,26 @@ class Message:
     def line(self) -> Text:
         """Sequence, time, type, scope, important fields and cause."""
         shown = Text(f"{self.entry.seq:>7} {self.entry.time:%Y-%m-%d %H:%M:%S}  ")
+        subject = one_line(self.entry.subject)
         if self.stream in (DEAD, WORK):
             headers = " ".join(f"{name.lower()}={text}" for name, text in self._headers().items())
-            shown.append(self.entry.subject.removeprefix("ringrift."), style="bold")
-            return shown.append(f"  {headers}")
+            shown.append(subject.removeprefix("ringrift."), style="bold")
+            return shown.append(f"  {one_line(headers)}")
         if isinstance(self.event, UndecodableEvent):
             shown.append("undecodable", style="bold red")
-            return shown.append(f" {self.entry.subject}  {self.event}")
+            return shown.append(f" {subject}  {one_line(str(self.event))}")
         event, _ = self.event
         shown.append(type(event).__name__, style="bold")
         shown.append(f" {self.entry.subject.split('.')[2]}  ", style="cyan")
         shown.append(fields_line(event))
         return shown.append(f"  ← {self.cause}", style="dim") if self.cause else shown
+
+    def row(self) -> Row:
+        """The columns of CSV and Parquet; those that only an event has are empty for others."""
+        known = self.document()
+        names = ("type", "subject", "source", "cause", "undecodable", "data")
+        place = {name: known[name] for name in ("stream", "seq", "stored")}
+        return place | {name: known.get(name) for name in names}
 
     def document(self) -> dict[str, Any]:
         """The envelope and its position; for bytes that are not an event, the bytes as text and the

@@ -31,6 +31,7 @@ COMMANDS = {
         "tune": "steering:tune",
     },
     "Look": {
+        "watch": "watch:watch",
         "status": "status:status",
         "events tail": "events:tail",
         "events show": "events:show_event",

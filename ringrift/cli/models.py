@@ -8,7 +8,18 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from ringrift.cli.common import HERE, Config, Json, Session, Source, opened, show
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Config,
+    Json,
+    Session,
+    Source,
+    Tabular,
+    opened,
+    show,
+    show_rows,
+)
 from ringrift.errors import CommandError
 from ringrift.insight.models.model_history import ModelHistory
 from ringrift.log.errors import Unreachable
@@ -17,7 +28,7 @@ from ringrift.log.jetstream import JetStreamLog
 Network: TypeAlias = Annotated[str, Parameter(metavar="DIGEST|FILE")]
 
 
-async def list_models(*, config: Config | None = None, session: Session = HERE) -> None:
+async def list_models(*, config: Config | None = None, session: Tabular = TABLE) -> None:
     """List the networks in the log, the oldest first.
 
     Args:
@@ -25,7 +36,8 @@ async def list_models(*, config: Config | None = None, session: Session = HERE) 
     """
     async with opened(session) as log:
         history = await ModelHistory.read(log)
-    show(history.documents(config), session.json, history.table(config))
+    rows = history.documents(config)
+    show_rows(session, rows, rows, history.table(config))
 
 
 async def show_model(model: Network, /, *, session: Session = HERE) -> None:

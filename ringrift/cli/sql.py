@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-import msgspec
 
-from ringrift.cli.common import HERE, Config, Session, Source, reading, show
+from ringrift.cli import formats
+from ringrift.cli.common import HERE, TABLE, Config, Session, Source, Tabular, reading, show
+from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
 from ringrift.insight.describe import field_text, plural, table
 from ringrift.insight.sql.log_tables import FILE, Connection, open_tables, refresh, rows_of
@@ -21,7 +22,7 @@ ROWS_SHOWN_MAX = 200
 PROMPT, MORE = "ringrift> ", "     ...> "
 
 
-async def query(statement: str, /, *, session: Session = HERE) -> None:
+async def query(statement: str, /, *, session: Tabular = TABLE) -> None:
     """Print the rows of an SQL statement over the log.
 
     Every event type is a view; there are ready ones such as leaderboard.
@@ -33,14 +34,16 @@ async def query(statement: str, /, *, session: Session = HERE) -> None:
         statements = connection.extract_statements(statement)
         if not statements:
             raise CommandError("there is no statement: give one such as 'FROM leaderboard'")
+        if session.form in ("csv", "parquet") and len(statements) > 1:
+            raise CommandError(f"--format {session.form} takes one statement")
         for each in statements:
-            _answer(connection, each.query, session.json)
+            _answer(connection, each.query, session)
 
 
 async def sql(*, session: Session = HERE) -> None:
     """Open a prompt for SQL statements over the log."""
     async with _tables(session) as connection:
-        await asyncio.to_thread(_prompt, connection, session.json)
+        await asyncio.to_thread(_prompt, connection, Tabular(json=session.json))
 
 
 async def plot(
@@ -83,7 +86,7 @@ async def _tables(source: Source) -> AsyncIterator[Connection]:
         raise CommandError(_reason(error)) from error
 
 
-def _prompt(connection: Connection, as_json: bool) -> None:
+def _prompt(connection: Connection, session: Tabular) -> None:
     """Answer statements until the input ends; errors are printed and the prompt continues."""
     if sys.stdin.isatty():
         import readline  # noqa: F401  gives input() line editing
@@ -93,9 +96,9 @@ def _prompt(connection: Connection, as_json: bool) -> None:
     for statement in _statements():
         try:
             for each in connection.extract_statements(statement):
-                _answer(connection, each.query, as_json)
+                _answer(connection, each.query, session)
         except duckdb.Error as error:
-            print(f"ringrift: {_reason(error)}", file=sys.stderr)
+            complain(f"ringrift: {_reason(error)}")
 
 
 def _statements() -> Iterator[str]:
@@ -116,14 +119,27 @@ def _statements() -> Iterator[str]:
             text = ""
 
 
-def _answer(connection: Connection, statement: str, as_json: bool) -> None:
+def _answer(connection: Connection, statement: str, session: Tabular) -> None:
     """Print the rows of a statement. Raises duckdb.Error."""
-    found = rows_of(connection, statement)
-    if as_json:
-        for row in found:
-            print(msgspec.json.encode(row, enc_hook=str).decode())
+    if session.form == "parquet":
+        with formats.parquet_file(session.output) as path:
+            found = connection.sql(statement)
+            if found is None:
+                raise CommandError("the statement has no rows to write")
+            found.write_parquet(str(path))
         return
-    rows = list(found)
+    rows = rows_of(connection, statement)
+    if session.form == "csv":
+        formats.write_csv(rows, session.output)
+        return
+    if session.form == "json":
+        for row in rows:
+            show(row, json=True)
+        return
+    _show_table(list(rows))
+
+
+def _show_table(rows: list[dict[str, Any]]) -> None:
     shown = None
     if rows:
         numbers = {name for name, value in rows[0].items() if isinstance(value, int | float)}
@@ -132,8 +148,8 @@ def _answer(connection: Connection, statement: str, as_json: bool) -> None:
         shown = table(names, cells)
     count = plural(len(rows), "row")
     if len(rows) > ROWS_SHOWN_MAX:
-        count += f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --json for all"
-    show(None, False, shown, count)
+        count += f", {ROWS_SHOWN_MAX} shown: add LIMIT, or --format csv or json for all"
+    show(None, False, shown, count, fold_columns=False)
 
 
 def _cell(value: Any) -> str:

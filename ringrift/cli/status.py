@@ -10,10 +10,10 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from rich.console import RenderableType
 
-from ringrift.cli.common import HERE, Session, opened, progress, show
+from ringrift.cli.common import TABLE, Tabular, opened, progress, show, show_rows
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import server_version, stream_infos
-from ringrift.insight.describe import table
+from ringrift.insight.describe import one_line, table
 from ringrift.insight.generations import ConfigView, LoopView
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.jetstream import JetStreamLog
@@ -52,18 +52,19 @@ class Status(Struct, frozen=True, kw_only=True):
     cluster: ClusterView
 
 
-async def status(*, session: Session = HERE) -> int:
+async def status(*, session: Tabular = TABLE) -> int:
     """Show what the system is doing: generations, ratings, consumers, streams and advice.
 
-    The exit status is 1 when the cluster has lost its quorum: then only the voters are known."""
+    The exit status is 1 when the cluster has lost its quorum: then only the voters are known. CSV
+    and Parquet have a row for each generation."""
     async with opened(session) as log:
         quorum = await _settled_voters(log)
         if quorum.level != "LOST":
             with contextlib.suppress(LogUnavailable):  # the quorum was lost just now
-                await _show_status(log, session.json)
+                await _show_status(log, session)
                 return 0
             quorum = await voters(log)
-    _show_lost(quorum, session.json)
+    _show_lost(quorum, session.form == "json")
     return 1
 
 
@@ -86,7 +87,7 @@ def _show_lost(quorum: Voters, json: bool) -> None:
     show({**known, "advice": advice}, json, text, *(f"→ {line}" for line in advice))
 
 
-async def _show_status(log: JetStreamLog, json: bool) -> None:
+async def _show_status(log: JetStreamLog, session: Tabular) -> None:
     with progress("folding EVENTS") as report:
         view = await LoopView.read(log, report)
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
@@ -102,7 +103,12 @@ async def _show_status(log: JetStreamLog, json: bool) -> None:
         dead_letters=view.dead_letters,
         cluster=cluster,
     )
-    show(known, json, *_texts(known, view, beats, tail))
+    rows = (
+        {"config": name, **row}
+        for name, item in known.configs.items()
+        for row in item["generations"]
+    )
+    show_rows(session, known, rows, *_texts(known, view, beats, tail))
 
 
 def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
@@ -154,10 +160,10 @@ def _cluster_lines(view: ClusterView) -> Iterator[str]:
         machine = f"; {_machine(node.machine)}" if node.machine else ""
         processes = f"{node.processes} processes, memory {node.tier}"
         yield f"node {name}: {node.standing}, {processes}{machine}"
-    yield f"breakers: {', '.join(view.breakers) or 'all closed'}"
+    yield f"breakers: {one_line(', '.join(view.breakers)) or 'all closed'}"
     yield f"health: {view.health.score:.0%}, {view.health.level}"
     yield f"resilience: {view.resilience.score:.0%}, {view.resilience.level}"
-    yield from (f"→ {advice}" for advice in view.advice)
+    yield from (f"→ {one_line(advice)}" for advice in view.advice)
 
 
 def _machine(machine: Machine) -> str:

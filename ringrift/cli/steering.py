@@ -14,6 +14,7 @@ from ringrift.errors import CommandError
 from ringrift.events import facts
 from ringrift.events.settings import HYPERPARAMETERS
 from ringrift.events.settings_sources import from_arguments, load
+from ringrift.insight.describe import one_line
 from ringrift.insight.settings_guide import Explanation, explained, in_text
 from ringrift.log.read import latest, settings_in_force
 from ringrift.runtime.breakers import SharedBreakers
@@ -42,7 +43,7 @@ async def pause(
             await steering.record(log, facts.PipelinePaused(scope=scope, kind=kind, why=why))
             text = f"{_name(scope, kind)} is paused; tickets in progress are finished"
         else:
-            text = f"{_name(scope, kind)} is paused already: {reason}"
+            text = f"{_name(scope, kind)} is paused already: {one_line(reason)}"
         show({"paused": await pauses_in_force(log)}, session.json, text)
 
 
@@ -163,7 +164,7 @@ async def tune(
         if given or reset:
             await steering.record(log, fact)
             before = fact
-    reason = f" ({before.why})" if before and before.values else ""
+    reason = f" ({one_line(before.why)})" if before and before.values else ""
     document = {"config": config, "values": fact.values, "factors": fact.factors}
     show(document, session.json, f"{config}: {_tuned(fact)}{reason}")
 
@@ -185,7 +186,7 @@ async def list_breakers(*, session: Session = HERE) -> None:
     found = breakers.all()
     lines = [
         f"{name}  {item.state}, {item.failures} failures, "
-        f"retried in {max(0.0, item.until - time.time()):.0f} s: {item.why}"
+        f"retried in {max(0.0, item.until - time.time()):.0f} s: {one_line(item.why)}"
         for name, item in sorted(found.items())
     ]
     show(found, session.json, "\n".join(lines) or "no breaker is open")

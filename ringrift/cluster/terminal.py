@@ -6,17 +6,36 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from ringrift.events.visible import visible
 
 PLAIN_WIDTH = 132
 """columns of tables that are not written to a terminal"""
 PLAIN_PROGRESS_SECONDS = 2.0
+WIDTH_MAX = 10_000
+"""no table is wider"""
 
 
 class _Console(Console):
     def __init__(self, **options: Any) -> None:
         # what is printed is text, not markup: names may contain brackets and colons
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Escape what a terminal would act on, before it is measured."""
+        return super().render_str(visible(text, keep="\n\t"), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Escape the same in everything else that is printed."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text, keep="\n"), style, control)
 
     def on_broken_pipe(self) -> None:
         """Let the caller end the command: rich would exit with status 1."""
@@ -32,9 +51,30 @@ def console(*, plain: bool = False, width: int = PLAIN_WIDTH) -> Console:
     return _Console(width=width, force_terminal=False)
 
 
+def fitting(out: Console, found: Table, *, fold_columns: bool = True) -> RenderableType:
+    """The table, or if it is too wide for `out` its rows one below another, a line for each value.
+    It is too wide if a word would be broken; without `fold_columns`, if a cell would be."""
+    wide = out.options.update(width=WIDTH_MAX, max_width=WIDTH_MAX)
+    need = Measurement.get(out, wide, found)
+    if (need.minimum if fold_columns else need.maximum) <= out.width:
+        return found
+    names = [str(column.header) for column in found.columns]
+    indent = max(map(len, names)) + 2
+    parts: list[RenderableType] = [found.title] if found.title else []
+    for number, row in enumerate(zip(*(column.cells for column in found.columns), strict=True), 1):
+        parts.append(f"row {number}")
+        record = Table.grid(padding=(0, 2, 0, 0))
+        record.add_column(no_wrap=True, min_width=indent - 2)
+        record.add_column(overflow="fold")
+        for name, cell in zip(names, row, strict=True):
+            record.add_row(f"  {name}", cell)
+        parts.append(record)
+    return Group(*parts)
+
+
 def complain(text: str) -> None:
-    """Write a line to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Write lines to standard error."""
+    print(visible(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:
@@ -62,9 +102,15 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
         def report(done: int, total: int) -> None:
             speed = bar.tasks[task].speed
+            done, total = _within(done, total)
             bar.update(task, completed=done, total=total, rate=f"{speed:,.1f}/s" if speed else "")
 
         yield report
+
+
+def _within(done: int, total: int) -> tuple[int, int]:
+    """Progress that is neither negative nor beyond the end, which may still move."""
+    return max(0, done), max(0, done, total)
 
 
 def _plain_progress(title: str) -> Callable[[int, int], None]:
@@ -73,10 +119,11 @@ def _plain_progress(title: str) -> Callable[[int, int], None]:
 
     def report(done: int, total: int) -> None:
         nonlocal last, start
+        done, total = _within(done, total)
         start = done if start is None else start
         if (now := time.monotonic()) - last >= PLAIN_PROGRESS_SECONDS:
             last = now
-            rate = (done - start) / (now - first)
+            rate = max(0, done - start) / (now - first)
             pace = f", {rate:,.1f}/s, {clock((total - done) / rate)} left" if rate else ""
             complain(f"{title}: {done:,} of {total:,}{pace}")
 

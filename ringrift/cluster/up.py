@@ -16,25 +16,23 @@ import torch
 from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
-from ringrift.cluster.screen import Screen, generations_table, ratings_table
+from ringrift.cluster.screen import generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, stop_on_signals, supervise
 from ringrift.cluster.terminal import complain
+from ringrift.cluster.watching import SHOW_SECONDS, Watching
 from ringrift.events import Contradiction, Settings
-from ringrift.events.facts import GameCompleted
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
+from ringrift.insight.live import Live
 from ringrift.insight.plot_style import elo_over_games
 from ringrift.log import marks, read
-from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.log.presence import Heartbeat, Presence
 from ringrift.runtime.host import node_name, threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
 
-SHOW_SECONDS = 0.5
 MORE_GENERATIONS = 3
 """by which the command that continues a finished run raises `--generations`"""
 
@@ -71,8 +69,8 @@ async def up(
         loop = Loop(log, url, data, embedded, out)
         stop_on_signals(loop.stopping.set)
         await loop.run(seconds)
-        print_summary(out, loop.view, data)
-        out.print(f"continue with: {_continue_with(command, loop.view)}", soft_wrap=True)
+        print_summary(out, loop.live.loop, data)
+        out.print(f"continue with: {_continue_with(command, loop.live.loop)}", soft_wrap=True)
     if loop.problem:
         complain(f"ringrift up: {loop.problem}")
     return 1 if loop.problem else 0
@@ -95,8 +93,8 @@ class Loop:
         self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, out: Console
     ) -> None:
         self.log, self.url, self.data, self.server = log, url, data, server
-        self.view = LoopView()
-        self.screen = Screen(self.view, out)
+        self.live = Live(log)
+        self.screen = Watching(self.live, out, f"{url}, {data}")
         self.stopping = asyncio.Event()
         self.problem: str | None = None
         planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())
@@ -107,8 +105,8 @@ class Loop:
         set; `problem` is set if the server failed."""
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self.stopping.set)
-        with self.screen.live or contextlib.nullcontext():
-            jobs = [self._follow_events(), self._follow_games(), self._show()]
+        with self.screen.shown():
+            jobs = [self.live.run(), self.screen.run(), self._watch_progress()]
             if self.server is not None:
                 jobs += [self.server.keep(self.screen.say), self._watch_server(self.server)]
             async with background(*jobs, ended=self._watcher_ended):
@@ -125,27 +123,14 @@ class Loop:
     async def _watch_server(self, server: EmbeddedServer) -> None:
         raise await server.fault()
 
-    async def _follow_events(self) -> None:
-        async for recorded in read.follow(self.log):
-            self.view.take(recorded)
-            if self.view.finished() and self.view.seq >= await self.log.tail("EVENTS"):
-                self.stopping.set()
-
-    async def _follow_games(self) -> None:
-        tail = await self.log.tail("GAMES")
-        async for game, _ in read.follow(self.log, GameCompleted, after=tail):
-            self.screen.count_game(game.plies)
-
-    async def _show(self) -> None:
-        presence = Presence(self.log)
-        heartbeats: list[Heartbeat] = []
-        tail = 0
-        while True:
-            # without the server, the last known state is shown
-            with contextlib.suppress(StreamError, TimeoutError):
-                heartbeats, tail = await presence.all(), await self.log.tail("EVENTS")
-            self.screen.show(heartbeats, tail, f"server {self.url}, data {self.data}")
+    async def _watch_progress(self) -> None:
+        """Stop when all wanted generations are judged, or when a person quits."""
+        while not self.screen.quit.is_set():
+            view = self.live.loop
+            if view.finished() and view.seq >= await self.log.tail("EVENTS"):
+                break
             await asyncio.sleep(SHOW_SECONDS)
+        self.stopping.set()
 
 
 def print_summary(out: Console, view: LoopView, data: Path) -> None:

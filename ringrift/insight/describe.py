@@ -10,8 +10,11 @@ from rich.table import Table
 
 from ringrift.errors import CommandError
 from ringrift.events import Fact, facts, type_of
+from ringrift.events.visible import visible
 
 TEXT_MAX = 60
+LINE_MAX = 400
+"""characters of a reason in a line"""
 ITEMS_MAX = 3
 """Items of a list that are shown."""
 DIGITS_SHOWN = 12
@@ -69,7 +72,7 @@ def field_text(value: Any) -> str:
         case str() if len(value) == 64 and set(value) <= set("0123456789abcdef"):
             return short(value)
         case str():
-            text = value if len(value) <= TEXT_MAX else value[: TEXT_MAX - 1] + "…"
+            text = one_line(value, TEXT_MAX)
             return f'"{text}"' if " " in text else text
         case facts.Seat():
             return value.participant
@@ -86,6 +89,13 @@ def field_text(value: Any) -> str:
         case Struct():
             return field_text(msgspec.json.encode(value).decode())
     return str(value)
+
+
+def one_line(text: str, most: int = LINE_MAX) -> str:
+    """Return a text that anybody may have written in at most `most` characters, with line breaks
+    and control characters as escapes."""
+    shown = visible(text[: most + 1])
+    return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

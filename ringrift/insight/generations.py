@@ -81,6 +81,8 @@ class ConfigView:
     plies: int = 0
     play_seconds: float = 0.0
     games_planned: int = 0
+    games_before: int = 0
+    """Games planned for earlier generations than the one that is played."""
     evaluation_games: int = 0
     shards: int = 0
     samples: int = 0
@@ -145,6 +147,8 @@ class ConfigView:
         """Fold an event of this config."""
         match event:
             case facts.SelfplayPlanned():
+                if event.generation != self.playing:
+                    self.games_before = self.games_planned
                 self.games_planned += event.games
                 self.playing = event.generation
             case facts.SelfplayFinished():
@@ -198,6 +202,18 @@ class ConfigView:
             row and row.promoted is not None and {"random", "heuristic"} <= row.scores.keys()
             for row in rows
         )
+
+
+def verdict_of(view: ConfigView, row: Generation) -> str:
+    """Return the verdict on a network with its reason, or what it waits for."""
+    if row.promoted is not None:
+        verdict = "promoted" if row.promoted else "rejected"
+        return f"{verdict}{', tainted' if row.tainted else ''}: {row.why}"
+    if row.evaluation_failed:
+        return "evaluation failed"
+    if row.model:
+        return "in evaluation"
+    return "training failed" if view.training_failed == row.number else "in training"
 
 
 @dataclass(kw_only=True)

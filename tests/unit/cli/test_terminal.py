@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from rich.table import Table
+from rich.text import Text
 
 from ringrift.cli.common import show
 from ringrift.cli.main import main
-from ringrift.cluster.terminal import console, progress
+from ringrift.cluster.terminal import complain, console, progress
 
 
 class Terminal(io.StringIO):
@@ -78,3 +80,32 @@ def test_a_command_works_without_standard_streams(monkeypatch: pytest.MonkeyPatc
     for stream in nowhere:
         stream.close()
     assert statuses == [0, 2]
+
+
+def test_progress_is_never_negative_nor_beyond_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ringrift.cluster.terminal.PLAIN_PROGRESS_SECONDS", 0.0)
+    with progress("reading") as report:
+        report(0, 10)
+        report(-3, -1)
+        report(12, 10)
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "reading: 0 of 10",
+        "reading: 0 of 0",
+        "reading: 12 of 12",
+    ]
+
+
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\x9b31m", "\u202e", "\u2066", "\x07", "\r", "\u200b"])
+def test_what_a_terminal_acts_on_is_shown_as_an_escape(
+    odd: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Table("name")
+    table.add_row(odd)
+    show(None, False, odd, Text(odd), table)
+    show({"name": odd}, True)
+    complain(odd)
+    out, err = capsys.readouterr()
+    assert all(each.isprintable() or each == "\n" for each in out + err)
+    assert json.loads(out.splitlines()[-1]) == {"name": odd}
