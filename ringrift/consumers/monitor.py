@@ -1,5 +1,5 @@
-"""Monitors the cluster: observes nodes and voters, retries dead letters that are due, closes the
-breakers that an operator resets, measures.
+"""Monitors the cluster: observes nodes and voters, retries dead letters that are due, and closes
+the breakers that an operator resets.
 
 Observations are recorded as facts, two deciders decide on them, and the monitor carries out what
 they request. One monitor acts, under a lease."""
@@ -7,23 +7,20 @@ they request. One monitor acts, under a lease."""
 import asyncio
 
 from ringrift.deciders.fleet import dead_letters
-from ringrift.deciders.fleet.health import HEALTH_LEVELS
-from ringrift.deciders.fleet.resilience import QUORUM_LEVELS, Quorum
+from ringrift.deciders.fleet.resilience import Quorum
 from ringrift.events import Fact, Recorded, facts as f, type_of
 from ringrift.log import read
 from ringrift.log.presence import Seen
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
-from ringrift.runtime.cluster_view import ClusterView, cluster_view, voters
+from ringrift.runtime.cluster_view import voters
 from ringrift.runtime.dead_letter_retry import retry
 from ringrift.runtime.decide import act
-from ringrift.runtime.metrics import Metrics
 from ringrift.runtime.process import Job, Process
 from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.run import run
 
-OBSERVE_SECONDS, MEASURE_SECONDS = 2.0, 10.0
-RESILIENCE_LEVELS = ("CRITICAL", "WARNING", "HEALTHY")
+OBSERVE_SECONDS = 2.0
 MISSING_SECONDS = 20.0
 """without a heartbeat of a kind of process before that is recorded; a restart is shorter"""
 OBSERVATIONS = (
@@ -106,7 +103,6 @@ def _jobs(process: Process, fence: Expect) -> dict[str, Job]:
     return {
         "observation": lambda: observe(process, fence),
         "requests": lambda: _carry_out_requests(process, fence),
-        "metrics": lambda: measure(process),
         "breakers": process.breakers.shared.follow,
     }
 
@@ -169,72 +165,6 @@ async def _carry_out(process: Process, fence: Expect, item: Recorded) -> None:
         await process.append(outcome, cause=meta.position, expect=fence)
         name = type(outcome).__name__
         process.logger.info("dead letter retried", outcome=name, cause=meta.position)
-
-
-async def measure(process: Process) -> None:
-    """Measure every `MEASURE_SECONDS`, until cancelled."""
-    while True:
-        limit = process.controls.operation.dead_letters_max
-        now = process.clock.wall
-        view = await cluster_view(process.log, dead_letters_max=limit, now=now)
-        measure_cluster(process.metrics, view)
-        await measure_configs(process)
-        await asyncio.sleep(MEASURE_SECONDS)
-
-
-def measure_cluster(metrics: Metrics, view: ClusterView) -> None:
-    """Set the metrics of the cluster."""
-    quorum_needs = view.voters // 2 + 1
-    metrics.set("ringrift_quorum_health_level", QUORUM_LEVELS.index(view.quorum))
-    metrics.set("ringrift_quorum_alive_voters", view.voters_alive)
-    metrics.set("ringrift_quorum_total_voters", view.voters)
-    metrics.set("ringrift_quorum_margin", view.voters_alive - quorum_needs)
-    metrics.set("ringrift_health_score", view.health.score)
-    metrics.set("ringrift_health_level", HEALTH_LEVELS.index(view.health.level))
-    metrics.set("ringrift_resilience_score", view.resilience.score)
-    metrics.set("ringrift_resilience_level", RESILIENCE_LEVELS.index(view.resilience.level))
-    metrics.set("ringrift_breakers_open", len(view.breakers))
-    metrics.set("ringrift_dead_letters_unresolved", view.dead_letters)
-    metrics.clear("ringrift_paused", "ringrift_nodes")
-    metrics.clear("ringrift_trouble", "ringrift_process_crashes")
-    for process, count in view.running.items():
-        metrics.set("ringrift_processes_running", count, process)
-    for name, count in view.crashes.items():
-        metrics.set("ringrift_process_crashes", count, *name.split("@", 1))
-    for trouble in view.troubles:
-        metrics.set("ringrift_trouble", 1, trouble.name, trouble.scope)
-    for pause in view.paused:
-        metrics.set("ringrift_paused", 1, *pause.split("/"))
-    for node in view.nodes.values():
-        metrics.add("ringrift_nodes", node.standing)
-    for queue in view.work:
-        metrics.set("ringrift_work_pending", queue.waiting, queue.kind)
-        metrics.set("ringrift_work_ack_pending", queue.in_hand, queue.kind)
-        metrics.set("ringrift_work_redelivered", queue.redelivered, queue.kind)
-        if queue.last_ack_seconds is not None:
-            metrics.set("ringrift_work_last_ack_age_seconds", queue.last_ack_seconds, queue.kind)
-
-
-async def measure_configs(process: Process) -> None:
-    """Set the metrics of each config, and how often nodes rejoined, from the facts."""
-    log, metrics = process.log, process.metrics
-    for promoted, _ in await read.latest_of_each(log, f.ModelPromoted):
-        metrics.set("ringrift_generation", promoted.generation, promoted.config)
-    for quality, _ in await read.latest_of_each(log, f.QualityAssessed):
-        metrics.set("ringrift_data_quality", quality.adjusted, quality.config)
-    for pace, _ in await read.latest_of_each(log, f.VelocityChanged):
-        metrics.set("ringrift_elo_above_heuristic", pace.elo_above_heuristic, pace.config)
-        if pace.elo_95_half_width is not None:
-            metrics.set("ringrift_elo_95_half_width", pace.elo_95_half_width, pace.config)
-        if pace.elo_per_hour is not None:
-            metrics.set("ringrift_elo_velocity", pace.elo_per_hour, pace.config)
-    kind = type_of(f.GameCompleted)
-    request = {"subjects_filter": kind.subject_filter}
-    info = await log.call(f"STREAM.INFO.{kind.stream}", request)
-    for subject, count in (info["state"].get("subjects") or {}).items():
-        metrics.set("ringrift_games", count, subject.split(".")[2])
-    rejoined = [event.rejoined async for event, _ in read.facts(log, f.NodeJoined)]
-    metrics.set("ringrift_nodes_reconnected_total", sum(rejoined))
 
 
 if __name__ == "__main__":

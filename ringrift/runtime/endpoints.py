@@ -4,6 +4,8 @@
 /ready    200 once it has caught up with the log, else 503
 /metrics  see `ringrift.runtime.metrics`
 /status   the process and the cluster as JSON
+/metrics/fleet   the cluster, its nodes and configs: see `ringrift.runtime.fleet_metrics`
+/sd       addresses of all processes, for Prometheus's `http_sd_configs`
 """
 
 import asyncio
@@ -13,10 +15,12 @@ from typing import Any
 import msgspec
 
 import ringrift
+from ringrift.log.errors import StreamError
 from ringrift.log.presence import SILENT_SECONDS
 from ringrift.runtime import http, metrics
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
 from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
+from ringrift.runtime.fleet_metrics import Fleet, Target, targets
 from ringrift.runtime.process import Process
 from ringrift.runtime.processes import MONITOR_PORT, PROCESSES
 
@@ -30,6 +34,7 @@ class Endpoints:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._fleet = Fleet(process.log, process.clock.wall)
         self._cluster: tuple[float, ClusterView] | None = None
         self._asking = asyncio.Lock()
 
@@ -43,9 +48,25 @@ class Endpoints:
                 return _plain("ready" if condition.ready(now) else None, self._not_ready(now))
             case "/metrics":
                 return http.Answer(200, metrics.CONTENT_TYPE, self._metrics(now))
+            case "/metrics/fleet":
+                return await self._fleet_metrics()
+            case "/sd":
+                found = await self._targets()
+                return http.Answer(200, http.JSON, msgspec.json.encode(found))
             case "/status":
                 return http.Answer(200, http.JSON, msgspec.json.encode(await self._status(now)))
-        return http.Answer(404, http.TEXT, b"there are /health, /ready, /metrics and /status\n")
+        known = b"there are /health, /ready, /metrics, /metrics/fleet, /sd and /status\n"
+        return http.Answer(404, http.TEXT, known)
+
+    async def _targets(self) -> list[Target]:
+        return await targets(self._process.log, self._process.node, self._process.clock.wall)
+
+    async def _fleet_metrics(self) -> http.Answer:
+        try:
+            found = await self._fleet.metrics()
+        except StreamError as error:  # so that Prometheus sees the target down
+            return http.Answer(503, http.TEXT, f"{error}\n".encode())
+        return http.Answer(200, metrics.CONTENT_TYPE, found.text())
 
     def _stalled(self, now: float) -> str:
         seconds = self._process.condition.work_stalled_seconds(now)

@@ -23,8 +23,8 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metric(Struct, frozen=True):
-    """One metric. The acting monitor measures `cluster` metrics, every process measures all others
-    about itself."""
+    """One metric. Those of the `cluster` are measured on request, by any process
+    (`ringrift.runtime.fleet_metrics`); every process measures all others about itself."""
 
     name: str
     type: MetricType
@@ -76,7 +76,9 @@ _LIST = (
     ),
     _cluster("ringrift_processes_running", "Running processes by kind.", "process"),
     _cluster("ringrift_process_crashes", "Crashes in 10 minutes, if many.", "process", "at"),
-    _cluster("ringrift_trouble", "1 for every failure or setback in force.", "kind", "scope"),
+    _cluster(
+        "ringrift_trouble", "1 for every failure or setback in force.", "kind", "scope", "severity"
+    ),
     _cluster("ringrift_breakers_open", "Targets with an open breaker."),
     _cluster("ringrift_dead_letters_unresolved", "Dead letters that are not resolved."),
     _cluster("ringrift_work_pending", "Tickets that no worker has taken.", "kind"),
@@ -95,6 +97,16 @@ _LIST = (
         "config",
     ),
     _cluster("ringrift_elo_velocity", "Elo per hour of the promoted networks.", "config"),
+    _cluster("ringrift_training_loss", "Loss of the newest training.", "config"),
+    _cluster("ringrift_validation_loss", "Its loss on samples held back.", "config"),
+    _cluster("ringrift_node_processes", "Running processes of a node.", "consumer", "node"),
+    _cluster("ringrift_node_errors", "Errors of these since they started.", "consumer", "node"),
+    _cluster("ringrift_node_pressure_tier", _TIERS, "node"),
+    _cluster("ringrift_node_price_per_hour", "Price of a node, in your currency.", "node"),
+    _counter("ringrift_node_games_total", "Self-play games of a node.", "node", cluster=True),
+    _counter(
+        "ringrift_node_play_seconds_total", "Time a node played for these.", "node", cluster=True
+    ),
     _cluster("ringrift_data_quality", "Quality of the newest games, 0 to 1.", "config"),
 )
 COLLECTORS: dict[MetricType, Callable[..., Gauge | Counter | Histogram]] = {
@@ -106,13 +118,14 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}
 
 
 class Metrics:
-    """The values of one process; `common` are labels of every metric in the list."""
+    """The values of one process, with `common` labels, or without those of the cluster."""
 
     def __init__(self, **common: str) -> None:
         self._common = common
         self._collectors: dict[str, Gauge | Counter | Histogram] = {}
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        if common:
+            ProcessCollector(registry=self.registry)
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge, or a counter that is counted elsewhere."""
@@ -124,11 +137,11 @@ class Metrics:
             assert isinstance(metric, Gauge), f"{name} is a histogram"
             metric.set(value)
 
-    def add(self, name: str, *labels: str) -> None:
-        """Count one more."""
+    def add(self, name: str, *labels: str, by: float = 1) -> None:
+        """Count one more, or `by`."""
         metric = self._metric(name, labels)
         assert not isinstance(metric, Histogram), f"{name} is a histogram"
-        metric.inc()
+        metric.inc(by)
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
         """Add an observation to a histogram."""
@@ -157,4 +170,5 @@ class Metrics:
         if name not in self._collectors:
             create, names = COLLECTORS[declared.type], (*self._common, *declared.labels)
             self._collectors[name] = create(name, declared.help, names, registry=self.registry)
-        return self._collectors[name].labels(*self._common.values(), *labels)
+        values, found = (*self._common.values(), *labels), self._collectors[name]
+        return found.labels(*values) if values else found

@@ -33,7 +33,6 @@ MONITOR_PORT = 8790
 _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
 _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
-_MEASURED: Facts = (f.NodeJoined, f.ModelPromoted, f.QualityAssessed, f.VelocityChanged)
 _OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
@@ -204,7 +203,7 @@ _SPECS = (
         leased=True,
         decides=("fleet.nodes", "fleet.dead_letters"),
         own_writes=(*_OBSERVED, *_RETRIED),
-        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, *_MEASURED, *RULES_OF, f.BreakerReset),
+        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, f.BreakerReset),
         own_stores=(_BREAKERS, topology.WORK),
     ),
     ProcessSpec(

@@ -1,15 +1,13 @@
-"""The monitor observes nodes, retries dead letters, closes breakers and measures."""
+"""The monitor observes nodes, retries dead letters and closes breakers."""
 
 from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.games import recorded_game
-from support.loop_facts import promoted
 from support.system import System, running, until
 
 from ringrift.consumers import monitor
-from ringrift.consumers.monitor import Known, measure_configs
+from ringrift.consumers.monitor import Known
 from ringrift.events import draft
 from ringrift.events.facts import (
     BreakerReset,
@@ -20,7 +18,6 @@ from ringrift.events.facts import (
     DeadLetterRetryRequested,
     NodeJoined,
     NodePresenceChanged,
-    VelocityChanged,
 )
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
@@ -88,11 +85,6 @@ async def test_a_breaker_that_an_operator_resets_is_closed(
         await until(lambda: process.breakers.allows("node-test"))
 
 
-async def test_the_acting_monitor_measures_the_cluster(system: System, process: Process) -> None:
-    async with running(monitor.main(process)):
-        await until(lambda: process.metrics.value("ringrift_dead_letters_unresolved") == 0)
-
-
 def test_a_node_that_reported_its_stop_to_an_earlier_monitor_is_not_missing() -> None:
     known = Known()
     for event in (
@@ -105,36 +97,6 @@ def test_a_node_that_reported_its_stop_to_an_earlier_monitor_is_not_missing() ->
         known.take(event)
     changes = [(change.node, change.present, change.left) for change in known.changes({})]
     assert changes == [("a", False, True), ("b", False, False)]
-
-
-async def test_the_newest_facts_of_a_config_are_measured(system: System, process: Process) -> None:
-    velocity = VelocityChanged(
-        config="hex8_2p",
-        model="ab" * 32,
-        elo_per_hour=None,
-        pace=None,
-        elo_above_heuristic=120.5,
-        settings_version=1,
-    )
-    await system.write(promoted(generation=1), promoted(generation=2), velocity)
-    await system.write(recorded_game(1), recorded_game(2))
-    await measure_configs(process)
-    value = process.metrics.value
-    assert value("ringrift_games", "hex8_2p") == 2
-    assert value("ringrift_generation", "hex8_2p") == 2
-    assert value("ringrift_elo_above_heuristic", "hex8_2p") == 120.5
-    assert value("ringrift_elo_velocity", "hex8_2p") is None, "unknown before a second network"
-
-
-async def test_a_config_without_facts_is_not_measured(system: System, process: Process) -> None:
-    await measure_configs(process)
-    assert process.metrics.value("ringrift_generation", "hex8_2p") is None
-
-
-async def test_nodes_that_rejoined_are_counted(system: System, process: Process) -> None:
-    await system.write(NodeJoined(node="a", rejoined=False), NodeJoined(node="b", rejoined=True))
-    await measure_configs(process)
-    assert process.metrics.value("ringrift_nodes_reconnected_total") == 1
 
 
 def test_a_kind_of_process_without_heartbeats_is_recorded_once_and_when_it_returns() -> None:

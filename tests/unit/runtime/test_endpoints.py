@@ -1,4 +1,4 @@
-"""The endpoints of a process: /health, /ready, /metrics and /status, and its port."""
+"""The endpoints of a process and its port."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from support.http_client import get
 
 from ringrift.runtime.condition import WORK_STALLED_SECONDS_MAX
 from ringrift.runtime.endpoints import health_port, serve_health
+from ringrift.runtime.heartbeat import beat_once
 from ringrift.runtime.process import Clock, Process
 from ringrift.runtime.processes import PROCESSES
 from ringrift.tools.memory_log import MemoryLog
@@ -89,11 +90,29 @@ async def test_the_status_includes_the_cluster(process: Process) -> None:
     assert any(line.startswith("coordinator:") for line in known["cluster"]["advice"])
 
 
+async def test_any_process_serves_the_metrics_of_the_fleet(process: Process) -> None:
+    async with served(process) as address:
+        process.health_address = address
+        await beat_once(process)
+        status, body = await get(address, "/metrics/fleet")
+        assert (status, await get(address, "/sd")) == (
+            200,
+            (200, json.dumps(expected(address), separators=(",", ":")).encode()),
+        )
+    assert b'ringrift_node_processes{consumer="rater",node="test"} 1.0\n' in body
+    assert b"ringrift_consumer_alive" not in body, "of the process itself"
+
+
+def expected(address: str) -> list[dict[str, object]]:
+    labels = {"__meta_ringrift_consumer": "rater", "__meta_ringrift_node": "test"}
+    return [{"targets": [address], "labels": labels}]
+
+
 async def test_an_unknown_path_is_answered_with_the_known_ones(process: Process) -> None:
     async with served(process) as address:
         status, body = await get(address, "/")
     assert status == 404
-    assert b"/health, /ready, /metrics and /status" in body
+    assert b"/health, /ready, /metrics, /metrics/fleet, /sd and /status" in body
 
 
 def test_every_consumer_has_a_port_of_its_own() -> None:
