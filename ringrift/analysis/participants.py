@@ -9,6 +9,7 @@ NETWORK@HARNESS[:BUDGET]
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -130,6 +131,9 @@ class Library:
 
         if model_store.is_file(name) and not self._files:
             raise CommandError(f"{name!r} is no player and no digest of a network")
+        if model_store.is_file(name) and _is_missing(name):
+            forms = "a tier D1 to D10, a harness, `current`, a digest or a file"
+            raise CommandError(f"{name!r} is no player and no file: give {forms}")
         if self._log is None and not model_store.is_file(name):
             raise CommandError(f"{name} is no file, and without a log there are no stored networks")
         digest, data = await model_store.found(name, self._log)
@@ -153,6 +157,10 @@ class Library:
     def clear(self) -> None:
         """Forget all networks."""
         self._kept.clear()
+
+
+def _is_missing(name: str) -> bool:
+    return not Path(name).is_file()
 
 
 def _load(data: bytes, digest: str, config: str) -> Model:

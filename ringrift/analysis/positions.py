@@ -23,7 +23,7 @@ FIRST_BUDGET_MIN: Final = 8
 PRINCIPAL_MOVES_MAX: Final = 16
 
 
-class RootInfo(Struct, frozen=True, kw_only=True, rename="camel"):
+class RootInfo(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The position that was searched.
 
     `values` are by seat, in -1..1: the mean over the search, or that of the principal variation.
@@ -37,7 +37,7 @@ class RootInfo(Struct, frozen=True, kw_only=True, rename="camel"):
     raw_values: list[float | None] | None = None
 
 
-class MoveInfo(Struct, frozen=True, kw_only=True, rename="camel"):
+class MoveInfo(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A candidate move.
 
     `values` are those of the position after it, by seat, None where unknown; with

@@ -92,6 +92,10 @@ class Searcher:
                 else:
                     job.found.set_result(done.result()[index])
 
+    def clear(self) -> None:
+        """Free the memory of players; searches in work are finished."""
+        self._players.clear()
+
     def close(self) -> None:
         """Wait for the search in work, if any, and end the thread."""
         self._thread.shutdown()

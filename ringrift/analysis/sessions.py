@@ -7,7 +7,7 @@ await session.advance(searcher)
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -148,13 +148,10 @@ class Session:
     async def advance(self, searcher: Searcher) -> list[Ply]:
         """Let participants move until a person has the choice or the game is over; return what was
         played."""
-        return [ply async for ply in self.plies_of_participants(searcher)]
-
-    async def plies_of_participants(self, searcher: Searcher) -> AsyncIterator[Ply]:
-        """As `advance`, but yield each ply as it is played."""
-        while played := await self.step(searcher):
-            for ply in played:
-                yield ply
+        played: list[Ply] = []
+        while step := await self.step(searcher):
+            played += step
+        return played
 
     def record(self) -> Record:
         """Return the game so far as a record."""

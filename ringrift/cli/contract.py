@@ -3,6 +3,7 @@ declarations in the code."""
 
 from pathlib import Path
 
+from ringrift.analysis.messages import schemas
 from ringrift.cli.common import HERE, PositiveInt, Session, opened, show
 from ringrift.cluster import monitoring
 from ringrift.cluster.terminal import complain
@@ -24,7 +25,7 @@ def export(*, root: Path = ROOT) -> None:
         root: Root of the repository.
     """
     _require_root(root)
-    for path in contract.export(root, tables()):
+    for path in contract.export(root, tables(), schemas()):
         print(f"{'written' if (root / path).exists() else 'removed'}  {path}")
 
 
@@ -37,7 +38,7 @@ def check(*, root: Path = ROOT) -> int:
         root: Root of the repository.
     """
     _require_root(root)
-    outdated = contract.check(root, tables())
+    outdated = contract.check(root, tables(), schemas())
     for path in outdated:
         print(f"{path} is out of date")
     print("run `ringrift contract export` and commit" if outdated else "all files are up to date")

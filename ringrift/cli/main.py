@@ -50,6 +50,9 @@ COMMANDS = {
         "verify": "explain:verify",
     },
     "Play and measure": {
+        "play": "play:play",
+        "analyse": "analyse:analyse",
+        "engine": "analyse:engine",
         "strength": "measure:strength",
         "gauntlet": "measure:gauntlet",
         "tiers": "measure:tiers",

@@ -5,6 +5,7 @@
 - `streams/<name>.json`: in the form of `nats stream add --config`
 - `consumers/<stream>.<name>.json`: in the form of `nats consumer add --config`
 - `schemas/<Event>.v<n>.json`: JSON Schema of the whole envelope; those of earlier versions stay
+- `schemas/engine/`: JSON Schemas of the lines of the analysis engine
 - `schemas/README.md`: which process writes and reads each event
 - the generated tables of `PAGES`
 """
@@ -23,6 +24,7 @@ from ringrift.server import configuration as conf
 
 Tables = Mapping[str, str]
 """Markdown tables by name, from `ringrift.insight.process_tables`"""
+NONE: Tables = {}
 PAGES = ("ops/README.md", "docs/policies.md")
 """pages with generated tables, each between `<!-- table: NAME -->` and `<!-- end -->`"""
 _TABLE = re.compile("(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -36,9 +38,11 @@ line. `monitor` also takes the time from every event.
 _OWNED = ("streams", "consumers", "schemas")
 
 
-def files(root: Path, tables: Tables) -> dict[str, str]:
-    """Content of every file of the contract, by its path from the root."""
+def files(root: Path, tables: Tables, more: Tables = NONE) -> dict[str, str]:
+    """Content of every file of the contract, by its path from the root; `more` are files of rooms
+    above this one."""
     found = {
+        **more,
         conf.CONF_FILE: conf.SHIPPED_CONF,
         conf.VOTER_FILE: conf.voter_conf(conf.Voter()),
         conf.USERS_FILE: conf.as_json({}),
@@ -56,9 +60,9 @@ def files(root: Path, tables: Tables) -> dict[str, str]:
     return found
 
 
-def export(root: Path, tables: Tables) -> list[str]:
+def export(root: Path, tables: Tables, more: Tables = NONE) -> list[str]:
     """Write the contract under `root`; the paths that changed, including those of removed files."""
-    wanted = files(root, tables)
+    wanted = files(root, tables, more)
     changed = _differing(root, wanted)
     for path in changed:
         target = root / path
@@ -70,9 +74,9 @@ def export(root: Path, tables: Tables) -> list[str]:
     return changed
 
 
-def check(root: Path, tables: Tables) -> list[str]:
+def check(root: Path, tables: Tables, more: Tables = NONE) -> list[str]:
     """Paths under `root` that differ from the declarations: missing, changed, or obsolete."""
-    return _differing(root, files(root, tables))
+    return _differing(root, files(root, tables, more))
 
 
 def _differing(root: Path, wanted: Mapping[str, str]) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringrift.nets.nnue.inference import Network, new_accumulators, no_network
 from ringrift.rules.geometry import Geometry
@@ -119,7 +120,7 @@ class _Chunk(Chunk):
     def candidates(self, game: int, decision: Decision) -> Candidates:
         d, n, exact = self.stack, self.geometry.seats, self._plan.kind == MAXN
         gains = unscaled(d.order[game, self._order(game)] / ROOT_SCALE - np.float32(2.0))
-        gains[decision.visits == 0] = np.nan
+        gains[~self._is_current(game) | (decision.visits == 0)] = np.nan
         values = np.full((len(gains), n), np.nan, np.float32)
         if exact:
             values[:, d.game[game].root_player] = gains
@@ -131,6 +132,15 @@ class _Chunk(Chunk):
         lines = tuple(decision.line if own else () for own in best)
         raw = np.full(n, np.nan, np.float32)
         return Candidates(None, values, raw, lines, bounds=not exact)
+
+    def _is_current(self, game: int) -> NDArray[np.bool_]:
+        """Whether the score of each root move is of the iteration that gave the result, by move."""
+        at, f = self.stack.game[game], self.stack.frame[game * LEVELS]
+        finished = int(f.count)
+        if at.depth > at.completed and f.best != 0:
+            finished = int(f.next) - int(at.level > 0)
+        current: NDArray[np.bool_] = self._order(game) < finished
+        return current
 
     def _order(self, game: int) -> Codes:
         """Return the places of the root moves in the pool, in ascending order of their codes."""
