@@ -3,16 +3,22 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from support.examples import example
 
 from ringrift.analysis.participants import Library, Wish, parse, usual_budget
 from ringrift.analysis.positions import analyse
 from ringrift.analysis.searching import Searcher
 from ringrift.errors import CommandError
+from ringrift.events import draft, facts, type_of
 from ringrift.learning.pairings import TIERS
+from ringrift.log.blobs import Blobs
+from ringrift.log.topology import MODEL_BUCKET
 from ringrift.nets.architectures import build
 from ringrift.nets.checkpoint import TowerCheckpoint, digest_of
 from ringrift.rules import Config, Position
 from ringrift.search.harness import HARNESSES, HarnessError
+from ringrift.tools.memory_log import MemoryLog
 
 HEX8 = Config.parse("hex8_2p")
 
@@ -93,3 +99,29 @@ async def test_files_and_stored_networks_are_read_only_where_permitted(network: 
         await Library().participant(HEX8, f"{network}:4")
     with pytest.raises(CommandError, match="without a log there are no stored networks"):
         await Library(files=True).participant(HEX8, "c0ffee")
+
+
+async def test_the_current_network_is_read_from_the_log(network: Path) -> None:
+    # given a log with an incumbent
+    log, data = MemoryLog(), network.read_bytes()  # noqa: ASYNC240
+    digest = await Blobs(log).put(MODEL_BUCKET, data)
+    library = Library(log)
+    assert await library.current(HEX8) is None
+    fact = example(type_of(facts.ModelPromoted))
+    promoted = replace(fact, config="hex8_2p", model=digest)
+    await log.append([draft(promoted, cause=None, source="test", key="1")])
+    # then it is `current`, and has a digest
+    assert await library.current(HEX8) == digest
+    for name in ("current", digest[:8]):
+        assert (await library.participant(HEX8, f"{name}:4")).seat.model == digest
+    # until it is rolled back
+    returned = facts.ModelRolledBack(
+        config="hex8_2p",
+        settings_version=1,
+        model=digest,
+        current="ab" * 32,
+        elo_drop=90.0,
+        why="-",
+    )
+    await log.append([draft(returned, cause=None, source="test", key="2")])
+    assert await library.current(HEX8) == "ab" * 32
