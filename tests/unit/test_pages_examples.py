@@ -40,3 +40,9 @@ def test_the_pictures_show_what_the_rules_reach() -> None:
     for path in pictures.FOLDER.glob("*.svg"):
         assert path.stem in pictures.EXAMPLES
         assert f"(pictures/{path.name})" in used
+
+
+def test_the_moving_picture_shows_the_recorded_game() -> None:
+    drawn = script("films").drawn_game(str(DOCS / "game.txt"))
+    kept = (DOCS / "game.svg").read_text()
+    assert drawn == kept, "run `python docs/scripts/films.py game docs/game.txt`"
