@@ -41,7 +41,9 @@ def learning(data: str, config: str) -> None:
 
     of = f"WHERE config = '{config}' ORDER BY seq"
     losses = rows(data, f"SELECT time, generation, loss FROM training_progressed {of}")
-    scores = rows(data, f"SELECT time, generation, purpose, wins, games FROM evaluation_scored {of}")
+    scores = rows(
+        data, f"SELECT time, generation, purpose, wins, games FROM evaluation_scored {of}"
+    )
     (first,) = rows(data, f"SELECT time FROM selfplay_planned {of} LIMIT 1")
     start = datetime.fromisoformat(first["time"])
     for row in (*losses, *scores):

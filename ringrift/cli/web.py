@@ -31,6 +31,7 @@ async def web(
     """
     if host not in LOOPBACK and not token:
         raise CommandError(f"--host {host} is seen by other machines: give --token as well")
+    from ringrift.cli.reference import commands
     from ringrift.web.app import State, make_app
     from ringrift.web.guard import Guard
     from ringrift.web.server import listen, serve
@@ -41,7 +42,8 @@ async def web(
     async with opened(source) as log:
         guard = Guard(token, (host, *name) if host in LOOPBACK else (host, "*", *name))
         where = f"the log at {log.servers[0].rpartition('@')[2]}"
-        app = make_app(State(log=log, view=View(log), guard=guard, where=where))
+        state = State(log=log, view=View(log), guard=guard, where=where, commands=commands)
+        app = make_app(state)
         print(f"pages: {address}/", flush=True)
         if not token:
             print(f"sign in: {address}/login?token={guard.token}", flush=True)

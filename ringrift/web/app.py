@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -22,6 +22,7 @@ from ringrift.log.protocol import Log
 from ringrift.web.guard import Bounds, Guard
 from ringrift.web.pages import (
     analysis,
+    docs,
     evaluations,
     games,
     live,
@@ -38,18 +39,20 @@ from ringrift.web.view import View
 PAGES: tuple[ModuleType, ...] = (
     *(loop, networks, evaluations),
     *(games, play, analysis),
-    *(time, live, login),
+    *(time, docs, live, login),
 )
 
 
 @dataclass(kw_only=True)
 class State:
-    """What an application shows and whom it trusts; `where` names the log for people."""
+    """What an application shows and whom it trusts; `where` names the log for people, `commands`
+    writes their page."""
 
     log: Log
     view: View
     guard: Guard
     where: str = ""
+    commands: Callable[[], str] | None = None
 
 
 @contextlib.asynccontextmanager

@@ -105,7 +105,9 @@ class Bounds:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                own = {name for name, _ in message["headers"]}
+                added = (header for header in HEADERS if header[0] not in own)
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         if refusal := self._refusal(scope):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from ringrift.cli.reference import commands
 from ringrift.events import Fact, draft
 from ringrift.tools.memory_log import MemoryLog
 from ringrift.web.app import State, make_app, running
@@ -50,7 +51,10 @@ async def site(log: MemoryLog | None = None) -> AsyncIterator[Site]:
     """A site, closed at the end of the block."""
     log = log or MemoryLog()
     view = View(log)
-    app = make_app(State(log=log, view=view, guard=Guard(TOKEN), where="a log in memory"))
+    state = State(
+        log=log, view=view, guard=Guard(TOKEN), where="a log in memory", commands=commands
+    )
+    app = make_app(state)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with running(app), httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
         await view.catch_up()
