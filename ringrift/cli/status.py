@@ -20,6 +20,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.retry import Backoff
 from ringrift.log.topology import EVENTS
+from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import ClusterView, Queue, Voters, cluster_view, voters
 
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
@@ -93,7 +94,7 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
     cluster = await cluster_view(log)
     known = Status(
-        server=log.servers[0],
+        server=shown_address(log.servers[0]),
         version=server_version(log),
         settings_version=view.settings_version,
         configs={name: _config(item) for name, item in view.configs.items()},
@@ -112,7 +113,7 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
 
 
 def _consumer(beat: Heartbeat, tail: int) -> dict[str, Any]:
-    return {**msgspec.to_builtins(beat), "lag": max(0, tail - beat.seq) if beat.folds else None}
+    return {**msgspec.to_builtins(beat), "lag": beat.behind(tail)}
 
 
 def _config(view: ConfigView) -> dict[str, Any]:

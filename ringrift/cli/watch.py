@@ -4,6 +4,7 @@ from ringrift.cli.common import Source, console, opened
 from ringrift.cluster.supervisor import background, stop_on_signals
 from ringrift.cluster.watching import Watching
 from ringrift.insight.live import Live
+from ringrift.log.wire import shown_address
 
 
 async def watch(*, plain: bool = False, source: Source = Source()) -> None:  # noqa: B008  frozen
@@ -17,7 +18,8 @@ async def watch(*, plain: bool = False, source: Source = Source()) -> None:  # n
     """
     async with opened(source) as log:
         live = Live(log)
-        screen = Watching(live, console(plain=plain), source.server or str(source.data))
+        where = shown_address(log.servers[0]) if source.server else str(source.data)
+        screen = Watching(live, console(plain=plain), where)
         stop_on_signals(screen.quit.set)
         with screen.shown():
             async with background(live.run(), screen.run(), ended=lambda _: screen.quit.set()):

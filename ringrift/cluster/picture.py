@@ -217,9 +217,10 @@ def stage_lines(live: Live, item: ConfigView, width: int) -> list[Text]:
         lines.append(Text(f"  {bar(now.step, now.steps)} {text}"))
     for match in live.running.open(item.config):
         lines.append(Text(f"  {match_text(match, live)}"))
-    current = f"current {short(item.current)}, {strength(item)}; " if item.current else ""
-    totals = f"{games:,} games, {item.samples:,} samples; {eta(live, item)}"
-    lines.append(Text(f"  {current}{totals}"))
+    totals = f"  {games:,} games, {item.samples:,} samples; {eta(live, item)}"
+    if item.current:
+        totals = f"  current {short(item.current)}  {strength(item)};{totals}"
+    lines += map(Text, textwrap.wrap(totals, max(20, width), subsequent_indent="  "))
     return lines
 
 
@@ -309,7 +310,7 @@ def _processes(live: Live) -> Text:
     if missing and len(missing) < len(PROCESSES):
         line.append(f"; missing: {', '.join(missing)}", style="red")
     errors = sum(beat.errors for beat in live.beats)
-    lags = {b.consumer: live.tail - b.seq for b in live.beats if b.folds and b.seq < live.tail}
+    lags = {beat.consumer: lag for beat in live.beats if (lag := beat.behind(live.tail))}
     if lags:
         name = max(lags, key=lags.__getitem__)
         line.append(f"; {name} is {plural(lags[name], 'event')} behind")
@@ -323,7 +324,8 @@ def process_lines(live: Live) -> Iterator[Text]:
         if all(beat.consumer != name for beat in beats):
             yield Text(f"{name:<11} missing: start it with `ringrift up` or its unit", style="red")
     for beat in sorted(beats, key=lambda beat: (beat.consumer, beat.node, beat.instance)):
-        lag = f"{max(0, live.tail - beat.seq):>5} behind" if beat.folds else " " * 12
+        behind = beat.behind(live.tail)
+        lag = " " * 12 if behind is None else f"{behind:>5} behind"
         errors = plural(beat.errors, "error") if beat.errors else ""
         doing = one_line(beat.doing)
         yield Text(f"{beat.consumer:<11} {one_line(beat.node, 16):<16} {lag}  {errors:>9}  {doing}")

@@ -43,7 +43,7 @@ def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
     """The running consumers, their activities, and their lag behind `tail` in events."""
     rows = []
     for beat in sorted(heartbeats, key=lambda beat: (beat.consumer, beat.instance)):
-        lag = max(0, tail - beat.seq) if beat.folds else None
+        lag = beat.behind(tail)
         rows.append((beat.consumer, beat.node, beat.doing, lag, beat.errors or None, beat.health))
     columns = ("consumer", "node", "doing", ">lag", ">errors", "health")
     return table(columns, rows, "consumers")

@@ -28,6 +28,7 @@ from ringrift.insight.live import Live
 from ringrift.insight.plot_style import elo_over_games
 from ringrift.log import marks, read
 from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.wire import shown_address, split_servers
 from ringrift.runtime.host import node_name, threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
@@ -94,7 +95,7 @@ class Loop:
     ) -> None:
         self.log, self.url, self.data, self.server = log, url, data, server
         self.live = Live(log)
-        self.screen = Watching(self.live, out, f"{url}, {data}")
+        self.screen = Watching(self.live, out, f"{shown_address(url)}, {data}")
         self.stopping = asyncio.Event()
         self.problem: str | None = None
         planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())
@@ -150,8 +151,12 @@ def print_summary(out: Console, view: LoopView, data: Path) -> None:
 
 
 def _continue_with(command: Sequence[str], view: LoopView) -> str:
-    """The command that continues: `command`, with more generations if it has reached its own."""
-    words = list(command)
+    """The command that continues: `command`, with more generations if it has reached its own, and
+    without passwords."""
+    words = [
+        ",".join(map(shown_address, split_servers(word))) if "@" in word and "://" in word else word
+        for word in command
+    ]
     if "--generations" in words and view.finished():
         words[words.index("--generations") + 1] = str(view.generations_wanted + MORE_GENERATIONS)
     return shlex.join(["ringrift", *words])

@@ -72,6 +72,12 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     tier: str = "normal"
     """the tier of its scarcest resource, see `ringrift.deciders.fleet.pressure`"""
     machine: Machine | None = None
+    lag: int | None = None
+    """messages of the stream it follows that it has not taken yet; None if it follows none"""
+
+    def behind(self, tail: int) -> int | None:
+        """How far it is behind: events of `EVENTS`, which ends at `tail`, if it folds them."""
+        return max(0, tail - self.seq) if self.folds else self.lag
 
 
 class Seen(Struct, frozen=True):

@@ -30,7 +30,7 @@ from ringrift.log.errors import ServerRefused, StreamError
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS, LEASE_BUCKET, WORK, WORK_KINDS, consumer_of
-from ringrift.log.wire import Wire
+from ringrift.log.wire import Wire, shown_address
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
@@ -61,13 +61,15 @@ class Voters(Struct, frozen=True, kw_only=True):
 
 class Queue(Struct, frozen=True, kw_only=True):
     """Tickets of one kind: waiting, in the hands of workers, of those the ones delivered before,
-    and the seconds since one was last acknowledged (None: never)."""
+    and the seconds since one was last acknowledged (None: never); durable consumers of its tickets
+    that are `missing`."""
 
     kind: str
     waiting: int
     in_hand: int
     redelivered: int
     last_ack_seconds: float | None
+    missing: tuple[str, ...] = ()
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
@@ -228,6 +230,10 @@ def _advice(view: ClusterView, away: Sequence[str], dead_letters_max: int) -> li
         if node.standing in ("suspected", "degraded", "lost"):
             remedy = "its tickets went to other nodes; restart its consumers or forget it"
             found.append(f"node {name}: {node.standing}; {remedy}")
+    for queue in view.work:
+        for name in queue.missing:
+            remedy = "the dispatcher creates it within seconds, or run `ringrift contract apply`"
+            found.append(f"queue {queue.kind}: its durable consumer {name} is missing; {remedy}")
     for name, crashes in view.crashes.items():
         minutes = CRASHES_SECONDS / 60
         found.append(f"{name}: crashed {crashes} times in {minutes:.0f} min; see its log")
@@ -256,7 +262,9 @@ async def voters(log: Log) -> Voters:
     try:
         info = await log.call(f"STREAM.INFO.{EVENTS}", retry=False)
     except StreamError:
-        away = tuple([server for server in log.servers if not await _answers(server)])
+        away = tuple(
+            [shown_address(server) for server in log.servers if not await _answers(server)]
+        )
         known = len(log.servers)
         return Voters(leader=None, voters=known, alive=known - len(away), away=away)
     return voters_in(info)
@@ -283,19 +291,23 @@ async def _answers(server: str) -> bool:
 
 
 async def queues(log: Log) -> list[Queue]:
-    """The queue of each kind of work, of those that exist."""
+    """The queue of each kind of work; none without the stream."""
     found = defaultdict[str, list[dict[str, Any]]](list)
+    missing = defaultdict[str, list[str]](list)
     for kind, priority in itertools.product(WORK_KINDS, PRIORITIES):
+        name = consumer_of(kind, priority)
         try:
-            info = await log.call(f"CONSUMER.INFO.{WORK}.{consumer_of(kind, priority)}")
-            found[kind].append(info)
+            found[kind].append(await log.call(f"CONSUMER.INFO.{WORK}.{name}"))
         except ServerRefused as error:
-            if error.code not in (api.NO_CONSUMER, api.NO_STREAM):
+            if error.code == api.NO_CONSUMER:
+                missing[kind].append(name)
+            elif error.code != api.NO_STREAM:
                 raise
-    return [_queue(kind, infos) for kind, infos in found.items()]
+    kinds = dict.fromkeys((*found, *missing))
+    return [_queue(kind, found[kind], missing[kind]) for kind in kinds]
 
 
-def _queue(kind: str, infos: list[dict[str, Any]]) -> Queue:
+def _queue(kind: str, infos: list[dict[str, Any]], missing: list[str]) -> Queue:
     ages = []
     for info in infos:
         acknowledged = (info.get("ack_floor") or {}).get("last_active")
@@ -307,4 +319,5 @@ def _queue(kind: str, infos: list[dict[str, Any]]) -> Queue:
         in_hand=sum(info["num_ack_pending"] for info in infos),
         redelivered=sum(info["num_redelivered"] for info in infos),
         last_ack_seconds=min(ages, default=None),
+        missing=tuple(missing),
     )

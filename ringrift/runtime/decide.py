@@ -14,6 +14,8 @@ A crash after the append of step 4 repeats nothing: the next start finds the dec
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from ringrift.deciders.kit import STEERING, Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, UndecodableEvent, type_of
 from ringrift.events.facts import SettingsChanged
@@ -248,6 +250,8 @@ async def followed(
     process.follows, process.seq = (stream, filters[-1]), start - 1
     entries = process.log.follow(stream, filters=filters, start_seq=start)
     async for entry in process.until_stopped(entries):
+        # whatever is logged until the next event is asked for was caused by this one
+        bind_contextvars(cause=f"{stream}/{entry.seq}")
         if (recorded := decoded(process, stream, entry)) is not None:
             yield recorded
         process.seq = entry.seq  # an undecodable event does not count as lag

@@ -59,6 +59,7 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         left=left,
         health=process.health_address,
         tier=pressure.worst(process.tiers)[1],
+        lag=process.condition.lag_events,
     )
     await process.presence.beat(heartbeat)
 

@@ -19,9 +19,11 @@ from typing import Any
 import msgspec
 import nats.errors
 import structlog
+from structlog.typing import EventDict
 
 import ringrift
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, LostEventsRepublished
+from ringrift.events.visible import visible
 from ringrift.log import marks
 from ringrift.log.errors import StreamError
 from ringrift.log.jetstream import JetStreamLog
@@ -69,15 +71,31 @@ def configure_logs() -> None:
     elif chosen == "console":
         # the values of local variables would fill a screen for every frame
         plain, colors = structlog.dev.plain_traceback, sys.stderr.isatty()
-        renderers = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+        renderers = [
+            _escaped,
+            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain),
+        ]
     else:
         sys.exit(f"RINGRIFT_LOG={chosen!r}: give console or json")
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     structlog.configure(
-        processors=[structlog.processors.add_log_level, stamp, *renderers],
+        processors=[
+            structlog.contextvars.merge_contextvars,  # the cause of what is done now
+            structlog.processors.add_log_level,
+            stamp,
+            *renderers,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _escaped(_logger: object, _method: str, fields: EventDict) -> EventDict:
+    """Escape what a terminal would act on."""
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name] = visible(value)
+    return fields
 
 
 def deciding(name: str) -> Main:

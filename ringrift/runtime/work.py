@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypedDict, TypeVar, cast
 
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
 from ringrift.deciders.fleet import pressure
 from ringrift.deciders.fleet.breaker import node_target
 from ringrift.errors import Permanent
@@ -91,7 +93,8 @@ async def _serve(
         return
     process.controls.preempted = False  # an earlier preemption concerned the tickets before
     alive = asyncio.create_task(_keep_alive(item))
-    logger = process.logger.bind(ticket=ticket.ticket, cause=ticket.cause)
+    logger = process.logger
+    causes = bind_contextvars(ticket=ticket.ticket, cause=ticket.cause)
     target, began, outcome = node_target(process.node), process.clock.monotonic(), "failed"
     process.condition.ticket_taken(began)
     try:
@@ -129,6 +132,7 @@ async def _serve(
                 await process.breakers.failed(target, reason, targets=len(nodes))
     finally:
         alive.cancel()
+        reset_contextvars(**causes)
         process.condition.ticket_ended()
         seconds = process.clock.monotonic() - began
         process.metrics.add("ringrift_tickets_total", kind, outcome)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
-from ringrift.log.api import NO_CONSUMER
+from ringrift.log.api import NO_CONSUMER, NO_STREAM
 from ringrift.log.entry import Entry, header_block, matches
 from ringrift.log.errors import (
     ConcurrencyError,
@@ -204,4 +204,6 @@ class MemoryBroker:
                 if matches(request["filter"], purged):
                     stream.purge(purged, keep=request["keep"])
             return {"success": True}
-        raise ServerRefused(NO_CONSUMER, f"{subject} is not answered in memory", 404)
+        # the queue in memory needs no consumers, so none is missing
+        code = NO_STREAM if subject.startswith("CONSUMER.INFO.") else NO_CONSUMER
+        raise ServerRefused(code, f"{subject} is not answered in memory", 404)

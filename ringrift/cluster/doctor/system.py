@@ -14,6 +14,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.log.read import settings_in_force
 from ringrift.log.topology import CONSUMERS, DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
+from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import cluster_view, voters_in
 from ringrift.runtime.dead_letter_retry import unresolved
 from ringrift.runtime.processes import PROCESSES
@@ -37,7 +38,9 @@ def no_system(error: Exception, data: Path, server: str | None) -> Finding:
 
 async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
     """All checks of a running system, until one finds that the others cannot succeed."""
-    yield ok("server", f"{log.servers[0]} answers, nats-server {server_version(log)}")
+    yield ok(
+        "server", f"{shown_address(log.servers[0])} answers, nats-server {server_version(log)}"
+    )
     streams = await stream_infos(log)
     late = copies(streams)
     for finding in late:

@@ -20,6 +20,7 @@ from ringrift.log import read
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.process import Process
 from ringrift.runtime.work import work
+from ringrift.server.ensure import ensure
 
 PLAN = SelfplayPlanned(
     config="hex8_2p",
@@ -233,3 +234,20 @@ def test_the_dashboard_and_the_alert_rules_fit_the_metrics(
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
     assert main(["metrics", "list"]) == 0
     assert "ringrift_quorum_health_level" in capsys.readouterr().out
+
+
+def test_a_missing_durable_consumer_shows_in_status(run: Any, system: Any) -> None:
+    async def delete(log: JetStreamLog) -> None:
+        await log.call("CONSUMER.DELETE.WORK.selfplay")
+
+    async def restore(log: JetStreamLog) -> None:
+        assert await ensure(log) == []
+
+    on(system, delete)
+    assert "queue selfplay: its durable consumer selfplay is missing; the dispatcher" in run(
+        "status"
+    )
+    (queue,) = (it for it in run.json("status")["work"] if it["kind"] == "selfplay")
+    assert queue["missing"] == ["selfplay"]
+    on(system, restore)
+    assert "is missing" not in run("status")

@@ -40,6 +40,8 @@ async def test_an_exporter_that_has_caught_up_has_no_lag(system: System) -> None
         await asyncio.sleep(2 * STALLED_SECONDS_MAX)
     assert (process.seq, process.condition.lag_events) == (3, 0)
     assert is_alive(process)
+    (seen,) = await process.presence.all()
+    assert (seen.lag, seen.behind(100)) == (0, 0)
 
 
 async def test_a_stuck_exporter_is_not_alive(
