@@ -78,6 +78,9 @@ def field_text(value: Any) -> str:
             return value.participant
         case facts.Rating():
             return f"{value.participant}:{value.elo:+.0f}±{value.elo_95_half_width:.0f}"
+        case facts.Effort():
+            spent = f"{value.nodes:.0f} nodes, depth {value.depth:.1f}"
+            return f"{value.participant}: {spent}, {value.seconds:.2g} s a move"
         case bytes():
             return f"{len(value)}B"
         case dict():

@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from ringrift.events import facts as f
 from ringrift.events.settings import EvaluationSettings
 from ringrift.events.tickets import EvaluationTicket
 from ringrift.learning import play
+from ringrift.learning.effort import Measured
 from ringrift.learning.openings import Opening, even_openings
 from ringrift.rules.config import Config
 from ringrift.search.harness import HARNESSES, Model
@@ -46,13 +49,16 @@ def play_match(
     batch, starts = min(lockstep, request.starts * config.seats), starts_of(ticket, openings)
     origin: play.Origin = "tournament" if request.purpose in f.MEASURING else "evaluation"
     version, games = request.settings_version, list[tuple[f.GameCompleted, int]]()
-    for finished in play.play_out(config, players, starts, host, batch=batch):
+    measured = [Measured(player) for player in players]
+    for finished in play.play_out(config, measured, starts, host, batch=batch):
         fact = play.game_fact(
             finished, pair, host, origin=origin, ticket=ticket.ticket, version=version
         )
         games.append((fact, finished.start.players.index(CANDIDATE)))
         yield fact
-    yield score_of(ticket, host, games)
+    sides = zip(pair, measured, strict=True)
+    efforts = tuple(side.effort(seat.participant) for seat, side in sides if side.decisions)
+    yield replace(score_of(ticket, host, games), efforts=efforts)
 
 
 def openings_of(
@@ -92,7 +98,7 @@ def score_of(
     ticket: EvaluationTicket, host: play.Host, games: Sequence[tuple[f.GameCompleted, int]]
 ) -> f.EvaluationScored:
     """Return the score of a match from its games in any order, each with the seat of the candidate
-    (from 0)."""
+    (from 0), but without efforts."""
     request, seats = ticket.request, len(games[0][0].seats)
     share = Fraction(1, seats * (seats - 1))  # of one point in the mean of a start
     starts: Counter[int] = Counter()

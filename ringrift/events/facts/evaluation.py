@@ -33,6 +33,22 @@ class EvaluationStarted(GenerationFact, subject="evaluation.{config}.started"):
     games: Positive
 
 
+class Effort(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one participant of a match spent on a decision, as means over its `decisions`.
+
+    `nodes` are positions evaluated, `depth` decisions ahead. `seconds` is a share of the time of
+    a whole batch of games. `value` is its own value of its positions; `chosen_share` the part of
+    the visits that the move played had, None if it does not search."""
+
+    participant: Name
+    decisions: Positive
+    nodes: NonNegative
+    depth: NonNegative
+    seconds: NonNegative
+    value: Annotated[float, Meta(ge=-1.0, le=1.0)]
+    chosen_share: Share | None = None
+
+
 class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
     """Result of one evaluation ticket.
 
@@ -51,6 +67,8 @@ class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
     scores: Annotated[tuple[tuple[Share, Positive], ...], Meta(max_length=ITEMS_MAX)]
     rankings: Annotated[tuple[Ranking, ...], Meta(max_length=ITEMS_MAX)]
     play_seconds: NonNegative
+    efforts: Annotated[tuple[Effort, ...], Meta(max_length=2)] = ()
+    """of candidate and opponent; none of scores before there were any"""
 
     def __post_init__(self) -> None:
         seats, players = seats_of(self.config), {self.candidate, self.opponent}
@@ -63,6 +81,9 @@ class EvaluationScored(GenerationFact, subject="evaluation.{config}.scored"):
         law(all(len(row.order) == seats for row in self.rankings), "a ranking has every seat")
         law(all(players.issuperset(row.order) for row in self.rankings), "others played as well")
         law(self.wins <= games, "more wins than games")
+        efforts = {effort.participant for effort in self.efforts}
+        law(efforts <= players, "the effort of another participant")
+        law(len(efforts) == len(self.efforts), "two efforts of one participant")
 
 
 class EvaluationFailed(GenerationFact, subject="evaluation.{config}.failed"):

@@ -145,3 +145,17 @@ def test_every_search_plays_matches(config: str, harness: Harness) -> None:
     games, score = played(config, seat, RANDOM, 6)
     assert score.wins / score.games > 0.7
     assert all(not decode(game.targets)[1] for game in games), "their policies are not targets"
+
+
+def test_a_score_says_what_each_side_spent_on_a_decision() -> None:
+    games, score = played("hex8_2p", GUMBEL, HEURISTIC, 2)
+    mine, other = score.efforts
+    assert (mine.participant, other.participant) == (GUMBEL.participant, HEURISTIC.participant)
+    searched = sum(len(decode(game.targets)[1]) for game in games)
+    assert mine.decisions == searched > 0
+    assert mine.nodes <= 4
+    assert 1 <= mine.depth <= 4
+    assert 0 < mine.chosen_share <= 1
+    assert (other.nodes, other.depth, other.chosen_share) == (0, 0, None)
+    assert mine.seconds > 0
+    assert -1 <= other.value <= 1
