@@ -1,12 +1,7 @@
 """`ringrift analyse` and `ringrift engine`: what a search knows about positions and games."""
 
-import asyncio
 import contextlib
-import os
-import sys
-import threading
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -22,10 +17,6 @@ if TYPE_CHECKING:
     from ringrift.analysis.participants import Participant
     from ringrift.analysis.searching import Searcher
     from ringrift.rules import Position
-
-BLOCK_BYTES = 1 << 16
-LINES_AHEAD = 64
-"""lines that are read before they are handled"""
 
 
 async def analyse(
@@ -112,9 +103,10 @@ async def engine(*, source: Source = HERE) -> None:
     from ringrift.analysis.engine import Engine
     from ringrift.analysis.participants import Library
     from ringrift.analysis.searching import searcher
+    from ringrift.analysis.streams import lines, write
 
     async with readable(source) as log, searcher() as searching:
-        await Engine(Library(log, files=True), searching, _write).run(_lines())
+        await Engine(Library(log, files=True), searching, write).run(lines())
 
 
 @contextlib.asynccontextmanager
@@ -137,36 +129,3 @@ async def readable(source: Source) -> AsyncIterator[Log | None]:
                 raise
             log = None
         yield log
-
-
-def _write(line: bytes) -> None:
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
-
-
-async def _lines() -> AsyncIterator[bytes]:
-    """Lines of standard input, read in a thread that does not delay the end of the program."""
-    from ringrift.analysis.engine import LINE_BYTES_MAX
-
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes | None](LINES_AHEAD)
-
-    def put(line: bytes | None) -> None:
-        asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
-
-    def read() -> None:
-        with contextlib.suppress(RuntimeError, CancelledError):  # the program ends
-            read_all()
-
-    def read_all() -> None:
-        rest = b""
-        while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                put(line)
-            rest = rest[: LINE_BYTES_MAX + 1]  # enough to be refused
-        put(rest)
-        put(None)
-
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    while (line := await queue.get()) is not None:
-        yield line
