@@ -127,16 +127,14 @@ function table(root) {
 
   function draw() {
     const list = open(), targets = ends(list);
-    let first = true;
+    const home = path.at(-1) ?? [...targets][0] ?? cells()[0]?.dataset.cell;
     for (const cell of cells()) {
       const name = cell.dataset.cell, isTarget = targets.has(name);
       cell.classList.toggle("target", isTarget);
       cell.classList.toggle("picked", path.includes(name));
       cell.setAttribute("aria-disabled", String(!isTarget));
-      cell.tabIndex = -1;
-      if (isTarget && first) { cell.tabIndex = 0; first = false; }
+      cell.tabIndex = name === home ? 0 : -1;
     }
-    if (first && cells().length) cells()[0].tabIndex = 0;
     const bar = byId("choices");
     if (!bar) return;
     bar.replaceChildren(...buttons(list));
@@ -194,6 +192,7 @@ function table(root) {
   async function send(action, fields = {}) {
     if (sending) return;
     sending = true;
+    const focused = root.contains(document.activeElement);
     root.classList.add("busy");
     try {
       const body = new URLSearchParams({ ply: byId("position").dataset.ply, ...fields });
@@ -204,6 +203,10 @@ function table(root) {
     sending = false;
     root.classList.remove("busy");
     read();
+    if (focused && document.activeElement === document.body) {
+      root.querySelector('[data-cell][tabindex="0"]')?.focus({ preventScroll: true });
+    }
+    refresh();
   }
 
   function neighbour(from, key) {
@@ -238,12 +241,21 @@ function table(root) {
     event.preventDefault();
   });
 
+  let newest = 0;
+
+  async function refresh() { // a version that comes during a request is looked at after it
+    while (!sending && newest > Number(byId("position").dataset.version)) {
+      try {
+        swap(await load(`${root.dataset.base}/position`));
+      } catch {
+        return; // the server is away; the next version comes when it is back
+      }
+      read();
+    }
+  }
+
   const changes = new EventSource(`${root.dataset.base}/live`);
-  changes.addEventListener("message", async (message) => {
-    if (sending || message.data === byId("position").dataset.version) return;
-    swap(await load(`${root.dataset.base}/position`));
-    read();
-  });
+  changes.addEventListener("message", (message) => { newest = Number(message.data); refresh(); });
   addEventListener("pagehide", () => changes.close());
   read();
 }
