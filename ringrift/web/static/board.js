@@ -292,7 +292,9 @@ function lobby(form) {
   function show() {
     const seats = Number(form.config.value.split("_")[1][0]), network = form.config.selectedOptions[0].dataset.network;
     for (const field of form.querySelectorAll("[data-seat]")) field.hidden = field.disabled = Number(field.dataset.seat) > seats;
-    for (const field of form.querySelectorAll(".other")) field.hidden = field.closest("fieldset").querySelector("select").value !== "other";
+    for (const [field, value] of [["name", "person"], ["other", "other"]]) {
+      for (const one of form.querySelectorAll(`.${field}`)) one.hidden = one.closest("fieldset").querySelector("select").value !== value;
+    }
     for (const option of form.querySelectorAll("option[value=current]")) {
       option.disabled = !network;
       if (option.selected && !network) option.parentElement.value = "D3";
