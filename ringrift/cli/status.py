@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from rich.console import RenderableType
 
-from ringrift.cli.common import TABLE, Tabular, opened, progress, show, show_rows
+from ringrift.cli.common import TABLE, Tabular, console, opened, progress, show, show_rows
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import one_line, table
@@ -138,7 +138,7 @@ def _texts(
     for item in view.configs.values():
         counts = f"{item.games:,} games, {item.plies:,} moves, {item.samples:,} samples"
         yield f"\n{item.config}: {item.doing}; {counts}"
-        yield generations_table(item)
+        yield generations_table(item, console().width)
         if item.ratings or item.unrated:
             yield ratings_table(item.config, item.ratings, item.anchor, item.unrated)
     yield ""

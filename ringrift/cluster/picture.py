@@ -5,15 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from rich.text import Text
 
+from ringrift.cluster.screen import WIDE, score_text
 from ringrift.cluster.terminal import clock
 from ringrift.events import Recorded
 from ringrift.insight.describe import fields_line, one_line, plural, short
 from ringrift.insight.elo import elo_text
-from ringrift.insight.generations import ConfigView, Generation, Score, verdict_of
+from ringrift.insight.generations import ConfigView, Generation, verdict_of
 from ringrift.insight.live import Live
 from ringrift.insight.needs import Need, needs
 from ringrift.insight.running import Match
@@ -25,8 +27,6 @@ NEEDS_SHOWN = 4
 """on the page of the loop; the rest is on a page of its own"""
 EVENTS_SHOWN_MIN = 2
 """lines without another use that the newest events are worth"""
-WIDE = 110
-"""columns from which scores have their intervals"""
 BAR = 20
 ASCII = str.maketrans({"█": "#", "░": ".", "±": "+-", "→": "->", "▸": ">", "…": "...", "●": "!"})
 """for terminals that are not UTF-8"""
@@ -111,7 +111,8 @@ def scrolled(lines: list[Text], place: Place, room: int) -> list[Text]:
 def life(live: Live) -> str:
     """Whether the server answers, since when it does not, and what is done about it."""
     if silent := live.silent_seconds:
-        return f"no answer from the server for {clock(silent)}; trying again every second"
+        since = datetime.fromtimestamp(live.wall() - silent).strftime("%H:%M:%S")
+        return f"no answer from the server since {since} ({clock(silent)}); trying again"
     if not live.ready:
         return f"reading the log: {live.loop.seq:,} of {live.tail:,} events"
     return live.cluster.health.level.lower() if live.cluster else "connected"
@@ -119,7 +120,9 @@ def life(live: Live) -> str:
 
 def _headline(live: Live, title: str, wanted: list[Need]) -> Text:
     line = Text(f"RingRift  {title}  EVENTS/{live.loop.seq}  ", style="bold")
-    bad = live.silent_seconds or any(need.failure for need in wanted)
+    if live.silent_seconds:
+        return line.append("no answer", style="bold red")
+    bad = any(need.failure for need in wanted)
     return line.append(life(live), style="bold red" if bad else "green")
 
 
@@ -145,7 +148,7 @@ def _all_needs(wanted: list[Need], width: int) -> Iterator[Text]:
 
 def _loop(live: Live, place: Place, wanted: list[Need], width: int, room: int) -> list[Text]:
     """What needs a person, a line for each config, the selected config, the processes."""
-    lines: list[Text] = []
+    lines = [Text(f"● {life(live)}", style="red")] if live.silent_seconds else []
     for need in wanted[:NEEDS_SHOWN]:
         lines.append(_need(need))
         if need.why and need.remedy and len(wanted) <= NEEDS_SHOWN // 2:
@@ -290,14 +293,6 @@ def _row(item: ConfigView, row: Generation, width: int) -> Text:
 def _columns(cells: tuple[str, ...], width: int) -> str:
     widths = (3, 7, 9, 6, 15, 15, 12) if width >= WIDE else (3, 6, 8, 5, 6, 9, 10)
     return " ".join(cell.rjust(size) for cell, size in zip(cells, widths, strict=True))
-
-
-def score_text(score: Score | None, width: int) -> str:
-    """A score, with its 95 % interval where there is room."""
-    if score is None:
-        return ""
-    low, high = score.interval
-    return f"{score.share:.1%} ({low:.0%}-{high:.0%})" if width >= WIDE else f"{score.share:.0%}"
 
 
 def _processes(live: Live) -> Text:

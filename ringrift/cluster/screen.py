@@ -12,19 +12,23 @@ from ringrift.insight.elo import elo_label, elo_text, unrated_note
 from ringrift.insight.generations import ConfigView, Score, verdict_of
 from ringrift.log.presence import Heartbeat
 
+WIDE = 110
+"""columns from which scores have their intervals"""
 
-def generations_table(view: ConfigView) -> Table:
-    """One row per generation: its data, its scores, and its verdict with the reason."""
-    numbers = (">gen", ">games", ">samples", ">loss", ">vs random", ">vs heuristic", ">Elo")
+
+def generations_table(view: ConfigView, width: int = WIDE) -> Table:
+    """One row per generation: its data, its scores, with their intervals if `width` columns have
+    room for them, and its verdict with the reason."""
+    numbers = (">gen", ">games", ">samples", ">loss", ">random", ">heuristic", ">Elo")
     rows = []
     for _, row in sorted(view.generations.items()):
         loss = None if row.loss is None else f"{row.loss:.3f}"
-        scores = (_score(row.scores.get(baseline)) for baseline in ("random", "heuristic"))
+        scores = (score_text(row.scores.get(name), width) for name in ("random", "heuristic"))
         rating = view.rating_of(row.model)
         elo = elo_text(rating) if rating else None
         rows.append((row.number, row.games, row.samples, loss, *scores, elo, verdict_of(view, row)))
     title = f"{view.config}: generations ({elo_label(view.anchor)})"
-    return table((*numbers, "verdict"), rows, title)
+    return table((*numbers, "verdict"), rows, title, plain=width < WIDE)
 
 
 def ratings_table(
@@ -49,8 +53,9 @@ def consumers_table(heartbeats: Sequence[Heartbeat], tail: int) -> Table:
     return table(columns, rows, "consumers")
 
 
-def _score(score: Score | None) -> str | None:
+def score_text(score: Score | None, width: int) -> str:
+    """A score, with its 95 % interval where there is room."""
     if score is None:
-        return None
+        return ""
     low, high = score.interval
-    return f"{score.share:.1%} ({low:.0%}-{high:.0%})"
+    return f"{score.share:.1%} ({low:.0%}-{high:.0%})" if width >= WIDE else f"{score.share:.0%}"

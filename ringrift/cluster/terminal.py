@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
 from rich.segment import Segment
@@ -55,8 +56,13 @@ def fitting(out: Console, found: Table, *, fold_columns: bool = True) -> Rendera
     """The table, or if it is too wide for `out` its rows one below another, a line for each value.
     It is too wide if a word would be broken; without `fold_columns`, if a cell would be."""
     wide = out.options.update(width=WIDTH_MAX, max_width=WIDTH_MAX)
-    need = Measurement.get(out, wide, found)
-    if (need.minimum if fold_columns else need.maximum) <= out.width:
+    spare = 0
+    for column in found.columns if fold_columns else ():
+        texts = [str(column.header), *map(str, column.cells)]
+        words = (word for text in texts for word in text.split())
+        if not column.no_wrap:
+            spare += max(map(cell_len, texts)) - max(map(cell_len, words), default=0)
+    if Measurement.get(out, wide, found).maximum - spare <= out.width:
         return found
     names = [str(column.header) for column in found.columns]
     indent = max(map(len, names)) + 2

@@ -19,7 +19,7 @@ from ringrift.cluster.machine import children_of, copies
 from ringrift.cluster.screen import generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, stop_on_signals, supervise
-from ringrift.cluster.terminal import complain
+from ringrift.cluster.terminal import complain, fitting
 from ringrift.cluster.watching import SHOW_SECONDS, Watching
 from ringrift.events import Contradiction, Settings
 from ringrift.insight.describe import plural
@@ -137,8 +137,9 @@ class Loop:
 def print_summary(out: Console, view: LoopView, data: Path) -> None:
     """Print the tables of every config at the end of a run; plot its Elo over games to `data`."""
     for item in view.configs.values():
-        out.print(generations_table(item))
-        out.print(ratings_table(item.config, item.ratings, item.anchor, item.unrated))
+        tables = ratings_table(item.config, item.ratings, item.anchor, item.unrated)
+        for found in (generations_table(item, out.width), tables):
+            out.print(fitting(out, found))
         games = f"{item.games:,} games, {item.plies:,} moves"
         out.print(f"{games}, {item.samples:,} samples in {plural(item.shards, 'shard')}")
         if item.ratings:

@@ -12,6 +12,7 @@ import time
 import tty
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live as LiveScreen
@@ -64,6 +65,8 @@ class Watching:
         self.place = Place()
         self.quit = asyncio.Event()
         self._screen: LiveScreen | None = None
+        self._modes: list[Any] | None = None
+        """of the terminal, as they were before"""
         self._said: deque[str] = deque(maxlen=SAID_MAX)
         self._started = time.monotonic()
         self._last_line, self._last_text = -LINE_SECONDS, ""
@@ -107,7 +110,11 @@ class Watching:
     def _suspend(self) -> None:
         """Give the terminal back while this process is stopped by Ctrl-Z."""
         self._leave()
+        if self._modes is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
         os.kill(os.getpid(), signal.SIGSTOP)
+        if self._modes is not None:
+            tty.setcbreak(sys.stdin)
         self._enter()
 
     @contextlib.contextmanager
@@ -117,14 +124,14 @@ class Watching:
             yield
             return
         descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
+        self._modes = termios.tcgetattr(descriptor)
         tty.setcbreak(descriptor)
         asyncio.get_running_loop().add_reader(descriptor, self._typed, descriptor)
         try:
             yield
         finally:
             asyncio.get_running_loop().remove_reader(descriptor)
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, self._modes)
 
     def _typed(self, descriptor: int) -> None:
         data = os.read(descriptor, 64)

@@ -63,6 +63,20 @@ def test_a_signal_gives_the_terminal_back(system: Any, number: signal.Signals) -
         assert here.modes() == before
 
 
+def test_a_stopped_process_gives_the_terminal_back_until_it_continues(system: Any) -> None:
+    with terminal("watch", "--data", str(system.data)) as (here, process):
+        before = here.modes()
+        here.until(lambda: b"hex8_2p:" in here.sent)
+        process.send_signal(signal.SIGTSTP)
+        here.until(lambda: LEFT in here.sent)
+        assert here.modes() == before
+        process.send_signal(signal.SIGCONT)
+        here.until(lambda: here.sent.count(ENTERED) == 2)
+        here.type("q")
+        here.until(lambda: process.poll() is not None)
+        assert process.wait() == 0
+
+
 @pytest.mark.parametrize(
     "environment", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii", "TERM": "dumb"}]
 )
