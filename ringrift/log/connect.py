@@ -127,6 +127,8 @@ class Connection(Client):
             while task is not None and not task.done() and task is not asyncio.current_task():
                 task.cancel()
                 await asyncio.wait({task}, timeout=RECONNECT_SECONDS)
+            if self._transport is not None:  # the search may have connected meanwhile
+                self._transport.close()  # type: ignore[no-untyped-call]
 
     def await_answer(self, waiting: asyncio.Future[Any], subject: str) -> None:
         """Let `waiting` fail with Forbidden if the server refuses a publish to `subject`."""

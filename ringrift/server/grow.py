@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
 
 from ringrift.log import api
+from ringrift.log.connect import Connection
 from ringrift.log.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
+from ringrift.log.retry import QUICK
 from ringrift.log.topology import EVENTS, STREAMS
 
 CHUNK_BYTES = 128 * 1024
@@ -152,7 +155,8 @@ async def _restore(target: JetStreamLog, stream: str, snapshot: Snapshot) -> Non
     accepted = await api.call(target.ask, f"STREAM.RESTORE.{stream}", request, CHUNK_SECONDS_MAX)
 
     async def send(chunk: bytes) -> None:
-        answer = await target.ask(accepted["deliver_subject"], chunk, CHUNK_SECONDS_MAX)
+        subject = accepted["deliver_subject"]
+        answer = await _once_heard(target.client, subject, chunk, CHUNK_SECONDS_MAX)
         if answer:
             api.raise_for_error(msgspec.json.decode(answer))
 
@@ -160,6 +164,17 @@ async def _restore(target: JetStreamLog, stream: str, snapshot: Snapshot) -> Non
         async for chunk in snapshot.chunks:
             await send(chunk)
         await send(b"")
+
+
+async def _once_heard(client: Connection, subject: str, body: bytes, seconds: float) -> bytes:
+    """Return the answer to a request. Other servers of a cluster know of a new subscription a
+    moment later, so a request without a receiver is sent again."""
+    for pause in QUICK.pauses():
+        try:
+            return (await client.request(subject, body, timeout=seconds)).data
+        except NoRespondersError:
+            await asyncio.sleep(pause)
+    raise LogUnavailable(f"nothing answers on {subject}")
 
 
 async def _change_leader(log: Log, stream: str, replicas: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from ringrift.cluster.local import LocalCluster
 from ringrift.consumers.games.playing import IN_FLIGHT_MAX
 from ringrift.events import Draft, draft
-from ringrift.events.facts import GameCompleted
+from ringrift.events.facts import GameCompleted, Seat
 from ringrift.log.entry import Entry
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold, try_acquire
@@ -228,7 +228,7 @@ def _game(number: int) -> Draft:
         config="hex8_2p",
         origin="selfplay",
         ticket="bench",
-        seats=(),
+        seats=(Seat(participant="bench", harness="random"),) * 2,
         pie=False,
         seed=1,
         moves="",
