@@ -72,6 +72,9 @@ async def train(process: Process, ticket: TrainingTicket, deliveries: int) -> No
     await process.append(started, cause=ticket.cause, key=deliveries)
     began = process.clock.monotonic()
     progress = await run_training(process, ticket, trainer)
+    if progress is None:
+        logger.warning("timed out, and another training was requested", ticket=ticket.ticket)
+        return
     try:
         await publish(process, ticket, trainer, progress, process.clock.monotonic() - began)
     except ConcurrencyError as error:
@@ -131,7 +134,7 @@ async def _window(
     missing = [digest for digest in request.shards if digest not in facts]
     if missing:
         why = "another build requested this training"
-        raise TrainingError(f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; {why}")
+        raise LookupError(f"no shard fact with encoder {ENCODER} for {', '.join(missing)}; {why}")
     blobs = [await shard_bytes(process, facts[digest]) for digest in request.shards]
     weights = request.shard_weights or (1.0,) * len(blobs)
 
@@ -164,11 +167,11 @@ async def initial_weights(process: Process, ticket: TrainingTicket) -> bytes | N
     return None
 
 
-async def run_training(process: Process, ticket: TrainingTicket, trainer: Trainer) -> Progress:
-    """Train to the end; the last progress.
-
-    Raises Drained when the process stops, TrainingError when the log reports that this training
-    timed out."""
+async def run_training(
+    process: Process, ticket: TrainingTicket, trainer: Trainer
+) -> Progress | None:
+    """Train to the end; the last progress. None once the log reports that this training timed out:
+    that is its outcome. Raises Drained when the process stops."""
     loop, now, timed_out = asyncio.get_running_loop(), process.clock.monotonic, asyncio.Event()
     latest: Progress | None = None
     request, recorded_at = ticket.request, now()
@@ -215,7 +218,7 @@ async def run_training(process: Process, ticket: TrainingTicket, trainer: Traine
     finally:
         await cancel(watching)
     if timed_out.is_set():
-        raise TrainingError("timed out: it reported no progress, and another one was requested")
+        return None
     if trainer.step < trainer.steps or progress is None:
         data = await asyncio.to_thread(trainer.checkpoint)
         await process.blobs.put_named(CHECKPOINT_BUCKET, ticket.ticket, data)

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ringrift.errors import Permanent
 from ringrift.events.facts import GameCompleted
 from ringrift.learning.compile import compiled
 from ringrift.learning.targets import PLIES_MAX, Decision, TargetsError, decode
@@ -181,7 +182,7 @@ def _compare_end(game: GameCompleted, position: Position) -> None:
             raise GameRejected(f"{name}: {recorded} in the record, {found} in the replay")
 
 
-class ShardError(ValueError):
+class ShardError(ValueError, Permanent):
     """The bytes are not a shard of this build; the message says why and what to do."""
 
 

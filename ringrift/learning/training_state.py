@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ringrift.errors import Permanent
 from ringrift.events.settings import TrainingSettings
 from ringrift.nets.checkpoint import CheckpointError, load_weights, weights_of
 from ringrift.nets.tensors import Arrays, TensorError, pack, unpack
@@ -15,7 +16,7 @@ FORMAT: Final = 1
 HEADER_KEY: Final = "ringrift-training"
 
 
-class TrainingError(ValueError):
+class TrainingError(ValueError, Permanent):
     """A training cannot start or continue; the message gives the reason."""
 
 

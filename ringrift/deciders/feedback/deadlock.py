@@ -13,7 +13,7 @@ published without a ticket. Breaking it plays the same generation on (requiremen
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from ringrift.deciders.kit import Configs, Context, Decider, Struct, replace, tick_seconds
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted, replace, tick_seconds
 from ringrift.events import facts as f
 
 KINDS = ("selfplay", "training", "evaluation")
@@ -34,6 +34,8 @@ class Loop(Struct, frozen=True, kw_only=True):
     """that training failed"""
     trials: int = 0
     idle_seconds: float = 0.0
+    tickets: tuple[str, ...] = ()
+    """with an outcome"""
 
     @property
     def busy(self) -> bool:
@@ -55,6 +57,13 @@ def _moved(item: Loop, **changes: int) -> Loop:
     for name in ("games", "trainings", "matches", "trials"):
         changes[name] = max(0, changes.get(name, getattr(item, name)))
     return replace(item, idle_seconds=0.0, **changes)
+
+
+def _answered(item: Loop, ticket: str, **changes: int) -> Loop:
+    """`_moved`, once for each ticket."""
+    if ticket in item.tickets:
+        return item
+    return replace(_moved(item, **changes), tickets=noted(item.tickets, ticket))
 
 
 @DECIDER.evolves
@@ -82,7 +91,11 @@ def planned(item: Loop, fact: f.SelfplayPlanned) -> Loop:
 
 @DECIDER.evolves
 def played(item: Loop, fact: f.SelfplayFinished) -> Loop:
-    return item if fact.spare else _moved(item, games=item.games - fact.games - fact.lost)
+    return (
+        item
+        if fact.spare
+        else _answered(item, fact.ticket, games=item.games - fact.games - fact.lost)
+    )
 
 
 @DECIDER.evolves
@@ -98,12 +111,12 @@ def requested(item: Loop, fact: f.TrainingRequested) -> Loop:
 
 @DECIDER.evolves
 def trained(item: Loop, fact: f.TrainingFinished) -> Loop:
-    return _moved(item, trainings=item.trainings - 1)
+    return _answered(item, fact.ticket, trainings=item.trainings - 1)
 
 
 @DECIDER.evolves
 def failed(item: Loop, fact: f.TrainingFailed | f.TrainingTimedOut) -> Loop:
-    return _moved(item, trainings=item.trainings - 1, given_up=True)
+    return _answered(item, fact.ticket, trainings=item.trainings - 1, given_up=True)
 
 
 @DECIDER.evolves
@@ -118,7 +131,7 @@ def match_requested(item: Loop, fact: f.EvaluationRequested) -> Loop:
 
 @DECIDER.evolves
 def measured(item: Loop, fact: f.EvaluationEnded) -> Loop:
-    return _moved(item, matches=item.matches - 1)
+    return _answered(item, fact.ticket, matches=item.matches - 1)
 
 
 @DECIDER.evolves

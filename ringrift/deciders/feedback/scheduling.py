@@ -18,7 +18,7 @@ from datetime import datetime
 from msgspec.structs import asdict, replace
 
 from ringrift.deciders.feedback.allocation import Shares, allocate
-from ringrift.deciders.kit import Configs, Context, Decider, Struct
+from ringrift.deciders.kit import Configs, Context, Decider, Struct, noted
 from ringrift.deciders.loop.rating import as_tried
 from ringrift.events import facts as f
 from ringrift.events.settings import SchedulingSettings, Settings
@@ -45,6 +45,8 @@ class Load(Struct, frozen=True, kw_only=True):
     current: str | None = None
     error: float | None = None
     """standard error of the current network's Elo above the anchor"""
+    tickets: tuple[str, ...] = ()
+    """with an outcome"""
 
 
 class Loads(Configs[Load], frozen=True, kw_only=True):
@@ -63,7 +65,10 @@ DECIDER.keeps(f.AllocationDecided, shares=lambda fact: fact.shares)
 
 @DECIDER.evolves
 def played(item: Load, fact: f.SelfplayFinished) -> Load:
-    return replace(item, games=item.games + fact.games)
+    if fact.ticket in item.tickets:
+        return item
+    tickets = noted(item.tickets, fact.ticket)
+    return replace(item, games=item.games + fact.games, tickets=tickets)
 
 
 @DECIDER.evolves

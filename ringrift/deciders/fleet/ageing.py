@@ -13,12 +13,13 @@ from ringrift.events.tickets import kind_of, request_of, tickets_of
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """An unfinished request: when it was made, and how many of its tickets are left."""
+    """An unfinished request: when it was made, how many tickets it has, and which are done."""
 
     config: str
     kind: f.WorkKind
     since: datetime
-    left: int
+    tickets: int
+    done: tuple[str, ...] = ()
     aged: bool = False
 
 
@@ -45,8 +46,8 @@ def requested(
     context: Context,
 ) -> Ageing:
     tickets = tickets_of(fact, context.position)
-    kind, left = kind_of(tickets[0]), len(tickets)
-    item = Waiting(config=fact.config, kind=kind, since=context.time, left=left)
+    kind = kind_of(tickets[0])
+    item = Waiting(config=fact.config, kind=kind, since=context.time, tickets=len(tickets))
     return Ageing(waiting={**state.waiting, request_of(tickets[0].ticket): item})
 
 
@@ -54,11 +55,11 @@ def requested(
 def done(state: Ageing, fact: f.SelfplayFinished | f.TrainingEnded | f.EvaluationEnded) -> Ageing:
     name = request_of(fact.ticket)
     item = state.waiting.get(name)
-    if item is None:
+    if item is None or fact.ticket in item.done:
         return state
     waiting = {other: value for other, value in state.waiting.items() if other != name}
-    if item.left > 1:
-        waiting[name] = replace(item, left=item.left - 1)
+    if len(item.done) + 1 < item.tickets:
+        waiting[name] = replace(item, done=(*item.done, fact.ticket))
     return Ageing(waiting=waiting)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from ringrift.deciders.fleet.durations import Durations
 from ringrift.deciders.fleet.placement import Fleet, FleetNode
-from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
+from ringrift.deciders.kit import Context, Decider, Struct, changed, noted, replace
 from ringrift.events import Settings, facts as f
 
 TICKET_SECONDS_MIN = 1.0
@@ -33,6 +33,8 @@ class FleetView(Struct, frozen=True, kw_only=True):
     taken_at: datetime | None = None
     """when a node was last taken from what it played"""
     minute: int = 0
+    tickets: dict[str, tuple[str, ...]] = {}
+    """of self-play with an outcome, by config"""
 
 
 DECIDER = Decider("fleet", FleetView)
@@ -72,10 +74,14 @@ def awaited(state: FleetView, fact: f.TickRecorded, context: Context) -> FleetVi
 
 @DECIDER.evolves
 def played(state: FleetView, fact: f.SelfplayFinished) -> FleetView:
+    known = state.tickets.get(fact.config, ())
+    if fact.ticket in known:
+        return state
     player = state.nodes.get(fact.node)
     accelerator = player.registered.accelerator if player else "other"
     play = state.play.after(fact.config, accelerator, fact.games, fact.play_seconds)
-    return replace(state, play=play)
+    tickets = {**state.tickets, fact.config: noted(known, fact.ticket)}
+    return replace(state, play=play, tickets=tickets)
 
 
 @DECIDER.evolves

@@ -19,7 +19,16 @@ from collections.abc import Iterator
 
 from ringrift.deciders.feedback import exploration, scheduling
 from ringrift.deciders.fleet.durations import Spread
-from ringrift.deciders.kit import STEERING, Configs, Context, Decider, Struct, replace, seed_from
+from ringrift.deciders.kit import (
+    STEERING,
+    Configs,
+    Context,
+    Decider,
+    Struct,
+    noted,
+    replace,
+    seed_from,
+)
 from ringrift.deciders.loop.progress import PROGRESS, Progress
 from ringrift.events import Settings, facts as f
 
@@ -57,6 +66,8 @@ class Play(Struct, frozen=True, kw_only=True):
     plans"""
     seconds: Spread = Spread()
     """of a game on a node"""
+    timed: tuple[str, ...] = ()
+    """tickets of these games"""
 
 
 class Plays(Configs[Play], frozen=True, kw_only=True):
@@ -97,10 +108,10 @@ def deadlock_broken(item: Play, fact: f.DeadlockBroken) -> Play:
 
 @DECIDER.evolves
 def played(item: Play, fact: f.SelfplayFinished) -> Play:
-    seconds = item.seconds
-    if fact.games:
-        seconds = seconds.after(fact.play_seconds / fact.games)
-    return replace(item, seconds=seconds)
+    if not fact.games or fact.ticket in item.timed:
+        return item
+    seconds = item.seconds.after(fact.play_seconds / fact.games)
+    return replace(item, seconds=seconds, timed=noted(item.timed, fact.ticket))
 
 
 @DECIDER.evolves

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.loop_facts import requested
+from support.loop_facts import exported, requested
 from support.shard_system import ShardSystem
 from support.system import System, running
 
 from ringrift.consumers import trainer
+from ringrift.errors import Permanent
 from ringrift.events import Settings
 from ringrift.events.facts import (
     ModelRegistered,
@@ -20,7 +21,10 @@ from ringrift.events.facts import (
 )
 from ringrift.events.settings import TrainingSettings
 from ringrift.events.tickets import tickets_of
+from ringrift.learning.training_state import TrainingError
+from ringrift.nets.encoding import ENCODER
 from ringrift.runtime.process import Process
+from ringrift.runtime.work import RETRY_DELAYS_SECONDS
 
 SETTINGS = Settings(training=TrainingSettings(batch=4, epochs=0.5, validation_fraction=0.0))
 
@@ -63,3 +67,21 @@ async def test_a_request_of_another_build_is_a_failure_that_names_the_shard(
     async with running(trainer.main(process)):
         failed, _ = await system.first(TrainingFailed)
     assert f"for {'f' * 64}; another build requested this training" in failed.reason
+
+
+async def test_a_corrupt_shard_fails_at_once(system: System, process: Process) -> None:
+    """No other try can read it."""
+    digest = await process.blobs.put("shards", b"no shard")
+    await system.write(replace(exported(), digest=digest, encoder=ENCODER))
+    request_ = replace(requested(), shards=(digest,))
+    (ticket,) = tickets_of(request_, f"EVENTS/{await system.write(request_)}")
+    await system.put(ticket)
+    began = system.loop.time()
+    async with running(trainer.main(process)):
+        failed, _ = await system.first(TrainingFailed)
+    assert failed.reason.startswith("ShardError: not a shard")
+    assert system.loop.time() - began < RETRY_DELAYS_SECONDS[0]
+
+
+def test_what_a_training_refuses_is_not_tried_again() -> None:
+    assert issubclass(TrainingError, Permanent)

@@ -29,7 +29,7 @@ from ringrift.events.settings import SchedulingSettings
 HEX = "hex8_2p"
 TICK = TickRecorded(minute=1)
 WAITING = ageing.Waiting(
-    config=HEX, kind="selfplay", since=datetime(2026, 1, 1, tzinfo=UTC), left=6
+    config=HEX, kind="selfplay", since=datetime(2026, 1, 1, tzinfo=UTC), tickets=6
 )
 
 
@@ -92,7 +92,7 @@ def test_a_request_is_escalated_once_after_four_hours(old):
 
 def test_a_finished_request_does_not_age(old):
     old.given(plan(), played("selfplay-events-2-0"))
-    assert old.state.waiting["selfplay-events-2"].left == 1
+    assert old.state.waiting["selfplay-events-2"].done == ("selfplay-events-2-0",)
     old.given(played("selfplay-events-2-1"))
     old.after(hours=5).when(TickRecorded(minute=2)).then()
 
