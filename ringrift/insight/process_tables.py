@@ -1,12 +1,15 @@
-"""The table of processes as Markdown: for `schemas/README.md`, `ops/README.md`,
-`docs/policies.md` and `reference`."""
+"""The table of processes as Markdown, for `schemas/README.md`, `ops/README.md`,
+`docs/policies.md` and `reference`, and as an AsyncAPI document."""
 
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from ringrift.deciders.kit import Decider
 from ringrift.events import REGISTRY, EventType, Fact
+from ringrift.insight import asyncapi
 from ringrift.runtime.processes import (
     MIB,
     PROCESSES,
@@ -22,8 +25,11 @@ DAY_SECONDS = 24 * 3600
 
 
 def tables(*, linked: bool = True) -> dict[str, str]:
-    """Every generated table by its name; events are `linked` to their schemas, in that folder."""
+    """Every generated table by its name, and the AsyncAPI document; events are `linked` to their
+    schemas, in that folder."""
+    text = msgspec.json.format(msgspec.json.encode(asyncapi.document()), indent=2).decode()
     return {
+        "asyncapi": f"{text}\n",
         "events": _events(linked),
         "roles": _roles(),
         "processes": _processes(),

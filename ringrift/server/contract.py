@@ -7,6 +7,7 @@
 - `schemas/<Event>.v<n>.json`: JSON Schema of the whole envelope; those of earlier versions stay
 - `schemas/engine/`: JSON Schemas of the lines of the analysis engine
 - `schemas/README.md`: which process writes and reads each event
+- `schemas/asyncapi.json`: the same as an AsyncAPI 3 document
 - the generated tables of `PAGES`
 """
 
@@ -23,7 +24,7 @@ from ringrift.log.topology import CONSUMERS, STREAMS, WORK
 from ringrift.server import configuration as conf
 
 Tables = Mapping[str, str]
-"""Markdown tables by name, from `ringrift.insight.process_tables`"""
+"""Markdown tables, and the AsyncAPI document, by name: from `ringrift.insight.process_tables`"""
 NONE: Tables = {}
 PAGES = ("ops/README.md", "docs/policies.md")
 """pages with generated tables, each between `<!-- table: NAME -->` and `<!-- end -->`"""
@@ -31,8 +32,9 @@ _TABLE = re.compile("(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EVENTS = """# Events
 
 Written by `ringrift contract export` from `ringrift.events` and the table of processes. One JSON
-Schema per type and version describes the whole CloudEvents envelope. `ringrift` is the command
-line. `monitor` also takes the time from every event.
+Schema per type and version describes the whole CloudEvents envelope; `asyncapi.json` describes
+subjects, messages and who sends and receives them as an AsyncAPI 3 document. `ringrift` is the
+command line. `monitor` also takes the time from every event.
 
 """
 _OWNED = ("streams", "consumers", "schemas")
@@ -47,6 +49,7 @@ def files(root: Path, tables: Tables, more: Tables = NONE) -> dict[str, str]:
         conf.VOTER_FILE: conf.voter_conf(conf.Voter()),
         conf.USERS_FILE: conf.as_json({}),
         "schemas/README.md": _EVENTS + tables["events"],
+        "schemas/asyncapi.json": tables["asyncapi"],
     }
     for page in PAGES:
         if (text := _content(root / page)) is not None:

@@ -45,7 +45,7 @@ def written(kind: EventType) -> list[bytes]:
 
 def schemas() -> dict[str, Any]:
     """The schemas by the names of their files, without prose."""
-    files = sorted((ROOT / "schemas").glob("*.json"))
+    files = sorted((ROOT / "schemas").glob("*.v*.json"))
     return {path.name: bare(json.loads(path.read_text())) for path in files}
 
 
