@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ringrift.api.game import Game
 from ringrift.api.players import Network
 from ringrift.errors import CommandError
-from ringrift.events import Recorded, facts as f
+from ringrift.events import facts as f
 from ringrift.insight.board.recorded_game import RecordedGame, find_game
 from ringrift.insight.models import model_store
 from ringrift.insight.models.model_history import ModelHistory
@@ -100,20 +100,9 @@ async def _bytes(log: protocol.Log, digest: str, config: str | None) -> bytes:
         return (await model_store.found(digest, log))[1]
     if config is None:
         raise CommandError("give the config whose current network is wanted, such as hex8_2p")
-    digest = await incumbent(log, config)
-    return await Blobs(log).get(MODEL_BUCKET, digest)
-
-
-async def incumbent(log: protocol.Log, config: str) -> str:
-    """Return the digest of the current network of a config. Raises CommandError."""
-    kinds: tuple[type[f.IncumbentChanged], ...] = f.ModelPromoted, f.ModelRolledBack
-    newest: list[Recorded[f.IncumbentChanged]] = []
-    for kind in kinds:
-        found = await read.latest(log, kind, config)
-        newest += [found] if found else []
-    if not newest:
+    if (current := await model_store.incumbent(log, config)) is None:
         raise CommandError(f"no network of {config} was promoted yet: see `ringrift model list`")
-    return max(newest, key=lambda item: item.meta.seq).event.current
+    return await Blobs(log).get(MODEL_BUCKET, current)
 
 
 async def _games(log: protocol.Log, config: str, newest: int) -> list[RecordedGame]:

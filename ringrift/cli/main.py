@@ -29,6 +29,7 @@ COMMANDS = {
         "resume": "steering:resume",
         "settings": "steering:settings",
         "tune": "steering:tune",
+        "train": "train:train",
     },
     "Look": {
         "watch": "watch:watch",
@@ -41,6 +42,7 @@ COMMANDS = {
         "query": "sql:query",
         "sql": "sql:sql",
         "plot": "sql:plot",
+        "export tensorboard": "export:tensorboard",
     },
     "Explain": {
         "why": "explain:why",
@@ -61,6 +63,9 @@ COMMANDS = {
         "model show": "models:show_model",
         "model transfer": "models:transfer",
         "model export": "models:export",
+        "model import": "models:import_model",
+        "model promote": "models:promote",
+        "model rollback": "models:rollback",
         "model architectures": "models:architectures",
         "rating fit": "rating:fit",
         "rating sprt": "rating:sprt",
@@ -111,9 +116,10 @@ COMMANDS = {
 
 FAMILIES = {
     "events": "Look at events in the log.",
+    "export": "Write the log in the formats of other programs.",
     "game": "Look at a game.",
     "replay": "Rebuild a projection from the log alone.",
-    "model": "Look at networks and derive new ones.",
+    "model": "Look at networks, derive new ones, and decide which is current.",
     "rating": "Compute ratings and sequential tests.",
     "dlq": "Look at dead letters and resolve them.",
     "breakers": "Look at quarantined nodes and targets.",

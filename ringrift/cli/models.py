@@ -1,4 +1,5 @@
-"""Commands about networks: list and describe them, derive new ones without training."""
+"""Commands about networks: list and describe them, derive new ones without training, register,
+promote and roll back by hand."""
 
 import asyncio
 import contextlib
@@ -21,11 +22,13 @@ from ringrift.cli.common import (
     show_rows,
 )
 from ringrift.errors import CommandError
+from ringrift.insight.describe import short
 from ringrift.insight.models.model_history import ModelHistory
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 
 Network: TypeAlias = Annotated[str, Parameter(metavar="DIGEST|FILE")]
+Digits: TypeAlias = Annotated[str, Parameter(metavar="DIGEST")]
 
 
 async def list_models(*, config: Config | None = None, session: Tabular = TABLE) -> None:
@@ -105,6 +108,61 @@ async def export(*, model: Network, output: Path, session: Session = HERE) -> No
     document = {"model": digest, "bytes": len(graph), "largest_difference": difference}
     within = f"outputs within {difference:.1e} of the network's"
     show(document, session.json, f"{output}: {len(graph):,} bytes, {within}")
+
+
+async def import_model(model: Network, /, *, why: str, session: Session = HERE) -> None:
+    """Register a network that was trained elsewhere, so that the loop measures it.
+
+    If it wins the test against the current network, it is promoted as any other candidate.
+
+    Args:
+        model: A file, or first digits of the digest of a stored network.
+        why: The reason, recorded with the network.
+    """
+    from ringrift.cluster import networks
+    from ringrift.insight.models import model_store
+
+    async with opened(session) as log:
+        _, data = await model_store.found(model, log)
+        fact = await networks.register(log, data, source=model, why=why)
+    text = f"{fact.model} is registered for {fact.config}; running consumers measure it"
+    show({"registered": fact}, session.json, f"{text} (`ringrift up`)")
+
+
+async def promote(model: Digits, /, *, why: str, session: Session = HERE) -> None:
+    """Make a registered network the current one of its config, without a test.
+
+    Args:
+        model: First digits of its digest.
+        why: The reason, recorded with the promotion.
+    """
+    from ringrift.cluster import networks
+
+    async with opened(session) as log:
+        fact = await networks.promote(log, model, why)
+    before = f" instead of {short(fact.previous)}" if fact.previous else ""
+    text = f"{short(fact.model)} is the current network of {fact.config}{before}"
+    show({"promoted": fact}, session.json, text)
+
+
+async def rollback(
+    config: Config, /, *, to: Digits | None = None, why: str, session: Session = HERE
+) -> None:
+    """Make an earlier current network the current one again.
+
+    Nothing is promoted for a while after a rollback (`promotion.cooldown_seconds`).
+
+    Args:
+        config: Board and number of seats, such as hex8_2p.
+        to: First digits of the digest of the earlier network [default: the one before].
+        why: The reason, recorded with the rollback.
+    """
+    from ringrift.cluster import networks
+
+    async with opened(session) as log:
+        fact = await networks.roll_back(log, config, to, why)
+    text = f"{short(fact.current)} is the current network of {config} again"
+    show({"rolled_back": fact}, session.json, f"{text}, instead of {short(fact.model)}")
 
 
 def architectures(*, json: Json = False) -> None:

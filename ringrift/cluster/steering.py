@@ -22,10 +22,11 @@ def author() -> str:
     return f"ringrift@{node_name()}"
 
 
-async def record(log: Log, fact: Fact) -> int:
-    """Append a fact whose cause is a person; return its sequence."""
+async def record(log: Log, fact: Fact, expect: Expect | None = None) -> int:
+    """Append a fact whose cause is a person; return its sequence. Raises ConcurrencyError if the
+    log is not as expected."""
     item = draft(fact, cause=None, source=author(), key=str(time.time_ns()))
-    return (await log.append([item]))[0]
+    return (await log.append([item], expect))[0]
 
 
 async def apply_settings(log: Log, settings: Settings, why: str) -> int:

@@ -62,6 +62,8 @@ WRITTEN_BY_COMMANDS: Facts = (
     f.ReanalysisRequested,
     f.HyperparametersAdjusted,
     f.ModelDerived,
+    f.ModelRegistered,
+    *_INCUMBENTS,
     f.EvaluationRequested,
     *_RETRIED,
     f.NodeRegistered,

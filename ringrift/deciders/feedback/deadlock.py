@@ -136,7 +136,9 @@ def measured(item: Loop, fact: f.EvaluationEnded) -> Loop:
 
 @DECIDER.evolves
 def judged(item: Loop, fact: f.Verdict) -> Loop:
-    return _moved(item, trials=item.trials - 1, generation=fact.generation)
+    # a network that a person imported or promoted is of an earlier generation
+    generation = max(item.generation, fact.generation)
+    return _moved(item, trials=item.trials - 1, generation=generation)
 
 
 @DECIDER.evolves

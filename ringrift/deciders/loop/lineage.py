@@ -87,7 +87,9 @@ def promoted(item: Lineage, fact: f.ModelPromoted, context: Context) -> Lineage:
     pairs = dict(pair.split(">") for pair in context.settings.training.cascade)
     names = (name for name, model in item.lines.items() if model == fact.model)
     follower = pairs.get(next(names, ""))
-    return replace(item, cascade=(follower, fact.model) if follower else None)
+    # after a promotion by hand trainings go on from its network
+    newest = fact.model if fact.evidence is None else item.newest
+    return replace(item, newest=newest, cascade=(follower, fact.model) if follower else None)
 
 
 def next_architecture(

@@ -93,6 +93,8 @@ def switched(state: Plays, fact: f.SettingsChanged) -> Plays:
 
 @DECIDER.evolves
 def judged(item: Play, fact: f.Verdict) -> Play:
+    if fact.generation <= item.generation:  # of a network that a person imported or promoted
+        return replace(item, model=fact.current)
     return replace(item, generation=fact.generation, plans=0, model=fact.current)
 
 

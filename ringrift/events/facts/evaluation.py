@@ -191,7 +191,7 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ModelPromoted(GenerationDecision, subject="promotion.{config}.model-promoted"):
-    """`model` replaces the incumbent `previous`."""
+    """`model` replaces the incumbent `previous`; `evidence` is None if a person decided it."""
 
     model: Sha256
     previous: Sha256 | None
@@ -214,7 +214,8 @@ class PromotionRejected(GenerationDecision, subject="promotion.{config}.rejected
 
 
 class ModelRolledBack(ConfigDecision, subject="promotion.{config}.model-rolled-back"):
-    """`current`, an earlier network, replaces the incumbent `model`, which is `elo_drop` weaker."""
+    """`current`, an earlier network, replaces the incumbent `model`, which is `elo_drop` weaker,
+    0 if a person decided it."""
 
     model: Sha256
     current: Sha256

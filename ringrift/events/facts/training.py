@@ -118,7 +118,10 @@ class HyperparametersAdjusted(ConfigDecision, subject="hyperparameters.{config}.
 
 
 class ModelRegistered(ConfigFact, subject="model.{config}.registered"):
-    """A trained network exists, with the data of its header and its origin."""
+    """A trained network exists, with the data of its header and its origin.
+
+    One that the loop did not train has generation 0, and says what it comes from and why it was
+    registered."""
 
     model: Sha256
     generation: Count
@@ -127,6 +130,8 @@ class ModelRegistered(ConfigFact, subject="model.{config}.registered"):
     parameters: Positive
     parents: Parents
     ticket: Name
+    source: Text = ""
+    why: Text = ""
 
     def __post_init__(self) -> None:
         law(self.model not in self.parents, "a network is not its own parent")

@@ -82,6 +82,8 @@ class ModelHistory:
             case facts.ModelPromoted():
                 self.verdicts[event.model] = Recorded(event, meta)
                 self._current[event.config] = event.model
+            case facts.ModelRolledBack():
+                self._current[event.config] = event.current
 
     def promoted(self, model: str) -> bool | None:
         """Whether a network was promoted; None before its verdict."""

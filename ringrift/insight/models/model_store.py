@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ringrift.errors import CommandError
 from ringrift.events import draft
-from ringrift.events.facts import ModelDerived
+from ringrift.events.facts import IncumbentChanged, ModelDerived, ModelPromoted, ModelRolledBack
 from ringrift.insight.describe import DIGITS_MIN, completed
 from ringrift.insight.models.model_card import weights
 from ringrift.learning.families import checkpoint_of
@@ -68,6 +68,14 @@ def _tower(data: bytes, purpose: str) -> TowerCheckpoint:
         name = f"{header.architecture} for {header.config_key}"
         raise CommandError(f"this is an NNUE ({name}), which cannot {purpose}")
     return checkpoint
+
+
+async def incumbent(log: Log, config: str) -> str | None:
+    """Return the digest of the current network of a config."""
+    kinds: tuple[type[IncumbentChanged], ...] = ModelPromoted, ModelRolledBack
+    found = [await read.latest(log, kind, config) for kind in kinds]
+    newest = max(filter(None, found), key=lambda item: item.meta.seq, default=None)
+    return newest.event.current if newest else None
 
 
 async def publish(log: Log, data: bytes) -> str:
