@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import CancelledError
 from typing import Final
 
 from ringrift.analysis.engine import LINE_BYTES_MAX
@@ -24,13 +23,15 @@ def write(line: bytes) -> None:
 
 async def lines() -> AsyncIterator[bytes]:
     """Lines of standard input, read in a thread that does not delay the end of the program."""
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes | None](LINES_AHEAD)
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
+    slots = threading.Semaphore(LINES_AHEAD)
 
     def put(line: bytes | None) -> None:
-        asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+        slots.acquire()
+        loop.call_soon_threadsafe(queue.put_nowait, line)
 
     def read() -> None:
-        with contextlib.suppress(RuntimeError, CancelledError):  # the program ends
+        with contextlib.suppress(RuntimeError):  # the program ends
             read_all()
 
     def read_all() -> None:
@@ -45,4 +46,5 @@ async def lines() -> AsyncIterator[bytes]:
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
     while (line := await queue.get()) is not None:
+        slots.release()
         yield line

@@ -40,7 +40,7 @@ async def analyse(
             current network, else the heuristic, with 128 simulations].
         ply: Analyse only the position after so many plies of the game.
         allow: Consider only these moves of the position.
-        blunder: Least loss of a blunder [default: 0.25].
+        blunder: Least loss of a blunder [default: 0.2].
     """
     from ringrift.analysis import games, tables
     from ringrift.analysis.participants import CURRENT, Library

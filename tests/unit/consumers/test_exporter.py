@@ -13,7 +13,14 @@ from support.system import PLAN, System, running
 from ringrift.consumers import exporter
 from ringrift.consumers.shards.building import make_shard, rebuild
 from ringrift.events import Settings
-from ringrift.events.facts import GameCompleted, Refusal, Seat, SettingsChanged, ShardExported
+from ringrift.events.facts import (
+    UNLEARNED,
+    GameCompleted,
+    Refusal,
+    Seat,
+    SettingsChanged,
+    ShardExported,
+)
 from ringrift.events.settings import ShardSettings
 from ringrift.insight.retract import Selection, retractions
 from ringrift.log import read
@@ -68,8 +75,11 @@ async def test_two_exporters_cut_each_shard_once(system: System) -> None:
     assert [shard.index for shard in await system.facts(ShardExported)] == [0, 1]
 
 
-async def test_tournament_games_are_in_no_shard(system: System) -> None:
-    measured = recorded_game(0, origin="tournament")
+@pytest.mark.parametrize("origin", sorted(UNLEARNED))
+async def test_games_that_only_measure_or_are_of_people_are_in_no_shard(
+    system: System, origin: str
+) -> None:
+    measured = recorded_game(0, origin=origin)
     (shard,) = await exported(system, measured, recorded_game(1), recorded_game(2))
     assert (shard.games, shard.first_seq, shard.last_seq) == (2, 2, 3)
 

@@ -255,6 +255,13 @@ async def test_a_game_that_nobody_asked_for_is_named(
     assert any(text in item.text for item in (await verify(real.log)).problems)
 
 
+async def test_a_game_of_people_needs_no_request(real: RealLoop) -> None:
+    game, _ = await real.first(GameCompleted)
+    of_people = replace(game, origin="human", game="human-1", ticket="human-1")
+    await forge(real, of_people, None, "web@n1")
+    assert not any("human-1" in item.text for item in (await verify(real.log)).problems)
+
+
 async def test_a_log_that_lost_its_end_is_recognised(real: RealLoop) -> None:
     await verify(real.log)
     broker = real.log.broker
