@@ -109,7 +109,7 @@ def offer(out: Console, choices: Sequence[Choice]) -> None:
     kinds = Counter(choice.kind for choice in choices)
     for kind, count in kinds.items():
         example = next(choice for choice in choices if choice.kind == kind)
-        what = f"{count} such as " if count > 1 else ""
+        what = f"{count} moves such as " if count > 1 else ""
         out.print(f"  {what}{example.token}: {example.text}", soft_wrap=True)
     out.print("type a cell, a move or list")
 

@@ -53,9 +53,11 @@ async def play(
     from ringrift.analysis.sessions import Session
     from ringrift.rules import Config as Board
 
-    board = Board.parse(config or _asked("config", CONFIG))
-    level = against or ("" if seats else _asked("level (D1 to D10, or current)", LEVEL))
+    if save is not None and not _parent_exists(save):
+        raise CommandError(f"there is no folder {save.parent} for the game")
     async with readable(source) as log, plain_errors():
+        board = Board.parse(config or _asked("config", CONFIG))
+        level = against or ("" if seats else _asked("level (D1 to D10, or current)", LEVEL))
         library = Library(log, files=True)
         words = seats or ("you", *(level,) * (board.seats - 1))
         players = [await _player(library, board, word) for word in words]
@@ -71,6 +73,10 @@ async def play(
         if save is not None:
             _write(save, str(session.record()))
             out.print(f"{save} holds the game: `ringrift analyse {save}` reviews it")
+
+
+def _parent_exists(path: Path) -> bool:
+    return path.parent.is_dir()
 
 
 def _write(path: Path, text: str) -> None:

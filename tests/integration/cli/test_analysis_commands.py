@@ -137,6 +137,7 @@ def test_a_game_is_played_saved_and_analysed(tmp_path: Path) -> None:
         (("play", "hex8_2p", "--against", "chess"), "'chess' is no player and no file"),
         (("play", "hex8_3p", "--seats", "you,D1"), "hex8_3p has 3 seats, not 2"),
         (("play", "hex8_2p", "--against", "maxn"), "maxn plays with 3 or 4 seats"),
+        (("play", "hex8_2p", "--save", "missing/game.txt"), "there is no folder missing"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, words: tuple[str, ...], text: str) -> None:
