@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ringrift.events.facts import ANCHORS, Rating, RatingsUpdated
+from ringrift.events.facts import Rating, RatingsUpdated
 
-HEURISTIC, RANDOM = ANCHORS
+HEURISTIC, RANDOM = "baseline:heuristic:s0", "baseline:random:s0"
 
 
 def trial(letter: str) -> str:

@@ -64,7 +64,7 @@ def rated(item: Velocity, fact: f.RatingsUpdated, context: Context) -> Velocity:
     if zero is None or not item.points:
         return item
     ratings = as_tried(fact.ratings, settings.evaluation.simulations)
-    anchored = fact.anchor == HEURISTIC
+    anchored = (fact.anchor or "").startswith(HEURISTIC)
     points = tuple(
         replace(one, gap=row.elo - zero, half_width=row.elo_95_half_width if anchored else None)
         if (row := ratings.get(one.model[:12]))

@@ -15,7 +15,7 @@ from ringrift.events import facts as f
 from ringrift.events.participants import BASELINE, MODEL_DIGITS
 from ringrift.events.settings import EvaluationSettings
 
-HEURISTIC, RANDOM = f.ANCHORS
+HEURISTIC, _ = f.ANCHORS
 VIRTUAL_DRAWS = 1.0
 """games that end in a draw, added between any two players that met: the rating of a 10-0 sweep is
 then 529 points instead of infinite. For two players this is the Jeffreys prior, which removes the
@@ -54,7 +54,7 @@ DECIDER.keeps(f.ModelPromoted, current=lambda fact: fact.current)
 DECIDER.keeps(f.ModelRolledBack, current=lambda fact: fact.current)
 DECIDER.keeps(
     f.SettingsChanged,
-    anchor=lambda fact: f"{BASELINE}:{fact.settings.evaluation.anchor}:s0",
+    anchor=lambda fact: f"{BASELINE}:{fact.settings.evaluation.anchor}:",
     simulations=lambda fact: fact.settings.evaluation.simulations,
 )
 
@@ -91,7 +91,7 @@ def table(state: Matches, config: str) -> f.RatingsUpdated:
     """Ratings of a config, strongest first."""
     item = state.configs.get(config, Elo())
     names = {name for ranking in item.rankings for name in ranking.split(" ")[:-1]}
-    anchor = next((name for name in (state.anchor, *f.ANCHORS) if name in names), None)
+    anchor = f.anchor_among(names, state.anchor)
     if anchor is None:
         return f.RatingsUpdated(
             config=config, ratings=(), games=item.games, anchor=None, unrated=tuple(sorted(names))
@@ -135,7 +135,7 @@ def as_tried(ratings: Sequence[f.Rating], simulations: int) -> dict[str, f.Ratin
 
 def heuristic_elo(ratings: Sequence[f.Rating]) -> float | None:
     """Elo of the heuristic baseline, 0 where it is the anchor; None if it is not rated."""
-    return next((row.elo for row in ratings if row.participant == HEURISTIC), None)
+    return next((row.elo for row in ratings if row.participant.startswith(HEURISTIC)), None)
 
 
 def gathered(rankings: Iterable[f.Ranking]) -> tuple[f.Ranking, ...]:

@@ -1,5 +1,6 @@
 """Evaluations, ratings, promotions, and how fast a config gains strength."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -111,9 +112,20 @@ class EvaluationBackpressureReleased(Fact, subject="evaluation.all.backpressure-
 
 Z_95 = 1.959963984540054
 """standard errors on each side of the 95 % interval of a normal distribution"""
-ANCHORS = ("baseline:heuristic:s0", "baseline:random:s0")
-"""participants that may have Elo 0"""
+ANCHORS = ("baseline:heuristic:", "baseline:random:")
+"""how the names of participants that may have Elo 0 begin"""
 ParticipantName = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+def anchor_among(names: Iterable[str], first: str = ANCHORS[0]) -> str | None:
+    """The baseline that has Elo 0 among these participants: one whose name begins with `first`,
+    else another one."""
+    known = sorted(names)
+    for start in (first, *ANCHORS):
+        for name in known:  # the one without unusual options has the shortest name
+            if name.startswith(start):
+                return name
+    return None
 
 
 class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,7 +149,7 @@ def _anchored(data: dict[str, Any]) -> dict[str, Any]:
     """Version 2 of a table whose mean was 0: the zero moves to the anchor. Version 1 lacks the
     covariances, so the error is its upper bound, the sum of the errors of both."""
     rows = {row["participant"]: row for row in data["ratings"]}
-    anchor = next((name for name in ANCHORS if name in rows), None)
+    anchor = anchor_among(rows)
     if anchor is None:
         return {**data, "ratings": [], "unrated": sorted(rows), "anchor": None}
     zero = rows[anchor]

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from ringrift.deciders.loop.evaluation import HEURISTIC, RANDOM, network_seat
 from ringrift.events import Fact, Settings
 from ringrift.events.facts import (
-    ANCHORS,
     EvaluationRequested,
     EvaluationScored,
     ModelPromoted,
@@ -205,7 +204,8 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
         yield request, number + 1
     names = [seat.participant for seat in (candidate, *opponents)]
     ratings = tuple(
-        Rating(participant=name, elo=0.0, se=float(name != ANCHORS[0]), games=96) for name in names
+        Rating(participant=name, elo=0.0, se=float(name != HEURISTIC.participant), games=96)
+        for name in names
     )
     for number, opponent in enumerate(opponents):
         seats = seats_of(config)
@@ -232,7 +232,10 @@ def _evaluations(config: str, generation: int, model: str) -> Iterator[Step]:
             ),
         )
         yield score, 2 + number
-        yield RatingsUpdated(config=config, ratings=ratings, games=96, anchor=ANCHORS[0]), 1
+        yield (
+            RatingsUpdated(config=config, ratings=ratings, games=96, anchor=HEURISTIC.participant),
+            1,
+        )
 
 
 def _digest(*parts: object) -> str:

@@ -211,7 +211,7 @@ def test_the_list_names_every_network(run: Any, models: list[bytes]) -> None:
     shown = run("model", "list")
     lines = {line.split()[0]: line for line in shown.splitlines()[1:]}
     assert "current" in lines[first]
-    assert "+95 (gumbel:s8)" in lines[first]
+    assert "+95 ± 39 (gumbel:s8)" in lines[first]
     assert first in lines[second]
     assert "current" not in lines[second]
     assert [item["generation"] for item in run.json("model", "list", "--config", "square8_2p")][
@@ -231,7 +231,7 @@ def test_a_card_shows_a_network_and_its_origin(run: Any, models: list[bytes]) ->
         "GAMES 11 to 74",
         "64 of 1 shards",
         "75.0% of 40 games",
-        "+95.0 ± 20.0",
+        "+95 ± 39 (Elo,",
         "promoted: beats random",
         second[:12],
     ):
