@@ -24,14 +24,19 @@ from ringrift.web.pages import (
     analysis,
     docs,
     evaluations,
+    events,
+    fleet,
     games,
+    letters,
     live,
     login,
     loop,
     networks,
     play,
     shown,
+    tables,
     time,
+    whatif,
 )
 from ringrift.web.rendering import HERE
 from ringrift.web.view import View
@@ -39,6 +44,7 @@ from ringrift.web.view import View
 PAGES: tuple[ModuleType, ...] = (
     *(loop, networks, evaluations),
     *(games, play, analysis),
+    *(events, whatif, fleet, letters, tables),
     *(time, docs, live, login),
 )
 

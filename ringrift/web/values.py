@@ -1,0 +1,82 @@
+"""Values of facts on a page: digests, positions, games and nodes are links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from markupsafe import Markup
+
+from ringrift.web.fold import Fold
+from ringrift.web.rendering import digest, safe
+
+ITEMS_SHOWN_MAX = 40
+DEPTH_MAX = 6
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PLAYER = re.compile(r"([0-9a-f]{12}):[a-z]")
+_POSITION = re.compile(r"(EVENTS|GAMES)/\d{1,18}")
+PAGES = {"node": "/fleet#node-{}", "game": "/games/{}"}
+"""page of a field's value, by the name of the field"""
+
+
+class Values:
+    """Writes values with links into the pages that show a fold; `link` completes an address."""
+
+    def __init__(self, fold: Fold, link: Callable[[str], str]) -> None:
+        self.link = link
+        self._models = {model: one.config for model, one in fold.networks.items()}
+        self._short = {model[:12]: model for model in self._models}
+
+    def rows(self, data: dict[str, Any]) -> Iterator[tuple[str, Markup]]:
+        """Yield the name and the text of each field."""
+        for name, value in data.items():
+            yield name, self.shown(value, name)
+
+    def shown(self, value: Any, name: str = "", depth: int = 0) -> Markup:
+        """Return a value of JSON as text."""
+        match value:
+            case None:
+                return Markup('<span class="soft">–</span>')
+            case bool():
+                return Markup("yes" if value else "no")
+            case float():
+                return Markup.escape(f"{value:.6g}")
+            case str():
+                return self._text(value, name)
+            case dict() | list() if depth >= DEPTH_MAX:
+                return Markup("…")
+            case dict():
+                row = Markup("<dt>{}</dt><dd>{}</dd>")
+                rows = [
+                    row.format(safe(key, 100), self.shown(item, key, depth + 1))
+                    for key, item in list(value.items())[:ITEMS_SHOWN_MAX]
+                ]
+                return Markup('<dl class="pairs small">{}</dl>').format(Markup().join(rows))
+            case list():
+                items = [self.shown(item, name, depth + 1) for item in value[:ITEMS_SHOWN_MAX]]
+                if len(value) > ITEMS_SHOWN_MAX:
+                    items.append(Markup("… {} in all").format(f"{len(value):,}"))
+                between = Markup("" if value and isinstance(value[0], dict) else ", ")
+                return between.join(items) or Markup('<span class="soft">none</span>')
+        return Markup.escape(value)
+
+    def _text(self, text: str, name: str) -> Markup:
+        page = self._page(text, name)
+        short = digest(text)
+        if page is None:
+            plain = Markup('<span class="digest" title="{}">{}</span>').format(text, short)
+            return plain if short != text else Markup.escape(safe(text))
+        look = "digest" if short != text else "value"
+        anchor = Markup('<a class="{}" title="{}" href="{}">{}</a>')
+        return anchor.format(look, safe(text, 100), self.link(page), safe(short, 200))
+
+    def _page(self, text: str, name: str) -> str | None:
+        player = _PLAYER.match(text)
+        model = self._short.get(player[1]) if player else text if text in self._models else None
+        if model:
+            return f"/networks/{self._models[model]}/{model}"
+        if _POSITION.fullmatch(text):
+            stream, _, seq = text.partition("/")
+            return f"/events/{seq}" if stream == "EVENTS" else f"/events/GAMES/{seq}"
+        return PAGES[name].format(text) if name in PAGES and text.isascii() and text else None
