@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -41,10 +41,10 @@ class Values:
             case bool():
                 return Markup("yes" if value else "no")
             case float():
-                return Markup.escape(f"{value:.6g}")
+                return Markup.escape(f"{value:.6g}".replace("-", "\u2212"))
             case str():
                 return self._text(value, name)
-            case dict() | list() if depth >= DEPTH_MAX:
+            case dict() | list() | tuple() if depth >= DEPTH_MAX:
                 return Markup("…")
             case dict():
                 row = Markup("<dt>{}</dt><dd>{}</dd>")
@@ -53,13 +53,27 @@ class Values:
                     for key, item in list(value.items())[:ITEMS_SHOWN_MAX]
                 ]
                 return Markup('<dl class="pairs small">{}</dl>').format(Markup().join(rows))
-            case list():
+            case list() | tuple() if value and all(isinstance(item, dict) for item in value):
+                return self._table(value, depth)
+            case list() | tuple():
                 items = [self.shown(item, name, depth + 1) for item in value[:ITEMS_SHOWN_MAX]]
                 if len(value) > ITEMS_SHOWN_MAX:
                     items.append(Markup("… {} in all").format(f"{len(value):,}"))
-                between = Markup("" if value and isinstance(value[0], dict) else ", ")
-                return between.join(items) or Markup('<span class="soft">none</span>')
+                return Markup(", ").join(items) or Markup('<span class="soft">none</span>')
         return Markup.escape(value)
+
+    def _table(self, rows: Sequence[dict[str, Any]], depth: int) -> Markup:
+        """Rows with the same fields."""
+        names = list(dict.fromkeys(name for row in rows[:ITEMS_SHOWN_MAX] for name in row))
+        head = Markup().join(Markup("<th>{}</th>").format(_words(name)) for name in names)
+        body = Markup()
+        for row in rows[:ITEMS_SHOWN_MAX]:
+            cells = (self.shown(row.get(name), name, depth + 1) for name in names)
+            marked = Markup().join(Markup("<td>{}</td>").format(cell) for cell in cells)
+            body += Markup("<tr>{}</tr>").format(marked)
+        more = f"{len(rows):,} in all" if len(rows) > ITEMS_SHOWN_MAX else ""
+        whole = '<div class="scroll"><table class="small"><tr>{}</tr>{}</table>{}</div>'
+        return Markup(whole).format(head, body, more)
 
     def _text(self, text: str, name: str) -> Markup:
         page = self._page(text, name)
@@ -80,3 +94,7 @@ class Values:
             stream, _, seq = text.partition("/")
             return f"/events/{seq}" if stream == "EVENTS" else f"/events/GAMES/{seq}"
         return PAGES[name].format(text) if name in PAGES and text.isascii() and text else None
+
+
+def _words(name: str) -> str:
+    return safe(name.replace("_", " "), 60)

@@ -91,6 +91,15 @@ async def test_what_an_event_rests_on_leads_to_the_games(pages: Site) -> None:
     assert 'href="/events/GAMES/' in text
 
 
+async def test_rows_of_a_fact_are_a_table_with_links(pages: Site) -> None:
+    seq = next(iter(pages.view.index.newest("RatingsUpdated")))
+    text = await pages.get(f"/events/{seq}")
+    table = text.split('<table class="small">')[1].split("</table>")[0]
+    assert "<th>participant</th><th>elo</th>" in table
+    assert "/networks/hex8_2p/" in table
+    assert "{'" not in text
+
+
 async def test_a_game_is_an_event_too(pages: Site) -> None:
     text = await pages.get("/events/GAMES/1")
     assert "GameCompleted" in text

@@ -17,9 +17,13 @@ async def one(pages: Site) -> int:
     """A letter of the first message of EVENTS, which cannot be decoded; its number."""
     entry = Entry(seq=1, subject="ringrift.x.all.y", stamp_ns=0, body=BODY)
     fact = f.DeadLetterStored(
-        consumer="rater", stream="EVENTS", seq=1, dead_seq=1, reason="no <i>such</i> event",
+        consumer="rater",
+        stream="EVENTS",
+        seq=1,
+        dead_seq=1,
+        reason="no <i>such</i> event",
         deliveries=3,
-    )  # fmt: skip
+    )
     number = await store_dead_letter(pages.log, entry, fact, "rater@n1")
     await pages.view.catch_up()
     return number
@@ -87,9 +91,16 @@ async def test_the_fleet_shows_nodes_and_processes() -> None:
             roles=("selfplay",), cores=8, memory_bytes=2**34, gpu="H200", vram_bytes=2**37
         )
         beat = Heartbeat(
-            consumer="selfplay", node="box1", instance="i1", pid=1, seq=0, errors=3, folds={},
-            doing="playing <b>hex8_2p</b>", machine=machine,
-        )  # fmt: skip
+            consumer="selfplay",
+            node="box1",
+            instance="i1",
+            pid=1,
+            seq=0,
+            errors=3,
+            folds={},
+            doing="playing <b>hex8_2p</b>",
+            machine=machine,
+        )
         await Presence(pages.log).beat(beat)
         pages.view.beats = await Presence(pages.log).all()
         registered = f.NodeRegistered(
