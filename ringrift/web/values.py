@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ringrift.events import Fact
+from ringrift.insight.describe import important
 from ringrift.web.fold import Fold
 from ringrift.web.rendering import digest, safe
 
@@ -32,6 +34,13 @@ class Values:
         """Yield the name and the text of each field."""
         for name, value in data.items():
             yield name, self.shown(value, name)
+
+    def line(self, event: Fact) -> Markup:
+        """Return the important fields as `name=value name=value`."""
+        pairs = (
+            Markup("{}={}").format(name, self._text(text, name)) for name, text in important(event)
+        )
+        return Markup(" ").join(pairs)
 
     def shown(self, value: Any, name: str = "", depth: int = 0) -> Markup:
         """Return a value of JSON as text."""
@@ -87,7 +96,8 @@ class Values:
 
     def _page(self, text: str, name: str) -> str | None:
         player = _PLAYER.match(text)
-        model = self._short.get(player[1]) if player else text if text in self._models else None
+        whole = text if text in self._models else self._short.get(text)
+        model = self._short.get(player[1]) if player else whole
         if model:
             return f"/networks/{self._models[model]}/{model}"
         if _POSITION.fullmatch(text):

@@ -15,20 +15,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringrift.events import Recorded, UndecodableEvent, type_of
-from ringrift.insight.describe import fields_line
 from ringrift.insight.why.causes import BULKY, node_text, why
 from ringrift.log import read
 from ringrift.log.topology import EVENTS, GAMES
+from ringrift.web.fold import Fold
 from ringrift.web.pages import at_of, fold_of, number, shown, view_of
 from ringrift.web.rendering import place
 from ringrift.web.values import Values
 from ringrift.web.view import View
 
 menu = "/events", "Events"
+PAST = ("/events", "/networks")
+"""pages that a link from the past leads to as they were"""
 ROWS = 60
 SCANNED_MAX = 3000
 """events looked at for a page that filters by node"""
 CAUSES_MAX, EFFECTS_MAX, EFFECTS_OF_EFFECT_MAX = 24, 40, 6
+EFFECTS_COUNTED_MAX = 1000
 WHY_NODES_MAX, WHY_DEPTH_MAX = 400, 8
 WHY_SECONDS_MAX = 20.0
 _why = asyncio.Semaphore(1)
@@ -51,7 +54,7 @@ async def events(request: Request) -> Response:
     )
     before = min(number(request, "before", fold.seq + 1, 1, 10**18), fold.seq + 1)
     found: list[Recorded] = []
-    scanned = before
+    values, scanned = _values(request, fold), before
     seqs = islice(view.index.newest(kind, scope, before), SCANNED_MAX if node else ROWS)
     while len(found) < ROWS and (part := list(islice(seqs, ROWS))):
         scanned = part[-1]
@@ -60,7 +63,7 @@ async def events(request: Request) -> Response:
         request,
         "events.html",
         title="Events",
-        rows=[(one.event, one.meta, fields_line(one.event)) for one in found[:ROWS]],
+        rows=[(one.event, one.meta, values.line(one.event)) for one in found[:ROWS]],
         types=sorted(filter(None, view.index.types)),
         scopes=sorted(filter(None, view.index.scopes)),
         nodes=sorted({beat.node for beat in view.beats} | set(fold.states["nodes"].nodes)),
@@ -101,8 +104,7 @@ async def event(request: Request) -> Response:
     if meta.stream == EVENTS and at is not None and meta.seq > at:
         raise HTTPException(404, f"{meta.position} was not written at {EVENTS}/{at}")
 
-    data = msgspec.to_builtins(fact)
-    values = Values(fold, lambda page: f"/at/{at}{page}" if at else page)
+    data, values = msgspec.to_builtins(fact), _values(request, fold)
     return shown(
         request,
         "event.html",
@@ -112,9 +114,14 @@ async def event(request: Request) -> Response:
         summary=type_of(fact).summary,
         fields=list(values.rows({name: data[name] for name in data if name not in BULKY})),
         left_out=[name for name in data if name in BULKY],
-        tree=[(step, fields_line(step.recorded.event)) for step in await _tree(view, found, at)],
+        tree=[(one, values.line(one.recorded.event)) for one in await _tree(view, found, at)],
         cause=place(meta.cause),
     )
+
+
+def _values(request: Request, fold: Fold) -> Values:
+    at = at_of(request)
+    return Values(fold, lambda page: f"/at/{at}{page}" if at and page.startswith(PAST) else page)
 
 
 async def _found(request: Request, view: View) -> Recorded:
@@ -136,20 +143,25 @@ async def _tree(view: View, found: Recorded, at: int | None) -> list[Step]:
             break
         above.append(recorded)
     steps = [Step(level, one) for level, one in enumerate(reversed(above))]
-    effects = [seq for seq in view.index.effects_of(found.meta.position) if seq <= (at or seq)]
+    effects = _effects(view, found.meta.position, at)
     steps.append(Step(len(above), found, True, max(0, len(effects) - EFFECTS_MAX)))
-    for effect in await _facts(view, effects[:EFFECTS_MAX]) if effects else ():
-        deeper = [seq for seq in view.index.effects_of(effect.meta.position) if seq <= (at or seq)]
-        more = max(0, len(deeper) - EFFECTS_OF_EFFECT_MAX)
-        steps.append(Step(len(above) + 1, effect, False, more))
-        if deeper:
-            below = await _facts(view, deeper[:EFFECTS_OF_EFFECT_MAX])
-            steps += [Step(len(above) + 2, one, False, _count(view, one.meta.seq)) for one in below]
+    effects = effects[:EFFECTS_MAX]
+    deeper = {seq: _effects(view, f"{EVENTS}/{seq}", at) for seq in effects}
+    wanted = {one for seq in effects for one in (seq, *deeper[seq][:EFFECTS_OF_EFFECT_MAX])}
+    known = {one.meta.seq: one for one in await _facts(view, sorted(wanted))} if wanted else {}
+    for seq in filter(known.__contains__, effects):
+        more = max(0, len(deeper[seq]) - EFFECTS_OF_EFFECT_MAX)
+        steps.append(Step(len(above) + 1, known[seq], False, more))
+        for one in filter(known.__contains__, deeper[seq][:EFFECTS_OF_EFFECT_MAX]):
+            below = len(_effects(view, f"{EVENTS}/{one}", at))
+            steps.append(Step(len(above) + 2, known[one], False, below))
     return steps
 
 
-def _count(view: View, seq: int) -> int:
-    return sum(1 for _ in islice(view.index.effects_of(f"{EVENTS}/{seq}"), 1000))
+def _effects(view: View, position: str, at: int | None) -> list[int]:
+    """Sequences of the effects of an event, as far as they were written at a sequence."""
+    found = islice(view.index.effects_of(position), EFFECTS_COUNTED_MAX)
+    return [seq for seq in found if at is None or seq <= at]
 
 
 async def causes(request: Request) -> Response:
