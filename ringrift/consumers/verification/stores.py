@@ -27,7 +27,7 @@ async def shard_problem(log: Log, shard: facts.ShardExported, position: str) -> 
     games, total = await games_in(log, shard, retractions, shard.targets_seq)
     data, counts = await asyncio.to_thread(make_shard, shard.config, games)
     made = {
-        "games": total,
+        "games": total + sum(map(len, shard.refused.values())),
         "retracted": total - len(games),
         "samples": counts.samples,
         "size_bytes": len(data),

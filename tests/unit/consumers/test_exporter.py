@@ -12,6 +12,7 @@ from support.system import PLAN, System, running
 
 from ringrift.consumers import exporter
 from ringrift.consumers.shards.building import make_shard, rebuild
+from ringrift.consumers.verification.stores import shard_problem
 from ringrift.events import Settings
 from ringrift.events.facts import (
     UNLEARNED,
@@ -161,11 +162,12 @@ async def test_a_game_without_a_cause_is_refused(system: System) -> None:
     assert (shard.games, shard.samples) == (2, 0)
 
 
-async def test_a_shard_with_refused_games_is_rebuilt_byte_for_byte(system: System) -> None:
+async def test_a_shard_with_refused_games_is_made_again_byte_for_byte(system: System) -> None:
     games = await write_requested(system, recorded_game(0), recorded_game(1))
     await append(system, games[0], None)
     await append(system, games[1], None)
     *_, shard = await cut(system)
+    assert await shard_problem(system.log, shard, "EVENTS/1") is None
     process = system.process("exporter")
     await process.blobs.delete("shards", shard.digest)
     await rebuild(process, shard)
