@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 # per cent of the lines of the pure rooms; 99.5 was measured when it was set
 COVERAGE_MIN := 97
+USE := echo 'to use ringrift in this shell: source $(VENV)/bin/activate'
 # numerical tests, which run again with other instruction sets
 NUMERICAL := tests/unit/rules tests/unit/search tests/unit/nets tests/unit/learning
 
@@ -13,6 +14,7 @@ NUMERICAL := tests/unit/rules tests/unit/search tests/unit/nets tests/unit/learn
 
 demo: $(READY)
 	$(VENV)/bin/ringrift up --config hex8_2p --generations 3
+	@$(USE)
 
 test: $(READY)
 	$(VENV)/bin/ruff check .
@@ -30,6 +32,7 @@ chaos: $(READY)
 	$(PYTEST) tests/faults tests/adversary -m slow -s -rs $(ARGS)
 
 setup: $(READY)
+	@$(USE)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

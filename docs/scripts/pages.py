@@ -12,6 +12,11 @@ from ringrift.insight import reference
 ROOT = Path(__file__).parents[2]
 PYTHON = """# Python
 
+::: ringrift.api
+    options: {members: true, show_submodules: false}
+
+## Positions and records
+
 ::: ringrift.rules.Position
 
 ::: ringrift.rules.Record

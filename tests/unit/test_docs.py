@@ -35,6 +35,8 @@ WRITTEN = {"ops.md": "ops/README.md", "contributing.md": "CONTRIBUTING.md"}
 PLACEHOLDERS = {"C": "hex8_2p", "T": "hex8_2p", "ROLES": "worker", "HOST": "localhost"}
 """Values that stand for upper-case words; any other stands for 120."""
 
+README_WORDS_MAX = 700
+
 NAMES = {name for commands in COMMANDS.values() for name in commands}
 FAMILIES = {name.partition(" ")[0] for name in NAMES if " " in name}
 
@@ -61,6 +63,10 @@ def test_mentioned_commands_exist(page: Path) -> None:
         assert known, f"ringrift {words}"
         if first in FAMILIES and rest:
             assert f"{first} {rest[0]}" in NAMES, f"ringrift {words}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) < README_WORDS_MAX
 
 
 def commands_of(text: str) -> Iterator[str]:
