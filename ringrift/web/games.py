@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -13,12 +13,13 @@ from msgspec import Struct
 
 from ringrift.events.facts import GameCompleted
 from ringrift.insight.board.board_svg import Mark
-from ringrift.insight.board.drawing import BoardView
+from ringrift.insight.board.drawing import BoardView, view
 from ringrift.insight.board.recorded_game import RecordedGame, find_fact
 from ringrift.learning.targets import Decision, TargetsError, decode
 from ringrift.log import read
 from ringrift.log.protocol import Log
 from ringrift.log.topology import GAMES
+from ringrift.rules import Position, Record
 
 PIECE: Final = 250
 """messages of `GAMES` that are read at once, some 5 MB"""
@@ -28,6 +29,8 @@ PIECES_PER_SEARCH_MAX: Final = 4
 """pieces that one search reads; the next one goes on where it ended"""
 PAGE_GAMES: Final = 50
 GAMES_KEPT_MAX: Final = 16
+SNAPSHOT_PLIES: Final = 32
+"""between positions that are kept of a game, some 10 kB each"""
 
 
 class _Seat(Struct, frozen=True):
@@ -174,8 +177,14 @@ class Candidate(NamedTuple):
         return Mark(self.token, self.share, self.played)
 
 
+Turn = tuple[int, int, list[tuple[int, str]]]
+"""number, seat and moves of a turn; a move has the ply that it leads to"""
+
+
 class Game(NamedTuple):
-    """A recorded game: its position in the log, and its searched decisions by ply."""
+    """A recorded game: its position in the log, its turns, and its searched decisions by ply.
+
+    `every` are positions of the game, `SNAPSHOT_PLIES` apart, from which the others are played."""
 
     seq: int
     time: datetime
@@ -185,6 +194,8 @@ class Game(NamedTuple):
     decisions: Mapping[int, Decision]
     problem: str
     """why the decisions cannot be read, empty if they can"""
+    turns: list[Turn]
+    every: list[Position]
 
     @classmethod
     async def read(cls, log: Log, name: str) -> Game:
@@ -197,26 +208,23 @@ class Game(NamedTuple):
             problem = str(error)
         by_ply = {decision.ply: decision for decision in decisions}
         recorded = RecordedGame.of(fact)
-        return cls(meta.seq, meta.time, meta.cause, fact, recorded, by_ply, problem)
+        turns, every = await asyncio.to_thread(_replayed, recorded.record)
+        return cls(meta.seq, meta.time, meta.cause, fact, recorded, by_ply, problem, turns, every)
 
     @property
     def moves(self) -> tuple[str, ...]:
         """Tokens of all moves."""
         return self.recorded.record.moves
 
-    def turns(self) -> Iterator[tuple[int, int, list[tuple[int, str]]]]:
-        """Yield number, seat and moves of each turn; a move has the ply that it leads to."""
-        position = self.recorded.record.start()
-        turn: tuple[int, int, list[tuple[int, str]]] | None = None
-        for ply, move in enumerate(self.moves, 1):
-            if turn is None or turn[0] != position.turn_number:
-                if turn is not None:
-                    yield turn
-                turn = position.turn_number, position.seat, []
-            turn[2].append((ply, move))
+    def at(self, ply: int) -> BoardView:
+        """Return the position after `ply` plies, with the moves of the turn that led to it."""
+        position = self.every[ply // SNAPSHOT_PLIES].copy()
+        for move in self.moves[position.ply : ply]:
             position.play(move)
-        if turn is not None:
-            yield turn
+        turn = next((moves for _, _, moves in self.turns if moves[-1][0] >= ply), [])
+        last = [move for at, move in turn if at <= ply]
+        record, title = self.recorded.record, self.recorded.title
+        return view(position, names=record.seats, last_turn=last, title=title)
 
     def candidates(self, board: BoardView) -> list[Candidate]:
         """Return the moves that were searched in a position of the game, the best first."""
@@ -233,3 +241,17 @@ class Game(NamedTuple):
     def values(self) -> dict[int, list[float]]:
         """Return the values of all seats, -1 to 1, by ply of the searched decisions."""
         return {ply: decision.values.tolist() for ply, decision in self.decisions.items()}
+
+
+def _replayed(record: Record) -> tuple[list[Turn], list[Position]]:
+    """Return the turns of a game, and its positions at plies 0, `SNAPSHOT_PLIES`, ..."""
+    position = record.start()
+    turns, every = list[Turn](), [position.copy()]
+    for ply, move in enumerate(record.moves, 1):
+        if not turns or turns[-1][0] != position.turn_number:
+            turns.append((position.turn_number, position.seat, []))
+        turns[-1][2].append((ply, move))
+        position.play(move)
+        if ply % SNAPSHOT_PLIES == 0:
+            every.append(position.copy())
+    return turns, every

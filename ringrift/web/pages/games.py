@@ -84,7 +84,7 @@ async def game(request: Request) -> Response:
     found = await game_of(request)
     values = position_values(found, ply_of(request, len(found.moves)))
     name = f"{found.fact.config}, game {found.seq}"
-    return shown(request, "game.html", title=name, turns=list(found.turns()), **values)
+    return shown(request, "game.html", title=name, turns=found.turns, **values)
 
 
 async def position(request: Request) -> Response:
@@ -96,7 +96,7 @@ async def position(request: Request) -> Response:
 
 def position_values(found: Game, ply: int) -> dict[str, Any]:
     """Return what the templates show of a game at a ply."""
-    board = found.recorded.at(ply)
+    board = found.at(ply)
     candidates = found.candidates(board)[:CANDIDATES_MAX]
     marks = [one.mark for one in candidates if one.share >= MARK_SHARE_MIN or one.played]
     plies, decision = len(found.moves), found.decisions.get(ply)

@@ -94,7 +94,7 @@ async def lobby(request: Request) -> Response:
         asked=asked
         if asked in configs
         else next((key for key in configs if current[key]), "hex8_2p"),
-        against=query.get("against", "")[:PLAYER_CHARS_MAX],
+        model=query.get("model", "")[:PLAYER_CHARS_MAX],
         current=current,
         tiers={name: _tier_words(name) for name in TIERS},
     )

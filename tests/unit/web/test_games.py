@@ -152,7 +152,7 @@ async def test_a_game_is_found_by_its_id_too(pages: Site) -> None:
 async def test_a_position_shows_the_shares_of_the_search(pages: Site) -> None:
     found = await Games(pages.log).get("1")
     ply = min(found.decisions)
-    board = found.recorded.at(ply)
+    board = found.at(ply)
     candidates = found.candidates(board)
     assert sum(one.share for one in candidates) == pytest.approx(1.0, abs=1e-3)
     assert {one.token for one in candidates} <= set(board.position.legal())
@@ -166,7 +166,7 @@ async def test_the_played_move_is_marked(pages: Site) -> None:
     marked = {
         (ply, one.token)
         for ply in found.decisions
-        for one in found.candidates(found.recorded.at(ply))
+        for one in found.candidates(found.at(ply))
         if one.played
     }
     assert marked
@@ -192,12 +192,24 @@ async def test_the_downloads_are_whole(pages: Site) -> None:
 
 async def test_the_turns_hold_every_move_once(pages: Site) -> None:
     found = await Games(pages.log).get("1")
-    turns = list(found.turns())
+    turns = found.turns
     assert [move for _, _, moves in turns for _, move in moves] == list(found.moves)
     assert [ply for _, _, moves in turns for ply, _ in moves] == list(
         range(1, len(found.moves) + 1)
     )
     assert [turn for turn, _, _ in turns] == list(range(1, len(turns) + 1))
+
+
+async def test_a_position_is_the_same_from_the_nearest_kept_one(pages: Site) -> None:
+    found = await Games(pages.log).get("1")
+    for ply in (0, 1, 31, 32, 33, 64, len(found.moves)):
+        kept, whole = found.at(ply), found.recorded.at(ply)
+        assert kept.position.text() == whole.position.text()
+        assert (kept.last_turn, kept.seats, kept.title) == (
+            whole.last_turn,
+            whole.seats,
+            whole.title,
+        )
 
 
 async def test_unreadable_targets_are_reported(pages: Site) -> None:

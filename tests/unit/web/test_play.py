@@ -223,3 +223,9 @@ async def test_live_updates_begin_with_the_present_version(pages: Site) -> None:
     await act(pages, game, "move", token="@a1")
     assert await table.changed(before) > before
     assert np.all(np.diff([before, table.version]) > 0)
+
+
+async def test_the_link_of_a_network_names_it_as_the_opponent(pages: Site) -> None:
+    text = await pages.get("/play?config=hex8_3p&model=c0ffee000000")
+    assert 'value="c0ffee000000"' in text
+    assert '<option value="hex8_3p" selected' in text
