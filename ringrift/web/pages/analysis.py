@@ -99,7 +99,7 @@ async def page(request: Request) -> Response:
         await require_player(request)
         async for result in analyse(tables_of(request).engine, by, subject.at(ply).position):
             values = _values(request, found, result)
-    kept = subjects_of(request).reviews.get((subject.query, by.seat.participant))
+    kept = subjects_of(request).reviews.get(_key(found))
     title = f"Analysis of {subject.title}"
     return shown(request, "analysis.html", title=title, **values, **_review_values(found, kept))
 
@@ -140,6 +140,12 @@ def _after_forced(subject: Subject, ply: int, result: Analysis | None) -> BoardV
     names = [seat.name for seat in board.seats]
     turn = [*(move.token for move in board.last_turn), *result.forced]
     return view(Position.parse(result.position), names=names, last_turn=turn, title=board.title)
+
+
+def _key(found: Found) -> tuple[str, str]:
+    """Return the name under which the review of a game, which may still go on, is kept."""
+    subject, _, by = found
+    return f"{subject.query}:{subject.plies}", by.seat.participant
 
 
 def _review_values(found: Found, kept: Review | None) -> dict[str, Any]:
@@ -197,7 +203,7 @@ async def live_review(request: Request) -> Response:
                 values = {**base, **_review_values(found, None), **state}
                 yield _part(request, "analysis_review.html", values)
                 await asyncio.wait([task], timeout=REPORT_SECONDS)
-            subjects_of(request).keep((subject.query, by.seat.participant), task.result())
+            subjects_of(request).keep(_key(found), task.result())
             values = {**base, **_review_values(found, task.result())}
             yield _part(request, "analysis_review.html", values)
         finally:

@@ -1,12 +1,15 @@
-"""Games of matches that only measure strength are recorded, but are in no shard."""
+"""Games of matches that only measure strength, and of people, are recorded, but are in no shard."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ringrift.consumers.shards.building import make_shard
+from ringrift.consumers.verification.games import GameLedger
+from ringrift.consumers.verification.history import History
 from ringrift.events.facts import MEASURING, EvaluationRequested, GameCompleted
 from ringrift.events.participants import seat
 from ringrift.events.settings import EvaluationSettings
@@ -52,3 +55,14 @@ def test_a_match_of_the_loop_is_learned_from() -> None:
     _, counts = make_shard("hex8_2p", games)
     assert [game.origin for game in games] == ["evaluation"] * 2
     assert (counts.games, counts.rejected) == (2, ())
+
+
+def test_a_game_of_people_is_not_learned_from() -> None:
+    games = [replace(game, origin="human") for game in games_of("random")]
+    _, counts = make_shard("hex8_2p", games)
+    assert (counts.games, counts.rejected) == (0, ())
+
+
+def test_a_game_of_people_needs_no_request() -> None:
+    game = replace(games_of("random")[0], origin="human", ticket="human-1", game="human-1")
+    assert list(GameLedger(History()).take(game, 1, None)) == []
