@@ -8,7 +8,17 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ringrift.cli.common import HERE, Assignments, Config, Session, opened, show
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Assignments,
+    Config,
+    Session,
+    Tabular,
+    opened,
+    show,
+    show_rows,
+)
 from ringrift.cluster import steering
 from ringrift.errors import CommandError
 from ringrift.events import facts
@@ -178,7 +188,7 @@ def _tuned(fact: facts.HyperparametersAdjusted) -> str:
     return ", ".join(parts) or "as in the settings"
 
 
-async def list_breakers(*, session: Session = HERE) -> None:
+async def list_breakers(*, session: Tabular = TABLE) -> None:
     """List the quarantined nodes and targets, and why each is."""
     async with opened(session) as log:
         breakers = SharedBreakers(log)
@@ -189,7 +199,8 @@ async def list_breakers(*, session: Session = HERE) -> None:
         f"retried in {max(0.0, item.until - time.time()):.0f} s: {one_line(item.why)}"
         for name, item in sorted(found.items())
     ]
-    show(found, session.json, "\n".join(lines) or "no breaker is open")
+    rows = [{"target": name, **msgspec.to_builtins(item)} for name, item in sorted(found.items())]
+    show_rows(session, found, rows, "\n".join(lines) or "no breaker is open")
 
 
 async def reset_breaker(

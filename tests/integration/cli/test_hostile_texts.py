@@ -16,7 +16,7 @@ from ringrift.events import REGISTRY, Fact, facts, type_of
 from ringrift.log.jetstream import JetStreamLog
 
 HOSTILE = (
-    "[bold]\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\r\nringrift: all is well\x7f " + "x" * 3000
+    "[bold]\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\r\nringrift: all is well\x7f " + "x" * 100
 )
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 PRINTING = [
@@ -51,13 +51,15 @@ def hostile(value: Any) -> Any:
 
 def hostile_facts() -> list[Fact]:
     """A fact of every type of `EVENTS`, with hostile texts."""
-    return [
+    long = facts.PipelinePaused(scope="hex8_2p", why=HOSTILE + "x" * 15_000)
+    every = [
         msgspec.convert(
             hostile(examples.sample(msgspec.inspect.type_info(kind.fact_type))), kind.fact_type
         )
         for kind in REGISTRY.values()
         if kind.stream == "EVENTS" and kind.fact_type is not facts.LeaseAcquired
     ]
+    return [*every, long]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,10 @@ def seqs(system: Any) -> list[int]:
         log = await JetStreamLog.open(system.server.url, name="test")
         try:
             return await log.append_each(
-                [draft(fact, cause=None, source="test", key="hostile") for fact in hostile_facts()]
+                [
+                    draft(fact, cause=None, source="test", key=f"hostile-{number}")
+                    for number, fact in enumerate(hostile_facts())
+                ]
             )
         finally:
             await log.close()

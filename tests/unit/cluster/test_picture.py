@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 from support import loop_facts
 from support.turning_loop import game
 
 from ringrift.cluster.picture import Page, Place, between, picture
-from ringrift.cluster.watching import keys_in, plain_lines
+from ringrift.cluster.watching import Watching, keys_in, plain_lines
 from ringrift.events import EventMeta, Fact, Recorded, Settings, facts as f, type_of
 from ringrift.events.codec import draft, encode
 from ringrift.events.participants import seat
@@ -180,6 +182,23 @@ def test_a_terminal_that_is_not_utf8_gets_ascii() -> None:
     live = Seen(PLAN, FAILED, TRIAL, f.PipelinePaused(scope="all", why="y" * 200))
     live.plays("evaluation-events-4", 4, "evaluation")
     assert all(line.isascii() for line in shown(live, ascii_only=True))
+
+
+def test_lines_are_printed_at_least_every_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("ringrift.cluster.watching.time.monotonic", lambda: now)
+    live, text = Seen(PLAN), io.StringIO()
+    screen = Watching(live, Console(file=text, width=200), "test")
+    for second in range(130):
+        now = live.now = float(second)
+        live.hears(f.TickRecorded(minute=second))  # the server answers
+        screen.show()
+    times = [line.partition("  ")[0] for line in text.getvalue().splitlines()]
+    assert times == ["0:00", "1:00", "2:00"]
+    now = live.now = 130.0
+    live.hears(f.PipelinePaused(scope="all", why="w"))
+    screen.show()
+    assert "2:10  all configs: all work paused (w)" in text.getvalue()
 
 
 def test_keys_move_the_view() -> None:
