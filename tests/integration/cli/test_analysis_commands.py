@@ -1,4 +1,4 @@
-"""The engine, `play` and `analyse` as programs, without a log."""
+"""The engine, `play` and `analyse` as programs, mostly without a log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def block(name: str) -> str:
     return found[1]
 
 
-def run(folder: Path, *words: str, typed: str | bytes = "") -> subprocess.CompletedProcess[str]:
+def program(folder: Path, *words: str, typed: str | bytes = "") -> subprocess.CompletedProcess[str]:
     given = typed.encode() if isinstance(typed, str) else typed
     command = (*RINGRIFT, *words)
     done = subprocess.run(
@@ -44,7 +44,7 @@ def about(value: Any) -> Any:
 
 
 def test_the_session_of_the_page_is_real(tmp_path: Path) -> None:
-    done = run(tmp_path, "engine", typed=block("json queries"))
+    done = program(tmp_path, "engine", typed=block("json queries"))
     assert done.returncode == 0
 
     def ordered(lines: str) -> list[Any]:
@@ -78,7 +78,7 @@ def test_the_client_of_the_page_is_the_one_that_runs(tmp_path: Path) -> None:
 def test_lines_that_are_broken_huge_or_cut_off_are_errors(tmp_path: Path) -> None:
     huge = b'{"id": "' + b"x" * 3_000_000 + b'"}'
     lines = [b'{"id": "\xff"}', huge, b"", b'{"id": "v", "action": "query_version"}', b'{"id']
-    done = run(tmp_path, "engine", typed=b"\n".join(lines))
+    done = program(tmp_path, "engine", typed=b"\n".join(lines))
     assert done.returncode == 0
     *errors, version, cut = map(json.loads, done.stdout.splitlines())
     assert [one["error"].partition(":")[0] for one in (*errors, cut)] == [
@@ -111,19 +111,19 @@ def test_a_reader_that_leaves_ends_the_engine(tmp_path: Path) -> None:
 def test_a_game_is_played_saved_and_analysed(tmp_path: Path) -> None:
     typed = "@e5\ne5-e9\nhint\nresign\n"
     options = ("--against", "D2", "--seed", "1", "--save", "game.txt")
-    done = run(tmp_path, "play", "hex8_2p", *options, typed=typed)
+    done = program(tmp_path, "play", "hex8_2p", *options, typed=typed)
     assert done.returncode == 0
     assert "seat 2 (heuristic) plays" in done.stdout
     assert "seat 2 wins by resign" in done.stdout
     assert "seat 1 to act, 128 positions" in done.stdout
     assert "\x1b" not in done.stdout
     # the file is a game for `analyse`
-    done = run(tmp_path, "analyse", "game.txt", "--by", "D3", "--json")
+    done = program(tmp_path, "analyse", "game.txt", "--by", "D3", "--json")
     review = json.loads(done.stdout)
     assert review["config"] == "hex8_2p"
     assert [ply["move"] for ply in review["plies"]][:2] == ["@e5", "e5-e9"]
     assert review["final"] == [-1.0, 1.0]
-    done = run(tmp_path, "analyse", "game.txt", "--by", "D3", "--ply", "0")
+    done = program(tmp_path, "analyse", "game.txt", "--by", "D3", "--ply", "0")
     assert "searched by gumbel, 8 simulations" in done.stdout
     assert re.search(r"^ @\w+ +\d+ ", done.stdout, re.MULTILINE)
 
@@ -141,7 +141,20 @@ def test_a_game_is_played_saved_and_analysed(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, words: tuple[str, ...], text: str) -> None:
-    done = run(tmp_path, *words)
+    done = program(tmp_path, *words)
     assert done.returncode == 1
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_game_of_the_log_is_analysed(run: Any, system: Any) -> None:
+    for name in (system.game, "GAMES/1"):
+        review = run.json("analyse", name, "--by", "D3")
+        shown = run.json("game", "show", name)
+        assert [ply["move"] for ply in review["plies"]] == list(shown["moves"])
+        assert review["participant"] == "baseline:gumbel:s8"
+    assert "blunders (loss of at least 0.5): seat 1: " in run(
+        "analyse", system.game, "--by", "D3", "--blunder", "0.5"
+    )
+    run("analyse", "GAMES/999", status=1)
+    assert "GAMES/999 is neither a file nor a game in the log" in run.err
