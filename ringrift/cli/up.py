@@ -27,8 +27,9 @@ async def up(
     settings: Path | None = None,
     set: Assignments = (),
     plain: bool = False,
+    no_web: bool = False,
 ) -> int:
-    """Run the loop on this machine: server, consumers and a live screen.
+    """Run the loop on this machine: server, consumers, pages and a live screen.
 
     Ctrl-C drains the consumers. The same command continues a run.
 
@@ -40,6 +41,7 @@ async def up(
         settings: Read settings from this JSON file.
         set: Change one setting, such as training.batch=128; may be repeated.
         plain: Print plain lines even on a terminal.
+        no_web: Serve no pages.
     """
     given, file = from_arguments(set), steering.read_settings(settings)
     from ringrift.cluster import up as loop
@@ -56,4 +58,5 @@ async def up(
         return steering.with_known_architectures(chosen)
 
     seconds = duration.total_seconds() if duration else None
-    return await loop.up(data, server, choose, seconds, WORDS.get(), console(plain=plain))
+    out = console(plain=plain)
+    return await loop.up(data, server, choose, seconds, WORDS.get(), out, web=not no_web)

@@ -1,14 +1,17 @@
 """`ringrift web`."""
 
+import asyncio
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ringrift.cli.common import Source, opened
+from ringrift.cluster.pages import TOKEN_VARIABLE, listen
+from ringrift.cluster.supervisor import stop_on_signals
 from ringrift.errors import CommandError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-Token = Annotated[str | None, Parameter(env_var="RINGRIFT_WEB_TOKEN")]
+Token = Annotated[str | None, Parameter(env_var=TOKEN_VARIABLE)]
 
 
 async def web(
@@ -34,7 +37,7 @@ async def web(
     from ringrift.cli.reference import commands
     from ringrift.web.app import State, make_app
     from ringrift.web.guard import Guard
-    from ringrift.web.server import listen, serve
+    from ringrift.web.server import serve
     from ringrift.web.view import View
 
     listening = listen(host, port)
@@ -47,4 +50,6 @@ async def web(
         print(f"pages: {address}/", flush=True)
         if not token:
             print(f"sign in: {address}/login?token={guard.token}", flush=True)
-        await serve(app, listening)
+        stopping = asyncio.Event()
+        stop_on_signals(stopping.set)
+        await serve(app, listening, stopping)

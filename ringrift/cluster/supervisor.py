@@ -32,10 +32,18 @@ Say = Callable[[str], None]
 class Child:
     """One consumer process, restarted when it dies."""
 
-    def __init__(self, name: str, url: str, path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        path: Path,
+        environment: Mapping[str, str],
+        words: Sequence[str] = (),
+    ) -> None:
         """`path` is its log, in a folder of the data directory. `environment` is added to that of
-        this process."""
+        this process. `words` are Python's arguments, by default those of the consumer `name`."""
         self.name, self._url, self._path = name, url, path
+        self._words = words or ("-m", f"ringrift.consumers.{name}")
         inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         own = {"RINGRIFT_DATA": str(path.parent.parent), **environment}
         self._environment = inherited | own
@@ -68,11 +76,12 @@ class Child:
     async def _run_once(self) -> int:
         if self._path.exists() and self._path.stat().st_size > LOG_BYTES_MAX:
             self._path.replace(self._path.with_suffix(".log.1"))
-        words = ["-m", f"ringrift.consumers.{self.name}", "--server", self._url]
         with self._path.open("ab") as log, Watchdog(SILENT_SECONDS_MAX) as watchdog:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *words,
+                *self._words,
+                "--server",
+                self._url,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

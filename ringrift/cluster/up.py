@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
+from ringrift.cluster.pages import pages
 from ringrift.cluster.screen import generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
 from ringrift.cluster.supervisor import background, stop_on_signals, supervise
@@ -45,9 +46,11 @@ async def up(
     seconds: float | None,
     command: Sequence[str],
     out: Console,
+    *,
+    web: bool = True,
 ) -> int:
-    """Run the loop until the wanted generations are judged, `seconds` have passed or a signal
-    comes; return 0 unless the server failed.
+    """Run the loop, and with `web` the pages, until the wanted generations are judged, `seconds`
+    have passed or a signal comes; return 0 unless the server failed.
 
     `choose` returns the settings for those in force, which are None in a new run. `command` is the
     command line, from which the one that continues the run is made. Raises SettingsError,
@@ -67,7 +70,7 @@ async def up(
             complain(f"differs from its declaration: {drift}")
         current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
-        loop = Loop(log, url, data, embedded, out)
+        loop = Loop(log, url, data, embedded, out, web=web)
         stop_on_signals(loop.stopping.set)
         await loop.run(seconds)
         print_summary(out, loop.live.loop, data)
@@ -91,7 +94,14 @@ class Loop:
     """The processes of one `ringrift up`, and the view of their work."""
 
     def __init__(
-        self, log: JetStreamLog, url: str, data: Path, server: EmbeddedServer | None, out: Console
+        self,
+        log: JetStreamLog,
+        url: str,
+        data: Path,
+        server: EmbeddedServer | None,
+        out: Console,
+        *,
+        web: bool,
     ) -> None:
         self.log, self.url, self.data, self.server = log, url, data, server
         self.live = Live(log)
@@ -100,6 +110,10 @@ class Loop:
         self.problem: str | None = None
         planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())
         self.children = children_of(planned, url, data)
+        if web:
+            child, address = pages(url, data)
+            self.children.append(child)
+            out.print(f"pages: {address}", soft_wrap=True)
 
     async def run(self, seconds: float | None) -> None:
         """Return when the wanted generations are judged, `seconds` have passed or `stopping` is

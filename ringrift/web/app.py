@@ -14,12 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ringrift.log.errors import StreamError
 from ringrift.log.protocol import Log
 from ringrift.web.guard import Bounds, Guard
+from ringrift.web.kept import kept
 from ringrift.web.pages import (
     analysis,
     docs,
@@ -85,7 +86,8 @@ def make_app(state: State) -> Starlette:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    past = [route for module in PAGES for route in getattr(module, "past_routes", ())]
+    folds = [route for module in PAGES for route in getattr(module, "past_routes", ())]
+    past = [Route(route.path, kept(route.endpoint)) for route in folds]
     now = [route for module in PAGES for route in getattr(module, "routes", ())]
     routes: list[BaseRoute] = [
         *past,

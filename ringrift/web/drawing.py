@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ringrift.events.facts import Evidence
 
 WIDTH = 720.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 14.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 14.0, 38.0
 T = TypeVar("T")
 MARKS_MAX = 400
 """points of a chart; of more, evenly chosen ones are drawn"""
@@ -32,9 +32,9 @@ def _number(value: object) -> object:
 
 
 def _picture(parts: Iterable[Markup], label: str, width: float, height: float, kind: str) -> Markup:
-    box = f"0 0 {width:g} {height:g}"
-    title = _element("title", label)
-    return _element("svg", title + Markup("").join(parts), viewBox=box, role="img", class_=kind)
+    box, inner = f"0 0 {width:g} {height:g}", Markup("").join(parts)
+    role = "group" if "<a " in inner else "img"
+    return _element("svg", inner, viewBox=box, role=role, aria_label=label, class_=kind)
 
 
 def trial_bar(evidence: Evidence) -> Markup:
@@ -204,8 +204,8 @@ def _axes(
         text = f"{mark:g}".replace("-", "\u2212")
         parts.append(_element("text", text, x=LEFT - 8, y=y(mark) + 4, text_anchor="end"))
     for place, name in along:
-        parts.append(_element("text", name, x=x(place), y=height - 16, text_anchor="middle"))
-    parts.append(_element("text", under, x=WIDTH - RIGHT, y=height - 2, text_anchor="end"))
+        parts.append(_element("text", name, x=x(place), y=height - 19, text_anchor="middle"))
+    parts.append(_element("text", under, x=WIDTH - RIGHT, y=height - 3, text_anchor="end"))
     return parts
 
 

@@ -19,6 +19,7 @@ from starlette.templating import Jinja2Templates
 
 from ringrift.events.facts import EvaluationScored
 from ringrift.insight.describe import short
+from ringrift.insight.elo import elo_label, elo_text, unrated_note
 
 TEXT_CHARS_MAX = 600
 """of one value on a page"""
@@ -148,6 +149,9 @@ def _environment() -> jinja2.Environment:
         "percent": percent,
         "duration": duration,
         "moment": moment,
+        "elo": elo_text,
+        "elo_label": elo_label,
+        "unrated_note": unrated_note,
         "mean_score": mean_score,
         "place": place,
     }

@@ -10,34 +10,12 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-from ringrift.cluster.supervisor import background, stop_on_signals
-from ringrift.errors import CommandError
+from ringrift.cluster.supervisor import background
 from ringrift.runtime.notify import READY, keep_alive, notify
 
-PORT = 8780
 CONNECTIONS_MAX = 1000
 HEAD_BYTES_MAX = 32 * 1024
 END_SECONDS_MAX = 2
-
-
-def listen(host: str, port: int | None) -> socket.socket:
-    """Listen on a port, on `PORT` or else a free one if none is given. Raises CommandError."""
-    for tried in (port,) if port is not None else (PORT, 0):
-        with contextlib.suppress(OSError):
-            return _listening(host, tried)
-    raise CommandError(f"{host}:{port or PORT} is taken or no address of this machine")
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=128)
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return `PORT` if it is free, else another port that is."""
-    with listen(host, None) as found:
-        port: int = found.getsockname()[1]
-    return port
 
 
 class _Server(uvicorn.Server):
@@ -47,8 +25,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: Starlette, listening: socket.socket) -> None:
-    """Serve until a signal ends the process."""
+async def serve(app: Starlette, listening: socket.socket, stopping: asyncio.Event) -> None:
+    """Serve until `stopping` is set."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -62,11 +40,11 @@ async def serve(app: Starlette, listening: socket.socket) -> None:
         )
     )
 
-    def stop() -> None:
+    async def stop() -> None:
+        await stopping.wait()
         app.state.view.close()  # ends the streams of live viewers
         server.should_exit = True
 
-    stop_on_signals(stop)
     notify(READY)
-    async with background(keep_alive(lambda: True)):
+    async with background(keep_alive(lambda: True), stop()):
         await asyncio.create_task(server.serve(sockets=[listening]))

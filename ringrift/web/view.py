@@ -67,6 +67,8 @@ class View:
     def _reset(self) -> None:
         self.fold, self.index, self.played = Fold(), Index(), Played()
         self.ready = False
+        self._counted = 0
+        """sequence of the newest game that is counted"""
         self.games_of: OrderedDict[int, list[Any]] = OrderedDict()
         self._checkpoints: list[Fold] = []
         self._spacing = CHECKPOINT_EVENTS_MIN
@@ -110,7 +112,8 @@ class View:
             self.count(entry)
 
     async def _first_game(self) -> int:
-        """Sequence of the first game that a ticket in hand may have, but not too far back."""
+        """Sequence of the first game not yet counted that a ticket in hand may have, but not too
+        far back."""
         tail = await self.log.tail(GAMES)
         since = [match.since for match in self.fold.running.open()]
         since += [pace.since for pace in self.fold.paces.values()]
@@ -119,10 +122,11 @@ class View:
             async for batch in self.log.read(GAMES, start_time=min(since), headers_only=True):
                 first = batch[0].seq
                 break
-        return max(first, tail - GAMES_BACK_MAX, 1)
+        return max(first, tail - GAMES_BACK_MAX, self._counted + 1)
 
     def count(self, entry: Entry) -> None:
         """Count a game."""
+        self._counted = entry.seq
         if head := head_of(entry):
             self.played.count(head, entry.time)
             self.fold.running.count(head)

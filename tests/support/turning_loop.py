@@ -152,7 +152,10 @@ class TurningLoop:
         await self.put(registered, position)
 
     async def _evaluate(self, request: f.EvaluationRequested, position: str) -> None:
-        seats, ticket = (request.candidate, request.opponent), f"evaluation-{position}"
+        seats, ticket = (
+            (request.candidate, request.opponent),
+            tickets_of(request, position)[0].ticket,
+        )
         for index in range(2):  # two games stand for all: every game counted is in the log
             played = self.game(
                 f"{ticket}-{index}", seats, ticket=ticket, node="n2", origin="evaluation"

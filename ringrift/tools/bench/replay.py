@@ -30,7 +30,7 @@ async def benchmarks(scope: Scope) -> Benchmarks:
     """Seconds to fold all deciders over a log of `scope.events` events, and its events per
     second."""
     async with fresh_log() as log:
-        await _write(log, scope.events)
+        await write_history(log, scope.events)
         known, blobs = list(deciders().values()), Blobs(log)
         start = max(0, scope.events - folds.SNAPSHOT_EVENTS)
         for run in await replayed_runs(log, known, start):
@@ -39,7 +39,8 @@ async def benchmarks(scope: Scope) -> Benchmarks:
         yield Benchmark(f"replay/{scope.events}", UNITS, restart)
 
 
-async def _write(log: JetStreamLog, count: int) -> None:
+async def write_history(log: JetStreamLog, count: int) -> None:
+    """Append the first `count` events of the made-up history."""
     batch: list[Draft] = []
     for seq, (fact, cause_seq) in zip(range(1, count + 1), history(), strict=False):
         cause = f"{EVENTS}/{cause_seq}" if cause_seq else None

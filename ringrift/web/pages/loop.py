@@ -19,10 +19,12 @@ from ringrift.runtime.controls import resume_command
 from ringrift.web.fold import Fold
 from ringrift.web.matches import Trial, trial_of
 from ringrift.web.pages import at_of, fold_of, shown, view_of
+from ringrift.web.pages.networks import chart_of
 from ringrift.web.view import View
 
 menu = "/", "Loop"
-Z_95 = 1.96
+CHARTS_MAX = 3
+"""configs with a chart beside their cards; of more, the page has the cards only"""
 REMEDIES = {
     "training failed": "read the trainer's log, then `ringrift dlq retry`",
     "training timed out": "look whether the trainer runs; another is requested by itself",
@@ -53,7 +55,7 @@ class Card(NamedTuple):
     view: ConfigView
     stage: Stage
     trials: list[Trial]
-    elo: tuple[float, float] | None
+    rating: Rating | None
     generation: int | None
     games: int
     games_an_hour: float | None
@@ -76,8 +78,12 @@ async def loop(request: Request) -> Response:
     """Show a card for each config, below what needs a person."""
     fold, now = await fold_of(request), None if at_of(request) else view_of(request)
     cards = [card_of(fold, config, now) for config in fold.loop.configs]
+    few, at = len(cards) <= CHARTS_MAX, at_of(request)
+    charts = {one.view.config: chart_of(fold, one.view.config, at, "games") for one in cards if few}
     found = list(needs(fold, now))
-    return shown(request, "loop.html", title="Loop", fold=fold, cards=cards, needs=found)
+    return shown(
+        request, "loop.html", title="Loop", fold=fold, cards=cards, charts=charts, needs=found
+    )
 
 
 past_routes = [Route("/", loop, name="loop")]
@@ -125,7 +131,7 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
         view=item,
         stage=stage_of(fold, item, trials, view),
         trials=trials,
-        elo=elo_of(item, item.rating_of(item.current)),
+        rating=item.rating_of(item.current),
         generation=current.number if current else network.generation if network else None,
         games=item.games + (view.played.in_hand(config) if view else 0),
         games_an_hour=speed or None,
@@ -136,11 +142,6 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
             :4
         ],
     )
-
-
-def elo_of(item: ConfigView, rating: Rating | None) -> tuple[float, float] | None:
-    """Return the Elo of a participant and half of its 95 % interval."""
-    return None if rating is None else (rating.elo, Z_95 * rating.se)
 
 
 def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | None) -> Stage:
@@ -203,4 +204,5 @@ def said(event: Fact, seq: int, time: datetime) -> tuple[str, str, int, datetime
             what = f"Training of generation {event.generation}"
             return what, f"{event.samples:,} samples: {event.reason}", seq, time, ""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).capitalize()
-    return words, fields_line(event), seq, time, ""
+    reasons = (getattr(event, name, "") for name in ("why", "detail", "reason"))
+    return words, next(filter(None, reasons), "") or fields_line(event), seq, time, ""

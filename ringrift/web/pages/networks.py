@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from ringrift.events import facts as f
 from ringrift.events.facts import Rating
-from ringrift.insight.generations import ConfigView
+from ringrift.insight.elo import elo_text
 from ringrift.insight.models.model_history import VERDICTS
 from ringrift.insight.running import Match
 from ringrift.log import read
@@ -25,10 +25,12 @@ from ringrift.web import drawing
 from ringrift.web.drawing import Point
 from ringrift.web.fold import Fold, Network
 from ringrift.web.matches import seats_of, trial_of
-from ringrift.web.pages import at_of, fold_of, shown, view_of
+from ringrift.web.pages import at_of, fold_of, number, shown, view_of
 
 menu = "/networks", "Networks"
-Z_95 = 1.96
+ROWS = 100
+"""networks on a page"""
+SEQ_MAX = 10**18
 LINEAGE_MAX = 50
 """ancestors that are shown"""
 MARKS = 7
@@ -40,8 +42,7 @@ class Row(NamedTuple):
 
     network: Network
     generation: Any
-    elo: tuple[float, float] | None
-    current: bool
+    rating: Rating | None
 
 
 async def configs(request: Request) -> Response:
@@ -61,14 +62,11 @@ async def networks(request: Request) -> Response:
     if item is None:
         raise HTTPException(404, f"no config is called {config[:40]!r}")
     over = "time" if request.query_params.get("over") == "time" else "games"
+    before = number(request, "before", fold.seq + 1, 0, SEQ_MAX)
+    made = [one for one in reversed(fold.networks_of(config)) if one.seq < before]
     rows = [
-        Row(
-            one,
-            item.generations.get(one.generation or 0),
-            elo_of(item, one.model),
-            one.model == item.current,
-        )
-        for one in reversed(fold.networks_of(config))
+        Row(one, item.generations.get(one.generation or 0), item.rating_of(one.model))
+        for one in made[:ROWS]
     ]
     return shown(
         request,
@@ -76,14 +74,10 @@ async def networks(request: Request) -> Response:
         title=f"Networks of {config}",
         item=item,
         rows=rows,
+        more=made[ROWS - 1].seq if len(made) > ROWS else None,
         over=over,
         chart=chart_of(fold, config, at, over),
     )
-
-
-def _row(item: ConfigView, one: Network) -> Row:
-    generation = item.generations.get(one.generation or 0)
-    return Row(one, generation, elo_of(item, one.model), one.model == item.current)
 
 
 async def network(request: Request) -> Response:
@@ -103,7 +97,8 @@ async def network(request: Request) -> Response:
         network=found,
         verdict_fact=verdict.event if verdict else None,
         asked=asked.event if asked and isinstance(asked.event, f.TrainingRequested) else None,
-        ratings=[(one, Z_95 * one.se) for one in ratings if one.participant.startswith(name)],
+        ratings=[one for one in ratings if one.participant.startswith(name)],
+        anchor=item.anchor if item else None,
         current=item is not None and item.current == found.model,
         trials=trials,
         seats=played,
@@ -145,12 +140,6 @@ def _network(fold: Fold, request: Request) -> Network:
             404, f"{len(found) or 'no'} networks of {config[:40]} start with {model[:64]!r}"
         )
     return found[0]
-
-
-def elo_of(item: ConfigView, model: str | None) -> tuple[float, float] | None:
-    """Return the Elo of a network and half of its 95 % interval."""
-    rating: Rating | None = item.rating_of(model)
-    return (rating.elo, Z_95 * rating.se) if rating else None
 
 
 def matches_of(fold: Fold, model: str) -> list[Match]:
@@ -201,16 +190,17 @@ def chart_of(fold: Fold, config: str, at: int | None, over: str) -> Markup:
     item = fold.loop.configs[config]
     prefix, points = f"/at/{at}" if at else "", []
     for one in fold.networks_of(config):
-        elo, row = elo_of(item, one.model), item.generations.get(one.generation or 0)
-        if elo is None:
+        rating, row = item.rating_of(one.model), item.generations.get(one.generation or 0)
+        if rating is None:
             continue
         place = one.since.timestamp() if over == "time" else float(row.games if row else 0)
         said = VERDICTS[one.promoted] or "not judged"
         name = f"generation {one.generation}, {one.model[:12]}, {said}"
-        title = f"{name}: Elo {elo[0]:+.0f} ± {elo[1]:.0f}"
+        title = f"{name}: Elo {elo_text(rating)}"
         href = f"{prefix}/networks/{config}/{one.model}"
-        ends, short = (elo[0] - elo[1], elo[0] + elo[1]), str(one.generation or one.model[:6])
-        points.append(Point(place, elo[0], *ends, short, title, href, one.promoted is not True))
+        half, short = rating.elo_95_half_width, str(one.generation or one.model[:6])
+        ends = rating.elo - half, rating.elo + half
+        points.append(Point(place, rating.elo, *ends, short, title, href, one.promoted is not True))
     if not points:
         return Markup()
     lines = [

@@ -13,11 +13,12 @@ from starlette.routing import Route
 
 from ringrift.events import Fact, Recorded, facts as f
 from ringrift.insight.describe import fields_line
+from ringrift.insight.elo import elo_text
 from ringrift.insight.generations import ConfigView
 from ringrift.log import read
 from ringrift.web.fold import Fold
 from ringrift.web.pages import number, shown, view_of
-from ringrift.web.rendering import digest, signed, whole
+from ringrift.web.rendering import digest, whole
 from ringrift.web.view import View
 
 menu = "/time", "Time"
@@ -44,7 +45,7 @@ INCUMBENTS: Kinds = (f.ModelPromoted, f.ModelRolledBack)
 
 def _elo(fold: Fold, item: ConfigView) -> str:
     rating = item.rating_of(item.current)
-    return f"{signed(rating.elo)} ± {1.96 * rating.se:.0f}" if rating else ""
+    return elo_text(rating) if rating else ""
 
 
 def _best_loss(fold: Fold, item: ConfigView) -> str:
