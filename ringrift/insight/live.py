@@ -167,8 +167,7 @@ class Live:
         event, meta = recorded
         if not isinstance(event, f.TickRecorded):
             self.recent.append(recorded)
-        self.loop.take(recorded)
-        self.running.take(recorded)
+        self._fold(recorded)
         self._answered()
         match event:
             case f.SettingsChanged():
@@ -179,6 +178,10 @@ class Live:
             case f.SelfplayFinished():
                 self._open.pop(event.ticket, None)
                 self._played.pop(event.ticket, None)
+
+    def _fold(self, recorded: Recorded) -> None:
+        self.loop.take(recorded)
+        self.running.take(recorded)
 
     def count(self, entry: Entry) -> None:
         """Count a game once."""

@@ -1,35 +1,21 @@
-"""What the pages read: folds of `EVENTS` up to the newest event or an earlier one, heartbeats, and
-a version that grows with every change, so that live pages know when to look again."""
+"""What the pages read: folds of `EVENTS` up to the newest event or an earlier one, and a version
+that grows with every change, so that live pages know when to look again."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections import OrderedDict
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from ringrift.events import Recorded
+from ringrift.insight.live import LOOK_SECONDS, Live
 from ringrift.log import read
 from ringrift.log.entry import Entry
-from ringrift.log.errors import LogRewound, StreamError
-from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
-from ringrift.log.topology import EVENTS, GAMES
-from ringrift.runtime.cluster_view import ClusterView, cluster_view
 from ringrift.web.fold import Fold
 from ringrift.web.index import Index
-from ringrift.web.played import Played, head_of
 
-BEAT_SECONDS = 2.0
-"""between two looks at the heartbeats"""
-CLUSTER_SECONDS = 15.0
-"""between two looks at voters, queues and breakers"""
-RETRY_SECONDS = 1.0
-GAMES_BACK_MAX = 20_000
-"""games before the newest one that are counted after a start"""
 BREATH_EVENTS = 500
 """events folded before others have their turn"""
 CHECKPOINTS_MAX = 24
@@ -40,35 +26,25 @@ PAST_KEPT_MAX = 6
 """earlier folds kept, those looked at last"""
 
 
-class View:
-    """The newest fold, kept up to date by `run`, and earlier ones.
+class View(Live):
+    """A log as it is now, kept up to date by `run`, and as it was.
 
-    version   grows with every change
-    ready     whether the log was read to its end once
-    tail      sequence at which the log ended when it was last asked
-    problem   why the log cannot be read now, empty if it can
-    beats     heartbeats of the running processes
+    fold      projections up to the newest event, of which `loop` and `running` are parts
     index     cause, effects, type, scope and time of every event
-    played    games in tickets in hand, games an hour
+    version   grows with every change
     games_of  games of ended matches that were looked at, kept by `ringrift.web.matches`
-    cluster   voters, nodes, queues and advice, as `ringrift status` shows them; None at first
     """
 
     def __init__(self, log: Log) -> None:
-        self.log = log
-        self.version, self.tail = 0, 0
+        self.version = 0
         self.closed = False
-        self.problem = ""
-        self.beats: list[Heartbeat] = []
-        self.cluster: ClusterView | None = None
         self._changed = asyncio.Event()
-        self._reset()
+        super().__init__(log)
 
     def _reset(self) -> None:
-        self.fold, self.index, self.played = Fold(), Index(), Played()
-        self.ready = False
-        self._counted = 0
-        """sequence of the newest game that is counted"""
+        super()._reset()
+        self.fold, self.index = Fold(), Index()
+        self.loop, self.running = self.fold.loop, self.fold.running
         self.games_of: OrderedDict[int, list[Any]] = OrderedDict()
         self._checkpoints: list[Fold] = []
         self._spacing = CHECKPOINT_EVENTS_MIN
@@ -76,84 +52,51 @@ class View:
 
     async def run(self) -> None:
         """Follow the log until cancelled, through outages of the server."""
-        while True:
-            with contextlib.suppress(StreamError, TimeoutError):
-                await self.catch_up()
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._follow())
-                    group.create_task(self._follow_games())
-                    group.create_task(self._watch())
-            except* LogRewound:
-                self._reset()  # some events that were folded are lost
-            except* (StreamError, TimeoutError) as errors:
-                self.problem = str(errors.exceptions[0])
-                self.touch()
-                await asyncio.sleep(RETRY_SECONDS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(super().run())
+            group.create_task(self._notice())
 
     async def catch_up(self) -> None:
         """Fold what is stored now. Raises StreamError."""
-        self.tail = await self.log.tail(EVENTS)
+        await self._catch_up()
+        self.touch()
+
+    async def _catch_up(self) -> None:
         async for recorded in read.facts(self.log, after=self.fold.seq):
             self.take(recorded)
             if recorded.meta.seq % BREATH_EVENTS == 0:
                 await asyncio.sleep(0)
-        self.ready, self.problem = True, ""
-        self.touch()
+        self.ready = True
 
-    async def _follow(self) -> None:
-        async for recorded in read.follow(self.log, after=self.fold.seq):
-            self.take(recorded)
-            self.problem = ""
-            self.touch()
-
-    async def _follow_games(self) -> None:
-        async for entry in self.log.follow(GAMES, start_seq=await self._first_game()):
-            self.count(entry)
-
-    async def _first_game(self) -> int:
-        """Sequence of the first game not yet counted that a ticket in hand may have, but not too
-        far back."""
-        tail = await self.log.tail(GAMES)
-        since = [match.since for match in self.fold.running.open()]
-        since += [pace.since for pace in self.fold.paces.values()]
-        first = tail + 1
-        if since:
-            async for batch in self.log.read(GAMES, start_time=min(since), headers_only=True):
-                first = batch[0].seq
-                break
-        return max(first, tail - GAMES_BACK_MAX, self._counted + 1)
-
-    def count(self, entry: Entry) -> None:
-        """Count a game."""
-        self._counted = entry.seq
-        if head := head_of(entry):
-            self.played.count(head, entry.time)
-            self.fold.running.count(head)
-            self.touch()
-
-    async def _watch(self) -> None:
-        presence, due = Presence(self.log), 0.0
+    async def _notice(self) -> None:
+        """Wake those who wait when heartbeats, the cluster or the outage are others than before."""
+        seen: Any = None
         while True:
-            beats, self.tail = await presence.all(), await self.log.tail(EVENTS)
-            if beats != self.beats or self.problem:
-                self.beats, self.problem = beats, ""
+            now = self.ready, self.beats, self.cluster, self.problem, self.silent_seconds > 0
+            if now != seen:
+                seen = now
                 self.touch()
-            if time.monotonic() >= due:
-                self.cluster, due = await cluster_view(self.log), time.monotonic() + CLUSTER_SECONDS
-                self.touch()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     def take(self, recorded: Recorded) -> None:
         """Fold an event into the newest fold and the index."""
-        self.fold.take(recorded)
-        self.played.take(recorded.event)
+        super().take(recorded)
         self.index.add(type(recorded.event).__name__, recorded.meta)
         if self.fold.seq % self._spacing == 0:
             self._checkpoints.append(self.fold.copy())
             if len(self._checkpoints) > CHECKPOINTS_MAX:
                 self._checkpoints = self._checkpoints[1::2]
                 self._spacing *= 2
+        if self.ready:
+            self.touch()
+
+    def _fold(self, recorded: Recorded) -> None:
+        self.fold.take(recorded)
+
+    def count(self, entry: Entry) -> None:
+        """Count a game once."""
+        super().count(entry)
+        self.touch()
 
     def touch(self) -> None:
         """Wake those who wait for a change."""
@@ -187,13 +130,13 @@ class View:
         self._past.move_to_end(seq)
         return self._past[seq]
 
-    def beats_of(self, consumer: str) -> Iterator[Heartbeat]:
-        """Yield the heartbeats of the running processes of a kind."""
-        return (beat for beat in self.beats if beat.consumer == consumer)
+    def in_hand(self, config: str) -> int:
+        """Return the games of self-play of a config in tickets without an outcome."""
+        return self.games(config) - self.loop.of(config).games
 
     def now(self) -> datetime:
         """Return the time, UTC."""
-        return datetime.fromtimestamp(time.time(), UTC)
+        return datetime.fromtimestamp(self.wall(), UTC)
 
 
 def _seq(fold: Fold) -> int:

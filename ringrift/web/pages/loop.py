@@ -106,12 +106,12 @@ def needs(fold: Fold, view: View | None) -> Iterator[Need]:
         remedy = "see `ringrift dlq list`, then `ringrift dlq retry` or `ringrift dlq drop`"
         yield Need(f"{plural(len(letters), 'dead letter')}", f"the newest: {reason}", remedy, True)
     if view is not None and view.cluster is not None:
-        if not view.beats:
+        if view.beats == []:
             yield Need("No process runs", "", "`ringrift up` continues", False)
         known = {str(trouble) for trouble in view.cluster.troubles}
         for line in view.cluster.advice:
             what, _, remedy = line.partition(": ")
-            missing = what in ("coordinator", "processes") and not view.beats
+            missing = what in ("coordinator", "processes") and view.beats == []
             if line not in known and what not in ("paused", "dead letters") and not missing:
                 yield Need(what, "", remedy, False)
 
@@ -123,7 +123,7 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
         fold.pace(config),
         view.now() if view else fold.time,
     )
-    speed = view.played.an_hour(time, config=config) if view else pace.games_per_hour(time)
+    speed = view.games_an_hour(config) if view else pace.games_per_hour(time)
     current = next((row for row in item.generations.values() if row.model == item.current), None)
     trials = [trial_of(match, fold) for match in fold.running.open(config)]
     network = fold.networks.get(item.current or "")
@@ -133,7 +133,7 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
         trials=trials,
         rating=item.rating_of(item.current),
         generation=current.number if current else network.generation if network else None,
-        games=item.games + (view.played.in_hand(config) if view else 0),
+        games=item.games + (view.in_hand(config) if view else 0),
         games_an_hour=speed or None,
         hours=sum(pace.hours.values()),
         cost=pace.cost if pace.priced else None,
@@ -156,8 +156,8 @@ def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | Non
     if item.training_now is not None:
         return Stage(f"Training generation {item.training_now}", "training")
     if pace.finished < pace.planned:
-        done = pace.finished + (view.played.in_hand(item.config) if view else 0)
-        hourly = view.played.an_hour(view.now(), config=item.config) if view else 0
+        done = pace.finished + (view.in_hand(item.config) if view else 0)
+        hourly = view.games_an_hour(item.config) if view else None
         left = (pace.planned - done) / hourly * 3600 if hourly else None
         name = f"Playing generation {pace.generation}"
         return Stage(name, "playing", "games", min(done, pace.planned), pace.planned, "", left)

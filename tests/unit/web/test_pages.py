@@ -63,8 +63,7 @@ async def test_the_loop_shows_stage_network_elo_and_decisions(turned: Site) -> N
 async def test_the_loop_counts_games_of_a_ticket_in_hand(turned: Site) -> None:
     await turned.record(planned(4, 64))
     ticket = f"selfplay-events-{newest(turned, f.SelfplayPlanned)}-0"
-    turned.view.played.of_ticket[ticket] = 40
-    turned.view.played._configs[ticket] = "hex8_2p"
+    turned.view._played[ticket] = 40
     assert "games 40 of 64" in text(await turned.get("/"))
 
 

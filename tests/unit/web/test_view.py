@@ -13,6 +13,7 @@ from support.turning_loop import game
 
 from ringrift.events import draft, facts as f
 from ringrift.events.facts import SettingsChanged
+from ringrift.insight import live
 from ringrift.log import read
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.topology import GAMES
@@ -100,10 +101,13 @@ async def test_the_games_of_a_generation_are_counted(pages: Site) -> None:
 async def test_an_outage_is_shown_and_counts_nothing_twice(
     turned: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(view_module, "LOOK_SECONDS", 0.0)
     view, tail, outages = turned.view, turned.log.tail, 3
+    await turned.record(planned(4, 64))
+    ticket = f"selfplay-events-{view.fold.seq}-0"
     seat = f.Seat(participant="x", harness="gumbel", simulations=32)
-    in_hand = game("in-hand-0", (seat, seat), ticket="in-hand")
+    in_hand = game(f"{ticket}-0", (seat, seat), ticket=ticket)
     await turned.log.append([draft(in_hand, cause=None, source="test", key="in-hand")])
 
     async def unreliable(stream: str) -> int:
@@ -116,12 +120,12 @@ async def test_an_outage_is_shown_and_counts_nothing_twice(
     monkeypatch.setattr(turned.log, "tail", unreliable)
     following, problems = asyncio.create_task(view.run()), set[str]()
     async with asyncio.timeout(10):
-        while view.problem or outages or not view.played.of_ticket:
+        while view.problem or outages or not view.in_hand("hex8_2p"):
             await view.changed(view.version)
             problems.add(view.problem)
     following.cancel()
     assert problems >= {"", "no server answers"}
-    assert view.played.of_ticket == {"in-hand": 1}
+    assert view.in_hand("hex8_2p") == 1
 
 
 def view_settings() -> Any:
