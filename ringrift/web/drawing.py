@@ -14,7 +14,7 @@ from ringrift.events.facts import Evidence
 WIDTH = 720.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 14.0, 38.0
 T = TypeVar("T")
-MARKS_MAX = 400
+MARKS_MAX = 200
 """points of a chart; of more, evenly chosen ones are drawn"""
 
 
@@ -131,7 +131,7 @@ def elo_chart(
 ) -> Markup:
     """Draw networks with their intervals, and named horizontal `lines`; `along` are the marks of
     the horizontal axis, `under` its name."""
-    shown = _chosen(points)
+    shown = points
     heights = [edge for point in shown for edge in (point.low, point.high)]
     heights += [height for height, _ in lines] or [0.0]
     room = (max(heights) - min(heights) or 1.0) * 0.06
@@ -186,7 +186,7 @@ def curves(
     parts = _axes(x, y, [(mark, f"{mark:g}") for mark in x.marks(8)], height, under)
     for name, kind, line in series:
         if line:
-            path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in _chosen(line))
+            path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in chosen(line, MARKS_MAX))
             parts.append(_element("polyline", points=path, class_=f"line {kind}"))
             at, value = line[-1]
             parts.append(_element("text", name, x=x(at) + 6, y=y(value) + 4))
@@ -209,8 +209,9 @@ def _axes(
     return parts
 
 
-def _chosen(items: Sequence[T]) -> Sequence[T]:
-    if len(items) <= MARKS_MAX:
+def chosen(items: Sequence[T], most: int) -> Sequence[T]:
+    """Return at most `most` of the items, evenly chosen, the first and the last among them."""
+    if len(items) <= most:
         return items
-    step = (len(items) - 1) / (MARKS_MAX - 1)
-    return [items[round(number * step)] for number in range(MARKS_MAX)]
+    step = (len(items) - 1) / (most - 1)
+    return [items[round(number * step)] for number in range(most)]

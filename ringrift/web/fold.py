@@ -162,7 +162,9 @@ class Fold:
 
     def pace(self, config: str, time: datetime | None = None) -> Pace:
         """Return what a config is doing, created if missing."""
-        return self.paces.setdefault(config, Pace(time or self.time))
+        if config not in self.paces:
+            self.paces[config] = Pace(time or self.time)
+        return self.paces[config]
 
     def networks_of(self, config: str) -> list[Network]:
         """Return the networks of a config, the oldest first."""

@@ -20,7 +20,7 @@ BREATH_EVENTS = 500
 """events folded before others have their turn"""
 CHECKPOINTS_MAX = 24
 """copies of the fold, at growing distances, from which an earlier one is made"""
-CHECKPOINT_EVENTS_MIN = 1000
+CHECKPOINT_EVENTS_MIN = 4000
 """between two of them, doubled whenever there are too many"""
 PAST_KEPT_MAX = 6
 """earlier folds kept, those looked at last"""

@@ -19,7 +19,7 @@ from ringrift.runtime.controls import resume_command
 from ringrift.web.fold import Fold
 from ringrift.web.matches import Trial, trial_of
 from ringrift.web.pages import at_of, fold_of, shown, view_of
-from ringrift.web.pages.networks import chart_of
+from ringrift.web.pages.networks import MARKS_FEW, chart_of
 from ringrift.web.view import View
 
 menu = "/", "Loop"
@@ -79,7 +79,11 @@ async def loop(request: Request) -> Response:
     fold, now = await fold_of(request), None if at_of(request) else view_of(request)
     cards = [card_of(fold, config, now) for config in fold.loop.configs]
     few, at = len(cards) <= CHARTS_MAX, at_of(request)
-    charts = {one.view.config: chart_of(fold, one.view.config, at, "games") for one in cards if few}
+    charts = {
+        one.view.config: chart_of(fold, one.view.config, at, "games", MARKS_FEW)
+        for one in cards
+        if few
+    }
     found = list(needs(fold, now))
     return shown(
         request, "loop.html", title="Loop", fold=fold, cards=cards, charts=charts, needs=found

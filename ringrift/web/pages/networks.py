@@ -33,6 +33,8 @@ ROWS = 100
 SEQ_MAX = 10**18
 LINEAGE_MAX = 50
 """ancestors that are shown"""
+MARKS_FEW = 60
+"""networks in a chart beside others"""
 MARKS = 7
 """of a time axis"""
 
@@ -51,7 +53,9 @@ async def configs(request: Request) -> Response:
     names = list(fold.loop.configs)
     if len(names) == 1:
         return RedirectResponse(f"{f'/at/{at}' if at else ''}/networks/{names[0]}", 307)
-    cards = [(fold.loop.configs[name], chart_of(fold, name, at, "games")) for name in names]
+    cards = [
+        (fold.loop.configs[name], chart_of(fold, name, at, "games", MARKS_FEW)) for name in names
+    ]
     return shown(request, "networks.html", title="Networks", cards=cards)
 
 
@@ -185,11 +189,14 @@ async def losses_of(log: Log, network: Network) -> Markup:
     return drawing.curves(series, f"losses of the training of {network.model[:12]}", "step")
 
 
-def chart_of(fold: Fold, config: str, at: int | None, over: str) -> Markup:
-    """Draw the Elo of every rated network of a config, over self-play games or over time."""
+def chart_of(
+    fold: Fold, config: str, at: int | None, over: str, most: int = drawing.MARKS_MAX
+) -> Markup:
+    """Draw the Elo of the rated networks of a config, of `most` of them, over self-play games or
+    over time."""
     item = fold.loop.configs[config]
     prefix, points = f"/at/{at}" if at else "", []
-    for one in fold.networks_of(config):
+    for one in drawing.chosen(fold.networks_of(config), most):
         rating, row = item.rating_of(one.model), item.generations.get(one.generation or 0)
         if rating is None:
             continue

@@ -17,6 +17,7 @@ from ringrift.insight.elo import elo_text
 from ringrift.insight.generations import ConfigView
 from ringrift.log import read
 from ringrift.web.fold import Fold
+from ringrift.web.index import Part
 from ringrift.web.pages import number, shown, view_of
 from ringrift.web.rendering import digest, whole
 from ringrift.web.view import View
@@ -126,25 +127,24 @@ def _chosen(request: Request, view: View) -> int:
 
 def differences(view: View, then: Fold) -> Iterator[tuple[str, list[Difference]]]:
     """Yield what is different now, by config; last what is common to all."""
-    now = view.fold
+    now, part = view.fold, view.index.after(then.seq)
     for config, item in now.loop.configs.items():
         old = then.loop.configs.get(config) or ConfigView(config=config)
         rows = [(what, get(then, old), get(now, item), kinds) for what, get, kinds in OF_CONFIG]
-        yield config, _changed(view, then.seq, rows, config)
+        yield config, _changed(part, rows, config)
     common = [(what, get(then), get(now), kinds) for what, get, kinds in OF_ALL]
-    yield "all", _changed(view, then.seq, common, "")
+    yield "all", _changed(part, common, "")
 
 
 def _changed(
-    view: View, seq: int, rows: list[tuple[str, object, object, Kinds]], scope: str
+    part: Part, rows: list[tuple[str, object, object, Kinds]], scope: str
 ) -> list[Difference]:
     found = []
     for what, before, after, kinds in rows:
         if before != after:
             names = [kind.__name__ for kind in kinds]
-            causes = view.index.between(seq, names, scope)
-            sides = (_text(before), _text(after))
-            found.append(Difference(what, *sides, causes[-CAUSES_SHOWN:], len(causes)))
+            count, causes = part.newest(names, scope, CAUSES_SHOWN)
+            found.append(Difference(what, _text(before), _text(after), causes, count))
     return found
 
 
