@@ -66,7 +66,7 @@ async def events(request: Request) -> Response:
         rows=[(one.event, one.meta, values.line(one.event)) for one in found[:ROWS]],
         types=sorted(filter(None, view.index.types)),
         scopes=sorted(filter(None, view.index.scopes)),
-        nodes=sorted({beat.node for beat in view.beats} | set(fold.states["nodes"].nodes)),
+        nodes=sorted({beat.node for beat in view.beats or ()} | set(fold.states["nodes"].nodes)),
         wanted={"type": kind, "scope": scope, "node": node},
         first=before > fold.seq,
         more=found[ROWS - 1].meta.seq if len(found) > ROWS else scanned if scanned > 1 else 0,

@@ -77,7 +77,7 @@ async def fleet(request: Request) -> Response:
         "fleet.html",
         title="Fleet",
         nodes=nodes,
-        beats=sorted(view.beats, key=lambda beat: (beat.consumer, beat.instance)),
+        beats=sorted(view.beats or (), key=lambda beat: (beat.consumer, beat.instance)),
         cluster=cluster,
         audits=sorted(audits, key=_seq, reverse=True),
         letters=len(view.fold.states["dead-letters"].unresolved),
@@ -102,7 +102,7 @@ async def nodes_of(view: View) -> list[Node]:
     for name, seen in view.cluster.nodes.items() if view.cluster else ():
         one = of(name)
         one.standing, one.tier, one.machine = seen.standing, seen.tier, seen.machine
-    for beat in view.beats:
+    for beat in view.beats or ():
         one = of(beat.node)
         one.standing, one.machine = "present", beat.machine or one.machine
         one.beats.append(beat)
