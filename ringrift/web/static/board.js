@@ -141,7 +141,7 @@ function table(root) {
   }
 
   function buttons(list) {
-    const words = path.length ? [] : moves.filter((move) => !move.steps.length);
+    const words = path.length && !begun() ? [] : moves.filter((move) => !move.steps.length);
     const spelled = list.filter((move) => move.steps.length === path.length || /^[LTEF]/.test(move.token));
     const made = [...spelled, ...words].map((move) => {
       const button = document.createElement("button");
@@ -196,13 +196,14 @@ function table(root) {
     root.classList.add("busy");
     try {
       const body = new URLSearchParams({ ply: byId("position").dataset.ply, ...fields });
-      swap(await load(`${root.dataset.base}/${action}`, { method: "POST", body, headers: { "X-Part": "1" } }));
+      show(await load(`${root.dataset.base}/${action}`, { method: "POST", body, headers: { "X-Part": "1" } }));
+      byId("trouble").textContent = "";
     } catch (error) {
       byId("trouble").textContent = error.message;
+      again();
     }
     sending = false;
     root.classList.remove("busy");
-    read();
     if (focused && document.activeElement === document.body) {
       root.querySelector('[data-cell][tabindex="0"]')?.focus({ preventScroll: true });
     }
@@ -241,17 +242,25 @@ function table(root) {
     event.preventDefault();
   });
 
-  let newest = 0;
+  let newest = 0, refreshing = false;
+  const version = (part) => Number(part.dataset.version);
+
+  function show(html) { // answers may overtake each other: an older one is dropped
+    const page = new DOMParser().parseFromString(html, "text/html");
+    if (version(page.getElementById("position")) < version(byId("position"))) return;
+    swap(html);
+    read();
+  }
 
   async function refresh() { // a version that comes during a request is looked at after it
-    while (!sending && newest > Number(byId("position").dataset.version)) {
-      try {
-        swap(await load(`${root.dataset.base}/position`));
-      } catch {
-        return; // the server is away; the next version comes when it is back
-      }
-      read();
+    if (refreshing) return;
+    refreshing = true;
+    try {
+      while (!sending && newest > version(byId("position"))) show(await load(`${root.dataset.base}/position`));
+    } catch {
+      // the server is away; the next version comes when it is back
     }
+    refreshing = false;
   }
 
   const changes = new EventSource(`${root.dataset.base}/live`);
