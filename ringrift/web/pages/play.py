@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 
 from ringrift.analysis.sessions import Person, Player
-from ringrift.errors import CommandError
+from ringrift.errors import CommandError, RingRiftError
 from ringrift.events import draft
 from ringrift.insight.board.board_svg import Mark, figure
 from ringrift.learning.pairings import TIERS
@@ -116,7 +116,7 @@ async def begin(request: Request) -> Response:
         ]
         pie = config.seats == 2 and "pie" in form
         table = tables_of(request).open(config, players, pie=pie)
-    except (CommandError, ConfigError, HarnessError) as error:
+    except (RingRiftError, ConfigError, HarnessError) as error:
         raise HTTPException(400, str(error)) from error
     return RedirectResponse(f"/play/{table.id}", 303)
 

@@ -16,6 +16,10 @@ from ringrift.analysis.choices import choices
 from ringrift.analysis.sessions import Person, Session
 from ringrift.events.facts import GameCompleted
 from ringrift.log import read
+from ringrift.log.blobs import Blobs
+from ringrift.log.topology import MODEL_BUCKET
+from ringrift.nets.architectures import build
+from ringrift.nets.checkpoint import TowerCheckpoint
 from ringrift.rules import CONFIGS, Config
 from ringrift.rules.notation import cell_names
 from ringrift.web import play as play_module
@@ -229,3 +233,21 @@ async def test_the_link_of_a_network_names_it_as_the_opponent(pages: Site) -> No
     text = await pages.get("/play?config=hex8_3p&model=c0ffee000000")
     assert 'value="c0ffee000000"' in text
     assert '<option value="hex8_3p" selected' in text
+
+
+async def test_a_network_of_the_log_plays_and_a_damaged_one_is_refused(pages: Site) -> None:
+    config = Config.parse("hex8_2p")
+    tower = build("v2-micro", hex_board=True, seed=1)
+    data = TowerCheckpoint.save(tower, architecture="v2-micro", config=config)
+    digest = await Blobs(pages.log).put(MODEL_BUCKET, data)
+    game = await begun(pages, config="hex8_2p", seat1="other", other1=f"{digest}:4", seat2="person")
+
+    async def moved() -> bool:
+        return "person 2:</strong>" in await pages.get(f"{game}/position")
+
+    await eventually(moved, 60.0)
+    assert f"network {digest[:12]}" in await pages.get(game)
+    damaged = await Blobs(pages.log).put(MODEL_BUCKET, b"no network")
+    form = {**FORM, "config": "hex8_2p", "seat2": "other", "other2": damaged}
+    answer = await pages.client.post("/play", data=form)
+    assert answer.status_code == 400, answer.text
