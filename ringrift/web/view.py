@@ -74,7 +74,8 @@ class View(Live):
         """Wake those who wait when heartbeats, the cluster or the outage are others than before."""
         seen: Any = None
         while True:
-            now = self.ready, self.beats, self.cluster, self.problem, self.silent_seconds > 0
+            reading = None if self.ready else self.fold.seq
+            now = reading, self.beats, self.cluster, self.problem, self.silent_seconds > 0
             if now != seen:
                 seen = now
                 self.touch()

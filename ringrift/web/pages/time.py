@@ -49,6 +49,10 @@ def _elo(fold: Fold, item: ConfigView) -> str:
     return elo_text(rating) if rating else ""
 
 
+def _networks(item: ConfigView) -> int:
+    return sum(row.model is not None for row in item.generations.values())
+
+
 def _best_loss(fold: Fold, item: ConfigView) -> str:
     losses = [row.loss for row in item.generations.values() if row.loss is not None]
     return f"{min(losses):.3f}" if losses else ""
@@ -67,7 +71,7 @@ OF_CONFIG: tuple[tuple[str, Read, Kinds], ...] = (
     ("doing", lambda _, item: item.doing, (f.TrainingRequested, f.SelfplayPlanned)),
     ("games of self-play", lambda _, item: item.games, (f.SelfplayFinished,)),
     ("samples", lambda _, item: item.samples, (f.ShardExported,)),
-    ("networks", lambda fold, item: len(fold.networks_of(item.config)), (f.ModelRegistered,)),
+    ("networks", lambda _, item: _networks(item), (f.ModelRegistered,)),
     ("lowest loss", _best_loss, (f.TrainingFinished,)),
     ("games of matches", lambda _, item: item.evaluation_games, (f.EvaluationScored,)),
     ("generations judged", lambda _, item: item.judged, (f.ModelPromoted, f.PromotionRejected)),

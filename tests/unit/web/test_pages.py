@@ -52,6 +52,13 @@ async def test_every_page_is_html_without_inline_script_or_style(turned: Site, p
     assert 'src="http' not in answer.text
 
 
+async def test_a_log_that_is_still_read_is_said_to_be(turned: Site) -> None:
+    assert "Reading the log" not in await turned.get("/")
+    turned.view.ready, turned.view.tail = False, 12_345
+    turned.view.touch()
+    assert f"Reading the log: {turned.view.fold.seq} of 12,345 events" in await turned.get("/")
+
+
 async def test_the_loop_shows_stage_network_elo_and_decisions(turned: Site) -> None:
     page = text(await turned.get("/"))
     assert "All 3 generations judged" in page
