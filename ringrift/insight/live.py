@@ -83,7 +83,7 @@ class Live:
         self.recent: deque[Recorded] = deque(maxlen=RECENT_KEPT)
         self._open: dict[str, tuple[str, datetime]] = {}
         self._played = Counter[str]()
-        self._ended: deque[tuple[float, str]] = deque(maxlen=RATE_GAMES_MAX)
+        self._ended: deque[tuple[float, Played]] = deque(maxlen=RATE_GAMES_MAX)
         self._game_seq = 0
 
     @property
@@ -100,9 +100,16 @@ class Live:
         return self.loop.of(config).games + in_hand
 
     def games_an_hour(self, config: str) -> float | None:
-        """Games of a config an hour, in the last minutes; None without enough of them."""
+        """Games of self-play of a config an hour, in the last minutes; None without enough."""
+        return self._an_hour(lambda game: game.config == config and game.origin == "selfplay")
+
+    def games_an_hour_on(self, node: str) -> float | None:
+        """Games that a node played an hour, in the last minutes; None without enough."""
+        return self._an_hour(lambda game: game.node == node)
+
+    def _an_hour(self, counted: Callable[[Played], bool]) -> float | None:
         now = self.wall()
-        times = [at for at, of in self._ended if of == config and now - at <= RATE_SECONDS]
+        times = [at for at, game in self._ended if now - at <= RATE_SECONDS and counted(game)]
         span = now - min(times, default=now)
         return len(times) / span * 3600 if span >= RATE_SECONDS_MIN else None
 
@@ -192,7 +199,6 @@ class Live:
             game = _DECODER.decode(entry.body).data
             self._answered()
             self.running.count(game)
-            if game.origin == "selfplay":
-                self._ended.append((entry.time.timestamp(), game.config))
-                if game.ticket in self._open:
-                    self._played[game.ticket] += 1
+            self._ended.append((entry.time.timestamp(), game))
+            if game.origin == "selfplay" and game.ticket in self._open:
+                self._played[game.ticket] += 1

@@ -33,6 +33,7 @@ class Played(Struct, frozen=True):
     ticket: str
     ranks: tuple[int, ...]
     winner: int = 0
+    node: str = ""
 
 
 class Standing(NamedTuple):

@@ -15,7 +15,6 @@ from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log
 from ringrift.web.fold import Fold
 from ringrift.web.index import Index
-from ringrift.web.played import Played
 
 BREATH_EVENTS = 500
 """events folded before others have their turn"""
@@ -32,7 +31,6 @@ class View(Live):
 
     fold      projections up to the newest event, of which `loop` and `running` are parts
     index     cause, effects, type, scope and time of every event
-    played    games an hour by node
     version   grows with every change
     games_of  games of ended matches that were looked at, kept by `ringrift.web.matches`
     """
@@ -45,7 +43,7 @@ class View(Live):
 
     def _reset(self) -> None:
         super()._reset()
-        self.fold, self.index, self.played = Fold(), Index(), Played()
+        self.fold, self.index = Fold(), Index()
         self.loop, self.running = self.fold.loop, self.fold.running
         self.games_of: OrderedDict[int, list[Any]] = OrderedDict()
         self._checkpoints: list[Fold] = []
@@ -98,8 +96,6 @@ class View(Live):
 
     def count(self, entry: Entry) -> None:
         """Count a game once."""
-        if entry.seq > self._game_seq:
-            self.played.count(entry)
         super().count(entry)
         self.touch()
 

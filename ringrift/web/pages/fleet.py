@@ -28,7 +28,7 @@ class Node:
     registered: f.NodeRegistered | None = None
     assigned: f.NodeAssigned | None = None
     beats: list[Heartbeat] = field(default_factory=list)
-    games_an_hour: float = 0.0
+    games_an_hour: float | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ async def nodes_of(view: View) -> list[Node]:
         one.standing, one.machine = "present", beat.machine or one.machine
         one.beats.append(beat)
     for one in found.values():
-        one.games_an_hour = view.played.an_hour(view.now(), node=one.name)
+        one.games_an_hour = view.games_an_hour_on(one.name)
     return [found[name] for name in sorted(found)]
 
 

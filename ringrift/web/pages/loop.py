@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from ringrift.events import Fact, facts as f
 from ringrift.events.facts import Rating
 from ringrift.insight.describe import fields_line, plural
 from ringrift.insight.generations import ConfigView
-from ringrift.runtime.controls import resume_command
+from ringrift.insight.needs import needs
 from ringrift.web.fold import Fold
 from ringrift.web.matches import Trial, trial_of
 from ringrift.web.pages import at_of, fold_of, shown, view_of
@@ -25,16 +24,6 @@ from ringrift.web.view import View
 menu = "/", "Loop"
 CHARTS_MAX = 3
 """configs with a chart beside their cards; of more, the page has the cards only"""
-REMEDIES = {
-    "training failed": "read the trainer's log, then `ringrift dlq retry`",
-    "training timed out": "look whether the trainer runs; another is requested by itself",
-    "evaluation failed": "read the evaluator's log, then `ringrift dlq retry`",
-    "earlier network used": "look whether the bucket `models` answers: `ringrift doctor`",
-    "verification failed": "see `ringrift verify`",
-    "progress stalled": "see `ringrift whatif`, or tune with `ringrift tune`",
-    "training blocked": "self-play continues until its data are good; see `ringrift query`",
-}
-"""what a person can do, by name of a trouble"""
 
 
 class Stage(NamedTuple):
@@ -65,15 +54,6 @@ class Card(NamedTuple):
     decisions: list[tuple[str, str, int, datetime, str]]
 
 
-class Need(NamedTuple):
-    """What needs a person, and what to do about it."""
-
-    what: str
-    why: str
-    remedy: str
-    failure: bool
-
-
 async def loop(request: Request) -> Response:
     """Show a card for each config, below what needs a person."""
     fold, now = await fold_of(request), None if at_of(request) else view_of(request)
@@ -84,40 +64,13 @@ async def loop(request: Request) -> Response:
         for one in cards
         if few
     }
-    found = list(needs(fold, now))
+    found = needs(fold.loop, now.cluster if now else None)
     return shown(
         request, "loop.html", title="Loop", fold=fold, cards=cards, charts=charts, needs=found
     )
 
 
 past_routes = [Route("/", loop, name="loop")]
-
-
-def needs(fold: Fold, view: View | None) -> Iterator[Need]:
-    """Yield what needs a person: pauses, failures, dead letters, and with the view of now missing
-    processes and what `ringrift status` advises."""
-    for trouble in fold.loop.troubles.in_force():
-        if trouble.failure or trouble.name in REMEDIES:
-            what, remedy = f"{trouble.scope}: {trouble.name}", REMEDIES.get(trouble.name, "")
-            yield Need(what, trouble.why, remedy, trouble.failure)
-    for what, why in sorted(fold.loop.paused.items()):
-        yield Need(
-            f"{what.replace('/', ': ')} is paused", why, f"`{resume_command(what)}` ends it", False
-        )
-    letters = fold.states["dead-letters"].unresolved
-    if letters:
-        reason = next(reversed(letters.values())).reason
-        remedy = "see `ringrift dlq list`, then `ringrift dlq retry` or `ringrift dlq drop`"
-        yield Need(f"{plural(len(letters), 'dead letter')}", f"the newest: {reason}", remedy, True)
-    if view is not None and view.cluster is not None:
-        if view.beats == []:
-            yield Need("No process runs", "", "`ringrift up` continues", False)
-        known = {str(trouble) for trouble in view.cluster.troubles}
-        for line in view.cluster.advice:
-            what, _, remedy = line.partition(": ")
-            missing = what in ("coordinator", "processes") and view.beats == []
-            if line not in known and what not in ("paused", "dead letters") and not missing:
-                yield Need(what, "", remedy, False)
 
 
 def card_of(fold: Fold, config: str, view: View | None) -> Card:

@@ -126,6 +126,16 @@ def test_games_are_counted_as_they_end() -> None:
     assert live.games("hex8_2p") == 48
 
 
+def test_games_an_hour_of_a_node_include_matches() -> None:
+    live = Seen(PLAN, TRIAL)
+    live.plays("a", 30)
+    live.plays("evaluation-events-3", 31, "evaluation")
+    live.now = 61.0
+    assert live.games_an_hour_on("n1") == pytest.approx(3660)
+    assert live.games_an_hour("hex8_2p") == pytest.approx(1800)
+    assert live.games_an_hour_on("n2") is None
+
+
 def test_a_trial_shows_its_score_and_how_far_the_test_is() -> None:
     live = Seen(TRIAL)
     assert "trial: 0 of 64 starts, 0 games, no game yet" in line_with("starts", shown(live))

@@ -85,7 +85,7 @@ async def test_what_needs_a_person_stands_on_top_with_a_remedy(turned: Site) -> 
     page = text(await turned.get("/"))
     assert "hex8_2p: training failed" in page
     assert "CUDA out of memory" in page
-    assert "1 dead letter : the newest: no such shard" in page
+    assert "1 dead letter → see ringrift dlq list" in page
     assert "holiday" in page
     assert "ringrift resume" in page
     assert "ringrift dlq" in page
