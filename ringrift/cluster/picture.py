@@ -75,7 +75,7 @@ def picture(
     ascii_only: bool = False,
 ) -> list[Text]:
     """The lines of the screen, at most `height` of them, none wider than `width`."""
-    wanted = needs(live.loop, live.cluster)
+    wanted = needs(live.loop, live)
     lines = [_headline(live, title, wanted)]
     keys = "tab config  " if len(live.loop.configs) > 1 else ""
     foot = [Text(one_line(message), style="dim")] if message else []
@@ -299,10 +299,10 @@ def _processes(live: Live) -> Text:
     """The processes in one line: how many run, which are missing, the farthest behind, errors."""
     if live.beats is None:
         return Text("processes: not known yet", style="dim")
-    missing = [name for name in PROCESSES if all(name != beat.consumer for beat in live.beats)]
+    missing = live.missing.names
     line = Text(f"{plural(len(live.beats), 'process', 'processes')} on ", style="dim")
     line.append(plural(len({beat.node for beat in live.beats}), "node"))
-    if missing and len(missing) < len(PROCESSES):
+    if missing and live.beats:
         line.append(f"; missing: {', '.join(missing)}", style="red")
     errors = sum(beat.errors for beat in live.beats)
     lags = {beat.consumer: lag for beat in live.beats if (lag := beat.behind(live.tail))}
@@ -317,7 +317,11 @@ def process_lines(live: Live) -> Iterator[Text]:
     beats = live.beats or []
     for name in PROCESSES:
         if all(beat.consumer != name for beat in beats):
-            yield Text(f"{name:<11} missing: start it with `ringrift up` or its unit", style="red")
+            if name in live.missing.names:
+                text, style = "missing: start it with `ringrift up` or its unit", "red"
+            else:
+                text, style = "no heartbeat now", "dim"
+            yield Text(f"{name:<11} {text}", style=style)
     for beat in sorted(beats, key=lambda beat: (beat.consumer, beat.node, beat.instance)):
         behind = beat.behind(live.tail)
         lag = " " * 12 if behind is None else f"{behind:>5} behind"

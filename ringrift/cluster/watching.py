@@ -185,7 +185,7 @@ def plain_lines(live: Live) -> Iterator[str]:
         yield life(live)
     for item in live.loop.configs.values():
         yield "; ".join(_parts(live, item))
-    for need in needs(live.loop, live.cluster):
+    for need in needs(live.loop, live):
         reason = f" ({one_line(need.why)})" if need.why else ""
         remedy = f"; {one_line(need.remedy)}" if need.remedy else ""
         yield f"{one_line(need.what)}{reason}{remedy}"

@@ -16,6 +16,7 @@ from msgspec import Struct
 from ringrift.events import Recorded, facts as f
 from ringrift.events.settings import PromotionSettings
 from ringrift.events.tickets import tickets_of
+from ringrift.insight.absences import Absences
 from ringrift.insight.generations import LoopView
 from ringrift.insight.running import Played, Running
 from ringrift.log import read
@@ -25,6 +26,7 @@ from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
+from ringrift.runtime.processes import LEASED, PROCESSES
 
 LOOK_SECONDS = 2.0
 """between two looks at the heartbeats"""
@@ -58,6 +60,8 @@ class Live:
     beats      heartbeats of the running processes; None before the first look
     tail       sequence at which `EVENTS` ended when it was last asked
     cluster    voters, nodes, queues and advice, as `ringrift status` shows them; None at first
+    missing    kinds of processes without a heartbeat
+    vacant     leased roles without a holder
     recent     the newest events but for the ticks of every minute
     problem    why the log could not be read the last time, empty if it could
     """
@@ -74,6 +78,8 @@ class Live:
         self.tail = 0
         self.problem = ""
         self.heard = clock()
+        self.missing = Absences(PROCESSES, self.heard)
+        self.vacant = Absences(LEASED, self.heard)
         self._reset()
 
     def _reset(self) -> None:
@@ -161,9 +167,12 @@ class Live:
             with contextlib.suppress(StreamError, TimeoutError):
                 self.beats, self.tail = await presence.all(), await self.log.tail(EVENTS)
                 self._answered()
+                self.missing.look({beat.consumer for beat in self.beats}, self.clock())
                 if self.clock() >= due:
                     self.cluster = await cluster_view(self.log)
                     due = self.clock() + CLUSTER_SECONDS
+                    held = [role for role, holder in self.cluster.roles.items() if holder]
+                    self.vacant.look(held, self.clock())
             await asyncio.sleep(LOOK_SECONDS)
 
     def _answered(self) -> None:

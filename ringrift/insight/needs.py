@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from ringrift.deciders.fleet.resilience import missing_advice, vacant_advice
 from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
-from ringrift.runtime.cluster_view import ClusterView
+from ringrift.insight.live import Live
 from ringrift.runtime.controls import resume_command
+from ringrift.runtime.processes import PROCESSES
 
 _RETRY = "once the cause is gone, run `ringrift dlq retry --all`"
 REMEDIES = {
@@ -22,6 +25,7 @@ REMEDIES = {
     "fact skipped": "`ringrift dlq list` has the reason; update the program",
 }
 """what a person can do, by name of a trouble"""
+_TOLD_ELSEWHERE = ("paused", "dead letters", "coordinator", "processes")
 
 
 class Need(NamedTuple):
@@ -33,20 +37,17 @@ class Need(NamedTuple):
     failure: bool
 
 
-def needs(loop: LoopView, cluster: ClusterView | None) -> list[Need]:
-    """Failures, missing processes and voters, dead letters, pauses, then setbacks; without a view
-    of the cluster, what the facts say."""
+def needs(loop: LoopView, live: Live | None) -> list[Need]:
+    """Failures, missing processes and voters, dead letters, pauses, then setbacks; without the
+    state of now, what the facts say."""
     troubles = [
         Need(f"{it.scope}: {it.name}", it.why, REMEDIES.get(it.name, ""), it.failure)
         for it in loop.troubles.in_force()
     ]
     found = [need for need in troubles if need.failure]
-    if cluster is not None:
-        said = {str(trouble) for trouble in cluster.troubles}
-        for line in cluster.advice:
-            what, _, remedy = line.partition(": ")
-            if line not in said and what not in ("paused", "dead letters"):
-                found.append(Need(what, "", remedy, True))
+    for line in _advice(live) if live else ():
+        what, _, remedy = line.partition(": ")
+        found.append(Need(what, "", remedy, True))
     if loop.dead_letters:
         remedy = "see `ringrift dlq list`, then `ringrift dlq retry` or `ringrift dlq drop`"
         found.append(Need(plural(loop.dead_letters, "dead letter"), "", remedy, True))
@@ -56,3 +57,21 @@ def needs(loop: LoopView, cluster: ClusterView | None) -> list[Need]:
         what = f"{'all configs' if scope == 'all' else scope}: {work} paused"
         found.append(Need(what, why, f"`{resume_command(pause)}` ends it", False))
     return found + [need for need in troubles if not need.failure]
+
+
+def _advice(live: Live) -> Iterator[str]:
+    """What `ringrift status` advises, but for what `needs` takes from the facts, and for processes
+    that have not been missing for long."""
+    vacant, missing = live.vacant.names, live.missing.names
+    if len(missing) == len(PROCESSES):
+        yield "no process runs: `ringrift up` continues"
+    else:
+        if vacant:
+            yield vacant_advice(vacant)
+        if missing:
+            yield missing_advice(missing)
+    if live.cluster is not None:
+        told = {str(trouble) for trouble in live.cluster.troubles}
+        for line in live.cluster.advice:
+            if line not in told and line.partition(":")[0] not in _TOLD_ELSEWHERE:
+                yield line

@@ -73,7 +73,9 @@ class View(Live):
         seen: Any = None
         while True:
             reading = None if self.ready else self.fold.seq
-            now = reading, self.beats, self.cluster, self.problem, self.silent_seconds > 0
+            missing = *self.missing.names, *self.vacant.names
+            silent = self.silent_seconds > 0
+            now = reading, self.beats, self.cluster, self.problem, silent, missing
             if now != seen:
                 seen = now
                 self.touch()

@@ -85,13 +85,22 @@ def resilience(
     if level != "HEALTHY":
         found.append("quorum: start the missing voters, one at a time")
     if vacant:
-        found.append(f"coordinator: no process acts as {', '.join(vacant)}; start one")
+        found.append(vacant_advice(vacant))
     if alone and voters > 1:  # those on a single server would stop with it
         remedy = "run a second node with the role coordinator"
         found.append(f"standby: no other node stands by as {', '.join(alone)}; {remedy}")
     if memory < 1.0:
         found.append("memory: run fewer workers on the node under pressure, or give it more memory")
     if missing:
-        names = ", ".join(missing)
-        found.append(f"processes: start {names} with `ringrift up` or their systemd units")
+        found.append(missing_advice(missing))
     return Resilience(*parts, score, verdict, tuple(found))
+
+
+def vacant_advice(roles: Collection[str]) -> str:
+    """What to do about leased roles that nobody holds."""
+    return f"coordinator: no process acts as {', '.join(roles)}; start one"
+
+
+def missing_advice(names: Collection[str]) -> str:
+    """What to do about processes that do not run."""
+    return f"processes: start {', '.join(names)} with `ringrift up` or their systemd units"

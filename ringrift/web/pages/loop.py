@@ -64,7 +64,7 @@ async def loop(request: Request) -> Response:
         for one in cards
         if few
     }
-    found = needs(fold.loop, now.cluster if now else None)
+    found = needs(fold.loop, now)
     return shown(
         request, "loop.html", title="Loop", fold=fold, cards=cards, charts=charts, needs=found
     )

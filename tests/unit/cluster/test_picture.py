@@ -19,9 +19,12 @@ from ringrift.events import EventMeta, Fact, Recorded, Settings, facts as f, typ
 from ringrift.events.codec import draft, encode
 from ringrift.events.participants import seat
 from ringrift.events.tickets import tickets_of
+from ringrift.insight.absences import GRACE_SECONDS
 from ringrift.insight.live import SILENT_SECONDS, Live
+from ringrift.insight.needs import Need, needs
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
+from ringrift.runtime.processes import LEASED, PROCESSES
 from ringrift.tools.memory_log import MemoryLog
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,6 +137,28 @@ def test_games_an_hour_of_a_node_include_matches() -> None:
     assert live.games_an_hour_on("n1") == pytest.approx(3660)
     assert live.games_an_hour("hex8_2p") == pytest.approx(1800)
     assert live.games_an_hour_on("n2") is None
+
+
+def test_a_process_is_missing_only_after_a_while() -> None:
+    live = Seen(PLAN)
+    beating = {name for name in PROCESSES if name != "trainer"}
+    for second in range(0, 60, 10):
+        live.missing.look(beating, float(second))
+        assert ("processes: start trainer" in "".join(shown(live))) == (second > GRACE_SECONDS)
+    pages = "".join(shown(live, place=Place("processes")))
+    assert "trainer     missing: start it" in pages
+    assert "rater       no heartbeat now" in pages
+    for second in range(60, 120, 10):
+        live.missing.look((), float(second))
+    assert needs(live.loop, live) == [Need("no process runs", "", "`ringrift up` continues", True)]
+    assert needs(live.loop, None) == []
+
+
+def test_a_role_is_vacant_only_after_a_while() -> None:
+    live = Seen(PLAN)
+    for second in range(0, 60, 10):
+        live.vacant.look(set(LEASED) - {"planner"}, float(second))
+    assert [need.what for need in needs(live.loop, live)] == ["coordinator"]
 
 
 def test_a_trial_shows_its_score_and_how_far_the_test_is() -> None:
