@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from ringrift.events import facts as f
 from ringrift.events.facts import Rating
 from ringrift.insight.elo import elo_text
+from ringrift.insight.generations import Generation
 from ringrift.insight.models.model_history import VERDICTS
 from ringrift.insight.running import Match
 from ringrift.log import read
@@ -43,7 +44,7 @@ class Row(NamedTuple):
     """A network in the table."""
 
     network: Network
-    generation: Any
+    generation: Generation | None
     rating: Rating | None
 
 
@@ -68,10 +69,8 @@ async def networks(request: Request) -> Response:
     over = "time" if request.query_params.get("over") == "time" else "games"
     before = number(request, "before", fold.seq + 1, 0, SEQ_MAX)
     made = [one for one in reversed(fold.networks_of(config)) if one.seq < before]
-    rows = [
-        Row(one, item.generations.get(one.generation or 0), item.rating_of(one.model))
-        for one in made[:ROWS]
-    ]
+    trained = {row.model: row for row in item.generations.values()}
+    rows = [Row(one, trained.get(one.model), item.rating_of(one.model)) for one in made[:ROWS]]
     return shown(
         request,
         "config.html",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from msgspec.structs import replace
-from support.loop_facts import A, B, planned, registered, scored
+from support.loop_facts import A, B, planned, promoted, registered, scored
 from support.pages import Site
 
 from ringrift.events import facts as f
@@ -110,6 +110,38 @@ async def test_networks_show_elo_verdict_and_scores(turned: Site) -> None:
     assert page.count('class="network"') == 3
     assert "random" in page
     assert page.count("promoted</span>") == 3
+
+
+async def test_the_current_network_follows_what_a_person_decides(turned: Site) -> None:
+    first, _, third = turned.view.fold.networks
+
+    async def current() -> tuple[str, str]:
+        """The network with the badge in the table, and the one on the card of the loop."""
+        table = await turned.get("/networks/hex8_2p")
+        card = (await turned.get("/")).split("Current network")[1]
+        badge = r'>(\w+)</a> <span class="badge good">current'
+        (found,) = re.findall(badge, table)
+        return found, re.sub(r"\s+", " ", text(card.split("</dd>")[0])).strip()
+
+    rolled = f.ModelRolledBack(
+        config="hex8_2p",
+        model=third,
+        current=first,
+        elo_drop=0.0,
+        why="weak at the end",
+        settings_version=1,
+    )
+    await turned.record(rolled)
+    assert await current() == (first[:12], f"{first[:12]} generation 1")
+    assert "weak at the end" in await turned.get("/")
+    imported = [replace(registered(model, 0), ticket=f"import-{model[:12]}") for model in (A, B)]
+    by_hand = replace(promoted(A, 0, first), evidence=None, why="my own network")
+    await turned.record(*imported, by_hand)
+    assert await current() == (A[:12], f"{A[:12]} generation 0")
+    seq = turned.view.fold.seq
+    assert await turned.get(f"/at/{seq - 1}/networks/hex8_2p") != await turned.get(
+        f"/at/{seq}/networks/hex8_2p"
+    )
 
 
 async def test_a_network_shows_lineage_both_ways_and_its_matches(turned: Site) -> None:
