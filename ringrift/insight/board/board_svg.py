@@ -9,8 +9,9 @@ or more rings show their height."""
 import math
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
+from ringrift.events.visible import visible
 from ringrift.insight.board.drawing import BoardView, Cell, SeatView, Trace, spoken, trace
 
 SEAT_COLOURS: Final = ("", "#0072b2", "#e69f00", "#009e73", "#cc79a7")
@@ -105,7 +106,7 @@ class _Picture:
         size = f"width='{width:.0f}' height='{self.height:.0f}'"
         box = f"viewBox='0 0 {width:.0f} {self.height:.0f}' role='img' font-family='{FONT}'"
         yield f"<svg xmlns='http://www.w3.org/2000/svg' {size} {box}>"
-        yield f"<title>{escape(board.caption)}</title>"
+        yield f"<title>{_text(board.caption)}</title>"
         yield "\n".join(("<style>", SHAPES, *_seat_styles(), "</style>", ARROW))
         yield f"<rect width='100%' height='100%' fill='{PAPER}'/>"
         left = MARGIN * self.scale
@@ -131,7 +132,8 @@ class _Picture:
         head = (
             f"<svg class='board{large}' viewBox='{box} {bottom - top + 2 * edge:.0f}' role='{role}'"
         )
-        yield f"{head} aria-label='{escape(self.board.caption)}' font-family='{FONT}'>{ARROW}"
+        label = quoteattr(visible(self.board.caption))
+        yield f"{head} aria-label={label} font-family='{FONT}'>{ARROW}"
         yield from self._board()
         for mark in _merged(marks):
             yield from self._mark(mark)
@@ -223,7 +225,7 @@ class _Picture:
                 yield _tag("text", "", line, x=left, y=top + 32 + row * 17, font_size=13)
 
     def _seat(self, seat: SeatView, left: float, top: float) -> Iterator[str]:
-        number, name = seat.seat, seat.name
+        number, name = seat.seat, visible(seat.name)
         frame = 3 if number == self.board.position.seat else 1
         size = {"width": PANEL_WIDTH - 24, "height": PANEL_ROW - 10}
         place = {"x": left, "y": top - 18, "rx": 6, "stroke_width": frame}
@@ -282,12 +284,17 @@ def _stack(rings: tuple[int, ...], x: float, y: float) -> Iterator[str]:
 
 def _tag(name: str, style: str, text: str = "", /, **attributes: float | str) -> str:
     """Return an element of a class; lengths have at most one digit after the point."""
-    words = [f"{name} class='{style}'"]
-    for key, value in attributes.items():
-        length = f"{value:.1f}" if isinstance(value, float) else value
-        words.append(f"{key.replace('_', '-')}='{length}'")
+    words = [name]
+    for key, value in {"class": style, **attributes}.items():
+        length = f"{value:.1f}" if isinstance(value, float) else visible(str(value))
+        words.append(f"{key.replace('_', '-')}={quoteattr(length)}")
     head = " ".join(words)
-    return f"<{head}>{escape(text)}</{name}>" if text else f"<{head}/>"
+    return f"<{head}>{_text(text)}</{name}>" if text else f"<{head}/>"
+
+
+def _text(text: str) -> str:
+    """Return text for XML, which forbids most control characters even as references."""
+    return escape(visible(text))
 
 
 def _wrapped(tokens: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ringrift.insight.board import board_svg
 from ringrift.insight.board.board_svg import Mark, figure, style, svg
 from ringrift.insight.board.drawing import text, trace, view
 from ringrift.insight.board.recorded_game import RecordedGame
@@ -60,6 +61,28 @@ def test_a_move_is_traced_to_its_cells(
     token: str, path: tuple[str, ...], cells: tuple[str, ...]
 ) -> None:
     assert (trace(token).path, trace(token).cells) == (path, cells)
+
+
+SHOWN = r"\u0000\u001b[31m\u202e'" + '"></text><script>&' + r"\ud800\ufffe"
+HOSTILE = "\x00\x1b[31m\u202e'\"></text><script>&\ud800\ufffe"
+
+
+def test_hostile_names_stay_text() -> None:
+    """XML forbids control characters, lone surrogates and U+FFFE, even as references."""
+    board = view(Position.parse(SQUARE), names=[HOSTILE, "x"], title=HOSTILE)
+    document = svg(board)
+    drawn = ElementTree.fromstring(document.encode())
+    assert {element.tag for element in drawn.iter()}.isdisjoint({f"{SVG}script"})
+    words = " ".join(drawn.itertext())
+    assert SHOWN in words
+    assert r"seat 1 · \u0000\u001b[31m" in words
+    assert document.replace("\n", "").isprintable()
+
+
+def test_hostile_attributes_stay_attributes() -> None:
+    tag = ElementTree.fromstring(board_svg._tag("circle", "x", aria_label=HOSTILE))
+    assert set(tag.attrib) == {"class", "aria-label"}
+    assert tag.get("aria-label") == SHOWN
 
 
 def test_the_picture_has_every_ring_marker_and_collapsed_cell() -> None:
