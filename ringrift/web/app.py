@@ -32,6 +32,7 @@ from ringrift.web.pages import (
     live,
     login,
     loop,
+    metrics,
     networks,
     play,
     shown,
@@ -46,7 +47,7 @@ PAGES: tuple[ModuleType, ...] = (
     *(loop, networks, evaluations),
     *(games, play, analysis),
     *(events, whatif, fleet, letters, tables),
-    *(time, docs, live, login),
+    *(time, docs, live, login, metrics),
 )
 
 

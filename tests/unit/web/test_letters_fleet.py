@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from support.pages import Site, site
 
 from ringrift.events import facts as f
 from ringrift.log import read
 from ringrift.log.dead_letters import store_dead_letter
 from ringrift.log.entry import Entry
+from ringrift.log.errors import LogUnavailable
 from ringrift.log.presence import Heartbeat, Machine, Presence
+from ringrift.runtime.metrics import CONTENT_TYPE
 
 BODY = b'{"broken": "<b>\x1b[1m"}'
 
@@ -115,3 +118,40 @@ async def test_the_fleet_shows_nodes_and_processes() -> None:
         assert "0.40" in text
         row = text.split('id="node-box1"')[1].split("</tr>")[0]
         assert ">3<" in row
+
+
+async def test_a_prometheus_reads_the_fleet_and_where_its_processes_are() -> None:
+    async with site() as pages:
+        answer = await pages.client.get("/sd")
+        assert (answer.status_code, answer.json()) == (200, [])
+        beat = Heartbeat(
+            consumer="rater",
+            node="box1",
+            instance="i1",
+            pid=1,
+            seq=0,
+            errors=3,
+            folds={},
+            doing="waiting",
+            health="10.0.0.7:8795",
+        )
+        await Presence(pages.log).beat(beat)
+        answer = await pages.client.get("/metrics/fleet")
+        assert answer.headers["content-type"] == CONTENT_TYPE
+        assert 'ringrift_node_processes{consumer="rater",node="box1"} 1.0\n' in answer.text
+        (found,) = (await pages.client.get("/sd")).json()
+        assert found["targets"] == ["10.0.0.7:8795"]
+        assert found["labels"]["__meta_ringrift_node"] == "box1"
+
+
+async def test_prometheus_sees_an_outage_as_a_target_that_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with site() as pages:
+
+        async def silent(*_: object, **__: object) -> None:
+            raise LogUnavailable("no server answers")
+
+        monkeypatch.setattr(pages.log, "call", silent)
+        monkeypatch.setattr(pages.log, "last", silent)
+        assert "no server answers" in await pages.get("/metrics/fleet", 503)
