@@ -4,7 +4,7 @@ import asyncio
 import re
 import sysconfig
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ringrift.insight import reference
-from ringrift.web.pages import shown
+from ringrift.web.pages import shown, view_of
 from ringrift.web.rendering import HERE
 
 menu = "/docs", "Docs"
@@ -27,7 +27,8 @@ FILES = {
     "notation": "Notation",
     "glossary": "Glossary",
 }
-WRITTEN: dict[str, tuple[str, Callable[[], str]]] = {
+Write = Callable[..., str]
+WRITTEN: dict[str, tuple[str, Write]] = {
     "settings": ("Settings, with their reasons", reference.settings),
     "events": ("Events, who writes and who reads them", reference.events),
     "processes": ("Processes and deciders", reference.processes),
@@ -47,7 +48,7 @@ def folder() -> Path:
     raise HTTPException(404, f"the pages are not installed: {FOLDERS[1]} is missing")
 
 
-@cache
+@lru_cache(maxsize=32)
 def rendered(text: str) -> Markup:
     """Return a page of ours as HTML, with anchors, and links to pages of this site."""
     found = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
@@ -64,14 +65,21 @@ def _anchored(heading: re.Match[str]) -> str:
 
 
 @cache
-def _text(write: Callable[[], str]) -> str:
+def _text(write: Write) -> str:
     return write()
 
 
-def written(request: Request) -> dict[str, tuple[str, Callable[[], str]]]:
-    """The pages that are written from the code; commands only where the command line runs."""
-    commands: Callable[[], str] | None = request.app.state.commands
-    return WRITTEN | ({"commands": ("Commands", commands)} if commands else {})
+def written(request: Request) -> dict[str, tuple[str, Write]]:
+    """The pages that are written from the code: settings with the values in force, once some are;
+    commands only where the command line runs."""
+    commands: Write | None = request.app.state.commands
+    pages = WRITTEN | ({"commands": ("Commands", commands)} if commands else {})
+    found: dict[str, tuple[str, Write]]
+    found = {name: (title, partial(_text, write)) for name, (title, write) in pages.items()}
+    if (in_force := view_of(request).fold.in_force).settings_version:
+        title, write = WRITTEN["settings"]
+        found["settings"] = title, partial(write, in_force.settings)
+    return found
 
 
 async def contents(request: Request) -> Response:
@@ -85,7 +93,7 @@ async def page(request: Request) -> Response:
     name, others = request.path_params["name"], written(request)
     if name in others:
         title, write = others[name]
-        body = await asyncio.to_thread(lambda: rendered(_text(write)))
+        body = await asyncio.to_thread(lambda: rendered(write()))
     elif name in FILES:
         title, body = FILES[name], rendered((folder() / f"{name}.md").read_text())
     else:

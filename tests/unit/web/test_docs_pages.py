@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 from support.pages import Site, site
 
+from ringrift.events import Settings
+from ringrift.events.facts import SettingsChanged
 from ringrift.web.pages import docs
 
 
@@ -35,6 +37,17 @@ async def test_every_page_of_the_list_is_there(pages: Site) -> None:
         assert words in found.text
         assert "<table>" in found.text or path == "commands"
         assert " style=" not in found.text
+
+
+async def test_the_settings_have_their_values_in_force(pages: Site) -> None:
+    assert "in force" not in await pages.get("/docs/settings")
+    for version, generations in ((1, 7), (2, 8)):
+        settings = Settings(configs=("hex8_2p",), generations=generations)
+        await pages.record(SettingsChanged(version=version, settings=settings, why="w"))
+        page = await pages.get("/docs/settings")
+        assert "<th>in force</th>" in page
+        row = page.split("<code>generations</code>")[1].split("</tr>")[0]
+        assert f"<td><code>{generations}</code></td>" in row
 
 
 async def test_pictures_and_anchors_of_the_rules_resolve(pages: Site) -> None:
