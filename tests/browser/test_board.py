@@ -65,11 +65,6 @@ async def boards() -> AsyncIterator[Boards]:
         yield Boards(address, found)
 
 
-def faults(seen: Seen) -> list[str]:
-    """What a page complained about, but for requests that ended because it was left."""
-    return [text for text in seen.complaints if "ERR_ABORTED" not in text]
-
-
 async def play_out(page: Page, seed: int = 1) -> int:
     """Click on legal cells and choices until the game is over; return the number of clicks."""
     rng, over = random.Random(seed), "a[href^='/play?config']"
@@ -108,7 +103,7 @@ async def test_a_whole_game_is_played_by_clicks(
     await page.click("text=Analyse this game")
     await expect(page.locator("h1")).to_contain_text(f"Analysis of {config}")
     await expect(page.locator("#found tbody tr, #found p:has-text('over')").first).to_be_visible()
-    assert faults(seen) == []
+    assert seen.complaints == []
     await page.context.close()
 
 
@@ -129,7 +124,7 @@ async def test_a_game_is_played_with_the_keys(boards: Boards) -> None:
     await page.keyboard.press(" ")
     await expect(page.locator("figcaption")).to_contain_text("ply 4: seat 2 to act")
     assert "c2-c4" in await page.inner_text(".turns")
-    assert faults(seen) == []
+    assert seen.complaints == []
     await page.context.close()
 
 
@@ -169,7 +164,7 @@ async def test_a_choice_is_taken_back_and_advised(boards: Boards) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     await page.click("text=Resign")
     await expect(page.locator(".prompt")).to_contain_text("wins by resign")
-    assert faults(seen) == []
+    assert seen.complaints == []
     await page.context.close()
 
 
@@ -201,7 +196,7 @@ async def test_a_game_is_stepped_through_by_keys_slider_and_links(boards: Boards
     await page.click("#autoplay")
     await page.click(".graph", position={"x": 3, "y": 40})
     await expect(caption).to_contain_text("ply 0:")
-    assert faults(seen) == []
+    assert seen.complaints == []
     await page.context.close()
 
 
@@ -226,7 +221,7 @@ async def test_a_search_grows_and_blunders_are_found(boards: Boards) -> None:
     await page.keyboard.press("ArrowRight")
     await page.wait_for_url("**ply=41")
     await expect(page.locator("#review .graph")).to_be_visible()
-    assert faults(seen) == []
+    assert seen.complaints == []
     await page.context.close()
 
 
@@ -246,5 +241,5 @@ async def test_every_page_fits_and_is_accessible(boards: Boards, scheme: Any) ->
         found = (await Axe().run(page)).response["violations"]
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
         assert [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in grave] == [], path
-    assert faults(seen) == []
+    assert seen.complaints == []
     await page.context.close()

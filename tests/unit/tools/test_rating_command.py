@@ -24,7 +24,7 @@ def test_fit_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert fit(DATA / "rating_games_A.csv", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["model"] == "bradley-terry"
-    assert document["players"][0].keys() == {"name", "elo", "se", "games"}
+    assert document["players"][0].keys() == {*("name", "elo", "se", "elo_95_half_width", "games")}
     assert document["players"][0]["name"] == "9"
     assert document["players"][0]["elo"] == pytest.approx(312.5276, abs=0.05)
     assert sum(player["elo"] for player in document["players"]) == pytest.approx(0, abs=1e-9)
@@ -33,8 +33,8 @@ def test_fit_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_fit_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert fit(DATA / "rating_games_A.csv") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "bradley-terry, mean of all players 0"
-    assert lines[2].split() == ["9", "+312.5", "14.6", "1009"]
+    assert lines[0] == "bradley-terry; Elo, mean of all players = 0, ± 95 %"
+    assert lines[2].split() == ["9", "+312.5", "28.5", "1009"]
 
 
 def test_a_sweep_reports_that_it_took_a_prior(
