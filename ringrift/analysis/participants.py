@@ -33,6 +33,8 @@ NETWORKS_MAX: Final = 4
 """networks in memory"""
 BUDGET_MAX: Final = 100_000
 """simulations or positions of one search"""
+NOISE_PLIES: Final = 6
+"""at the start of a game with a person, in which Gumbel searches sample their moves"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +115,13 @@ class Library:
         found = Participant(made, model)
         player_of(config, made, model, threads=1)  # raises if the parts do not go together
         return found
+
+    async def opponent(self, config: Config, text: str) -> Participant:
+        """Return the participant that a text asks for, to play a game with a person: its first
+        moves differ from game to game. Raises as `participant` does."""
+        wish = parse(text)
+        noise = NOISE_PLIES if wish.harness == "gumbel" else 0
+        return await self.participant(config, wish, noise_plies=noise)
 
     async def network(self, name: str, config: Config) -> tuple[str, Model]:
         """Return digest and network of `current`, a digest or a file. Raises CommandError,

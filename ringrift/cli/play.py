@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ringrift.rules import Config as Board
 
 CONFIG, LEVEL = "hex8_2p", "D3"
-NOISE_PLIES = 6
-"""in which Gumbel searches sample their moves, so that games differ"""
 HINTS = "gumbel:128"
 
 
@@ -84,14 +82,9 @@ def _write(path: Path, text: str) -> None:
 
 
 async def _player(library: "Library", board: "Board", word: str) -> "Player":
-    from ringrift.analysis.participants import parse
     from ringrift.analysis.sessions import Person
 
-    if word == "you":
-        return Person("you")
-    wish = parse(word)
-    noise = NOISE_PLIES if wish.harness == "gumbel" else 0
-    return await library.participant(board, wish, noise_plies=noise)
+    return Person("you") if word == "you" else await library.opponent(board, word)
 
 
 def _asked(what: str, usual: str) -> str:

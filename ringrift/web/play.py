@@ -187,6 +187,15 @@ class Tables:
 
     async def participant(self, config: Config, wish: str) -> Participant:
         """Return the participant that a text asks for; raises as `Library.participant` does."""
-        if parse(wish).network:  # reading one imports torch, which takes seconds
-            await asyncio.to_thread(import_module, "ringrift.insight.models.model_store")
+        await _import_for(wish)
         return await self.players.participant(config, wish)
+
+    async def opponent(self, config: Config, wish: str) -> Participant:
+        """Return the participant that a text asks for, as `Library.opponent` does."""
+        await _import_for(wish)
+        return await self.players.opponent(config, wish)
+
+
+async def _import_for(wish: str) -> None:
+    if parse(wish).network:  # reading one imports torch, which takes seconds
+        await asyncio.to_thread(import_module, "ringrift.insight.models.model_store")

@@ -130,7 +130,7 @@ async def _player(request: Request, config: Config, form: dict[str, str], seat: 
         if not wish:
             raise CommandError(f"seat {seat}: name a network or a harness, such as minimax:2048")
     try:
-        return await tables_of(request).participant(config, wish)
+        return await tables_of(request).opponent(config, wish)
     except StreamError as error:
         raise CommandError(f"seat {seat}: the network cannot be read: {error}") from error
 

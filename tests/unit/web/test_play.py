@@ -96,6 +96,24 @@ async def test_a_person_plays_and_the_opponent_answers(pages: Site) -> None:
     assert ply_of(await pages.get(f"{game}/position")) > 4
 
 
+async def test_a_participant_plays_another_game_every_time(
+    pages: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = iter(range(6))
+    monkeypatch.setattr(play_module.secrets, "randbelow", lambda _: next(seeds))
+    played = set()
+    for _ in range(6):
+        game = await begun(pages, seat1="gumbel:2", seat2="person")
+
+        async def answered(game: str = game) -> bool:
+            return "Place one to three rings" in await pages.get(f"{game}/position")
+
+        await eventually(answered, 60.0)
+        played.add(tuple(re.findall(r'class="mono[^"]*"[^>]*>([^<]+)<', await pages.get(game))))
+    assert len(played) > 1
+    assert () not in played
+
+
 async def test_only_a_legal_move_of_this_position_is_played(pages: Site) -> None:
     game = await begun(pages)
     assert "192 other moves" in await act(pages, game, "move", 400, token="a1-a2", ply="0")
