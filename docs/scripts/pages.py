@@ -15,6 +15,19 @@ PYTHON = """# Python
 ::: ringrift.api
     options: {members: true, show_submodules: false}
 
+## Environments
+
+Both adapters need the extra `ringrift[env]`.
+
+::: ringrift.api.pettingzoo_env
+    options: {heading_level: 3, show_root_heading: true}
+
+::: ringrift.api.openspiel
+    options: {heading_level: 3, show_root_heading: true}
+
+::: ringrift.api.steps
+    options: {heading_level: 3, show_root_heading: true}
+
 ## Positions and records
 
 ::: ringrift.rules.Position
