@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ringrift.log.errors import StreamError
+from ringrift.log.errors import LogUnavailable, StreamError
 from ringrift.log.protocol import Log
 from ringrift.web.guard import Bounds, Guard
 from ringrift.web.kept import kept
@@ -49,6 +49,9 @@ PAGES: tuple[ModuleType, ...] = (
     *(events, whatif, fleet, letters, tables),
     *(time, docs, live, login, metrics),
 )
+
+ANSWER_SECONDS_MAX, SILENT_SECONDS_MAX = 30, 3
+"""in which a page answers, and while the server of the log is silent"""
 
 
 @dataclass(kw_only=True)
@@ -88,8 +91,8 @@ def make_app(state: State) -> Starlette:
             await asyncio.gather(following, return_exceptions=True)
 
     folds = [route for module in PAGES for route in getattr(module, "past_routes", ())]
-    past = [Route(route.path, kept(route.endpoint)) for route in folds]
-    now = [route for module in PAGES for route in getattr(module, "routes", ())]
+    past = [_in_time(Route(route.path, kept(route.endpoint))) for route in folds]
+    now = [_in_time(route) for module in PAGES for route in getattr(module, "routes", ())]
     routes: list[BaseRoute] = [
         *past,
         *now,
@@ -108,6 +111,22 @@ def make_app(state: State) -> Starlette:
     menus = (module.menu for module in PAGES if hasattr(module, "menu"))
     app.state.menu = [(address, name, address in in_past) for address, name in menus]
     return app
+
+
+def _in_time(route: Route) -> Route:
+    """Return a route that answers 503 when its handler waits for a log that does not answer."""
+
+    async def answer(request: Request) -> Response:
+        view: View = request.app.state.view
+        seconds = SILENT_SECONDS_MAX if view.silent_seconds else ANSWER_SECONDS_MAX
+        try:
+            async with asyncio.timeout(seconds):
+                response: Response = await route.endpoint(request)
+        except TimeoutError as error:
+            raise LogUnavailable(f"no answer within {seconds} seconds") from error
+        return response
+
+    return Route(route.path, answer, methods=sorted(route.methods or ()), name=route.name)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "ringrift"
 COOKIE_SECONDS = 30 * 86_400
 BODY_BYTES_MAX = 1024 * 1024
-TARGET_BYTES_MAX = 8192
-"""of path and query"""
+PATH_BYTES_MAX, QUERY_BYTES_MAX = 4096, 8192
+"""Python converts a number of at most 4300 digits, so every number in a path is converted"""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -57,7 +57,10 @@ class Guard:
     def knows(self, host: str) -> bool:
         """Whether a host header names this server. An address cannot be rebound by a name server,
         so every address is accepted where the server listens beyond loopback."""
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # a bracket without its other half
+            return False
         return name in self.hosts or ("*" in self.hosts and _is_address(name))
 
 
@@ -88,7 +91,7 @@ def same_origin(request: Request) -> bool:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if site not in (None, "same-origin", "none"):
         return False
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
 
 
 class Bounds:
@@ -131,7 +134,8 @@ class Bounds:
         if not self.guard.knows(host):
             text = f"{host[:100]!r} is no name of this server: give it with --name\n"
             return PlainTextResponse(text, 421)
-        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > TARGET_BYTES_MAX:
+        path, query = len(scope.get("raw_path") or b""), len(scope["query_string"])
+        if path > PATH_BYTES_MAX or query > QUERY_BYTES_MAX:
             return PlainTextResponse("the address is too long\n", 414)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > BODY_BYTES_MAX:

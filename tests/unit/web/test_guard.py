@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -43,7 +44,9 @@ def test_a_loopback_name_is_known(host: str) -> None:
     assert Guard().knows(host)
 
 
-@pytest.mark.parametrize("host", ["", "evil.example", "10.0.0.7", "localhost.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "10.0.0.7", "localhost.evil.example", "[", "[::1", "[zz]"]
+)
 async def test_a_foreign_name_is_refused(pages: Site, host: str) -> None:
     assert (await pages.client.get("/", headers={"host": host})).status_code == 421
 
@@ -67,6 +70,23 @@ async def test_a_large_body_is_refused(pages: Site) -> None:
 
 async def test_a_long_address_is_refused(pages: Site) -> None:
     assert (await pages.client.get("/?" + "x" * 9000)).status_code == 414
+
+
+@pytest.mark.parametrize("path", ["/at/{}/", "/events/{}", "/evaluations/{}", "/games/{}"])
+async def test_a_number_of_any_length_in_an_address_is_refused(pages: Site, path: str) -> None:
+    for digits, status in ((20, 404), (900, 404), (5000, 414)):
+        assert (await pages.client.get(path.format("9" * digits))).status_code == status
+
+
+async def test_a_page_that_waits_for_a_silent_log_ends(
+    pages: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("ringrift.web.app.ANSWER_SECONDS_MAX", 0)
+    monkeypatch.setattr("ringrift.log.read.fact_at", never)
+    assert "The log is not available" in await pages.get("/events/1", 503)
 
 
 async def test_signing_in_gives_a_strict_cookie(pages: Site) -> None:
