@@ -105,10 +105,10 @@ def link(context: Context, path: str) -> str:
 
 @pass_context
 def position(context: Context, stream: str, seq: int) -> Markup:
-    """Return a link to an event or a game by its position."""
-    page = f"/events/{seq}" if stream == "EVENTS" else f"/games/{seq}"
+    """Return a link to an event or a game by its position; a game is the same at any time."""
+    page = link(context, f"/events/{seq}") if stream == "EVENTS" else f"/games/{seq}"
     text = Markup('<a class="position" href="{}">{}/{}</a>')
-    return text.format(link(context, page), stream, seq)
+    return text.format(page, stream, seq)
 
 
 def place(position: str | None) -> tuple[str, int] | None:

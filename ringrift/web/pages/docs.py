@@ -61,7 +61,8 @@ def rendered(text: str) -> Markup:
 
 def _anchored(heading: re.Match[str]) -> str:
     plain = re.sub(r"<[^>]*>|[^\w\s-]", "", heading[2].lower())
-    return f'<{heading[1]} id="{"-".join(plain.split())}">{heading[2]}</{heading[1]}>'
+    name = re.sub(r"[-\s]+", "-", plain.strip())
+    return f'<{heading[1]} id="{name}">{heading[2]}</{heading[1]}>'
 
 
 @cache
@@ -101,6 +102,11 @@ async def page(request: Request) -> Response:
     return shown(request, "docs.html", title=title, pages={}, body=body)
 
 
+async def example(request: Request) -> Response:
+    """Send the record that the page of the notation begins with."""
+    return FileResponse(folder() / "game.txt", media_type="text/plain")
+
+
 async def picture(request: Request) -> Response:
     """Send a picture of the rules."""
     found = folder() / "pictures" / f"{request.path_params['name']}.svg"
@@ -112,6 +118,7 @@ async def picture(request: Request) -> Response:
 
 routes = [
     Route("/docs", contents),
+    Route("/docs/game.txt", example),
     Route("/docs/pictures/{name}.svg", picture),
     Route("/docs/{name}", page),
 ]

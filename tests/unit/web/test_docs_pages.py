@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import pytest_asyncio
@@ -60,6 +62,16 @@ async def test_pictures_and_anchors_of_the_rules_resolve(pages: Site) -> None:
         assert headers["content-security-policy"] == docs.PICTURE_POLICY
     assert 'href="/docs/rules"' in text
     assert 'id="11-regions"' in (await pages.client.get("/docs/rules")).text
+
+
+@pytest.mark.parametrize("name", [*docs.FILES, *docs.WRITTEN, "commands"])
+async def test_every_link_and_anchor_of_a_page_leads_somewhere(pages: Site, name: str) -> None:
+    text = await pages.get(f"/docs/{name}")
+    for address in set(re.findall(r'href="([^"]+)"', text)):
+        path, _, anchor = urljoin(f"/docs/{name}", unescape(address)).partition("#")
+        if path.startswith("/docs/"):
+            there = (await pages.client.get(path)).raise_for_status().text
+            assert not anchor or f'id="{anchor}"' in there, address
 
 
 @pytest.mark.parametrize("path", ["nothing", "pictures/nothing.svg", "pictures/..%2frules.svg"])

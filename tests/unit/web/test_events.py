@@ -84,6 +84,12 @@ async def test_an_event_of_the_past_has_no_later_effects(pages: Site) -> None:
     await pages.get(f"/at/{seq}/events/{seq + 1}", 404)
 
 
+async def test_a_game_that_an_event_of_the_past_names_is_shown(pages: Site) -> None:
+    text = await pages.get(f"/at/{pages.view.fold.seq}/events")
+    assert 'href="/games/' in text
+    assert "/games/" not in text.replace('href="/games/', "")
+
+
 async def test_what_an_event_rests_on_leads_to_the_games(pages: Site) -> None:
     text = await pages.get(f"/events/{await promoted(pages)}/why?depth=8")
     assert "[evidence]" in text
