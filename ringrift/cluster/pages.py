@@ -13,11 +13,14 @@ PORT = 8780
 TOKEN_VARIABLE = "RINGRIFT_WEB_TOKEN"
 TOKEN_BYTES = 24
 LOOPBACK = "127.0.0.1"
+PORT_MAX = 65_535
 
 
 def listen(host: str, port: int | None) -> socket.socket:
     """Listen on a port; if none is given on `PORT`, or else a free one. Raises CommandError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if port is not None and not 0 <= port <= PORT_MAX:
+        raise CommandError(f"port {port}: a port is a number from 0 to {PORT_MAX}")
     reason = ""
     for tried in (PORT, 0) if port is None else (port,):
         try:

@@ -70,6 +70,13 @@ async def test_the_result_is_shown_without_script(pages: Site) -> None:
     assert text.count('<th scope="row"') == 12
 
 
+async def test_a_game_that_is_over_is_not_searched(pages: Site) -> None:
+    text = await pages.get("/analysis/live?game=1&ply=9999&by=D3")
+    assert "The game is over." in text
+    assert "searching on" not in text
+    assert "0 positions" not in text
+
+
 async def test_the_parts_of_a_growing_search_are_sent_until_its_end(pages: Site) -> None:
     text = await pages.get("/analysis/live?game=1&ply=0&by=gumbel:32")
     parts = re.findall(r"^data: (.*)$", text, re.M)
