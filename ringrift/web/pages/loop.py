@@ -64,9 +64,15 @@ async def loop(request: Request) -> Response:
         for one in cards
         if few
     }
-    found = needs(fold.loop, now)
     return shown(
-        request, "loop.html", title="Loop", fold=fold, cards=cards, charts=charts, needs=found
+        request,
+        "loop.html",
+        title="Loop",
+        fold=fold,
+        cards=cards,
+        charts=charts,
+        needs=needs(fold.loop, now),
+        heard=now is not None and bool(now.beats),
     )
 
 

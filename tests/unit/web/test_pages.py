@@ -13,6 +13,7 @@ from ringrift.events import facts as f
 from ringrift.events.participants import seat
 from ringrift.insight.running import Played
 from ringrift.log.blobs import Blobs
+from ringrift.log.presence import Heartbeat
 from ringrift.log.topology import MODEL_BUCKET
 from ringrift.web.rendering import TEXT_CHARS_MAX, safe
 
@@ -64,7 +65,17 @@ async def test_the_loop_shows_stage_network_elo_and_decisions(turned: Site) -> N
     assert "All 3 generations judged" in page
     assert "Generation 3 promoted" in page
     assert re.search(r"Elo, heuristic = 0, ± 95 % [+-]\d+ ± \d+", page)
-    assert "Nothing needs you" in page
+    assert "No process has reported yet" in page
+
+
+async def test_all_is_well_once_a_process_has_reported(turned: Site) -> None:
+    turned.view.beats = [
+        Heartbeat(
+            consumer="planner", node="n", instance="i", pid=1, doing="", seq=1, errors=0, folds={}
+        )
+    ]
+    turned.view.touch()
+    assert "Nothing needs you" in text(await turned.get("/"))
 
 
 async def test_the_loop_counts_games_of_a_ticket_in_hand(turned: Site) -> None:
