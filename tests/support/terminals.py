@@ -55,12 +55,14 @@ def terminal(
 ) -> Iterator[tuple[Terminal, subprocess.Popen[bytes]]]:
     """`ringrift` with these words on a terminal; it is killed at the end of the block."""
     here = Terminal(columns, rows)
+    # readline, which pytest imports, sets the size of another terminal for its children
+    inherited = {name: os.environ[name] for name in os.environ.keys() - {"LINES", "COLUMNS"}}
     process = subprocess.Popen(
         [sys.executable, "-m", "ringrift.cli.main", *words],
         stdin=here.slave,
         stdout=here.slave,
         stderr=here.slave,
-        env={**os.environ, "TERM": "xterm-256color", **(environment or {})},
+        env={**inherited, "TERM": "xterm-256color", **(environment or {})},
         start_new_session=True,
     )
     try:

@@ -38,10 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 FILE_LINES_MAX = 350
 ROOM_CODE_LINES_MAX = 4_750
-CODE_LINES_MAX = 31_000
+CODE_LINES_MAX = 30_950
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
-LATER = {"web": 4_200, "analysis": 1_300, "api": 700}
+LATER = {"web": 3_700, "analysis": 1_300, "api": 700}
 """Lines of code of each room that came after the house."""
 
 IMPURE = {"asyncio", "time", "random", "torch", "os", "socket", "nats"}
