@@ -14,6 +14,8 @@ from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
 RETRY_GROWTH = 4.0
+GROWN_MAX = 50
+"""attempts after which the wait grows no more: with more, it exceeds a float"""
 UNRESOLVED_KEPT_MAX = 10_000
 """dead letters in the state; any more are left to a person"""
 DUE_MAX = 100
@@ -104,7 +106,7 @@ def _due(letter: DeadLetter, settings: OperationSettings, now: float) -> Due:
     if letter.escalated:
         return
     exhausted = letter.attempts >= settings.dead_letter_retries and not letter.waiting
-    wait = settings.dead_letter_retry_seconds * RETRY_GROWTH**letter.attempts
+    wait = settings.dead_letter_retry_seconds * RETRY_GROWTH ** min(letter.attempts, GROWN_MAX)
     if letter.answered or exhausted:
         attempts, reason = letter.attempts, letter.reason
         yield f.DeadLetterEscalated(**identity(letter), attempts=attempts, reason=reason)

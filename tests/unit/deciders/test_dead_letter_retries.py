@@ -133,3 +133,15 @@ def test_decisions_on_one_event_are_limited() -> None:
     for seq in range(dead_letters.DUE_MAX + 5):
         life.at(0, stored(seq=seq + 1, dead_seq=seq + 1))
     assert [len(life.at(300, TICK)) for _ in range(3)] == [dead_letters.DUE_MAX, 5, 0]
+
+
+def test_a_thousand_attempts_are_no_number_too_large() -> None:
+    life = Life(dead_letters.DECIDER)
+    life.at(0, stored())
+    life.at(
+        1,
+        DeadLetterRetryRequested(
+            consumer="rater", stream="EVENTS", seq=7, dead_seq=1, attempt=1000
+        ),
+    )
+    assert life.at(1e6, TICK) == []
