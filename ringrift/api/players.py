@@ -16,7 +16,7 @@ from ringrift.search.harness import HARNESSES, HarnessError, Setup
 from ringrift.search.players import Decision
 
 BUDGET = 128
-"""Simulations or positions of a decision unless told otherwise."""
+"""Simulations or positions of a decision by default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ async def transfer(
     from ringrift.nets.checkpoint import digest_of
 
     if output is None and not publish:
-        raise CommandError("where to? give --output FILE, --publish, or both")
+        raise CommandError("the network would be lost: give --output FILE, --publish, or both")
     async with _log_for(model, session, needed=publish) as log:
         _, data = await model_store.found(model, log)
         new = model_store.transferred(data, to)

@@ -52,12 +52,9 @@ async def train(
     from ringrift.learning.families import checkpoint_of
     from ringrift.nets.checkpoint import digest_of
 
-    if output is None and not publish:
-        raise CommandError("where to? give --output FILE, --publish, or both")
-    if publish and not why:
-        raise CommandError("give the reason for publishing it with --why")
     if not shards:
-        raise CommandError("give them with --shards FILE|DIGEST ...")
+        raise CommandError("there is nothing to train on: give --shards FILE|DIGEST ...")
+    _check_destination(output, publish, why)
     named = not all(model_store.is_file(name) for name in (*shards, *((init,) if init else ())))
     async with contextlib.AsyncExitStack() as leaving:
         log = None
@@ -95,3 +92,13 @@ async def train(
     losses = f"loss {last.loss:.4f} (policy {last.policy_loss:.4f}, value {last.value_loss:.4f})"
     text = f"{last.steps:,} steps on {trained.samples:,} samples, {losses}"
     show(document, session.json, model, text)
+
+
+def _check_destination(output: Path | None, publish: bool, why: str) -> None:
+    """Raise CommandError, before hours of training, if the network cannot be kept."""
+    if output is None and not publish:
+        raise CommandError("the network would be lost: give --output FILE, --publish, or both")
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise CommandError(f"{output} cannot be written: name a file in an existing folder")
+    if publish and not why:
+        raise CommandError("give the reason for publishing it with --why")

@@ -50,6 +50,7 @@ from msgspec.structs import fields as fields_of, replace as replace
 
 from ringrift.deciders.context import STEERING as STEERING, Context as Context
 from ringrift.events import REGISTRY, Fact, lawful
+from ringrift.events.facts.vocabulary import COUNT_MAX
 
 State = TypeVar("State")
 Key = TypeVar("Key")
@@ -297,6 +298,11 @@ def noted(tickets: tuple[str, ...], ticket: str) -> tuple[str, ...]:
 
 
 SEED_BITS = 48  # exact in JSON readers that hold numbers as doubles
+
+
+def successor(number: int) -> int:
+    """The next number; the largest one that facts hold has itself as its successor."""
+    return min(number + 1, COUNT_MAX)
 
 
 def seed_from(*parts: object) -> int:

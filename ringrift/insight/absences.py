@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable
 GRACE_SECONDS = 40.0
 """longer than a start, a restart, and what `ringrift up` grants its processes to drain"""
 GAP_SECONDS_MAX = 12.0
-"""a longer time between two looks counts as this: nobody looked while the server was away"""
+"""a longer time between two observations counts as this: there are none during an outage"""
 
 
 class Absences:
-    """For how long each of some names was missing, in the time in which somebody looked."""
+    """How long each of some names has been missing; time without observations does not count."""
 
     def __init__(self, names: Iterable[str], now: float) -> None:
         self._missing = dict.fromkeys(names, 0.0)

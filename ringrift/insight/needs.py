@@ -25,7 +25,7 @@ REMEDIES = {
     "fact skipped": "`ringrift dlq list` has the reason; update the program",
 }
 """what a person can do, by name of a trouble"""
-_TOLD_ELSEWHERE = ("paused", "dead letters", "coordinator", "processes")
+_SHOWN_ELSEWHERE = ("paused", "dead letters", "coordinator", "processes")
 
 
 class Need(NamedTuple):
@@ -71,7 +71,7 @@ def _advice(live: Live) -> Iterator[str]:
         if missing:
             yield missing_advice(missing)
     if live.cluster is not None:
-        told = {str(trouble) for trouble in live.cluster.troubles}
+        shown = {str(trouble) for trouble in live.cluster.troubles}
         for line in live.cluster.advice:
-            if line not in told and line.partition(":")[0] not in _TOLD_ELSEWHERE:
+            if line not in shown and line.partition(":")[0] not in _SHOWN_ELSEWHERE:
                 yield line

@@ -104,7 +104,7 @@ class Trial:
         self.refused = 0
         self.findings: dict[Finding, Seen] = {}
         self.forged = set[str]()
-        """deciders whose decisions somebody else wrote"""
+        """deciders whose decisions another author wrote"""
         chosen = deciders() if names is None else {name: deciders()[name] for name in names}
         self.runs = [DeciderRun(self._watched(decider), {}) for decider in chosen.values()]
         self._own_ids = set[str]()

@@ -61,7 +61,7 @@ DECIDER = Decider("alerts", Alerts)
 
 
 @DECIDER.evolves
-def told(state: Alerts, fact: f.Fact, context: Context) -> Alerts:
+def observed(state: Alerts, fact: f.Fact, context: Context) -> Alerts:
     """Begin and end the conditions of the rules."""
     for rule in RULES_OF.get(type(fact), ()):
         key = rule.name.replace(" ", "-"), *rule.key(fact)

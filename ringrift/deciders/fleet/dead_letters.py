@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TypedDict
 
-from ringrift.deciders.kit import Context, Decider, Struct, changed, replace
+from ringrift.deciders.kit import Context, Decider, Struct, changed, replace, successor
 from ringrift.events import facts as f
 from ringrift.events.settings import OperationSettings
 
@@ -111,7 +111,7 @@ def _due(letter: DeadLetter, settings: OperationSettings, now: float) -> Due:
         attempts, reason = letter.attempts, letter.reason
         yield f.DeadLetterEscalated(**identity(letter), attempts=attempts, reason=reason)
     elif not letter.waiting and now - letter.since >= wait:
-        yield f.DeadLetterRetryRequested(**identity(letter), attempt=letter.attempts + 1)
+        yield f.DeadLetterRetryRequested(**identity(letter), attempt=successor(letter.attempts))
 
 
 def identity(letter: DeadLetter | f.DeadLetterFact) -> Identity:

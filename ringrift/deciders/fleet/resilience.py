@@ -97,7 +97,7 @@ def resilience(
 
 
 def vacant_advice(roles: Collection[str]) -> str:
-    """What to do about leased roles that nobody holds."""
+    """What to do about leased roles without a holder."""
     return f"coordinator: no process acts as {', '.join(roles)}; start one"
 
 

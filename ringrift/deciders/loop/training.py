@@ -12,7 +12,15 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.deciders.kit import STEERING, Configs, Context, Decider, seed_from, tick_seconds
+from ringrift.deciders.kit import (
+    STEERING,
+    Configs,
+    Context,
+    Decider,
+    seed_from,
+    successor,
+    tick_seconds,
+)
 from ringrift.deciders.loop.attempts import ATTEMPTS, ATTEMPTS_MAX, Attempts
 from ringrift.deciders.loop.held_back import READINESS, Readiness, intensity, waits
 from ringrift.deciders.loop.lineage import LINEAGE, Lineage
@@ -95,7 +103,7 @@ def _requested(config: str, item: Training, reason: str, context: Context) -> De
                 detail=defect[1],
             )
         return
-    generation = readiness.generation + 1
+    generation = successor(readiness.generation)
     architecture, parent, teacher = item.lineage.next(settings, config)
     shards = newest_shards(item.window.shards, training.window_samples)
     qualities = item.window.qualities
@@ -121,7 +129,7 @@ def _timed_out(config: str, item: Training, context: Context) -> Decisions:
     if running and running.ticket and running.silent_seconds >= silent_max:
         yield f.TrainingTimedOut(
             **context.basis(config),
-            generation=item.trained + 1,
+            generation=successor(item.trained),
             ticket=running.ticket,
             silent_seconds=running.silent_seconds,
         )

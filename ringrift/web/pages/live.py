@@ -20,8 +20,8 @@ _viewers = 0
 
 
 async def live(request: Request) -> Response:
-    """Send the version of the view whenever it has changed; a slow viewer misses versions, and
-    delays nobody."""
+    """Send the version of the view whenever it has changed; a slow viewer misses versions and
+    delays no other."""
     if _viewers >= VIEWERS_MAX:
         raise HTTPException(503, f"{VIEWERS_MAX} viewers are connected")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

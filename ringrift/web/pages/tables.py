@@ -65,7 +65,7 @@ class Tables:
         self._renewing: asyncio.Task[None] | None = None
 
     async def fill(self, seq: int) -> None:
-        """Bring the tables up to the newest event, `seq`; filling goes on when nobody waits.
+        """Bring the tables up to the newest event, `seq`; a cancelled caller does not end it.
 
         Raises HTTPException."""
         if self._filling is None:

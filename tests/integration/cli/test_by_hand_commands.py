@@ -159,7 +159,10 @@ def test_what_cannot_be_trained_is_refused_in_one_line(run: Any, tmp_path: Path)
     run("train", "--config", "hex8_3p", "--shards", named["good"], "--output", "x", status=1)
     assert "is a shard of hex8_2p, not hex8_3p" in run.err
     run("train", "--config", CONFIG, "--shards", named["good"], status=1)
-    assert "where to? give --output FILE, --publish, or both" in run.err
+    assert "the network would be lost: give --output FILE, --publish, or both" in run.err
+    absent = str(tmp_path / "absent" / "net")
+    run("train", "--config", CONFIG, "--shards", named["good"], "--output", absent, status=1)
+    assert "name a file in an existing folder" in run.err
     run("model", "import", named["bad"], "--why", "w", status=1)
     assert "not a checkpoint" in run.err
 

@@ -309,7 +309,7 @@ def test_unusable_networks_are_reported_in_one_line(
             ("transfer", "--model", digest_of(models[0]), "--to", "hex8_4p", "--publish"),
             "on squares, hex8_4p on hexagons",
         ),
-        (("transfer", "--model", digest_of(models[0]), "--to", "square8_4p"), "where to?"),
+        (("transfer", "--model", digest_of(models[0]), "--to", "square8_4p"), "would be lost"),
     ):
         run("model", *words, status=1)
         assert text in run.err

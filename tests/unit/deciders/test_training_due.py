@@ -17,7 +17,13 @@ from support.loop_facts import (
 )
 
 from ringrift.deciders.loop import training
-from ringrift.events.facts import PipelinePaused, PipelineResumed, TrainingFailed, TrainingRequested
+from ringrift.events.facts import (
+    COUNT_MAX,
+    PipelinePaused,
+    PipelineResumed,
+    TrainingFailed,
+    TrainingRequested,
+)
 from ringrift.events.settings import TrainingSettings
 
 
@@ -30,6 +36,12 @@ def test_training_is_requested_once_the_games_are_exported(story, settings_chang
         (A,),
         6000,
     )
+
+
+def test_the_largest_generation_is_not_exceeded(story, settings_changed):
+    given = settings_changed(), planned(COUNT_MAX), played(COUNT_MAX)
+    (request,) = story(training.DECIDER).given(*given).when(exported()).then(TrainingRequested)
+    assert request.generation == COUNT_MAX
 
 
 def test_order_of_export_and_finish_does_not_matter(story, settings_changed):

@@ -1,4 +1,4 @@
-"""Processes count as missing only after a while in which somebody looked."""
+"""Processes count as missing only after a while of observation."""
 
 from __future__ import annotations
 
