@@ -6,8 +6,14 @@
     operator  everything: settings, pauses, purges, streams
     viewer    reads, writes nothing
     edge      the link of a leaf node: the cluster may query it, it may write nothing itself
+    system    the servers themselves, not the log: `nats server ...`, removing a voter
+    scrubber  asks the servers what each of them holds, nothing else
+    repairer  moves leaderships and changes streams of facts, to repair a copy
 
-Every user may read everything: there are no secrets in the log. Reading creates a short-lived
+`system` and `scrubber` belong to the account of the servers, `$SYS`. It keeps that name: servers
+delete all streams when it changes.
+
+Every other user may read everything: there are no secrets in the log. Reading creates a short-lived
 consumer, so that API is open to all, but not on the work queue, where a consumer takes tickets
 away."""
 
@@ -58,7 +64,11 @@ class Role(Struct, frozen=True, kw_only=True):
     deny_subscribe: tuple[str, ...] = ()
     connection: str = "STANDARD"
     """kind of connection that may log in as this user"""
+    system: bool = False
+    """whether it belongs to the account of the servers, which has no streams"""
 
+
+SYSTEM_ACCOUNT = "$SYS"
 
 _READ_ANYWHERE = (
     "$JS.API.INFO",
@@ -96,6 +106,16 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
         deny=(*_STORED, "$JS.API.>"),
         deny_subscribe=_STORED,
         connection="LEAFNODE",
+    )
+    found["system"] = Role(publish=None, subscribe=None, system=True)
+    found["scrubber"] = Role(
+        publish=("$SYS.REQ.SERVER.PING.JSZ", "$SYS.REQ.SERVER.PING.VARZ"),
+        subscribe=("_INBOX.scrubber.>",),
+        system=True,
+    )
+    repairing = ("$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.LEADER.STEPDOWN.*")
+    found["repairer"] = Role(
+        publish=(*_READ_ANYWHERE, *repairing), subscribe=_listening("repairer")
     )
     return found
 
@@ -156,7 +176,8 @@ def new_passwords(names: Iterable[str]) -> dict[str, str]:
 
 def users_conf(roles: Mapping[str, Role], passwords: Mapping[str, str]) -> str:
     """The servers' file of users: each with its role's rights. It is secret, mode 0600."""
-    users = []
+    users: list[dict[str, Any]] = []
+    system: list[dict[str, Any]] = []
     for name, role in roles.items():
         user: dict[str, Any] = {
             "user": name,
@@ -165,8 +186,9 @@ def users_conf(roles: Mapping[str, Role], passwords: Mapping[str, str]) -> str:
         }
         if permissions := _permissions(role):
             user["permissions"] = permissions
-        users.append(user)
-    return as_json({"authorization": {"users": users}})
+        (system if role.system else users).append(user)
+    accounts = {"accounts": {SYSTEM_ACCOUNT: {"users": system}}} if system else {}
+    return as_json(accounts | {"authorization": {"users": users}})
 
 
 def _permissions(role: Role) -> dict[str, dict[str, list[str]]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import nats
 import pytest
 import pytest_asyncio
 from nats.errors import NoRespondersError
@@ -322,6 +324,22 @@ async def test_a_server_without_a_certificate_of_the_authority_is_refused(
     monkeypatch.delenv(AUTHORITY)
     with pytest.raises(Unreachable, match=r"not trusted.*RINGRIFT_CA"):
         await JetStreamLog.open(place.url, name="test")
+
+
+async def test_the_scrubber_asks_the_servers_and_does_nothing_else(place: Place) -> None:
+    login = (place.folder / "credentials" / "scrubber.txt").read_text().strip()
+    ours = ssl.create_default_context(cafile=str(place.folder / "authority" / "ca.pem"))
+    server = place.url.replace("tls://", f"tls://{login}@")
+    refused: asyncio.Queue[Exception] = asyncio.Queue()
+    client = await nats.connect(
+        server, tls=ours, inbox_prefix="_INBOX.scrubber", error_cb=refused.put
+    )
+    answer = await client.request("$SYS.REQ.SERVER.PING.JSZ", b"{}", timeout=5)
+    assert json.loads(answer.data)["server"]["name"] == "n1"
+    for subject in ("$SYS.REQ.SERVER.PING.CONNZ", "$JS.API.SERVER.REMOVE"):
+        await client.publish(subject, b"{}")
+        assert "permissions violation" in str(await refused.get()).lower()
+    await client.close()
 
 
 async def test_only_the_owner_can_read_secrets(place: Place) -> None:

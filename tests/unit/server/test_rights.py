@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ringrift.events.facts import GameCompleted, ModelPromoted, TickRecorded
@@ -13,9 +15,8 @@ ROLES = roles(PROCESSES.values())
 
 
 def may_publish(role: Role, subject: str) -> bool:
-    return (role.publish is None and "ringrift.>" not in role.deny) or subject in (
-        role.publish or ()
-    )
+    anything = role.publish is None and "ringrift.>" not in role.deny
+    return not role.system and (anything or subject in (role.publish or ()))
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,10 @@ def test_the_file_of_users_has_every_role_with_its_password() -> None:
     text = users_conf(ROLES, passwords)
     assert all(password in text for password in passwords.values())
     assert text.count('"user":') == len(ROLES)
+
+
+def test_users_of_the_servers_account_have_no_streams() -> None:
+    users = json.loads(users_conf(ROLES, new_passwords(ROLES)))
+    system = {user["user"] for user in users["accounts"]["$SYS"]["users"]}
+    assert system == {"system", "scrubber"}
+    assert not system & {user["user"] for user in users["authorization"]["users"]}
