@@ -6,8 +6,9 @@
      "data":{...}}
 
 `cause` and `program` (extension attributes) are the position of the message that led to this event
-and the program that wrote it. Bytes are decoded strictly first; if that fails, once more without
-the fields that only a newer program knows."""
+and the program that wrote it; for a decision, `ringrift 0.1.0+<digest of the deciders>`. Bytes are
+decoded strictly first; if that fails, once more without the fields that only a newer program
+knows."""
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, Union
 import msgspec
 import msgspec.inspect as mi
 from msgspec import Meta, Raw, Struct
-from msgspec.structs import replace
 from typing_extensions import TypeVar
 
 from ringrift.events.errors import UndecodableEvent, UnknownEvent, UnlawfulFact
@@ -37,6 +37,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     cause: str | None
     source: str
     time: datetime
+    program: str = PROGRAM
 
     @property
     def kind(self) -> EventType:
@@ -68,7 +69,7 @@ class EventMeta(Struct, frozen=True, gc=False):
     unknown: tuple[str, ...] = ()
     """fields that this program does not know and has left out"""
     program: str = ""
-    """the program that wrote them"""
+    """the program that wrote the event"""
 
     @property
     def time(self) -> datetime:
@@ -133,6 +134,7 @@ def _typed_envelope(kind: EventType) -> type[Struct]:
     which is twice as fast as two."""
     fields: list[Any] = [(name, str) for name in ("id", "source", "subject")]
     fields += [("time", Instant), ("data", kind.fact_type), ("cause", str | None, None)]
+    fields.append(("program", str, ""))
     name, tag = kind.name, kind.wire_name
     return msgspec.defstruct(name, fields, tag_field="type", tag=tag, frozen=True, gc=False)
 
@@ -148,7 +150,13 @@ def event_id(kind: type[Fact], cause: str | None, key: str | int) -> str:
 
 
 def draft(
-    event: Fact, *, cause: str | None, source: str, time: datetime | None = None, key: str | int = 0
+    event: Fact,
+    *,
+    cause: str | None,
+    source: str,
+    time: datetime | None = None,
+    key: str | int = 0,
+    program: str = PROGRAM,
 ) -> Draft:
     """An event with the id that follows from its cause and `key`; `time` defaults to now."""
     return Draft(
@@ -157,6 +165,7 @@ def draft(
         cause=cause,
         source=source,
         time=time or datetime.now(UTC),
+        program=program,
     )
 
 
@@ -180,7 +189,7 @@ def encode(item: Draft) -> bytes:
             subject=item.subject,
             time=item.time,
             cause=item.cause,
-            program=PROGRAM,
+            program=item.program,
             data=Raw(lawful(item.event)),
         )
     )
@@ -218,9 +227,9 @@ def decode(
         or (cause is not None and not _POSITION(cause))
     ):
         raise UndecodableEvent(f"{stream}/{seq}: {_defect(found, event, stream, subject)}")
-    meta = EventMeta(stream, seq, named, found.id, found.source, time, cause, stamp_ns)
-    if unknown:
-        meta = replace(meta, unknown=unknown, program=found.program)
+    meta = EventMeta(
+        *(stream, seq, named, found.id, found.source, time, cause, stamp_ns), unknown, found.program
+    )
     return _new(Recorded, (event, meta))
 
 

@@ -15,6 +15,7 @@ from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import DeciderRun, own_decisions
+from ringrift.runtime.folds import is_another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,12 @@ class RebuiltElo:
 
     @property
     def identical(self) -> bool | None:
-        """Whether the live table has the same bits; None without a live table."""
-        return None if self.live is None else self.live.event == self.at_live
+        """Whether the live table has the same bits; None without a live table, or with one that
+        differs and that another program computed."""
+        if self.live is None:
+            return None
+        same = self.live.event == self.at_live
+        return None if not same and is_another(self.live.meta.program) else same
 
     @property
     def verdict(self) -> str:
@@ -44,6 +49,9 @@ class RebuiltElo:
         if self.live is None:
             return "no live table to compare with"
         where = self.live.meta.position
+        if self.identical is None:
+            by = f"by another program ({self.live.meta.program})"
+            return f"not comparable with the live table {where} {by}, which differs"
         if not self.identical:
             why = "" if self.at_live else f": its cause {self.live.meta.cause} is not in the log"
             return f"DIFFERENT from the live table {where}{why}"
@@ -60,6 +68,7 @@ class RebuiltElo:
             "unrated": self.table.unrated,
             "ratings": msgspec.to_builtins(self.table.ratings),
             "live": self.live.meta.position if self.live else None,
+            "program": self.live.meta.program if self.live else None,
             "identical": self.identical,
             "unrated_evaluations": self.unrated,
         }

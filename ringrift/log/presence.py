@@ -72,6 +72,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     tier: str = "normal"
     """the tier of its scarcest resource, see `ringrift.deciders.fleet.pressure`"""
     machine: Machine | None = None
+    code: str = ""
+    """digest of the deciders that folded `folds`"""
     lag: int | None = None
     """messages of the stream it follows that it has not taken yet; None if it follows none"""
 

@@ -45,11 +45,13 @@ class Mark(Struct, frozen=True):
 
 class Snapshot(Struct, frozen=True, kw_only=True):
     """The state of a fold in JSON, after `EVENTS` up to `seq`; `fold_hash` is the digest of the
-    state."""
+    state, `author` the `<process>@<node>` that wrote it."""
 
     decider: str
     seq: int
     code: str
+    author: str = ""
+    program: str = ""
     fold_hash: str
     mark: Mark | None
     state: Raw

@@ -196,7 +196,7 @@ async def _save(process: Process, run: DeciderRun, seq: int) -> None:
     """Write a snapshot. Errors are logged only: a snapshot just saves time."""
     run.saved_seq = seq
     try:
-        await folds.save(process.blobs, run.decider, run.folded(seq))
+        await folds.save(process.blobs, run.decider, run.folded(seq), process.source)
     except StreamError as error:
         process.logger.warning("snapshot not written", decider=run.decider.name, error=str(error))
 
@@ -206,7 +206,9 @@ async def _publish(
 ) -> Expect:
     """Append the decisions and fold them; the expectation for the next ones."""
     drafts = [
-        process.draft(fact, cause=cause.position, key=f"{run.decider.name}.{number}")
+        process.draft(
+            fact, cause=cause.position, key=f"{run.decider.name}.{number}", program=folds.program()
+        )
         for number, fact in enumerate(decisions)
     ]
     seqs = await process.log.append(drafts, expect)

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from ringrift.deciders.context import InForce
 from ringrift.deciders.kit import Decider
 from ringrift.events import EventMeta, UndecodableEvent
+from ringrift.events.unknown import PROGRAM
 from ringrift.log import read, snapshots
 from ringrift.log.blobs import Blobs
 from ringrift.log.diagnostics import logger
@@ -22,6 +23,7 @@ from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.snapshots import Mark, Snapshot, SnapshotName
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.processes import runners
 
 SNAPSHOT_EVENTS = 5_000
 """events between two snapshots: folding fewer takes well under a second, and at the design's ten
@@ -91,8 +93,20 @@ def _sources(name: str, folder: Traversable) -> Iterator[tuple[str, str]]:
             yield f"{name}/{item.name}", item.read_text(encoding="utf-8")
 
 
-async def save(blobs: Blobs, decider: Decider[Any], folded: Folded) -> None:
-    """Write a snapshot of a fold and prune old ones. Raises StreamError."""
+def program() -> str:
+    """The program with the digest of its deciders, as decisions and snapshots name it."""
+    return f"{PROGRAM}+{code_version()}"
+
+
+def is_another(written_by: str) -> bool:
+    """Whether a decision was taken by a program with other deciders; one that names no digest is
+    taken for one of this version's."""
+    return written_by not in ("", PROGRAM, program())
+
+
+async def save(blobs: Blobs, decider: Decider[Any], folded: Folded, author: str) -> None:
+    """Write a snapshot of a fold by `author`, `<process>@<node>`, and prune old ones. Raises
+    StreamError."""
     # keys keep their order, which is the order in which configs are decided on
     state = Raw(msgspec.json.encode(folded.state))
     mark = folded.newest
@@ -100,6 +114,8 @@ async def save(blobs: Blobs, decider: Decider[Any], folded: Folded) -> None:
         decider=decider.name,
         seq=folded.seq,
         code=code_version(),
+        author=author,
+        program=program(),
         fold_hash=folded.fold_hash,
         state=Raw(msgspec.json.encode(_Stored(state, folded.in_force))),
         mark=Mark(mark.seq, mark.id, mark.time) if mark else None,
@@ -124,9 +140,20 @@ async def newest(blobs: Blobs, log: Log, decider: Decider[Any]) -> Folded:
     return Folded(0, decider.initial())
 
 
+async def read_snapshot(blobs: Blobs, name: SnapshotName) -> Snapshot:
+    """Return a snapshot. Raises BlobMissing, BlobCorrupt if it is damaged, or if its author is no
+    process that runs the decider; which a snapshot of other code, never used, need not tell."""
+    snapshot = await snapshots.read(blobs, name)
+    author = snapshot.author.partition("@")[0]
+    if name.code == code_version() and author not in runners(snapshot.decider):
+        text = f"{name}: its author {snapshot.author!r} does not run {snapshot.decider}"
+        raise BlobCorrupt(text)
+    return snapshot
+
+
 async def _restored(blobs: Blobs, log: Log, decider: Decider[Any], name: SnapshotName) -> Folded:
     """The fold in a snapshot. Raises BlobMissing, BlobCorrupt."""
-    snapshot = await snapshots.read(blobs, name)
+    snapshot = await read_snapshot(blobs, name)
     try:
         stored = msgspec.json.decode(snapshot.state, type=_Stored)
         state = msgspec.json.decode(stored.state, type=decider.state)

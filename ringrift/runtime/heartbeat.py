@@ -17,6 +17,7 @@ from ringrift.log.errors import ConcurrencyError, StreamError
 from ringrift.log.presence import HEARTBEAT_SECONDS, Heartbeat
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
+from ringrift.runtime.folds import code_version
 from ringrift.runtime.host import NODE_WIDE, used_shares
 from ringrift.runtime.process import Process
 
@@ -56,6 +57,7 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         seq=process.seq,
         errors=process.errors,
         folds=process.fold_hashes,
+        code=code_version() if process.folds else "",
         left=left,
         health=process.health_address,
         tier=pressure.worst(process.tiers)[1],

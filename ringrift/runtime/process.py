@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from ringrift.events import Draft, EventMeta, Fact, Settings, draft
 from ringrift.events.facts import DeadLetterStored, ErrorReported, Resource, Tier
+from ringrift.events.unknown import PROGRAM
 from ringrift.log.blobs import Blobs
 from ringrift.log.dead_letters import store_dead_letter
 from ringrift.log.entry import Entry
@@ -179,10 +180,13 @@ class Process:
             if not task.cancelled():
                 task.result()
 
-    def draft(self, fact: Fact, *, cause: str | None, key: Key = 0) -> Draft:
+    def draft(
+        self, fact: Fact, *, cause: str | None, key: Key = 0, program: str = PROGRAM
+    ) -> Draft:
         """A draft written by this process. Its id is derived from `cause` and `key`, so retries are
         idempotent."""
-        return draft(fact, cause=cause, source=self.source, time=self.clock.now(), key=key)
+        now = self.clock.now()
+        return draft(fact, cause=cause, source=self.source, time=now, key=key, program=program)
 
     async def append(
         self, fact: Fact, *, cause: str | None = None, key: Key = 0, expect: Expect | None = None

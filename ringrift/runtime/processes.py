@@ -263,6 +263,11 @@ def deciders() -> dict[str, Decider[Any]]:
     return {decider.name: decider for spec in PROCESSES.values() for decider in spec.deciders}
 
 
+def runners(decider: str) -> list[str]:
+    """Names of the processes that run a decider."""
+    return [spec.name for spec in _SPECS if decider in (one.name for one in spec.deciders)]
+
+
 def reads_every_event(decider: Decider[Any]) -> bool:
     """Whether a decider reads all of `EVENTS`, as those do that only need the passing of time."""
     every = {kind.fact_type for kind in REGISTRY.values() if kind.stream == "EVENTS"}

@@ -13,7 +13,7 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.presence import Heartbeat
 from ringrift.runtime.decide import DeciderRun, by_cause
-from ringrift.runtime.folds import code_version
+from ringrift.runtime.folds import code_version, is_another, read_snapshot
 
 
 class Claim(NamedTuple):
@@ -37,6 +37,10 @@ class Audit(DeciderRun):
         self.live_seq = 0
         """The newest event that a running consumer has folded, 0 if none runs."""
         self.decisions = 0
+        self.others: Counter[str] = Counter()
+        """Decisions that differ because another program took them, by program."""
+        self.last_program = ""
+        """Of the newest decision that was folded."""
         self.compared: Counter[str] = Counter()
         """Claims by kind."""
         self.late = False
@@ -75,7 +79,7 @@ class Audit(DeciderRun):
         found = self.own.pop(meta.seq, [])
         self.decisions += len(found)
         if meta.seq <= self.decided_to:
-            if derived != tuple(item.event for item in found):
+            if derived != tuple(item.event for item in found) and not self._by_another(found):
                 named = (f"{type(item.event).__name__} {item.meta.position}" for item in found)
                 recorded = f"on {meta.position} the log has {', '.join(named) or 'nothing'}"
                 text = f"{recorded}; derived again: {_difference(derived, found)}"
@@ -86,6 +90,20 @@ class Audit(DeciderRun):
             yield self._problem(level, f"has not decided on {meta.position}: {_names(derived)} due")
         for decision, its_meta in found:
             self.fold(decision, its_meta, meta)
+            self.last_program = its_meta.program
+
+    def _by_another(self, found: Sequence[Recorded]) -> bool:
+        """Whether another program took these decisions, or took none where this one would have;
+        they are counted."""
+        programs = {item.meta.program for item in found}
+        if not found:  # its author is that of the decision before or after
+            following = self.own[min(self.own)][0].meta.program if self.own else ""
+            programs = {next(filter(is_another, (self.last_program, following)), "")}
+        if len(programs) > 1 or not all(map(is_another, programs)):
+            return False
+        self.others.update({programs.pop(): max(1, len(found))})
+        self.decisions -= len(found)
+        return True
 
     def settle(self, seq: int) -> Iterator[Problem]:
         """Compare the claims about the fold up to `seq`."""
@@ -102,7 +120,10 @@ class Audit(DeciderRun):
         decider does not decide on."""
         yield from self.settle(seq)
         for cause in [cause for cause in self.own if cause <= seq]:
-            where = ", ".join(item.meta.position for item in self.own.pop(cause))
+            found = self.own.pop(cause)
+            where = ", ".join(item.meta.position for item in found)
+            if self._by_another(found):
+                continue
             text = f"{where} name EVENTS/{cause} as their cause, which it does not decide on"
             yield self._problem("fail", text)
 
@@ -115,12 +136,12 @@ async def claims_of(blobs: Blobs, name: str, beats: Sequence[Heartbeat]) -> list
     claims = [
         Claim(beat.seq, "fold", f"{beat.consumer} {beat.instance} on {beat.node}", beat.folds[name])
         for beat in beats
-        if name in beat.folds
+        if name in beat.folds and beat.code in ("", code_version())
     ]
     for stored in await snapshots.stored(blobs, name):
         if stored.code == code_version():
             try:
-                snapshot = await snapshots.read(blobs, stored)
+                snapshot = await read_snapshot(blobs, stored)
             except (BlobCorrupt, BlobMissing):
                 continue  # reported with the blobs
             claims.append(Claim(snapshot.seq, "snapshot", str(stored), snapshot.fold_hash))

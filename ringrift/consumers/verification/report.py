@@ -49,6 +49,8 @@ class VerifyReport(Struct, kw_only=True):
     games_seq: int
     checked: dict[Kind, int]
     problems: list[Problem]
+    by_others: dict[str, int] = {}
+    """Decisions that differ and that another program took, by program: they are warnings."""
 
     def lines(self) -> Iterator[str]:
         """Yield the report as text: the first problems of each kind, and a summary."""

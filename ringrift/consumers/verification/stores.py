@@ -16,6 +16,7 @@ from ringrift.log.errors import BlobCorrupt, BlobMissing
 from ringrift.log.protocol import Log
 from ringrift.log.topology import CHECKPOINT_BUCKET, FOLD_BUCKET, MODEL_BUCKET, SHARD_BUCKET
 from ringrift.nets.encoding import ENCODER
+from ringrift.runtime import folds
 
 
 async def shard_problem(log: Log, shard: facts.ShardExported, position: str) -> Problem | None:
@@ -68,7 +69,7 @@ async def _damage(blobs: Blobs, bucket: str, name: str) -> str | None:
         if bucket in (MODEL_BUCKET, SHARD_BUCKET):
             await blobs.get(bucket, name)
         elif (fold := snapshots.parse(name)) is not None:
-            await snapshots.read(blobs, fold)
+            await folds.read_snapshot(blobs, fold)
         else:
             await blobs.get_named(bucket, name)
     except BlobCorrupt as error:

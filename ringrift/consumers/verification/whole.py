@@ -24,6 +24,7 @@ from ringrift.log.marks import Mark
 from ringrift.log.presence import Presence
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
+from ringrift.runtime.folds import code_version
 from ringrift.runtime.processes import deciders
 
 GAMES_AT_ONCE = 64
@@ -91,6 +92,11 @@ class Verification:
         for name in sorted({name for beat in beats for name in beat.folds} - deciders().keys()):
             text = "a consumer folds this decider, which this build does not have"
             self.problems.append(Problem("fold", name, "warn", text))
+        for beat in beats:
+            if beat.code not in ("", code_version()):
+                text = f"folds with other deciders ({beat.code}), not compared"
+                name = f"{beat.consumer} {beat.instance} on {beat.node}"
+                self.problems.append(Problem("fold", name, "warn", text))
 
     async def _read_games(self, progress: Progress | None) -> None:
         tail = await self.log.tail(GAMES)
@@ -159,6 +165,13 @@ class Verification:
 
     def report(self) -> VerifyReport:
         """Return what was verified so far, with the problems since the last report."""
+        others: Counter[str] = Counter()
+        for audit in self.audits:
+            others += audit.others
+            audit.others.clear()
+        for program, count in others.items():
+            text = f"{count:,} decisions by another program, not derived again here"
+            self.problems.append(Problem("decision", program, "warn", text))
         problems = self.take_problems()
         self.checked["message"] = self.events.count + self.games.count
         self.checked["decision"] = sum(audit.decisions for audit in self.audits)
@@ -169,6 +182,7 @@ class Verification:
             seq=self.events.seq,
             games_seq=self.games.seq,
             checked=dict(self.checked),
+            by_others=dict(others),
             problems=problems,
         )
 

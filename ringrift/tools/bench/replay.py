@@ -17,7 +17,7 @@ from ringrift.log.protocol import BATCH_EVENTS_MAX
 from ringrift.log.topology import EVENTS
 from ringrift.runtime import folds
 from ringrift.runtime.decide import DeciderRun, own_decisions
-from ringrift.runtime.processes import deciders
+from ringrift.runtime.processes import deciders, runners
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Scope
 from ringrift.tools.bench.history import history
 from ringrift.tools.bench.log import fresh_log
@@ -34,7 +34,8 @@ async def benchmarks(scope: Scope) -> Benchmarks:
         known, blobs = list(deciders().values()), Blobs(log)
         start = max(0, scope.events - folds.SNAPSHOT_EVENTS)
         for run in await replayed_runs(log, known, start):
-            await folds.save(blobs, run.decider, run.folded(start))
+            (author,) = runners(run.decider.name)
+            await folds.save(blobs, run.decider, run.folded(start), author)
         restart = partial(_restart, log, blobs, known, scope.events)
         yield Benchmark(f"replay/{scope.events}", UNITS, restart)
 

@@ -28,7 +28,8 @@ from ringrift.log import marks
 from ringrift.log.blobs import Blobs
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.topology import EVENTS, FOLD_BUCKET, GAMES, MODEL_BUCKET, SHARD_BUCKET
-from ringrift.runtime.folds import Folded, save
+from ringrift.runtime.folds import Folded, program, save
+from ringrift.runtime.processes import runners
 
 FOLDED = ("fold", "snapshot", "decision", "blob")
 """What a loop with invented games, scores and shards can be compared by."""
@@ -310,7 +311,8 @@ async def test_a_missing_stream_is_named(real: RealLoop) -> None:
 async def test_a_sound_system_has_no_failures(loop: TurningLoop) -> None:
     await beat(loop)
     for run in loop.runs:
-        await save(Blobs(loop.log), run.decider, run.folded(await loop.tail()))
+        (author,) = runners(run.decider.name)
+        await save(Blobs(loop.log), run.decider, run.folded(await loop.tail()), author)
     report = await verify(loop.log)
     assert await failures(loop) == []
     assert report.checked["fold"] == report.checked["snapshot"] == len(loop.runs)
@@ -349,13 +351,20 @@ async def test_a_decider_of_another_build_is_a_warning(loop: TurningLoop) -> Non
 
 async def test_a_snapshot_with_another_digest_fails(loop: TurningLoop) -> None:
     folded = Folded(await loop.tail(), elo.Matches())
-    await save(Blobs(loop.log), elo.DECIDER, folded)
+    await save(Blobs(loop.log), elo.DECIDER, folded, "rater@n1")
     assert [(item.kind, item.name) for item in await failures(loop)] == [("snapshot", "elo")]
+
+
+async def test_a_snapshot_by_another_author_fails(loop: TurningLoop) -> None:
+    right = next(run for run in loop.runs if run.decider is elo.DECIDER)
+    await save(Blobs(loop.log), elo.DECIDER, right.folded(await loop.tail()), "trainer@n1")
+    (problem,) = await failures(loop)
+    assert "its author 'trainer@n1' does not run elo" in problem.text
 
 
 async def test_a_damaged_snapshot_fails(loop: TurningLoop) -> None:
     blobs = Blobs(loop.log)
-    await save(blobs, elo.DECIDER, Folded(3, elo.Matches()))
+    await save(blobs, elo.DECIDER, Folded(3, elo.Matches()), "rater@n1")
     (name,) = await blobs.names(FOLD_BUCKET)
     await blobs.put_named(FOLD_BUCKET, name, b"x")
     found = [(item.kind, item.name) for item in await failures(loop)]
@@ -379,6 +388,54 @@ async def test_a_decision_with_other_values_fails(loop: TurningLoop) -> None:
     assert (problem.kind, problem.name) == ("decision", "selfplay")
     difference = f"SelfplayPlanned EVENTS/{seq}; derived again: games 5 should be 4"
     assert difference in problem.text
+
+
+OTHER = "ringrift 0.0.9+0123456789abcdef"
+
+
+def by_program(loop: TurningLoop, kind: type[Fact], program: str, at: int = 0) -> int:
+    """Let a decision of a kind be one of another program; return its sequence."""
+    seq, entries = recorded(loop, kind)[at], stream_of(loop, kind)
+    body = json.dumps(json.loads(entries[seq].body) | {"program": program}).encode()
+    entries[seq] = replace(entries[seq], body=body)
+    return seq
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+async def test_decisions_of_another_program_are_told_from_forged_ones(
+    loop: TurningLoop, theirs: bool
+) -> None:
+    for at in (0, 1, 2):
+        by_program(loop, RatingsUpdated, OTHER if theirs else program(), at)
+    remove(loop, RatingsUpdated, 1)
+    tamper(loop, RatingsUpdated, b'"games": ', b'"games": 1', at=0)
+    report = await verify(loop.log)
+    decisions = [item for item in report.problems if item.kind == "decision"]
+    assert any(item.level == "fail" for item in decisions) is not theirs
+    assert report.by_others == ({OTHER: 2} if theirs else {})
+    texts = [item.text for item in decisions if item.name == OTHER]
+    assert texts == ["2 decisions by another program, not derived again here"] * theirs
+
+
+async def test_decisions_of_two_programs_on_one_cause_are_no_update(loop: TurningLoop) -> None:
+    plan, meta = await loop.first(SelfplayPlanned)
+    item = draft(plan, cause=meta.cause, source="planner@n1", key="x", program=OTHER)
+    await loop.log.append([item])
+    assert {item.name for item in await failures(loop)} == {"selfplay"}
+
+
+async def test_an_equal_decision_of_another_program_is_derived_again(loop: TurningLoop) -> None:
+    by_program(loop, SelfplayPlanned, OTHER)
+    report = await verify(loop.log)
+    assert report.by_others == {}
+    assert await failures(loop) == []
+
+
+async def test_a_fold_of_another_program_is_not_compared(loop: TurningLoop) -> None:
+    await beat(loop, folds={"elo": "0" * 16}, code="0123456789abcdef")
+    assert await failures(loop) == []
+    texts = [item.text for item in (await verify(loop.log)).problems]
+    assert "folds with other deciders (0123456789abcdef), not compared" in texts
 
 
 async def test_a_table_with_one_other_digit_fails(loop: TurningLoop) -> None:

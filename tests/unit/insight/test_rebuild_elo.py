@@ -9,6 +9,7 @@ from ringrift.deciders.kit import Context
 from ringrift.deciders.loop import rating as elo
 from ringrift.events import draft
 from ringrift.events.facts import EvaluationScored, Ranking, RatingsUpdated
+from ringrift.events.unknown import PROGRAM
 from ringrift.insight.rebuild import rebuild_elo
 from ringrift.log import read
 from ringrift.tools.memory_log import MemoryLog
@@ -41,13 +42,15 @@ def scored(config: str, wins: int) -> EvaluationScored:
 class Rated:
     """A log in which every evaluation is followed by the table it leads to."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = PROGRAM) -> None:
+        self.program = program
         self.log, self.state, self.count = MemoryLog(), elo.DECIDER.initial(), 0
 
     async def put(self, fact: EvaluationScored | RatingsUpdated, cause: int | None = None) -> int:
         self.count += 1
         where = f"EVENTS/{cause}" if cause else None
-        (seq,) = await self.log.append([draft(fact, cause=where, source="test", key=self.count)])
+        item = draft(fact, cause=where, source="test", key=self.count, program=self.program)
+        (seq,) = await self.log.append([item])
         return seq
 
     async def rate(self, fact: EvaluationScored, *, wrong_by: float = 0.0) -> None:
@@ -82,6 +85,15 @@ async def test_one_changed_bit_is_a_difference() -> None:
     await rated.rate(scored("hex8_2p", 7), wrong_by=1e-12)
     (item,) = await rebuild_elo(rated.log)
     assert item.identical is False
+
+
+async def test_a_table_of_another_program_is_no_difference() -> None:
+    rated = Rated("ringrift 0.0.9+0123456789abcdef")
+    await rated.rate(scored("hex8_2p", 7), wrong_by=1e-12)
+    await rated.rate(scored("square8_2p", 7))
+    other, equal = await rebuild_elo(rated.log)
+    assert (other.identical, equal.identical) == (None, True)
+    assert "by another program (ringrift 0.0.9+0123456789abcdef), which differs" in other.verdict
 
 
 async def test_evaluations_after_the_live_table_are_counted() -> None:

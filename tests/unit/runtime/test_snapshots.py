@@ -139,6 +139,7 @@ class Runner:
 @pytest.fixture
 async def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     monkeypatch.setattr(folds, "SNAPSHOT_EVENTS", 3)
+    monkeypatch.setattr(folds, "runners", lambda decider: ["planner"])
     runner = Runner()
     await runner.write(*history()[:4])
     await runner.live()
@@ -186,7 +187,7 @@ async def test_settings_and_pauses_survive_in_a_snapshot(runner: Runner) -> None
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
     tail = await runner.log.tail("EVENTS")
     assert tail > good.seq
-    await save(runner.blobs, elo.DECIDER, replace(good, seq=tail, in_force=in_force))
+    await save(runner.blobs, elo.DECIDER, replace(good, seq=tail, in_force=in_force), "planner@n")
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).in_force == in_force
 
 
@@ -224,14 +225,14 @@ async def test_a_restart_from_a_snapshot_decides_nothing_twice(runner: Runner) -
 
 async def test_the_newest_snapshots_are_kept(runner: Runner) -> None:
     for seq in range(100, 110):
-        await save(runner.blobs, elo.DECIDER, Folded(seq, elo.Matches()))
+        await save(runner.blobs, elo.DECIDER, Folded(seq, elo.Matches()), "planner@n")
     assert [name.seq for name in await snapshots.stored(runner.blobs, "elo")] == [109, 108, 107]
     assert await snapshots.stored(runner.blobs, "selfplay")
 
 
 async def test_a_snapshot_ahead_of_the_log_is_skipped(runner: Runner) -> None:
     good = await newest(runner.blobs, runner.log, elo.DECIDER)
-    await save(runner.blobs, elo.DECIDER, replace(good, seq=10_000))
+    await save(runner.blobs, elo.DECIDER, replace(good, seq=10_000), "planner@n")
     with structlog.testing.capture_logs() as said:
         assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
     assert "another log" in said[0]["reason"]
@@ -243,6 +244,7 @@ async def test_a_snapshot_whose_newest_event_is_not_in_the_log_is_skipped(runner
         runner.blobs,
         elo.DECIDER,
         replace(good, seq=good.seq + 1, newest=replace(good.newest, id="other")),
+        "planner@n",
     )
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
 
@@ -329,12 +331,24 @@ async def test_a_state_of_another_digest_is_skipped(runner: Runner) -> None:
         decider="elo",
         seq=good.seq + 1,
         code=code_version(),
+        author="planner@n",
         fold_hash=good.fold_hash,
         mark=None,
         state=msgspec.Raw(b'{"configs":{}}'),
     )
     await snapshots.write(runner.blobs, snapshot)
     assert (await newest(runner.blobs, runner.log, elo.DECIDER)).seq == good.seq
+
+
+@pytest.mark.parametrize("author", ["", "trainer@n", "planner"])
+async def test_a_snapshot_counts_only_if_its_author_runs_the_decider(
+    runner: Runner, author: str
+) -> None:
+    good = await newest(runner.blobs, runner.log, elo.DECIDER)
+    newer = replace(good, seq=good.seq + 1)
+    await save(runner.blobs, elo.DECIDER, newer, author)
+    used = (await newest(runner.blobs, runner.log, elo.DECIDER)).seq
+    assert used == (newer.seq if author == "planner" else good.seq)
 
 
 async def test_a_failed_snapshot_does_not_stop_the_fold(
