@@ -67,6 +67,7 @@ COMMANDS = {
         "model promote": "models:promote",
         "model rollback": "models:rollback",
         "model architectures": "models:architectures",
+        "rating people": "sql:people",
         "rating fit": "rating:fit",
         "rating sprt": "rating:sprt",
         "bench": "bench:bench",

@@ -11,7 +11,17 @@ from typing import Any, Literal
 import duckdb
 
 from ringrift.cli import formats
-from ringrift.cli.common import HERE, TABLE, Config, Session, Source, Tabular, reading, show
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Config,
+    Session,
+    Source,
+    Tabular,
+    reading,
+    show,
+    show_rows,
+)
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
 from ringrift.insight.describe import field_text, plural, table
@@ -19,6 +29,7 @@ from ringrift.insight.sql.log_tables import FILE, Connection, open_tables, refre
 from ringrift.insight.sql.ready_views import READY_VIEWS
 
 ROWS_SHOWN_MAX = 200
+NO_PEOPLE = "no game of people is kept: play in the browser (`ringrift web`) and keep the game"
 PROMPT, MORE = "ringrift> ", "     ...> "
 
 
@@ -70,6 +81,25 @@ async def plot(
         async with _tables(session) as connection:
             sql_plots.PLOTS[what](connection, config, output)
     show({"picture": str(output)}, session.json, str(output))
+
+
+async def people(*, config: Config | None = None, session: Tabular = TABLE) -> None:
+    """Rate people by their kept games, apart from the ratings of networks.
+
+    Elo 0 is the baseline of the rating tables, or the network with the most games where no chain of
+    games leads to a baseline. Networks that people played are listed too.
+
+    Args:
+        config: Only those of this config.
+    """
+    async with _tables(session) as connection:
+        rows = list(rows_of(connection, "FROM people WHERE config = coalesce($1, config)", config))
+    names = ("config", "participant", "elo", "elo_95_half_width", "games", "anchor")
+    cells = (
+        [f"{v:.0f}" if isinstance(v, float) else v for v in map(row.get, names)] for row in rows
+    )
+    shown = table(("config", "participant", ">Elo", ">± 95 %", ">games", "Elo 0"), cells)
+    show_rows(session, rows, rows, shown if rows else NO_PEOPLE)
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from ringrift.consumers.shards.upkeep import keep_current
 from ringrift.deciders.loop.retraction import retracted
 from ringrift.events import EventMeta
 from ringrift.events.facts import GameCompleted, Refusal, ShardExported
+from ringrift.events.settings import ShardSettings
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.nets.encoding import ENCODER
@@ -55,7 +56,7 @@ async def _export(process: Process) -> None:
     admission = Admission(process.log)
     await admission.load(start, refused)
     waiting: dict[str, Games] = defaultdict(list)
-    size = await _size(process)
+    settings = await _settings(process)
     process.doing = "exporting"
     async for game, meta in followed(process, GAMES, start):
         if not isinstance(game, GameCompleted):
@@ -66,25 +67,25 @@ async def _export(process: Process) -> None:
             if meta.seq not in refused:
                 admission.note(game)
             continue
-        if not building.is_learned_from(game):
+        if not building.is_learned_from(game, settings.people):
             continue
         judged = Judged(game, meta, await admission.refusal(game, meta))
         if judged.refusal:
             name, reason = game.game, judged.refusal
             process.logger.warning("game refused", game=name, cause=meta.position, reason=reason)
         waiting[game.config].append(judged)
-        if len(waiting[game.config]) >= size:
+        if len(waiting[game.config]) >= settings.games:
             games = waiting.pop(game.config)
             expected = newest_seq.get(game.config, 0)
             cut = await _cut(process, games, previous, expected)
             last[game.config], newest_seq[game.config] = cut
-            size = await _size(process)  # changed settings apply from the next shard on
+            settings = await _settings(process)  # changed settings apply from the next shard on
 
 
-async def _size(process: Process) -> int:
-    """Games in one shard, according to the settings in force."""
+async def _settings(process: Process) -> ShardSettings:
+    """The settings in force."""
     settings, _ = await process.settings()
-    return settings.shard.games
+    return settings.shard
 
 
 async def _cut(
@@ -110,6 +111,7 @@ async def _cut(
         last_seq=games[-1].meta.seq,
         games=len(games),
         **shard._asdict(),
+        people=tuple(meta.seq for game, meta, _ in games if game.origin == "human"),
         rejected=len(refused.get("replay", ())),
         refused=refused,
         retracted=len(good) - len(kept),

@@ -66,14 +66,15 @@ class Admission:
 
     async def refusal(self, game: f.GameCompleted, meta: EventMeta) -> f.Refusal | None:
         """Why a game is no training data; None if it is, and then it counts as seen."""
-        asked = await self._asked(meta.cause)
+        people = game.origin == "human"  # on no worker's node, and nobody asked for it
+        asked = {} if people else await self._asked(meta.cause)
         origin, games = asked.get(game.ticket, ("", 0))
-        if game.origin != origin or not _is_one_of(games, game):
+        if not people and (game.origin != origin or not _is_one_of(games, game)):
             return "unrequested"
         if len(game.seats) != Config.parse(game.config).seats:
             return "seats"
         await self._learn_names(game)
-        if game.node not in self._nodes:
+        if not people and game.node not in self._nodes:
             return "node"
         if not _models(game) <= self._models:
             return "model"

@@ -21,16 +21,16 @@ from ringrift.runtime.process import Process
 
 
 def make_shard(config: str, games: Sequence[Fact]) -> tuple[bytes, ShardCounts]:
-    """The bytes of the shard of these games, equal on every machine, and counts of its content.
-    Tournament games are left out."""
-    chosen = [game for game in games if isinstance(game, f.GameCompleted) and is_learned_from(game)]
-    return build_shard(Config.parse(config), chosen)
+    """The bytes of the shard of these games, equal on every machine, and counts of its content."""
+    return build_shard(
+        Config.parse(config), [game for game in games if isinstance(game, f.GameCompleted)]
+    )
 
 
-def is_learned_from(game: f.GameCompleted) -> bool:
+def is_learned_from(game: f.GameCompleted, people: bool = False) -> bool:
     """Whether a game may be in a shard. Tournaments only measure strength, which must not influence
-    the next network, and people play to win or to try something."""
-    return game.origin not in f.UNLEARNED
+    the next network; games of `people` are admitted by a setting."""
+    return game.origin not in f.UNLEARNED or (people and game.origin == "human")
 
 
 class StoredShard(NamedTuple):
@@ -65,7 +65,7 @@ async def games_in(
     kept: dict[int, f.GameCompleted] = {}
     completed = read.facts(log, f.GameCompleted, scope=config, after=first - 1, until=last)
     async for game, meta in completed:
-        if is_learned_from(game) and meta.seq not in refused:
+        if is_learned_from(game, meta.seq in shard.people) and meta.seq not in refused:
             total += 1
             if not retracted(retractions, game, meta.seq):
                 kept[meta.seq] = game

@@ -96,8 +96,7 @@ def table(state: Matches, config: str) -> f.RatingsUpdated:
         return f.RatingsUpdated(
             config=config, ratings=(), games=item.games, anchor=None, unrated=tuple(sorted(names))
         )
-    games = [(_groups(name), count) for name, count in item.rankings.items()]
-    fitted = plackett_luce.fit(games, virtual_draws=VIRTUAL_DRAWS, anchor=anchor)
+    fitted = plackett_luce.fit(games_of(item), virtual_draws=VIRTUAL_DRAWS, anchor=anchor)
     current = f"{(item.current or '')[:MODEL_DIGITS]}:gumbel:s{state.simulations}"
     known = any(row.name == current for row in fitted.players)
     to_current = fitted.errors_to(current) if known else {}
@@ -119,6 +118,11 @@ def table(state: Matches, config: str) -> f.RatingsUpdated:
         unrated=fitted.unrated,
         current=current if known else None,
     )
+
+
+def games_of(item: Elo) -> list[tuple[plackett_luce.Ranking, float]]:
+    """The rankings of the matches, as a fit takes them, with their numbers of games."""
+    return [(_groups(name), count) for name, count in item.rankings.items()]
 
 
 def as_tried(ratings: Sequence[f.Rating], simulations: int) -> dict[str, f.Rating]:

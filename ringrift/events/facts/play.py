@@ -16,7 +16,7 @@ TICKETS_MAX = 10_000
 """tickets of one plan: ten times what the queue holds"""
 
 UNLEARNED = frozenset({"tournament", "human"})
-"""origins of games that no network learns from"""
+"""origins of games that no network learns from, unless a shard names them (`people`)"""
 
 T = TypeVar("T")
 BySeat = Annotated[tuple[T, ...], Meta(min_length=2, max_length=4)]
@@ -58,7 +58,8 @@ class GameCompleted(TicketFact, subject="game.{config}.completed", stream="GAMES
     share a rank. `removed` counts the removed rings credited to each seat, `territory` the
     collapsed cells of each. `seed` determines the game's random choices. Games of origin
     `tournament` only measure (`MEASURING`), and those of origin `human` are of people; neither are
-    in a shard. The ticket of a game of people is its own id."""
+    in a shard, unless the setting `shard.people` admits the latter. The ticket of a game of people
+    is its own id."""
 
     game: Name
     origin: Literal["selfplay", "evaluation", "tournament", "reanalysis", "human", "import"]

@@ -67,6 +67,8 @@ class ShardExported(ConfigFact, subject="shard.{config}.exported"):
     retracted: Count = 0
     """games of the range that were left out because they are retracted"""
     refused: dict[Refusal, Annotated[tuple[Positive, ...], Meta(max_length=ITEMS_MAX)]] = {}
+    people: Annotated[tuple[Positive, ...], Meta(max_length=ITEMS_MAX)] = ()
+    """games of origin `human` among them, by their sequences in `GAMES`; all others are left out"""
     events_seq: Count = 0
     """retractions and reanalyses up to this sequence of `EVENTS` are applied; 0: none"""
     targets_seq: Count = 0

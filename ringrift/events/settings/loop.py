@@ -61,6 +61,9 @@ class ShardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     games: Games = 64
     """games of one shard"""
+    people: bool = False
+    """whether games of people that are kept from now on are in shards too. Only the decisions of
+    networks in them are samples; people play to win or to try something, so their moves are none"""
     windows_kept: kinds.PositiveFloat = 2.0
     """a shard older than this many training windows is retired: its blob is deleted, and rebuilt on
     demand. More than one, so that a window that is enlarged finds its shards"""

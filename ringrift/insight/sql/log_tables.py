@@ -23,6 +23,7 @@ from msgspec import Struct
 from ringrift.errors import CommandError
 from ringrift.events import REGISTRY, Fact, Recorded
 from ringrift.insight.sql.ready_views import READY_VIEWS
+from ringrift.insight.strength import people
 from ringrift.log import read
 from ringrift.log.protocol import Log, Progress
 from ringrift.log.topology import EVENTS, GAMES
@@ -53,8 +54,12 @@ def columns(kind: type[Fact]) -> dict[str, str]:
 
     A field with the name of a column of the envelope is called `fact_<name>`. Bytes, such as the
     search targets of a game, have no column."""
-    made = {_name(name): _column(hint) for name, hint in _hints(kind).items()}
-    return ENVELOPE | {name: type for name, type in made.items() if type is not None}
+    return ENVELOPE | {_name(name): type for name, type in _columns(kind).items()}
+
+
+def _columns(kind: type) -> dict[str, str]:
+    made = {name: _column(hint) for name, hint in _hints(kind).items()}
+    return {name: type for name, type in made.items() if type is not None}
 
 
 def _hints(kind: type) -> dict[str, Any]:
@@ -81,8 +86,7 @@ def _column(hint: Any) -> str | None:
         numbers = {_column(item) for item in arguments} <= {"DOUBLE", "BIGINT"}
         return "DOUBLE[]" if numbers else "JSON"
     if isinstance(hint, type) and issubclass(hint, Struct):
-        fields = {name: _column(item) for name, item in _hints(hint).items()}
-        return f"STRUCT({_listed({name: made for name, made in fields.items() if made})})"
+        return f"STRUCT({_listed(_columns(hint))})"
     return None if hint is bytes else _SCALARS.get(hint, "JSON")
 
 
@@ -95,6 +99,7 @@ def _statements() -> Iterator[str]:
     yield "CREATE SCHEMA raw"
     yield "CREATE TABLE raw.known (stream VARCHAR PRIMARY KEY, seq BIGINT, first VARCHAR)"
     yield "CREATE TABLE raw.shape (digest VARCHAR)"
+    yield f"CREATE TABLE raw.people ({_listed(_columns(people.PersonRating))})"
     shapes = {view_name(kind.fact_type): columns(kind.fact_type) for kind in REGISTRY.values()}
     for name, shape in {"log": LOG, **shapes}.items():
         yield f"CREATE TABLE raw.{name} ({_listed(shape)})"
@@ -114,7 +119,23 @@ async def refresh(log: Log, path: Path, progress: Progress | None = None) -> int
             await _read_on(log, connection, stream, mark, progress)
             for stream, mark in first.items()
         ]
+        if any(added):
+            await _rate_people(log, connection)
     return sum(added)
+
+
+async def _rate_people(log: Log, connection: Connection) -> None:
+    """Fill the table of people's ratings."""
+    rows = await people.ratings(log, _human_games(connection))
+    connection.execute("DELETE FROM raw.people")
+    if rows:
+        places = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO raw.people VALUES ({places})", rows)
+
+
+def _human_games(connection: Connection) -> list[tuple[int, people.HumanGame]]:
+    rows = rows_of(connection, "FROM raw.game_completed WHERE origin = 'human' ORDER BY seq")
+    return [(row["seq"], msgspec.convert(row, people.HumanGame)) for row in rows]
 
 
 def open_tables(path: Path, *, read_only: bool = True) -> Connection:

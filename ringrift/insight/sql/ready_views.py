@@ -25,6 +25,8 @@ READY_VIEWS: dict[str, str] = {
                r.se AS se, r.games AS games, anchor, rated_at
         FROM rows ORDER BY config, place
     """,
+    # people and those they played, by a fit of its own; the anchor of a row has Elo 0
+    "people": "SELECT * FROM raw.people ORDER BY config, anchor, elo DESC",
     # work finished per hour
     "throughput": """
         SELECT time_bucket(INTERVAL 1 HOUR, time) AS hour, config, work,

@@ -41,12 +41,14 @@ STATEMENT_CHARS_MAX = 4000
 READY = {
     "/quality": ("Quality of games", ("quality", "loop_latency")),
     "/cost": ("Cost and throughput", ("cost", "throughput")),
+    "/people": ("Ratings of people", ("people",)),
 }
 TITLES = {
     "quality": "Games that generations were trained on",
     "loop_latency": "Seconds from an event to its effects",
     "cost": "Hours and cost by config, node and kind of work",
     "throughput": "Work finished by hour",
+    "people": "Elo from kept games of people, apart from the ratings of networks",
 }
 
 

@@ -85,6 +85,23 @@ async def test_games_that_only_measure_or_are_of_people_are_in_no_shard(
     assert (shard.games, shard.first_seq, shard.last_seq) == (2, 2, 3)
 
 
+async def test_games_of_people_are_in_shards_if_the_settings_say_so(system: System) -> None:
+    rules = ShardSettings(games=2, people=True)
+    await system.write(SettingsChanged(version=2, settings=Settings(shard=rules), why="test"))
+    seat_of_a_person = Seat(participant="person:Ada", harness="person")
+    kept = replace(
+        recorded_game(0), origin="human", ticket="human-1", game="human-1", node="laptop"
+    )
+    kept = replace(kept, seats=(seat_of_a_person, kept.seats[1]))
+    await append(system, kept, None)
+    (shard,) = await exported(system, recorded_game(1))
+    assert (shard.games, shard.people, shard.refused) == (2, (1,), {})
+    # a later change of the settings does not change what the shard holds
+    await system.write(SettingsChanged(version=3, settings=SETTINGS, why="test"))
+    assert await shard_problem(system.log, shard, "EVENTS/1") is None
+    await rebuild(system.process(), shard)  # raises if a byte differs
+
+
 async def test_retracted_games_are_counted_but_not_in_the_shard(system: System) -> None:
     games = await write_requested(system, recorded_game(0, node="broken"), recorded_game(1))
     (fact,), _ = await retractions(system.log, Selection(why="bad memory", node="broken"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ringrift.consumers.shards.building import make_shard
+from ringrift.consumers.shards.building import is_learned_from
 from ringrift.consumers.verification.games import GameLedger
 from ringrift.consumers.verification.history import History
 from ringrift.events.facts import MEASURING, EvaluationRequested, GameCompleted
@@ -45,22 +45,20 @@ def games_of(purpose: Any) -> list[GameCompleted]:
 @pytest.mark.parametrize("purpose", sorted(MEASURING))
 def test_a_measuring_match_is_not_learned_from(purpose: Any) -> None:
     games = games_of(purpose)
-    _, counts = make_shard("hex8_2p", games)
     assert [game.origin for game in games] == ["tournament"] * 2
-    assert (counts.games, counts.rejected) == (0, ())
+    assert not any(map(is_learned_from, games))
 
 
 def test_a_match_of_the_loop_is_learned_from() -> None:
     games = games_of("random")
-    _, counts = make_shard("hex8_2p", games)
     assert [game.origin for game in games] == ["evaluation"] * 2
-    assert (counts.games, counts.rejected) == (2, ())
+    assert all(map(is_learned_from, games))
 
 
-def test_a_game_of_people_is_not_learned_from() -> None:
-    games = [replace(game, origin="human") for game in games_of("random")]
-    _, counts = make_shard("hex8_2p", games)
-    assert (counts.games, counts.rejected) == (0, ())
+def test_a_game_of_people_is_learned_from_only_where_a_setting_or_a_shard_says_so() -> None:
+    game = replace(games_of("random")[0], origin="human")
+    assert not is_learned_from(game)
+    assert is_learned_from(game, people=True)
 
 
 def test_a_game_of_people_needs_no_request() -> None:

@@ -156,7 +156,7 @@ async def test_a_file_in_use_is_an_error(
     assert await refresh(loop.log, path) == 0  # nothing was thrown away
 
 
-@pytest.mark.parametrize("view", sorted(READY_VIEWS))
+@pytest.mark.parametrize("view", sorted(READY_VIEWS.keys() - {"people"}))  # see test_people
 async def test_ready_views_have_rows(path: Path, view: str) -> None:
     assert ask(path, f"FROM {view}")
 

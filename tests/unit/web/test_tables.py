@@ -150,6 +150,7 @@ async def test_rows_come_as_csv_and_parquet(pages: Site, tmp_path: Path) -> None
 async def test_quality_and_cost_are_ready(pages: Site) -> None:
     assert "Games that generations were trained on" in await pages.get("/quality")
     assert "Hours and cost by config" in await pages.get("/cost")
+    assert "Elo from kept games of people" in await pages.get("/people")
 
 
 @pytest.mark.slow
