@@ -1,12 +1,13 @@
-"""`ringrift cluster init|certs|edge|join|grow|backup|restore`: the files of a cluster, and moving
-data onto one."""
+"""`ringrift cluster init|certs|edge|join|grow|backup|restore|rescue`: the files of a cluster, and
+moving data onto one."""
 
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter, validators
+from rich.table import Table
 
-from ringrift.cli.common import HERE, PositiveInt, Source, opened
+from ringrift.cli.common import HERE, Json, PositiveInt, Source, opened, show
 from ringrift.cluster import files
 from ringrift.cluster.local import environment
 from ringrift.cluster.terminal import complain
@@ -14,6 +15,7 @@ from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.backup import load, save
 from ringrift.server.edge import ensure_edge, source_edge
 from ringrift.server.grow import copy, live, set_replicas
+from ringrift.server.rescue import rescue as make_rescue
 
 Port: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gt=0, lte=65535))]
 NO_USER = {CREDENTIALS: ""}
@@ -103,16 +105,23 @@ async def grow(
 
     Args:
         replicas: Copies of every stream.
-        origin: First copy everything from this server; stop all writers before.
+        origin: First copy everything from this server, or from this data directory; stop all
+            writers before.
     """
     async with opened(source) as log:
         if origin:
             with environment(NO_USER):
-                async with opened(Source(server=origin)) as single:
+                async with opened(_single(origin)) as single:
                     await copy(await live(single), log, replicas=replicas, report=complain)
         changed = await set_replicas(log, replicas, report=complain)
     done = f"{len(changed)} streams changed" if changed else "nothing to do"
     print(f"{'copied' if origin else done}: every stream has {replicas} replicas, all current")
+
+
+def _single(origin: str) -> Source:
+    """The log of a data directory or of a server."""
+    path = Path(origin)
+    return Source(data=path) if path.is_dir() else Source(server=origin)
 
 
 async def backup(*, to: Path, source: Source = HERE) -> None:
@@ -142,3 +151,24 @@ async def restore(
     async with opened(source, create=True) as log:
         await copy(backup, log, replicas=replicas, report=complain)
     print(f"restored: every stream has {replicas} replicas, all current")
+
+
+async def rescue(*, store: Path, to: Path, json: Json = False) -> int:
+    """Make a single server's store of one voter's disk, when most voters are gone for good.
+
+    The disk is only read. The exit status is 1 if the log is known to lack its end.
+
+    Args:
+        store: The directory of the voter, or its store; its server must not run.
+        to: A new directory, for `ringrift up --data`.
+    """
+    found = await make_rescue(store, to, report=complain)
+    table = Table("stream", "messages", "sequences", box=None)
+    for each in found.streams:
+        table.add_row(each.stream, f"{each.messages:,}", f"{each.first}..{each.last}")
+    lost = "what only the other voters had acknowledged is missing; processes that still run send "
+    lost += "what they wrote in the last minutes again"
+    created = f"created empty: {', '.join(found.empty)}" if found.empty else None
+    after = f"then `ringrift verify --data {to}`, and `ringrift cluster grow --from {to}` onto a "
+    show(found, json, table, created, *found.missing, lost, f"{after}new cluster")
+    return 1 if found.missing else 0

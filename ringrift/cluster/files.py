@@ -1,7 +1,8 @@
 """The files of a cluster: of each voter, of its users and certificates, and of edge servers.
 
 DIR/voters/<name>/nats.conf          the file of the repository
-DIR/voters/<name>/ops/voter.conf     what is specific to the voter; also users.conf and tls/
+DIR/voters/<name>/ops/voter.conf     what is specific to the voter; also users.conf, tls/ and
+                                     identity.json, see `ringrift.server.voter`
 DIR/credentials/<role>.txt           user:password, for RINGRIFT_CREDENTIALS
 DIR/authority/ca.pem, ca.key         the certificate authority; the key never leaves this machine
 
@@ -24,6 +25,7 @@ from ringrift.runtime.processes import PROCESSES
 from ringrift.server import configuration as conf
 from ringrift.server.edge import edge_conf
 from ringrift.server.roles import new_passwords, roles, users_conf
+from ringrift.server.voter import Made, new_cluster, read_made, write_made
 
 ROUTE_PORTS_ABOVE, LEAF_PORTS_ABOVE, MONITOR_PORTS_ABOVE = 2000, 3200, 4000
 """distance of a server's other ports from its client port: 4222 goes with 6222, 7422 and 8222"""
@@ -111,6 +113,7 @@ def _listening(host: str) -> str:
 def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str, str]) -> None:
     """Write the folders of the voters and the credentials of roles. `hosts` are the addresses at
     which the voters are reached. Raises CommandError."""
+    made = _made(folder, voters)
     rights = roles(PROCESSES.values())
     passwords = {}
     if any(voter.users for voter in voters):
@@ -124,8 +127,28 @@ def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str,
         write_secret(home / conf.VOTER_FILE, conf.voter_conf(voter))
         users = users_conf(rights, passwords) if voter.users else conf.as_json({})
         write_secret(home / conf.USERS_FILE, users)
+        write_made(home, made[voter.name])
         if voter.tls:
             write_certificates(folder, voter.name, hosts[voter.name])
+
+
+def _made(folder: Path, voters: Sequence[conf.Voter]) -> dict[str, Made]:
+    """What the directory of each voter is made for; one that exists stays what it is. Raises
+    CommandError if it was made for another kind of server, which would delete its streams."""
+    homes = sorted((folder / "voters").glob("*/"))
+    known = {made.name: made for home in homes if (made := read_made(home))}
+    cluster = next((made.cluster for made in known.values()), new_cluster())
+    fresh = {each.name: Made(cluster, each.name, bool(each.routes)) for each in voters}
+    for name in known.keys() & fresh.keys():
+        if known[name].clustered != fresh[name].clustered:
+            is_, was = ("voter of a cluster", "single server")[
+                :: 1 if fresh[name].clustered else -1
+            ]
+            raise CommandError(
+                f"{folder}/voters/{name} is that of a {was}, whose streams a {is_} does not take "
+                "over: write the new files to another folder, then use `ringrift cluster grow`"
+            )
+    return fresh | {name: known[name] for name in known.keys() & fresh.keys()}
 
 
 def write_certificates(folder: Path, name: str, host: str) -> None:

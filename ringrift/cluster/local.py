@@ -30,6 +30,7 @@ from ringrift.errors import CommandError
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import Voter
+from ringrift.server.voter import check
 
 READY_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 15.0
@@ -168,10 +169,11 @@ class LocalCluster:
             self.start_member(member.name)
 
     def start_member(self, name: str) -> None:
-        """Start one server unless it runs."""
+        """Start one server unless it runs. Raises ServerError if its store would be deleted."""
         member = self.member(name)
         home = self._home(member)
         if not runs(member.pid, home):
+            check(home)
             words = [str(find_binary()), "-c", "nats.conf"]
             member.pid = _spawn(words, home, home / "nats.log")
             self._save()

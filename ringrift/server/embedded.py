@@ -23,6 +23,7 @@ from ringrift.log.errors import AnotherInstance, DiskFull, PortInUse, ServerErro
 from ringrift.server import address as addresses
 from ringrift.server.binary import end_with_parent, find_binary
 from ringrift.server.configuration import Voter, server_conf
+from ringrift.server.voter import check
 
 READY_SECONDS_MAX = 60.0
 """a server that recovers a large store needs seconds; a minute of nothing is a failure"""
@@ -145,6 +146,7 @@ class EmbeddedServer:
         storage = str((self.data / "nats").resolve())
         text = server_conf(Voter(store=storage, port=port, monitor_port=None))
         config.write_text(text, encoding="utf-8", errors="surrogateescape")
+        check(self.data, conf=CONF_FILE)
         self._process = await asyncio.create_subprocess_exec(
             self._binary,
             "-c",

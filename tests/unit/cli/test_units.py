@@ -34,6 +34,7 @@ KNOWN = {
         "EnvironmentFile",
         "Environment",
         "ExecStart",
+        "ExecStartPre",
         "ExecReload",
         "KillSignal",
         "KillMode",
@@ -99,10 +100,10 @@ def test_every_setting_is_known_to_systemd(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
 def test_every_started_program_exists(path: Path) -> None:
-    (start,) = values(path, "ExecStart")
-    words = shlex.split(start)
-    if words[0] != "/bin/sh":
-        accept(words)
+    for start in [*values(path, "ExecStartPre"), *values(path, "ExecStart")]:
+        words = shlex.split(start)
+        if words[0] != "/bin/sh":
+            accept(words)
 
 
 @pytest.mark.parametrize("name", ["ringrift@.service", "ringrift-node.service"])
@@ -138,7 +139,10 @@ def test_launchd_files_start_existing_programs(path: Path) -> None:
         found = plistlib.load(file)
     assert found["Label"] == path.stem
     assert found["KeepAlive"] is True
-    accept(found["ProgramArguments"])
+    words = found["ProgramArguments"]
+    commands = words[2].split(" && exec ") if words[0] == "/bin/sh" else [shlex.join(words)]
+    for command in commands:
+        accept(shlex.split(command))
     assert all(isinstance(value, str) for value in found.get("EnvironmentVariables", {}).values())
 
 

@@ -1,0 +1,237 @@
+"""What identifies a voter, and the check that its configuration still fits its store.
+
+JetStream deletes what it takes for another server's: after a change of the server's name, of the
+account of the servers, or from a single server to a voter, it deletes all streams of the store
+within seconds, without a word. So the identity is written to the store when it is first used, and
+`check` compares before each start.
+
+<home>/ops/identity.json   what `ringrift cluster init` made this directory for, and whether its
+                           store may be empty because it is new
+<store>/ringrift.json      the stamp: the identity with which the store was first used
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ringrift.log.errors import ServerError
+from ringrift.server.conf_text import read_conf
+from ringrift.server.configuration import CONF_FILE
+from ringrift.server.roles import SYSTEM_ACCOUNT
+
+IDENTITY_FILE, STAMP_FILE = "ops/identity.json", "ringrift.json"
+GLOBAL_ACCOUNT = "$G"
+MB = 1e6
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DEFAULT_STORE = "/tmp/nats"
+_T = TypeVar("_T")
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What a server takes its store for its own by."""
+
+    name: str
+    clustered: bool
+    account: str = GLOBAL_ACCOUNT
+    """of the streams"""
+    system_account: str = SYSTEM_ACCOUNT
+    cluster: str = ""
+    """made by `ringrift cluster init`, the same for all its voters; empty before it was known"""
+
+
+class Made(Struct, frozen=True):
+    """What a directory was made for. `new`: its store has never been used."""
+
+    cluster: str
+    name: str
+    clustered: bool
+    new: bool = True
+
+
+def check(home: Path, *, conf: str = CONF_FILE, empty: bool = False) -> tuple[Identity, Path]:
+    """Compare the configuration in `home` with the stamp of its store, write the stamp if the store
+    is used for the first time, and return the identity and the store.
+
+    `empty` says that the store may be empty although the voter is not new. Raises ServerError with
+    what would be lost."""
+    identity, store = configured(home, conf)
+    made = read_made(home)
+    identity = replace(identity, cluster=made.cluster if made else "")
+    stamp = read_stamp(store) or _found(store, identity.name)
+    if stamp is None and made and not made.new and not empty:
+        raise ServerError(
+            f"the store {store} is empty, but voter {identity.name} was started before: its disk "
+            "was lost, or the path is another. If the other voters have the log, `ringrift voter "
+            "check --empty` lets it copy everything once; if they are empty too, start none of "
+            "them and use `ringrift cluster rescue` with the disk that is left"
+        )
+    if stamp is not None and (why := contradiction(identity, stamp)):
+        raise ServerError(f"{why} The store {store} holds {content(store)}.")
+    with contextlib.suppress(OSError):  # the server says why its store cannot be written
+        if stamp is None or read_stamp(store) is None:
+            _write_stamp(store, identity)
+        if made and made.new:
+            write_made(home, replace(made, new=False))
+    return identity, store
+
+
+def contradiction(now: Identity, stamp: Identity) -> str:
+    """What would be lost if a server of the identity `now` used a store with this stamp; empty if
+    nothing would."""
+    if stamp.clustered and not now.clustered:
+        return (
+            f"the store is that of voter {stamp.name} of a cluster, which a single server does not "
+            "read: `ringrift cluster rescue` makes a single server's store of it."
+        )
+    if now.clustered and not stamp.clustered:
+        return (
+            "the store is that of a single server, whose streams a cluster deletes: start the "
+            "voters with empty stores and use `ringrift cluster grow --from`."
+        )
+    if now.system_account != stamp.system_account:
+        return (
+            f"the system account is {now.system_account!r} and was {stamp.system_account!r}: with "
+            "another name all voters delete every stream half a minute after their start."
+        )
+    if now.name != stamp.name:
+        return (
+            f"server_name is {now.name!r}, and the store was written by {stamp.name!r}: a server "
+            "of another name deletes every stream in it."
+        )
+    if now.account != stamp.account:
+        return (
+            f"the users are in account {now.account!r}, and the streams in {stamp.account!r}: they "
+            "would see no streams. Back up, make a new cluster, and restore."
+        )
+    if now.cluster and stamp.cluster and now.cluster != stamp.cluster:
+        return (
+            f"the store belongs to cluster {stamp.cluster}, and the configuration to "
+            f"{now.cluster}: it would join another log."
+        )
+    return ""
+
+
+def configured(home: Path, conf: str = CONF_FILE) -> tuple[Identity, Path]:
+    """The identity that the configuration in `home` gives a server, and its store. Raises
+    ServerError."""
+    settings = read_conf(home / conf)
+    jetstream = settings.get("jetstream")
+    options = jetstream if isinstance(jetstream, dict) else {}
+    stores = [options[key] for key in ("store_dir", "storedir", "store") if key in options]
+    cluster = settings.get("cluster")
+    identity = Identity(
+        name=str(settings.get("server_name", settings.get("name", ""))),
+        clustered=isinstance(cluster, dict) and bool(cluster),
+        account=_account(settings),
+        system_account=str(settings.get("system_account", settings.get("system", SYSTEM_ACCOUNT))),
+    )
+    return identity, home / str(stores[0] if stores else _DEFAULT_STORE)
+
+
+def _account(settings: dict[str, Any]) -> str:
+    """The account that clients of the configuration are in."""
+    if settings.get("operator") or settings.get("operators"):
+        return "of the operator's tokens"
+    users = settings.get("authorization")
+    accounts = settings.get("accounts")
+    named = accounts if isinstance(accounts, dict) else {}
+    system = settings.get("system_account", SYSTEM_ACCOUNT)
+    others = [
+        name
+        for name, account in named.items()
+        if name.upper() != str(system).upper() and isinstance(account, dict)
+        if account.get("users")
+    ]
+    return str(others[0]).upper() if others and not users else GLOBAL_ACCOUNT
+
+
+def read_stamp(store: Path) -> Identity | None:
+    """The identity with which a store was first used. Raises ServerError."""
+    return _read(store / STAMP_FILE, Identity)
+
+
+def read_made(home: Path) -> Made | None:
+    """What a directory was made for; None if an older program made it. Raises ServerError."""
+    return _read(home / IDENTITY_FILE, Made)
+
+
+def write_made(home: Path, made: Made) -> None:
+    """Write what a directory is made for."""
+    _write(home / IDENTITY_FILE, msgspec.json.encode(made))
+
+
+def new_cluster() -> str:
+    """An identity for a cluster."""
+    return secrets.token_hex(8)
+
+
+def content(store: Path) -> str:
+    """What a store holds, in words."""
+    names = sorted(path.name for _, path in streams_in(store))
+    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    count = f"{len(names)} stream{'s' * (len(names) != 1)}"
+    return f"{count}, {size / MB:,.0f} MB" if names else "no streams"
+
+
+def streams_in(store: Path) -> Iterator[tuple[str, Path]]:
+    """The account and directory of every stream in a store."""
+    for path in sorted((store / "jetstream").glob("*/streams/*")):
+        if path.is_dir():
+            yield path.parts[-3], path
+
+
+def _found(store: Path, name: str) -> Identity | None:
+    """The identity that can be read from a store without a stamp: it was used by an older program,
+    or without the check."""
+    metas = sorted((store / "jetstream").glob("*/_js_/_meta_"))
+    accounts = sorted({account for account, _ in streams_in(store)})
+    if not metas and not accounts:
+        return None
+    peers = _peers(metas[0]) if metas else b""
+    known = not peers or peer_id(name).encode() in peers
+    return Identity(
+        name=name if known else "another voter",
+        clustered=bool(metas),
+        account=GLOBAL_ACCOUNT if GLOBAL_ACCOUNT in accounts or not accounts else accounts[0],
+        system_account=metas[0].parts[-3] if metas else SYSTEM_ACCOUNT,
+    )
+
+
+def _peers(meta: Path) -> bytes:
+    try:
+        return (meta / "peers.idx").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def peer_id(name: str) -> str:
+    """The id that servers give a server by its name (`getHash` of nats-server)."""
+    return "".join(_DIGITS[byte % 62] for byte in hashlib.sha256(name.encode()).digest()[:8])
+
+
+def _write_stamp(store: Path, identity: Identity) -> None:
+    store.mkdir(parents=True, exist_ok=True)
+    _write(store / STAMP_FILE, msgspec.json.encode(identity))
+
+
+def _read(path: Path, kind: type[_T]) -> _T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise ServerError(f"{path} cannot be read ({error}); it says whose the store is") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content + b"\n")
+    part.replace(path)

@@ -1,0 +1,157 @@
+"""What identifies a voter, and the configurations with which its server would delete streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ringrift.cluster.files import parse_nodes, write_cluster
+from ringrift.errors import CommandError
+from ringrift.log.errors import ServerError
+from ringrift.server.conf_text import read_conf
+from ringrift.server.configuration import VOTER_FILE
+from ringrift.server.voter import check, configured, peer_id, read_made, read_stamp
+
+NODES = "a=10.0.0.1,b=10.0.0.2,c=10.0.0.3"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The directory of a voter whose server has run."""
+    write_cluster(tmp_path, parse_nodes(NODES), users=True, tls=False)
+    home = tmp_path / "voters" / "a"
+    _, store = check(home)
+    (store / "jetstream" / "$G" / "streams" / "EVENTS").mkdir(parents=True)
+    (store / "jetstream" / "$SYS" / "_js_" / "_meta_").mkdir(parents=True)
+    return home
+
+
+def change(home: Path, old: str, new: str, file: str = VOTER_FILE) -> None:
+    text = (home / file).read_text()
+    assert old in text
+    (home / file).write_text(text.replace(old, new))
+
+
+def test_a_voter_may_start_again(home: Path) -> None:
+    identity, _ = check(home)
+    assert (identity.name, identity.clustered, identity.account) == ("a", True, "$G")
+    assert identity.system_account == "$SYS"
+
+
+def test_another_name_is_refused(home: Path) -> None:
+    change(home, '"server_name": "a"', '"server_name": "a2"')
+    with pytest.raises(ServerError, match=r"written by 'a'.*deletes every stream.*1 stream,"):
+        check(home)
+
+
+def test_another_system_account_is_refused(home: Path) -> None:
+    change(home, "max_payload", "system_account: SYS\nmax_payload", "nats.conf")
+    with pytest.raises(ServerError, match=r"'SYS' and was '\$SYS': .* delete every stream"):
+        check(home)
+
+
+def test_users_in_another_account_are_refused(home: Path) -> None:
+    users = '{"accounts": {"PLAY": {"jetstream": "enabled", "users": [{"user": "x"}]}}}'
+    (home / "ops" / "users.conf").write_text(users)
+    with pytest.raises(ServerError, match="account 'PLAY', and the streams in"):
+        check(home)
+
+
+def test_an_operator_in_place_of_users_is_refused(home: Path) -> None:
+    (home / "ops" / "users.conf").write_text("operator: ./op.jwt\nsystem_account: ADSYS")
+    with pytest.raises(ServerError, match="system account"):
+        check(home)
+
+
+def test_a_store_of_a_single_server_is_refused_for_a_voter(tmp_path: Path) -> None:
+    write_cluster(tmp_path / "one", parse_nodes("a=10.0.0.1"), users=False, tls=False)
+    write_cluster(tmp_path / "three", parse_nodes(NODES), users=False, tls=False)
+    single, voter = (tmp_path / kind / "voters" / "a" for kind in ("one", "three"))
+    _, store = check(single)
+    _, target = configured(voter)
+    target.parent.mkdir()
+    store.rename(target)
+    with pytest.raises(ServerError, match=r"a cluster deletes.*cluster grow --from"):
+        check(voter)
+
+
+def test_a_store_of_a_voter_is_refused_for_a_single_server(home: Path) -> None:
+    text = (home / VOTER_FILE).read_text()
+    (home / VOTER_FILE).write_text(text.replace('"cluster"', '"was"'))
+    with pytest.raises(ServerError, match="cluster rescue"):
+        check(home)
+
+
+@pytest.mark.parametrize("line", ["", "jetstream_domain"])
+def test_another_cluster_name_or_a_domain_change_nothing(home: Path, line: str) -> None:
+    change(home, '"name": "ringrift"', '"name": "other"')
+    if line:
+        change(home, "store_dir", "domain: hub\n  store_dir", "nats.conf")
+    check(home)
+
+
+def test_an_empty_store_is_refused_unless_it_is_new(home: Path) -> None:
+    _, store = configured(home)
+    store.rename(store.with_name("lost"))
+    with pytest.raises(ServerError, match=r"is empty, but voter a was started before.*--empty"):
+        check(home)
+    check(home, empty=True)
+    check(home)
+
+
+def test_a_store_of_another_cluster_is_refused(home: Path, tmp_path: Path) -> None:
+    write_cluster(tmp_path / "other", parse_nodes(NODES), users=True, tls=False)
+    other = tmp_path / "other" / "voters" / "a"
+    _, store = check(other)
+    store.rename(store.with_name("away"))
+    configured(home)[1].rename(store)
+    with pytest.raises(ServerError, match="would join another log"):
+        check(other)
+
+
+def test_a_store_without_a_stamp_is_known_by_what_is_in_it(home: Path) -> None:
+    _, store = configured(home)
+    (store / "ringrift.json").unlink()
+    peers = store / "jetstream" / "$SYS" / "_js_" / "_meta_" / "peers.idx"
+    peers.write_bytes(b"".join(peer_id(name).encode() for name in "xyz"))
+    with pytest.raises(ServerError, match=r"written by 'another voter'"):
+        check(home)
+    peers.write_bytes(b"".join(peer_id(name).encode() for name in "abc"))
+    check(home)
+    assert read_stamp(store) is not None
+
+
+def test_files_are_not_written_over_those_of_another_kind_of_server(tmp_path: Path) -> None:
+    write_cluster(tmp_path, parse_nodes("a=10.0.0.1"), users=False, tls=False)
+    with pytest.raises(CommandError, match=r"a single server, whose streams.*cluster grow"):
+        write_cluster(tmp_path, parse_nodes(NODES), users=False, tls=False)
+
+
+def test_voters_written_again_stay_what_they_are(home: Path) -> None:
+    before = read_made(home)
+    five = parse_nodes(f"{NODES},d=10.0.0.4,e=10.0.0.5")
+    write_cluster(home.parents[1], five, users=True, tls=False)
+    added = read_made(home.parent / "d")
+    assert before == read_made(home)
+    assert before
+    assert added
+    assert (before.cluster, before.new, added.new) == (added.cluster, False, True)
+
+
+def test_the_configuration_language_is_read(tmp_path: Path) -> None:
+    (tmp_path / "more.conf").write_text('// more\n"port" = 4, deep { list: ["a:1" b, c] }')
+    (tmp_path / "c.conf").write_text(
+        'include ./more.conf # text\nName: $who; who = \'x y\'\nurl: nats://h:1\nmap {k v\nq "\\""}'
+    )
+    assert read_conf(tmp_path / "c.conf") == {
+        "port": "4",
+        "deep": {"list": ["a:1", "b", "c"]},
+        "name": "x y",
+        "who": "x y",
+        "url": "nats://h:1",
+        "map": {"k": "v", "q": '"'},
+    }
+    (tmp_path / "bad.conf").write_text("a: [1, 2")
+    with pytest.raises(ServerError, match=r"bad.conf cannot be read: line 1"):
+        read_conf(tmp_path / "bad.conf")
