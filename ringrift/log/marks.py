@@ -26,11 +26,13 @@ REMEDY = (
 
 class Mark(Struct, frozen=True, kw_only=True):
     """By stream: the newest sequence (`tails`), and the sequence up to which it was verified with
-    the digest of the events up to there (`verified`)."""
+    the digest of the events up to there (`verified`). An operator accepted `EVENTS` up to
+    `accepted`, whatever earlier tree heads say."""
 
     time: datetime
     tails: dict[str, int]
     verified: dict[str, tuple[int, str]] = {}
+    accepted: int = 0
 
 
 async def newest(log: Log) -> Mark:

@@ -195,8 +195,8 @@ _SPECS = (
         8801,
         memory=384 * MIB,
         leased=True,
-        own_writes=(f.VerificationPassed, f.VerificationFailed),
-        own_reads=_GAMES,
+        own_writes=(f.VerificationPassed, f.VerificationFailed, f.TreeHeadRecorded),
+        own_reads=(*_GAMES, f.TreeHeadRecorded),
         own_stores=(f"KV_{topology.MARK_BUCKET}",),
     ),
     ProcessSpec(

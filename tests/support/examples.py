@@ -58,6 +58,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "ShardExported": {"first_seq": 1, "last_seq": 12},
     "ShardSummary": {"games": 8, "wins": [2, 2, 2, 2], "plies_squared": 2},
+    "TreeHeadRecorded": {"size": 12, "after": 10, "marks": "AbC-123_"},
     "TrainingRequested": {"hyperparameters": {"training.epochs": "1"}},
 }
 """values that obey the laws of a fact; those of its other fields follow from their types"""

@@ -25,14 +25,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "log": {"events"},
     "server": {"events", "log"},
     "runtime": {"events", "deciders", "log"},
-    "consumers": PROCESS,
+    "trust": PROCESS,
+    "consumers": PROCESS | {"trust"},
     "insight": PROCESS | {"consumers"},
     "analysis": PROCESS | {"consumers", "insight"},
     "api": PROCESS | {"consumers", "insight", "analysis"},
-    "cluster": PROCESS | {"consumers", "insight"},
+    "cluster": PROCESS | {"consumers", "insight", "trust"},
     "web": PROCESS | {"consumers", "insight", "analysis", "cluster"},
-    "tools": PROCESS | {"consumers", "insight", "analysis", "cluster", "web"},
-    "cli": PROCESS | {"consumers", "insight", "analysis", "cluster", "web", "tools"},
+    "tools": PROCESS | {"consumers", "insight", "analysis", "cluster", "web", "trust"},
+    "cli": PROCESS | {"consumers", "insight", "analysis", "cluster", "web", "tools", "trust"},
 }
 """By room; a room may always import itself and `ringrift.errors`, the error shown to people."""
 
@@ -41,7 +42,7 @@ ROOM_CODE_LINES_MAX = 4_750
 CODE_LINES_MAX = 36_000
 """Lines of code of all rooms but `tools` and `LATER`: docstrings, comments and blank lines are not
 counted. The aim is 25,000; lower this limit whenever the rooms shrink."""
-LATER = {"web": 3_700, "analysis": 1_300, "api": 700}
+LATER = {"web": 3_700, "analysis": 1_300, "api": 700, "trust": 2_000}
 """Lines of code of each room that came after the house."""
 
 IMPURE = {"asyncio", "time", "random", "torch", "os", "socket", "nats"}

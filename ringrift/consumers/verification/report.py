@@ -7,12 +7,13 @@ from typing import Literal
 from msgspec import Struct
 
 Kind = Literal[
-    "stream", "message", "fold", "snapshot", "decision", "game", "score", "shard", "blob"
+    "stream", "message", "head", "fold", "snapshot", "decision", "game", "score", "shard", "blob"
 ]
 Level = Literal["warn", "fail"]
 KINDS: dict[Kind, str] = {
     "stream": "streams",
     "message": "messages",
+    "head": "tree heads",
     "fold": "live folds",
     "snapshot": "snapshots",
     "decision": "decisions",
@@ -51,6 +52,8 @@ class VerifyReport(Struct, kw_only=True):
     problems: list[Problem]
     by_others: dict[str, int] = {}
     """Decisions that differ and that another program took, by program: they are warnings."""
+    covered: int = 0
+    """Messages of `EVENTS` under the largest tree head that agrees with them."""
 
     def lines(self) -> Iterator[str]:
         """Yield the report as text: the first problems of each kind, and a summary."""
@@ -69,4 +72,6 @@ class VerifyReport(Struct, kw_only=True):
         )
         failed = sum(item.level == "fail" for item in self.problems)
         outcome = "all agree with the log" if self.sound else f"{failed:,} losses or differences"
+        rest = f"EVENTS/{self.covered + 1}..{self.seq} is not covered yet"
+        yield f"tree heads agree with EVENTS/1..{self.covered}; {rest}"
         yield f"EVENTS/1..{self.seq}, GAMES/1..{self.games_seq}: {compared}; {outcome}"

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 
 from ringrift.consumers.verification.report import Level, Problem
 from ringrift.events import Recorded, UndecodableEvent, UnknownEvent
+from ringrift.events.facts import TreeHeadRecorded
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError, StreamMissing
 from ringrift.log.marks import REMEDY, Mark
 from ringrift.log.protocol import Log, Progress, Span
 from ringrift.log.session import Session, SessionLost, session
 from ringrift.log.topology import EVENTS, GAMES, MODEL_BUCKET, SHARD_BUCKET, STREAMS, WORK
+from ringrift.trust.heads import ABSENT, HeadCheck, leaf_of
 
 HOLES_SHOWN_MAX = 100
 COPIED = (GAMES, EVENTS, f"OBJ_{MODEL_BUCKET}", f"OBJ_{SHARD_BUCKET}")
@@ -33,6 +35,7 @@ class Reading:
         self.count = 0
         """Messages read."""
         self.problems: list[Problem] = []
+        self.heads = HeadCheck()
         self._digest = hashlib.sha256()
         self._mark, self._marked = mark, mark.verified.get(stream)
         self._holes = 0
@@ -44,36 +47,41 @@ class Reading:
 
     async def read(self, until: int, progress: Progress | None) -> AsyncIterator[list[Recorded]]:
         """Yield the events after the last one read, in batches."""
-        refused: dict[int, UndecodableEvent] = {}
-
-        def refuse(entry: Entry, error: UndecodableEvent) -> None:
-            refused[entry.seq] = error
-
         span = Span(start_seq=self.seq + 1, until_seq=until, progress=progress)
-        batches = self.log.replay(self.stream, refuse=refuse, **span)
-        async for batch in batches:
-            read = {item.meta.seq: item for item in batch}
-            # messages of later batches may have been refused already
-            end = max(read, default=0)
-            for seq in sorted({*read, *(seq for seq in refused if seq <= end)}):
-                self._next(seq)
-                if seq in read:
-                    meta = read[seq].meta
-                    self._digest.update(f"{seq} {meta.id} {meta.authored.isoformat()}\n".encode())
-                else:
-                    self._refuse(seq, refused.pop(seq))
-            yield batch
-        for seq, error in sorted(refused.items()):
-            self._next(seq)
-            self._refuse(seq, error)
+        async for batch in self.log.read(self.stream, **span):
+            yield [item for entry in batch if (item := self._read(entry)) is not None]
         if until > self.seq:
             self._missing(self.seq + 1, until)
+            self._absent(until)
             self.seq = until
+
+    def _read(self, entry: Entry) -> Recorded | None:
+        """Note a message, and return the event in it."""
+        self._next(entry.seq)
+        found = None
+        try:
+            found = entry.recorded(self.stream)
+            id, authored = found.meta.id, found.meta.authored.isoformat()
+            self._digest.update(f"{entry.seq} {id} {authored}\n".encode())
+        except UndecodableEvent as error:
+            self._refuse(entry.seq, error)
+        if self.stream == EVENTS:
+            self._grow(entry, found)
+        return found
+
+    def _grow(self, entry: Entry, found: Recorded | None) -> None:
+        """Compare a tree head with the messages before it, and give the tree its own leaf."""
+        event = found.event if found and entry.seq > self._mark.accepted else None
+        if isinstance(event, TreeHeadRecorded):
+            for text in self.heads.compare(event, f"{EVENTS}/{entry.seq}"):
+                self._fail(f"{text}; {REMEDY}")
+        self.heads.take(leaf_of(entry))
 
     def _next(self, seq: int) -> None:
         """Note that a sequence was read, and compare with the mark that was passed."""
         if seq > self.seq + 1:
             self._missing(self.seq + 1, seq - 1)
+            self._absent(seq - 1)
         if self._marked and self.seq <= self._marked[0] < seq:
             self._compare(*self._marked)
         self.seq = seq
@@ -102,6 +110,11 @@ class Reading:
             lost = "1 message is" if first == last else f"{last - first + 1:,} messages are"
             text = f"{which}: {lost} missing; {REMEDY}"
             self._fail(text)
+
+    def _absent(self, last: int) -> None:
+        """Give the tree the leaves of sequences without a message."""
+        for _ in range(last - self.seq if self.stream == EVENTS else 0):
+            self.heads.take(ABSENT)
 
     def _refuse(self, seq: int, error: UndecodableEvent) -> None:
         # a newer program may know the event

@@ -49,7 +49,7 @@ class Verification:
         self.ledger = GameLedger(self.history)
         self.audits = [Audit(decider) for decider in deciders().values()]
         self.events, self.games = (Reading(log, stream, mark) for stream in (EVENTS, GAMES))
-        self._learned = 0
+        self._learned, self._accepted = 0, mark.accepted
 
     async def advance(self, until: int | None = None, progress: Progress | None = None) -> None:
         """Verify the events and games that are new, up to a sequence of `EVENTS`."""
@@ -174,6 +174,7 @@ class Verification:
             self.problems.append(Problem("decision", program, "warn", text))
         problems = self.take_problems()
         self.checked["message"] = self.events.count + self.games.count
+        self.checked["head"] = self.events.heads.heads
         self.checked["decision"] = sum(audit.decisions for audit in self.audits)
         for kind in ("fold", "snapshot"):
             self.checked[kind] = sum(audit.compared[kind] for audit in self.audits)
@@ -184,14 +185,16 @@ class Verification:
             checked=dict(self.checked),
             by_others=dict(others),
             problems=problems,
+            covered=self.events.heads.covered,
         )
 
-    def mark(self) -> Mark:
-        """Return the mark of what was read."""
+    def mark(self, *, accept: bool = False) -> Mark:
+        """Return the mark of what was read; with `accept`, earlier tree heads no longer count."""
         readings = (self.events, self.games)
         return Mark(
             time=datetime.now(UTC),
             tails={item.stream: item.seq for item in readings},
+            accepted=self.events.seq if accept else self._accepted,
             verified={item.stream: (item.seq, item.digest) for item in readings},
         )
 
@@ -213,5 +216,5 @@ async def verify(
     if report.sound or accept:
         # a viewer may verify, but not write the mark
         with contextlib.suppress(*() if accept else (Forbidden,)):
-            await marks.store(log, whole.mark())
+            await marks.store(log, whole.mark(accept=accept))
     return report

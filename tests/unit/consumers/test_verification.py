@@ -29,7 +29,9 @@ from ringrift.log.blobs import Blobs
 from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.topology import EVENTS, FOLD_BUCKET, GAMES, MODEL_BUCKET, SHARD_BUCKET
 from ringrift.runtime.folds import Folded, program, save
+from ringrift.runtime.process import Process
 from ringrift.runtime.processes import runners
+from ringrift.trust.heads import HeadWriter
 
 FOLDED = ("fold", "snapshot", "decision", "blob")
 """What a loop with invented games, scores and shards can be compared by."""
@@ -71,6 +73,12 @@ async def failures(loop: TurningLoop) -> list[Problem]:
     found = (await verify(loop.log)).problems
     failed = [item for item in found if item.level == "fail" and item.kind in FOLDED]
     return [item for item in failed if "backup" not in item.text]
+
+
+async def head(loop: TurningLoop) -> None:
+    """Record a tree head of everything."""
+    writer = HeadWriter(Process("verifier", "n1", loop.log))
+    await loop.log.append(await writer.round())
 
 
 def of_these_deciders(loop: TurningLoop, report: VerifyReport) -> list[Problem]:
@@ -297,8 +305,8 @@ def test_the_text_is_a_summary() -> None:
     problems = [Problem("blob", f"models/{number}", "fail", "damaged") for number in range(20)]
     report = VerifyReport(sound=False, seq=1, games_seq=1, checked={}, problems=problems)
     lines = list(report.lines())
-    assert len(lines) == SHOWN_MAX + 2
-    assert lines[-2].endswith("and 15 more, see --json")
+    assert len(lines) == SHOWN_MAX + 3
+    assert lines[-3].endswith("and 15 more, see --json")
     assert lines[-1].endswith("20 losses or differences")
 
 
@@ -469,3 +477,20 @@ async def test_a_decision_that_a_running_consumer_missed_fails(loop: TurningLoop
     remove(loop, RatingsUpdated, -1)
     await beat(loop)
     assert any("has not decided on" in item.text for item in await failures(loop))
+
+
+async def test_a_changed_byte_is_named_by_the_tree_head_and_accepted_once(real: RealLoop) -> None:
+    await head(real)
+    report = await verify(real.log)
+    assert report.sound
+    assert report.checked["head"] == 1
+    assert (report.covered, report.seq) == (await real.tail() - 1, await real.tail())
+    *_, text, _ = report.lines()
+    assert text.endswith("; EVENTS/21..21 is not covered yet")
+    entries = stream_of(real, SettingsChanged)
+    seq = recorded(real, SettingsChanged)[0]
+    entries[seq] = replace(entries[seq], stamp_ns=entries[seq].stamp_ns + 1)
+    found = (await verify(real.log, accept=True)).problems
+    assert any(f"EVENTS/{seq} was changed" in item.text for item in found)
+    await head(real)
+    assert not any("tree head" in item.text for item in (await verify(real.log)).problems)

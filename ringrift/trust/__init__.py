@@ -1,0 +1,1 @@
+"""Evidence for people outside: the Merkle tree over `EVENTS`, tree heads, and proofs."""
