@@ -84,7 +84,11 @@ async def read(
     heard = time.monotonic()
     while end is None or not isinstance(start, int) or start <= end:
         try:
-            async with session(servers, stream, filters, start, headers_only) as current:
+            wanted = None
+            if isinstance(start, int) and until_seq is not None:
+                wanted = max(0, until_seq - start + 1)
+            opened = session(servers, stream, filters, start, headers_only, wanted)
+            async with opened as current:
                 end = await _end(current, start, until_seq if end is None else end)
                 if end == 0:
                     return

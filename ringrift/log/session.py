@@ -34,14 +34,11 @@ INACTIVE_SECONDS = 60
 """the server deletes an abandoned consumer after this"""
 
 _PULL_ENDED = (b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
-_PULL_REQUEST = json.dumps(
-    {
-        "batch": PULL_MESSAGES_MAX,
-        "max_bytes": PULL_BYTES_MAX,
-        "expires": PULL_EXPIRES_SECONDS * 1_000_000_000,
-        "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
-    }
-).encode()
+_PULL = {
+    "max_bytes": PULL_BYTES_MAX,
+    "expires": PULL_EXPIRES_SECONDS * 1_000_000_000,
+    "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
+}
 
 
 class SessionLost(Exception):
@@ -49,10 +46,14 @@ class SessionLost(Exception):
 
 
 class Session:
-    """One connection and its consumer."""
+    """One connection and its consumer; about `wanted` messages are asked for at first."""
 
-    def __init__(self, wire: Wire, stream: str, filters: Sequence[str]) -> None:
+    def __init__(
+        self, wire: Wire, stream: str, filters: Sequence[str], wanted: int | None = None
+    ) -> None:
         self._wire = wire
+        part = PULL_MESSAGES_MAX if wanted is None else wanted // PULLS + 1
+        self._batch = min(part, PULL_MESSAGES_MAX)
         self._stream = stream
         self._filters = filters
         self._consumer = f"read-{secrets.token_hex(8)}"
@@ -90,9 +91,10 @@ class Session:
 
     def _pull(self) -> None:
         self._pulls += 1
-        self._awaited += PULL_MESSAGES_MAX
+        self._awaited += self._batch
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
-        self._wire.send(subject, _PULL_REQUEST, f"{self._wire.inbox}.d.{self._pulls}")
+        request = json.dumps({"batch": self._batch, **_PULL}).encode()
+        self._wire.send(subject, request, f"{self._wire.inbox}.d.{self._pulls}")
 
     async def newest(self) -> Entry | None:
         """Return the newest message that matches the filters, read from the stream's leader. Raises
@@ -129,7 +131,7 @@ class Session:
                 self._status(status)
             self._awaited -= len(received.messages)
             self._delivered += len(received.messages)
-            while self._awaited <= (PULLS - 1) * PULL_MESSAGES_MAX:
+            while self._awaited <= (PULLS - 1) * self._batch:
                 self._pull()
         except (WireClosed, TimeoutError) as error:
             raise SessionLost(str(error) or f"silent for {SILENCE_SECONDS_MAX} s") from error
@@ -177,15 +179,17 @@ async def session(
     filters: Sequence[str],
     start: int | datetime,
     headers_only: bool = False,
+    wanted: int | None = None,
 ) -> AsyncIterator[Session]:
-    """Open a session that begins at a sequence or time, and close it when the block ends.
+    """Open a session that begins at a sequence or time, and close it when the block ends; `wanted`
+    is how many messages are read, if that is known.
 
     Raises SessionLost, StreamMissing, ServerRefused."""
     try:
         wire = await Wire.open(servers)
     except Unreachable as error:
         raise SessionLost(str(error)) from error
-    opened = Session(wire, stream, filters)
+    opened = Session(wire, stream, filters, wanted)
     try:
         await opened.begin(start, headers_only)
         yield opened
