@@ -36,6 +36,7 @@ async def web(
         raise CommandError(f"--host {host} is seen by other machines: give --token as well")
     from ringrift.cli.reference import commands
     from ringrift.web.app import State, make_app
+    from ringrift.web.cache import default_folder
     from ringrift.web.guard import Guard
     from ringrift.web.server import serve
     from ringrift.web.view import View
@@ -45,7 +46,9 @@ async def web(
     async with opened(source) as log:
         guard = Guard(token, (host, *name) if host in LOOPBACK else (host, "*", *name))
         where = f"the log at {log.servers[0].rpartition('@')[2]}"
-        state = State(log=log, view=View(log), guard=guard, where=where, commands=commands)
+        state = State(
+            log=log, view=View(log, default_folder()), guard=guard, where=where, commands=commands
+        )
         app = make_app(state)
         print(f"pages: {address}/", flush=True)
         if not token:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,7 +77,11 @@ class ConfigView:
     """One config."""
 
     config: str
-    generations: dict[int, Generation] = field(default_factory=dict)
+    generations: MutableMapping[int, Generation] = field(default_factory=dict)
+    unjudged: set[int] = field(default_factory=set)
+    """Generations with a network and without a verdict."""
+    judged: int = 0
+    """Number of the newest generation with a verdict, 0 if none."""
     games: int = 0
     plies: int = 0
     play_seconds: float = 0.0
@@ -102,10 +107,10 @@ class ConfigView:
     """Participant whose Elo is 0."""
     unrated: tuple[str, ...] = ()
     """Participants that no chain of games connects with the anchor."""
-    names: dict[str, str] = field(default_factory=dict)
+    names: MutableMapping[str, str] = field(default_factory=dict)
     """Participant as which the loop evaluated a network, by digest; with other budgets and
     harnesses it has other names."""
-    samples_of: dict[int, int] = field(default_factory=dict)
+    samples_of: MutableMapping[int, int] = field(default_factory=dict)
     """Samples of the newest shard with an index."""
 
     @property
@@ -117,22 +122,22 @@ class ConfigView:
             return f"playing generation {self.playing}"
         if self.training_failed is not None:
             return f"stopped by the failed training of generation {self.training_failed}"
-        unjudged = [row for row in self.generations.values() if row.model and row.promoted is None]
-        if any(row.evaluation_failed for row in unjudged):
-            return f"stopped by a failed evaluation of generation {max(self.generations)}"
-        if unjudged:
-            return f"evaluating generation {max(self.generations)}"
+        if any(self.generations[number].evaluation_failed for number in self.unjudged):
+            return f"stopped by a failed evaluation of generation {max(self.unjudged)}"
+        if self.unjudged:
+            return f"evaluating generation {max(self.unjudged)}"
         return "exporting" if self.games else "starting"
 
-    @property
-    def judged(self) -> int:
-        """Number of the newest generation with a verdict, 0 if none."""
-        judged = (row.number for row in self.generations.values() if row.promoted is not None)
-        return max(judged, default=0)
-
     def generation(self, number: int) -> Generation:
-        """Return the row of a generation, created if missing."""
+        """Return the row of a generation, created if missing; it may be changed."""
         return self.generations.setdefault(number, Generation(number=number))
+
+    def _trained(self, number: int, model: str) -> Generation:
+        row = self.generation(number)
+        row.model = model
+        if row.promoted is None:
+            self.unjudged.add(number)
+        return row
 
     def rating(self, prefix: str) -> facts.Rating | None:
         """Return the rating of the participant whose name starts with `prefix`."""
@@ -170,8 +175,8 @@ class ConfigView:
                 self.generation(event.generation)
                 self.training = event
             case facts.TrainingFinished():
-                row = self.generation(event.generation)
-                row.steps, row.loss, row.model = event.steps, event.loss, event.model
+                row = self._trained(event.generation, event.model)
+                row.steps, row.loss = event.steps, event.loss
                 row.validation_loss = event.validation_loss
                 self.training = self.training_now = self.training_failed = None
             case facts.TrainingFailed() | facts.TrainingTimedOut():
@@ -180,12 +185,13 @@ class ConfigView:
             case facts.EvaluationFailed():
                 self.generation(event.generation).evaluation_failed = True
             case facts.ModelRegistered():
-                row = self.generation(event.generation)
-                row.model, row.parameters = event.model, event.parameters
+                self._trained(event.generation, event.model).parameters = event.parameters
             case facts.ModelPromoted() | facts.PromotionRejected():
                 promoted = isinstance(event, facts.ModelPromoted)
                 row = self.generation(event.generation)
                 row.promoted, row.why, row.judged_at = promoted, event.why, time
+                self.unjudged.discard(event.generation)
+                self.judged = max(self.judged, event.generation)
                 self.current = event.current
             case facts.ModelRolledBack():
                 self.current = event.current
@@ -218,8 +224,10 @@ def verdict_of(view: ConfigView, row: Generation) -> str:
 
 @dataclass(kw_only=True)
 class LoopView:
-    """Every config, and the settings in force."""
+    """Every config, and the settings in force; `table` makes the dictionaries that grow with the
+    log."""
 
+    table: Callable[[], MutableMapping[Any, Any]] = dict
     configs: dict[str, ConfigView] = field(default_factory=dict)
     settings_version: int = 0
     generations_wanted: int = 0
@@ -228,15 +236,22 @@ class LoopView:
     paused: dict[str, str] = field(default_factory=dict)
     """Reasons by `<scope>/<kind>`."""
     seq: int = 0
-    scored: dict[str, facts.EvaluationScored] = field(default_factory=dict)
+    scored: MutableMapping[str, facts.EvaluationScored] = field(init=False)
     """Results of the loop's own evaluations by ticket."""
     left_out: set[str] = field(default_factory=set)
     """Retracted tickets."""
     troubles: Troubles = field(default_factory=Troubles)
 
+    def __post_init__(self) -> None:
+        self.scored = self.table()
+
     def of(self, config: str) -> ConfigView:
         """Return the view of a config, created if missing."""
-        return self.configs.setdefault(config, ConfigView(config=config))
+        if config not in self.configs:
+            self.configs[config] = ConfigView(
+                config=config, generations=self.table(), names=self.table(), samples_of=self.table()
+            )
+        return self.configs[config]
 
     def finished(self) -> bool:
         """Whether all wanted generations of all configs are complete."""

@@ -8,8 +8,9 @@ facts of `EVENTS` in order, and with games in any order and as often as they com
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, MutableMapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -176,18 +177,29 @@ def _scores(points: dict[int, float], seats: int) -> Scores:
 
 
 class Running:
-    """All matches by the sequence of their first request, the oldest first."""
+    """All matches by the sequence of their first request, the oldest first; `table` makes the
+    dictionaries that grow with the log."""
 
-    def __init__(self) -> None:
-        self.matches: dict[int, Match] = {}
-        self._newest: dict[tuple[str, str, str, str], int] = {}
-        self._of_ticket: dict[str, int] = {}
+    def __init__(self, table: Callable[[], MutableMapping[Any, Any]] = dict) -> None:
+        self.matches: MutableMapping[int, Match] = table()
+        self._newest: MutableMapping[tuple[str, str, str, str], int] = table()
+        self._of_ticket: MutableMapping[str, int] = table()
+        self._of_model: MutableMapping[str, tuple[int, ...]] = table()
         self._open: dict[int, int] = {}
 
     def open(self, config: str | None = None) -> list[Match]:
         """Matches that wait for games, or for the next round of a test, the oldest first."""
         found = (self.matches[seq] for seq in sorted(self._open))
         return [match for match in found if config in (None, match.config)]
+
+    def newest(self) -> Iterator[Match]:
+        """Yield all matches, the newest first."""
+        newest: Iterator[int] = reversed(self.matches)  # type: ignore[arg-type]
+        return (self.matches[seq] for seq in newest)
+
+    def of_model(self, model: str) -> list[Match]:
+        """Matches that a network plays or played, the newest first."""
+        return [self.matches[seq] for seq in reversed(self._of_model.get(model, ()))]
 
     def match_of(self, request: str) -> Match | None:
         """The match that the request at a position such as `EVENTS/12` belongs to."""
@@ -241,6 +253,9 @@ class Running:
                 since=meta.time,
             )
             self._newest[key] = meta.seq
+            models = event.candidate.model, event.opponent.model
+            for model in filter(None, dict.fromkeys(models)):
+                self._of_model[model] = (*self._of_model.get(model, ()), meta.seq)
         (ticket,) = tickets_of(event, meta.position)
         new = Ticket(seq=meta.seq, round=event.round, starts=event.starts)
         self._of_ticket[ticket.ticket] = found.seq

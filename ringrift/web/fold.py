@@ -4,6 +4,7 @@ earlier ones can be kept."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,9 +18,13 @@ from ringrift.deciders.kit import Context, Decider
 from ringrift.events import EventMeta, Fact, Recorded, facts as f
 from ringrift.insight.generations import LoopView
 from ringrift.insight.running import Running
+from ringrift.web.drawing import chosen
+from ringrift.web.shelf import Shelf, copied
 
 DECISIONS_KEPT_MAX = 12
 """decisions of a config"""
+DIGITS = 12
+"""of a digest in the name of a participant"""
 TICKETS_KEPT_MAX = 500
 """finished tickets of a config by which its speed is known"""
 DECIDERS: tuple[tuple[Decider[Any], type[Fact]], ...] = (
@@ -68,6 +73,7 @@ class Pace:
     tickets                          (time, games) of finished tickets of self-play, newest last
     hours                            of work by kind
     cost, priced                     sum over work on nodes with a price, and whether there was any
+    lowest_loss                      of its trainings
     """
 
     since: datetime
@@ -81,6 +87,7 @@ class Pace:
     hours: dict[str, float] = field(default_factory=dict)
     cost: float = 0.0
     priced: bool = False
+    lowest_loss: float | None = None
 
     def take(self, event: Fact, meta: EventMeta, prices: dict[str, float]) -> None:
         """Fold a fact of the config; `prices` are those of an hour on each node."""
@@ -97,6 +104,7 @@ class Pace:
                 self.tickets.append((meta.time, event.games))
                 self._worked("selfplay", event.node, event.play_seconds, prices)
             case f.TrainingFinished():
+                self.lowest_loss = min(event.loss, self.lowest_loss or event.loss)
                 self._worked("training", event.node, event.train_seconds, prices)
             case f.EvaluationScored():
                 self._worked("evaluation", event.node, event.play_seconds, prices)
@@ -125,6 +133,7 @@ class Fold:
     running     matches, with those that are being played
     paces       what each config is doing, how fast, at what cost
     networks    by digest, the oldest first
+    models      digests of the networks of each config, numbered from 0, the oldest first
     in_force    settings and pauses
     states      of the deciders in `DECIDERS`, by name
     """
@@ -132,10 +141,13 @@ class Fold:
     def __init__(self) -> None:
         self.seq = 0
         self.time = datetime.fromtimestamp(0, UTC)
-        self.loop, self.running = LoopView(), Running()
+        self.loop, self.running = LoopView(table=Shelf), Running(Shelf)
         self.in_force = InForce()
         self.paces: dict[str, Pace] = {}
-        self.networks: dict[str, Network] = {}
+        self.networks: Shelf[str, Network] = Shelf()
+        self.models: dict[str, Shelf[int, str]] = {}
+        self._short: Shelf[str, str] = Shelf()
+        """digests by their first digits, by which participants are named"""
         self.states: dict[str, Any] = {one.name: one.initial() for one, _ in DECIDERS}
         self._prices: dict[str, float] = {}
         self._trained: dict[str, int] = {}
@@ -166,14 +178,31 @@ class Fold:
             self.paces[config] = Pace(time or self.time)
         return self.paces[config]
 
-    def networks_of(self, config: str) -> list[Network]:
-        """Return the networks of a config, the oldest first."""
-        return [network for network in self.networks.values() if network.config == config]
+    def networks_of(self, config: str, most: int = 0) -> list[Network]:
+        """Return the networks of a config, the oldest first; of more than `most`, if it is given,
+        evenly chosen ones."""
+        models = self.models.get(config, Shelf())
+        every = range(len(models))
+        return [
+            self.networks[models[number]] for number in (chosen(every, most) if most else every)
+        ]
+
+    def newest_of(self, config: str) -> Iterator[Network]:
+        """Yield the networks of a config, the newest first."""
+        return (self.networks[model] for model in self.models.get(config, Shelf()).newest())
+
+    def network(self, name: str) -> Network | None:
+        """Return the network with a digest, or with its first `DIGITS`; None if there is none."""
+        return self.networks.get(self._short.get(name, name))
 
     def _networks(self, event: Fact, meta: EventMeta) -> None:
         match event:
             case f.ModelRegistered() | f.ModelDerived():
                 stream, _, seq = (meta.cause or "").partition("/")
+                if event.model not in self.networks:
+                    models = self.models.setdefault(event.config, Shelf())
+                    models[len(models)] = event.model
+                self._short[event.model[:DIGITS]] = event.model
                 self.networks[event.model] = Network(
                     model=event.model,
                     config=event.config,
@@ -203,21 +232,3 @@ class Fold:
         """Return a fold that changes independently of this one."""
         twin: Fold = copied(self)
         return twin
-
-
-def copied(value: Any) -> Any:
-    """Return a copy that shares what cannot change: facts, states of deciders, texts, numbers.
-
-    The items of a container are of one kind, so the first one tells whether they can change."""
-    if isinstance(value, dict):
-        first = next(iter(value.values()), None)
-        if copied(first) is first:
-            return value.copy()
-        return {key: copied(item) for key, item in value.items()}
-    if isinstance(value, list | set | deque):
-        return value.copy()
-    if hasattr(value, "__dict__") and type(value).__module__.startswith("ringrift."):
-        twin = object.__new__(type(value))
-        twin.__dict__.update((name, copied(item)) for name, item in vars(value).items())
-        return twin
-    return value

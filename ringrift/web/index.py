@@ -103,10 +103,6 @@ class Index:
             yield from reversed(self._found(first, top, types, scope))
             top = first - 1
 
-    def after(self, seq: int) -> Part:
-        """Return the events after a sequence, counted by type and scope."""
-        return Part(self, seq)
-
     def _found(self, first: int, last: int, types: Sequence[str], scope: str) -> list[int]:
         """Sequences from `first` to `last` of events of these types (none: of all) and a scope."""
         part = slice(first, last + 1)
@@ -131,30 +127,3 @@ def _code(name: str, names: list[str], codes: dict[str, int]) -> int:
         codes[name] = len(names)
         names.append(name)
     return codes[name]
-
-
-class Part:
-    """The events after a sequence: how many there are of a type and scope, and the newest ones."""
-
-    def __init__(self, index: Index, seq: int) -> None:
-        # copied, because an array cannot grow while a view of it exists
-        kinds = np.frombuffer(index._type, np.uint16)[seq + 1 :].astype(np.int64)
-        scopes = np.frombuffer(index._scope, np.uint32)[seq + 1 :]
-        self._index, self._first, self._width = index, seq + 1, len(index.scopes)
-        self._keys = kinds * self._width + scopes
-        self._counts = np.bincount(self._keys, minlength=len(index.types) * self._width)
-
-    def newest(self, types: Sequence[str], scope: str, most: int) -> tuple[int, list[int]]:
-        """Return how many events have one of these types and a scope (empty: any), and the
-        sequences of the newest `most`, oldest first."""
-        wanted = np.zeros(len(self._counts), bool)
-        for name in types:
-            row = self._index._types.get(name, 0) * self._width
-            column = self._index._scopes.get(scope, 0)
-            place = slice(row, row + self._width) if not scope else row + column
-            wanted[place] = row > 0 and (not scope or column > 0)
-        count = int(self._counts[wanted].sum())
-        newest = np.flatnonzero(wanted[self._keys[-BLOCK:]]) + max(0, len(self._keys) - BLOCK)
-        if len(newest) < min(most, count):
-            newest = np.flatnonzero(wanted[self._keys])
-        return count, (newest[-most:] + self._first).tolist()

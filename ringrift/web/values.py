@@ -26,9 +26,7 @@ class Values:
     """Writes values with links into the pages that show a fold; `link` completes an address."""
 
     def __init__(self, fold: Fold, link: Callable[[str], str]) -> None:
-        self.link = link
-        self._models = {model: one.config for model, one in fold.networks.items()}
-        self._short = {model[:12]: model for model in self._models}
+        self.fold, self.link = fold, link
 
     def rows(self, data: dict[str, Any]) -> Iterator[tuple[str, Markup]]:
         """Yield the name and the text of each field."""
@@ -96,10 +94,8 @@ class Values:
 
     def _page(self, text: str, name: str) -> str | None:
         player = _PLAYER.match(text)
-        whole = text if text in self._models else self._short.get(text)
-        model = self._short.get(player[1]) if player else whole
-        if model:
-            return f"/networks/{self._models[model]}/{model}"
+        if network := self.fold.network(player[1] if player else text):
+            return f"/networks/{network.config}/{network.model}"
         if _POSITION.fullmatch(text):
             stream, _, seq = text.partition("/")
             return f"/events/{seq}" if stream == "EVENTS" else f"/events/GAMES/{seq}"

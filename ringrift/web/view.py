@@ -4,38 +4,47 @@ that grows with every change, so that live pages know when to look again."""
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import OrderedDict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from ringrift.events import Recorded
+from ringrift.events import EventMeta, Recorded
 from ringrift.insight.live import LOOK_SECONDS, Live
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.protocol import Log
+from ringrift.web.cache import Cache
 from ringrift.web.fold import Fold
+from ringrift.web.history import History
 from ringrift.web.index import Index
 
 BREATH_EVENTS = 500
 """events folded before others have their turn"""
-CHECKPOINTS_MAX = 24
-"""copies of the fold, at growing distances, from which an earlier one is made"""
-CHECKPOINT_EVENTS_MIN = 4000
+CHECKPOINTS_MAX = 512
+"""copies of the fold from which an earlier one is made; they share most of what they have"""
+CHECKPOINT_EVENTS_MIN = 2000
 """between two of them, doubled whenever there are too many"""
+CACHE_EVENTS, CACHE_EVENTS_READING = 20_000, 100_000
+"""events after which the cache is written again; and while the log is read after a start"""
 PAST_KEPT_MAX = 6
 """earlier folds kept, those looked at last"""
 
 
 class View(Live):
-    """A log as it is now, kept up to date by `run`, and as it was.
+    """A log as it is now, kept up to date by `run`, and as it was. With a folder `cache` it starts
+    from what an earlier one folded.
 
     fold      projections up to the newest event, of which `loop` and `running` are parts
+    history   when the values that a person compares changed
     index     cause, effects, type, scope and time of every event
     version   grows with every change
     games_of  games of ended matches that were looked at, kept by `ringrift.web.matches`
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, cache: Path | None = None) -> None:
+        self.cache = Cache(log, cache) if cache else None
         self.version = 0
         self.closed = False
         self._changed = asyncio.Event()
@@ -43,12 +52,15 @@ class View(Live):
 
     def _reset(self) -> None:
         super()._reset()
-        self.fold, self.index = Fold(), Index()
+        self.fold, self.index, self.history = Fold(), Index(), History()
         self.loop, self.running = self.fold.loop, self.fold.running
         self.games_of: OrderedDict[int, list[Any]] = OrderedDict()
         self._checkpoints: list[Fold] = []
         self._spacing = CHECKPOINT_EVENTS_MIN
         self._past: OrderedDict[int, Fold] = OrderedDict()
+        self._newest: EventMeta | None = None
+        self._cached = 0
+        """sequence up to which the cache goes"""
 
     async def run(self) -> None:
         """Follow the log until cancelled, through outages of the server."""
@@ -62,11 +74,37 @@ class View(Live):
         self.touch()
 
     async def _catch_up(self) -> None:
-        async for recorded in read.facts(self.log, after=self.fold.seq):
-            self.take(recorded)
-            if recorded.meta.seq % BREATH_EVENTS == 0:
-                await asyncio.sleep(0)
+        if self.cache and not self.fold.seq and (parts := await self.cache.load()):
+            self._restore(parts)
+        gc.disable()  # what is folded is kept, and to look through it takes as long as to fold it
+        try:
+            async for recorded in read.facts(self.log, after=self.fold.seq):
+                self.take(recorded)
+                if recorded.meta.seq % BREATH_EVENTS == 0:
+                    await asyncio.sleep(0)
+                    await self._store(CACHE_EVENTS_READING)
+        finally:
+            gc.enable()
+            gc.freeze()
         self.ready = True
+
+    async def _store(self, events: int) -> None:
+        """Write the cache if so many events were folded since it was written."""
+        if self.cache and self.fold.seq - self._cached >= events:
+            self._cached = self.fold.seq
+            await self.cache.store(self._parts)
+
+    def _parts(self) -> tuple[EventMeta, list[Any]]:
+        assert self._newest is not None
+        rest = self.index, self.history, self.recent, self._open, self._spacing
+        return self._newest, [rest, *self._checkpoints, self.fold.copy()]
+
+    def _restore(self, parts: list[Any]) -> None:
+        rest, *self._checkpoints, self.fold = parts
+        self.index, self.history, self.recent, self._open, self._spacing = rest
+        self.loop, self.running = self.fold.loop, self.fold.running
+        self.promotion = self.fold.in_force.settings.promotion
+        self._cached = self.fold.seq
 
     async def _notice(self) -> None:
         """Wake those who wait when heartbeats, the cluster or the outage are others than before."""
@@ -79,12 +117,16 @@ class View(Live):
             if now != seen:
                 seen = now
                 self.touch()
+            if self.ready:
+                await self._store(CACHE_EVENTS)
             await asyncio.sleep(LOOK_SECONDS)
 
     def take(self, recorded: Recorded) -> None:
         """Fold an event into the newest fold and the index."""
         super().take(recorded)
+        self._newest = recorded.meta
         self.index.add(type(recorded.event).__name__, recorded.meta)
+        self.history.take(recorded.event, self.fold)
         if self.fold.seq % self._spacing == 0:
             self._checkpoints.append(self.fold.copy())
             if len(self._checkpoints) > CHECKPOINTS_MAX:

@@ -143,6 +143,7 @@ RULES = (
         lasts=BREAKER_LASTS,
     ),
 )
+_NAMED = {rule.name: rule for rule in RULES}
 RULES_OF = defaultdict[type[Fact], list[Rule]](list)
 """the rules that depend on a type of fact"""
 for _rule in RULES:
@@ -168,7 +169,7 @@ class Troubles:
     """The newest fact of each rule by scope and item."""
 
     def __init__(self) -> None:
-        self._newest: dict[tuple[tuple[str, str], Rule], Recorded] = {}
+        self._newest: dict[tuple[tuple[str, str], str], Recorded] = {}
         self._time = datetime.min.replace(tzinfo=UTC)
 
     def take(self, recorded: Recorded) -> None:
@@ -176,16 +177,17 @@ class Troubles:
         event, meta = recorded
         self._time = max(self._time, meta.time)
         for rule in RULES_OF.get(type(event), ()):
-            key = rule.key(event), rule
+            key = rule.key(event), rule.name
             known = self._newest.get(key)
             if known is None or known.meta.seq < meta.seq:
                 self._newest[key] = recorded
 
     def in_force(self) -> list[Trouble]:
         """Those in force at the time of the newest fact taken, by scope, the oldest first."""
+        newest = ((scope, _NAMED[name], one) for ((scope, _), name), one in self._newest.items())
         found = [
             Trouble(scope, rule.name, rule.why(event), meta.time, rule.failure, rule.observed)
-            for ((scope, _), rule), (event, meta) in self._newest.items()
+            for scope, rule, (event, meta) in newest
             if rule.starts(event) and not (rule.lasts and meta.time + rule.lasts <= self._time)
         ]
         return sorted(found, key=lambda trouble: (trouble.scope, trouble.since, trouble.name))

@@ -29,9 +29,7 @@ async def evaluations(request: Request) -> Response:
     before = number(request, "before", 0, 0, 10**18)
     ended = [trial_of(match, fold) for match in islice(_ended(fold, config, purpose, before), ROWS)]
     running = [trial_of(match, fold) for match in fold.running.open(config or None)]
-    purposes = sorted(
-        {match.purpose for match in islice(reversed(fold.running.matches.values()), 500)}
-    )
+    purposes = sorted({match.purpose for match in islice(fold.running.newest(), NEWEST)})
     return shown(
         request,
         "evaluations.html",
@@ -55,7 +53,7 @@ def _ended(fold: Fold, config: str, purpose: str, before: int) -> filter[Match]:
             and (not before or match.seq < before)
         )
 
-    return filter(wanted, reversed(fold.running.matches.values()))
+    return filter(wanted, fold.running.newest())
 
 
 async def evaluation(request: Request) -> Response:

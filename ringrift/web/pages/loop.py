@@ -87,7 +87,6 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
         view.now() if view else fold.time,
     )
     speed = view.games_an_hour(config) if view else pace.games_per_hour(time)
-    current = next((row for row in item.generations.values() if row.model == item.current), None)
     trials = [trial_of(match, fold) for match in fold.running.open(config)]
     network = fold.networks.get(item.current or "")
     return Card(
@@ -95,7 +94,7 @@ def card_of(fold: Fold, config: str, view: View | None) -> Card:
         stage=stage_of(fold, item, trials, view),
         trials=trials,
         rating=item.rating_of(item.current),
-        generation=current.number if current else network.generation if network else None,
+        generation=network.generation if network else None,
         games=item.games + (view.in_hand(config) if view else 0),
         games_an_hour=speed or None,
         hours=sum(pace.hours.values()),
@@ -146,9 +145,11 @@ def stage_of(fold: Fold, item: ConfigView, trials: list[Trial], view: View | Non
 def left_of(fold: Fold, item: ConfigView) -> float | None:
     """Return the seconds until the wanted generations are judged, at the pace so far; None if no
     number is wanted, or before two were judged."""
-    times = sorted(row.judged_at for row in item.generations.values() if row.judged_at)
     wanted = fold.loop.generations_wanted
-    if not wanted or len(times) < 2 or item.judged >= wanted:
+    if not wanted or item.judged >= wanted:
+        return None
+    times = sorted(row.judged_at for row in item.generations.values() if row.judged_at)
+    if len(times) < 2:
         return None
     each: timedelta = (times[-1] - times[0]) / (len(times) - 1)
     return each.total_seconds() * (wanted - item.judged)

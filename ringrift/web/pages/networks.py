@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -16,7 +17,6 @@ from ringrift.events.facts import Rating
 from ringrift.insight.elo import elo_text
 from ringrift.insight.generations import Generation
 from ringrift.insight.models.model_history import VERDICTS
-from ringrift.insight.running import Match
 from ringrift.log import read
 from ringrift.log.blobs import Blobs
 from ringrift.log.errors import BlobMissing
@@ -68,9 +68,11 @@ async def networks(request: Request) -> Response:
         raise HTTPException(404, f"no config is called {config[:40]!r}")
     over = "time" if request.query_params.get("over") == "time" else "games"
     before = number(request, "before", fold.seq + 1, 0, SEQ_MAX)
-    made = [one for one in reversed(fold.networks_of(config)) if one.seq < before]
-    trained = {row.model: row for row in item.generations.values()}
-    rows = [Row(one, trained.get(one.model), item.rating_of(one.model)) for one in made[:ROWS]]
+    made = list(islice((one for one in fold.newest_of(config) if one.seq < before), ROWS + 1))
+    rows = [
+        Row(one, item.generations.get(one.generation or 0), item.rating_of(one.model))
+        for one in made[:ROWS]
+    ]
     return shown(
         request,
         "config.html",
@@ -88,7 +90,7 @@ async def network(request: Request) -> Response:
     fold, log = await fold_of(request), request.app.state.log
     found = _network(fold, request)
     item = fold.loop.configs.get(found.config)
-    trials = [trial_of(match, fold) for match in matches_of(fold, found.model)]
+    trials = [trial_of(match, fold) for match in fold.running.of_model(found.model)]
     played = {trial.match.seq: await seats_of(view_of(request), trial.match) for trial in trials}
     verdict = await read.fact_at(log, f"EVENTS/{found.judged}") if found.judged else None
     asked = await read.fact_at(log, f"EVENTS/{found.requested}") if found.requested else None
@@ -107,7 +109,7 @@ async def network(request: Request) -> Response:
         seats=played,
         losses=await losses_of(log, found),
         ancestors=ancestors_of(fold, found),
-        children=[one for one in fold.networks_of(found.config) if found.model in one.parents],
+        children=[one for one in fold.newest_of(found.config) if found.model in one.parents],
     )
 
 
@@ -137,21 +139,15 @@ routes = [Route("/networks/{config}/{model}/download", download)]
 def _network(fold: Fold, request: Request) -> Network:
     """The network in the address, by its digest or the first digits of it."""
     config, model = request.path_params["config"], request.path_params["model"]
-    found = [one for one in fold.networks_of(config) if one.model.startswith(model)]
+    known = fold.network(model)
+    if known and known.config == config:
+        return known
+    found = [one for one in fold.newest_of(config) if one.model.startswith(model)]
     if len(found) != 1 or len(model) < 6:
         raise HTTPException(
             404, f"{len(found) or 'no'} networks of {config[:40]} start with {model[:64]!r}"
         )
     return found[0]
-
-
-def matches_of(fold: Fold, model: str) -> list[Match]:
-    """Return the matches that a network played, newest first."""
-    return [
-        match
-        for match in reversed(fold.running.matches.values())
-        if model in (match.candidate.model, match.opponent.model)
-    ]
 
 
 def ancestors_of(fold: Fold, network: Network) -> list[Network]:
@@ -195,7 +191,7 @@ def chart_of(
     over time."""
     item = fold.loop.configs[config]
     prefix, points = f"/at/{at}" if at else "", []
-    for one in drawing.chosen(fold.networks_of(config), most):
+    for one in fold.networks_of(config, most):
         rating, row = item.rating_of(one.model), item.generations.get(one.generation or 0)
         if rating is None:
             continue

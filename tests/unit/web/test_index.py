@@ -52,12 +52,6 @@ def test_events_are_found_by_type_and_scope() -> None:
     assert list(known.newest("A", "x", before=4)) == [1]
     assert list(known.newest(scope="y")) == [3]
     assert list(known.newest("C")) == list(known.newest(scope="z")) == []
-    part = known.after(1)
-    assert part.newest(["A", "B"], "x", 3) == (2, [2, 4])
-    assert part.newest(["A"], "", 1) == (2, [4])
-    assert part.newest([], "x", 3) == part.newest(["C"], "", 3) == part.newest(["A"], "z", 3)
-    assert part.newest(["A"], "z", 3) == (0, [])
-    assert known.after(4).newest(["A"], "x", 3) == (0, [])
 
 
 def test_a_time_is_the_newest_event_up_to_it() -> None:

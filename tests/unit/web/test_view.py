@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,7 +27,9 @@ def content(fold: Fold) -> Any:
     """All that a fold has, as plain values."""
 
     def plain(value: Any) -> Any:
-        if isinstance(value, dict):
+        if isinstance(value, type):
+            return value.__name__
+        if isinstance(value, Mapping):
             return {str(key): plain(item) for key, item in value.items()}
         if hasattr(value, "__dict__"):
             return plain(vars(value))
