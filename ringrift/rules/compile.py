@@ -10,13 +10,14 @@ import fcntl
 import os
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final, TypeVar, cast
+from typing import IO, Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
@@ -26,6 +27,10 @@ from numba.extending import intrinsic
 from ringrift.rules.cache import cache_folder, digest
 
 DIGEST_BYTES: Final = 32
+LOCK_WAIT_SECONDS: Final = 120.0
+"""for a process that compiles, which takes up to 30 s on an idle machine; one that is frozen or
+hangs keeps its lock and would stop all others"""
+LOCK_POLL_SECONDS: Final = 0.1
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -112,21 +117,34 @@ class Compiler:
         return cast(F, dispatcher)
 
     @contextmanager
-    def loading(self, what: str) -> Iterator[None]:
+    def loading(self, what: str, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
         """Hold a lock on the cache while the context calls compiled code for the first time.
 
-        So one process compiles and the others find the result in the cache. If anything has to be
-        compiled, that is reported on standard error."""
+        So one process compiles and the others find the result in the cache. After `wait_seconds`
+        a process compiles without the lock, which costs time only. If anything has to be compiled,
+        that is reported on standard error."""
         with ExitStack() as stack:
             # not writable: nothing will be cached either, so waiting would gain nothing
             with suppress(OSError):
                 if self.folder is not None:
                     lock = stack.enter_context((self.folder / "lock").open("w"))
-                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    _acquire(lock, wait_seconds)
             stack.enter_context(event.install_listener("numba:compile", _Announcement(what)))
             if self.folder is None:
                 _say_uncached("no folder for it can be written")
             yield
+
+
+def _acquire(lock: IO[str], wait_seconds: float) -> None:
+    """Lock a file. Raises OSError if another process holds the lock for longer than that."""
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(LOCK_POLL_SECONDS)
 
 
 class _Announcement(event.Listener):

@@ -150,3 +150,9 @@ def test_code_compiled_like_the_rules_calls_no_compiled_code_but_theirs() -> Non
         imported, of_rules = uses(path)
         if of_rules and path.parent.name != "rules":
             assert not imported & compiled, path
+
+
+def test_a_frozen_process_that_holds_the_lock_does_not_stop_others(tmp_path: Path) -> None:
+    compiler = Compiler(tmp_path / "cache")
+    with compiler.loading("doubles"), compiler.loading("doubles", wait_seconds=0.0):
+        assert compiler.compiled(double)(4) == 8
