@@ -26,7 +26,10 @@ PRINCIPAL_MOVES_MAX: Final = 16
 class RootInfo(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The position that was searched.
 
-    `values` are by seat, in -1..1: the mean over the search, or that of the principal variation.
+    `values` are by seat, in -1..1: the mean over the search, or that of the principal variation. A
+    seat's value is the mean of 1 - 2 (rank - 1) / (seats - 1) over the ends that are expected: with
+    three or four seats it tells the mean rank. There is no probability of each rank, because
+    networks learn one number for each seat.
     `raw_values` are those of the evaluator without search, where it was asked. `seat` moves, 0 if
     the game is over; `visits` are positions evaluated."""
 

@@ -61,8 +61,9 @@ class Searcher:
     ) -> Found:
         """Return the decision of a participant in a running game. Higher priorities come first.
 
-        Cancelling the caller withdraws a search that has not begun. Raises CommandError if the
-        search needs too much memory, and what the search raises."""
+        Cancelling the caller withdraws a search that has not begun, and stops one that has when
+        nobody else waits for a position of its batch. Raises CommandError if the search needs too
+        much memory, and what the search raises."""
         if _bytes(participant, position) > SEARCH_BYTES_MAX:
             what = f"{participant.seat.simulations:,} simulations on {position.config.board}"
             raise CommandError(f"{what} need more than 1 GiB of memory: ask for fewer")
@@ -123,7 +124,8 @@ class Searcher:
         while len(self._players) > PLAYERS_MAX:
             self._players.popitem(last=False)
         states = np.array([job.position.state for job in batch])
-        return player.explain(states, np.array([job.seed for job in batch], np.uint64))
+        seeds = np.array([job.seed for job in batch], np.uint64)
+        return player.explain(states, seeds, lambda: all(job.found.done() for job in batch))
 
 
 @contextlib.asynccontextmanager

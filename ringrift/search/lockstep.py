@@ -20,7 +20,7 @@ from ringrift.rules.position import warm_up
 from ringrift.search.arrays import Codes, Floats, Records, Seeds, States
 from ringrift.search.compile import SEARCH
 from ringrift.search.heuristic import heuristic_weights
-from ringrift.search.players import Candidates, Decision, Evaluate
+from ringrift.search.players import Candidates, Decision, Evaluate, Stopped
 from ringrift.search.status import DONE, NEW
 from ringrift.search.values import NETWORK, NULL
 
@@ -119,15 +119,19 @@ class LockstepPlayer:
             decision for chunk in self._searched(states, seeds) for decision in chunk.decisions()
         ]
 
-    def explain(self, states: States, seeds: Seeds) -> list[tuple[Decision, Candidates]]:
+    def explain(
+        self, states: States, seeds: Seeds, stop: Callable[[], bool] = lambda: False
+    ) -> list[tuple[Decision, Candidates]]:
         """As `Explainer.explain`."""
         return [
             (decision, chunk.candidates(game, decision))
-            for chunk in self._searched(states, seeds)
+            for chunk in self._searched(states, seeds, stop)
             for game, decision in enumerate(chunk.decisions())
         ]
 
-    def _searched(self, states: States, seeds: Seeds) -> list[Chunk]:
+    def _searched(
+        self, states: States, seeds: Seeds, stop: Callable[[], bool] = lambda: False
+    ) -> list[Chunk]:
         """Return the chunks that hold the finished searches, in the order of the states."""
         load(type(self._search))
         chunks = self._chunks_for(len(states))
@@ -142,6 +146,8 @@ class LockstepPlayer:
             asking = [(chunk, question) for chunk, question in questions if question is not None]
             if not asking:
                 return chunks
+            if stop():
+                raise Stopped
             self._answer(asking)
 
     def _chunks_for(self, games: int) -> list[Chunk]:

@@ -74,8 +74,15 @@ class Player(Protocol):
         """Return a decision for each of the running games `states[B, S]` with `seeds[B]`."""
 
 
+class Stopped(Exception):
+    """A search was stopped before its end, and has no result."""
+
+
 class Explainer(Player, Protocol):
     """A player that also gives its reasons."""
 
-    def explain(self, states: States, seeds: Seeds) -> list[tuple[Decision, Candidates]]:
-        """Return the same decisions, each with what the search knows about every move."""
+    def explain(
+        self, states: States, seeds: Seeds, stop: Callable[[], bool] = lambda: False
+    ) -> list[tuple[Decision, Candidates]]:
+        """Return the same decisions, each with what the search knows about every move. Raises
+        Stopped once `stop`, which is asked before each call of the evaluator, returns true."""
