@@ -34,6 +34,7 @@ COMMANDS = {
     "Look": {
         "watch": "watch:watch",
         "status": "status:status",
+        "scorecard": "status:scorecard",
         "events tail": "events:tail",
         "events show": "events:show_event",
         "game show": "explain:show_game",

@@ -1,8 +1,9 @@
-"""`ringrift status`."""
+"""`ringrift status`, `ringrift scorecard`."""
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +11,17 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from rich.console import RenderableType
 
-from ringrift.cli.common import TABLE, Tabular, console, opened, progress, show, show_rows
+from ringrift.cli.common import (
+    TABLE,
+    Duration,
+    Tabular,
+    console,
+    opened,
+    progress,
+    reading,
+    show,
+    show_rows,
+)
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import one_line, table
@@ -67,6 +78,31 @@ async def status(*, session: Tabular = TABLE) -> int:
             quorum = await voters(log)
     _show_lost(quorum, session.form == "json")
     return 1
+
+
+async def scorecard(*, last: Duration = timedelta(days=1), session: Tabular = TABLE) -> None:
+    """Count how well the system works: use, lag, repairs, coverage of events, tested promises.
+
+    Args:
+        last: The time before the newest event that is counted, such as 2h.
+    """
+    from ringrift.insight import scorecard as cards
+    from ringrift.web.pages.docs import FOLDERS
+
+    pages = (folder / "promises.md" for folder in FOLDERS)
+    promises = next((page for page in pages if page.is_file()), None)
+    async with reading(session, "folding EVENTS") as (log, report):
+        found = await cards.scorecard(log, last=last, promises=promises, progress=report)
+    rows = [msgspec.structs.asdict(one) for one in found]
+    columns = ("area", "measure", ">value", "source")
+    cells = ((one.area, one.measure, _number(one.value, one.unit), one.source) for one in found)
+    show_rows(session, rows, rows, table(columns, cells, plain=True))
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return {"share": f"{value:.1%}", "seconds": f"{value:.3f} s"}.get(unit, f"{value:,.0f}")
 
 
 async def _settled_voters(log: JetStreamLog) -> Voters:

@@ -1,0 +1,180 @@
+"""The scorecard: how well the system works, every number counted from the log, the heartbeats or
+the program, none of them given by hand.
+
+Times are those at which the server stored events, so a wrong clock of a node spoils no number."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+
+from ringrift.events import REGISTRY, Fact, Recorded, facts as f
+from ringrift.log import read
+from ringrift.log.presence import Heartbeat, Presence
+from ringrift.log.protocol import Log, Progress
+from ringrift.log.topology import EVENTS
+from ringrift.runtime.processes import PROCESSES, readers
+
+WORK: dict[type[Fact], tuple[str, str]] = {
+    f.SelfplayFinished: ("selfplay", "play_seconds"),
+    f.ReanalysisFinished: ("selfplay", "search_seconds"),
+    f.TrainingFinished: ("trainer", "train_seconds"),
+    f.EvaluationScored: ("evaluator", "play_seconds"),
+}
+"""facts that end a ticket: the process that worked on it, and the field with the time it took"""
+FAILED = f.TrainingFailed, f.TrainingTimedOut, f.EvaluationFailed
+REPAIRS = f.ShardRecovered, f.StreamRecreated, f.LostEventsRepublished, f.ModelRolledBack
+CAUSES_MAX = 200_000
+"""newest events whose times are kept, to measure how long decisions took"""
+_TABLE = re.compile(r"^\| promise .* held by \|\n.*\n((?:\|.*\n)+)", re.MULTILINE)
+_TEST = re.compile(r"tests/[\w/]+(?:\.py)?")
+_SAME = ("the same file", "the checks themselves", "`test_")
+
+
+class Measure(Struct, frozen=True, kw_only=True):
+    """One number; None where there is nothing to count. `unit` is `share` (0 to 1), `seconds` or
+    what is counted; `source` says from what."""
+
+    area: str
+    measure: str
+    value: float | None
+    unit: str
+    source: str
+
+
+class Card:
+    """A fold of the events since a time."""
+
+    def __init__(self) -> None:
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+        self.counts = Counter[type[Fact]]()
+        self.waits: list[float] = []
+        """seconds from causes to decisions"""
+        self._times: dict[str, datetime] = {}
+        self._worked = defaultdict[str, float](float)
+        self._lives: dict[str, tuple[str, str, datetime]] = {}
+        self._lived = defaultdict[str, float](float)
+        self._seen: dict[str, datetime] = {}
+        self._decided = {kind for s in PROCESSES.values() for d in s.deciders for kind in d.writes}
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold an event; events are folded in the order of the log."""
+        event, meta = recorded
+        kind, self.last = type(event), meta.time
+        self.first = self.first or meta.time
+        self.counts[kind] += 1
+        self._times[meta.position] = meta.time
+        if len(self._times) > CAUSES_MAX:
+            del self._times[next(iter(self._times))]
+        if kind in self._decided and (began := self._times.get(meta.cause or "")):
+            self.waits.append((meta.time - began).total_seconds())
+        if kind in WORK:
+            process, field = WORK[kind]
+            self._worked[process] += getattr(event, field)
+        if isinstance(event, f.NodeFact | f.TicketFact):
+            self._seen[event.node] = meta.time
+        if isinstance(event, f.ConsumerStarted):
+            self._lives[event.instance] = event.consumer, event.node, meta.time
+        elif isinstance(event, f.ConsumerStopped):
+            life = event.consumer, event.node, self.first
+            name, _, began = self._lives.pop(event.instance, life)
+            self._lived[name] += (meta.time - began).total_seconds()
+
+    def measures(self, beats: Sequence[Heartbeat], tail: int) -> Iterator[Measure]:
+        """Yield what was counted; `beats` are the heartbeats of now, `tail` the end of the log."""
+        yield from self._use(beats)
+        lags = [lag for beat in beats if (lag := beat.behind(tail)) is not None]
+        yield _measure(
+            "lag", "farthest behind now", max(lags, default=None), "events", "heartbeats"
+        )
+        for name, share in (("median", 0.5), ("95 % within", 0.95)):
+            wait = float(np.quantile(self.waits, share)) if self.waits else None
+            source = f"{len(self.waits):,} decisions and their causes"
+            yield _measure("lag", f"from a cause to its decision, {name}", wait, "seconds", source)
+        yield from self._repairs()
+        written = [kind.fact_type for kind in REGISTRY.values()]
+        for name, found in (
+            ("types of events that occurred", [kind for kind in written if kind in self.counts]),
+            ("types of events that a process reads", [kind for kind in written if readers(kind)]),
+        ):
+            source = f"{len(found)} of {len(written)} types"
+            yield _measure("events", name, len(found) / len(written), "share", source)
+
+    def _use(self, beats: Sequence[Heartbeat]) -> Iterator[Measure]:
+        """Time with a finished ticket, of the time that workers lived: one that was killed lived
+        until the last event of its node."""
+        lived, running = defaultdict[str, float](float, self._lived), {b.instance for b in beats}
+        for instance, (name, node, began) in self._lives.items():
+            end = self.last if instance in running else self._seen.get(node, began)
+            lived[name] += (max(end or began, began) - began).total_seconds()
+        for beat in beats:
+            if beat.instance not in self._lives and self.first and self.last:  # older than all
+                lived[beat.consumer] += (self.last - self.first).total_seconds()
+        for name in dict.fromkeys(process for process, _ in WORK.values()):
+            value = min(1.0, self._worked[name] / lived[name]) if lived[name] else None
+            source = f"{self._worked[name]:,.0f} s of tickets in {lived[name]:,.0f} s of life"
+            yield _measure("utilisation", name, value, "share", source)
+
+    def _repairs(self) -> Iterator[Measure]:
+        counts = self.counts
+        done = sum(counts[kind] for kind in WORK)
+        failed = sum(counts[kind] for kind in FAILED)
+        ended = f"{failed} of {done + failed} tickets that ended"
+        share = failed / (done + failed) if done + failed else None
+        yield _measure("repairs", "tickets that failed", share, "share", ended)
+        stored, left = counts[f.DeadLetterStored], counts[f.DeadLetterResolved]
+        resolved = f"{left} of {stored} dead letters stored in this time"
+        share = min(1.0, left / stored) if stored else None
+        yield _measure("repairs", "dead letters resolved", share, "share", resolved)
+        for kind in REPAIRS:
+            name = type_name(kind)
+            yield _measure("repairs", name, counts[kind], "events", kind.__name__)
+        failures, passes = counts[f.VerificationFailed], counts[f.VerificationPassed]
+        share = passes / (passes + failures) if passes + failures else None
+        checks = f"{passes} of {passes + failures} verifications"
+        yield _measure("repairs", "verifications that passed", share, "share", checks)
+
+
+def type_name(kind: type[Fact]) -> str:
+    """Return the name of a type of fact in words: `shard recovered`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+
+
+def promised(page: Path) -> Iterator[Measure]:
+    """Yield how many promises of `docs/promises.md` name a test, and in a repository how many of
+    the tests exist."""
+    rows = [row for table in _TABLE.findall(page.read_text()) for row in table.splitlines()]
+    held = [row.rstrip(" |").rpartition(" | ")[2] for row in rows]
+    tested = [cell for cell in held if _TEST.search(cell) or any(word in cell for word in _SAME)]
+    named = {name for cell in held for name in _TEST.findall(cell)}
+    source = f"{len(tested)} of {len(held)} rows of docs/promises.md"
+    yield _measure("tests", "promises that name a test", len(tested) / len(held), "share", source)
+    root = page.parents[1]
+    known = [name for name in named if (root / name).exists()]
+    there = len(known) / len(named) if (root / "tests").is_dir() else None
+    source = f"{len(known)} of {len(named)} files" if there is not None else "no repository here"
+    yield _measure("tests", "named tests that exist", there, "share", source)
+
+
+async def scorecard(
+    log: Log, *, last: timedelta, promises: Path | None, progress: Progress | None = None
+) -> list[Measure]:
+    """Return the measures of the time `last` before the newest event."""
+    tail, card = await log.tail(EVENTS), Card()
+    newest = await log.get(EVENTS, tail) if tail else None
+    if newest is not None:
+        async for recorded in read.facts(log, since=newest.time - last, progress=progress):
+            card.take(recorded)
+    found = list(card.measures(await Presence(log).all(), tail))
+    return [*found, *(promised(promises) if promises else ())]
+
+
+def _measure(area: str, measure: str, value: float | None, unit: str, source: str) -> Measure:
+    return Measure(area=area, measure=measure, value=value, unit=unit, source=source)

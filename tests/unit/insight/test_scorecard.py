@@ -1,0 +1,103 @@
+"""The scorecard counts what the log says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.turning_loop import TurningLoop
+
+from ringrift.events import Fact, Recorded, draft, facts as f
+from ringrift.insight.scorecard import Card, Measure, promised, scorecard
+from ringrift.log.presence import Heartbeat
+
+START = datetime.fromisoformat("2026-11-30T12:00:00+00:00")
+
+
+def folded(*story: tuple[float, Fact, str | None]) -> Card:
+    """A card after facts at seconds after the start, with their causes; the first is EVENTS/1."""
+    card = Card()
+    for seq, (seconds, fact, cause) in enumerate(story, start=1):
+        time = START + timedelta(seconds=seconds)
+        item = draft(fact, cause=cause, source="t", key=str(seq), time=time)
+        card.take(Recorded(fact, item.stored("EVENTS", seq)))
+    return card
+
+
+def beat(instance: str, lag: int | None = None) -> Heartbeat:
+    given = {"doing": "", "seq": 0, "errors": 0, "folds": {}, "lag": lag, "pid": 1, "node": "n"}
+    return Heartbeat(consumer="selfplay", instance=instance, **given)
+
+
+def values(found: list[Measure]) -> dict[str, float | None]:
+    return {one.measure: one.value for one in found}
+
+
+TICK = f.TickRecorded(minute=1)
+STARTED = f.ConsumerStarted(node="n", consumer="selfplay", instance="i", version="1")
+STOPPED = f.ConsumerStopped(node="n", consumer="selfplay", instance="i", why="drained")
+PLAYED = f.SelfplayFinished(
+    config="hex8_2p", generation=1, ticket="t", games=8, plies=0, play_seconds=30.0, node="n"
+)
+
+
+@pytest.mark.parametrize(
+    ("last", "beats"), [((100.0, STOPPED, None), []), ((100.0, TICK, None), [beat("i")])]
+)
+def test_use_is_the_time_with_tickets_of_the_life_of_workers(last, beats) -> None:
+    card = folded((0.0, STARTED, None), (40.0, PLAYED, None), last)
+    found = values(list(card.measures(beats, 3)))
+    assert found["selfplay"] == pytest.approx(0.3)
+    assert found["trainer"] is None
+
+
+def test_a_killed_worker_lived_until_the_last_event_of_its_node() -> None:
+    card = folded((0.0, STARTED, None), (40.0, PLAYED, None), (500.0, TICK, None))
+    assert values(list(card.measures([], 3)))["selfplay"] == pytest.approx(0.75)
+
+
+def test_lag_and_failures_are_counted() -> None:
+    reason = f.EvaluationFailed(
+        config="hex8_2p",
+        generation=1,
+        ticket="t",
+        candidate_model="a" * 64,
+        node="n",
+        purpose="random",
+        reason="gone",
+    )
+    card = folded((0.0, PLAYED, None), (1.0, reason, None), (1.5, reason, None))
+    found = values(list(card.measures([beat("i", lag=7), beat("j")], 3)))
+    assert found["farthest behind now"] == 7
+    assert found["tickets that failed"] == pytest.approx(2 / 3)
+    assert found["dead letters resolved"] is None
+
+
+async def test_a_real_loop_has_a_card(loop: TurningLoop) -> None:
+    found = values(await scorecard(loop.log, last=timedelta(days=1), promises=None))
+    waited = found["from a cause to its decision, median"]
+    assert waited is not None
+    assert 0 <= waited < 60
+    assert found["types of events that occurred"] > 0.1
+
+
+def test_promises_without_a_test_and_tests_that_are_missing_lower_the_score(tmp_path: Path) -> None:
+    page = tmp_path / "docs" / "promises.md"
+    page.parent.mkdir()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "there.py").touch()
+    page.write_text(
+        "| promise | under | held by |\n|---|---|---|\n"
+        "| a | b | `tests/there.py` |\n| c | d | hope |\n\n| number |\n|---|\n| 1 |\n"
+        "\n| promise | by | held by |\n|---|---|---|\n| e | f | `tests/gone.py`, `test_x.py` |\n"
+    )
+    assert values(list(promised(page))) == {
+        "promises that name a test": pytest.approx(2 / 3),
+        "named tests that exist": 0.5,
+    }
+
+
+def test_every_promise_of_ours_names_a_test_that_exists() -> None:
+    found = values(list(promised(Path(__file__).parents[3] / "docs" / "promises.md")))
+    assert found == {"promises that name a test": 1.0, "named tests that exist": 1.0}
