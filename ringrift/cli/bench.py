@@ -2,7 +2,7 @@
 
 import sys
 
-from ringrift.cli.common import Config, Json, show
+from ringrift.cli.common import TABLE, Config, Form, show_rows
 from ringrift.insight.describe import table
 from ringrift.tools.bench.harness import Scope
 from ringrift.tools.bench.subjects import Subject, run
@@ -14,7 +14,7 @@ def bench(
     runs: int = 5,
     events: int = 1_000_000,
     seconds: float = 2.0,
-    json: Json = False,
+    form: Form = TABLE,
 ) -> None:
     """Measure speed on this machine: medians of several runs.
 
@@ -33,7 +33,8 @@ def bench(
         rows.append((item.name, *numbers, item.unit))
     columns = ("what", ">median", ">min", ">max", "unit")
     machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
-    show(report, json, table(columns, rows, "medians, smallest and largest run"), machine)
+    found = table(columns, rows, "medians, smallest and largest run")
+    show_rows(form, report, report.results, found, machine)
 
 
 def _number(value: float) -> str:

@@ -99,9 +99,10 @@ class Session(Source):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Tabular(Session):
-    """The log of a command that prints a table, and the form of the table."""
+class Form:
+    """The form of the table that a command prints."""
 
+    json: Json = False
     format: Annotated[
         Literal["table", "json", "csv", "parquet"],
         Parameter(help="Form of the answer; json is the same as --json."),
@@ -121,10 +122,16 @@ class Tabular(Session):
         return form
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Tabular(Session, Form):
+    """The log of a command that prints a table, and the form of the table."""
+
+
 HERE = Session()
 """the default of a parameter of type `Source` or `Session`"""
 TABLE = Tabular()
-"""the default of a parameter of type `Tabular`"""
+"""the default of a parameter of type `Tabular` or `Form`"""
 
 
 def parsed(read: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], Any]:
@@ -200,6 +207,8 @@ async def opened(
 
     A directory without a log is an error unless `create` is true; unless `start` is true no server
     is started at all. Raises Unreachable, ServerTooOld, and errors of `EmbeddedServer.start`."""
+    if isinstance(source, Form):
+        _ = source.form  # refuses contradicting options before any work
     async with contextlib.AsyncExitStack() as leaving:
         served = False
         try:
@@ -285,13 +294,19 @@ def show(
 
 
 def show_rows(
-    session: Tabular, document: object, rows: Iterable[Row], *texts: RenderableType | None
+    form: Form,
+    document: object,
+    rows: Iterable[Row | msgspec.Struct],
+    *texts: RenderableType | None,
 ) -> None:
     """Print a result that is a table: as `show` does, or `rows` as CSV or Parquet."""
-    match session.form:
+    plain = (
+        msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else row for row in rows
+    )
+    match form.form:
         case "csv":
-            formats.write_csv(rows, session.output)
+            formats.write_csv(plain, form.output)
         case "parquet":
-            formats.write_parquet(rows, session.output)
-        case form:
-            show(document, form == "json", *texts)
+            formats.write_parquet(plain, form.output)
+        case wanted:
+            show(document, wanted == "json", *texts)

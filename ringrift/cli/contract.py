@@ -3,7 +3,7 @@ declarations in the code."""
 
 from pathlib import Path
 
-from ringrift.cli.common import HERE, PositiveInt, Session, opened, show
+from ringrift.cli.common import HERE, TABLE, Form, PositiveInt, Session, opened, show, show_rows
 from ringrift.cluster import monitoring
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -63,11 +63,15 @@ async def apply(*, replicas: PositiveInt | None = None, session: Session = HERE)
     return EXIT_DIFFERENT if drift else 0
 
 
-def list_metrics() -> None:
+def list_metrics(*, form: Form = TABLE) -> None:
     """List every metric with its labels and its meaning."""
-    for metric in METRICS.values():
-        labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
-        print(f"{metric.type:<9}  {metric.name}{labels}  {metric.help}")
+    found = METRICS.values()
+    rows = [
+        {"name": it.name, "type": it.type, "labels": it.labels, "help": it.help} for it in found
+    ]
+    cells = ((it.type, f"{it.name}{{{','.join(it.labels)}}}", it.help) for it in found)
+    lines = [f"{type:<9}  {name.removesuffix('{}')}  {help}" for type, name, help in cells]
+    show_rows(form, rows, rows, "\n".join(lines))
 
 
 def export_monitoring(*, root: Path = ROOT) -> None:

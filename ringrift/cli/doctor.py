@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from ringrift.cli.common import HERE, Session, console, opened, show
+from ringrift.cli.common import TABLE, Tabular, console, opened, show_rows
 from ringrift.cluster.doctor import Finding
 from ringrift.log.errors import StreamError
 
@@ -10,7 +10,7 @@ EXIT_FAIL = 1
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-async def doctor(*, session: Session = HERE) -> int:
+async def doctor(*, session: Tabular = TABLE) -> int:
     """Check this machine, the data directory and the running system.
 
     The exit status is 1 if a check fails."""
@@ -21,7 +21,7 @@ async def doctor(*, session: Session = HERE) -> int:
 
     def take(finding: Finding) -> None:
         found.append(finding)
-        if not session.json:
+        if session.form == "table":
             console().print(_line(finding), soft_wrap=True)
 
     for finding in machine_findings(session.data):
@@ -33,7 +33,7 @@ async def doctor(*, session: Session = HERE) -> int:
     except (StreamError, OSError) as error:  # TimeoutError is one
         take(no_system(error, session.data, session.server))
     healthy = all(finding.level != "fail" for finding in found)
-    show({"healthy": healthy, "checks": found}, session.json)
+    show_rows(session, {"healthy": healthy, "checks": found}, found)
     return 0 if healthy else EXIT_FAIL
 
 

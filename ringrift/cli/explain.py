@@ -7,7 +7,18 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import RenderableType
 
-from ringrift.cli.common import HERE, Assignments, Moment, Session, reading, seq_at, show
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Assignments,
+    Moment,
+    Session,
+    Tabular,
+    reading,
+    seq_at,
+    show,
+    show_rows,
+)
 from ringrift.errors import CommandError
 from ringrift.events import Contradiction, Settings
 from ringrift.log.topology import EVENTS
@@ -42,7 +53,7 @@ async def lineage(
     *,
     node: str | None = None,
     games_of: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    session: Session = HERE,
+    session: Tabular = TABLE,
 ) -> None:
     """Show the ancestors and descendants of a network.
 
@@ -60,11 +71,12 @@ async def lineage(
         archive = await feature.Archive.open(log, report)
     if model is not None:
         found = archive.of(archive.model(model))
-        show(found, session.json, *feature.lineage_lines(found))
+        show_rows(session, found, feature.lineage_rows(found), *feature.lineage_lines(found))
         return
     player = None if games_of is None else archive.player(games_of)
     rows = archive.exposed_to(node=node, player=player)
-    show({"models": rows}, session.json, feature.exposure_table(rows, short(player or node or "")))
+    text = feature.exposure_table(rows, short(player or node or ""))
+    show_rows(session, {"models": rows}, rows, text)
 
 
 async def at(point: Moment, projection: str | None = None, /, *, session: Session = HERE) -> None:
@@ -120,7 +132,7 @@ async def verify(*, accept: bool = False, session: Session = HERE) -> int:
     return 0 if found.sound else 1
 
 
-async def replay_elo(*, until: Moment | None = None, session: Session = HERE) -> int:
+async def replay_elo(*, until: Moment | None = None, session: Tabular = TABLE) -> int:
     """Rebuild the rating tables from the log and compare them with the recorded ones.
 
     The exit status is 1 if one differs.
@@ -141,7 +153,9 @@ async def replay_elo(*, until: Moment | None = None, session: Session = HERE) ->
         )
         texts.append(f"{item.table.games:,} games; {item.verdict}\n")
     nothing = "no evaluations in the log" + (" up to there" if until else "")
-    show({"configs": [item.document() for item in rebuilt]}, session.json, *texts or [nothing])
+    known = [item.document() for item in rebuilt]
+    rows = ({"config": one["config"], **row} for one in known for row in one["ratings"])
+    show_rows(session, {"configs": known}, rows, *texts or [nothing])
     return 1 if any(item.identical is False for item in rebuilt) else 0
 
 

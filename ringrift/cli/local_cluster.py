@@ -6,14 +6,14 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 from msgspec import Struct
-from rich.table import Table
 
-from ringrift.cli.common import Json, Source, opened, show
+from ringrift.cli.common import TABLE, Form, Source, opened, show_rows
 from ringrift.cluster.local import NO_ANSWER, LocalCluster, health
 from ringrift.cluster.streams import stream_infos
 from ringrift.cluster.terminal import complain
 from ringrift.deciders.fleet.resilience import quorum_level
 from ringrift.errors import CommandError
+from ringrift.insight.describe import table
 from ringrift.log.errors import StreamError
 from ringrift.runtime.cluster_view import voters_in
 from ringrift.server.ensure import ensure
@@ -92,7 +92,7 @@ def heal(*, data: ClusterData = DATA) -> None:
     print("no server is cut off")
 
 
-async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
+async def status(*, data: ClusterData = DATA, form: Form = TABLE) -> int:
     """Show the servers and streams of the cluster on this machine.
 
     The exit status is 1 unless all servers are healthy."""
@@ -112,17 +112,19 @@ async def status(*, data: ClusterData = DATA, json: Json = False) -> int:
     except (StreamError, TimeoutError) as error:
         problem = str(error) or "no answer"
 
-    table = Table("voter", "url", "health", "leads", box=None)
+    rows = []
     for member in cluster.members:
         leads = ", ".join(view.name for view in streams if view.leader == member.name)
         state = "cut off" if member.name in away else states[member.name]
-        table.add_row(member.name, f"127.0.0.1:{member.port}", state, leads)
+        url = f"127.0.0.1:{member.port}"
+        rows.append({"voter": member.name, "url": url, "health": state, "leads": leads})
+    found = table(("voter", "url", "health", "leads"), map(dict.values, rows), plain=True)
     late = [view for view in streams if view.current < view.replicas]
     behind = ", ".join(f"{view.name} {view.current}/{view.replicas}" for view in late)
     current = f"{len(streams)} streams, all replicas current"
     copies = f"replicas not current: {behind}" if late else current
     silent = f"the log does not answer: {problem}" if problem else None
     known = {"quorum": level, "voters": states, "cut_off": away, "streams": streams}
-    texts = (f"quorum {level}", table, copies, silent)
-    show({**known, "problem": problem}, json, *texts)
+    texts = (f"quorum {level}", found, copies, silent)
+    show_rows(form, {**known, "problem": problem}, rows, *texts)
     return 0 if level == "HEALTHY" and not problem else 1

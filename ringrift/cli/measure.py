@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from ringrift.cli import common
-from ringrift.cli.common import HERE, Session, opened, progress, show
+from ringrift.cli.common import TABLE, Form, Tabular, opened, progress, show_rows
 from ringrift.errors import CommandError
 
 
-def harnesses(*, guide: bool = False, json: common.Json = False) -> None:
+def harnesses(*, guide: bool = False, form: Form = TABLE) -> None:
     """List the harnesses, and the models and numbers of seats that each can play.
 
     Args:
@@ -21,7 +21,8 @@ def harnesses(*, guide: bool = False, json: common.Json = False) -> None:
     if guide:
         print(harness_page(), end="")
     else:
-        show(harness_rows(), json, harness_text())
+        rows = harness_rows()
+        show_rows(form, rows, rows, harness_text())
 
 
 async def strength(
@@ -35,7 +36,7 @@ async def strength(
     ladder: bool = False,
     budgets: common.Numbers = (),
     report: bool = False,
-    session: Session = HERE,
+    session: Tabular = TABLE,
 ) -> None:
     """Measure the strength of a network by matches; write a report and a picture.
 
@@ -60,7 +61,8 @@ async def strength(
             if not report:
                 await matches.play_ladder(arena, model, budgets, starts)
             rungs = arena.known.rungs()
-            show({"config": config, "rungs": rungs}, session.json, ladder_table(config, rungs))
+            known = {"config": config, "rungs": rungs}
+            show_rows(session, known, rungs, ladder_table(config, rungs))
             return
         digest = arena.known.model(model or "current")
         if not report:
@@ -70,9 +72,8 @@ async def strength(
     picture = write_report(found, page)
     games = f"{found.games_generated:,} self-play games"
     title = f"{config}: network {short(found.model)}, generation {found.generation}, {games}"
-    show(
-        found, session.json, results_table(title, found.results), f"report: {page}\nplot: {picture}"
-    )
+    files = f"report: {page}\nplot: {picture}"
+    show_rows(session, found, found.results, results_table(title, found.results), files)
 
 
 async def gauntlet(
@@ -84,7 +85,7 @@ async def gauntlet(
     simulations: common.PositiveInt = 64,
     starts: common.PositiveInt = 50,
     seed: int = 1,
-    session: Session = HERE,
+    session: Tabular = TABLE,
 ) -> None:
     """Play a network under every harness, or against the tiers, or several networks.
 
@@ -109,7 +110,8 @@ async def gauntlet(
             climb = await matches.climb_tiers(arena, name, simulations, starts)
             table = results_table(f"{config}: tiers from D1", climb.results)
             highest = f"highest tier beaten: {climb.highest_tier_beaten or 'none'}"
-            show({"config": config, **climb._asdict()}, session.json, table, highest)
+            known = {"config": config, **climb._asdict()}
+            show_rows(session, known, climb.results, table, highest)
             return
         if models:
             found = await matches.play_round_robin(arena, models, simulations, starts)
@@ -119,25 +121,27 @@ async def gauntlet(
     table = results_table(f"{config}: {'tournament' if models else 'gauntlet'}", results)
     document = {"results": results, "ratings": rated.ratings, "anchor": rated.anchor}
     ratings = ratings_table(config, rated.ratings, rated.anchor, rated.unrated)
-    show({"config": config, **document}, session.json, table, ratings)
+    show_rows(session, {"config": config, **document}, results, table, ratings)
 
 
-def tiers(*, json: common.Json = False) -> None:
+def tiers(*, form: Form = TABLE) -> None:
     """List the players of the tiers D1 to D10."""
     from ringrift.insight.describe import table
     from ringrift.learning.pairings import TIERS
 
     columns = ("tier", "participant", "harness", ">simulations")
-    rows = (
-        (name, seat.participant, seat.harness, seat.simulations) for name, seat in TIERS.items()
-    )
+    rows = [
+        {"tier": name}
+        | {field: getattr(seat, field) for field in ("participant", "harness", "simulations")}
+        for name, seat in TIERS.items()
+    ]
     document = [{"tier": name, "seat": seat} for name, seat in TIERS.items()]
-    show(document, json, table(columns, rows))
+    show_rows(form, document, rows, table(columns, map(dict.values, rows)))
 
 
 @contextlib.asynccontextmanager
 async def _arena(
-    session: Session, config: str, seed: int, *, create: bool = False
+    session: Tabular, config: str, seed: int, *, create: bool = False
 ) -> AsyncIterator[Any]:
     """Open the log for matches. Evaluators are started on this machine if none are running."""
     from ringrift.cluster.machine import evaluators

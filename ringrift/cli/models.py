@@ -13,7 +13,7 @@ from ringrift.cli.common import (
     HERE,
     TABLE,
     Config,
-    Json,
+    Form,
     Session,
     Source,
     Tabular,
@@ -165,7 +165,7 @@ async def rollback(
     show({"rolled_back": fact}, session.json, f"{text}, instead of {short(fact.model)}")
 
 
-def architectures(*, json: Json = False) -> None:
+def architectures(*, form: Form = TABLE) -> None:
     """List the architectures and how many parameters each has."""
     from ringrift.insight.describe import table
     from ringrift.nets.shapes import PARAMETERS
@@ -173,8 +173,8 @@ def architectures(*, json: Json = False) -> None:
 
     document = {name: dict.fromkeys(BOARDS, count) for name, count in PARAMETERS.items()}
     columns = ("architecture", *(f">{board}" for board in BOARDS))
-    rows = ((name, *counts.values()) for name, counts in document.items())
-    show(document, json, table(columns, rows, plain=True))
+    rows = [{"architecture": name, **counts} for name, counts in document.items()]
+    show_rows(form, document, rows, table(columns, map(dict.values, rows), plain=True))
 
 
 @contextlib.asynccontextmanager

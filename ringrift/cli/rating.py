@@ -4,10 +4,11 @@ of one's own."""
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-from ringrift.cli.common import Json, show
+from ringrift.cli.common import TABLE, Form, Json, show, show_rows
 from ringrift.deciders.stats.plackett_luce import RatingError, Ratings
 from ringrift.deciders.stats.sprt import Model, Sprt, SprtError, SprtResult, evaluate
 from ringrift.insight.elo import elo_label, unrated_note
@@ -17,7 +18,7 @@ from ringrift.tools.sprt_bias import UnbiasedElo, unbiased_elo
 EXIT_UNUSABLE = 2
 
 
-def fit(file: Path, /, *, anchor: str | None = None, json: Json = False) -> int:
+def fit(file: Path, /, *, anchor: str | None = None, form: Form = TABLE) -> int:
     """Compute the ratings of the games in a CSV file.
 
     A prior is used, and named, where the games alone have no finite rating.
@@ -36,7 +37,8 @@ def fit(file: Path, /, *, anchor: str | None = None, json: Json = False) -> int:
     if note:
         print(f"note: {note}", file=sys.stderr)
     title = f"{ratings.model}; {elo_label(ratings.anchor or 'mean of all players')}"
-    show(_document(ratings), json, title, _ratings_table(ratings))
+    found = _document(ratings)
+    show_rows(form, found, found["players"], title, _ratings_table(ratings))
     if ratings.unrated:
         print(f"note: {unrated_note(ratings.unrated, ratings.anchor)}", file=sys.stderr)
     return 0
@@ -77,7 +79,7 @@ def _refuse(reason: object) -> int:
     return EXIT_UNUSABLE
 
 
-def _document(ratings: Ratings) -> dict[str, object]:
+def _document(ratings: Ratings) -> dict[str, Any]:
     prior = {} if ratings.prior_elo is None else {"prior_elo": ratings.prior_elo}
     players = [
         {

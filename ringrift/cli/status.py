@@ -93,10 +93,9 @@ async def scorecard(*, last: Duration = timedelta(days=1), session: Tabular = TA
     promises = next((page for page in pages if page.is_file()), None)
     async with reading(session, "folding EVENTS") as (log, report):
         found = await cards.scorecard(log, last=last, promises=promises, progress=report)
-    rows = [msgspec.structs.asdict(one) for one in found]
     columns = ("area", "measure", ">value", "source")
     cells = ((one.area, one.measure, _number(one.value, one.unit), one.source) for one in found)
-    show_rows(session, rows, rows, table(columns, cells, plain=True))
+    show_rows(session, found, found, table(columns, cells, plain=True))
 
 
 def _number(value: float | None, unit: str) -> str:

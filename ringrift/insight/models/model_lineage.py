@@ -226,6 +226,13 @@ def lineage_lines(found: ModelLineage) -> Iterator[str]:
         yield f"  {row.position} {row.purpose} against {row.opponent}: {row.wins:g} of {row.games}"
 
 
+def lineage_rows(found: ModelLineage) -> Iterator[dict[str, str]]:
+    """Yield the networks of a lineage and what each is to it."""
+    for relation in ("ancestors", "children", "pupils"):
+        for model in getattr(found, relation):
+            yield {"model": model, "relation": relation, "to": found.model}
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{short(name)} {count:,}" for name, count in counts.items()) or "unknown"
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import duckdb
 import pytest
 from rich.console import Console
 
-from ringrift.cli.common import Tabular
+from ringrift.cli.common import Form, Tabular
 from ringrift.cli.events import _position
 from ringrift.cli.formats import write_csv, write_parquet
+from ringrift.cli.main import COMMANDS, _summary, main
 from ringrift.cluster.terminal import fitting
 from ringrift.errors import CommandError
 from ringrift.insight.describe import table
@@ -20,6 +23,49 @@ ROWS = [
     {"name": "a,b", "count": 1, "parts": [1, 2], "share": 0.5, "none": None, "yes": True},
     {"name": 'say "x"\n', "count": 2, "parts": [], "share": 1.0, "none": None, "yes": False},
 ]
+
+
+def forms(name: str) -> tuple[str, ...]:
+    """The forms in which a command can answer; none if it has no option for them."""
+    places = {name: place for group in COMMANDS.values() for name, place in group.items()}
+    module, _, function = places[name].partition(":")
+    called = getattr(import_module(f"ringrift.cli.{module}"), function)
+    for hint in get_type_hints(called).values():
+        if isinstance(hint, type) and issubclass(hint, Form):
+            return tuple(get_args(get_type_hints(hint)["format"]))
+    return ()
+
+
+TABLES = (
+    *("status", "scorecard", "query", "events tail", "lineage", "replay elo", "strength"),
+    *("gauntlet", "rating fit", "rating people", "bench", "doctor", "cluster status"),
+)
+"""commands that print a table and are not called lists"""
+
+
+def test_every_command_that_lists_answers_in_each_form() -> None:
+    known = {name: place for group in COMMANDS.values() for name, place in group.items()}
+    lists = [name for name, place in known.items() if _summary(place).startswith("List")]
+    assert {"metrics list", "tiers", "harnesses", "model architectures"} <= {*lists}
+    assert {name: forms(name) for name in (*lists, *TABLES)} == dict.fromkeys(
+        (*lists, *TABLES), ("table", "json", "csv", "parquet")
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "header"),
+    [
+        (["tiers"], "tier,participant,harness,simulations"),
+        (["harnesses"], "harness,title,evaluators,policy,searches,seats,lockstep,models"),
+        (["model", "architectures"], "architecture,square8,square19,hex8,hexagonal"),
+        (["metrics", "list"], "name,type,labels,help"),
+    ],
+)
+def test_a_list_without_a_log_is_csv_too(command, header, capfdbinary) -> None:
+    assert main([*command, "--format", "csv"]) == 0
+    first, *rest = capfdbinary.readouterr().out.decode().splitlines()
+    assert first == header
+    assert len(rest) > 3
 
 
 def printed(width: int, *, fold_columns: bool = True, wide: int = 1) -> str:
