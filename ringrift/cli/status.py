@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from ringrift.cluster.screen import consumers_table, generations_table, ratings_
 from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import one_line, table
 from ringrift.insight.generations import ConfigView, LoopView
+from ringrift.insight.usage import Used, used_since
 from ringrift.log.errors import LogUnavailable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
@@ -37,6 +38,8 @@ from ringrift.runtime.cluster_view import ClusterView, Queue, Voters, cluster_vi
 ELECTION = Backoff(first_seconds=0.2, longest_seconds=1.0, budget_seconds=10.0)
 """a new leader takes 4 to 9 s"""
 GIB = 1024**3
+USED_SINCE = timedelta(minutes=10)
+"""of the share of each machine that was used"""
 
 
 class StreamStatus(Struct, frozen=True):
@@ -51,7 +54,7 @@ class StreamStatus(Struct, frozen=True):
 
 class Status(Struct, frozen=True, kw_only=True):
     """The document that `--json` prints. `work` is that of `cluster`; `dead_letters` counts the
-    unresolved ones."""
+    unresolved ones; `used` is that of the last `USED_SINCE`, by node."""
 
     server: str
     version: str
@@ -62,6 +65,7 @@ class Status(Struct, frozen=True, kw_only=True):
     work: tuple[Queue, ...]
     dead_letters: int
     cluster: ClusterView
+    used: dict[str, Used]
 
 
 async def status(*, session: Tabular = TABLE) -> int:
@@ -138,6 +142,7 @@ async def _show_status(log: JetStreamLog, session: Tabular) -> None:
         work=cluster.work,
         dead_letters=view.dead_letters,
         cluster=cluster,
+        used=await used_since(log, datetime.now(UTC) - USED_SINCE),
     )
     rows = (
         {"config": name, **row}
@@ -184,6 +189,8 @@ def _texts(
     yield f"work: {'; '.join(work) or 'no queue'}"
     hint = ": see `ringrift dlq list`" if known.dead_letters else ""
     yield f"dead letters: {known.dead_letters}{hint}\n"
+    for name, used in known.used.items():
+        yield f"cores of {name} in the last minutes: {used}"
     yield from _cluster_lines(known.cluster)
 
 

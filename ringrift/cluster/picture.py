@@ -19,6 +19,7 @@ from ringrift.insight.generations import ConfigView, Generation, verdict_of
 from ringrift.insight.live import Live
 from ringrift.insight.needs import Need, needs
 from ringrift.insight.running import Match
+from ringrift.insight.usage import used
 from ringrift.runtime.processes import PROCESSES
 
 Page = Literal["loop", "needs", "processes"]
@@ -309,7 +310,11 @@ def _processes(live: Live) -> Text:
     if lags:
         name = max(lags, key=lags.__getitem__)
         line.append(f"; {name} is {plural(lags[name], 'event')} behind")
-    return line.append(f"; {plural(errors, 'error')}" if errors else "")
+    line.append(f"; {plural(errors, 'error')}" if errors else "")
+    if live.loop.used:
+        *_, (_, whole) = used([live.loop.used]).items()
+        line.append(f"; cores {whole}")
+    return line
 
 
 def process_lines(live: Live) -> Iterator[Text]:

@@ -10,6 +10,7 @@ import contextlib
 import shlex
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
 from ringrift.insight.live import Live
 from ringrift.insight.plot_style import elo_over_games
+from ringrift.insight.usage import used_since
 from ringrift.log import marks, read
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.wire import shown_address, split_servers
@@ -74,6 +76,8 @@ async def up(
         stop_on_signals(loop.stopping.set)
         await loop.run(seconds)
         print_summary(out, loop.live.loop, data)
+        for name, used in (await used_since(log, loop.started)).items():
+            out.print(f"cores of {name}: {used}", soft_wrap=True)
         out.print(f"continue with: {_continue_with(command, loop.live.loop)}", soft_wrap=True)
     if loop.problem:
         complain(f"ringrift up: {loop.problem}")
@@ -106,6 +110,7 @@ class Loop:
         self.log, self.url, self.data, self.server = log, url, data, server
         self.live = Live(log)
         self.screen = Watching(self.live, out, f"{shown_address(url)}, {data}")
+        self.started = datetime.now(UTC)
         self.stopping = asyncio.Event()
         self.problem: str | None = None
         planned = copies(PROCESSES.values(), threads(), gpu=torch.cuda.is_available())

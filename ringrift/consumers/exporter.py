@@ -77,7 +77,11 @@ async def _export(process: Process) -> None:
         if len(waiting[game.config]) >= settings.games:
             games = waiting.pop(game.config)
             expected = newest_seq.get(game.config, 0)
-            cut = await _cut(process, games, previous, expected)
+            process.condition.work_began(process.clock.monotonic())
+            try:
+                cut = await _cut(process, games, previous, expected)
+            finally:
+                process.condition.work_ended(process.clock.monotonic())
             last[game.config], newest_seq[game.config] = cut
             settings = await _settings(process)  # changed settings apply from the next shard on
 

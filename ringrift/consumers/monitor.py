@@ -19,6 +19,7 @@ from ringrift.runtime.decide import act
 from ringrift.runtime.process import Job, Process
 from ringrift.runtime.processes import PROCESSES
 from ringrift.runtime.run import run
+from ringrift.runtime.usage import Usage
 
 OBSERVE_SECONDS = 2.0
 MISSING_SECONDS = 20.0
@@ -113,15 +114,19 @@ async def observe(process: Process, fence: Expect) -> None:
     known = Known()
     async for event, _ in read.facts(process.log, *OBSERVATIONS):
         known.take(event)
+    usage = Usage(process.clock.monotonic())
     while True:
-        await _observe_once(process, fence, known)
+        await _observe_once(process, fence, known, usage)
         await asyncio.sleep(OBSERVE_SECONDS)
 
 
-async def _observe_once(process: Process, fence: Expect, known: Known) -> None:
+async def _observe_once(process: Process, fence: Expect, known: Known, usage: Usage) -> None:
     facts: list[Fact] = list(known.changes(await process.presence.nodes()))
-    running = {beat.consumer for beat in await process.presence.all()}
-    facts += known.kinds(running, process.clock.monotonic())
+    beats, clock = await process.presence.all(), process.clock.monotonic()
+    facts += known.kinds({beat.consumer for beat in beats}, clock)
+    usage.look(beats, clock)
+    if (sample := usage.sample(clock)) is not None:
+        facts.append(sample)
     now = await voters(process.log)
     # without a leader an election is on; its result is recorded, not the election itself
     if now.leader is not None and now.level != known.quorum:

@@ -241,6 +241,8 @@ class LoopView:
     left_out: set[str] = field(default_factory=set)
     """Retracted tickets."""
     troubles: Troubles = field(default_factory=Troubles)
+    used: facts.UtilisationSampled | None = None
+    """How the machines were used in the last minute."""
 
     def __post_init__(self) -> None:
         self.scored = self.table()
@@ -277,6 +279,8 @@ class LoopView:
                 self.generations_wanted = event.settings.generations
                 for config in event.settings.configs:
                     self.of(config)
+            case facts.UtilisationSampled():
+                self.used = event
             case facts.DeadLetterStored():
                 self.dead_letters += 1
             case facts.DeadLetterResolved():

@@ -76,6 +76,12 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     """digest of the deciders that folded `folds`"""
     lag: int | None = None
     """messages of the stream it follows that it has not taken yet; None if it follows none"""
+    cores: int = 0
+    """of the node; 0 in a program that does not say"""
+    threads: int = 1
+    """that its work uses"""
+    busy: bool | None = None
+    """whether it works now; None if it is no worker"""
 
     def behind(self, tail: int) -> int | None:
         """How far it is behind: events of `EVENTS`, which ends at `tail`, if it folds them."""

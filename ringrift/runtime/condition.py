@@ -23,18 +23,41 @@ class Condition:
         self._heard_at: float | None = None
         self._has_ticket = False
         self._worked_at = 0.0
+        self._busy_seconds = 0.0
+        self._busy_since: float | None = None
 
     def ticket_taken(self, now: float) -> None:
         """A ticket is in hand."""
         self._has_ticket, self._worked_at = True, now
+        self.work_began(now)
 
     def ticket_progressed(self, now: float) -> None:
         """The ticket in hand makes progress. May be called from any thread, even after the end."""
         self._worked_at = now
 
-    def ticket_ended(self) -> None:
+    def ticket_ended(self, now: float) -> None:
         """No ticket is in hand any more."""
         self._has_ticket = False
+        self.work_ended(now)
+
+    def work_began(self, now: float) -> None:
+        """From now on the process is busy."""
+        self._busy_since = now
+
+    def work_ended(self, now: float) -> None:
+        """The process is idle again."""
+        self._busy_seconds, self._busy_since = self.busy_seconds(now), None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the process works now."""
+        return self._busy_since is not None
+
+    def busy_seconds(self, now: float) -> float:
+        """How long the process has worked since it started."""
+        return self._busy_seconds + (
+            now - self._busy_since if self._busy_since is not None else 0.0
+        )
 
     def observed(self, seq: int | None, tail: int, now: float) -> None:
         """The server answered: its log ends at `tail`, and this process has folded up to `seq`

@@ -65,6 +65,12 @@ class Fleet:
         measure_cluster(metrics, view)
         self._measure_nodes(metrics, view, beats)
         await measure_configs(metrics, self._log)
+        for recorded in await read.latest_of_each(self._log, f.UtilisationSampled):
+            sample = recorded.event
+            for name, node in list(sample.nodes.items())[:NODES_MAX]:
+                for work, seconds in node.busy.items():
+                    share = seconds / (sample.seconds * node.cores)
+                    metrics.set("ringrift_node_used_ratio", share, name, work)
         return metrics
 
     async def _count(self) -> None:

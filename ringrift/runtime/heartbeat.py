@@ -18,8 +18,9 @@ from ringrift.log.presence import HEARTBEAT_SECONDS, Heartbeat
 from ringrift.log.protocol import Expect
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.folds import code_version
-from ringrift.runtime.host import NODE_WIDE, used_shares
+from ringrift.runtime.host import NODE_WIDE, cores, threads, used_shares
 from ringrift.runtime.process import Process
+from ringrift.runtime.usage import work_of
 
 
 async def beat(process: Process) -> None:
@@ -48,6 +49,9 @@ async def _goal(process: Process) -> int:
 
 async def beat_once(process: Process, *, left: bool = False) -> None:
     """Write one heartbeat. The last one reports that the process has `left`."""
+    if work := work_of(process.name):
+        busy_seconds = process.condition.busy_seconds(process.clock.monotonic())
+        process.metrics.set("ringrift_busy_seconds_total", busy_seconds, work)
     heartbeat = Heartbeat(
         consumer=process.name,
         node=process.node,
@@ -62,6 +66,9 @@ async def beat_once(process: Process, *, left: bool = False) -> None:
         health=process.health_address,
         tier=pressure.worst(process.tiers)[1],
         lag=process.condition.lag_events,
+        cores=cores(),
+        threads=threads() if work != "export" else 1,
+        busy=process.condition.busy if work else None,
     )
     await process.presence.beat(heartbeat)
 

@@ -33,6 +33,11 @@ def threads() -> int:
         if not given.isdigit() or int(given) < 1:
             sys.exit(f"RINGRIFT_THREADS={given!r}: give a number of threads, at least 1")
         return int(given)
+    return cores()
+
+
+def cores() -> int:
+    """Cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

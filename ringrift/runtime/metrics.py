@@ -50,6 +50,7 @@ _LIST = (
     _counter("ringrift_consumer_errors_total", "Dead letters and failed tickets."),
     _counter("ringrift_decisions_total", "Decisions written, by fact.", "fact"),
     _counter("ringrift_tickets_total", "Tickets that ended in this process.", "kind", "outcome"),
+    _counter("ringrift_busy_seconds_total", "Time that the process has worked.", "work"),
     _histogram("ringrift_ticket_seconds", "Time from taking a ticket to its end.", "kind"),
     _histogram(
         "ringrift_leader_election_latency_seconds",
@@ -71,6 +72,7 @@ _LIST = (
     _cluster("ringrift_resilience_score", "What the cluster can lose, 0 to 1; warns below 0.7."),
     _cluster("ringrift_resilience_level", "0 CRITICAL, 1 WARNING, 2 HEALTHY."),
     _cluster("ringrift_nodes", "Nodes by standing.", "standing"),
+    _cluster("ringrift_node_used_ratio", "Share of a node's cores used for work.", "node", "work"),
     _counter(
         "ringrift_nodes_reconnected_total", "Suspected or lost nodes that rejoined.", cluster=True
     ),

@@ -34,6 +34,7 @@ _GAMES: Facts = (f.GameCompleted, f.GameReanalysed)
 _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
 _OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged)
+_SAMPLED: Facts = (f.UtilisationSampled,)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 _LETTERS: Facts = (f.DeadLetterStored, f.DeadLetterRetryRequested, *_RETRIED)
@@ -41,6 +42,7 @@ _OUTBOX: Facts = (
     *(f.AlertRaised, f.AlertCleared, f.AlertDelivered, f.AlertDeliveryFailed),
     *(f.DeadLetterEscalated, f.DeadLetterResolved),
 )
+_ALERTING: Facts = (f.ShardExported, f.VelocityChanged, f.PromotionRejected, *_SAMPLED)
 _TRAINED: Facts = (f.TrainingFinished, f.TrainingFailed)
 _TRAINING: Facts = (f.TrainingStarted, f.TrainingCheckpointed, f.TrainingProgressed, *_TRAINED)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
@@ -204,7 +206,7 @@ _SPECS = (
         MONITOR_PORT,
         leased=True,
         decides=("fleet.nodes", "fleet.dead_letters"),
-        own_writes=(*_OBSERVED, *_RETRIED),
+        own_writes=(*_OBSERVED, *_SAMPLED, *_RETRIED),
         own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, f.BreakerReset),
         own_stores=(_BREAKERS, topology.WORK),
     ),
@@ -214,7 +216,7 @@ _SPECS = (
         leased=True,
         decides=("fleet.alerts",),
         own_writes=(f.AlertDelivered, f.AlertDeliveryFailed),
-        own_reads=(*RULES_OF, f.ShardExported, f.VelocityChanged, *_OUTBOX),
+        own_reads=(*RULES_OF, *_ALERTING, *_OUTBOX),
     ),
     ProcessSpec(
         "selfplay",

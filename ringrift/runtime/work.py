@@ -133,8 +133,9 @@ async def _serve(
     finally:
         alive.cancel()
         reset_contextvars(**causes)
-        process.condition.ticket_ended()
-        seconds = process.clock.monotonic() - began
+        ended = process.clock.monotonic()
+        process.condition.ticket_ended(ended)
+        seconds = ended - began
         process.metrics.add("ringrift_tickets_total", kind, outcome)
         process.metrics.observe("ringrift_ticket_seconds", seconds, kind)
 

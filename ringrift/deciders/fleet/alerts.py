@@ -1,6 +1,7 @@
 """What needs a person? A failure or an observation that has lasted for a minute, a setback that has
 lasted for hours (`ringrift.deciders.fleet.troubles` has the rules), dead letters that no retry will
-resolve, a pause that lasts, and 5,000 games of a config without a network above the heuristic.
+resolve, a pause that lasts, cores that wait for work while there is something to learn, and 5,000
+games of a config without a network above the heuristic.
 
 An alert is raised once and cleared once. Time comes with every event, so any fact moves the clock;
 a recorded tick does so in a quiet log."""
@@ -19,6 +20,10 @@ LETTERS_MAX = 1_000
 TEXT_CHARS_MAX = 1_000
 BASELINE_GAMES = 5_000
 """games after which a network should beat the heuristic (requirements G08.26 and G10.10)"""
+NO_TICKET = "a-ticket"
+"""what cores wait for when there is no work (`UtilisationSampled`)"""
+IDLE_WEIGHT = 0.1
+"""of the newest sample, which comes every minute: the last ten count most"""
 Key = tuple[str, str, str]
 """alert, scope, item; joined by spaces in the state"""
 
@@ -55,6 +60,10 @@ class Alerts(Struct, frozen=True, kw_only=True):
     conditions: dict[str, Condition] = {}
     letters: tuple[str, ...] = ()
     configs: dict[str, Baseline] = {}
+    judged: dict[str, int] = {}
+    """newest generation with a verdict, by config"""
+    idle: float = 0.0
+    """share of the cores that waited for a ticket, in the last samples"""
 
 
 DECIDER = Decider("alerts", Alerts)
@@ -114,6 +123,30 @@ def measured(state: Alerts, fact: f.VelocityChanged, context: Context) -> Alerts
     item = state.configs.get(fact.config, Baseline())
     item = replace(item, above=fact.elo_above_heuristic)
     return _compared(state, fact.config, item, context)
+
+
+@DECIDER.evolves
+def judged(state: Alerts, fact: f.ModelPromoted | f.PromotionRejected) -> Alerts:
+    newest = max(fact.generation, state.judged.get(fact.config, 0))
+    return replace(state, judged={**state.judged, fact.config: newest})
+
+
+@DECIDER.evolves
+def sampled(state: Alerts, fact: f.UtilisationSampled, context: Context) -> Alerts:
+    """Compare what waited for a ticket with the limit; nothing has to work once all is judged."""
+    cores = sum(node.cores for node in fact.nodes.values())
+    waited = sum(node.waited.get(NO_TICKET, 0.0) for node in fact.nodes.values())
+    now = min(waited / (cores * fact.seconds), 1.0) if cores else 0.0
+    idle = state.idle + IDLE_WEIGHT * (now - state.idle)
+    state, settings = replace(state, idle=idle), context.settings
+    wanted = settings.generations or f.COUNT_MAX
+    learns = any(state.judged.get(config, 0) < wanted for config in settings.configs)
+    if not learns or idle <= 1.0 - settings.alerts.used_min:
+        return _ended(state, ("cores-idle", "all", ""))
+    text = (
+        f"{idle:.0%} of the cores wait for a ticket: `ringrift status` says what configs wait for"
+    )
+    return _begun(state, ("cores-idle", "all", ""), text, context)
 
 
 @DECIDER.evolves

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from ringrift.events.facts.vocabulary import *
 
 WorkKinds = Annotated[tuple[WorkKind, ...], Meta(max_length=3)]
 Resource = Literal["ram", "vram", "disk", "files"]
 Tier = Literal["normal", "caution", "warning", "critical", "emergency"]
+NODES_MAX = 1_000
+"""nodes in one fact"""
 QuorumLevel = Literal["HEALTHY", "DEGRADED", "MINIMUM", "LOST"]
 
 
@@ -87,6 +89,22 @@ class NodeAssigned(NodeFact, subject="node.{node}.assigned"):
     why: Text
     preempts: bool = False
     settings_version: Count
+
+
+class NodeUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the cores of a node were used: core-seconds `busy` by work, and of those that were not
+    used, by what their workers waited for."""
+
+    cores: Positive
+    busy: Annotated[dict[Token, NonNegative], Meta(max_length=10)]
+    waited: Annotated[dict[Name, NonNegative], Meta(max_length=10)]
+
+
+class UtilisationSampled(Fact, subject="node.all.utilisation-sampled"):
+    """How the nodes with workers were used in the last `seconds`, as the monitor observed."""
+
+    seconds: Above0
+    nodes: Annotated[dict[Token, NodeUse], Meta(max_length=NODES_MAX)]
 
 
 class WorkEscalated(ConfigDecision, subject="ageing.{config}.work-escalated"):

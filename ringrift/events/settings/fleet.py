@@ -139,5 +139,8 @@ class AlertSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     token"""
     after_seconds: kinds.NonNegativeFloat = 60.0
     """time after which a failure or an observation is an alert: most restarts are shorter"""
+    used_min: kinds.Fraction = 0.8
+    """share of the cores that must not wait for a ticket while something is to be learned; less,
+    for about ten minutes, is an alert (requirement G14.21: 80 to 85 %)"""
     setback_seconds: kinds.NonNegativeFloat = 21_600.0
     """the same for setbacks, which the loop answers itself; 6 h are a few generations"""

@@ -8,6 +8,8 @@ _WORK = """
     UNION ALL SELECT time, config, node, 'evaluation', games, play_seconds FROM evaluation_scored
     UNION ALL SELECT time, config, node, 'training', 0, train_seconds FROM training_finished
 """
+_SUMS = "MAP(VARCHAR, DOUBLE)"
+_NODES = f"MAP(VARCHAR, STRUCT(cores BIGINT, busy {_SUMS}, waited {_SUMS}))"
 PRICES = "(SELECT node, arg_max(cost_per_hour, seq) AS per_hour FROM node_registered GROUP BY node)"
 """The hourly cost of each registered node, by its newest registration."""
 
@@ -32,6 +34,21 @@ READY_VIEWS: dict[str, str] = {
         SELECT time_bucket(INTERVAL 1 HOUR, time) AS hour, config, work,
                sum(games)::BIGINT AS games, sum(seconds) AS worker_seconds, count(*) AS tickets
         FROM work GROUP BY ALL ORDER BY hour, config, work
+    """,
+    # core-seconds of each node by work, and those that nothing used by what they waited for
+    "utilisation": f"""
+        WITH node AS (
+            SELECT time, seconds, unnest(map_entries(nodes::{_NODES}), recursive := true)
+            FROM utilisation_sampled
+        ), part AS (
+            SELECT time, key AS node, seconds * cores AS total, true AS used,
+                   unnest(map_entries(busy)) AS entry FROM node
+            UNION ALL SELECT time, key, seconds * cores, false,
+                   unnest(map_entries(waited)) FROM node
+        )
+        SELECT time, node, used, entry.key AS what, entry.value AS core_seconds,
+               entry.value / total AS share
+        FROM part ORDER BY time, node, used DESC, core_seconds DESC
     """,
     # hours of work and their cost, NULL for a node that is not registered
     "cost": f"""

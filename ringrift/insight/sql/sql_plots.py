@@ -26,6 +26,11 @@ THROUGHPUT = f"""
            count(*) / any_value(step) * 60 AS rate, any_value(low) AS low, any_value(step) AS step
     FROM game_completed, span WHERE config = $1 GROUP BY origin, second ORDER BY second
 """
+USED = """
+    SELECT (epoch(time) - epoch($1::TIMESTAMP)) / 60 AS minute,
+           100 * coalesce(sum(core_seconds) FILTER (used), 0) / sum(core_seconds) AS used
+    FROM utilisation WHERE time >= $1::TIMESTAMP GROUP BY time ORDER BY time
+"""
 LOSS = """
     SELECT generation, step, loss, validation_loss FROM training_progressed
     WHERE config = $1 ORDER BY generation, step
@@ -66,7 +71,7 @@ async def elo(log: Log, config: str, path: Path, progress: Progress | None = Non
 
 
 def throughput(connection: Connection, config: str, path: Path) -> None:
-    """Draw games per minute over time, by origin."""
+    """Draw games per minute over time, by origin, and the share of all cores that was used."""
     found = _columns(connection, "games", config, THROUGHPUT)
     origins = sorted(set(found["origin"]))
     width = found["step"][0] / 60 / len(origins)
@@ -78,6 +83,13 @@ def throughput(connection: Connection, config: str, path: Path) -> None:
             colour = plots.WORK_COLOURS.get(origin, plots.INK)
             axes.bar(left, found["rate"][mine], width, align="edge", label=origin, color=colour)
         axes.set_ylim(bottom=0)
+        used = connection.execute(USED, [found["low"][0].item()]).fetchnumpy()
+        if len(used["minute"]):
+            line = axes.twinx()
+            axes.plot([], [], color=plots.INK, lw=1, label="cores used")
+            line.plot(used["minute"], used["used"], color=plots.INK, lw=1)
+            line.set_ylim(0, 100)
+            line.set_ylabel("cores used, %")
         plots.legend(axes)
 
 

@@ -1,4 +1,5 @@
-"""Speed of the loop: self-play as tickets are played, the network alone, and training.
+"""Speed of the loop: self-play as tickets are played, the network alone, and training; with
+`--seconds 240` or more, also how much of the machine a whole loop uses (`whole`).
 
 Self-play with the handcrafted heuristic at the leaves comes first; its games provide the positions
 and samples of the rest. Networks have fresh weights: speed does not depend on what they have
@@ -27,6 +28,7 @@ from ringrift.rules import Config
 from ringrift.rules.geometry import geometry
 from ringrift.search.harness import Model
 from ringrift.search.players import Evaluate
+from ringrift.tools.bench import whole
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Scope
 from ringrift.tools.bench.search import ARCHITECTURE, NO_MODEL, Batch, devices, fresh_network
 
@@ -36,13 +38,15 @@ GAMES_CALIBRATION = 2
 GAMES_MIN, GAMES_MAX = 16, SETTINGS.selfplay.games_per_ticket
 """Games of a run. Fewer at once leave the network with batches so small that the number says
 nothing about real tickets."""
+SECONDS_MAX = 5.0
+"""of a run of a part of the loop"""
 STEPS_UNLIMITED = 1_000_000_000
 
 
 async def benchmarks(scope: Scope) -> Benchmarks:
-    """All measurements of each config; a run lasts about `scope.seconds`, of self-play until its
-    games end."""
-    seconds, device = scope.seconds, devices()[-1]
+    """All measurements of each config; a run lasts about `scope.seconds`, at most `SECONDS_MAX`, of
+    self-play until its games end. Then, if a run lasts a minute or more, whole loops."""
+    seconds, device = min(scope.seconds, SECONDS_MAX), devices()[-1]
     for key in scope.configs or CONFIGS:
         config = Config.parse(key)
         network = fresh_network(config, device)
@@ -66,6 +70,8 @@ async def benchmarks(scope: Scope) -> Benchmarks:
         trainer = _trainer(window, device)
         name = f"loop/{key}/training/{ARCHITECTURE}/{device}"
         yield Benchmark(name, "samples/s", partial(_train, trainer, seconds))
+    if scope.seconds >= whole.SECONDS_MIN:
+        yield whole.benchmark(scope.configs or CONFIGS, scope.seconds)
 
 
 @dataclass

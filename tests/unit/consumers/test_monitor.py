@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 from support.system import System, running, until
@@ -18,6 +20,7 @@ from ringrift.events.facts import (
     DeadLetterRetryRequested,
     NodeJoined,
     NodePresenceChanged,
+    UtilisationSampled,
 )
 from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
@@ -114,3 +117,16 @@ def test_a_kind_of_process_without_heartbeats_is_recorded_once_and_when_it_retur
     assert back == [ConsumerPresenceChanged(consumer="trainer", present=True)]
     known.take(back[0])
     assert known.kinds(everything, 302.0) == []
+
+
+async def test_the_use_of_the_machines_is_recorded_every_minute(
+    system: System, process: Process
+) -> None:
+    async with running(monitor.main(process)):
+        beat = replace(HEARTBEAT, cores=2, busy=True)
+        while not await system.facts(UtilisationSampled):
+            await process.presence.beat(beat)
+            await asyncio.sleep(2.0)
+    (sample,) = await system.facts(UtilisationSampled)
+    assert sample.nodes["gpu1"].busy["selfplay"] == pytest.approx(sample.seconds, abs=4.0)
+    assert sum(sample.nodes["gpu1"].waited.values()) == pytest.approx(sample.seconds, abs=4.0)

@@ -166,3 +166,38 @@ def test_every_rule_has_a_name_that_a_fact_can_carry() -> None:
     assert len(set(names)) == len(names)
     for name in names:
         assert name.replace("-", "").isalnum()
+
+
+def utilisation(waited: float, reason: str = alerts.NO_TICKET) -> f.UtilisationSampled:
+    node = f.NodeUse(cores=2, busy={"selfplay": 120.0 - waited}, waited={reason: waited})
+    return f.UtilisationSampled(seconds=60.0, nodes={"n": node})
+
+
+def idle_alerts(sample: f.UtilisationSampled, settings: Settings, *before: Fact) -> list[str]:
+    life = Life(alerts.DECIDER)
+    life.at(0, f.SettingsChanged(version=1, settings=settings, why="w"))
+    found = [one for fact in before for one in life.at(0, fact)]
+    for minute in range(1, 31):
+        found += life.at(60 * minute, sample)
+    return brief(found)
+
+
+def test_cores_that_wait_for_tickets_while_there_is_something_to_learn_are_an_alert() -> None:
+    assert idle_alerts(utilisation(60.0), Settings()) == ["AlertRaised cores-idle all"]
+    assert idle_alerts(utilisation(20.0), Settings()) == []
+    assert idle_alerts(utilisation(120.0, "selfplay-is-paused"), Settings()) == []
+
+
+def test_cores_may_idle_once_all_is_judged() -> None:
+    verdict = f.PromotionRejected(
+        config=CONFIG,
+        generation=2,
+        model="ab" * 32,
+        current=None,
+        evidence=None,
+        why="w",
+        settings_version=1,
+    )
+    assert idle_alerts(utilisation(120.0), Settings(generations=2), verdict) == []
+    found = idle_alerts(utilisation(120.0), Settings(generations=3), verdict)
+    assert found == ["AlertRaised cores-idle all"]

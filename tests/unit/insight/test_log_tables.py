@@ -18,8 +18,10 @@ from ringrift.events.facts import (
     EvaluationScored,
     GameCompleted,
     NodeRegistered,
+    NodeUse,
     PipelinePaused,
     TrainingProgressed,
+    UtilisationSampled,
 )
 from ringrift.insight.rebuild import rebuild_elo
 from ringrift.insight.sql import log_tables as tables
@@ -39,6 +41,8 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 async def path(loop: TurningLoop, tmp_path: Path) -> Path:
+    node = NodeUse(cores=2, busy={"selfplay": 90.0}, waited={"a-ticket": 30.0})
+    await loop.put(UtilisationSampled(seconds=60.0, nodes={"n1": node}))
     await refresh(loop.log, tmp_path / FILE)
     return tmp_path / FILE
 
@@ -243,3 +247,8 @@ async def test_loss_curves_are_drawn(loop: TurningLoop, tmp_path: Path) -> None:
     PLOTS["loss"](connection, "hex8_2p", tmp_path / "x.png")
     connection.close()
     assert (tmp_path / "x.png").exists()
+
+
+async def test_the_share_of_a_machine_that_was_used_is_a_view(path: Path) -> None:
+    rows = ask(path, "SELECT node, used, what, share FROM utilisation")
+    assert rows == [("n1", True, "selfplay", 0.75), ("n1", False, "a-ticket", 0.25)]

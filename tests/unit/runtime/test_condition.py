@@ -70,6 +70,6 @@ def test_a_worker_without_progress_on_its_ticket_is_not_alive() -> None:
 def test_a_worker_without_a_ticket_is_alive() -> None:
     condition = Condition()
     condition.ticket_taken(10.0)
-    condition.ticket_ended()
+    condition.ticket_ended(12.0)
     condition.ticket_progressed(200.0)  # a thread that has not seen the end of its ticket yet
     assert condition.alive(1e6)

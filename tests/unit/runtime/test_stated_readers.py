@@ -113,6 +113,7 @@ def covers(asked: tuple[str, str], kind: EventType) -> bool:
 
 def test_the_alerter_reads_what_its_rules_and_handlers_name() -> None:
     """Its handler of the rules takes every fact, so the table names those of the rules."""
-    handled = {f.ShardExported, f.VelocityChanged, f.DeadLetterEscalated, f.DeadLetterResolved}
+    handled = {f.ShardExported, f.VelocityChanged, f.UtilisationSampled}
+    handled |= {f.PromotionRejected, f.DeadLetterEscalated, f.DeadLetterResolved}
     posted = {f.AlertRaised, f.AlertCleared, f.AlertDelivered, f.AlertDeliveryFailed}
     assert set(PROCESSES["alerter"].own_reads) == handled | posted | RULES_OF.keys()
