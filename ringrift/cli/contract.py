@@ -3,7 +3,17 @@ declarations in the code."""
 
 from pathlib import Path
 
-from ringrift.cli.common import HERE, TABLE, Form, PositiveInt, Session, opened, show, show_rows
+from ringrift.cli.common import (
+    HERE,
+    TABLE,
+    Form,
+    PositiveInt,
+    Session,
+    Source,
+    opened,
+    show,
+    show_rows,
+)
 from ringrift.cluster import monitoring
 from ringrift.cluster.terminal import complain
 from ringrift.errors import CommandError
@@ -28,20 +38,35 @@ def export(*, root: Path = ROOT) -> None:
         print(f"{'written' if (root / path).exists() else 'removed'}  {path}")
 
 
-def check(*, root: Path = ROOT) -> int:
-    """Compare the definitions in the repository with the code.
+async def check(*, root: Path = ROOT, server: str | None = None) -> int:
+    """Compare the definitions in the repository with the code, or with those of a server.
 
-    The exit status is 1 if a file is out of date.
+    The exit status is 1 if a file is out of date, or the server differs.
 
     Args:
-        root: Root of the repository.
+        root: Root of the repository; with --server, any folder with streams/ and consumers/.
+        server: URL of the server that is compared with the files.
     """
+    if server is not None:
+        return await _check_server(root, server)
     _require_root(root)
     outdated = contract.check(root, tables(), _engine_schemas())
     for path in outdated:
         print(f"{path} is out of date")
     print("run `ringrift contract export` and commit" if outdated else "all files are up to date")
     return EXIT_DIFFERENT if outdated else 0
+
+
+async def _check_server(root: Path, server: str) -> int:
+    if not (root / "streams").is_dir():
+        raise CommandError(f"{root / 'streams'} does not exist: name the folder above it as --root")
+    async with opened(Source(server=server)) as log:
+        try:
+            found = await contract.check_server(root, log)
+        except ValueError as error:
+            raise CommandError(f"{root}: {error}") from error
+    print("\n".join(found) or f"the server has what {root} declares")
+    return EXIT_DIFFERENT if found else 0
 
 
 async def apply(*, replicas: PositiveInt | None = None, session: Session = HERE) -> int:

@@ -4,6 +4,7 @@ DIR/voters/<name>/nats.conf          the file of the repository
 DIR/voters/<name>/ops/voter.conf     what is specific to the voter; also users.conf, tls/ and
                                      identity.json, see `ringrift.server.voter`
 DIR/credentials/<role>.txt           user:password, for RINGRIFT_CREDENTIALS
+DIR/streams/, DIR/consumers/         for `nats stream add --config`, with the cluster's replicas
 DIR/authority/ca.pem, ca.key         the certificate authority; the key never leaves this machine
 
 When the files are written again, for more voters, passwords and authority are kept.
@@ -21,9 +22,11 @@ from msgspec import Struct
 from ringrift.cluster.certificates import make_authority, make_server
 from ringrift.errors import CommandError
 from ringrift.log.login import read_login
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import AUTHORS
 from ringrift.server import configuration as conf
+from ringrift.server.contract import definitions
 from ringrift.server.edge import edge_conf
+from ringrift.server.ensure import CLUSTER_REPLICAS
 from ringrift.server.roles import new_passwords, roles, users_conf
 from ringrift.server.voter import Made, new_cluster, read_made, write_made
 
@@ -100,6 +103,9 @@ def write_cluster(
         )
         voters.append(voter)
     write_voters(folder, voters, {node.name: node.host for node in nodes})
+    for path, text in definitions(min(len(nodes), CLUSTER_REPLICAS)).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
     return voters
 
 
@@ -114,7 +120,7 @@ def write_voters(folder: Path, voters: Sequence[conf.Voter], hosts: Mapping[str,
     """Write the folders of the voters and the credentials of roles. `hosts` are the addresses at
     which the voters are reached. Raises CommandError."""
     made = _made(folder, voters)
-    rights = roles(PROCESSES.values())
+    rights = roles(AUTHORS)
     passwords = {}
     if any(voter.users for voter in voters):
         for role, fresh in new_passwords(rights).items():

@@ -2,9 +2,11 @@
 `consumers/` at the root of the repository are exported from here; `ringrift.server.ensure` creates
 those that a server lacks. Durations are in nanoseconds, as in the API."""
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
 from ringrift.events import REGISTRY
 from ringrift.events.facts import WorkKind
@@ -47,6 +49,28 @@ MARKER_SECONDS = 1
 NODE_SECONDS = 60
 BREAKER_SECONDS = 6 * 3600
 CONTROL_HISTORY = 10
+PEER_LAG_MAX, PEER_SILENT_SECONDS_MAX = 1000, 10
+"""operations that a copy may be behind, and seconds for which it may be silent; more is an alarm of
+`nats server check` and of `ringrift doctor`"""
+REDELIVERED_MAX = 50
+"""tickets of one consumer that workers took and did not finish; as many or more are an alarm"""
+_MONITOR = "io.nats.monitor"
+PEERS_EXPECTED = f"{_MONITOR}.peer-expect"
+_CHECKED = {f"{_MONITOR}.enabled": "true"}
+_STREAM_CHECKS = {
+    **_CHECKED,
+    f"{_MONITOR}.peer-lag-critical": str(PEER_LAG_MAX),
+    f"{_MONITOR}.peer-seen-critical": f"{PEER_SILENT_SECONDS_MAX}s",
+}
+_CONSUMER_CHECKS = {
+    **_CHECKED,
+    f"{_MONITOR}.outstanding-ack-critical": str(WORK_PENDING_MAX),
+    f"{_MONITOR}.waiting-critical": str(WORK_PENDING_MAX),
+    f"{_MONITOR}.unprocessed-critical": str(WORK_TICKETS_MAX),
+    f"{_MONITOR}.redelivery-critical": str(REDELIVERED_MAX),
+}
+"""metadata by which `nats server check` and `nats audit` judge; not by the time since the last
+acknowledgement, because an idle queue is no alarm"""
 
 
 class StreamConfig(Struct, frozen=True, kw_only=True):
@@ -67,13 +91,29 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
     max_bytes: int = -1
     max_msgs: int = -1
     max_msgs_per_subject: int = -1
+    max_msg_size: int = -1
     max_consumers: int = CONSUMERS_MAX
     duplicate_window: int = 120 * SECOND
     allow_direct: bool = True
     allow_atomic: bool = False
     allow_msg_ttl: bool = False
     deny_delete: bool = False
+    allow_rollup_hdrs: bool = False
     subject_delete_marker_ttl: int = 0
+    metadata: dict[str, str] = field(default_factory=_STREAM_CHECKS.copy)
+
+    def with_replicas(self, replicas: int) -> dict[str, Any]:
+        """Return the configuration as plain values, with this number of copies."""
+        return replicated(msgspec.to_builtins(self), replicas)
+
+
+def replicated(config: Mapping[str, Any], replicas: int) -> dict[str, Any]:
+    """Return a stream's configuration with another number of copies, which its checks then
+    expect."""
+    metadata = {**config.get("metadata", {}), PEERS_EXPECTED: str(replicas)}
+    if replicas == 1:  # a check would call the stream not clustered
+        del metadata[PEERS_EXPECTED]
+    return {**config, "num_replicas": replicas, "metadata": metadata}
 
 
 class ConsumerConfig(Struct, frozen=True, kw_only=True):
@@ -89,6 +129,7 @@ class ConsumerConfig(Struct, frozen=True, kw_only=True):
     max_deliver: int = -1
     max_ack_pending: int = WORK_PENDING_MAX
     max_waiting: int = WORK_PENDING_MAX
+    metadata: dict[str, str] = field(default_factory=_CONSUMER_CHECKS.copy)
 
 
 def _contexts_of(stream: str) -> tuple[str, ...]:
@@ -110,6 +151,7 @@ def _bucket(
         deny_delete=True,
         allow_msg_ttl=marker > 0,
         subject_delete_marker_ttl=marker * SECOND,
+        allow_rollup_hdrs=marker > 0,  # the server insists: a marker deletes what it ends
     )
 
 

@@ -18,7 +18,7 @@ from ringrift.events import REGISTRY, Fact, facts as f
 from ringrift.events.tickets import OUTCOMES, REQUESTS
 from ringrift.log import topology
 
-Role = Literal["worker", "trainer", "evaluator", "coordinator"]
+Role = Literal["worker", "trainer", "evaluator", "coordinator", "oncall"]
 Facts = tuple[type[Fact], ...]
 _MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
 _FOLDS, _CHECKPOINTS = f"OBJ_{topology.FOLD_BUCKET}", f"OBJ_{topology.CHECKPOINT_BUCKET}"
@@ -251,6 +251,18 @@ _SPECS = (
     ),
 )
 PROCESSES: dict[str, ProcessSpec] = {spec.name: spec for spec in _SPECS}
+_BY_ONCALL: Facts = (
+    *STEERING,
+    *_RETRIED,
+    *(f.EvaluationRequested, f.ReanalysisRequested, f.HyperparametersAdjusted),
+    *(f.NodeRegistered, f.BreakerReset),
+)
+PEOPLE = ProcessSpec(
+    COMMANDS, 0, "oncall", own_writes=_BY_ONCALL, own_stores=(_BREAKERS, topology.WORK)
+)
+"""what a person on call writes by commands: nothing that decides about networks or games"""
+AUTHORS = (*PROCESSES.values(), PEOPLE)
+"""rows whose roles are users of a cluster"""
 LEASED = tuple(spec.name for spec in PROCESSES.values() if spec.leased)
 """processes of which one at a time acts, under a lease of the same name"""
 

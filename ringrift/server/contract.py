@@ -20,8 +20,12 @@ from typing import Any
 import msgspec
 
 from ringrift.events import REGISTRY, EventType
+from ringrift.log import api
+from ringrift.log.errors import ServerRefused
+from ringrift.log.protocol import Log
 from ringrift.log.topology import CONSUMERS, STREAMS, WORK
 from ringrift.server import configuration as conf
+from ringrift.server.ensure import differences
 
 Tables = Mapping[str, str]
 """Markdown tables, and the AsyncAPI document, by name: from `ringrift.insight.process_tables`"""
@@ -54,12 +58,37 @@ def files(root: Path, tables: Tables, more: Tables = NONE) -> dict[str, str]:
     for page in PAGES:
         if (text := _content(root / page)) is not None:
             found[page] = _TABLE.sub(lambda part: f"{part[1]}\n{tables[part[2]]}\n{part[3]}", text)
-    for stream in STREAMS:
-        found[f"streams/{stream.name}.json"] = _pretty(msgspec.to_builtins(stream))
-    for consumer in CONSUMERS:
-        found[f"consumers/{WORK}.{consumer.name}.json"] = _pretty(msgspec.to_builtins(consumer))
+    found |= definitions(1)
     for kind in REGISTRY.values():
         found[f"schemas/{kind.name}.v{kind.version}.json"] = _pretty(schema(kind))
+    return found
+
+
+def definitions(replicas: int) -> dict[str, str]:
+    """Content of the files of streams, with this number of copies, and of consumers, by path."""
+    found = {
+        f"streams/{stream.name}.json": _pretty(stream.with_replicas(replicas)) for stream in STREAMS
+    }
+    for consumer in CONSUMERS:
+        found[f"consumers/{WORK}.{consumer.name}.json"] = _pretty(msgspec.to_builtins(consumer))
+    return found
+
+
+async def check_server(root: Path, log: Log) -> list[str]:
+    """Differences of a server's streams and consumers from the files under `root`, as text. Raises
+    ServerRefused, LogUnavailable, ValueError for a file that is no JSON."""
+    found = []
+    for kind, asking in (("streams", "STREAM.INFO"), ("consumers", "CONSUMER.INFO")):
+        for path in sorted((root / kind).glob("*.json")):
+            declared = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+            try:
+                actual = (await log.call(f"{asking}.{path.stem}"))["config"]
+            except ServerRefused as error:
+                if error.code not in (api.NO_STREAM, api.NO_CONSUMER):
+                    raise
+                found.append(f"{path.stem}: not on the server")
+                continue
+            found += map(str, differences(path.stem, declared, actual))
     return found
 
 

@@ -1,9 +1,10 @@
 """Creates the declared streams and consumers that are missing on a server, and reports differences.
 
-What exists is not changed, with four exceptions. A stream of an older build gets the subjects of
+What exists is not changed, with five exceptions. A stream of an older build gets the subjects of
 new facts, or they could not be stored; room for all readers of a fleet; and no compression, because
 compression can damage the copy of a follower. A consumer of a build without priorities is narrowed,
-or the consumers of the other priorities could not be created."""
+or the consumers of the other priorities could not be created. Streams and consumers get the
+metadata by which `nats server check` judges."""
 
 import asyncio
 import contextlib
@@ -17,7 +18,15 @@ from ringrift.log import api
 from ringrift.log.errors import ServerRefused, StreamMissing, VoterAway
 from ringrift.log.protocol import Log
 from ringrift.log.retry import QUICK, Backoff
-from ringrift.log.topology import CONSUMERS, EVENTS, STREAMS, WORK, ConsumerConfig, StreamConfig
+from ringrift.log.topology import (
+    CONSUMERS,
+    EVENTS,
+    STREAMS,
+    WORK,
+    ConsumerConfig,
+    StreamConfig,
+    replicated,
+)
 
 CLUSTER_REPLICAS = 3
 """of a new cluster, also of one of five: `ringrift cluster grow --replicas 5` creates more"""
@@ -61,14 +70,14 @@ async def ensure(
     drift: list[Drift] = []
     wanted = replicas or await replicas_there(log)
     for stream in streams:
-        declared = msgspec.to_builtins(stream) | {"num_replicas": wanted}
+        declared = stream.with_replicas(wanted)
         actual = await _config(log, f"STREAM.INFO.{stream.name}")
         if actual is None:
             actual = await create(log, stream.name, declared)
         elif (updated := _updated(stream, actual)) != actual:
             actual = (await log.call(f"STREAM.UPDATE.{stream.name}", updated))["config"]
         if replicas is None:
-            del declared["num_replicas"]
+            declared = _with_any_replicas(stream)
         drift += differences(stream.name, declared, actual)
     for consumer in consumers:
         declared = msgspec.to_builtins(consumer)
@@ -81,6 +90,9 @@ async def ensure(
             del actual["filter_subject"]
             narrowed = actual | {"filter_subjects": declared["filter_subjects"]}
             update = request | {"config": narrowed, "action": "update"}
+            actual = await _created(log, creating, update)
+        elif (updated := _labelled(actual, declared["metadata"])) != actual:
+            update = request | {"config": updated, "action": "update"}
             actual = await _created(log, creating, update)
         drift += differences(f"{WORK}.{consumer.name}", declared, actual)
     return drift
@@ -133,7 +145,19 @@ def _updated(stream: StreamConfig, actual: Mapping[str, Any]) -> dict[str, Any]:
     updated["max_consumers"] = max(actual.get("max_consumers", -1), stream.max_consumers)
     if stream.compression == "none" != actual.get("compression", "none"):
         updated["compression"] = "none"
-    return updated
+    return replicated(_labelled(updated, stream.metadata), actual["num_replicas"])
+
+
+def _labelled(config: Mapping[str, Any], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """A configuration with metadata besides that of the server and of others."""
+    return {**config, "metadata": {**config.get("metadata", {}), **metadata}}
+
+
+def _with_any_replicas(stream: StreamConfig) -> dict[str, Any]:
+    """The declaration of a stream without the number of its copies."""
+    declared: dict[str, Any] = msgspec.to_builtins(stream)
+    del declared["num_replicas"]
+    return declared
 
 
 async def replicas_there(log: Log) -> int:
@@ -144,7 +168,7 @@ async def replicas_there(log: Log) -> int:
         return int(there["num_replicas"])
     events = next(stream for stream in STREAMS if stream.name == EVENTS)
     try:
-        await create(log, EVENTS, msgspec.to_builtins(events) | {"num_replicas": CLUSTER_REPLICAS})
+        await create(log, EVENTS, events.with_replicas(CLUSTER_REPLICAS))
     except ServerRefused as error:
         if error.code == api.NOT_CLUSTERED:
             return 1
@@ -190,6 +214,8 @@ def differences(name: str, declared: Mapping[str, Any], actual: Mapping[str, Any
         here = actual.get(field, type(value)())
         if field == "filter_subjects" and not here:  # the server has a field for a single filter
             here = [actual["filter_subject"]] if actual.get("filter_subject") else []
+        if field == "metadata":  # the server has some of its own
+            here = {key: here[key] for key in value if key in here}
         if (list(value) if isinstance(value, tuple) else value) != here:
             found.append(Drift(name, field, value, here))
     return found

@@ -22,7 +22,7 @@ from ringrift.log.errors import LogUnavailable, ServerError, ServerRefused
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
 from ringrift.log.retry import QUICK
-from ringrift.log.topology import EVENTS, STREAMS
+from ringrift.log.topology import EVENTS, STREAMS, replicated
 
 CHUNK_BYTES = 128 * 1024
 CHUNK_SECONDS_MAX = 30.0
@@ -201,7 +201,7 @@ async def set_replicas(log: Log, replicas: int, *, report: Report = lambda text:
     for name in await _names(log):
         config: dict[str, Any] = (await log.call(f"STREAM.INFO.{name}"))["config"]
         if name in declared and config["num_replicas"] != replicas:
-            await log.call(f"STREAM.UPDATE.{name}", config | {"num_replicas": replicas})
+            await log.call(f"STREAM.UPDATE.{name}", replicated(config, replicas))
             changed.append(name)
     for name in changed:
         await wait_until_current(log, name, replicas)

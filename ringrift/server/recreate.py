@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from ringrift.log import api, topology
@@ -128,7 +127,7 @@ async def recreate(log: Log, stream: str) -> None:
         if error.code != api.NO_STREAM:
             raise
     first_seq = time.time_ns() // 1_000_000
-    config = msgspec.to_builtins(declared) | {"num_replicas": replicas, "first_seq": first_seq}
+    config = declared.with_replicas(replicas) | {"first_seq": first_seq}
     await create(log, stream, config)
     if stream == WORK:
         await ensure(log, replicas=replicas, streams=())

@@ -3,7 +3,9 @@
     worker, trainer, evaluator, coordinator
               run processes: each may write the facts, buckets and tickets that the table of
               processes names
-    operator  everything: settings, pauses, purges, streams
+    oncall    a person, every day: looks, pauses, changes settings, retries, queues tickets, moves
+              leaderships; deletes nothing and changes no stream
+    operator  a person, behind glass: everything, also purges and streams
     viewer    reads, writes nothing
     edge      the link of a leaf node: the cluster may query it, it may write nothing itself
     system    the servers themselves, not the log: `nats server ...`, removing a voter
@@ -22,6 +24,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ringrift.events import Fact, type_of
 from ringrift.events.tickets import PRIORITIES
@@ -82,15 +85,18 @@ _READ_ANYWHERE = (
     "$JS.API.CONSUMER.NAMES.*",
     "$JS.API.CONSUMER.LIST.*",
 )
+_STEP_DOWN = ("$JS.API.STREAM.LEADER.STEPDOWN.*", "$JS.API.CONSUMER.LEADER.STEPDOWN.*.*")
 _STORED = ("ringrift.>", "$KV.>", "$O.>")
 """No user subscribes to these directly; all read the stored messages. This is also a lock: a
 consumer may be created that delivers to any subject, whatever its creator may publish, but the
 server delivers only where there is a subscriber."""
+_ADVISORIES = dict.fromkeys(("oncall", "viewer"), ("$JS.EVENT.>",))
 _SUBJECTS = {stream.name: stream.subjects for stream in STREAMS}
 
 
 def roles(processes: Iterable[Process]) -> dict[str, Role]:
-    """Every role by its name, which is its user's; those of processes from the table."""
+    """Every role by its name, which is its user's; those of processes and of `oncall` from the
+    table."""
     members: dict[str, list[Process]] = {}
     for process in processes:
         members.setdefault(process.role, []).append(process)
@@ -98,6 +104,9 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
         name: Role(publish=_reading() + _writing(group), subscribe=_listening(name))
         for name, group in members.items()
     }
+    found["oncall"] = replace(
+        found["oncall"], publish=(*(found["oncall"].publish or ()), *_STEP_DOWN)
+    )
     found["operator"] = Role(publish=None, subscribe=None, deny_subscribe=_STORED)
     found["viewer"] = Role(publish=_reading(), subscribe=_listening("viewer"))
     found["edge"] = Role(
@@ -125,9 +134,9 @@ def _reading() -> tuple[str, ...]:
     filter or without, on every stream but the queue."""
     calls = ("CREATE.{}.*", "CREATE.{}.*.>", "DELETE.{}.*", "MSG.NEXT.{}.*")
     names = [stream.name for stream in STREAMS if stream.name != WORK]
-    return _READ_ANYWHERE + tuple(
-        f"$JS.API.CONSUMER.{call.format(name)}" for name in names for call in calls
-    )
+    asking = (f"$JS.API.CONSUMER.{call.format(name)}" for name in names for call in calls)
+    # its pager acknowledges what it shows
+    return (*_READ_ANYWHERE, *asking, *(f"$JS.ACK.{name}.>" for name in names))
 
 
 def _writing(group: Iterable[Process]) -> tuple[str, ...]:
@@ -165,8 +174,9 @@ def _recreating() -> Iterable[str]:
 
 
 def _listening(role: str) -> tuple[str, ...]:
-    """The role's own inbox, and elections of stream leaders."""
-    return (f"_INBOX.{role}.>", f"{ELECTED}.*")
+    """The role's own inbox, and elections of stream leaders; people see what else JetStream
+    reports (`nats events`)."""
+    return (f"_INBOX.{role}.>", f"{ELECTED}.*", *_ADVISORIES.get(role, ()))
 
 
 def new_passwords(names: Iterable[str]) -> dict[str, str]:

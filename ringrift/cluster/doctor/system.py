@@ -1,8 +1,9 @@
 """Checks of a running system: server, streams, consumers, dead letters, clocks."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,19 @@ from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.log.read import settings_in_force
-from ringrift.log.topology import CONSUMERS, DEAD, EVENTS, NODE_BUCKET, STREAMS, WORK
+from ringrift.log.topology import (
+    CONSUMERS,
+    DEAD,
+    EVENTS,
+    NODE_BUCKET,
+    PEER_LAG_MAX,
+    PEER_SILENT_SECONDS_MAX,
+    REDELIVERED_MAX,
+    STREAMS,
+    WORK,
+    WORK_PENDING_MAX,
+    WORK_TICKETS_MAX,
+)
 from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import cluster_view, voters_in
 from ringrift.runtime.dead_letter_retry import unresolved
@@ -23,6 +36,12 @@ from ringrift.server.recreate import LEADERLESS_SECONDS_MAX, RECREATED, leaderle
 
 LAG_EVENTS_MAX = 1000
 """a decider further behind decides so late that it is noticed"""
+_QUEUE_LIMITS = {
+    "num_ack_pending": (WORK_PENDING_MAX, "tickets in progress, no more are delivered"),
+    "num_waiting": (WORK_PENDING_MAX, "workers wait for tickets, no more may"),
+    "num_pending": (WORK_TICKETS_MAX, "tickets wait, which fills the queue"),
+    "num_redelivered": (REDELIVERED_MAX, "tickets were taken and not finished"),
+}
 CLOCK_SKEW_SECONDS_MAX = 2.0
 """more makes ages and heartbeats look wrong; decisions use the times in the log"""
 
@@ -47,7 +66,8 @@ async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
         yield finding
     if any(finding.level == "fail" for finding in late):
         return  # without leaders the other questions would not be answered
-    for finding in declared({**streams, **await consumer_infos(log)}):
+    consumers = await consumer_infos(log)
+    for finding in (*declared({**streams, **consumers}), *queues(consumers)):
         yield finding
     if not {EVENTS, DEAD, f"KV_{NODE_BUCKET}"} <= streams.keys():
         return  # nothing has ever run here
@@ -62,7 +82,7 @@ def copies(streams: Infos) -> list[Finding]:
     """Streams without a leader, with copies that are away or behind, or with fewer copies than
     other streams: a stream with one copy is lost with its disk."""
     unled = [name for name, info in streams.items() if leaderless(info)]
-    late = {name: voters_in(info).away for name, info in streams.items() if name not in unled}
+    late = {name: _late(info) for name, info in streams.items() if name not in unled}
     remedy = "start that server; it catches up by itself"
     texts = [f"{name}: {', '.join(away)} away or behind" for name, away in late.items() if away]
     found = [warn("copies", text, remedy) for text in texts]
@@ -74,6 +94,27 @@ def copies(streams: Infos) -> list[Finding]:
     if fewer:
         remedy = f"`ringrift contract apply --replicas {most}`"
         found.append(warn("copies", f"{fewer}, other streams {most}", remedy))
+    return found
+
+
+def _late(info: Mapping[str, Any]) -> list[str]:
+    """Voters whose copies are away or behind, also by the thresholds of `nats server check`."""
+    away = set(voters_in(dict(info)).away)
+    for copy in (info.get("cluster") or {}).get("replicas") or ():
+        silent = copy.get("active", 0) / 1e9 > PEER_SILENT_SECONDS_MAX
+        if silent or copy.get("lag", 0) > PEER_LAG_MAX:
+            away.add(copy["name"])
+    return sorted(away)
+
+
+def queues(infos: Infos) -> list[Finding]:
+    """Durable consumers that `nats server check consumer` would raise an alarm about."""
+    remedy = "look at the workers: `ringrift status`, `nats consumer report WORK`"
+    found = []
+    for name, info in infos.items():
+        for field, (limit, text) in _QUEUE_LIMITS.items():
+            if (count := info.get(field, 0)) >= limit:
+                found.append(fail("queue", f"{name}: {count:,} {text}", remedy))
     return found
 
 
@@ -90,11 +131,11 @@ def _remedy(unled: Sequence[str]) -> str:
 def declared(infos: Infos) -> list[Finding]:
     """Streams and consumers that are missing or differ from their declarations. The number of
     replicas is not compared: it is the operator's choice."""
-    wanted = {each.name: msgspec.to_builtins(each) for each in STREAMS}
+    counts = {name: info["config"].get("num_replicas", 1) for name, info in infos.items()}
+    wanted = {each.name: each.with_replicas(counts.get(each.name, 1)) for each in STREAMS}
     wanted |= {f"{WORK}.{each.name}": msgspec.to_builtins(each) for each in CONSUMERS}
     drift: list[Drift] = []
     for name in wanted.keys() & infos.keys():
-        wanted[name].pop("num_replicas", None)
         drift += differences(name, wanted[name], infos[name]["config"])
     found = []
     if not infos:

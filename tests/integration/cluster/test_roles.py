@@ -6,16 +6,14 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import nats
 import pytest
 import pytest_asyncio
 from nats.errors import NoRespondersError
-from support.clusters import port_with_neighbours
+from support.secured import Place, secured
 
-from ringrift.cluster.files import parse_nodes, write_cluster
 from ringrift.events import draft
 from ringrift.events.facts import ConsumerStarted
 from ringrift.log.blobs import Blobs
@@ -24,8 +22,7 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.leases import hold
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.log.topology import EVENTS, GAMES, STREAMS
-from ringrift.runtime.processes import PROCESSES
-from ringrift.server.binary import find_binary
+from ringrift.runtime.processes import AUTHORS
 from ringrift.server.ensure import ensure
 from ringrift.server.recreate import RECREATED, recreate
 from ringrift.server.roles import roles
@@ -67,6 +64,7 @@ MAY_WRITE = {
         "key",
         "fold",
     },
+    "oncall": {"settings", "started", "ticket", "heartbeat"},
     "operator": set(FACTS),
     "viewer": set(),
 }
@@ -88,52 +86,10 @@ NOBODY_BUT_THE_OPERATOR = (
 )
 
 
-class Place:
-    """A running server and the files of its cluster."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder, self.url = folder, url
-
-    async def log(self, role: str) -> JetStreamLog:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(AUTHORITY, str(self.folder / "authority" / "ca.pem"))
-            user, _, password = (
-                (self.folder / "credentials" / f"{role}.txt").read_text().strip().partition(":")
-            )
-            return await JetStreamLog.open(
-                self.url.replace("tls://", f"tls://{user}:{password}@"), name=role
-            )
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    folder = tmp_path_factory.mktemp("secured")
-    (voter,) = write_cluster(
-        folder, parse_nodes(f"n1=127.0.0.1:{port_with_neighbours()}"), users=True, tls=True
-    )
-    home = folder / "voters" / "n1"
-    with (home / "log").open("wb") as log:
-        server = await asyncio.create_subprocess_exec(
-            find_binary(), "-c", "nats.conf", cwd=home, stdout=log, stderr=log
-        )
-    place = Place(folder, f"tls://127.0.0.1:{voter.port}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(AUTHORITY, str(folder / "authority" / "ca.pem"))
-        try:
-            async with asyncio.timeout(10):
-                while True:
-                    with suppress(Unreachable):
-                        operator = await place.log("operator")
-                        break
-                    await asyncio.sleep(0.02)
-            assert await ensure(operator) == []
-            fact = ConsumerStarted(node="node", consumer="test", instance="1", version="1")
-            await operator.append([draft(fact, cause=None, source="test", key=1)])
-            await operator.close()
-            yield place
-        finally:
-            server.terminate()
-            await server.wait()
+    async with secured(tmp_path_factory.mktemp("secured")) as place:
+        yield place
 
 
 async def may(log: JetStreamLog, subject: str) -> bool:
@@ -158,7 +114,9 @@ async def test_a_role_writes_only_its_own_facts(place: Place, role: str) -> None
 @pytest.mark.parametrize("role", sorted(set(MAY_WRITE) - {"operator"}))
 async def test_only_the_operator_changes_and_deletes_streams(place: Place, role: str) -> None:
     log = await place.log(role)
-    assert [subject for subject in NOBODY_BUT_THE_OPERATOR if await may(log, subject)] == []
+    steps_down = ["$JS.API.STREAM.LEADER.STEPDOWN.NONE"] if role == "oncall" else []
+    allowed = [subject for subject in NOBODY_BUT_THE_OPERATOR if await may(log, subject)]
+    assert allowed == steps_down
     await log.close()
 
 
@@ -348,5 +306,5 @@ async def test_only_the_owner_can_read_secrets(place: Place) -> None:
         *place.folder.rglob("*.key"),
         *place.folder.rglob("users.conf"),
     ]
-    assert len(secret) == len(roles(PROCESSES.values())) + 4
+    assert len(secret) == len(roles(AUTHORS)) + 4
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}

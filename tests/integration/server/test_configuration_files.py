@@ -10,7 +10,7 @@ import pytest
 
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import AUTHORS
 from ringrift.server.address import free_port
 from ringrift.server.binary import find_binary
 from ringrift.server.configuration import (
@@ -27,7 +27,7 @@ from ringrift.server.ensure import ensure
 from ringrift.server.roles import new_passwords, roles, users_conf
 
 ROOT = Path(__file__).parents[3]
-ROLES = roles(PROCESSES.values())
+ROLES = roles(AUTHORS)
 
 
 @pytest.fixture

@@ -38,6 +38,18 @@ async def test_differences_are_reported_and_not_changed(log: JetStreamLog) -> No
         assert await ensure(log) == [Drift("WORK", "max_msgs", 1000, 7)]
 
 
+async def test_an_older_stream_and_consumer_get_the_metadata_of_checks(log: JetStreamLog) -> None:
+    for kind, name in (("STREAM", "WORK"), ("CONSUMER", "WORK.selfplay")):
+        config = (await log.call(f"{kind}.INFO.{name}"))["config"] | {"metadata": {"mine": "1"}}
+        request = config if kind == "STREAM" else {"stream_name": "WORK", "config": config}
+        changing = "STREAM.UPDATE" if kind == "STREAM" else "CONSUMER.CREATE"
+        await log.call(f"{changing}.{name}", request)
+    assert await ensure(log) == []
+    for question in ("STREAM.INFO.WORK", "CONSUMER.INFO.WORK.selfplay"):
+        metadata = (await log.call(question))["config"]["metadata"]
+        assert metadata.items() >= {"mine": "1", "io.nats.monitor.enabled": "true"}.items()
+
+
 async def test_a_deleted_consumer_of_the_queue_is_recreated(log: JetStreamLog) -> None:
     assert await recreate_consumers(log) == []
     name = CONSUMERS[0].name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from ringrift.cluster.files import Node, parse_nodes, write_cluster
 from ringrift.cluster.fleet_file import read_fleet
 from ringrift.errors import CommandError
+from ringrift.log.topology import CONSUMERS, PEERS_EXPECTED
 
 
 def test_voters_have_a_name_a_host_and_a_port() -> None:
@@ -74,3 +76,15 @@ def test_a_table_of_several_nodes_names_them_by_number(tmp_path: Path) -> None:
     path.write_text(f'[[node]]\nname = "One"\n{table}')
     with pytest.raises(CommandError, match=r"fleet.*a name of 1 to 64 lower-case letters"):
         read_fleet(path)
+
+
+@pytest.mark.parametrize(("text", "copies"), [("a=h", 1), ("a=h1,b=h2,c=h3", 3)])
+def test_the_streams_of_a_cluster_have_its_number_of_copies(
+    tmp_path: Path, text: str, copies: int
+) -> None:
+    write_cluster(tmp_path, parse_nodes(text), users=False, tls=False)
+    streams = [json.loads(path.read_text()) for path in (tmp_path / "streams").iterdir()]
+    assert {stream["num_replicas"] for stream in streams} == {copies}
+    expected = str(copies) if copies > 1 else None
+    assert {stream["metadata"].get(PEERS_EXPECTED) for stream in streams} == {expected}
+    assert len(list((tmp_path / "consumers").iterdir())) == len(CONSUMERS)

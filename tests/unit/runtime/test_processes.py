@@ -11,7 +11,7 @@ from ringrift import consumers, deciders
 from ringrift.events import REGISTRY, EventType, facts as f
 from ringrift.log.topology import STREAMS, WORK_KINDS
 from ringrift.runtime import processes
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import AUTHORS, PROCESSES
 from ringrift.server.roles import roles
 from ringrift.tools.simulation.clock import VirtualClock
 from ringrift.tools.simulation.coordinator import Coordinator, SimulatedLog
@@ -72,7 +72,7 @@ def test_a_decider_without_a_lease_writes_in_one_context_only() -> None:
 def test_every_kind_of_work_has_one_process_and_every_role_is_a_user() -> None:
     assert sorted(spec.work for spec in PROCESSES.values() if spec.work) == sorted(WORK_KINDS)
     assert {spec.role for spec in PROCESSES.values()} == set(processes.ROLES)
-    assert set(processes.ROLES) <= roles(PROCESSES.values()).keys()
+    assert set(processes.ROLES) <= roles(AUTHORS).keys()
 
 
 def test_every_store_is_a_declared_stream() -> None:

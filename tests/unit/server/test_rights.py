@@ -8,10 +8,10 @@ import pytest
 
 from ringrift.events.facts import GameCompleted, ModelPromoted, TickRecorded
 from ringrift.log.topology import CONTROL_BUCKET, LEASE_BUCKET
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import AUTHORS
 from ringrift.server.roles import Role, new_passwords, roles, users_conf
 
-ROLES = roles(PROCESSES.values())
+ROLES = roles(AUTHORS)
 
 
 def may_publish(role: Role, subject: str) -> bool:

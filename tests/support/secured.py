@@ -1,0 +1,75 @@
+"""A server with users and TLS, and a log with the rights of a role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from ringrift.cluster.files import parse_nodes, write_cluster
+from ringrift.events import draft
+from ringrift.events.facts import ConsumerStarted
+from ringrift.log.errors import Unreachable
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.login import AUTHORITY
+from ringrift.server.binary import find_binary
+from ringrift.server.ensure import ensure
+from support.clusters import port_with_neighbours
+
+
+class Place:
+    """A running server and the files of its cluster."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+
+    @property
+    def authority(self) -> Path:
+        return self.folder / "authority" / "ca.pem"
+
+    def login(self, role: str) -> tuple[str, str]:
+        """User and password of a role."""
+        text = (self.folder / "credentials" / f"{role}.txt").read_text().strip()
+        user, _, password = text.partition(":")
+        return user, password
+
+    async def log(self, role: str) -> JetStreamLog:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(AUTHORITY, str(self.authority))
+            login = ":".join(self.login(role))
+            url = self.url.replace("tls://", f"tls://{login}@")
+            return await JetStreamLog.open(url, name=role)
+
+
+@asynccontextmanager
+async def secured(folder: Path) -> AsyncIterator[Place]:
+    """A single server with users and TLS, with all streams and one event."""
+    (voter,) = write_cluster(
+        folder, parse_nodes(f"n1=127.0.0.1:{port_with_neighbours()}"), users=True, tls=True
+    )
+    home = folder / "voters" / "n1"
+    with (home / "log").open("wb") as log:
+        server = await asyncio.create_subprocess_exec(
+            find_binary(), "-c", "nats.conf", cwd=home, stdout=log, stderr=log
+        )
+    place = Place(folder, f"tls://127.0.0.1:{voter.port}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(AUTHORITY, str(place.authority))
+        try:
+            async with asyncio.timeout(10):
+                while True:
+                    with suppress(Unreachable):
+                        operator = await place.log("operator")
+                        break
+                    await asyncio.sleep(0.02)
+            assert await ensure(operator) == []
+            fact = ConsumerStarted(node="node", consumer="test", instance="1", version="1")
+            await operator.append([draft(fact, cause=None, source="test", key=1)])
+            await operator.close()
+            yield place
+        finally:
+            server.terminate()
+            await server.wait()
