@@ -80,6 +80,7 @@ class Cache:
 
     def __init__(self, log: Log, folder: Path) -> None:
         self.log, self.folder = log, folder
+        self._writing = asyncio.Lock()
 
     async def load(self) -> list[Any] | None:
         """Return the parts that were stored last, None if there are none that can be used."""
@@ -101,7 +102,8 @@ class Cache:
         time."""
         try:
             if (path := await self._path()) is not None:
-                await self._write(path, *parts())
+                async with self._writing:
+                    await self._write(path, *parts())
         except (OSError, StreamError, TimeoutError) as error:
             logger().warning("cache not written", folder=str(self.folder), reason=str(error))
 

@@ -1,5 +1,5 @@
 """Work that a page starts and that may be large: in a child process with limits of time, memory and
-output, one at a time of each kind."""
+output, one at a time of each kind; the page shows the answer once it is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from asyncio.subprocess import PIPE, Process
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -19,6 +22,45 @@ FILE_BYTES_MAX = 1 << 30
 OUTPUT_BYTES_MAX = 16 << 20
 WAITING_MAX = 4
 """requests that wait for a child of a kind; any more are refused"""
+ANSWERS_MAX = 8
+"""kept of each kind of work"""
+SIZE_BYTES = 8
+"""of the number that precedes a message to or from a child that answers many"""
+
+T = TypeVar("T")
+
+
+class Answers(Generic[T]):
+    """Answers to what pages ask, by key; `touch` is called when one is there."""
+
+    def __init__(self, touch: Callable[[], None]) -> None:
+        self._touch = touch
+        self._tasks: OrderedDict[Hashable, asyncio.Task[T]] = OrderedDict()
+
+    async def get(self, key: Hashable, work: Callable[[], Awaitable[T]], wait: float) -> T | None:
+        """Return the answer, None if it is not there within `wait` seconds; the work goes on.
+
+        Raises what it raised."""
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.create_task(self._run(work))
+            while len(self._tasks) > ANSWERS_MAX:
+                self._tasks.popitem(last=False)[1].cancel()
+        self._tasks.move_to_end(key)
+        task = self._tasks[key]
+        await asyncio.wait([task], timeout=wait)
+        return await task if task.done() else None
+
+    async def _run(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        finally:
+            self._touch()
+
+    async def close(self) -> None:
+        """End all work."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 class Children:
@@ -40,12 +82,18 @@ class Children:
         """Return exit status, output and errors of a child that gets `given` on its input.
 
         Raises HTTPException if too many wait, and if it takes too long or says too much."""
+        async with self.turn():
+            return await self._run(arguments, seconds, given, environment)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the turn of a request. Raises HTTPException if too many wait."""
         if self._waiting >= WAITING_MAX:
             raise HTTPException(503, f"{self.what}: {WAITING_MAX} requests wait; try again later")
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._run(arguments, seconds, given, environment)
+                yield
         finally:
             self._waiting -= 1
 
@@ -56,32 +104,98 @@ class Children:
         given: bytes,
         environment: Mapping[str, str] | None,
     ) -> tuple[int, bytes, str]:
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=lambda: _limited(int(seconds) + 5),
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stderr is not None
-        try:
-            async with asyncio.timeout(seconds):
+        async with _child(arguments, environment, int(seconds) + 5) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            assert child.stderr is not None
+            async with self._in_time(seconds):
                 child.stdin.write(given)
                 child.stdin.close()
                 said = asyncio.create_task(child.stderr.read(1 << 16))
                 output = b"".join([part async for part in _bounded(child.stdout)])
                 return await child.wait(), output, (await said).decode(errors="replace").strip()
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
         except TimeoutError as error:
             why = f"{self.what}: ended after {seconds:g} s; ask for less"
             raise HTTPException(503, why) from error
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
+
+
+class Server(Children):
+    """A child that answers one message after another, so that its start is waited for once. It is
+    ended when an answer takes too long or is too large, and the next message starts another."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self._stack = contextlib.AsyncExitStack()
+        self._child: Process | None = None
+
+    async def ask(self, arguments: Sequence[str], given: bytes, seconds: float) -> bytes | None:
+        """Return the answer to a message, None if the child has died. Raises HTTPException."""
+        async with self.turn():
+            try:
+                async with self._in_time(seconds):
+                    child = self._child or await self._start(arguments)
+                    assert child.stdin is not None
+                    assert child.stdout is not None
+                    child.stdin.write(len(given).to_bytes(SIZE_BYTES) + given)
+                    size = int.from_bytes(await child.stdout.readexactly(SIZE_BYTES))
+                    if size > OUTPUT_BYTES_MAX:
+                        raise _too_much()
+                    answer = await child.stdout.readexactly(size)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                await self.end()
+                return None
+            except BaseException:
+                await self.end()
+                raise
+            return answer
+
+    async def _start(self, arguments: Sequence[str]) -> Process:
+        self._child = await self._stack.enter_async_context(_child(arguments, plain_environment()))
+        return self._child
+
+    async def renew(self, arguments: Sequence[str]) -> None:
+        """Start another child once the present one is idle."""
+        async with self._turn:
+            await self.end()
+            await self._start(arguments)
+
+    async def end(self) -> None:
+        """End the child; the next message starts another."""
+        self._child = None
+        await self._stack.aclose()
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the part of the environment that says where this program is, without any secret."""
+    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+
+
+@contextlib.asynccontextmanager
+async def _child(
+    arguments: Sequence[str], environment: Mapping[str, str] | None, seconds: int | None = None
+) -> AsyncIterator[Process]:
+    """A child process, killed with its children at the end of the block."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *arguments),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=None if seconds is None else PIPE,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: _limited(seconds),
+    )
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
 
 
 async def _bounded(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -89,13 +203,18 @@ async def _bounded(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while part := await stream.read(1 << 16):
         left -= len(part)
         if left < 0:
-            raise HTTPException(413, f"the answer has more than {OUTPUT_BYTES_MAX >> 20} MiB")
+            raise _too_much()
         yield part
 
 
-def _limited(seconds: int) -> None:
+def _too_much() -> HTTPException:
+    return HTTPException(413, f"the answer has more than {OUTPUT_BYTES_MAX >> 20} MiB")
+
+
+def _limited(seconds: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    if seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)

@@ -1,16 +1,21 @@
 """The child process of the SQL page: brings the tables up to date, or answers one statement.
 
     python -m ringrift.web.sql_child fill FILE              the log is $RINGRIFT_SERVER
-    python -m ringrift.web.sql_child rows FILE              statements on the input, a JSON list
+    python -m ringrift.web.sql_child serve FILE             answers lists of statements
     python -m ringrift.web.sql_child csv|parquet FILE OUT   the statement is on the input
 
 A statement reads the tables and nothing else: no other file, no network, no extension, no setting
-can be changed. The exit status of a statement that is refused or fails is 1."""
+can be changed. The exit status of a statement that is refused or fails is 1.
+
+`fill` replaces the file by a newer one, so that it can be read meanwhile. `serve` reads a JSON list
+of statements after its size, and writes a `Reply` after its size, again and again."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +23,12 @@ from typing import Any
 import duckdb
 import msgspec
 
+from ringrift.web.children import SIZE_BYTES
+
 Connection = Any
 """A DuckDB connection; the package has no types."""
 MEMORY = "1GB"
+STATEMENT_SECONDS_MAX = 10.0
 ROWS_SHOWN_MAX = 500
 ROWS_FILE_MAX = 200_000
 FORMATS = {"csv": "FORMAT csv, HEADER", "parquet": "FORMAT parquet"}
@@ -35,16 +43,26 @@ class Answer(msgspec.Struct):
     more: bool
 
 
+class Reply(msgspec.Struct):
+    """The answers to a list of statements, or why there are none."""
+
+    answers: list[Answer] = []
+    problem: str = ""
+
+
 async def fill(path: Path) -> None:
-    """Append the new events of the log to the tables."""
+    """Append the new events of the log to the tables beside the file, and replace the file."""
     from ringrift.insight.sql.log_tables import refresh  # most of the time of a start
     from ringrift.log.jetstream import JetStreamLog
 
     log = await JetStreamLog.open(os.environ["RINGRIFT_SERVER"], name="ringrift web sql")
+    growing, new = path.with_suffix(".growing"), path.with_suffix(".new")
     try:
-        await refresh(log, path)
+        await refresh(log, growing)
     finally:
         await log.close()
+    shutil.copyfile(growing, new)
+    new.replace(path)
 
 
 def confined(path: Path, output: Path | None = None) -> Connection:
@@ -87,21 +105,47 @@ def write(connection: Connection, text: str, form: str, output: Path) -> None:
     connection.execute(f"COPY ({rows}) TO '{output}' ({FORMATS[form]})")
 
 
+def serve(path: Path) -> None:
+    """Answer until the input ends."""
+    with confined(path) as connection:
+        while size := sys.stdin.buffer.read(SIZE_BYTES):
+            _limit_time()
+            given = sys.stdin.buffer.read(int.from_bytes(size))
+            try:
+                texts = msgspec.json.decode(given, type=list[str])
+                reply = Reply([answer(connection, text) for text in texts])
+            except (duckdb.Error, ValueError) as error:
+                reply = Reply(problem=_said(error))
+            said = msgspec.json.encode(reply, enc_hook=str)
+            sys.stdout.buffer.write(len(said).to_bytes(SIZE_BYTES) + said)
+            sys.stdout.buffer.flush()
+
+
+def _limit_time() -> None:
+    """End this process if the next statement computes for much longer than its parent waits, which
+    may be gone."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime + STATEMENT_SECONDS_MAX) + 5
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _said(error: Exception) -> str:
+    return str(error).split("\n\nLINE", 1)[0]
+
+
 def main(verb: str, path: Path, output: Path | None = None) -> int:
     """Do what the first argument says; return the exit status."""
     if verb == "fill":
         asyncio.run(fill(path))
         return 0
     try:
-        with confined(path, output) as connection:
-            if output is None:
-                texts = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])
-                found = [answer(connection, text) for text in texts]
-                sys.stdout.buffer.write(msgspec.json.encode(found, enc_hook=str))
-            else:
+        if output is None:
+            serve(path)
+        else:
+            with confined(path, output) as connection:
                 write(connection, sys.stdin.read(), verb, output)
     except (duckdb.Error, ValueError) as error:
-        print(str(error).split("\n\nLINE", 1)[0], file=sys.stderr)
+        print(_said(error), file=sys.stderr)
         return 1
     return 0
 

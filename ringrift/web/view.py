@@ -82,26 +82,28 @@ class View(Live):
                 self.take(recorded)
                 if recorded.meta.seq % BREATH_EVENTS == 0:
                     await asyncio.sleep(0)
-                    await self._store(CACHE_EVENTS_READING)
+                    await self.store(CACHE_EVENTS_READING)
         finally:
             gc.enable()
             gc.freeze()
         self.ready = True
+        self.touch()
 
-    async def _store(self, events: int) -> None:
+    async def store(self, events: int) -> None:
         """Write the cache if so many events were folded since it was written."""
-        if self.cache and self.fold.seq - self._cached >= events:
+        if self.cache and self.fold.seq - self._cached >= max(events, 1):
             self._cached = self.fold.seq
             await self.cache.store(self._parts)
 
     def _parts(self) -> tuple[EventMeta, list[Any]]:
-        assert self._newest is not None
-        rest = self.index, self.history, self.recent, self._open, self._spacing
-        return self._newest, [rest, *self._checkpoints, self.fold.copy()]
+        newest = self._newest
+        assert newest is not None
+        rest = newest, self.index, self.history, self.recent, self._open, self._spacing
+        return newest, [rest, *self._checkpoints, self.fold.copy()]
 
     def _restore(self, parts: list[Any]) -> None:
         rest, *self._checkpoints, self.fold = parts
-        self.index, self.history, self.recent, self._open, self._spacing = rest
+        self._newest, self.index, self.history, self.recent, self._open, self._spacing = rest
         self.loop, self.running = self.fold.loop, self.fold.running
         self.promotion = self.fold.in_force.settings.promotion
         self._cached = self.fold.seq
@@ -118,7 +120,7 @@ class View(Live):
                 seen = now
                 self.touch()
             if self.ready:
-                await self._store(CACHE_EVENTS)
+                await self.store(CACHE_EVENTS)
             await asyncio.sleep(LOOK_SECONDS)
 
     def take(self, recorded: Recorded) -> None:

@@ -28,7 +28,7 @@ CHILD_MS_MAX = 60_000
 PATHS = (
     *("/events", "/events/38", "/events/60/why", "/events/GAMES/3", "/at/40/events/38"),
     *("/fleet", "/dead-letters", "/dead-letters/1", "/quality", "/cost", "/people"),
-    *("/sql?q=FROM+leaderboard", "/whatif?decider=selfplay&set=selfplay.games%3D6"),
+    *("/sql?q=FROM+leaderboard", "/whatif?decider=selfplay&set=selfplay.games%3D6&until=60"),
 )
 HOSTILE = b'{"type": "<img src=x onerror=document.title=1>"}\x1b[31m'
 

@@ -60,3 +60,11 @@ async def site(log: MemoryLog | None = None) -> AsyncIterator[Site]:
         await view.catch_up()
         yield Site(log, view, client)
     view.close()
+
+
+async def answered(pages: Site, path: str) -> str:
+    """The page at a path once its answer is there."""
+    version = pages.view.version
+    while "being computed" in (text := (await pages.client.get(path)).text):
+        version = await pages.view.changed(version)
+    return text

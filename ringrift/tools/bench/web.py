@@ -5,16 +5,23 @@ Server and viewers share one core and one event loop, so the server alone is fas
 import asyncio
 import contextlib
 import itertools
+import random
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from starlette.applications import Starlette
 
 from ringrift.cluster.pages import LOOPBACK, listen
-from ringrift.events import draft
-from ringrift.events.facts import TickRecorded
+from ringrift.events import Fact, draft
+from ringrift.events.facts import DeadLetterStored, SelfplayPlanned, TickRecorded
+from ringrift.events.settings import SelfplaySettings
+from ringrift.events.tickets import SelfplayTicket, tickets_of
+from ringrift.learning.play import Host, play_games
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.tools.bench.harness import Benchmark, Benchmarks, Scope
 from ringrift.tools.bench.log import fresh_log
@@ -27,30 +34,57 @@ from ringrift.web.view import View
 VIEWERS = 100
 PAGE = "/"
 """the page that viewers look at"""
-LIVE_SECONDS_MAX = 30.0
+LIVE_SECONDS_MAX, ANSWER_SECONDS_MAX = 30.0, 600.0
+GAMES, LETTERS = 1000, 100
+"""in the log beside its history"""
+ANY = "ANY"
+"""in a path: an event that was not asked for before"""
 _minutes = itertools.count(1)
+_chance = random.Random(1)
 
 
 async def benchmarks(scope: Scope) -> Benchmarks:
-    """Milliseconds of each page over a log of `scope.events` events; seconds from a fact to one
-    viewer, and to the newer page in the hands of each of `VIEWERS`."""
+    """Milliseconds of each page over a log of `scope.events` events; seconds until the pages show
+    all of it after a first and a later start, of answers of child processes, and from a fact to one
+    viewer and to the newer page in the hands of each of `VIEWERS`."""
     async with fresh_log() as log:
         await write_history(log, scope.events)
-        began = time.perf_counter()
-        async with _served(log) as (app, view, port):
-            start = time.perf_counter() - began
-            yield Benchmark(f"web/{scope.events}/start", "s", lambda: start, runs_max=1)
-            for name, path in paths(view).items():
-                page = partial(_page, app, view, path)
-                yield Benchmark(f"web/{name}", "ms", page, warm_up=True)
-            for name, viewers in (("one viewer", 1), (f"{VIEWERS} viewers", VIEWERS)):
-                yield Benchmark(f"web/live/{name}", "s", partial(_live, log, port, viewers))
+        await _write_more(log)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("start", "restart"):
+                began = time.perf_counter()
+                async with _served(log, Path(folder)) as (app, view, _):
+                    first = await _page(app, view, PAGE) / 1000
+                    await _ready(view)
+                    figures = {"first page": first, "all": time.perf_counter() - began}
+                    await view.store(0)
+                units = dict.fromkeys(figures, "s")
+                yield Benchmark(f"web/{scope.events}/{name}", units, figures.copy, runs_max=1)
+            async with _served(log, Path(folder)) as (app, view, port):
+                await _ready(view)
+                answers = {name: partial(_answer, app, view, path) for name, path in LATER.items()}
+                for name, answer in answers.items():
+                    yield Benchmark(f"web/{name} answered", "s", answer, runs_max=1)
+                for name, path in paths(view).items():
+                    page = partial(_page, app, view, path)
+                    yield Benchmark(f"web/{name}", "ms", page, warm_up=ANY not in path)
+                for name, viewers in (("one viewer", 1), (f"{VIEWERS} viewers", VIEWERS)):
+                    yield Benchmark(f"web/live/{name}", "s", partial(_live, log, port, viewers))
+
+
+LATER = {
+    "tables": "/sql?q=FROM+leaderboard+LIMIT+9",
+    "sql": "/sql?q=FROM+leaderboard",
+    "ready tables": "/cost",
+    "what if": "/whatif?decider=promotion&since=0&until=999999999",
+}
+"""pages whose answer comes from a child process; the first one fills the tables"""
 
 
 def paths(view: View) -> dict[str, str]:
     """The pages to measure by name, with a network and a match in the middle of the log."""
-    networks, matches = list(view.fold.networks.values()), list(view.fold.running.matches)
-    network, middle = networks[len(networks) // 2], view.fold.seq // 2
+    networks, matches = list(view.fold.networks), list(view.fold.running.matches)
+    network, middle = view.fold.networks[networks[len(networks) // 2]], view.fold.seq // 2
     of_config = f"/networks/{network.config}"
     return {
         "loop": "/",
@@ -60,31 +94,91 @@ def paths(view: View) -> dict[str, str]:
         "network": f"{of_config}/{network.model}",
         "evaluations": "/evaluations",
         "evaluation": f"/evaluations/{matches[len(matches) // 2]}",
-        "time": f"/time?at={middle}",
-        "loop in the past": f"/at/{middle}/",
-        "networks in the past": f"/at/{middle}{of_config}",
+        "games": "/games",
+        "games searched": "/games?winner=2",
+        "game": "/games/5?ply=9",
+        "events": "/events",
+        "events of a type": f"/events?type=ModelPromoted&scope={network.config}",
+        "events of a node": "/events?node=node1",
+        "event": f"/events/{ANY}",
+        "fleet": "/fleet",
+        "dead letters": "/dead-letters",
+        **LATER,
+        "docs": "/docs/settings",
+        "play": "/play",
+        "time": f"/time?at={ANY}",
+        "time and difference from the start": "/time?at=1",
+        "loop in the past": f"/at/{ANY}/",
+        "networks in the past": f"/at/{ANY}{of_config}?over=time",
+        "evaluations in the past": f"/at/{middle}/evaluations",
     }
 
 
+async def _write_more(log: JetStreamLog) -> None:
+    """Append games and dead letters."""
+    plan = SelfplayPlanned(
+        config="square8_2p",
+        generation=0,
+        games=1,
+        games_per_ticket=1,
+        simulations=2,
+        model=None,
+        seed=1,
+        settings_version=1,
+    )
+    (ticket,) = tickets_of(plan, "EVENTS/2")
+    assert isinstance(ticket, SelfplayTicket)
+    (played,) = play_games(ticket, SelfplaySettings(), Host(node="node1"))
+    letter = DeadLetterStored(
+        consumer="rater", stream="EVENTS", seq=1, dead_seq=1, reason="bench", deliveries=3
+    )
+    facts: list[Fact] = [replace(played, game=f"bench-{number}") for number in range(GAMES)]
+    facts += [replace(letter, seq=number, dead_seq=number) for number in range(1, LETTERS + 1)]
+    for number, fact in enumerate(facts):
+        await log.append([draft(fact, cause=None, source="bench", key=str(number))])
+
+
 @contextlib.asynccontextmanager
-async def _served(log: JetStreamLog) -> AsyncIterator[tuple[Starlette, View, int]]:
-    """Pages that have read the log, with their view and port."""
-    view, listening, stopping = View(log), listen(LOOPBACK, 0), asyncio.Event()
+async def _served(log: JetStreamLog, cache: Path) -> AsyncIterator[tuple[Starlette, View, int]]:
+    """Pages over a log, with their view and port."""
+    view, listening, stopping = View(log, cache), listen(LOOPBACK, 0), asyncio.Event()
     app = make_app(State(log=log, view=view, guard=Guard()))
     serving = asyncio.create_task(serve(app, listening, stopping))
     try:
-        while not view.ready:
-            await view.changed(view.version)
+        await asyncio.sleep(0)
         yield app, view, listening.getsockname()[1]
     finally:
         stopping.set()
         await serving
 
 
+async def _ready(view: View) -> None:
+    """Wait until the log is read."""
+    while not view.ready:
+        await view.changed(view.version)
+
+
+async def _answer(app: Starlette, view: View, path: str) -> float:
+    """Seconds until a page has what a child process answers."""
+    began = time.perf_counter()
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        while b"being computed" in await _body(app, path):
+            await view.changed(view.version)
+    return time.perf_counter() - began
+
+
 async def _page(app: Starlette, view: View, path: str) -> float:
     """Milliseconds until a page that is not kept is answered."""
-    address, _, query = path.partition("?")
+    path = path.replace(ANY, str(_chance.randint(1, max(1, view.fold.seq))))
     view.touch()
+    began = time.perf_counter()
+    await _body(app, path)
+    return (time.perf_counter() - began) * 1000
+
+
+async def _body(app: Starlette, path: str) -> bytes:
+    """The content of a page."""
+    address, _, query = path.partition("?")
     scope = {
         "type": "http",
         "method": "GET",
@@ -104,11 +198,9 @@ async def _page(app: Starlette, view: View, path: str) -> float:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    began = time.perf_counter()
     await app(scope, receive, send)  # type: ignore[arg-type]
-    seconds = time.perf_counter() - began
     assert sent[0]["status"] == 200, f"{path}: {sent[0]['status']}"
-    return seconds * 1000
+    return b"".join(message.get("body", b"") for message in sent)
 
 
 async def _live(log: JetStreamLog, port: int, viewers: int) -> float:

@@ -18,7 +18,9 @@ How to write a page
 5. A handler that changes something is a POST and begins with `await require_operator(request)`
    (`ringrift.web.guard`). Raise `starlette.exceptions.HTTPException(404, "what is missing")` for
    what does not exist: the text is shown on the error page.
-6. What a page needs beside the view while the application runs is an asynchronous context manager
+6. What takes long runs in a child process (`ringrift.web.children`): the page is shown at once with
+   `waiting=True`, and again when the answer is there.
+7. What a page needs beside the view while the application runs is an asynchronous context manager
    `running(app)` of its module, which puts it into `app.state`.
 """
 

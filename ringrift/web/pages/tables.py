@@ -8,7 +8,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,17 @@ from ringrift.events import REGISTRY
 from ringrift.insight.sql.log_tables import FILE, view_name
 from ringrift.insight.sql.ready_views import READY_VIEWS
 from ringrift.log.protocol import Log
-from ringrift.web.children import Children
+from ringrift.web.children import Answers, Children, Server, plain_environment
 from ringrift.web.fold import Fold
 from ringrift.web.pages import shown, view_of
-from ringrift.web.sql_child import ROWS_FILE_MAX, Answer
+from ringrift.web.sql_child import ROWS_FILE_MAX, STATEMENT_SECONDS_MAX, Answer, Reply
 from ringrift.web.values import Values
 
 menu = "/sql", "Tables"
 CHILD = "ringrift.web.sql_child"
-STATEMENT_SECONDS_MAX = 10.0
 FILL_SECONDS_MAX = 900.0
-FILL_WAIT_SECONDS = 25.0
-"""that a request waits for the tables"""
+FILL_WAIT_SECONDS, WAIT_SECONDS = 25.0, 0.05
+"""that a file waits for the first tables; that a page waits for rows before it is shown without"""
 FRESH_SECONDS = 10.0
 """for which tables count as up to date"""
 STATEMENT_CHARS_MAX = 4000
@@ -50,43 +50,54 @@ TITLES = {
     "throughput": "Work finished by hour",
     "people": "Elo from kept games of people, apart from the ratings of networks",
 }
+Statements = tuple[str, ...]
+Rows = tuple[int, list[Answer]]
+"""up to which event, and the answers"""
+READY_STATEMENTS_OF = {
+    page: tuple(f"FROM {name} LIMIT 200" for name in names) for page, (_, names) in READY.items()
+}
+READY_STATEMENTS = frozenset(READY_STATEMENTS_OF.values())
+GREEDY = "it needed more memory or time than a page may use"
 
 
 class Tables:
-    """The tables of a log in a folder of their own, filled and read by child processes."""
+    """The tables of a log in a folder of their own, filled and read by child processes; `touch` is
+    called when they are newer, or an answer is there."""
 
-    def __init__(self, log: Log, folder: Path) -> None:
-        self.log, self.folder = log, folder
+    def __init__(self, log: Log, folder: Path, touch: Callable[[], None]) -> None:
+        self.log, self.folder, self._touch = log, folder, touch
         self.file = folder / FILE
         self.seq = 0
         """of the newest event in the tables"""
-        self._children = Children("SQL")
+        self._serving = CHILD, "serve", str(self.file)
+        self._children, self._server = Children("SQL"), Server("SQL")
+        self._answers = Answers[list[Answer]](touch)
+        self._ready: dict[Statements, Rows] = {}
         self._filling: asyncio.Task[None] | None = None
         self._filled = -FRESH_SECONDS
-        self._ready: dict[tuple[str, ...], tuple[int, list[Answer]]] = {}
-        self._renewing: asyncio.Task[None] | None = None
 
-    async def fill(self, seq: int) -> None:
-        """Bring the tables up to the newest event, `seq`; a cancelled caller does not end it.
-
-        Raises HTTPException."""
-        if self._filling is None:
-            if seq == self.seq or time.monotonic() < self._filled + FRESH_SECONDS:
-                return
+    async def fill(self, seq: int, wait: float) -> bool:
+        """Bring the tables up to the newest event, `seq`, in the background; say whether there are
+        tables, for the first of which this waits so many seconds. Raises HTTPException."""
+        if self._filling is None and seq != self.seq and self._age() > FRESH_SECONDS:
             self._filling = asyncio.create_task(self._fill(seq))
-        try:
-            async with asyncio.timeout(FILL_WAIT_SECONDS):
-                await asyncio.shield(self._filling)
-        except TimeoutError as error:
-            why = "the tables are being filled from the log; load this page again in a minute"
-            raise HTTPException(503, why) from error
+        if not self.seq and self._filling:
+            await asyncio.wait([self._filling], timeout=wait)
+            if self._filling and self._filling.done():
+                await self._filling
+        return self.seq > 0 or seq == 0
+
+    def _age(self) -> float:
+        return time.monotonic() - self._filled
 
     async def _fill(self, seq: int) -> None:
         try:
             await self.read_log()
-            self.seq, self._filled = seq, time.monotonic()
+            await self._server.renew(self._serving)
+            self.seq = seq
         finally:
-            self._filling = None
+            self._filled, self._filling = time.monotonic(), None
+            self._touch()
 
     async def read_log(self) -> None:
         """Append the new events in a child process. Raises HTTPException."""
@@ -98,64 +109,62 @@ class Tables:
         if status:
             raise HTTPException(503, f"the tables cannot be filled: {said[-300:]}")
 
-    async def answer(self, *statements: str) -> list[Answer]:
+    async def rows(self, statements: Statements, seq: int, wait: float) -> Rows | None:
+        """Return the first rows of each statement and up to which event they are known: for ready
+        views those of before while newer ones are read, None while there are none. Raises
+        HTTPException."""
+        if not await self.fill(seq, wait):
+            return None
+        at, work = self.seq, partial(self.answer, statements)
+        if (found := await self._answers.get((at, statements), work, wait)) is None:
+            return self._ready.get(statements)
+        if statements in READY_STATEMENTS:
+            self._ready[statements] = at, found
+        return at, found
+
+    async def answer(self, statements: Statements) -> list[Answer]:
         """Return the first rows of each statement. Raises HTTPException."""
         asked = msgspec.json.encode(statements)
-        return msgspec.json.decode(await self._said("rows", asked), type=list[Answer])
-
-    async def ready(self, names: tuple[str, ...], seq: int) -> tuple[int, list[Answer]]:
-        """Return the rows of some ready views, and the sequence up to which they are known.
-
-        What was read before is shown at once, and read again in the background."""
-        if names not in self._ready:
-            await self._renew(names, seq)
-        elif self._ready[names][0] != seq and (self._renewing is None or self._renewing.done()):
-            self._renewing = asyncio.create_task(self._renewed(names, seq))
-        return self._ready[names]
-
-    async def _renew(self, names: tuple[str, ...], seq: int) -> None:
-        await self.fill(seq)
-        found = await self.answer(*(f"FROM {name} LIMIT 200" for name in names))
-        self._ready[names] = self.seq, found
-
-    async def _renewed(self, names: tuple[str, ...], seq: int) -> None:
-        with contextlib.suppress(HTTPException):  # the next visitor asks again
-            await self._renew(names, seq)
+        answer = await self._server.ask(self._serving, asked, STATEMENT_SECONDS_MAX)
+        reply = msgspec.json.decode(answer, type=Reply) if answer else Reply(problem=GREEDY)
+        if reply.problem:
+            raise _refused(reply.problem)
+        return reply.answers
 
     async def file_of(self, statement: str, form: str) -> bytes:
         """Return a file with the rows of a statement. Raises HTTPException."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             path = Path(folder) / f"rows.{form}"
-            await self._said(form, statement.encode(), str(path))
+            status, _, said = await self._children.run(
+                (CHILD, form, str(self.file), str(path)),
+                seconds=STATEMENT_SECONDS_MAX,
+                given=statement.encode(),
+                environment=plain_environment(),
+            )
+            if status:
+                raise _refused(said or GREEDY)
             return await asyncio.to_thread(path.read_bytes)
-
-    async def _said(self, verb: str, given: bytes, *more: str) -> bytes:
-        path = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-        status, output, said = await self._children.run(
-            (CHILD, verb, str(self.file), *more),
-            seconds=STATEMENT_SECONDS_MAX,
-            given=given,
-            environment=path,
-        )
-        if status:
-            why = said[-600:] or "it needed more memory or time than a page may use"
-            raise HTTPException(400, f"the statement was refused or failed: {why}")
-        return output
 
     async def close(self) -> None:
         """End what runs, and remove the folder."""
-        running = [task for task in (self._filling, self._renewing) if task is not None]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.gather(self._filling, return_exceptions=True)
+        await self._answers.close()
+        await self._server.end()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _refused(why: str) -> HTTPException:
+    return HTTPException(400, f"the statement was refused or failed: {why[-600:]}")
 
 
 def tables_of(request: Request) -> Tables:
     """Return the tables of the application."""
     state = request.app.state
     if not hasattr(state, "sql_tables"):
-        state.sql_tables = Tables(state.log, Path(tempfile.mkdtemp(prefix="ringrift-web-")))
+        folder = Path(tempfile.mkdtemp(prefix="ringrift-web-"))
+        state.sql_tables = Tables(state.log, folder, state.view.touch)
     found: Tables = state.sql_tables
     return found
 
@@ -172,27 +181,29 @@ async def running(app: Starlette) -> AsyncIterator[None]:
 
 async def ready(request: Request) -> Response:
     """Show some ready views."""
-    title, names = READY[request.url.path]
-    fold = view_of(request).fold
-    seq, answers = await tables_of(request).ready(names, fold.seq)
+    (title, names), fold = READY[request.url.path], view_of(request).fold
+    statements = READY_STATEMENTS_OF[request.url.path]
+    seq, answers = await tables_of(request).rows(statements, fold.seq, WAIT_SECONDS) or (0, [])
     parts = [
         (name, TITLES[name], found.columns, _cells(found, fold))
-        for name, found in zip(names, answers, strict=True)
+        for name, found in zip(names, answers, strict=False)
     ]
-    return shown(request, "ready_tables.html", title=title, parts=parts, seq=seq)
+    return shown(request, "ready_tables.html", title=title, parts=parts, seq=seq, waiting=not parts)
 
 
 async def sql(request: Request) -> Response:
     """Answer a statement; without one, say what there is."""
     statement, values, problem = _statement(request), {}, ""
-    if statement:
-        try:
-            found = await _tables(request)
-            (answer,) = await found.answer(statement)
-            cells = _cells(answer, view_of(request).fold)
-            values = {"columns": answer.columns, "rows": cells, "more": answer.more}
-        except HTTPException as error:
-            problem = error.detail
+    tables, fold = tables_of(request), view_of(request).fold
+    try:
+        if not statement:
+            await tables.fill(fold.seq, 0)  # a statement will follow
+        elif found := await tables.rows((statement,), fold.seq, WAIT_SECONDS):
+            seq, (answer,) = found
+            cells = _cells(answer, fold)
+            values = {"columns": answer.columns, "rows": cells, "more": answer.more, "seq": seq}
+    except HTTPException as error:
+        problem = error.detail
     return shown(
         request,
         "sql.html",
@@ -200,10 +211,11 @@ async def sql(request: Request) -> Response:
         title="Tables",
         statement=statement,
         problem=problem,
+        waiting=bool(statement) and not values and not problem,
         ready=list(READY_VIEWS),
         views=sorted(view_name(kind.fact_type) for kind in REGISTRY.values()),
         rows_max=ROWS_FILE_MAX,
-        **{"columns": [], "rows": None, "more": False, **values},
+        **{"columns": [], "rows": None, "more": False, "seq": 0, **values},
     )
 
 
@@ -212,16 +224,14 @@ async def export(request: Request) -> Response:
     statement, form = _statement(request), request.path_params["form"]
     if form not in ("csv", "parquet") or not statement:
         raise HTTPException(404, "give a statement: /sql/rows.csv?q=FROM leaderboard, or .parquet")
-    data = await (await _tables(request)).file_of(statement, form)
+    tables = tables_of(request)
+    if not await tables.fill(view_of(request).fold.seq, FILL_WAIT_SECONDS):
+        why = "the tables are being filled from the log; load this page again in a minute"
+        raise HTTPException(503, why)
+    data = await tables.file_of(statement, form)
     kind = "text/csv; charset=utf-8" if form == "csv" else "application/vnd.apache.parquet"
     headers = {"content-disposition": f'attachment; filename="rows.{form}"'}
     return Response(data, media_type=kind, headers=headers)
-
-
-async def _tables(request: Request) -> Tables:
-    found = tables_of(request)
-    await found.fill(view_of(request).fold.seq)
-    return found
 
 
 def _statement(request: Request) -> str:

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringrift.runtime.processes import deciders
-from ringrift.web.children import Children
+from ringrift.web.children import Answers, Children
 from ringrift.web.pages import number, shown, view_of
 from ringrift.web.values import Values
 
 menu = "/whatif", "What if"
-SECONDS_MAX = 60.0
+SECONDS_MAX, WAIT_SECONDS = 60.0, 0.05
+"""that a trial takes; that the page waits for it before it is shown without"""
 DIFFERENCES_SHOWN_MAX = 40
 SETTINGS_MAX = 20
 _SETTING = re.compile(r"[a-z_]+(\.[a-z0-9_]+)*=[^\x00-\x1f]{0,200}")
 USUAL = "promotion"
+Found = dict[str, Any]
+
+
+@contextlib.asynccontextmanager
+async def running(app: Starlette) -> AsyncIterator[None]:
+    """End what runs at the end."""
+    app.state.whatif, app.state.tried = Children("what if"), Answers[Found](app.state.view.touch)
+    try:
+        yield
+    finally:
+        await app.state.tried.close()
 
 
 async def whatif(request: Request) -> Response:
-    """Choose a decider and settings; show the first divergence and what changes."""
+    """Choose a decider and settings; show the first divergence and what changes, once known."""
     query, known = request.query_params, sorted(deciders())
     decider, text = query.get("decider", ""), query.get("set", "")[:4000]
     last = view_of(request).fold.seq
-    since = number(request, "since", 0, 0, last)
+    since, until = number(request, "since", 0, 0, last), number(request, "until", last, 0, last)
     found, problem = None, ""
     if decider:
         if decider not in known:
             raise HTTPException(400, f"no decider is called {decider[:40]!r}")
         try:
-            found = await _tried(request, decider, _settings(text), since)
+            settings = _settings(text)
+            if "until" not in query:  # the answer at an address stays the same
+                return RedirectResponse(f"/whatif?{query}&until={last}", 307)
+            work = partial(_tried, request, decider, settings, since, until)
+            key = decider, *settings, since, until
+            found = await request.app.state.tried.get(key, work, WAIT_SECONDS)
         except HTTPException as error:
             problem = error.detail
     return shown(
@@ -46,6 +67,7 @@ async def whatif(request: Request) -> Response:
         title="What if",
         deciders=known,
         decider=decider or USUAL,
+        waiting=bool(decider) and found is None and not problem,
         set=text,
         since=since,
         last=last,
@@ -65,13 +87,14 @@ def _settings(text: str) -> list[str]:
     return lines[:SETTINGS_MAX]
 
 
-async def _tried(request: Request, decider: str, settings: list[str], since: int) -> dict[str, Any]:
+async def _tried(
+    request: Request, decider: str, settings: list[str], since: int, until: int
+) -> Found:
     """The answer of `ringrift whatif`. Raises HTTPException."""
     state = request.app.state
-    if not hasattr(state, "whatif"):
-        state.whatif = Children("what if")
     given = [word for setting in settings for word in ("--set", setting)]
-    arguments = ["ringrift.cli.main", "whatif", decider, *given, "--since", str(since), "--json"]
+    span = ("--since", str(since), "--until", str(until))
+    arguments = ["ringrift.cli.main", "whatif", decider, *given, *span, "--json"]
     environment = {**os.environ, "RINGRIFT_SERVER": ",".join(state.log.servers)}
     status, output, said = await state.whatif.run(
         arguments, seconds=SECONDS_MAX, environment=environment
@@ -79,7 +102,7 @@ async def _tried(request: Request, decider: str, settings: list[str], since: int
     if status:
         why = said.splitlines()[-1].removeprefix("ringrift: ") if said else "it failed"
         raise HTTPException(400, why[:400])
-    found: dict[str, Any] = msgspec.json.decode(output)
+    found: Found = msgspec.json.decode(output)
     return found
 
 

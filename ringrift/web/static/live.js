@@ -29,7 +29,7 @@ function replace(old, fresh) {
 
 async function refresh() {
   const response = await fetch(location.href, { headers: { "X-Live": "1" } });
-  if (!response.ok) return;
+  if (!response.ok && response.status !== 400) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of document.querySelectorAll("[data-live][id]")) {
     const fresh = page.getElementById(old.id);

@@ -42,7 +42,7 @@ def only(folder: Path) -> Path:
 
 async def written(log: MemoryLog, folder: Path) -> Path:
     """The file of a log."""
-    await (await opened(log, folder))._store(1)
+    await (await opened(log, folder)).store(1)
     return only(folder)
 
 
@@ -140,7 +140,7 @@ def crowded(folder: Path) -> Path:
 
 
 async def test_few_files_are_kept(turned: Site, crowded: Path) -> None:
-    await (await opened(turned.log, crowded))._store(1)
+    await (await opened(turned.log, crowded)).store(1)
     kept = sorted(os.listdir(crowded))
     assert len(kept) == cache_module.FILES_MAX
     assert {"6.fold", "7.fold", "8.fold"} < set(kept)
@@ -149,9 +149,9 @@ async def test_few_files_are_kept(turned: Site, crowded: Path) -> None:
 async def test_an_empty_log_and_a_folder_that_cannot_be_written(
     pages: Site, turned: Site, tmp_path: Path
 ) -> None:
-    await (await opened(pages.log, tmp_path / "a"))._store(0)
+    await (await opened(pages.log, tmp_path / "a")).store(0)
     assert not (tmp_path / "a").exists()
     (tmp_path / "b").write_text("a file")
     view = await opened(turned.log, tmp_path / "b")
-    await view._store(1)
+    await view.store(1)
     assert view.fold.seq == turned.view.fold.seq

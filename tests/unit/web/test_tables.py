@@ -14,12 +14,13 @@ import pytest
 import pytest_asyncio
 from starlette.exceptions import HTTPException
 from support import loop_facts
-from support.pages import Site, site
+from support.pages import Site, answered, site
 
 from ringrift.insight.sql.log_tables import FILE, refresh
 from ringrift.web import sql_child
-from ringrift.web.children import Children
+from ringrift.web.children import Server
 from ringrift.web.pages.tables import Tables
+from ringrift.web.sql_child import Reply
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -85,25 +86,52 @@ def test_rows_are_bounded(file: Path) -> None:
     assert (found.columns, len(found.rows), found.more) == (["range"], 500, True)
 
 
-async def child(file: Path, statement: str, seconds: float) -> tuple[int, bytes, str]:
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[Server]:
+    found = Server("SQL")
+    yield found
+    await found.end()
+
+
+async def child(server: Server, file: Path, statement: str, seconds: float = 30.0) -> Reply | None:
     given = msgspec.json.encode([statement])
-    arguments = ("ringrift.web.sql_child", "rows", str(file))
-    return await Children("SQL").run(arguments, seconds=seconds, given=given)
+    answer = await server.ask(("ringrift.web.sql_child", "serve", str(file)), given, seconds)
+    return msgspec.json.decode(answer, type=Reply) if answer is not None else None
 
 
 @pytest.mark.slow
-async def test_what_never_ends_is_ended(file: Path) -> None:
+async def test_one_child_answers_one_statement_after_another(file: Path, server: Server) -> None:
+    found = await child(server, file, "SELECT count(*) FROM log")
+    assert found is not None
+    assert found.answers[0].rows == [[2]]
+    (pid,) = {server._child.pid}  # type: ignore[union-attr]
+    for statement in ("nonsense", *HOSTILE[:3]):
+        refused = await child(server, file, statement)
+        assert refused is not None
+        assert refused.problem
+    assert (await child(server, file, "SELECT 7")).answers[0].rows == [[7]]  # type: ignore[union-attr]
+    assert server._child is not None
+    assert server._child.pid == pid
+    huge = "SELECT repeat('x', 40000) FROM range(500)"
+    with pytest.raises(HTTPException, match="more than 16 MiB"):
+        await child(server, file, huge)
+    assert (await child(server, file, "SELECT 8")).answers[0].rows == [[8]]  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+async def test_what_never_ends_is_ended(file: Path, server: Server) -> None:
     endless = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t"
     with pytest.raises(HTTPException, match="ended after 2 s"):
-        await child(file, endless, 2.0)
+        await child(server, file, endless, 2.0)
+    assert await child(server, file, "SELECT 1") is not None
 
 
 @pytest.mark.slow
-async def test_what_needs_too_much_memory_fails(file: Path) -> None:
+async def test_what_needs_too_much_memory_fails(file: Path, server: Server) -> None:
     greedy = "SELECT count(*) FROM (SELECT DISTINCT range || repeat('x', 200) FROM range(60000000))"
-    status, _, said = await child(file, greedy, 60.0)
-    assert status == 1
-    assert "memory" in said.lower()
+    reply = await child(server, file, greedy, 60.0)
+    assert reply is None or "memory" in reply.problem.lower()
+    assert await child(server, file, "SELECT 1") is not None
 
 
 @pytest_asyncio.fixture
@@ -121,13 +149,14 @@ async def pages(file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Si
 
 @pytest.mark.slow
 async def test_a_statement_is_answered_with_links(pages: Site) -> None:
-    text = await pages.get(f"/sql?q={quote('SELECT seq, position, type FROM log ORDER BY seq')}")
+    path = f"/sql?q={quote('SELECT seq, position, type FROM log ORDER BY seq')}"
+    assert "are being computed" in await pages.get(path)
+    text = await answered(pages, path)
     assert "2 rows" in text
     assert 'href="/events/1"' in text
     assert "ModelPromoted" in text
-    assert "file system operations are disabled" in await pages.get(
-        f"/sql?q={quote(HOSTILE[2])}", 400
-    )
+    refused = await answered(pages, f"/sql?q={quote(HOSTILE[2])}")
+    assert "file system operations are disabled" in refused
 
 
 @pytest.mark.slow
@@ -148,14 +177,14 @@ async def test_rows_come_as_csv_and_parquet(pages: Site, tmp_path: Path) -> None
 
 @pytest.mark.slow
 async def test_quality_and_cost_are_ready(pages: Site) -> None:
-    assert "Games that generations were trained on" in await pages.get("/quality")
-    assert "Hours and cost by config" in await pages.get("/cost")
-    assert "Elo from kept games of people" in await pages.get("/people")
+    assert "Games that generations were trained on" in await answered(pages, "/quality")
+    assert "Hours and cost by config" in await answered(pages, "/cost")
+    assert "Elo from kept games of people" in await answered(pages, "/people")
 
 
 @pytest.mark.slow
 async def test_tables_are_not_read_anew_without_new_events(pages: Site) -> None:
-    await pages.get("/cost")
+    await answered(pages, "/cost")
     filled = os.stat(pages.client._transport.app.state.sql_tables.file).st_mtime_ns  # type: ignore[attr-defined]
-    await pages.get("/cost")
+    await answered(pages, "/cost")
     assert os.stat(pages.client._transport.app.state.sql_tables.file).st_mtime_ns == filled  # type: ignore[attr-defined]

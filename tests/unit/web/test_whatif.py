@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
-from support.pages import site
+from support.pages import answered, site
 from support.turning_loop import SETTINGS, TurningLoop
 
 from ringrift.events import facts as f
@@ -25,7 +26,7 @@ async def test_the_first_divergence_and_what_changes(monkeypatch: pytest.MonkeyP
     async def run(self: Children, arguments: Sequence[str], **_: Any) -> tuple[int, bytes, str]:
         """The command on the log in memory, which no child process reaches."""
         asked.append(arguments)
-        given = from_arguments(tuple(arguments[4:-3:2]))
+        given = from_arguments(tuple(arguments[4:-5:2]))
         decider = trial.policy_named(arguments[2])
         found = await trial.whatif(
             loop.log,
@@ -38,12 +39,15 @@ async def test_the_first_divergence_and_what_changes(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Children, "run", run)
     async with site(loop.log) as pages:
-        text = await pages.get("/whatif?decider=selfplay&set=selfplay.games%3D6")
+        last = pages.view.fold.seq
+        text = await answered(
+            pages, f"/whatif?decider=selfplay&set=selfplay.games%3D6&until={last}"
+        )
         assert asked[0][3:5] == ["--set", "selfplay.games=6"]
         assert "First divergence" in text
         assert text.count('<span class="badge warn">changed') == 2
         assert "games: 4 → 6" in text
-        same = await pages.get("/whatif?decider=promotion")
+        same = await answered(pages, "/whatif?decider=promotion&until=9")
         assert "No decision would have changed" in same
 
 
@@ -67,5 +71,32 @@ async def test_a_failing_command_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Children, "run", run)
     async with site() as pages:
-        text = await pages.get("/whatif?decider=promotion&set=promotion.nothing%3D1", 400)
+        path = "/whatif?decider=promotion&set=promotion.nothing%3D1&until=0"
+        text = await answered(pages, path)
         assert "no such setting &lt;b&gt;" in text
+
+
+async def test_the_page_is_there_before_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    going_on, ended = asyncio.Event(), list[bool]()
+
+    async def run(*_: Any, **__: Any) -> tuple[int, bytes, str]:
+        try:
+            await going_on.wait()
+        finally:
+            ended.append(going_on.is_set())
+        return 1, b"", "ringrift: no"
+
+    monkeypatch.setattr(Children, "run", run)
+    async with site() as pages:
+        path = "/whatif?decider=promotion&since=0&until=0"
+        for _ in range(2):
+            text = await pages.get(path)
+            assert "are being computed" in text
+            assert '<noscript><meta http-equiv="refresh"' in text
+        seen = pages.view.version
+        going_on.set()
+        await pages.view.changed(seen)
+        assert "no</p>" in await pages.get(path, 400)
+        going_on.clear()
+        await pages.get("/whatif?decider=selfplay&until=0")
+    assert ended == [True, False]
