@@ -1,5 +1,5 @@
-"""`ringrift cluster init|certs|edge|join|grow|backup|restore|rescue`: the files of a cluster, and
-moving data onto one."""
+"""`ringrift cluster init|certs|edge|join|grow|backup|restore|rescue|repair`: the files of a
+cluster, and moving data onto one."""
 
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -11,6 +11,8 @@ from ringrift.cli.common import HERE, Json, PositiveInt, Source, opened, show
 from ringrift.cluster import files
 from ringrift.cluster.local import environment
 from ringrift.cluster.terminal import complain
+from ringrift.consumers.scrubbing import look_twice, repaired
+from ringrift.errors import CommandError
 from ringrift.log.login import AUTHORITY, CREDENTIALS
 from ringrift.server.backup import load, save
 from ringrift.server.edge import ensure_edge, source_edge
@@ -172,3 +174,22 @@ async def rescue(*, store: Path, to: Path, json: Json = False) -> int:
     after = f"then `ringrift verify --data {to}`, and `ringrift cluster grow --from {to}` onto a "
     show(found, json, table, created, *found.missing, lost, f"{after}new cluster")
     return 1 if found.missing else 0
+
+
+async def repair(*, source: Source = HERE) -> int:
+    """Replace copies of streams that hold less than others, from whole ones.
+
+    The exit status is 1 if a damaged copy is left."""
+    async with opened(source) as log:
+        found = await look_twice(log)
+        if found is None:
+            raise CommandError(
+                "the servers cannot be asked what they hold: put scrubber.txt beside the file that "
+                f"{CREDENTIALS} names; `ringrift cluster init` wrote it"
+            )
+        for damage in found:
+            complain(f"{damage}; repairing it")
+            await repaired(log, damage)
+        left = await look_twice(log) or []
+    print("\n".join(map(str, left)) or "all copies of all streams hold the same")
+    return 1 if left else 0

@@ -93,6 +93,7 @@ COMMANDS = {
         "cluster backup": "cluster:backup",
         "cluster restore": "cluster:restore",
         "cluster rescue": "cluster:rescue",
+        "cluster repair": "cluster:repair",
         "cluster up": "local_cluster:up",
         "cluster down": "local_cluster:down",
         "cluster status": "local_cluster:status",

@@ -27,7 +27,8 @@ from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import one_line, table
 from ringrift.insight.generations import ConfigView, LoopView
 from ringrift.insight.usage import Used, used_since
-from ringrift.log.errors import LogUnavailable
+from ringrift.log.errors import LogUnavailable, Unreachable
+from ringrift.log.holdings import blank, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Heartbeat, Machine, Presence
 from ringrift.log.retry import Backoff
@@ -80,7 +81,10 @@ async def status(*, session: Tabular = TABLE) -> int:
                 await _show_status(log, session)
                 return 0
             quorum = await voters(log)
-    _show_lost(quorum, session.form == "json")
+        empty = ""
+        with contextlib.suppress(Unreachable):
+            empty = blank(await holdings(log.servers) or ())
+    _show_lost(quorum, empty, session.form == "json")
     return 1
 
 
@@ -118,9 +122,10 @@ async def _settled_voters(log: JetStreamLog) -> Voters:
     return found
 
 
-def _show_lost(quorum: Voters, json: bool) -> None:
-    away = ", ".join(quorum.away)
-    advice = [f"start the voters that do not answer, one at a time: {away}"] if away else []
+def _show_lost(quorum: Voters, empty: str, json: bool) -> None:
+    away = "" if empty else ", ".join(quorum.away)
+    advice = [empty] if empty else []
+    advice += [f"start the voters that do not answer, one at a time: {away}"] if away else []
     known = {"quorum": quorum.level, "voters": quorum.voters, "voters_alive": quorum.alive}
     lost = f"quorum: {quorum.level}, {quorum.alive} of {quorum.voters} voters answer, no leader"
     text = f"{lost}: the log can be neither written nor read"

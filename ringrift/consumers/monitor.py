@@ -1,11 +1,12 @@
-"""Monitors the cluster: observes nodes and voters, retries dead letters that are due, and closes
-the breakers that an operator resets.
+"""Monitors the cluster: observes nodes and voters, compares and repairs replicas, retries dead
+letters that are due, and closes the breakers that an operator resets.
 
 Observations are recorded as facts, two deciders decide on them, and the monitor carries out what
 they request. One monitor acts, under a lease."""
 
 import asyncio
 
+from ringrift.consumers.scrubbing import scrub
 from ringrift.deciders.fleet import dead_letters
 from ringrift.deciders.fleet.resilience import Quorum
 from ringrift.events import Fact, Recorded, facts as f, type_of
@@ -103,6 +104,7 @@ async def main(process: Process) -> None:
 def _jobs(process: Process, fence: Expect) -> dict[str, Job]:
     return {
         "observation": lambda: observe(process, fence),
+        "replicas": lambda: scrub(process, fence),
         "requests": lambda: _carry_out_requests(process, fence),
         "breakers": process.breakers.shared.follow,
     }

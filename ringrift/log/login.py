@@ -14,8 +14,9 @@ Replies to a user arrive at an inbox of its own, the only subject that it may su
 import functools
 import os
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -39,6 +40,21 @@ def login_for(server: str) -> Login | None:
         return Login(unquote(address.username), unquote(address.password))
     path = os.environ.get(CREDENTIALS)
     return read_login(Path(path)) if path else None
+
+
+def login_beside(user: str) -> Login | None:
+    """Another user of the same cluster, if the file `<user>.txt` is beside this one's credentials.
+    Raises Unreachable for an unusable file."""
+    path = os.environ.get(CREDENTIALS)
+    other = Path(path).with_name(f"{user}.txt") if path else None
+    return read_login(other) if other and other.is_file() else None
+
+
+def with_login(servers: Sequence[str], login: Login) -> str:
+    """Addresses at which to log in as another user than that of this process."""
+    parts = (server.partition("://") for server in servers)
+    user = f"{quote(login.user)}:{quote(login.password)}"
+    return ",".join(f"{scheme}://{user}@{host.rpartition('@')[2]}" for scheme, _, host in parts)
 
 
 def read_login(path: Path) -> Login:

@@ -63,6 +63,7 @@ _LIST = (
     _gauge("ringrift_resource_used_ratio", "Share of a resource in use, 0 to 1.", "resource"),
     _gauge("ringrift_memory_pressure_tier", _TIERS, "resource"),
     _gauge("ringrift_verification_failures", "Losses and differences found; the verifier only."),
+    _gauge("ringrift_replicas_damaged", "Copies that hold less than others; the monitor only."),
     _cluster("ringrift_quorum_health_level", "0 LOST, 1 MINIMUM, 2 DEGRADED, 3 HEALTHY."),
     _cluster("ringrift_quorum_alive_voters", "Voters that are current."),
     _cluster("ringrift_quorum_total_voters", "Configured voters."),

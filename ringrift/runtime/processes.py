@@ -35,6 +35,7 @@ _REVISED: Facts = (*_GAMES, f.GamesRetracted, f.ReanalysisFinished)
 _INCUMBENTS: Facts = (f.ModelPromoted, f.ModelRolledBack)
 _OBSERVED: Facts = (f.NodePresenceChanged, f.QuorumLevelChanged, f.ConsumerPresenceChanged)
 _SAMPLED: Facts = (f.UtilisationSampled,)
+_REPLICAS: Facts = (f.ReplicaDamaged, f.ReplicaRepaired)
 _LIVES: Facts = (f.ConsumerStarted, f.ConsumerStopped)
 _RETRIED: Facts = (f.DeadLetterRetryFailed, f.DeadLetterResolved)
 _LETTERS: Facts = (f.DeadLetterStored, f.DeadLetterRetryRequested, *_RETRIED)
@@ -206,8 +207,8 @@ _SPECS = (
         MONITOR_PORT,
         leased=True,
         decides=("fleet.nodes", "fleet.dead_letters"),
-        own_writes=(*_OBSERVED, *_SAMPLED, *_RETRIED),
-        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, f.BreakerReset),
+        own_writes=(*_OBSERVED, *_SAMPLED, *_RETRIED, *_REPLICAS),
+        own_reads=(*_OBSERVED, *_LIVES, *_LETTERS, f.BreakerReset, *_REPLICAS),
         own_stores=(_BREAKERS, topology.WORK),
     ),
     ProcessSpec(

@@ -26,6 +26,7 @@ from ringrift.events.facts import ConsumerStarted, ConsumerStopped, LostEventsRe
 from ringrift.events.visible import visible
 from ringrift.log import marks
 from ringrift.log.errors import StreamError
+from ringrift.log.holdings import blank, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.republish import republish
 from ringrift.runtime.decide import act
@@ -126,8 +127,10 @@ async def _connect_and_live(name: str, node: str, server: str, main: Main) -> No
 
 async def live(process: Process, main: Main) -> None:
     """Run `main` with everything that a process does in the background. Raises StreamError, and
-    writes nothing, if the log of a coordinator has lost its end."""
+    writes nothing, if the log of a coordinator has lost its end or is on a voter that stands by."""
     if process.name in PROCESSES and PROCESSES[process.name].role == "coordinator":
+        if text := blank(await holdings(process.log.servers) or ()):
+            raise StreamError(text)
         await marks.refuse_losses(process.log)
     try:
         server, process.health_address = await serve_health(process)

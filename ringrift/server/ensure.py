@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from ringrift.log import api
 from ringrift.log.errors import ServerRefused, StreamMissing, VoterAway
+from ringrift.log.holdings import blank, holdings
 from ringrift.log.protocol import Log
 from ringrift.log.retry import QUICK, Backoff
 from ringrift.log.topology import (
@@ -99,7 +100,10 @@ async def ensure(
 
 
 async def _check_voters(log: Log) -> None:
-    """Raise VoterAway unless all voters of a cluster take part in its decisions."""
+    """Raise VoterAway unless all voters of a cluster take part in its decisions, and none holds a
+    log."""
+    if text := blank(await holdings(log.servers) or ()):
+        raise VoterAway(text)
     canary = {"name": _CANARY, "subjects": ["ringrift.canary"], "max_msgs": 1}
     creating = f"STREAM.CREATE.{_CANARY}"
     try:
@@ -110,6 +114,8 @@ async def _check_voters(log: Log) -> None:
                 return
             if error.code != api.NO_PEERS:
                 raise
+            if len(log.servers) > CLUSTER_REPLICAS:
+                raise _away(f"one of {len(log.servers)}") from error
             try:
                 await _created(log, creating, canary | {"num_replicas": CLUSTER_REPLICAS})
             except ServerRefused as again:
@@ -132,7 +138,7 @@ def _away(voter: str) -> VoterAway:
         f"the cluster has no streams, and voter {voter} takes no part: it may hold the log, so "
         "nothing is created. If the cluster is new, start all voters; if others came back with "
         "empty disks, restore a backup (`ringrift cluster restore`) or rescue what that voter "
-        "holds (docs/promises.md)"
+        "holds (`ringrift cluster rescue`)"
     )
 
 

@@ -11,6 +11,7 @@ from ringrift.cluster.doctor import Finding, fail, ok, warn
 from ringrift.cluster.streams import Infos, consumer_infos, server_version, stream_infos
 from ringrift.log.entry import stamp_of
 from ringrift.log.errors import Unreachable
+from ringrift.log.holdings import blank, damages, holdings
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Presence
 from ringrift.log.read import settings_in_force
@@ -60,6 +61,12 @@ async def system_findings(log: JetStreamLog) -> AsyncIterator[Finding]:
     yield ok(
         "server", f"{shown_address(log.servers[0])} answers, nats-server {server_version(log)}"
     )
+    held = await holdings(log.servers) or []
+    if text := blank(held):
+        yield fail("voters", text, "docs/promises.md says why")
+        return
+    for damage in damages(held):
+        yield warn("voters", str(damage), "`ringrift cluster repair`")
     streams = await stream_infos(log)
     late = copies(streams)
     for finding in late:
@@ -142,7 +149,7 @@ def declared(infos: Infos) -> list[Finding]:
         text = "none: the system is new, or its disks came back empty"
         remedy = (
             "if it is new, `ringrift contract apply`; else create nothing: restore a backup with "
-            "`ringrift cluster restore`, or rescue what a voter still holds (docs/promises.md)"
+            "`ringrift cluster restore`, or what a voter still holds with `ringrift cluster rescue`"
         )
         return [warn("streams", text, remedy)]
     if missing := [name for name in wanted if name not in infos]:

@@ -9,6 +9,7 @@ from ringrift.events import Recorded, UndecodableEvent, UnknownEvent
 from ringrift.events.facts import TreeHeadRecorded
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError, StreamMissing
+from ringrift.log.holdings import Held, blank, confirmed, holdings
 from ringrift.log.marks import REMEDY, Mark
 from ringrift.log.protocol import Log, Progress, Span
 from ringrift.log.session import Session, SessionLost, session
@@ -19,10 +20,7 @@ HOLES_SHOWN_MAX = 100
 COPIED = (GAMES, EVENTS, f"OBJ_{MODEL_BUCKET}", f"OBJ_{SHARD_BUCKET}")
 TRIES_PER_COPY = 10
 """readers opened to meet each copy; one of three is missed by thirty in a row once in 190,000"""
-COPY_REMEDY = (
-    "while a whole copy leads, reduce the copies of the stream so that this one is dropped, and "
-    "raise them again (docs/promises.md)"
-)
+COPY_REMEDY = "the monitor repairs it with the login `repairer`, else `ringrift cluster repair`"
 
 
 class Reading:
@@ -170,6 +168,22 @@ async def differing_copies(log: Log) -> AsyncIterator[Problem]:
             for voter in sorted(name for name, count in counts.items() if count < most):
                 text = f"the copy on voter {voter} holds {counts[voter]:,} of {most:,} messages"
                 yield Problem("stream", stream, "fail", f"{text}; {COPY_REMEDY}")
+
+
+async def damaged_copies(log: Log) -> AsyncIterator[Problem]:
+    """Yield the copies that hold less than others as the servers themselves say, and the servers
+    that hold nothing; nothing if there is no login to ask them with."""
+    held = await holdings(log.servers) if log.servers else None
+    if held is None:
+        return
+    if text := blank(held):
+        yield Problem("stream", EVENTS, "fail", text)
+    for damage in await confirmed(lambda: _asked(log)):
+        yield Problem("stream", damage.stream, "fail", f"{damage}; {COPY_REMEDY}")
+
+
+async def _asked(log: Log) -> list[Held]:
+    return await holdings(log.servers) or []
 
 
 async def _held(reader: Session, end: int) -> int:

@@ -147,6 +147,7 @@ class Verification:
         for text in await marks.losses(self.log):
             self.problems.append(Problem("stream", text.partition(" ")[0], "fail", text))
         found = [streams.claims_of_server(self.log), streams.differing_copies(self.log)]
+        found.append(streams.damaged_copies(self.log))
         counts: list[int] = []
         found.append(stores.blob_problems(self.log, self.history.blobs, counts))
         for problems in found:

@@ -75,6 +75,14 @@ RULES = (
         (f.VerificationPassed,),
         "{0.failures} losses or differences: see `ringrift verify`",
     ),
+    _failure(
+        "replica damaged",
+        (f.ReplicaDamaged,),
+        (f.ReplicaRepaired,),
+        "holds {0.messages:,} of {0.whole:,} messages of {0.stream}: look at that disk; it is "
+        "repaired from a whole copy, or by `ringrift cluster repair`",
+        item=("stream",),
+    ),
     Rule("fact skipped", (f.FactSkipped,), (), "{0.stream}/{0.seq}: {0.error}"),
     Rule("message id taken", (f.MessageIdTaken,), (), "{0.stream}/{0.seq} has the id {0.id}"),
     Rule("training blocked", (f.TrainingBlocked,), (f.TrainingRequested,), "{0.detail}"),

@@ -20,6 +20,7 @@ from ringrift.events.facts.evaluation import *
 from ringrift.events.facts.nodes import *
 from ringrift.events.facts.play import *
 from ringrift.events.facts.processes import *
+from ringrift.events.facts.replicas import *
 from ringrift.events.facts.shards import *
 from ringrift.events.facts.steering import *
 from ringrift.events.facts.training import *

@@ -1,0 +1,124 @@
+"""Compares what each server holds of each stream, and repairs copies that hold less than others.
+
+A part of the monitor. It needs the logins `scrubber` and `repairer` beside its own; without the
+second it only reports."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from ringrift.events import facts as f
+from ringrift.log import read
+from ringrift.log.errors import StreamError, Unreachable
+from ringrift.log.holdings import Damage, Held, confirmed, holdings
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.login import login_beside, with_login
+from ringrift.log.protocol import Expect, Log
+from ringrift.log.topology import EVENTS
+from ringrift.runtime.process import Process
+from ringrift.server.repair import repair
+
+SCRUB_SECONDS = 30.0
+REPAIR_AGAIN_SECONDS = 600.0
+"""after an attempt that failed"""
+REPAIRER = "repairer"
+
+
+class Scrubber:
+    """The damaged copies that are known, by stream and voter, and when a repair was last tried."""
+
+    def __init__(self, process: Process, fence: Expect) -> None:
+        self._process, self._fence = process, fence
+        self.known: dict[tuple[str, str], float | None] = {}
+
+    async def learn(self) -> None:
+        """Read which damages are in the log."""
+        async for event, _ in read.facts(self._process.log, f.ReplicaDamaged, f.ReplicaRepaired):
+            if isinstance(event, f.ReplicaDamaged):
+                self.known[event.stream, event.voter] = None
+            elif isinstance(event, f.ReplicaRepaired):
+                self.known.pop((event.stream, event.voter), None)
+
+    async def take(self, found: Sequence[Damage]) -> None:
+        """Record the damages that were found or are gone, and repair what is due."""
+        self._process.metrics.set("ringrift_replicas_damaged", len(found))
+        damaged = {(each.stream, each.server) for each in found}
+        for stream, voter in sorted(self.known.keys() - damaged):
+            await self._repaired(stream, voter, replaced=False)
+        for damage in found:
+            key = (damage.stream, damage.server)
+            if key not in self.known:
+                self._process.logger.error("replica damaged", text=str(damage))
+                fact = f.ReplicaDamaged(
+                    voter=damage.server,
+                    stream=damage.stream,
+                    messages=damage.messages,
+                    whole=damage.whole,
+                    last=damage.last,
+                )
+                await self._append(fact)
+                self.known[key] = None
+            await self._repair(damage)
+
+    async def _repair(self, damage: Damage) -> None:
+        key, now = (damage.stream, damage.server), self._process.clock.monotonic()
+        tried = self.known[key]
+        if tried is not None and now - tried < REPAIR_AGAIN_SECONDS:
+            return
+        self.known[key] = now
+        try:
+            if not await repaired(self._process.log, damage):
+                return
+        except (StreamError, TimeoutError) as error:
+            text = str(error) or "no answer in time"
+            self._process.logger.warning("replica not repaired", stream=damage.stream, error=text)
+            return
+        await self._repaired(*key, replaced=True)
+
+    async def _repaired(self, stream: str, voter: str, *, replaced: bool) -> None:
+        self._process.logger.info("replica repaired", stream=stream, voter=voter)
+        await self._append(f.ReplicaRepaired(voter=voter, stream=stream, replaced=replaced))
+        self.known.pop((stream, voter), None)
+
+    async def _append(self, fact: f.ReplicaDamaged | f.ReplicaRepaired) -> None:
+        tail = await self._process.log.tail(EVENTS)
+        key = f"{fact.stream}.{fact.voter}.{tail}"
+        await self._process.append(fact, key=key, expect=self._fence)
+
+
+async def scrub(process: Process, fence: Expect) -> None:
+    """Compare all copies again and again, until cancelled. Raises ConcurrencyError when another
+    monitor has taken over."""
+    scrubber = Scrubber(process, fence)
+    await scrubber.learn()
+    while True:
+        found = None
+        with contextlib.suppress(Unreachable):
+            found = await look_twice(process.log)
+        if found is not None:
+            await scrubber.take(found)
+        await asyncio.sleep(SCRUB_SECONDS)
+
+
+async def look_twice(log: Log) -> list[Damage] | None:
+    """The damaged copies; None if the servers cannot be asked. Raises Unreachable."""
+    if await holdings(log.servers) is None:
+        return None
+    return await confirmed(lambda: _look(log))
+
+
+async def _look(log: Log) -> list[Held]:
+    return await holdings(log.servers) or []
+
+
+async def repaired(log: Log, damage: Damage) -> bool:
+    """Repair a copy; False if there is no login for it. Raises StreamError, TimeoutError."""
+    login = login_beside(REPAIRER)
+    if login is None:
+        return False
+    repairing = await JetStreamLog.open(with_login(log.servers, login), name=REPAIRER)
+    try:
+        await repair(repairing, damage, lambda: _look(repairing))
+    finally:
+        await repairing.close()
+    return True

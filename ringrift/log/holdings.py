@@ -1,0 +1,194 @@
+"""What each server of a cluster holds of each stream, as the server itself says.
+
+JetStream's API answers for the leader of a stream alone. Each server answers for itself to a user
+of the account of the servers: also one whose copy is damaged, and one that stands by with the whole
+log while others came back with empty disks."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client
+
+from ringrift.log.errors import Unreachable
+from ringrift.log.login import Login, inbox_prefix, login_beside, tls_context, wants_tls
+from ringrift.log.topology import EVENTS, GAMES, STREAMS, WORK
+
+QUIET_SECONDS = 0.5
+"""after the last answer; servers of one cluster answer within milliseconds"""
+ANSWER_SECONDS_MAX = 3.0
+LOOKS, LOOK_SECONDS = 3, 1.0
+SCRUBBER = "scrubber"
+_ASKING = "$SYS.REQ.SERVER.PING.JSZ"
+COMPARED = tuple(
+    stream.name
+    for stream in STREAMS
+    if stream.name != WORK and not stream.max_age and not stream.allow_msg_ttl
+)
+"""streams whose copies hold the same at the same last sequence; others expire, each at its time"""
+
+NEVER_DELETED = (EVENTS, GAMES)
+
+
+class Copy(Struct, frozen=True):
+    """A server's copy of a stream."""
+
+    messages: int
+    first: int
+    last: int
+
+    @property
+    def lacking(self) -> int:
+        """Sequences up to the last one that it does not hold, deleted ones included."""
+        return self.last - self.messages
+
+
+class Held(Struct, frozen=True):
+    """What one server says."""
+
+    server: str
+    streams: Mapping[str, Copy]
+    leader: str = ""
+    """of the cluster, as far as this server knows"""
+    led: frozenset[str] = frozenset()
+    """streams that this server leads"""
+
+
+class Damage(Struct, frozen=True, order=True):
+    """A copy that holds less than another one."""
+
+    stream: str
+    server: str
+    messages: int
+    whole: int
+    """messages of the other copy"""
+    last: int
+
+    def __str__(self) -> str:
+        lost = f"{self.whole - self.messages:,} of {self.whole:,} messages"
+        return f"voter {self.server} has lost {lost} of {self.stream}, which ends with {self.last}"
+
+
+async def holdings(servers: Sequence[str]) -> list[Held] | None:
+    """What each server of the cluster holds, by name; None if there is no login of the scrubber
+    beside this process's own. Raises Unreachable."""
+    login = login_beside(SCRUBBER)
+    if login is None:
+        return None
+    client = await _connected(servers, login)
+    try:
+        return await _asked(client)
+    finally:
+        with contextlib.suppress(Exception):
+            await client.close()
+
+
+async def _connected(servers: Sequence[str], login: Login) -> Client:
+    async def quiet(error: Exception) -> None:
+        pass
+
+    client = Client()
+    secured = any(map(wants_tls, servers))
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            await client.connect(
+                [server.rpartition("@")[2] for server in servers],
+                user=login.user,
+                password=login.password,
+                tls=tls_context() if secured else None,
+                inbox_prefix=inbox_prefix(login),
+                allow_reconnect=False,
+                connect_timeout=2,
+                error_cb=quiet,
+            )
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        text = str(error) or "no answer in time"
+        raise Unreachable(f"the servers do not answer user {login.user!r}: {text}") from error
+    return client
+
+
+async def _asked(client: Client) -> list[Held]:
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    inbox = client.new_inbox()
+
+    async def take(message: Any) -> None:
+        await answers.put(message.data)
+
+    await client.subscribe(inbox, cb=take)
+    await client.publish(_ASKING, b'{"accounts":true,"streams":true}', reply=inbox)
+    found: dict[str, Held] = {}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_SECONDS_MAX) as limit:
+            while True:
+                held = _held(msgspec.json.decode(await answers.get()))
+                found[held.server] = held
+                limit.reschedule(asyncio.get_running_loop().time() + QUIET_SECONDS)
+    return [found[name] for name in sorted(found)]
+
+
+def _held(answer: Mapping[str, Any]) -> Held:
+    name, data = str(answer["server"]["name"]), answer.get("data") or {}
+    streams, led = {}, set()
+    for account in data.get("account_details") or ():
+        for stream in account.get("stream_detail") or ():
+            state = stream["state"]
+            copy = Copy(state["messages"], state["first_seq"], state["last_seq"])
+            streams[str(stream["name"])] = copy
+            if (stream.get("cluster") or {}).get("leader") == name:
+                led.add(str(stream["name"]))
+    leader = str((data.get("meta_cluster") or {}).get("leader") or "")
+    return Held(name, streams, leader, frozenset(led))
+
+
+def damages(held: Sequence[Held]) -> list[Damage]:
+    """Copies that hold less than another copy of the same stream. Streams from which messages are
+    deleted are compared where their copies end with the same sequence."""
+    found = []
+    for stream in COMPARED:
+        copies = {each.server: each.streams[stream] for each in held if stream in each.streams}
+        for server, copy in copies.items():
+            others = [
+                other
+                for other in copies.values()
+                if stream in NEVER_DELETED or other.last == copy.last
+            ]
+            least = min(other.lacking for other in others)
+            if copy.lacking > least:
+                whole = copy.last - least
+                found.append(Damage(stream, server, copy.messages, whole, copy.last))
+    return sorted(found)
+
+
+async def confirmed(
+    look: Callable[[], Awaitable[Sequence[Held]]], pause_seconds: float = LOOK_SECONDS
+) -> list[Damage]:
+    """Damages that are seen in each of `LOOKS` looks: one look may meet a message on its way."""
+    found = damages(await look())
+    for _ in range(LOOKS - 1):
+        if not found:
+            break
+        await asyncio.sleep(pause_seconds)
+        seen = {(each.stream, each.server) for each in found}
+        found = [each for each in damages(await look()) if (each.stream, each.server) in seen]
+    return found
+
+
+def blank(held: Sequence[Held]) -> str:
+    """The servers that hold nothing although another holds the log, in a line with the remedy;
+    empty if that is not so."""
+    holders = {each.server: each.streams[EVENTS] for each in held if EVENTS in each.streams}
+    empty = [each.server for each in held if not each.streams]
+    if not holders or not empty or any(each.leader in holders for each in held):
+        return ""
+    holder = max(holders, key=lambda name: holders[name].last)
+    names = " and ".join(empty)
+    return (
+        f"{names} {'is' if len(empty) == 1 else 'are'} blank, {holder} holds {EVENTS} up to "
+        f"{holders[holder].last:,}: stop {names}, stop {holder}, then `ringrift cluster rescue "
+        f"--store` the directory of {holder}, and grow what it makes onto a new cluster; create "
+        "nothing here"
+    )
