@@ -10,6 +10,7 @@ from rich.table import Table
 from ringrift.cli.common import HERE, Json, PositiveInt, Source, opened, show
 from ringrift.cluster import files
 from ringrift.cluster.local import environment
+from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.terminal import complain
 from ringrift.consumers.scrubbing import look_twice, repaired
 from ringrift.errors import CommandError
@@ -44,6 +45,7 @@ def init(*, nodes: str, output: Path, no_users: bool = False, tls: bool = False)
         print(f"         {CREDENTIALS}={output}/credentials/ROLE.txt")
     if tls:
         print(f"         {AUTHORITY}={output}/authority/ca.pem")
+    print(f"to look: {line_to_type(servers, f'ringrift context --cluster {output}')}")
     return 0
 
 

@@ -107,6 +107,7 @@ COMMANDS = {
     },
     "Check": {
         "doctor": "doctor:doctor",
+        "context": "context:context",
         "contract export": "contract:export",
         "contract check": "contract:check",
         "contract apply": "contract:apply",

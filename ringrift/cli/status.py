@@ -22,6 +22,7 @@ from ringrift.cli.common import (
     show,
     show_rows,
 )
+from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.screen import consumers_table, generations_table, ratings_table
 from ringrift.cluster.streams import server_version, stream_infos
 from ringrift.insight.describe import one_line, table
@@ -192,6 +193,7 @@ def _texts(
     yield table(columns, map(astuple, known.streams), "streams and buckets")
     work = [f"{it.kind} {it.waiting} waiting, {it.in_hand} in progress" for it in known.work]
     yield f"work: {'; '.join(work) or 'no queue'}"
+    yield f"to look: {line_to_type(known.server)}"
     hint = ": see `ringrift dlq list`" if known.dead_letters else ""
     yield f"dead letters: {known.dead_letters}{hint}\n"
     for name, used in known.used.items():

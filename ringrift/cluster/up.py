@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from ringrift.cluster.machine import children_of, copies
+from ringrift.cluster.nats_context import line_to_type
 from ringrift.cluster.pages import pages
 from ringrift.cluster.screen import generations_table, ratings_table
 from ringrift.cluster.steering import apply_settings
@@ -72,6 +73,8 @@ async def up(
             complain(f"differs from its declaration: {drift}")
         current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
+        where = f" --server {shown_address(url)}" if server else f" --data {data}"
+        out.print(f"to look: {line_to_type(url, f'ringrift context{where}')}", soft_wrap=True)
         loop = Loop(log, url, data, embedded, out, web=web)
         stop_on_signals(loop.stopping.set)
         await loop.run(seconds)

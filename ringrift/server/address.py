@@ -1,5 +1,6 @@
 """The address of the server of a data directory, and free ports."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -11,6 +12,7 @@ from ringrift.log.errors import ServerError, Unreachable
 from ringrift.log.wire import Wire
 
 _FILE = "server.json"
+PORT_FIRST, PORTS = 24222, 8000
 
 
 class ServerAddress(Struct, frozen=True):
@@ -75,6 +77,13 @@ def identity_of(data: Path) -> str:
     """A text that a directory keeps when it is moved, and that its copy does not have."""
     status = data.stat()
     return f"{status.st_dev}:{status.st_ino}"
+
+
+def usual_port(data: Path) -> int:
+    """The port that the server of a data directory takes if it is free, so that its address is the
+    same at every start. It is below those that systems give to outgoing connections."""
+    digest = hashlib.sha256(str(data.resolve()).encode("utf-8", "surrogateescape")).digest()
+    return PORT_FIRST + int.from_bytes(digest[:4]) % PORTS
 
 
 def is_free(port: int) -> bool:

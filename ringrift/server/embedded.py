@@ -57,7 +57,7 @@ class EmbeddedServer:
 
     @classmethod
     async def start(cls, data: Path, *, port: int | None = None) -> EmbeddedServer:
-        """Start a server over `data`; without `port` it keeps the last one or takes a free one.
+        """Start a server over `data`; without `port` it takes that of the directory, or a free one.
 
         Raises AnotherInstance, PortInUse, DiskFull, ServerMissing, ServerTooOld, ServerError."""
         binary = find_binary()
@@ -127,7 +127,8 @@ class EmbeddedServer:
         if port is not None:
             return await self._launch(port)
         previous = addresses.read_address(self.data)
-        candidates = [previous.port] if previous and addresses.is_free(previous.port) else []
+        wanted = previous.port if previous else addresses.usual_port(self.data)
+        candidates = [wanted] if addresses.is_free(wanted) else []
         for _ in range(PORT_TRIES_MAX):
             with contextlib.suppress(PortInUse):  # taken by another process meanwhile
                 return await self._launch(candidates.pop() if candidates else addresses.free_port())

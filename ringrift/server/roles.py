@@ -74,6 +74,7 @@ class Role(Struct, frozen=True, kw_only=True):
 SYSTEM_ACCOUNT = "$SYS"
 
 _READ_ANYWHERE = (
+    "$SYS.REQ.USER.INFO",  # about the user who asks
     "$JS.API.INFO",
     "$JS.API.STREAM.NAMES",
     "$JS.API.STREAM.LIST",

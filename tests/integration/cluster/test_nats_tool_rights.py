@@ -13,6 +13,7 @@ import pytest_asyncio
 from support.nats_tool import Answer, as_role, nats, needs_nats, on_terminal
 from support.secured import Place, secured
 
+from ringrift.cluster.nats_context import of_cluster, write
 from ringrift.log.blobs import Blobs
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_nats]
@@ -104,6 +105,17 @@ async def test_a_role_looks_at_a_stream_page_by_page(filled: Filled, role: str) 
 async def test_a_role_watches_a_bucket(filled: Filled, role: str) -> None:
     options = as_role(filled.place, role)
     assert "nodes > n1" in on_terminal("kv", "watch", "nodes", options=options, lines=1)
+
+
+async def test_a_context_is_all_that_the_tool_needs(
+    filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    write("ringrift", of_cluster(filled.place.folder, "oncall"))
+    options = ["--context", "ringrift"]
+    answer = nats("stream", "get", "EVENTS", 1, options=options, contexts=tmp_path)
+    assert "ringrift.ConsumerStarted.v1" in answer.text
+    assert "oncall" in nats("account", "info", options=options, contexts=tmp_path).text
 
 
 CHANGING = (

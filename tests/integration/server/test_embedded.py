@@ -167,6 +167,14 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     await server.stop()
 
 
+async def test_a_directory_has_the_same_address_at_every_start(tmp_path: Path) -> None:
+    urls = set()
+    for _ in range(2):
+        async with running(tmp_path) as server:
+            urls.add(server.url)
+    assert len(urls) == 1
+
+
 async def test_a_last_port_that_is_taken_is_not_used_again(tmp_path: Path) -> None:
     server = await EmbeddedServer.start(tmp_path)
     port = int(server.url.rpartition(":")[2])
