@@ -20,7 +20,7 @@ from ringrift.insight.live import Live
 from ringrift.insight.needs import Need, needs
 from ringrift.insight.running import Match
 from ringrift.insight.usage import used
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import EXPECTED
 
 Page = Literal["loop", "needs", "processes"]
 PAGES: tuple[Page, ...] = ("loop", "needs", "processes")
@@ -320,7 +320,7 @@ def _processes(live: Live) -> Text:
 def process_lines(live: Live) -> Iterator[Text]:
     """One line for each process, the missing ones first."""
     beats = live.beats or []
-    for name in PROCESSES:
+    for name in EXPECTED:
         if all(beat.consumer != name for beat in beats):
             if name in live.missing.names:
                 text, style = "missing: start it with `ringrift up` or its unit", "red"

@@ -18,7 +18,7 @@ from ringrift.runtime.cluster_view import voters
 from ringrift.runtime.dead_letter_retry import retry
 from ringrift.runtime.decide import act
 from ringrift.runtime.process import Job, Process
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import EXPECTED, PROCESSES
 from ringrift.runtime.run import run
 from ringrift.runtime.usage import Usage
 
@@ -45,6 +45,7 @@ class Known:
         self.missing: set[str] = set()
         """kinds of processes of which none runs"""
         self._absent_since: dict[str, float] = {}
+        self._expected = set(EXPECTED)
 
     def take(self, event: Fact) -> None:
         """Fold one observation."""
@@ -84,7 +85,8 @@ class Known:
 
     def kinds(self, running: set[str], now: float) -> list[f.ConsumerPresenceChanged]:
         """The differences between the kinds of processes in the log and those `running`."""
-        for name in PROCESSES:
+        self._expected |= running
+        for name in sorted(self._expected):
             if name in running:
                 self._absent_since.pop(name, None)
             else:

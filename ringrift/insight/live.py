@@ -26,7 +26,7 @@ from ringrift.log.presence import Heartbeat, Presence
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS, GAMES
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
-from ringrift.runtime.processes import LEASED, PROCESSES
+from ringrift.runtime.processes import EXPECTED, LEASED
 
 LOOK_SECONDS = 2.0
 """between two looks at the heartbeats"""
@@ -78,7 +78,7 @@ class Live:
         self.tail = 0
         self.problem = ""
         self.heard = clock()
-        self.missing = Absences(PROCESSES, self.heard)
+        self.missing = Absences(EXPECTED, self.heard)
         self.vacant = Absences(LEASED, self.heard)
         self._reset()
 

@@ -10,7 +10,7 @@ from ringrift.insight.describe import plural
 from ringrift.insight.generations import LoopView
 from ringrift.insight.live import Live
 from ringrift.runtime.controls import resume_command
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import EXPECTED
 
 _RETRY = "once the cause is gone, run `ringrift dlq retry --all`"
 REMEDIES = {
@@ -63,7 +63,7 @@ def _advice(live: Live) -> Iterator[str]:
     """What `ringrift status` advises, but for what `needs` takes from the facts, and for processes
     that have not been missing for long."""
     vacant, missing = live.vacant.names, live.missing.names
-    if len(missing) == len(PROCESSES):
+    if len(missing) == len(EXPECTED):
         yield "no process runs: `ringrift up` continues"
     else:
         if vacant:

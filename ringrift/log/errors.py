@@ -12,6 +12,7 @@ StreamError
 ├── IdsTaken             other messages have the ids of events; `Log.append` gives them new ones
 ├── QueueFull            the work queue takes no more tickets until workers have caught up
 ├── PayloadTooLarge      a message exceeds the server's limit; nothing was sent
+├── StoreError           the object store beside the log cannot be used
 ├── BlobMissing          no blob has this digest or name
 ├── BlobCorrupt          the bytes do not have the digest that they are named by
 ├── LeaseLost            the holder can no longer be sure that it is the only one
@@ -122,6 +123,10 @@ class PayloadTooLarge(StreamError):
         super().__init__(f"{what}, {limit}")
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
+
+
+class StoreError(StreamError):
+    """The object store beside the log cannot be used; the text says where and why."""
 
 
 class BlobMissing(StreamError):

@@ -15,14 +15,16 @@ from msgspec import Struct
 
 from ringrift.events import Draft, Recorded
 from ringrift.log import api, errors, reader
+from ringrift.log.archive import Watch
 from ringrift.log.connect import Connection, connect
 from ringrift.log.entry import Entry, Refuse
-from ringrift.log.protocol import Batches, Entries, Expect, Log, Span, WorkItem, is_genuine
+from ringrift.log.protocol import Expect, Log, is_genuine
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
+from ringrift.log.span import Batches, Entries, Span
 from ringrift.log.topology import EVENT_IDS_SECONDS, GAME_IDS_SECONDS, GAMES
 from ringrift.log.wire import split_servers
-from ringrift.log.work import take_ticket
+from ringrift.log.work import WorkItem, take_ticket
 
 ANSWER_SECONDS_MAX = 2.0
 """a message sent to a stream without a leader is lost without an error; it is sent again after this
@@ -234,27 +236,29 @@ class JetStreamLog(Log):
 
     # reading
 
-    def read(
+    def _read(
         self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> Batches[Entry]:
-        """See `Log.read`."""
+        """See `Log._read`."""
         convert = reader.entries_of
         return reader.read(self.servers, stream, convert, headers_only=headers_only, **span)
 
-    def replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
-        """See `Log.replay`."""
+    def _replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
+        """See `Log._replay`."""
         return reader.read(self.servers, stream, reader.recorder(stream, refuse), **span)
 
-    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> Entries:
-        """See `Log.follow`."""
-        return reader.follow(self.servers, stream, filters=filters, start_seq=start_seq)
+    def _follow(
+        self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1
+    ) -> Entries:
+        """See `Log._follow`."""
+        return reader.follow(self.servers, stream, watch, filters=filters, start_seq=start_seq)
 
     async def last(self, stream: str, subject_filter: str) -> Entry | None:
         """See `Log.last`."""
         return await self._message(stream, {"last_by_subj": subject_filter})
 
-    async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
-        """See `Log.get`."""
+    async def _get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
+        """See `Log._get`."""
         filtered = {"next_by_subj": under} if under is not None else {}
         if not 0 < seq < 2**63:  # the server takes no such number
             return None

@@ -6,20 +6,24 @@ tests and simulators.
 """
 
 import asyncio
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack
+from typing import Any, Unpack
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.events import Draft, Recorded, UndecodableEvent, draft, encode, event_id
 from ringrift.events.facts import MessageIdTaken
-from ringrift.log.entry import Entry, Refuse
+from ringrift.log.archive import ARCHIVED, Archive, Overtaken, Watch, joined
+from ringrift.log.entry import Entry, Refuse, decode_entries
 from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored
 from ringrift.log.recent import Recent
-from ringrift.log.topology import WORK
+from ringrift.log.span import Batches, Entries, Progress as Progress, Span
+from ringrift.log.topology import EVENTS, WORK
+from ringrift.log.work import WorkItem
 
 ID_TRIES_MAX = 100
 """ids of one event, each of which another message has"""
@@ -29,23 +33,6 @@ EACH_EVENTS_MAX = 100
 """independent events appended together: a batch costs the disk four syncs, single messages one
 each"""
 
-T = TypeVar("T")
-Entries = AsyncGenerator[Entry, None]
-Batches = AsyncGenerator[list[T], None]
-Progress = Callable[[int, int], None]
-"""Called with (sequence reached, sequence at which the read ends)."""
-
-
-class Span(TypedDict, total=False):
-    """What to read of a stream: the messages that match one of `filters`, from `start_seq` or
-    `start_time` through `until_seq`; by default all. `progress` is called now and then."""
-
-    filters: Sequence[str]
-    start_seq: int
-    start_time: datetime | None
-    until_seq: int | None
-    progress: Progress | None
-
 
 class Expect(Struct, frozen=True):
     """The newest message that matches `subject_filter` (wildcards allowed) must have sequence
@@ -53,31 +40,6 @@ class Expect(Struct, frozen=True):
 
     subject_filter: str
     last_seq: int
-
-
-class WorkItem(Protocol):
-    """A ticket delivered to a worker, which must acknowledge it or ask for more time."""
-
-    subject: str
-    body: bytes
-    seq: int
-    deliveries: int
-    """1 at the first delivery"""
-
-    async def in_progress(self) -> None:
-        """Restart the time until redelivery (`WORK_ACK_SECONDS`)."""
-
-    async def ack(self) -> None:
-        """Remove the ticket from the queue because it is done; return when the server has recorded
-        that."""
-
-    async def nak(self, delay_seconds: float = 0.0) -> None:
-        """Have the ticket redelivered after a delay."""
-
-    async def term(self, reason: str) -> None:
-        """Remove the ticket from the queue because it cannot be done.
-
-        Store a dead letter first: its bytes are lost afterwards."""
 
 
 class Log(ABC):
@@ -122,31 +84,28 @@ class Log(ABC):
         QueueFull."""
 
     @abstractmethod
-    def read(
+    def _read(
         self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> Batches[Entry]:
-        """Yield the messages that are stored now, in order, in batches of bounded size.
-
-        With `headers_only` the server may leave the bodies out."""
+        """Do the same as `read`, without the archive."""
 
     @abstractmethod
-    def replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
-        """Do the same as `read` and decode; messages that are no events are passed to `refuse`."""
+    def _replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
+        """Do the same as `replay`, without the archive."""
 
     @abstractmethod
-    def follow(self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1) -> Entries:
-        """Yield the stored messages from `start_seq` on, then new ones, in order, each once.
-
-        Never ends. Raises LogRewound if the server lost messages that were yielded."""
+    def _follow(
+        self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1
+    ) -> Entries:
+        """Do the same as `follow`, without the archive. Raises Overtaken if `watch` says so."""
 
     @abstractmethod
     async def last(self, stream: str, subject_filter: str) -> Entry | None:
         """Return the newest message that matches the filter."""
 
     @abstractmethod
-    async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
-        """Return the message with a sequence, or None; with the filter `under`, the first matching
-        message with this sequence or a higher one."""
+    async def _get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
+        """Do the same as `get`, without the archive."""
 
     @abstractmethod
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
@@ -164,6 +123,85 @@ class Log(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Send what is buffered and disconnect."""
+
+    # reading archive and stream as one
+
+    @functools.cached_property
+    def archive(self) -> Archive:
+        """The archived part of this log."""
+
+        def stored(filters: Sequence[str], start: int) -> Batches[Entry]:
+            return self._read(EVENTS, filters=filters, start_seq=start)
+
+        return Archive(lambda subject: self.last(EVENTS, subject), stored)
+
+    def read(
+        self,
+        stream: str,
+        *,
+        headers_only: bool = False,
+        archived: bool = True,
+        **span: Unpack[Span],
+    ) -> Batches[Entry]:
+        """Yield the messages that are stored now, in order, in batches of bounded size.
+
+        With `headers_only` the server may leave the bodies out. Without `archived` the archive is
+        not read. Raises StoreError if the archive is needed and cannot be read."""
+
+        def stored(span: Span) -> Batches[Entry]:
+            return self._read(stream, headers_only=headers_only, **span)
+
+        if not archived or stream not in ARCHIVED:
+            return stored(span)
+        return joined(self.archive, stream, span, stored, list, lambda entry: entry.seq)
+
+    def replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
+        """Do the same as `read` and decode; messages that are no events are passed to `refuse`."""
+
+        def stored(span: Span) -> Batches[Recorded]:
+            return self._replay(stream, refuse=refuse, **span)
+
+        def convert(entries: Sequence[Entry]) -> list[Recorded]:
+            return decode_entries(stream, entries, refuse)
+
+        return joined(self.archive, stream, span, stored, convert, lambda item: item.meta.seq)
+
+    async def follow(
+        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
+    ) -> Entries:
+        """Yield the stored messages from `start_seq` on, then new ones, in order, each once.
+
+        Never ends. Raises LogRewound if the server lost messages that were yielded, StoreError if
+        the archive is needed and cannot be read."""
+        start = start_seq
+        while True:
+            end = await self.archive.trimmed(stream)
+            if start <= end:
+                async for group in self.archive.read(stream, filters, start, end):
+                    for entry in group:
+                        start = entry.seq + 1
+                        yield entry
+                start = end + 1
+            watch = Watch(self.archive, stream, end)
+            try:
+                entries = self._follow(stream, watch=watch, filters=filters, start_seq=start)
+                async for entry in entries:
+                    start = entry.seq + 1
+                    yield entry
+            except Overtaken:  # the rest is read in the archive
+                continue
+
+    async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
+        """Return the message with a sequence, or None; with the filter `under`, the first matching
+        message with this sequence or a higher one."""
+        end = await self.archive.trimmed(stream)
+        if seq > end or seq < 1:
+            return await self._get(stream, seq, under=under)
+        last = seq if under is None else end
+        found = await self.archive.get(stream, seq, () if under is None else [under], last)
+        if found is None and under is not None:
+            return await self._get(stream, end + 1, under=under)
+        return found
 
     # what follows from it
 
@@ -244,10 +282,13 @@ class Log(ABC):
             if not page or len(found) >= info.get("total", 0):
                 return sorted(found)
 
-    async def purge(self, stream: str, subject: str, *, keep: int = 0) -> None:
-        """Delete the messages on a subject but the newest `keep`, if the stream allows it. Raises
-        ServerRefused."""
-        await self.call(f"STREAM.PURGE.{stream}", {"filter": subject, "keep": keep})
+    async def purge(
+        self, stream: str, subject: str, *, keep: int = 0, before: int | None = None
+    ) -> None:
+        """Delete the messages on a subject but the newest `keep`, or those before a sequence, if
+        the stream allows it. Raises ServerRefused."""
+        which = {"keep": keep} if before is None else {"seq": before}
+        await self.call(f"STREAM.PURGE.{stream}", {"filter": subject} | which)
 
     async def publish_ticket(self, subject: str, body: bytes, ticket: str) -> int:
         """Put a ticket on the work queue, once per id; return its sequence. Raises QueueFull."""

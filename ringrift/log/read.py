@@ -17,7 +17,8 @@ from ringrift.events import Fact, Recorded, Settings, type_of
 from ringrift.events.errors import SettingsError, UndecodableEvent, UnknownEvent
 from ringrift.events.facts import SettingsChanged
 from ringrift.log.entry import Entry
-from ringrift.log.protocol import Log, Progress, Span
+from ringrift.log.protocol import Log
+from ringrift.log.span import Progress, Span
 from ringrift.log.topology import EVENTS, GAMES
 
 FILTERS_MAX = 6

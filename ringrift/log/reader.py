@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import TypeVar
 
 from ringrift.events import Recorded, UndecodableEvent, decode
+from ringrift.log.archive import Overtaken, Watch
 from ringrift.log.diagnostics import logger
 from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import LogUnavailable
-from ringrift.log.protocol import Batches, Entries, Progress
 from ringrift.log.session import RETRY_SECONDS, Session, SessionLost, session
+from ringrift.log.span import Batches, Entries, Progress
 from ringrift.log.wire import RawMessage
 
 QUIET_SECONDS_MAX = 5.0
@@ -117,10 +118,15 @@ def _seq(message: RawMessage) -> int:
 
 
 async def follow(
-    servers: Sequence[str], stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
+    servers: Sequence[str],
+    stream: str,
+    watch: Watch,
+    *,
+    filters: Sequence[str] = (),
+    start_seq: int = 1,
 ) -> Entries:
     """Yield stored and new messages from `start_seq` on; see `Log.follow`. Raises StreamMissing,
-    LogRewound."""
+    LogRewound, Overtaken."""
     start, before, reported = start_seq, None, False
     while True:
         try:
@@ -128,13 +134,18 @@ async def follow(
                 before = await current.check_same(start - 1, before) or before
                 heard, reported = time.monotonic(), False
                 while True:
-                    for entry in entries_of(await current.receive()):
+                    entries = entries_of(await current.receive())
+                    if entries and await watch.overtaken(start, entries[0].seq):
+                        raise Overtaken
+                    for entry in entries:
                         start, before, heard = entry.seq + 1, entry, time.monotonic()
                         yield entry
                     if time.monotonic() - heard > QUIET_SECONDS_MAX:
                         newest, heard = await current.newest(), time.monotonic()
                         if newest is not None and newest.seq >= start:
                             raise SessionLost(f"the consumer does not know of {newest.seq}")
+                        if await watch.overtaken(start, None):
+                            raise Overtaken
         except SessionLost as error:
             if not reported:  # once, not at every attempt
                 text = "follower lost its place, resuming"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
+from typing import Protocol
 
 from nats import errors
 from nats.aio.msg import Msg
@@ -24,8 +25,33 @@ UNAVAILABLE = (errors.Error, LogUnavailable, TimeoutError, OSError)
 """what a client raises while the server is away or elects a leader; `Forbidden` is none of these"""
 
 
+class WorkItem(Protocol):
+    """A ticket delivered to a worker, which must acknowledge it or ask for more time."""
+
+    subject: str
+    body: bytes
+    seq: int
+    deliveries: int
+    """1 at the first delivery"""
+
+    async def in_progress(self) -> None:
+        """Restart the time until redelivery (`WORK_ACK_SECONDS`)."""
+
+    async def ack(self) -> None:
+        """Remove the ticket from the queue because it is done; return when the server has recorded
+        that."""
+
+    async def nak(self, delay_seconds: float = 0.0) -> None:
+        """Have the ticket redelivered after a delay."""
+
+    async def term(self, reason: str) -> None:
+        """Remove the ticket from the queue because it cannot be done.
+
+        Store a dead letter first: its bytes are lost afterwards."""
+
+
 class JetStreamWorkItem:
-    """A ticket delivered by a JetStream server; see `ringrift.log.protocol.WorkItem`."""
+    """A ticket delivered by a JetStream server; see `WorkItem`."""
 
     def __init__(self, client: Connection, message: Msg) -> None:
         self._client = client

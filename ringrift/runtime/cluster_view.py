@@ -34,7 +34,7 @@ from ringrift.log.wire import Wire, shown_address
 from ringrift.runtime.breakers import SharedBreakers
 from ringrift.runtime.controls import pauses_in_force, resume_command
 from ringrift.runtime.dead_letter_retry import unresolved
-from ringrift.runtime.processes import LEASED, PROCESSES
+from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
 
 CRASHES_SECONDS, CRASHES_MAX = 600.0, 2
 LIVES: tuple[type[f.ConsumerStarted | f.ConsumerStopped], ...] = (
@@ -131,7 +131,7 @@ async def cluster_view(
         standbys=[name for name, nodes_of in places.items() if len(nodes_of) > 1],
         level=quorum.level,
         voters=quorum.voters,
-        wanted=tuple(PROCESSES),
+        wanted=EXPECTED,
         running=places.keys(),
     )
     view = ClusterView(
@@ -151,8 +151,8 @@ async def cluster_view(
             nodes=len(known),
             connected=sum(node.standing == "present" for node in known.values()),
             quarantined=sum(node_target(name) in broken for name in known),
-            wanted=len(PROCESSES),
-            running=len(places.keys() & PROCESSES.keys()),
+            wanted=len(EXPECTED),
+            running=len(places.keys() & set(EXPECTED)),
             failures=sum(trouble.failure for trouble in troubles) + len(crashes),
         ),
         resilience=endurance,

@@ -18,13 +18,13 @@ from ringrift.events import REGISTRY, Fact, facts as f
 from ringrift.events.tickets import OUTCOMES, REQUESTS
 from ringrift.log import topology
 
-Role = Literal["worker", "trainer", "evaluator", "coordinator", "oncall"]
+Role = Literal["worker", "trainer", "evaluator", "coordinator", "archiver", "oncall"]
 Facts = tuple[type[Fact], ...]
 _MODELS, _SHARDS = f"OBJ_{topology.MODEL_BUCKET}", f"OBJ_{topology.SHARD_BUCKET}"
 _FOLDS, _CHECKPOINTS = f"OBJ_{topology.FOLD_BUCKET}", f"OBJ_{topology.CHECKPOINT_BUCKET}"
 _BREAKERS = f"KV_{topology.BREAKER_BUCKET}"
 
-ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator")
+ROLES: tuple[Role, ...] = ("worker", "trainer", "evaluator", "coordinator", "archiver")
 MIB = 1024**2
 MONITOR_PORT = 8790
 """of the process that knows the cluster (requirement G17.05)"""
@@ -46,9 +46,14 @@ _OUTBOX: Facts = (
 _ALERTING: Facts = (f.ShardExported, f.VelocityChanged, f.PromotionRejected, *_SAMPLED)
 _TRAINED: Facts = (f.TrainingFinished, f.TrainingFailed)
 _TRAINING: Facts = (f.TrainingStarted, f.TrainingCheckpointed, f.TrainingProgressed, *_TRAINED)
+_ARCHIVE: Facts = (
+    *(f.SegmentArchived, f.StreamTrimmed, f.ModelArchived),
+    *(f.ArchiveFailed, f.ArchiveRecovered, f.BackupFinished, f.BackupFailed),
+)
 _FENCES: Facts = (f.TrainingRequested, f.TrainingTimedOut)
 
 WRITTEN_BY_ALL: Facts = (
+    f.BlobFetched,
     *_LIVES,
     f.DeadLetterStored,
     f.DeadLettersOmitted,
@@ -64,6 +69,7 @@ WRITTEN_BY_COMMANDS: Facts = (
     f.GamesRetracted,
     f.ReanalysisRequested,
     f.HyperparametersAdjusted,
+    f.ModelKept,
     f.ModelDerived,
     f.ModelRegistered,
     *_INCUMBENTS,
@@ -86,6 +92,8 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     - `own_writes`, `own_reads`: facts besides those of its deciders and of all processes
     - `own_stores`, `own_purges`: streams behind the buckets and the queue that it writes, and those
       that it may empty, besides what follows from the fields above
+    - `own_trims`: streams from which it may purge what it has archived, though it writes nothing
+      else there
     - `recreates`: it may delete and create streams whose content follows from facts
     """
 
@@ -101,6 +109,7 @@ class ProcessSpec(Struct, frozen=True, dict=True):
     own_reads: Facts = ()
     own_stores: tuple[str, ...] = ()
     own_purges: tuple[str, ...] = ()
+    own_trims: tuple[str, ...] = ()
     recreates: bool = False
 
     @cached_property
@@ -220,6 +229,16 @@ _SPECS = (
         own_reads=(*RULES_OF, *_ALERTING, *_OUTBOX),
     ),
     ProcessSpec(
+        "archiver",
+        8803,
+        "archiver",
+        memory=512 * MIB,
+        leased=True,
+        own_writes=_ARCHIVE,
+        own_reads=(*_ARCHIVE, f.ModelKept, f.ModelRegistered, f.ModelDerived, *_INCUMBENTS),
+        own_trims=(topology.GAMES, topology.EVENTS, _MODELS),
+    ),
+    ProcessSpec(
         "selfplay",
         8798,
         "worker",
@@ -264,7 +283,9 @@ PEOPLE = ProcessSpec(
 """what a person on call writes by commands: nothing that decides about networks or games"""
 AUTHORS = (*PROCESSES.values(), PEOPLE)
 """rows whose roles are users of a cluster"""
-LEASED = tuple(spec.name for spec in PROCESSES.values() if spec.leased)
+EXPECTED = tuple(name for name in PROCESSES if name != "archiver")
+"""processes that every cluster runs; an archive and scheduled backups are optional"""
+LEASED = tuple(name for name in EXPECTED if PROCESSES[name].leased)
 """processes of which one at a time acts, under a lease of the same name"""
 
 

@@ -20,8 +20,8 @@ from ringrift.events.tickets import Ticket, config_of, decode_ticket
 from ringrift.log import read
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError
-from ringrift.log.protocol import WorkItem
 from ringrift.log.topology import WORK, WORK_ACK_SECONDS
+from ringrift.log.work import WorkItem
 from ringrift.runtime.process import Drained, Process
 
 RETRY_DELAYS_SECONDS = (60.0, 120.0, 240.0)

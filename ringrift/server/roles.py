@@ -1,6 +1,6 @@
 """Users of a cluster by role, and their permissions, which the server enforces.
 
-    worker, trainer, evaluator, coordinator
+    worker, trainer, evaluator, coordinator, archiver
               run processes: each may write the facts, buckets and tickets that the table of
               processes names
     oncall    a person, every day: looks, pauses, changes settings, retries, queues tickets, moves
@@ -20,17 +20,18 @@ consumer, so that API is open to all, but not on the work queue, where a consume
 away."""
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ringrift.events import Fact, type_of
+from ringrift.events.facts import LeaseAcquired
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.connect import ELECTED
 from ringrift.log.dead_letters import READER
-from ringrift.log.topology import CONSUMERS, DEAD_PREFIX, STREAMS, WORK, consumer_of
+from ringrift.log.topology import CONSUMERS, DEAD_PREFIX, LEASE_BUCKET, STREAMS, WORK, consumer_of
 from ringrift.server.configuration import as_json
 from ringrift.server.recreate import RECREATED
 
@@ -49,11 +50,15 @@ class Process(Protocol):
     @property
     def work(self) -> str | None: ...
     @property
-    def writes(self) -> Collection[type[Fact]]: ...
+    def leased(self) -> bool: ...
     @property
-    def stores(self) -> Collection[str]: ...
+    def writes(self) -> AbstractSet[type[Fact]]: ...
+    @property
+    def stores(self) -> AbstractSet[str]: ...
     @property
     def purges(self) -> Collection[str]: ...
+    @property
+    def own_trims(self) -> Collection[str]: ...
     @property
     def recreates(self) -> bool: ...
 
@@ -144,11 +149,16 @@ def _writing(group: Iterable[Process]) -> tuple[str, ...]:
     """Subjects that a role's processes publish to, each once, sorted."""
     found: set[str] = set()
     for process in group:
-        found.update(type_of(kind).subject_filter for kind in process.writes)
+        found.update(type_of(kind).subject_filter for kind in process.writes - {LeaseAcquired})
+        if process.leased:  # the key and the epoch of its own lease only
+            found.add(f"$KV.{LEASE_BUCKET}.{process.name}")
+            found.add(type_of(LeaseAcquired).filter(process.name))
         found |= {f"{DEAD_PREFIX}.{name}.>" for name in (process.name, READER)}
-        for stream in process.stores:
+        for stream in process.stores - {f"KV_{LEASE_BUCKET}"}:
             found.update(_SUBJECTS[stream])
-        found.update(f"$JS.API.STREAM.PURGE.{stream}" for stream in process.purges)
+        found.update(
+            f"$JS.API.STREAM.PURGE.{stream}" for stream in (*process.purges, *process.own_trims)
+        )
         if process.work is not None:
             found.update(_taking(process.work))
         if process.recreates:

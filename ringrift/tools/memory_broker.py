@@ -92,11 +92,12 @@ class MemoryStream:
             del self.entries[next(iter(self.entries))]
         return self.last_seq
 
-    def purge(self, subject: str, *, keep: int = 0) -> None:
-        """Delete the messages on a subject except the newest `keep`."""
+    def purge(self, subject: str, *, keep: int = 0, before: int | None = None) -> None:
+        """Delete the messages on a subject except the newest `keep`, or those before a sequence."""
         seqs = [seq for seq, entry in self.entries.items() if entry.subject == subject]
         for seq in seqs[: len(seqs) - keep]:
-            del self.entries[seq]
+            if before is None or seq < before:
+                del self.entries[seq]
 
     def expire(self) -> None:
         """Delete expired messages; the last one of a subject leaves a marker if the stream is
@@ -192,6 +193,7 @@ class MemoryBroker:
             stream = self.stream(name)
             stream.expire()
             state: dict[str, Any] = {"last_seq": stream.last_seq, "messages": len(stream.entries)}
+            state["bytes"] = sum(len(entry.body) for entry in stream.entries.values())
             if wanted := request.get("subjects_filter"):
                 subjects = [entry.subject for entry in stream.entries.values()]
                 found = {item: subjects.count(item) for item in subjects if matches(wanted, item)}
@@ -202,7 +204,7 @@ class MemoryBroker:
             stream = self.stream(name)
             for purged in {entry.subject for entry in stream.entries.values()}:
                 if matches(request["filter"], purged):
-                    stream.purge(purged, keep=request["keep"])
+                    stream.purge(purged, keep=request.get("keep", 0), before=request.get("seq"))
             return {"success": True}
         # the queue in memory needs no consumers, so none is missing
         code = NO_STREAM if subject.startswith("CONSUMER.INFO.") else NO_CONSUMER

@@ -9,11 +9,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Unpack
 
 from ringrift.events import Draft, Recorded
+from ringrift.log.archive import Watch
 from ringrift.log.entry import Entry, Refuse, decode_entries, matches, matches_any
 from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored, PayloadTooLarge
-from ringrift.log.protocol import Expect, Log, Span, WorkItem, is_genuine
+from ringrift.log.protocol import Expect, Log, is_genuine
 from ringrift.log.recent import Recent
+from ringrift.log.span import Span
 from ringrift.log.topology import SECOND, WORK
+from ringrift.log.work import WorkItem
 from ringrift.tools.memory_broker import MemoryBroker
 
 READ_ENTRIES_MAX = 1000
@@ -118,10 +121,10 @@ class MemoryLog(Log):
         store.wake()
         return seq
 
-    async def read(
+    async def _read(
         self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Entry], None]:
-        """See `Log.read`."""
+        """See `Log._read`."""
         self._check_open()
         store = self.broker.stream(stream)
         store.expire()
@@ -143,17 +146,17 @@ class MemoryLog(Log):
                 progress(batch[-1].seq, found[-1].seq)
             yield batch
 
-    async def replay(
+    async def _replay(
         self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
     ) -> AsyncGenerator[list[Recorded], None]:
-        """See `Log.replay`."""
-        async for batch in self.read(stream, **span):
+        """See `Log._replay`."""
+        async for batch in self._read(stream, **span):
             yield decode_entries(stream, batch, refuse)
 
-    async def follow(
-        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
+    async def _follow(
+        self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1
     ) -> AsyncGenerator[Entry, None]:
-        """See `Log.follow`."""
+        """See `Log._follow`."""
         store = self.broker.stream(stream)
         start, before = start_seq, store.entries.get(start_seq - 1)
         while True:
@@ -173,8 +176,8 @@ class MemoryLog(Log):
         self._check_open()
         return self.broker.stream(stream).last(subject_filter)
 
-    async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
-        """See `Log.get`."""
+    async def _get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
+        """See `Log._get`."""
         self._check_open()
         store = self.broker.stream(stream)
         store.expire()

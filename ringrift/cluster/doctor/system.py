@@ -31,7 +31,7 @@ from ringrift.log.topology import (
 from ringrift.log.wire import shown_address
 from ringrift.runtime.cluster_view import cluster_view, voters_in
 from ringrift.runtime.dead_letter_retry import unresolved
-from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.processes import EXPECTED
 from ringrift.server.ensure import Drift, differences
 from ringrift.server.recreate import LEADERLESS_SECONDS_MAX, RECREATED, leaderless
 
@@ -164,7 +164,7 @@ def declared(infos: Infos) -> list[Finding]:
 async def _consumers(log: JetStreamLog) -> list[Finding]:
     beats, tail = await Presence(log).all(), await log.tail(EVENTS)
     running = {beat.consumer for beat in beats}
-    absent = ", ".join(name for name in PROCESSES if name not in running)
+    absent = ", ".join(name for name in EXPECTED if name not in running)
     remedy = "start `ringrift up`, or each with `python -m ringrift.consumers.NAME --server URL`"
     found = [ok("consumers", f"{len(beats)} running")]
     if absent:

@@ -11,8 +11,9 @@ from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamError, StreamMissing
 from ringrift.log.holdings import Held, blank, confirmed, holdings
 from ringrift.log.marks import REMEDY, Mark
-from ringrift.log.protocol import Log, Progress, Span
+from ringrift.log.protocol import Log
 from ringrift.log.session import Session, SessionLost, session
+from ringrift.log.span import Progress, Span
 from ringrift.log.topology import EVENTS, GAMES, MODEL_BUCKET, SHARD_BUCKET, STREAMS, WORK
 from ringrift.trust.heads import ABSENT, HeadCheck, leaf_of
 
@@ -199,7 +200,7 @@ async def _held(reader: Session, end: int) -> int:
 async def _count(log: Log, stream: str) -> int:
     if stream == WORK:  # a work queue is no log: it is read ticket by ticket
         return len(await log.queued())
-    return sum([len(batch) async for batch in log.read(stream, headers_only=True)])
+    return sum([len(batch) async for batch in log.read(stream, headers_only=True, archived=False)])
 
 
 async def _state(log: Log, stream: str) -> dict[str, int]:

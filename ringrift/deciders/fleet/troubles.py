@@ -83,6 +83,15 @@ RULES = (
         "repaired from a whole copy, or by `ringrift cluster repair`",
         item=("stream",),
     ),
+    _failure(
+        "archive failing",
+        (f.ArchiveFailed,),
+        (f.ArchiveRecovered,),
+        "{0.error}; nothing leaves the streams meanwhile",
+    ),
+    _failure(
+        "backup failed", (f.BackupFailed,), (f.BackupFinished,), "{0.error}; the next one continues"
+    ),
     Rule("fact skipped", (f.FactSkipped,), (), "{0.stream}/{0.seq}: {0.error}"),
     Rule("message id taken", (f.MessageIdTaken,), (), "{0.stream}/{0.seq} has the id {0.id}"),
     Rule("training blocked", (f.TrainingBlocked,), (f.TrainingRequested,), "{0.detail}"),

@@ -3,6 +3,7 @@
 `ringrift.events.settings_sources` reads values from elsewhere. The settings in force are a fact
 (`SettingsChanged`), and every decision cites their version."""
 
+from ringrift.events.settings.archive import *
 from ringrift.events.settings.feedback import *
 from ringrift.events.settings.fleet import *
 from ringrift.events.settings.kinds import *

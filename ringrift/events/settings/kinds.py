@@ -17,6 +17,7 @@ Positive = Annotated[int, Meta(ge=1, le=HUGE)]
 PerTicket = Annotated[int, Meta(ge=1, le=10_000)]
 """games of one ticket: a worker holds them all"""
 NonNegative = Annotated[int, Meta(ge=0, le=HUGE)]
+Bytes = Annotated[int, Meta(ge=0, le=2**53)]
 Float = Annotated[float, Meta(ge=-HUGE, le=HUGE)]
 PositiveFloat = Annotated[float, Meta(ge=1 / HUGE, le=HUGE)]
 NonNegativeFloat = Annotated[float, Meta(ge=0.0, le=HUGE)]

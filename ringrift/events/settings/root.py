@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ringrift.events.settings import feedback, fleet, loop
+from ringrift.events.settings.archive import ArchiveSettings, BackupSettings
 from ringrift.events.settings.kinds import ConfigPattern, NonNegative, Tiers, distinct
 
 
@@ -35,6 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scheduling: fleet.SchedulingSettings = fleet.SchedulingSettings()
     tuning: feedback.TuningSettings = feedback.TuningSettings()
     architectures: feedback.ArchitectureSettings = feedback.ArchitectureSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    backup: BackupSettings = BackupSettings()
 
     def __post_init__(self) -> None:
         distinct(self, "configs")

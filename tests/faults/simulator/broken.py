@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringrift.events.tickets import Ticket
-from ringrift.log.protocol import WorkItem
+from ringrift.log.work import WorkItem
 from ringrift.runtime import decide as deciding
 from ringrift.runtime.decide import own_decisions
 from ringrift.runtime.process import Process

@@ -12,8 +12,9 @@ from support.stream_cluster import ACK_SECONDS, TICKETS_MAX
 
 from ringrift.events.tickets import PRIORITIES, SPARE, URGENT, USUAL
 from ringrift.log.errors import QueueFull
-from ringrift.log.protocol import Log, WorkItem
+from ringrift.log.protocol import Log
 from ringrift.log.topology import WORK
+from ringrift.log.work import WorkItem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,7 @@ from ringrift.log.entry import Entry
 from ringrift.log.presence import Heartbeat
 from ringrift.runtime.cluster_view import ClusterView, cluster_view
 from ringrift.runtime.controls import resume_command
-from ringrift.runtime.processes import LEASED, PROCESSES
+from ringrift.runtime.processes import EXPECTED, LEASED, PROCESSES
 
 
 def heartbeat(consumer: str, tier: str = "normal", node: str = "a") -> Heartbeat:
@@ -134,7 +134,7 @@ async def test_missing_processes_and_vacant_roles_are_named(system: System) -> N
     seen = await view(system)
     assert (seen.roles["feedback"], seen.roles["clock"]) == (None, None)
     assert seen.resilience.coordinator == pytest.approx((1 - 2 / len(LEASED)) / 2)
-    assert seen.resilience.processes == pytest.approx(1 - 2 / len(PROCESSES))
+    assert seen.resilience.processes == pytest.approx(1 - 2 / len(EXPECTED))
     problems = [line.partition(";")[0] for line in seen.advice]
     assert len(problems) == 2
     assert all("feedback, clock" in problem for problem in problems)

@@ -32,9 +32,19 @@ def test_a_fact_is_written_by_the_roles_of_its_processes(kind, writers) -> None:
     assert {name for name, role in ROLES.items() if may_publish(role, subject)} == writers
 
 
-def test_only_the_coordinator_and_the_operator_hold_leases() -> None:
-    holders = {name for name, role in ROLES.items() if may_publish(role, f"$KV.{LEASE_BUCKET}.>")}
-    assert holders == {"coordinator", "operator"}
+def test_a_role_holds_the_leases_of_its_own_processes() -> None:
+    for lease, holder in (("planner", "coordinator"), ("archiver", "archiver")):
+        for subject in (f"$KV.{LEASE_BUCKET}.{lease}", f"ringrift.lease.{lease}.acquired"):
+            allowed = {name for name, role in ROLES.items() if may_publish(role, subject)}
+            assert allowed == {holder, "operator"}
+
+
+def test_only_the_archiver_purges_games_and_writes_none() -> None:
+    archiver = {"archiver", "operator"}
+    for subject in ("$JS.API.STREAM.PURGE.GAMES", "$JS.API.STREAM.PURGE.EVENTS"):
+        assert {name for name, role in ROLES.items() if may_publish(role, subject)} == archiver
+    written = ROLES["archiver"].publish or ()
+    assert not any(subject.startswith(("ringrift.game.", "$O.")) for subject in written)
 
 
 def test_only_the_operator_requests_updates_of_nodes() -> None:
