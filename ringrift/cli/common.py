@@ -62,6 +62,7 @@ from ringrift.events import facts
 from ringrift.events.visible import visible
 from ringrift.log import marks, read
 from ringrift.log.errors import AnotherInstance, Unreachable
+from ringrift.log.identity import find_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.protocol import Log
 from ringrift.log.topology import EVENTS
@@ -218,6 +219,7 @@ async def opened(
                 raise
             url, served = await leaving.enter_async_context(_served(source.data)), True
         log = await JetStreamLog.open(url, name="ringrift")
+        log.signer = find_key(source.data)
         leaving.push_async_callback(log.close)
         if served:
             leaving.push_async_callback(marks.remember, log)

@@ -24,6 +24,7 @@ from ringrift.cluster.supervisor import Child, Say, background, stop_on_signals,
 from ringrift.errors import CommandError
 from ringrift.log import presence
 from ringrift.log.errors import StreamError
+from ringrift.log.identity import make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.login import CREDENTIALS
 from ringrift.log.presence import Machine
@@ -121,6 +122,7 @@ async def run(options: NodeOptions, machine: Machine) -> int:
     planned = plan(machine)
     os.environ.update(credentials(options, machine.roles[0]))
     log = await JetStreamLog.open(options.server, name=f"node@{options.name}")
+    log.signer = await asyncio.to_thread(make_key, options.data)
     try:
         while True:
             consumers = tuple(item.consumer for item in planned)

@@ -31,12 +31,14 @@ from ringrift.insight.live import Live
 from ringrift.insight.plot_style import elo_over_games
 from ringrift.insight.usage import used_since
 from ringrift.log import marks, read
+from ringrift.log.identity import make_key
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.wire import shown_address, split_servers
 from ringrift.runtime.host import node_name, threads
 from ringrift.runtime.processes import PROCESSES
 from ringrift.server.embedded import EmbeddedServer
 from ringrift.server.ensure import ensure
+from ringrift.trust.admission import admit_itself
 
 MORE_GENERATIONS = 3
 """by which the command that continues a finished run raises `--generations`"""
@@ -66,6 +68,7 @@ async def up(
             stack.push_async_callback(embedded.stop)
         url = embedded.url if embedded else str(server)
         log = await JetStreamLog.open(url, name=f"up@{node_name()}")
+        log.signer = await asyncio.to_thread(make_key, data)
         stack.push_async_callback(log.close)
         await marks.refuse_losses(log)
         stack.push_async_callback(marks.remember, log)
@@ -73,6 +76,8 @@ async def up(
             complain(f"differs from its declaration: {drift}")
         current, version = await read.settings_in_force(log)
         await apply_settings(log, choose(current if version else None), "ringrift up")
+        if embedded is not None:
+            await admit_itself(log, node_name())
         where = f" --server {shown_address(url)}" if server else f" --data {data}"
         out.print(f"to look: {line_to_type(url, f'ringrift context{where}')}", soft_wrap=True)
         loop = Loop(log, url, data, embedded, out, web=web)

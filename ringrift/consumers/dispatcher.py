@@ -98,6 +98,7 @@ async def _dispatch(process: Process) -> None:
     tail = await log.tail(EVENTS)
     known = Outstanding()
     async for batch in log.read(EVENTS, filters=filters, until_seq=tail):
+        await log.know(EVENTS, batch[-1].seq)
         for entry in batch:
             if (recorded := decoded(process, EVENTS, entry)) is not None:
                 known.take(*recorded)

@@ -46,17 +46,6 @@ Refuse = Callable[[Entry, UndecodableEvent], None]
 """Called with a stored message that is no event, and the reason."""
 
 
-def decode_entries(stream: str, entries: Sequence[Entry], refuse: Refuse) -> list[Recorded]:
-    """The events of stored messages; messages that are no events are passed to `refuse`."""
-    found: list[Recorded] = []
-    for entry in entries:
-        try:
-            found.append(entry.recorded(stream))
-        except UndecodableEvent as error:
-            refuse(entry, error)
-    return found
-
-
 def header_block(headers: Mapping[str, str]) -> bytes:
     """Headers in the form in which they are stored."""
     if not headers:

@@ -18,7 +18,9 @@ from ringrift.log import api, errors, reader
 from ringrift.log.archive import Watch
 from ringrift.log.connect import Connection, connect
 from ringrift.log.entry import Entry, Refuse
-from ringrift.log.protocol import Expect, Log, is_genuine
+from ringrift.log.identity import find_key
+from ringrift.log.keyring import Keyring, verify_ahead
+from ringrift.log.protocol import Expect, Log
 from ringrift.log.recent import Recent
 from ringrift.log.retry import retried
 from ringrift.log.span import Batches, Entries, Span
@@ -49,14 +51,17 @@ class JetStreamLog(Log):
     def __init__(self, client: Connection, url: str) -> None:
         self.client = client
         self.servers = split_servers(url)
-        self.recent = Recent()
+        self.recent, self.ring = Recent(), Keyring()
         self.reconnected = client.reconnected
         self._turns: dict[str, asyncio.Lock] = {}
 
     @classmethod
     async def open(cls, url: str, *, name: str) -> JetStreamLog:
-        """Connect. Raises Unreachable, ServerTooOld."""
-        return cls(await connect(url, name=name), url)
+        """Connect, and sign what is appended with this machine's key, if it has one. Raises
+        Unreachable, ServerTooOld, CommandError."""
+        log = cls(await connect(url, name=name), url)
+        log.signer = find_key()
+        return log
 
     @property
     def reconnects(self) -> int:  # type: ignore[override]
@@ -120,7 +125,7 @@ class JetStreamLog(Log):
             last = answer["seq"]
             if answer.get("duplicate"):
                 stored = await self.get(stream, last)
-                if stored and not is_genuine(stored, stream, drafts[0].subject):
+                if stored and not await self.is_genuine(stored, stream, drafts[0].subject):
                     raise errors.IdsTaken({drafts[0].id: stored})
             return list(range(last - len(messages) + 1, last + 1))
 
@@ -186,7 +191,7 @@ class JetStreamLog(Log):
         async for batch in self.read(stream, start_time=_deduplicated_since(stream)):
             for entry in batch:
                 id = entry.id or ""
-                if id in wanted and not is_genuine(entry, stream, wanted[id]):
+                if id in wanted and not await self.is_genuine(entry, stream, wanted[id]):
                     taken[id] = entry
         if taken:
             raise errors.IdsTaken(taken)
@@ -243,9 +248,17 @@ class JetStreamLog(Log):
         convert = reader.entries_of
         return reader.read(self.servers, stream, convert, headers_only=headers_only, **span)
 
-    def _replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
+    async def _replay(
+        self, stream: str, *, refuse: Refuse, **span: Unpack[Span]
+    ) -> Batches[Recorded]:
         """See `Log._replay`."""
-        return reader.read(self.servers, stream, reader.recorder(stream, refuse), **span)
+        batches = reader.read(self.servers, stream, reader.unchanged, **span)
+        async with contextlib.aclosing(batches):
+            async for messages in batches:
+                await self.know(stream, int(messages[-1][0][1]))
+                if self.ring.standing.required:
+                    await verify_ahead(data[body:end] for _, data, _, body, end in messages)
+                yield reader.recorded_of(stream, messages, self.ring, refuse)
 
     def _follow(
         self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1

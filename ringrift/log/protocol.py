@@ -6,23 +6,22 @@ tests and simulators.
 """
 
 import asyncio
-import functools
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Unpack
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ringrift.events import Draft, Recorded, UndecodableEvent, draft, encode, event_id
+from ringrift.events import Draft, draft, encode
 from ringrift.events.facts import MessageIdTaken
-from ringrift.log.archive import ARCHIVED, Archive, Overtaken, Watch, joined
-from ringrift.log.entry import Entry, Refuse, decode_entries
+from ringrift.events.sealing import Signer, sealed
+from ringrift.log.entry import Entry
 from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored
+from ringrift.log.readable import Readable
 from ringrift.log.recent import Recent
-from ringrift.log.span import Batches, Entries, Progress as Progress, Span
-from ringrift.log.topology import EVENTS, WORK
+from ringrift.log.span import Progress as Progress
+from ringrift.log.topology import WORK
 from ringrift.log.work import WorkItem
 
 ID_TRIES_MAX = 100
@@ -42,7 +41,7 @@ class Expect(Struct, frozen=True):
     last_seq: int
 
 
-class Log(ABC):
+class Log(Readable):
     """Durable, ordered, deduplicated streams of messages.
 
     Operations survive reconnects and a restart of the server within their time limits; they raise
@@ -56,6 +55,8 @@ class Log(ABC):
     """how often the connection was restored"""
     servers: Sequence[str] = ()
     """addresses; none for a log without a server"""
+    signer: Signer | None = None
+    """who signs the events that this process appends"""
 
     # the core
 
@@ -84,124 +85,13 @@ class Log(ABC):
         QueueFull."""
 
     @abstractmethod
-    def _read(
-        self, stream: str, *, headers_only: bool = False, **span: Unpack[Span]
-    ) -> Batches[Entry]:
-        """Do the same as `read`, without the archive."""
-
-    @abstractmethod
-    def _replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
-        """Do the same as `replay`, without the archive."""
-
-    @abstractmethod
-    def _follow(
-        self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1
-    ) -> Entries:
-        """Do the same as `follow`, without the archive. Raises Overtaken if `watch` says so."""
-
-    @abstractmethod
-    async def last(self, stream: str, subject_filter: str) -> Entry | None:
-        """Return the newest message that matches the filter."""
-
-    @abstractmethod
-    async def _get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
-        """Do the same as `get`, without the archive."""
-
-    @abstractmethod
     async def next_ticket(self, kind: str, *, wait_seconds: float) -> WorkItem | None:
         """Return the oldest free ticket of `kind` with the highest priority (the lowest number), or
         None if there is none within `wait_seconds`."""
 
     @abstractmethod
-    async def call(
-        self, subject: str, request: Mapping[str, Any] | None = None, *, retry: bool = True
-    ) -> dict[str, Any]:
-        """Return the server's answer to a request to `$JS.API.<subject>`.
-
-        Without `retry` the first failure is final. Raises ServerRefused."""
-
-    @abstractmethod
     async def close(self) -> None:
         """Send what is buffered and disconnect."""
-
-    # reading archive and stream as one
-
-    @functools.cached_property
-    def archive(self) -> Archive:
-        """The archived part of this log."""
-
-        def stored(filters: Sequence[str], start: int) -> Batches[Entry]:
-            return self._read(EVENTS, filters=filters, start_seq=start)
-
-        return Archive(lambda subject: self.last(EVENTS, subject), stored)
-
-    def read(
-        self,
-        stream: str,
-        *,
-        headers_only: bool = False,
-        archived: bool = True,
-        **span: Unpack[Span],
-    ) -> Batches[Entry]:
-        """Yield the messages that are stored now, in order, in batches of bounded size.
-
-        With `headers_only` the server may leave the bodies out. Without `archived` the archive is
-        not read. Raises StoreError if the archive is needed and cannot be read."""
-
-        def stored(span: Span) -> Batches[Entry]:
-            return self._read(stream, headers_only=headers_only, **span)
-
-        if not archived or stream not in ARCHIVED:
-            return stored(span)
-        return joined(self.archive, stream, span, stored, list, lambda entry: entry.seq)
-
-    def replay(self, stream: str, *, refuse: Refuse, **span: Unpack[Span]) -> Batches[Recorded]:
-        """Do the same as `read` and decode; messages that are no events are passed to `refuse`."""
-
-        def stored(span: Span) -> Batches[Recorded]:
-            return self._replay(stream, refuse=refuse, **span)
-
-        def convert(entries: Sequence[Entry]) -> list[Recorded]:
-            return decode_entries(stream, entries, refuse)
-
-        return joined(self.archive, stream, span, stored, convert, lambda item: item.meta.seq)
-
-    async def follow(
-        self, stream: str, *, filters: Sequence[str] = (), start_seq: int = 1
-    ) -> Entries:
-        """Yield the stored messages from `start_seq` on, then new ones, in order, each once.
-
-        Never ends. Raises LogRewound if the server lost messages that were yielded, StoreError if
-        the archive is needed and cannot be read."""
-        start = start_seq
-        while True:
-            end = await self.archive.trimmed(stream)
-            if start <= end:
-                async for group in self.archive.read(stream, filters, start, end):
-                    for entry in group:
-                        start = entry.seq + 1
-                        yield entry
-                start = end + 1
-            watch = Watch(self.archive, stream, end)
-            try:
-                entries = self._follow(stream, watch=watch, filters=filters, start_seq=start)
-                async for entry in entries:
-                    start = entry.seq + 1
-                    yield entry
-            except Overtaken:  # the rest is read in the archive
-                continue
-
-    async def get(self, stream: str, seq: int, *, under: str | None = None) -> Entry | None:
-        """Return the message with a sequence, or None; with the filter `under`, the first matching
-        message with this sequence or a higher one."""
-        end = await self.archive.trimmed(stream)
-        if seq > end or seq < 1:
-            return await self._get(stream, seq, under=under)
-        last = seq if under is None else end
-        found = await self.archive.get(stream, seq, () if under is None else [under], last)
-        if found is None and under is not None:
-            return await self._get(stream, end + 1, under=under)
-        return found
 
     # what follows from it
 
@@ -221,6 +111,8 @@ class Log(ABC):
         stream, named, taken = stream_of(drafts), list(drafts), dict[str, Entry]()
         for attempt in range(2, ID_TRIES_MAX + 2):
             bodies = [encode(item) for item in named]
+            if self.signer is not None:
+                bodies = [sealed(body, self.signer) for body in bodies]
             try:
                 seqs = await self._append(stream, named, bodies, expect)
                 break
@@ -263,24 +155,9 @@ class Log(ABC):
         async for batch in self.read(stream, filters=filters, start_time=since):
             for entry in batch:
                 id = _first_id(entry.id or "")
-                if id in wanted and is_genuine(entry, stream):
+                if id in wanted and await self.is_genuine(entry, stream):
                     found[wanted[id]] = entry.seq
         return found
-
-    async def tail(self, stream: str) -> int:
-        """Return the sequence of the newest message, 0 in an empty stream."""
-        return int((await self.call(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
-
-    async def subjects(self, stream: str, subject_filter: str) -> list[str]:
-        """Return the subjects that match a filter and have messages, sorted."""
-        found: list[str] = []
-        while True:
-            request = {"subjects_filter": subject_filter, "offset": len(found)}
-            info = await self.call(f"STREAM.INFO.{stream}", request)
-            page = info["state"].get("subjects") or {}
-            found += page
-            if not page or len(found) >= info.get("total", 0):
-                return sorted(found)
 
     async def purge(
         self, stream: str, subject: str, *, keep: int = 0, before: int | None = None
@@ -302,19 +179,6 @@ class Log(ABC):
             found.append(entry)
             seq = entry.seq + 1
         return found
-
-
-def is_genuine(entry: Entry, stream: str, subject: str = "") -> bool:
-    """Whether a message is the event that its id promises, on `subject` if one is given: anybody
-    who may write to a stream may take the id of an event of others, which the server then does not
-    store."""
-    if subject and entry.subject != subject:
-        return False
-    try:
-        event, meta = entry.recorded(stream)
-    except UndecodableEvent:
-        return False
-    return entry.id == meta.id and meta.id.startswith(event_id(type(event), meta.cause, ""))
 
 
 def _first_id(id: str) -> str:

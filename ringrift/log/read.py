@@ -1,7 +1,7 @@
 """Reading events from the log: stored and future ones, the newest of a kind, the settings in force.
 
-Everything that needs typed events reads them here. Messages that cannot be decoded are skipped,
-because the consumers that should have processed them store dead letters.
+Everything that needs typed events reads them here. Messages that cannot be decoded, or whose author
+may not write them, are skipped: the consumers that should have processed them store dead letters.
 
 All functions raise StreamMissing and LogUnavailable.
 """
@@ -88,10 +88,10 @@ async def follow(
 
     The parameters are those of `facts`. Never ends. Raises LogRewound."""
     where, wanted = _stream(kinds, stream), frozenset(kinds)
-    entries = log.follow(where, filters=_filters(kinds, scope), start_seq=after + 1)
+    entries = log.follow_events(where, filters=_filters(kinds, scope), start_seq=after + 1)
     async with contextlib.aclosing(entries):
         async for entry in entries:
-            recorded = _decoded(where, entry)
+            recorded = _decoded(log, where, entry)
             if recorded is not None and (not wanted or type(recorded.event) in wanted):
                 yield recorded
 
@@ -110,10 +110,11 @@ async def search(
     batches = log.read(where, **_span(part, _filters(kinds, scope)))
     async with contextlib.aclosing(batches):
         async for batch in batches:
+            await log.know(where, batch[-1].seq)
             for entry in batch:
                 if not any(mark in entry.body for mark in marks):
                     continue
-                recorded = _decoded(where, entry)
+                recorded = _decoded(log, where, entry)
                 if recorded is not None and (not wanted or type(recorded.event) in wanted):
                     yield recorded  # type: ignore[misc]
 
@@ -159,7 +160,8 @@ async def fact_at(log: Log, position: str) -> Recorded | None:
     if stream not in (EVENTS, GAMES) or not is_sequence:
         return None
     entry = await log.get(stream, int(seq))
-    return entry.recorded(stream) if entry else None
+    await log.know(stream, int(seq))
+    return log.ring.event(stream, entry) if entry else None
 
 
 async def settings_in_force(
@@ -232,7 +234,8 @@ async def _newest(log: Log, kind: type[F], subject_filter: str) -> Recorded[F] |
     entry = await log.last(stream, subject_filter)
     if entry is None:
         return None
-    newest = _decoded(stream, entry)
+    await log.know(stream, entry.seq)
+    newest = _decoded(log, stream, entry)
     if newest is None or type(newest.event) is not kind:
         # the last message is damaged or of a newer build: find the last one that can be decoded
         newest = None
@@ -242,9 +245,9 @@ async def _newest(log: Log, kind: type[F], subject_filter: str) -> Recorded[F] |
     return newest  # type: ignore[return-value]
 
 
-def _decoded(stream: str, entry: Entry) -> Recorded | None:
+def _decoded(log: Log, stream: str, entry: Entry) -> Recorded | None:
     try:
-        return entry.recorded(stream)
+        return log.ring.event(stream, entry)
     except UndecodableEvent:
         return None
 

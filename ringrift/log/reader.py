@@ -15,6 +15,7 @@ from ringrift.log.archive import Overtaken, Watch
 from ringrift.log.diagnostics import logger
 from ringrift.log.entry import Entry, Refuse
 from ringrift.log.errors import LogUnavailable
+from ringrift.log.keyring import Keyring
 from ringrift.log.session import RETRY_SECONDS, Session, SessionLost, session
 from ringrift.log.span import Batches, Entries, Progress
 from ringrift.log.wire import RawMessage
@@ -39,25 +40,27 @@ def entries_of(messages: Sequence[RawMessage]) -> list[Entry]:
     ]
 
 
-def recorder(stream: str, refuse: Refuse) -> Callable[[Sequence[RawMessage]], list[Recorded]]:
-    """A function that decodes messages; those that are no events are passed to `refuse`."""
+def recorded_of(
+    stream: str, messages: Sequence[RawMessage], ring: Keyring, refuse: Refuse
+) -> list[Recorded]:
+    """The events of messages; messages that are none, or do not count, are passed to `refuse`."""
+    found: list[Recorded] = []
+    for message in messages:
+        words, data, _, body, end = message
+        seq, subject, stamp_ns = int(words[1]), _subject_in(words[0]), int(words[3])
+        try:
+            recorded = decode(
+                data[body:end], stream=stream, seq=seq, subject=subject, stamp_ns=stamp_ns
+            )
+            found.append(recorded if ring.empty else ring.counted(recorded, data[body:end]))
+        except UndecodableEvent as error:
+            refuse(entries_of([message])[0], error)
+    return found
 
-    def recorded_of(messages: Sequence[RawMessage]) -> list[Recorded]:
-        found: list[Recorded] = []
-        for message in messages:
-            words, data, _, body, end = message
-            seq, subject, stamp_ns = int(words[1]), _subject_in(words[0]), int(words[3])
-            try:
-                found.append(
-                    decode(
-                        data[body:end], stream=stream, seq=seq, subject=subject, stamp_ns=stamp_ns
-                    )
-                )
-            except UndecodableEvent as error:
-                refuse(entries_of([message])[0], error)
-        return found
 
-    return recorded_of
+def unchanged(messages: Sequence[RawMessage]) -> list[RawMessage]:
+    """The messages themselves."""
+    return list(messages)
 
 
 @functools.lru_cache(maxsize=SUBJECTS_KEPT_MAX)

@@ -235,6 +235,7 @@ async def _events(process: Process, start: int) -> AsyncIterator[Recorded]:
     reported."""
     log = process.log
     async for batch in log.read(STREAM, start_seq=start):
+        await log.know(STREAM, batch[-1].seq)
         for entry in batch:
             start = entry.seq + 1
             if (recorded := decoded(process, STREAM, entry)) is not None:
@@ -250,7 +251,7 @@ async def followed(
     undecodable ones are reported. The newest event under the last filter tells how far the process
     lags."""
     process.follows, process.seq = (stream, filters[-1]), start - 1
-    entries = process.log.follow(stream, filters=filters, start_seq=start)
+    entries = process.log.follow_events(stream, filters=filters, start_seq=start)
     async for entry in process.until_stopped(entries):
         # whatever is logged until the next event is asked for was caused by this one
         bind_contextvars(cause=f"{stream}/{entry.seq}")
@@ -260,10 +261,11 @@ async def followed(
 
 
 def decoded(process: Process, stream: str, entry: Entry) -> Recorded | None:
-    """The event of an entry; None, after reporting it, if it cannot be decoded."""
+    """The event of an entry; None, after reporting it, if it is none or does not count."""
+    assert stream != STREAM or entry.seq <= process.log.ring.seq, "see `Log.know`"
     try:
         # decoded here, because the error is the reason of the dead letter
-        recorded = entry.recorded(stream)
+        recorded = process.log.ring.event(stream, entry)
         if recorded.meta.unknown:
             process.note_newer(recorded.meta)
         return recorded

@@ -61,7 +61,9 @@ WRITTEN_BY_ALL: Facts = (
     f.MessageIdTaken,
     f.NodePressureChanged,
 )
-READ_BY_ALL: Facts = (*STEERING, f.NodeAssigned, f.NodePressureChanged)
+KEYS: Facts = (f.NodeAdmitted, f.NodeRevoked, f.RoleRightsDefined, f.SignaturesRequired)
+"""Facts by which every reader knows whose facts count."""
+READ_BY_ALL: Facts = (*KEYS, *STEERING, f.NodeAssigned, f.NodePressureChanged)
 COMMANDS = "ringrift"
 """name of the command line among writers"""
 WRITTEN_BY_COMMANDS: Facts = (
@@ -77,6 +79,7 @@ WRITTEN_BY_COMMANDS: Facts = (
     *_RETRIED,
     f.NodeRegistered,
     f.BreakerReset,
+    *KEYS,
 )
 
 

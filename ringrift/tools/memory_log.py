@@ -10,9 +10,10 @@ from typing import Any, Unpack
 
 from ringrift.events import Draft, Recorded
 from ringrift.log.archive import Watch
-from ringrift.log.entry import Entry, Refuse, decode_entries, matches, matches_any
+from ringrift.log.entry import Entry, Refuse, matches, matches_any
 from ringrift.log.errors import IdsTaken, LogUnavailable, PartlyStored, PayloadTooLarge
-from ringrift.log.protocol import Expect, Log, is_genuine
+from ringrift.log.keyring import Keyring
+from ringrift.log.protocol import Expect, Log
 from ringrift.log.recent import Recent
 from ringrift.log.span import Span
 from ringrift.log.topology import SECOND, WORK
@@ -60,7 +61,7 @@ class MemoryLog(Log):
 
     def __init__(self, broker: MemoryBroker | None = None) -> None:
         self.broker = broker or MemoryBroker()
-        self.recent = Recent(self.broker.now)
+        self.recent, self.ring = Recent(self.broker.now), Keyring()
         self.reconnected = asyncio.Event()
         self.broker.connect(self.reconnected)
         self._closed = False
@@ -77,7 +78,7 @@ class MemoryLog(Log):
         taken = {}
         for item in drafts:
             there = store.entries.get(known.get(item.id, 0))
-            if there is not None and not is_genuine(there, stream, item.subject):
+            if there and not await self.is_genuine(there, stream, item.subject):
                 taken[item.id] = there
         if taken:
             raise IdsTaken(taken)
@@ -151,7 +152,8 @@ class MemoryLog(Log):
     ) -> AsyncGenerator[list[Recorded], None]:
         """See `Log._replay`."""
         async for batch in self._read(stream, **span):
-            yield decode_entries(stream, batch, refuse)
+            await self.know(stream, batch[-1].seq)
+            yield self.ring.events(stream, batch, refuse)
 
     async def _follow(
         self, stream: str, *, watch: Watch, filters: Sequence[str] = (), start_seq: int = 1

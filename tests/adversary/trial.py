@@ -25,7 +25,8 @@ import ringrift
 from ringrift.deciders.kit import Context, Decider
 from ringrift.events import REGISTRY, Draft, EventMeta, Fact, Recorded, encode, event_id, facts as f
 from ringrift.events.facts import SettingsChanged
-from ringrift.log.entry import Entry, decode_entries
+from ringrift.log.entry import Entry
+from ringrift.log.keyring import Keyring
 from ringrift.log.topology import EVENTS
 from ringrift.runtime.decide import DeciderRun, by_cause
 from ringrift.runtime.folds import fold_hash
@@ -211,7 +212,7 @@ class Trial:
         kind = EVENTS if not subject.startswith("ringrift.game.") else "GAMES"
         stream = self.broker.stream(kind)
         entry = stream.entries[stream.store(subject, body, {}, None)]
-        found = decode_entries(kind, [entry], self._refuse)
+        found = Keyring().events(kind, [entry], self._refuse)
         if kind == EVENTS and found:
             self._take_in(found[0])
 

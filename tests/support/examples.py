@@ -12,7 +12,7 @@ from ringrift.events.settings_sources import load
 
 _TEXTS = (
     *("hex8_2p=0.25", "v2-micro>v2", "hex8_2p=" + "ab" * 32, "ab" * 32, "hex8_2p", "token-1_x"),
-    *("name:1/~", "EVENTS/12"),
+    *("name:1/~", "EVENTS/12", "U" + "A" * 55),
 )
 _SETTINGS = {
     "configs": "hex8_2p,square8_3p",

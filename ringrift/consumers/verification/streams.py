@@ -48,6 +48,7 @@ class Reading:
         """Yield the events after the last one read, in batches."""
         span = Span(start_seq=self.seq + 1, until_seq=until, progress=progress)
         async for batch in self.log.read(self.stream, **span):
+            await self.log.know(self.stream, batch[-1].seq)
             yield [item for entry in batch if (item := self._read(entry)) is not None]
         if until > self.seq:
             self._missing(self.seq + 1, until)
@@ -59,7 +60,7 @@ class Reading:
         self._next(entry.seq)
         found = None
         try:
-            found = entry.recorded(self.stream)
+            found = self.log.ring.event(self.stream, entry)
             id, authored = found.meta.id, found.meta.authored.isoformat()
             self._digest.update(f"{entry.seq} {id} {authored}\n".encode())
         except UndecodableEvent as error:

@@ -25,5 +25,6 @@ from ringrift.events.facts.replicas import *
 from ringrift.events.facts.shards import *
 from ringrift.events.facts.steering import *
 from ringrift.events.facts.training import *
+from ringrift.events.facts.trust import *
 from ringrift.events.facts.verification import *
 from ringrift.events.facts.vocabulary import *

@@ -1,0 +1,81 @@
+"""`ringrift node key`, `admit`, `revoke`, `list` and `require-signatures`: whose facts count."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from ringrift.cli.common import HERE, Data, Json, Session, Source, opened, parsed, show, words
+from ringrift.errors import CommandError
+from ringrift.log.identity import find_key, key_path, make_key
+from ringrift.trust import admission
+
+AdmittedRoles: TypeAlias = Annotated[
+    tuple[str, ...], Parameter(converter=parsed(words), n_tokens=1, metavar="ROLE,...")
+]
+
+
+def key(*, make: bool = False, data: Data = Path(".ringrift"), json: Json = False) -> None:
+    """Print the public key of this machine, by which an operator admits it.
+
+    Args:
+        make: Make a key if there is none, as `up` and `node run` do.
+        data: Data directory of `ringrift up` or `ringrift node run`.
+    """
+    found = make_key(data) if make else find_key(data)
+    if found is None:
+        raise CommandError(f"{key_path(data)} does not exist: --make makes a key")
+    show({"key": found.key, "file": str(key_path(data))}, json, found.key)
+
+
+async def admit(
+    node: str, key: str, /, *, roles: AdmittedRoles, why: str = "", source: Source = HERE
+) -> None:
+    """Let facts that a key signs count as facts of a node.
+
+    The first time, the key of this machine becomes that of the operator, who admits all others.
+
+    Args:
+        node: Name of the node in facts.
+        key: What `ringrift node key` prints there.
+        roles: One or more of worker,trainer,evaluator,coordinator,operator.
+        why: The reason.
+    """
+    async with opened(source) as log:
+        written = await admission.admit(log, node, key, roles, why)
+    print(f"{node} is admitted as {', '.join(roles)}" + ("" if written else " already"))
+
+
+async def revoke(name: str, /, *, why: str, source: Source = HERE) -> None:
+    """Let no later fact of a node count.
+
+    Args:
+        name: A node, for all its keys, or one key.
+        why: The reason.
+    """
+    async with opened(source) as log:
+        keys = await admission.revoke(log, name, why)
+    print(f"revoked: {', '.join(keys)}")
+
+
+async def list_nodes(*, session: Session = HERE) -> None:
+    """Show whose facts count, and whether signatures are required."""
+    async with opened(session) as log:
+        now = await admission.standing(log)
+    nodes = sorted(now.admitted.values(), key=lambda one: (one.node, one.key))
+    lines = [f"{one.node:<20} {one.key}  {', '.join(one.roles)}" for one in nodes]
+    lines.append(f"signatures are {'required' if now.required else 'not required'}")
+    found = [{"node": one.node, "key": one.key, "roles": one.roles} for one in nodes]
+    show({"nodes": found, "required": now.required}, session.json, "\n".join(lines))
+
+
+async def require(*, why: str, anyway: bool = False, source: Source = HERE) -> None:
+    """Let only signed facts of admitted nodes count, from now on.
+
+    Args:
+        why: The reason.
+        anyway: Also if recent facts would not have counted.
+    """
+    async with opened(source) as log:
+        await admission.require_signatures(log, why, anyway=anyway)
+    print("from now on, only signed facts of admitted nodes count")

@@ -1,0 +1,74 @@
+"""Cost of trust: signing, verifying and hashing events, and appending them signed."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from ringrift.events import encode
+from ringrift.events.sealing import seal_of, sealed
+from ringrift.log.identity import NodeKey
+from ringrift.log.jetstream import JetStreamLog
+from ringrift.log.keyring import holds, is_signed, verify_in_parallel
+from ringrift.tools.bench.harness import Benchmark, Benchmarks, Ratio, Scope
+from ringrift.tools.bench.log import BenchEvents, fresh_log
+from ringrift.trust.merkle import Tree, includes, leaf_hash
+
+EVENTS, BATCH, PROOFS = 2_000, 100, 1_000
+
+
+def _rate(work: Callable[[], int], clock: Callable[[], float] = time.process_time) -> float:
+    """Pieces of work in a second, by default of one core."""
+    start = clock()
+    return work() / (clock() - start)
+
+
+async def benchmarks(scope: Scope) -> Benchmarks:
+    """All measurements: seconds are those of a core, except in parallel and for appending."""
+    key, source = NodeKey.new(), BenchEvents()
+    bodies = [encode(item) for item in source.take(EVENTS)]
+    seals = [seal for body in bodies if (seal := seal_of(sealed(body, key)))]
+    leaves = [leaf_hash(body) for body in bodies]
+    tree = Tree(leaves)
+    root, paths = tree.root(EVENTS), [tree.inclusion(index, EVENTS) for index in range(PROOFS)]
+
+    def sign() -> int:
+        return sum(len(sealed(body, key)) > 0 for body in bodies)
+
+    def verify() -> int:
+        return sum(map(holds, seals))
+
+    def remember() -> int:
+        return sum(map(is_signed, seals))
+
+    def prove() -> int:
+        return sum(includes(leaves[at], at, EVENTS, path, root) for at, path in enumerate(paths))
+
+    per_second = "events/s"
+    yield Benchmark("trust/encode", per_second, lambda: _rate(lambda: _encoded(source)))
+    yield Benchmark("trust/sign", per_second, lambda: _rate(sign))
+    yield Benchmark("trust/verify", per_second, lambda: _rate(verify))
+    wall = time.perf_counter
+    in_parallel = partial(_rate, lambda: sum(verify_in_parallel(seals)), wall)
+    yield Benchmark("trust/verify on all cores", per_second, in_parallel)
+    yield Benchmark("trust/verify again", per_second, lambda: _rate(remember), warm_up=True)
+    yield Benchmark("trust/hash", per_second, lambda: _rate(lambda: Tree(leaves).size))
+    yield Benchmark("trust/check proof", "proofs/s", lambda: _rate(prove))
+    async with fresh_log() as log:
+        for name, signer in (("unsigned", None), ("signed", key)):
+            run = partial(_append, log, source, signer)
+            yield Benchmark(f"trust/append {name}", per_second, run, warm_up=True)
+        yield Ratio("trust/append signed", "trust/append unsigned")
+
+
+def _encoded(source: BenchEvents) -> int:
+    return len([encode(item) for item in source.take(EVENTS)])
+
+
+async def _append(log: JetStreamLog, source: BenchEvents, signer: NodeKey | None) -> float:
+    """Events a second in batches of `BATCH`, by the clock on the wall."""
+    log.signer = signer
+    batches = [source.take(BATCH) for _ in range(EVENTS // BATCH)]
+    start = time.perf_counter()
+    for batch in batches:
+        await log.append(batch)
+    return EVENTS / (time.perf_counter() - start)

@@ -1,0 +1,311 @@
+"""A fact counts if its author may write it and signed it: for every reader alike, from the recorded
+point on."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.examples import example
+from support.system import System, running, until
+
+from ringrift.consumers.verification.whole import verify
+from ringrift.errors import CommandError
+from ringrift.events import Fact, UndecodableEvent, draft, encode
+from ringrift.events.facts import (
+    DeadLetterStored,
+    GameCompleted,
+    NodeAdmitted,
+    NodeRevoked,
+    SelfplayFinished,
+    SettingsChanged,
+    TickRecorded,
+)
+from ringrift.events.registry import type_of
+from ringrift.events.sealing import seal_of, sealed
+from ringrift.events.settings import Settings
+from ringrift.log import read
+from ringrift.log.identity import NodeKey, find_key, make_key
+from ringrift.log.keyring import Keyring, is_signed, raw_key
+from ringrift.log.topology import EVENTS, GAMES
+from ringrift.runtime.decide import act
+from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.unreadable import Unreadable
+from ringrift.tools.memory_log import MemoryLog
+from ringrift.trust import admission
+
+OPERATOR, WORKER, COORDINATOR, STRANGER = (NodeKey.new() for _ in range(4))
+
+
+def finished(node: str = "w1") -> SelfplayFinished:
+    return SelfplayFinished(
+        config="hex8_2p",
+        generation=0,
+        ticket="t",
+        games=1,
+        lost=0,
+        plies=1,
+        play_seconds=1.0,
+        node=node,
+    )
+
+
+class Cluster:
+    """A log with an operator, a worker and a coordinator."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.written = 0
+
+    def log(self, key: NodeKey | None) -> MemoryLog:
+        log = MemoryLog(self.system.broker)
+        log.signer = key
+        return log
+
+    async def admit(self) -> Cluster:
+        log = self.log(OPERATOR)
+        await admission.admit(log, "w1", WORKER.key, ("worker",), "test")
+        await admission.admit(log, "c1", COORDINATOR.key, ("coordinator",), "test")
+        return self
+
+    async def require(self) -> Cluster:
+        await admission.require_signatures(self.log(OPERATOR), "test")
+        return self
+
+    async def write(self, key: NodeKey | None, fact: Fact, source: str = "selfplay@w1") -> int:
+        self.written += 1
+        item = draft(fact, cause=None, source=source, key=self.written)
+        (seq,) = await self.log(key).append([item])
+        return seq
+
+    async def counted(self, stream: str = EVENTS) -> list[int]:
+        """Sequences that every kind of reader reads: in bulk, one by one, and following."""
+        log, tail = self.log(None), await self.log(None).tail(stream)
+        bulk = [meta.seq async for _, meta in read.facts(log, stream=stream)]
+        single = []
+        for seq in range(1, tail + 1):
+            try:
+                found = await read.fact_at(self.log(None), f"{stream}/{seq}")
+            except UndecodableEvent:
+                continue
+            single.append(found.meta.seq if found else 0)
+        assert bulk == single
+        return bulk
+
+
+@pytest.fixture
+async def cluster(system: System) -> Cluster:
+    return await Cluster(system).admit()
+
+
+def test_a_signature_holds_for_every_byte() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    body = encode(draft(finished(), cause=None, source="x@w1", time=moment))
+    signed = sealed(body, WORKER)
+    seal = seal_of(signed)
+    assert seal is not None
+    assert seal.author == WORKER.key
+    assert seal.signed == body[:-1] + b',"author":"' + WORKER.key.encode() + b'"}'
+    assert is_signed(seal)
+    for at in range(0, len(signed), 7):
+        other = signed[:at] + bytes([signed[at] ^ 1]) + signed[at + 1 :]
+        found = seal_of(other)
+        assert found is None or not is_signed(found), at
+    assert seal_of(body) is None
+
+
+def test_a_public_key_has_a_checksum() -> None:
+    assert len(raw_key(WORKER.key)) == 32
+    swapped = WORKER.key[:10] + ("A" if WORKER.key[10] != "A" else "B") + WORKER.key[11:]
+    with pytest.raises(ValueError, match="no public key"):
+        raw_key(swapped)
+
+
+async def test_before_the_recorded_point_every_fact_counts(cluster: Cluster) -> None:
+    seq = await cluster.write(None, finished())
+    other = await cluster.write(STRANGER, finished())
+    assert {seq, other} <= {*await cluster.counted()}
+
+
+async def test_after_it_only_facts_of_admitted_nodes_count(cluster: Cluster) -> None:
+    old = await cluster.write(WORKER, finished())
+    await cluster.require()
+    good = await cluster.write(WORKER, finished())
+    unsigned = await cluster.write(None, finished())
+    strange = await cluster.write(STRANGER, finished())
+    counted = await cluster.counted()
+    assert {old, good} <= {*counted}
+    assert not {unsigned, strange} & {*counted}
+
+
+async def test_a_role_writes_only_its_own_facts_about_its_own_node(cluster: Cluster) -> None:
+    await cluster.require()
+    settings = SettingsChanged(version=1, settings=Settings(), why="mine")
+    refused = [
+        await cluster.write(WORKER, settings),
+        await cluster.write(WORKER, TickRecorded(minute=1)),
+        await cluster.write(WORKER, finished("w2")),
+        await cluster.write(WORKER, finished(), source="selfplay@w2"),
+        await cluster.write(COORDINATOR, finished()),
+    ]
+    good = await cluster.write(COORDINATOR, TickRecorded(minute=2), source="clock@c1")
+    ruled = await cluster.write(OPERATOR, settings, source="ringrift")
+    counted = {*await cluster.counted()}
+    assert {good, ruled} <= counted
+    assert not counted & {*refused}
+
+
+async def test_a_changed_byte_makes_a_fact_of_an_admitted_node_void(cluster: Cluster) -> None:
+    await cluster.require()
+    seq = await cluster.write(WORKER, finished())
+    entries = cluster.system.broker.stream(EVENTS).entries
+    body = entries[seq].body.replace(b'"plies":1', b'"plies":9')
+    entries[seq] = replace(entries[seq], body=body)
+    assert seq not in await cluster.counted()
+
+
+async def test_a_revoked_node_is_off_from_there_on(cluster: Cluster) -> None:
+    await cluster.require()
+    before = await cluster.write(WORKER, finished())
+    game = example(type_of(GameCompleted))
+    early = await cluster.write(WORKER, replace(game, node="w1"))
+    await asyncio.sleep(1.0)
+    assert await admission.revoke(cluster.log(OPERATOR), "w1", "sold") == [WORKER.key]
+    await asyncio.sleep(1.0)
+    after = await cluster.write(WORKER, finished())
+    late = await cluster.write(WORKER, replace(game, node="w1"))
+    counted = await cluster.counted()
+    assert before in counted
+    assert after not in counted
+    assert [early] == await cluster.counted(GAMES)
+    assert late > early
+
+
+async def test_only_an_operator_admits(cluster: Cluster) -> None:
+    other = NodeAdmitted(node="x", key=STRANGER.key, roles=("operator",), why="mine")
+    for key in (None, STRANGER, WORKER, COORDINATOR):
+        await cluster.write(key, other)
+    revoked = NodeRevoked(node="operator", key=OPERATOR.key, why="mine")
+    await cluster.write(OPERATOR, revoked)
+    standing = await admission.standing(cluster.log(None))
+    assert {*standing.admitted} == {OPERATOR.key, WORKER.key, COORDINATOR.key}
+    with pytest.raises(CommandError, match="not that of an operator"):
+        await admission.admit(cluster.log(WORKER), "x", STRANGER.key, ("worker",), "")
+    with pytest.raises(CommandError, match="last operator"):
+        await admission.revoke(cluster.log(OPERATOR), "operator", "")
+    with pytest.raises(CommandError, match="no node 'nobody' is admitted; admitted: c1, oper"):
+        await admission.revoke(cluster.log(OPERATOR), "nobody", "")
+    with pytest.raises(CommandError, match="no public key: `ringrift node key`"):
+        await admission.admit(cluster.log(OPERATOR), "x", "UABC", ("worker",), "")
+
+
+async def test_admitting_twice_writes_once(cluster: Cluster) -> None:
+    tail = await cluster.system.log.tail(EVENTS)
+    log = cluster.log(OPERATOR)
+    assert not await admission.admit(log, "w1", WORKER.key, ("worker",), "again")
+    assert await admission.admit(log, "w1", WORKER.key, ("worker", "evaluator"), "more")
+    assert await log.tail(EVENTS) == tail + 1
+
+
+async def test_signatures_are_not_required_while_facts_lack_them(cluster: Cluster) -> None:
+    await cluster.write(None, finished())
+    with pytest.raises(CommandError, match="1 recent facts would not count: EVENTS/"):
+        await cluster.require()
+    await admission.require_signatures(cluster.log(OPERATOR), "test", anyway=True)
+    with pytest.raises(CommandError, match="required already"):
+        await cluster.require()
+
+
+async def test_a_follower_knows_who_is_admitted(cluster: Cluster) -> None:
+    await cluster.require()
+    found = []
+    log = cluster.log(None)
+    follower = read.follow(log, SelfplayFinished)
+    await cluster.write(WORKER, finished())
+    found.append(await anext(follower))
+    await cluster.write(STRANGER, finished())
+    await admission.admit(cluster.log(OPERATOR), "w2", STRANGER.key, ("worker",), "new")
+    seq = await cluster.write(STRANGER, finished("w2"), source="selfplay@w2")
+    found.append(await anext(follower))
+    assert [item.event.node for item in found] == ["w1", "w2"]
+    assert found[-1].meta.seq == seq == log.ring.seq
+    await follower.aclose()
+
+
+async def test_a_forged_event_under_anothers_id_suppresses_nothing(cluster: Cluster) -> None:
+    await cluster.require()
+    item = draft(finished(), cause=None, source="selfplay@w1", key="one")
+    (forged,) = await cluster.log(STRANGER).append([item])
+    (seq,) = await cluster.log(WORKER).append([item])
+    assert seq != forged
+    assert seq in await cluster.counted()
+
+
+async def test_a_log_that_lost_an_admission_forgets_it(cluster: Cluster) -> None:
+    log = cluster.log(None)
+    await admission.standing(log)
+    assert WORKER.key in log.ring.standing.admitted
+    stream = cluster.system.broker.stream(EVENTS)
+    first = next(seq for seq, entry in stream.entries.items() if WORKER.key.encode() in entry.body)
+    for seq in range(first, stream.last_seq + 1):
+        del stream.entries[seq]
+    await log.know(EVENTS, stream.last_seq + 1)
+    assert {*log.ring.standing.admitted} == {OPERATOR.key}
+
+
+def test_a_key_is_made_once_and_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    assert find_key(tmp_path) is None
+    key = make_key(tmp_path / "data")
+    path = tmp_path / "data" / "node.nk"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes().startswith(b"SU")
+    found = find_key(tmp_path / "data")
+    assert make_key(tmp_path / "data").key == key.key == found.key if found else False
+    assert [item.name for item in path.parent.iterdir()] == ["node.nk"]
+    path.chmod(0o644)
+    path.touch()
+    with pytest.raises(CommandError, match="chmod 600"):
+        find_key(tmp_path / "data")
+    path.write_text("SUABC\n")
+    path.chmod(0o600)
+    with pytest.raises(CommandError, match="no seed of an nkey"):
+        find_key(tmp_path / "data")
+
+
+def test_an_empty_ring_lets_every_fact_count() -> None:
+    assert Keyring().empty
+
+
+async def test_a_refused_fact_is_dead_lettered_once_and_never_folded(cluster: Cluster) -> None:
+    await cluster.require()
+    system = cluster.system
+    settings = SettingsChanged(version=1, settings=replace(Settings(), seed=7), why="mine")
+    seq = await cluster.write(WORKER, settings)
+    processes = [system.process("rater", node) for node in ("n1", "n2")]
+    for process in processes:
+        process.log.signer = COORDINATOR
+        process.source = "rater@c1"
+        process.unreadable = Unreadable(process.log, process.source, process.logger, lambda: 0.0)
+    good = await cluster.write(OPERATOR, TickRecorded(minute=1), source="ringrift")
+    async with running(*(act(process, PROCESSES["rater"].deciders, None) for process in processes)):
+        await until(lambda: all(process.seq >= good for process in processes))
+        stored, _ = await system.first(DeadLetterStored)
+        await asyncio.sleep(10.0)
+    assert (stored.stream, stored.seq) == (EVENTS, seq)
+    assert "signed by node w1 (worker), which may not write ringrift.settings" in stored.reason
+    assert len(await system.facts(DeadLetterStored)) == 1
+    hashes = {str(process.fold_hashes) for process in processes}
+    assert len(hashes) == 1
+    assert (await read.settings_in_force(system.log))[1] == 0
+
+
+async def test_verification_names_a_fact_that_does_not_count(cluster: Cluster) -> None:
+    await cluster.require()
+    seq = await cluster.write(STRANGER, finished())
+    report = await verify(cluster.log(None))
+    texts = [str(item) for item in report.problems if item.name == f"EVENTS/{seq}"]
+    assert len(texts) == 1
+    assert f"signed by {STRANGER.key}, which is not admitted" in texts[0]
