@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from ringrift.log.jetstream import JetStreamLog
 from ringrift.log.presence import Machine, Presence
 from ringrift.runtime import host
 from ringrift.runtime.processes import MIB, PROCESSES, ROLES, ProcessSpec, of_roles
-
-GIT_SECONDS_MAX = 5.0
 
 
 class Planned(Struct, frozen=True):
@@ -57,14 +54,8 @@ def this_machine(roles: Sequence[str], *, provider: str, price: float) -> Machin
 
 def version() -> str:
     """Version of the program, with the commit if it runs from a checkout."""
-    root = Path(ringrift.__file__).parents[1]
-    if (root / ".git").exists():
-        command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS_MAX)
-            if commit := done.stdout.strip():
-                return f"{ringrift.__version__}+{commit}"
-    return ringrift.__version__
+    here = host.commit()
+    return f"{ringrift.__version__}+{here}" if here else ringrift.__version__
 
 
 def plan(machine: Machine) -> list[Planned]:

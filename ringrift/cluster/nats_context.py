@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from ringrift.cluster.files import write_secret
 from ringrift.errors import CommandError
-from ringrift.log.login import AUTHORITY, inbox_prefix, login_for, read_login
+from ringrift.log.login import AUTHORITY, login_for, read_login
+from ringrift.log.topology import FLEET_INBOX
 from ringrift.log.wire import shown_address, split_servers
 from ringrift.server.configuration import VOTER_FILE
 
@@ -42,7 +43,7 @@ def of_environment(server: str) -> NatsContext:
         user=login.user if login else "",
         password=login.password if login else "",
         ca=str(Path(authority).resolve()) if authority else "",
-        inbox_prefix=inbox_prefix(login) if login else "",
+        inbox_prefix=f"{FLEET_INBOX}.{login.user}" if login else "",
     )
 
 
@@ -63,7 +64,7 @@ def of_cluster(folder: Path, role: str) -> NatsContext:
         user=login.user if login else "",
         password=login.password if login else "",
         ca=str((folder / "authority" / "ca.pem").resolve()) if tls else "",
-        inbox_prefix=inbox_prefix(login) if login else "",
+        inbox_prefix=f"{FLEET_INBOX}.{login.user}" if login else "",
     )
 
 

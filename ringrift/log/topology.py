@@ -16,6 +16,8 @@ GAMES, EVENTS, WORK, DEAD = "GAMES", "EVENTS", "WORK", "DEAD"
 DEAD_PREFIX = "ringrift.dead"
 """of the subjects in `DEAD`; facts about dead letters are in `EVENTS` (`dead-letter`)"""
 WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
+FLEET, FLEET_INBOX = "fleet", "_FLEET"
+"""first word of the subjects at which processes answer as services, and of those of the answers"""
 LEASE_BUCKET, NODE_BUCKET, CONTROL_BUCKET, BREAKER_BUCKET = "leases", "nodes", "control", "breakers"
 MODEL_BUCKET, SHARD_BUCKET = "models", "shards"
 MARK_BUCKET = "marks"

@@ -9,13 +9,16 @@ import re
 import resource
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
+import ringrift
 from ringrift.events.facts import Resource
 
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+GIT_SECONDS_MAX = 5.0
 NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})
 """resources of the whole node; the others belong to one process"""
 
@@ -23,6 +26,17 @@ NODE_WIDE: frozenset[Resource] = frozenset({"ram", "disk"})
 def node_name() -> str:
     """The host name as a subject token."""
     return re.sub(r"[^a-z0-9_-]", "-", socket.gethostname().lower())[:64] or "node"
+
+
+def commit() -> str:
+    """The commit of the checkout that the program runs from; empty without one."""
+    root = Path(ringrift.__file__).parents[1]
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS_MAX)
+            return done.stdout.strip()
+    return ""
 
 
 def threads() -> int:

@@ -14,16 +14,12 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import msgspec
 import nats.errors
-import structlog
-from structlog.typing import EventDict
 
 import ringrift
 from ringrift.events.facts import ConsumerStarted, ConsumerStopped, LostEventsRepublished
-from ringrift.events.visible import visible
 from ringrift.log import marks
 from ringrift.log.errors import StreamError
 from ringrift.log.holdings import blank, holdings
@@ -33,13 +29,14 @@ from ringrift.runtime.decide import act
 from ringrift.runtime.endpoints import serve_health
 from ringrift.runtime.heartbeat import beat, beat_once
 from ringrift.runtime.host import node_name
+from ringrift.runtime.logs import configure_logs
 from ringrift.runtime.notify import READY, keep_alive, notify
 from ringrift.runtime.process import Job, Process, cancel
 from ringrift.runtime.processes import PROCESSES
+from ringrift.runtime.service import serving
 
 FAREWELL_SECONDS_MAX = 5.0
 """to report that the process leaves; the server may be gone for good"""
-LOG_LEVELS = ("debug", "info", "warning", "error")
 Main = Callable[[Process], Awaitable[None]]
 
 
@@ -57,46 +54,6 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> None:
         asyncio.run(_connect_and_live(name, options.node, options.server, main))
     except StreamError as error:
         sys.exit(f"{name}: {error}")
-
-
-def configure_logs() -> None:
-    """Write logs for people, or JSON lines with `RINGRIFT_LOG=json`, of the level
-    `RINGRIFT_LOG_LEVEL` and above. Exits if a variable has another value."""
-    chosen = os.environ.get("RINGRIFT_LOG", "console")
-    level = os.environ.get("RINGRIFT_LOG_LEVEL", "info").lower()
-    if level not in LOG_LEVELS:
-        sys.exit(f"RINGRIFT_LOG_LEVEL={level!r}: give one of {', '.join(LOG_LEVELS)}")
-    renderers: list[Any]
-    if chosen == "json":
-        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    elif chosen == "console":
-        # the values of local variables would fill a screen for every frame
-        plain, colors = structlog.dev.plain_traceback, sys.stderr.isatty()
-        renderers = [
-            _escaped,
-            structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain),
-        ]
-    else:
-        sys.exit(f"RINGRIFT_LOG={chosen!r}: give console or json")
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,  # the cause of what is done now
-            structlog.processors.add_log_level,
-            stamp,
-            *renderers,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
-def _escaped(_logger: object, _method: str, fields: EventDict) -> EventDict:
-    """Escape what a terminal would act on."""
-    for name, value in fields.items():
-        if isinstance(value, str):
-            fields[name] = visible(value)
-    return fields
 
 
 def deciding(name: str) -> Main:
@@ -122,6 +79,7 @@ async def _connect_and_live(name: str, node: str, server: str, main: Main) -> No
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as after `nohup`
                 asyncio.get_running_loop().add_signal_handler(number, process.stop)
+        connections.enter_context(serving(process, server))
         await live(process, main)
 
 

@@ -31,7 +31,16 @@ from ringrift.events.facts import LeaseAcquired
 from ringrift.events.tickets import PRIORITIES
 from ringrift.log.connect import ELECTED
 from ringrift.log.dead_letters import READER
-from ringrift.log.topology import CONSUMERS, DEAD_PREFIX, LEASE_BUCKET, STREAMS, WORK, consumer_of
+from ringrift.log.topology import (
+    CONSUMERS,
+    DEAD_PREFIX,
+    FLEET,
+    FLEET_INBOX,
+    LEASE_BUCKET,
+    STREAMS,
+    WORK,
+    consumer_of,
+)
 from ringrift.server.configuration import as_json
 from ringrift.server.recreate import RECREATED
 
@@ -91,6 +100,11 @@ _READ_ANYWHERE = (
     "$JS.API.CONSUMER.NAMES.*",
     "$JS.API.CONSUMER.LIST.*",
 )
+_ASK = ("$SRV.>", f"{FLEET}.*.*.*.health", f"{FLEET}.*.*.*.metrics")
+_STEER = (f"{FLEET}.*.*.*.level", f"{FLEET}.*.*.*.stack")
+_ANSWER = (f"{FLEET_INBOX}.>",)
+"""asking processes as services, and answering. The inbox is one of its own: who may write there
+cannot answer in place of the log"""
 _STEP_DOWN = ("$JS.API.STREAM.LEADER.STEPDOWN.*", "$JS.API.CONSUMER.LEADER.STEPDOWN.*.*")
 _STORED = ("ringrift.>", "$KV.>", "$O.>")
 """No user subscribes to these directly; all read the stored messages. This is also a lock: a
@@ -107,14 +121,19 @@ def roles(processes: Iterable[Process]) -> dict[str, Role]:
     for process in processes:
         members.setdefault(process.role, []).append(process)
     found = {
-        name: Role(publish=_reading() + _writing(group), subscribe=_listening(name))
+        name: Role(
+            publish=(*_reading(), *_writing(group), *_ANSWER),
+            subscribe=(*_listening(name), *_asked(group)),
+        )
         for name, group in members.items()
     }
     found["oncall"] = replace(
-        found["oncall"], publish=(*(found["oncall"].publish or ()), *_STEP_DOWN)
+        found["oncall"],
+        publish=(*(found["oncall"].publish or ()), *_STEP_DOWN, *_ASK, *_STEER),
+        subscribe=_listening("oncall"),
     )
     found["operator"] = Role(publish=None, subscribe=None, deny_subscribe=_STORED)
-    found["viewer"] = Role(publish=_reading(), subscribe=_listening("viewer"))
+    found["viewer"] = Role(publish=(*_reading(), *_ASK), subscribe=_listening("viewer"))
     found["edge"] = Role(
         publish=None,
         subscribe=None,
@@ -184,10 +203,21 @@ def _recreating() -> Iterable[str]:
         yield f"$JS.API.CONSUMER.CREATE.{WORK}.{consumer.name}"
 
 
+def _asked(group: Iterable[Process]) -> Iterable[str]:
+    """Where processes are asked as services, each under its own name."""
+    for verb in ("PING", "INFO", "STATS"):
+        yield f"$SRV.{verb}"
+    for process in group:
+        for verb in ("PING", "INFO", "STATS"):
+            yield from (f"$SRV.{verb}.{process.name}", f"$SRV.{verb}.{process.name}.*")
+        yield f"{FLEET}.{process.name}.>"
+
+
 def _listening(role: str) -> tuple[str, ...]:
-    """The role's own inbox, and elections of stream leaders; people see what else JetStream
+    """The role's own inboxes, and elections of stream leaders; people see what else JetStream
     reports (`nats events`)."""
-    return (f"_INBOX.{role}.>", f"{ELECTED}.*", *_ADVISORIES.get(role, ()))
+    inboxes = (f"_INBOX.{role}.>", f"{FLEET_INBOX}.{role}.>")
+    return (*inboxes, f"{ELECTED}.*", *_ADVISORIES.get(role, ()))
 
 
 def new_passwords(names: Iterable[str]) -> dict[str, str]:

@@ -51,10 +51,10 @@ def at(url: str) -> list[str]:
     return ["--server", url]
 
 
-def as_role(place: Place, role: str) -> list[str]:
+def as_role(place: Place, role: str, inbox: str = "_INBOX") -> list[str]:
     """Options for a role of a secured server."""
     user, password = place.login(role)
-    login = ["--user", user, "--password", password, "--inbox-prefix", f"_INBOX.{user}"]
+    login = ["--user", user, "--password", password, "--inbox-prefix", f"{inbox}.{user}"]
     return [*at(place.url), *login, "--tlsca", str(place.authority)]
 
 

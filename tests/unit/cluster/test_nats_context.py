@@ -45,7 +45,7 @@ def test_a_role_of_a_cluster_has_its_user_and_the_authority(place: Path, role: s
         "user": role,
         "password": (folder / f"credentials/{role}.txt").read_text().strip().partition(":")[2],
         "ca": str(folder / "authority" / "ca.pem"),
-        "inbox_prefix": f"_INBOX.{role}",
+        "inbox_prefix": f"_FLEET.{role}",
     }
 
 
@@ -55,7 +55,7 @@ def test_the_environment_names_user_and_authority(
     (place / "me.txt").write_text("viewer:secret")
     monkeypatch.setenv(CREDENTIALS, str(place / "me.txt"))
     found = of_environment("nats://h1:4222,nats://h2:4222")
-    assert (found.user, found.password, found.inbox_prefix) == ("viewer", "secret", "_INBOX.viewer")
+    assert (found.user, found.password, found.inbox_prefix) == ("viewer", "secret", "_FLEET.viewer")
     assert found.url == "nats://h1:4222,nats://h2:4222"
 
 

@@ -22,8 +22,8 @@ from ringrift.events.tickets import Ticket, tickets_of
 from ringrift.log.errors import Unreachable
 from ringrift.log.jetstream import JetStreamLog
 from ringrift.runtime.decide import followed
+from ringrift.runtime.logs import configure_logs
 from ringrift.runtime.process import Process
-from ringrift.runtime.run import configure_logs
 from ringrift.runtime.work import work
 
 PACKAGE = Path(__file__).parents[3] / "ringrift"

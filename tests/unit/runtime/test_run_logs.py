@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from ringrift.runtime.run import configure_logs
+from ringrift.runtime.logs import configure_logs
 
 
 @pytest.fixture(autouse=True)
