@@ -196,16 +196,19 @@ def curves(
 def _axes(
     x: Scale, y: Scale, along: Iterable[tuple[float, str]], height: float, under: str
 ) -> list[Markup]:
-    parts = []
+    parts: list[Markup] = []
     for mark in y.marks(6):
         parts.append(
             _element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(mark), y2=y(mark), class_="axis")
         )
         text = f"{mark:g}".replace("-", "\u2212")
-        parts.append(_element("text", text, x=LEFT - 8, y=y(mark) + 4, text_anchor="end"))
-    for place, name in along:
-        parts.append(_element("text", name, x=x(place), y=height - 19, text_anchor="middle"))
-    parts.append(_element("text", under, x=WIDTH - RIGHT, y=height - 3, text_anchor="end"))
+        place = {"x": LEFT - 8, "y": y(mark) + 4}
+        parts.append(_element("text", text, **place, text_anchor="end", class_="up"))
+    for at, name in along:
+        place = {"x": x(at), "y": height - 19}
+        parts.append(_element("text", name, **place, text_anchor="middle", class_="along"))
+    place = {"x": WIDTH - RIGHT, "y": height - 3}
+    parts.append(_element("text", under, **place, text_anchor="end", class_="up along"))
     return parts
 
 

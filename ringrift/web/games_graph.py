@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from ringrift.web.rendering import signed
+
 WIDTH, HEIGHT, PAD = 800.0, 170.0, 10.0
 TICK_PLIES: Final = (10, 20, 50, 100, 200)
 """distances between labels; the first with at most ten labels is used"""
@@ -31,8 +33,8 @@ def graph(
     seats = len(next(iter(values.values())))
     parts = [
         f"<svg class='graph' viewBox='0 0 {WIDTH:.0f} {HEIGHT + 20:.0f}' data-plies='{plies}'"
-        f" data-pad='{PAD:.0f}' role='group' aria-label='Value of each seat by ply, from -1 (loses)"
-        f" to 1 (wins)'>",
+        f" data-pad='{PAD:.0f}' data-width='{WIDTH:.0f}' role='group'"
+        f" aria-label='Value of each seat by ply, from −1 (loses) to 1 (wins)'>",
         f"<line class='axis' x1='{PAD}' x2='{WIDTH - PAD}' y1='{_y(0)}' y2='{_y(0)}'/>",
         *(_level(value) for value in (1, -1)),
         *(_tick(at, plies) for at in range(0, plies + 1, _step(plies))),
@@ -57,11 +59,11 @@ def _mark(blunder: Blunder, x: float, y: float, link: str) -> str:
 def _tick(at: int, plies: int) -> str:
     x = f"{_x(at, plies):.1f}"
     line = f"<line class='tick' x1='{x}' x2='{x}' y1='0' y2='{HEIGHT}'/>"
-    return f"{line}<text class='label' x='{x}' y='{HEIGHT + 15}'>{at}</text>"
+    return f"{line}<text class='label along' x='{x}' y='{HEIGHT + 15}'>{at}</text>"
 
 
 def _level(value: int) -> str:
-    return f"<text class='level' x='{PAD + 4}' y='{_y(value) + 4:.0f}'>{value:+d}</text>"
+    return f"<text class='level up' x='{PAD + 4}' y='{_y(value) + 4:.0f}'>{signed(value)}</text>"
 
 
 def _step(plies: int) -> int:

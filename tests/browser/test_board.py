@@ -200,6 +200,52 @@ async def test_a_game_is_stepped_through_by_keys_slider_and_links(boards: Boards
     await page.context.close()
 
 
+async def test_a_graph_that_is_enlarged_leads_to_the_ply_under_the_mouse(boards: Boards) -> None:
+    page, seen = await boards.open("/games/1?ply=10")
+    plies, graph = play_game(GAMES[0], 3).plies, page.locator("svg.graph")
+    await graph.focus()
+    for _ in range(3):
+        await page.keyboard.press("+")
+    left, width = [float((await graph.get_attribute("viewBox") or "").split()[at]) for at in (0, 2)]
+    box = await graph.bounding_box()
+    assert box is not None
+    await graph.click(position={"x": box["width"] * 0.75, "y": 60})
+    ply = round((left + 0.75 * width - 10) / 780 * plies)
+    await expect(page.locator("figcaption")).to_contain_text(f"ply {ply}:")
+    assert abs(float((await graph.get_attribute("viewBox") or "").split()[2]) - width) < 0.01
+    assert seen.complaints == []
+    await page.context.close()
+
+
+async def test_a_large_board_is_played_with_a_finger(boards: Boards) -> None:
+    page, seen = await boards.open(
+        "/play?config=hexagonal_2p", viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    await page.select_option("#seat2", "person")
+    await page.tap("text=Begin")
+    await page.wait_for_url("**/play/*")
+    board, cell = page.locator("svg.board"), page.locator("[data-cell=m13]")
+    whole = await board.get_attribute("viewBox")
+
+    async def tap() -> float:
+        box = await cell.bounding_box()
+        assert box is not None
+        await page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        return box["width"]
+
+    assert await tap() < 24  # too small for a finger: it is enlarged
+    assert await board.get_attribute("viewBox") != whole
+    assert await page.locator("#choices button").count() == 0
+    assert await tap() > 36
+    await page.tap("text=place 1 ring on m13")
+    await expect(page.locator("figcaption")).to_contain_text("ply 1:")
+    assert await board.get_attribute("viewBox") != whole  # and stays so
+    await page.tap("text=Show all")
+    assert await board.get_attribute("viewBox") == whole
+    assert seen.complaints == []
+    await page.context.close()
+
+
 async def test_games_are_searched_and_read_without_script(boards: Boards) -> None:
     page, _ = await boards.open("/games", java_script_enabled=False)
     await page.select_option("#config", GAMES[0])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, CDPSession, Page, expect
 from support.browser import TOKEN, WIDTHS, Seen, browser, needs_browser, serving
 from support.loop_facts import planned
 from support.turning_loop import SETTINGS, TurningLoop
@@ -172,3 +172,63 @@ async def test_hostile_texts_do_nothing(window: Window) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     assert seen.complaints == []
     await page.context.close()
+
+
+async def test_a_chart_zooms_by_wheel_drag_keys_and_fingers(window: Window) -> None:
+    page, seen = await window.open("/networks/hex8_2p", has_touch=True)
+    chart = page.locator("svg.elo")
+    whole = await chart.get_attribute("viewBox")
+
+    async def shown() -> list[float]:
+        return [float(part) for part in (await chart.get_attribute("viewBox") or "").split()]
+
+    box = await chart.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    await page.mouse.move(x, y)
+    await page.mouse.wheel(0, -200)  # the page scrolls
+    assert await chart.get_attribute("viewBox") == whole
+    await page.keyboard.down("Control")
+    await page.mouse.wheel(0, -400)
+    await page.keyboard.up("Control")
+    first = await shown()
+    assert first[2] < 300
+    before = await page.locator("svg.elo .up").first.bounding_box()
+    await page.mouse.down()
+    await page.mouse.move(x - 50, y - 20, steps=4)
+    await page.mouse.up()
+    assert (await shown())[0] > first[0]
+    after = await page.locator("svg.elo .up").first.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["x"] == pytest.approx(before["x"], abs=1)  # the words of the axis stay
+    assert page.url.endswith("/networks/hex8_2p")
+    kept = await chart.get_attribute("viewBox")
+    await window.loop.put(planned(9, 48))
+    await expect(page.locator("#foot")).to_contain_text(
+        str(await window.loop.tail()), timeout=LIVE_MS_MAX
+    )
+    await expect(chart).to_have_attribute("viewBox", kept or "")
+    await chart.focus()
+    await page.keyboard.press("0")
+    assert await chart.get_attribute("viewBox") == whole
+    await page.keyboard.press("+")
+    assert (await shown())[2] < 720
+    await page.click(".zoom >> text=Show all")
+    assert await chart.get_attribute("viewBox") == whole
+    session = await page.context.new_cdp_session(page)
+    box = await chart.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    await fingers(session, "touchStart", (x - 10, y), (x + 10, y))
+    await fingers(session, "touchMove", (x - 30, y), (x + 30, y))
+    await fingers(session, "touchEnd")
+    assert (await shown())[2] == pytest.approx(240, rel=0.2)
+    assert seen.complaints == []
+    await page.context.close()
+
+
+async def fingers(session: CDPSession, what: str, *places: tuple[float, float]) -> None:
+    """Touch the screen at some places at once."""
+    points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+    await session.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": points})

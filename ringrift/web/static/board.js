@@ -94,13 +94,14 @@ function viewer(root) {
   mark();
 }
 
+const numbers = (graph) => ["plies", "pad", "width"].map((name) => Number(graph.dataset[name]));
 const place = (graph, ply) => {
-  const pad = Number(graph.dataset.pad);
-  return pad + ((graph.viewBox.baseVal.width - 2 * pad) * ply) / Math.max(1, Number(graph.dataset.plies));
+  const [plies, pad, width] = numbers(graph);
+  return pad + ((width - 2 * pad) * ply) / Math.max(1, plies);
 };
 const plyAt = (graph, x) => {
-  const box = graph.getBoundingClientRect(), pad = Number(graph.dataset.pad), width = graph.viewBox.baseVal.width;
-  return Math.round((((x - box.left) / box.width) * width - pad) / (width - 2 * pad) * Number(graph.dataset.plies));
+  const [plies, pad, width] = numbers(graph);
+  return Math.round(((new DOMPoint(x, 0).matrixTransform(graph.getScreenCTM().inverse()).x - pad) / (width - 2 * pad)) * plies);
 };
 
 // A game being played: clicks and keys lead to one of the legal moves.

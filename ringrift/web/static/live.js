@@ -13,15 +13,18 @@ function showAges(root) {
   }
 }
 
+const sent = new Map(); // what the server sent of each element, by id
+
 function replace(old, fresh) {
+  if (sent.get(old.id) === fresh.outerHTML) return;
   if (old.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return;
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
   for (const details of fresh.querySelectorAll("details[id]")) {
     const before = document.getElementById(details.id);
     if (before) details.open = before.open;
   }
+  sent.set(old.id, fresh.outerHTML);
   showAges(fresh);
-  if (old.outerHTML === fresh.outerHTML) return;
   old.replaceWith(fresh);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   fresh.dispatchEvent(new CustomEvent("live", { bubbles: true }));
@@ -72,6 +75,7 @@ for (const output of document.querySelectorAll("output[for]")) {
   input?.addEventListener("input", () => { output.value = input.value; });
   if (input?.type === "range") input.addEventListener("change", () => input.form.requestSubmit());
 }
+for (const element of document.querySelectorAll("[data-live][id]")) sent.set(element.id, element.outerHTML);
 showAges(document);
 setInterval(() => showAges(document), 5000);
 if (document.body.dataset.version && document.querySelector("[data-live]")) follow();
