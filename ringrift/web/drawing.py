@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from markupsafe import Markup
 
 from ringrift.events.facts import Evidence
+from ringrift.web.rendering import fixed, minus
 
 WIDTH = 720.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 14.0, 38.0
@@ -46,7 +47,7 @@ def trial_bar(evidence: Evidence) -> Markup:
         return 160.0 + 150.0 * llr / reach
 
     at = x(evidence.llr)
-    ends = f"between {low:.2f} (reject) and {high:.2f} (promote)"
+    ends = f"between {fixed(low)} (reject) and {fixed(high)} (promote)"
     parts = [
         _element("rect", x=10, y=16, width=300, height=8, rx=4, class_="band"),
         _element(
@@ -62,11 +63,11 @@ def trial_bar(evidence: Evidence) -> Markup:
             for one, kind in ((low, "limit bad"), (0.0, "limit"), (high, "limit good"))
         ),
         _element("circle", cx=at, cy=20, r=6, class_="mark" if evidence.llr >= 0 else "mark bad"),
-        _element("text", f"{low:.2f}", x=x(low), y=44, text_anchor="middle"),
+        _element("text", fixed(low), x=x(low), y=44, text_anchor="middle"),
         _element("text", "0", x=160, y=44, text_anchor="middle"),
-        _element("text", f"{high:.2f}", x=x(high), y=44, text_anchor="middle"),
+        _element("text", fixed(high), x=x(high), y=44, text_anchor="middle"),
     ]
-    label = f"log-likelihood ratio {evidence.llr:.2f} {ends}"
+    label = f"log-likelihood ratio {fixed(evidence.llr)} {ends}"
     return _picture(parts, label, 320, 48, "chart test")
 
 
@@ -201,7 +202,7 @@ def _axes(
         parts.append(
             _element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(mark), y2=y(mark), class_="axis")
         )
-        text = f"{mark:g}".replace("-", "\u2212")
+        text = minus(f"{mark:g}")
         place = {"x": LEFT - 8, "y": y(mark) + 4}
         parts.append(_element("text", text, **place, text_anchor="end", class_="up"))
     for at, name in along:

@@ -12,7 +12,7 @@ from ringrift.deciders.fleet.troubles import RULES_OF
 from ringrift.events import Fact, facts as f
 from ringrift.insight.elo import elo_text
 from ringrift.web.fold import Fold
-from ringrift.web.rendering import digest, whole
+from ringrift.web.rendering import digest, minus, whole
 
 CAUSES_SHOWN = 3
 ALL = "all"
@@ -27,7 +27,7 @@ def _paused(fold: Fold, scope: str) -> str:
 def _elo(fold: Fold, config: str) -> str:
     item = fold.loop.of(config)
     rating = item.rating_of(item.current)
-    return elo_text(rating) if rating else ""
+    return minus(elo_text(rating)) if rating else ""
 
 
 def _troubles(fold: Fold, _: str) -> str:

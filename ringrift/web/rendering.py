@@ -53,14 +53,24 @@ def digest(value: str | None) -> str:
     return short(value) if value and _DIGEST.fullmatch(value) else value or ""
 
 
-def signed(value: float | None) -> str:
-    """Return an Elo with its sign."""
-    return "" if value is None else f"{value:+.0f}".replace("-", "\u2212")
+def minus(text: str) -> str:
+    """Return the text of numbers with signs of minus in place of hyphens."""
+    return text.replace("-", "\u2212")
+
+
+def signed(value: float | None, decimals: int = 0) -> str:
+    """Return a number with its sign."""
+    return "" if value is None else minus(f"{value:+.{decimals}f}")
+
+
+def fixed(value: float | None, decimals: int = 2) -> str:
+    """Return a number with some decimals."""
+    return "" if value is None else minus(f"{value:,.{decimals}f}")
 
 
 def whole(value: float | None) -> str:
     """Return a number without decimals, with separators of thousands."""
-    return "" if value is None else f"{value:,.0f}"
+    return fixed(value, 0)
 
 
 def percent(value: float | None, decimals: int = 0) -> str:
@@ -145,11 +155,12 @@ def _environment() -> jinja2.Environment:
     filters: Mapping[str, Any] = {
         "digest": digest,
         "signed": signed,
+        "fixed": fixed,
         "whole": whole,
         "percent": percent,
         "duration": duration,
         "moment": moment,
-        "elo": elo_text,
+        "elo": lambda rating: minus(elo_text(rating)),
         "elo_label": elo_label,
         "unrated_note": unrated_note,
         "mean_score": mean_score,

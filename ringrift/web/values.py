@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ringrift.events import Fact
 from ringrift.insight.describe import important
 from ringrift.web.fold import Fold
-from ringrift.web.rendering import digest, safe
+from ringrift.web.rendering import digest, minus, safe
 
 ITEMS_SHOWN_MAX = 40
 DEPTH_MAX = 6
@@ -48,7 +48,7 @@ class Values:
             case bool():
                 return Markup("yes" if value else "no")
             case float():
-                return Markup.escape(f"{value:.6g}".replace("-", "\u2212"))
+                return Markup.escape(minus(f"{value:.6g}"))
             case str():
                 return self._text(value, name)
             case dict() | list() | tuple() if depth >= DEPTH_MAX:

@@ -27,6 +27,7 @@ from ringrift.web.drawing import Point
 from ringrift.web.fold import Fold, Network
 from ringrift.web.matches import seats_of, trial_of
 from ringrift.web.pages import at_of, fold_of, number, shown, view_of
+from ringrift.web.rendering import minus
 
 menu = "/networks", "Networks"
 ROWS = 100
@@ -198,7 +199,7 @@ def chart_of(
         place = one.since.timestamp() if over == "time" else float(row.games if row else 0)
         said = VERDICTS[one.promoted] or "not judged"
         name = f"generation {one.generation}, {one.model[:12]}, {said}"
-        title = f"{name}: Elo {elo_text(rating)}"
+        title = f"{name}: Elo {minus(elo_text(rating))}"
         href = f"{prefix}/networks/{config}/{one.model}"
         half, short = rating.elo_95_half_width, str(one.generation or one.model[:6])
         ends = rating.elo - half, rating.elo + half

@@ -15,6 +15,13 @@ function showAges(root) {
 
 const sent = new Map(); // what the server sent of each element, by id
 
+function nameCells(root) { // for narrow screens, where a row is a paragraph
+  for (const table of root.querySelectorAll("table.stack")) {
+    const names = [...table.querySelectorAll("thead th")].map((head) => head.textContent);
+    for (const cell of table.querySelectorAll("tbody td:not(:first-child):not(.text)")) if (cell.textContent.trim()) cell.dataset.name = names[cell.cellIndex];
+  }
+}
+
 function replace(old, fresh) {
   if (sent.get(old.id) === fresh.outerHTML) return;
   if (old.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return;
@@ -25,6 +32,7 @@ function replace(old, fresh) {
   }
   sent.set(old.id, fresh.outerHTML);
   showAges(fresh);
+  nameCells(fresh);
   old.replaceWith(fresh);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   fresh.dispatchEvent(new CustomEvent("live", { bubbles: true }));
@@ -77,5 +85,6 @@ for (const output of document.querySelectorAll("output[for]")) {
 }
 for (const element of document.querySelectorAll("[data-live][id]")) sent.set(element.id, element.outerHTML);
 showAges(document);
+nameCells(document);
 setInterval(() => showAges(document), 5000);
 if (document.body.dataset.version && document.querySelector("[data-live]")) follow();
