@@ -38,6 +38,7 @@ COMMANDS = {
         "events tail": "events:tail",
         "events show": "events:show_event",
         "game show": "explain:show_game",
+        "game replay": "replaying:replay_game",
         "at": "explain:at",
         "diff": "explain:diff",
         "query": "sql:query",
@@ -128,7 +129,7 @@ COMMANDS = {
 FAMILIES = {
     "events": "Look at events in the log.",
     "export": "Write the log in the formats of other programs.",
-    "game": "Look at a game.",
+    "game": "Look at a game, and play it again.",
     "replay": "Rebuild a projection from the log alone.",
     "model": "Look at networks, derive new ones, and decide which is current.",
     "rating": "Compute ratings and sequential tests.",
