@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.log_subject import Subject
 
-from ringrift.events import UndecodableEvent
+from ringrift.events import Fact, UndecodableEvent, draft, type_of
+from ringrift.events.facts import LeaseAcquired, NodeAdmitted, NodeRevoked
 from ringrift.log import reader
 from ringrift.log.entry import Entry
 from ringrift.log.errors import StreamMissing
@@ -182,3 +184,24 @@ async def test_a_read_from_a_time_survives_a_lost_session(
         for entry in batch
     ]
     assert found == seqs
+
+
+@pytest.mark.parametrize(
+    "kinds", [(), (LeaseAcquired,), (NodeAdmitted,), (LeaseAcquired, NodeAdmitted, NodeRevoked)]
+)
+async def test_a_follower_also_receives_facts_about_keys(
+    log: Log, kinds: tuple[type[Fact], ...]
+) -> None:
+    """Filters that overlap with that of these facts are refused by the server."""
+    fact = LeaseAcquired(role="test", holder=str(kinds))
+    if kinds == (NodeAdmitted,):
+        fact = NodeAdmitted(node="test", key="U" + "A" * 55, roles=("worker",), why="test")
+    start = await log.tail(EVENTS)
+    (seq,) = await log.append([draft(fact, cause=None, source="test", key=f"follow {kinds}")])
+    filters = [type_of(kind).subject_filter for kind in kinds] or [">"]
+    entries = log.follow_events(EVENTS, filters=filters, start_seq=start + 1)
+    async with contextlib.aclosing(entries), asyncio.timeout(20):
+        async for entry in entries:
+            if entry.seq == seq:
+                break
+    assert log.ring.seq >= seq
